@@ -1,0 +1,75 @@
+"""The records on every topic, as msgspec Structs; ``schemas/`` is generated from them.
+
+No Kafka, no Redis, no clock. Everything on a topic is one of the records below.
+"""
+
+from tidegauge.contract._base import SCHEMA_VERSION, Record, deterministic_id, encode
+from tidegauge.contract.alert import (
+    Action,
+    ActionKind,
+    Alert,
+    AuditRecord,
+    DataRange,
+    Distribution,
+    Severity,
+)
+from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, Reason
+from tidegauge.contract.histogram import (
+    Cell,
+    HistogramRecord,
+    PartitionClock,
+    SignalHistogram,
+    SourceRange,
+)
+from tidegauge.contract.prediction import (
+    ARROW_CONTENT_TYPE,
+    ARROW_MAGIC,
+    JSON_CONTENT_TYPE,
+    NON_FINITE,
+    OUTPUT_SIGNALS,
+    PredictionEvent,
+    epoch_seconds,
+)
+from tidegauge.contract.report import (
+    CountedRange,
+    Drift,
+    LatencySummary,
+    ReportPart,
+    SignalReport,
+    WindowReport,
+)
+
+__all__ = [
+    "ARROW_CONTENT_TYPE",
+    "ARROW_MAGIC",
+    "JSON_CONTENT_TYPE",
+    "NON_FINITE",
+    "OUTPUT_SIGNALS",
+    "PAYLOAD_LIMIT_BYTES",
+    "SCHEMA_VERSION",
+    "Action",
+    "ActionKind",
+    "Alert",
+    "AuditRecord",
+    "Cell",
+    "CountedRange",
+    "DataRange",
+    "DeadLetter",
+    "Distribution",
+    "Drift",
+    "HistogramRecord",
+    "LatencySummary",
+    "PartitionClock",
+    "PredictionEvent",
+    "Reason",
+    "Record",
+    "ReportPart",
+    "Severity",
+    "SignalHistogram",
+    "SignalReport",
+    "SourceRange",
+    "WindowReport",
+    "deterministic_id",
+    "encode",
+    "epoch_seconds",
+]

@@ -1,0 +1,96 @@
+"""Alerts, the actions they ask for, and the audit record of each."""
+
+from typing import Literal
+
+from tidegauge.contract._base import SCHEMA_VERSION, Record
+from tidegauge.contract.report import CountedRange
+
+Severity = Literal["low", "medium", "high", "critical"]
+ActionKind = Literal["retrain", "rollback"]
+
+
+class Distribution(Record):
+    """Both count vectors of a drifted signal, bin by bin, so that the figure can be recomputed."""
+
+    bins: list[str]
+    reference: list[int]
+    current: list[int]
+
+
+class Alert(Record):
+    """A rule that began to hold (``firing``) or ceased to (``resolved``).
+
+    ``id`` is fixed by rule, model, signal, the window the episode started in, and state: act on an
+    id once. ``fingerprint`` names the rule and what it watches, over all episodes.
+    """
+
+    id: str
+    fingerprint: str
+    state: Literal["firing", "resolved"]
+    rule: str
+    severity: Severity
+    model: str
+    version: str
+    variant: str
+    segment: dict[str, str]
+    signal: str | None
+    metric: str
+    comparison: Literal["above", "below"]
+    threshold: float
+    value: float
+    unit: str
+    events: int
+    minimum_events: int
+    starts_at: int
+    ends_at: int | None
+    window_start: int
+    window_end: int
+    report: str
+    baseline: str
+    counted: list[CountedRange]
+    distribution: Distribution | None
+    actions: list[str]
+    summary: str
+    schema_version: int = SCHEMA_VERSION
+
+
+class DataRange(Record):
+    """The data an action is about: offsets [``start``, ``to``) of each source partition."""
+
+    since: float
+    until: float
+    offsets: list[CountedRange]
+
+
+class Action(Record):
+    """Something to be done, once: ``id`` is fixed by the alert that asked for it and the kind.
+
+    ``retrain`` carries the range of the latest data; ``rollback`` names the version to leave.
+    """
+
+    id: str
+    kind: ActionKind
+    alert: str
+    rule: str
+    model: str
+    version: str
+    variant: str
+    requested_at: int
+    reason: str
+    data: DataRange | None
+    schema_version: int = SCHEMA_VERSION
+
+
+class AuditRecord(Record):
+    """Who did what, when and why: one for each alert and each action."""
+
+    id: str
+    time: int
+    actor: str
+    event: Literal["alert.firing", "alert.resolved", "action.requested"]
+    subject: str
+    model: str
+    version: str
+    reason: str
+    inputs: dict[str, str]
+    schema_version: int = SCHEMA_VERSION

@@ -1,0 +1,41 @@
+"""Dead letters: records that could not be counted, with where they came from and why."""
+
+from typing import Literal
+
+from tidegauge.contract._base import SCHEMA_VERSION, Record
+
+Reason = Literal[
+    "invalid_utf8",
+    "invalid_json",
+    "invalid_record",
+    "invalid_arrow",
+    "invalid_time",
+    "time_too_early",
+    "time_too_late",
+    "too_large",
+    "empty",
+]
+
+#: A dead letter must always fit its topic, whatever was sent; the rest of the payload can be read
+#: at the origin it names.
+PAYLOAD_LIMIT_BYTES = 64 * 1024
+
+
+class DeadLetter(Record):
+    """One refused record. ``row`` is set if it was a row of an Arrow batch (0-based).
+
+    ``payload`` is null if redacted; ``payload_bytes`` always says how large the record was.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    row: int | None
+    time: float
+    reason: Reason
+    detail: str
+    payload: str | None
+    payload_encoding: Literal["utf-8", "base64"] | None
+    payload_bytes: int
+    payload_truncated: bool
+    schema_version: int = SCHEMA_VERSION

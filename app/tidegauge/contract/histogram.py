@@ -1,0 +1,91 @@
+"""The histogram record: what INGEST tells DETECT. Cumulative within one tenure."""
+
+import msgspec
+
+from tidegauge.contract._base import SCHEMA_VERSION, Record
+
+
+class SourceRange(Record):
+    """Which offsets of one source partition a tenure has counted.
+
+    ``start`` ≤ ``since`` ≤ ``to``: the tenure began at ``start``, its previous record went up to
+    ``since``, this one up to ``to`` (exclusive). ``origin`` is where the consumer group first began
+    to count this partition: what a reader without any history must have seen from.
+    """
+
+    origin: int
+    start: int
+    since: int
+    to: int
+
+
+class PartitionClock(Record):
+    """Event time of one source partition as its owner saw it when the record was written.
+
+    ``latest`` is the largest event time accepted (null before the first event). ``idle`` means:
+    caught up with the end of the partition, and nothing has arrived for a while.
+    """
+
+    latest: float | None
+    caught_up: bool
+    idle: bool
+
+
+class SignalHistogram(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Mergeable counts of one signal: add two of the same binning field by field.
+
+    ``counts`` has one entry a value bin. What has no bin is counted beside it: ``absent`` (the name
+    was not there), ``null``, ``nan`` (not finite), ``invalid`` (a type the signal can't have).
+    ``sum``, ``sumsq``, ``minimum`` and ``maximum`` are over the finite values of numeric signals.
+    """
+
+    counts: list[int]
+    absent: int = 0
+    null: int = 0
+    nan: int = 0
+    invalid: int = 0
+    sum: float = 0.0
+    sumsq: float = 0.0
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def n(self) -> int:
+        """Values that fell into a bin."""
+        return sum(self.counts)
+
+
+class Cell(Record):
+    """All signals of one (model, version, variant, segment) in one window under one baseline.
+
+    ``baseline`` is the id whose binning the counts follow, or "" if there was none.
+    """
+
+    model: str
+    version: str
+    variant: str
+    segment: dict[str, str]
+    window_start: int
+    window_seconds: int
+    baseline: str
+    events: int
+    signals: dict[str, SignalHistogram]
+
+
+class HistogramRecord(Record):
+    """What one flush of one INGEST worker says to one partition of DETECT.
+
+    ``cells`` holds the cells that changed since this tenure's previous record, each with its
+    counts since the tenure began: for one tenure and cell, the larger ``seq`` replaces the smaller.
+    Every flush reaches every partition, with no cells if need be, so that ``ranges`` tile.
+    """
+
+    tenure: str
+    seq: int
+    time: float
+    source: str
+    source_partitions: int
+    ranges: dict[int, SourceRange]
+    clocks: dict[int, PartitionClock]
+    cells: list[Cell]
+    schema_version: int = SCHEMA_VERSION

@@ -1,0 +1,84 @@
+"""The window report: what DETECT says of one closed window."""
+
+from typing import Literal
+
+from tidegauge.contract._base import SCHEMA_VERSION, Record
+from tidegauge.contract.histogram import SignalHistogram
+
+
+class CountedRange(Record):
+    """Source offsets [``start``, ``to``) in which every event of the window was counted."""
+
+    topic: str
+    partition: int
+    start: int
+    to: int
+
+
+class Drift(Record):
+    """How far a signal's window is from its baseline. Every divergence in nats, 0 = the same.
+
+    All are computed on the value bins plus one bin each for missing (absent or null), not finite
+    and invalid, with half a count added to each bin. ``wasserstein_bins`` is in bin widths and
+    null for categories, which have no order.
+    """
+
+    psi: float
+    kl_current_reference_nats: float
+    kl_reference_current_nats: float
+    js_nats: float
+    wasserstein_bins: float | None
+
+
+class SignalReport(Record):
+    """One signal of one window. Shares are of all events of the part, means of finite values."""
+
+    kind: Literal["numeric", "categorical"]
+    histogram: SignalHistogram
+    mean: float | None
+    missing_share: float
+    unseen_share: float | None
+    drift: Drift | None
+
+
+class ReportPart(Record):
+    """The share of a window that was binned by one baseline ("" = counted without one)."""
+
+    baseline: str
+    events: int
+    signals: dict[str, SignalReport]
+
+
+class LatencySummary(Record):
+    """Latency of a window, milliseconds; quantiles interpolated within the histogram's bins."""
+
+    mean_ms: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+class WindowReport(Record):
+    """One closed window of one (model, version, variant, segment).
+
+    ``id`` is the same for the same window and revision, however often it is emitted. A late event
+    makes a new ``revision`` of the whole report. Parts differ only if the baseline changed inside
+    the window. ``prediction_mean_5m`` is over the windows that ended in the last five minutes.
+    """
+
+    id: str
+    model: str
+    version: str
+    variant: str
+    segment: dict[str, str]
+    window_start: int
+    window_end: int
+    revision: int
+    closed_by: float
+    events: int
+    errors: int
+    counted: list[CountedRange]
+    prediction_mean_5m: float | None
+    latency: LatencySummary | None
+    parts: list[ReportPart]
+    schema_version: int = SCHEMA_VERSION

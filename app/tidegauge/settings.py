@@ -1,0 +1,217 @@
+"""Configuration: a YAML file, then ``TIDEGAUGE_…`` environment variables, then files of secrets.
+
+The file is ``tidegauge.yaml`` in the working directory or what ``TIDEGAUGE_CONFIG`` names.
+``TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS`` sets ``kafka.bootstrap_servers``. In the directory that
+``TIDEGAUGE_SECRETS_DIR`` names, a file ``tidegauge_kafka__sasl_password`` holds that one value.
+"""
+
+import os
+import socket
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+
+_LOCATORS = {"TIDEGAUGE_CONFIG", "TIDEGAUGE_SECRETS_DIR"}
+
+
+def config_file() -> Path:
+    """Return the configuration file to read (it need not exist unless it was named)."""
+    named = os.environ.get("TIDEGAUGE_CONFIG")
+    if named and not Path(named).is_file():
+        raise FileNotFoundError(f"TIDEGAUGE_CONFIG names {named}, which is not a file")
+    return Path(named or "tidegauge.yaml")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(_Section):
+    """How to reach the brokers; the same for librdkafka and aiokafka."""
+
+    bootstrap_servers: str = "localhost:9092"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_file: Path | None = None
+    ssl_certificate_file: Path | None = None
+    ssl_key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _credentials_are_there(self) -> "KafkaSettings":
+        if self.security_protocol.startswith("SASL") and not (
+            self.sasl_username and self.sasl_password
+        ):
+            raise ValueError(
+                f"security_protocol {self.security_protocol} needs sasl_username and sasl_password"
+            )
+        return self
+
+    def librdkafka(self) -> dict[str, str]:
+        """Connection properties for confluent-kafka clients."""
+        config = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol,
+        }
+        if self.security_protocol.startswith("SASL"):
+            assert self.sasl_username and self.sasl_password  # noqa: S101 - validated above
+            config |= {
+                "sasl.mechanism": self.sasl_mechanism,
+                "sasl.username": self.sasl_username,
+                "sasl.password": self.sasl_password.get_secret_value(),
+            }
+        for name, path in (
+            ("ssl.ca.location", self.ssl_ca_file),
+            ("ssl.certificate.location", self.ssl_certificate_file),
+            ("ssl.key.location", self.ssl_key_file),
+        ):
+            if path is not None:
+                config[name] = str(path)
+        return config
+
+
+class TopicSettings(_Section):
+    """Topic names, and the number of partitions that ``topics create`` gives them."""
+
+    predictions: str = "predictions"
+    histograms: str = "tidegauge.histograms"
+    windows: str = "tidegauge.windows"
+    alerts: str = "tidegauge.alerts"
+    actions: str = "tidegauge.actions"
+    audit: str = "tidegauge.audit"
+    dead_letters: str = "tidegauge.dead-letters"
+    predictions_partitions: int = Field(default=8, ge=1)
+    detect_partitions: int = Field(default=8, ge=1)
+    replication_factor: int = Field(default=1, ge=1)
+
+
+class RedisSettings(_Section):
+    """Where baselines live."""
+
+    url: str = "redis://localhost:6379/0"
+    password: SecretStr | None = None
+    prefix: str = "tidegauge"
+    refresh_seconds: float = Field(default=2.0, gt=0)
+    #: How long INGEST waits at start for baselines before it counts without them.
+    start_timeout_seconds: float = Field(default=30.0, ge=0)
+
+
+class WindowSettings(_Section):
+    """Tumbling windows of event time."""
+
+    seconds: int = Field(default=60, ge=1)
+    grace_seconds: int = Field(default=10, ge=0)
+    #: How long after its end a window still takes late events, as a new revision of its report.
+    late_seconds: int = Field(default=900, ge=0)
+
+
+class IngestSettings(_Section):
+    """The transactional combiner."""
+
+    group_id: str = "tidegauge-ingest"
+    #: Stable for each replica, so that a restart fences its predecessor at once.
+    transactional_id: str = Field(default_factory=lambda: f"tidegauge-{socket.gethostname()}")
+    flush_seconds: float = Field(default=1.0, gt=0)
+    idle_seconds: float = Field(default=10.0, gt=0)
+    session_timeout_seconds: float = Field(default=10.0, ge=6)
+    max_event_bytes: int = Field(default=1024 * 1024, ge=1)
+    max_batch_bytes: int = Field(default=32 * 1024 * 1024, ge=1)
+    #: Event times further ahead of the clock than this are refused: they'd close other windows.
+    max_ahead_seconds: float = Field(default=300.0, ge=0)
+    redact_dead_letters: bool = False
+
+
+class DetectSettings(_Section):
+    """The Faust application."""
+
+    app_id: str = "tidegauge-detect"
+    rules_file: Path | None = None
+    commit_seconds: float = Field(default=0.2, gt=0)
+    session_timeout_seconds: float = Field(default=10.0, ge=6)
+
+
+class HttpSettings(_Section):
+    """Where /metrics, /healthz and /readyz are served."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - Prometheus scrapes from another host
+    port: int = Field(default=8000, ge=0, le=65535)
+
+
+class Settings(BaseSettings):
+    """Everything tidegauge can be told; every value has a default that suits a laptop."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TIDEGAUGE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        secrets_dir_missing="ok",
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicSettings = TopicSettings()
+    redis: RedisSettings = RedisSettings()
+    windows: WindowSettings = WindowSettings()
+    #: Windows of single models, by model name; what is not named here follows ``windows``.
+    model_windows: dict[str, WindowSettings] = {}
+    ingest: IngestSettings = IngestSettings()
+    detect: DetectSettings = DetectSettings()
+    http: HttpSettings = HttpSettings()
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Later sources give way to earlier ones."""
+        return (
+            init_settings,
+            NestedSecretsSettingsSource(
+                file_secret_settings,
+                secrets_dir=os.environ.get("TIDEGAUGE_SECRETS_DIR"),
+                secrets_prefix="tidegauge_",
+                secrets_nested_delimiter="__",
+            ),
+            env_settings,
+            YamlConfigSettingsSource(settings_cls, yaml_file=config_file()),
+        )
+
+    def window_of(self, model: str) -> WindowSettings:
+        """Window, grace and lateness of a model."""
+        return self.model_windows.get(model, self.windows)
+
+
+def load_settings() -> Settings:
+    """Read the settings; raises ``ValueError`` that names every wrong or unknown setting.
+
+    pydantic-settings ignores environment variables that it does not know. A typing error in one
+    would leave the default in force unnoticed, so an unknown ``TIDEGAUGE_…`` is refused here.
+    """
+    unknown = [
+        name
+        for name in os.environ
+        if name.startswith("TIDEGAUGE_")
+        and name not in _LOCATORS
+        and name.removeprefix("TIDEGAUGE_").split("__")[0].lower() not in Settings.model_fields
+    ]
+    if unknown:
+        raise ValueError(
+            f"unknown environment variable {', '.join(sorted(unknown))}; "
+            f"known are TIDEGAUGE_ and one of {', '.join(sorted(Settings.model_fields)).upper()}"
+        )
+    return Settings()
