@@ -19,7 +19,6 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-
 _LOCATORS = {"TIDEGAUGE_CONFIG", "TIDEGAUGE_SECRETS_DIR"}
 
 
@@ -58,7 +57,7 @@ class KafkaSettings(_Section):
         return self
 
     def librdkafka(self) -> dict[str, str]:
-        """Connection properties for confluent-kafka clients."""
+        """Return connection properties for confluent-kafka clients."""
         config = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
@@ -104,6 +103,11 @@ class RedisSettings(_Section):
     refresh_seconds: float = Field(default=2.0, gt=0)
     #: How long INGEST waits at start for baselines before it counts without them.
     start_timeout_seconds: float = Field(default=30.0, ge=0)
+
+    @property
+    def plain_password(self) -> str | None:
+        """The password as the client wants it."""
+        return None if self.password is None else self.password.get_secret_value()
 
 
 class WindowSettings(_Section):

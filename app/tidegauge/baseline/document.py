@@ -1,6 +1,8 @@
 """The baseline document: the binning of every signal and the reference counts in those bins."""
 
 import hashlib
+from itertools import pairwise
+from math import isfinite
 from typing import Literal
 
 import msgspec
@@ -23,6 +25,11 @@ class NumericSignal(Record, tag="numeric", tag_field="kind"):
     minimum: float | None
     maximum: float | None
 
+    def __post_init__(self) -> None:
+        if not all(map(isfinite, self.edges)) or any(a >= b for a, b in pairwise(self.edges)):
+            raise ValueError("edges must be finite and strictly increasing")
+        _check_counts(self.counts, len(self.edges) + 1, "one more than edges")
+
 
 class CategoricalSignal(Record, tag="categorical", tag_field="kind"):
     """A categorical signal, binned by value: the commonest ``categories``, other, never seen.
@@ -39,6 +46,17 @@ class CategoricalSignal(Record, tag="categorical", tag_field="kind"):
     known_complete: bool
     counts: list[int]
     missing: int
+
+    def __post_init__(self) -> None:
+        _check_counts(self.counts, len(self.categories) + 2, "two more than categories")
+
+
+def _check_counts(counts: list[int], expected: int, why: str) -> None:
+    """Refuse a document whose counts don't follow its binning: every window would be misread."""
+    if len(counts) != expected:
+        raise ValueError(f"counts has {len(counts)} entries, expected {expected}: {why}")
+    if any(count < 0 for count in counts):
+        raise ValueError("counts holds a negative number")
 
 
 Signal = NumericSignal | CategoricalSignal

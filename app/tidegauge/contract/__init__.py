@@ -26,7 +26,6 @@ from tidegauge.contract.prediction import (
     ARROW_MAGIC,
     JSON_CONTENT_TYPE,
     NON_FINITE,
-    OUTPUT_SIGNALS,
     PredictionEvent,
     epoch_seconds,
 )
@@ -38,15 +37,19 @@ from tidegauge.contract.report import (
     SignalReport,
     WindowReport,
 )
+from tidegauge.contract.routing import cell_partition
+from tidegauge.contract.signals import LATENCY_EDGES_MS, OUTPUT_SIGNALS, STATUS_CATEGORIES
 
 __all__ = [
     "ARROW_CONTENT_TYPE",
     "ARROW_MAGIC",
     "JSON_CONTENT_TYPE",
+    "LATENCY_EDGES_MS",
     "NON_FINITE",
     "OUTPUT_SIGNALS",
     "PAYLOAD_LIMIT_BYTES",
     "SCHEMA_VERSION",
+    "STATUS_CATEGORIES",
     "Action",
     "ActionKind",
     "Alert",
@@ -69,6 +72,7 @@ __all__ = [
     "SignalReport",
     "SourceRange",
     "WindowReport",
+    "cell_partition",
     "deterministic_id",
     "encode",
     "epoch_seconds",

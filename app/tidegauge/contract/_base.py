@@ -7,8 +7,8 @@ import msgspec
 SCHEMA_VERSION = 1
 
 
-class Record(msgspec.Struct, kw_only=True, omit_defaults=False, frozen=True):
-    """A record on a topic: immutable, JSON-encoded, unknown fields ignored on reading."""
+class Record(msgspec.Struct, kw_only=True):
+    """A record on a topic: JSON-encoded; unknown fields are ignored on reading."""
 
 
 def encode(record: object) -> bytes:

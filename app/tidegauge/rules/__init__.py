@@ -1,0 +1,33 @@
+"""Rules: when a report is an alert, how severe it is, and what is to be done about it.
+
+Pure: a rule file, window reports and the state so far go in; alerts, actions and audit come out.
+"""
+
+from tidegauge.rules.evaluate import DistributionOf, Verdict, evaluate
+from tidegauge.rules.load import DEFAULT_RULES, RuleError, load_rules, parse_rules
+from tidegauge.rules.measure import Measurement, measure
+from tidegauge.rules.metrics import METRICS, Metric
+from tidegauge.rules.model import Rule, RuleFile, rule_schema
+from tidegauge.rules.ruleset import RuleSet
+from tidegauge.rules.state import AlertState, Episode, SeriesState
+
+__all__ = [
+    "DEFAULT_RULES",
+    "METRICS",
+    "AlertState",
+    "DistributionOf",
+    "Episode",
+    "Measurement",
+    "Metric",
+    "Rule",
+    "RuleError",
+    "RuleFile",
+    "RuleSet",
+    "SeriesState",
+    "Verdict",
+    "evaluate",
+    "load_rules",
+    "measure",
+    "parse_rules",
+    "rule_schema",
+]

@@ -1,0 +1,60 @@
+# Everything is made from a clean clone with Python 3.11 or newer; see README.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint types schemas bench clean test-machine
+
+help:
+	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
+	@echo "make test      every test, with a real Kafka, Redis and Prometheus (ARGS: more for pytest)"
+	@echo "make lint      ruff: rules and format"
+	@echo "make types     mypy --strict"
+	@echo "make schemas   write schemas/ anew from the records in the code"
+	@echo "make bench     events per second through ingest on a real Kafka"
+	@echo "make venv      the virtualenv that the others use"
+	@echo "make clean     remove what the others left, the virtualenv included"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "tidegauge needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# dev contains demo, so either stamp is good enough for the demo.
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $(VENV)/.demo $@
+
+venv: $(VENV)/.dev
+
+demo: $(VENV)/.demo
+	@$(BIN)/tidegauge demo $(if $(filter --once,$(ARGS)),$(ARGS) --json,$(ARGS))
+
+test-machine:
+	@scripts/test-machine
+
+test: venv test-machine
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: venv
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: venv
+	@$(BIN)/mypy
+
+schemas: venv
+	@$(BIN)/python -m tidegauge.contract.schema schemas
+
+bench: venv test-machine
+	@$(BIN)/python bench/ingest.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find app tests bench -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,5 @@
+"""``python -m tidegauge``."""
+
+from tidegauge.cli import main
+
+main()

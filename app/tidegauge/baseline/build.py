@@ -1,0 +1,196 @@
+"""Building a baseline from a file of rows: CSV, Parquet or NDJSON."""
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from tidegauge.baseline.arrow_table import CsvTable, ParquetTable
+from tidegauge.baseline.columns import MEMORY_BYTES, Collector, Kind, Role, Table
+from tidegauge.baseline.document import Baseline, Signal
+from tidegauge.baseline.errors import BaselineError
+from tidegauge.baseline.ndjson_table import NdjsonTable
+from tidegauge.baseline.signals import TOP_CATEGORIES, categorical_signal, numeric_signal
+from tidegauge.contract import OUTPUT_SIGNALS
+
+__all__ = ["BaselineError", "build_baseline"]
+
+log = logging.getLogger(__name__)
+
+#: Called with what is being done and the share of it that is done, 0 to 1.
+Progress = Callable[[str, float], None]
+
+_READERS: Mapping[str, Callable[[Path], Table]] = {
+    ".csv": CsvTable,
+    ".csv.gz": CsvTable,
+    ".parquet": ParquetTable,
+    ".pq": ParquetTable,
+    ".ndjson": NdjsonTable,
+    ".jsonl": NdjsonTable,
+    ".ndjson.gz": NdjsonTable,
+    ".jsonl.gz": NdjsonTable,
+}
+
+_NO_SIGNAL: Mapping[Kind, str] = {
+    "instant": "holds dates or times",
+    "nested": "holds lists or objects",
+    "binary": "holds binary data",
+}
+
+
+def build_baseline(
+    path: str | Path,
+    *,
+    model: str,
+    version: str,
+    prediction: str | None = None,
+    exclude: Collection[str] = (),
+    types: Mapping[str, Role] | None = None,
+    progress: Progress = lambda step, done: None,
+    warn: Callable[[str], None] = log.warning,
+    memory_bytes: int = MEMORY_BYTES,
+) -> Baseline:
+    """Make a baseline of every column of a file that isn't excluded.
+
+    ``prediction`` names the column of the model's output: numbers become the signal "prediction",
+    anything else the signal "label". ``types`` overrides whether a column is read as numbers or as
+    categories. What is doubtful, but no error, goes to ``warn``. At most ``memory_bytes`` of
+    numbers, plus one column, are held in memory; the rest waits in a temporary directory.
+
+    The same file with the same options gives the same id, and so do its rows in another order.
+    Raises ``BaselineError`` if the file or the options can't make a baseline.
+    """
+    for what, name in (("model", model), ("version", version)):
+        if not 1 <= len(name) <= 200:
+            raise BaselineError(f"{what} has {len(name)} characters, expected 1 to 200")
+    path = Path(path)
+    types = types or {}
+    table = _open(path)
+    for done in table.scan():
+        progress("Reading types", done)
+    if table.rows == 0:
+        raise BaselineError(f"{path} has no rows")
+    _check_options(path, list(table.kinds), prediction, exclude, types)
+    roles = {
+        name: _role(table, name, types.get(name)) for name in table.kinds if name not in exclude
+    }
+    if not roles:
+        raise BaselineError(f"every column of {path} is excluded: nothing is left to watch")
+    names = _signal_names(roles, prediction)
+
+    signals: dict[str, Signal] = {}
+    with Collector(roles, memory_bytes=memory_bytes) as collector:
+        for batch in table.batches(roles):
+            collector.add(batch)
+            progress("Counting", batch.done)
+        for i, (column, role) in enumerate(roles.items(), start=1):
+            signals[names[column]] = (
+                _numeric(collector, column, table.rows)
+                if role == "numeric"
+                else _categorical(collector, column, table, warn)
+            )
+            progress("Binning", i / len(roles))
+    return Baseline(
+        model=model, version=version, rows=table.rows, source=path.name, signals=signals
+    )
+
+
+def _open(path: Path) -> Table:
+    name = path.name.lower()
+    reader = next((r for suffix, r in _READERS.items() if name.endswith(suffix)), None)
+    if reader is None:
+        raise BaselineError(
+            f"{path} has a suffix that is not known; known are {', '.join(_READERS)}"
+        )
+    if not path.exists():
+        raise BaselineError(f"{path} does not exist")
+    if not path.is_file():
+        raise BaselineError(f"{path} is not a file; a table in several files must be joined first")
+    return reader(path)
+
+
+def _check_options(
+    path: Path,
+    columns: list[str],
+    prediction: str | None,
+    exclude: Collection[str],
+    types: Mapping[str, Role],
+) -> None:
+    for option, wanted in (
+        ("--prediction", [] if prediction is None else [prediction]),
+        ("--exclude", exclude),
+        ("--type", types),
+    ):
+        for name in wanted:
+            if name not in columns:
+                raise BaselineError(
+                    f"{path} has no column {name!r}, which {option} names; "
+                    f"it has {', '.join(map(repr, columns))}"
+                )
+    if prediction is not None and prediction in exclude:
+        raise BaselineError(f"column {prediction!r} is both --prediction and --exclude")
+
+
+def _role(table: Table, name: str, override: Role | None) -> Role:
+    kind = table.kinds[name]
+    if not name:
+        raise BaselineError(
+            'a column has no name (an index that pandas wrote?): give it one, or --exclude ""'
+        )
+    if kind == "empty":
+        raise BaselineError(
+            f"column {name!r} has no value in any of {table.rows:,} rows: --exclude {name}"
+        )
+    if kind == "instant" and override == "categorical" and table.categories_are_text:
+        return "categorical"
+    if kind in _NO_SIGNAL:
+        raise BaselineError(
+            f"column {name!r} {_NO_SIGNAL[kind]}, which can't be a signal: --exclude {name}"
+        )
+    if override == "numeric" and kind == "boolean":
+        raise BaselineError(
+            f"column {name!r} is to be numeric, but holds true and false, which events would carry "
+            f"too and which are no numbers: leave it categorical, or write 0 and 1"
+        )
+    if override == "numeric" and kind == "string" and name in table.offenders:
+        raise BaselineError(
+            f"column {name!r} is to be numeric, but {table.offenders[name]} is no number"
+        )
+    return override or ("numeric" if kind == "numeric" else "categorical")
+
+
+def _signal_names(roles: Mapping[str, Role], prediction: str | None) -> dict[str, str]:
+    names = {name: name for name in roles}
+    if prediction is not None:
+        names[prediction] = "prediction" if roles[prediction] == "numeric" else "label"
+    for name in roles:
+        if name in OUTPUT_SIGNALS and name != prediction:
+            use = f", or name it with --prediction {name}" if prediction is None else ""
+            raise BaselineError(
+                f"column {name!r} has a name that is reserved for what tidegauge derives itself "
+                f"({', '.join(OUTPUT_SIGNALS)}): rename it, --exclude {name}{use}"
+            )
+    return names
+
+
+def _numeric(collector: Collector, column: str, rows: int) -> Signal:
+    values = collector.take_values(column)
+    if values.size == 0:
+        raise BaselineError(
+            f"column {column!r} has no finite number in any of {rows:,} rows: --exclude {column}"
+        )
+    return numeric_signal(values, missing=collector.missing[column], nan=collector.nan[column])
+
+
+def _categorical(
+    collector: Collector, column: str, table: Table, warn: Callable[[str], None]
+) -> Signal:
+    counts = collector.take_categories(column)
+    missing = collector.missing[column]
+    if len(counts) == table.rows - missing and len(counts) > TOP_CATEGORIES:
+        warn(
+            f"column {column!r} has a different value in every row: if it is an id, its drift "
+            f"means nothing; --exclude {column}"
+        )
+    return categorical_signal(
+        counts, kind=table.kinds[column], are_text=table.categories_are_text, missing=missing
+    )

@@ -1,0 +1,101 @@
+"""A window's histogram beside the baseline it was binned by, bin by bin.
+
+Value bins come first; three more follow for every signal: missing (absent or null), not finite and
+invalid type. So reference and current always have the same length, and no event is left out.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegauge.baseline.document import NumericSignal, Signal
+from tidegauge.contract import Distribution, SignalHistogram
+
+#: Labels of the bins after the value bins.
+BESIDE = ("missing", "not finite", "invalid type")
+
+_DASH = "\u2013"
+_AT_LEAST = "\u2265"
+
+
+def vectors(
+    signal: Signal, histogram: SignalHistogram
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Return (reference, current, number of ordered value bins; 0 if the bins have no order).
+
+    Raises ``ValueError`` if the histogram was not binned by this signal.
+    """
+    counts = _matching_counts(signal, histogram)
+    missing = histogram.absent + histogram.null
+    current = np.array([*counts, missing, histogram.nan, histogram.invalid], dtype=np.int64)
+    ordered = len(counts) if isinstance(signal, NumericSignal) else 0
+    return np.array(reference_counts(signal), dtype=np.int64), current, ordered
+
+
+def distribution(signal: Signal, histogram: SignalHistogram) -> Distribution:
+    """Return both count vectors of :func:`vectors` with a label for each bin.
+
+    Raises ``ValueError`` if the histogram was not binned by this signal.
+    """
+    reference, current, _ = vectors(signal, histogram)
+    return Distribution(
+        bins=bin_labels(signal), reference=reference.tolist(), current=current.tolist()
+    )
+
+
+def reference_counts(signal: Signal) -> list[int]:
+    """Return the baseline's counts in the bins of :func:`bin_labels`."""
+    nan = signal.nan if isinstance(signal, NumericSignal) else 0
+    return [*signal.counts, signal.missing, nan, 0]
+
+
+def bin_labels(signal: Signal) -> list[str]:
+    """Return a label for each bin, fit for a person.
+
+    A value with a bin of its own reads "= 3". A category that is called like one of the other bins
+    is put in quotes, so that no two labels are the same.
+    """
+    if isinstance(signal, NumericSignal):
+        return [*_numeric_labels(signal.edges), *BESIDE]
+    own = ("other", "never seen", *BESIDE)
+    named = [f'"{name}"' if name in own else name for name in signal.categories]
+    return [*named, *own]
+
+
+def _matching_counts(signal: Signal, histogram: SignalHistogram) -> list[int]:
+    if len(histogram.counts) != len(signal.counts):
+        raise ValueError(
+            f"the histogram has {len(histogram.counts)} bins and the baseline's signal "
+            f"{len(signal.counts)}: it was binned by another baseline"
+        )
+    return histogram.counts
+
+
+def _numeric_labels(edges: list[float]) -> list[str]:
+    if not edges:
+        return ["any number"]
+    closes_atom = [
+        i > 0 and math.nextafter(edges[i - 1], math.inf) == edge for i, edge in enumerate(edges)
+    ]
+    # The edge that closes an atom differs from the atom in the last bit: it is named after it.
+    named = [edges[i - 1] if closed else edges[i] for i, closed in enumerate(closes_atom)]
+    text = _distinct_texts(sorted(set(named)))
+    labels = [f"< {text[named[0]]}"]
+    for i in range(1, len(edges)):
+        low, high = text[named[i - 1]], text[named[i]]
+        if closes_atom[i] and not closes_atom[i - 1]:
+            labels.append(f"= {low}")
+        else:
+            labels.append(f"{'> ' if closes_atom[i - 1] else ''}{low} {_DASH} {high}")
+    labels.append(f"{'>' if closes_atom[-1] else _AT_LEAST} {text[named[-1]]}")
+    return labels
+
+
+def _distinct_texts(values: list[float]) -> dict[float, str]:
+    """Write numbers as short as they can be told apart, at least six digits where there are."""
+    for digits in range(6, 17):
+        texts = {value: f"{value:.{digits}g}" for value in values}
+        if len(set(texts.values())) == len(values):
+            return texts
+    return {value: repr(value) for value in values}

@@ -1,0 +1,185 @@
+"""NDJSON files as tables: one JSON object a line.
+
+Read line by line and not by pyarrow, which takes a column's type from the first block, and refuses
+the ``"NaN"`` that prediction events use for a number that is not finite.
+"""
+
+import gzip
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+
+from tidegauge.baseline.binning import canonical_category
+from tidegauge.baseline.columns import INSTANT, Batch, CategoryChunk, Kind, NumericChunk, Role
+from tidegauge.baseline.errors import BaselineError
+from tidegauge.contract import NON_FINITE
+
+_BATCH_ROWS = 10_000
+_INSTANT = re.compile(INSTANT)
+
+
+class NdjsonTable:
+    """A file with one JSON object a line, plain or compressed. Empty lines are skipped.
+
+    A name that is not in an object counts as missing, as ``null`` does.
+    """
+
+    categories_are_text = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows = 0
+        self._kinds: dict[str, Kind] = {}
+        self._offenders: dict[str, str] = {}
+        try:
+            self._size = max(path.stat().st_size, 1)
+        except OSError as error:
+            raise BaselineError(f"{path} can't be read: {error.strerror}") from error
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """Kind of each column."""
+        return self._kinds
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self._rows
+
+    @property
+    def offenders(self) -> Mapping[str, str]:
+        """First value of a column that is no number, and its row."""
+        return self._offenders
+
+    def scan(self) -> Iterator[float]:
+        """Judge each column by all of its values."""
+        judges: dict[str, _Judge] = {}
+        for rows, done in self._read():
+            for number, row in enumerate(rows, start=self._rows + 1):
+                for name, value in row.items():
+                    judge = judges.get(name)
+                    if judge is None:
+                        judge = judges[name] = _Judge()
+                    judge.see(value, number)
+            self._rows += len(rows)
+            yield done
+        self._kinds = {name: judge.kind for name, judge in judges.items()}
+        self._offenders = {name: j.offender for name, j in judges.items() if j.offender}
+
+    def batches(self, roles: Mapping[str, Role]) -> Iterator[Batch]:
+        """Read the columns in ``roles``."""
+        for rows, done in self._read():
+            columns: dict[str, NumericChunk | CategoryChunk] = {}
+            for name, role in roles.items():
+                present = [v for row in rows if (v := row.get(name)) is not None]
+                missing = len(rows) - len(present)
+                if role == "numeric":
+                    columns[name] = _numbers(name, present, missing)
+                else:
+                    columns[name] = _categories(name, present, missing)
+            yield Batch(len(rows), columns, done)
+
+    def _read(self) -> Iterator[tuple[list[dict[str, Any]], float]]:
+        decoder = msgspec.json.Decoder(dict[str, Any])
+        rows: list[dict[str, Any]] = []
+        try:
+            with self._path.open("rb") as raw:
+                lines: IO[bytes] | gzip.GzipFile = raw
+                if self._path.suffix == ".gz":
+                    lines = gzip.GzipFile(fileobj=raw)
+                for number, line in enumerate(lines, start=1):
+                    if line.isspace():
+                        continue
+                    try:
+                        rows.append(decoder.decode(line))
+                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                        raise self._malformed(number, line, error) from error
+                    if len(rows) == _BATCH_ROWS:
+                        yield rows, min(1.0, raw.tell() / self._size)
+                        rows = []
+        except (OSError, EOFError) as error:
+            raise BaselineError(f"{self._path} can't be read: {error}") from error
+        if rows:
+            yield rows, 1.0
+
+    def _malformed(self, number: int, line: bytes, error: Exception) -> BaselineError:
+        hint = ""
+        if b"NaN" in line or b"Infinity" in line:
+            hint = '; a number that is not finite is written as text: "NaN"'
+        return BaselineError(f"{self._path}, line {number}: {error}{hint}")
+
+
+class _Judge:
+    """Judges what a column holds by the types of all of its values."""
+
+    def __init__(self) -> None:
+        self._numbers = self._non_finite = self._booleans = self._instants = 0
+        self._strings = self._nested = 0
+        self.offender = ""
+
+    @property
+    def kind(self) -> Kind:
+        texts = self._strings + self._instants
+        if self._nested:
+            return "nested"
+        if self._numbers and not self._booleans and not texts:
+            return "numeric"
+        if not (self._numbers or self._booleans or texts or self._non_finite):
+            return "empty"
+        if self._booleans and not (self._numbers or texts or self._non_finite):
+            return "boolean"
+        mixed = self._numbers or self._booleans or self._strings or self._non_finite
+        return "string" if mixed else "instant"
+
+    def see(self, value: object, row: int) -> None:
+        if value is None:
+            return
+        if isinstance(value, bool):
+            self._booleans += 1
+        elif isinstance(value, int | float):
+            self._numbers += 1
+            return
+        elif not isinstance(value, str):
+            self._nested += 1
+        elif value in NON_FINITE:
+            self._non_finite += 1
+            return
+        elif _INSTANT.match(value):
+            self._instants += 1
+        else:
+            self._strings += 1
+        if not self.offender:
+            self.offender = f"{str(value)[:50]!r} in row {row:,}"
+
+
+def _numbers(name: str, present: list[Any], missing: int) -> NumericChunk:
+    try:
+        values = np.array([_as_float(value) for value in present], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BaselineError(f"column {name!r} can't be read as numbers: {error}") from error
+    kept = values[np.isfinite(values)]
+    return NumericChunk(kept, missing=missing, nan=len(values) - len(kept))
+
+
+def _as_float(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(f"{value!r} is no number")
+    if isinstance(value, str) and value not in NON_FINITE:
+        raise ValueError(f"{value!r} is text")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _categories(name: str, present: list[Any], missing: int) -> CategoryChunk:
+    try:
+        return CategoryChunk(Counter(map(canonical_category, present)), missing=missing)
+    except TypeError as error:
+        raise BaselineError(f"column {name!r} can't be read as categories: {error}") from error

@@ -1,0 +1,119 @@
+"""Collected columns made into signals: pure functions of all values, whatever their order."""
+
+import math
+import re
+from collections import Counter
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegauge.baseline.binning import canonical_category, numeric_counts, numeric_edges
+from tidegauge.baseline.columns import MISSING_NUMBERS, Kind
+from tidegauge.baseline.document import CategoricalSignal, NumericSignal
+
+#: Categories with a bin of their own.
+TOP_CATEGORIES = 20
+
+#: Further values remembered, so that one never seen before can be told from a rare one.
+KNOWN_CATEGORIES = 10_000
+
+_INTEGER = re.compile(r"-?(0|[1-9]\d*)")
+_NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")
+
+
+def numeric_signal(ordered: NDArray[np.float64], *, missing: int, nan: int) -> NumericSignal:
+    """Make a signal of sorted, finite values. ``std`` is that of a population."""
+    edges = numeric_edges(ordered)
+    mean, std = mean_and_std(ordered)
+    return NumericSignal(
+        edges=edges,
+        counts=numeric_counts(ordered, edges).tolist(),
+        missing=missing,
+        nan=nan,
+        mean=mean,
+        std=std,
+        minimum=float(ordered[0]) if ordered.size else None,
+        maximum=float(ordered[-1]) if ordered.size else None,
+    )
+
+
+def mean_and_std(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """Return mean and population standard deviation; (None, None) of no values.
+
+    Sums are rounded once, at their end, so that neither the order of the values nor the machine's
+    vector width shows in the result; a power of two keeps squares of large values in range.
+
+    >>> mean_and_std(np.array([1e308, 1e308]))
+    (1e+308, 0.0)
+    """
+    if values.size == 0:
+        return None, None
+    exponent = math.frexp(float(np.abs(values).max()))[1]
+    scaled = np.ldexp(values, -exponent)
+    mean = math.fsum(scaled) / values.size
+    std = math.sqrt(math.fsum((scaled - mean) ** 2) / values.size)
+    return math.ldexp(mean, exponent), math.ldexp(std, exponent)
+
+
+def categorical_signal(
+    counts: Counter[str], *, kind: Kind, are_text: bool, missing: int
+) -> CategoricalSignal:
+    """Make a signal of category counts, commonest first, ties by name.
+
+    ``are_text``: the categories are spelled as in a text file, where the kind of the column decides
+    whether ``1.0`` is the number 1 or a name.
+    """
+    if are_text:
+        counts = canonical_texts(counts, kind)
+    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+    categories, rest = ranked[:TOP_CATEGORIES], ranked[TOP_CATEGORIES:]
+    in_other = sum(counts[name] for name in rest)
+    return CategoricalSignal(
+        dtype=_dtype(counts, kind),
+        categories=categories,
+        known=sorted(rest[:KNOWN_CATEGORIES]),
+        known_complete=len(rest) <= KNOWN_CATEGORIES,
+        counts=[*(counts[name] for name in categories), in_other, 0],
+        missing=missing,
+    )
+
+
+def canonical_texts(counts: Counter[str], kind: Kind) -> Counter[str]:
+    """Spell the categories of a text file as their typed counterparts are spelled in events.
+
+    A column of numbers in which one has a leading zero is a column of codes: it stays text.
+
+    >>> sorted(canonical_texts(Counter({"1.0": 2, "1": 1, "2.5": 1}), "numeric").items())
+    [('1', 3), ('2.5', 1)]
+    >>> sorted(canonical_texts(Counter({"01": 2, "1": 1}), "numeric").items())
+    [('01', 2), ('1', 1)]
+    """
+    if kind == "boolean":
+        spelled = {name: name.lower() for name in counts}
+    elif kind == "numeric" and all(map(_is_plain_number, counts)):
+        spelled = {name: _spell_number(name) for name in counts}
+    else:
+        return counts
+    canonical: Counter[str] = Counter()
+    for name, spelling in spelled.items():
+        canonical[spelling] += counts[name]
+    return canonical
+
+
+def _is_plain_number(text: str) -> bool:
+    return text in MISSING_NUMBERS or _NUMBER.fullmatch(text) is not None
+
+
+def _spell_number(text: str) -> str:
+    if text in MISSING_NUMBERS or _INTEGER.fullmatch(text):
+        return "0" if text == "-0" else text  # integers as they are: a float would round long ids
+    return canonical_category(float(text))
+
+
+def _dtype(counts: Counter[str], kind: Kind) -> Literal["string", "integer", "boolean"]:
+    if kind == "boolean":
+        return "boolean"
+    if kind == "numeric" and all(map(_INTEGER.fullmatch, counts)):
+        return "integer"
+    return "string"

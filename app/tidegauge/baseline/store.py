@@ -1,0 +1,316 @@
+"""Baselines in Redis: immutable documents named by their hash, and which of them is promoted.
+
+Keys, with the default prefix::
+
+    tidegauge:baseline:doc:{id}     the document, JSON
+    tidegauge:baselines             sorted set: id by time of storing
+    tidegauge:baseline:promoted     hash: [model, version] -> {id, promoted_at, previous}
+    tidegauge:baseline:generation   counts promotions; in step with the hash
+    tidegauge:baseline:changes      channel on which each promotion is announced
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tidegauge.baseline.document import Baseline
+
+#: What Redis calls the model and version that a baseline is promoted for.
+Key = tuple[str, str]
+
+
+class StoreError(Exception):
+    """Something about stored baselines is wrong; the message says what."""
+
+
+class StoreUnavailable(StoreError):
+    """Redis can't be reached, or refuses to serve."""
+
+
+class BaselineNotFound(StoreError, LookupError):
+    """There is no baseline with this id."""
+
+
+class CorruptBaseline(StoreError, ValueError):
+    """What is stored under an id is not the document of that id, or can't be decoded."""
+
+
+class PromotionRefused(StoreError, ValueError):
+    """The baseline was made for another model or version."""
+
+
+class Pointer(msgspec.Struct, frozen=True, kw_only=True):
+    """Which baseline is promoted, since when (epoch seconds), and which one was before."""
+
+    id: str
+    promoted_at: float
+    previous: str | None
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All pointers at one moment; ``problems`` names those that can't be read."""
+
+    generation: int
+    promoted: Mapping[Key, Pointer]
+    problems: list[str]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored baseline: ``problem`` is set, and ``baseline`` is not, if it can't be read."""
+
+    id: str
+    created_at: float
+    baseline: Baseline | None
+    problem: str | None
+
+
+#: In the class below, ``list`` is a method.
+Entries = list[Entry]
+Ids = list[str]
+
+
+class Changes:
+    """A subscription to the announcements of promotions."""
+
+    def __init__(self, store: "BaselineStore", pubsub: Any, channel: str) -> None:
+        self._store = store
+        self._pubsub = pubsub
+        try:
+            with store.unavailable_if_redis_fails():
+                pubsub.subscribe(channel)
+        except StoreUnavailable:
+            self.close()
+            raise
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait for an announcement; True if there was one. Raises ``StoreUnavailable``."""
+        with self._store.unavailable_if_redis_fails():
+            message = self._pubsub.get_message(timeout=timeout_seconds)
+        return message is not None and message["type"] == "message"
+
+    def close(self) -> None:
+        """End the subscription; a connection that is broken already is no error."""
+        with suppress(redis.RedisError, OSError):
+            self._pubsub.close()
+
+
+class BaselineStore:
+    """Baselines in one Redis database. Safe for use from several threads.
+
+    Every method raises ``StoreUnavailable`` if Redis can't be reached within ``timeout_seconds``.
+    The constructor does not connect; it raises ``ValueError`` if the URL is wrong.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        password: str | None = None,
+        prefix: str = "tidegauge",
+        timeout_seconds: float = 2.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.address = address_of(url)
+        self._clock = clock
+        options: dict[str, Any] = {} if password is None else {"password": password}
+        try:
+            self._redis: Any = redis.Redis.from_url(
+                url,
+                socket_timeout=timeout_seconds,
+                socket_connect_timeout=timeout_seconds,
+                # Once more at once, for a connection that died while it was idle in the pool; who
+                # calls decides about anything beyond that.
+                retry=Retry(NoBackoff(), 1),
+                **options,
+            )
+        except ValueError as error:
+            raise ValueError(f"redis.url ({self.address}): {error}") from error
+        self._documents = f"{prefix}:baseline:doc:"
+        self._promoted = f"{prefix}:baseline:promoted"
+        self._generation = f"{prefix}:baseline:generation"
+        self._changes = f"{prefix}:baseline:changes"
+        self._created = f"{prefix}:baselines"
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._redis.close()
+
+    def put(self, baseline: Baseline) -> str:
+        """Store a baseline and return its id; storing it again changes nothing."""
+        document = baseline.to_json()
+        id = baseline.id
+        with self.unavailable_if_redis_fails():
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.set(self._documents + id, document, nx=True)
+            pipe.get(self._documents + id)
+            pipe.zadd(self._created, {id: self._clock()}, nx=True)
+            _, stored, _ = pipe.execute()
+            if stored != document:
+                # Only damage can put other content under a hash: this mends it.
+                self._redis.set(self._documents + id, document)
+        return id
+
+    def get(self, id: str) -> Baseline:
+        """Return a baseline. Raises ``BaselineNotFound`` or ``CorruptBaseline``."""
+        with self.unavailable_if_redis_fails():
+            document = self._redis.get(self._documents + id)
+        return _decode(id, document)
+
+    def find(self, id_prefix: str) -> str:
+        """Return the one id that begins so.
+
+        Raises ``BaselineNotFound`` if none does or more than one does.
+        """
+        with self.unavailable_if_redis_fails():
+            ids = [id.decode() for id in self._redis.zrange(self._created, 0, -1)]
+        found: Ids = [id for id in ids if id.startswith(id_prefix)]
+        if not id_prefix or not found:
+            raise BaselineNotFound(
+                f"no baseline has an id that begins with {id_prefix!r}; "
+                f"there are {len(ids)}: tidegauge baseline list"
+            )
+        if len(found) > 1:
+            raise BaselineNotFound(
+                f"{len(found)} baselines have an id that begins with {id_prefix!r}: "
+                f"{', '.join(id[: len(id_prefix) + 8] for id in found[:5])}; give more of it"
+            )
+        return found[0]
+
+    def list(self) -> Entries:
+        """Return all stored baselines, oldest first; those that can't be read say why."""
+        with self.unavailable_if_redis_fails():
+            created = self._redis.zrange(self._created, 0, -1, withscores=True)
+            keys = [self._documents + id.decode() for id, _ in created]
+            documents = self._redis.mget(keys) if keys else []
+        entries = []
+        for (raw_id, created_at), document in zip(created, documents, strict=True):
+            id = raw_id.decode()
+            baseline, problem = None, None
+            try:
+                baseline = _decode(id, document)
+            except StoreError as error:
+                problem = str(error)
+            entries.append(Entry(id=id, created_at=created_at, baseline=baseline, problem=problem))
+        return entries
+
+    def promote(self, model: str, version: str, id: str, *, now: float) -> Pointer:
+        """Make a stored baseline the one that ``model`` and ``version`` are compared with.
+
+        ``now`` is epoch seconds. Promoting the promoted one again changes nothing. Raises
+        ``BaselineNotFound``, ``CorruptBaseline``, or ``PromotionRefused`` if the baseline was made
+        for another model or version.
+        """
+        baseline = self.get(id)
+        if (baseline.model, baseline.version) != (model, version):
+            raise PromotionRefused(
+                f"baseline {id[:12]} was made for model {baseline.model!r} version "
+                f"{baseline.version!r}, not for {model!r} version {version!r}"
+            )
+        field = msgspec.json.encode((model, version))
+        with (
+            self.unavailable_if_redis_fails(),
+            self._redis.pipeline(transaction=True) as pipe,
+        ):
+            while True:
+                try:
+                    pipe.watch(self._promoted, self._documents + id)
+                    if not pipe.exists(self._documents + id):
+                        raise BaselineNotFound(f"baseline {id} was deleted just now")
+                    current = _pointer(pipe.hget(self._promoted, field))
+                    if current is not None and current.id == id:
+                        return current
+                    pointer = Pointer(
+                        id=id, promoted_at=now, previous=current.id if current else None
+                    )
+                    pipe.multi()
+                    pipe.hset(self._promoted, field, msgspec.json.encode(pointer))
+                    pipe.incr(self._generation)
+                    pipe.publish(self._changes, field)
+                    pipe.execute()
+                    return pointer
+                except redis.WatchError:
+                    continue  # somebody else promoted meanwhile: look again
+
+    def promoted(self) -> dict[Key, Pointer]:
+        """Return the pointer of each model and version. Raises ``CorruptBaseline``."""
+        snapshot = self.snapshot()
+        if snapshot.problems:
+            raise CorruptBaseline("; ".join(snapshot.problems))
+        return dict(snapshot.promoted)
+
+    def snapshot(self) -> Snapshot:
+        """Return all pointers and the generation they belong to."""
+        with self.unavailable_if_redis_fails():
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.get(self._generation)
+            pipe.hgetall(self._promoted)
+            generation, fields = pipe.execute()
+        promoted: dict[Key, Pointer] = {}
+        problems = []
+        for field, value in sorted(fields.items()):
+            try:
+                key = msgspec.json.decode(field, type=Key)
+                promoted[key] = msgspec.json.decode(value, type=Pointer)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                problems.append(
+                    f"{self._promoted}, field {field.decode(errors='replace')}: {error}; "
+                    f"promote a baseline again"
+                )
+        return Snapshot(generation=int(generation or 0), promoted=promoted, problems=problems)
+
+    def generation(self) -> int:
+        """Return how often a baseline has been promoted; cheap to ask for."""
+        with self.unavailable_if_redis_fails():
+            return int(self._redis.get(self._generation) or 0)
+
+    def follow(self) -> Changes:
+        """Subscribe to promotions. The caller closes what is returned."""
+        return Changes(self, self._redis.pubsub(ignore_subscribe_messages=True), self._changes)
+
+    @contextmanager
+    def unavailable_if_redis_fails(self) -> Iterator[None]:
+        """Turn any failure of Redis into ``StoreUnavailable`` that says which Redis."""
+        try:
+            yield
+        except (redis.RedisError, OSError) as error:
+            raise StoreUnavailable(f"Redis at {self.address}: {error}") from error
+
+
+def address_of(url: str) -> str:
+    """Return a Redis URL without user, password and options.
+
+    >>> address_of("redis://app:secret@redis:6379/0?password=secret")
+    'redis://redis:6379/0'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _decode(id: str, document: bytes | None) -> Baseline:
+    if document is None:
+        raise BaselineNotFound(f"there is no baseline {id}")
+    found = hashlib.sha256(document).hexdigest()
+    if found != id:
+        raise CorruptBaseline(
+            f"baseline {id} is damaged: its content has the hash {found[:12]}; create it again"
+        )
+    try:
+        return Baseline.from_json(document)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptBaseline(f"baseline {id} can't be decoded: {error}") from error
+
+
+def _pointer(value: bytes | None) -> Pointer | None:
+    """Decode a pointer about to be replaced; a damaged one has nothing worth keeping."""
+    try:
+        return None if value is None else msgspec.json.decode(value, type=Pointer)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,38 @@
+"""How a command fails: one clear line on standard error, and an exit code that says whose turn it is."""
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import typer
+from confluent_kafka import KafkaException
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Wrong input or configuration.
+BAD_INPUT = 2
+
+#: Something that is needed can't be reached.
+UNREACHABLE = 3
+
+
+def fail(message: str, code: int) -> typer.Exit:
+    """Say what is wrong; raise what this returns."""
+    typer.secho(f"tidegauge: {message}", err=True, fg="red")
+    return typer.Exit(code)
+
+
+def reported(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn the errors that a user can mend into a line and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except KafkaException as error:
+            raise fail(f"Kafka: {error.args[0]}", UNREACHABLE) from error
+        except (ValueError, OSError) as error:
+            raise fail(str(error), BAD_INPUT) from error
+
+    return run

@@ -1,0 +1,307 @@
+"""``tidegauge baseline``: make, list, show and promote what models are compared with."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tidegauge.baseline.build import build_baseline
+from tidegauge.baseline.columns import Role
+from tidegauge.baseline.compare import bin_labels, reference_counts
+from tidegauge.baseline.document import Baseline, NumericSignal
+from tidegauge.baseline.errors import BaselineError
+from tidegauge.baseline.store import (
+    BaselineNotFound,
+    BaselineStore,
+    Pointer,
+    StoreError,
+    StoreUnavailable,
+)
+from tidegauge.cli._errors import BAD_INPUT, UNREACHABLE, fail
+from tidegauge.settings import Settings, load_settings
+
+app = typer.Typer(help="What models are compared with.", no_args_is_help=True)
+
+#: Enough of an id to type; commands take any beginning that is unique.
+_SHORT = 12
+
+ModelOption = Annotated[str, typer.Option("--model", help="Model name, as in its events.")]
+VersionOption = Annotated[str, typer.Option("--version", help="Model version, as in its events.")]
+OptionalModel = Annotated[str | None, typer.Option("--model", help="Model name.")]
+OptionalVersion = Annotated[str | None, typer.Option("--version", help="Model version.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def create(
+    model: ModelOption,
+    version: VersionOption,
+    file: Annotated[
+        Path, typer.Option("--from", help="CSV, Parquet or NDJSON; by its suffix.", metavar="FILE")
+    ],
+    prediction: Annotated[
+        str | None, typer.Option(help="Column with the model's output.", metavar="COL")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Column to leave out; repeatable.", metavar="COL")
+    ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type", help="Read a column so; repeatable.", metavar="COL=numeric|categorical"
+        ),
+    ] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Put it in force at once.")] = False,
+) -> None:
+    """Make a baseline of a file's columns, store it and print its id."""
+    with _store() as store:
+        store.generation()  # asked now: to read a large file for nothing would be a pity
+        with _progress() as progress:
+            baseline = build_baseline(
+                file,
+                model=model,
+                version=version,
+                prediction=prediction,
+                exclude=exclude or (),
+                types=_types(types or []),
+                progress=progress,
+                warn=lambda message: typer.echo(f"tidegauge: warning: {message}", err=True),
+            )
+        id = store.put(baseline)
+        numeric = sum(isinstance(signal, NumericSignal) for signal in baseline.signals.values())
+        typer.echo(
+            f"{baseline.rows:,} rows; {numeric} numeric and {len(baseline.signals) - numeric} "
+            f"categorical signals: {', '.join(baseline.signals)}",
+            err=True,
+        )
+        if promote:
+            store.promote(model, version, id, now=time.time())
+            typer.echo(f"promoted for {model} version {version}", err=True)
+        typer.echo(id)
+
+
+@app.command("list")
+def list_(json: JsonOption = False) -> None:
+    """List stored baselines, oldest first."""
+    with _store() as store:
+        entries = store.list()
+        snapshot = store.snapshot()
+    promoted = {pointer.id for pointer in snapshot.promoted.values()}
+    for problem in [*snapshot.problems, *(e.problem for e in entries if e.problem)]:
+        typer.echo(f"tidegauge: warning: {problem}", err=True)
+    rows = [
+        {
+            "id": entry.id,
+            "model": entry.baseline.model if entry.baseline else None,
+            "version": entry.baseline.version if entry.baseline else None,
+            "rows": entry.baseline.rows if entry.baseline else None,
+            "signals": len(entry.baseline.signals) if entry.baseline else None,
+            "source": entry.baseline.source if entry.baseline else None,
+            "created_at": _instant(entry.created_at),
+            "promoted": entry.id in promoted,
+            "problem": entry.problem,
+        }
+        for entry in entries
+    ]
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        return
+    table = Table("id", "model", "version", "rows", "signals", "source", "created", "promoted")
+    for row in rows:
+        cells = [row[name] for name in ("model", "version", "rows", "signals", "source")]
+        table.add_row(
+            str(row["id"])[:_SHORT],
+            *("damaged" if cell is None else _cell(cell) for cell in cells),
+            str(row["created_at"]),
+            "yes" if row["promoted"] else "",
+        )
+    _output().print(table)
+
+
+@app.command()
+def show(
+    id: Annotated[str | None, typer.Argument(help="Id or its beginning.", metavar="ID")] = None,
+    model: OptionalModel = None,
+    version: OptionalVersion = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the signals of a baseline and their bins: by id, or what is promoted for a model."""
+    with _store() as store:
+        if id is not None:
+            full_id = store.find(id)
+        elif model is not None and version is not None:
+            full_id = _promoted(store, model, version).id
+        else:
+            raise fail("give an ID, or both --model and --version", BAD_INPUT)
+        baseline = store.get(full_id)
+    if json:
+        typer.echo(msgspec.json.format(baseline.to_json()).decode())
+        return
+    output = _output()
+    output.print(f"[bold]{full_id}[/bold]")
+    output.print(
+        escape(
+            f"model {baseline.model}, version {baseline.version}: "
+            f"{baseline.rows:,} rows of {baseline.source}"
+        )
+    )
+    output.print(_signals_table(baseline))
+
+
+@app.command()
+def promote(
+    id: Annotated[str, typer.Argument(help="Id or its beginning.", metavar="ID")],
+    model: OptionalModel = None,
+    version: OptionalVersion = None,
+) -> None:
+    """Put a baseline in force for the model and version it was made for.
+
+    Running workers take it up within 5 seconds.
+    """
+    with _store() as store:
+        full_id = store.find(id)
+        baseline = store.get(full_id)
+        pointer = store.promote(
+            baseline.model if model is None else model,
+            baseline.version if version is None else version,
+            full_id,
+            now=time.time(),
+        )
+    before = f", before: {pointer.previous[:_SHORT]}" if pointer.previous else ""
+    typer.echo(
+        f"baseline {full_id[:_SHORT]} is promoted for {baseline.model} version "
+        f"{baseline.version} since {_instant(pointer.promoted_at)}{before}"
+    )
+
+
+def _settings() -> Settings:
+    """Load the settings. What is wrong is named without its value, which may be a secret."""
+    try:
+        return load_settings()
+    except ValidationError as error:
+        problems = (
+            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise fail(f"settings: {'; '.join(problems)}", BAD_INPUT) from None
+    except (ValueError, OSError, yaml.YAMLError) as error:
+        raise fail(f"settings: {_one_line(error)}", BAD_INPUT) from error
+
+
+@contextmanager
+def _store() -> Iterator[BaselineStore]:
+    """Open the store that the settings name, and turn what goes wrong into an exit code."""
+    redis = _settings().redis
+    try:
+        store = BaselineStore(redis.url, password=redis.plain_password, prefix=redis.prefix)
+    except ValueError as error:
+        raise fail(
+            f"{_one_line(error)}; set TIDEGAUGE_REDIS__URL to redis://HOST:PORT/DB", BAD_INPUT
+        )
+    try:
+        yield store
+    except StoreUnavailable as error:
+        raise fail(
+            f"{_one_line(error)}. Is it running? Its address is redis.url in tidegauge.yaml or "
+            f"TIDEGAUGE_REDIS__URL, its password redis.password",
+            UNREACHABLE,
+        )
+    except (BaselineError, StoreError) as error:
+        raise fail(_one_line(error), BAD_INPUT) from error
+    finally:
+        store.close()
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float], None]]:
+    """Show a bar on stderr if that is a terminal."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:14}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def advance(step: str, done: float) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=1.0)
+            bar.update(tasks[step], completed=done)
+
+        yield advance
+
+
+def _types(options: list[str]) -> dict[str, Role]:
+    types: dict[str, Role] = {}
+    for option in options:
+        name, _, role = option.rpartition("=")
+        if not name or role not in ("numeric", "categorical"):
+            raise fail(f"--type {option}: expected COL=numeric or COL=categorical", BAD_INPUT)
+        types[name] = "numeric" if role == "numeric" else "categorical"
+    return types
+
+
+def _promoted(store: BaselineStore, model: str, version: str) -> Pointer:
+    promoted = store.promoted()
+    if (model, version) not in promoted:
+        known = ", ".join(f"{m} version {v}" for m, v in sorted(promoted)) or "nothing"
+        raise BaselineNotFound(
+            f"no baseline is promoted for {model} version {version}; there is one for: {known}"
+        )
+    return promoted[model, version]
+
+
+def _signals_table(baseline: Baseline) -> Table:
+    table = Table("signal", "kind", "bin", "count", "share")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for name, signal in sorted(baseline.signals.items()):
+        if isinstance(signal, NumericSignal):
+            kind = f"numeric\nmean {_number(signal.mean)}\nstd {_number(signal.std)}"
+        else:
+            kind = f"categorical\n{signal.dtype}\n{len(signal.known)} known in other"
+        counts = reference_counts(signal)
+        table.add_row(
+            escape(name),
+            kind,
+            escape("\n".join(bin_labels(signal))),
+            "\n".join(f"{count:,}" for count in counts),
+            "\n".join(f"{count / baseline.rows:.2%}" for count in counts),
+            end_section=True,
+        )
+    return table
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))
+
+
+def _instant(epoch_seconds: float) -> str:
+    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="seconds")
+
+
+def _output() -> Console:
+    """Return a console on stdout that doesn't cut ids to the width of a pipe."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)

@@ -1,0 +1,123 @@
+"""``tidegauge check``: what is wrong, and how to mend it."""
+
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated
+
+import confluent_kafka
+import msgspec
+import typer
+from confluent_kafka import KafkaException
+from rich.console import Console
+from rich.table import Table
+
+from tidegauge.baseline.store import BaselineStore, StoreError
+from tidegauge.cli._errors import reported
+from tidegauge.rules import DEFAULT_RULES, RuleError, load_rules
+from tidegauge.settings import Settings, load_settings
+from tidegauge.topics import Topics
+
+
+class Finding(msgspec.Struct):
+    """The result of one check; ``problems`` is empty if all is well."""
+
+    check: str
+    detail: str
+    problems: list[str]
+    #: The exit code if there are problems: 2 wrong configuration, 3 not reachable.
+    code: int
+
+
+def check_brokers(settings: Settings) -> Finding:
+    """Ask the brokers for their topics."""
+    servers = settings.kafka.bootstrap_servers
+    try:
+        found = Topics(settings).partitions()
+    except KafkaException as error:
+        problem = (
+            f"no answer: {error.args[0]}; start the broker or set "
+            "TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS"
+        )
+        return Finding("broker", servers, [problem], 3)
+    return Finding("broker", f"{servers}, {len(found)} topics", [], 3)
+
+
+def check_topics(settings: Settings) -> Finding:
+    """Hold the topics against what they must be."""
+    try:
+        problems = list(Topics(settings).problems())
+    except KafkaException as error:
+        return Finding("topics", "not checked", [f"no answer from the broker: {error.args[0]}"], 3)
+    return Finding("topics", "partitions, retention, compaction", problems, 2)
+
+
+def check_baselines(settings: Settings) -> Finding:
+    """Ask the store for the promoted baselines, and read each."""
+    store = BaselineStore(
+        settings.redis.url,
+        password=settings.redis.plain_password,
+        prefix=settings.redis.prefix,
+    )
+    try:
+        promoted = store.promoted()
+        for pointer in promoted.values():
+            store.get(pointer.id)
+    except StoreError as error:
+        return Finding("baselines", "", [str(error)], 3)
+    finally:
+        store.close()
+    problems = (
+        []
+        if promoted
+        else ["none is promoted, so no drift can be seen; see: tidegauge baseline create --help"]
+    )
+    return Finding("baselines", f"{len(promoted)} promoted", problems, 2)
+
+
+def check_rules(settings: Settings) -> Finding:
+    """Load the rules."""
+    path = settings.detect.rules_file
+    try:
+        rules = DEFAULT_RULES if path is None else load_rules(path)
+    except (RuleError, OSError) as error:
+        return Finding("rules", str(path), [str(error)], 2)
+    return Finding("rules", f"{len(rules)} rules from {path or 'the default file'}", [], 2)
+
+
+def check_versions(_: Settings) -> Finding:
+    """Say what is installed."""
+    names = ("tidegauge", "faust-streaming", "aiokafka", "confluent-kafka", "numpy", "redis")
+    detail = ", ".join(f"{name} {version(name)}" for name in names)
+    librdkafka = confluent_kafka.libversion()[0]
+    return Finding(
+        "versions", f"Python {platform.python_version()}, librdkafka {librdkafka}, {detail}", [], 2
+    )
+
+
+CHECKS: tuple[Callable[[Settings], Finding], ...] = (
+    check_brokers,
+    check_topics,
+    check_baselines,
+    check_rules,
+    check_versions,
+)
+
+
+@reported
+def check(
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Check brokers, topics, baselines, rules and versions; exits 0 if all is well, else 2 or 3."""
+    settings = load_settings()
+    findings = [run(settings) for run in CHECKS]
+    if json:
+        typer.echo(msgspec.json.encode(findings).decode())
+    else:
+        table = Table("", "check", "found", show_lines=False)
+        for finding in findings:
+            lines = [finding.detail, *(f"[red]{problem}[/red]" for problem in finding.problems)]
+            mark = "[red]✗[/red]" if finding.problems else "[green]✓[/green]"
+            table.add_row(mark, finding.check, "\n".join(line for line in lines if line))
+        Console().print(table)
+    raise typer.Exit(max((f.code for f in findings if f.problems), default=0))

@@ -1,0 +1,29 @@
+"""``tidegauge run``: the worker."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from tidegauge.cli._errors import reported
+from tidegauge.settings import load_settings
+from tidegauge.telemetry import configure_logging
+from tidegauge.worker import run_worker
+
+
+class RoleName(StrEnum):
+    """The roles a process can have."""
+
+    all = "all"
+    ingest = "ingest"
+    detect = "detect"
+
+
+@reported
+def run(
+    role: Annotated[RoleName, typer.Option(help="What this process does.")] = RoleName.all,
+) -> None:
+    """Run a worker until SIGTERM or SIGINT; it waits for brokers and topics that aren't up yet."""
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    run_worker(settings, role.value)

@@ -1,0 +1,33 @@
+"""``tidegauge topics``: making the topics as they must be."""
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tidegauge.cli._errors import reported
+from tidegauge.settings import load_settings
+from tidegauge.topics import Topics, topic_specs
+
+app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep ``create`` a subcommand: Typer would make a single command the whole group."""
+
+
+@app.command("create")
+@reported
+def create() -> None:
+    """Make the topics that are missing, with the right partitions, retention and compaction."""
+    settings = load_settings()
+    topics = Topics(settings)
+    made = topics.create()
+    table = Table("topic", "partitions", "settings", "")
+    for spec in topic_specs(settings):
+        config = ", ".join(f"{name}={value}" for name, value in spec.config.items())
+        there = "made" if made[spec.name] else "was there"
+        table.add_row(spec.name, str(spec.partitions), config, there)
+    Console().print(table)
+    for problem in topics.problems():
+        typer.secho(f"warning: {problem}", err=True, fg="yellow")

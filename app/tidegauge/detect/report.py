@@ -1,0 +1,216 @@
+"""From a window's counts to its report: merging, figures, sources. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from tidegauge.baseline.compare import reference_counts
+from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal
+from tidegauge.contract import (
+    LATENCY_EDGES_MS,
+    OUTPUT_SIGNALS,
+    STATUS_CATEGORIES,
+    CountedRange,
+    Drift,
+    LatencySummary,
+    ReportPart,
+    SignalHistogram,
+    SignalReport,
+    WindowReport,
+    deterministic_id,
+)
+from tidegauge.detect.partition import Window
+from tidegauge.detect.values import CellCounts, ScoreSum, Source, TenureCounts
+from tidegauge.stats import drift, histogram_quantile
+
+_signals = msgspec.json.Decoder(dict[str, SignalHistogram])
+
+_ERROR = STATUS_CATEGORIES.index("error")
+
+#: What "the last five minutes" of the mean prediction are, seconds.
+SCORE_SECONDS = 300
+
+
+def merge(histograms: Iterable[SignalHistogram]) -> SignalHistogram:
+    """Add histograms of one binning."""
+    total: SignalHistogram | None = None
+    for h in histograms:
+        if total is None:
+            total = msgspec.structs.replace(h, counts=list(h.counts))
+            continue
+        total.counts = [a + b for a, b in zip(total.counts, h.counts, strict=True)]
+        total.absent += h.absent
+        total.null += h.null
+        total.nan += h.nan
+        total.invalid += h.invalid
+        total.sum += h.sum
+        total.sumsq += h.sumsq
+        total.minimum = _smaller(total.minimum, h.minimum)
+        total.maximum = _larger(total.maximum, h.maximum)
+    return total or SignalHistogram(counts=[])
+
+
+def _smaller(a: float | None, b: float | None) -> float | None:
+    return b if a is None else a if b is None else min(a, b)
+
+
+def _larger(a: float | None, b: float | None) -> float | None:
+    return b if a is None else a if b is None else max(a, b)
+
+
+def merge_tenures(tenures: CellCounts) -> dict[str, SignalHistogram]:
+    """Add what each tenure counted. In order of their names, so that sums of floats repeat."""
+    decoded = [_signals.decode(tenures[name].signals) for name in sorted(tenures)]
+    names = dict.fromkeys(name for signals in decoded for name in signals)
+    return {name: merge(s[name] for s in decoded if name in s) for name in names}
+
+
+def make_report(
+    window: Window,
+    parts: Mapping[str, CellCounts],
+    *,
+    baselines: Mapping[str, Baseline],
+    sources: Mapping[str, Source],
+    scores: Sequence[ScoreSum],
+    revision: int,
+    closed_by: float,
+) -> tuple[WindowReport, ScoreSum]:
+    """Report a window from its counts by baseline; ``scores`` are of the windows before it.
+
+    Also returns the window's own score sum, for the reports to come.
+    """
+    merged = {baseline: merge_tenures(tenures) for baseline, tenures in parts.items()}
+    tenures = [counts for part in parts.values() for counts in part.values()]
+    prediction = merge(
+        # Bins may differ between parts; only sums are used, and those add up in any binning.
+        msgspec.structs.replace(signals["prediction"], counts=[signals["prediction"].n])
+        for signals in merged.values()
+    )
+    score = ScoreSum(window_end=window.end, sum=prediction.sum, n=prediction.n)
+    where = window.slice
+    report = WindowReport(
+        id=deterministic_id(
+            "window", where.model, where.version, where.variant, *_flat(where.segment),
+            window.start, window.seconds, revision,
+        ),
+        model=where.model,
+        version=where.version,
+        variant=where.variant,
+        segment=dict(where.segment),
+        window_start=window.start,
+        window_end=window.end,
+        revision=revision,
+        closed_by=closed_by,
+        events=sum(counts.events for counts in tenures),
+        errors=sum(signals["status"].counts[_ERROR] for signals in merged.values()),
+        counted=counted_ranges(tenures, sources),
+        prediction_mean_5m=_mean_score([*scores, score], window.end),
+        latency=_latency(merge(signals["latency_ms"] for signals in merged.values())),
+        parts=[
+            ReportPart(
+                baseline=baseline,
+                events=sum(counts.events for counts in parts[baseline].values()),
+                signals=_signal_reports(signals, baselines.get(baseline)),
+            )
+            for baseline, signals in merged.items()
+        ],
+    )  # fmt: skip
+    return report, score
+
+
+def _flat(segment: Iterable[tuple[str, str]]) -> list[str]:
+    return [text for pair in segment for text in pair]
+
+
+def counted_ranges(
+    tenures: Iterable[TenureCounts], sources: Mapping[str, Source]
+) -> list[CountedRange]:
+    """Return, by source partition, offsets in which every event of the window was counted.
+
+    From where the first tenure that saw one of its events began, to what is covered now.
+    """
+    starts: dict[tuple[str, int], int] = {}
+    for counts in tenures:
+        for partition, start in counts.starts.items():
+            key = (counts.source, partition)
+            starts[key] = min(start, starts.get(key, start))
+    return [
+        CountedRange(
+            topic=topic, partition=partition, start=start, to=sources[topic].covered[partition]
+        )
+        for (topic, partition), start in sorted(starts.items())
+    ]
+
+
+def _mean_score(scores: Sequence[ScoreSum], end: int) -> float | None:
+    recent = [s for s in scores if end - SCORE_SECONDS < s.window_end <= end]
+    n = sum(s.n for s in recent)
+    return sum(s.sum for s in recent) / n if n else None
+
+
+def _latency(histogram: SignalHistogram) -> LatencySummary | None:
+    n = histogram.n
+    if not n:
+        return None
+
+    def quantile(q: float) -> float:
+        value = histogram_quantile(
+            LATENCY_EDGES_MS,
+            histogram.counts,
+            q,
+            minimum=histogram.minimum,
+            maximum=histogram.maximum,
+        )
+        assert value is not None  # noqa: S101 - something was counted
+        return value
+
+    return LatencySummary(
+        mean_ms=histogram.sum / n,
+        p50_ms=quantile(0.5),
+        p95_ms=quantile(0.95),
+        p99_ms=quantile(0.99),
+    )
+
+
+def _signal_reports(
+    signals: Mapping[str, SignalHistogram], baseline: Baseline | None
+) -> dict[str, SignalReport]:
+    return {
+        name: _signal_report(name, histogram, baseline.signals.get(name) if baseline else None)
+        for name, histogram in signals.items()
+    }
+
+
+def _signal_report(
+    name: str, histogram: SignalHistogram, reference: NumericSignal | CategoricalSignal | None
+) -> SignalReport:
+    n = histogram.n
+    missing = histogram.absent + histogram.null
+    events = n + missing + histogram.nan + histogram.invalid
+    numeric = (
+        name in ("prediction", "latency_ms")
+        if name in OUTPUT_SIGNALS
+        else isinstance(reference, NumericSignal)
+    )
+    unseen = None if numeric else histogram.counts[-1]
+    return SignalReport(
+        kind="numeric" if numeric else "categorical",
+        histogram=histogram,
+        mean=histogram.sum / n if numeric and n else None,
+        missing_share=missing / events,
+        unseen_share=None if unseen is None else unseen / events,
+        drift=None if reference is None else _drift(histogram, reference),
+    )
+
+
+def _drift(
+    histogram: SignalHistogram, reference: NumericSignal | CategoricalSignal
+) -> Drift | None:
+    current = [
+        *histogram.counts,
+        histogram.absent + histogram.null,
+        histogram.nan,
+        histogram.invalid,
+    ]
+    ordered = len(histogram.counts) if isinstance(reference, NumericSignal) else 0
+    return drift(reference_counts(reference), current, ordered)

@@ -1,0 +1,99 @@
+"""Faust's table store for DETECT: recovery joins changelog records, it never overwrites with them.
+
+A worker that was paused writes old values over newer ones when it wakes up. Read back by join, in
+whatever order, the records give what all of them together know.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from faust.stores.base import Store
+from faust.types import TP, EventT
+
+from tidegauge.detect.partition import PartitionState
+
+
+class JoinStore(Store):
+    """A memory store of :class:`PartitionState`, one for each assigned partition.
+
+    Faust owns its life: partitions come and go with rebalances, and are ready after recovery.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        make: Callable[[int], PartitionState],
+        on_ready: Callable[[PartitionState], None],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._make = make
+        self._on_ready = on_ready
+        self.partitions: dict[int, PartitionState] = {}
+
+    def apply_changelog_batch(
+        self,
+        batch: Iterable[EventT],
+        to_key: Callable[[Any], Any],
+        to_value: Callable[[Any], Any],
+    ) -> None:
+        """Join changelog records; keys and values are this store's own encoding."""
+        for event in batch:
+            message = event.message
+            state = self.partitions.get(message.partition)
+            if state is not None:
+                state.restore(message.key, message.value)
+
+    async def on_rebalance(
+        self,
+        assigned: set[TP],
+        revoked: set[TP],
+        newly_assigned: set[TP],
+        generation_id: int = 0,
+    ) -> None:
+        """Drop what was taken away; what stays is read on from where it was, and joined."""
+        ours = {tp.partition for tp in assigned if tp.topic == self.table.changelog_topic_name}
+        for partition in self.partitions.keys() - ours:
+            del self.partitions[partition]
+        for partition in ours - self.partitions.keys():
+            self.partitions[partition] = self._make(partition)
+        for state in self.partitions.values():
+            state.ready = False
+
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        """Take up work on the partitions whose changelog has been read."""
+        for tp in active_tps:
+            state = self.partitions.get(tp.partition)
+            if state is not None:
+                state.restored()
+                self._on_ready(state)
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """Nothing outlives the process, so recovery begins at the start of the changelog."""
+        return None
+
+    def reset_state(self) -> None:
+        """Forget nothing on disk: there is nothing."""
+
+    # The table is read and written through ``partitions``; Faust's mapping of it stays empty.
+
+    def __getitem__(self, key: Any) -> Any:
+        raise KeyError(key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("write through PartitionState")
+
+    def __delitem__(self, key: Any) -> None:
+        raise TypeError("write through PartitionState")
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    async def backup_partition(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the changelog is the backup."""
+
+    def restore_backup(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the changelog is the backup."""

@@ -1,0 +1,99 @@
+"""The Faust application's frame: settings with their reasons, and reading committed records only.
+
+Faust reads uncommitted records except under its own exactly-once mode, which is not used here. Its
+aiokafka driver has one method that makes the worker's consumer; the class below overrides that.
+"""
+
+import ssl
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from faust.auth import SASLCredentials, SSLCredentials
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+
+from tidegauge.settings import KafkaSettings, Settings
+
+
+class _CommittedThread(AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Read when the fetcher is made, at start (aiokafka/consumer/consumer.py).
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+
+class _CommittedConsumer(Consumer):
+    consumer_thread_class = _CommittedThread
+
+    def _new_consumer_thread(self) -> _CommittedThread:
+        return _CommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class CommittedTransport(Transport):
+    """aiokafka transport whose worker never sees an aborted record."""
+
+    Consumer = _CommittedConsumer
+
+
+class DetectApp(faust.App):
+    """A Faust application that reads committed records only."""
+
+    def _new_transport(self) -> Transport:
+        return CommittedTransport(self.conf.broker_consumer, self)
+
+
+def make_app(settings: Settings, partitions: int) -> DetectApp:
+    """Make the application for a histogram topic of so many partitions."""
+    detect = settings.detect
+    app = DetectApp(
+        detect.app_id,
+        broker=[f"kafka://{host}" for host in settings.kafka.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings.kafka),
+        store="memory://",
+        topic_partitions=partitions,
+        # Topics are made by `tidegauge topics create`, with the right compaction and retention.
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_replication_factor=settings.topics.replication_factor,
+        web_enabled=False,
+        consumer_auto_offset_reset="earliest",
+        # A standby would have every worker read every changelog.
+        table_standby_replicas=0,
+        # Otherwise a rebalance waits until the stream's buffer is empty, while it can't become so.
+        stream_wait_empty=False,
+        stream_buffer_maxsize=256,
+        broker_session_timeout=detect.session_timeout_seconds,
+        broker_heartbeat_interval=detect.session_timeout_seconds / 4,
+        broker_request_timeout=max(30.0, detect.session_timeout_seconds),
+        broker_rebalance_timeout=20.0,
+        broker_commit_interval=1.0,
+        consumer_max_fetch_size=4 * 1024 * 1024,
+        producer_acks=-1,
+        producer_linger=0.005,
+        producer_max_batch_size=1024 * 1024,
+        producer_max_request_size=8 * 1024 * 1024,
+        producer_compression_type="lz4",
+        # Logging is configured once for the process.
+        logging_config=None,
+    )
+    app.boot_strategy.enable_web = False
+    return app
+
+
+def _credentials(kafka: KafkaSettings) -> SASLCredentials | SSLCredentials | None:
+    # Faust builds no SSL context of its own that works (SSLCredentials() alone raises).
+    context = None
+    if kafka.security_protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=kafka.ssl_ca_file)
+        if kafka.ssl_certificate_file:
+            context.load_cert_chain(kafka.ssl_certificate_file, kafka.ssl_key_file)
+    if kafka.security_protocol.startswith("SASL"):
+        assert kafka.sasl_password is not None  # noqa: S101 - validated by the settings
+        return SASLCredentials(
+            username=kafka.sasl_username,
+            password=kafka.sasl_password.get_secret_value(),
+            mechanism=kafka.sasl_mechanism,
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context else None

@@ -1,0 +1,30 @@
+"""Event time: up to where a partition of DETECT has heard from every source partition."""
+
+from tidegauge.detect.values import Progress, SourceClock
+
+
+def source_time(clock: SourceClock, idle_seconds: float) -> float | None:
+    """Event time up to which one source partition is complete; ``None`` if nobody knows.
+
+    A partition with traffic is as far as its latest event. An idle one has no say: it is as far as
+    the clock on the wall, less the time it takes to be called idle.
+    """
+    if not clock.idle:
+        return clock.latest
+    return max(clock.time - idle_seconds, clock.latest or 0.0)
+
+
+def watermark(progress: Progress, idle_seconds: float) -> float:
+    """Return the least event time over all source partitions; it never goes back.
+
+    A source partition that nobody has spoken of yet holds everything back.
+    """
+    times: list[float] = []
+    for source in progress.sources.values():
+        for partition in range(source.partitions):
+            clock = source.clocks.get(partition)
+            time = None if clock is None else source_time(clock, idle_seconds)
+            if time is None:
+                return progress.watermark
+            times.append(time)
+    return max(min(times, default=0.0), progress.watermark)

@@ -1,0 +1,169 @@
+"""Column batches: Arrow IPC streams of many rows of one model version.
+
+Schema metadata names ``model``, ``version`` and, if need be, ``variant``; the columns are ``time``,
+``prediction``, ``label``, ``latency_ms``, ``status`` and a struct ``features``. A batch that names
+the model by row, or whose columns are of unusual types, is counted row by row.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tidegauge.contract import OUTPUT_SIGNALS
+from tidegauge.ingest.cells import ABSENT_VALUE, NAN_VALUE, NULL_VALUE
+from tidegauge.ingest.fast import Columns
+from tidegauge.ingest.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan
+from tidegauge.ingest.tolerant import RefusedError
+
+
+class UnusualError(Exception):
+    """A batch that columns can't be taken from; its rows are counted one by one."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A decoded batch. ``identity`` is (model, version, variant), or None if rows name theirs."""
+
+    table: pa.Table
+    identity: tuple[str, str, str] | None
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield every row as the JSON event it stands for."""
+        constants: dict[str, Any] = {}
+        if self.identity:
+            constants = dict(zip(("model", "version", "variant"), self.identity, strict=True))
+        table = self.table
+        try:
+            # Nanoseconds have no Python type; as seconds every kind of time column can be read.
+            seconds = pa.array(self.times())
+            table = table.set_column(table.column_names.index("time"), "time", seconds)
+        except UnusualError:
+            pass  # each row's time is judged by itself
+        for row in table.to_pylist():
+            yield {**row, **constants}
+
+    def times(self) -> Floats:
+        """Event times, epoch seconds; raises :class:`UnusualError` if not a column of times."""
+        column = self._column("time")
+        if column is None:
+            raise UnusualError("no column time")
+        kind = column.type
+        if column.null_count:
+            raise UnusualError("rows without a time")
+        if pa.types.is_timestamp(kind):
+            if kind.tz is None:
+                raise UnusualError("times without a time zone")
+            microseconds = column.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64())
+            seconds: Floats = _numpy(microseconds) / 1e6
+            return seconds
+        if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+            floats: Floats = _numpy(column.cast(pa.float64()))
+            return floats
+        raise UnusualError(f"time is {kind}")
+
+    def columns(self, plan: Plan) -> Columns:
+        """Return the plan's columns; raises :class:`UnusualError` for a type that needs care."""
+        features = self._features()
+        numeric = [self._floats(features, signal.name) for signal in plan.numeric]
+        categorical = [self._codes(features, signal) for signal in plan.categorical]
+        return numeric, categorical
+
+    def _column(self, name: str) -> pa.Array | None:
+        if name not in self.table.column_names:
+            return None
+        return self.table.column(name).combine_chunks()
+
+    def _features(self) -> Mapping[str, pa.Array]:
+        struct = self._column("features")
+        if struct is None:
+            return {}
+        if not pa.types.is_struct(struct.type):
+            raise UnusualError(f"features is {struct.type}")
+        if struct.null_count:
+            raise UnusualError("rows without features")
+        names = [struct.type.field(i).name for i in range(struct.type.num_fields)]
+        return dict(zip(names, struct.flatten(), strict=True))
+
+    def _find(self, features: Mapping[str, pa.Array], name: str) -> pa.Array | None:
+        return self._column(name) if name in OUTPUT_SIGNALS else features.get(name)
+
+    def _floats(self, features: Mapping[str, pa.Array], name: str) -> Floats:
+        column = self._find(features, name)
+        if column is None:
+            return np.full(self.table.num_rows, ABSENT_VALUE)
+        kind = column.type
+        if pa.types.is_null(kind):
+            return np.full(len(column), NULL_VALUE)
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+            raise UnusualError(f"{name} is {kind}")
+        values: Floats = _numpy(column.cast(pa.float64(), safe=False).fill_null(0.0))
+        finite = np.isfinite(values)
+        if not finite.all():
+            values = np.where(finite, values, NAN_VALUE)
+        if column.null_count:
+            values = np.where(_numpy(column.is_null()), NULL_VALUE, values)
+        return values
+
+    def _codes(
+        self, features: Mapping[str, pa.Array], signal: CategoricalPlan
+    ) -> npt.NDArray[np.intp]:
+        column = self._find(features, signal.name)
+        if column is None:
+            return np.full(self.table.num_rows, signal.bins + ABSENT, dtype=np.intp)
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        text = _as_text(column)
+        names = list(signal.bin_of)
+        found = pc.index_in(text, value_set=pa.array(names, pa.string())).fill_null(len(names))
+        bins = np.array([*signal.bin_of.values(), signal.default_bin], dtype=np.intp)
+        codes: npt.NDArray[np.intp] = bins[_numpy(found)]
+        if column.null_count:
+            codes[_numpy(column.is_null())] = signal.bins + NULL
+        return codes
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_null(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+    ):
+        return column.cast(pa.string())
+    raise UnusualError(f"categories of type {kind}")
+
+
+def _numpy(column: pa.Array) -> Any:
+    return column.to_numpy(zero_copy_only=False)
+
+
+def read_batch(payload: bytes) -> Batch:
+    """Decode an Arrow IPC stream; raises :class:`RefusedError` if it isn't one."""
+    try:
+        with pa.ipc.open_stream(payload) as reader:
+            table = reader.read_all()
+        # Offsets inside a corrupt buffer would otherwise be followed later, out of bounds.
+        table.validate(full=True)
+        metadata: dict[bytes, bytes] = table.schema.metadata or {}
+        named = [metadata.get(key, b"").decode() for key in (b"model", b"version", b"variant")]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise RefusedError("invalid_arrow", str(error)) from error
+    model, version, variant = named
+    if len(set(table.column_names)) != len(table.column_names):
+        raise RefusedError("invalid_arrow", "two columns have the same name")
+    if model and version:
+        return Batch(table, (model, version, variant))
+    missing = {"model", "version"} - set(table.column_names)
+    if missing:
+        raise RefusedError(
+            "invalid_arrow",
+            f"{' and '.join(sorted(missing))} neither in the schema's metadata nor a column",
+        )
+    return Batch(table, None)

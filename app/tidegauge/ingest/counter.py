@@ -1,0 +1,298 @@
+"""From raw records to counts: everything INGEST does between reading and writing, without Kafka."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+
+from tidegauge.baseline.document import Baseline
+from tidegauge.contract import ARROW_MAGIC, DeadLetter
+from tidegauge.ingest import arrow, tolerant
+from tidegauge.ingest.dead_letters import dead_letter
+from tidegauge.ingest.fast import FastPath, event_times, group_key
+from tidegauge.ingest.plan import Floats, Plan, make_plan
+from tidegauge.ingest.tenure import Tenure
+from tidegauge.ingest.tolerant import EARLIEST_TIME, RefusedError
+from tidegauge.settings import IngestSettings, WindowSettings
+
+#: Rows are kept until this many are there, so that a batch of many models is still counted by
+#: column; at some 2 kB an event this bounds what is held at a few tens of MB.
+PENDING_ROWS = 16_384
+
+#: Models without a baseline that get a decoder of their own; the rest take the tolerant path.
+MAX_MODELS_WITHOUT_BASELINE = 1_000
+
+Promoted = Mapping[tuple[str, str], tuple[str, Baseline]]
+
+
+class Message(Protocol):
+    """What is used of a ``confluent_kafka.Message``."""
+
+    def value(self) -> bytes | None: ...  # noqa: D102
+    def partition(self) -> int: ...  # noqa: D102
+    def offset(self) -> int: ...  # noqa: D102
+    def error(self) -> object | None: ...  # noqa: D102
+
+
+class Counter:
+    """Counts messages into the cells of a tenure; what it can't count becomes dead letters."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        settings: IngestSettings,
+        window_of: Callable[[str], WindowSettings],
+        clock: Callable[[], float],
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._window_of = window_of
+        self._clock = clock
+        self._promoted: Promoted = {}
+        self._plans: dict[tuple[str, str], Plan] = {}
+        self._fast = FastPath(())
+        self._fast_is_stale = False
+        self._pending: dict[tuple[type, str, str], tuple[list[Any], list[Floats]]] = {}
+        self._pending_rows = 0
+        self._errors: list[Any] = []
+        self.dead_letters: list[DeadLetter] = []
+        #: Events counted since the start, by the path they took.
+        self.counted = {"fast": 0, "tolerant": 0, "arrow": 0}
+
+    def use(self, promoted: Promoted, tenure: Tenure) -> None:
+        """Count by these baselines from here on."""
+        if promoted is self._promoted:
+            return
+        self.settle(tenure)
+        self._promoted = promoted
+        before, self._plans = self._plans, {}
+        for (model, version), (baseline_id, _) in promoted.items():
+            plan = before.get((model, version))
+            if plan is not None and plan.baseline == baseline_id:
+                self._plans[model, version] = plan
+            else:
+                self._plan(model, version)
+        for key, plan in before.items():
+            if not plan.baseline:
+                self._plans.setdefault(key, plan)
+        self._fast_is_stale = True
+
+    def _plan(self, model: str, version: str) -> Plan:
+        key = (model, version)
+        plan = self._plans.get(key)
+        if plan is None:
+            baseline_id, baseline = self._promoted.get(key, ("", None))
+            plan = self._plans[key] = make_plan(model, version, baseline_id, baseline)
+            self._fast_is_stale = self._fast_is_stale or len(self._plans) <= self._fast_models()
+        return plan
+
+    def _fast_models(self) -> int:
+        return len(self._promoted) + MAX_MODELS_WITHOUT_BASELINE
+
+    def count(self, messages: Sequence[Message], tenure: Tenure) -> None:
+        """Take messages in; call :meth:`settle` before the tenure's records are made."""
+        if self._fast_is_stale:
+            self.settle(tenure)
+            # Plans of promoted baselines were made first, so they are always among these.
+            self._fast = FastPath(islice(self._plans.values(), self._fast_models()))
+            self._fast_is_stale = False
+        decode = self._fast.decode
+        limit = self._settings.max_event_bytes
+        events: list[Any] = []
+        origins: list[Message] = []
+        odd: list[Message] = []
+        for message in messages:
+            value = message.value()
+            try:
+                # JSON text is UTF-8 throughout, in the fields that the decoder skips as well.
+                if not value.isascii():  # type: ignore[union-attr]
+                    value.decode()  # type: ignore[union-attr]
+                event = decode(value)  # type: ignore[arg-type]
+            except Exception:  # whatever is wrong with it, the tolerant path says what
+                odd.append(message)
+                continue
+            if len(value) > limit:  # type: ignore[arg-type]
+                odd.append(message)
+                continue
+            events.append(event)
+            origins.append(message)
+        if events:
+            self._take(events, origins, tenure)
+        for message in odd:
+            self._count_odd(message, tenure)
+        if self._pending_rows >= PENDING_ROWS:
+            self.settle(tenure)
+
+    def _take(self, events: list[Any], origins: list[Message], tenure: Tenure) -> None:
+        """Put decoded events aside by group, after a look at their times."""
+        times = event_times(events)
+        latest = self._latest_time()
+        sound = (times >= EARLIEST_TIME) & (times <= latest)
+        if not sound.all():
+            for wrong in np.flatnonzero(~sound).tolist():
+                self._refuse_time(origins[wrong], None, float(times[wrong]), latest)
+            keep = np.flatnonzero(sound).tolist()
+            events = [events[i] for i in keep]
+            origins = [origins[i] for i in keep]
+            times = times[keep]
+            if not events:
+                return
+        self._note_times(origins, times, tenure)
+        self._pending_rows += len(events)
+        self.counted["fast"] += len(events)
+        keys = list(map(group_key, events))
+        if len(set(keys)) == 1:
+            self._append(keys[0], events, times)
+            return
+        groups: dict[tuple[type, str, str], list[int]] = {}
+        for i, key in enumerate(keys):
+            groups.setdefault(key, []).append(i)
+        for key, rows in groups.items():
+            self._append(key, [events[i] for i in rows], times[rows])
+
+    def _append(self, key: tuple[type, str, str], events: list[Any], times: Floats) -> None:
+        pending = self._pending.setdefault(key, ([], []))
+        pending[0].extend(events)
+        pending[1].append(times)
+
+    def _note_times(self, origins: Sequence[Message], times: Floats, tenure: Tenure) -> None:
+        partitions = np.fromiter((m.partition() for m in origins), np.intp, len(origins))
+        for partition in set(partitions.tolist()):
+            self._note_time(tenure, partition, float(times[partitions == partition].max()))
+
+    @staticmethod
+    def _note_time(tenure: Tenure, partition: int, time: float) -> None:
+        position = tenure.positions[partition]
+        if position.latest is None or time > position.latest:
+            position.latest = time
+
+    def settle(self, tenure: Tenure) -> None:
+        """Count everything put aside into the tenure's cells."""
+        for (struct, version, variant), (events, times) in self._pending.items():
+            plan = self._plan(self._fast.model_of(struct), version)
+            numeric, categorical = self._fast.extract(struct, plan, events)
+            self._add(plan, variant, np.concatenate(times), numeric, categorical, tenure)
+        self._pending.clear()
+        self._pending_rows = 0
+
+    def _add(
+        self,
+        plan: Plan,
+        variant: str,
+        times: Floats,
+        numeric: Sequence[Floats],
+        categorical: Sequence[Any],
+        tenure: Tenure,
+    ) -> None:
+        seconds = self._window_of(plan.model).seconds
+        starts = (times // seconds).astype(np.int64) * seconds
+        windows = np.unique(starts).tolist()
+        for start in windows:
+            cell = tenure.cell(plan, variant, start, seconds)
+            if len(windows) == 1:
+                cell.add_columns(numeric, categorical)
+            else:
+                rows = starts == start
+                cell.add_columns([c[rows] for c in numeric], [c[rows] for c in categorical])
+
+    def take_errors(self) -> list[Any]:
+        """Return the messages so far that were no records but news of the consumer's."""
+        errors, self._errors = self._errors, []
+        return errors
+
+    def _count_odd(self, message: Message, tenure: Tenure) -> None:
+        if message.error() is not None:
+            self._errors.append(message)
+            return
+        value = message.value()
+        try:
+            if not value:
+                raise RefusedError("empty", "the record has no value")
+            if value.startswith(ARROW_MAGIC):
+                self._check_size(value, self._settings.max_batch_bytes)
+                self._count_batch(message, arrow.read_batch(value), tenure)
+                return
+            self._check_size(value, self._settings.max_event_bytes)
+            event = tolerant.decode(value)
+            tolerant.check_time(event.epoch, self._latest_time())
+        except RefusedError as refused:
+            self._refuse(message, None, refused, value or b"")
+            return
+        self._count_event(event, message.partition(), tenure)
+
+    @staticmethod
+    def _check_size(value: bytes, limit: int) -> None:
+        if len(value) > limit:
+            raise RefusedError("too_large", f"{len(value)} bytes, at most {limit} are taken")
+
+    def _count_event(self, event: tolerant.LooseEvent, partition: int, tenure: Tenure) -> None:
+        self._note_time(tenure, partition, event.epoch)
+        seconds = self._window_of(event.model).seconds
+        start = int(event.epoch // seconds) * seconds
+        plan = self._plan(event.model, event.version)
+        cell = tenure.cell(plan, event.variant or "", start, seconds)
+        cell.add_event(event.features or {}, event.outputs)
+        self.counted["tolerant"] += 1
+
+    def _count_batch(self, message: Message, batch: arrow.Batch, tenure: Tenure) -> None:
+        try:
+            if batch.identity is None:
+                raise arrow.UnusualError("rows name their models")
+            model, version, variant = batch.identity
+            plan = self._plan(model, version)
+            times = batch.times()
+            numeric, categorical = batch.columns(plan)
+        except arrow.UnusualError:
+            self._count_rows(message, batch, tenure)
+            return
+        latest = self._latest_time()
+        sound = (times >= EARLIEST_TIME) & (times <= latest)
+        if not sound.all():
+            for row in np.flatnonzero(~sound):
+                self._refuse_time(message, int(row), float(times[row]), latest)
+            times = times[sound]
+            numeric = [column[sound] for column in numeric]
+            categorical = [column[sound] for column in categorical]
+        if len(times):
+            self._note_time(tenure, message.partition(), float(times.max()))
+            self._add(plan, variant, times, numeric, categorical, tenure)
+            self.counted["arrow"] += len(times)
+
+    def _count_rows(self, message: Message, batch: arrow.Batch, tenure: Tenure) -> None:
+        latest = self._latest_time()
+        for number, row in enumerate(batch.rows()):
+            try:
+                event = tolerant.from_row(row)
+                tolerant.check_time(event.epoch, latest)
+            except RefusedError as refused:
+                self._refuse(message, number, refused, b"")
+                continue
+            self._count_event(event, message.partition(), tenure)
+
+    def _latest_time(self) -> float:
+        return self._clock() + self._settings.max_ahead_seconds
+
+    def _refuse_time(self, message: Message, row: int | None, time: float, latest: float) -> None:
+        try:
+            tolerant.check_time(time, latest)
+        except RefusedError as refused:
+            payload = (message.value() or b"") if row is None else b""
+            self._refuse(message, row, refused, payload)
+
+    def _refuse(
+        self, message: Message, row: int | None, refused: RefusedError, payload: bytes
+    ) -> None:
+        self.dead_letters.append(
+            dead_letter(
+                topic=self._source,
+                partition=message.partition(),
+                offset=message.offset(),
+                row=row,
+                time=self._clock(),
+                refused=refused,
+                payload=payload,
+                redact=self._settings.redact_dead_letters or row is not None,
+            )
+        )

@@ -1,0 +1,174 @@
+"""The fast path: JSON straight into structs made for the models there are, and out as columns.
+
+One msgspec decoder knows every monitored model: a union of structs tagged by ``model``, each with
+one typed field a feature. An event that fits is counted by column, thousands at a time; whatever
+does not fit raises and goes through :mod:`tidegauge.ingest.tolerant`, with the same counts.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from itertools import chain, repeat
+from operator import attrgetter
+from typing import Annotated, Any, Union, cast
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.ingest.cells import ABSENT_VALUE
+from tidegauge.ingest.plan import CategoricalPlan, Floats, NumericPlan, Plan
+
+_NAME = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_FIELD_TYPES: dict[str, Any] = {
+    "string": str | None | msgspec.UnsetType,
+    "integer": int | None | msgspec.UnsetType,
+    "boolean": bool | None | msgspec.UnsetType,
+}
+
+#: Fields of every event struct; floats that are not there decode to the value that means absent.
+_ENVELOPE: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+    ("time", float | Annotated[datetime, msgspec.Meta(tz=True)]),
+    ("version", _NAME),
+    ("variant", str, ""),
+    ("prediction", float | None, ABSENT_VALUE),
+    ("latency_ms", float | None, ABSENT_VALUE),
+    ("status", str | None | msgspec.UnsetType, msgspec.UNSET),
+]
+
+_times = attrgetter("time")
+group_key = attrgetter("__class__", "version", "variant")
+
+
+class FastModel:
+    """The event struct of one model, covering the features of all its versions' plans."""
+
+    def __init__(self, model: str, plans: Iterable[Plan]) -> None:
+        self.model = model
+        kinds: dict[str, Any] = {}
+        label: Any = None
+        for plan in plans:
+            for signal in plan.features:
+                kind = float | None if isinstance(signal, NumericPlan) else _type_of(signal)
+                if kinds.setdefault(signal.name, kind) != kind:
+                    raise TypeError(f"{model}: versions differ in the type of {signal.name!r}")
+            found = plan.by_name.get("label")
+            if isinstance(found, CategoricalPlan):
+                if label not in (None, _type_of(found)):
+                    raise TypeError(f"{model}: versions differ in the type of the label")
+                label = _type_of(found)
+        self.field_of = {name: f"f{i}" for i, name in enumerate(kinds)}
+        envelope = list(_ENVELOPE)
+        if label is not None:
+            envelope.append(("label", label, msgspec.UNSET))
+        if kinds:
+            features = msgspec.defstruct(
+                "Features",
+                [(self.field_of[name], kind, _default_of(kind)) for name, kind in kinds.items()],
+                rename={field: name for name, field in self.field_of.items()},
+                gc=False,
+            )
+            envelope.append(("features", features, msgspec.field(default_factory=features)))
+        self.struct = msgspec.defstruct(
+            "Event", envelope, tag_field="model", tag=model, gc=False, kw_only=True
+        )
+
+
+def _type_of(signal: CategoricalPlan) -> Any:
+    return _FIELD_TYPES[signal.dtype]
+
+
+def _default_of(kind: Any) -> Any:
+    return ABSENT_VALUE if kind == float | None else msgspec.UNSET
+
+
+Columns = tuple[list[Floats], list[npt.NDArray[np.intp]]]
+
+
+def make_extractor(plan: Plan, fast: FastModel) -> Callable[[Sequence[Any]], Columns]:
+    """Return a function from events of ``fast.struct`` to the columns of ``plan``."""
+    numeric = [signal for signal in plan.features if isinstance(signal, NumericPlan)]
+    rows = _row_getter([fast.field_of[signal.name] for signal in numeric])
+    width = len(numeric)
+    categorical = [
+        (attrgetter(_path(signal.name, fast)), signal.fast_bin_of, signal.bins, signal.default_bin)
+        for signal in plan.categorical
+    ]
+    outputs = [attrgetter(signal.name) for signal in plan.numeric[width:]]
+    features = attrgetter("features")
+
+    def extract(events: Sequence[Any]) -> Columns:
+        n = len(events)
+        columns: list[Floats] = []
+        if width:
+            flat = np.fromiter(
+                chain.from_iterable(map(rows, map(features, events))), np.float64, n * width
+            )
+            columns.extend(np.ascontiguousarray(flat.reshape(n, width).T))
+        columns.extend(np.fromiter(map(get, events), np.float64, n) for get in outputs)
+        codes = [
+            np.fromiter(map(table.get, map(get, events), repeat(default)), np.intp, n)
+            for get, table, _, default in categorical
+        ]
+        return columns, codes
+
+    return extract
+
+
+def _path(name: str, fast: FastModel) -> str:
+    return f"features.{fast.field_of[name]}" if name in fast.field_of else name
+
+
+def _row_getter(fields: Sequence[str]) -> Callable[[Any], Iterable[float]]:
+    if len(fields) == 1:  # attrgetter of one name gives the bare value
+        only = attrgetter(fields[0])
+        return lambda features: (only(features),)
+    if fields:
+        return cast("Callable[[Any], Iterable[float]]", attrgetter(*fields))
+    return lambda features: ()
+
+
+def event_times(events: Sequence[Any]) -> Floats:
+    """Event times of decoded events, epoch seconds."""
+    try:
+        return np.fromiter(map(_times, events), np.float64, len(events))
+    except TypeError:  # some are RFC 3339 strings, decoded to datetime
+        return np.fromiter(
+            (t.timestamp() if isinstance(t, datetime) else t for t in map(_times, events)),
+            np.float64,
+            len(events),
+        )
+
+
+class FastPath:
+    """The decoder of all models, with an extractor for each of their versions."""
+
+    def __init__(self, plans: Iterable[Plan]) -> None:
+        by_model: dict[str, list[Plan]] = {}
+        for plan in plans:
+            by_model.setdefault(plan.model, []).append(plan)
+        self._models: dict[type, FastModel] = {}
+        self._extractors: dict[tuple[type, Plan], Callable[[Sequence[Any]], Columns]] = {}
+        for model, versions in by_model.items():
+            # Where two versions disagree on a type, the tolerant path counts both.
+            with suppress(TypeError):
+                fast = FastModel(model, versions)
+                self._models[fast.struct] = fast
+        kind: Any = Union[tuple(self._models) or (_Nothing,)]  # noqa: UP007 - a tuple of types
+        self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(kind).decode
+
+    def model_of(self, struct: type) -> str:
+        """Name the model whose events decode to ``struct``."""
+        return self._models[struct].model
+
+    def extract(self, struct: type, plan: Plan, events: Sequence[Any]) -> Columns:
+        """Return the columns of ``plan`` from events of ``struct``."""
+        extractor = self._extractors.get((struct, plan))
+        if extractor is None:
+            extractor = make_extractor(plan, self._models[struct])
+            self._extractors[struct, plan] = extractor
+        return extractor(events)
+
+
+class _Nothing(msgspec.Struct, tag_field="model", tag=""):
+    """What no event can be: with no model known, every event takes the tolerant path."""

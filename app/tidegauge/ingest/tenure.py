@@ -1,0 +1,136 @@
+"""A tenure: one worker's uninterrupted ownership of one set of source partitions.
+
+Any assignment or revocation ends it, and so does age: the next one begins with empty cells where
+this one ended, so tenures tile the source offsets without gap or overlap.
+"""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tidegauge.contract import (
+    HistogramRecord,
+    PartitionClock,
+    SourceRange,
+    cell_partition,
+    encode,
+)
+from tidegauge.ingest.cells import CountingCell
+from tidegauge.ingest.plan import Plan
+
+#: A record of this size always fits the 1 MB that brokers take by default, whatever the cells.
+RECORD_BYTES = 500_000
+
+
+@dataclass
+class Position:
+    """How far one source partition has been counted, and its event time."""
+
+    origin: int
+    start: int
+    since: int
+    to: int
+    arrived: float
+    latest: float | None = None
+    caught_up: bool = False
+
+    def clock(self, now: float, idle_seconds: float) -> PartitionClock:
+        """Event time as of ``now``."""
+        idle = self.caught_up and now - self.arrived >= idle_seconds
+        return PartitionClock(latest=self.latest, caught_up=self.caught_up, idle=idle)
+
+
+@dataclass
+class Tenure:
+    """Cells and positions since the tenure began."""
+
+    began: float
+    positions: dict[int, Position]
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    cells: dict[tuple[str, str, str, str, int, int], CountingCell] = field(default_factory=dict)
+    seqs: dict[int, int] = field(default_factory=dict)
+
+    def cell(
+        self, plan: Plan, variant: str, window_start: int, window_seconds: int
+    ) -> CountingCell:
+        """Return the cell to count in."""
+        key = (plan.model, plan.version, plan.baseline, variant, window_start, window_seconds)
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = CountingCell(plan, variant, window_start, window_seconds)
+        return cell
+
+    def successor(self, now: float) -> "Tenure":
+        """Begin the next tenure with empty cells; everything counted must have been flushed."""
+        for position in self.positions.values():
+            position.start = position.since
+        return Tenure(began=now, positions=self.positions)
+
+    def records(
+        self, *, now: float, idle_seconds: float, source: str, sources: int, destinations: int
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield (destination partition, record) of everything that changed since the last flush.
+
+        Every destination gets at least one record, so that each can see that the ranges tile. If a
+        destination's cells don't fit one record, only its last one moves the range on.
+        """
+        changed: dict[int, list[bytes]] = {partition: [] for partition in range(destinations)}
+        for cell in self.cells.values():
+            if cell.changed:
+                partition = cell_partition(
+                    cell.plan.model, cell.plan.version, cell.variant, {}, destinations
+                )
+                changed[partition].append(encode(cell.to_record()))
+        clocks = {p: at.clock(now, idle_seconds) for p, at in self.positions.items()}
+        for partition, cells in changed.items():
+            *early, last = _split(cells)
+            for some, final in [(group, False) for group in early] + [(last, True)]:
+                seq = self.seqs[partition] = self.seqs.get(partition, 0) + 1
+                ranges = {
+                    p: SourceRange(
+                        origin=at.origin,
+                        start=at.start,
+                        since=at.since,
+                        to=at.to if final else at.since,
+                    )
+                    for p, at in self.positions.items()
+                }
+                record = HistogramRecord(
+                    tenure=self.name,
+                    seq=seq,
+                    time=now,
+                    source=source,
+                    source_partitions=sources,
+                    ranges=ranges,
+                    clocks=clocks if final else {},
+                    cells=[],
+                )
+                yield partition, _with_cells(record, some)
+
+    def flushed(self) -> None:
+        """Note that what :meth:`records` gave is committed."""
+        for cell in self.cells.values():
+            cell.changed = False
+        for position in self.positions.values():
+            position.since = position.to
+
+
+def _split(cells: list[bytes]) -> list[list[bytes]]:
+    groups: list[list[bytes]] = [[]]
+    size = 0
+    for cell in cells:
+        if groups[-1] and size + len(cell) > RECORD_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(cell)
+        size += len(cell)
+    return groups
+
+
+def _with_cells(record: HistogramRecord, cells: list[bytes]) -> bytes:
+    """Encode a record around cells that are encoded already."""
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    fields["cells"] = [msgspec.Raw(cell) for cell in cells]
+    return msgspec.json.encode(fields)

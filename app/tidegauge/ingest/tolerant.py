@@ -1,0 +1,119 @@
+"""The tolerant path: one event at a time, of any shape that can be understood at all."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from tidegauge.contract import Reason
+
+#: Before this no event of Kafka's can have been; a clock at zero, or days for seconds, is.
+EARLIEST_TIME = 946_684_800.0  # 2000-01-01T00:00:00Z
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class RefusedError(Exception):
+    """A record that can't be counted; becomes a dead letter."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason: Reason = reason
+        self.detail = detail
+
+
+class LooseEvent(msgspec.Struct, kw_only=True):
+    """An event whose envelope is sound; its values may be anything."""
+
+    time: float | Annotated[datetime, msgspec.Meta(tz=True)]
+    model: _Name
+    version: _Name
+    variant: str | None = None
+    prediction: Any = msgspec.UNSET
+    label: Any = msgspec.UNSET
+    latency_ms: Any = msgspec.UNSET
+    status: Any = msgspec.UNSET
+    features: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        # Half a surrogate pair is a string to JSON but can't be written: it would stop the worker.
+        for name in (self.model, self.version, self.variant or ""):
+            name.encode()
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """The values of the output signals, by signal name."""
+        return {
+            "prediction": self.prediction,
+            "label": self.label,
+            "latency_ms": self.latency_ms,
+            "status": self.status,
+        }
+
+    @property
+    def epoch(self) -> float:
+        """Event time, epoch seconds."""
+        return self.time.timestamp() if isinstance(self.time, datetime) else self.time
+
+
+_decoder = msgspec.json.Decoder(LooseEvent)
+
+
+def decode(payload: bytes) -> LooseEvent:
+    """Decode one JSON event; raises :class:`RefusedError` with the reason."""
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError as error:
+        raise RefusedError(
+            "invalid_utf8", f"byte {error.start} is not UTF-8: {error.reason}"
+        ) from error
+    try:
+        return _decoder.decode(payload)
+    except (msgspec.DecodeError, RecursionError):  # a number out of range is a ValidationError
+        return _decode_by_json(text)
+
+
+def _decode_by_json(text: str) -> LooseEvent:
+    """Decode what only Python's own decoder takes: the tokens NaN and Infinity, huge numbers."""
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError("invalid_json", str(error)) from error
+    try:
+        return msgspec.convert(parsed, LooseEvent)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise RefusedError("invalid_record", str(error)) from error
+
+
+def from_row(row: Mapping[str, Any]) -> LooseEvent:
+    """Make an event of one row of a column batch; raises :class:`RefusedError`."""
+    try:
+        return msgspec.convert(row, LooseEvent)
+    except msgspec.ValidationError as error:
+        raise RefusedError("invalid_record", str(error)) from error
+
+
+def check_time(time: float, latest: float) -> None:
+    """Refuse an event time that can't be true; ``latest`` is the clock plus what may be ahead."""
+    if not math.isfinite(time):
+        raise RefusedError("invalid_time", f"time is {time}, expected epoch seconds or RFC 3339")
+    if time < EARLIEST_TIME:
+        raise RefusedError(
+            "time_too_early", f"time {time} is before 2000-01-01; is it in epoch seconds?"
+        )
+    if time > latest:
+        hint = "; is it in milliseconds? Epoch seconds are expected" if time > 1e11 else ""
+        raise RefusedError("time_too_late", f"time {time} is ahead of the clock{hint}")
+
+
+__all__ = [
+    "EARLIEST_TIME",
+    "LooseEvent",
+    "RefusedError",
+    "check_time",
+    "decode",
+    "from_row",
+]

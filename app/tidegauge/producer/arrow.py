@@ -1,0 +1,216 @@
+"""Many predictions at once: one Arrow record batch per message, laid out as docs/producing.md says.
+
+pyarrow is imported on first use only; the base install does without.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET
+
+from tidegauge.producer.librdkafka import BATCH_LIMIT_BYTES
+from tidegauge.producer.values import UnencodableError, is_scalar, required_name
+
+
+def record_batch(
+    columns: Any,
+    *,
+    rows: int,
+    model: object,
+    version: object,
+    variant: object,
+    time: object,
+    prediction: object = UNSET,
+    label: object = UNSET,
+    latency_ms: object = UNSET,
+    status: object = UNSET,
+    id: object = UNSET,
+) -> Any:
+    """Return the ``pyarrow.RecordBatch`` of a batch of predictions.
+
+    ``columns`` maps feature names to array-likes, or is a pyarrow Table or RecordBatch. The other
+    columns are array-likes of ``rows`` values, or one scalar for all rows. Raises
+    :class:`UnencodableError` that names the column, and ``ImportError`` without pyarrow.
+    """
+    import pyarrow as pa
+
+    metadata = {
+        "model": required_name(model, "model"),
+        "version": required_name(version, "version"),
+    }
+    if variant:
+        metadata["variant"] = str(variant)
+    features = {name: _feature(name, values) for name, values in _columns(columns).items()}
+    outputs = {"time": _filled("time", _instants(time), rows)}
+    for name, given, kind in (
+        ("prediction", prediction, pa.float64()),
+        ("label", label, None),
+        ("latency_ms", latency_ms, pa.float64()),
+        ("status", status, pa.string()),
+        ("id", id, pa.string()),
+    ):
+        if given is not UNSET:
+            outputs[name] = _cast(name, _filled(name, given, rows), kind)
+    for name, values in features.items():
+        _same_length(f"feature {name!r}", values, rows)
+    struct = (
+        pa.StructArray.from_arrays(
+            list(features.values()),
+            fields=[pa.field(name, values.type) for name, values in features.items()],
+        )
+        if features
+        else pa.array([{}] * rows, pa.struct([]))
+    )
+    outputs["features"] = struct
+    schema = pa.schema(
+        [pa.field(name, values.type) for name, values in outputs.items()], metadata=metadata
+    )
+    return pa.RecordBatch.from_arrays(list(outputs.values()), schema=schema)
+
+
+def messages(batch: Any, limit: int = BATCH_LIMIT_BYTES) -> Iterator[tuple[bytes, int]]:
+    """Yield (Arrow IPC stream, rows), each at most ``limit`` bytes unless it is a single row."""
+    rows = batch.num_rows
+    if not rows:
+        return
+    parts = min(rows, -(-batch.nbytes // limit))
+    if parts <= 1:
+        encoded = _stream(batch)
+        if len(encoded) <= limit or rows == 1:
+            yield encoded, rows
+            return
+        parts = 2
+    for i in range(parts):
+        start, end = rows * i // parts, rows * (i + 1) // parts
+        yield from messages(batch.slice(start, end - start), limit)
+
+
+def _stream(batch: Any) -> bytes:
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _columns(columns: Any) -> Mapping[str, Any]:
+    import pyarrow as pa
+
+    if isinstance(columns, pa.Table | pa.RecordBatch):
+        names = columns.schema.names
+        if len(set(names)) < len(names):
+            raise UnencodableError(f"columns has a name twice: {names}")
+        return dict(zip(names, columns.columns, strict=True))
+    items = getattr(columns, "items", None)
+    if not callable(items):
+        raise UnencodableError(
+            f"columns is a {type(columns).__name__}, expected a mapping of feature names to arrays "
+            "or a pyarrow Table or RecordBatch"
+        )
+    return {str(name): values for name, values in items()}
+
+
+def _array(field: str, values: Any) -> Any:
+    import pyarrow as pa
+
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+        if isinstance(values, pa.ChunkedArray):  # newer releases keep what is too large for one
+            values = pa.concat_arrays(values.chunks)
+    if not isinstance(values, pa.Array):
+        # NaN stays NaN in a column of numbers. In a column of objects (strings, as a rule) it is
+        # what pandas writes for a missing value.
+        objects = getattr(getattr(values, "dtype", None), "kind", "") == "O"
+        try:
+            values = pa.array(values, from_pandas=objects)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise UnencodableError(f"{field} is no column of one type: {error}") from error
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    return values
+
+
+def _feature(name: str, values: Any) -> Any:
+    import pyarrow as pa
+
+    field = f"feature {name!r}"
+    values = _array(field, values)
+    kind, is_ = values.type, pa.types
+    if (
+        is_.is_boolean(kind)
+        or is_.is_null(kind)
+        or is_.is_string(kind)
+        or is_.is_large_string(kind)
+    ):
+        return values
+    if is_.is_integer(kind) or is_.is_float32(kind) or is_.is_float64(kind):
+        return values
+    if is_.is_float16(kind):
+        return _cast(field, values, pa.float32())
+    if is_.is_decimal(kind):
+        return _cast(field, values, pa.float64())
+    if is_.is_temporal(kind) or is_.is_string_view(kind):
+        return _cast(field, values, pa.string())
+    raise UnencodableError(f"{field} is of type {kind}, expected numbers, strings or bools")
+
+
+def _instants(time: object) -> Any:
+    """Event times as float64 epoch seconds; a timestamp without a zone is UTC."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(time, datetime):
+        if time.tzinfo is None:
+            raise UnencodableError(
+                "time is a datetime without a zone, expected epoch seconds or an aware datetime"
+            )
+        return time.timestamp()
+    if is_scalar(time):
+        return time
+    values = _array("time", time)
+    if pa.types.is_timestamp(values.type):
+        microseconds = _cast("time", values, pa.timestamp("us", values.type.tz))
+        return pc.divide(pc.cast(microseconds.cast(pa.int64()), pa.float64()), 1e6)
+    return values
+
+
+def _filled(name: str, given: Any, rows: int) -> Any:
+    """Return a column of ``rows`` values: the array-like, or the scalar repeated."""
+    import pyarrow as pa
+
+    if is_scalar(given):
+        item = getattr(given, "item", None)
+        given = item() if callable(item) else given
+        try:
+            given = pa.repeat(pa.scalar(given), rows)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise UnencodableError(f"{name} is no scalar Arrow knows: {error}") from error
+    values = _array(name, given)
+    _same_length(name, values, rows)
+    return _cast(name, values, pa.float64()) if name == "time" else values
+
+
+def _cast(name: str, values: Any, kind: Any) -> Any:
+    import pyarrow as pa
+
+    if kind is None:  # a label: whole floats are the integers they mean, other floats their text
+        kind = values.type
+        if pa.types.is_floating(kind):
+            try:
+                return values.cast(pa.int64())
+            except pa.ArrowException:
+                kind = pa.string()
+        elif not (pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
+            kind = pa.string()
+    try:
+        # An integer beyond 2**53 loses its last digits as a double, and is binned all the same.
+        return values.cast(kind, safe=not pa.types.is_floating(kind))
+    except pa.ArrowException as error:
+        raise UnencodableError(f"{name} can't be {kind}: {error}") from error
+
+
+def _same_length(field: str, values: Any, rows: int) -> None:
+    if len(values) != rows:
+        raise UnencodableError(f"{field} has {len(values)} values, expected {rows} like the first")

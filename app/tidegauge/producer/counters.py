@@ -1,0 +1,121 @@
+"""What became of every event: counters that add up exactly, from any number of threads."""
+
+import itertools
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, get_args
+
+DropReason = Literal[
+    "queue_full",
+    "unencodable",
+    "too_large",
+    "delivery_failed",
+    "closed",
+    "arrow_missing",
+    "unavailable",
+]
+REASONS: tuple[DropReason, ...] = get_args(DropReason)
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerStats:
+    """Events (a batch counts its rows) since this process began to log.
+
+    ``logged`` = ``delivered`` + ``dropped_total`` + ``in_flight``, always. ``delivered`` are those
+    that the brokers have acknowledged, ``in_flight`` those of which nothing is known yet.
+    """
+
+    logged: int
+    delivered: int
+    dropped: Mapping[DropReason, int]
+
+    @property
+    def dropped_total(self) -> int:
+        """Events dropped for any reason."""
+        return sum(self.dropped.values())
+
+    @property
+    def in_flight(self) -> int:
+        """Events waiting in the queue or for the broker's answer."""
+        return self.logged - self.delivered - self.dropped_total
+
+
+class Tally:
+    """A counter whose increment takes no lock: ``next`` of a C iterator can't be interrupted.
+
+    So the serving thread never waits for a thread that was suspended while it held a lock, and a
+    signal handler may log too. Reading takes numbers from the same iterator, and deducts them.
+    """
+
+    def __init__(self) -> None:
+        self._ones = itertools.count()
+        self.increment = self._ones.__next__
+        self._lock = threading.Lock()
+        self._reads = 0
+        self._bulk = 0
+
+    def add(self, n: int) -> None:
+        """Add n at once; takes a lock."""
+        with self._lock:
+            self._bulk += n
+
+    @property
+    def value(self) -> int:
+        """The sum of everything added so far."""
+        with self._lock:
+            ones = next(self._ones) - self._reads
+            self._reads += 1
+            return ones + self._bulk
+
+
+class Counters:
+    """The tallies behind :class:`ProducerStats`, and the last detail of each reason for a drop."""
+
+    def __init__(self) -> None:
+        self.logged = Tally()
+        self.delivered = Tally()
+        self._dropped = {reason: Tally() for reason in REASONS}
+        self.details: dict[DropReason, str] = {}
+
+    def drop(self, reason: DropReason, detail: str, events: int = 1) -> None:
+        """Count events as dropped; the detail is kept for the log."""
+        self.details[reason] = detail
+        if events == 1:
+            self._dropped[reason].increment()
+        else:
+            self._dropped[reason].add(events)
+
+    def snapshot(self) -> ProducerStats:
+        """Return the counts; ``logged`` is read last, so that ``in_flight`` is never negative."""
+        delivered = self.delivered.value
+        dropped = {reason: tally.value for reason, tally in self._dropped.items()}
+        return ProducerStats(
+            logged=self.logged.value, delivered=delivered, dropped=MappingProxyType(dropped)
+        )
+
+
+class DropReport:
+    """Says in words what was dropped since it last spoke, at most once a minute for each reason."""
+
+    INTERVAL_SECONDS = 60.0
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._told = dict.fromkeys(REASONS, 0)
+        self._next: dict[DropReason, float] = {}
+
+    def lines(self, now: float) -> list[str]:
+        """Return one line for each reason that has something new to say at ``now`` (seconds)."""
+        found = []
+        for reason, total in self._counters.snapshot().dropped.items():
+            new = total - self._told[reason]
+            if new and now >= self._next.get(reason, now):
+                self._told[reason] = total
+                self._next[reason] = now + self.INTERVAL_SECONDS
+                detail = self._counters.details.get(reason, "")
+                found.append(
+                    f"dropped {new} prediction event(s), {total} in all: {reason} ({detail})"
+                )
+        return found

@@ -1,0 +1,118 @@
+"""From a window report to the value of one metric, signal by signal."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from tidegauge.contract import (
+    Drift,
+    LatencySummary,
+    ReportPart,
+    SignalHistogram,
+    SignalReport,
+    WindowReport,
+)
+from tidegauge.rules.metrics import METRICS, MetricName
+
+#: Signals tidegauge derives itself that are no input or output of the model: they have metrics of
+#: their own (latency_…, error_share) and no baseline.
+_NOT_WATCHED = frozenset({"latency_ms", "status"})
+
+
+class Measurement(NamedTuple):
+    """One value of a metric.
+
+    ``signal`` is ``None`` for a metric of the window. ``events`` is how many events the value rests
+    on. ``baseline`` is the id of the baseline it was measured against or binned by ("" = none), and
+    ``histogram`` what was counted of the signal.
+    """
+
+    signal: str | None
+    value: float
+    unit: str
+    events: int
+    baseline: str
+    histogram: SignalHistogram | None
+
+
+def measure(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
+    """Yield every value of ``metric`` in ``report``; nothing where it could not be measured.
+
+    A metric of a signal is measured on each part of the report (parts differ if the baseline
+    changed inside the window) for the features, ``prediction`` and ``label``. ``mean`` and
+    ``wasserstein`` rest on the values alone, so for them an event without one doesn't count.
+    """
+    if METRICS[metric].of_signal:
+        yield from _of_signals(metric, report)
+    else:
+        yield from _of_window(metric, report)
+
+
+def _of_signals(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
+    figure = _SIGNAL_FIGURES[metric]
+    unit = METRICS[metric].unit
+    on_values = metric in ("mean", "wasserstein")
+    for part in report.parts:
+        for name, signal in part.signals.items():
+            if name in _NOT_WATCHED:
+                continue
+            value = figure(signal)
+            if value is None or not math.isfinite(value):
+                continue
+            events = _values(part, signal.histogram) if on_values else part.events
+            yield Measurement(name, value, unit, events, part.baseline, signal.histogram)
+
+
+def _values(part: ReportPart, histogram: SignalHistogram) -> int:
+    """Events of the part that had a value for the signal, be there bins for it or not."""
+    without = histogram.absent + histogram.null + histogram.nan + histogram.invalid
+    return max(part.events - without, 0)
+
+
+def _of_drift(figure: Callable[[Drift], float | None]) -> Callable[[SignalReport], float | None]:
+    return lambda signal: None if signal.drift is None else figure(signal.drift)
+
+
+_SIGNAL_FIGURES: dict[MetricName, Callable[[SignalReport], float | None]] = {
+    "psi": _of_drift(lambda drift: drift.psi),
+    "kl": _of_drift(lambda drift: drift.kl_current_reference_nats),
+    "kl_reverse": _of_drift(lambda drift: drift.kl_reference_current_nats),
+    "js": _of_drift(lambda drift: drift.js_nats),
+    "wasserstein": _of_drift(lambda drift: drift.wasserstein_bins),
+    "missing_share": lambda signal: signal.missing_share,
+    "unseen_share": lambda signal: signal.unseen_share,
+    "mean": lambda signal: signal.mean,
+}
+
+_LATENCY_FIGURES: dict[MetricName, Callable[[LatencySummary], float]] = {
+    "latency_mean_ms": lambda latency: latency.mean_ms,
+    "latency_p50_ms": lambda latency: latency.p50_ms,
+    "latency_p95_ms": lambda latency: latency.p95_ms,
+    "latency_p99_ms": lambda latency: latency.p99_ms,
+}
+
+
+def _of_window(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
+    events = report.events
+    value: float | None
+    if metric in _LATENCY_FIGURES:
+        value = _LATENCY_FIGURES[metric](report.latency) if report.latency else None
+        events = _with_latency(report)
+    elif metric == "prediction_mean_5m":
+        value = report.prediction_mean_5m
+    elif metric == "error_share":
+        value = report.errors / events if events else None
+    else:
+        value = float(events)
+    if value is not None and math.isfinite(value):
+        yield Measurement(None, value, METRICS[metric].unit, events, "", None)
+
+
+def _with_latency(report: WindowReport) -> int:
+    """Events that said how long they took; all of them if the report has no histogram of it."""
+    counted = [
+        _values(part, signal.histogram)
+        for part in report.parts
+        if (signal := part.signals.get("latency_ms")) is not None
+    ]
+    return sum(counted) if counted else report.events

@@ -1,0 +1,57 @@
+"""What a rule can watch: every metric with its unit and range."""
+
+import math
+from typing import Literal, NamedTuple
+
+MetricName = Literal[
+    "psi",
+    "kl",
+    "kl_reverse",
+    "js",
+    "wasserstein",
+    "missing_share",
+    "unseen_share",
+    "mean",
+    "prediction_mean_5m",
+    "latency_mean_ms",
+    "latency_p50_ms",
+    "latency_p95_ms",
+    "latency_p99_ms",
+    "error_share",
+    "events",
+]
+
+
+class Metric(NamedTuple):
+    """A figure of a window report.
+
+    ``of_signal``: measured on each signal, otherwise once a window. ``lowest`` and ``highest`` are
+    the ends of its range. ``minimum_events`` holds where a rule doesn't say: a thousand for what
+    sampling noise alone moves far (see docs/statistics.md), a hundred for means and shares.
+    """
+
+    of_signal: bool
+    unit: str
+    lowest: float
+    highest: float
+    minimum_events: int
+
+
+METRICS: dict[MetricName, Metric] = {
+    "psi": Metric(True, "nats", 0, math.inf, 1000),
+    "kl": Metric(True, "nats", 0, math.inf, 1000),
+    "kl_reverse": Metric(True, "nats", 0, math.inf, 1000),
+    "js": Metric(True, "nats", 0, math.log(2), 1000),
+    "wasserstein": Metric(True, "bins", 0, math.inf, 1000),
+    "missing_share": Metric(True, "share", 0, 1, 100),
+    "unseen_share": Metric(True, "share", 0, 1, 100),
+    "mean": Metric(True, "value", -math.inf, math.inf, 100),
+    "prediction_mean_5m": Metric(False, "value", -math.inf, math.inf, 100),
+    "latency_mean_ms": Metric(False, "ms", 0, math.inf, 100),
+    "latency_p50_ms": Metric(False, "ms", 0, math.inf, 100),
+    "latency_p95_ms": Metric(False, "ms", 0, math.inf, 100),
+    "latency_p99_ms": Metric(False, "ms", 0, math.inf, 100),
+    "error_share": Metric(False, "share", 0, 1, 100),
+    # Few events are what a rule on this metric is about, so no number of them is too few.
+    "events": Metric(False, "events", 0, math.inf, 0),
+}

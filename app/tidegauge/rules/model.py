@@ -1,0 +1,167 @@
+"""A rule, as the rule file has it."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeGuard
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from tidegauge.contract import ActionKind, Severity
+from tidegauge.rules.metrics import METRICS, Metric, MetricName
+from tidegauge.rules.summary import SAMPLE, render
+
+#: The error type of what :func:`inconsistencies` finds.
+INCONSISTENT = "inconsistent"
+
+_Text = Annotated[str, Field(min_length=1, max_length=200)]
+_Threshold = Annotated[float | None, Field(allow_inf_nan=False), WithJsonSchema({"type": "number"})]
+
+
+class _Strict(BaseModel):
+    # Strict: "0.05" in quotes, or yes for a number, is a slip to be shown, not guessed at.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Rule(_Strict):
+    """Watch one metric, and say what it means when it passes a threshold.
+
+    The condition is strict: a value that equals the threshold is neither above nor below it.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["above"]}, {"required": ["below"]}]}
+    )
+
+    name: Annotated[_Text, Field(description="unlike that of every other rule; names its alerts")]
+    metric: Annotated[MetricName, Field(description="what is watched; see docs/statistics.md")]
+    signal: Annotated[
+        _Text,
+        Field(
+            description="which signals (features, prediction, label), as a glob such as income_*"
+        ),
+    ] = "*"
+    model: Annotated[_Text, Field(description="which models, as a glob")] = "*"
+    above: Annotated[_Threshold, Field(description="holds if the metric is greater")] = None
+    below: Annotated[_Threshold, Field(description="holds if the metric is less")] = None
+    severity: Severity
+    minimum_events: Annotated[
+        int | None,
+        Field(ge=0, description="a window with fewer is not judged; by metric if left out"),
+        WithJsonSchema({"type": "integer", "minimum": 0}),
+    ] = None
+    action: Annotated[
+        ActionKind | None,
+        Field(description="what a firing alert asks for"),
+        WithJsonSchema({"enum": ["retrain", "rollback"]}),
+    ] = None
+    summary: Annotated[
+        _Text | None,
+        Field(description=f"text of a firing alert, with {{{'}, {'.join(SAMPLE)}}}"),
+        WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200}),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Rule":
+        found = inconsistencies(self.model_dump(exclude_unset=True))
+        if found:
+            text = "; ".join(f"{field}: {message}" for field, message in found)
+            raise PydanticCustomError(INCONSISTENT, "{text}", {"text": text})
+        return self
+
+    @property
+    def comparison(self) -> Literal["above", "below"]:
+        """Which side of the threshold the condition is on."""
+        return "below" if self.above is None else "above"
+
+    @property
+    def threshold(self) -> float:
+        """The threshold, in the unit of the metric."""
+        threshold = self.below if self.above is None else self.above
+        assert threshold is not None  # noqa: S101 - validated above
+        return threshold
+
+    @property
+    def required_events(self) -> int:
+        """Events that a window must have to be judged."""
+        if self.minimum_events is None:
+            return METRICS[self.metric].minimum_events
+        return self.minimum_events
+
+    def holds(self, value: float) -> bool:
+        """Whether ``value`` is strictly on the far side of the threshold.
+
+        >>> rule = Rule(name="slow", metric="latency_mean_ms", above=200.0, severity="low")
+        >>> rule.holds(200.0), rule.holds(200.1)
+        (False, True)
+        """
+        return value < self.threshold if self.above is None else value > self.threshold
+
+
+class RuleFile(_Strict):
+    """The whole rule file. ``rules: []`` is allowed and means that nothing alerts."""
+
+    rules: list[Rule]
+
+
+def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Find what is wrong between the fields of a rule: pairs of the field and the message.
+
+    Takes fields of any type and passes over those that are wrong in themselves, so that one reading
+    of a file can show everything.
+    """
+    found: list[tuple[str, str]] = []
+    above, below = rule.get("above"), rule.get("below")
+    if above is None and below is None:
+        found.append(("", "found no threshold, expected 'above' or 'below'"))
+    elif above is not None and below is not None:
+        found.append(("below", "found 'above' as well; expected one of the two, so make two rules"))
+    name = rule.get("metric")
+    metric = METRICS.get(name) if isinstance(name, str) else None  # type: ignore[call-overload]
+    if metric is not None:
+        if not metric.of_signal and rule.get("signal") is not None:
+            found.append(
+                ("signal", f"{name} is measured once for the whole window; take 'signal' away")
+            )
+        if _is_number(above) and not metric.lowest <= above < metric.highest:
+            found.append(("above", _out_of_range(name, above, metric)))
+        if _is_number(below) and not metric.lowest < below <= metric.highest:
+            found.append(("below", _out_of_range(name, below, metric)))
+        minimum = rule.get("minimum_events")
+        if name == "events" and _is_number(below) and _is_number(minimum) and minimum >= below:
+            found.append(
+                (
+                    "minimum_events",
+                    f"found {minimum}, so no window with fewer than {below:g} events is judged and "
+                    "the rule can never hold; expected less than 'below'",
+                )
+            )
+    template = rule.get("summary")
+    if isinstance(template, str):
+        try:
+            render(template, SAMPLE)
+        except (ValueError, KeyError, IndexError) as error:
+            found.append(("summary", f"not a template: {error}"))
+    return found
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _out_of_range(name: object, found: float, metric: Metric) -> str:
+    reach = f"is {metric.lowest:g} or more"
+    if math.isfinite(metric.highest):
+        reach = f"lies between {metric.lowest:g} and {metric.highest:.4g}"
+    return (
+        f"found {found:g}, but {name} ({metric.unit}) {reach}, so that it would hold always or "
+        "never; expected a threshold inside that range"
+    )
+
+
+def rule_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the rule file, for editors that complete and check."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **RuleFile.model_json_schema(),
+    }

@@ -1,0 +1,244 @@
+"""Making the alerts, actions and audit records: their ids, texts and times.
+
+Every time in them is a window's, and every id follows from what the record is about, so that a
+window judged again after a crash gives the same bytes.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from tidegauge.contract import (
+    Action,
+    ActionKind,
+    Alert,
+    AuditRecord,
+    Distribution,
+    WindowReport,
+    deterministic_id,
+)
+from tidegauge.rules.state import Episode
+from tidegauge.rules.summary import render, short
+
+_OF_SIGNAL = (
+    "{model} {version}: {metric} of {signal} is {value}{unit}, {comparison} {threshold}, "
+    "in {events} events"
+)
+_OF_WINDOW = (
+    "{model} {version}: {metric} is {value}{unit}, {comparison} {threshold}, in {events} events"
+)
+
+#: Units that a reader wants after a figure; the others follow from the metric's name.
+_SPOKEN_UNITS = frozenset({"nats", "bins", "ms"})
+
+_Event = Literal["alert.firing", "alert.resolved", "action.requested"]
+
+
+def series_key(report: WindowReport) -> str:
+    """Name the series that a report belongs to."""
+    return deterministic_id("series", *_series(report))
+
+
+def fingerprint(rule: str, report: WindowReport, signal: str | None) -> str:
+    """Name what a rule watches, over all episodes."""
+    watched = () if signal is None else (signal,)
+    return deterministic_id("fingerprint", rule, *_series(report), *watched)
+
+
+def _series(report: WindowReport) -> tuple[str, str, str, str]:
+    segment = msgspec.json.encode(report.segment, order="deterministic").decode()
+    return report.model, report.version, report.variant, segment
+
+
+def firing_alert(
+    identity: str,
+    episode: Episode,
+    report: WindowReport,
+    *,
+    template: str | None,
+    distribution: Distribution | None,
+    action: ActionKind | None,
+) -> Alert:
+    """Say that a rule began to hold in the window of ``report``."""
+    alert_id = deterministic_id("alert", identity, episode.starts_at, "firing")
+    return _alert(
+        alert_id,
+        identity,
+        episode,
+        report,
+        distribution=distribution,
+        actions=[action_id(alert_id, action)] if action else [],
+        summary=_firing_summary(template, episode, report),
+    )
+
+
+def resolved_alert(
+    identity: str,
+    episode: Episode,
+    report: WindowReport,
+    *,
+    distribution: Distribution | None,
+    reason: str | None,
+) -> Alert:
+    """Say that a rule ceased to hold in the window of ``report``, or why it's not asked any more.
+
+    ``episode`` carries the value measured in that window if there is no ``reason``.
+    """
+    return msgspec.structs.replace(
+        _alert(
+            deterministic_id("alert", identity, episode.starts_at, "resolved"),
+            identity,
+            episode,
+            report,
+            distribution=distribution,
+            actions=[],
+            summary=reason or _resolved_summary(episode, report),
+        ),
+        state="resolved",
+        ends_at=report.window_start,
+    )
+
+
+def _alert(
+    alert_id: str,
+    identity: str,
+    episode: Episode,
+    report: WindowReport,
+    *,
+    distribution: Distribution | None,
+    actions: list[str],
+    summary: str,
+) -> Alert:
+    return Alert(
+        id=alert_id,
+        fingerprint=identity,
+        state="firing",
+        rule=episode.rule,
+        severity=episode.severity,
+        model=report.model,
+        version=report.version,
+        variant=report.variant,
+        segment=report.segment,
+        signal=episode.signal,
+        metric=episode.metric,
+        comparison=episode.comparison,
+        threshold=episode.threshold,
+        value=episode.value,
+        unit=episode.unit,
+        events=episode.events,
+        minimum_events=episode.minimum_events,
+        starts_at=episode.starts_at,
+        ends_at=None,
+        window_start=report.window_start,
+        window_end=report.window_end,
+        report=report.id,
+        baseline=episode.baseline,
+        counted=report.counted,
+        distribution=distribution,
+        actions=actions,
+        summary=summary,
+    )
+
+
+def action_id(alert_id: str, kind: ActionKind) -> str:
+    """Name the action of this kind that an alert asks for."""
+    return deterministic_id("action", alert_id, kind)
+
+
+def requested_action(alert: Alert, kind: ActionKind) -> Action:
+    """Ask for ``kind`` because of ``alert``; the data it is about is for the caller to fill in."""
+    return Action(
+        id=action_id(alert.id, kind),
+        kind=kind,
+        alert=alert.id,
+        rule=alert.rule,
+        model=alert.model,
+        version=alert.version,
+        variant=alert.variant,
+        requested_at=alert.window_end,
+        reason=alert.summary,
+        data=None,
+    )
+
+
+def audit_of_alert(alert: Alert) -> AuditRecord:
+    """Record that an alert was raised or resolved, with the figures that decided it."""
+    event: _Event = "alert.firing" if alert.state == "firing" else "alert.resolved"
+    return _audit(alert.id, event, alert, {})
+
+
+def audit_of_action(action: Action, alert: Alert) -> AuditRecord:
+    """Record that an action was asked for, with the alert and the figures that decided it."""
+    return _audit(
+        action.id, "action.requested", alert, {"action": action.kind, "alert": action.alert}
+    )
+
+
+def _audit(subject: str, event: _Event, alert: Alert, inputs: dict[str, str]) -> AuditRecord:
+    return AuditRecord(
+        id=deterministic_id("audit", subject),
+        time=alert.window_end,
+        actor=f"rule:{alert.rule}",
+        event=event,
+        subject=subject,
+        model=alert.model,
+        version=alert.version,
+        reason=alert.summary,
+        inputs=inputs
+        | {
+            "report": alert.report,
+            "baseline": alert.baseline,
+            "signal": alert.signal or "",
+            "metric": alert.metric,
+            "value": repr(alert.value),
+            "unit": alert.unit,
+            "comparison": alert.comparison,
+            "threshold": repr(alert.threshold),
+            "events": str(alert.events),
+            "minimum_events": str(alert.minimum_events),
+            "window_start": str(alert.window_start),
+            "window_end": str(alert.window_end),
+        },
+    )
+
+
+def _firing_summary(template: str | None, episode: Episode, report: WindowReport) -> str:
+    unit = episode.unit
+    if template is None:
+        template = _OF_WINDOW if episode.signal is None else _OF_SIGNAL
+        unit = _spoken(episode)
+    return render(
+        template,
+        {
+            "rule": episode.rule,
+            "severity": episode.severity,
+            "model": report.model,
+            "version": report.version,
+            "variant": report.variant,
+            "segment": ", ".join(f"{k}={v}" for k, v in sorted(report.segment.items())),
+            "signal": episode.signal or "",
+            "metric": episode.metric,
+            "value": episode.value,
+            "unit": unit,
+            "comparison": episode.comparison,
+            "threshold": episode.threshold,
+            "events": episode.events,
+            "minimum_events": episode.minimum_events,
+            "window_start": report.window_start,
+            "window_end": report.window_end,
+        },
+    )
+
+
+def _resolved_summary(episode: Episode, report: WindowReport) -> str:
+    watched = episode.metric if episode.signal is None else f"{episode.metric} of {episode.signal}"
+    lasted = report.window_start - episode.starts_at
+    return (
+        f"{report.model} {report.version}: {watched} is back at "
+        f"{short(episode.value)}{_spoken(episode)}, no longer {episode.comparison} "
+        f"{short(episode.threshold)}, after {lasted} s"
+    )
+
+
+def _spoken(episode: Episode) -> str:
+    return f" {episode.unit}" if episode.unit in _SPOKEN_UNITS else ""

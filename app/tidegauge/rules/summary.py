@@ -1,0 +1,68 @@
+"""The sentence an alert says: templates with named places, checked when the rules are read."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from string import Formatter
+from typing import Any
+
+#: What a template may name, each with a value to try the template on.
+SAMPLE: dict[str, str | int | float] = {
+    "rule": "input-drift",
+    "severity": "medium",
+    "model": "credit",
+    "version": "3",
+    "variant": "champion",
+    "segment": "region=eu",
+    "signal": "age",
+    "metric": "kl",
+    "value": 0.0625,
+    "unit": "nats",
+    "comparison": "above",
+    "threshold": 0.05,
+    "events": 12_000,
+    "minimum_events": 1000,
+    "window_start": 1_700_000_000,
+    "window_end": 1_700_000_060,
+}
+
+
+class _Places(Formatter):
+    """``str.format`` with bare names only, and figures shortened where no format is given."""
+
+    def get_field(
+        self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Any, str]:
+        # Attributes and items are refused: a template is text, not a way into objects.
+        if field_name not in kwargs:
+            near = get_close_matches(field_name, kwargs, n=1)
+            hint = f"; did you mean {{{near[0]}}}?" if near else ""
+            raise ValueError(
+                f"found {{{field_name}}}, expected one of "
+                f"{', '.join(f'{{{name}}}' for name in kwargs)}{hint}"
+            )
+        return kwargs[field_name], field_name
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, float) and not format_spec:
+            return short(value)
+        return str(super().format_field(value, format_spec))
+
+
+def render(template: str, places: Mapping[str, str | int | float]) -> str:
+    """Fill ``template`` in; raises ``ValueError`` that says what is wrong with it.
+
+    >>> render("{model}: {value} > {threshold:.3f}", SAMPLE)
+    'credit: 0.0625 > 0.050'
+    """
+    return _Places().vformat(template, (), places)
+
+
+def short(value: float) -> str:
+    """Write a figure with six significant digits, and without an exponent up to 10¹⁵.
+
+    >>> short(0.0712345678), short(1234567.5), short(200.0)
+    ('0.0712346', '1234568', '200')
+    """
+    if 1e5 <= abs(value) < 1e15:
+        return f"{value:.0f}"
+    return f"{value:.6g}"

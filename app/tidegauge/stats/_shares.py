@@ -1,0 +1,54 @@
+"""From two count vectors to two share vectors: the smoothing that every divergence here uses."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+def shares(
+    first: ArrayLike, second: ArrayLike, pseudocount: float
+) -> tuple[FloatArray, FloatArray]:
+    """Turn counts into shares of their total, along the last axis.
+
+    ``pseudocount`` is added to every bin of both sides, except to bins that are empty on both:
+    such a bin says nothing about a difference, and smoothing it would make the figure depend on how
+    many bins nobody ever used. Where a side counted nothing at all, its shares are NaN.
+
+    Raises ``ValueError`` if the bins don't pair up, or a count or ``pseudocount`` is negative.
+
+    >>> [side.tolist() for side in shares([3, 0, 0], [1, 2, 0], 0.5)]
+    [[0.875, 0.125, 0.0], [0.375, 0.625, 0.0]]
+    """
+    a = np.asarray(first, dtype=np.float64)
+    b = np.asarray(second, dtype=np.float64)
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
+        raise ValueError(
+            f"counts of shape {a.shape} and {b.shape} can't be compared: "
+            "the last axis of both must hold the same bins"
+        )
+    if pseudocount < 0:
+        raise ValueError(f"pseudocount: found {pseudocount}, expected 0 or more")
+    used = a + b > 0
+    if np.minimum(a, b).min(initial=0.0) < 0:
+        raise ValueError("counts: found a negative number, expected how often each bin was hit")
+    return _side(a, used, pseudocount), _side(b, used, pseudocount)
+
+
+def _side(counts: FloatArray, used: NDArray[np.bool_], pseudocount: float) -> FloatArray:
+    nothing = counts.sum(axis=-1, keepdims=True) == 0
+    smoothed = counts + pseudocount * used
+    total = smoothed.sum(axis=-1, keepdims=True)
+    total[np.broadcast_to(nothing, total.shape)] = np.nan
+    return np.asarray(smoothed / total)
+
+
+def relative_entropy(p: FloatArray, q: FloatArray) -> FloatArray:
+    """Return Σ p·ln(p/q) along the last axis, with 0·ln 0 = 0 and p·ln(p/0) = ∞.
+
+    Never below 0: what rounding leaves there for two equal sides is cut off.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = p * np.log(p / q)
+    terms[p == 0] = 0.0
+    return np.asarray(np.maximum(terms.sum(axis=-1), 0.0))

@@ -1,0 +1,177 @@
+"""What every role exposes; the names are the contract with dashboards and alert rules."""
+
+from importlib.metadata import version
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
+
+from tidegauge.contract import LATENCY_EDGES_MS
+from tidegauge.telemetry.latency import MODEL, LatencyCollector
+
+# A second series for each counter, with its birthday: nobody asks for it.
+disable_created_metrics()
+
+SIGNAL = (*MODEL, "signal")
+
+
+class CommonMetrics:
+    """Metrics of every process."""
+
+    def __init__(self, registry: CollectorRegistry, role: str) -> None:
+        self.baseline_store_up = Gauge(
+            "tidegauge_baseline_store_up",
+            "1 if the baseline store answered the last time it was asked",
+            registry=registry,
+        )
+        self.baseline_age = Gauge(
+            "tidegauge_baseline_age_seconds",
+            "Seconds since the promoted baselines were last read from the store",
+            registry=registry,
+        )
+        info = Gauge("tidegauge_build_info", "Always 1", ("version", "role"), registry=registry)
+        info.labels(version("tidegauge"), role).set(1)
+
+
+class IngestMetrics:
+    """Metrics of INGEST."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter(
+            "tidegauge_ingest_events_total",
+            "Events counted and committed, by the path they took",
+            ("path",),
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "tidegauge_ingest_dead_letters_total",
+            "Records refused, by reason",
+            ("reason",),
+            registry=registry,
+        )
+        self.flush = Histogram(
+            "tidegauge_ingest_flush_seconds",
+            "Time a flush took, from settling the counts to the committed transaction",
+            registry=registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )
+        self.lag = Gauge(
+            "tidegauge_ingest_lag_events",
+            "Records between what is counted and the end of the owned partitions",
+            registry=registry,
+        )
+        self.event_time = Gauge(
+            "tidegauge_ingest_event_time_seconds",
+            "Latest event time counted, epoch seconds",
+            registry=registry,
+        )
+        self.tenures = Counter(
+            "tidegauge_ingest_tenures_total",
+            "Tenures begun: assignments, revocations and renewals",
+            registry=registry,
+        )
+        self.aborted = Counter(
+            "tidegauge_ingest_transactions_aborted_total",
+            "Flushes that failed; their events are read and counted again",
+            registry=registry,
+        )
+        self.source_lost = Counter(
+            "tidegauge_ingest_source_lost_events_total",
+            "Source offsets that retention deleted before they were counted",
+            registry=registry,
+        )
+
+
+class DetectMetrics:
+    """Metrics of DETECT."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter(
+            "tidegauge_events_total",
+            "Events counted into windows",
+            MODEL,
+            registry=registry,
+        )
+        self.windows_closed = Counter(
+            "tidegauge_windows_closed_total",
+            "Windows closed, revisions not counted",
+            MODEL,
+            registry=registry,
+        )
+        self.window_end = Gauge(
+            "tidegauge_window_end_seconds",
+            "End of the last closed window, epoch seconds",
+            MODEL,
+            registry=registry,
+        )
+        self.prediction_mean = Gauge(
+            "tidegauge_prediction_mean_5m",
+            "Mean prediction over the windows of the last five minutes",
+            MODEL,
+            registry=registry,
+        )
+        self.drift = Gauge(
+            "tidegauge_drift",
+            "How far the last closed window is from the baseline; divergences in nats",
+            (*SIGNAL, "statistic"),
+            registry=registry,
+        )
+        self.missing_share = Gauge(
+            "tidegauge_missing_share",
+            "Share of events in the last closed window whose value was absent or null",
+            SIGNAL,
+            registry=registry,
+        )
+        self.unseen_share = Gauge(
+            "tidegauge_unseen_share",
+            "Share of events in the last closed window with a category the baseline never saw",
+            SIGNAL,
+            registry=registry,
+        )
+        self.latency = LatencyCollector(registry, LATENCY_EDGES_MS)
+        self.errors = Counter(
+            "tidegauge_errors_total",
+            "Events with status error in closed windows",
+            MODEL,
+            registry=registry,
+        )
+        self.alert_firing = Gauge(
+            "tidegauge_alert_firing",
+            "1 while the alert is firing",
+            (*SIGNAL, "rule", "severity"),
+            registry=registry,
+        )
+        self.alerts = Counter(
+            "tidegauge_alerts_total",
+            "Alerts emitted",
+            ("rule", "severity", "state"),
+            registry=registry,
+        )
+        self.actions = Counter(
+            "tidegauge_actions_total", "Actions asked for", ("kind",), registry=registry
+        )
+        self.late_events = Counter(
+            "tidegauge_late_events_total",
+            "Events that came after their window was deleted, and were not counted",
+            registry=registry,
+        )
+        self.rewinds = Counter(
+            "tidegauge_rewinds_total",
+            "Times the input was rewound because source ranges didn't tile",
+            registry=registry,
+        )
+        self.lost_records = Counter(
+            "tidegauge_lost_records_total",
+            "Histogram records that retention deleted before they were read",
+            registry=registry,
+        )
+        self.watermark = Gauge(
+            "tidegauge_watermark_seconds",
+            "Event time up to which a partition is complete, epoch seconds",
+            ("partition",),
+            registry=registry,
+        )

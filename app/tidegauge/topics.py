@@ -1,0 +1,141 @@
+"""The topics: how each must be made, making them, and saying what is wrong with those there are."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from tidegauge.settings import Settings
+
+_DAY = 24 * 3600 * 1000
+
+_TIMEOUT_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """How a topic must be. ``must`` is checked on topics that exist already."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+    must: frozenset[str] = field(default=frozenset())
+    #: Cells are routed by the number of partitions, so it must be just this.
+    exact: bool = False
+
+
+def topic_specs(settings: Settings) -> list[TopicSpec]:
+    """Return every topic that tidegauge reads or writes."""
+    topics = settings.topics
+    life = max(
+        w.seconds + w.grace_seconds + w.late_seconds
+        for w in (settings.windows, *settings.model_windows.values())
+    )
+    return [
+        TopicSpec(topics.predictions, topics.predictions_partitions, {}),
+        # Read within seconds; kept for an outage of DETECT over a long weekend.
+        TopicSpec(
+            topics.histograms,
+            topics.detect_partitions,
+            {"retention.ms": str(4 * _DAY), "compression.type": "producer"},
+            exact=True,
+        ),
+        # Kept for looking back over a quarter.
+        TopicSpec(topics.windows, topics.detect_partitions, {"retention.ms": str(92 * _DAY)}),
+        TopicSpec(topics.alerts, 1, {"retention.ms": str(366 * _DAY)}),
+        TopicSpec(topics.actions, 1, {"retention.ms": str(366 * _DAY)}),
+        # An audit trail that forgets is none.
+        TopicSpec(topics.audit, 1, {"retention.ms": "-1"}, frozenset({"retention.ms"})),
+        TopicSpec(topics.dead_letters, 1, {"retention.ms": str(14 * _DAY)}),
+        TopicSpec(
+            f"{settings.detect.app_id}-windows-changelog",
+            topics.detect_partitions,
+            {
+                "cleanup.policy": "compact",
+                # Within a window's life every value is kept, since recovery joins them: only the
+                # latest would be left otherwise, and a paused worker may have written an old one.
+                "min.compaction.lag.ms": str(2 * life * 1000),
+                "delete.retention.ms": str(_DAY),
+                "segment.ms": str(10 * 60 * 1000),
+                "min.cleanable.dirty.ratio": "0.1",
+            },
+            frozenset({"cleanup.policy", "min.compaction.lag.ms"}),
+            exact=True,
+        ),
+    ]
+
+
+class Topics:
+    """The topics of one cluster. Methods raise ``KafkaException`` if it can't be reached."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin = AdminClient(settings.kafka.librdkafka())
+
+    def create(self) -> dict[str, bool]:
+        """Make the topics that are missing; True by name for those made now."""
+        specs = topic_specs(self._settings)
+        there = self.partitions()
+        missing = [
+            NewTopic(
+                spec.name,
+                spec.partitions,
+                self._settings.topics.replication_factor,
+                config=dict(spec.config),
+            )
+            for spec in specs
+            if spec.name not in there
+        ]
+        if missing:
+            made = self._admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS)
+            for future in made.values():
+                try:
+                    future.result()
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise
+        return {spec.name: spec.name not in there for spec in specs}
+
+    def partitions(self) -> dict[str, int]:
+        """Return the number of partitions of each topic in the cluster."""
+        found = self._admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
+        return {name: len(topic.partitions) for name, topic in found.items()}
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong with the topics, each with how to mend it."""
+        there = self.partitions()
+        checked = []
+        for spec in topic_specs(self._settings):
+            if spec.name not in there:
+                yield f"topic {spec.name} is missing; make it with: tidegauge topics create"
+                continue
+            if spec.exact and there[spec.name] != spec.partitions:
+                yield (
+                    f"topic {spec.name} has {there[spec.name]} partitions, expected "
+                    f"{spec.partitions}; set topics.detect_partitions to what it has"
+                )
+            if spec.must:
+                checked.append(spec)
+        yield from self._config_problems(checked)
+
+    def _config_problems(self, specs: list[TopicSpec]) -> Iterator[str]:
+        if not specs:
+            return
+        resources = [ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs]
+        answers = self._admin.describe_configs(resources, request_timeout=_TIMEOUT_SECONDS)
+        found = {resource.name: future.result() for resource, future in answers.items()}
+        for spec in specs:
+            for name in sorted(spec.must):
+                value = found[spec.name][name].value
+                if not _satisfies(name, value, spec.config[name]):
+                    yield (
+                        f"topic {spec.name} has {name}={value}, expected {spec.config[name]}; "
+                        f"alter it with kafka-configs.sh --alter --add-config"
+                    )
+
+
+def _satisfies(name: str, found: str, expected: str) -> bool:
+    if name == "min.compaction.lag.ms":
+        return int(found) >= int(expected)
+    return found == expected

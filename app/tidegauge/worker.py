@@ -1,0 +1,184 @@
+"""A worker process: the roles it runs, what they share, and how they stop."""
+
+import asyncio
+import logging
+import signal
+import threading
+import time
+from typing import Literal
+
+from confluent_kafka import KafkaException
+from prometheus_client import CollectorRegistry
+
+from tidegauge.baseline.cache import BaselineCache
+from tidegauge.baseline.store import BaselineStore
+from tidegauge.detect import Detector
+from tidegauge.ingest import Combiner
+from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
+from tidegauge.settings import Settings
+from tidegauge.telemetry import CommonMetrics, DetectMetrics, Health, HttpServer, IngestMetrics
+from tidegauge.topics import Topics, topic_specs
+
+log = logging.getLogger(__name__)
+
+Role = Literal["all", "ingest", "detect"]
+
+#: How often the process looks at itself, seconds.
+_WATCH_SECONDS = 0.25
+
+#: How often something awaited at start is asked for, and said to be missing.
+_RETRY_SECONDS = 2.0
+
+
+class Worker:
+    """Runs the roles of one process until :meth:`stop` or a failure that needs a restart."""
+
+    def __init__(self, settings: Settings, role: Role) -> None:
+        self._settings = settings
+        self._role = role
+        self._rules = self._load_rules()
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        registry = CollectorRegistry()
+        self._registry = registry
+        self.health = Health(clock=time.monotonic)
+        self._baselines = BaselineCache(
+            BaselineStore(
+                settings.redis.url,
+                password=settings.redis.plain_password,
+                prefix=settings.redis.prefix,
+            ),
+            settings.redis.refresh_seconds,
+        )
+        common = CommonMetrics(registry, role)
+        common.baseline_store_up.set_function(lambda: float(self._baselines.up))
+        common.baseline_age.set_function(lambda: self._baselines.age_seconds)
+        self.health.say("kafka", "failed", "not asked yet")
+        self.http = HttpServer(settings.http.host, settings.http.port, registry, self.health)
+
+    def _load_rules(self) -> RuleSet:
+        path = self._settings.detect.rules_file
+        return DEFAULT_RULES if path is None else load_rules(path)
+
+    def stop(self) -> None:
+        """Ask the worker to stop; safe from a signal handler and from any thread."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until stopped; raises what made a role fail, so that the process is restarted."""
+        threads: list[threading.Thread] = []
+        self._baselines.start()
+        try:
+            self._await_topics()
+            if self._role in ("all", "ingest"):
+                threads.append(self._start_ingest())
+            if self._role in ("all", "detect") and not self._stop.is_set():
+                asyncio.run(self._detect())
+            while not self._stop.is_set():
+                self._watch()
+                self._stop.wait(_WATCH_SECONDS)
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+            self._baselines.stop()
+            self.http.stop()
+        if self._failure is not None:
+            raise self._failure
+
+    def _await_topics(self) -> None:
+        """Wait for the brokers and the topics: they may be on their way up too."""
+        names = {spec.name for spec in topic_specs(self._settings)}
+        while not self._stop.is_set():
+            try:
+                missing = sorted(names - Topics(self._settings).partitions().keys())
+            except KafkaException as error:
+                problem = (
+                    f"no answer from {self._settings.kafka.bootstrap_servers} ({error.args[0]}); "
+                    "is the broker up, and kafka.bootstrap_servers right?"
+                )
+            else:
+                if not missing:
+                    self.health.say("kafka", "ok")
+                    return
+                problem = (
+                    f"topics missing: {', '.join(missing)}; make them with: tidegauge topics create"
+                )
+            self.health.say("kafka", "failed", problem)
+            log.warning("waiting: %s", problem)
+            self._stop.wait(_RETRY_SECONDS)
+
+    def _watch(self) -> None:
+        cache = self._baselines
+        if cache.up:
+            problem = cache.error
+            self.health.say("baselines", "degraded" if problem else "ok", problem or "")
+        else:
+            self.health.say(
+                "baselines",
+                "degraded",
+                f"store down, those read {cache.age_seconds:.0f} s ago are in force: {cache.error}",
+            )
+
+    def _start_ingest(self) -> threading.Thread:
+        combiner = Combiner(
+            self._settings,
+            promoted=lambda: self._baselines.promoted,
+            metrics=IngestMetrics(self._registry),
+            health=self.health,
+            stop=self._stop,
+        )
+
+        def run() -> None:
+            try:
+                # Kafka keeps the events meanwhile; after that, counts without bins beat none.
+                self._await_baselines()
+                combiner.run()
+            except BaseException as error:
+                log.exception("ingest failed")
+                self._failure = error
+            finally:
+                self._stop.set()
+
+        thread = threading.Thread(target=run, name="ingest")
+        thread.start()
+        return thread
+
+    def _await_baselines(self) -> None:
+        deadline = time.monotonic() + self._settings.redis.start_timeout_seconds
+        while not self._stop.is_set() and not self._baselines.wait_loaded(_RETRY_SECONDS):
+            if time.monotonic() > deadline:
+                log.warning("counting without baselines: %s", self._baselines.error)
+                return
+            log.warning("waiting for the baseline store: %s", self._baselines.error)
+
+    async def _detect(self) -> None:
+        histograms = self._settings.topics.histograms
+        detector = Detector(
+            self._settings,
+            partitions=Topics(self._settings).partitions()[histograms],
+            rules=lambda: self._rules,
+            baseline_of=self._baselines.get,
+            metrics=DetectMetrics(self._registry),
+            health=self.health,
+            clock=time.monotonic,
+        )
+        self.health.say("detect", "failed", "joining the consumer group")
+        await detector.app.start()
+        try:
+            while not self._stop.is_set() and not detector.app.should_stop:
+                self._watch()
+                await asyncio.sleep(_WATCH_SECONDS)
+        finally:
+            await detector.stop()
+        if not self._stop.is_set():
+            raise RuntimeError("the Faust application stopped by itself; see the log")
+
+
+def run_worker(settings: Settings, role: Role) -> None:
+    """Run a worker in the main thread; SIGTERM and SIGINT stop it in good order."""
+    worker = Worker(settings, role)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    log.info("tidegauge %s: http on port %d", role, worker.http.port)
+    worker.run()

@@ -1,0 +1,67 @@
+"""The document: named by its content, refused if its counts don't follow its binning."""
+
+import msgspec
+import pytest
+
+from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal
+
+NUMERIC = {
+    "edges": [1.0, 2.0],
+    "counts": [1, 2, 3],
+    "missing": 0,
+    "nan": 0,
+    "mean": 1.5,
+    "std": 0.5,
+    "minimum": 0.0,
+    "maximum": 3.0,
+}
+
+
+def test_decoding_gives_back_the_same_content_and_id() -> None:
+    baseline = Baseline(
+        model="m",
+        version="1",
+        rows=6,
+        source="x.csv",
+        signals={
+            "b": NumericSignal(**NUMERIC),
+            "a": CategoricalSignal(
+                dtype="string",
+                categories=["x"],
+                known=[],
+                known_complete=True,
+                counts=[6, 0, 0],
+                missing=0,
+            ),
+        },
+    )
+    again = Baseline.from_json(baseline.to_json())
+    assert again == baseline
+    assert again.id == baseline.id
+    assert len(baseline.id) == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"counts": [1, 2]}, "counts has 2 entries, expected 3"),
+        ({"counts": [1, 2, -3]}, "negative"),
+        ({"edges": [2.0, 1.0]}, "strictly increasing"),
+        ({"edges": [2.0, 2.0]}, "strictly increasing"),
+        ({"edges": [None, 2.0]}, "Expected `float`"),
+    ],
+)
+def test_a_document_whose_bins_make_no_sense_is_refused(
+    change: dict[str, object], message: str
+) -> None:
+    document = {
+        "model": "m",
+        "version": "1",
+        "rows": 6,
+        "source": "x.csv",
+        "schema_version": 1,
+        "signals": {"a": {"kind": "numeric", **NUMERIC, **change}},
+    }
+    with pytest.raises(msgspec.ValidationError, match=message) as error:
+        Baseline.from_json(msgspec.json.encode(document))
+    assert "$.signals" in str(error.value)

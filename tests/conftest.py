@@ -1,0 +1,26 @@
+"""Fixtures for all tests."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from support.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One real Redis for the whole session: who uses it keeps to a key prefix of its own."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def empty_redis_url(redis_url: str) -> str:
+    """Another database of the same Redis, emptied before each test."""
+    url = redis_url.removesuffix("/0") + "/1"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url

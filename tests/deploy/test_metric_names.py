@@ -1,0 +1,32 @@
+"""The list that the dashboard is held against, held against the code that makes the metrics."""
+
+import prometheus_client
+import pytest
+
+from support.deployment import ROOT
+from support.metric_names import DETECT, EVERY_ROLE, INGEST, METRICS
+from tidegauge.telemetry.metrics import CommonMetrics, DetectMetrics, IngestMetrics
+
+
+@pytest.mark.parametrize(
+    ("make", "listed"),
+    [
+        (lambda registry: CommonMetrics(registry, "all"), EVERY_ROLE),
+        (IngestMetrics, INGEST),
+        (DetectMetrics, DETECT),
+    ],
+    ids=["every role", "ingest", "detect"],
+)
+def test_every_metric_that_a_role_registers_is_listed_and_no_other(make, listed):
+    registry = prometheus_client.CollectorRegistry()
+    make(registry)
+    registered = {
+        f"{family.name}_total" if family.type == "counter" else family.name: family.type
+        for family in registry.collect()
+    }
+    assert registered == {name: metric.kind for name, metric in listed.items()}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_manual_says_what_a_metric_means(name):
+    assert f"`{name}" in (ROOT / "docs" / "operations.md").read_text()

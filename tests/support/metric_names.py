@@ -1,0 +1,66 @@
+"""Every metric that tidegauge exposes: what dashboard and alerts may ask for."""
+
+from typing import Literal, NamedTuple
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+_MODEL = ("model", "version", "variant")
+
+
+class MetricName(NamedTuple):
+    """``labels`` without those that Prometheus adds (``le``, ``instance``, …)."""
+
+    kind: Kind
+    labels: tuple[str, ...] = ()
+
+
+INGEST: dict[str, MetricName] = {
+    "tidegauge_ingest_events_total": MetricName("counter", ("path",)),
+    "tidegauge_ingest_dead_letters_total": MetricName("counter", ("reason",)),
+    "tidegauge_ingest_flush_seconds": MetricName("histogram"),
+    "tidegauge_ingest_lag_events": MetricName("gauge"),
+    "tidegauge_ingest_event_time_seconds": MetricName("gauge"),
+    "tidegauge_ingest_tenures_total": MetricName("counter"),
+    "tidegauge_ingest_transactions_aborted_total": MetricName("counter"),
+    "tidegauge_ingest_source_lost_events_total": MetricName("counter"),
+}
+
+DETECT: dict[str, MetricName] = {
+    "tidegauge_events_total": MetricName("counter", _MODEL),
+    "tidegauge_windows_closed_total": MetricName("counter", _MODEL),
+    "tidegauge_window_end_seconds": MetricName("gauge", _MODEL),
+    "tidegauge_prediction_mean_5m": MetricName("gauge", _MODEL),
+    "tidegauge_drift": MetricName("gauge", (*_MODEL, "signal", "statistic")),
+    "tidegauge_missing_share": MetricName("gauge", (*_MODEL, "signal")),
+    "tidegauge_unseen_share": MetricName("gauge", (*_MODEL, "signal")),
+    "tidegauge_latency_ms": MetricName("histogram", _MODEL),
+    "tidegauge_errors_total": MetricName("counter", _MODEL),
+    "tidegauge_alert_firing": MetricName("gauge", (*_MODEL, "signal", "rule", "severity")),
+    "tidegauge_alerts_total": MetricName("counter", ("rule", "severity", "state")),
+    "tidegauge_actions_total": MetricName("counter", ("kind",)),
+    "tidegauge_late_events_total": MetricName("counter"),
+    "tidegauge_rewinds_total": MetricName("counter"),
+    "tidegauge_watermark_seconds": MetricName("gauge", ("partition",)),
+    "tidegauge_lost_records_total": MetricName("counter"),
+}
+
+EVERY_ROLE: dict[str, MetricName] = {
+    "tidegauge_baseline_store_up": MetricName("gauge"),
+    "tidegauge_baseline_age_seconds": MetricName("gauge"),
+    "tidegauge_build_info": MetricName("gauge", ("version", "role")),
+}
+
+METRICS = INGEST | DETECT | EVERY_ROLE
+
+
+def series_names(metrics: dict[str, MetricName] = METRICS) -> set[str]:
+    """Return the names as they are queried: a histogram has three."""
+    return {
+        series
+        for name, metric in metrics.items()
+        for series in (
+            [f"{name}_bucket", f"{name}_sum", f"{name}_count"]
+            if metric.kind == "histogram"
+            else [name]
+        )
+    }

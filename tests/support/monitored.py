@@ -1,0 +1,233 @@
+"""One run of the product on the whole of the traffic, and what came of it."""
+
+import csv
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from confluent_kafka import Message
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from support.bad_records import huge_record
+from support.kafka_broker import KafkaBroker, unique
+from support.kafka_reader import TopicReader
+from support.oracle import Baselines, CellKey, Verdict, judge
+from support.processes import Child, wait_until
+from support.product import TOPICS, Installation
+from support.prometheus import Prometheus
+from support.senders import Senders
+from support.traffic import VERSIONS, WINDOW_SECONDS, WINDOWS, Row, Traffic, credit_rows, fraud_rows
+
+PARTITIONS = 6
+IDLE_SECONDS = 8
+BASELINE_ROWS = 20_000
+
+#: How far in the past the traffic begins: all of it has happened, nothing is too late yet.
+AGE_SECONDS = 300
+TOO_LATE_EVENTS = 25
+
+
+@dataclass
+class Monitored:
+    """A run that has reported everything there was; still running."""
+
+    installation: Installation
+    child: Child
+    prometheus: Prometheus
+    start: int
+    verdict: Verdict
+    baselines: Baselines
+    outputs: dict[str, list[Message]]
+    #: The next offset of each partition of the source.
+    ends: dict[int, int]
+
+    @property
+    def source(self) -> str:
+        return self.installation.topic("predictions")
+
+    def records(self, kind: str) -> list[Any]:
+        """Return every record of a topic as plain JSON, in order of partition and offset."""
+        return [json.loads(message.value()) for message in self.outputs[kind]]
+
+    def latest_reports(self) -> dict[CellKey, dict[str, Any]]:
+        """Return the latest revision of every window."""
+        return latest_revisions(self.records("windows"))
+
+
+def latest_revisions(reports: list[Any]) -> dict[CellKey, dict[str, Any]]:
+    """Keep the largest revision of each window."""
+    latest: dict[CellKey, dict[str, Any]] = {}
+    for report in reports:
+        key = (report["model"], report["version"], report["variant"], report["window_start"])
+        if key not in latest or latest[key]["revision"] < report["revision"]:
+            latest[key] = report
+    return latest
+
+
+@contextmanager
+def monitored(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[Monitored]:
+    """Run the product on all of the traffic, and wait until it has reported every event."""
+    installation = Installation(
+        directory / "installation",
+        unique("e2e"),
+        broker.bootstrap_servers,
+        redis_url,
+        {
+            "TOPICS__PREDICTIONS_PARTITIONS": str(PARTITIONS),
+            "TOPICS__DETECT_PARTITIONS": "3",
+            "WINDOWS__SECONDS": str(WINDOW_SECONDS),
+            "WINDOWS__GRACE_SECONDS": "2",
+            "INGEST__IDLE_SECONDS": str(IDLE_SECONDS),
+            "INGEST__FLUSH_SECONDS": "0.5",
+        },
+    )
+    installation.succeed("topics", "create")
+    _take_large_records(broker, installation.topic("predictions"))
+    baselines = create_baselines(installation)
+    prometheus = Prometheus(directory / "prometheus", [f"127.0.0.1:{installation.http_port}"])
+    senders = Senders(broker, installation.topic("predictions"), PARTITIONS)
+    source = TopicReader(broker, installation.topic("predictions"))
+    readers = {
+        kind: TopicReader(broker, installation.topic(kind))
+        for kind in TOPICS
+        if kind != "predictions"
+    }
+    child: Child | None = None
+    try:
+        now = time.time()
+        start = int(now - AGE_SECONDS) // WINDOW_SECONDS * WINDOW_SECONDS
+        for number, one in enumerate(Traffic(seed=20_251, start=start, now=now).rounds()):
+            if number == WINDOWS // 2:
+                child = installation.start("run")
+            senders.send(one)
+        senders.send_record(huge_record(now))
+        assert child is not None
+        installation.wait_ready(child)
+        verdict = _judge(source, baselines)
+        _wait_for_reports(readers["windows"], verdict, child)
+        # Hours behind the watermark: nobody can count these any more, only say how many they were.
+        for _ in range(TOO_LATE_EVENTS):
+            senders.send_record(_event(now - 3 * 3600))
+        _wait_for_late_events(installation, child)
+        for reader in readers.values():
+            for _ in reader.more():
+                pass
+        yield Monitored(
+            installation=installation,
+            child=child,
+            prometheus=prometheus,
+            start=start,
+            verdict=verdict,
+            baselines=baselines,
+            outputs={kind: _in_order(reader.messages) for kind, reader in readers.items()},
+            ends=_ends(source.messages),
+        )
+    finally:
+        if child is not None:
+            child.stop()
+        prometheus.stop()
+        senders.close()
+        for reader in (source, *readers.values()):
+            reader.close()
+
+
+def create_baselines(installation: Installation) -> Baselines:
+    """Write reference data, make baselines of it by the command line, and read them back."""
+    rng = np.random.default_rng(7)
+    credit = installation.directory / "credit.csv"
+    _write_csv(credit, credit_rows(rng, BASELINE_ROWS))
+    fraud = installation.directory / "fraud.parquet"
+    rows = fraud_rows(rng, BASELINE_ROWS)
+    columns = {name: [row["features"][name] for row in rows] for name in rows[0]["features"]}
+    columns["score"] = [row["prediction"] for row in rows]
+    pq.write_table(pa.table(columns), fraud)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for model, file in (("credit", credit), ("fraud", fraud)):
+        version = VERSIONS[model]
+        name = ["--model", model, "--version", version]
+        installation.succeed(
+            "baseline", "create", *name, "--from", str(file), "--prediction", "score", "--promote"
+        )
+        found[model, version] = json.loads(
+            installation.succeed("baseline", "show", *name, "--json")
+        )
+    return found
+
+
+def _write_csv(path: Path, rows: list[Row]) -> None:
+    with path.open("w", newline="") as sink:
+        writer = csv.writer(sink)
+        writer.writerow([*rows[0]["features"], "score"])
+        for row in rows:
+            values = [
+                str(value).lower() if isinstance(value, bool) else value
+                for value in row["features"].values()
+            ]
+            writer.writerow([*values, row["prediction"]])
+
+
+def _take_large_records(broker: KafkaBroker, topic: str) -> None:
+    entry = ConfigEntry(
+        "max.message.bytes", str(16 * 1024 * 1024), incremental_operation=AlterConfigOpType.SET
+    )
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = broker.admin()  # kept in a variable: what it does ends with it
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(30)
+
+
+def _event(event_time: float) -> bytes:
+    return f'{{"time":{event_time:.3f},"model":"ranker","version":"1","prediction":1}}'.encode()
+
+
+def _judge(source: TopicReader, baselines: Baselines) -> Verdict:
+    records = ((m.partition(), m.offset(), m.value()) for m in source.more())
+    return judge(records, baselines, window_seconds=WINDOW_SECONDS, latest_time=time.time() + 300)
+
+
+def _wait_for_reports(reader: TopicReader, verdict: Verdict, child: Child) -> None:
+    reports: list[Any] = []
+
+    def complete() -> bool:
+        child.check_alive()
+        reports.extend(json.loads(message.value()) for message in reader.more())
+        return reported() >= verdict.events
+
+    def reported() -> int:
+        events: int = sum(report["events"] for report in latest_revisions(reports).values())
+        return events
+
+    wait_until(
+        complete,
+        seconds=120,
+        what=lambda: f"{verdict.events} events reported, it is {reported()}\n{child.tail()}",
+    )
+
+
+def _wait_for_late_events(installation: Installation, child: Child) -> None:
+    wait_until(
+        lambda: installation.gauge("tidegauge_late_events_total") == TOO_LATE_EVENTS,
+        seconds=30,
+        what=lambda: (
+            f"tidegauge_late_events_total is {TOO_LATE_EVENTS}, it is "
+            f"{installation.gauge('tidegauge_late_events_total')}\n{child.tail()}"
+        ),
+    )
+
+
+def _in_order(messages: list[Message]) -> list[Message]:
+    return sorted(messages, key=lambda message: (message.partition(), message.offset()))
+
+
+def _ends(messages: list[Message]) -> dict[int, int]:
+    ends: dict[int, int] = {}
+    for message in messages:
+        ends[message.partition()] = max(ends.get(message.partition(), 0), message.offset() + 1)
+    return ends
