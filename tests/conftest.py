@@ -4,8 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from hypothesis import settings
 
 from support.redis_server import RedisServer
+
+# The same examples in every run, and no limit of time for one of them: on a busy machine it would
+# fail for nothing, and pytest-timeout ends what really hangs.
+settings.register_profile("tidegauge", derandomize=True, deadline=None)
+settings.load_profile("tidegauge")
 
 
 @pytest.fixture(scope="session")

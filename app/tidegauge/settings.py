@@ -6,6 +6,7 @@ The file is ``tidegauge.yaml`` in the working directory or what ``TIDEGAUGE_CONF
 """
 
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,9 @@ from pydantic_settings import (
 )
 
 _LOCATORS = {"TIDEGAUGE_CONFIG", "TIDEGAUGE_SECRETS_DIR"}
+
+#: What Kubernetes sets in every pod for a Service whose name begins with "tidegauge".
+_SERVICE_LINK = re.compile(r"_(SERVICE_(HOST|PORT)|PORT)(_|$)")
 
 
 def config_file() -> Path:
@@ -45,6 +49,9 @@ class KafkaSettings(_Section):
     ssl_ca_file: Path | None = None
     ssl_certificate_file: Path | None = None
     ssl_key_file: Path | None = None
+    #: Whether DETECT checks the checksums of what it reads. Off only for librdkafka's mock cluster,
+    #: which rewrites batches and leaves their checksums as they were.
+    check_crcs: bool = True
 
     @model_validator(mode="after")
     def _credentials_are_there(self) -> "KafkaSettings":
@@ -100,7 +107,7 @@ class RedisSettings(_Section):
     url: str = "redis://localhost:6379/0"
     password: SecretStr | None = None
     prefix: str = "tidegauge"
-    refresh_seconds: float = Field(default=2.0, gt=0)
+    refresh_seconds: float = Field(default=2.0, gt=0, le=2.5)
     #: How long INGEST waits at start for baselines before it counts without them.
     start_timeout_seconds: float = Field(default=30.0, ge=0)
 
@@ -211,6 +218,7 @@ def load_settings() -> Settings:
         for name in os.environ
         if name.startswith("TIDEGAUGE_")
         and name not in _LOCATORS
+        and not _SERVICE_LINK.search(name)
         and name.removeprefix("TIDEGAUGE_").split("__")[0].lower() not in Settings.model_fields
     ]
     if unknown:

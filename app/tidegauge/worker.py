@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 import time
@@ -28,6 +29,10 @@ _WATCH_SECONDS = 0.25
 
 #: How often something awaited at start is asked for, and said to be missing.
 _RETRY_SECONDS = 2.0
+
+
+class DetectError(RuntimeError):
+    """DETECT can't go on in this process."""
 
 
 class Worker:
@@ -73,7 +78,8 @@ class Worker:
             if self._role in ("all", "ingest"):
                 threads.append(self._start_ingest())
             if self._role in ("all", "detect") and not self._stop.is_set():
-                asyncio.run(self._detect())
+                # No asyncio.run: after a crash of Faust's it would wait for tasks that never end.
+                asyncio.new_event_loop().run_until_complete(self._detect())
             while not self._stop.is_set():
                 self._watch()
                 self._stop.wait(_WATCH_SECONDS)
@@ -165,14 +171,14 @@ class Worker:
         )
         self.health.say("detect", "failed", "joining the consumer group")
         await detector.app.start()
-        try:
-            while not self._stop.is_set() and not detector.app.should_stop:
-                self._watch()
-                await asyncio.sleep(_WATCH_SECONDS)
-        finally:
-            await detector.stop()
-        if not self._stop.is_set():
-            raise RuntimeError("the Faust application stopped by itself; see the log")
+        while not self._stop.is_set():
+            # A crashed application is not stopped, it is left: what it had not acknowledged is
+            # read again by the next process.
+            if detector.app.should_stop:
+                raise DetectError("the Faust application has crashed; see the log")
+            self._watch()
+            await asyncio.sleep(_WATCH_SECONDS)
+        await detector.stop()
 
 
 def run_worker(settings: Settings, role: Role) -> None:
@@ -181,4 +187,10 @@ def run_worker(settings: Settings, role: Role) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     log.info("tidegauge %s: http on port %d", role, worker.http.port)
-    worker.run()
+    try:
+        worker.run()
+    except Exception:
+        log.critical("ending, so that a new process can take over", exc_info=True)
+        logging.shutdown()
+        # Faust leaves threads behind when it crashes, and they would keep the process alive.
+        os._exit(1)

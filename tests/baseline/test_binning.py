@@ -1,6 +1,7 @@
 """Bins: total, strictly ordered, the same in any order of rows."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ columns = st.one_of(
 def test_edges_are_finite_and_strictly_increasing(values: np.ndarray) -> None:
     edges = numeric_edges(values)
     assert all(map(math.isfinite, edges))
-    assert all(a < b for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a < b for a, b in pairwise(edges))
 
 
 @given(columns, st.lists(finite, max_size=50))

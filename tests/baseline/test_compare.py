@@ -53,13 +53,13 @@ def test_no_two_bins_have_the_same_label(signal: Signal) -> None:
 
 
 def test_labels_of_numbers_read_like_intervals() -> None:
-    assert bin_labels(numeric([1.0, 2.0, 3.0]))[:3] == ["< 1.5", "1.5 – 2.5", "≥ 2.5"]
+    assert bin_labels(numeric([1.0, 2.0, 3.0]))[:3] == ["< 1.5", "1.5 \u2013 2.5", "≥ 2.5"]
 
 
 def test_a_value_with_a_bin_of_its_own_is_named() -> None:
     assert bin_labels(numeric([4.0]))[:3] == ["< 4", "= 4", "> 4"]
     values = [*[0.0] * 60, *np.linspace(1, 40, 40).tolist()]
-    assert bin_labels(numeric(values))[:3] == ["< 0", "= 0", "> 0 – 11"]
+    assert bin_labels(numeric(values))[:3] == ["< 0", "= 0", "> 0 \u2013 1"]
 
 
 def test_neighbouring_edges_are_written_as_long_as_they_can_be_told_apart() -> None:

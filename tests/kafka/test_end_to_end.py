@@ -285,7 +285,7 @@ def drift_series(key: CellKey, signal: str) -> str:
     model, version, variant, _ = key
     return (
         f'tidegauge_drift{{model="{model}",version="{version}",variant="{variant}",'
-        f'signal="{signal}",statistic="kl_current_reference"}}'
+        f'signal="{signal}",statistic="kl_current_reference_nats"}}'
     )
 
 

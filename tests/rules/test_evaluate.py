@@ -228,6 +228,18 @@ def test_an_action_comes_with_a_firing_alert_alone() -> None:
     assert resolved.alerts[0].actions == []
 
 
+def test_signals_that_drift_together_ask_for_one_action_by_the_worst_of_them() -> None:
+    signals = {
+        name: signal_report(kl_current_reference_nats=kl)
+        for name, kl in (("a", 0.1), ("b", 0.3), ("c", 0.2))
+    }
+    (verdict,) = fold([window_report(0, part_of(4000, **signals))])
+    (action,) = verdict.actions
+    assert [alert.signal for alert in verdict.alerts] == ["b", "c", "a"]
+    assert action.alert == verdict.alerts[0].id
+    assert all(alert.actions == [action.id] for alert in verdict.alerts)
+
+
 def test_every_alert_and_every_action_has_one_audit_record() -> None:
     verdicts = fold([kl_report(0, 0.1), kl_report(1, 0.1), kl_report(2, 0.0)])
     fired, held, resolved = (verdict.audit for verdict in verdicts)

@@ -17,8 +17,7 @@ class TopicReader:
     messages: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        #: Where the end of each partition was last seen: behind any marker of a transaction.
-        self._ends: dict[int, int] = {}
+        self._reached: dict[int, int] = {}
         self._consumer = Consumer(
             {
                 "bootstrap.servers": self.broker.bootstrap_servers,
@@ -38,35 +37,24 @@ class TopicReader:
         self._consumer.assign([TopicPartition(self.topic, p, 0) for p in self._partitions])
 
     def more(self) -> Iterator[Message]:
-        """Yield what has been committed since the last call, up to the end of every partition."""
-        behind = set(self._partitions)
-        while behind:
-            batch = self._consumer.consume(2_000, 0.2)
-            for message in batch:
+        """Yield what was committed after the last call and before this one, and maybe more."""
+        wanted = {}
+        for partition in self._partitions:
+            at = TopicPartition(self.topic, partition)
+            # Under read_committed this is the last stable offset.
+            wanted[partition] = self._consumer.get_watermark_offsets(at, timeout=10)[1]
+        while any(self._reached.get(partition, 0) < end for partition, end in wanted.items()):
+            for message in self._consumer.consume(2_000, 0.1):
                 error = message.error()
                 if error is None:
-                    behind.add(message.partition())
+                    self._reached[message.partition()] = message.offset() + 1
                     self.messages.append(message)
                     yield message
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    self._ends[message.partition()] = message.offset()
-                    behind.discard(message.partition())
+                    # Behind the marker of a transaction, which no message stands for.
+                    self._reached[message.partition()] = message.offset()
                 else:
                     raise AssertionError(f"{self.topic}: {error}")
-            if not batch and self._at_end():
-                return
-
-    def _at_end(self) -> bool:
-        """Whether there is nothing left; a partition that was read to its end says so only once."""
-        positions = self._consumer.position(
-            [TopicPartition(self.topic, p) for p in self._partitions]
-        )
-        for at in positions:
-            # Under read_committed this is the last stable offset.
-            _, high = self._consumer.get_watermark_offsets(at, timeout=10)
-            if max(at.offset, self._ends.get(at.partition, 0)) < high:
-                return False
-        return True
 
     def close(self) -> None:
         self._consumer.close()

@@ -20,7 +20,7 @@ from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.oracle import Baselines, CellKey, Verdict, judge
 from support.processes import Child, wait_until
-from support.product import TOPICS, Installation
+from support.product import Installation
 from support.prometheus import Prometheus
 from support.senders import Senders
 from support.traffic import VERSIONS, WINDOW_SECONDS, WINDOWS, Row, Traffic, credit_rows, fraud_rows
@@ -96,8 +96,7 @@ def monitored(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[
     source = TopicReader(broker, installation.topic("predictions"))
     readers = {
         kind: TopicReader(broker, installation.topic(kind))
-        for kind in TOPICS
-        if kind != "predictions"
+        for kind in ("windows", "alerts", "actions", "audit", "dead_letters")
     }
     child: Child | None = None
     try:

@@ -30,7 +30,7 @@ class RedisServer:
             *("--bind", "127.0.0.1"),
             *("--dir", str(self._directory)),
             # With a save point, a Redis that is asked to stop writes its data first.
-            *("--save", "3600 1"),
+            *("--save", "3600", "1"),
         ]
         if self._password is not None:
             command += ["--requirepass", self._password]

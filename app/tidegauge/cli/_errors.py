@@ -1,4 +1,4 @@
-"""How a command fails: one clear line on standard error, and an exit code that says whose turn it is."""
+"""How a command fails: one clear line on standard error, and an exit code that says why."""
 
 import functools
 from collections.abc import Callable
@@ -6,6 +6,9 @@ from typing import ParamSpec, TypeVar
 
 import typer
 from confluent_kafka import KafkaException
+from pydantic import ValidationError
+
+from tidegauge.baseline.store import StoreError, StoreUnavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +35,16 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except KafkaException as error:
             raise fail(f"Kafka: {error.args[0]}", UNREACHABLE) from error
+        except StoreError as error:
+            code = UNREACHABLE if isinstance(error, StoreUnavailable) else BAD_INPUT
+            raise fail(str(error), code) from error
+        except ValidationError as error:
+            # Never with the value that was found: it may be a password.
+            wrong = [
+                f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+                for one in error.errors(include_input=False, include_url=False)
+            ]
+            raise fail("; ".join(wrong), BAD_INPUT) from error
         except (ValueError, OSError) as error:
             raise fail(str(error), BAD_INPUT) from error
 

@@ -208,7 +208,7 @@ def _store() -> Iterator[BaselineStore]:
     except ValueError as error:
         raise fail(
             f"{_one_line(error)}; set TIDEGAUGE_REDIS__URL to redis://HOST:PORT/DB", BAD_INPUT
-        )
+        ) from error
     try:
         yield store
     except StoreUnavailable as error:
@@ -216,7 +216,7 @@ def _store() -> Iterator[BaselineStore]:
             f"{_one_line(error)}. Is it running? Its address is redis.url in tidegauge.yaml or "
             f"TIDEGAUGE_REDIS__URL, its password redis.password",
             UNREACHABLE,
-        )
+        ) from error
     except (BaselineError, StoreError) as error:
         raise fail(_one_line(error), BAD_INPUT) from error
     finally:

@@ -108,6 +108,9 @@ class Detector:
         )
         self._table._data = self._store
         self._table.key_serializer = self._table.value_serializer = "raw"
+        for rule in rules().rules:
+            for state in ("firing", "resolved"):
+                metrics.alerts.labels(rule.name, rule.severity, state)
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
         self.app.task(self._commit_forever)
 
@@ -183,8 +186,7 @@ class Detector:
     async def stop(self) -> None:
         """Save and publish what is due, acknowledge the input, and leave the group."""
         self._stopping.set()
-        if not self.app.crashed:
-            await self._stopped.wait()
+        await self._stopped.wait()
         await self.app.stop()
         self._lookback.close()
 

@@ -5,6 +5,8 @@ aiokafka driver has one method that makes the worker's consumer; the class below
 """
 
 import ssl
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -68,6 +70,9 @@ def make_app(settings: Settings, partitions: int) -> DetectApp:
         broker_request_timeout=max(30.0, detect.session_timeout_seconds),
         broker_rebalance_timeout=20.0,
         broker_commit_interval=1.0,
+        broker_check_crcs=settings.kafka.check_crcs,
+        # Faust makes this directory, though nothing here is kept in it.
+        datadir=Path(tempfile.gettempdir()) / "tidegauge-faust",
         consumer_max_fetch_size=4 * 1024 * 1024,
         producer_acks=-1,
         producer_linger=0.005,

@@ -101,6 +101,8 @@ def _judge(
         for identity, episode in firing.items()
     }
     holding, ceased = _decide(rules, report, identities)
+    # Twenty signals that drift together ask for one retrain: by the alert of the worst.
+    asked: dict[int, str] = {}
     for order, signal in sorted(
         [*holding, *ceased], key=lambda watch: _place(rules, watch, holding, ceased)
     ):
@@ -118,13 +120,15 @@ def _judge(
                 report,
                 template=rule.summary,
                 distribution=_distribution(held, distribution),
-                action=rule.action,
             )
             _emit(alert, verdict)
-            if rule.action is not None:
+            if rule.action is not None and order not in asked:
                 action = records.requested_action(alert, rule.action)
+                asked[order] = action.id
                 verdict.actions.append(action)
                 verdict.audit.append(records.audit_of_action(action, alert))
+            if order in asked:
+                alert.actions = [asked[order]]
         elif held is None and identity is not None:
             measured = ceased[watch]
             began = firing.pop(identity).starts_at

@@ -57,17 +57,14 @@ def firing_alert(
     *,
     template: str | None,
     distribution: Distribution | None,
-    action: ActionKind | None,
 ) -> Alert:
-    """Say that a rule began to hold in the window of ``report``."""
-    alert_id = deterministic_id("alert", identity, episode.starts_at, "firing")
+    """Say that a rule began to hold in the window of ``report``; the caller adds its actions."""
     return _alert(
-        alert_id,
+        deterministic_id("alert", identity, episode.starts_at, "firing"),
         identity,
         episode,
         report,
         distribution=distribution,
-        actions=[action_id(alert_id, action)] if action else [],
         summary=_firing_summary(template, episode, report),
     )
 
@@ -91,7 +88,6 @@ def resolved_alert(
             episode,
             report,
             distribution=distribution,
-            actions=[],
             summary=reason or _resolved_summary(episode, report),
         ),
         state="resolved",
@@ -106,7 +102,6 @@ def _alert(
     report: WindowReport,
     *,
     distribution: Distribution | None,
-    actions: list[str],
     summary: str,
 ) -> Alert:
     return Alert(
@@ -135,20 +130,15 @@ def _alert(
         baseline=episode.baseline,
         counted=report.counted,
         distribution=distribution,
-        actions=actions,
+        actions=[],
         summary=summary,
     )
-
-
-def action_id(alert_id: str, kind: ActionKind) -> str:
-    """Name the action of this kind that an alert asks for."""
-    return deterministic_id("action", alert_id, kind)
 
 
 def requested_action(alert: Alert, kind: ActionKind) -> Action:
     """Ask for ``kind`` because of ``alert``; the data it is about is for the caller to fill in."""
     return Action(
-        id=action_id(alert.id, kind),
+        id=deterministic_id("action", alert.id, kind),
         kind=kind,
         alert=alert.id,
         rule=alert.rule,

@@ -1,6 +1,7 @@
 """What every role exposes; the names are the contract with dashboards and alert rules."""
 
 from importlib.metadata import version
+from typing import get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -10,7 +11,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from tidegauge.contract import LATENCY_EDGES_MS
+from tidegauge.contract import LATENCY_EDGES_MS, ActionKind, Reason
 from tidegauge.telemetry.latency import MODEL, LatencyCollector
 
 # A second series for each counter, with its birthday: nobody asks for it.
@@ -53,6 +54,9 @@ class IngestMetrics:
             ("reason",),
             registry=registry,
         )
+        # A counter that appears with its first event has no rate for it.
+        for reason in get_args(Reason):
+            self.dead_letters.labels(reason)
         self.flush = Histogram(
             "tidegauge_ingest_flush_seconds",
             "Time a flush took, from settling the counts to the committed transaction",
@@ -154,6 +158,8 @@ class DetectMetrics:
         self.actions = Counter(
             "tidegauge_actions_total", "Actions asked for", ("kind",), registry=registry
         )
+        for kind in get_args(ActionKind):
+            self.actions.labels(kind)
         self.late_events = Counter(
             "tidegauge_late_events_total",
             "Events that came after their window was deleted, and were not counted",

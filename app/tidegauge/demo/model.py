@@ -1,0 +1,70 @@
+"""The demo's model: a classifier of tumours, trained on real measurements that scikit-learn has."""
+
+import csv
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+NAME = "tumour"
+VERSION = "1"
+
+#: What goes wrong in the demo: a scanner is replaced, and the new one measures these larger.
+DRIFTED = "mean texture"
+DRIFT_FACTOR = 1.15
+
+Rows = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained classifier with the data it was trained on."""
+
+    pipeline: Pipeline
+    features: list[str]
+    rows: Rows
+
+    def scores(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """Probability of a benign tumour, by row."""
+        scores: npt.NDArray[np.float64] = self.pipeline.predict_proba(rows)[:, 1]
+        return scores
+
+    def write_reference(self, path: Path) -> None:
+        """Write the training data with the model's scores: what a baseline is made from."""
+        with path.open("w", newline="") as file:
+            out = csv.writer(file)
+            out.writerow([*self.features, "score"])
+            for row, score in zip(self.rows.tolist(), self.scores(self.rows), strict=True):
+                out.writerow([*row, float(score)])
+
+
+def train() -> TrainedModel:
+    """Train the model; takes a fraction of a second."""
+    data = load_breast_cancer()
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    pipeline.fit(data.data, data.target)
+    return TrainedModel(pipeline, [str(name) for name in data.feature_names], data.data)
+
+
+class Requests:
+    """Patients as a serving node sees them, drawn from the real rows; measured anew after drift."""
+
+    def __init__(self, model: TrainedModel, seed: int) -> None:
+        self._model = model
+        self._random = np.random.default_rng(seed)
+        self._drifted = model.features.index(DRIFTED)
+
+    def serve(self, count: int, *, drifted: bool) -> tuple[Rows, npt.NDArray[np.float64], float]:
+        """Return some requests, their scores, and the milliseconds each took."""
+        rows = self._model.rows[self._random.integers(len(self._model.rows), size=count)]
+        if drifted:
+            rows[:, self._drifted] *= DRIFT_FACTOR
+        began = time.perf_counter()
+        scores = self._model.scores(rows)
+        return rows, scores, (time.perf_counter() - began) * 1000

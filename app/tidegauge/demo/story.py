@@ -1,0 +1,273 @@
+"""The demo's course of events, and how it is told on the terminal."""
+
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import msgspec
+from confluent_kafka import Consumer
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from tidegauge.baseline.build import build_baseline
+from tidegauge.baseline.store import BaselineStore
+from tidegauge.contract import Alert, Distribution
+from tidegauge.demo.model import DRIFT_FACTOR, DRIFTED, NAME, VERSION, train
+from tidegauge.demo.nodes import NODES, RATE, ServingNodes
+from tidegauge.demo.services import MOCK_PARTITIONS, MockKafka, free_port, redis_server, worker
+from tidegauge.settings import KafkaSettings, Settings, TopicSettings
+
+WINDOW_SECONDS = 5
+
+#: Undisturbed traffic before the scanner is replaced: two whole windows at least.
+_CLEAN_SECONDS = 2.5 * WINDOW_SECONDS
+
+#: In the endless form the scanner is repaired, and replaced again, this often.
+_PHASE_SECONDS = 30.0
+
+#: Long enough on a slow machine; the alert itself takes some fifteen seconds.
+_PATIENCE_SECONDS = 80.0
+
+_BAR = 28
+
+
+class Result(msgspec.Struct):
+    """What ``--once --json`` prints."""
+
+    seconds_to_first_alert: float
+    events_sent: int
+    events_counted: int
+    alert: Alert
+
+
+class DemoError(RuntimeError):
+    """The demo did not come to its end."""
+
+
+def run_demo(*, once: bool, json: bool) -> int:
+    """Run the demo and return the exit code; endless unless ``once``."""
+    console = Console(stderr=json)
+    with (
+        tempfile.TemporaryDirectory(prefix="tidegauge-demo-") as name,
+        redis_server(Path(name)) as redis_url,
+    ):
+        try:
+            result = _Demo(console, Path(name), redis_url).run(once=once)
+        except KeyboardInterrupt:
+            console.print("\nStopped.")
+            return 0
+        except DemoError as error:
+            console.print(f"[red]{error}[/red]")
+            return 1
+    if json:
+        print(msgspec.json.encode(result).decode(), flush=True)
+    return 0 if result.events_sent == result.events_counted else 1
+
+
+class _Demo:
+    def __init__(self, console: Console, directory: Path, redis_url: str) -> None:
+        self._began = time.monotonic()
+        self._console = console
+        self._directory = directory
+        self._redis_url = redis_url
+        self._log = directory / "worker.log"
+        self._port = free_port()
+
+    def run(self, *, once: bool) -> Result:
+        say = self._console.print
+        kafka = MockKafka()
+        topics = TopicSettings(
+            predictions_partitions=MOCK_PARTITIONS, detect_partitions=MOCK_PARTITIONS
+        )
+        settings = Settings(
+            kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap_servers), topics=topics
+        )
+        kafka.make_topics(settings)
+        say(f"Embedded Kafka on {kafka.bootstrap_servers}, Redis on {self._redis_url}")
+        model = train()
+        reference = self._directory / "training.csv"
+        model.write_reference(reference)
+        baseline = build_baseline(reference, model=NAME, version=VERSION, prediction="score")
+        with closing(BaselineStore(self._redis_url)) as store:
+            baseline_id = store.put(baseline)
+            store.promote(NAME, VERSION, baseline_id, now=time.time())
+        say(
+            f"Trained a tumour classifier on {baseline.rows} real patients; its baseline of "
+            f"{len(baseline.signals)} signals is {baseline_id[:12]}"
+        )
+        environment = {
+            "TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "TIDEGAUGE_TOPICS__PREDICTIONS_PARTITIONS": str(MOCK_PARTITIONS),
+            "TIDEGAUGE_TOPICS__DETECT_PARTITIONS": str(MOCK_PARTITIONS),
+            "TIDEGAUGE_KAFKA__CHECK_CRCS": "false",
+            "TIDEGAUGE_REDIS__URL": self._redis_url,
+            "TIDEGAUGE_HTTP__HOST": "127.0.0.1",
+            "TIDEGAUGE_HTTP__PORT": str(self._port),
+            "TIDEGAUGE_WINDOWS__SECONDS": str(WINDOW_SECONDS),
+            "TIDEGAUGE_WINDOWS__GRACE_SECONDS": "1",
+            "TIDEGAUGE_INGEST__IDLE_SECONDS": "2",
+            "TIDEGAUGE_INGEST__FLUSH_SECONDS": "0.5",
+        }
+        with worker(environment, self._log) as process:
+
+            def check() -> None:
+                if process.poll() is not None:
+                    raise DemoError(f"the worker ended:\n{self._log.read_text()[-3000:]}")
+
+            self._await_ready(check)
+            say(f"Worker is up: http://127.0.0.1:{self._port}/metrics and /readyz")
+            nodes = ServingNodes(kafka.bootstrap_servers, settings.topics.predictions, model)
+            nodes.start()
+            say(f"{NODES} serving nodes send {NODES * RATE} predictions a second")
+            try:
+                first = self._watch(settings, nodes, check, once=once)
+            finally:
+                sent = nodes.stop()
+            counted = self._await_counted(sent, check)
+        say(f"{sent} events sent, {counted} counted")
+        return Result(
+            seconds_to_first_alert=round(first[0], 2),
+            events_sent=sent,
+            events_counted=counted,
+            alert=first[1],
+        )
+
+    def _await_ready(self, check: Callable[[], None]) -> None:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            check()
+            with (
+                suppress(OSError),  # not listening yet, or 503: not ready yet
+                urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=2),
+            ):
+                return
+            time.sleep(0.1)
+        raise DemoError(f"the worker did not get ready:\n{self._log.read_text()[-3000:]}")
+
+    def _watch(
+        self, settings: Settings, nodes: ServingNodes, check: Callable[[], None], *, once: bool
+    ) -> tuple[float, Alert]:
+        """Let the drift begin, show the alerts; return the first and when it came."""
+        began = time.monotonic()
+        change = began + _CLEAN_SECONDS
+        first: tuple[float, Alert] | None = None
+        for alert in self._alerts(settings):
+            check()
+            now = time.monotonic()
+            if now >= change:
+                change = now + _PHASE_SECONDS
+                self._change_scanner(nodes)
+            if alert is not None:
+                self._console.print(_panel(alert))
+                if first is None and alert.state == "firing":
+                    first = (now - self._began, alert)
+                    if once:
+                        return first
+            if first is None and now - began > _PATIENCE_SECONDS:
+                raise DemoError(f"no alert came:\n{self._log.read_text()[-3000:]}")
+        raise AssertionError("alerts are endless")
+
+    def _change_scanner(self, nodes: ServingNodes) -> None:
+        if nodes.drifting.is_set():
+            nodes.drifting.clear()
+            self._console.print("[green]The scanner is repaired.[/green]")
+        else:
+            nodes.drifting.set()
+            percent = round(100 * (DRIFT_FACTOR - 1))
+            self._console.print(
+                f"[yellow]A scanner is replaced: '{DRIFTED}' now reads {percent} % too high. "
+                f"Windows are {WINDOW_SECONDS} s long …[/yellow]"
+            )
+
+    @staticmethod
+    def _alerts(settings: Settings) -> Iterator[Alert | None]:
+        """Yield alerts as they come through Kafka, and None now and then; each id once."""
+        consumer = Consumer(
+            {
+                **settings.kafka.librdkafka(),
+                "group.id": "tidegauge-demo",
+                "auto.offset.reset": "earliest",
+                "log_level": 0,
+            }
+        )
+        consumer.subscribe([settings.topics.alerts])
+        seen: set[str] = set()
+        try:
+            while True:
+                message = consumer.poll(0.1)
+                if message is None or message.error() is not None:
+                    yield None
+                    continue
+                alert = msgspec.json.decode(message.value() or b"", type=Alert)
+                if alert.id not in seen:
+                    seen.add(alert.id)
+                    yield alert
+        finally:
+            consumer.close()
+
+    def _await_counted(self, sent: int, check: Callable[[], None]) -> int:
+        deadline = time.monotonic() + 15
+        while True:
+            check()
+            counted = self._counted()
+            if counted >= sent or time.monotonic() > deadline:
+                return counted
+            time.sleep(0.1)
+
+    def _counted(self) -> int:
+        url = f"http://127.0.0.1:{self._port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            text = answer.read().decode()
+        return sum(
+            int(sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "tidegauge_events_total"
+        )
+
+
+def _panel(alert: Alert) -> Panel:
+    firing = alert.state == "firing"
+    table = Table.grid(padding=(0, 2))
+    for label, value in (
+        ("rule", f"{alert.rule}: {alert.metric} {alert.comparison} {alert.threshold:g}"),
+        ("value", f"{alert.value:.4g} {alert.unit}, in {alert.events} events"),
+        ("window", _span(alert.window_start, alert.window_end)),
+        ("since", _time(alert.starts_at)),
+        ("baseline", alert.baseline[:12] or "none"),
+    ):
+        table.add_row(f"[dim]{label}[/dim]", value)
+    body = Table.grid()
+    body.add_row(alert.summary)
+    body.add_row(table)
+    if firing and alert.distribution is not None:
+        body.add_row(_chart(alert.distribution))
+    title = f"{alert.state} · {alert.severity}"
+    return Panel(body, title=title, border_style="red" if firing else "green", expand=False)
+
+
+def _chart(distribution: Distribution) -> Table:
+    """Draw the bins that hold anything: the baseline's share and the window's."""
+    chart = Table("bin", "baseline", "now", "", box=None, padding=(0, 1))
+    reference, current = sum(distribution.reference), sum(distribution.current)
+    for label, r, c in zip(
+        distribution.bins, distribution.reference, distribution.current, strict=True
+    ):
+        if r or c:
+            before, now = r / reference, c / current
+            bar = "█" * round(now * 2 * _BAR)
+            chart.add_row(label, f"{before:.1%}", f"{now:.1%}", f"[yellow]{bar}[/yellow]")
+    return chart
+
+
+def _time(epoch: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(epoch))
+
+
+def _span(start: int, end: int) -> str:
+    return f"{_time(start)} to {_time(end)}"

@@ -1,0 +1,284 @@
+"""One process's way to the brokers: the events handed over, a thread, and librdkafka behind it."""
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from tidegauge.producer.counters import Counters, DropReason, DropReport
+from tidegauge.producer.events import encode_event
+from tidegauge.producer.forks import at_exit_of_worker, leak
+from tidegauge.producer.values import UnencodableError
+
+_log = logging.getLogger("tidegauge.producer")
+
+#: Pause before another attempt if no librdkafka producer can be started, or one failed fatally.
+RESTART_SECONDS = 10.0
+
+#: How long the thread sleeps, if no delivery report wakes it, before it looks again for what was
+#: handed over. Waking it for each event would cost the serving thread more than all the rest.
+IDLE_SECONDS = 0.05
+
+_FULL = "events come faster than the brokers take them"
+
+OnDelivery = Callable[[Any, Any], None]
+
+
+class Sender:
+    """Takes events from any thread without waiting, and accounts for every one of them.
+
+    ``at_exit`` is called at the end of a process that doesn't run what ``atexit`` knows.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        config: Mapping[str, object],
+        max_queued: int,
+        at_exit: Callable[[], None],
+    ) -> None:
+        self.counters = Counters()
+        self._topic = topic
+        self._config = config
+        self._max_queued = max_queued
+        self._at_exit = at_exit
+        self._handed_over: deque[dict[str, Any]] = deque()
+        self._queued = 0  # what librdkafka holds, as of a moment ago
+        self._starting = threading.Lock()
+        self._producer: Any = None
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._restart_at = 0.0
+        self._why = ""  # why there is no producer
+        self._fatal = ""  # the error that the present producer can't get over
+        self._trouble = ""  # the last other error
+        self._trouble_told_at = -math.inf
+        self._report = DropReport(self.counters)
+        self._closed = False
+        self._told_closed = False
+
+    def hand_over(self, event: dict[str, Any]) -> None:
+        """Queue the arguments of ``encode_event``; drops and counts the event if it can't."""
+        if self._closed:
+            self._drop_closed(1)
+        elif self._producer is None and self.start() is None:
+            self.counters.drop("unavailable", self._why)
+        elif len(self._handed_over) + self._queued >= self._max_queued:
+            self.counters.drop("queue_full", _FULL)
+        else:
+            self._handed_over.append(event)
+
+    def send(self, payload: bytes, events: int, headers: list[tuple[str, bytes]]) -> None:
+        """Queue an encoded message; drops and counts its events if it can't."""
+        if self._closed:
+            self._drop_closed(events)
+            return
+        producer = self._producer or self.start()
+        if producer is None:
+            self.counters.drop("unavailable", self._why, events)
+            return
+        try:
+            self._produce(producer, payload, events, partial(self._on_batch, events), headers)
+        except BufferError:
+            self.counters.drop("queue_full", _FULL, events)
+
+    def flush(self, timeout: float) -> int:
+        """Wait until every event has met its fate; return how many have not."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = self.counters.snapshot().in_flight
+            seconds = deadline - time.monotonic()
+            if not left or seconds <= 0:
+                return left
+            producer = self._producer or (self.start() if self._handed_over else None)
+            if producer is None or producer.flush(min(seconds, 0.1)) == 0:
+                time.sleep(0.002)  # the rest isn't encoded yet
+
+    def close(self, timeout: float) -> int:
+        """Flush and end; return the events given up. Closing twice does nothing."""
+        if self._closed:
+            return 0
+        self._closed = True
+        remaining = self.flush(timeout)
+        with self._starting:
+            producer, thread = self._producer, self._thread
+            self._stop.set()
+        if thread is not None:
+            thread.join(1.0)
+        if producer is not None:
+            self._give_up(producer)
+        self._producer = None
+        self._tell(math.inf)
+        return remaining
+
+    def abandon(self) -> None:
+        """Forget the producer of the parent process; its events are the parent's to send."""
+        if self._producer is not None:
+            leak(self._producer)
+
+    def start(self) -> Any:
+        """Return the producer, started if need be; None if that is impossible now."""
+        with self._starting:
+            if self._producer is not None or self._closed or time.monotonic() < self._restart_at:
+                return self._producer
+            try:
+                producer = Producer({**self._config, "error_cb": self._on_error, "logger": _log})
+                self._thread = threading.Thread(
+                    target=self._serve,
+                    args=(producer,),
+                    name="tidegauge-producer",
+                    daemon=True,  # the interpreter's exit waits in close(), and only so long
+                )
+                self._thread.start()
+                at_exit_of_worker(self._at_exit)
+            except Exception as error:  # no memory or no more threads, say: serving goes on
+                self._why = f"no Kafka producer could be started: {describe(error)}"
+                self._restart_at = time.monotonic() + RESTART_SECONDS
+                return None
+            self._producer = producer
+            return producer
+
+    def _serve(self, producer: Any) -> None:
+        """Encode and send what was handed over, count its delivery, and speak of drops."""
+        tell_at = 0.0
+        while not self._stop.is_set():
+            try:
+                self._forward(producer)
+                self._queued = len(producer)
+                # Polling lets go of the interpreter lock, so a long queue doesn't hold up serving.
+                producer.poll(0 if self._handed_over else IDLE_SECONDS)
+            except Exception:  # a callback in ``config`` (OAuth, say) failed; it is tried again
+                _log.exception("a callback of the Kafka producer failed")
+                self._stop.wait(1.0)
+            now = time.monotonic()
+            if now >= tell_at:
+                self._tell(now)
+                tell_at = now + 1.0
+            if self._fatal:
+                self._retire(producer)
+                return
+
+    def _forward(self, producer: Any) -> None:
+        waiting = len(self._handed_over)
+        # Few at a time while there are few, so that the interpreter lock is free again after about
+        # 0.1 ms; more if they pile up, or a busy process would never get through them.
+        for _ in range(min(waiting, 16 + waiting // 8)):
+            try:
+                payload = encode_event(**self._handed_over.popleft())
+            except Exception as error:  # whatever a value does, this thread must not end
+                self.counters.drop("unencodable", describe(error))
+                continue
+            while True:
+                try:
+                    self._produce(producer, payload, 1, self._on_event, None)
+                    break
+                except BufferError:
+                    if self._stop.is_set() or self._fatal:
+                        self.counters.drop("delivery_failed", _FULL)
+                        break
+                    # Full by bytes before it is by number. Wait here: what is handed over piles up
+                    # until there is no room for more, and that is dropped.
+                    self._queued = len(producer)
+                    producer.poll(IDLE_SECONDS)
+
+    def _produce(
+        self,
+        producer: Any,
+        payload: bytes,
+        events: int,
+        on_delivery: OnDelivery,
+        headers: list[tuple[str, bytes]] | None,
+    ) -> None:
+        """Give a message to librdkafka; raises ``BufferError`` if it is full, and nothing else."""
+        try:
+            # No key: nothing downstream depends on the order or place of an event, and without one
+            # librdkafka fills one partition's batch at a time, which is the fewest requests.
+            producer.produce(self._topic, payload, None, -1, on_delivery, None, 0, headers)
+        except BufferError:
+            raise
+        except KafkaException as error:
+            self.counters.drop(*_reason(error.args[0]), events)
+        except Exception as error:  # no memory, say
+            self.counters.drop("unavailable", describe(error), events)
+
+    def _on_event(self, error: Any, message: Any) -> None:
+        if error is None:
+            self.counters.delivered.increment()
+        else:
+            self.counters.drop(*_reason(error))
+
+    def _on_batch(self, events: int, error: Any, message: Any) -> None:
+        if error is None:
+            self.counters.delivered.add(events)
+        else:
+            self.counters.drop(*_reason(error), events)
+
+    def _on_error(self, error: Any) -> None:
+        # Whatever isn't fatal librdkafka tries again by itself.
+        if error.fatal():
+            self._fatal = error.str()
+        else:
+            self._trouble = error.str()
+
+    def _retire(self, producer: Any) -> None:
+        """Replace a producer that failed fatally: librdkafka would refuse every further event."""
+        with self._starting:
+            self._why = f"the Kafka producer failed, another is started soon: {self._fatal}"
+            self._restart_at = time.monotonic() + RESTART_SECONDS
+            self._fatal = ""
+            self._producer = None
+        _log.error("%s", self._why)
+        self._give_up(producer)
+
+    def _give_up(self, producer: Any) -> None:
+        """Have every event left in the producer reported as failed.
+
+        A thread may have taken the producer just before it was withdrawn, and produce just after;
+        so this goes on until every event is accounted for.
+        """
+        deadline = time.monotonic() + 1.0
+        while True:
+            producer.purge()
+            producer.poll(0.01)
+            while self._closed and self._handed_over:
+                self._handed_over.popleft()
+                self.counters.drop("delivery_failed", "not sent before close()")
+            waiting = self.counters.snapshot().in_flight - len(self._handed_over)
+            if waiting <= 0 or time.monotonic() > deadline:
+                return
+
+    def _drop_closed(self, events: int) -> None:
+        self.counters.drop("closed", "logged after close()", events)
+        if not self._told_closed:  # nobody is left to say it in the background
+            self._told_closed = True
+            _log.warning("a prediction was logged after close(): it and all later ones are dropped")
+
+    def _tell(self, now: float) -> None:
+        for line in self._report.lines(now):
+            _log.warning("%s", line)
+        if self._trouble and now >= self._trouble_told_at + DropReport.INTERVAL_SECONDS:
+            self._trouble_told_at = now
+            _log.warning("predictions wait for Kafka: %s", self._trouble)
+            self._trouble = ""
+
+
+def describe(error: Exception) -> str:
+    """Return what went wrong in at most 300 characters, whatever the error is."""
+    if isinstance(error, UnencodableError):
+        return str(error)[:300]
+    try:
+        return f"{type(error).__name__}: {error}"[:300]
+    except Exception:  # an exception of the caller's own value, which can't even be printed
+        return type(error).__name__
+
+
+def _reason(error: Any) -> tuple[DropReason, str]:
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return "too_large", error.str()
+    return "delivery_failed", error.str()

@@ -1,0 +1,198 @@
+"""``tidegauge baseline`` on files and a real Redis."""
+
+import json
+from pathlib import Path
+
+import pytest
+import redis
+from typer.testing import CliRunner, Result
+
+from support.processes import free_port
+from tidegauge.baseline.store import BaselineStore
+from tidegauge.cli.baseline import app
+
+ROWS = "id,amount,region,score\n" + "".join(
+    f"r{i},{i % 50}.5,{'eu' if i % 3 else 'us'},0.{i % 10}\n" for i in range(200)
+)
+
+
+@pytest.fixture(autouse=True)
+def _settings(empty_redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIDEGAUGE_REDIS__URL", empty_redis_url)
+    monkeypatch.setenv("COLUMNS", "160")
+    (tmp_path / "rows.csv").write_text(ROWS)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def create(*arguments: str, version: str = "1") -> Result:
+    return run(
+        *("create", "--model", "credit", "--version", version, "--from", "rows.csv"), *arguments
+    )
+
+
+def created(*arguments: str, version: str = "1") -> str:
+    result = create("--prediction", "score", "--exclude", "id", *arguments, version=version)
+    assert result.exit_code == 0, result.output
+    return result.stdout.strip()
+
+
+def refused(result: Result, code: int = 2) -> str:
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("tidegauge: ")
+    return lines[0]
+
+
+def test_create_prints_the_id_alone_on_stdout_and_the_rest_on_stderr(
+    empty_redis_url: str,
+) -> None:
+    result = create("--prediction", "score", "--exclude", "id")
+    assert result.exit_code == 0
+    id = result.stdout.strip()
+    assert len(id) == 64
+    assert "200 rows; 2 numeric and 1 categorical signals: " in result.stderr
+    store = BaselineStore(empty_redis_url)
+    assert set(store.get(id).signals) == {"amount", "region", "prediction"}
+    assert store.promoted() == {}
+    store.close()
+
+
+def test_create_can_promote_at_once(empty_redis_url: str) -> None:
+    id = created("--promote")
+    store = BaselineStore(empty_redis_url)
+    assert store.promoted()["credit", "1"].id == id
+    store.close()
+
+
+def test_types_can_be_overridden() -> None:
+    id = created("--type", "amount=categorical")
+    shown = json.loads(run("show", id, "--json").stdout)
+    assert shown["signals"]["amount"]["kind"] == "categorical"
+
+
+def test_a_column_like_an_id_is_warned_about() -> None:
+    result = create()
+    assert result.exit_code == 0
+    assert "warning: column 'id' has a different value in every row" in result.stderr
+
+
+def test_a_file_that_misses_the_prediction_column_is_answered_with_those_it_has() -> None:
+    message = refused(create("--prediction", "probability"))
+    assert "rows.csv has no column 'probability', which --prediction names" in message
+    assert "it has 'id', 'amount', 'region', 'score'" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--from", "absent.csv"), "absent.csv does not exist"),
+        (("--exclude", "colour"), "no column 'colour', which --exclude names"),
+        (("--type", "amount"), "--type amount: expected COL=numeric or COL=categorical"),
+        (("--type", "amount=date"), "--type amount=date: expected COL=numeric or COL=categorical"),
+        (("--type", "region=numeric"), "'region' is to be numeric, but 'us' in row 1 is no number"),
+    ],
+)
+def test_wrong_arguments_are_answered_in_one_line(arguments: tuple[str, ...], message: str) -> None:
+    assert message in refused(create(*arguments))
+
+
+def test_list_shows_what_is_stored_and_what_is_promoted() -> None:
+    first, second = created("--promote"), created(version="2")
+    rows = json.loads(run("list", "--json").stdout)
+    assert [(r["id"], r["version"], r["promoted"]) for r in rows] == [
+        (first, "1", True),
+        (second, "2", False),
+    ]
+    assert rows[0]["rows"] == 200
+    table = run("list").stdout
+    assert first[:12] in table
+    assert second[:12] in table
+    assert "rows.csv" in table
+
+
+def test_list_warns_of_a_damaged_document_and_shows_the_others(empty_redis_url: str) -> None:
+    first, second = created(), created(version="2")
+    with redis.Redis.from_url(empty_redis_url) as client:
+        client.set(f"tidegauge:baseline:doc:{first}", b"?")
+    result = run("list")
+    assert result.exit_code == 0
+    assert f"warning: baseline {first} is damaged" in result.stderr
+    assert second[:12] in result.stdout
+    assert "damaged" in refused(run("show", first))
+
+
+def test_show_has_the_bins_of_every_signal() -> None:
+    id = created()
+    shown = run("show", id[:10]).stdout
+    assert id in shown
+    assert "model credit, version 1: 200 rows of rows.csv" in shown
+    for text in ("amount", "prediction", "region", "eu", "never seen", "66.50%", "\u2265 "):
+        assert text in shown
+
+
+def test_show_finds_the_promoted_one_of_a_model() -> None:
+    id = created("--promote")
+    assert id in run("show", "--model", "credit", "--version", "1").stdout
+    message = refused(run("show", "--model", "credit", "--version", "9"))
+    assert "no baseline is promoted for credit version 9" in message
+    assert "there is one for: credit version 1" in message
+
+
+def test_show_json_is_the_document() -> None:
+    id = created()
+    document = json.loads(run("show", id, "--json").stdout)
+    assert (document["model"], document["rows"]) == ("credit", 200)
+
+
+def test_show_needs_to_know_which() -> None:
+    assert "give an ID, or both --model and --version" in refused(run("show"))
+    assert "give an ID" in refused(run("show", "--model", "credit"))
+    assert "no baseline has an id that begins with 'zz'" in refused(run("show", "zz"))
+
+
+def test_promote_takes_model_and_version_from_the_document(empty_redis_url: str) -> None:
+    first = created("--promote")
+    second = created("--type", "amount=categorical")
+    result = run("promote", second[:12])
+    assert result.exit_code == 0
+    assert f"baseline {second[:12]} is promoted for credit version 1" in result.stdout
+    assert f"before: {first[:12]}" in result.stdout
+    store = BaselineStore(empty_redis_url)
+    assert store.promoted()["credit", "1"].id == second
+    store.close()
+
+
+def test_promote_refuses_another_model() -> None:
+    id = created()
+    message = refused(run("promote", id, "--model", "fraud"))
+    assert "was made for model 'credit' version '1', not for 'fraud' version '1'" in message
+
+
+@pytest.mark.parametrize("command", [("list",), ("show", "ab"), ("promote", "ab"), ("create",)])
+def test_an_unreachable_redis_is_named_with_what_to_do(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("TIDEGAUGE_REDIS__URL", f"redis://:secret@127.0.0.1:{port}/0")
+    message = refused(create() if command == ("create",) else run(*command), code=3)
+    assert f"Redis at redis://127.0.0.1:{port}/0" in message
+    assert "TIDEGAUGE_REDIS__URL" in message
+    assert "secret" not in message
+
+
+def test_wrong_settings_are_answered_in_one_line_without_their_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TIDEGAUGE_REDIS__REFRESH_SECONDS", "s3cret")
+    message = refused(run("list"))
+    assert "redis.refresh_seconds" in message
+    assert "s3cret" not in message
+    monkeypatch.delenv("TIDEGAUGE_REDIS__REFRESH_SECONDS")
+    monkeypatch.setenv("TIDEGAUGE_REDIS__URL", "http://redis:6379")
+    assert "redis://HOST:PORT/DB" in refused(run("list"))

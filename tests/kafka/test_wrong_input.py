@@ -1,0 +1,319 @@
+"""What a user meets when something is wrong: broker, topics, Redis, rules, settings."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from support.kafka_broker import KafkaBroker, unique
+from support.kafka_reader import TopicReader
+from support.processes import Child, wait_until
+from support.product import Installation, told
+from support.redis_server import RedisServer
+
+pytestmark = pytest.mark.timeout(120)
+
+#: Windows of a second that close soon, so that a test sees reports at once.
+QUICK = {
+    "TOPICS__PREDICTIONS_PARTITIONS": "2",
+    "TOPICS__DETECT_PARTITIONS": "2",
+    "WINDOWS__SECONDS": "1",
+    "WINDOWS__GRACE_SECONDS": "0",
+    "INGEST__IDLE_SECONDS": "1",
+    "INGEST__FLUSH_SECONDS": "0.2",
+    "REDIS__REFRESH_SECONDS": "0.5",
+}
+
+
+def install(directory: Path, broker: KafkaBroker, redis_url: str, **extra: str) -> Installation:
+    return Installation(
+        directory, unique("wrong"), broker.bootstrap_servers, redis_url, QUICK | extra
+    )
+
+
+@contextmanager
+def running(installation: Installation) -> Iterator[Child]:
+    child = installation.start("run")
+    try:
+        yield child
+    finally:
+        child.stop()
+
+
+class Traffic:
+    """Sends events of model ``m`` and reads back what was reported of them."""
+
+    def __init__(self, broker: KafkaBroker, installation: Installation) -> None:
+        self._producer = Producer(
+            {"bootstrap.servers": broker.bootstrap_servers, "acks": "all", "linger.ms": 0}
+        )
+        self._topic = installation.topic("predictions")
+        self._reports = TopicReader(broker, installation.topic("windows"))
+        self.sent = 0
+
+    def send(self, events: int = 10) -> float:
+        """Send events that happen now; return that time, epoch seconds."""
+        now = time.time()
+        for i in range(events):
+            event = {"time": now, "model": "m", "version": "1", "features": {"x": i % 4}}
+            self._producer.produce(self._topic, json.dumps(event), partition=i % 2)
+        assert self._producer.flush(30) == 0
+        self.sent += events
+        return now
+
+    def windows(self) -> dict[int, dict[str, int]]:
+        """Return the events of each window by baseline id, from the latest revisions."""
+        for _ in self._reports.more():
+            pass
+        latest: dict[int, dict[str, Any]] = {}
+        for message in self._reports.messages:
+            report = json.loads(message.value())
+            start = report["window_start"]
+            if start not in latest or latest[start]["revision"] < report["revision"]:
+                latest[start] = report
+        found: dict[int, dict[str, int]] = {}
+        for start, report in latest.items():
+            events: dict[str, int] = defaultdict(int)
+            for part in report["parts"]:
+                events[part["baseline"]] += part["events"]
+            found[start] = dict(events)
+        return found
+
+    def by_baseline(self) -> dict[str, int]:
+        """Return all events by baseline id."""
+        total: dict[str, int] = defaultdict(int)
+        for parts in self.windows().values():
+            for baseline, events in parts.items():
+                total[baseline] += events
+        return dict(total)
+
+    def wait_until_reported(self, child: Child, by_baseline: dict[str, int]) -> None:
+        def reported() -> bool:
+            child.check_alive()
+            return self.by_baseline() == by_baseline
+
+        wait_until(
+            reported,
+            seconds=40,
+            what=lambda: f"events {by_baseline}, it is {self.by_baseline()}\n{child.tail()}",
+        )
+
+    def close(self) -> None:
+        self._reports.close()
+
+
+def create_baseline(installation: Installation, values: list[int]) -> str:
+    """Make and promote a baseline of model ``m``; return its id."""
+    file = installation.directory / f"{len(values)}.csv"
+    file.write_text("x\n" + "\n".join(map(str, values)) + "\n")
+    return installation.succeed(
+        "baseline", "create", "--model", "m", "--version", "1", "--from", str(file), "--promote"
+    ).strip()
+
+
+def readiness(installation: Installation) -> tuple[int, dict[str, Any]]:
+    answer = installation.http("/readyz")
+    assert answer is not None, "nobody answers at /readyz"
+    return answer[0], json.loads(answer[1])
+
+
+def test_a_broker_that_is_down_is_named_and_awaited_and_may_restart(
+    tmp_path: Path, redis_url: str
+) -> None:
+    broker = KafkaBroker(tmp_path / "broker")
+    installation = install(tmp_path / "installation", broker, redis_url)
+    done = installation.cli("check")
+    assert done.returncode == 3, told(done)
+    assert broker.bootstrap_servers in done.stdout and "start the broker" in done.stdout
+    with running(installation) as child:
+        child.wait_for_output(f"no answer from {broker.bootstrap_servers}", seconds=40)
+        status, body = readiness(installation)
+        assert status == 503 and body["conditions"]["kafka"]["state"] == "failed", body
+        live = installation.http("/healthz")
+        assert live is not None and live[0] == 200, "waiting is no reason for a restart"
+        broker.start()
+        try:
+            installation.succeed("topics", "create")
+            installation.wait_ready(child)
+            traffic = Traffic(broker, installation)
+            traffic.send()
+            traffic.wait_until_reported(child, {"": traffic.sent})
+            broker.restart()
+            traffic.send()
+            traffic.wait_until_reported(child, {"": traffic.sent})
+            traffic.close()
+            assert child.stop() == 0, child.tail()
+        finally:
+            broker.stop()
+
+
+def test_missing_topics_are_named_with_the_command_that_makes_them(
+    tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str
+) -> None:
+    installation = install(tmp_path, kafka_broker, redis_url)
+    done = installation.cli("check")
+    assert done.returncode == 2, told(done)
+    assert installation.topic("histograms") in done.stdout
+    assert "tidegauge topics create" in done.stdout
+    with running(installation) as child:
+        child.wait_for_output("tidegauge topics create", seconds=40)
+        assert installation.topic("histograms") in child.output()
+        assert readiness(installation)[0] == 503
+        installation.succeed("topics", "create")
+        installation.wait_ready(child)
+        assert child.stop() == 0, child.tail()
+    create_baseline(installation, [0, 1, 2, 3])
+    done = installation.cli("check")
+    assert done.returncode == 0, told(done)
+
+
+def test_redis_may_be_down_at_the_start_and_midway_and_counting_goes_on(
+    tmp_path: Path, kafka_broker: KafkaBroker
+) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    installation = install(
+        tmp_path / "installation",
+        kafka_broker,
+        server.url,
+        REDIS__START_TIMEOUT_SECONDS="1",
+    )
+    installation.succeed("topics", "create")
+    baseline = create_baseline(installation, [0, 1, 2, 3])
+    server.stop()
+    done = installation.cli("check")
+    assert done.returncode == 3 and "Redis" in done.stdout, told(done)
+
+    def wait_for_store(up: float) -> None:
+        wait_until(
+            lambda: installation.gauge("tidegauge_baseline_store_up") == up,
+            seconds=15,
+            what=lambda: f"tidegauge_baseline_store_up is {up}\n{child.tail()}",
+        )
+
+    try:
+        with running(installation) as child:
+            installation.wait_ready(child)
+            traffic = Traffic(kafka_broker, installation)
+            wait_for_store(0.0)
+            status, body = readiness(installation)
+            assert (status, body["status"]) == (200, "degraded"), body
+            assert str(server.port) in body["conditions"]["baselines"]["detail"], body
+            traffic.send(10)
+            traffic.wait_until_reported(child, {"": 10})
+            server.start()
+            wait_for_store(1.0)
+            # Which baseline is in force is asked at every flush.
+            wait_until(
+                lambda: traffic.send(2) and baseline in traffic.by_baseline(),
+                seconds=15,
+                what=lambda: f"events are binned by {baseline[:12]}\n{child.tail()}",
+            )
+            assert readiness(installation)[1]["status"] == "ok"
+            server.stop()
+            wait_for_store(0.0)
+            assert readiness(installation)[1]["status"] == "degraded"
+            wait_until(
+                lambda: sum(traffic.by_baseline().values()) == traffic.sent,
+                seconds=15,
+                what=lambda: f"all of {traffic.sent} events reported\n{child.tail()}",
+            )
+            before = traffic.by_baseline()
+            traffic.send(10)
+            traffic.wait_until_reported(child, before | {baseline: before[baseline] + 10})
+            server.start()
+            wait_for_store(1.0)
+            wait_until(
+                lambda: readiness(installation)[1]["status"] == "ok",
+                seconds=15,
+                what="/readyz says ok again",
+            )
+            traffic.close()
+            assert child.stop() == 0, child.tail()
+    finally:
+        server.stop()
+
+
+def test_a_promoted_baseline_is_in_force_within_five_seconds(
+    tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str
+) -> None:
+    installation = install(tmp_path, kafka_broker, redis_url, REDIS__REFRESH_SECONDS="2")
+    installation.succeed("topics", "create")
+    first = create_baseline(installation, [0, 1, 2, 3])
+    with running(installation) as child:
+        installation.wait_ready(child)
+        traffic = Traffic(kafka_broker, installation)
+        traffic.send()
+        traffic.wait_until_reported(child, {first: 10})
+        second = create_baseline(installation, [0, 1, 2, 3, 3, 3])
+        promoted = time.time()
+
+        def first_whole_window() -> int | None:
+            traffic.send(2)
+            only = [start for start, parts in traffic.windows().items() if parts.keys() == {second}]
+            return min(only, default=None)
+
+        start = wait_until(
+            first_whole_window,
+            seconds=20,
+            what=lambda: f"a window counted by {second[:12]} alone\n{child.tail()}",
+        )
+        assert start <= promoted + 5, f"{start - promoted:.1f} s after the promotion"
+        wait_until(
+            lambda: sum(traffic.by_baseline().values()) == traffic.sent,
+            seconds=20,
+            what=lambda: f"{traffic.sent} events reported, it is {traffic.by_baseline()}",
+        )
+        # A window that saw the change has both, and mixes neither with the other.
+        assert traffic.by_baseline().keys() == {first, second}
+        traffic.close()
+        assert child.stop() == 0, child.tail()
+
+
+RULES_WITH_A_TYPO = """\
+rules:
+  - name: drift
+    metric: kl
+    treshold: 0.05
+    severity: medium
+"""
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_typo_in_the_rule_file_is_shown_with_its_line(
+    tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str, command: str
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES_WITH_A_TYPO)
+    installation = install(tmp_path, kafka_broker, redis_url, DETECT__RULES_FILE=str(rules))
+    installation.succeed("topics", "create")
+    create_baseline(installation, [0, 1, 2, 3])
+    done = installation.cli(command)
+    assert done.returncode == 2, told(done)
+    said = (done.stdout + done.stderr).replace("\n", " ")
+    assert "rules.yaml:4:" in said and "treshold" in said, told(done)
+
+
+def test_a_setting_that_does_not_exist_is_refused_by_name(
+    tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str
+) -> None:
+    for wrong in ("KAFFKA__BOOTSTRAP_SERVERS", "WINDOWS__SECOND"):
+        done = install(tmp_path, kafka_broker, redis_url, **{wrong: "1"}).cli("run")
+        assert done.returncode == 2, told(done)
+        name = wrong.lower().rpartition("__")[2]
+        assert name in done.stderr.lower() and "Traceback" not in done.stderr, told(done)
+
+
+def test_a_port_that_is_taken_is_named(
+    tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str
+) -> None:
+    taken = kafka_broker.port
+    done = install(tmp_path, kafka_broker, redis_url, HTTP__PORT=str(taken)).cli("run")
+    assert done.returncode == 2, told(done)
+    assert str(taken) in done.stderr and "Traceback" not in done.stderr, told(done)
