@@ -58,7 +58,9 @@ class Worker:
         common = CommonMetrics(registry, role)
         common.baseline_store_up.set_function(lambda: float(self._baselines.up))
         common.baseline_age.set_function(lambda: self._baselines.age_seconds)
-        self.health.say("kafka", "failed", "not asked yet")
+        # Said before anybody can ask: what has no condition yet would count as ready.
+        for name in ("kafka", *(("ingest", "detect") if role == "all" else (role,))):
+            self.health.say(name, "failed", "not started yet")
         self.http = HttpServer(settings.http.host, settings.http.port, registry, self.health)
 
     def _load_rules(self) -> RuleSet:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from confluent_kafka import Producer
@@ -51,7 +51,12 @@ class Traffic:
 
     def __init__(self, broker: KafkaBroker, installation: Installation) -> None:
         self._producer = Producer(
-            {"bootstrap.servers": broker.bootstrap_servers, "acks": "all", "linger.ms": 0}
+            {
+                "bootstrap.servers": broker.bootstrap_servers,
+                "acks": "all",
+                "linger.ms": 0,
+                "log_level": 2,  # a broker that goes away is part of the test
+            }
         )
         self._topic = installation.topic("predictions")
         self._reports = TopicReader(broker, installation.topic("windows"))
@@ -104,7 +109,10 @@ class Traffic:
             what=lambda: f"events {by_baseline}, it is {self.by_baseline()}\n{child.tail()}",
         )
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._reports.close()
 
 
@@ -141,14 +149,13 @@ def test_a_broker_that_is_down_is_named_and_awaited_and_may_restart(
         try:
             installation.succeed("topics", "create")
             installation.wait_ready(child)
-            traffic = Traffic(broker, installation)
-            traffic.send()
-            traffic.wait_until_reported(child, {"": traffic.sent})
-            broker.restart()
-            traffic.send()
-            traffic.wait_until_reported(child, {"": traffic.sent})
-            traffic.close()
-            assert child.stop() == 0, child.tail()
+            with Traffic(broker, installation) as traffic:
+                traffic.send()
+                traffic.wait_until_reported(child, {"": traffic.sent})
+                broker.restart()
+                traffic.send()
+                traffic.wait_until_reported(child, {"": traffic.sent})
+                assert child.stop() == 0, child.tail()
         finally:
             broker.stop()
 
@@ -190,52 +197,57 @@ def test_redis_may_be_down_at_the_start_and_midway_and_counting_goes_on(
     done = installation.cli("check")
     assert done.returncode == 3 and "Redis" in done.stdout, told(done)
 
-    def wait_for_store(up: float) -> None:
+    def wait_for_store(up: float, status: str) -> None:
+        """Wait until gauge and /readyz agree; it is 200 all the while, for work goes on."""
+
+        def said() -> tuple[float | None, int, str]:
+            code, body = readiness(installation)
+            return installation.gauge("tidegauge_baseline_store_up"), code, body["status"]
+
         wait_until(
-            lambda: installation.gauge("tidegauge_baseline_store_up") == up,
+            lambda: said() == (up, 200, status),
             seconds=15,
-            what=lambda: f"tidegauge_baseline_store_up is {up}\n{child.tail()}",
+            what=lambda: f"gauge {up} and /readyz {status}, it is {said()}\n{child.tail()}",
         )
 
     try:
         with running(installation) as child:
             installation.wait_ready(child)
-            traffic = Traffic(kafka_broker, installation)
-            wait_for_store(0.0)
-            status, body = readiness(installation)
-            assert (status, body["status"]) == (200, "degraded"), body
-            assert str(server.port) in body["conditions"]["baselines"]["detail"], body
-            traffic.send(10)
-            traffic.wait_until_reported(child, {"": 10})
-            server.start()
-            wait_for_store(1.0)
-            # Which baseline is in force is asked at every flush.
-            wait_until(
-                lambda: traffic.send(2) and baseline in traffic.by_baseline(),
-                seconds=15,
-                what=lambda: f"events are binned by {baseline[:12]}\n{child.tail()}",
-            )
-            assert readiness(installation)[1]["status"] == "ok"
-            server.stop()
-            wait_for_store(0.0)
-            assert readiness(installation)[1]["status"] == "degraded"
-            wait_until(
-                lambda: sum(traffic.by_baseline().values()) == traffic.sent,
-                seconds=15,
-                what=lambda: f"all of {traffic.sent} events reported\n{child.tail()}",
-            )
-            before = traffic.by_baseline()
-            traffic.send(10)
-            traffic.wait_until_reported(child, before | {baseline: before[baseline] + 10})
-            server.start()
-            wait_for_store(1.0)
-            wait_until(
-                lambda: readiness(installation)[1]["status"] == "ok",
-                seconds=15,
-                what="/readyz says ok again",
-            )
-            traffic.close()
-            assert child.stop() == 0, child.tail()
+            with Traffic(kafka_broker, installation) as traffic:
+                wait_for_store(0.0)
+                status, body = readiness(installation)
+                assert (status, body["status"]) == (200, "degraded"), body
+                assert str(server.port) in body["conditions"]["baselines"]["detail"], body
+                traffic.send(10)
+                traffic.wait_until_reported(child, {"": 10})
+                server.start()
+                wait_for_store(1.0)
+                # Which baseline is in force is asked at every flush.
+                wait_until(
+                    lambda: traffic.send(2) and baseline in traffic.by_baseline(),
+                    seconds=15,
+                    what=lambda: f"events are binned by {baseline[:12]}\n{child.tail()}",
+                )
+                assert readiness(installation)[1]["status"] == "ok"
+                server.stop()
+                wait_for_store(0.0)
+                assert readiness(installation)[1]["status"] == "degraded"
+                wait_until(
+                    lambda: sum(traffic.by_baseline().values()) == traffic.sent,
+                    seconds=15,
+                    what=lambda: f"all of {traffic.sent} events reported\n{child.tail()}",
+                )
+                before = traffic.by_baseline()
+                traffic.send(10)
+                traffic.wait_until_reported(child, before | {baseline: before[baseline] + 10})
+                server.start()
+                wait_for_store(1.0)
+                wait_until(
+                    lambda: readiness(installation)[1]["status"] == "ok",
+                    seconds=15,
+                    what="/readyz says ok again",
+                )
+                assert child.stop() == 0, child.tail()
     finally:
         server.stop()
 
@@ -248,32 +260,33 @@ def test_a_promoted_baseline_is_in_force_within_five_seconds(
     first = create_baseline(installation, [0, 1, 2, 3])
     with running(installation) as child:
         installation.wait_ready(child)
-        traffic = Traffic(kafka_broker, installation)
-        traffic.send()
-        traffic.wait_until_reported(child, {first: 10})
-        second = create_baseline(installation, [0, 1, 2, 3, 3, 3])
-        promoted = time.time()
+        with Traffic(kafka_broker, installation) as traffic:
+            traffic.send()
+            traffic.wait_until_reported(child, {first: 10})
+            second = create_baseline(installation, [0, 1, 2, 3, 3, 3])
+            promoted = time.time()
 
-        def first_whole_window() -> int | None:
-            traffic.send(2)
-            only = [start for start, parts in traffic.windows().items() if parts.keys() == {second}]
-            return min(only, default=None)
+            def first_whole_window() -> int | None:
+                traffic.send(2)
+                only = [
+                    start for start, parts in traffic.windows().items() if parts.keys() == {second}
+                ]
+                return min(only, default=None)
 
-        start = wait_until(
-            first_whole_window,
-            seconds=20,
-            what=lambda: f"a window counted by {second[:12]} alone\n{child.tail()}",
-        )
-        assert start <= promoted + 5, f"{start - promoted:.1f} s after the promotion"
-        wait_until(
-            lambda: sum(traffic.by_baseline().values()) == traffic.sent,
-            seconds=20,
-            what=lambda: f"{traffic.sent} events reported, it is {traffic.by_baseline()}",
-        )
-        # A window that saw the change has both, and mixes neither with the other.
-        assert traffic.by_baseline().keys() == {first, second}
-        traffic.close()
-        assert child.stop() == 0, child.tail()
+            start = wait_until(
+                first_whole_window,
+                seconds=20,
+                what=lambda: f"a window counted by {second[:12]} alone\n{child.tail()}",
+            )
+            assert start <= promoted + 5, f"{start - promoted:.1f} s after the promotion"
+            wait_until(
+                lambda: sum(traffic.by_baseline().values()) == traffic.sent,
+                seconds=20,
+                what=lambda: f"{traffic.sent} events reported, it is {traffic.by_baseline()}",
+            )
+            # A window that saw the change has both, and mixes neither with the other.
+            assert traffic.by_baseline().keys() == {first, second}
+            assert child.stop() == 0, child.tail()
 
 
 RULES_WITH_A_TYPO = """\

@@ -135,6 +135,17 @@ def test_a_full_queue_drops_the_newest_and_counts_them() -> None:
     assert logger.stats.dropped["delivery_failed"] == stats.in_flight
 
 
+def test_what_waits_before_librdkafka_and_in_it_is_bounded_together() -> None:
+    logger = PredictionLogger(NOBODY, model="credit", version="3", max_queued=100)
+    for _ in range(90):
+        logger.log(features=FEATURES)
+    assert within(5, lambda: logger._sender._queued >= 90)
+    for _ in range(1_000):
+        logger.log(features=FEATURES)
+    assert 90 <= logger.stats.in_flight <= 110
+    logger.close(0)
+
+
 def test_a_queue_full_of_bytes_makes_events_wait_and_then_drops_them() -> None:
     config = {"queue.buffering.max.kbytes": 1}
     logger = PredictionLogger(NOBODY, model="credit", version="3", max_queued=50, config=config)

@@ -95,6 +95,24 @@ assert (logger.stats.logged, logger.stats.delivered) == (2, 2)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_can_end_with_a_producer_that_it_inherited(mock_cluster: str, topic: str) -> None:
+    # Without the leak the child's exit destroys the producer, whose threads it doesn't have.
+    script = """
+import os, sys
+from confluent_kafka import Producer
+from tidegauge.producer.forks import leak
+producer = Producer({"bootstrap.servers": sys.argv[1]})
+producer.list_topics(timeout=10)
+pid = os.fork()
+if pid == 0:
+    leak(producer)
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+    run(script, mock_cluster, topic)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_workers_of_multiprocessing_deliver_before_they_end(
     mock_cluster: str, topic: str, read_events: ReadEvents
 ) -> None:

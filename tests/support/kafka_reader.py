@@ -22,6 +22,7 @@ class TopicReader:
             {
                 "bootstrap.servers": self.broker.bootstrap_servers,
                 "group.id": unique("reader"),
+                "log_level": 2,  # a broker that goes away is part of some tests
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
                 "isolation.level": "read_committed",

@@ -9,7 +9,7 @@ repeats the later ones with the same bytes: the slice's state carries its outbox
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -111,7 +111,9 @@ class Detector:
         for rule in rules().rules:
             for state in ("firing", "resolved"):
                 metrics.alerts.labels(rule.name, rule.severity, state)
-        self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
+        self.app.agent(
+            self._input, concurrency=1, name="tidegauge.join", on_error=self._join_failed
+        )(self._join)
         self.app.task(self._commit_forever)
 
     def _make_state(self, partition: int) -> PartitionState:
@@ -135,7 +137,13 @@ class Detector:
                 state = self._store.partitions.get(event.message.partition)
                 if state is None or not state.ready:
                     continue  # taken away, or about to be read again from the committed offset
-                record = _records.decode(event.value)
+                try:
+                    record = _records.decode(event.value or b"")
+                except msgspec.DecodeError as error:
+                    self._metrics.lost_records.inc()
+                    log.error("%s is no histogram record and is skipped: %s", event, error)
+                    state.joined.append(event)
+                    continue
                 gap = state.gap(record)
                 if gap is not None and not await self._forgive(state, gap):
                     continue
@@ -144,6 +152,10 @@ class Detector:
                 state.joined.append(event)
             for where, events in counted.items():
                 self._metrics.events.labels(where.model, where.version, where.variant).inc(events)
+
+    async def _join_failed(self, agent: object, error: BaseException) -> None:
+        """End the process: Faust would start the agent again, and go on after the record."""
+        await self.app.crash(error)
 
     async def _forgive(self, state: PartitionState, gap: Gap) -> bool:
         """Rewind to after the last record joined; true if that was tried and they are gone."""
@@ -173,20 +185,27 @@ class Detector:
     # -- committing ------------------------------------------------------------------------------
 
     async def _commit_forever(self) -> None:
-        while not self._stopping.is_set():
+        try:
+            while not self._stopping.is_set():
+                await self._pass()
+                self._health.beat("detect")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(
+                        self._stopping.wait(), timeout=self._settings.detect.commit_seconds
+                    )
             await self._pass()
-            self._health.beat("detect")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(
-                    self._stopping.wait(), timeout=self._settings.detect.commit_seconds
-                )
-        await self._pass()
-        self._stopped.set()
+        finally:
+            self._stopped.set()
 
     async def stop(self) -> None:
-        """Save and publish what is due, acknowledge the input, and leave the group."""
+        """Save and publish what is due, acknowledge the input, and leave the group.
+
+        Raises ``RuntimeError`` if the application has crashed: it is left, since it can't stop.
+        """
         self._stopping.set()
         await self._stopped.wait()
+        if self.app.crashed:
+            raise RuntimeError("the Faust application crashed while stopping; see the log")
         await self.app.stop()
         self._lookback.close()
 
@@ -205,8 +224,9 @@ class Detector:
             observe(closed, self._metrics)
             self._expire(state)
             self._metrics.watermark.labels(str(state.partition)).set(state.progress.watermark)
+        self._say_waiting()
 
-    async def _save(self, states: Iterable[PartitionState]) -> None:
+    async def _save(self, states: Sequence[PartitionState]) -> None:
         """Write what changed to the changelog, then acknowledge the input that changed it.
 
         Progress comes last: it says that everything before it is in the changelog.
@@ -220,8 +240,11 @@ class Detector:
                 writes.append((state.partition, raw_key, raw_value))
             events += state.joined
             state.joined = []
+        watermarks = [(state, state.progress.watermark) for state in states]
         await self._write(first)
         await self._write(last)
+        for state, watermark in watermarks:
+            state.saved_watermark = watermark
         for event in events:
             event.ack()
 
@@ -263,11 +286,20 @@ class Detector:
                 continue
             since = self._missing_since.setdefault(baseline_id, self._clock())
             if self._clock() - since < BASELINE_WAIT_SECONDS:
-                self._health.say("windows", "degraded", f"waiting for baseline {baseline_id}")
                 return False
             log.error("baseline %s can't be had; its windows are reported without", baseline_id)
-        self._health.say("windows", "ok")
         return True
+
+    def _say_waiting(self) -> None:
+        """Say once a pass which baselines windows wait for, whatever model the last one was of."""
+        now = self._clock()
+        waiting = sorted(
+            baseline_id
+            for baseline_id, since in self._missing_since.items()
+            if now - since < BASELINE_WAIT_SECONDS
+        )
+        detail = f"windows wait for baselines {', '.join(waiting)}" if waiting else ""
+        self._health.say("windows", "degraded" if waiting else "ok", detail)
 
     async def _data_of(self, state: PartitionState, until: int) -> DataRange:
         topic = self._settings.topics.predictions

@@ -1,6 +1,7 @@
 """The state of one partition of DETECT: joins records in, says which windows are due. No I/O."""
 
 import heapq
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -33,6 +34,10 @@ from tidegauge.settings import WindowSettings
 
 #: Late events of a window are gathered this long, so that a trickle makes few revisions.
 REVISE_SECONDS = 5.0
+
+#: Cells of deleted windows whose counts are remembered. Of one that is forgotten, a late event
+#: makes the events of its tenure that had been in time count as late too.
+GONE_CELLS = 50_000
 
 _keys = msgspec.json.Decoder(Key)
 _cells = msgspec.json.Decoder(CellCounts)
@@ -84,6 +89,12 @@ class PartitionState:
     #: Keys whose value in memory is not in the changelog yet.
     unsaved: set[Key] = field(default_factory=set)
     late_events: int = 0
+    #: By cell of a deleted window and tenure, the events that were counted, in time or as late:
+    #: what comes after that is cumulative, and must not be called late as a whole.
+    _gone: OrderedDict[tuple[CellKey, str], int] = field(default_factory=OrderedDict)
+    #: The watermark that the changelog knows. A window is deleted only behind it: were the deletion
+    #: known and the watermark not, what comes later would open the window again.
+    saved_watermark: float = 0.0
     #: Input that has been joined; acknowledged once what it changed is in the changelog.
     joined: list[Any] = field(default_factory=list)
     _due: list[tuple[float, Window]] = field(default_factory=list)
@@ -107,7 +118,7 @@ class PartitionState:
         starts = {p: at.start for p, at in record.ranges.items()}
         counted: dict[Slice, int] = {}
         for cell in record.cells:
-            news = self._join_cell(record, cell, starts)
+            news = self._join_cell(record, cell, starts, offset)
             if news:
                 where = _slice_of(cell)
                 counted[where] = counted.get(where, 0) + news
@@ -127,12 +138,17 @@ class PartitionState:
         self.unsaved.add(ProgressKey(self.partition))
         return counted
 
-    def _join_cell(self, record: RawRecord, cell: RawCell, starts: dict[int, int]) -> int:
+    def _join_cell(
+        self, record: RawRecord, cell: RawCell, starts: dict[int, int], offset: int
+    ) -> int:
         key = CellKey(_slice_of(cell), cell.window_start, cell.window_seconds, cell.baseline)
         window = Window(key.slice, key.window_start, key.window_seconds)
         known = self.cells.get(key)
         if known is None and self._expired(window):
-            self.late_events += cell.events
+            before_deleted = self._gone.get((key, record.tenure), 0)
+            if offset >= self.progress.next_offset:  # not read again after a crash
+                self.late_events += max(0, cell.events - before_deleted)
+            self._remember(key, record.tenure, max(cell.events, before_deleted))
             return 0
         counts = TenureCounts(
             seq=record.seq,
@@ -153,6 +169,12 @@ class PartitionState:
         if self.is_closed(window):
             self.late.setdefault(window, record.time)
         return cell.events - (before.events if before else 0)
+
+    def _remember(self, key: CellKey, tenure: str, events: int) -> None:
+        self._gone[key, tenure] = events
+        self._gone.move_to_end((key, tenure))
+        if len(self._gone) > GONE_CELLS:
+            self._gone.popitem(last=False)
 
     def _open(self, window: Window, baseline: str) -> None:
         if window not in self.windows:
@@ -193,7 +215,7 @@ class PartitionState:
     def expired(self) -> list[Window]:
         """Return the windows that take no more late events; closed ones only."""
         found: list[Window] = []
-        while self._expiring and self._expiring[0][0] <= self.progress.watermark:
+        while self._expiring and self._expiring[0][0] <= self.saved_watermark:
             _, window = heapq.heappop(self._expiring)
             if window in self.windows:
                 found.append(window)
@@ -218,7 +240,8 @@ class PartitionState:
         """Forget a window; its keys become tombstones."""
         for baseline in self.windows.pop(window, ()):
             key = CellKey(window.slice, window.start, window.seconds, baseline)
-            self.cells.pop(key, None)
+            for tenure, counts in self.cells.pop(key, {}).items():
+                self._remember(key, tenure, counts.events)
             self.unsaved.add(key)
         self.late.pop(window, None)
         state = self.slices.get(window.slice)
@@ -262,6 +285,7 @@ class PartitionState:
     def restored(self) -> None:
         """Take up work after the changelog has been read to its end."""
         self.windows.clear()
+        self.late.clear()
         self._due.clear()
         self._expiring.clear()
         for key in list(self.cells):

@@ -1,5 +1,6 @@
 """From a window's counts to its report: merging, figures, sources. Pure."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -43,11 +44,16 @@ def merge(histograms: Iterable[SignalHistogram]) -> SignalHistogram:
         total.null += h.null
         total.nan += h.nan
         total.invalid += h.invalid
-        total.sum += h.sum
-        total.sumsq += h.sumsq
+        total.sum = _finite(total.sum + h.sum)
+        total.sumsq = _finite(total.sumsq + h.sumsq)
         total.minimum = _smaller(total.minimum, h.minimum)
         total.maximum = _larger(total.maximum, h.maximum)
     return total or SignalHistogram(counts=[])
+
+
+def _finite(total: float) -> float:
+    """Bound a sum that overflowed: infinity has no JSON form, so nobody could read it back."""
+    return max(-sys.float_info.max, min(total, sys.float_info.max))
 
 
 def _smaller(a: float | None, b: float | None) -> float | None:

@@ -4,6 +4,7 @@ A worker that was paused writes old values over newer ones when it wakes up. Rea
 whatever order, the records give what all of them together know.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +12,8 @@ from faust.stores.base import Store
 from faust.types import TP, EventT
 
 from tidegauge.detect.partition import PartitionState
+
+log = logging.getLogger(__name__)
 
 
 class JoinStore(Store):
@@ -41,8 +44,15 @@ class JoinStore(Store):
         for event in batch:
             message = event.message
             state = self.partitions.get(message.partition)
-            if state is not None:
+            if state is None:
+                continue
+            try:
                 state.restore(message.key, message.value)
+            except Exception as error:
+                # Faust only logs a warning, and recovery then never ends.
+                log.exception("the changelog can't be read at %s", event)
+                self.app._crash(error)
+                raise
 
     async def on_rebalance(
         self,

@@ -33,7 +33,10 @@ class Batch:
     identity: tuple[str, str, str] | None
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield every row as the JSON event it stands for."""
+        """Yield every row as the JSON event it stands for.
+
+        Raises :class:`RefusedError`, before the first row, if Python has no values for them.
+        """
         constants: dict[str, Any] = {}
         if self.identity:
             constants = dict(zip(("model", "version", "variant"), self.identity, strict=True))
@@ -44,7 +47,11 @@ class Batch:
             table = table.set_column(table.column_names.index("time"), "time", seconds)
         except UnusualError:
             pass  # each row's time is judged by itself
-        for row in table.to_pylist():
+        try:
+            rows = table.to_pylist()
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            raise RefusedError("invalid_arrow", f"rows can't be read: {error}") from error
+        for row in rows:
             yield {**row, **constants}
 
     def times(self) -> Floats:
@@ -62,7 +69,8 @@ class Batch:
             seconds: Floats = _numpy(microseconds) / 1e6
             return seconds
         if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-            floats: Floats = _numpy(column.cast(pa.float64()))
+            # Unsafe, or a whole number beyond 2^53 (nanoseconds, say) would raise.
+            floats: Floats = _numpy(column.cast(pa.float64(), safe=False))
             return floats
         raise UnusualError(f"time is {kind}")
 

@@ -63,8 +63,9 @@ class CountingCell:
         """
         self.events += len(numeric[0])
         self.changed = True
-        for j, (plan, column) in enumerate(zip(self.plan.numeric, numeric, strict=True)):
-            self._add_numeric(j, plan, column)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for j, (plan, column) in enumerate(zip(self.plan.numeric, numeric, strict=True)):
+                self._add_numeric(j, plan, column)
         for codes_plan, codes in zip(self.plan.categorical, categorical, strict=True):
             width = codes_plan.bins + SPECIALS
             counts = self.counts[codes_plan.offset : codes_plan.offset + width]
@@ -95,9 +96,11 @@ class CountingCell:
         """
         self.events += 1
         self.changed = True
-        for j, plan in enumerate(self.plan.numeric):
-            value = (outputs if plan.name in outputs else features).get(plan.name, msgspec.UNSET)
-            self._add_value(j, plan, value)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for j, plan in enumerate(self.plan.numeric):
+                name = plan.name
+                value = (outputs if name in outputs else features).get(name, msgspec.UNSET)
+                self._add_value(j, plan, value)
         for codes_plan in self.plan.categorical:
             name = codes_plan.name
             value = (outputs if name in outputs else features).get(name, msgspec.UNSET)

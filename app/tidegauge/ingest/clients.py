@@ -13,7 +13,9 @@ def consumer_config(settings: Settings) -> Config:
         "group.id": ingest.group_id,
         # Offsets are committed in the producer's transaction, never beside it.
         "enable.auto.commit": False,
-        "auto.offset.reset": "earliest",
+        # Every partition is assigned with its offset. Where that is not there (any more), the
+        # session ends and the next one says what was lost; "earliest" would count everything again.
+        "auto.offset.reset": "error",
         # A rebalance takes from a worker only what it must give.
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": int(ingest.session_timeout_seconds * 1000),

@@ -107,6 +107,8 @@ class Combiner:
     def _report(self, state: RetryCallState) -> None:
         error = state.outcome and state.outcome.exception()
         self._metrics.aborted.inc()
+        # Trying again is work: an outage of the brokers is no reason to restart the process.
+        self._health.beat("ingest")
         self._health.say("ingest", "failed", f"session ended: {error}; rejoining")
         log.warning("ingest session ended, rejoining from the committed offsets: %s", error)
 
@@ -184,12 +186,15 @@ class Session:
         owned = self._tenure.positions
         last = {message.partition(): message for message in messages}
         # Records of a partition that has just been revoked may still be in the batch: its new
-        # owner counts them.
+        # owner counts them. An error may be of no partition at all.
         if not last.keys() <= owned.keys():
-            messages = [message for message in messages if message.partition() in owned]
+            messages = [m for m in messages if m.partition() in owned or m.error() is not None]
         self._counter.count(messages, self._tenure)
-        for message in self._counter.take_errors():
+        errors = [message for message in self._counter.take_errors() if not _is_end(message)]
+        for message in errors:
             _check(message)
+        if errors:  # they have no offset, so they say nothing of how far the partition was read
+            last = {m.partition(): m for m in messages if m.error() is None or _is_end(m)}
         now = self._clock()
         for partition, message in last.items():
             position = owned.get(partition)
@@ -255,6 +260,8 @@ class Session:
         self._flushed_at = self._clock()
         if not tenure.positions:
             return
+        if self._lost:  # an assignment may follow in the same round, with a generation that counts
+            raise SessionError(self._lost)
         self._counter.settle(tenure)
         try:
             self._commit(tenure)
@@ -320,9 +327,9 @@ def _is_end(message: Message) -> bool:
 
 
 def _check(message: Message) -> None:
-    """Raise for an error that stays; log one that passes; the end of a partition is none."""
+    """Raise for an error that stays; log one that passes."""
     error = message.error()
-    if error is not None and not _is_end(message):
-        if error.fatal():
-            raise SessionError(str(error))
-        log.warning("consumer: %s", error)
+    assert error is not None  # noqa: S101 - only errors are checked
+    if error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
+        raise SessionError(str(error))
+    log.warning("consumer: %s", error)

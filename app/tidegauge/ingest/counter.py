@@ -5,12 +5,13 @@ from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import ARROW_MAGIC, DeadLetter
 from tidegauge.ingest import arrow, tolerant
 from tidegauge.ingest.dead_letters import dead_letter
-from tidegauge.ingest.fast import FastPath, event_times, group_key
+from tidegauge.ingest.fast import FastPath, event_times, group_key, is_one_group
 from tidegauge.ingest.plan import Floats, Plan, make_plan
 from tidegauge.ingest.tenure import Tenure
 from tidegauge.ingest.tolerant import EARLIEST_TIME, RefusedError
@@ -98,26 +99,13 @@ class Counter:
             # Plans of promoted baselines were made first, so they are always among these.
             self._fast = FastPath(islice(self._plans.values(), self._fast_models()))
             self._fast_is_stale = False
-        decode = self._fast.decode
-        limit = self._settings.max_event_bytes
-        events: list[Any] = []
-        origins: list[Message] = []
-        odd: list[Message] = []
-        for message in messages:
-            value = message.value()
-            try:
-                # JSON text is UTF-8 throughout, in the fields that the decoder skips as well.
-                if not value.isascii():  # type: ignore[union-attr]
-                    value.decode()  # type: ignore[union-attr]
-                event = decode(value)  # type: ignore[arg-type]
-            except Exception:  # whatever is wrong with it, the tolerant path says what
-                odd.append(message)
-                continue
-            if len(value) > limit:  # type: ignore[arg-type]
-                odd.append(message)
-                continue
-            events.append(event)
-            origins.append(message)
+        values = [message.value() for message in messages]
+        events, odd_rows = self._fast.decode_all(values, self._settings.max_event_bytes)
+        origins, odd = messages, []
+        if odd_rows:
+            odd = [messages[row] for row in odd_rows]
+            left_out = set(odd_rows)
+            origins = [m for row, m in enumerate(messages) if row not in left_out]
         if events:
             self._take(events, origins, tenure)
         for message in odd:
@@ -125,7 +113,7 @@ class Counter:
         if self._pending_rows >= PENDING_ROWS:
             self.settle(tenure)
 
-    def _take(self, events: list[Any], origins: list[Message], tenure: Tenure) -> None:
+    def _take(self, events: list[Any], origins: Sequence[Message], tenure: Tenure) -> None:
         """Put decoded events aside by group, after a look at their times."""
         times = event_times(events)
         latest = self._latest_time()
@@ -142,12 +130,11 @@ class Counter:
         self._note_times(origins, times, tenure)
         self._pending_rows += len(events)
         self.counted["fast"] += len(events)
-        keys = list(map(group_key, events))
-        if len(set(keys)) == 1:
-            self._append(keys[0], events, times)
+        if is_one_group(events):
+            self._append(group_key(events[0]), events, times)
             return
         groups: dict[tuple[type, str, str], list[int]] = {}
-        for i, key in enumerate(keys):
+        for i, key in enumerate(map(group_key, events)):
             groups.setdefault(key, []).append(i)
         for key, rows in groups.items():
             self._append(key, [events[i] for i in rows], times[rows])
@@ -244,7 +231,7 @@ class Counter:
             plan = self._plan(model, version)
             times = batch.times()
             numeric, categorical = batch.columns(plan)
-        except arrow.UnusualError:
+        except (arrow.UnusualError, pa.ArrowException):
             self._count_rows(message, batch, tenure)
             return
         latest = self._latest_time()
