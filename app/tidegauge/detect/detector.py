@@ -111,9 +111,7 @@ class Detector:
         for rule in rules().rules:
             for state in ("firing", "resolved"):
                 metrics.alerts.labels(rule.name, rule.severity, state)
-        self.app.agent(
-            self._input, concurrency=1, name="tidegauge.join", on_error=self._join_failed
-        )(self._join)
+        self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
         self.app.task(self._commit_forever)
 
     def _make_state(self, partition: int) -> PartitionState:
@@ -152,10 +150,6 @@ class Detector:
                 state.joined.append(event)
             for where, events in counted.items():
                 self._metrics.events.labels(where.model, where.version, where.variant).inc(events)
-
-    async def _join_failed(self, agent: object, error: BaseException) -> None:
-        """End the process: Faust would start the agent again, and go on after the record."""
-        await self.app.crash(error)
 
     async def _forgive(self, state: PartitionState, gap: Gap) -> bool:
         """Rewind to after the last record joined; true if that was tried and they are gone."""

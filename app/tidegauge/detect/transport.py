@@ -39,10 +39,14 @@ class CommittedTransport(Transport):
 
 
 class DetectApp(faust.App):
-    """A Faust application that reads committed records only."""
+    """A Faust application that reads committed records only, and ends if its agent fails."""
 
     def _new_transport(self) -> Transport:
         return CommittedTransport(self.conf.broker_consumer, self)
+
+    async def _on_agent_error(self, agent: object, exc: BaseException) -> None:
+        # By default Faust starts the agent again, and goes on after the record that it failed at.
+        await self.crash(exc)
 
 
 def make_app(settings: Settings, partitions: int) -> DetectApp:

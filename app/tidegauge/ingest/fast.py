@@ -185,7 +185,8 @@ class FastPath:
             with suppress(TypeError):
                 fast = FastModel(model, versions)
                 self._models[fast.struct] = fast
-        kind: Any = Union[tuple(self._models) or (_Nothing,)]  # noqa: UP007 - a tuple of types
+        # Never one struct alone: msgspec then takes an event that names no model for that one's.
+        kind: Any = Union[(_Nothing, _NothingElse, *self._models)]  # noqa: UP007 - a tuple
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(kind).decode
 
     def decode_all(
@@ -203,7 +204,7 @@ class FastPath:
                     if not _are_sound((value,), limit):
                         raise ValueError
                     events.append(self._decode(value))  # type: ignore[arg-type]
-                except (ValueError, msgspec.MsgspecError):
+                except (ValueError, msgspec.MsgspecError, RecursionError):
                     odd.append(row)
             return events, odd
         # A loop in C. When a value raises, the iterator goes on after it, and the list has what
@@ -213,7 +214,7 @@ class FastPath:
             try:
                 events.extend(decoded)
                 return events, odd
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError):  # of any shape, nested to any depth
                 odd.append(len(events) + len(odd))
 
     def model_of(self, struct: type) -> str:
@@ -231,3 +232,10 @@ class FastPath:
 
 class _Nothing(msgspec.Struct, tag_field="model", tag=""):
     """What no event can be: with no model known, every event takes the tolerant path."""
+
+    def __post_init__(self) -> None:
+        raise ValueError("model is empty")
+
+
+class _NothingElse(_Nothing, tag_field="model", tag="x" * 201):
+    """Likewise: a name longer than any model's."""

@@ -1,0 +1,100 @@
+"""The Faust application's frame: credentials, and settings that a wrong value of would lose data."""
+
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from faust.auth import SASLCredentials, SSLCredentials
+from faust.types.auth import AuthProtocol
+
+from tidegauge.detect.transport import CommittedTransport, make_app
+from tidegauge.settings import Settings
+
+
+def _app(**kafka: object) -> object:
+    return make_app(Settings(kafka=kafka), 4).conf.broker_credentials
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "client.pem", folder / "client.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+         "-subj", "/CN=client", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key
+
+
+def test_a_plain_connection_has_no_credentials() -> None:
+    assert _app() is None
+
+
+def test_tls_has_a_prepared_context_that_checks_the_broker(certificate: tuple[Path, Path]) -> None:
+    found = _app(
+        security_protocol="SSL",
+        ssl_ca_file=certificate[0],
+        ssl_certificate_file=certificate[0],
+        ssl_key_file=certificate[1],
+    )
+    assert isinstance(found, SSLCredentials)
+    assert isinstance(found.context, ssl.SSLContext)
+    assert found.context.verify_mode is ssl.CERT_REQUIRED
+    assert found.context.check_hostname
+    [authority] = found.context.get_ca_certs()
+    assert dict(part for [part] in authority["subject"])["commonName"] == "client"
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+@pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
+def test_sasl_carries_the_mechanism_and_over_tls_a_prepared_context(
+    mechanism: str, protocol: str
+) -> None:
+    found = _app(
+        security_protocol=protocol,
+        sasl_mechanism=mechanism,
+        sasl_username="gauge",
+        sasl_password="tide",  # noqa: S106 - no secret
+    )
+    assert isinstance(found, SASLCredentials)
+    assert (found.username, found.password) == ("gauge", "tide")
+    assert found.mechanism.value == mechanism
+    assert isinstance(found.ssl_context, ssl.SSLContext) == (protocol == "SASL_SSL")
+    assert found.protocol == AuthProtocol(protocol)
+
+
+def test_the_application_is_framed_as_its_invariants_need_it() -> None:
+    app = make_app(Settings(detect={"app_id": "gauge"}), 4)
+    conf = app.conf
+    assert conf.id == "gauge" and conf.topic_partitions == 4
+    assert conf.table_standby_replicas == 0
+    assert conf.producer_acks == -1
+    assert not conf.topic_allow_declare and conf.topic_disable_leader
+    assert not conf.stream_wait_empty
+    assert isinstance(app.transport, CommittedTransport)
+
+
+def test_several_brokers_are_all_known() -> None:
+    app = make_app(Settings(kafka={"bootstrap_servers": "one:9092,two:9093"}), 4)
+    assert [(url.host, url.port) for url in app.conf.broker] == [("one", 9092), ("two", 9093)]
+
+
+def test_the_consumer_of_a_worker_reads_committed_records_only() -> None:
+    thread_class = CommittedTransport.Consumer.consumer_thread_class
+
+    class Made:
+        _isolation_level = "read_uncommitted"
+
+    base = thread_class.__bases__[0]
+    original = base._create_worker_consumer
+    base._create_worker_consumer = lambda self, transport: Made()
+    try:
+        made = thread_class._create_worker_consumer(object.__new__(thread_class), None)
+    finally:
+        base._create_worker_consumer = original
+    assert made._isolation_level == "read_committed"
+    # The attribute is aiokafka's own, read when its fetcher is made.
+    assert "_isolation_level" in AIOKafkaConsumer.__init__.__code__.co_names

@@ -1,0 +1,66 @@
+"""How far event time has come: the slowest source partition decides, and nothing goes back."""
+
+import pytest
+
+from support.counting import NOW
+from support.world import World, a_state, join_all
+from tidegauge.detect.values import Progress, Source, SourceClock
+from tidegauge.detect.watermark import source_time, watermark
+
+
+def _clock(time: float, latest: float | None, *, idle: bool = False) -> SourceClock:
+    return SourceClock(time=time, latest=latest, idle=idle)
+
+
+def _progress(*clocks: SourceClock | None, before: float = 0.0) -> Progress:
+    known = {p: clock for p, clock in enumerate(clocks) if clock is not None}
+    source = Source(partitions=len(clocks), covered={}, clocks=known)
+    return Progress(watermark=before, sources={"s": source})
+
+
+@pytest.mark.parametrize(
+    ("clock", "expected"),
+    [
+        (_clock(500, 400), 400),
+        (_clock(500, None), None),
+        (_clock(500, 400, idle=True), 490),
+        (_clock(500, None, idle=True), 490),
+        (_clock(500, 495, idle=True), 495),  # never behind what has been seen
+    ],
+)
+def test_a_partition_is_as_far_as_its_events_and_an_idle_one_as_the_clock(
+    clock: SourceClock, expected: float | None
+) -> None:
+    assert source_time(clock, 10) == expected
+
+
+def test_the_slowest_partition_decides() -> None:
+    assert watermark(_progress(_clock(500, 400), _clock(500, 300), _clock(500, 450)), 10) == 300
+
+
+def test_an_idle_partition_holds_nobody_back() -> None:
+    assert watermark(_progress(_clock(500, 400), _clock(500, 3, idle=True)), 10) == 400
+
+
+@pytest.mark.parametrize("unknown", [None, _clock(500, None)])
+def test_a_partition_nobody_knows_of_holds_everything_back(unknown: SourceClock | None) -> None:
+    assert watermark(_progress(_clock(500, 400), unknown, before=7.0), 10) == 7.0
+
+
+def test_the_watermark_never_goes_back() -> None:
+    assert watermark(_progress(_clock(500, 400), before=450.0), 10) == 450.0
+
+
+def test_a_partition_that_comes_back_from_idleness_with_old_events_moves_nothing_back() -> None:
+    world = World()
+    for partition in range(3):
+        world.event(partition, time=NOW)
+    world.catch_up()
+    world.now = NOW + 30
+    world.flush()
+    state = join_all(a_state(), world.log)
+    assert state.progress.watermark == NOW + 20
+    seen = len(world.log)
+    world.event(0, time=NOW - 300)
+    world.flush()
+    assert join_all(state, world.log[seen:]).progress.watermark == NOW + 20
