@@ -12,6 +12,9 @@ _DAY = 24 * 3600 * 1000
 
 _TIMEOUT_SECONDS = 15.0
 
+#: A broker that is there lists its topics in milliseconds; one that isn't is said to be soon.
+_LIST_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class TopicSpec:
@@ -99,7 +102,7 @@ class Topics:
 
     def partitions(self) -> dict[str, int]:
         """Return the number of partitions of each topic in the cluster."""
-        found = self._admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
+        found = self._admin.list_topics(timeout=_LIST_SECONDS).topics
         return {name: len(topic.partitions) for name, topic in found.items()}
 
     def problems(self) -> Iterator[str]:

@@ -38,7 +38,7 @@ def _store() -> tuple[JoinStore, FakeApp, list[int]]:
         return JoinStore(
             "memory://",
             app,
-            SimpleNamespace(changelog_topic_name=CHANGELOG),
+            SimpleNamespace(changelog_topic_name=CHANGELOG, name="windows"),
             make=make,
             on_ready=lambda state: ready.append(state.partition),
         )

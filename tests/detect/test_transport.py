@@ -1,4 +1,4 @@
-"""The Faust application's frame: credentials, and settings that a wrong value of would lose data."""
+"""The Faust application: credentials, and settings of which a wrong value would lose data."""
 
 import ssl
 import subprocess

@@ -67,7 +67,13 @@ def _follow(settings: Settings, from_beginning: bool) -> Iterator[bytes]:
             if error is not None:
                 raise KafkaException(error)
             raw = message.value() or b""
-            alert_id = msgspec.json.decode(raw, type=Alert).id
+            try:
+                alert_id = msgspec.json.decode(raw, type=Alert).id
+            except msgspec.DecodeError as problem:
+                raise ValueError(
+                    f"{message.topic()}/{message.partition()} at offset {message.offset()} "
+                    f"is no alert: {problem}"
+                ) from problem
             if alert_id not in seen:
                 seen.add(alert_id)
                 yield raw

@@ -29,30 +29,26 @@ class Finding(msgspec.Struct):
     code: int
 
 
-def check_brokers(settings: Settings) -> Finding:
-    """Ask the brokers for their topics."""
+def check_kafka(settings: Settings) -> list[Finding]:
+    """Ask the brokers for their topics, and hold these against what they must be."""
     servers = settings.kafka.bootstrap_servers
     try:
-        found = Topics(settings).partitions()
+        topics = Topics(settings)
+        found = topics.partitions()
+        problems = list(topics.problems())
     except KafkaException as error:
         problem = (
             f"no answer: {error.args[0]}; start the broker or set "
             "TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS"
         )
-        return Finding("broker", servers, [problem], 3)
-    return Finding("broker", f"{servers}, {len(found)} topics", [], 3)
+        return [Finding("broker", servers, [problem], 3)]
+    return [
+        Finding("broker", f"{servers}, {len(found)} topics", [], 3),
+        Finding("topics", "partitions, retention, compaction", problems, 2),
+    ]
 
 
-def check_topics(settings: Settings) -> Finding:
-    """Hold the topics against what they must be."""
-    try:
-        problems = list(Topics(settings).problems())
-    except KafkaException as error:
-        return Finding("topics", "not checked", [f"no answer from the broker: {error.args[0]}"], 3)
-    return Finding("topics", "partitions, retention, compaction", problems, 2)
-
-
-def check_baselines(settings: Settings) -> Finding:
+def check_baselines(settings: Settings) -> list[Finding]:
     """Ask the store for the promoted baselines, and read each."""
     store = BaselineStore(
         settings.redis.url,
@@ -64,7 +60,7 @@ def check_baselines(settings: Settings) -> Finding:
         for pointer in promoted.values():
             store.get(pointer.id)
     except StoreError as error:
-        return Finding("baselines", "", [str(error)], 3)
+        return [Finding("baselines", "", [str(error)], 3)]
     finally:
         store.close()
     problems = (
@@ -72,32 +68,30 @@ def check_baselines(settings: Settings) -> Finding:
         if promoted
         else ["none is promoted, so no drift can be seen; see: tidegauge baseline create --help"]
     )
-    return Finding("baselines", f"{len(promoted)} promoted", problems, 2)
+    return [Finding("baselines", f"{len(promoted)} promoted", problems, 2)]
 
 
-def check_rules(settings: Settings) -> Finding:
+def check_rules(settings: Settings) -> list[Finding]:
     """Load the rules."""
     path = settings.detect.rules_file
     try:
         rules = DEFAULT_RULES if path is None else load_rules(path)
     except (RuleError, OSError) as error:
-        return Finding("rules", str(path), [str(error)], 2)
-    return Finding("rules", f"{len(rules)} rules from {path or 'the default file'}", [], 2)
+        return [Finding("rules", str(path), [str(error)], 2)]
+    return [Finding("rules", f"{len(rules)} rules from {path or 'the default file'}", [], 2)]
 
 
-def check_versions(_: Settings) -> Finding:
+def check_versions(_: Settings) -> list[Finding]:
     """Say what is installed."""
     names = ("tidegauge", "faust-streaming", "aiokafka", "confluent-kafka", "numpy", "redis")
     detail = ", ".join(f"{name} {version(name)}" for name in names)
     librdkafka = confluent_kafka.libversion()[0]
-    return Finding(
-        "versions", f"Python {platform.python_version()}, librdkafka {librdkafka}, {detail}", [], 2
-    )
+    python = platform.python_version()
+    return [Finding("versions", f"Python {python}, librdkafka {librdkafka}, {detail}", [], 2)]
 
 
-CHECKS: tuple[Callable[[Settings], Finding], ...] = (
-    check_brokers,
-    check_topics,
+CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (
+    check_kafka,
     check_baselines,
     check_rules,
     check_versions,
@@ -110,7 +104,7 @@ def check(
 ) -> None:
     """Check brokers, topics, baselines, rules and versions; exits 0 if all is well, else 2 or 3."""
     settings = load_settings()
-    findings = [run(settings) for run in CHECKS]
+    findings = [finding for run in CHECKS for finding in run(settings)]
     if json:
         typer.echo(msgspec.json.encode(findings).decode())
     else:

@@ -8,7 +8,6 @@ import typer
 from tidegauge.cli._errors import reported
 from tidegauge.settings import load_settings
 from tidegauge.telemetry import configure_logging
-from tidegauge.worker import run_worker
 
 
 class RoleName(StrEnum):
@@ -24,6 +23,9 @@ def run(
     role: Annotated[RoleName, typer.Option(help="What this process does.")] = RoleName.all,
 ) -> None:
     """Run a worker until SIGTERM or SIGINT; it waits for brokers and topics that aren't up yet."""
+    # Faust takes half a second to import, which the other commands need not wait for.
+    from tidegauge.worker import run_worker
+
     settings = load_settings()
     configure_logging(settings.log_level)
     run_worker(settings, role.value)

@@ -39,6 +39,9 @@ REVISE_SECONDS = 5.0
 #: makes the events of its tenure that had been in time count as late too.
 GONE_CELLS = 50_000
 
+#: Tenures whose last sequence number is remembered; many times those that are alive at once.
+TENURES = 10_000
+
 _keys = msgspec.json.Decoder(Key)
 _cells = msgspec.json.Decoder(CellCounts)
 _slices = msgspec.json.Decoder(SliceState)
@@ -92,6 +95,8 @@ class PartitionState:
     #: By cell of a deleted window and tenure, the events that were counted, in time or as late:
     #: what comes after that is cumulative, and must not be called late as a whole.
     _gone: OrderedDict[tuple[CellKey, str], int] = field(default_factory=OrderedDict)
+    #: By tenure, the largest sequence number joined by this process.
+    _seqs: OrderedDict[str, int] = field(default_factory=OrderedDict)
     #: The watermark that the changelog knows. A window is deleted only behind it: were the deletion
     #: known and the watermark not, what comes later would open the window again.
     saved_watermark: float = 0.0
@@ -110,11 +115,19 @@ class PartitionState:
             covered = at.origin if known is None else known.covered.get(partition, at.origin)
             if at.since > covered:
                 return Gap(record.source, partition, covered, at.since)
+        # A flush of several records moves the ranges on with its last one only.
+        last_seq = self._seqs.get(record.tenure, record.seq)
+        if record.seq > last_seq + 1:
+            partition, at = next(iter(record.ranges.items()))
+            return Gap(record.source, partition, at.since, at.to)
         return None
 
     def join(self, record: RawRecord, offset: int) -> dict[Slice, int]:
         """Join a record that leaves no gap; return the newly counted events by slice."""
         self.now = max(self.now, record.time)
+        self._seqs[record.tenure] = max(record.seq, self._seqs.pop(record.tenure, 0))
+        if len(self._seqs) > TENURES:
+            self._seqs.popitem(last=False)
         starts = {p: at.start for p, at in record.ranges.items()}
         counted: dict[Slice, int] = {}
         for cell in record.cells:

@@ -186,7 +186,7 @@ class FastPath:
                 fast = FastModel(model, versions)
                 self._models[fast.struct] = fast
         # Never one struct alone: msgspec then takes an event that names no model for that one's.
-        kind: Any = Union[(_Nothing, _NothingElse, *self._models)]  # noqa: UP007 - a tuple
+        kind: Any = Union[(_Nothing, _NothingElse, *self._models)]
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(kind).decode
 
     def decode_all(

@@ -53,7 +53,13 @@ class HttpServer:
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
         app = make_app(registry, health)
-        self._server = make_server(host, port, app, _Server, _SilentHandler)
+        try:
+            self._server = make_server(host, port, app, _Server, _SilentHandler)
+        except OSError as error:
+            raise OSError(
+                f"can't serve /metrics on {host}, port {port}: {error.strerror}; "
+                "set http.port (TIDEGAUGE_HTTP__PORT) to a free one, or 0 for any"
+            ) from error
         self.port: int = self._server.server_port
         self._thread = threading.Thread(
             target=self._server.serve_forever,

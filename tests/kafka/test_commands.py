@@ -1,0 +1,89 @@
+"""The commands beside ``run``, on a real broker and a real Redis."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import ConfigResource, ResourceType
+
+from support.kafka_broker import KafkaBroker, unique
+from support.product import Installation, told
+from tidegauge.contract import Alert, encode
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "schemas" / "examples"
+
+
+@pytest.fixture
+def installation(tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str) -> Installation:
+    return Installation(tmp_path, unique("cmd"), kafka_broker.bootstrap_servers, redis_url)
+
+
+def example_alert() -> Alert:
+    return msgspec.json.decode(
+        next(iter(sorted(EXAMPLES.glob("alert.*.json")))).read_bytes(), type=Alert
+    )
+
+
+def test_topics_are_made_once_with_the_compaction_that_recovery_needs(
+    installation: Installation, kafka_broker: KafkaBroker
+) -> None:
+    assert "made" in installation.succeed("topics", "create")
+    again = installation.succeed("topics", "create")
+    assert "was there" in again and "made" not in again.replace("tidegauge made", "")
+    changelog = ConfigResource(ResourceType.TOPIC, f"{installation.name}-detect-windows-changelog")
+    admin = kafka_broker.admin()
+    (future,) = admin.describe_configs([changelog]).values()
+    config = future.result(10)
+    assert config["cleanup.policy"].value == "compact"
+    # Twice 60 + 10 + 900 seconds: longer than any window is kept.
+    assert int(config["min.compaction.lag.ms"].value) == 2 * 970 * 1000
+
+
+def test_check_names_what_is_missing_and_how_to_mend_it(installation: Installation) -> None:
+    before = installation.cli("check", "--json")
+    findings = {one["check"]: one for one in json.loads(before.stdout)}
+    assert before.returncode == 2, told(before)
+    assert findings["broker"]["problems"] == []
+    assert all("tidegauge topics create" in one for one in findings["topics"]["problems"])
+    assert len(findings["topics"]["problems"]) == 8
+    assert "baseline create" in findings["baselines"]["problems"][0]
+    installation.succeed("topics", "create")
+    reference = installation.directory / "reference.csv"
+    reference.write_text("age,score\n" + "".join(f"{i},{i / 100}\n" for i in range(100)))
+    create = ("baseline", "create", "--model", "m", "--version", "1", "--from", str(reference))
+    installation.succeed(*create, "--prediction", "score", "--promote")
+    assert "✗" not in installation.succeed("check")
+
+
+def test_check_says_that_nobody_answers(tmp_path: Path) -> None:
+    # Ports of the reserved range, where nobody listens.
+    nowhere = Installation(tmp_path, "nowhere", "127.0.0.1:1", "redis://127.0.0.1:1/0")
+    done = nowhere.cli("check", seconds=90)
+    assert done.returncode == 3, told(done)
+    assert "TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS" in done.stdout
+
+
+def test_alerts_are_shown_once_however_often_they_were_sent(installation: Installation) -> None:
+    installation.succeed("topics", "create")
+    alert = example_alert()
+    other = msgspec.structs.replace(alert, id="other")
+    producer = Producer({"bootstrap.servers": installation.bootstrap_servers})
+    for one in (alert, alert, other):
+        producer.produce(installation.topic("alerts"), encode(one))
+    assert producer.flush(10) == 0
+    tail = ("alerts", "tail", "--from-beginning", "-n", "2")
+    shown = [json.loads(line) for line in installation.succeed(*tail, "--json").splitlines()]
+    assert [one["id"] for one in shown] == [alert.id, "other"]
+    assert alert.summary.split(",")[0] in installation.succeed(*tail)
+
+
+def test_a_record_that_is_no_alert_is_named_by_its_place(installation: Installation) -> None:
+    installation.succeed("topics", "create")
+    producer = Producer({"bootstrap.servers": installation.bootstrap_servers})
+    producer.produce(installation.topic("alerts"), b"{}")
+    assert producer.flush(10) == 0
+    done = installation.cli("alerts", "tail", "--from-beginning", "-n", "1")
+    assert done.returncode == 2, told(done)
+    assert f"{installation.topic('alerts')}/0 at offset 0" in done.stderr

@@ -1,0 +1,177 @@
+"""Settings: where they come from, which wins, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tidegauge.settings import KafkaSettings, Settings, WindowSettings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in an empty folder, with nothing set."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("TIDEGAUGE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_without_anything_the_defaults_suit_a_laptop() -> None:
+    settings = load_settings()
+    assert settings.kafka.bootstrap_servers == "localhost:9092"
+    assert settings.windows == WindowSettings(seconds=60, grace_seconds=10, late_seconds=900)
+    assert settings.ingest.transactional_id.startswith("tidegauge-")
+
+
+def test_environment_variables_set_nested_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS", "kafka:1")
+    monkeypatch.setenv("TIDEGAUGE_WINDOWS__SECONDS", "30")
+    monkeypatch.setenv("TIDEGAUGE_LOG_LEVEL", "DEBUG")
+    settings = load_settings()
+    assert settings.kafka.bootstrap_servers == "kafka:1"
+    assert settings.windows == WindowSettings(seconds=30)
+    assert settings.log_level == "DEBUG"
+
+
+def test_a_file_in_the_working_directory_is_read(folder: Path) -> None:
+    (folder / "tidegauge.yaml").write_text("http: {port: 9000}\nmodel_windows: {m: {seconds: 5}}\n")
+    settings = load_settings()
+    assert settings.http.port == 9000
+    assert settings.window_of("m") == WindowSettings(seconds=5)
+    assert settings.window_of("another") == settings.windows
+
+
+def test_another_file_can_be_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "tidegauge.yaml").write_text("http: {port: 9000}\n")
+    other = folder / "other.yaml"
+    other.write_text("http: {port: 9001}\n")
+    monkeypatch.setenv("TIDEGAUGE_CONFIG", str(other))
+    assert load_settings().http.port == 9001
+
+
+def test_a_named_file_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGAUGE_CONFIG", "nowhere.yaml")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_settings()
+
+
+def test_secrets_win_over_the_environment_and_that_over_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "tidegauge.yaml").write_text(
+        "redis: {url: 'redis://file', password: file, prefix: file}\n"
+    )
+    monkeypatch.setenv("TIDEGAUGE_REDIS__URL", "redis://env")
+    monkeypatch.setenv("TIDEGAUGE_REDIS__PASSWORD", "env")
+    secrets = folder / "secrets"
+    secrets.mkdir()
+    (secrets / "tidegauge_redis__password").write_text("secret\n")
+    monkeypatch.setenv("TIDEGAUGE_SECRETS_DIR", str(secrets))
+    redis = load_settings().redis
+    assert (redis.prefix, redis.url, redis.plain_password) == ("file", "redis://env", "secret")
+
+
+def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGAUGE_REDIS__PASSWORD", "tide-and-gauge")
+    settings = load_settings()
+    assert settings.redis.plain_password == "tide-and-gauge"  # noqa: S105 - no secret
+    assert "tide-and-gauge" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "name", ["TIDEGAUGE_KAFKA_BOOTSTRAP_SERVERS", "TIDEGAUGE_WINDOW__SECONDS", "TIDEGAUGE_PORTS"]
+)
+def test_a_misspelt_variable_is_refused_by_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "5")
+    with pytest.raises(ValueError, match=name) as refused:
+        load_settings()
+    assert "WINDOWS" in str(refused.value)
+
+
+def test_a_misspelt_part_of_a_section_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGAUGE_WINDOWS__SECOND", "5")
+    with pytest.raises(ValidationError, match="second"):
+        load_settings()
+
+
+def test_a_misspelt_key_of_the_file_is_refused_by_name(folder: Path) -> None:
+    (folder / "tidegauge.yaml").write_text("kafka: {bootstrap: 'x:1'}\n")
+    with pytest.raises(ValidationError, match="bootstrap"):
+        load_settings()
+
+
+def test_what_kubernetes_sets_for_services_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "TIDEGAUGE_DETECT_SERVICE_HOST", "TIDEGAUGE_INGEST_SERVICE_PORT_HTTP", "TIDEGAUGE_PORT",
+        "TIDEGAUGE_DETECT_PORT_8000_TCP_ADDR",
+    ):  # fmt: skip
+        monkeypatch.setenv(name, "10.0.0.1")
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("windows", {"seconds": 0}),
+        ("windows", {"grace_seconds": -1}),
+        ("ingest", {"flush_seconds": 0}),
+        ("ingest", {"session_timeout_seconds": 5}),
+        ("topics", {"detect_partitions": 0}),
+        ("http", {"port": 70_000}),
+        ("redis", {"refresh_seconds": 5}),
+        ("kafka", {"security_protocol": "TLS"}),
+    ],
+)
+def test_values_out_of_range_are_refused(section: str, values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(values))):
+        Settings(**{section: values})
+
+
+@pytest.mark.parametrize(
+    "credentials", [{}, {"sasl_username": "u"}, {"sasl_password": "p"}, {"sasl_username": ""}]
+)
+@pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
+def test_sasl_without_its_credentials_is_refused(
+    protocol: str, credentials: dict[str, str]
+) -> None:
+    with pytest.raises(ValidationError, match="sasl_username and sasl_password"):
+        Settings(kafka={"security_protocol": protocol, **credentials})
+
+
+def test_librdkafka_gets_just_what_was_set() -> None:
+    assert KafkaSettings(bootstrap_servers="a:1,b:2").librdkafka() == {
+        "bootstrap.servers": "a:1,b:2",
+        "security.protocol": "PLAINTEXT",
+    }
+
+
+def test_librdkafka_gets_credentials_and_certificates_in_its_own_names() -> None:
+    found = KafkaSettings(
+        security_protocol="SASL_SSL",
+        sasl_mechanism="SCRAM-SHA-512",
+        sasl_username="gauge",
+        sasl_password="tide",  # type: ignore[arg-type]  # noqa: S106 - no secret
+        ssl_ca_file=Path("/ca.pem"),
+        ssl_certificate_file=Path("/c.pem"),
+        ssl_key_file=Path("/c.key"),
+    ).librdkafka()
+    assert found == {
+        "bootstrap.servers": "localhost:9092",
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "gauge",
+        "sasl.password": "tide",
+        "ssl.ca.location": "/ca.pem",
+        "ssl.certificate.location": "/c.pem",
+        "ssl.key.location": "/c.key",
+    }
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        load_settings().windows.seconds = 5  # type: ignore[misc]
