@@ -1,5 +1,6 @@
 """Settings: where they come from, which wins, and what is refused."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def test_without_anything_the_defaults_suit_a_laptop() -> None:
     settings = load_settings()
     assert settings.kafka.bootstrap_servers == "localhost:9092"
     assert settings.windows == WindowSettings(seconds=60, grace_seconds=10, late_seconds=900)
-    assert settings.ingest.transactional_id.startswith("tidegauge-")
+    assert settings.transactional_id == f"tidegauge-ingest-{socket.gethostname()}-8000"
 
 
 def test_environment_variables_set_nested_values(monkeypatch: pytest.MonkeyPatch) -> None:

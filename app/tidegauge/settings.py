@@ -34,6 +34,10 @@ def config_file() -> Path:
     return Path(named or "tidegauge.yaml")
 
 
+#: The largest record on the topics of histograms, windows and state: some 30,000 signals in a cell.
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -130,8 +134,9 @@ class IngestSettings(_Section):
     """The transactional combiner."""
 
     group_id: str = "tidegauge-ingest"
-    #: Stable for each replica, so that a restart fences its predecessor at once.
-    transactional_id: str = Field(default_factory=lambda: f"tidegauge-{socket.gethostname()}")
+    #: Stable for each replica, so that a restart fences its predecessor at once; by default made
+    #: of group, host and HTTP port.
+    transactional_id: str | None = None
     flush_seconds: float = Field(default=1.0, gt=0)
     idle_seconds: float = Field(default=10.0, gt=0)
     session_timeout_seconds: float = Field(default=10.0, ge=6)
@@ -200,6 +205,14 @@ class Settings(BaseSettings):
             ),
             env_settings,
             YamlConfigSettingsSource(settings_cls, yaml_file=config_file()),
+        )
+
+    @property
+    def transactional_id(self) -> str:
+        """The id of this process's producer, different for every process that runs at a time."""
+        # Two workers on a host can't share a port; one that takes any port has no lasting name.
+        return self.ingest.transactional_id or "-".join(
+            [self.ingest.group_id, socket.gethostname(), str(self.http.port or os.getpid())]
         )
 
     def window_of(self, model: str) -> WindowSettings:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from tidegauge.settings import Settings
+from tidegauge.settings import MAX_RECORD_BYTES, Settings
 
 _DAY = 24 * 3600 * 1000
+
+#: For models with thousands of signals; a record that is small stays small.
+_LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 
 _TIMEOUT_SECONDS = 15.0
 
@@ -41,11 +44,13 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(
             topics.histograms,
             topics.detect_partitions,
-            {"retention.ms": str(4 * _DAY), "compression.type": "producer"},
+            {"retention.ms": str(4 * _DAY), **_LARGE},
             exact=True,
         ),
         # Kept for looking back over a quarter.
-        TopicSpec(topics.windows, topics.detect_partitions, {"retention.ms": str(92 * _DAY)}),
+        TopicSpec(
+            topics.windows, topics.detect_partitions, {"retention.ms": str(92 * _DAY), **_LARGE}
+        ),
         TopicSpec(topics.alerts, 1, {"retention.ms": str(366 * _DAY)}),
         TopicSpec(topics.actions, 1, {"retention.ms": str(366 * _DAY)}),
         # An audit trail that forgets is none.
@@ -62,6 +67,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
                 "delete.retention.ms": str(_DAY),
                 "segment.ms": str(10 * 60 * 1000),
                 "min.cleanable.dirty.ratio": "0.1",
+                **_LARGE,
             },
             frozenset({"cleanup.policy", "min.compaction.lag.ms"}),
             exact=True,

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from typing import Literal
+from typing import Literal, NoReturn
 
 from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry
@@ -44,6 +44,7 @@ class Worker:
         self._rules = self._load_rules()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
+        self._abandoned = False
         registry = CollectorRegistry()
         self._registry = registry
         self.health = Health(clock=time.monotonic)
@@ -70,6 +71,11 @@ class Worker:
     def stop(self) -> None:
         """Ask the worker to stop; safe from a signal handler and from any thread."""
         self._stop.set()
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether Faust was left in the middle of its start, with its threads at work."""
+        return self._abandoned
 
     def run(self) -> None:
         """Work until stopped; raises what made a role fail, so that the process is restarted."""
@@ -172,7 +178,16 @@ class Worker:
             clock=time.monotonic,
         )
         self.health.say("detect", "failed", "joining the consumer group")
-        await detector.app.start()
+        # Faust's start ends with the recovery, which may take long; a stop must not wait for it.
+        starting = asyncio.ensure_future(detector.app.start())
+        while not self._stop.is_set() and not starting.done():
+            self.health.beat("detect")
+            self._watch()
+            await asyncio.sleep(_WATCH_SECONDS)
+        if not starting.done():
+            self._abandoned = True
+            return
+        await starting
         while not self._stop.is_set():
             # A crashed application is not stopped, it is left: what it had not acknowledged is
             # read again by the next process.
@@ -193,6 +208,12 @@ def run_worker(settings: Settings, role: Role) -> None:
         worker.run()
     except Exception:
         log.critical("ending, so that a new process can take over", exc_info=True)
-        logging.shutdown()
-        # Faust leaves threads behind when it crashes, and they would keep the process alive.
-        os._exit(1)
+        _exit_at_once(1)
+    if worker.left_behind:
+        _exit_at_once(0)
+
+
+def _exit_at_once(code: int) -> NoReturn:
+    """End the process though threads of Faust's are alive: it leaves them when it crashes."""
+    logging.shutdown()
+    os._exit(code)

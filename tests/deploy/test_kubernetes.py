@@ -116,12 +116,14 @@ def test_every_pod_meets_the_restricted_standard_and_can_write_to_tmp_only(pods)
             assert container["resources"][limit].keys() == {"cpu", "memory"}
 
 
-def test_no_service_of_the_namespace_becomes_an_unknown_setting(pods, monkeypatch, tmp_path):
+def test_no_service_of_the_namespace_becomes_an_unknown_setting(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TIDEGAUGE_INGEST_SERVICE_HOST", "10.0.0.1")
-    with pytest.raises(ValueError, match="TIDEGAUGE_INGEST_SERVICE_HOST"):
+    for name in ("SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT", "PORT_8000_TCP_ADDR"):
+        monkeypatch.setenv(f"TIDEGAUGE_INGEST_{name}", "10.0.0.1")
+    load_settings()
+    monkeypatch.setenv("TIDEGAUGE_INGEST_SERVICES", "10.0.0.1")
+    with pytest.raises(ValueError, match="TIDEGAUGE_INGEST_SERVICES"):
         load_settings()
-    assert all(pod["enableServiceLinks"] is False for pod in pods.values())
 
 
 def test_the_configuration_is_accepted_and_says_where_the_rules_are(

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.counting import NOW, a_baseline, counted, promote
-from support.world import SOURCE, World, a_state, join_all, totals
+from support.world import SOURCE, World, a_state, join_all, saved, totals
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.values import (
+    Heard,
     Progress,
     SliceState,
     Source,
@@ -60,6 +61,15 @@ _progress = st.builds(
     next_offset=st.integers(0, 4),
     watermark=st.integers(0, 4).map(float),
     sources=st.dictionaries(st.sampled_from("xy"), _sources, max_size=2),
+    heard=st.dictionaries(
+        st.sampled_from("xy"),
+        st.dictionaries(
+            _partitions,
+            st.builds(Heard, tenure=st.sampled_from("tu"), seq=st.integers(1, 3)),
+            max_size=2,
+        ),
+        max_size=2,
+    ),
 )
 _slices = st.builds(
     SliceState, step=st.integers(0, 3), last_end=st.integers(0, 3), outbox_step=st.integers(0, 3)
@@ -165,12 +175,12 @@ def test_a_skipped_record_that_moved_on_is_reported_when_its_worker_speaks_again
     for i, (offset, record) in enumerate(world.log):
         if i == missing:
             continue
-        gap = state.gap(record)
+        gap = state.gap(record, offset)
         if gap is not None:
             gaps.append(gap)
             continue
         state.join(record, offset)
-    # One that moved nothing on is missed only by who has heard of its tenure before.
+    # One that moved nothing on is missed by its number, if its tenure speaks again.
     assert gaps or not moved
     if moved:
         first = gaps[0]
@@ -179,6 +189,15 @@ def test_a_skipped_record_that_moved_on_is_reported_when_its_worker_speaks_again
             lost.ranges[first.partition].since,
             lost.ranges[first.partition].to,
         )
+
+
+def taken_over(state: PartitionState) -> PartitionState:
+    """Return what another worker reads back of a state."""
+    other = a_state()
+    for key, value in saved(state):
+        other.restore(key, value)
+    other.restored()
+    return other
 
 
 def test_a_skipped_part_of_a_split_flush_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,9 +212,11 @@ def test_a_skipped_part_of_a_split_flush_is_a_gap(monkeypatch: pytest.MonkeyPatc
     for missing in range(len(parts)):
         state = join_all(a_state(), world.log[: 1 + missing])
         world.flush("a")
-        following = world.log[2 + missing][1]
-        gap = state.gap(following)
-        assert gap is not None and gap.source == SOURCE
+        offset, following = world.log[2 + missing]
+        # So for who takes the partition over as well: it is in the progress that is saved.
+        for reader in (state, taken_over(state)):
+            gap = reader.gap(following, offset)
+            assert gap is not None and gap.source == SOURCE
         join_all(state, parts[missing:])
         assert sum(c.events for cell in state.cells.values() for c in cell.values()) == 4
 
@@ -206,8 +227,8 @@ def test_a_missing_beginning_is_a_gap_even_for_a_reader_without_any_history() ->
     world.flush()
     world.event(0)
     world.flush("a")
-    last = world.log[-1][1]
-    gap = a_state().gap(last)
+    offset, last = world.log[-1]
+    gap = a_state().gap(last, offset)
     assert gap is not None
     assert (gap.source, gap.partition, gap.start, gap.to) == (SOURCE, 0, 0, 1)
 
@@ -222,7 +243,8 @@ def test_a_skipped_tenure_is_a_gap_although_the_next_one_begins_afresh() -> None
     world.event(2)
     world.flush("a")
     state = join_all(a_state(), world.log[:seen])
-    gap = state.gap(world.log[moved][1])
+    offset, record = world.log[moved]
+    gap = state.gap(record, offset)
     assert gap is not None
     assert (gap.partition, gap.start, gap.to) == (2, 0, 1)
 
@@ -233,7 +255,8 @@ def test_reading_on_after_the_gap_was_filled_is_complete() -> None:
         world.event(0)
         world.flush()
     state = join_all(a_state(), world.log[:2])
-    assert state.gap(world.log[4][1]) is not None
+    offset, record = world.log[4]
+    assert state.gap(record, offset) is not None
     rewound = [at for at in world.log if at[0] >= state.progress.next_offset]
     join_all(state, rewound)
     assert sum(c.events for cell in state.cells.values() for c in cell.values()) == 3

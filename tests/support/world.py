@@ -109,7 +109,7 @@ def a_state(**windows: Any) -> PartitionState:
 def join_all(state: PartitionState, records: Iterable[Logged]) -> PartitionState:
     """Join records as they come; each must leave no gap."""
     for offset, record in records:
-        assert state.gap(record) is None
+        assert state.gap(record, offset) is None
         state.join(record, offset)
     return state
 

@@ -142,7 +142,7 @@ class Detector:
                     log.error("%s is no histogram record and is skipped: %s", event, error)
                     state.joined.append(event)
                     continue
-                gap = state.gap(record)
+                gap = state.gap(record, event.message.offset)
                 if gap is not None and not await self._forgive(state, gap):
                     continue
                 self._rewinds.pop(state.partition, None)

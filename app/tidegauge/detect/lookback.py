@@ -2,7 +2,8 @@
 
 import threading
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tidegauge.contract import CountedRange, DataRange
 from tidegauge.detect.values import Source
@@ -12,6 +13,14 @@ from tidegauge.settings import KafkaSettings
 RETRAIN_SECONDS = 24 * 3600
 
 _TIMEOUT_SECONDS = 10.0
+
+#: A broker that restarts is back within seconds.
+_RETRYING = Retrying(
+    retry=retry_if_exception_type(KafkaException),
+    stop=stop_after_delay(60),
+    wait=wait_fixed(1),
+    reraise=True,
+)
 
 
 class Lookback:
@@ -25,12 +34,12 @@ class Lookback:
     def data(self, topic: str, source: Source, until: int) -> DataRange:
         """Return the data of the ``RETRAIN_SECONDS`` before ``until``, up to what was counted.
 
-        Raises ``confluent_kafka.KafkaException`` if the brokers don't answer.
+        Raises ``confluent_kafka.KafkaException`` if the brokers don't answer for a minute.
         """
         since = until - RETRAIN_SECONDS
         wanted = [TopicPartition(topic, p, since * 1000) for p in sorted(source.covered)]
         with self._lock:
-            found = self._consumer.offsets_for_times(wanted, timeout=_TIMEOUT_SECONDS)
+            found = _RETRYING(self._consumer.offsets_for_times, wanted, timeout=_TIMEOUT_SECONDS)
         offsets = []
         for at in found:
             to = source.covered[at.partition]

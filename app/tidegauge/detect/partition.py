@@ -13,6 +13,7 @@ from tidegauge.detect.values import (
     BaselineKey,
     CellCounts,
     CellKey,
+    Heard,
     Key,
     Progress,
     ProgressKey,
@@ -38,9 +39,6 @@ REVISE_SECONDS = 5.0
 #: Cells of deleted windows whose counts are remembered. Of one that is forgotten, a late event
 #: makes the events of its tenure that had been in time count as late too.
 GONE_CELLS = 50_000
-
-#: Tenures whose last sequence number is remembered; many times those that are alive at once.
-TENURES = 10_000
 
 _keys = msgspec.json.Decoder(Key)
 _cells = msgspec.json.Decoder(CellCounts)
@@ -95,8 +93,6 @@ class PartitionState:
     #: By cell of a deleted window and tenure, the events that were counted, in time or as late:
     #: what comes after that is cumulative, and must not be called late as a whole.
     _gone: OrderedDict[tuple[CellKey, str], int] = field(default_factory=OrderedDict)
-    #: By tenure, the largest sequence number joined by this process.
-    _seqs: OrderedDict[str, int] = field(default_factory=OrderedDict)
     #: The watermark that the changelog knows. A window is deleted only behind it: were the deletion
     #: known and the watermark not, what comes later would open the window again.
     saved_watermark: float = 0.0
@@ -107,8 +103,10 @@ class PartitionState:
 
     # -- joining ---------------------------------------------------------------------------------
 
-    def gap(self, record: RawRecord) -> Gap | None:
+    def gap(self, record: RawRecord, offset: int) -> Gap | None:
         """Return what is missing between what is covered and where ``record`` goes on."""
+        if offset < self.progress.next_offset:
+            return None  # read again: all of it is in the table
         known = self.progress.sources.get(record.source)
         for partition, at in record.ranges.items():
             # A reader without history must have seen everything since the group first counted.
@@ -116,18 +114,19 @@ class PartitionState:
             if at.since > covered:
                 return Gap(record.source, partition, covered, at.since)
         # A flush of several records moves the ranges on with its last one only.
-        last_seq = self._seqs.get(record.tenure, record.seq)
-        if record.seq > last_seq + 1:
+        if record.seq > self._last_seq(record) + 1:
             partition, at = next(iter(record.ranges.items()))
             return Gap(record.source, partition, at.since, at.to)
         return None
 
+    def _last_seq(self, record: RawRecord) -> int:
+        heard = self.progress.heard.get(record.source, {})
+        known = [heard[p] for p in record.ranges if p in heard]
+        return max((one.seq for one in known if one.tenure == record.tenure), default=0)
+
     def join(self, record: RawRecord, offset: int) -> dict[Slice, int]:
         """Join a record that leaves no gap; return the newly counted events by slice."""
         self.now = max(self.now, record.time)
-        self._seqs[record.tenure] = max(record.seq, self._seqs.pop(record.tenure, 0))
-        if len(self._seqs) > TENURES:
-            self._seqs.popitem(last=False)
         starts = {p: at.start for p, at in record.ranges.items()}
         counted: dict[Slice, int] = {}
         for cell in record.cells:
@@ -146,7 +145,11 @@ class PartitionState:
         sources = self.progress.sources
         known = sources.get(record.source)
         sources[record.source] = heard if known is None else join_sources(known, heard)
-        self.progress.next_offset = max(self.progress.next_offset, offset + 1)
+        if offset >= self.progress.next_offset:
+            heard_of = self.progress.heard.setdefault(record.source, {})
+            for partition in record.ranges:
+                heard_of[partition] = Heard(tenure=record.tenure, seq=record.seq)
+            self.progress.next_offset = offset + 1
         self.progress.watermark = watermark(self.progress, self.idle_seconds)
         self.unsaved.add(ProgressKey(self.partition))
         return counted

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
-from tidegauge.settings import KafkaSettings, Settings
+from tidegauge.settings import MAX_RECORD_BYTES, KafkaSettings, Settings
 
 
 class _CommittedThread(AIOKafkaConsumerThread):
@@ -81,7 +81,7 @@ def make_app(settings: Settings, partitions: int) -> DetectApp:
         producer_acks=-1,
         producer_linger=0.005,
         producer_max_batch_size=1024 * 1024,
-        producer_max_request_size=8 * 1024 * 1024,
+        producer_max_request_size=MAX_RECORD_BYTES,
         producer_compression_type="lz4",
         # Logging is configured once for the process.
         logging_config=None,

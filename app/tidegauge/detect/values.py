@@ -106,16 +106,25 @@ class Source(msgspec.Struct, kw_only=True):
     clocks: dict[int, SourceClock]
 
 
+class Heard(msgspec.Struct, kw_only=True):
+    """The last record joined of the tenure that owns a source partition."""
+
+    tenure: str
+    seq: int
+
+
 class Progress(msgspec.Struct, kw_only=True):
     """How far a partition of the histogram topic has been joined into the table.
 
     Everything before ``next_offset`` is in the table. ``watermark`` never goes back: a window that
-    it has passed by more than its lateness stays deleted.
+    it has passed by more than its lateness stays deleted. ``heard`` is by source topic and
+    partition.
     """
 
     next_offset: int = 0
     watermark: float = 0.0
     sources: dict[str, Source] = {}
+    heard: dict[str, dict[int, Heard]] = {}
 
 
 class Output(msgspec.Struct, kw_only=True):
@@ -195,6 +204,8 @@ def join_progress(a: Progress, b: Progress) -> Progress:
         next_offset=max(a.next_offset, b.next_offset),
         watermark=max(a.watermark, b.watermark),
         sources=sources,
+        # Of one log, so whoever has read further has heard what the other heard.
+        heard=max(a, b, key=lambda it: (it.next_offset, msgspec.json.encode(it.heard))).heard,
     )
 
 

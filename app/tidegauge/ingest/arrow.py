@@ -18,7 +18,7 @@ from tidegauge.contract import OUTPUT_SIGNALS
 from tidegauge.ingest.cells import ABSENT_VALUE, NAN_VALUE, NULL_VALUE
 from tidegauge.ingest.fast import Columns
 from tidegauge.ingest.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan
-from tidegauge.ingest.tolerant import RefusedError
+from tidegauge.ingest.tolerant import NAME_CHARACTERS, RefusedError
 
 
 class UnusualError(Exception):
@@ -166,6 +166,8 @@ def read_batch(payload: bytes) -> Batch:
     model, version, variant = named
     if len(set(table.column_names)) != len(table.column_names):
         raise RefusedError("invalid_arrow", "two columns have the same name")
+    if max(map(len, named)) > NAME_CHARACTERS:
+        raise RefusedError("invalid_arrow", f"a name of over {NAME_CHARACTERS} characters")
     if model and version:
         return Batch(table, (model, version, variant))
     missing = {"model", "version"} - set(table.column_names)

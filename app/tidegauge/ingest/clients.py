@@ -1,6 +1,6 @@
 """Settings of INGEST's Kafka clients, each with its reason."""
 
-from tidegauge.settings import Settings
+from tidegauge.settings import MAX_RECORD_BYTES, Settings
 
 Config = dict[str, str | int | float | bool]
 
@@ -38,12 +38,14 @@ def producer_config(settings: Settings) -> Config:
     """Properties of the transactional producer."""
     return {
         **settings.kafka.librdkafka(),
-        "transactional.id": settings.ingest.transactional_id,
+        "transactional.id": settings.transactional_id,
         # A worker killed inside a transaction holds back readers of committed records this long.
         "transaction.timeout.ms": 10_000,
         # A flush waits for its records; there is nothing to gather.
         "linger.ms": 0,
         "compression.type": "lz4",
+        # A cell of thousands of signals; the topic takes as much.
+        "message.max.bytes": MAX_RECORD_BYTES,
         # One flush of thousands of cells must fit the queue.
         "queue.buffering.max.messages": 1_000_000,
         "queue.buffering.max.kbytes": 1_048_576,

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from tidegauge.ingest.cells import ABSENT_VALUE
 from tidegauge.ingest.plan import CategoricalPlan, Floats, NumericPlan, Plan
+from tidegauge.ingest.tolerant import NAME_CHARACTERS, Name
 
-_NAME = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _FIELD_TYPES: dict[str, Any] = {
     "string": str | None | msgspec.UnsetType,
     "integer": int | None | msgspec.UnsetType,
@@ -29,8 +29,8 @@ _FIELD_TYPES: dict[str, Any] = {
 #: Fields of every event struct; floats that are not there decode to the value that means absent.
 _ENVELOPE: list[tuple[str, Any] | tuple[str, Any, Any]] = [
     ("time", float | Annotated[datetime, msgspec.Meta(tz=True)]),
-    ("version", _NAME),
-    ("variant", str, ""),
+    ("version", Name),
+    ("variant", Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS)], ""),
     ("prediction", float | None, ABSENT_VALUE),
     ("latency_ms", float | None, ABSENT_VALUE),
     ("status", str | None | msgspec.UnsetType, msgspec.UNSET),

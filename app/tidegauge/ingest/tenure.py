@@ -20,7 +20,7 @@ from tidegauge.contract import (
 from tidegauge.ingest.cells import CountingCell
 from tidegauge.ingest.plan import Plan
 
-#: A record of this size always fits the 1 MB that brokers take by default, whatever the cells.
+#: Records are made about as large as this; one cell alone may make one of several MB.
 RECORD_BYTES = 500_000
 
 

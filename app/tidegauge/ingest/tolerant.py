@@ -13,7 +13,10 @@ from tidegauge.contract import Reason
 #: Before this no event of Kafka's can have been; a clock at zero, or days for seconds, is.
 EARLIEST_TIME = 946_684_800.0  # 2000-01-01T00:00:00Z
 
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+#: The longest name of a model, version or variant.
+NAME_CHARACTERS = 200
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
 
 
 class RefusedError(Exception):
@@ -29,9 +32,9 @@ class LooseEvent(msgspec.Struct, kw_only=True):
     """An event whose envelope is sound; its values may be anything."""
 
     time: float | Annotated[datetime, msgspec.Meta(tz=True)]
-    model: _Name
-    version: _Name
-    variant: str | None = None
+    model: Name
+    version: Name
+    variant: Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS)] | None = None
     prediction: Any = msgspec.UNSET
     label: Any = msgspec.UNSET
     latency_ms: Any = msgspec.UNSET
