@@ -1,5 +1,6 @@
 """Which offsets the latest data has: looked up in the source topic by the records' timestamps."""
 
+import logging
 import threading
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -8,6 +9,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from tidegauge.contract import CountedRange, DataRange
 from tidegauge.detect.values import Source
 from tidegauge.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
 
 #: How much data a retrain action names, seconds.
 RETRAIN_SECONDS = 24 * 3600
@@ -28,7 +31,9 @@ class Lookback:
 
     def __init__(self, kafka: KafkaSettings, group_id: str) -> None:
         # The group is never joined; librdkafka wants a name all the same.
-        self._consumer = Consumer({**kafka.librdkafka(), "group.id": f"{group_id}-lookback"})
+        self._consumer = Consumer(
+            {**kafka.librdkafka(), "group.id": f"{group_id}-lookback"}, logger=log
+        )
         self._lock = threading.Lock()
 
     def data(self, topic: str, source: Source, until: int) -> DataRange:

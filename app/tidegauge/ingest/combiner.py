@@ -26,6 +26,7 @@ from tenacity import (
 )
 
 from tidegauge.contract import encode
+from tidegauge.ingest.bounded import bounded
 from tidegauge.ingest.clients import consumer_config, producer_config
 from tidegauge.ingest.counter import Counter, Promoted
 from tidegauge.ingest.tenure import Position, Tenure
@@ -49,6 +50,10 @@ TENURE_CELLS = 50_000
 
 #: A call to the brokers that takes longer than this is given up, and the session begins anew.
 BROKER_SECONDS = 30.0
+
+
+#: A transaction that is not committed by now has been given up by the brokers (clients.py).
+COMMIT_SECONDS = 10.0
 
 
 class SessionError(Exception):
@@ -265,7 +270,7 @@ class Session:
         self._counter.settle(tenure)
         try:
             self._commit(tenure)
-        except KafkaException as error:
+        except (KafkaException, TimeoutError) as error:
             raise SessionError(f"flush failed: {error}") from error
         tenure.flushed()
         self._observe(time.perf_counter() - began)
@@ -293,10 +298,16 @@ class Session:
             TopicPartition(self._topics.predictions, p, at.to, metadata=str(at.origin))
             for p, at in tenure.positions.items()
         ]
-        producer.send_offsets_to_transaction(
-            offsets, self._consumer.consumer_group_metadata(), BROKER_SECONDS
-        )
-        producer.commit_transaction(BROKER_SECONDS)
+        group = self._consumer.consumer_group_metadata()
+
+        def commit() -> None:
+            producer.send_offsets_to_transaction(offsets, group, COMMIT_SECONDS)
+            producer.commit_transaction(COMMIT_SECONDS)
+
+        # librdkafka's send_offsets_to_transaction passes over its timeout, and after a restart of
+        # the coordinator may never return (confluentinc/librdkafka issues 5456 and 5511). The next
+        # session's producer fences this one.
+        bounded(commit, 2 * COMMIT_SECONDS)
 
     def _observe(self, seconds: float) -> None:
         self._metrics.flush.observe(seconds)
