@@ -1,11 +1,26 @@
 """Reading whole topics, as a consumer sees them that trusts committed records only."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from support.kafka_broker import KafkaBroker, unique
+from support.processes import wait_until
+
+_SECONDS = 60
+
+#: What a client is told while a broker comes back; all of it passes.
+_PASSING = {
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
 
 
 @dataclass
@@ -39,12 +54,11 @@ class TopicReader:
 
     def more(self) -> Iterator[Message]:
         """Yield what was committed after the last call and before this one, and maybe more."""
-        wanted = {}
-        for partition in self._partitions:
-            at = TopicPartition(self.topic, partition)
-            # Under read_committed this is the last stable offset.
-            wanted[partition] = self._consumer.get_watermark_offsets(at, timeout=10)[1]
+        deadline = time.monotonic() + _SECONDS
+        wanted = {partition: self._end(partition) for partition in self._partitions}
         while any(self._reached.get(partition, 0) < end for partition, end in wanted.items()):
+            late = time.monotonic() > deadline
+            assert not late, f"{self.topic}: read to {self._reached}, wanted {wanted}"
             for message in self._consumer.consume(2_000, 0.1):
                 error = message.error()
                 if error is None:
@@ -54,8 +68,23 @@ class TopicReader:
                 elif error.code() == KafkaError._PARTITION_EOF:
                     # Behind the marker of a transaction, which no message stands for.
                     self._reached[message.partition()] = message.offset()
-                else:
+                elif error.code() not in _PASSING:
                     raise AssertionError(f"{self.topic}: {error}")
+
+    def _end(self, partition: int) -> int:
+        """Return the last stable offset; waits for a broker that has just been restarted."""
+        at = TopicPartition(self.topic, partition)
+
+        def asked() -> tuple[int, int] | None:
+            try:
+                found: tuple[int, int] = self._consumer.get_watermark_offsets(at, timeout=10)
+            except KafkaException as refused:
+                if refused.args[0].code() in _PASSING:
+                    return None
+                raise
+            return found
+
+        return wait_until(asked, seconds=_SECONDS, what=f"the end of {self.topic}/{partition}")[1]
 
     def close(self) -> None:
         self._consumer.close()

@@ -14,7 +14,8 @@ class Record(msgspec.Struct, kw_only=True):
 def encode(record: object) -> bytes:
     """Encode a record as JSON with a field order that never changes.
 
-    NaN and infinity have no JSON form; both become ``null``.
+    NaN and infinity have no JSON form; both become ``null``. Raises ``TypeError`` for a histogram
+    record: its integer keys have no order that msgspec would keep, and INGEST writes it by itself.
     """
     return msgspec.json.encode(record, order="deterministic")
 

@@ -19,8 +19,9 @@ class Drift(Record):
     """How far a signal's window is from its baseline. Every divergence in nats, 0 = the same.
 
     All are computed on the value bins plus one bin each for missing (absent or null), not finite
-    and invalid, with half a count added to each bin. ``wasserstein_bins`` is in bin widths and
-    null for categories, which have no order.
+    and invalid, with half a count added to each bin that either side has hit. There are none if a
+    side counted nothing. ``wasserstein_bins`` is in bin widths and null for categories, which have
+    no order.
     """
 
     psi: float

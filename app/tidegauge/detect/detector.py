@@ -19,7 +19,7 @@ from tidegauge.baseline.document import Baseline
 from tidegauge.contract import DataRange
 from tidegauge.detect.closing import Closed, Closing
 from tidegauge.detect.lookback import Lookback
-from tidegauge.detect.observe import observe
+from tidegauge.detect.observe import Observer
 from tidegauge.detect.partition import Gap, PartitionState, Window
 from tidegauge.detect.store import JoinStore
 from tidegauge.detect.transport import make_app
@@ -80,6 +80,7 @@ class Detector:
         self._rules = rules
         self._baseline_of = baseline_of
         self._metrics = metrics
+        self._observer = Observer(metrics)
         self._health = health
         self._clock = clock
         self._rewinds: dict[int, _Rewind] = {}
@@ -123,6 +124,7 @@ class Detector:
 
     def _on_ready(self, state: PartitionState) -> None:
         self._restored.add(state.partition)
+        self._observer.restored(state)
         owned = sorted(self._store.partitions)
         self._health.say("detect", "ok", f"owns partitions {owned}")
         log.info("partition %d restored: %d windows", state.partition, len(state.windows))
@@ -215,9 +217,9 @@ class Detector:
             if closed.slices:
                 await self._save([state])
             await self._publish(state, closed.slices)
-            observe(closed, self._metrics)
+            self._observer.passed(state, closed)
             self._expire(state)
-            self._metrics.watermark.labels(str(state.partition)).set(state.progress.watermark)
+        self._observer.owned(set(self._store.partitions))
         self._say_waiting()
 
     async def _save(self, states: Sequence[PartitionState]) -> None:

@@ -1,7 +1,14 @@
-"""What closed windows say to Prometheus."""
+"""What closed windows say to Prometheus, and what has to be taken back."""
 
-from tidegauge.contract import Alert, WindowReport
+from collections.abc import Iterator
+from contextlib import suppress
+
+from prometheus_client import Gauge
+
+from tidegauge.contract import WindowReport
 from tidegauge.detect.closing import Closed
+from tidegauge.detect.partition import PartitionState
+from tidegauge.detect.values import Slice, SliceState
 from tidegauge.telemetry import DetectMetrics
 
 _STATISTICS = (
@@ -12,43 +19,96 @@ _STATISTICS = (
     "wasserstein_bins",
 )
 
-
-def observe(closed: Closed, metrics: DetectMetrics) -> None:
-    """Set the gauges to the last window of each model and count what was emitted."""
-    for report in closed.reports:
-        if report.revision == 0:
-            _observe_report(report, metrics)
-    for alert in closed.alerts:
-        metrics.alerts.labels(alert.rule, alert.severity, alert.state).inc()
-        _observe_alert(alert, metrics)
-    for action in closed.actions:
-        metrics.actions.labels(action.kind).inc()
+Labels = tuple[str, ...]
+_Series = tuple[Gauge, Labels]
 
 
-def _observe_report(report: WindowReport, metrics: DetectMetrics) -> None:
-    labels = (report.model, report.version, report.variant)
-    metrics.windows_closed.labels(*labels).inc()
-    metrics.window_end.labels(*labels).set(report.window_end)
-    metrics.errors.labels(*labels).inc(report.errors)
-    if report.prediction_mean_5m is not None:
-        metrics.prediction_mean.labels(*labels).set(report.prediction_mean_5m)
-    # If the baseline changed inside the window, the larger part speaks for it.
-    for part in sorted(report.parts, key=lambda part: part.events):
-        latency = part.signals["latency_ms"].histogram
-        metrics.latency.add(labels, latency.counts, latency.sum)
-        for name, signal in part.signals.items():
-            if name in ("latency_ms", "status"):
-                continue
-            metrics.missing_share.labels(*labels, name).set(signal.missing_share)
-            if signal.unseen_share is not None:
-                metrics.unseen_share.labels(*labels, name).set(signal.unseen_share)
-            for statistic in _STATISTICS:
-                value = getattr(signal.drift, statistic, None)
-                if value is not None:
-                    metrics.drift.labels(*labels, name, statistic).set(value)
+class Observer:
+    """Sets the gauges to the last window of each model, and counts what was emitted.
+
+    A gauge stays where it was set. So what a partition showed is taken back when another worker
+    takes it over, and what was firing is shown again by whoever does: a model's state is on exactly
+    one worker's page.
+    """
+
+    def __init__(self, metrics: DetectMetrics) -> None:
+        self._metrics = metrics
+        #: By partition and model, the series that are set.
+        self._shown: dict[int, dict[Labels, dict[_Series, float]]] = {}
+
+    def restored(self, state: PartitionState) -> None:
+        """Show what was firing when the partition's last owner wrote its state."""
+        for where, value in state.slices.items():
+            self._show(state.partition, _labels(where), dict(self._lasting(where, value)))
+
+    def passed(self, state: PartitionState, closed: Closed) -> None:
+        """Show what one pass over a partition led to."""
+        metrics = self._metrics
+        for report in closed.reports:
+            if report.revision == 0:
+                self._count(report)
+                labels = (report.model, report.version, report.variant)
+                where = Slice(*labels, tuple(sorted(report.segment.items())))
+                series = dict(self._lasting(where, state.slices[where]))
+                series.update(self._series_of(report, labels))
+                self._show(state.partition, labels, series)
+        for alert in closed.alerts:
+            metrics.alerts.labels(alert.rule, alert.severity, alert.state).inc()
+        for action in closed.actions:
+            metrics.actions.labels(action.kind).inc()
+        watermark = (metrics.watermark, (str(state.partition),))
+        self._show(state.partition, (), {watermark: state.progress.watermark})
+
+    def owned(self, partitions: set[int]) -> None:
+        """Take back what was shown of partitions that another worker has now."""
+        for partition in self._shown.keys() - partitions:
+            for labels in list(self._shown[partition]):
+                self._show(partition, labels, {})
+            del self._shown[partition]
+
+    def _show(self, partition: int, labels: Labels, series: dict[_Series, float]) -> None:
+        before = self._shown.setdefault(partition, {}).get(labels, {})
+        for gauge, values in before.keys() - series.keys():
+            with suppress(KeyError):
+                gauge.remove(*values)
+        for (gauge, values), value in series.items():
+            gauge.labels(*values).set(value)
+        self._shown[partition][labels] = series
+
+    def _lasting(self, where: Slice, value: SliceState) -> Iterator[tuple[_Series, float]]:
+        labels = _labels(where)
+        for episode in value.alerts.firing:
+            alert = (*labels, episode.signal or "", episode.rule, episode.severity)
+            yield (self._metrics.alert_firing, alert), 1.0
+        if value.last_end:
+            yield (self._metrics.window_end, labels), value.last_end
+
+    def _count(self, report: WindowReport) -> None:
+        metrics = self._metrics
+        labels = (report.model, report.version, report.variant)
+        metrics.windows_closed.labels(*labels).inc()
+        metrics.errors.labels(*labels).inc(report.errors)
+        for part in report.parts:
+            latency = part.signals["latency_ms"].histogram
+            metrics.latency.add(labels, latency.counts, latency.sum)
+
+    def _series_of(self, report: WindowReport, labels: Labels) -> Iterator[tuple[_Series, float]]:
+        metrics = self._metrics
+        if report.prediction_mean_5m is not None:
+            yield (metrics.prediction_mean, labels), report.prediction_mean_5m
+        # If the baseline changed inside the window, the larger part speaks for it.
+        for part in sorted(report.parts, key=lambda part: part.events):
+            for name, signal in part.signals.items():
+                if name in ("latency_ms", "status"):
+                    continue
+                yield (metrics.missing_share, (*labels, name)), signal.missing_share
+                if signal.unseen_share is not None:
+                    yield (metrics.unseen_share, (*labels, name)), signal.unseen_share
+                for statistic in _STATISTICS:
+                    value = getattr(signal.drift, statistic, None)
+                    if value is not None:
+                        yield (metrics.drift, (*labels, name, statistic)), value
 
 
-def _observe_alert(alert: Alert, metrics: DetectMetrics) -> None:
-    metrics.alert_firing.labels(
-        alert.model, alert.version, alert.variant, alert.signal or "", alert.rule, alert.severity
-    ).set(alert.state == "firing")
+def _labels(where: Slice) -> Labels:
+    return where.model, where.version, where.variant

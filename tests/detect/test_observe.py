@@ -1,0 +1,98 @@
+"""What Prometheus is shown of closed windows, and what is taken back."""
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from support.counting import NOW, a_baseline, promote
+from support.world import World, a_state, join_all, restored, saved
+from tidegauge.detect.closing import Closing
+from tidegauge.detect.observe import Observer
+from tidegauge.detect.partition import PartitionState
+from tidegauge.rules import DEFAULT_RULES
+from tidegauge.settings import TopicSettings
+from tidegauge.telemetry import DetectMetrics
+
+BASELINE = a_baseline()
+MINUTE = int(NOW // 60 * 60)
+
+
+class Page:
+    """One worker's page, and the passes that fill it."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.observer = Observer(DetectMetrics(self.registry))
+
+    def close(self, state: PartitionState) -> None:
+        closing = Closing(state, rules=DEFAULT_RULES, topics=TopicSettings())
+        for window in state.due():
+            closing.take(closing.judge(window))
+        self.observer.passed(state, closing.closed)
+
+    def series(self, name: str) -> list[str]:
+        text = generate_latest(self.registry).decode()
+        return [line for line in text.splitlines() if line.startswith((f"{name}{{", f"{name} "))]
+
+
+def slow_window(world: World, minute: int, latency_ms: float) -> None:
+    """Let 100 events of model m come in one minute, and every partition pass its end."""
+    for i in range(100):
+        world.event(0, time=MINUTE + minute * 60 + i / 10, latency_ms=latency_ms)
+    for partition in range(3):
+        world.event(partition, time=MINUTE + minute * 60 + 75, model="clockwork")
+    world.flush()
+
+
+def firing_state() -> tuple[World, PartitionState, Page]:
+    world, page = World(promote(BASELINE)), Page()
+    slow_window(world, 0, latency_ms=500)
+    state = a_state()
+    state.hold_baseline(BASELINE.id, BASELINE)
+    join_all(state, world.log)
+    page.close(state)
+    return world, state, page
+
+
+def test_an_alert_is_shown_while_it_is_firing() -> None:
+    world, state, page = firing_state()
+    (line,) = page.series("tidegauge_alert_firing")
+    assert 'rule="latency-rollback"' in line and line.endswith(" 1.0")
+    seen = len(world.log)
+    slow_window(world, 1, latency_ms=20)
+    join_all(state, world.log[seen:])
+    page.close(state)
+    assert page.series("tidegauge_alert_firing") == []
+    states = [line for line in page.series("tidegauge_alerts_total") if "latency" in line]
+    assert [line.rsplit(" ", 1)[1] for line in states] == ["1.0", "1.0"]
+
+
+def test_who_takes_a_partition_over_shows_what_is_firing_and_who_gave_it_up_does_not() -> None:
+    _, state, page = firing_state()
+    shown = page.series("tidegauge_alert_firing"), page.series("tidegauge_window_end_seconds")
+    successor = Page()
+    successor.observer.restored(restored(saved(state)))
+    assert successor.series("tidegauge_alert_firing") == shown[0] != []
+    assert successor.series("tidegauge_window_end_seconds") == shown[1] != []
+    page.observer.owned({0})
+    assert page.series("tidegauge_alert_firing") == shown[0]
+    page.observer.owned(set())
+    for gauge in (
+        "alert_firing",
+        "window_end_seconds",
+        "drift",
+        "missing_share",
+        "watermark_seconds",
+    ):
+        assert page.series(f"tidegauge_{gauge}") == [], gauge
+    assert page.series("tidegauge_windows_closed_total") != []
+
+
+def test_a_signal_that_the_next_window_does_not_have_is_taken_back() -> None:
+    world, state, page = firing_state()
+    assert page.series("tidegauge_drift") != []
+    for name, counter in world.counters.items():  # counted without a baseline from here on
+        counter.use({}, world.tenures[name])
+    seen = len(world.log)
+    slow_window(world, 1, latency_ms=20)
+    join_all(state, world.log[seen:])
+    page.close(state)
+    assert page.series("tidegauge_drift") == []
