@@ -1,6 +1,7 @@
 """What the benchmarks share: a real broker and Redis, topics, a promoted baseline, a worker."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -119,12 +119,8 @@ class Worker:
                 text = page.read().decode()
         except OSError:
             return None
-        return sum(
-            int(sample.value)
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == metric
-        )
+        values = re.findall(rf"^{metric}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
+        return sum(int(float(value)) for value in values)
 
     def ready(self) -> bool:
         """Whether /readyz says so."""

@@ -105,7 +105,8 @@ def ingest(at: Setting, events: int) -> tuple[float, float, float]:
                     raise RuntimeError("all was counted in one flush; use more --events")
                 memory = process.memory_info().rss / 1e6
                 return part / (now - first[0]), part / (cpu - first[1]), memory
-            time.sleep(0.02)
+            # Each look costs the worker a millisecond or two of the interpreter.
+            time.sleep(0.1)
         raise RuntimeError(f"only {done} events were counted in time")
     finally:
         worker.stop()

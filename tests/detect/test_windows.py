@@ -124,6 +124,23 @@ def test_a_late_event_makes_a_revision_with_all_the_events_there_are() -> None:
     assert close_due(story.read()).reports == []
 
 
+def test_the_mean_of_the_windows_to_come_takes_in_what_a_revision_has_changed() -> None:
+    story = Story()
+    story.at(5)  # a prediction of 0.5
+    story.all_reach(100)
+    close_due(story.read())
+    for _ in range(3):
+        story.world.event(0, time=MINUTE + 6, model="m", prediction=0.9)
+    story.read()
+    story.world.now += REVISE_SECONDS
+    [revision] = close_due(story.read()).reports
+    assert revision.prediction_mean_5m == pytest.approx(0.8)
+    story.at(70)
+    story.all_reach(160)
+    report = next(one for one in close_due(story.read()).reports if one.model == "m")
+    assert report.prediction_mean_5m == pytest.approx((0.5 + 3 * 0.9 + 0.5) / 5)
+
+
 def test_a_window_that_was_empty_when_it_passed_is_still_reported_when_an_event_comes() -> None:
     story = Story()
     story.at(65)

@@ -98,8 +98,7 @@ def test_a_bad_record_has_one_reason(value: bytes | None, reason: str) -> None:
 
 
 def test_every_kind_of_bad_record_is_refused_whole_but_for_one_row() -> None:
-    records = [huge_record(NOW)]
-    records += bad_records(random.Random(3), NOW, NOW - 60)
+    records = [huge_record(NOW), *bad_records(random.Random(3), NOW, NOW - 60)]
     verdict = verdict_of(*records)
     whole = {offset for _, offset, row in verdict.dead if row is None}
     assert len(whole) == len(records) - 1

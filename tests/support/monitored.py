@@ -16,6 +16,7 @@ from confluent_kafka import Message
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from support.bad_records import huge_record
+from support.encodings import Row
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.oracle import Baselines, CellKey, Verdict, judge
@@ -23,7 +24,7 @@ from support.processes import Child, wait_until
 from support.product import Installation
 from support.prometheus import Prometheus
 from support.senders import Senders
-from support.traffic import VERSIONS, WINDOW_SECONDS, WINDOWS, Row, Traffic, credit_rows, fraud_rows
+from support.traffic import VERSIONS, WINDOW_SECONDS, WINDOWS, Traffic, credit_rows, fraud_rows
 
 PARTITIONS = 6
 IDLE_SECONDS = 8

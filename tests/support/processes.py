@@ -35,7 +35,9 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], T], *, seconds: float, what: str | Callable[[], str]) -> T:
+def wait_until(
+    condition: Callable[[], T | None], *, seconds: float, what: str | Callable[[], str]
+) -> T:
     """Return the first true value of ``condition()``; fail with ``what`` at the deadline."""
     deadline = time.monotonic() + seconds
     while True:

@@ -102,7 +102,7 @@ class Round:
 
     @property
     def rows(self) -> int:
-        batched = sum(pa.ipc.open_stream(one).read_all().num_rows for one in self.batches)
+        batched: int = sum(pa.ipc.open_stream(one).read_all().num_rows for one in self.batches)
         return len(self.calls) + len(self.texts) + batched
 
 

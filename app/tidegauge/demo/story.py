@@ -1,5 +1,6 @@
 """The demo's course of events, and how it is told on the terminal."""
 
+import signal
 import tempfile
 import time
 import urllib.request
@@ -52,6 +53,8 @@ class DemoError(RuntimeError):
 def run_demo(*, once: bool, json: bool) -> int:
     """Run the demo and return the exit code; endless unless ``once``."""
     console = Console(stderr=json)
+    # As for Ctrl-C: what the demo started ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         tempfile.TemporaryDirectory(prefix="tidegauge-demo-") as name,
         redis_server(Path(name)) as redis_url,

@@ -88,9 +88,11 @@ class Closing:
         """Report a window again that late events have changed. Alerts look forward only."""
         before = self._state.slices[window.slice]
         mark = before.marks[window.start]
-        report, _ = self._report(window, before, revision=mark.revision + 1)
+        report, score = self._report(window, before, revision=mark.revision + 1)
         if report.events != mark.events:
-            self._advance(window, before, report, [self._window_output(report)])
+            scores = [score if s.window_end == window.end else s for s in before.scores]
+            after = msgspec.structs.replace(before, scores=scores)
+            self._advance(window, after, report, [self._window_output(report)])
 
     def _report(
         self, window: Window, before: SliceState, *, revision: int

@@ -85,7 +85,9 @@ class CountingCell:
         counts = self.counts[plan.offset : plan.offset + plan.bins]
         counts += np.bincount(plan.edges.searchsorted(column, side="right"), minlength=plan.bins)
         self.sums[j] += total
-        self.sumsqs[j] += column.dot(column)
+        # Not column.dot(column): that is BLAS, whose idle threads spin: a second core was busy with
+        # nothing, which librdkafka needs for itself.
+        self.sumsqs[j] += np.square(column).sum()
         self.minima[j] = min(self.minima[j], column.min())
         self.maxima[j] = max(self.maxima[j], column.max())
 
