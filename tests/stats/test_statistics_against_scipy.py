@@ -50,7 +50,7 @@ DIVERGENCES: dict[str, Callable[[Counts, Counts, float], float]] = {
     "wasserstein_bins": scipy_wasserstein,
 }
 #: Figures of another shape; each has its oracle in a test of this folder.
-OTHERS = {"drift", "histogram_quantile", "mean", "std"}
+OTHERS = {"drift", "histogram_quantile"}
 
 
 def discovered() -> dict[str, Callable[..., np.ndarray]]:

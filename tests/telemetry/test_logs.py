@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tidegauge.telemetry import configure_logging
+from tidegauge.telemetry.logs import REPEAT_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +65,21 @@ def test_configuring_twice_says_nothing_twice(capsys: pytest.CaptureFixture[str]
     configure_logging("INFO")
     logging.getLogger("tidegauge").info("once")
     assert len(_lines(capsys)) == 1
+
+
+def test_what_a_client_says_over_and_over_is_logged_once_a_period(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("INFO")
+    logger = logging.getLogger("aiokafka")
+
+    def say(words: str, at: float) -> None:
+        record = logger.makeRecord(logger.name, logging.ERROR, "f", 1, "%s", (words,), None)
+        record.created = at
+        logger.handle(record)
+
+    for at in (1000.0, 1001.0, 1000.0 + REPEAT_SECONDS):
+        say("node 1 is away", at)
+    say("node 2 is away", 1001.0)
+    said = [line["message"] for line in _lines(capsys)]
+    assert said == ["node 1 is away", "node 1 is away", "node 2 is away"]

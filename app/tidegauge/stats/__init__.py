@@ -6,7 +6,6 @@ Every divergence is in nats and names its direction by its arguments.
 from tidegauge.stats.drift import drift
 from tidegauge.stats.js import js_divergence
 from tidegauge.stats.kl import kl
-from tidegauge.stats.moments import mean, std
 from tidegauge.stats.psi import psi
 from tidegauge.stats.quantile import histogram_quantile
 from tidegauge.stats.wasserstein import wasserstein_bins
@@ -16,8 +15,6 @@ __all__ = [
     "histogram_quantile",
     "js_divergence",
     "kl",
-    "mean",
     "psi",
-    "std",
     "wasserstein_bins",
 ]

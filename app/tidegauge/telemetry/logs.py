@@ -27,6 +27,9 @@ class _OncePerPeriod(logging.Filter):
         return True
 
 
+_repeats = _OncePerPeriod()
+
+
 def configure_logging(level: str) -> None:
     """Send everything to standard error as JSON; libraries speak from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
@@ -44,7 +47,7 @@ def configure_logging(level: str) -> None:
     logging.getLogger("tidegauge").setLevel(level)
     # A broker that is away is news once, not twenty times a second.
     for name in ("aiokafka", "aiokafka.consumer.fetcher", "aiokafka.consumer.group_coordinator"):
-        logging.getLogger(name).addFilter(_OncePerPeriod())
+        logging.getLogger(name).addFilter(_repeats)
     # Faust's services log every start and stop in the name of the module that derives from them.
     for name in ("tidegauge.detect.transport", "tidegauge.detect.store"):
         logging.getLogger(name).setLevel(logging.WARNING)
