@@ -44,7 +44,8 @@ class Worker:
         self._rules = self._load_rules()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        self._abandoned = False
+        #: Whether Faust was left in the middle of its start, with its threads at work.
+        self.left_behind = False
         registry = CollectorRegistry()
         self._registry = registry
         self.health = Health(clock=time.monotonic)
@@ -71,11 +72,6 @@ class Worker:
     def stop(self) -> None:
         """Ask the worker to stop; safe from a signal handler and from any thread."""
         self._stop.set()
-
-    @property
-    def left_behind(self) -> bool:
-        """Whether Faust was left in the middle of its start, with its threads at work."""
-        return self._abandoned
 
     def run(self) -> None:
         """Work until stopped; raises what made a role fail, so that the process is restarted."""
@@ -185,7 +181,7 @@ class Worker:
             self._watch()
             await asyncio.sleep(_WATCH_SECONDS)
         if not starting.done():
-            self._abandoned = True
+            self.left_behind = True
             return
         await starting
         while not self._stop.is_set():

@@ -9,7 +9,8 @@ from confluent_kafka import KafkaError, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from support.counting import NOW, FakeMessage, a_tenure, as_json, cells_of, event
-from tidegauge.ingest.combiner import Combiner, Session, SessionError
+from tidegauge.ingest import combiner
+from tidegauge.ingest.combiner import DEAD_LETTERS, Combiner, Session, SessionError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics
 
@@ -90,6 +91,21 @@ def test_an_error_that_stays_ends_the_session(
 ) -> None:
     with pytest.raises(SessionError):
         session._take([NoOffsetMessage(b"", partition, problem=error)])
+
+
+def test_a_flush_is_due_after_its_time_or_when_many_dead_letters_wait(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = session._flushed_at
+    monkeypatch.setattr(combiner.time, "monotonic", lambda: now)
+    session._take([FakeMessage(b"bad", 0, at) for at in range(DEAD_LETTERS - 1)])
+    assert not session._flush_is_due()
+    session._take([FakeMessage(b"bad", 0, DEAD_LETTERS)])
+    assert session._flush_is_due()
+    session._counter.dead_letters.clear()
+    assert not session._flush_is_due()
+    now += Settings().ingest.flush_seconds
+    assert session._flush_is_due()
 
 
 def test_nothing_is_committed_after_partitions_were_lost(session: Session) -> None:

@@ -48,6 +48,9 @@ POLL_SECONDS = 0.01
 TENURE_SECONDS = 600.0
 TENURE_CELLS = 50_000
 
+#: Dead letters that wait for a flush; with their payloads 64 MB at most, however bad the input is.
+DEAD_LETTERS = 1_000
+
 #: A call to the brokers that takes longer than this is given up, and the session begins anew.
 BROKER_SECONDS = 30.0
 
@@ -145,7 +148,7 @@ class Session:
         self._committed = dict.fromkeys(self._counter.counted, 0)
         self._tenure = Tenure(began=clock(), positions={})
         self._lost: str | None = None
-        self._flushed_at = clock()
+        self._flushed_at = time.monotonic()
         self._consumer = Consumer(consumer_config(settings), logger=log)
         self._producer = Producer(producer_config(settings), logger=log)
         self._sources = self._destinations = 0
@@ -166,7 +169,7 @@ class Session:
             self._take(self._consumer.consume(BATCH, POLL_SECONDS))
             if self._lost:
                 raise SessionError(self._lost)
-            if self._clock() - self._flushed_at >= self._settings.ingest.flush_seconds:
+            if self._flush_is_due():
                 self._flush()
             self._health.beat("ingest")
         self._flush()
@@ -258,11 +261,17 @@ class Session:
         log.info("owns partitions %s of %s", owned, self._topics.predictions)
         self._health.say("ingest", "ok", f"owns partitions {owned}")
 
+    def _flush_is_due(self) -> bool:
+        # By the monotonic clock: one that was set back would put off every flush by as much.
+        waited = time.monotonic() - self._flushed_at
+        letters = len(self._counter.dead_letters)
+        return waited >= self._settings.ingest.flush_seconds or letters >= DEAD_LETTERS
+
     def _flush(self) -> None:
-        """Commit everything counted so far; raises, and drops nothing, if that can't be done."""
+        """Commit everything counted so far; raises, and the session is over, if it can't."""
         began = time.perf_counter()
         tenure = self._tenure
-        self._flushed_at = self._clock()
+        self._flushed_at = time.monotonic()
         if not tenure.positions:
             return
         if self._lost:  # an assignment may follow in the same round, with a generation that counts
