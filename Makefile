@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+SEEDS ?= 20
+SEED_START ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types schemas bench clean test-machine
+.PHONY: help venv demo test lint types schemas bench chaos clean test-machine
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
@@ -14,6 +16,7 @@ help:
 	@echo "make types     mypy --strict"
 	@echo "make schemas   write schemas/ anew from the records in the code"
 	@echo "make bench     events per second through ingest on a real Kafka"
+	@echo "make chaos     random faults under load, each run judged for exactness (SEEDS, SEED_START)"
 	@echo "make venv      the virtualenv that the others use"
 	@echo "make clean     remove what the others left, the virtualenv included"
 
@@ -54,6 +57,9 @@ schemas: venv
 
 bench: venv test-machine
 	@$(BIN)/python bench/ingest.py $(ARGS)
+
+chaos: venv test-machine
+	@PYTHONPATH=tests $(BIN)/python -m chaos.run --seeds $(SEEDS) --seed-start $(SEED_START) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -152,7 +152,10 @@ class DetectSettings(_Section):
 
     app_id: str = "tidegauge-detect"
     rules_file: Path | None = None
-    commit_seconds: float = Field(default=0.2, gt=0)
+    #: How often reports, alerts and actions are published.
+    publish_seconds: float = Field(default=0.2, gt=0)
+    #: How often the state is saved; after a crash, what came since is read and counted again.
+    checkpoint_seconds: float = Field(default=5.0, gt=0)
     session_timeout_seconds: float = Field(default=10.0, ge=6)
 
 
@@ -161,6 +164,14 @@ class HttpSettings(_Section):
 
     host: str = "0.0.0.0"  # noqa: S104 - Prometheus scrapes from another host
     port: int = Field(default=8000, ge=0, le=65535)
+
+
+class HealthSettings(_Section):
+    """When a process is no longer alive."""
+
+    #: A worker that has not moved on for this long while there is work fails /healthz. Longer than
+    #: a flush may take before it is given up (15 s).
+    stall_seconds: float = Field(default=60.0, gt=0)
 
 
 class Settings(BaseSettings):
@@ -183,6 +194,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     detect: DetectSettings = DetectSettings()
     http: HttpSettings = HttpSettings()
+    health: HealthSettings = HealthSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @classmethod

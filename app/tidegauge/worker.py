@@ -31,6 +31,10 @@ _WATCH_SECONDS = 0.25
 _RETRY_SECONDS = 2.0
 
 
+#: A pod has 30 s from SIGTERM to SIGKILL. What the brokers don't answer INGEST gives up before.
+_STOP_SECONDS = 24.0
+
+
 class DetectError(RuntimeError):
     """DETECT can't go on in this process."""
 
@@ -48,7 +52,7 @@ class Worker:
         self.left_behind = False
         registry = CollectorRegistry()
         self._registry = registry
-        self.health = Health(clock=time.monotonic)
+        self.health = Health(clock=time.monotonic, stall_seconds=settings.health.stall_seconds)
         self._baselines = BaselineCache(
             BaselineStore(
                 settings.redis.url,
@@ -134,6 +138,7 @@ class Worker:
         combiner = Combiner(
             self._settings,
             promoted=lambda: self._baselines.promoted,
+            baselines_age=lambda: self._baselines.age_seconds,
             metrics=IngestMetrics(self._registry),
             health=self.health,
             stop=self._stop,
@@ -198,7 +203,7 @@ def run_worker(settings: Settings, role: Role) -> None:
     """Run a worker in the main thread; SIGTERM and SIGINT stop it in good order."""
     worker = Worker(settings, role)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
+        signal.signal(number, lambda *_: _stop(worker))
     log.info("tidegauge %s: http on port %d", role, worker.http.port)
     try:
         worker.run()
@@ -207,6 +212,22 @@ def run_worker(settings: Settings, role: Role) -> None:
         _exit_at_once(1)
     if worker.left_behind:
         _exit_at_once(0)
+
+
+def _stop(worker: Worker) -> None:
+    """Ask a worker to stop, and see to it that the process ends."""
+    worker.stop()
+    late = threading.Timer(_STOP_SECONDS, _give_up)
+    late.daemon = True
+    late.start()
+
+
+def _give_up() -> None:
+    log.critical(
+        "not stopped in good order within %g s, ending now: what is not committed is read again",
+        _STOP_SECONDS,
+    )
+    _exit_at_once(1)
 
 
 def _exit_at_once(code: int) -> NoReturn:

@@ -3,12 +3,9 @@
 from prometheus_client import CollectorRegistry, generate_latest
 
 from support.counting import NOW, a_baseline, promote
-from support.world import World, a_state, join_all, restored, saved
-from tidegauge.detect.closing import Closing
+from support.world import World, a_state, advance, join_all, restored, saved
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.partition import PartitionState
-from tidegauge.rules import DEFAULT_RULES
-from tidegauge.settings import TopicSettings
 from tidegauge.telemetry import DetectMetrics
 
 BASELINE = a_baseline()
@@ -23,10 +20,7 @@ class Page:
         self.observer = Observer(DetectMetrics(self.registry))
 
     def close(self, state: PartitionState) -> None:
-        closing = Closing(state, rules=DEFAULT_RULES, topics=TopicSettings())
-        for window in state.due():
-            closing.take(closing.judge(window))
-        self.observer.passed(state, closing.closed)
+        self.observer.passed(state, advance(state))
 
     def series(self, name: str) -> list[str]:
         text = generate_latest(self.registry).decode()

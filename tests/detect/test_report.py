@@ -35,13 +35,10 @@ def _report(
 ) -> tuple[WindowReport, ScoreSum]:
     window = Window(Slice("m", "1", "", ()), MINUTE, 60)
     return make_report(
-        window,
-        state.parts(window),
+        state.counts(window),
         baselines={baseline.id: baseline for baseline in baselines},
-        sources=state.progress.sources,
         scores=scores or [],
         revision=0,
-        closed_by=MINUTE + 70.0,
         **more,
     )
 
@@ -175,11 +172,10 @@ def test_counted_ranges_reach_from_the_first_tenure_to_what_is_covered() -> None
     ranges = {r.partition: (r.start, r.to) for r in report.counted}
     assert ranges[0] == (1, 3)
     assert all(r.topic == SOURCE for r in report.counted)
+    counts = state.counts(Window(Slice("m", "1", "", ()), MINUTE, 60))
     again = counted_ranges(
-        [c for part in state.parts(Window(Slice("m", "1", "", ()), MINUTE, 60)).values()
-         for c in part.values()],
-        state.progress.sources,
-    )  # fmt: skip
+        [c for part in counts.parts.values() for c in part.values()], counts.covered
+    )
     assert again == report.counted
 
 

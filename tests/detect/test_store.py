@@ -9,7 +9,8 @@ import pytest
 from faust.types import TP
 
 from support.counting import NOW
-from support.world import World, a_state, join_all, saved, totals
+from support.world import World, Written, a_state, join_all, totals, writes
+from tidegauge.detect.changelog import Changelog
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.store import JoinStore
 
@@ -41,15 +42,23 @@ def _store() -> tuple[JoinStore, FakeApp, list[int]]:
             SimpleNamespace(changelog_topic_name=CHANGELOG, name="windows"),
             make=make,
             on_ready=lambda state: ready.append(state.partition),
+            on_restored=lambda: None,
         )
 
     return asyncio.run(build()), app, ready
 
 
-def _events(writes: list[tuple[bytes, bytes | None]], partition: int = 0) -> list[Any]:
+def _events(written: list[Written], partition: int = 0) -> list[Any]:
     return [
-        SimpleNamespace(message=SimpleNamespace(key=key, value=value, partition=partition))
-        for key, value in writes
+        SimpleNamespace(
+            message=SimpleNamespace(
+                key=key,
+                value=value,
+                partition=partition,
+                headers=[("at", str(at).encode()), ("log", log.encode())],
+            )
+        )
+        for key, value, at, log in written
     ]
 
 
@@ -86,25 +95,29 @@ def test_a_partition_that_was_away_begins_with_nothing() -> None:
 
 def test_a_changelog_is_joined_whatever_stale_values_a_paused_worker_wrote() -> None:
     world = World()
-    writer = a_state()
-    changelog: list[tuple[bytes, bytes | None]] = []
+    writer = Changelog(a_state())
+    writer.restored()
+    changelog: list[Written] = []
     for _ in range(3):
         world.event(0, time=NOW)
+        seen = len(world.log)
         world.flush()
-        join_all(writer, world.log)
-        changelog += saved(writer)
+        join_all(writer.state, world.log[seen:])
+        changelog += writes(writer.checkpoint())
     store, _, _ = _store()
     _rebalance(store, 0)
-    stale = changelog[:2]
+    stale = changelog[1:3]
     store.apply_changelog_batch(_events([*changelog, *stale]), lambda k: k, lambda v: v)
     _recovered(store, 0)
-    assert totals(store.partitions[0]) == totals(writer)
+    assert totals(store.partitions[0]) == totals(writer.state)
 
 
 def test_records_of_a_partition_that_is_gone_are_left_alone() -> None:
     store, app, _ = _store()
     _rebalance(store, 0)
-    store.apply_changelog_batch(_events([(b"not even JSON", b"")], 5), lambda k: k, lambda v: v)
+    store.apply_changelog_batch(
+        _events([(b"not even JSON", b"", 0, "")], 5), lambda k: k, lambda v: v
+    )
     assert app.crashed_by is None
 
 
@@ -112,5 +125,7 @@ def test_a_changelog_that_cannot_be_read_ends_the_process_instead_of_losing_stat
     store, app, _ = _store()
     _rebalance(store, 0)
     with pytest.raises(Exception, match="malformed"):
-        store.apply_changelog_batch(_events([(b"not JSON", b"{}")]), lambda k: k, lambda v: v)
+        store.apply_changelog_batch(
+            _events([(b"not JSON", b"{}", 0, "")]), lambda k: k, lambda v: v
+        )
     assert app.crashed_by is not None

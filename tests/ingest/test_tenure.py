@@ -20,7 +20,12 @@ def flush(tenure: Tenure, now: float = NOW) -> dict[int, list[HistogramRecord]]:
     """Make a tenure's records and commit them."""
     found: dict[int, list[HistogramRecord]] = {}
     for partition, record in tenure.records(
-        now=now, idle_seconds=10, source="predictions", sources=3, destinations=DESTINATIONS
+        now=now,
+        monotonic=now,
+        idle_seconds=10,
+        source="predictions",
+        sources=3,
+        destinations=DESTINATIONS,
     ):
         decoded = msgspec.json.decode(record, type=HistogramRecord)
         found.setdefault(partition, []).append(decoded)
@@ -69,7 +74,7 @@ def test_what_was_not_flushed_is_said_again() -> None:
     tenure = a_tenure()
     _count_some(tenure, "a")
     for _ in tenure.records(
-        now=NOW, idle_seconds=10, source="s", sources=1, destinations=DESTINATIONS
+        now=NOW, monotonic=NOW, idle_seconds=10, source="s", sources=1, destinations=DESTINATIONS
     ):
         pass  # and then the transaction fails: nobody calls flushed()
     cells = [cell for records in flush(tenure).values() for r in records for cell in r.cells]

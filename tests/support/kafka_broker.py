@@ -21,10 +21,11 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,{protocols}
 log.dirs={data}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
@@ -45,21 +46,35 @@ _LOGGING = [
 
 
 class KafkaBroker:
-    """A broker that can be started, stopped, killed and started again on the same data."""
+    """A broker that can be started, stopped, killed and started again on the same data.
+
+    ``listeners`` are further listeners by name, each with the port that its clients are told to
+    connect to: that of a proxy before ``listener_ports[name]``.
+    """
 
     def __init__(
-        self, directory: Path, *, message_max_bytes: int = 1_048_588, heap_megabytes: int = 512
+        self,
+        directory: Path,
+        *,
+        message_max_bytes: int = 1_048_588,
+        heap_megabytes: int = 512,
+        listeners: Mapping[str, int] | None = None,
     ) -> None:
         self.directory = directory
         self.port = free_port()
+        self.listener_ports = {name: free_port() for name in listeners or {}}
         self.log = directory / "broker.log"
         self._heap_megabytes = heap_megabytes
         self._child: Child | None = None
         self._config = directory / "server.properties"
         directory.mkdir(parents=True, exist_ok=True)
+        own = {"PLAINTEXT": self.port, **self.listener_ports}
+        advertised = {"PLAINTEXT": self.port, **(listeners or {})}
         self._config.write_text(
             _PROPERTIES.format(
-                port=self.port,
+                listeners=_addresses(own),
+                advertised=_addresses(advertised),
+                protocols=",".join(f"{name}:PLAINTEXT" for name in own),
                 controller_port=free_port(),
                 data=directory / "data",
                 message_max_bytes=message_max_bytes,
@@ -156,6 +171,10 @@ class KafkaBroker:
             command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+
+
+def _addresses(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
 
 
 def unique(name: str) -> str:

@@ -17,6 +17,7 @@ class MetricName(NamedTuple):
 INGEST: dict[str, MetricName] = {
     "tidegauge_ingest_events_total": MetricName("counter", ("path",)),
     "tidegauge_ingest_dead_letters_total": MetricName("counter", ("reason",)),
+    "tidegauge_ingest_dead_letters_dropped_total": MetricName("counter", ("reason",)),
     "tidegauge_ingest_flush_seconds": MetricName("histogram"),
     "tidegauge_ingest_lag_events": MetricName("gauge"),
     "tidegauge_ingest_event_time_seconds": MetricName("gauge"),
@@ -39,7 +40,7 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_alerts_total": MetricName("counter", ("rule", "severity", "state")),
     "tidegauge_actions_total": MetricName("counter", ("kind",)),
     "tidegauge_late_events_total": MetricName("counter"),
-    "tidegauge_rewinds_total": MetricName("counter"),
+    "tidegauge_recounts_total": MetricName("counter"),
     "tidegauge_watermark_seconds": MetricName("gauge", ("partition",)),
     "tidegauge_lost_records_total": MetricName("counter"),
 }

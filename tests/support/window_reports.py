@@ -45,7 +45,7 @@ def signal_report(
 
 def part_of(events: int, baseline: str = "b1", **signals: SignalReport) -> ReportPart:
     """One part of a report."""
-    return ReportPart(baseline=baseline, events=events, signals=signals)
+    return ReportPart(baseline=baseline, baseline_age_seconds=0.5, events=events, signals=signals)
 
 
 def window_report(

@@ -6,17 +6,23 @@ from typing import Any
 import msgspec
 
 from support.counting import NOW, FakeMessage, a_counter, as_json, event
+from tidegauge.detect.changelog import Changelog, Checkpoint
+from tidegauge.detect.closing import Closed, Closing
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.report import merge_tenures
 from tidegauge.detect.values import CellKey, RawRecord
 from tidegauge.ingest.counter import Counter, Promoted
 from tidegauge.ingest.tenure import Position, Tenure
-from tidegauge.settings import WindowSettings
+from tidegauge.rules import DEFAULT_RULES
+from tidegauge.settings import TopicSettings, WindowSettings
 
 SOURCE = "predictions"
 IDLE_SECONDS = 10.0
 
 Logged = tuple[int, RawRecord]
+
+#: One record of the changelog: key, value, the offset that the fold had come to, and the name.
+Written = tuple[bytes, bytes | None, int, str]
 
 
 def decoded(record: bytes) -> RawRecord:
@@ -34,6 +40,7 @@ class World:
         self.now = NOW
         self.log: list[Logged] = []
         self.values: list[bytes] = []
+        self.baselines_age_seconds: float | None = 0.5
         self.owner = {p: "a" if p < 2 else "b" for p in range(partitions)}
         self.counters: dict[str, Counter] = {
             name: a_counter(max_ahead_seconds=1e6) for name in "ab"
@@ -76,10 +83,12 @@ class World:
             self.counters[name].settle(tenure)
             for _, record in tenure.records(
                 now=self.now,
+                monotonic=self.now,
                 idle_seconds=IDLE_SECONDS,
                 source=SOURCE,
                 sources=self.partitions,
                 destinations=1,
+                baselines_age_seconds=self.baselines_age_seconds,
             ):
                 self.log.append((2 * len(self.log), decoded(record)))
             tenure.flushed()
@@ -109,7 +118,7 @@ def a_state(**windows: Any) -> PartitionState:
 def join_all(state: PartitionState, records: Iterable[Logged]) -> PartitionState:
     """Join records as they come; each must leave no gap."""
     for offset, record in records:
-        assert state.gap(record, offset) is None
+        assert offset < state.progress.next_offset or state.gap(record) is None
         state.join(record, offset)
     return state
 
@@ -118,18 +127,55 @@ def totals(state: PartitionState) -> Mapping[CellKey, Mapping[str, Any]]:
     return {key: merge_tenures(tenures) for key, tenures in state.cells.items()}
 
 
-def saved(state: PartitionState) -> list[tuple[bytes, bytes | None]]:
-    """Take what the changelog lacks, progress last, and say that it was written."""
-    writes = sorted(state.take_unsaved(), key=lambda write: b"progress" in write[1])
-    state.saved_watermark = state.progress.watermark
-    return [(key, value) for _, key, value in writes]
+def advance(state: PartitionState) -> Closed:
+    """Close, revise and delete what is due after a record, as the detector does."""
+    state.pass_due()
+    closing = Closing(state, rules=DEFAULT_RULES, topics=TopicSettings())
+    for counts in list(state.waiting.values()):
+        closing.close(counts)
+    for window in state.to_revise():
+        closing.revise(window)
+    state.expire()
+    return closing.closed
 
 
-def restored(changelog: Iterable[tuple[bytes, bytes | None]], **windows: Any) -> PartitionState:
+def fold(state: PartitionState, records: Iterable[Logged]) -> Closed:
+    """Join records and advance after each; returns all that this led to."""
+    all_closed = Closed()
+    for offset, record in records:
+        assert offset < state.progress.next_offset or state.gap(record) is None
+        state.join(record, offset)
+        closed = advance(state)
+        all_closed.reports += closed.reports
+        all_closed.alerts += closed.alerts
+        all_closed.actions += closed.actions
+    return all_closed
+
+
+def writes(checkpoint: Checkpoint) -> list[Written]:
+    """List the records of a checkpoint as they stand in the changelog."""
+    return [
+        (key, value, checkpoint.at, checkpoint.log)
+        for key, value in (*checkpoint.values, *checkpoint.progress)
+    ]
+
+
+def saved(state: PartitionState) -> list[Written]:
+    """Return a whole changelog of the state, with all there is in it."""
+    changelog = Changelog(state)
+    changelog.begin()
+    return writes(changelog.checkpoint())
+
+
+def restored(written: Iterable[Written], **windows: Any) -> PartitionState:
     """Return what a new owner makes of a changelog."""
-    state = a_state(**windows)
-    for key, value in changelog:
-        state.restore(key, value)
-    state.restored()
-    state.saved_watermark = state.progress.watermark
-    return state
+    return taken_over(written, **windows).state
+
+
+def taken_over(written: Iterable[Written], **windows: Any) -> Changelog:
+    """Return a new owner that has read a changelog."""
+    changelog = Changelog(a_state(**windows))
+    for record in written:
+        changelog.restore(*record)
+    changelog.restored()
+    return changelog

@@ -47,7 +47,7 @@ def running() -> Iterator[Running]:
 
 
 def test_a_process_without_loops_or_conditions_is_live_and_ready(running: Running) -> None:
-    assert running.json("/healthz") == (200, {"loop_age_seconds": {}})
+    assert running.json("/healthz") == (200, {"loop_age_seconds": {}, "stalled": {}})
     assert running.json("/readyz") == (200, {"status": "ok", "conditions": {}})
 
 
@@ -61,6 +61,7 @@ def test_a_stalled_loop_fails_liveness_and_a_turning_one_mends_it(running: Runni
     status, body = running.json("/healthz")
     assert status == 503
     assert body["loop_age_seconds"] == {"ingest": STALL_SECONDS, "detect": 1.0}
+    assert body["stalled"] == {"ingest": "the loop has not come round for 100 s"}
     running.health.beat("ingest")
     assert running.get("/healthz")[0] == 200
 

@@ -24,7 +24,8 @@ PAYLOAD_LIMIT_BYTES = 64 * 1024
 class DeadLetter(Record):
     """One refused record. ``row`` is set if it was a row of an Arrow batch (0-based).
 
-    ``payload`` is null if redacted; ``payload_bytes`` always says how large the record was.
+    ``payload`` is null if redacted, or, with ``payload_truncated``, if this topic took no more;
+    ``payload_bytes`` always says how large the record was.
     """
 
     topic: str

@@ -78,6 +78,9 @@ class HistogramRecord(Record):
     ``cells`` holds the cells that changed since this tenure's previous record, each with its
     counts since the tenure began: for one tenure and cell, the larger ``seq`` replaces the smaller.
     Every flush reaches every partition, with no cells if need be, so that ``ranges`` tile.
+
+    ``baselines_age_seconds`` is how long before the flush this worker last read the baseline store
+    (null: never): its cells may be binned by a baseline that was replaced since.
     """
 
     tenure: str
@@ -88,4 +91,5 @@ class HistogramRecord(Record):
     ranges: dict[int, SourceRange]
     clocks: dict[int, PartitionClock]
     cells: list[Cell]
+    baselines_age_seconds: float | None = None
     schema_version: int = SCHEMA_VERSION

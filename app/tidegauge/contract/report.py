@@ -43,9 +43,14 @@ class SignalReport(Record):
 
 
 class ReportPart(Record):
-    """The share of a window that was binned by one baseline ("" = counted without one)."""
+    """The share of a window that was binned by one baseline ("" = counted without one).
+
+    ``baseline_age_seconds`` is how long before the last count the workers had last read the
+    baseline store: seconds, unless the store was down. Then a promotion may have been missed.
+    """
 
     baseline: str
+    baseline_age_seconds: float | None
     events: int
     signals: dict[str, SignalReport]
 

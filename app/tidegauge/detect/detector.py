@@ -1,29 +1,34 @@
-"""The thin shell of DETECT: Faust's stream in, the changelog and the output topics out.
+"""The thin shell of DETECT: Faust's stream in, the output topics and the changelog out.
 
-A stream task joins records into memory. One committer, every ``commit_seconds``, (1) writes what
-changed to the changelog and waits for the brokers' word, (2) acknowledges the input, (3) closes the
-windows that are due, writes that, and only then (4) publishes it. A crash between any two of these
-repeats the later ones with the same bytes: the slice's state carries its outbox.
+A stream task folds record after record into memory; windows close there, at the record that makes
+them due. One committer, every ``publish_seconds``, publishes what that led to. Every
+``checkpoint_seconds`` it then writes what changed to the changelog, waits for the brokers' word,
+and only then acknowledges the input. After a crash the fold begins again at the last checkpoint,
+and what it publishes again has the same bytes.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
 
 import msgspec
-from faust.types import TP, EventT, StreamT
+from confluent_kafka import KafkaException
+from faust.types import EventT, StreamT
 
-from tidegauge.baseline.document import Baseline
-from tidegauge.contract import DataRange
-from tidegauge.detect.closing import Closed, Closing
-from tidegauge.detect.lookback import Lookback
+from tidegauge.detect.baselines import BaselineOf, BaselineSupply
+from tidegauge.detect.changelog import Changelog, Checkpoint
+from tidegauge.detect.closing import Closing
+from tidegauge.detect.lag import InputLag
 from tidegauge.detect.observe import Observer
-from tidegauge.detect.partition import Gap, PartitionState, Window
+from tidegauge.detect.offsets import Offsets
+from tidegauge.detect.partition import Gap, PartitionState
+from tidegauge.detect.sequence import InputSequence
 from tidegauge.detect.store import JoinStore
 from tidegauge.detect.transport import make_app
-from tidegauge.detect.values import Output, ProgressKey, RawRecord, Slice
+from tidegauge.detect.values import RawRecord, Slice
+from tidegauge.detect.writer import Writer
 from tidegauge.rules import RuleSet
 from tidegauge.settings import Settings
 from tidegauge.telemetry import DetectMetrics, Health
@@ -32,34 +37,13 @@ log = logging.getLogger(__name__)
 
 TABLE = "windows"
 
-#: Changelog writes under way at once: enough that the brokers' answers overlap, few enough that a
-#: rebalance does not wait for long.
-WRITES_AT_ONCE = 1_000
+#: Input that waits for a checkpoint is held in memory; with more than this it is made at once.
+UNSAVED_BYTES = 32 * 1024 * 1024
 
-#: A rewound partition delivers what was buffered before it delivers what was asked for.
-REWIND_SECONDS = 1.0
-
-#: After so many rewinds to the same place, the records are not there any more.
-REWINDS = 5
-
-#: How long a window waits for a baseline that the store doesn't give; longer than a restart of the
-#: store takes, shorter than an operator's patience.
-BASELINE_WAIT_SECONDS = 600.0
-
-_Write = tuple[int, bytes, bytes | None]
+#: How often the brokers are asked for the ends of the input.
+LAG_SECONDS = 5.0
 
 _records = msgspec.json.Decoder(RawRecord)
-
-BaselineOf = Callable[[str], Baseline | None]
-
-
-@dataclass
-class _Rewind:
-    """The last rewind of a partition."""
-
-    to: int
-    at: float
-    times: int = 1
 
 
 class Detector:
@@ -78,21 +62,22 @@ class Detector:
     ) -> None:
         self._settings = settings
         self._rules = rules
-        self._baseline_of = baseline_of
+        self._baselines = BaselineSupply(baseline_of, clock)
         self._metrics = metrics
         self._observer = Observer(metrics)
         self._health = health
         self._clock = clock
-        self._rewinds: dict[int, _Rewind] = {}
-        self._lookback = Lookback(settings.kafka, settings.detect.app_id)
-        #: By partition and slice, the step whose outbox this process has published last.
-        self._published: dict[tuple[int, Slice], int] = {}
-        #: Partitions taken over whose last outputs may not have been published.
-        self._restored: set[int] = set()
-        self._missing_since: dict[str, float] = {}
+        #: Partitions that have been counted again since this process began.
+        self._counted_again: set[int] = set()
+        #: Gaps whose records are not there any more.
+        self._gone: set[Gap] = set()
+        self._offsets = Offsets(settings.kafka, settings.detect.app_id)
+        self._progress = health.progress("detect", done="joined")
+        self._saved_at = clock()
+        self._unsaved_bytes = 0
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
-        #: Held while windows close: a record joined meanwhile would be in neither revision.
+        #: Held while a record is folded in: a checkpoint in between would be of no offset.
         self._lock = asyncio.Lock()
         self.app = make_app(settings, partitions)
         raw = {"key_type": bytes, "value_type": bytes}
@@ -106,14 +91,21 @@ class Detector:
             self._table,
             make=self._make_state,
             on_ready=self._on_ready,
+            # Reading back a long changelog is no stall.
+            on_restored=self._progress.moved,
         )
         self._table._data = self._store
         self._table.key_serializer = self._table.value_serializer = "raw"
         for rule in rules().rules:
             for state in ("firing", "resolved"):
                 metrics.alerts.labels(rule.name, rule.severity, state)
+        self._sequence = InputSequence(
+            settings.kafka, settings.detect.app_id, settings.topics.histograms
+        )
+        self._writer = Writer(self.app, self._table.changelog_topic_name, self._offsets)
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
         self.app.task(self._commit_forever)
+        self.app.task(self._watch_lag)
 
     def _make_state(self, partition: int) -> PartitionState:
         return PartitionState(
@@ -123,7 +115,7 @@ class Detector:
         )
 
     def _on_ready(self, state: PartitionState) -> None:
-        self._restored.add(state.partition)
+        self._sequence.doubt(state.partition)
         self._observer.restored(state)
         owned = sorted(self._store.partitions)
         self._health.say("detect", "ok", f"owns partitions {owned}")
@@ -133,50 +125,127 @@ class Detector:
 
     async def _join(self, stream: StreamT) -> None:
         async for event in stream.noack().events():
-            async with self._lock:
-                state = self._store.partitions.get(event.message.partition)
-                if state is None or not state.ready:
-                    continue  # taken away, or about to be read again from the committed offset
-                try:
-                    record = _records.decode(event.value or b"")
-                except msgspec.DecodeError as error:
-                    self._metrics.lost_records.inc()
-                    log.error("%s is no histogram record and is skipped: %s", event, error)
-                    state.joined.append(event)
-                    continue
-                gap = state.gap(record, event.message.offset)
-                if gap is not None and not await self._forgive(state, gap):
-                    continue
-                self._rewinds.pop(state.partition, None)
-                counted = state.join(record, event.message.offset)
-                state.joined.append(event)
-            for where, events in counted.items():
-                self._metrics.events.labels(where.model, where.version, where.variant).inc(events)
+            message = event.message
+            try:
+                taken = await self._receive(message.partition, message.offset, event.value or b"")
+            except KafkaException as error:
+                log.warning("partition %d can't be read: %s", message.partition, error)
+                continue  # what was left out is read before the next record
+            if taken:
+                taken.joined.append(event)
+                self._unsaved_bytes += len(event.value or b"")
 
-    async def _forgive(self, state: PartitionState, gap: Gap) -> bool:
-        """Rewind to after the last record joined; true if that was tried and they are gone."""
-        now = self._clock()
-        to = state.progress.next_offset
-        last = self._rewinds.get(state.partition)
-        if last is None or last.to != to:
-            last = self._rewinds[state.partition] = _Rewind(to=to, at=0.0, times=0)
-        if now - last.at < REWIND_SECONDS:
-            return False
-        if last.times >= REWINDS:
+    async def _receive(self, partition: int, offset: int, value: bytes) -> PartitionState | None:
+        """Take a record and before it what was left out; None if the partition isn't ours now."""
+        while True:
+            state = self._owned(partition)
+            if state is None:
+                return None
+            doubted = self._sequence.doubts(partition)
+            if doubted:
+                begin = state.progress.next_offset
+                async for at, left_out in self._sequence.between(partition, begin, offset):
+                    if self._owned(partition) is not state:
+                        return None
+                    async with self._lock:
+                        if gap := await self._take(state, at, left_out):
+                            await self._look_after(state, gap)
+                if self._owned(partition) is not state:
+                    continue
+                self._sequence.settled(partition)
+            async with self._lock:
+                gap = await self._take(state, offset, value)
+                if gap is None:
+                    return state
+                if doubted:
+                    await self._look_after(state, gap)
+                else:
+                    self._sequence.doubt(partition)
+
+    def _owned(self, partition: int) -> PartitionState | None:
+        """Return the state to take records into; None if the partition is away or not yet back."""
+        state = self._store.partitions.get(partition)
+        return state if state is not None and state.ready else None
+
+    async def _take(self, state: PartitionState, offset: int, value: bytes) -> Gap | None:
+        """Fold a record in, unless that would leave a gap."""
+        if offset < state.progress.next_offset:
+            return None
+        try:
+            record = _records.decode(value)
+        except msgspec.DecodeError as error:
             self._metrics.lost_records.inc()
             log.error(
-                "partition %d: the records of offsets %d to %d of %s/%d are gone; going on",
-                state.partition, gap.start, gap.to, gap.source, gap.partition,
+                "partition %d: offset %d is no histogram record and is skipped: %s",
+                state.partition, offset, error,
             )  # fmt: skip
-            return True
-        last.at, last.times = now, last.times + 1
-        self._metrics.rewinds.inc()
-        log.warning(
-            "partition %d: offsets %d to %d of %s/%d are missing; rewinding to %d",
-            state.partition, gap.start, gap.to, gap.source, gap.partition, to,
-        )  # fmt: skip
-        await self.app.consumer.seek(TP(self._settings.topics.histograms, state.partition), to)
-        return False
+            return None
+        if (gap := state.gap(record)) and gap not in self._gone:
+            return gap
+        counted = state.join(record, offset)
+        self._progress.moved()
+        for where, events in counted.items():
+            self._metrics.events.labels(where.model, where.version, where.variant).inc(events)
+        # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
+        if record.clocks:
+            await self._advance(state)
+        return None
+
+    async def _advance(self, state: PartitionState) -> None:
+        """Report, revise and delete what is due at this place of the log."""
+        state.pass_due()
+        closing = Closing(state, rules=self._rules(), topics=self._settings.topics)
+        blocked: set[Slice] = set()
+        for counts in list(state.waiting.values()):
+            window = counts.window
+            # A slice's windows close in order, so one that waits holds back those after it.
+            if window.slice in blocked or not await self._baselines.bring(state, window):
+                blocked.add(window.slice)
+                continue
+            closing.close(counts)
+            await asyncio.sleep(0)
+        for window in state.to_revise():
+            closing.revise(window)
+        state.expire()
+        self._observer.passed(state, closing.closed)
+        self._metrics.late_events.inc(state.late_events)
+        state.late_events = 0
+
+    async def _look_after(self, state: PartitionState, gap: Gap) -> None:
+        """Decide on a gap though nothing was left out: its records are gone, or were passed over.
+
+        Counting the partition again tells which. That is done once, and not where retention is
+        what has deleted them.
+        """
+        partition, topic = state.partition, self._settings.topics.histograms
+        begin = await asyncio.to_thread(self._offsets.begin, topic, partition)
+        if begin > state.progress.next_offset or partition in self._counted_again:
+            self._metrics.lost_records.inc()
+            log.error("partition %d: %s is gone from the log; going on", partition, gap)
+            self._gone.add(gap)
+            return
+        self._metrics.recounts.inc()
+        log.error("partition %d: %s was passed over; counting from %d", partition, gap, begin)
+        self._counted_again.add(partition)
+        self._store.changelogs[partition].forget()
+        self._sequence.doubt(partition)
+
+    async def _watch_lag(self) -> None:
+        """Say whether there is input that is not taken, so that /healthz can tell a stall."""
+        topic, lag = self._settings.topics.histograms, InputLag()
+        while not self._stopping.is_set():
+            joined = {p: s.progress.next_offset for p, s in self._store.partitions.items()}
+            try:
+                ends = await asyncio.to_thread(self._offsets.ends, topic, joined)
+            except KafkaException:
+                ends = {}  # an outage of the brokers is no stall
+            waiting = lag.of(ends, {p: joined[p] for p in ends})
+            self._progress.lag(
+                sum(waiting.values()),
+                f"partitions {sorted(waiting)} of {topic} have new records",
+            )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), timeout=LAG_SECONDS)
 
     # -- committing ------------------------------------------------------------------------------
 
@@ -187,14 +256,14 @@ class Detector:
                 self._health.beat("detect")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(
-                        self._stopping.wait(), timeout=self._settings.detect.commit_seconds
+                        self._stopping.wait(), timeout=self._settings.detect.publish_seconds
                     )
-            await self._pass()
+            await self._pass(last=True)
         finally:
             self._stopped.set()
 
     async def stop(self) -> None:
-        """Save and publish what is due, acknowledge the input, and leave the group.
+        """Publish and save everything, acknowledge the input, and leave the group.
 
         Raises ``RuntimeError`` if the application has crashed: it is left, since it can't stop.
         """
@@ -203,139 +272,43 @@ class Detector:
         if self.app.crashed:
             raise RuntimeError("the Faust application crashed while stopping; see the log")
         await self.app.stop()
-        self._lookback.close()
+        self._offsets.close()
 
-    async def _pass(self) -> None:
-        states = [state for state in self._store.partitions.values() if state.ready]
-        await self._save(states)
-        for state in states:
-            if self._store.partitions.get(state.partition) is not state or not state.ready:
-                continue
-            await self._publish_again(state)
-            async with self._lock:
-                closed = await self._close_due(state)
-            if closed.slices:
-                await self._save([state])
-            await self._publish(state, closed.slices)
-            self._observer.passed(state, closed)
-            self._expire(state)
+    async def _pass(self, *, last: bool = False) -> None:
+        """Publish what the fold has led to; if a checkpoint is due, save it and acknowledge."""
+        checkpoints: list[tuple[Changelog, Checkpoint]] = []
+        acknowledged: list[EventT] = []
+        async with self._lock:
+            owned = [it for it in self._store.changelogs.values() if it.state.ready]
+            outputs = [output for it in owned for output in it.state.take_outputs()]
+            if last or self._checkpoint_is_due():
+                self._saved_at = self._clock()
+                self._unsaved_bytes = 0
+                for changelog in owned:
+                    checkpoints.append((changelog, changelog.checkpoint()))
+                    acknowledged += changelog.state.joined
+                    changelog.state.joined = []
+        await self._writer.publish(outputs)
+        # Only now: what is saved is not folded again, so it would never be published again.
+        for changelog, checkpoint in checkpoints:
+            if not await self._writer.save(changelog, checkpoint):
+                log.warning("changelog partition %d was made anew", changelog.state.partition)
+                changelog.begin()
+                self._saved_at = -math.inf  # the next pass writes all there is
+        for event in acknowledged:
+            event.ack()
         self._observer.owned(set(self._store.partitions))
         self._say_waiting()
 
-    async def _save(self, states: Sequence[PartitionState]) -> None:
-        """Write what changed to the changelog, then acknowledge the input that changed it.
-
-        Progress comes last: it says that everything before it is in the changelog.
-        """
-        first: list[_Write] = []
-        last: list[_Write] = []
-        events: list[EventT] = []
-        for state in states:
-            for key, raw_key, raw_value in state.take_unsaved():
-                writes = last if isinstance(key, ProgressKey) else first
-                writes.append((state.partition, raw_key, raw_value))
-            events += state.joined
-            state.joined = []
-        watermarks = [(state, state.progress.watermark) for state in states]
-        await self._write(first)
-        await self._write(last)
-        for state, watermark in watermarks:
-            state.saved_watermark = watermark
-        for event in events:
-            event.ack()
-
-    async def _write(self, writes: list[_Write]) -> None:
-        for i in range(0, len(writes), WRITES_AT_ONCE):
-            sent = [
-                self._table.send_changelog(partition, key, value)
-                for partition, key, value in writes[i : i + WRITES_AT_ONCE]
-            ]
-            for future in sent:
-                await future
-
-    async def _close_due(self, state: PartitionState) -> Closed:
-        closing = Closing(state, rules=self._rules(), topics=self._settings.topics)
-        waiting: set[Slice] = set()
-        for window in state.due():
-            # A slice's windows close in order, so one that waits holds back those after it.
-            if window.slice in waiting or not await self._has_baselines(state, window):
-                waiting.add(window.slice)
-                state.put_back(window)
-                continue
-            judged = closing.judge(window)
-            for action in judged.verdict.actions:
-                if action.kind == "retrain":
-                    action.data = await self._data_of(state, judged.report.window_end)
-            closing.take(judged)
-            await asyncio.sleep(0)
-        for window in state.to_revise():
-            closing.revise(window)
-        return closing.closed
-
-    async def _has_baselines(self, state: PartitionState, window: Window) -> bool:
-        """Bring the window's baselines into the state; false if that has to wait."""
-        for baseline_id in state.windows[window] - state.baselines.keys() - {""}:
-            baseline = await asyncio.to_thread(self._baseline_of, baseline_id)
-            if baseline is not None:
-                state.hold_baseline(baseline_id, baseline)
-                self._missing_since.pop(baseline_id, None)
-                continue
-            since = self._missing_since.setdefault(baseline_id, self._clock())
-            if self._clock() - since < BASELINE_WAIT_SECONDS:
-                return False
-            log.error("baseline %s can't be had; its windows are reported without", baseline_id)
-        return True
+    def _checkpoint_is_due(self) -> bool:
+        waited = self._clock() - self._saved_at
+        return (
+            waited >= self._settings.detect.checkpoint_seconds
+            or self._unsaved_bytes >= UNSAVED_BYTES
+        )
 
     def _say_waiting(self) -> None:
         """Say once a pass which baselines windows wait for, whatever model the last one was of."""
-        now = self._clock()
-        waiting = sorted(
-            baseline_id
-            for baseline_id, since in self._missing_since.items()
-            if now - since < BASELINE_WAIT_SECONDS
-        )
+        waiting = self._baselines.awaited()
         detail = f"windows wait for baselines {', '.join(waiting)}" if waiting else ""
         self._health.say("windows", "degraded" if waiting else "ok", detail)
-
-    async def _data_of(self, state: PartitionState, until: int) -> DataRange:
-        topic = self._settings.topics.predictions
-        source = state.progress.sources[topic]
-        return await asyncio.to_thread(self._lookback.data, topic, source, until)
-
-    async def _publish(self, state: PartitionState, slices: Iterable[Slice]) -> None:
-        sent = []
-        for where in slices:
-            value = state.slices[where]
-            for output in value.outbox:
-                sent.append(await self._send(output))
-            self._published[state.partition, where] = value.outbox_step
-        for future in sent:
-            await future
-
-    async def _publish_again(self, state: PartitionState) -> None:
-        """Publish what this process can't know to have been published before it took over."""
-        if state.partition in self._restored:
-            self._restored.discard(state.partition)
-            await self._publish(
-                state,
-                [
-                    where
-                    for where, value in state.slices.items()
-                    if self._published.get((state.partition, where), -1) < value.outbox_step
-                ],
-            )
-
-    async def _send(self, output: Output) -> Awaitable[object]:
-        sent: Awaitable[object] = await self.app.producer.send(
-            output.topic, output.key.encode(), bytes(output.value), None, None, None
-        )
-        return sent
-
-    def _expire(self, state: PartitionState) -> None:
-        for window in state.expired():
-            if state.is_closed(window):
-                state.delete(window)
-            else:
-                state.keep(window)
-        self._metrics.late_events.inc(state.late_events)
-        state.late_events = 0

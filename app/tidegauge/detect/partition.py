@@ -1,20 +1,27 @@
-"""The state of one partition of DETECT: joins records in, says which windows are due. No I/O."""
+"""The state of one partition of DETECT: a fold over its log of histogram records. No I/O.
+
+What windows hold when they close, and when, follows from the log alone, record by record: not from
+how often a worker looks, nor from which worker it is. So whoever reads the log again, after a crash
+or beside a worker that was paused, comes to the same outputs, byte for byte.
+"""
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tidegauge.baseline.document import Baseline
+from tidegauge.contract import Record
 from tidegauge.detect.values import (
     BaselineKey,
     CellCounts,
     CellKey,
     Heard,
     Key,
+    LogKey,
     Progress,
     ProgressKey,
     RawCell,
@@ -25,9 +32,6 @@ from tidegauge.detect.values import (
     Source,
     SourceClock,
     TenureCounts,
-    join_cells,
-    join_progress,
-    join_slices,
     join_sources,
 )
 from tidegauge.detect.watermark import watermark
@@ -39,11 +43,6 @@ REVISE_SECONDS = 5.0
 #: Cells of deleted windows whose counts are remembered. Of one that is forgotten, a late event
 #: makes the events of its tenure that had been in time count as late too.
 GONE_CELLS = 50_000
-
-_keys = msgspec.json.Decoder(Key)
-_cells = msgspec.json.Decoder(CellCounts)
-_slices = msgspec.json.Decoder(SliceState)
-_progress = msgspec.json.Decoder(Progress)
 
 
 class Window(NamedTuple):
@@ -57,6 +56,35 @@ class Window(NamedTuple):
     def end(self) -> int:
         """Exclusive end, epoch seconds."""
         return self.start + self.seconds
+
+
+class Counts(NamedTuple):
+    """What a window held, by baseline, at one place of the log.
+
+    ``covered`` is how far each source had been counted there, by topic and partition.
+    """
+
+    window: Window
+    parts: dict[str, CellCounts]
+    covered: Mapping[str, Mapping[int, int]]
+    watermark: float
+
+
+class DataWanted(NamedTuple):
+    """The latest data of a source topic as of ``until``, up to the offsets counted by then."""
+
+    topic: str
+    covered: Mapping[int, int]
+    until: int
+
+
+class Output(NamedTuple):
+    """A record to publish; ``data`` is what has to be looked up for a retrain action."""
+
+    topic: str
+    key: str
+    record: Record
+    data: DataWanted | None = None
 
 
 class Gap(NamedTuple):
@@ -83,19 +111,18 @@ class PartitionState:
     baselines: dict[str, Baseline] = field(default_factory=dict)
     #: Baselines of each window that has cells.
     windows: dict[Window, set[str]] = field(default_factory=dict)
+    #: Windows that have been passed and can't be reported yet, with what they held then.
+    waiting: dict[Window, Counts] = field(default_factory=dict)
     #: Closed windows that have had late events since their last report, and since when.
     late: dict[Window, float] = field(default_factory=dict)
-    #: Time of the youngest record, by the clock of the worker that wrote it.
-    now: float = 0.0
+    #: What the fold has led to and nobody has published yet.
+    outputs: list[Output] = field(default_factory=list)
     #: Keys whose value in memory is not in the changelog yet.
     unsaved: set[Key] = field(default_factory=set)
     late_events: int = 0
     #: By cell of a deleted window and tenure, the events that were counted, in time or as late:
     #: what comes after that is cumulative, and must not be called late as a whole.
     _gone: OrderedDict[tuple[CellKey, str], int] = field(default_factory=OrderedDict)
-    #: The watermark that the changelog knows. A window is deleted only behind it: were the deletion
-    #: known and the watermark not, what comes later would open the window again.
-    saved_watermark: float = 0.0
     #: Input that has been joined; acknowledged once what it changed is in the changelog.
     joined: list[Any] = field(default_factory=list)
     _due: list[tuple[float, Window]] = field(default_factory=list)
@@ -103,10 +130,8 @@ class PartitionState:
 
     # -- joining ---------------------------------------------------------------------------------
 
-    def gap(self, record: RawRecord, offset: int) -> Gap | None:
-        """Return what is missing between what is covered and where ``record`` goes on."""
-        if offset < self.progress.next_offset:
-            return None  # read again: all of it is in the table
+    def gap(self, record: RawRecord) -> Gap | None:
+        """Return what is missing between what is covered and where a new record goes on."""
         known = self.progress.sources.get(record.source)
         for partition, at in record.ranges.items():
             # A reader without history must have seen everything since the group first counted.
@@ -125,12 +150,18 @@ class PartitionState:
         return max((one.seq for one in known if one.tenure == record.tenure), default=0)
 
     def join(self, record: RawRecord, offset: int) -> dict[Slice, int]:
-        """Join a record that leaves no gap; return the newly counted events by slice."""
-        self.now = max(self.now, record.time)
+        """Join a record that leaves no gap; return the newly counted events by slice.
+
+        A record that is read again changes nothing.
+        """
+        if offset < self.progress.next_offset:
+            return {}
+        self.progress.next_offset = offset + 1
+        self.progress.now = max(self.progress.now, record.time)
         starts = {p: at.start for p, at in record.ranges.items()}
         counted: dict[Slice, int] = {}
         for cell in record.cells:
-            news = self._join_cell(record, cell, starts, offset)
+            news = self._join_cell(record, cell, starts)
             if news:
                 where = _slice_of(cell)
                 counted[where] = counted.get(where, 0) + news
@@ -145,46 +176,54 @@ class PartitionState:
         sources = self.progress.sources
         known = sources.get(record.source)
         sources[record.source] = heard if known is None else join_sources(known, heard)
-        if offset >= self.progress.next_offset:
-            heard_of = self.progress.heard.setdefault(record.source, {})
-            for partition in record.ranges:
-                heard_of[partition] = Heard(tenure=record.tenure, seq=record.seq)
-            self.progress.next_offset = offset + 1
+        heard_of = self.progress.heard.setdefault(record.source, {})
+        for partition in record.ranges:
+            heard_of[partition] = Heard(tenure=record.tenure, seq=record.seq)
         self.progress.watermark = watermark(self.progress, self.idle_seconds)
         self.unsaved.add(ProgressKey(self.partition))
         return counted
 
-    def _join_cell(
-        self, record: RawRecord, cell: RawCell, starts: dict[int, int], offset: int
-    ) -> int:
+    def _join_cell(self, record: RawRecord, cell: RawCell, starts: dict[int, int]) -> int:
         key = CellKey(_slice_of(cell), cell.window_start, cell.window_seconds, cell.baseline)
         window = Window(key.slice, key.window_start, key.window_seconds)
-        known = self.cells.get(key)
-        if known is None and self._expired(window):
-            before_deleted = self._gone.get((key, record.tenure), 0)
-            if offset >= self.progress.next_offset:  # not read again after a crash
-                self.late_events += max(0, cell.events - before_deleted)
-            self._remember(key, record.tenure, max(cell.events, before_deleted))
+        tenures = self.cells.get(key)
+        before = tenures.get(record.tenure) if tenures else None
+        if self._expired(window):
+            counted = before.events if before else self._gone.get((key, record.tenure), 0)
+            self.late_events += max(0, cell.events - counted)
+            self._remember(key, record.tenure, max(cell.events, counted))
             return 0
-        counts = TenureCounts(
+        if before is not None and before.seq >= record.seq:
+            return 0
+        if tenures is None:
+            tenures = self.cells[key] = {}
+            self._open(window, cell.baseline)
+        tenures[record.tenure] = TenureCounts(
             seq=record.seq,
             source=record.source,
             starts=starts,
             events=cell.events,
+            baselines_age_seconds=record.baselines_age_seconds,
             signals=cell.signals.copy(),
         )
-        before = known.get(record.tenure) if known else None
-        if before is not None and before.seq >= record.seq:
-            return 0
-        if known is None:
-            self.cells[key] = {record.tenure: counts}
-            self._open(window, cell.baseline)
-        else:
-            known[record.tenure] = counts
         self.unsaved.add(key)
-        if self.is_closed(window):
-            self.late.setdefault(window, record.time)
+        self._note_late(window)
         return cell.events - (before.events if before else 0)
+
+    def _note_late(self, window: Window) -> None:
+        """Remember since when a closed window has had events that its report lacks."""
+        state = self.slices.get(window.slice)
+        mark = state.marks.get(window.start) if state else None
+        if state is None or mark is None or mark.late_since is not None:
+            return
+        since = self.late[window] = self.progress.now
+        late = msgspec.structs.replace(mark, late_since=since)
+        self.set_slice(
+            window.slice,
+            msgspec.structs.replace(
+                state, step=state.step + 1, marks={**state.marks, window.start: late}
+            ),
+        )
 
     def _remember(self, key: CellKey, tenure: str, events: int) -> None:
         self._gone[key, tenure] = events
@@ -215,92 +254,82 @@ class PartitionState:
 
     # -- closing ---------------------------------------------------------------------------------
 
-    def due(self) -> list[Window]:
-        """Return the open windows that the watermark has passed, in order of their ends."""
-        found: list[Window] = []
+    def pass_due(self) -> None:
+        """Set aside what the windows held that the watermark has passed, in order of their ends."""
         while self._due and self._due[0][0] <= self.progress.watermark:
             _, window = heapq.heappop(self._due)
             if window in self.windows and not self.is_closed(window):
-                found.append(window)
-        return found
+                self.waiting.setdefault(window, self.counts(window))
 
-    def put_back(self, window: Window) -> None:
-        """Make a window due again that could not be closed yet."""
-        heapq.heappush(self._due, (float(window.end), window))
+    def counts(self, window: Window) -> Counts:
+        """Return what the window holds now."""
+        parts = {
+            baseline: dict(
+                self.cells[CellKey(window.slice, window.start, window.seconds, baseline)]
+            )
+            for baseline in sorted(self.windows[window])
+        }
+        covered = {name: dict(source.covered) for name, source in self.progress.sources.items()}
+        return Counts(window, parts, covered, self.progress.watermark)
 
-    def expired(self) -> list[Window]:
-        """Return the windows that take no more late events; closed ones only."""
-        found: list[Window] = []
-        while self._expiring and self._expiring[0][0] <= self.saved_watermark:
-            _, window = heapq.heappop(self._expiring)
-            if window in self.windows:
-                found.append(window)
-        return found
+    def closed(self, counts: Counts) -> None:
+        """Take note that a window was reported with ``counts``; it may hold more by now."""
+        del self.waiting[counts.window]
+        if self.counts(counts.window).parts != counts.parts:
+            self._note_late(counts.window)
 
     def to_revise(self) -> list[Window]:
         """Take out the closed windows whose late events have been gathered for long enough."""
         found = sorted(
             window
             for window, since in self.late.items()
-            if self.now - since >= REVISE_SECONDS or self._expired(window)
+            if self.progress.now - since >= REVISE_SECONDS or self._expired(window)
         )
         for window in found:
             del self.late[window]
         return found
 
-    def keep(self, window: Window) -> None:
-        """Look at a window again that had expired but was not closed yet."""
-        heapq.heappush(self._expiring, (self._expiry(window), window))
+    def expire(self) -> None:
+        """Delete the windows that take no more late events; their keys become tombstones."""
+        unreported: list[tuple[float, Window]] = []
+        while self._expiring and self._expiring[0][0] <= self.progress.watermark:
+            at, window = heapq.heappop(self._expiring)
+            if self.is_closed(window):
+                self._delete(window)
+            elif window in self.windows:
+                unreported.append((at, window))
+        for one in unreported:
+            heapq.heappush(self._expiring, one)
 
-    def delete(self, window: Window) -> None:
-        """Forget a window; its keys become tombstones."""
+    def _delete(self, window: Window) -> None:
         for baseline in self.windows.pop(window, ()):
             key = CellKey(window.slice, window.start, window.seconds, baseline)
             for tenure, counts in self.cells.pop(key, {}).items():
                 self._remember(key, tenure, counts.events)
             self.unsaved.add(key)
         self.late.pop(window, None)
-        state = self.slices.get(window.slice)
-        if state is not None and state.marks.pop(window.start, None) is not None:
-            state.step += 1
-            self.unsaved.add(SliceKey(window.slice))
-
-    def parts(self, window: Window) -> dict[str, CellCounts]:
-        """Return the window's counts by baseline."""
-        return {
-            baseline: self.cells[CellKey(window.slice, window.start, window.seconds, baseline)]
-            for baseline in sorted(self.windows[window])
-        }
+        state = self.slices[window.slice]
+        marks = {start: mark for start, mark in state.marks.items() if start != window.start}
+        self.set_slice(
+            window.slice, msgspec.structs.replace(state, step=state.step + 1, marks=marks)
+        )
 
     def set_slice(self, where: Slice, state: SliceState) -> None:
         """Replace the state of a slice."""
         self.slices[where] = state
         self.unsaved.add(SliceKey(where))
 
-    # -- changelog -------------------------------------------------------------------------------
+    def take_outputs(self) -> list[Output]:
+        """Take out what is to be published."""
+        outputs, self.outputs = self.outputs, []
+        return outputs
 
-    def restore(self, raw_key: bytes, raw_value: bytes | None) -> None:
-        """Join one record of the changelog."""
-        key = _keys.decode(raw_key)
-        if isinstance(key, CellKey):
-            if raw_value is None:
-                self.cells.pop(key, None)
-            else:
-                self.cells[key] = join_cells(self.cells.get(key, {}), _cells.decode(raw_value))
-        elif isinstance(key, SliceKey):
-            if raw_value is not None:
-                state = _slices.decode(raw_value)
-                known = self.slices.get(key.slice)
-                self.slices[key.slice] = state if known is None else join_slices(known, state)
-        elif isinstance(key, ProgressKey):
-            if raw_value is not None:
-                self.progress = join_progress(self.progress, _progress.decode(raw_value))
-        elif raw_value is not None:
-            self.baselines[key.id] = Baseline.from_json(raw_value)
+    # -- recovery --------------------------------------------------------------------------------
 
     def restored(self) -> None:
-        """Take up work after the changelog has been read to its end."""
+        """Take up work on what was read back: what is due, late and expired follows from it."""
         self.windows.clear()
+        self.waiting.clear()
         self.late.clear()
         self._due.clear()
         self._expiring.clear()
@@ -321,30 +350,29 @@ class PartitionState:
         for window in self.windows:
             state = self.slices.get(window.slice)
             mark = state.marks.get(window.start) if state else None
-            if mark and mark.events != self.events(window):
-                self.late[window] = self.now
+            if mark is not None and mark.late_since is not None:
+                self.late[window] = mark.late_since
         self.ready = True
 
-    def events(self, window: Window) -> int:
-        """Return how many events the window holds now."""
-        return sum(
-            counts.events for part in self.parts(window).values() for counts in part.values()
+    def emptied(self) -> "PartitionState":
+        """Return a state of the same partition that has read nothing yet."""
+        return PartitionState(
+            partition=self.partition,
+            window_of=self.window_of,
+            idle_seconds=self.idle_seconds,
+            ready=self.ready,
+            joined=self.joined,
         )
 
-    def take_unsaved(self) -> Iterator[tuple[Key, bytes, bytes | None]]:
-        """Yield (key, encoded key, encoded value or tombstone) of what the changelog lacks."""
-        unsaved, self.unsaved = self.unsaved, set()
-        for key in unsaved:
-            yield key, msgspec.json.encode(key), self._encoded(key)
-
-    def _encoded(self, key: Key) -> bytes | None:
-        if isinstance(key, CellKey):
-            return msgspec.json.encode(self.cells[key]) if key in self.cells else None
-        if isinstance(key, SliceKey):
-            return msgspec.json.encode(self.slices[key.slice])
-        if isinstance(key, ProgressKey):
-            return msgspec.json.encode(self.progress)
-        return self.baselines[key.id].to_json()
+    def everything(self) -> set[Key]:
+        """Return every key there is."""
+        return {
+            LogKey(),
+            ProgressKey(self.partition),
+            *self.cells,
+            *(SliceKey(where) for where in self.slices),
+            *(BaselineKey(baseline_id) for baseline_id in self.baselines),
+        }
 
     def hold_baseline(self, baseline_id: str, baseline: Baseline) -> None:
         """Keep a baseline with the windows that were counted by it."""

@@ -20,8 +20,8 @@ from tidegauge.contract import (
     WindowReport,
     deterministic_id,
 )
-from tidegauge.detect.partition import Window
-from tidegauge.detect.values import CellCounts, ScoreSum, Source, TenureCounts
+from tidegauge.detect.partition import Counts
+from tidegauge.detect.values import CellCounts, ScoreSum, TenureCounts
 from tidegauge.stats import drift, histogram_quantile
 
 _signals = msgspec.json.Decoder(dict[str, SignalHistogram])
@@ -72,21 +72,19 @@ def merge_tenures(tenures: CellCounts) -> dict[str, SignalHistogram]:
 
 
 def make_report(
-    window: Window,
-    parts: Mapping[str, CellCounts],
+    counts: Counts,
     *,
     baselines: Mapping[str, Baseline],
-    sources: Mapping[str, Source],
     scores: Sequence[ScoreSum],
     revision: int,
-    closed_by: float,
 ) -> tuple[WindowReport, ScoreSum]:
     """Report a window from its counts by baseline; ``scores`` are of the windows before it.
 
     Also returns the window's own score sum, for the reports to come.
     """
+    window, parts = counts.window, counts.parts
     merged = {baseline: merge_tenures(tenures) for baseline, tenures in parts.items()}
-    tenures = [counts for part in parts.values() for counts in part.values()]
+    tenures = [one for part in parts.values() for one in part.values()]
     prediction = merge(
         # Bins may differ between parts; only sums are used, and those add up in any binning.
         msgspec.structs.replace(signals["prediction"], counts=[signals["prediction"].n])
@@ -106,16 +104,17 @@ def make_report(
         window_start=window.start,
         window_end=window.end,
         revision=revision,
-        closed_by=closed_by,
-        events=sum(counts.events for counts in tenures),
+        closed_by=counts.watermark,
+        events=sum(one.events for one in tenures),
         errors=sum(signals["status"].counts[_ERROR] for signals in merged.values()),
-        counted=counted_ranges(tenures, sources),
+        counted=counted_ranges(tenures, counts.covered),
         prediction_mean_5m=_mean_score([*scores, score], window.end),
         latency=_latency(merge(signals["latency_ms"] for signals in merged.values())),
         parts=[
             ReportPart(
                 baseline=baseline,
-                events=sum(counts.events for counts in parts[baseline].values()),
+                baseline_age_seconds=_baseline_age(parts[baseline]) if baseline else None,
+                events=sum(one.events for one in parts[baseline].values()),
                 signals=_signal_reports(signals, baselines.get(baseline)),
             )
             for baseline, signals in merged.items()
@@ -124,12 +123,19 @@ def make_report(
     return report, score
 
 
+def _baseline_age(tenures: CellCounts) -> float | None:
+    """Return the largest age among the workers that counted; none if one never had the store."""
+    ages = [one.baselines_age_seconds for one in tenures.values()]
+    known = [age for age in ages if age is not None]
+    return max(known) if len(known) == len(ages) else None
+
+
 def _flat(segment: Iterable[tuple[str, str]]) -> list[str]:
     return [text for pair in segment for text in pair]
 
 
 def counted_ranges(
-    tenures: Iterable[TenureCounts], sources: Mapping[str, Source]
+    tenures: Iterable[TenureCounts], covered: Mapping[str, Mapping[int, int]]
 ) -> list[CountedRange]:
     """Return, by source partition, offsets in which every event of the window was counted.
 
@@ -141,9 +147,7 @@ def counted_ranges(
             key = (counts.source, partition)
             starts[key] = min(start, starts.get(key, start))
     return [
-        CountedRange(
-            topic=topic, partition=partition, start=start, to=sources[topic].covered[partition]
-        )
+        CountedRange(topic=topic, partition=partition, start=start, to=covered[topic][partition])
         for (topic, partition), start in sorted(starts.items())
     ]
 

@@ -11,6 +11,7 @@ from typing import Any
 from faust.stores.base import Store
 from faust.types import TP, EventT
 
+from tidegauge.detect.changelog import Changelog
 from tidegauge.detect.partition import PartitionState
 
 log = logging.getLogger(__name__)
@@ -27,12 +28,19 @@ class JoinStore(Store):
         *args: Any,
         make: Callable[[int], PartitionState],
         on_ready: Callable[[PartitionState], None],
+        on_restored: Callable[[], None],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._make = make
         self._on_ready = on_ready
-        self.partitions: dict[int, PartitionState] = {}
+        self._on_restored = on_restored
+        self.changelogs: dict[int, Changelog] = {}
+
+    @property
+    def partitions(self) -> dict[int, PartitionState]:
+        """The state of every assigned partition."""
+        return {partition: it.state for partition, it in self.changelogs.items()}
 
     def apply_changelog_batch(
         self,
@@ -41,13 +49,15 @@ class JoinStore(Store):
         to_value: Callable[[Any], Any],
     ) -> None:
         """Join changelog records; keys and values are this store's own encoding."""
+        self._on_restored()
         for event in batch:
             message = event.message
-            state = self.partitions.get(message.partition)
-            if state is None:
+            changelog = self.changelogs.get(message.partition)
+            if changelog is None:
                 continue
             try:
-                state.restore(message.key, message.value)
+                tags = dict(message.headers)
+                changelog.restore(message.key, message.value, int(tags["at"]), tags["log"].decode())
             except Exception as error:
                 # Faust only logs a warning, and recovery then never ends.
                 log.exception("the changelog can't be read at %s", event)
@@ -63,20 +73,20 @@ class JoinStore(Store):
     ) -> None:
         """Drop what was taken away; what stays is read on from where it was, and joined."""
         ours = {tp.partition for tp in assigned if tp.topic == self.table.changelog_topic_name}
-        for partition in self.partitions.keys() - ours:
-            del self.partitions[partition]
-        for partition in ours - self.partitions.keys():
-            self.partitions[partition] = self._make(partition)
+        for partition in self.changelogs.keys() - ours:
+            del self.changelogs[partition]
+        for partition in ours - self.changelogs.keys():
+            self.changelogs[partition] = Changelog(self._make(partition))
         for state in self.partitions.values():
             state.ready = False
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Take up work on the partitions whose changelog has been read."""
         for tp in active_tps:
-            state = self.partitions.get(tp.partition)
-            if state is not None:
-                state.restored()
-                self._on_ready(state)
+            changelog = self.changelogs.get(tp.partition)
+            if changelog is not None:
+                changelog.restored()
+                self._on_ready(changelog.state)
 
     def persisted_offset(self, tp: TP) -> int | None:
         """Nothing outlives the process, so recovery begins at the start of the changelog."""

@@ -1,5 +1,6 @@
 """What DETECT keeps in its table, and how two values of one key join.
 
+Every value is what a fold over the partition's log of histogram records had come to at one offset.
 Every join is commutative, associative and idempotent, so a value that was written twice, late or by
 a worker that had lost the partition does no harm.
 """
@@ -34,6 +35,7 @@ class RawRecord(msgspec.Struct, kw_only=True):
     source_partitions: int
     ranges: dict[int, SourceRange]
     clocks: dict[int, PartitionClock]
+    baselines_age_seconds: float | None = None
     cells: list[RawCell]
 
 
@@ -73,7 +75,11 @@ class BaselineKey(msgspec.Struct, frozen=True, array_like=True, tag="baseline"):
     id: str
 
 
-Key = CellKey | SliceKey | ProgressKey | BaselineKey
+class LogKey(msgspec.Struct, frozen=True, array_like=True, tag="log"):
+    """Key of the name that who begins a changelog gives it: what has no such name is void."""
+
+
+Key = CellKey | SliceKey | ProgressKey | BaselineKey | LogKey
 
 
 class TenureCounts(msgspec.Struct, kw_only=True):
@@ -83,6 +89,7 @@ class TenureCounts(msgspec.Struct, kw_only=True):
     source: str
     starts: dict[int, int]
     events: int
+    baselines_age_seconds: float | None
     signals: msgspec.Raw
 
 
@@ -114,33 +121,31 @@ class Heard(msgspec.Struct, kw_only=True):
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """How far a partition of the histogram topic has been joined into the table.
+    """How far the fold over a partition of the histogram topic has come.
 
-    Everything before ``next_offset`` is in the table. ``watermark`` never goes back: a window that
-    it has passed by more than its lateness stays deleted. ``heard`` is by source topic and
-    partition.
+    Everything before ``next_offset`` is in the table. ``now`` is the time of
+    the youngest record, by the clock of the worker that wrote it. ``watermark`` never goes back: a
+    window that it has passed by more than its lateness stays deleted. ``heard`` is by source topic
+    and partition.
     """
 
     next_offset: int = 0
+    now: float = 0.0
     watermark: float = 0.0
     sources: dict[str, Source] = {}
     heard: dict[str, dict[int, Heard]] = {}
 
 
-class Output(msgspec.Struct, kw_only=True):
-    """A record to publish, exactly as it was first made."""
-
-    topic: str
-    key: str
-    value: msgspec.Raw
-
-
 class WindowMark(msgspec.Struct, kw_only=True):
-    """A closed window that still takes late events: its last revision, and what that counted."""
+    """A closed window that still takes late events: its last revision, and what that counted.
+
+    ``late_since`` is when the first event came that no revision has counted yet.
+    """
 
     seconds: int
     revision: int
     events: int
+    late_since: float | None = None
 
 
 class ScoreSum(msgspec.Struct, kw_only=True):
@@ -152,10 +157,9 @@ class ScoreSum(msgspec.Struct, kw_only=True):
 
 
 class SliceState(msgspec.Struct, kw_only=True):
-    """A fold over the closed windows of a slice, with what the last step published.
+    """A fold over the closed windows of a slice.
 
-    ``step`` counts the writes: of two values, the one with more steps has seen what the other saw.
-    ``outbox_step`` is the step that made the outbox.
+    ``step`` counts the changes: of two values, the one with more steps has seen what the other saw.
     """
 
     step: int = 0
@@ -163,8 +167,6 @@ class SliceState(msgspec.Struct, kw_only=True):
     marks: dict[int, WindowMark] = {}
     scores: list[ScoreSum] = []
     alerts: AlertState = msgspec.field(default_factory=AlertState)
-    outbox: list[Output] = []
-    outbox_step: int = 0
 
 
 def join_cells(a: CellCounts, b: CellCounts) -> CellCounts:
@@ -200,12 +202,14 @@ def join_progress(a: Progress, b: Progress) -> Progress:
     sources = dict(a.sources)
     for name, source in b.sources.items():
         sources[name] = join_sources(sources[name], source) if name in sources else source
+    # Of one log, so whoever has read further has heard what the other heard.
+    further = max(a, b, key=lambda it: (it.next_offset, msgspec.json.encode(it.heard)))
     return Progress(
-        next_offset=max(a.next_offset, b.next_offset),
+        next_offset=further.next_offset,
+        now=max(a.now, b.now),
         watermark=max(a.watermark, b.watermark),
         sources=sources,
-        # Of one log, so whoever has read further has heard what the other heard.
-        heard=max(a, b, key=lambda it: (it.next_offset, msgspec.json.encode(it.heard))).heard,
+        heard=further.heard,
     )
 
 

@@ -19,7 +19,9 @@ def consumer_config(settings: Settings) -> Config:
         # A rebalance takes from a worker only what it must give.
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": int(ingest.session_timeout_seconds * 1000),
-        "heartbeat.interval.ms": int(ingest.session_timeout_seconds * 1000 / 4),
+        # A heartbeat is also how a worker learns that another one came or left: partitions of one
+        # that leaves move two heartbeats later, whatever the session timeout.
+        "heartbeat.interval.ms": 1_000,
         # How a worker knows that it has caught up, where markers of transactions make the end
         # offset larger than the last record's.
         "enable.partition.eof": True,
@@ -35,8 +37,8 @@ def consumer_config(settings: Settings) -> Config:
     }
 
 
-def producer_config(settings: Settings) -> Config:
-    """Properties of the transactional producer."""
+def producer_config(settings: Settings, *, alone: bool = False) -> Config:
+    """Properties of the transactional producer; ``alone``: every record is a batch of its own."""
     return {
         **settings.kafka.librdkafka(),
         "transactional.id": settings.transactional_id,
@@ -47,6 +49,11 @@ def producer_config(settings: Settings) -> Config:
         "compression.type": "lz4",
         # A cell of thousands of signals; the topic takes as much.
         "message.max.bytes": MAX_RECORD_BYTES,
+        # A topic's max.message.bytes is for batches: small dead letters together could exceed it.
+        # Measured: 1,000 of them one by one take a second.
+        **({"batch.num.messages": 1} if alone else {}),
+        # A topic that is gone is said to be so in this time, not in the 10 s of a timeout.
+        "topic.metadata.propagation.max.ms": 4_000,
         # One flush of thousands of cells must fit the queue.
         "queue.buffering.max.messages": 1_000_000,
         "queue.buffering.max.kbytes": 1_048_576,

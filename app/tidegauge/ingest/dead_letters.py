@@ -3,11 +3,16 @@
 import base64
 from typing import Literal
 
+import msgspec
+
 from tidegauge.contract import PAYLOAD_LIMIT_BYTES, DeadLetter
 from tidegauge.ingest.tolerant import RefusedError
 
 #: Error texts can quote the record; they must not make a letter too large for its topic.
 _DETAIL_CHARACTERS = 1_000
+
+#: Of a letter without payload; with this it has some 500 bytes, rarely more than 1,500.
+_BARE_DETAIL_CHARACTERS = 200
 
 
 def dead_letter(
@@ -42,4 +47,15 @@ def dead_letter(
         payload_encoding=encoding,
         payload_bytes=len(payload),
         payload_truncated=not redact and len(payload) > len(kept),
+    )
+
+
+def without_payload(letter: DeadLetter) -> DeadLetter:
+    """Return what is kept of a letter for a topic that takes but small ones."""
+    return msgspec.structs.replace(
+        letter,
+        detail=letter.detail[:_BARE_DETAIL_CHARACTERS],
+        payload=None,
+        payload_encoding=None,
+        payload_truncated=letter.payload is not None or letter.payload_truncated,
     )

@@ -26,7 +26,11 @@ RECORD_BYTES = 500_000
 
 @dataclass
 class Position:
-    """How far one source partition has been counted, and its event time."""
+    """How far one source partition has been counted, and its event time.
+
+    ``arrived`` is when its last record was read, by the monotonic clock, seconds. ``end`` is the
+    offset after its last record when the brokers were last asked for it.
+    """
 
     origin: int
     start: int
@@ -35,16 +39,17 @@ class Position:
     arrived: float
     latest: float | None = None
     caught_up: bool = False
+    end: int = 0
 
     def clock(self, now: float, idle_seconds: float) -> PartitionClock:
-        """Event time as of ``now``."""
+        """Event time as of ``now``, by the monotonic clock."""
         idle = self.caught_up and now - self.arrived >= idle_seconds
         return PartitionClock(latest=self.latest, caught_up=self.caught_up, idle=idle)
 
 
 @dataclass
 class Tenure:
-    """Cells and positions since the tenure began."""
+    """Cells and positions since the tenure began, at ``began`` by the monotonic clock."""
 
     began: float
     positions: dict[int, Position]
@@ -63,18 +68,31 @@ class Tenure:
         return cell
 
     def successor(self, now: float) -> "Tenure":
-        """Begin the next tenure with empty cells; everything counted must have been flushed."""
+        """Begin the next tenure with empty cells; everything counted must have been flushed.
+
+        ``now`` is by the monotonic clock.
+        """
         for position in self.positions.values():
             position.start = position.since
         return Tenure(began=now, positions=self.positions)
 
     def records(
-        self, *, now: float, idle_seconds: float, source: str, sources: int, destinations: int
+        self,
+        *,
+        now: float,
+        monotonic: float,
+        idle_seconds: float,
+        source: str,
+        sources: int,
+        destinations: int,
+        baselines_age_seconds: float | None = None,
     ) -> Iterator[tuple[int, bytes]]:
         """Yield (destination partition, record) of everything that changed since the last flush.
 
         Every destination gets at least one record, so that each can see that the ranges tile. If a
-        destination's cells don't fit one record, only its last one moves the range on.
+        destination's cells don't fit one record, only its last one moves the range on. ``now`` is
+        the time on the wall, which a record says; how long a partition has been quiet is measured
+        by ``monotonic``, which nobody can set back.
         """
         changed: dict[int, list[bytes]] = {partition: [] for partition in range(destinations)}
         for cell in self.cells.values():
@@ -83,7 +101,7 @@ class Tenure:
                     cell.plan.model, cell.plan.version, cell.variant, {}, destinations
                 )
                 changed[partition].append(encode(cell.to_record()))
-        clocks = {p: at.clock(now, idle_seconds) for p, at in self.positions.items()}
+        clocks = {p: at.clock(monotonic, idle_seconds) for p, at in self.positions.items()}
         for partition, cells in changed.items():
             *early, last = _split(cells)
             for some, final in [(group, False) for group in early] + [(last, True)]:
@@ -106,6 +124,7 @@ class Tenure:
                     ranges=ranges,
                     clocks=clocks if final else {},
                     cells=[],
+                    baselines_age_seconds=baselines_age_seconds,
                 )
                 yield partition, _with_cells(record, some)
 

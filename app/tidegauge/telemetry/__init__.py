@@ -1,6 +1,6 @@
 """What operators see: Prometheus metrics, health, JSON logs."""
 
-from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.health import Health, Progress
 from tidegauge.telemetry.http import HttpServer
 from tidegauge.telemetry.logs import configure_logging
 from tidegauge.telemetry.metrics import CommonMetrics, DetectMetrics, IngestMetrics
@@ -11,5 +11,6 @@ __all__ = [
     "Health",
     "HttpServer",
     "IngestMetrics",
+    "Progress",
     "configure_logging",
 ]

@@ -1,9 +1,12 @@
 """Health as the orchestrator sees it: is the process alive, is it doing its work, what is amiss."""
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
+
+log = logging.getLogger(__name__)
 
 State = Literal["ok", "degraded", "failed"]
 
@@ -11,16 +14,71 @@ State = Literal["ok", "degraded", "failed"]
 STALL_SECONDS = 100.0
 
 
+class Progress:
+    """Whether a role moves on while there is work for it. Thread-safe; ``clock`` is monotonic.
+
+    A stall is time in which there was always lag and nothing moved. Whoever doesn't know whether
+    there is lag, because the brokers are away, says that there is none: a restart would not help.
+
+    >>> now = 0.0
+    >>> progress = Progress("ingest", lambda: now, done="counted")
+    >>> progress.lag(12, "partitions [0] have a lag of 12 events")
+    >>> now = 61.0
+    >>> progress.stalled(60)
+    'partitions [0] have a lag of 12 events and nothing was counted for 61 s'
+    >>> progress.moved()
+    >>> progress.stalled(60) is None
+    True
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float], *, done: str = "done") -> None:
+        self.name = name
+        self._clock = clock
+        self._done = done
+        self._since: float | None = None
+        self._detail = ""
+        self._lock = threading.Lock()
+
+    def moved(self) -> None:
+        """Note that some of the work was done for good."""
+        with self._lock:
+            if self._since is not None:
+                self._since = self._clock()
+
+    def lag(self, n: int, detail: str = "") -> None:
+        """Say how much work there is now, and of what kind; 0 if there is none or nobody knows."""
+        with self._lock:
+            if n <= 0:
+                self._since = None
+            elif self._since is None:
+                self._since = self._clock()
+            self._detail = detail
+
+    def stalled(self, seconds: float) -> str | None:
+        """Return what stands still if it has stood still for ``seconds``."""
+        with self._lock:
+            if self._since is None:
+                return None
+            still = self._clock() - self._since
+            if still < seconds:
+                return None
+            return f"{self._detail} and nothing was {self._done} for {still:.0f} s"
+
+
 @dataclass
 class Health:
-    """Conditions by name, and heartbeats of the loops that must keep turning. Thread-safe.
+    """Conditions by name, heartbeats of the loops that must keep turning, and their progress.
 
     A *failed* condition makes the process not ready; a *degraded* one is said, but work goes on.
+    Thread-safe.
     """
 
     clock: Callable[[], float]
+    stall_seconds: float = 60.0
     _conditions: dict[str, tuple[State, str]] = field(default_factory=dict)
     _beats: dict[str, float] = field(default_factory=dict)
+    _progress: dict[str, Progress] = field(default_factory=dict)
+    _stalled: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def say(self, name: str, state: State, detail: str = "") -> None:
@@ -33,12 +91,34 @@ class Health:
         with self._lock:
             self._beats[name] = self.clock()
 
+    def progress(self, name: str, *, done: str) -> Progress:
+        """Return the progress of a role, watched from here on; the same one for the same name."""
+        with self._lock:
+            if name not in self._progress:
+                self._progress[name] = Progress(name, self.clock, done=done)
+            return self._progress[name]
+
     def live(self) -> tuple[bool, dict[str, object]]:
-        """Return whether every loop is turning, and how long ago each came round, seconds."""
+        """Return whether all loops turn and move on; how long ago each came round, what stalls."""
         now = self.clock()
         with self._lock:
             ages = {name: round(now - beat, 3) for name, beat in self._beats.items()}
-        return all(age < STALL_SECONDS for age in ages.values()), {"loop_age_seconds": ages}
+            watched = dict(self._progress)
+        stalled = {
+            name: f"the loop has not come round for {age:.0f} s"
+            for name, age in ages.items()
+            if age >= STALL_SECONDS
+        }
+        for name, progress in watched.items():
+            reason = progress.stalled(self.stall_seconds)
+            if reason is not None:
+                stalled[name] = reason
+        with self._lock:
+            news, self._stalled = stalled.keys() - self._stalled, set(stalled)
+        for name in sorted(news):
+            # A probe that fails tells nobody what it was answered; the log outlives the restart.
+            log.error("not alive: %s: %s", name, stalled[name])
+        return not stalled, {"loop_age_seconds": ages, "stalled": stalled}
 
     def ready(self) -> tuple[bool, dict[str, object]]:
         """Return whether nothing has failed, and every condition with its detail."""

@@ -54,9 +54,16 @@ class IngestMetrics:
             ("reason",),
             registry=registry,
         )
+        self.dead_letters_dropped = Counter(
+            "tidegauge_ingest_dead_letters_dropped_total",
+            "Records refused whose dead letters were not sent, because their topic took none",
+            ("reason",),
+            registry=registry,
+        )
         # A counter that appears with its first event has no rate for it.
         for reason in get_args(Reason):
             self.dead_letters.labels(reason)
+            self.dead_letters_dropped.labels(reason)
         self.flush = Histogram(
             "tidegauge_ingest_flush_seconds",
             "Time a flush took, from settling the counts to the committed transaction",
@@ -165,9 +172,9 @@ class DetectMetrics:
             "Events that came after their window was deleted, and were not counted",
             registry=registry,
         )
-        self.rewinds = Counter(
-            "tidegauge_rewinds_total",
-            "Times the input was rewound because source ranges didn't tile",
+        self.recounts = Counter(
+            "tidegauge_recounts_total",
+            "Times a partition was counted again because source ranges didn't tile",
             registry=registry,
         )
         self.lost_records = Counter(

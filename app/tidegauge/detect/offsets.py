@@ -1,0 +1,82 @@
+"""Offsets asked for at the brokers: of the latest data in a source, of the ends of the input."""
+
+import logging
+import threading
+from collections.abc import Iterable
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from tidegauge.contract import CountedRange, DataRange
+from tidegauge.detect.partition import DataWanted
+from tidegauge.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+#: How much data a retrain action names, seconds.
+RETRAIN_SECONDS = 24 * 3600
+
+_TIMEOUT_SECONDS = 10.0
+
+#: A broker that restarts is back within seconds.
+_RETRYING = Retrying(
+    retry=retry_if_exception_type(KafkaException),
+    stop=stop_after_delay(60),
+    wait=wait_fixed(1),
+    reraise=True,
+)
+
+
+class Offsets:
+    """Asks the brokers for offsets. Blocks; thread-safe."""
+
+    def __init__(self, kafka: KafkaSettings, group_id: str) -> None:
+        # The group is never joined; librdkafka wants a name all the same.
+        self._consumer = Consumer(
+            {**kafka.librdkafka(), "group.id": f"{group_id}-offsets"}, logger=log
+        )
+        self._lock = threading.Lock()
+
+    def data(self, wanted: DataWanted) -> DataRange:
+        """Return the data of the ``RETRAIN_SECONDS`` before ``until``, up to what was counted.
+
+        Raises ``confluent_kafka.KafkaException`` if the brokers don't answer for a minute.
+        """
+        since = wanted.until - RETRAIN_SECONDS
+        times = [TopicPartition(wanted.topic, p, since * 1000) for p in sorted(wanted.covered)]
+        with self._lock:
+            found = _RETRYING(self._consumer.offsets_for_times, times, timeout=_TIMEOUT_SECONDS)
+        offsets = []
+        for at in found:
+            to = wanted.covered[at.partition]
+            # Below zero: no record is as young as that, so there is nothing to train on.
+            start = min(at.offset, to) if at.offset >= 0 else to
+            offsets.append(
+                CountedRange(topic=wanted.topic, partition=at.partition, start=start, to=to)
+            )
+        return DataRange(since=since, until=wanted.until, offsets=offsets)
+
+    def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Return up to where each partition can be read, without records still in a transaction.
+
+        Raises ``confluent_kafka.KafkaException`` if the brokers don't answer.
+        """
+        with self._lock:
+            return {
+                p: self._consumer.get_watermark_offsets(
+                    TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS
+                )[1]
+                for p in partitions
+            }
+
+    def begin(self, topic: str, partition: int) -> int:
+        """Return the first offset that retention has left; raises as :meth:`ends` does."""
+        with self._lock:
+            found: tuple[int, int] = self._consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=_TIMEOUT_SECONDS
+            )
+        return found[0]
+
+    def close(self) -> None:
+        """Release the client."""
+        self._consumer.close()

@@ -1,0 +1,70 @@
+"""What DETECT writes: outputs to their topics, checkpoints to the changelog; all acknowledged."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+
+from faust.types import AppT
+
+from tidegauge.contract import Action, encode
+from tidegauge.detect.changelog import Changelog, Checkpoint, Write
+from tidegauge.detect.offsets import Offsets
+from tidegauge.detect.partition import Output
+
+log = logging.getLogger(__name__)
+
+#: Changelog writes under way at once: enough that the brokers' answers overlap, few enough that a
+#: rebalance does not wait for long.
+WRITES_AT_ONCE = 1_000
+
+
+class Writer:
+    """Writes by the application's producer, and waits for the brokers' word."""
+
+    def __init__(self, app: AppT, changelog_topic: str, offsets: Offsets) -> None:
+        self._app = app
+        self._topic = changelog_topic
+        self._offsets = offsets
+        #: By partition, the offset of the last changelog record that this process wrote.
+        self._written: dict[int, int] = {}
+
+    async def publish(self, outputs: Sequence[Output]) -> None:
+        """Publish in this order."""
+        sent = [await self._send(output) for output in outputs]
+        for future in sent:
+            await future
+
+    async def _send(self, output: Output) -> Awaitable[object]:
+        record = output.record
+        if output.data is not None and isinstance(record, Action):
+            record.data = await asyncio.to_thread(self._offsets.data, output.data)
+        sent: Awaitable[object] = await self._app.producer.send(
+            output.topic, output.key.encode(), encode(record), None, None, None
+        )
+        return sent
+
+    async def save(self, changelog: Changelog, checkpoint: Checkpoint) -> bool:
+        """Write a checkpoint; its progress goes last, and says that all the rest is there.
+
+        False if the changelog was made anew since the last one, and so lacks what was saved before.
+        """
+        partition = changelog.state.partition
+        headers = {"at": str(checkpoint.at).encode(), "log": checkpoint.log.encode()}
+        same = await self._write(partition, headers, checkpoint.values)
+        return await self._write(partition, headers, checkpoint.progress) and same
+
+    async def _write(
+        self, partition: int, headers: dict[str, bytes], writes: Sequence[Write]
+    ) -> bool:
+        same = True
+        for i in range(0, len(writes), WRITES_AT_ONCE):
+            sent = [
+                await self._app.producer.send(self._topic, key, value, partition, None, headers)
+                for key, value in writes[i : i + WRITES_AT_ONCE]
+            ]
+            for future in sent:
+                offset: int = (await future).offset
+                # Offsets of one topic only grow.
+                same = same and offset >= self._written.get(partition, 0)
+                self._written[partition] = offset
+        return same

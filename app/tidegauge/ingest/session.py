@@ -1,0 +1,324 @@
+"""One session: a membership of the consumer group with a transactional producer.
+
+Histograms, dead letters and source offsets are committed in one Kafka transaction. Whatever goes
+wrong, the session ends, and with it everything in memory.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from tidegauge.contract import encode
+from tidegauge.ingest.clients import consumer_config, producer_config
+from tidegauge.ingest.counter import Counter, Promoted
+from tidegauge.ingest.ladder import Rung, to_send
+from tidegauge.ingest.lag import LagWatch
+from tidegauge.ingest.letters import Letters
+from tidegauge.ingest.tenure import Position, Tenure
+from tidegauge.ingest.transaction import LettersError, commit
+from tidegauge.settings import Settings
+from tidegauge.telemetry import Health, IngestMetrics, Progress
+
+log = logging.getLogger(__name__)
+
+#: Messages taken at once: enough for columns to pay (see ``bench/ingest.py``), few enough that a
+#: batch is done in some 20 ms.
+BATCH = 4_000
+
+#: ``consume`` waits this long for a full batch, so it bounds the delay at low rates. 100 empty
+#: rounds a second cost about 1 % of a core.
+POLL_SECONDS = 0.01
+
+#: Cells of long gone windows are dropped by beginning a new tenure; a window's cell is then split
+#: over two tenures, which costs DETECT little if it is rare.
+TENURE_SECONDS = 600.0
+TENURE_CELLS = 50_000
+
+#: Dead letters that wait for a flush; with their payloads 64 MB at most, however bad the input is.
+DEAD_LETTERS = 1_000
+
+#: A call to the brokers that takes longer than this is given up, and the session begins anew. With
+#: what leaving takes it must be over well before a pod's grace period of 30 s is.
+BROKER_SECONDS = 10.0
+
+
+Callback = Callable[[Consumer, list[TopicPartition]], None]
+
+
+class SessionError(Exception):
+    """The session can't go on; what it holds in memory is dropped and the next one begins."""
+
+
+class Session:
+    """One membership of the consumer group with one transactional producer."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        promoted: Callable[[], Promoted],
+        baselines_age: Callable[[], float],
+        metrics: IngestMetrics,
+        health: Health,
+        progress: Progress,
+        letters: Letters,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._promoted = promoted
+        self._baselines_age = baselines_age
+        self._metrics = metrics
+        self._health = health
+        self._progress = progress
+        self._letters = letters
+        self._clock = clock
+        self._monotonic = monotonic
+        self._topics = settings.topics
+        self._counter = Counter(
+            source=self._topics.predictions,
+            settings=settings.ingest,
+            window_of=settings.window_of,
+            clock=clock,
+        )
+        self._committed = dict.fromkeys(self._counter.counted, 0)
+        self._tenure = Tenure(began=monotonic(), positions={})
+        #: Why the session is over, if it is.
+        self._over: str | None = None
+        self._closing = False
+        self._flushed_at = monotonic()
+        self._consumer = Consumer(consumer_config(settings), logger=log)
+        alone = letters.rung != "full"
+        self._lag = LagWatch(
+            self._consumer,
+            self._topics.predictions,
+            progress,
+            quiet_seconds=settings.health.stall_seconds / 4,
+            monotonic=monotonic,
+        )
+        self._producer = Producer(producer_config(settings, alone=alone), logger=log)
+        self._sources = self._destinations = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Join the group and count until stopped, then flush."""
+        self._producer.init_transactions(BROKER_SECONDS)
+        self._sources = self._partitions_of(self._topics.predictions)
+        self._destinations = self._partitions_of(self._topics.histograms)
+        self._counter.use(self._promoted(), self._tenure)
+        self._consumer.subscribe(
+            [self._topics.predictions],
+            on_assign=self._guarded(self._on_assign),
+            on_revoke=self._guarded(self._on_revoke),
+            on_lost=self._on_lost,
+        )
+        while not stop.is_set():
+            messages = self._consumer.consume(BATCH, POLL_SECONDS)
+            if self._over:
+                raise SessionError(self._over)
+            self._take(messages)
+            if self._flush_is_due():
+                self._flush()
+            self._lag.ask(self._tenure.positions)
+            self._health.beat("ingest")
+        self._flush()
+
+    def close(self) -> None:
+        """Leave the group. What was not flushed is not committed, so nothing is lost by it."""
+        self._closing = True
+        self._tenure = Tenure(began=self._monotonic(), positions={})
+        self._consumer.close()
+        self._producer.purge()
+
+    def _partitions_of(self, topic: str) -> int:
+        found = self._consumer.list_topics(topic, timeout=BROKER_SECONDS).topics[topic]
+        if found.error is not None or not found.partitions:
+            raise SessionError(
+                f"topic {topic} is not there ({found.error}); make it with: tidegauge topics create"
+            )
+        return len(found.partitions)
+
+    def _take(self, messages: list[Message]) -> None:
+        if not messages:
+            return
+        owned = self._tenure.positions
+        last = {message.partition(): message for message in messages}
+        # Records of a partition that has just been revoked may still be in the batch: its new
+        # owner counts them. An error may be of no partition at all.
+        if not last.keys() <= owned.keys():
+            messages = [m for m in messages if m.partition() in owned or m.error() is not None]
+        # Said before they are counted: if that takes for ever, this is the lag.
+        taken = {p: m.offset() + 1 for p, m in last.items() if m.error() is None}
+        self._lag.say(owned, taken)
+        self._counter.count(messages, self._tenure)
+        errors = [message for message in self._counter.take_errors() if not _is_end(message)]
+        for message in errors:
+            _check(message)
+        if errors:  # they have no offset, so they say nothing of how far the partition was read
+            last = {m.partition(): m for m in messages if m.error() is None or _is_end(m)}
+        now = self._monotonic()
+        for partition, message in last.items():
+            position = owned.get(partition)
+            if position is None:
+                continue
+            position.caught_up = _is_end(message)
+            to = message.offset() + (0 if position.caught_up else 1)
+            if to > position.to:
+                position.to = to
+                position.arrived = now
+
+    def _guarded(self, callback: Callback) -> Callback:
+        """Let a callback that fails end the session, and keep it out of the way of leaving.
+
+        confluent-kafka would raise what its own calls raise inside a callback as a ``KafkaError``,
+        which is no exception: no ``except`` catches it, and the thread would end without a word.
+        If the callback didn't assign, it does so by itself; what is read then is not counted.
+        """
+
+        def guarded(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            if self._closing or self._over:
+                return
+            try:
+                callback(consumer, partitions)
+            except (SessionError, KafkaException) as error:
+                self._over = str(error)
+
+        return guarded
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._flush()
+        now = self._monotonic()
+        for at in consumer.committed(partitions, timeout=BROKER_SECONDS):
+            low, _ = consumer.get_watermark_offsets(at, timeout=BROKER_SECONDS)
+            begin = at.offset if at.offset >= 0 else low
+            # The origin travels in the metadata of the committed offset, so that DETECT can tell
+            # a first record from one it has missed.
+            origin = int(at.metadata) if at.metadata else begin
+            if begin < low:
+                self._metrics.source_lost.inc(low - begin)
+                log.error(
+                    "%s/%d: offsets %d to %d were deleted by retention before they were counted",
+                    at.topic, at.partition, begin, low,
+                )  # fmt: skip
+            self._tenure.positions[at.partition] = Position(
+                origin=origin, start=begin, since=begin, to=max(begin, low), arrived=now
+            )
+        self._renew()
+        consumer.incremental_assign(
+            [
+                TopicPartition(t.topic, t.partition, self._tenure.positions[t.partition].to)
+                for t in partitions
+            ]
+        )
+        self._say_owned()
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._flush()
+        for at in partitions:
+            self._tenure.positions.pop(at.partition, None)
+        self._renew()
+        consumer.incremental_unassign(partitions)
+        self._say_owned()
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._over = f"partitions {sorted(t.partition for t in partitions)} were lost"
+
+    def _renew(self) -> None:
+        self._tenure = self._tenure.successor(self._monotonic())
+        self._metrics.tenures.inc()
+
+    def _say_owned(self) -> None:
+        owned = sorted(self._tenure.positions)
+        log.info("owns partitions %s of %s", owned, self._topics.predictions)
+        self._health.say("ingest", "ok", f"owns partitions {owned}")
+
+    def _flush_is_due(self) -> bool:
+        # By the monotonic clock: one that was set back would put off every flush by as much.
+        waited = self._monotonic() - self._flushed_at
+        letters = len(self._counter.dead_letters)
+        return waited >= self._settings.ingest.flush_seconds or letters >= DEAD_LETTERS
+
+    def _flush(self) -> None:
+        """Commit everything counted so far; raises, and the session is over, if it can't."""
+        began = time.perf_counter()
+        tenure = self._tenure
+        self._flushed_at = self._monotonic()
+        if not tenure.positions:
+            self._progress.lag(0)
+            return
+        if self._over:  # an assignment may follow in the same round, with a generation that counts
+            raise SessionError(self._over)
+        self._counter.settle(tenure)
+        rung = self._letters.rung
+        try:
+            self._commit(tenure, rung)
+        except LettersError as error:
+            self._letters.failed(error)
+            raise SessionError(f"flush failed: {error}") from error
+        except (KafkaException, TimeoutError) as error:
+            raise SessionError(f"flush failed: {error}") from error
+        if any(at.to > at.since for at in tenure.positions.values()):
+            self._progress.moved()
+        tenure.flushed()
+        self._letters.committed(self._counter.dead_letters, rung)
+        self._observe(time.perf_counter() - began)
+        self._counter.use(self._promoted(), tenure)
+        if self._monotonic() - tenure.began > TENURE_SECONDS or len(tenure.cells) > TENURE_CELLS:
+            self._renew()
+
+    def _commit(self, tenure: Tenure, rung: Rung) -> None:
+        age = self._baselines_age()
+        commit(
+            self._producer,
+            histograms=tenure.records(
+                now=self._clock(),
+                monotonic=self._monotonic(),
+                idle_seconds=self._settings.ingest.idle_seconds,
+                source=self._topics.predictions,
+                sources=self._sources,
+                destinations=self._destinations,
+                baselines_age_seconds=age if math.isfinite(age) else None,
+            ),
+            histogram_topic=self._topics.histograms,
+            letters=[encode(letter) for letter in to_send(self._counter.dead_letters, rung)],
+            letter_topic=self._topics.dead_letters,
+            offsets=[
+                TopicPartition(self._topics.predictions, p, at.to, metadata=str(at.origin))
+                for p, at in tenure.positions.items()
+            ],
+            group=self._consumer.consumer_group_metadata(),
+        )
+
+    def _observe(self, seconds: float) -> None:
+        self._metrics.flush.observe(seconds)
+        for path, counted in self._counter.counted.items():
+            self._metrics.events.labels(path).inc(counted - self._committed[path])
+            self._committed[path] = counted
+        latest = [at.latest for at in self._tenure.positions.values() if at.latest is not None]
+        if latest:
+            self._metrics.event_time.set(max(latest))
+        self._metrics.lag.set(self._lag.say(self._tenure.positions))
+
+
+def _is_end(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
+
+
+def _check(message: Message) -> None:
+    """Raise for an error that stays; log one that passes."""
+    error = message.error()
+    assert error is not None  # noqa: S101 - only errors are checked
+    if error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
+        raise SessionError(str(error))
+    log.warning("consumer: %s", error)

@@ -1,0 +1,247 @@
+"""Everything of one run that is a process: broker, Redis, proxies, workers."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from chaos.faults import (
+    MOST_WORKERS,
+    ROLES,
+    SESSION_SECONDS,
+    SOURCE_PARTITIONS,
+    WITH_BASELINE,
+    Role,
+)
+from chaos.mutations import MUTATIONS, VARIABLE
+from chaos.supervisor import Slot, Supervisor, healthy
+from chaos.toxiproxy import Proxy, Toxiproxy
+from chaos.traffic import VERSION, reference_csv
+from support.kafka_broker import KafkaBroker
+from support.processes import free_port, wait_until
+from support.product import Installation, told
+from support.redis_server import RedisServer
+
+WINDOW_SECONDS = 5
+
+_TESTS = Path(__file__).resolve().parents[1]
+
+#: What a run sets; names without their TIDEGAUGE_.
+SETTINGS = {
+    "TOPICS__PREDICTIONS_PARTITIONS": str(SOURCE_PARTITIONS),
+    "TOPICS__DETECT_PARTITIONS": "4",
+    "WINDOWS__SECONDS": str(WINDOW_SECONDS),
+    "WINDOWS__GRACE_SECONDS": "2",
+    "WINDOWS__LATE_SECONDS": "60",
+    "INGEST__IDLE_SECONDS": "3",
+    "INGEST__FLUSH_SECONDS": "0.5",
+    "INGEST__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
+    "INGEST__MAX_AHEAD_SECONDS": "60",
+    "DETECT__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
+    "DETECT__CHECKPOINT_SECONDS": "2",
+}
+
+#: What a dead letter may be long once its topic is "full".
+FULL_BYTES = 2_000
+
+#: Time for something that needs a broker or Redis which is coming back just now.
+_RETRY_SECONDS = 60.0
+
+Key = tuple[str, str]
+
+
+class Cluster:
+    """One cluster with an installation of its own. A context manager: what it started, it stops.
+
+    ``mutation`` names one of ``chaos.mutations`` that the workers run with. Clients in here talk
+    to broker and Redis directly, the workers through proxies.
+    """
+
+    def __init__(
+        self, directory: Path, *, say: Callable[[str], None], mutation: str | None = None
+    ) -> None:
+        if mutation is not None and mutation not in MUTATIONS:
+            raise ValueError(f"no mutation {mutation}; there are {', '.join(sorted(MUTATIONS))}")
+        self._mutation = mutation
+        names = [f"{role}-{number}" for role in ROLES for number in range(MOST_WORKERS)]
+        ports = {name: free_port() for name in [*names, "redis"]}
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.broker = KafkaBroker(
+            directory / "kafka", listeners={_listener(name): ports[name] for name in names}
+        )
+        self.redis = RedisServer(directory)
+        self.toxiproxy = Toxiproxy(directory)
+        self.proxies: dict[str, Proxy] = {}
+        #: Every baseline that was ever in force, as plain JSON.
+        self.baselines: dict[Key, list[dict[str, Any]]] = {}
+        self.installation = Installation(
+            directory / "commands",
+            "chaos",
+            self.broker.bootstrap_servers,
+            self.redis.url,
+            SETTINGS,
+        )
+        self.changelog = f"{self.installation.name}-detect-windows-changelog"
+        self._ports = ports
+        slots = [self._slot(role, number) for role in ROLES for number in range(MOST_WORKERS)]
+        self.supervisor = Supervisor(slots, say)
+        # Children die with the thread that started them, and what is done to one server is done
+        # one thing after the other.
+        self.on_broker = ThreadPoolExecutor(1, "broker")
+        self.on_redis = ThreadPoolExecutor(1, "redis")
+
+    def _slot(self, role: Role, number: int) -> Slot:
+        name = f"{role}-{number}"
+        port = free_port()
+        env = self.installation.environment() | {
+            "TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{self._ports[name]}",
+            "TIDEGAUGE_REDIS__URL": f"redis://127.0.0.1:{self._ports['redis']}/0",
+            "TIDEGAUGE_HTTP__PORT": str(port),
+            "TIDEGAUGE_INGEST__TRANSACTIONAL_ID": f"{self.installation.name}-{name}",
+        }
+        module = "tidegauge"
+        if self._mutation is not None:
+            module = "chaos.worker"
+            env |= {
+                VARIABLE: self._mutation,
+                "PYTHONPATH": os.pathsep.join([env["PYTHONPATH"], str(_TESTS)]),
+            }
+        command = [sys.executable, "-m", module, "run", "--role", role]
+        return Slot(role, number, command, env, port, self.directory)
+
+    def __enter__(self) -> "Cluster":
+        try:
+            self._start()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _start(self) -> None:
+        broker = self.on_broker.submit(self.broker.start)
+        self.on_redis.submit(self.redis.start).result()
+        with ThreadPoolExecutor(2, "baselines") as pool:
+            list(pool.map(self.promote, WITH_BASELINE, range(len(WITH_BASELINE))))
+        broker.result()
+        self.toxiproxy.start()
+        for slot in self.supervisor.slots:
+            self.proxies[slot.name] = self.toxiproxy.proxy(
+                slot.name,
+                port=self._ports[slot.name],
+                upstream=self.broker.listener_ports[_listener(slot.name)],
+            )
+        self.proxies["redis"] = self.toxiproxy.proxy(
+            "redis", port=self._ports["redis"], upstream=self.redis.port
+        )
+        self.installation.succeed("topics", "create")
+        self.supervisor.start()
+
+    def _end(self) -> None:
+        self.supervisor.kill_all()
+        self.toxiproxy.stop()
+        self.on_redis.submit(self.redis.stop).result()
+        self.on_broker.submit(self.broker.kill).result()
+        self.on_redis.shutdown()
+        self.on_broker.shutdown()
+
+    def wait_ready(self, seconds: float = 60.0) -> None:
+        """Return once every worker works."""
+        wait_until(
+            lambda: not self._not_ready(),
+            seconds=seconds,
+            what=lambda: f"every worker is ready; not so: {', '.join(self._not_ready())}",
+        )
+
+    def _not_ready(self) -> list[str]:
+        self.supervisor.check()
+        wanted = [slot for slot in self.supervisor.slots if slot.wanted]
+        return [slot.name for slot in wanted if not healthy(slot, "/readyz")]
+
+    # -- what faults do -------------------------------------------------------------------------
+
+    def promote(self, model: str, seed: int) -> None:
+        """Make a baseline of the reference data of ``seed``, and put it in force."""
+        file = self.installation.directory / f"{model}-{seed}.csv"
+        file.write_text(reference_csv(seed))
+        name = ["--model", model, "--version", VERSION]
+        id = self._command(
+            "baseline", "create", *name, "--from", str(file), "--prediction", "score", "--promote"
+        ).strip()
+        shown = json.loads(self._command("baseline", "show", id, "--json"))
+        self.baselines.setdefault((model, VERSION), []).append(shown)
+
+    def lose_changelog(self) -> None:
+        """Delete DETECT's changelog, and make it again."""
+        admin = self.broker.admin()
+
+        def deleted() -> bool:
+            with suppress(KafkaException):
+                if self.changelog not in admin.list_topics(timeout=5).topics:
+                    return True
+                for future in admin.delete_topics([self.changelog]).values():
+                    future.result(10)
+            return False
+
+        wait_until(deleted, seconds=_RETRY_SECONDS, what=f"{self.changelog} is deleted")
+        self._command("topics", "create")
+
+    def fill_dead_letters(self) -> None:
+        """Make the topic of dead letters refuse what is longer than ``FULL_BYTES``."""
+        entry = ConfigEntry(
+            "max.message.bytes", str(FULL_BYTES), incremental_operation=AlterConfigOpType.SET
+        )
+        topic = self.installation.topic("dead_letters")
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        admin = self.broker.admin()
+
+        def altered() -> bool:
+            with suppress(KafkaException):
+                for future in admin.incremental_alter_configs([resource]).values():
+                    future.result(10)
+                return True
+            return False
+
+        wait_until(altered, seconds=_RETRY_SECONDS, what=f"{topic} takes {FULL_BYTES} bytes only")
+
+    def _command(self, *arguments: str) -> str:
+        """Run a command of the product until it succeeds: what it talks to may be down."""
+        said = "it was not run"
+
+        def succeeded() -> list[str]:
+            nonlocal said
+            done = self.installation.cli(*arguments)
+            said = told(done)
+            return [done.stdout] if done.returncode == 0 else []
+
+        return wait_until(
+            succeeded,
+            seconds=_RETRY_SECONDS,
+            what=lambda: f"tidegauge {' '.join(arguments)} succeeds\n{said}",
+        )[0]
+
+    def tails(self, lines: int = 25) -> str:
+        """Return the end of every log."""
+        logs = [slot.log for slot in self.supervisor.slots]
+        logs += [self.broker.log, self.directory / "redis.log", self.toxiproxy.log]
+        found = []
+        for log in logs:
+            if log.exists():
+                text = log.read_text(errors="replace").splitlines()[-lines:]
+                found.append("\n".join([f"--- end of {log.name} ---", *text]))
+        return "\n".join(found)
+
+
+def _listener(worker: str) -> str:
+    """Name of the broker's listener that a worker's proxy connects to."""
+    return worker.replace("-", "").upper()

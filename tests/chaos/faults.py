@@ -1,0 +1,246 @@
+"""What is done to a run, and when: a plan of faults, drawn from a seed alone. No I/O."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Role = Literal["ingest", "detect"]
+Kind = Literal[
+    "kill",
+    "term",
+    "pause",
+    "scale",
+    "broker_restart",
+    "broker_kill",
+    "redis_stop",
+    "cut",
+    "slow_network",
+    "promote",
+    "changelog_lost",
+    "clock_jump",
+    "dead_letters_full",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+ROLES: tuple[Role, ...] = get_args(Role)
+
+#: Workers of each role while nothing is being scaled, and the most there ever are.
+BASE_WORKERS: dict[Role, int] = {"ingest": 3, "detect": 2}
+MOST_WORKERS = 3
+
+#: Session timeout of the workers in a run, seconds: a pause must last longer to be one.
+SESSION_SECONDS = 6.0
+
+#: Models whose windows are held against a baseline.
+WITH_BASELINE = ("m0", "m1", "m2", "m3")
+
+#: Partitions of the predictions topic in a run.
+SOURCE_PARTITIONS = 6
+
+#: Events that a clock jump shifts are this far ahead or behind, seconds.
+JUMP_SECONDS = 20.0
+
+#: How likely each kind is beside the others, once a plan has as many kinds as it must have.
+_WEIGHTS: dict[Kind, float] = {
+    "kill": 3,
+    "term": 2,
+    "pause": 3,
+    "scale": 2,
+    "broker_restart": 1.5,
+    "broker_kill": 1.5,
+    "redis_stop": 1.5,
+    "cut": 2,
+    "slow_network": 1.5,
+    "promote": 1.5,
+    "changelog_lost": 1,
+    "clock_jump": 1.5,
+    "dead_letters_full": 1,
+}
+
+#: More of these in one run would leave no time in which anything works, or would do nothing new.
+_AT_MOST: dict[Kind, int] = {
+    "broker_restart": 1,
+    "broker_kill": 1,
+    "redis_stop": 2,
+    "scale": 2,
+    "changelog_lost": 1,
+    "clock_jump": 2,
+    "dead_letters_full": 1,
+}
+
+_FIRST_SECONDS = 8.0
+_GAP_SECONDS = (4.0, 8.0)
+_LAST_BEFORE_END = 3.0
+_KINDS_AT_LEAST = 5
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault. Which of the last fields mean something depends on ``kind``.
+
+    ``at`` and ``seconds`` (how long it lasts) are in seconds since the traffic began.
+    """
+
+    at: float
+    kind: Kind
+    seconds: float = 0.0
+    #: Whom it hits: a role, and one worker of it (modulo those running) or None for all of them.
+    #: No role: Redis' connection.
+    role: Role | None = None
+    worker: int | None = None
+    #: cut: packets vanish, instead of connections being refused.
+    silent: bool = False
+    #: slow_network: mean delay of each answer and its jitter, milliseconds.
+    latency_ms: int = 0
+    jitter_ms: int = 0
+    #: promote: the model.
+    model: str = ""
+    #: clock_jump: seconds ahead (negative: behind), of one source partition or of all (None).
+    shift: float = 0.0
+    partition: int | None = None
+
+    @property
+    def target(self) -> str:
+        """Whom it hits, in words."""
+        if self.role is None:
+            return "redis"
+        return f"every {self.role}" if self.worker is None else f"{self.role}-{self.worker}"
+
+    @property
+    def what(self) -> str:
+        """What is done, in words; not when."""
+        lasting = f" for {self.seconds:.1f} s" if self.seconds else ""
+        match self.kind:
+            case "kill" | "term" | "pause":
+                what = f" {self.target}{lasting}"
+            case "scale":
+                what = f" {self.role} 1 -> 3 -> {BASE_WORKERS[self.role or 'ingest']}{lasting}"
+            case "cut":
+                how = "silently" if self.silent else "refused"
+                what = f" {self.target} {how}{lasting}"
+            case "slow_network":
+                what = f" {self.target} {self.latency_ms} ms ± {self.jitter_ms} ms{lasting}"
+            case "promote":
+                what = f" {self.model}"
+            case "clock_jump":
+                where = "all partitions" if self.partition is None else f"p{self.partition}"
+                what = f" {where} by {self.shift:+.0f} s{lasting}"
+            case "dead_letters_full":
+                what = " until the end"
+            case _:
+                what = lasting
+        return f"{self.kind}{what}"
+
+    def __str__(self) -> str:
+        return f"{self.at:5.1f} s {self.what}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All faults of a run with ``seconds`` of traffic, in order of their beginning."""
+
+    seed: int
+    seconds: float
+    faults: Sequence[Fault]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many faults there are of each kind that occurs."""
+        kinds = [fault.kind for fault in self.faults]
+        return {kind: kinds.count(kind) for kind in KINDS if kind in kinds}
+
+    def __str__(self) -> str:
+        kinds = len(self.counts())
+        head = (
+            f"plan of seed {self.seed}: {len(self.faults)} faults of {kinds} kinds "
+            f"in {self.seconds:.0f} s"
+        )
+        return "\n".join([head, *(f"  {fault}" for fault in self.faults)])
+
+
+def draw_plan(seed: int, seconds: float = 70.0) -> Plan:
+    """Draw a plan: the same for the same seed and length.
+
+    Raises ``ValueError`` if there is no time for two faults.
+    """
+    times_end = seconds - _LAST_BEFORE_END
+    span = times_end - _FIRST_SECONDS
+    mean_gap = sum(_GAP_SECONDS) / 2
+    if span < mean_gap:
+        raise ValueError(f"{seconds} s of traffic are too short for faults; give 20 s or more")
+    dice = random.Random(seed)
+    # Rounded up, so that the gaps are mean rather than generous.
+    number = 2 + int(span / mean_gap)
+    gaps = [dice.uniform(*_GAP_SECONDS) for _ in range(number - 1)]
+    scale = span / sum(gaps)
+    times = [_FIRST_SECONDS]
+    for gap in gaps:
+        times.append(times[-1] + gap * scale)
+    kinds = _draw_kinds(dice, number)
+    faults = [_draw(dice, kind, round(at, 1)) for kind, at in zip(kinds, times, strict=True)]
+    return Plan(seed, seconds, faults)
+
+
+def _draw_kinds(dice: random.Random, number: int) -> list[Kind]:
+    kinds: list[Kind] = dice.sample(KINDS, min(number, _KINDS_AT_LEAST))
+    while len(kinds) < number:
+        (kind,) = dice.choices(KINDS, [_WEIGHTS[kind] for kind in KINDS])
+        if kinds.count(kind) < _AT_MOST.get(kind, number):
+            kinds.append(kind)
+    dice.shuffle(kinds)
+    return kinds
+
+
+def _draw(dice: random.Random, kind: Kind, at: float) -> Fault:
+    role = dice.choice(ROLES)
+    worker = dice.randrange(BASE_WORKERS[role])
+    match kind:
+        case "kill" | "term":
+            return Fault(at, kind, role=role, worker=worker)
+        case "pause":
+            seconds = SESSION_SECONDS + dice.uniform(3, 6)
+            return Fault(at, kind, _tenths(seconds), role, worker)
+        case "scale":
+            return Fault(at, kind, _tenths(dice.uniform(8, 14)), role)
+        case "broker_kill":
+            return Fault(at, kind, _tenths(dice.uniform(0, 4)))
+        case "redis_stop":
+            return Fault(at, kind, _tenths(dice.uniform(8, 15)))
+        case "cut":
+            hit = dice.choices(["worker", "role", "redis"], [5, 3, 2])[0]
+            return Fault(
+                at,
+                kind,
+                _tenths(dice.uniform(5, 12)),
+                role=None if hit == "redis" else role,
+                worker=worker if hit == "worker" else None,
+                silent=dice.random() < 0.5,
+            )
+        case "slow_network":
+            latency = dice.randint(100, 400)
+            return Fault(
+                at,
+                kind,
+                _tenths(dice.uniform(8, 12)),
+                role=role,
+                worker=worker if dice.random() < 0.5 else None,
+                latency_ms=latency,
+                jitter_ms=latency // 3,
+            )
+        case "promote":
+            return Fault(at, kind, model=dice.choice(WITH_BASELINE))
+        case "clock_jump":
+            everywhere = dice.random() < 0.3
+            return Fault(
+                at,
+                kind,
+                _tenths(dice.uniform(3, 8)),
+                shift=dice.choice([-JUMP_SECONDS, JUMP_SECONDS]),
+                partition=None if everywhere else dice.randrange(SOURCE_PARTITIONS),
+            )
+        case _:
+            return Fault(at, kind)
+
+
+def _tenths(seconds: float) -> float:
+    """Round as it is printed: what is read in a plan is what happens."""
+    return round(seconds, 1)

@@ -1,0 +1,140 @@
+"""Carries a plan out on a cluster: each fault in a thread of its own, so that they overlap."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+
+from chaos.cluster import Cluster
+from chaos.faults import BASE_WORKERS, MOST_WORKERS, Fault, Plan
+from chaos.supervisor import Slot
+from chaos.toxiproxy import Proxy
+
+#: The last fault that lasts is over so long after it began, at the most: an outage of the broker
+#: may have had to end first.
+_OVER_SECONDS = 150.0
+
+
+@dataclass
+class Injector:
+    """Begins the faults of a plan in time; ``began`` is when the traffic does, epoch seconds."""
+
+    cluster: Cluster
+    plan: Plan
+    began: float
+    say: Callable[[str], None]
+    #: What was done, in order of its beginning: epoch seconds and what it was.
+    done: list[tuple[float, str]] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _failures: list[tuple[Fault, BaseException]] = field(default_factory=list)
+
+    def run(self, check: Callable[[], None]) -> None:
+        """Begin every fault when it is due; ``check`` is called meanwhile and may raise."""
+        for number, fault in enumerate(self.plan.faults):
+            while time.time() < self.began + fault.at:
+                check()
+                time.sleep(0.05)
+            self.done.append((time.time(), fault.what))
+            self.say(fault.what)
+            thread = threading.Thread(target=self._carry_out, args=(number, fault))
+            thread.start()
+            self._threads.append(thread)
+
+    def wait(self) -> None:
+        """Return once every fault is over; raises if one could not be carried out."""
+        deadline = time.monotonic() + _OVER_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                raise RuntimeError(f"a fault is not over after {_OVER_SECONDS:.0f} s")
+        for fault, error in self._failures:
+            raise RuntimeError(f"{fault} could not be carried out: {error}") from error
+
+    def _carry_out(self, number: int, fault: Fault) -> None:
+        try:
+            self._do(number, fault)
+        except BaseException as error:  # told by wait()
+            self._failures.append((fault, error))
+        else:
+            if fault.kind not in ("kill", "term", "clock_jump", "dead_letters_full"):
+                self.say(f"{fault.kind} is over")
+
+    def _do(self, number: int, fault: Fault) -> None:
+        cluster = self.cluster
+        match fault.kind:
+            case "kill":
+                cluster.supervisor.kill(self._slot(fault), "kill")
+            case "term":
+                cluster.supervisor.terminate(self._slot(fault), "term")
+            case "pause":
+                cluster.supervisor.pause(self._slot(fault), fault.seconds)
+            case "scale":
+                self._scale(fault)
+            case "broker_restart":
+                cluster.on_broker.submit(cluster.broker.restart).result()
+            case "broker_kill":
+                cluster.on_broker.submit(self._crash_broker, fault.seconds).result()
+            case "redis_stop":
+                cluster.on_redis.submit(self._stop_redis, fault.seconds).result()
+            case "cut":
+                self._while(
+                    fault, lambda proxy: proxy.silent() if fault.silent else proxy.refused()
+                )
+            case "slow_network":
+                self._while(fault, lambda proxy: proxy.slow(fault.latency_ms, fault.jitter_ms))
+            case "promote":
+                # Reference data that no other promotion of the run has had.
+                cluster.promote(fault.model, 1_000 * self.plan.seed + number)
+            case "changelog_lost":
+                cluster.lose_changelog()
+            case "dead_letters_full":
+                cluster.fill_dead_letters()
+            case "clock_jump":
+                pass  # the traffic knows the plan
+
+    def _slot(self, fault: Fault) -> Slot:
+        """Return the worker it is meant for, or another one of the role if that isn't there."""
+        assert fault.role is not None and fault.worker is not None, fault
+        running = self.cluster.supervisor.wait_running(fault.role)
+        slot = running[fault.worker % len(running)]
+        if slot.number != fault.worker:
+            self.say(f"{fault.kind} hits {slot.name}, as {fault.target} is not running")
+        return slot
+
+    def _scale(self, fault: Fault) -> None:
+        assert fault.role is not None, fault
+        supervisor = self.cluster.supervisor
+        supervisor.scale(fault.role, 1)
+        _wait(fault.seconds / 2)
+        supervisor.scale(fault.role, MOST_WORKERS)
+        _wait(fault.seconds / 2)
+        supervisor.scale(fault.role, BASE_WORKERS[fault.role])
+
+    def _crash_broker(self, seconds: float) -> None:
+        self.cluster.broker.kill()
+        _wait(seconds)
+        self.cluster.broker.start()
+
+    def _stop_redis(self, seconds: float) -> None:
+        self.cluster.redis.stop()
+        _wait(seconds)
+        self.cluster.redis.start()
+
+    def _while(self, fault: Fault, toxic: Callable[[Proxy], AbstractContextManager[None]]) -> None:
+        with ExitStack() as stack:
+            for proxy in self._proxies(fault):
+                stack.enter_context(toxic(proxy))
+            _wait(fault.seconds)
+
+    def _proxies(self, fault: Fault) -> Sequence[Proxy]:
+        proxies = self.cluster.proxies
+        if fault.role is None:
+            return [proxies["redis"]]
+        if fault.worker is None:
+            return [proxies[f"{fault.role}-{number}"] for number in range(MOST_WORKERS)]
+        return [proxies[fault.target]]
+
+
+def _wait(seconds: float) -> None:
+    threading.Event().wait(seconds)

@@ -1,0 +1,295 @@
+"""Alerts, actions and audit records: what the default rules must have led to, no more, no less."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from chaos.findings import Copies, Findings, Kind, OutputRecord, read_output
+from chaos.judged_windows import Baselines, WindowJudge
+from chaos.recount import FIXED
+from chaos.reports import Closed, window_name
+from chaos.source import SliceName, WindowKey
+from support.alert_oracle import DEFAULT_RULES, ExpectedAlert, WatchedRule
+from support.oracle import Histogram, current_bins, kl_nats, reference_bins
+
+#: A figure this close to its threshold may hold or not: sums of floats depend on their order.
+TOO_CLOSE = 1e-6
+
+_ACTIONS = {rule.name: rule.action for rule in DEFAULT_RULES}
+
+Watch = tuple[WatchedRule, str | None]
+
+
+class Distribution(msgspec.Struct):
+    """Both count vectors of a drifted signal."""
+
+    reference: list[int]
+    current: list[int]
+
+
+class Alert(msgspec.Struct):
+    """An alert, as far as it is judged."""
+
+    id: str
+    state: str
+    rule: str
+    model: str
+    version: str
+    variant: str
+    signal: str | None
+    value: float
+    events: int
+    starts_at: int
+    window_start: int
+    report: str
+    distribution: Distribution | None
+    actions: list[str]
+
+    @property
+    def key(self) -> ExpectedAlert:
+        return ExpectedAlert(
+            self.rule, self.model, self.version, self.variant, self.signal, self.state,
+            self.starts_at, self.window_start,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return alert_name(self.key)
+
+
+class Action(msgspec.Struct):
+    """An action, as far as it is judged."""
+
+    id: str
+    kind: str
+    alert: str
+    rule: str
+    model: str
+    version: str
+    variant: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id} of {self.model}/{self.version} by rule {self.rule}"
+
+
+class Audit(msgspec.Struct):
+    """An audit record, as far as it is judged."""
+
+    id: str
+    event: str
+    subject: str
+
+    def __str__(self) -> str:
+        return f"{self.event} of {self.subject}"
+
+
+class Figure(NamedTuple):
+    """A value that a rule judges, and how many events it rests on."""
+
+    value: float
+    events: int
+
+
+def alert_name(key: ExpectedAlert) -> str:
+    """Name an alert for a person."""
+    window = window_name(((key.model, key.version, key.variant), key.window_start))
+    of = f" of {key.signal}" if key.signal else ""
+    return f"{key.state} {key.rule}{of} in {window}, since {key.starts_at}"
+
+
+class AlertJudge:
+    """Judges what followed from the windows that a :class:`WindowJudge` has judged."""
+
+    def __init__(self, windows: WindowJudge, baselines: Baselines, findings: Findings) -> None:
+        self._windows = windows
+        self._baselines = baselines
+        self._findings = findings
+
+    def judge(self, outputs: Mapping[str, list[OutputRecord]]) -> None:
+        """Judge the topics of alerts, actions and audit records."""
+        alerts = read_output(outputs["alerts"], Alert, "alert", self._findings)
+        actions = read_output(outputs["actions"], Action, "action", self._findings)
+        audit = read_output(outputs["audit"], Audit, "audit record", self._findings)
+        self._judge_alerts(alerts)
+        self._judge_actions(alerts, actions)
+        self._judge_audit(alerts, actions, audit)
+        self._findings.count("alerts", len(alerts))
+        self._findings.count("actions", len(actions))
+
+    # -- alerts ----------------------------------------------------------------------------------
+
+    def _judge_alerts(self, alerts: dict[str, Copies[Alert]]) -> None:
+        found: dict[ExpectedAlert, Alert] = {}
+        for one in alerts.values():
+            alert = one.contents[0]
+            if alert.key in found:
+                self._say("DUPLICATED", alert.key, f"{alert} under two ids")
+            found[alert.key] = alert
+        expected: dict[ExpectedAlert, Figure] = {}
+        for where, closed in self._windows.closed.items():
+            expected |= self._fold(where, closed, found)
+        for key in expected.keys() - found.keys():
+            self._say("LOST", key, f"{alert_name(key)} was not raised, though {expected[key]}")
+        for key in found.keys() - expected.keys():
+            self._say("WRONG", key, f"{alert_name(key)} was raised against the rules")
+        reports = {
+            one.report.window: one.report.id
+            for closed in self._windows.closed.values()
+            for one in closed
+        }
+        for key in expected.keys() & found.keys():
+            self._judge_figures(found[key], expected[key], reports)
+
+    def _fold(
+        self, where: SliceName, closed: list[Closed], found: Mapping[ExpectedAlert, Alert]
+    ) -> dict[ExpectedAlert, Figure]:
+        """Fold the windows of one slice, in the order in which they closed, into its alerts."""
+        expected: dict[ExpectedAlert, Figure] = {}
+        began: dict[Watch, int] = {}
+        through: int | None = None
+        for one in closed:
+            window = one.report.window_start
+            if through is not None and window <= through:
+                # It opened after later ones had closed: alerts look forward only.
+                self._findings.count("windows_not_judged_by_rules")
+                continue
+            through = window
+            for watch, figures in self._figures(one).items():
+                rule, signal = watch
+                firing = watch in began
+                state = "resolved" if firing else "firing"
+                key = ExpectedAlert(
+                    rule.name, *where, signal, state, began.get(watch, window), window
+                )
+                worst = max(figures)
+                if abs(worst.value - rule.threshold) <= TOO_CLOSE * max(1.0, rule.threshold):
+                    # Nobody can say; whatever was said of it is taken as said.
+                    self._findings.count("figures_too_close")
+                    changes = key in found
+                else:
+                    changes = (worst.value > rule.threshold) != firing
+                if changes:
+                    expected[key] = worst
+                    if firing:
+                        del began[watch]
+                    else:
+                        began[watch] = window
+        return expected
+
+    def _figures(self, closed: Closed) -> dict[Watch, list[Figure]]:
+        """Return what each rule judges of a window: one figure for each part with enough events."""
+        figures: dict[Watch, list[Figure]] = defaultdict(list)
+        timed = sum(closed.latency.counts)
+        for rule in DEFAULT_RULES:
+            if rule.metric == "latency_mean_ms":
+                if timed >= rule.minimum_events:
+                    figures[rule, None].append(Figure(closed.latency.mean, timed))
+                continue
+            for part in closed.parts:
+                if part.events < rule.minimum_events:
+                    continue
+                for signal, value in self._divergences(part.baseline, part.signals):
+                    figures[rule, signal].append(Figure(value, part.events))
+        return figures
+
+    def _divergences(
+        self, baseline: str, signals: Mapping[str, Histogram]
+    ) -> list[tuple[str, float]]:
+        """Return KL(current || reference) of each signal that has a reference."""
+        references: Mapping[str, Any] = self._baselines.get(baseline, {}).get("signals", {})
+        found = []
+        for name, reference in references.items():
+            if name in FIXED or name not in signals:
+                continue
+            current, against = current_bins(signals[name]), reference_bins(reference)
+            if len(current) == len(against) and any(current) and any(against):
+                found.append((name, kl_nats(current, against)))
+        return found
+
+    def _judge_figures(
+        self, alert: Alert, figure: Figure, reports: Mapping[WindowKey, str]
+    ) -> None:
+        window = (alert.model, alert.version, alert.variant), alert.window_start
+        if alert.report != reports[window]:
+            self._say("WRONG", alert.key, f"{alert} names report {alert.report}")
+        if alert.events != figure.events or not _close(alert.value, figure.value):
+            said = f"value {alert.value} of {alert.events} events"
+            self._say("WRONG", alert.key, f"{alert}: {said} instead of {figure}")
+        if alert.signal is None:
+            return
+        if alert.distribution is None:
+            self._say("WRONG", alert.key, f"{alert} has no count vectors")
+        elif not _close(
+            kl_nats(alert.distribution.current, alert.distribution.reference), alert.value
+        ):
+            self._say("WRONG", alert.key, f"{alert}: its count vectors give another value")
+
+    # -- what follows from alerts ------------------------------------------------------------------
+
+    def _judge_actions(
+        self, alerts: dict[str, Copies[Alert]], actions: dict[str, Copies[Action]]
+    ) -> None:
+        by_alert: dict[str, list[Action]] = defaultdict(list)
+        for action in (one.contents[0] for one in actions.values()):
+            asked = alerts.get(action.alert)
+            if asked is None:
+                at = actions[action.id].first.timestamp_ms / 1000
+                self._findings.add("WRONG", f"{action} is for no alert there is", at=at)
+                continue
+            alert = asked.contents[0]
+            same = alert.key[:4] == (action.rule, action.model, action.version, action.variant)
+            if not same or alert.state != "firing" or _ACTIONS.get(alert.rule) != action.kind:
+                self._say("WRONG", alert.key, f"{action} does not follow from {alert}")
+            by_alert[action.alert].append(action)
+        # Several signals that drift together ask for one action.
+        together: dict[tuple[Any, ...], list[Alert]] = defaultdict(list)
+        for alert in (one.contents[0] for one in alerts.values()):
+            if alert.state == "firing" and _ACTIONS.get(alert.rule):
+                together[(*alert.key[:4], alert.window_start)].append(alert)
+            elif alert.actions:
+                self._say("WRONG", alert.key, f"{alert} names actions {alert.actions}")
+        for group in together.values():
+            asked_for = sorted({a.id for alert in group for a in by_alert[alert.id]})
+            first = group[0]
+            if not asked_for:
+                self._say("LOST", first.key, f"{first} has no {_ACTIONS[first.rule]}")
+            elif len(asked_for) > 1:
+                self._say("DUPLICATED", first.key, f"{first} has {len(asked_for)} actions")
+            for alert in group:
+                if asked_for and alert.actions != asked_for:
+                    said = f"names actions {alert.actions} instead of {asked_for}"
+                    self._say("WRONG", alert.key, f"{alert} {said}")
+
+    def _judge_audit(
+        self,
+        alerts: dict[str, Copies[Alert]],
+        actions: dict[str, Copies[Action]],
+        audit: dict[str, Copies[Audit]],
+    ) -> None:
+        events = {
+            **{id_: (f"alert.{it.contents[0].state}", it.first) for id_, it in alerts.items()},
+            **{id_: ("action.requested", it.first) for id_, it in actions.items()},
+        }
+        audited: set[str] = set()
+        for one in audit.values():
+            record, at = one.contents[0], one.first.timestamp_ms / 1000
+            if record.subject not in events:
+                self._findings.add("WRONG", f"audit of {record}: there is no such thing", at=at)
+            elif record.event != events[record.subject][0]:
+                self._findings.add("WRONG", f"audit of {record}: the event is another", at=at)
+            elif record.subject in audited:
+                self._findings.add("DUPLICATED", f"audit of {record} under two ids", at=at)
+            audited.add(record.subject)
+        for subject in events.keys() - audited:
+            event, first = events[subject]
+            at = first.timestamp_ms / 1000
+            self._findings.add("LOST", f"{event} of {subject} has no audit record", at=at)
+
+    def _say(self, kind: Kind, key: ExpectedAlert, what: str) -> None:
+        window = (key.model, key.version, key.variant), key.window_start
+        self._findings.add(kind, what, at=self._windows.reported_at(window))
+
+
+def _close(a: float, b: float) -> bool:
+    return abs(a - b) <= TOO_CLOSE * max(1.0, abs(b))

@@ -1,0 +1,133 @@
+"""What a run has left in its topics, and when it is complete."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from support.kafka_broker import KafkaBroker, unique
+from support.kafka_reader import TopicReader
+from support.product import Installation
+
+#: Topics that DETECT and INGEST write for others.
+OUTPUTS = ("windows", "alerts", "actions", "audit", "dead_letters")
+
+#: Partition, offset, Kafka's timestamp in ms, value.
+SourceRecord = tuple[int, int, int, bytes | None]
+
+#: Nothing new for so long is taken to be the end, seconds.
+QUIET_SECONDS = 2.0
+
+_SECONDS = 60.0
+
+
+def read_source(broker: KafkaBroker, topic: str) -> Iterator[SourceRecord]:
+    """Yield every record of a topic without transactions, each partition in order.
+
+    Keeps none: there are millions. Raises ``AssertionError`` if the end is not reached.
+    """
+    config = {
+        "bootstrap.servers": broker.bootstrap_servers,
+        "group.id": unique("source"),
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "fetch.max.bytes": 64 * 1024 * 1024,
+        "fetch.message.max.bytes": 16 * 1024 * 1024,
+        "queued.max.messages.kbytes": 65_536,
+        "fetch.queue.backoff.ms": 2,
+    }
+    with closing(Consumer(config)) as consumer:
+        partitions = sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+        left = {}
+        for partition in partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            assert low == 0, f"{topic}/{partition} begins at {low}: retention has taken the rest"
+            if high:
+                left[partition] = high
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
+        progress = time.monotonic()
+        while left:
+            for message in consumer.consume(10_000, 1.0):
+                error = message.error()
+                assert error is None, f"{topic}: {error}"
+                progress = time.monotonic()
+                partition, offset = message.partition(), message.offset()
+                _, timestamp = message.timestamp()
+                yield partition, offset, timestamp, message.value()
+                if offset + 1 >= left.get(partition, 0):
+                    left.pop(partition, None)
+            late = time.monotonic() - progress > _SECONDS
+            assert not late, f"{topic}: no record for {_SECONDS:.0f} s, {left} left to read"
+
+
+@dataclass
+class Outputs:
+    """Everything on the output topics so far."""
+
+    broker: KafkaBroker
+    installation: Installation
+    _readers: dict[str, TopicReader] = field(default_factory=dict)
+    #: By model, version, variant and window start: the largest revision and its events.
+    _latest: dict[tuple[str, str, str, int], tuple[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind in OUTPUTS:
+            self._readers[kind] = TopicReader(self.broker, self.installation.topic(kind))
+
+    def close(self) -> None:
+        """Leave the topics."""
+        for reader in self._readers.values():
+            reader.close()
+
+    def more(self) -> int:
+        """Read on; return how many records were new."""
+        new = 0
+        for kind, reader in self._readers.items():
+            for message in reader.more():
+                new += 1
+                if kind == "windows":
+                    self._note(message)
+        return new
+
+    def _note(self, message: Message) -> None:
+        report = json.loads(message.value())
+        window = tuple(report[name] for name in ("model", "version", "variant", "window_start"))
+        revision, events = report["revision"], report["events"]
+        if revision >= self._latest.get(window, (0, 0))[0]:
+            self._latest[window] = revision, events
+
+    @property
+    def events(self) -> int:
+        """Events in the latest revision of every window."""
+        return sum(events for _, events in self._latest.values())
+
+    @property
+    def messages(self) -> dict[str, list[Message]]:
+        """Every record by kind, each partition in order."""
+        return {
+            kind: sorted(reader.messages, key=lambda m: (m.partition(), m.offset()))
+            for kind, reader in self._readers.items()
+        }
+
+    def settle(self, events: int, seconds: float, check: Callable[[], None]) -> str | None:
+        """Wait until ``events`` are reported and nothing more comes; say what is amiss if not.
+
+        ``check`` is called meanwhile and may raise.
+        """
+        last = time.monotonic()
+        deadline = last + seconds
+        while time.monotonic() < deadline:
+            check()
+            if self.more():
+                last = time.monotonic()
+            quiet = time.monotonic() - last
+            if self.events == events and quiet > QUIET_SECONDS:
+                return None
+            time.sleep(0.1)
+        return (
+            f"not settled {seconds:.0f} s after the last fault: {self.events:,} events "
+            f"reported, {events:,} sent; the last output came {quiet:.0f} s ago"
+        )

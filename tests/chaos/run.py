@@ -1,0 +1,262 @@
+"""Runs of the chaos suite: ``python -m chaos.run --help``.
+
+One run is a cluster of its own, traffic, faults drawn from the seed, and a verdict. The last line
+of the output is JSON; the exit code is 1 unless every run was exact.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaos.cluster import WINDOW_SECONDS, Cluster
+from chaos.faults import Plan, draw_plan
+from chaos.inject import Injector
+from chaos.mutations import MUTATIONS
+from chaos.reading import Outputs, SourceRecord, read_source
+from chaos.traffic import Sent, jumps_of
+from support.processes import Child, wait_until
+
+#: The workers have so long to report everything once nothing is done to them any more.
+SETTLE_SECONDS = 90.0
+
+#: By then everything works again; one that has just ended by itself is started anew meanwhile.
+_READY_SECONDS = 30.0
+
+#: From now until the traffic begins: its process must be up by then.
+_LEAD_SECONDS = 2.0
+
+#: The traffic may need so much longer than planned, as it waits for brokers to deliver.
+_FLUSH_SECONDS = 180.0
+
+_TESTS = Path(__file__).resolve().parents[1]
+
+
+@dataclass
+class Result:
+    """What came of one run."""
+
+    plan: Plan
+    findings: list[str] = field(default_factory=list)
+    summary: str = ""
+    events: int = 0
+    sent: Sent | None = None
+    #: Ends of workers by themselves, by role.
+    restarts: dict[str, int] = field(default_factory=dict)
+    #: What was said during the run, and the ends of all logs if it was not exact.
+    log: list[str] = field(default_factory=list)
+    tails: str = ""
+
+    @property
+    def exact(self) -> bool:
+        return not self.findings
+
+    def __str__(self) -> str:
+        if self.exact:
+            return self.summary
+        return "\n".join([f"NOT EXACT: {len(self.findings)} findings", *self.findings])
+
+
+def run(
+    plan: Plan,
+    directory: Path,
+    *,
+    rate: float,
+    mutation: str | None = None,
+    say: Callable[[str], None] = print,
+) -> Result:
+    """Carry out one plan in a cluster of its own; what it leaves is in ``directory``.
+
+    Raises if the harness itself fails; whatever the product does wrong is a finding.
+    """
+    result = Result(plan)
+    zero = time.time()
+
+    def note(text: str) -> None:
+        line = f"{time.time() - zero:6.1f} {text}"
+        result.log.append(line)
+        say(line)
+
+    say(str(plan))
+    with Cluster(directory, say=note, mutation=mutation) as cluster:
+        cluster.wait_ready()
+        note("every worker is ready")
+        zero = began = time.time() + _LEAD_SECONDS
+        traffic = _start_traffic(cluster, plan, rate=rate, began=began)
+
+        def check() -> None:
+            cluster.supervisor.check()
+            if traffic.process.poll() not in (None, 0):
+                traffic.check_alive()
+
+        injector = Injector(cluster, plan, began, note)
+        try:
+            injector.run(check)
+            result.sent = _wait_for_traffic(traffic, plan.seconds + _FLUSH_SECONDS)
+            sent = result.sent
+            note(f"sent {sent.sent:,} records, {sent.rate:,.0f}/s; {sent.bad:,} of them bad")
+        finally:
+            traffic.kill()
+        injector.wait()
+        note("every fault is over")
+        with closing(Outputs(cluster.broker, cluster.installation)) as outputs:
+            unsettled = outputs.settle(sent.sent - sent.bad, SETTLE_SECONDS, check)
+            if unsettled is not None:
+                result.findings.append(unsettled)
+            note(unsettled or "settled")
+            try:
+                cluster.wait_ready(_READY_SECONDS)
+            except AssertionError as error:
+                result.findings.append(str(error))
+            result.findings += cluster.supervisor.stop()
+            result.restarts = dict(cluster.supervisor.unplanned)
+            note("every worker has been stopped")
+            outputs.more()
+            _judge(cluster, outputs, injector, result)
+        if not result.exact:
+            result.tails = cluster.tails()
+    note(str(result))
+    return result
+
+
+def _start_traffic(cluster: Cluster, plan: Plan, *, rate: float, began: float) -> Child:
+    arguments = {
+        "bootstrap-servers": cluster.broker.bootstrap_servers,
+        "topic": cluster.installation.topic("predictions"),
+        "seed": plan.seed,
+        "rate": rate,
+        "seconds": plan.seconds,
+        "began": began,
+        "jumps": json.dumps([asdict(jump) for jump in jumps_of(plan.faults)]),
+        "result": _sent_file(cluster.directory),
+    }
+    command = [sys.executable, "-m", "chaos.traffic"]
+    for name, value in arguments.items():
+        command += [f"--{name}", str(value)]
+    env = dict(os.environ) | {"PYTHONPATH": str(_TESTS), "OPENBLAS_NUM_THREADS": "1"}
+    return Child(command, log=cluster.directory / "traffic.log", env=env)
+
+
+def _sent_file(directory: Path) -> Path:
+    return directory / "sent.json"
+
+
+def _wait_for_traffic(traffic: Child, seconds: float) -> Sent:
+    wait_until(
+        lambda: traffic.process.poll() is not None,
+        seconds=seconds,
+        what=lambda: f"all traffic is delivered\n{traffic.tail()}",
+    )
+    if traffic.process.returncode:
+        traffic.check_alive()
+    return Sent(**json.loads(_sent_file(traffic.log.parent).read_text()))
+
+
+def _judge(cluster: Cluster, outputs: Outputs, injector: Injector, result: Result) -> None:
+    # Whoever judges shares nothing with what runs.
+    from chaos.oracle import OutputRecord, judge_run
+
+    assert result.sent is not None
+    read = 0
+
+    def source() -> Iterator[SourceRecord]:
+        nonlocal read
+        for record in read_source(cluster.broker, cluster.installation.topic("predictions")):
+            read += 1
+            yield record
+
+    records = {
+        kind: [OutputRecord(m.partition(), m.offset(), m.timestamp()[1], m.value()) for m in found]
+        for kind, found in outputs.messages.items()
+    }
+    verdict = judge_run(source(), records, cluster.baselines, injector.done, WINDOW_SECONDS)
+    if read != result.sent.sent:
+        result.findings.append(
+            f"the source holds {read:,} records, but {result.sent.sent:,} were delivered to it"
+        )
+    result.findings += verdict.findings
+    if not (verdict.exact or verdict.findings):
+        result.findings.append(f"not exact, for no reason given: {verdict}")
+    result.events = verdict.events
+    result.summary = str(verdict)
+
+
+def main() -> None:
+    """Parse the command line, and run seed after seed."""
+    parser = argparse.ArgumentParser(prog="chaos.run", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20, help="how many runs")
+    parser.add_argument("--seed-start", type=int, default=1, help="seed of the first")
+    parser.add_argument("--seconds", type=float, default=70.0, help="of traffic in each")
+    parser.add_argument("--rate", type=float, default=20_000.0, help="events a second")
+    parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="break the workers so")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="leave all data and logs there")
+    given = parser.parse_args()
+    if given.seeds < 1:
+        parser.error(f"--seeds {given.seeds}: expected 1 or more")
+    # Line by line, also into a pipe: a run takes minutes.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    results = []
+    for seed in range(given.seed_start, given.seed_start + given.seeds):
+        plan = draw_plan(seed, given.seconds)
+        results.append(_run_apart(plan, given.rate, given.mutation, given.keep))
+    print(json.dumps(totals(results, given.mutation)))
+    sys.exit(not all(result.exact for result in results))
+
+
+def _run_apart(plan: Plan, rate: float, mutation: str | None, keep: Path | None) -> Result:
+    """Run in a directory of its own; a failure of the harness is a result too, never EXACT."""
+    if keep is None:
+        directory = Path(tempfile.mkdtemp(prefix=f"chaos-{plan.seed}-"))
+    else:
+        directory = (keep / f"seed-{plan.seed}").resolve()
+        shutil.rmtree(directory, ignore_errors=True)
+    try:
+        result = run(plan, directory, rate=rate, mutation=mutation)
+    except Exception as error:
+        traceback.print_exc(file=sys.stdout)
+        result = Result(plan, findings=[f"the harness has failed: {error}"])
+    if keep is None:
+        rest = directory if result.exact else directory / "kafka" / "data"
+        shutil.rmtree(rest, ignore_errors=True)
+    if not result.exact:
+        print(f"seed {plan.seed} is not exact; logs are in {directory}")
+    return result
+
+
+def totals(results: list[Result], mutation: str | None = None) -> dict[str, Any]:
+    """Return what is printed last: all runs in one record."""
+    faults: Counter[str] = Counter()
+    restarts: Counter[str] = Counter()
+    for result in results:
+        faults.update(result.plan.counts())
+        restarts.update(result.restarts)
+    sent = [result.sent for result in results if result.sent is not None]
+    seconds = sum(one.seconds for one in sent)
+    found: dict[str, Any] = {
+        "runs": len(results),
+        "exact": sum(result.exact for result in results),
+        "faults": dict(sorted(faults.items())),
+        "events": sum(result.events for result in results),
+        "rate": round(sum(one.sent for one in sent) / seconds) if seconds else 0,
+        "restarts": dict(sorted(restarts.items())),
+        "failures": [
+            {"seed": result.plan.seed, "findings": result.findings}
+            for result in results
+            if not result.exact
+        ],
+    }
+    return found if mutation is None else {"mutation": mutation, **found}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The short form of the chaos suite: three seeds, judged like the long one's twenty."""
+
+from pathlib import Path
+
+import pytest
+
+from chaos.faults import KINDS, draw_plan
+from chaos.run import run
+
+SECONDS = 40
+RATE = 20_000
+
+#: Of so few seeds, three that have every kind of fault between them.
+SEEDS = [2, 9, 10]
+
+
+def test_the_short_form_has_every_kind_of_fault() -> None:
+    drawn = {kind for seed in SEEDS for kind in draw_plan(seed, SECONDS).counts()}
+    assert drawn == set(KINDS)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_happens_every_count_is_exact(seed: int, tmp_path: Path) -> None:
+    plan = draw_plan(seed, SECONDS)
+    assert len(plan.faults) >= 6
+    result = run(plan, tmp_path / "run", rate=RATE)
+    assert result.exact, "\n".join([str(plan), *result.log, result.tails, str(result)])
+    assert result.events > 0

@@ -1,0 +1,288 @@
+"""The producer of a run: numbered events at a steady rate, a process of its own.
+
+``python -m chaos.traffic --help`` says how it is called. What an event holds follows from the seed
+and its number alone, except for its time, which is when it was sent.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from confluent_kafka import KafkaError, Message, Producer
+
+from chaos.faults import SOURCE_PARTITIONS, Fault
+
+MODELS = tuple(f"m{n}" for n in range(8))
+VERSION = "1"
+
+#: Of m0's events.
+CANARY_SHARE = 0.1
+BAD_SHARE = 0.001
+
+#: m1 drifts and m2 is slow for this long by event time, then not, for as long; the one when the
+#: other isn't. Rules see two windows of 5 s of each, so alerts fire and are resolved every 20 s.
+PHASE_SECONDS = 10
+DRIFT_SIGMAS = 1.0
+SLOW_FACTOR = 15.0
+
+#: Drawn at once: what is drawn must not depend on how much was due.
+_BLOCK = 10_000
+
+#: Sent between two looks at the clock.
+_AT_ONCE = 500
+
+_DAY = 86_400.0
+_IN_1999 = 915_148_800.0
+
+#: An outage of the brokers is waited for, however long: nothing may be given up.
+_DELIVERY_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Events sent between ``start`` and ``end`` (seconds of traffic) carry shifted times."""
+
+    start: float
+    end: float
+    shift: float
+    #: None: of every partition.
+    partition: int | None
+
+    def shift_at(self, elapsed: float, partition: int) -> float:
+        """Return by how much an event sent now to ``partition`` is shifted, seconds."""
+        hit = self.partition is None or self.partition == partition
+        return self.shift if hit and self.start <= elapsed < self.end else 0.0
+
+
+def jumps_of(faults: Sequence[Fault]) -> list[Jump]:
+    """Return the clock jumps of a plan."""
+    return [
+        Jump(fault.at, fault.at + fault.seconds, fault.shift, fault.partition)
+        for fault in faults
+        if fault.kind == "clock_jump"
+    ]
+
+
+def drifts(event_time: float) -> bool:
+    """Whether m1 drifts at this event time."""
+    return event_time // PHASE_SECONDS % 2 == 1
+
+
+#: What is drawn for one event; the rest follows from when it is sent.
+Drawn = tuple[int, bool, bool, int, float, float, float, float, float, float]
+
+
+def drawn(seed: int) -> Iterator[Drawn]:
+    """Yield what is drawn for each event, on and on: the same for the same seed.
+
+    Model, canary?, error?, colour, age in seconds, prediction, latency in ms, x, y, bad below
+    ``BAD_SHARE``.
+    """
+    rng = np.random.default_rng([seed, 1])
+    while True:
+        columns = (
+            rng.integers(len(MODELS), size=_BLOCK),
+            rng.random(_BLOCK) < CANARY_SHARE,
+            rng.random(_BLOCK) < 0.01,
+            rng.choice(len(COLOURS), size=_BLOCK, p=COLOUR_SHARES),
+            rng.random(_BLOCK),
+            rng.beta(2, 3, _BLOCK),
+            20 * rng.lognormal(0, 0.3, _BLOCK),
+            rng.normal(0, 1, _BLOCK),
+            rng.normal(10, 4, _BLOCK),
+            rng.random(_BLOCK),
+        )
+        yield from zip(*(column.tolist() for column in columns), strict=True)
+
+
+COLOURS = ("red", "green", "blue")
+COLOUR_SHARES = (0.5, 0.3, 0.2)
+
+
+def reference_csv(seed: int, *, rows: int = 5_000) -> str:
+    """Return reference data as the events of a model that is well have it, another by each seed."""
+    rng = np.random.default_rng([seed, 2])
+    x = rng.normal(0, 1, rows)
+    y = rng.normal(10, 4, rows)
+    colour = rng.choice(len(COLOURS), size=rows, p=COLOUR_SHARES)
+    score = rng.beta(2, 3, rows)
+    lines = [f"{x[i]:.4f},{y[i]:.4f},{COLOURS[colour[i]]},{score[i]:.4f}" for i in range(rows)]
+    return "\n".join(["x,y,colour,score", *lines]) + "\n"
+
+
+class Events:
+    """The events of a run, one after the other."""
+
+    def __init__(self, seed: int) -> None:
+        self.bad = 0
+        self.made = 0
+        self._drawn = drawn(seed)
+        self._dice = random.Random(f"bad records of {seed}")
+
+    def next(self, at: float) -> bytes | None:
+        """Return the next event, of somebody whose clock says ``at`` (epoch seconds)."""
+        model, canary, failed, colour, age, prediction, latency, x, y, bad = next(self._drawn)
+        time = at - age
+        if model == 1 and drifts(time):
+            x += DRIFT_SIGMAS
+        elif model == 2 and not drifts(time):
+            latency *= SLOW_FACTOR
+        variant = "canary" if canary and model == 0 else ""
+        status = "error" if failed else "ok"
+        number = self.made
+        self.made = number + 1
+        event = (
+            f'{{"id":"{number}","time":{time:.3f},"model":"{MODELS[model]}","version":"{VERSION}",'
+            f'"variant":"{variant}","prediction":{prediction:.4f},"latency_ms":{latency:.2f},'
+            f'"status":"{status}","features":{{"x":{x:.4f},"y":{y:.4f},'
+            f'"colour":"{COLOURS[colour]}"}}}}'
+        ).encode()
+        if bad >= BAD_SHARE:
+            return event
+        self.bad += 1
+        return self._spoilt(event, time)
+
+    def _spoilt(self, event: bytes, time: float) -> bytes | None:
+        """Return what nobody can count: for good, whoever reads it and whenever."""
+        dice = self._dice
+        match dice.randrange(7):
+            case 0:
+                return event[: dice.randrange(1, len(event))]
+            case 1:
+                return None
+            case 2:
+                return b""
+            case 3:
+                return event.replace(b'"model"', b'"modell"')
+            case 4:
+                return event.replace(f"{time:.3f}".encode(), f"{time + _DAY:.3f}".encode())
+            case 5:
+                return event.replace(
+                    f"{time:.3f}".encode(), f"{_IN_1999 + number_of(event)}".encode()
+                )
+            case _:
+                # Not JSON and not the beginning of an Arrow stream; too large for a small topic.
+                return b"\x00" + dice.randbytes(2_999)
+
+
+def number_of(event: bytes) -> int:
+    """Return the number of an event.
+
+    >>> number_of(b'{"id":"17","time":1.0}')
+    17
+    """
+    return int(event[7 : event.index(b'"', 7)])
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was delivered, for certain: ``rate`` is records/s from the beginning to the last."""
+
+    sent: int
+    bad: int
+    seconds: float
+    rate: float
+
+
+def send(
+    producer: Producer,
+    topic: str,
+    events: Events,
+    *,
+    seed: int,
+    rate: float,
+    seconds: float,
+    began: float,
+    jumps: Sequence[Jump],
+    clock: Callable[[], float] = time.time,
+) -> Sent:
+    """Send ``rate`` events a second for ``seconds`` from ``began`` (epoch seconds) on, and flush.
+
+    Late, it makes up for it. Raises ``RuntimeError`` if not everything was delivered.
+    """
+    partitions = random.Random(f"partitions of {seed}")
+    shifts = [0.0] * SOURCE_PARTITIONS
+    time.sleep(max(0.0, began - clock()))
+    while (elapsed := clock() - began) < seconds:
+        due = min(_AT_ONCE, int(rate * elapsed) - events.made)
+        if due < _AT_ONCE / 4:
+            producer.poll(0.005)
+            continue
+        for partition in range(SOURCE_PARTITIONS):
+            shifts[partition] = sum(jump.shift_at(elapsed, partition) for jump in jumps)
+        now = began + elapsed
+        for _ in range(due):
+            partition = int(partitions.random() * SOURCE_PARTITIONS)
+            value = events.next(now + shifts[partition])
+            while True:
+                try:
+                    producer.produce(topic, value, partition=partition)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        producer.poll(0)
+    left = producer.flush(_DELIVERY_SECONDS)
+    if left:
+        raise RuntimeError(f"{left} of {events.made} records were not delivered")
+    took = clock() - began
+    return Sent(events.made, events.bad, round(took, 3), round(events.made / took, 1))
+
+
+def main() -> None:
+    """Parse the command line, send, and write what was sent."""
+    parser = argparse.ArgumentParser(prog="chaos.traffic", description=__doc__)
+    parser.add_argument("--bootstrap-servers", required=True)
+    parser.add_argument("--topic", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--rate", type=float, required=True, help="events a second")
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--began", type=float, required=True, help="epoch seconds")
+    parser.add_argument("--jumps", default="[]", help="JSON: a list of the fields of Jump")
+    parser.add_argument("--result", type=Path, required=True, help="JSON file to write at the end")
+    given = parser.parse_args()
+    failures: list[str] = []
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            failures.append(f"{message.topic()}/{message.partition()}: {error}")
+
+    producer = Producer(
+        {
+            "bootstrap.servers": given.bootstrap_servers,
+            "enable.idempotence": True,
+            "message.timeout.ms": int(_DELIVERY_SECONDS * 1000),
+            "linger.ms": 20,
+            "compression.type": "lz4",
+            # Minutes of an outage fit; after that the traffic waits.
+            "queue.buffering.max.messages": 5_000_000,
+            "queue.buffering.max.kbytes": 1_500_000,
+            # A callback for each of 20,000 records a second would cost as much as making them.
+            "delivery.report.only.error": True,
+            "on_delivery": delivered,
+            "reconnect.backoff.max.ms": 500,
+            "log_level": 2,
+        }
+    )
+    sent = send(
+        producer,
+        given.topic,
+        Events(given.seed),
+        seed=given.seed,
+        rate=given.rate,
+        seconds=given.seconds,
+        began=given.began,
+        jumps=[Jump(**jump) for jump in json.loads(given.jumps)],
+    )
+    if failures:
+        sys.exit(f"{len(failures)} records were refused, the first: {failures[0]}")
+    given.result.write_text(json.dumps(asdict(sent)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Whatever crashes, tears and pauses: the outputs are those of the log, byte for byte."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.counting import NOW, a_baseline, promote
+from support.world import (
+    Logged,
+    World,
+    Written,
+    a_state,
+    fold,
+    restored,
+    taken_over,
+    totals,
+    writes,
+)
+from tidegauge.contract import WindowReport, encode
+from tidegauge.detect.changelog import Changelog
+from tidegauge.detect.partition import REVISE_SECONDS, PartitionState
+from tidegauge.settings import TopicSettings
+
+BASELINE = a_baseline()
+MINUTE = int(NOW // 60 * 60)
+#: Short, so that a story of some minutes sees windows deleted.
+WINDOWS = {"seconds": 60, "grace_seconds": 10, "late_seconds": 60}
+
+#: Every record published, by what consumers tell it by: topic and id.
+Published = dict[tuple[str, str], bytes]
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Logged]:
+    """Draw minutes of traffic: on time, late, too late; with flushes, rebalances and late looks."""
+    world = World(promote(BASELINE))
+    for _ in range(draw(st.integers(3, 7))):
+        for partition in range(3):
+            world.event(partition, time=world.now - 1, model="clockwork")
+        for partition, back in draw(
+            st.lists(st.tuples(st.integers(0, 2), st.sampled_from([2, 65, 130, 260])), max_size=4)
+        ):
+            world.event(partition, time=world.now - back, latency_ms=30.0 * back)
+        if draw(st.booleans()):
+            world.move(draw(st.integers(0, 2)))
+        world.flush(*draw(st.sampled_from([("a", "b"), ("b", "a"), ("a",)])))
+        world.now += draw(st.sampled_from([REVISE_SECONDS, 61.0, 90.0]))
+    world.flush()
+    return world.log
+
+
+def _fresh() -> Changelog:
+    changelog = Changelog(a_state(**WINDOWS))
+    changelog.restored()
+    changelog.state.hold_baseline(BASELINE.id, BASELINE)
+    return changelog
+
+
+def _publish(state: PartitionState, published: Published) -> None:
+    """Publish what there is; a record that was published already must have the same bytes."""
+    for output in state.take_outputs():
+        record = encode(output.record)
+        name = (output.topic, msgspec.json.decode(record)["id"])
+        assert published.setdefault(name, record) == record
+        published[name] = record
+
+
+def _undisturbed(log: Sequence[Logged]) -> Published:
+    changelog, published = _fresh(), Published()
+    fold(changelog.state, log)
+    _publish(changelog.state, published)
+    return published
+
+
+def _rest(log: Iterable[Logged], state: PartitionState) -> list[Logged]:
+    return [at for at in log if at[0] >= state.progress.next_offset]
+
+
+@settings(max_examples=150)
+@given(logs(), st.data())
+def test_crashes_torn_checkpoints_and_paused_workers_change_no_byte(
+    log: list[Logged], data: st.DataObject
+) -> None:
+    written: list[Written] = []
+    published = Published()
+    worker, paused = _fresh(), list[Changelog]()
+    while rest := _rest(log, worker.state):
+        fold(worker.state, rest[: data.draw(st.integers(1, len(rest)), label="records")])
+        what = data.draw(
+            st.sampled_from(["publish", "save", "torn", "crash", "pause", "wake"]), label="then"
+        )
+        if what == "publish":
+            _publish(worker.state, published)
+        elif what == "save":
+            _publish(worker.state, published)
+            written += writes(worker.checkpoint())
+        elif what == "wake" and paused:
+            zombie = paused.pop()
+            _publish(zombie.state, published)
+            written += writes(zombie.checkpoint())
+        elif what in ("torn", "crash", "pause"):
+            if what == "pause":
+                paused.append(worker)
+            elif what == "torn":
+                _publish(worker.state, published)
+                torn = writes(worker.checkpoint())
+                written += torn[: data.draw(st.integers(0, len(torn) - 1), label="written")]
+            worker = taken_over(written, **WINDOWS)
+            worker.state.hold_baseline(BASELINE.id, BASELINE)
+    _publish(worker.state, published)
+    assert published == _undisturbed(log)
+    undisturbed = _fresh()
+    fold(undisturbed.state, log)
+    assert totals(worker.state) == totals(undisturbed.state)
+
+
+@settings(max_examples=60)
+@given(logs(), st.data())
+def test_compaction_of_superseded_values_loses_nothing(
+    log: list[Logged], data: st.DataObject
+) -> None:
+    worker, written = _fresh(), list[Written]()
+    while rest := _rest(log, worker.state):
+        fold(worker.state, rest[: data.draw(st.integers(1, 6))])
+        written += writes(worker.checkpoint())
+    last = {key: i for i, (key, *_) in enumerate(written)}
+    compacted = [one for i, one in enumerate(written) if last[one[0]] == i]
+    assert _facts(restored(compacted, **WINDOWS)) == _facts(restored(written, **WINDOWS))
+    assert _facts(restored(compacted, **WINDOWS)) == _facts(worker.state)
+
+
+def _facts(state: PartitionState) -> tuple[Any, ...]:
+    return (
+        totals(state),
+        {where: msgspec.to_builtins(value) for where, value in state.slices.items()},
+        msgspec.to_builtins(state.progress),
+        state.windows,
+        state.late,
+        sorted(state.baselines),
+    )
+
+
+def _some_log() -> list[Logged]:
+    world = World(promote(BASELINE))
+    for minute in range(4):
+        for partition in range(3):
+            world.event(partition, time=MINUTE + 60 * minute + 5)
+            world.event(partition, time=MINUTE + 60 * minute + 30, model="other")
+        world.now = MINUTE + 60 * minute + 31.0
+        world.flush()
+    return world.log
+
+
+LOG = _some_log()
+
+
+def test_a_changelog_that_was_made_anew_is_not_believed_before_all_of_it_is_there() -> None:
+    worker = _fresh()
+    fold(worker.state, LOG[:3])
+    worker.checkpoint()  # written to the old changelog, which is gone
+    fold(worker.state, LOG[3:6])
+    written = writes(worker.checkpoint())
+    # It holds what changed since: a reader must not take that for all there is.
+    successor = taken_over(written, **WINDOWS)
+    assert successor.state.progress.next_offset == 0
+    assert successor.state.cells == {}
+    worker.begin()
+    written += writes(worker.checkpoint())
+    assert _facts(restored(written, **WINDOWS)) == _facts(worker.state)
+
+
+def test_who_finds_the_changelog_empty_counts_the_log_again_to_the_same_outputs() -> None:
+    again = Published(_undisturbed(LOG))
+    worker = taken_over([], **WINDOWS)
+    worker.state.hold_baseline(BASELINE.id, BASELINE)
+    fold(worker.state, LOG)
+    _publish(worker.state, again)
+    assert again == _undisturbed(LOG)
+
+
+def test_the_name_of_the_changelog_comes_before_any_progress() -> None:
+    worker = _fresh()
+    fold(worker.state, LOG)
+    first = writes(worker.checkpoint())
+    assert first[0][0] == b'["log"]'
+    assert b"progress" in first[-1][0]
+    assert worker.checkpoint().values == worker.checkpoint().progress == []
+
+
+def test_a_cell_that_a_worker_without_the_partition_writes_again_stays_deleted() -> None:
+    worker = _fresh()
+    fold(worker.state, LOG[:6])
+    early = writes(worker.checkpoint())
+    zombie = [one for one in early if b'"cell"' in one[0]]
+    fold(worker.state, LOG[6:])
+    late = writes(worker.checkpoint())
+    gone = {key for key, value, *_ in late if value is None}
+    assert gone, "the story must be long enough for windows to be deleted"
+    state = restored([*early, *late, *zombie], **WINDOWS)
+    assert _facts(state) == _facts(worker.state)
+    assert not gone & {msgspec.json.encode(key) for key in state.cells}
+
+
+def test_who_begins_again_voids_what_was_written_before() -> None:
+    worker = _fresh()
+    fold(worker.state, LOG)
+    written = writes(worker.checkpoint())
+    worker.forget()
+    written += writes(worker.checkpoint())
+    assert _facts(restored(written, **WINDOWS)) == _facts(a_state(**WINDOWS))
+    worker.state.hold_baseline(BASELINE.id, BASELINE)
+    fold(worker.state, LOG)
+    written += writes(worker.checkpoint())
+    assert _facts(restored(written, **WINDOWS)) == _facts(worker.state)
+
+
+def test_a_record_that_is_none_of_ours_is_refused() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        Changelog(a_state()).restore(b"not JSON", b"{}", 0, "")
+
+
+def test_reports_are_among_what_is_compared() -> None:
+    topics = {topic for topic, _ in _undisturbed(LOG)}
+    assert TopicSettings().windows in topics
+    reports = [
+        msgspec.json.decode(value, type=WindowReport)
+        for (topic, _), value in _undisturbed(LOG).items()
+        if topic == TopicSettings().windows
+    ]
+    assert {report.events for report in reports} == {3}
