@@ -4,23 +4,105 @@ Each switches off one of the things that counting rests on, in one worker proces
 begins. ``chaos.worker`` applies the one that the environment names.
 """
 
+import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 #: Environment variable with the name of the mutation to apply.
 VARIABLE = "CHAOS_MUTATION"
 
+#: How long a crash has to come between two writes that belong together, seconds. Without it, it
+#: would take thousands of crashes to hit the millisecond.
+WINDOW_SECONDS = 0.3
 
-def no_gap_detection() -> None:
-    """DETECT joins what it is given and never asks whether something before it is missing."""
+
+def offsets_apart() -> None:
+    """INGEST commits its offsets in a transaction before the one with the histograms."""
+    from tidegauge.ingest import session
+
+    whole = session.commit
+
+    def apart(producer: Any, *, offsets: Any, group: Any, **rest: Any) -> None:
+        producer.begin_transaction()
+        producer.send_offsets_to_transaction(offsets, group, 10)
+        producer.commit_transaction(10)
+        time.sleep(WINDOW_SECONDS)
+        whole(producer, offsets=offsets, group=group, **rest)
+
+    replace(session, "commit", apart)
+
+
+def endless_tenure() -> None:
+    """INGEST goes on with the same tenure, whatever partitions come and go."""
+    from tidegauge.ingest.tenure import Tenure
+
+    replace(Tenure, "successor", lambda self, now: self)
+
+
+def cells_of_one_flush() -> None:
+    """INGEST's cells hold what was counted since the last flush, not since the tenure began."""
+    from tidegauge.ingest.tenure import Tenure
+
+    flushed = Tenure.flushed
+
+    def forget(self: Any) -> None:
+        flushed(self)
+        self.cells.clear()
+
+    replace(Tenure, "flushed", forget)
+
+
+def left_out_records() -> None:
+    """DETECT takes what it is given and never asks whether something before it is missing."""
     from tidegauge.detect.partition import PartitionState
+    from tidegauge.detect.sequence import InputSequence
 
-    replace(PartitionState, "gap", lambda self, record, offset: None)
+    replace(PartitionState, "gap", lambda self, record: None)
+    replace(InputSequence, "doubts", lambda self, partition: False)
+
+
+def recovery_overwrites() -> None:
+    """DETECT believes the last value of a key, whoever wrote it and whatever vouches for it."""
+    from tidegauge.detect import changelog
+
+    restore = changelog.Changelog.restore
+
+    def believe(self: Any, key: bytes, value: bytes | None, at: int, log: str) -> None:
+        restore(self, key, value, 0, log)
+
+    replace(changelog.Changelog, "restore", believe)
+    for name in ("join_cells", "join_slices"):
+        replace(changelog, name, lambda known, read: read)
+
+
+def progress_first() -> None:
+    """DETECT says that a checkpoint is there before it writes it."""
+    from tidegauge.detect.writer import Writer
+
+    async def save(self: Any, changelog: Any, checkpoint: Any) -> bool:
+        headers = {"at": str(checkpoint.at).encode(), "log": checkpoint.log.encode()}
+        names = [write for write in checkpoint.values if write[0] == b'["log"]']
+        partition = changelog.state.partition
+        await self._write(partition, headers, [*names, *checkpoint.progress])
+        await asyncio.sleep(WINDOW_SECONDS)
+        same: bool = await self._write(partition, headers, checkpoint.values)
+        return same
+
+    replace(Writer, "save", save)
 
 
 MUTATIONS: Mapping[str, Callable[[], None]] = {
-    "no_gap_detection": no_gap_detection,
+    mutation.__name__: mutation
+    for mutation in (
+        offsets_apart,
+        endless_tenure,
+        cells_of_one_flush,
+        left_out_records,
+        recovery_overwrites,
+        progress_first,
+    )
 }
 
 
