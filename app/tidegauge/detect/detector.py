@@ -89,7 +89,9 @@ class Detector:
             "memory://",
             self.app,
             self._table,
+            input_topic=settings.topics.histograms,
             make=self._make_state,
+            on_stateless=self._say_stateless,
             on_ready=self._on_ready,
             # Reading back a long changelog is no stall.
             on_restored=self._progress.moved,
@@ -113,6 +115,16 @@ class Detector:
             window_of=self._settings.window_of,
             idle_seconds=self._settings.ingest.idle_seconds,
         )
+
+    def _say_stateless(self, partitions: set[int]) -> None:
+        detail = ""
+        if partitions:
+            detail = (
+                f"{self._table.changelog_topic_name} is missing, so partitions "
+                f"{sorted(partitions)} are not counted; `tidegauge topics create` makes it"
+            )
+            log.error("%s", detail)
+        self._health.say("changelog", "failed" if partitions else "ok", detail)
 
     def _on_ready(self, state: PartitionState) -> None:
         self._sequence.doubt(state.partition)
@@ -234,16 +246,25 @@ class Detector:
         """Say whether there is input that is not taken, so that /healthz can tell a stall."""
         topic, lag = self._settings.topics.histograms, InputLag()
         while not self._stopping.is_set():
-            joined = {p: s.progress.next_offset for p, s in self._store.partitions.items()}
+            states = self._store.partitions
+            assigned = {
+                tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == topic
+            }
+            joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
             try:
-                ends = await asyncio.to_thread(self._offsets.ends, topic, joined)
+                # Asked for one at least: whether the brokers answer is a part of the question.
+                ends = await asyncio.to_thread(self._offsets.ends, topic, assigned | {0})
             except KafkaException:
-                ends = {}  # an outage of the brokers is no stall
-            waiting = lag.of(ends, {p: joined[p] for p in ends})
-            self._progress.lag(
-                sum(waiting.values()),
-                f"partitions {sorted(waiting)} of {topic} have new records",
-            )
+                self._progress.lag(0)  # an outage of the brokers is no stall
+            else:
+                waiting = lag.of({p: ends[p] for p in joined}, joined)
+                if self.app.rebalancing:
+                    self._progress.lag(1, "the group is rebalancing or its state is read back")
+                else:
+                    self._progress.lag(
+                        sum(waiting.values()),
+                        f"partitions {sorted(waiting)} of {topic} have new records",
+                    )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), timeout=LAG_SECONDS)
 

@@ -76,9 +76,11 @@ class InputSequence:
         try:
             consumer.assign([TopicPartition(self._topic, partition, begin)])
             while True:
-                messages = consumer.consume(_BATCH, _TIMEOUT_SECONDS)
-                if not messages:
+                first = consumer.poll(_TIMEOUT_SECONDS)
+                if first is None:
                     raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+                # With a timeout it would wait for all of them, or for the whole of that time.
+                messages = [first, *consumer.consume(_BATCH - 1, 0.0)]
                 batch: list[tuple[int, bytes]] = []
                 for message in messages:
                     error = message.error()

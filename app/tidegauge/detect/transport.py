@@ -77,6 +77,9 @@ def make_app(settings: Settings, partitions: int) -> DetectApp:
         broker_check_crcs=settings.kafka.check_crcs,
         # Faust makes this directory, though nothing here is kept in it.
         datadir=Path(tempfile.gettempdir()) / "tidegauge-faust",
+        # A leader that assigns while it knows no topics, because the brokers come back just then,
+        # leaves the group without input until it looks again. The default is five minutes.
+        consumer_metadata_max_age_ms=5_000,
         consumer_max_fetch_size=4 * 1024 * 1024,
         producer_acks=-1,
         producer_linger=0.005,
