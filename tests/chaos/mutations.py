@@ -59,7 +59,7 @@ def left_out_records() -> None:
     from tidegauge.detect.partition import PartitionState
     from tidegauge.detect.sequence import InputSequence
 
-    replace(PartitionState, "gap", lambda self, record: None)
+    replace(PartitionState, "gaps", lambda self, record: [])
     replace(InputSequence, "doubts", lambda self, partition: False)
 
 

@@ -168,9 +168,8 @@ def test_a_skipped_record_that_moved_on_is_reported_when_its_worker_speaks_again
     for i, (offset, record) in enumerate(world.log):
         if i == missing:
             continue
-        gap = state.gap(record)
-        if gap is not None:
-            gaps.append(gap)
+        if found := state.gaps(record):
+            gaps += found
             continue
         state.join(record, offset)
     # One that moved nothing on is missed by its number, if its tenure speaks again.
@@ -199,8 +198,8 @@ def test_a_skipped_part_of_a_split_flush_is_a_gap(monkeypatch: pytest.MonkeyPatc
         _offset, following = world.log[2 + missing]
         # So for who takes the partition over as well: it is in the progress that is saved.
         for reader in (state, restored(saved(state))):
-            gap = reader.gap(following)
-            assert gap is not None and gap.source == SOURCE
+            [gap] = reader.gaps(following)
+            assert gap.source == SOURCE
         join_all(state, parts[missing:])
         assert sum(c.events for cell in state.cells.values() for c in cell.values()) == 4
 
@@ -212,8 +211,7 @@ def test_a_missing_beginning_is_a_gap_even_for_a_reader_without_any_history() ->
     world.event(0)
     world.flush("a")
     _offset, last = world.log[-1]
-    gap = a_state().gap(last)
-    assert gap is not None
+    [gap] = a_state().gaps(last)
     assert (gap.source, gap.partition, gap.start, gap.to) == (SOURCE, 0, 0, 1)
 
 
@@ -228,8 +226,7 @@ def test_a_skipped_tenure_is_a_gap_although_the_next_one_begins_afresh() -> None
     world.flush("a")
     state = join_all(a_state(), world.log[:seen])
     _offset, record = world.log[moved]
-    gap = state.gap(record)
-    assert gap is not None
+    [gap] = state.gaps(record)
     assert (gap.partition, gap.start, gap.to) == (2, 0, 1)
 
 
@@ -240,7 +237,7 @@ def test_reading_on_after_the_gap_was_filled_is_complete() -> None:
         world.flush()
     state = join_all(a_state(), world.log[:2])
     _offset, record = world.log[4]
-    assert state.gap(record) is not None
+    assert state.gaps(record)
     rewound = [at for at in world.log if at[0] >= state.progress.next_offset]
     join_all(state, rewound)
     assert sum(c.events for cell in state.cells.values() for c in cell.values()) == 3

@@ -15,7 +15,6 @@ from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.store import JoinStore
 
 CHANGELOG = "app-windows-changelog"
-INPUT = "histograms"
 
 
 @dataclass
@@ -41,9 +40,7 @@ def _store() -> tuple[JoinStore, FakeApp, list[int]]:
             "memory://",
             app,
             SimpleNamespace(changelog_topic_name=CHANGELOG, name="windows"),
-            input_topic=INPUT,
             make=make,
-            on_stateless=lambda partitions: None,
             on_ready=lambda state: ready.append(state.partition),
             on_restored=lambda: None,
         )
@@ -66,7 +63,7 @@ def _events(written: list[Written], partition: int = 0) -> list[Any]:
 
 
 def _rebalance(store: JoinStore, *partitions: int) -> None:
-    tps = {TP(topic, p) for p in partitions for topic in (CHANGELOG, INPUT)} | {TP("other", 9)}
+    tps = {TP(CHANGELOG, p) for p in partitions} | {TP("other", 9)}
     asyncio.run(store.on_rebalance(tps, set(), set()))
 
 
@@ -94,15 +91,6 @@ def test_a_partition_that_was_away_begins_with_nothing() -> None:
     _rebalance(store)
     _rebalance(store, 0)
     assert store.partitions[0] is not before
-
-
-def test_input_without_its_changelog_has_no_state_and_that_is_said() -> None:
-    store, _, _ = _store()
-    said: list[set[int]] = []
-    store._on_stateless = said.append
-    asyncio.run(store.on_rebalance({TP(INPUT, 0), TP(CHANGELOG, 0), TP(INPUT, 1)}, set(), set()))
-    assert said == [{1}]
-    assert store.partitions.keys() == {0}
 
 
 def test_a_changelog_is_joined_whatever_stale_values_a_paused_worker_wrote() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from support import counting_blocked
+from support import blocked_worker
 from support.kafka_broker import KafkaBroker, unique
 from support.processes import Child, wait_until
 from support.product import Installation
@@ -73,7 +73,7 @@ def test_a_worker_whose_counting_is_blocked_fails_its_probe_until_it_moves_on(
 ) -> None:
     blocked = tmp_path / "blocked"
     child = Child(
-        [sys.executable, counting_blocked.__file__, str(blocked), "run", "--role", "ingest"],
+        [sys.executable, blocked_worker.__file__, str(blocked), "run", "--role", "ingest"],
         log=tmp_path / "run.log",
         env=installation.environment(),
         cwd=tmp_path,

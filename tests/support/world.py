@@ -118,7 +118,7 @@ def a_state(**windows: Any) -> PartitionState:
 def join_all(state: PartitionState, records: Iterable[Logged]) -> PartitionState:
     """Join records as they come; each must leave no gap."""
     for offset, record in records:
-        assert offset < state.progress.next_offset or state.gap(record) is None
+        assert offset < state.progress.next_offset or not state.gaps(record)
         state.join(record, offset)
     return state
 
@@ -143,7 +143,7 @@ def fold(state: PartitionState, records: Iterable[Logged]) -> Closed:
     """Join records and advance after each; returns all that this led to."""
     all_closed = Closed()
     for offset, record in records:
-        assert offset < state.progress.next_offset or state.gap(record) is None
+        assert offset < state.progress.next_offset or not state.gaps(record)
         state.join(record, offset)
         closed = advance(state)
         all_closed.reports += closed.reports

@@ -9,6 +9,7 @@ and what it publishes again has the same bytes.
 
 import asyncio
 import contextlib
+import copy
 import logging
 import math
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from tidegauge.detect.partition import Gap, PartitionState
 from tidegauge.detect.sequence import InputSequence
 from tidegauge.detect.store import JoinStore
 from tidegauge.detect.transport import make_app
-from tidegauge.detect.values import RawRecord, Slice
+from tidegauge.detect.values import Heard, RawRecord, Slice
 from tidegauge.detect.writer import Writer
 from tidegauge.rules import RuleSet
 from tidegauge.settings import Settings
@@ -69,8 +70,8 @@ class Detector:
         self._clock = clock
         #: Partitions that have been counted again since this process began.
         self._counted_again: set[int] = set()
-        #: Gaps whose records are not there any more.
-        self._gone: set[Gap] = set()
+        #: By partition of which retention has deleted unread records: what was heard before them.
+        self._heard_before_hole: dict[int, dict[str, dict[int, Heard]]] = {}
         self._offsets = Offsets(settings.kafka, settings.detect.app_id)
         self._progress = health.progress("detect", done="joined")
         self._saved_at = clock()
@@ -89,9 +90,7 @@ class Detector:
             "memory://",
             self.app,
             self._table,
-            input_topic=settings.topics.histograms,
             make=self._make_state,
-            on_stateless=self._say_stateless,
             on_ready=self._on_ready,
             # Reading back a long changelog is no stall.
             on_restored=self._progress.moved,
@@ -107,7 +106,7 @@ class Detector:
         self._writer = Writer(self.app, self._table.changelog_topic_name, self._offsets)
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
         self.app.task(self._commit_forever)
-        self.app.task(self._watch_lag)
+        self.app.task(self._watch_brokers)
 
     def _make_state(self, partition: int) -> PartitionState:
         return PartitionState(
@@ -115,16 +114,6 @@ class Detector:
             window_of=self._settings.window_of,
             idle_seconds=self._settings.ingest.idle_seconds,
         )
-
-    def _say_stateless(self, partitions: set[int]) -> None:
-        detail = ""
-        if partitions:
-            detail = (
-                f"{self._table.changelog_topic_name} is missing, so partitions "
-                f"{sorted(partitions)} are not counted; `tidegauge topics create` makes it"
-            )
-            log.error("%s", detail)
-        self._health.say("changelog", "failed" if partitions else "ok", detail)
 
     def _on_ready(self, state: PartitionState) -> None:
         self._sequence.doubt(state.partition)
@@ -149,40 +138,43 @@ class Detector:
 
     async def _receive(self, partition: int, offset: int, value: bytes) -> PartitionState | None:
         """Take a record and before it what was left out; None if the partition isn't ours now."""
-        while True:
-            state = self._owned(partition)
-            if state is None:
-                return None
-            doubted = self._sequence.doubts(partition)
-            if doubted:
-                begin = state.progress.next_offset
-                async for at, left_out in self._sequence.between(partition, begin, offset):
-                    if self._owned(partition) is not state:
-                        return None
-                    async with self._lock:
-                        if gap := await self._take(state, at, left_out):
-                            await self._look_after(state, gap)
-                if self._owned(partition) is not state:
-                    continue
-                self._sequence.settled(partition)
+        while state := self._owned(partition):
+            whole = not self._sequence.doubts(partition)
+            if not whole and not await self._take_left_out(state, offset):
+                continue
             async with self._lock:
-                gap = await self._take(state, offset, value)
-                if gap is None:
+                if await self._take(state, offset, value, nothing_left_out=not whole):
                     return state
-                if doubted:
-                    await self._look_after(state, gap)
-                else:
-                    self._sequence.doubt(partition)
+        return None
+
+    async def _take_left_out(self, state: PartitionState, offset: int) -> bool:
+        """Take what lies before ``offset``; False if there is another state to do so by now."""
+        partition = state.partition
+        self._sequence.settled(partition)  # a rebalance meanwhile makes a new doubt
+        left_out = self._sequence.between(partition, state.progress.next_offset, offset)
+        try:
+            async for at, value in left_out:
+                async with self._lock:
+                    if self._owned(partition) is not state:
+                        return False
+                    if not await self._take(state, at, value, nothing_left_out=True):
+                        return False
+        except KafkaException:
+            self._sequence.doubt(partition)
+            raise
+        return self._owned(partition) is state
 
     def _owned(self, partition: int) -> PartitionState | None:
         """Return the state to take records into; None if the partition is away or not yet back."""
         state = self._store.partitions.get(partition)
         return state if state is not None and state.ready else None
 
-    async def _take(self, state: PartitionState, offset: int, value: bytes) -> Gap | None:
-        """Fold a record in, unless that would leave a gap."""
+    async def _take(
+        self, state: PartitionState, offset: int, value: bytes, *, nothing_left_out: bool
+    ) -> bool:
+        """Fold a record in; False if what comes before it has to be read first."""
         if offset < state.progress.next_offset:
-            return None
+            return True
         try:
             record = _records.decode(value)
         except msgspec.DecodeError as error:
@@ -191,9 +183,14 @@ class Detector:
                 "partition %d: offset %d is no histogram record and is skipped: %s",
                 state.partition, offset, error,
             )  # fmt: skip
-            return None
-        if (gap := state.gap(record)) and gap not in self._gone:
-            return gap
+            return True
+        if gaps := state.gaps(record):
+            if not nothing_left_out:
+                self._sequence.doubt(state.partition)
+                return False
+            if not await self._are_gone(state, gaps):
+                self._count_again(state.partition)
+                return False
         counted = state.join(record, offset)
         self._progress.moved()
         for where, events in counted.items():
@@ -201,7 +198,7 @@ class Detector:
         # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
         if record.clocks:
             await self._advance(state)
-        return None
+        return True
 
     async def _advance(self, state: PartitionState) -> None:
         """Report, revise and delete what is due at this place of the log."""
@@ -223,50 +220,69 @@ class Detector:
         self._metrics.late_events.inc(state.late_events)
         state.late_events = 0
 
-    async def _look_after(self, state: PartitionState, gap: Gap) -> None:
-        """Decide on a gap though nothing was left out: its records are gone, or were passed over.
+    async def _are_gone(self, state: PartitionState, gaps: list[Gap]) -> bool:
+        """Return whether records that nobody left out are not in the log any more.
 
-        Counting the partition again tells which. That is done once, and not where retention is
-        what has deleted them.
+        Where retention has deleted some, what each source partition lacks shows with the first
+        record that speaks of it. Elsewhere counting the partition again tells, and that once.
         """
-        partition, topic = state.partition, self._settings.topics.histograms
-        begin = await asyncio.to_thread(self._offsets.begin, topic, partition)
-        if begin > state.progress.next_offset or partition in self._counted_again:
-            self._metrics.lost_records.inc()
-            log.error("partition %d: %s is gone from the log; going on", partition, gap)
-            self._gone.add(gap)
-            return
+        partition, heard = state.partition, state.progress.heard
+        begin = await asyncio.to_thread(
+            self._offsets.begin, self._settings.topics.histograms, partition
+        )
+        if begin > state.progress.next_offset:
+            self._heard_before_hole[partition] = copy.deepcopy(heard)
+        before = self._heard_before_hole.get(partition)
+        deleted = before is not None and all(
+            before.get(gap.source, {}).get(gap.partition)
+            == heard.get(gap.source, {}).get(gap.partition)
+            for gap in gaps
+        )
+        if not deleted and partition not in self._counted_again:
+            log.error("partition %d: %s are passed over", partition, gaps)
+            return False
+        self._metrics.lost_records.inc(len(gaps))
+        log.error("partition %d: %s are gone from the log; going on", partition, gaps)
+        return True
+
+    def _count_again(self, partition: int) -> None:
+        """Forget the partition: its next record has the whole log read before it."""
         self._metrics.recounts.inc()
-        log.error("partition %d: %s was passed over; counting from %d", partition, gap, begin)
+        log.error("partition %d is counted again from the beginning of the log", partition)
         self._counted_again.add(partition)
         self._store.changelogs[partition].forget()
         self._sequence.doubt(partition)
 
-    async def _watch_lag(self) -> None:
-        """Say whether there is input that is not taken, so that /healthz can tell a stall."""
-        topic, lag = self._settings.topics.histograms, InputLag()
+    async def _watch_brokers(self) -> None:
+        """Say what the brokers know: input that is not taken, which is a stall; a topic missing."""
+        lag = InputLag()
         while not self._stopping.is_set():
-            states = self._store.partitions
-            assigned = {
-                tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == topic
-            }
-            joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
             try:
-                # Asked for one at least: whether the brokers answer is a part of the question.
-                ends = await asyncio.to_thread(self._offsets.ends, topic, assigned | {0})
+                await self._look_at_brokers(lag)
             except KafkaException:
                 self._progress.lag(0)  # an outage of the brokers is no stall
-            else:
-                waiting = lag.of({p: ends[p] for p in joined}, joined)
-                if self.app.rebalancing:
-                    self._progress.lag(1, "the group is rebalancing or its state is read back")
-                else:
-                    self._progress.lag(
-                        sum(waiting.values()),
-                        f"partitions {sorted(waiting)} of {topic} have new records",
-                    )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), timeout=LAG_SECONDS)
+
+    async def _look_at_brokers(self, lag: InputLag) -> None:
+        changelog = self._table.changelog_topic_name
+        exists = await asyncio.to_thread(self._offsets.exists, changelog)
+        missing = f"{changelog} is missing: nothing is reported; `tidegauge topics create` makes it"
+        self._health.say("changelog", "ok" if exists else "failed", "" if exists else missing)
+        topic, states = self._settings.topics.histograms, self._store.partitions
+        assigned = {
+            tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == topic
+        }
+        ends = await asyncio.to_thread(self._offsets.ends, topic, assigned)
+        # One that is assigned but has no state is not joined at all.
+        joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
+        waiting = lag.of(ends, joined)
+        if self.app.rebalancing:
+            self._progress.lag(1, "the group is rebalancing, or its state is read back")
+        else:
+            self._progress.lag(
+                sum(waiting.values()), f"partitions {sorted(waiting)} of {topic} have new records"
+            )
 
     # -- committing ------------------------------------------------------------------------------
 

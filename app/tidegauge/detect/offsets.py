@@ -1,4 +1,4 @@
-"""Offsets asked for at the brokers: of the latest data in a source, of the ends of the input."""
+"""What the brokers are asked: offsets of the latest data, ends of the input, what topics exist."""
 
 import logging
 import threading
@@ -68,6 +68,12 @@ class Offsets:
                 )[1]
                 for p in partitions
             }
+
+    def exists(self, topic: str) -> bool:
+        """Return whether the topic is there; raises as :meth:`ends` does."""
+        with self._lock:
+            found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+        return bool(found.partitions)
 
     def begin(self, topic: str, partition: int) -> int:
         """Return the first offset that retention has left; raises as :meth:`ends` does."""

@@ -130,19 +130,20 @@ class PartitionState:
 
     # -- joining ---------------------------------------------------------------------------------
 
-    def gap(self, record: RawRecord) -> Gap | None:
+    def gaps(self, record: RawRecord) -> list[Gap]:
         """Return what is missing between what is covered and where a new record goes on."""
         known = self.progress.sources.get(record.source)
+        found = []
         for partition, at in record.ranges.items():
             # A reader without history must have seen everything since the group first counted.
             covered = at.origin if known is None else known.covered.get(partition, at.origin)
             if at.since > covered:
-                return Gap(record.source, partition, covered, at.since)
+                found.append(Gap(record.source, partition, covered, at.since))
         # A flush of several records moves the ranges on with its last one only.
-        if record.seq > self._last_seq(record) + 1:
+        if not found and record.seq > self._last_seq(record) + 1:
             partition, at = next(iter(record.ranges.items()))
-            return Gap(record.source, partition, at.since, at.to)
-        return None
+            found.append(Gap(record.source, partition, at.since, at.to))
+        return found
 
     def _last_seq(self, record: RawRecord) -> int:
         heard = self.progress.heard.get(record.source, {})

@@ -26,18 +26,13 @@ class JoinStore(Store):
     def __init__(
         self,
         *args: Any,
-        input_topic: str,
         make: Callable[[int], PartitionState],
-        on_stateless: Callable[[set[int]], None],
         on_ready: Callable[[PartitionState], None],
         on_restored: Callable[[], None],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._input_topic = input_topic
         self._make = make
-        #: Called with the partitions of the input that have no changelog.
-        self._on_stateless = on_stateless
         self._on_ready = on_ready
         self._on_restored = on_restored
         self.changelogs: dict[int, Changelog] = {}
@@ -82,9 +77,6 @@ class JoinStore(Store):
         assignment. Input without a changelog is not taken, nor acknowledged, until it has one.
         """
         ours = {tp.partition for tp in assigned if tp.topic == self.table.changelog_topic_name}
-        self._on_stateless(
-            {tp.partition for tp in assigned if tp.topic == self._input_topic} - ours
-        )
         for partition in self.changelogs.keys() - ours:
             del self.changelogs[partition]
         for partition in ours - self.changelogs.keys():

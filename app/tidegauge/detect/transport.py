@@ -4,6 +4,7 @@ Faust reads uncommitted records except under its own exactly-once mode, which is
 aiokafka driver has one method that makes the worker's consumer; the class below overrides that.
 """
 
+import logging
 import ssl
 import tempfile
 from pathlib import Path
@@ -15,6 +16,10 @@ from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
 from tidegauge.settings import MAX_RECORD_BYTES, KafkaSettings, Settings
+
+# A topic that is missing is told a thousand times a second, for as long as something is written
+# to it. Health says it once.
+logging.getLogger("aiokafka.cluster").setLevel(logging.CRITICAL)
 
 
 class _CommittedThread(AIOKafkaConsumerThread):

@@ -1,14 +1,17 @@
-"""``tidegauge`` whose counting stands still while a file is there: ``FILE arguments …``."""
+"""``tidegauge`` whose work stands still while a file is there: ``FILE arguments …``."""
 
+import asyncio
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 from tidegauge.cli import main
+from tidegauge.detect.detector import Detector
 from tidegauge.ingest.counter import Counter
 
 _count = Counter.count
+_receive = Detector._receive
 
 
 def _count_when_free(self: Counter, *arguments: Any) -> None:
@@ -17,7 +20,14 @@ def _count_when_free(self: Counter, *arguments: Any) -> None:
     _count(self, *arguments)
 
 
+async def _receive_when_free(self: Detector, *arguments: Any) -> Any:
+    while blocked.exists():
+        await asyncio.sleep(0.05)
+    return await _receive(self, *arguments)
+
+
 if __name__ == "__main__":
     blocked = Path(sys.argv.pop(1))
     Counter.count = _count_when_free  # type: ignore[method-assign]
+    Detector._receive = _receive_when_free  # type: ignore[method-assign]
     main()

@@ -1,0 +1,196 @@
+"""The detector takes every record of the log in order, whatever Faust leaves out or hands out."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from support.counting import NOW
+from support.world import World
+from tidegauge.contract import encode
+from tidegauge.detect.changelog import Changelog
+from tidegauge.detect.detector import Detector
+from tidegauge.detect.partition import PartitionState
+from tidegauge.rules import DEFAULT_RULES
+from tidegauge.settings import Settings
+from tidegauge.telemetry import DetectMetrics, Health
+
+Log = list[tuple[int, bytes]]
+
+
+class Bench:
+    """A detector of one partition without brokers; ``there`` is what they would give to read."""
+
+    def __init__(self, there: Log, begin: int = 0) -> None:
+        self.there = there
+        self.read: list[tuple[int, int]] = []
+        self.on_read: Callable[[], None] = lambda: None
+        self.registry = CollectorRegistry()
+        self.detector = Detector(
+            Settings(windows={"seconds": 60, "grace_seconds": 1, "late_seconds": 90}),
+            partitions=1,
+            rules=lambda: DEFAULT_RULES,
+            baseline_of=lambda baseline_id: None,
+            metrics=DetectMetrics(self.registry),
+            health=Health(clock=lambda: 0.0),
+            clock=lambda: 0.0,
+        )
+        self.detector._sequence._read = self._read  # type: ignore[method-assign]
+        self.detector._offsets.begin = lambda topic, partition: begin  # type: ignore[method-assign]
+        self.take_over()
+
+    def take_over(self) -> None:
+        """Begin with an empty changelog, as after a rebalance."""
+        changelog = Changelog(self.detector._make_state(0))
+        changelog.restored()
+        self.detector._store.changelogs[0] = changelog
+        self.detector._on_ready(changelog.state)
+
+    @property
+    def state(self) -> PartitionState:
+        return self.detector._store.partitions[0]
+
+    def _read(self, partition: int, begin: int, end: int) -> Generator[Log, None, None]:
+        self.read.append((begin, end))
+        there = self.there
+        self.on_read()
+        yield [(at, value) for at, value in there if begin <= at < end]
+
+    async def deliver(self, log: Log) -> None:
+        for at, value in log:
+            await self.detector._receive(0, at, value)
+
+    def published(self) -> list[bytes]:
+        return [encode(output.record) for output in self.state.take_outputs()]
+
+    def count(self, metric: str) -> float:
+        return self.registry.get_sample_value(metric) or 0.0
+
+    def close(self) -> None:
+        self.detector._offsets.close()
+
+
+@pytest.fixture(scope="module")
+def log() -> Log:
+    """Forty flushes of two workers, with a rebalance now and then; many windows close."""
+    world = World()
+    for step in range(40):
+        world.now = NOW + 20 * step
+        for partition in range(3):
+            world.event(partition, time=world.now)
+        if step % 15 == 14:
+            world.move(step % 3)
+        world.flush()
+    return [(at, msgspec.json.encode(record)) for at, record in world.log]
+
+
+def run(there: Log, scenario: Callable[[Bench], Coroutine[Any, Any, None]], **of: Any) -> Bench:
+    async def whole() -> Bench:
+        bench = Bench(there, **of)
+        await scenario(bench)
+        bench.close()
+        return bench
+
+    return asyncio.run(whole())
+
+
+@pytest.fixture(scope="module")
+def expected(log: Log) -> list[bytes]:
+    bench = run(log, lambda bench: bench.deliver(log))
+    published = bench.published()
+    assert len(published) > 5 and not bench.count("tidegauge_lost_records_total")
+    return published
+
+
+def test_what_is_left_out_before_the_first_record_is_read(log: Log, expected: list[bytes]) -> None:
+    bench = run(log, lambda bench: bench.deliver(log[25:]))
+    assert bench.read == [(0, log[25][0])]
+    assert bench.published() == expected
+
+
+def test_what_is_left_out_after_a_rebalance_is_read(log: Log, expected: list[bytes]) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.deliver(log[:20])
+        # The partition stays, and its state with it; Faust drops what it had buffered.
+        bench.detector._on_ready(bench.state)
+        await bench.deliver(log[31:])
+
+    bench = run(log, scenario)
+    assert bench.read[-1] == (log[19][0] + 1, log[31][0])
+    assert bench.published() == expected
+
+
+def test_stale_records_that_are_handed_out_again_change_nothing(
+    log: Log, expected: list[bytes]
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.deliver(log[:30])
+        bench.detector._on_ready(bench.state)
+        await bench.deliver(log[22:26])
+        await bench.deliver(log[10:])
+
+    assert run(log, scenario).published() == expected
+
+
+@pytest.mark.parametrize("left_out", [1, 7, 40])
+def test_a_gap_without_a_rebalance_is_seen_and_read(
+    log: Log, expected: list[bytes], left_out: int
+) -> None:
+    bench = run(log, lambda bench: bench.deliver(log[:left_out] + log[left_out + 4 :]))
+    [(begin, _)] = bench.read
+    assert begin == log[left_out - 1][0] + 1
+    assert bench.published() == expected
+
+
+def test_a_partition_that_goes_while_it_is_read_is_not_taken(log: Log) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.on_read = bench.detector._store.changelogs.clear
+        await bench.deliver(log[25:26])
+        assert not bench.detector._store.partitions
+
+    run(log, scenario)
+
+
+def test_a_partition_that_comes_back_while_it_is_read_is_taken_anew(
+    log: Log, expected: list[bytes]
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        def away_and_back() -> None:
+            bench.on_read = lambda: None
+            bench.take_over()
+
+        bench.on_read = away_and_back
+        await bench.deliver(log[25:])
+
+    assert run(log, scenario).published() == expected
+
+
+def test_records_passed_over_for_good_are_counted_again_once(
+    log: Log, expected: list[bytes]
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        whole, bench.there = bench.there, log[:5] + log[12:]
+        bench.on_read = lambda: setattr(bench, "there", whole)
+        await bench.deliver(log[20:])
+
+    bench = run(log, scenario)
+    assert bench.count("tidegauge_recounts_total") == 1
+    assert bench.count("tidegauge_lost_records_total") == 0
+    assert bench.published() == expected
+
+
+def test_records_that_retention_has_deleted_are_told_and_not_waited_for(log: Log) -> None:
+    gone = log[12][0]
+    there = log[12:]
+
+    async def scenario(bench: Bench) -> None:
+        await bench.deliver(log[:5])
+        await bench.deliver(log[14:])
+
+    bench = run(there, scenario, begin=gone)
+    assert bench.count("tidegauge_recounts_total") == 0
+    assert bench.count("tidegauge_lost_records_total") > 0
+    assert bench.state.progress.next_offset == log[-1][0] + 1

@@ -1,0 +1,149 @@
+"""A DETECT worker that can't count says so: it stands still, or its changelog is gone."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from support import blocked_worker
+from support.kafka_broker import KafkaBroker, unique
+from support.kafka_reader import TopicReader
+from support.processes import Child, wait_until
+from support.product import Installation
+
+pytestmark = pytest.mark.timeout(150)
+
+STALL_SECONDS = 8.0
+SETTINGS = {
+    "TOPICS__PREDICTIONS_PARTITIONS": "2",
+    "TOPICS__DETECT_PARTITIONS": "2",
+    "INGEST__FLUSH_SECONDS": "0.2",
+    "INGEST__IDLE_SECONDS": "1",
+    "WINDOWS__SECONDS": "1",
+    "WINDOWS__GRACE_SECONDS": "1",
+    "DETECT__CHECKPOINT_SECONDS": "0.5",
+    "HEALTH__STALL_SECONDS": str(STALL_SECONDS),
+}
+
+
+class Running:
+    """An installation with a running worker, what is sent to it, and what it reports."""
+
+    def __init__(self, broker: KafkaBroker, installation: Installation) -> None:
+        self.installation = installation
+        self.sent = 0
+        self._producer = Producer(
+            {"bootstrap.servers": broker.bootstrap_servers, "acks": "all", "log_level": 2}
+        )
+        self._reports = TopicReader(broker, installation.topic("windows"))
+
+    def send(self, events: int) -> None:
+        event = {"time": time.time(), "model": "m", "version": "1", "features": {}}
+        for i in range(events):
+            topic = self.installation.topic("predictions")
+            self._producer.produce(topic, json.dumps(event), partition=i % 2)
+        assert self._producer.flush(30) == 0
+        self.sent += events
+
+    def reported(self) -> int:
+        """Return the events in the last revision of every report."""
+        for _ in self._reports.more():
+            pass
+        reports = [json.loads(message.value()) for message in self._reports.messages]
+        events: dict[int, tuple[int, int]] = {}
+        for report in reports:
+            start = report["window_start"]
+            events[start] = max(events.get(start, (0, 0)), (report["revision"], report["events"]))
+        return sum(n for _, n in events.values())
+
+    def wait_reported(self, child: Child) -> None:
+        wait_until(
+            lambda: self.reported() == self.sent,
+            seconds=60,
+            what=lambda: f"{self.sent} events reported, it is {self.reported()}\n{child.tail()}",
+        )
+
+    def page(self, path: str) -> tuple[int, str]:
+        answer = self.installation.http(path)
+        assert answer is not None, f"nobody answers at {path}"
+        return answer
+
+    def wait_status(self, path: str, status: int, child: Child) -> str:
+        """Return the body of the page once it has this status."""
+        wait_until(
+            lambda: self.page(path)[0] == status,
+            seconds=STALL_SECONDS + 30,
+            what=lambda: f"{path} is {status}, it is {self.page(path)}\n{child.tail()}",
+        )
+        return self.page(path)[1]
+
+
+@pytest.fixture
+def running(tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str) -> Iterator[Running]:
+    installation = Installation(
+        tmp_path, unique("detect"), kafka_broker.bootstrap_servers, redis_url, SETTINGS
+    )
+    installation.succeed("topics", "create")
+    yield Running(kafka_broker, installation)
+
+
+def test_a_worker_that_takes_no_input_fails_its_probe_until_it_moves_on(
+    running: Running, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "blocked"
+    installation = running.installation
+    ingest = Installation(
+        tmp_path,
+        installation.name,
+        installation.bootstrap_servers,
+        installation.redis_url,
+        SETTINGS,
+    ).start("run", "--role", "ingest")
+    child = Child(
+        [sys.executable, blocked_worker.__file__, str(blocked), "run", "--role", "detect"],
+        log=tmp_path / "detect.log",
+        env=installation.environment(),
+        cwd=tmp_path,
+    )
+    try:
+        installation.wait_ready(child)
+        running.send(20)
+        running.wait_reported(child)
+        assert running.page("/healthz")[0] == 200
+        blocked.touch()
+        running.send(20)
+        stalled = json.loads(running.wait_status("/healthz", 503, child))["stalled"]["detect"]
+        assert "have new records" in stalled and "nothing was joined for" in stalled
+        blocked.unlink()
+        running.wait_status("/healthz", 200, child)
+        running.wait_reported(child)
+    finally:
+        child.stop()
+        ingest.stop()
+
+
+def test_a_worker_without_its_changelog_says_so_and_goes_on_once_it_is_there(
+    running: Running, kafka_broker: KafkaBroker
+) -> None:
+    installation = running.installation
+    child = installation.start("run")
+    try:
+        installation.wait_ready(child)
+        running.send(20)
+        running.wait_reported(child)
+        changelog = f"{installation.name}-detect-windows-changelog"
+        admin = kafka_broker.admin()
+        for future in admin.delete_topics([changelog]).values():
+            future.result(10)
+        said = running.wait_status("/readyz", 503, child)
+        assert f"{changelog} is missing" in said and "tidegauge topics create" in said
+        running.send(20)
+        installation.succeed("topics", "create")
+        running.wait_status("/readyz", 200, child)
+        running.wait_reported(child)
+    finally:
+        child.stop()
