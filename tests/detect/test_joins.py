@@ -21,7 +21,6 @@ from tidegauge.detect.values import (
     join_cells,
     join_progress,
     join_slices,
-    join_sources,
 )
 from tidegauge.ingest import tenure as tenure_module
 
@@ -81,7 +80,6 @@ _slices = st.builds(SliceState, step=st.integers(0, 3), last_end=st.integers(0, 
 
 LAWS: list[tuple[Callable[[Any, Any], Any], st.SearchStrategy[Any]]] = [
     (join_cells, _cells()),
-    (join_sources, _sources),
     (join_progress, _progress),
     (join_slices, _slices),
 ]

@@ -4,7 +4,7 @@ import pytest
 
 from support.counting import NOW
 from support.world import World, a_state, join_all
-from tidegauge.detect.values import Progress, Source, SourceClock
+from tidegauge.detect.values import Progress, Source, SourceClock, hear
 from tidegauge.detect.watermark import source_time, watermark
 
 
@@ -64,3 +64,12 @@ def test_a_partition_that_comes_back_from_idleness_with_old_events_moves_nothing
     world.event(0, time=NOW - 300)
     world.flush()
     assert join_all(state, world.log[seen:]).progress.watermark == NOW + 20
+
+
+def test_a_later_record_counts_though_the_clock_of_its_writer_was_set_back() -> None:
+    def heard(clock: SourceClock, to: int) -> Source:
+        return Source(partitions=1, covered={0: to}, clocks={0: clock})
+
+    known = hear(heard(_clock(7200, 7190), 5), heard(_clock(3600, None, idle=True), 5))
+    assert known.clocks[0] == _clock(3600, 7190, idle=True)
+    assert known.covered == {0: 5}

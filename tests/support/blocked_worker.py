@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tidegauge.cli import main
-from tidegauge.detect.detector import Detector
+from tidegauge.detect.intake import Intake
 from tidegauge.ingest.counter import Counter
 
 _count = Counter.count
-_receive = Detector._receive
+_receive = Intake.receive
 
 
 def _count_when_free(self: Counter, *arguments: Any) -> None:
@@ -20,7 +20,7 @@ def _count_when_free(self: Counter, *arguments: Any) -> None:
     _count(self, *arguments)
 
 
-async def _receive_when_free(self: Detector, *arguments: Any) -> Any:
+async def _receive_when_free(self: Intake, *arguments: Any) -> Any:
     while blocked.exists():
         await asyncio.sleep(0.05)
     return await _receive(self, *arguments)
@@ -29,5 +29,5 @@ async def _receive_when_free(self: Detector, *arguments: Any) -> Any:
 if __name__ == "__main__":
     blocked = Path(sys.argv.pop(1))
     Counter.count = _count_when_free  # type: ignore[method-assign]
-    Detector._receive = _receive_when_free  # type: ignore[method-assign]
+    Intake.receive = _receive_when_free  # type: ignore[method-assign]
     main()

@@ -9,26 +9,24 @@ and what it publishes again has the same bytes.
 
 import asyncio
 import contextlib
-import copy
 import logging
 import math
 from collections.abc import Callable
 
-import msgspec
 from confluent_kafka import KafkaException
 from faust.types import EventT, StreamT
 
 from tidegauge.detect.baselines import BaselineOf, BaselineSupply
 from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closing
+from tidegauge.detect.intake import Intake
 from tidegauge.detect.lag import InputLag
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
-from tidegauge.detect.partition import Gap, PartitionState
-from tidegauge.detect.sequence import InputSequence
+from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.store import JoinStore
 from tidegauge.detect.transport import make_app
-from tidegauge.detect.values import Heard, RawRecord, Slice
+from tidegauge.detect.values import RawRecord, Slice
 from tidegauge.detect.writer import Writer
 from tidegauge.rules import RuleSet
 from tidegauge.settings import Settings
@@ -43,8 +41,6 @@ UNSAVED_BYTES = 32 * 1024 * 1024
 
 #: How often the brokers are asked for the ends of the input.
 LAG_SECONDS = 5.0
-
-_records = msgspec.json.Decoder(RawRecord)
 
 
 class Detector:
@@ -68,18 +64,12 @@ class Detector:
         self._observer = Observer(metrics)
         self._health = health
         self._clock = clock
-        #: Partitions that have been counted again since this process began.
-        self._counted_again: set[int] = set()
-        #: By partition of which retention has deleted unread records: what was heard before them.
-        self._heard_before_hole: dict[int, dict[str, dict[int, Heard]]] = {}
         self._offsets = Offsets(settings.kafka, settings.detect.app_id)
         self._progress = health.progress("detect", done="joined")
         self._saved_at = clock()
         self._unsaved_bytes = 0
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
-        #: Held while a record is folded in: a checkpoint in between would be of no offset.
-        self._lock = asyncio.Lock()
         self.app = make_app(settings, partitions)
         raw = {"key_type": bytes, "value_type": bytes}
         self._input = self.app.topic(
@@ -100,9 +90,7 @@ class Detector:
         for rule in rules().rules:
             for state in ("firing", "resolved"):
                 metrics.alerts.labels(rule.name, rule.severity, state)
-        self._sequence = InputSequence(
-            settings.kafka, settings.detect.app_id, settings.topics.histograms
-        )
+        self._intake = Intake(settings, self._store, self._offsets, metrics, fold=self._fold)
         self._writer = Writer(self.app, self._table.changelog_topic_name, self._offsets)
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
         self.app.task(self._commit_forever)
@@ -116,7 +104,7 @@ class Detector:
         )
 
     def _on_ready(self, state: PartitionState) -> None:
-        self._sequence.doubt(state.partition)
+        self._intake.doubt(state.partition)
         self._observer.restored(state)
         owned = sorted(self._store.partitions)
         self._health.say("detect", "ok", f"owns partitions {owned}")
@@ -127,70 +115,19 @@ class Detector:
     async def _join(self, stream: StreamT) -> None:
         async for event in stream.noack().events():
             message = event.message
+            value = event.value or b""
             try:
-                taken = await self._receive(message.partition, message.offset, event.value or b"")
+                state = await self._intake.receive(message.partition, message.offset, value)
             except KafkaException as error:
                 log.warning("partition %d can't be read: %s", message.partition, error)
-                continue  # what was left out is read before the next record
-            if taken:
-                taken.joined.append(event)
-                self._unsaved_bytes += len(event.value or b"")
+                # It is read before the next record, as its turn is by the progress that is saved,
+                # and not by what is acknowledged: that would never get past a hole.
+                state = self._store.partitions.get(message.partition)
+            if state is not None:
+                state.joined.append(event)
+                self._unsaved_bytes += len(value)
 
-    async def _receive(self, partition: int, offset: int, value: bytes) -> PartitionState | None:
-        """Take a record and before it what was left out; None if the partition isn't ours now."""
-        while state := self._owned(partition):
-            whole = not self._sequence.doubts(partition)
-            if not whole and not await self._take_left_out(state, offset):
-                continue
-            async with self._lock:
-                if await self._take(state, offset, value, nothing_left_out=not whole):
-                    return state
-        return None
-
-    async def _take_left_out(self, state: PartitionState, offset: int) -> bool:
-        """Take what lies before ``offset``; False if there is another state to do so by now."""
-        partition = state.partition
-        self._sequence.settled(partition)  # a rebalance meanwhile makes a new doubt
-        left_out = self._sequence.between(partition, state.progress.next_offset, offset)
-        try:
-            async for at, value in left_out:
-                async with self._lock:
-                    if self._owned(partition) is not state:
-                        return False
-                    if not await self._take(state, at, value, nothing_left_out=True):
-                        return False
-        except KafkaException:
-            self._sequence.doubt(partition)
-            raise
-        return self._owned(partition) is state
-
-    def _owned(self, partition: int) -> PartitionState | None:
-        """Return the state to take records into; None if the partition is away or not yet back."""
-        state = self._store.partitions.get(partition)
-        return state if state is not None and state.ready else None
-
-    async def _take(
-        self, state: PartitionState, offset: int, value: bytes, *, nothing_left_out: bool
-    ) -> bool:
-        """Fold a record in; False if what comes before it has to be read first."""
-        if offset < state.progress.next_offset:
-            return True
-        try:
-            record = _records.decode(value)
-        except msgspec.DecodeError as error:
-            self._metrics.lost_records.inc()
-            log.error(
-                "partition %d: offset %d is no histogram record and is skipped: %s",
-                state.partition, offset, error,
-            )  # fmt: skip
-            return True
-        if gaps := state.gaps(record):
-            if not nothing_left_out:
-                self._sequence.doubt(state.partition)
-                return False
-            if not await self._are_gone(state, gaps):
-                self._count_again(state.partition)
-                return False
+    async def _fold(self, state: PartitionState, record: RawRecord, offset: int) -> None:
         counted = state.join(record, offset)
         self._progress.moved()
         for where, events in counted.items():
@@ -198,7 +135,6 @@ class Detector:
         # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
         if record.clocks:
             await self._advance(state)
-        return True
 
     async def _advance(self, state: PartitionState) -> None:
         """Report, revise and delete what is due at this place of the log."""
@@ -219,39 +155,6 @@ class Detector:
         self._observer.passed(state, closing.closed)
         self._metrics.late_events.inc(state.late_events)
         state.late_events = 0
-
-    async def _are_gone(self, state: PartitionState, gaps: list[Gap]) -> bool:
-        """Return whether records that nobody left out are not in the log any more.
-
-        Where retention has deleted some, what each source partition lacks shows with the first
-        record that speaks of it. Elsewhere counting the partition again tells, and that once.
-        """
-        partition, heard = state.partition, state.progress.heard
-        begin = await asyncio.to_thread(
-            self._offsets.begin, self._settings.topics.histograms, partition
-        )
-        if begin > state.progress.next_offset:
-            self._heard_before_hole[partition] = copy.deepcopy(heard)
-        before = self._heard_before_hole.get(partition)
-        deleted = before is not None and all(
-            before.get(gap.source, {}).get(gap.partition)
-            == heard.get(gap.source, {}).get(gap.partition)
-            for gap in gaps
-        )
-        if not deleted and partition not in self._counted_again:
-            log.error("partition %d: %s are passed over", partition, gaps)
-            return False
-        self._metrics.lost_records.inc(len(gaps))
-        log.error("partition %d: %s are gone from the log; going on", partition, gaps)
-        return True
-
-    def _count_again(self, partition: int) -> None:
-        """Forget the partition: its next record has the whole log read before it."""
-        self._metrics.recounts.inc()
-        log.error("partition %d is counted again from the beginning of the log", partition)
-        self._counted_again.add(partition)
-        self._store.changelogs[partition].forget()
-        self._sequence.doubt(partition)
 
     async def _watch_brokers(self) -> None:
         """Say what the brokers know: input that is not taken, which is a stall; a topic missing."""
@@ -315,7 +218,7 @@ class Detector:
         """Publish what the fold has led to; if a checkpoint is due, save it and acknowledge."""
         checkpoints: list[tuple[Changelog, Checkpoint]] = []
         acknowledged: list[EventT] = []
-        async with self._lock:
+        async with self._intake.lock:
             owned = [it for it in self._store.changelogs.values() if it.state.ready]
             outputs = [output for it in owned for output in it.state.take_outputs()]
             if last or self._checkpoint_is_due():

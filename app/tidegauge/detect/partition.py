@@ -32,7 +32,7 @@ from tidegauge.detect.values import (
     Source,
     SourceClock,
     TenureCounts,
-    join_sources,
+    hear,
 )
 from tidegauge.detect.watermark import watermark
 from tidegauge.settings import WindowSettings
@@ -176,7 +176,7 @@ class PartitionState:
         )
         sources = self.progress.sources
         known = sources.get(record.source)
-        sources[record.source] = heard if known is None else join_sources(known, heard)
+        sources[record.source] = heard if known is None else hear(known, heard)
         heard_of = self.progress.heard.setdefault(record.source, {})
         for partition in record.ranges:
             heard_of[partition] = Heard(tenure=record.tenure, seq=record.seq)

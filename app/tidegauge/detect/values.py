@@ -179,38 +179,21 @@ def join_cells(a: CellCounts, b: CellCounts) -> CellCounts:
     return joined
 
 
-def _join_clocks(a: SourceClock, b: SourceClock) -> SourceClock:
-    newer = max(a, b, key=lambda clock: (clock.time, clock.idle))
-    times = [clock.latest for clock in (a, b) if clock.latest is not None]
-    return SourceClock(time=newer.time, latest=max(times, default=None), idle=newer.idle)
-
-
-def join_sources(a: Source, b: Source) -> Source:
-    """Take the larger of every offset and time."""
-    covered = {
-        p: max(a.covered.get(p, 0), b.covered.get(p, 0))
-        for p in a.covered.keys() | b.covered.keys()
-    }
-    clocks = dict(a.clocks)
-    for p, clock in b.clocks.items():
-        clocks[p] = _join_clocks(clocks[p], clock) if p in clocks else clock
-    return Source(partitions=max(a.partitions, b.partitions), covered=covered, clocks=clocks)
+def hear(known: Source, news: Source) -> Source:
+    """Return what is known of a source after a later record of the log, whatever its clock says."""
+    clocks = dict(known.clocks)
+    for p, clock in news.clocks.items():
+        latest = [it.latest for it in (clocks.get(p), clock) if it and it.latest is not None]
+        clocks[p] = SourceClock(time=clock.time, latest=max(latest, default=None), idle=clock.idle)
+    covered = dict(known.covered)
+    for p, to in news.covered.items():
+        covered[p] = max(to, covered.get(p, 0))
+    return Source(partitions=max(known.partitions, news.partitions), covered=covered, clocks=clocks)
 
 
 def join_progress(a: Progress, b: Progress) -> Progress:
-    """Take the larger of every offset and time: what either worker knew to be in the table."""
-    sources = dict(a.sources)
-    for name, source in b.sources.items():
-        sources[name] = join_sources(sources[name], source) if name in sources else source
-    # Of one log, so whoever has read further has heard what the other heard.
-    further = max(a, b, key=lambda it: (it.next_offset, msgspec.json.encode(it.heard)))
-    return Progress(
-        next_offset=further.next_offset,
-        now=max(a.now, b.now),
-        watermark=max(a.watermark, b.watermark),
-        sources=sources,
-        heard=further.heard,
-    )
+    """Take the one that has read further: of one log, it has heard all that the other has heard."""
+    return max(a, b, key=lambda it: (it.next_offset, msgspec.json.encode(it)))
 
 
 def join_slices(a: SliceState, b: SliceState) -> SliceState:

@@ -38,7 +38,7 @@ class Bench:
             health=Health(clock=lambda: 0.0),
             clock=lambda: 0.0,
         )
-        self.detector._sequence._read = self._read  # type: ignore[method-assign]
+        self.detector._intake._sequence._read = self._read  # type: ignore[method-assign]
         self.detector._offsets.begin = lambda topic, partition: begin  # type: ignore[method-assign]
         self.take_over()
 
@@ -61,7 +61,7 @@ class Bench:
 
     async def deliver(self, log: Log) -> None:
         for at, value in log:
-            await self.detector._receive(0, at, value)
+            await self.detector._intake.receive(0, at, value)
 
     def published(self) -> list[bytes]:
         return [encode(output.record) for output in self.state.take_outputs()]

@@ -1,0 +1,150 @@
+"""What DETECT takes in: every record of its input in the order of the log, with none left out.
+
+Faust leaves records out, and hands out stale ones. So records that were taken already are passed
+by, and what may be missing before a record is read from the brokers first. What is missing still
+was deleted by retention, or was passed over before: then the partition is counted again.
+"""
+
+import asyncio
+import copy
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from confluent_kafka import KafkaException
+
+from tidegauge.detect.offsets import Offsets
+from tidegauge.detect.partition import Gap, PartitionState
+from tidegauge.detect.sequence import InputSequence
+from tidegauge.detect.store import JoinStore
+from tidegauge.detect.values import Heard, RawRecord
+from tidegauge.settings import Settings
+from tidegauge.telemetry import DetectMetrics
+
+log = logging.getLogger(__name__)
+
+_records = msgspec.json.Decoder(RawRecord)
+
+Fold = Callable[[PartitionState, RawRecord, int], Awaitable[None]]
+
+
+class Intake:
+    """Calls ``fold`` with the state of a partition, a record and its offset, in the log's order."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: JoinStore,
+        offsets: Offsets,
+        metrics: DetectMetrics,
+        *,
+        fold: Fold,
+    ) -> None:
+        self._topic = settings.topics.histograms
+        self._store = store
+        self._offsets = offsets
+        self._metrics = metrics
+        self._fold = fold
+        self._sequence = InputSequence(settings.kafka, settings.detect.app_id, self._topic)
+        #: Held while a record is folded in: a checkpoint in between would be of no offset.
+        self.lock = asyncio.Lock()
+        #: Partitions that have been counted again since this process began.
+        self._counted_again: set[int] = set()
+        #: By partition of which retention has deleted unread records: what was heard before them.
+        self._heard_before_hole: dict[int, dict[str, dict[int, Heard]]] = {}
+
+    def doubt(self, partition: int) -> None:
+        """Don't take for granted that the next record delivered is the next one of the log."""
+        self._sequence.doubt(partition)
+
+    async def receive(self, partition: int, offset: int, value: bytes) -> PartitionState | None:
+        """Take a record and before it what was left out; None if the partition isn't ours now.
+
+        Raises ``confluent_kafka.KafkaException`` if the brokers don't give what was left out.
+        """
+        while state := self._owned(partition):
+            whole = not self._sequence.doubts(partition)
+            if not whole and not await self._take_left_out(state, offset):
+                continue
+            async with self.lock:
+                if await self._take(state, offset, value, nothing_left_out=not whole):
+                    return state
+        return None
+
+    async def _take_left_out(self, state: PartitionState, offset: int) -> bool:
+        """Take what lies before ``offset``; False if there is another state to do so by now."""
+        partition = state.partition
+        self._sequence.settled(partition)  # a rebalance meanwhile makes a new doubt
+        left_out = self._sequence.between(partition, state.progress.next_offset, offset)
+        try:
+            async for at, value in left_out:
+                async with self.lock:
+                    if self._owned(partition) is not state:
+                        return False
+                    if not await self._take(state, at, value, nothing_left_out=True):
+                        return False
+        except KafkaException:
+            self._sequence.doubt(partition)
+            raise
+        return self._owned(partition) is state
+
+    def _owned(self, partition: int) -> PartitionState | None:
+        """Return the state to take records into; None if the partition is away or not yet back."""
+        state = self._store.partitions.get(partition)
+        return state if state is not None and state.ready else None
+
+    async def _take(
+        self, state: PartitionState, offset: int, value: bytes, *, nothing_left_out: bool
+    ) -> bool:
+        """Fold a record in; False if what comes before it has to be read first."""
+        if offset < state.progress.next_offset:
+            return True
+        try:
+            record = _records.decode(value)
+        except msgspec.DecodeError as error:
+            self._metrics.lost_records.inc()
+            log.error(
+                "partition %d: offset %d is no histogram record and is skipped: %s",
+                state.partition, offset, error,
+            )  # fmt: skip
+            return True
+        if gaps := state.gaps(record):
+            if not nothing_left_out:
+                self._sequence.doubt(state.partition)
+                return False
+            if not await self._are_gone(state, gaps):
+                self._count_again(state.partition)
+                return False
+        await self._fold(state, record, offset)
+        return True
+
+    async def _are_gone(self, state: PartitionState, gaps: list[Gap]) -> bool:
+        """Return whether records that nobody left out are not in the log any more.
+
+        Where retention has deleted some, what each source partition lacks shows with the first
+        record that speaks of it. Elsewhere counting the partition again tells, and that once.
+        """
+        partition, heard = state.partition, state.progress.heard
+        begin = await asyncio.to_thread(self._offsets.begin, self._topic, partition)
+        if begin > state.progress.next_offset:
+            self._heard_before_hole[partition] = copy.deepcopy(heard)
+        before = self._heard_before_hole.get(partition)
+        deleted = before is not None and all(
+            before.get(gap.source, {}).get(gap.partition)
+            == heard.get(gap.source, {}).get(gap.partition)
+            for gap in gaps
+        )
+        if not deleted and partition not in self._counted_again:
+            log.error("partition %d: %s are passed over", partition, gaps)
+            return False
+        self._metrics.lost_records.inc(len(gaps))
+        log.error("partition %d: %s are gone from the log; going on", partition, gaps)
+        return True
+
+    def _count_again(self, partition: int) -> None:
+        """Forget the partition: its next record has the whole log read before it."""
+        self._metrics.recounts.inc()
+        log.error("partition %d is counted again from the beginning of the log", partition)
+        self._counted_again.add(partition)
+        self._store.changelogs[partition].forget()
+        self._sequence.doubt(partition)
