@@ -189,6 +189,7 @@ class Worker:
             self.left_behind = True
             return
         await starting
+        detector.say_owned()
         while not self._stop.is_set():
             # A crashed application is not stopped, it is left: what it had not acknowledged is
             # read again by the next process.

@@ -147,3 +147,45 @@ def test_a_worker_without_its_changelog_says_so_and_goes_on_once_it_is_there(
         running.wait_reported(child)
     finally:
         child.stop()
+
+
+def test_a_worker_that_gets_no_partition_is_ready_and_alive(
+    running: Running, tmp_path: Path
+) -> None:
+    first = running.installation
+    workers = [first] + [
+        Installation(
+            tmp_path / f"{i}", first.name, first.bootstrap_servers, first.redis_url, SETTINGS
+        )
+        for i in (1, 2)
+    ]
+    children = [worker.start("run", "--role", "detect") for worker in workers]
+    try:
+        for worker, child in zip(workers, children, strict=True):
+            worker.wait_ready(child)
+        wait_until(
+            lambda: any(said(worker) == "owns partitions []" for worker in workers),
+            seconds=30,
+            what=lambda: f"one of three owns none of two: {[said(w) for w in workers]}",
+        )
+        until = time.monotonic() + 2 * STALL_SECONDS
+        wait_until(
+            lambda: time.monotonic() > until or not all(map(alive, workers)),
+            seconds=3 * STALL_SECONDS,
+            what="the time is over",
+        )
+        assert all(map(alive, workers))
+    finally:
+        for child in children:
+            child.stop()
+
+
+def said(worker: Installation) -> str:
+    answer = worker.http("/readyz")
+    assert answer is not None
+    return str(json.loads(answer[1])["conditions"]["detect"]["detail"])
+
+
+def alive(worker: Installation) -> bool:
+    answer = worker.http("/healthz")
+    return answer is not None and answer[0] == 200

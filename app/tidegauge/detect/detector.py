@@ -68,6 +68,8 @@ class Detector:
         self._progress = health.progress("detect", done="joined")
         self._saved_at = clock()
         self._unsaved_bytes = 0
+        #: Whether this process has ever had its share of the partitions, be it none.
+        self._has_joined = False
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self.app = make_app(settings, partitions)
@@ -106,9 +108,13 @@ class Detector:
     def _on_ready(self, state: PartitionState) -> None:
         self._intake.doubt(state.partition)
         self._observer.restored(state)
-        owned = sorted(self._store.partitions)
-        self._health.say("detect", "ok", f"owns partitions {owned}")
+        self.say_owned()
         log.info("partition %d restored: %d windows", state.partition, len(state.windows))
+
+    def say_owned(self) -> None:
+        """Say which partitions are ours; a worker with none is ready to take over all the same."""
+        self._has_joined = True
+        self._health.say("detect", "ok", f"owns partitions {sorted(self._store.partitions)}")
 
     # -- input -----------------------------------------------------------------------------------
 
@@ -176,6 +182,8 @@ class Detector:
         assigned = {
             tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == topic
         }
+        if self._has_joined:
+            self.say_owned()  # fewer, if some were taken away
         ends = await asyncio.to_thread(self._offsets.ends, topic, assigned)
         # One that is assigned but has no state is not joined at all.
         joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
