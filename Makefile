@@ -7,7 +7,7 @@ SEEDS ?= 20
 SEED_START ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types schemas bench chaos clean test-machine
+.PHONY: help venv demo test lint types schemas bench chaos scenarios clean test-machine
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
@@ -17,6 +17,7 @@ help:
 	@echo "make schemas   write schemas/ anew from the records in the code"
 	@echo "make bench     events per second through ingest on a real Kafka"
 	@echo "make chaos     random faults under load, each run judged for exactness (SEEDS, SEED_START)"
+	@echo "make scenarios Redis down, the broker down, every worker restarted: judged and measured (ARGS)"
 	@echo "make venv      the virtualenv that the others use"
 	@echo "make clean     remove what the others left, the virtualenv included"
 
@@ -42,8 +43,16 @@ demo: $(VENV)/.demo
 test-machine:
 	@scripts/test-machine
 
+# A cluster under faults and load is the machine's own; what only waits for brokers goes by twos.
+CLUSTERS = tests/chaos/test_chaos.py tests/chaos/test_scenarios.py
+
 test: venv test-machine
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(CLUSTERS:%=--ignore=%)
+	@$(BIN)/python -m pytest $(CLUSTERS)
+endif
 
 lint: venv
 	@$(BIN)/ruff check .
@@ -60,6 +69,10 @@ bench: venv test-machine
 
 chaos: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --seeds $(SEEDS) --seed-start $(SEED_START) $(ARGS)
+
+scenarios: venv test-machine
+	@PYTHONPATH=tests $(BIN)/python -m chaos.run --scenario redis_outage --scenario broker_outage \
+	  --scenario rolling_restart $(ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -30,6 +30,7 @@ from support.product import Installation, told
 from support.redis_server import RedisServer
 
 WINDOW_SECONDS = 5
+GRACE_SECONDS = 2
 
 _TESTS = Path(__file__).resolve().parents[1]
 
@@ -38,7 +39,7 @@ SETTINGS = {
     "TOPICS__PREDICTIONS_PARTITIONS": str(SOURCE_PARTITIONS),
     "TOPICS__DETECT_PARTITIONS": "4",
     "WINDOWS__SECONDS": str(WINDOW_SECONDS),
-    "WINDOWS__GRACE_SECONDS": "2",
+    "WINDOWS__GRACE_SECONDS": str(GRACE_SECONDS),
     "WINDOWS__LATE_SECONDS": "60",
     "INGEST__IDLE_SECONDS": "3",
     "INGEST__FLUSH_SECONDS": "0.5",
@@ -198,10 +199,15 @@ class Cluster:
 
     def fill_dead_letters(self) -> None:
         """Make the topic of dead letters refuse what is longer than ``FULL_BYTES``."""
-        entry = ConfigEntry(
-            "max.message.bytes", str(FULL_BYTES), incremental_operation=AlterConfigOpType.SET
-        )
-        topic = self.installation.topic("dead_letters")
+        self._configure("dead_letters", "max.message.bytes", str(FULL_BYTES))
+
+    def stamp_reports(self) -> None:
+        """Have the broker stamp reports when it takes them, which is when anybody can see them."""
+        self._configure("windows", "message.timestamp.type", "LogAppendTime")
+
+    def _configure(self, kind: str, name: str, value: str) -> None:
+        topic = self.installation.topic(kind)
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
         admin = self.broker.admin()
 
@@ -212,7 +218,7 @@ class Cluster:
                 return True
             return False
 
-        wait_until(altered, seconds=_RETRY_SECONDS, what=f"{topic} takes {FULL_BYTES} bytes only")
+        wait_until(altered, seconds=_RETRY_SECONDS, what=f"{topic} has {name} {value}")
 
     def _command(self, *arguments: str) -> str:
         """Run a command of the product until it succeeds: what it talks to may be down."""

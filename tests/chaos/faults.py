@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Role = Literal["ingest", "detect"]
-Kind = Literal[
+#: What plans are drawn from.
+DrawnKind = Literal[
     "kill",
     "term",
     "pause",
@@ -21,7 +22,10 @@ Kind = Literal[
     "clock_jump",
     "dead_letters_full",
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+#: What only a scenario does.
+WrittenKind = Literal["rolling_restart"]
+Kind = DrawnKind | WrittenKind
+KINDS: tuple[DrawnKind, ...] = get_args(DrawnKind)
 ROLES: tuple[Role, ...] = get_args(Role)
 
 #: Workers of each role while nothing is being scaled, and the most there ever are.
@@ -41,7 +45,7 @@ SOURCE_PARTITIONS = 6
 JUMP_SECONDS = 20.0
 
 #: How likely each kind is beside the others, once a plan has as many kinds as it must have.
-_WEIGHTS: dict[Kind, float] = {
+_WEIGHTS: dict[DrawnKind, float] = {
     "kill": 3,
     "term": 2,
     "pause": 3,
@@ -58,7 +62,7 @@ _WEIGHTS: dict[Kind, float] = {
 }
 
 #: More of these in one run would leave no time in which anything works, or would do nothing new.
-_AT_MOST: dict[Kind, int] = {
+_AT_MOST: dict[DrawnKind, int] = {
     "broker_restart": 1,
     "broker_kill": 1,
     "redis_stop": 2,
@@ -127,6 +131,8 @@ class Fault:
                 what = f" {where} by {self.shift:+.0f} s{lasting}"
             case "dead_letters_full":
                 what = " until the end"
+            case "rolling_restart":
+                what = " of every worker"
             case _:
                 what = lasting
         return f"{self.kind}{what}"
@@ -137,23 +143,26 @@ class Fault:
 
 @dataclass(frozen=True)
 class Plan:
-    """All faults of a run with ``seconds`` of traffic, in order of their beginning."""
+    """All faults of a run with ``seconds`` of traffic, in order of their beginning.
+
+    ``name`` is that of a scenario; a plan that was drawn has none.
+    """
 
     seed: int
     seconds: float
     faults: Sequence[Fault]
+    name: str = ""
 
     def counts(self) -> dict[str, int]:
         """Return how many faults there are of each kind that occurs."""
         kinds = [fault.kind for fault in self.faults]
-        return {kind: kinds.count(kind) for kind in KINDS if kind in kinds}
+        every = (*KINDS, *get_args(WrittenKind))
+        return {kind: kinds.count(kind) for kind in every if kind in kinds}
 
     def __str__(self) -> str:
         kinds = len(self.counts())
-        head = (
-            f"plan of seed {self.seed}: {len(self.faults)} faults of {kinds} kinds "
-            f"in {self.seconds:.0f} s"
-        )
+        name = self.name or f"seed {self.seed}"
+        head = f"plan of {name}: {len(self.faults)} faults of {kinds} kinds in {self.seconds:.0f} s"
         return "\n".join([head, *(f"  {fault}" for fault in self.faults)])
 
 
@@ -180,8 +189,8 @@ def draw_plan(seed: int, seconds: float = 70.0) -> Plan:
     return Plan(seed, seconds, faults)
 
 
-def _draw_kinds(dice: random.Random, number: int) -> list[Kind]:
-    kinds: list[Kind] = dice.sample(KINDS, min(number, _KINDS_AT_LEAST))
+def _draw_kinds(dice: random.Random, number: int) -> list[DrawnKind]:
+    kinds: list[DrawnKind] = dice.sample(KINDS, min(number, _KINDS_AT_LEAST))
     while len(kinds) < number:
         (kind,) = dice.choices(KINDS, [_WEIGHTS[kind] for kind in KINDS])
         if kinds.count(kind) < _AT_MOST.get(kind, number):
@@ -190,7 +199,7 @@ def _draw_kinds(dice: random.Random, number: int) -> list[Kind]:
     return kinds
 
 
-def _draw(dice: random.Random, kind: Kind, at: float) -> Fault:
+def _draw(dice: random.Random, kind: DrawnKind, at: float) -> Fault:
     role = dice.choice(ROLES)
     worker = dice.randrange(BASE_WORKERS[role])
     match kind:

@@ -7,13 +7,18 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
 from chaos.cluster import Cluster
-from chaos.faults import BASE_WORKERS, MOST_WORKERS, Fault, Plan
-from chaos.supervisor import Slot
+from chaos.course import Span
+from chaos.faults import BASE_WORKERS, MOST_WORKERS, ROLES, Fault, Plan
+from chaos.supervisor import Slot, healthy
 from chaos.toxiproxy import Proxy
+from support.processes import wait_until
 
 #: The last fault that lasts is over so long after it began, at the most: an outage of the broker
 #: may have had to end first.
 _OVER_SECONDS = 150.0
+
+#: A worker that was asked to leave must be replaced by one that works within this.
+_REPLACED_SECONDS = 90.0
 
 
 @dataclass
@@ -26,6 +31,8 @@ class Injector:
     say: Callable[[str], None]
     #: What was done, in order of its beginning: epoch seconds and what it was.
     done: list[tuple[float, str]] = field(default_factory=list)
+    #: Outages and restarts, once they are over.
+    spans: list[Span] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
     _failures: list[tuple[Fault, BaseException]] = field(default_factory=list)
 
@@ -71,6 +78,8 @@ class Injector:
                 cluster.supervisor.pause(self._slot(fault), fault.seconds)
             case "scale":
                 self._scale(fault)
+            case "rolling_restart":
+                self._restart_all()
             case "broker_restart":
                 cluster.on_broker.submit(cluster.broker.restart).result()
             case "broker_kill":
@@ -111,15 +120,42 @@ class Injector:
         _wait(fault.seconds / 2)
         supervisor.scale(fault.role, BASE_WORKERS[fault.role])
 
+    def _restart_all(self) -> None:
+        """Restart worker after worker as a Deployment does: the next once the new one is ready."""
+        supervisor = self.cluster.supervisor
+        asked = time.time()
+        for slot in [slot for role in ROLES for slot in supervisor.running(role)]:
+            old = slot.child
+            supervisor.terminate(slot, "rolling restart")
+            wait_until(
+                lambda slot=slot, old=old: (  # type: ignore[misc]
+                    slot.child not in (None, old) and healthy(slot, "/readyz")
+                ),
+                seconds=_REPLACED_SECONDS,
+                what=f"{slot.name} is replaced by one that is ready",
+            )
+            self.say(f"{slot.name} has been restarted and is ready")
+        ended = time.time()
+        self.spans.append(Span("rolling_restart", asked, asked, ended, ended))
+
     def _crash_broker(self, seconds: float) -> None:
-        self.cluster.broker.kill()
-        _wait(seconds)
-        self.cluster.broker.start()
+        broker = self.cluster.broker
+        self._away("broker_kill", broker.kill, seconds, broker.start)
 
     def _stop_redis(self, seconds: float) -> None:
-        self.cluster.redis.stop()
+        redis = self.cluster.redis
+        self._away("redis_stop", redis.stop, seconds, redis.start)
+
+    def _away(
+        self, what: str, stop: Callable[[], None], seconds: float, start: Callable[[], None]
+    ) -> None:
+        asked = time.time()
+        stop()
+        began = time.time()
         _wait(seconds)
-        self.cluster.redis.start()
+        ended = time.time()
+        start()
+        self.spans.append(Span(what, asked, began, ended, time.time()))
 
     def _while(self, fault: Fault, toxic: Callable[[Proxy], AbstractContextManager[None]]) -> None:
         with ExitStack() as stack:

@@ -1,7 +1,8 @@
 """Ways to break the product on purpose: a suite that finds none of them proves nothing.
 
 Each switches off one of the things that counting rests on, in one worker process, before it
-begins. ``chaos.worker`` applies the one that the environment names.
+begins. ``chaos.worker`` applies the one that the environment names. Two of them need a hazard that
+is too rare to wait for; the hazards alone, ``hazard_…``, are what the product must bear.
 """
 
 import asyncio
@@ -54,8 +55,26 @@ def cells_of_one_flush() -> None:
     replace(Tenure, "flushed", forget)
 
 
+def hazard_left_out() -> None:
+    """Every hundredth record of DETECT's input is left out, as Faust does around a rebalance."""
+    from tidegauge.detect.intake import Intake
+
+    receive = Intake.receive
+    seen = 0
+
+    async def sometimes(self: Any, partition: int, offset: int, value: bytes) -> Any:
+        nonlocal seen
+        seen += 1
+        if seen % 100 == 0:
+            return None
+        return await receive(self, partition, offset, value)
+
+    replace(Intake, "receive", sometimes)
+
+
 def left_out_records() -> None:
     """DETECT takes what it is given and never asks whether something before it is missing."""
+    hazard_left_out()
     from tidegauge.detect.partition import PartitionState
     from tidegauge.detect.sequence import InputSequence
 
@@ -63,8 +82,31 @@ def left_out_records() -> None:
     replace(InputSequence, "doubts", lambda self, partition: False)
 
 
+def hazard_stale_writes() -> None:
+    """After every checkpoint of DETECT the one before is written again, as by a paused worker."""
+    from tidegauge.detect.writer import Writer
+
+    save = Writer.save
+    before: dict[int, tuple[dict[str, bytes], list[Any]]] = {}
+
+    async def save_and_repeat(self: Any, changelog: Any, checkpoint: Any) -> bool:
+        same: bool = await save(self, changelog, checkpoint)
+        partition = changelog.state.partition
+        if partition in before:
+            headers, values = before[partition]
+            await self._write(partition, headers, values)
+        headers = {"at": str(checkpoint.at).encode(), "log": checkpoint.log.encode()}
+        # A name or a tombstone that is written again would mean something else.
+        values = [write for write in checkpoint.values if write[0] != b'["log"]' and write[1]]
+        before[partition] = (headers, values)
+        return same
+
+    replace(Writer, "save", save_and_repeat)
+
+
 def recovery_overwrites() -> None:
     """DETECT believes the last value of a key, whoever wrote it and whatever vouches for it."""
+    hazard_stale_writes()
     from tidegauge.detect import changelog
 
     restore = changelog.Changelog.restore
@@ -102,6 +144,8 @@ MUTATIONS: Mapping[str, Callable[[], None]] = {
         left_out_records,
         recovery_overwrites,
         progress_first,
+        hazard_left_out,
+        hazard_stale_writes,
     )
 }
 

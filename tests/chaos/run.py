@@ -1,7 +1,7 @@
 """Runs of the chaos suite: ``python -m chaos.run --help``.
 
-One run is a cluster of its own, traffic, faults drawn from the seed, and a verdict. The last line
-of the output is JSON; the exit code is 1 unless every run was exact.
+One run is a cluster of its own, traffic, faults drawn from the seed or written down as a scenario,
+and a verdict. The last line of the output is JSON; the exit code is 1 unless every run was exact.
 """
 
 import argparse
@@ -12,18 +12,21 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from chaos.cluster import WINDOW_SECONDS, Cluster
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
+
+from chaos.cluster import GRACE_SECONDS, WINDOW_SECONDS, Cluster
+from chaos.course import Course, decode_report
 from chaos.faults import Plan, draw_plan
 from chaos.inject import Injector
 from chaos.mutations import MUTATIONS
 from chaos.reading import Outputs, SourceRecord, read_source
+from chaos.results import Result, totals
+from chaos.scenarios import SCENARIOS
 from chaos.traffic import Sent, jumps_of
 from support.processes import Child, wait_until
 
@@ -42,31 +45,6 @@ _FLUSH_SECONDS = 180.0
 _TESTS = Path(__file__).resolve().parents[1]
 
 
-@dataclass
-class Result:
-    """What came of one run."""
-
-    plan: Plan
-    findings: list[str] = field(default_factory=list)
-    summary: str = ""
-    events: int = 0
-    sent: Sent | None = None
-    #: Ends of workers by themselves, by role.
-    restarts: dict[str, int] = field(default_factory=dict)
-    #: What was said during the run, and the ends of all logs if it was not exact.
-    log: list[str] = field(default_factory=list)
-    tails: str = ""
-
-    @property
-    def exact(self) -> bool:
-        return not self.findings
-
-    def __str__(self) -> str:
-        if self.exact:
-            return self.summary
-        return "\n".join([f"NOT EXACT: {len(self.findings)} findings", *self.findings])
-
-
 def run(
     plan: Plan,
     directory: Path,
@@ -77,9 +55,11 @@ def run(
 ) -> Result:
     """Carry out one plan in a cluster of its own; what it leaves is in ``directory``.
 
-    Raises if the harness itself fails; whatever the product does wrong is a finding.
+    The plan of a scenario is judged by that too. Raises if the harness itself fails; whatever the
+    product does wrong is a finding.
     """
     result = Result(plan)
+    scenario = SCENARIOS[plan.name] if plan.name else None
     zero = time.time()
 
     def note(text: str) -> None:
@@ -91,6 +71,8 @@ def run(
     with Cluster(directory, say=note, mutation=mutation) as cluster:
         cluster.wait_ready()
         note("every worker is ready")
+        if scenario is not None:
+            cluster.stamp_reports()
         zero = began = time.time() + _LEAD_SECONDS
         traffic = _start_traffic(cluster, plan, rate=rate, began=began)
 
@@ -123,6 +105,11 @@ def run(
             note("every worker has been stopped")
             outputs.more()
             _judge(cluster, outputs, injector, result)
+            if scenario is not None:
+                judged = scenario.judge(_course(cluster, outputs, injector, result))
+                result.findings += judged.findings
+                result.measured = judged.measured
+                note(json.dumps(judged.measured))
         if not result.exact:
             result.tails = cluster.tails()
     note(str(result))
@@ -191,34 +178,65 @@ def _judge(cluster: Cluster, outputs: Outputs, injector: Injector, result: Resul
     result.summary = str(verdict)
 
 
+def _course(cluster: Cluster, outputs: Outputs, injector: Injector, result: Result) -> Course:
+    reports = []
+    for message in outputs.messages["windows"]:
+        kind, milliseconds = message.timestamp()
+        assert kind == TIMESTAMP_LOG_APPEND_TIME, "a report has its sender's time"
+        reports.append(decode_report(message.value(), milliseconds / 1000))
+    return Course(
+        began=injector.began,
+        ended=injector.began + result.plan.seconds,
+        grace_seconds=GRACE_SECONDS,
+        spans=injector.spans,
+        left=cluster.supervisor.left,
+        restarts=result.restarts,
+        reports=reports,
+    )
+
+
 def main() -> None:
-    """Parse the command line, and run seed after seed."""
+    """Parse the command line, and run seed after seed, or scenario after scenario."""
     parser = argparse.ArgumentParser(prog="chaos.run", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20, help="how many runs")
-    parser.add_argument("--seed-start", type=int, default=1, help="seed of the first")
-    parser.add_argument("--seconds", type=float, default=70.0, help="of traffic in each")
+    parser.add_argument("--seeds", type=int, help="how many runs (20)")
+    parser.add_argument("--seed-start", type=int, help="seed of the first (1)")
+    parser.add_argument("--seconds", type=float, help="of traffic in each (70)")
+    parser.add_argument(
+        "--scenario",
+        action="append",
+        choices=SCENARIOS,
+        default=[],
+        help="instead of seeds; may be repeated",
+    )
     parser.add_argument("--rate", type=float, default=20_000.0, help="events a second")
     parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="break the workers so")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave all data and logs there")
     given = parser.parse_args()
-    if given.seeds < 1:
+    drawn = {name: getattr(given, name) for name in ("seeds", "seed_start", "seconds")}
+    drawn = {name: value for name, value in drawn.items() if value is not None}
+    if given.scenario and drawn:
+        parser.error(f"a scenario's plan is not drawn: leave out {', '.join(drawn)}")
+    if given.seeds is not None and given.seeds < 1:
         parser.error(f"--seeds {given.seeds}: expected 1 or more")
     # Line by line, also into a pipe: a run takes minutes.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    results = []
-    for seed in range(given.seed_start, given.seed_start + given.seeds):
-        plan = draw_plan(seed, given.seconds)
-        results.append(_run_apart(plan, given.rate, given.mutation, given.keep))
+    plans = [SCENARIOS[name].long for name in given.scenario] or _draw_plans(**drawn)
+    results = [_run_apart(plan, given.rate, given.mutation, given.keep) for plan in plans]
     print(json.dumps(totals(results, given.mutation)))
     sys.exit(not all(result.exact for result in results))
 
 
+def _draw_plans(seeds: int = 20, seed_start: int = 1, seconds: float = 70.0) -> list[Plan]:
+    return [draw_plan(seed, seconds) for seed in range(seed_start, seed_start + seeds)]
+
+
 def _run_apart(plan: Plan, rate: float, mutation: str | None, keep: Path | None) -> Result:
     """Run in a directory of its own; a failure of the harness is a result too, never EXACT."""
+    name = plan.name or f"seed-{plan.seed}"
     if keep is None:
-        directory = Path(tempfile.mkdtemp(prefix=f"chaos-{plan.seed}-"))
+        directory = Path(tempfile.mkdtemp(prefix=f"chaos-{name}-"))
     else:
-        directory = (keep / f"seed-{plan.seed}").resolve()
+        directory = (keep / name).resolve()
         shutil.rmtree(directory, ignore_errors=True)
     try:
         result = run(plan, directory, rate=rate, mutation=mutation)
@@ -229,33 +247,8 @@ def _run_apart(plan: Plan, rate: float, mutation: str | None, keep: Path | None)
         rest = directory if result.exact else directory / "kafka" / "data"
         shutil.rmtree(rest, ignore_errors=True)
     if not result.exact:
-        print(f"seed {plan.seed} is not exact; logs are in {directory}")
+        print(f"{name} is not exact; logs are in {directory}")
     return result
-
-
-def totals(results: list[Result], mutation: str | None = None) -> dict[str, Any]:
-    """Return what is printed last: all runs in one record."""
-    faults: Counter[str] = Counter()
-    restarts: Counter[str] = Counter()
-    for result in results:
-        faults.update(result.plan.counts())
-        restarts.update(result.restarts)
-    sent = [result.sent for result in results if result.sent is not None]
-    seconds = sum(one.seconds for one in sent)
-    found: dict[str, Any] = {
-        "runs": len(results),
-        "exact": sum(result.exact for result in results),
-        "faults": dict(sorted(faults.items())),
-        "events": sum(result.events for result in results),
-        "rate": round(sum(one.sent for one in sent) / seconds) if seconds else 0,
-        "restarts": dict(sorted(restarts.items())),
-        "failures": [
-            {"seed": result.plan.seed, "findings": result.findings}
-            for result in results
-            if not result.exact
-        ],
-    }
-    return found if mutation is None else {"mutation": mutation, **found}
 
 
 if __name__ == "__main__":

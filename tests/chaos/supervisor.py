@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
 
+from chaos.course import Left
 from chaos.faults import BASE_WORKERS, ROLES, Role
 from support.processes import Child, wait_until
 from support.prometheus import http_get
@@ -18,8 +19,9 @@ from support.prometheus import http_get
 #: A process that has ended is started again after so long.
 BACK_OFF_SECONDS = 1.0
 
-#: How long a worker that was asked to leave may take; after that it is killed.
-LEAVE_SECONDS = 20.0
+#: How long a worker that was asked to leave may take; after that it is killed. A pod has 30 s, and
+#: a worker gives up by itself after 24.
+LEAVE_SECONDS = 25.0
 
 #: As often a worker's /healthz is asked, and this often in a row it may fail.
 _POLL_SECONDS = 3.0
@@ -49,6 +51,7 @@ class Slot:
     #: Monotonic times.
     start_at: float = 0.0
     started: float = 0.0
+    asked: float | None = None
     kill_at: float | None = None
     #: How many pauses there are just now.
     paused: int = 0
@@ -75,6 +78,8 @@ class Supervisor:
     say: Callable[[str], None]
     #: Ends of workers that nobody here has seen to, by role.
     unplanned: Counter[str] = field(default_factory=Counter)
+    #: Workers that ended after SIGTERM, before :meth:`stop`.
+    left: list[Left] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
@@ -131,8 +136,9 @@ class Supervisor:
             if slot.child is None:
                 return
             slot.ending = why
-            if number == signal.SIGTERM and slot.kill_at is None:
-                slot.kill_at = time.monotonic() + LEAVE_SECONDS
+            if number == signal.SIGTERM and slot.asked is None:
+                slot.asked = time.monotonic()
+                slot.kill_at = slot.asked + LEAVE_SECONDS
             slot.child.signal(number)
 
     def pause(self, slot: Slot, seconds: float) -> None:
@@ -183,7 +189,7 @@ class Supervisor:
     def _start(self, slot: Slot, now: float) -> None:
         slot.child = Child(slot.command, log=slot.log, env=slot.env, cwd=slot.directory)
         slot.started = now
-        slot.ending = slot.kill_at = None
+        slot.ending = slot.asked = slot.kill_at = None
         slot.paused = slot.failed_polls = 0
         slot.answered = False
 
@@ -194,6 +200,8 @@ class Supervisor:
             self.say(f"{slot.name} ended by itself with {code}, after {now - slot.started:.0f} s")
         elif code not in (0, -signal.SIGKILL):
             self.say(f"{slot.name} ended with {code} ({slot.ending})")
+        if slot.asked is not None:
+            self.left.append(Left(slot.name, slot.ending or "", code, now - slot.asked))
         slot.child = None
         slot.start_at = now + BACK_OFF_SECONDS
 

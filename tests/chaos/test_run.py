@@ -1,7 +1,7 @@
 """What the suite says in the end of all of its runs."""
 
 from chaos.faults import draw_plan
-from chaos.run import Result, totals
+from chaos.results import Result, totals
 from chaos.traffic import Sent
 
 

@@ -1,6 +1,7 @@
 """The detector takes every record of the log in order, whatever Faust leaves out or hands out."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
@@ -194,3 +195,43 @@ def test_records_that_retention_has_deleted_are_told_and_not_waited_for(log: Log
     assert bench.count("tidegauge_recounts_total") == 0
     assert bench.count("tidegauge_lost_records_total") > 0
     assert bench.state.progress.next_offset == log[-1][0] + 1
+
+
+def test_who_is_cancelled_while_it_reads_leaves_nothing_open(log: Log) -> None:
+    reading, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def read(partition: int, begin: int, end: int) -> Generator[Log, None, None]:
+        try:
+            reading.set()
+            assert go_on.wait(10)
+            yield log[:1]
+        finally:
+            closed.set()
+
+    async def scenario(bench: Bench) -> None:
+        bench.detector._intake._sequence._read = read  # type: ignore[method-assign]
+        taking = asyncio.ensure_future(bench.deliver(log[5:6]))
+        assert await asyncio.to_thread(reading.wait, 10)
+        taking.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        assert closed.is_set()
+
+    run(log, scenario)
+
+
+def test_a_detector_that_reads_back_its_state_is_not_ready(log: Log) -> None:
+    async def scenario(bench: Bench) -> None:
+        health = bench.detector._health
+        assert health.ready()[0]
+        bench.state.ready = False
+        bench.detector.say_owned()
+        is_ready, body = health.ready()
+        assert not is_ready and "reads back the state of partitions [0]" in str(body)
+        bench.detector._store.changelogs.clear()
+        bench.detector.say_owned()
+        assert health.ready()[0]
+
+    run(log, scenario)

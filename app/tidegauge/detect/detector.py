@@ -114,7 +114,12 @@ class Detector:
     def say_owned(self) -> None:
         """Say which partitions are ours; a worker with none is ready to take over all the same."""
         self._has_joined = True
-        self._health.say("detect", "ok", f"owns partitions {sorted(self._store.partitions)}")
+        owned = self._store.partitions
+        reading = sorted(partition for partition, state in owned.items() if not state.ready)
+        if reading:
+            self._health.say("detect", "failed", f"reads back the state of partitions {reading}")
+        else:
+            self._health.say("detect", "ok", f"owns partitions {sorted(owned)}")
 
     # -- input -----------------------------------------------------------------------------------
 
@@ -182,8 +187,6 @@ class Detector:
         assigned = {
             tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == topic
         }
-        if self._has_joined:
-            self.say_owned()  # fewer, if some were taken away
         ends = await asyncio.to_thread(self._offsets.ends, topic, assigned)
         # One that is assigned but has no state is not joined at all.
         joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
@@ -246,6 +249,8 @@ class Detector:
         for event in acknowledged:
             event.ack()
         self._observer.owned(set(self._store.partitions))
+        if self._has_joined:
+            self.say_owned()
         self._say_waiting()
 
     def _checkpoint_is_due(self) -> bool:

@@ -9,6 +9,7 @@ import asyncio
 import copy
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 
 import msgspec
 from confluent_kafka import KafkaException
@@ -75,14 +76,15 @@ class Intake:
         """Take what lies before ``offset``; False if there is another state to do so by now."""
         partition = state.partition
         self._sequence.settled(partition)  # a rebalance meanwhile makes a new doubt
-        left_out = self._sequence.between(partition, state.progress.next_offset, offset)
+        begin = state.progress.next_offset
         try:
-            async for at, value in left_out:
-                async with self.lock:
-                    if self._owned(partition) is not state:
-                        return False
-                    if not await self._take(state, at, value, nothing_left_out=True):
-                        return False
+            async with aclosing(self._sequence.between(partition, begin, offset)) as left_out:
+                async for at, value in left_out:
+                    async with self.lock:
+                        if self._owned(partition) is not state:
+                            return False
+                        if not await self._take(state, at, value, nothing_left_out=True):
+                            return False
         except KafkaException:
             self._sequence.doubt(partition)
             raise

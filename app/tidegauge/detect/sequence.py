@@ -8,7 +8,7 @@ between is read from the brokers themselves.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, Generator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -53,7 +53,7 @@ class InputSequence:
 
     async def between(
         self, partition: int, begin: int, end: int
-    ) -> AsyncIterator[tuple[int, bytes]]:
+    ) -> AsyncGenerator[tuple[int, bytes], None]:
         """Yield offset and value of the committed records from ``begin`` to before ``end``.
 
         Raises ``confluent_kafka.KafkaException`` if the brokers don't answer.
@@ -61,11 +61,19 @@ class InputSequence:
         if begin >= end:
             return
         batches = self._read(partition, begin, end)
+        reading = None
         try:
-            while batch := await asyncio.to_thread(next, batches, None):
+            while True:
+                reading = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
+                batch = await asyncio.shield(reading)
+                if batch is None:
+                    break
                 for one in batch:
                     yield one
         finally:
+            if reading is not None:
+                # Who is cancelled leaves the thread reading, and what runs can't be closed.
+                await asyncio.wait([reading])
             await asyncio.to_thread(batches.close)
 
     def _read(
