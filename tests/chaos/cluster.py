@@ -187,7 +187,7 @@ class Cluster:
         admin = self.broker.admin()
 
         def deleted() -> bool:
-            with suppress(KafkaException):
+            with suppress(KafkaException, TimeoutError):
                 if self.changelog not in admin.list_topics(timeout=5).topics:
                     return True
                 for future in admin.delete_topics([self.changelog]).values():
@@ -212,7 +212,7 @@ class Cluster:
         admin = self.broker.admin()
 
         def altered() -> bool:
-            with suppress(KafkaException):
+            with suppress(KafkaException, TimeoutError):
                 for future in admin.incremental_alter_configs([resource]).values():
                     future.result(10)
                 return True
