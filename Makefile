@@ -7,7 +7,7 @@ SEEDS ?= 20
 SEED_START ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types schemas bench chaos scenarios clean test-machine
+.PHONY: help venv demo test lint types schemas bench bench-quick chaos scenarios clean test-machine
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
@@ -15,7 +15,8 @@ help:
 	@echo "make lint      ruff: rules and format"
 	@echo "make types     mypy --strict"
 	@echo "make schemas   write schemas/ anew from the records in the code"
-	@echo "make bench     events per second through ingest on a real Kafka"
+	@echo "make bench     events per second beside other stream processors, on a real Kafka (ARGS=--write)"
+	@echo "make bench-quick  the main rows of it, in four minutes"
 	@echo "make chaos     random faults under load, each run judged for exactness (SEEDS, SEED_START)"
 	@echo "make scenarios Redis down, the broker down, every worker restarted: judged and measured (ARGS)"
 	@echo "make venv      the virtualenv that the others use"
@@ -65,7 +66,10 @@ schemas: venv
 	@$(BIN)/python -m tidegauge.contract.schema schemas
 
 bench: venv test-machine
-	@$(BIN)/python bench/ingest.py $(ARGS)
+	@$(BIN)/python bench/compare.py $(ARGS)
+
+bench-quick: venv test-machine
+	@$(BIN)/python bench/compare.py --quick $(ARGS)
 
 chaos: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --seeds $(SEEDS) --seed-start $(SEED_START) $(ARGS)

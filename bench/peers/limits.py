@@ -1,0 +1,53 @@
+"""The limits: reading the topic and nothing else, or reading and decoding into typed structs.
+
+With the consumer settings and the decoder of tidegauge's own ingest, so that what is between these
+and its rate is its own work. ``python limits.py consume|decode <job file>``.
+"""
+
+import sys
+
+import msgspec
+from _counting import Contest
+from confluent_kafka import Consumer, TopicPartition
+
+from tidegauge.ingest.clients import consumer_config
+from tidegauge.settings import KafkaSettings, Settings
+
+BATCH = 4_000
+
+contest = Contest()
+job = contest.job
+decodes = {"consume": False, "decode": True}[sys.argv[1]]
+
+settings = Settings(kafka=KafkaSettings(bootstrap_servers=job["servers"]))
+consumer = Consumer(consumer_config(settings) | {"group.id": job["group"]})
+features = msgspec.defstruct(
+    "Features",
+    [
+        (s["name"], float | None if s["edges"] is not None else str | None, None)
+        for s in job["signals"]
+        if s["is_feature"]
+    ],
+    gc=False,
+)
+event = msgspec.defstruct(
+    "Event",
+    [
+        ("time", float),
+        ("model", str),
+        ("version", str),
+        ("prediction", float),
+        ("latency_ms", float),
+        ("features", features),
+    ],
+    gc=False,
+)
+decode = msgspec.json.Decoder(event).decode
+consumer.assign([TopicPartition(job["topic"], p, 0) for p in range(job["partitions"])])
+while True:
+    messages = [m for m in consumer.consume(BATCH, 0.2) if m.error() is None]
+    if decodes:
+        # Kept until the next batch, as who counts them would.
+        events = list(map(decode, [message.value() for message in messages]))
+    if messages and contest.mark(len(messages)):
+        contest.finish()
