@@ -7,7 +7,7 @@ SEEDS ?= 20
 SEED_START ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types schemas bench bench-quick chaos scenarios clean test-machine
+.PHONY: help venv demo test lint types schemas bench bench-quick bench-recovery chaos scenarios clean test-machine
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
@@ -17,6 +17,7 @@ help:
 	@echo "make schemas   write schemas/ anew from the records in the code"
 	@echo "make bench     events per second beside other stream processors, on a real Kafka (ARGS=--write)"
 	@echo "make bench-quick  the main rows of it, in four minutes"
+	@echo "make bench-recovery  how long detect takes to read its state back (ARGS=--day: growth over a day)"
 	@echo "make chaos     random faults under load, each run judged for exactness (SEEDS, SEED_START)"
 	@echo "make scenarios Redis down, the broker down, every worker restarted: judged and measured (ARGS)"
 	@echo "make venv      the virtualenv that the others use"
@@ -70,6 +71,9 @@ bench: venv test-machine
 
 bench-quick: venv test-machine
 	@$(BIN)/python bench/compare.py --quick $(ARGS)
+
+bench-recovery: venv test-machine
+	@$(BIN)/python bench/recovery.py $(ARGS)
 
 chaos: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --seeds $(SEEDS) --seed-start $(SEED_START) $(ARGS)

@@ -1,13 +1,18 @@
 """The Faust application: credentials, and settings of which a wrong value would lose data."""
 
+import asyncio
 import ssl
 import subprocess
+from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 from faust.auth import SASLCredentials, SSLCredentials
+from faust.types import TP
 from faust.types.auth import AuthProtocol
+from intervaltree import IntervalTree
 
 from tidegauge.detect.transport import CommittedTransport, make_app
 from tidegauge.settings import Settings
@@ -98,3 +103,16 @@ def test_the_consumer_of_a_worker_reads_committed_records_only() -> None:
     assert made._isolation_level == "read_committed"
     # The attribute is aiokafka's own, read when its fetcher is made.
     assert "_isolation_level" in AIOKafkaConsumer.__init__.__code__.co_names
+
+
+def test_the_offsets_that_transactions_leave_out_do_not_hold_up_the_commit() -> None:
+    consumer, tp = object.__new__(CommittedTransport.Consumer), TP("histograms", 0)
+    consumer._committed_offset = {tp: None}
+    consumer._gap = defaultdict(IntervalTree)
+    records = list(range(0, 40, 2))  # each followed by the marker of its transaction
+    consumer._acked, consumer._acked_index = {tp: []}, {tp: set()}
+    for before, offset in pairwise(records):
+        asyncio.run(consumer._add_gap(tp, before + 1, offset))
+    consumer._acked[tp] += records
+    assert consumer._new_offset(tp) == records[-1] + 1
+    assert consumer._acked[tp] == []
