@@ -45,14 +45,14 @@ demo: $(VENV)/.demo
 test-machine:
 	@scripts/test-machine
 
-# A cluster under faults and load is the machine's own; what only waits for brokers goes by twos.
+# A cluster under faults and load is the machine's own; what mostly waits for brokers goes by fours.
 CLUSTERS = tests/chaos/test_chaos.py tests/chaos/test_scenarios.py
 
 test: venv test-machine
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(CLUSTERS:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(CLUSTERS:%=--ignore=%)
 	@$(BIN)/python -m pytest $(CLUSTERS)
 endif
 
