@@ -182,6 +182,8 @@ class Worker:
         # Faust's start ends with the recovery, which may take long; a stop must not wait for it.
         starting = asyncio.ensure_future(detector.app.start())
         while not self._stop.is_set() and not starting.done():
+            if detector.app.crashed:
+                raise DetectError("the Faust application has crashed; see the log")
             self.health.beat("detect")
             self._watch()
             await asyncio.sleep(_WATCH_SECONDS)

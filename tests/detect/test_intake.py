@@ -13,7 +13,8 @@ from support.counting import NOW
 from support.world import World
 from tidegauge.contract import encode
 from tidegauge.detect.changelog import Changelog
-from tidegauge.detect.detector import Detector
+from tidegauge.detect.detector import RECOVERY_SECONDS, Detector
+from tidegauge.detect.lag import InputLag
 from tidegauge.detect.partition import PartitionState
 from tidegauge.rules import DEFAULT_RULES
 from tidegauge.settings import Settings
@@ -30,6 +31,7 @@ class Bench:
         self.read: list[tuple[int, int]] = []
         self.on_read: Callable[[], None] = lambda: None
         self.registry = CollectorRegistry()
+        self.now = 0.0
         self.detector = Detector(
             Settings(windows={"seconds": 60, "grace_seconds": 1, "late_seconds": 90}),
             partitions=1,
@@ -37,7 +39,7 @@ class Bench:
             baseline_of=lambda baseline_id: None,
             metrics=DetectMetrics(self.registry),
             health=Health(clock=lambda: 0.0),
-            clock=lambda: 0.0,
+            clock=lambda: self.now,
         )
         self.detector._intake._sequence._read = self._read  # type: ignore[method-assign]
         self.detector._offsets.begin = lambda topic, partition: begin  # type: ignore[method-assign]
@@ -233,5 +235,28 @@ def test_a_detector_that_reads_back_its_state_is_not_ready(log: Log) -> None:
         bench.detector._store.changelogs.clear()
         bench.detector.say_owned()
         assert health.ready()[0]
+
+    run(log, scenario)
+
+
+def test_a_recovery_that_reads_nothing_ends_the_process_and_one_that_reads_does_not(
+    log: Log,
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        detector = bench.detector
+        detector._offsets.exists = lambda topic: True  # type: ignore[method-assign]
+        detector._offsets.ends = lambda topic, ps: dict.fromkeys(ps, 0)  # type: ignore[method-assign]
+        lag = InputLag()
+        bench.state.ready = False
+        for _ in range(10):  # as long as something comes
+            await detector._look_at_brokers(lag)
+            bench.now += RECOVERY_SECONDS - 1
+            detector._on_restored()
+        await detector._look_at_brokers(lag)
+        bench.now += RECOVERY_SECONDS + 1
+        with pytest.raises(RuntimeError, match=r"changelog of partitions \[0\] came for 16 s"):
+            await detector._look_at_brokers(lag)
+        bench.state.ready = True
+        await detector._look_at_brokers(lag)
 
     run(log, scenario)

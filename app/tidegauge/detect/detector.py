@@ -42,6 +42,10 @@ UNSAVED_BYTES = 32 * 1024 * 1024
 #: How often the brokers are asked for the ends of the input.
 LAG_SECONDS = 5.0
 
+#: A recovery that reads nothing for so long, while the brokers answer, hangs in Faust: after two
+#: rebalances in a row its fetcher may never deliver. A new process is back within seconds.
+RECOVERY_SECONDS = 15.0
+
 
 class Detector:
     """DETECT as a Faust application."""
@@ -68,6 +72,8 @@ class Detector:
         self._progress = health.progress("detect", done="joined")
         self._saved_at = clock()
         self._unsaved_bytes = 0
+        #: Since when a changelog is being read back and nothing of it has come.
+        self._reading_since: float | None = None
         #: Whether this process has ever had its share of the partitions, be it none.
         self._has_joined = False
         self._stopping = asyncio.Event()
@@ -84,8 +90,7 @@ class Detector:
             self._table,
             make=self._make_state,
             on_ready=self._on_ready,
-            # Reading back a long changelog is no stall.
-            on_restored=self._progress.moved,
+            on_restored=self._on_restored,
         )
         self._table._data = self._store
         self._table.key_serializer = self._table.value_serializer = "raw"
@@ -104,6 +109,10 @@ class Detector:
             window_of=self._settings.window_of,
             idle_seconds=self._settings.ingest.idle_seconds,
         )
+
+    def _on_restored(self) -> None:
+        self._progress.moved()  # reading back a long changelog is no stall
+        self._reading_since = None
 
     def _on_ready(self, state: PartitionState) -> None:
         self._intake.doubt(state.partition)
@@ -184,6 +193,7 @@ class Detector:
         missing = f"{changelog} is missing: nothing is reported; `tidegauge topics create` makes it"
         self._health.say("changelog", "ok" if exists else "failed", "" if exists else missing)
         topic, states = self._settings.topics.histograms, self._store.partitions
+        self._end_if_recovery_hangs(sorted(p for p, state in states.items() if not state.ready))
         assigned = {
             tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == topic
         }
@@ -196,6 +206,18 @@ class Detector:
         else:
             self._progress.lag(
                 sum(waiting.values()), f"partitions {sorted(waiting)} of {topic} have new records"
+            )
+
+    def _end_if_recovery_hangs(self, unread: list[int]) -> None:
+        now = self._clock()
+        if not unread:
+            self._reading_since = None
+        elif self._reading_since is None:
+            self._reading_since = now
+        elif now - self._reading_since > RECOVERY_SECONDS:
+            raise RuntimeError(
+                f"nothing of the changelog of partitions {unread} came for "
+                f"{now - self._reading_since:.0f} s while the brokers answered"
             )
 
     # -- committing ------------------------------------------------------------------------------
