@@ -181,9 +181,10 @@ class Worker:
         self.health.say("detect", "failed", "joining the consumer group")
         # Faust's start ends with the recovery, which may take long; a stop must not wait for it.
         starting = asyncio.ensure_future(detector.app.start())
+        watching = asyncio.ensure_future(detector.watch_brokers())
         while not self._stop.is_set() and not starting.done():
-            if detector.app.crashed:
-                raise DetectError("the Faust application has crashed; see the log")
+            if watching.done():
+                watching.result()
             self.health.beat("detect")
             self._watch()
             await asyncio.sleep(_WATCH_SECONDS)
@@ -197,8 +198,11 @@ class Worker:
             # read again by the next process.
             if detector.app.should_stop:
                 raise DetectError("the Faust application has crashed; see the log")
+            if watching.done():
+                watching.result()
             self._watch()
             await asyncio.sleep(_WATCH_SECONDS)
+        watching.cancel()  # it may be waiting for brokers that don't answer
         await detector.stop()
 
 

@@ -101,7 +101,6 @@ class Detector:
         self._writer = Writer(self.app, self._table.changelog_topic_name, self._offsets)
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
         self.app.task(self._commit_forever)
-        self.app.task(self._watch_brokers)
 
     def _make_state(self, partition: int) -> PartitionState:
         return PartitionState(
@@ -176,8 +175,12 @@ class Detector:
         self._metrics.late_events.inc(state.late_events)
         state.late_events = 0
 
-    async def _watch_brokers(self) -> None:
-        """Say what the brokers know: input that is not taken, which is a stall; a topic missing."""
+    async def watch_brokers(self) -> None:
+        """Say what the brokers know: input that is not taken, which is a stall; a topic missing.
+
+        From the start on, and until :meth:`stop`: an application's own tasks begin only after its
+        first recovery. Raises ``RuntimeError`` if a recovery hangs.
+        """
         lag = InputLag()
         while not self._stopping.is_set():
             try:
