@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from prometheus_client import CollectorRegistry
 
 from support.counting import NOW
 from support.world import World
 from tidegauge.contract import encode
+from tidegauge.detect import detector as detector_module
 from tidegauge.detect.changelog import Changelog
 from tidegauge.detect.detector import RECOVERY_SECONDS, Detector
 from tidegauge.detect.lag import InputLag
@@ -239,24 +241,57 @@ def test_a_detector_that_reads_back_its_state_is_not_ready(log: Log) -> None:
     run(log, scenario)
 
 
-def test_a_recovery_that_reads_nothing_ends_the_process_and_one_that_reads_does_not(
+def test_a_recovery_that_reads_nothing_ends_the_process_and_one_that_may_go_on_does_not(
     log: Log,
 ) -> None:
     async def scenario(bench: Bench) -> None:
-        detector = bench.detector
+        detector, lag = bench.detector, InputLag()
         detector._offsets.exists = lambda topic: True  # type: ignore[method-assign]
         detector._offsets.ends = lambda topic, ps: dict.fromkeys(ps, 0)  # type: ignore[method-assign]
-        lag = InputLag()
+
+        def rebalance() -> None:
+            detector.app.rebalancing_count += 1
+
         bench.state.ready = False
-        for _ in range(10):  # as long as something comes
-            await detector._look_at_brokers(lag)
-            bench.now += RECOVERY_SECONDS - 1
-            detector._on_restored()
+        for goes_on in (detector._on_restored, rebalance):
+            for _ in range(5):
+                await detector._look_at_brokers(lag)
+                bench.now += RECOVERY_SECONDS - 1
+                goes_on()
         await detector._look_at_brokers(lag)
         bench.now += RECOVERY_SECONDS + 1
-        with pytest.raises(RuntimeError, match=r"changelog of partitions \[0\] came for 16 s"):
+        with pytest.raises(RuntimeError, match=r"nothing of the changelog of partitions \[0\]"):
             await detector._look_at_brokers(lag)
         bench.state.ready = True
         await detector._look_at_brokers(lag)
 
     run(log, scenario)
+
+
+def test_brokers_that_were_away_begin_the_wait_for_a_recovery_anew(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector_module, "LAG_SECONDS", 0.001)
+    looks: list[float] = []
+
+    async def scenario(bench: Bench) -> None:
+        detector = bench.detector
+
+        def exists(topic: str) -> bool:
+            looks.append(bench.now)
+            match len(looks):
+                case 2:
+                    raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+                case 3:
+                    bench.now += RECOVERY_SECONDS + 1
+                case 4:
+                    detector._stopping.set()
+            return True
+
+        detector._offsets.exists = exists  # type: ignore[method-assign]
+        detector._offsets.ends = lambda topic, ps: dict.fromkeys(ps, 0)  # type: ignore[method-assign]
+        bench.state.ready = False
+        await detector.watch_brokers()
+
+    run(log, scenario)
+    assert len(looks) == 4

@@ -54,20 +54,6 @@ def liveness(installation: Installation) -> tuple[int, dict[str, str]]:
     return answer[0], json.loads(answer[1])["stalled"]
 
 
-def wait_until_counted(installation: Installation, child: Child, events: int) -> None:
-    series = 'tidegauge_ingest_events_total{path="tolerant"}'
-    fast = 'tidegauge_ingest_events_total{path="fast"}'
-
-    def counted() -> float:
-        return (installation.gauge(series) or 0) + (installation.gauge(fast) or 0)
-
-    wait_until(
-        lambda: counted() == events,
-        seconds=30,
-        what=lambda: f"{events} events counted, it is {counted()}\n{child.tail()}",
-    )
-
-
 def test_a_worker_whose_counting_is_blocked_fails_its_probe_until_it_moves_on(
     installation: Installation, kafka_broker: KafkaBroker, tmp_path: Path
 ) -> None:
@@ -82,7 +68,7 @@ def test_a_worker_whose_counting_is_blocked_fails_its_probe_until_it_moves_on(
         installation.wait_ready(child)
         producer = a_producer(kafka_broker)
         send(producer, installation, 10)
-        wait_until_counted(installation, child, 10)
+        installation.wait_counted(child, 10)
         assert liveness(installation) == (200, {})
         blocked.touch()
         send(producer, installation, 20)
@@ -95,7 +81,7 @@ def test_a_worker_whose_counting_is_blocked_fails_its_probe_until_it_moves_on(
         assert reason.startswith("partitions ["), reason
         assert " have a lag of " in reason and " and nothing was counted for " in reason
         blocked.unlink()
-        wait_until_counted(installation, child, 30)
+        installation.wait_counted(child, 30)
         assert liveness(installation) == (200, {})
         assert child.stop() == 0, child.tail()
     finally:
@@ -115,7 +101,7 @@ def test_records_that_nobody_may_read_are_no_lag(
         producer.begin_transaction()
         send(producer, installation, 4)
         producer.commit_transaction(30)
-        wait_until_counted(installation, child, 4)
+        installation.wait_counted(child, 4)
         for finished in (True, False):
             producer.begin_transaction()
             send(producer, installation, 6)
@@ -133,7 +119,7 @@ def test_records_that_nobody_may_read_are_no_lag(
             )
             assert liveness(installation) == (200, {}), child.tail()
         producer.commit_transaction(30)
-        wait_until_counted(installation, child, 10)
+        installation.wait_counted(child, 10)
     finally:
         child.stop()
 

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 
 from support.kafka_broker import KafkaBroker, unique
-from support.processes import Child, free_port, wait_until
+from support.processes import free_port
 from support.product import Installation
 
 pytestmark = pytest.mark.timeout(120)
@@ -34,18 +34,6 @@ def send(broker: KafkaBroker, installation: Installation, events: int) -> None:
     assert producer.flush(30) == 0
 
 
-def wait_counted(installation: Installation, child: Child, events: int) -> None:
-    def counted() -> float:
-        paths = [f'tidegauge_ingest_events_total{{path="{path}"}}' for path in ("fast", "tolerant")]
-        return sum(installation.gauge(series) or 0 for series in paths)
-
-    wait_until(
-        lambda: counted() == events,
-        seconds=30,
-        what=lambda: f"{events} events counted, it is {counted()}\n{child.tail()}",
-    )
-
-
 def test_records_that_retention_deleted_before_they_were_counted_are_counted_as_lost(
     tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str
 ) -> None:
@@ -54,7 +42,7 @@ def test_records_that_retention_deleted_before_they_were_counted_are_counted_as_
     try:
         installation.wait_ready(child)
         send(kafka_broker, installation, 10)
-        wait_counted(installation, child, 10)
+        installation.wait_counted(child, 10)
         assert child.stop() == 0, child.tail()
         send(kafka_broker, installation, 7)
         source = TopicPartition(installation.topic("predictions"), 0, 14)
@@ -63,7 +51,7 @@ def test_records_that_retention_deleted_before_they_were_counted_are_counted_as_
             future.result(10)
         child = installation.start("run", "--role", "ingest")
         installation.wait_ready(child)
-        wait_counted(installation, child, 3)
+        installation.wait_counted(child, 3)
         assert installation.gauge(LOST) == 4
         assert "offsets 10 to 14 were deleted by retention" in child.log.read_text()
     finally:
@@ -83,7 +71,7 @@ def test_counting_begins_without_bins_if_redis_stays_away(
     try:
         installation.wait_ready(child)
         send(kafka_broker, installation, 10)
-        wait_counted(installation, child, 10)
+        installation.wait_counted(child, 10)
         answer = installation.http("/readyz")
         assert answer is not None and json.loads(answer[1])["status"] == "degraded", answer
         assert installation.gauge("tidegauge_baseline_store_up") == 0

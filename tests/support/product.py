@@ -99,6 +99,19 @@ class Installation:
                 return float(value)
         return None
 
+    def wait_counted(self, child: Child, events: int) -> None:
+        """Return once the running process has counted so many events, and no more."""
+        paths = [f'tidegauge_ingest_events_total{{path="{path}"}}' for path in ("fast", "tolerant")]
+
+        def counted() -> float:
+            return sum(self.gauge(series) or 0 for series in paths)
+
+        wait_until(
+            lambda: counted() == events,
+            seconds=30,
+            what=lambda: f"{events} events counted, it is {counted()}\n{child.tail()}",
+        )
+
     def wait_ready(self, child: Child, *, seconds: float = 60) -> None:
         def ready() -> bool:
             child.check_alive()

@@ -43,8 +43,9 @@ UNSAVED_BYTES = 32 * 1024 * 1024
 LAG_SECONDS = 5.0
 
 #: A recovery that reads nothing for so long, while the brokers answer, hangs in Faust: after two
-#: rebalances in a row its fetcher may never deliver. A new process is back within seconds.
-RECOVERY_SECONDS = 15.0
+#: rebalances in a row its fetcher may never deliver. A new process is back within seconds. Longer
+#: than a rebalance may take (transport.py), since nothing is read back while the group is in one.
+RECOVERY_SECONDS = 30.0
 
 
 class Detector:
@@ -72,8 +73,9 @@ class Detector:
         self._progress = health.progress("detect", done="joined")
         self._saved_at = clock()
         self._unsaved_bytes = 0
-        #: Since when a changelog is being read back and nothing of it has come.
-        self._reading_since: float | None = None
+        #: Since when a changelog is being read back and nothing of it has come, and after which of
+        #: Faust's rebalances.
+        self._reading_since: tuple[float, int] | None = None
         #: Whether this process has ever had its share of the partitions, be it none.
         self._has_joined = False
         self._stopping = asyncio.Event()
@@ -186,7 +188,9 @@ class Detector:
             try:
                 await self._look_at_brokers(lag)
             except KafkaException:
-                self._progress.lag(0)  # an outage of the brokers is no stall
+                # An outage of the brokers is no stall.
+                self._progress.lag(0)
+                self._reading_since = None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), timeout=LAG_SECONDS)
 
@@ -212,15 +216,17 @@ class Detector:
             )
 
     def _end_if_recovery_hangs(self, unread: list[int]) -> None:
-        now = self._clock()
+        now, rebalance = self._clock(), self.app.rebalancing_count
         if not unread:
             self._reading_since = None
-        elif self._reading_since is None:
-            self._reading_since = now
-        elif now - self._reading_since > RECOVERY_SECONDS:
+            return
+        if self._reading_since is None or self._reading_since[1] != rebalance:
+            self._reading_since = now, rebalance
+        still = now - self._reading_since[0]
+        if still > RECOVERY_SECONDS:
             raise RuntimeError(
-                f"nothing of the changelog of partitions {unread} came for "
-                f"{now - self._reading_since:.0f} s while the brokers answered"
+                f"nothing of the changelog of partitions {unread} came for {still:.0f} s "
+                "while the brokers answered"
             )
 
     # -- committing ------------------------------------------------------------------------------
