@@ -187,6 +187,20 @@ def test_records_passed_over_for_good_are_counted_again_once(
     assert bench.published() == expected
 
 
+def test_a_partition_that_goes_while_a_gap_is_looked_into_is_left_alone(log: Log) -> None:
+    async def scenario(bench: Bench) -> None:
+        def gone(topic: str, partition: int) -> int:
+            bench.detector._store.changelogs.clear()
+            return 0
+
+        bench.detector._offsets.begin = gone  # type: ignore[method-assign]
+        await bench.deliver(log[20:21])
+        assert not bench.detector._store.partitions
+
+    bench = run(log[:5] + log[12:], scenario)
+    assert bench.count("tidegauge_recounts_total") == 0
+
+
 def test_records_that_retention_has_deleted_are_told_and_not_waited_for(log: Log) -> None:
     gone = log[12][0]
     there = log[12:]

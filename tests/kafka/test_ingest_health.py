@@ -141,7 +141,7 @@ def test_an_outage_of_the_brokers_is_no_stall(tmp_path: Path, redis_url: str) ->
         one.wait_ready(child)
         producer = a_producer(broker, log_level=0)
         send(producer, one, 10)
-        wait_until_counted(one, child, 10)
+        one.wait_counted(child, 10)
         send(producer, one, 10)
         broker.kill()
         until = time.monotonic() + 22
@@ -152,7 +152,7 @@ def test_an_outage_of_the_brokers_is_no_stall(tmp_path: Path, redis_url: str) ->
         )
         assert liveness(one) == (200, {}), child.tail()
         broker.start()
-        wait_until_counted(one, child, 20)
+        one.wait_counted(child, 20)
         assert child.stop() == 0, child.tail()
     finally:
         child.stop()

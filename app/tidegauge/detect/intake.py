@@ -68,6 +68,8 @@ class Intake:
             if not whole and not await self._take_left_out(state, offset):
                 continue
             async with self.lock:
+                if self._owned(partition) is not state:
+                    continue
                 if await self._take(state, offset, value, nothing_left_out=not whole):
                     return state
         return None
@@ -115,7 +117,8 @@ class Intake:
                 self._sequence.doubt(state.partition)
                 return False
             if not await self._are_gone(state, gaps):
-                self._count_again(state.partition)
+                if self._owned(state.partition) is state:  # and not taken away meanwhile
+                    self._count_again(state.partition)
                 return False
         await self._fold(state, record, offset)
         return True
