@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegauge.settings import Settings
+from tidegauge.settings import DetectSettings, Settings
 from tidegauge.topics import TopicSpec, _satisfies, topic_specs
 
 
@@ -37,26 +37,25 @@ def test_cells_are_routed_by_the_number_of_partitions_so_it_is_exact() -> None:
     assert exact == {"tidegauge.histograms", "tidegauge-detect-windows-changelog"}
 
 
-@pytest.mark.parametrize(
-    ("windows", "life"),
-    [
-        ({}, 60 + 10 + 900),
-        ({"windows": {"seconds": 3600, "grace_seconds": 60, "late_seconds": 7200}}, 10_860),
-        ({"model_windows": {"m": {"seconds": 86_400, "late_seconds": 0}}}, 86_410),
-    ],
-)
-def test_the_changelog_keeps_every_value_for_longer_than_the_longest_windows_life(
-    windows: dict[str, object], life: int
-) -> None:
-    spec = _specs(**windows)["tidegauge-detect-windows-changelog"]
-    assert spec.config["cleanup.policy"] == "compact"
-    assert int(spec.config["min.compaction.lag.ms"]) > life * 1000
-    assert spec.must == {"cleanup.policy", "min.compaction.lag.ms"}
-
-
-def test_tombstones_stay_longer_than_a_worker_could_be_away_in_a_recovery() -> None:
+def test_nothing_is_compacted_before_a_successor_could_mend_what_others_left() -> None:
     spec = _specs()["tidegauge-detect-windows-changelog"]
-    assert int(spec.config["delete.retention.ms"]) >= 24 * 3600 * 1000
+    detect = DetectSettings()
+    outage_seconds, recovery_seconds = 60, 15
+    failed_over = detect.session_timeout_seconds + recovery_seconds
+    mended = outage_seconds + failed_over + 3 * detect.checkpoint_seconds
+    assert spec.config["cleanup.policy"] == "compact"
+    assert int(spec.config["min.compaction.lag.ms"]) > mended * 1000
+    assert {"min.compaction.lag.ms", "message.timestamp.type"} < spec.must
+
+
+def test_a_recovery_reads_minutes_of_writes_and_no_more() -> None:
+    config = _specs()["tidegauge-detect-windows-changelog"].config
+    assert int(config["min.compaction.lag.ms"]) + int(config["segment.ms"]) <= 180_000
+
+
+def test_tombstones_stay_longer_than_a_recovery_takes() -> None:
+    spec = _specs()["tidegauge-detect-windows-changelog"]
+    assert int(spec.config["delete.retention.ms"]) >= 10 * 60 * 1000
 
 
 def test_the_audit_trail_is_never_deleted() -> None:

@@ -10,6 +10,16 @@ from tidegauge.settings import MAX_RECORD_BYTES, Settings
 
 _DAY = 24 * 3600 * 1000
 
+#: Compaction leaves the last value of a key. Where that is a paused worker's old one, or one of a
+#: checkpoint that a worker died in, the owner writes his own after it: at his next checkpoint but
+#: one, or if he is lost too, at his successor's first. That is a session timeout, a recovery and
+#: some checkpoints, here with an outage of a minute before them; nothing is compacted before. All
+#: that is written in this time is read back by a recovery: with 2,000 s, as long as two lives of a
+#: window, that was 20 times the state itself.
+_MENDED_MS = 120 * 1000
+_SEGMENT_MS = 60 * 1000
+_TOMBSTONES_MS = 15 * 60 * 1000
+
 #: For models with thousands of signals; a record that is small stays small.
 _LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 
@@ -34,10 +44,6 @@ class TopicSpec:
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """Return every topic that tidegauge reads or writes."""
     topics = settings.topics
-    life = max(
-        w.seconds + w.grace_seconds + w.late_seconds
-        for w in (settings.windows, *settings.model_windows.values())
-    )
     return [
         TopicSpec(topics.predictions, topics.predictions_partitions, {}),
         # Read within seconds; kept for an outage of DETECT over a long weekend.
@@ -61,15 +67,18 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
             topics.detect_partitions,
             {
                 "cleanup.policy": "compact",
-                # Within a window's life every value is kept, since recovery joins them: only the
-                # latest would be left otherwise, and a paused worker may have written an old one.
-                "min.compaction.lag.ms": str(2 * life * 1000),
-                "delete.retention.ms": str(_DAY),
-                "segment.ms": str(10 * 60 * 1000),
+                "min.compaction.lag.ms": str(_MENDED_MS),
+                # Counted from when it was written, not from when a paused worker meant to.
+                "message.timestamp.type": "LogAppendTime",
+                # What a reader has not come to yet may be compacted meanwhile, so it must be there
+                # for longer than reading all of it takes. Longer than that it is only in the way.
+                "delete.retention.ms": str(_TOMBSTONES_MS),
+                # A segment that is still written to is not compacted.
+                "segment.ms": str(_SEGMENT_MS),
                 "min.cleanable.dirty.ratio": "0.1",
                 **_LARGE,
             },
-            frozenset({"cleanup.policy", "min.compaction.lag.ms"}),
+            frozenset({"cleanup.policy", "message.timestamp.type", "min.compaction.lag.ms"}),
             exact=True,
         ),
     ]

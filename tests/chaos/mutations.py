@@ -126,11 +126,9 @@ def progress_first() -> None:
     async def save(self: Any, changelog: Any, checkpoint: Any) -> bool:
         headers = {"at": str(checkpoint.at).encode(), "log": checkpoint.log.encode()}
         names = [write for write in checkpoint.values if write[0] == b'["log"]']
-        partition = changelog.state.partition
-        await self._write(partition, headers, [*names, *checkpoint.progress])
+        await self._write(changelog, headers, [*names, *checkpoint.progress])
         await asyncio.sleep(WINDOW_SECONDS)
-        same: bool = await self._write(partition, headers, checkpoint.values)
-        return same
+        return "anew" not in await self._write(changelog, headers, checkpoint.values)
 
     replace(Writer, "save", save)
 

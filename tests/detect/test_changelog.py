@@ -1,6 +1,7 @@
 """Whatever crashes, tears and pauses: the outputs are those of the log, byte for byte."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -127,10 +128,14 @@ def test_compaction_of_superseded_values_loses_nothing(
     while rest := _rest(log, worker.state):
         fold(worker.state, rest[: data.draw(st.integers(1, 6))])
         written += writes(worker.checkpoint())
-    last = {key: i for i, (key, *_) in enumerate(written)}
-    compacted = [one for i, one in enumerate(written) if last[one[0]] == i]
+    compacted = _compacted(written)
     assert _facts(restored(compacted, **WINDOWS)) == _facts(restored(written, **WINDOWS))
     assert _facts(restored(compacted, **WINDOWS)) == _facts(worker.state)
+
+
+def _compacted(written: list[Written]) -> list[Written]:
+    last = {key: i for i, (key, *_) in enumerate(written)}
+    return [one for i, one in enumerate(written) if last[one[0]] == i]
 
 
 def _facts(state: PartitionState) -> tuple[Any, ...]:
@@ -156,6 +161,75 @@ def _some_log() -> list[Logged]:
 
 
 LOG = _some_log()
+
+
+def _saved(worker: Changelog, log: Sequence[Logged]) -> list[Written]:
+    """Fold more, and return what the worker writes of it."""
+    fold(worker.state, log)
+    return writes(worker.checkpoint())
+
+
+@dataclass
+class _Takeover:
+    """A worker was paused with work unsaved; its successor has done more and saved it."""
+
+    written: list[Written]
+    successor: Changelog
+    zombie: list[Written]
+
+
+def _takeover() -> _Takeover:
+    written = _saved(_fresh(), LOG[:2])
+    paused, successor = taken_over(written, **WINDOWS), taken_over(written, **WINDOWS)
+    zombie = _saved(paused, LOG[2:4])
+    written += _saved(successor, LOG[2:])
+    return _Takeover(written, successor, zombie)
+
+
+def test_what_a_paused_worker_wrote_last_would_be_all_that_compaction_leaves() -> None:
+    it = _takeover()
+    written = [*it.written, *it.zombie]
+    assert _facts(restored(written, **WINDOWS)) == _facts(it.successor.state)
+    assert _facts(restored(_compacted(written), **WINDOWS)) != _facts(it.successor.state)
+
+
+def test_the_owner_writes_all_there_is_after_what_a_paused_worker_wrote() -> None:
+    it = _takeover()
+    it.successor.rewrite()
+    written = [*it.written, *it.zombie, *writes(it.successor.checkpoint())]
+    assert _facts(restored(_compacted(written), **WINDOWS)) == _facts(it.successor.state)
+
+
+def test_whoever_reads_what_a_paused_worker_wrote_last_writes_the_younger_after_it() -> None:
+    it = _takeover()
+    written = [*it.written, *it.zombie]
+    third = taken_over(written, **WINDOWS)
+    written += writes(third.checkpoint())
+    assert _facts(restored(_compacted(written), **WINDOWS)) == _facts(it.successor.state)
+    # And only that: who takes over a partition does not write all of it.
+    assert writes(taken_over(_compacted(written), **WINDOWS).checkpoint()) == []
+
+
+def test_whoever_reads_values_of_another_changelog_writes_his_own_after_them() -> None:
+    it = _takeover()
+    it.successor.begin()
+    written = writes(it.successor.checkpoint()) + it.zombie
+    assert _facts(restored(_compacted(written), **WINDOWS)) != _facts(it.successor.state)
+    third = taken_over(written, **WINDOWS)
+    written += writes(third.checkpoint())
+    assert _facts(restored(_compacted(written), **WINDOWS)) == _facts(it.successor.state)
+
+
+def test_whoever_reads_a_torn_checkpoint_writes_what_counts_after_it() -> None:
+    worker = _fresh()
+    written = _saved(worker, LOG[:4])
+    before = _facts(restored(written, **WINDOWS))
+    written += _saved(worker, LOG[4:])[:-1]  # all but the progress
+    assert _facts(restored(written, **WINDOWS)) == before
+    assert _facts(restored(_compacted(written), **WINDOWS)) != before
+    successor = taken_over(written, **WINDOWS)
+    written += writes(successor.checkpoint())
+    assert _facts(restored(_compacted(written), **WINDOWS)) == before
 
 
 def test_a_changelog_that_was_made_anew_is_not_believed_before_all_of_it_is_there() -> None:

@@ -55,10 +55,11 @@ def _events(written: list[Written], partition: int = 0) -> list[Any]:
                 key=key,
                 value=value,
                 partition=partition,
+                offset=offset,
                 headers=[("at", str(at).encode()), ("log", log.encode())],
             )
         )
-        for key, value, at, log in written
+        for offset, (key, value, at, log) in enumerate(written)
     ]
 
 

@@ -8,6 +8,11 @@ half-way counts for nothing; what a paused worker wrote late joins as the older 
 Who finds a changelog empty, or has to begin again, gives it a name, writes all there is, and tags
 that and what follows with the name. Values with another name are void: what is written on to a
 topic that was made anew under a running worker lacks all that went before.
+
+Compaction leaves the last value of a key, and that may be one that joins as the older, or one that
+no progress vouches for. So whoever sees such a value writes his own after it, before compaction
+gets there (``min.compaction.lag.ms`` of the topic): a reader what others left last, the owner all
+there is as soon as others have written between his own writes.
 """
 
 import uuid
@@ -57,6 +62,12 @@ class Changelog:
         self.state = state
         self._name = ""
         self._ahead: list[tuple[int, Key, bytes | None]] = []
+        #: Offset in the changelog after the last record that was read or written.
+        self.reached = 0
+        #: By encoded key, the youngest value read so far.
+        self._youngest: dict[bytes, int] = {}
+        #: Keys of which the last value in the log is not the youngest.
+        self._stale: set[Key] = set()
 
     def restore(self, raw_key: bytes, raw_value: bytes | None, at: int, log: str) -> None:
         """Take in one tagged record; raises ``msgspec.DecodeError`` if it is none of ours."""
@@ -64,10 +75,15 @@ class Changelog:
         if isinstance(key, LogKey) and log != self._name:
             self._name = log
             self._ahead.clear()
+            self._youngest.clear()
+            self._stale.clear()
             self.state = self.state.emptied()
         state = self.state
+        if log != self._name:
+            self._stale.add(key)
         if log != self._name or isinstance(key, LogKey):
             return
+        self._note_stale(key, raw_key, raw_value, at)
         if isinstance(key, ProgressKey):
             state.progress = join_progress(state.progress, _progress.decode(raw_value or b""))
             self._catch_up(state.progress.next_offset)
@@ -75,6 +91,16 @@ class Changelog:
             self._join(key, raw_value)
         else:
             self._ahead.append((at, key, raw_value))
+
+    def _note_stale(self, key: Key, raw_key: bytes, raw_value: bytes | None, at: int) -> None:
+        if raw_value is None:  # what comes after it is a window that was deleted
+            self._youngest.pop(raw_key, None)
+            self._stale.discard(key)
+        elif at < self._youngest.get(raw_key, 0):
+            self._stale.add(key)
+        else:
+            self._youngest[raw_key] = at
+            self._stale.discard(key)
 
     def _catch_up(self, reached: int) -> None:
         ahead, self._ahead = self._ahead, []
@@ -100,10 +126,17 @@ class Changelog:
 
     def restored(self) -> None:
         """Take up work: the changelog has been read to its end."""
+        self._stale.update(key for _, key, _ in self._ahead)
         self._ahead.clear()
         if not self._name:
             self.begin()
+        self.state.unsaved |= self._stale & self.state.everything()
+        self._stale.clear()
         self.state.restored()
+
+    def rewrite(self) -> None:
+        """Write everything there is, after what others have written in between."""
+        self.state.unsaved |= self.state.everything() - {LogKey()}
 
     def begin(self) -> None:
         """Write everything there is, under a new name."""

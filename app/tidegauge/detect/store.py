@@ -56,6 +56,7 @@ class JoinStore(Store):
             if changelog is None:
                 continue
             try:
+                changelog.reached = message.offset + 1
                 tags = dict(message.headers)
                 changelog.restore(message.key, message.value, int(tags["at"]), tags["log"].decode())
             except Exception as error:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
+from typing import Literal
 
 from faust.types import AppT
 
@@ -25,8 +26,6 @@ class Writer:
         self._app = app
         self._topic = changelog_topic
         self._offsets = offsets
-        #: By partition, the offset of the last changelog record that this process wrote.
-        self._written: dict[int, int] = {}
 
     async def publish(self, outputs: Sequence[Output]) -> None:
         """Publish in this order."""
@@ -48,15 +47,22 @@ class Writer:
 
         False if the changelog was made anew since the last one, and so lacks what was saved before.
         """
-        partition = changelog.state.partition
         headers = {"at": str(checkpoint.at).encode(), "log": checkpoint.log.encode()}
-        same = await self._write(partition, headers, checkpoint.values)
-        return await self._write(partition, headers, checkpoint.progress) and same
+        found = await self._write(changelog, headers, checkpoint.values)
+        found |= await self._write(changelog, headers, checkpoint.progress)
+        if "others" in found:
+            log.warning(
+                "changelog partition %d: others wrote to it; writing all there is after that",
+                changelog.state.partition,
+            )
+            changelog.rewrite()
+        return "anew" not in found
 
     async def _write(
-        self, partition: int, headers: dict[str, bytes], writes: Sequence[Write]
-    ) -> bool:
-        same = True
+        self, changelog: Changelog, headers: dict[str, bytes], writes: Sequence[Write]
+    ) -> set[Literal["anew", "others"]]:
+        """Write, and return what the offsets tell: they go on by one while nobody else writes."""
+        partition, found = changelog.state.partition, set[Literal["anew", "others"]]()
         for i in range(0, len(writes), WRITES_AT_ONCE):
             sent = [
                 await self._app.producer.send(self._topic, key, value, partition, None, headers)
@@ -64,7 +70,7 @@ class Writer:
             ]
             for future in sent:
                 offset: int = (await future).offset
-                # Offsets of one topic only grow.
-                same = same and offset >= self._written.get(partition, 0)
-                self._written[partition] = offset
-        return same
+                if offset != changelog.reached:
+                    found.add("anew" if offset < changelog.reached else "others")
+                changelog.reached = offset + 1
+        return found
