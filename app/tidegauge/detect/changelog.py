@@ -21,7 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from tidegauge.baseline.document import Baseline
-from tidegauge.detect.partition import PartitionState
+from tidegauge.detect.partition import Counts, PartitionState, Window
 from tidegauge.detect.values import (
     BaselineKey,
     CellCounts,
@@ -32,6 +32,7 @@ from tidegauge.detect.values import (
     ProgressKey,
     SliceKey,
     SliceState,
+    WaitingKey,
     join_cells,
     join_progress,
     join_slices,
@@ -39,6 +40,7 @@ from tidegauge.detect.values import (
 
 _keys = msgspec.json.Decoder(Key)
 _cells = msgspec.json.Decoder(CellCounts)
+_waiting = msgspec.json.Decoder(Counts)
 _slices = msgspec.json.Decoder(SliceState)
 _progress = msgspec.json.Decoder(Progress)
 
@@ -117,6 +119,12 @@ class Changelog:
                 state.cells.pop(key, None)
             else:
                 state.cells[key] = join_cells(state.cells.get(key, {}), _cells.decode(raw_value))
+        elif isinstance(key, WaitingKey):
+            window = Window(key.slice, key.window_start, key.window_seconds)
+            if raw_value is None:
+                state.waiting.pop(window, None)
+            else:
+                state.waiting[window] = _waiting.decode(raw_value)
         elif isinstance(key, SliceKey) and raw_value is not None:
             value = _slices.decode(raw_value)
             known = state.slices.get(key.slice)
@@ -145,7 +153,10 @@ class Changelog:
 
     def forget(self) -> None:
         """Begin again with nothing: the log of histograms is to be read anew."""
-        void = set(self.state.cells)
+        void: set[Key] = {
+            *self.state.cells,
+            *(WaitingKey(*window) for window in self.state.waiting),
+        }
         self.state = self.state.emptied()
         self.begin()
         self.state.unsaved |= void  # as tombstones
@@ -169,6 +180,9 @@ class Changelog:
         state = self.state
         if isinstance(key, CellKey):
             return msgspec.json.encode(state.cells[key]) if key in state.cells else None
+        if isinstance(key, WaitingKey):
+            counts = state.waiting.get(Window(key.slice, key.window_start, key.window_seconds))
+            return None if counts is None else msgspec.json.encode(counts)
         if isinstance(key, SliceKey):
             return msgspec.json.encode(state.slices[key.slice])
         if isinstance(key, ProgressKey):

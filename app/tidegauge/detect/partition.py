@@ -32,6 +32,7 @@ from tidegauge.detect.values import (
     Source,
     SourceClock,
     TenureCounts,
+    WaitingKey,
     hear,
 )
 from tidegauge.detect.watermark import watermark
@@ -259,8 +260,10 @@ class PartitionState:
         """Set aside what the windows held that the watermark has passed, in order of their ends."""
         while self._due and self._due[0][0] <= self.progress.watermark:
             _, window = heapq.heappop(self._due)
-            if window in self.windows and not self.is_closed(window):
-                self.waiting.setdefault(window, self.counts(window))
+            passed = window in self.waiting or self.is_closed(window)
+            if window in self.windows and not passed:
+                self.waiting[window] = self.counts(window)
+                self.unsaved.add(WaitingKey(*window))
 
     def counts(self, window: Window) -> Counts:
         """Return what the window holds now."""
@@ -276,6 +279,8 @@ class PartitionState:
     def closed(self, counts: Counts) -> None:
         """Take note that a window was reported with ``counts``; it may hold more by now."""
         del self.waiting[counts.window]
+        # It is in the changelog, and needs a tombstone, if it has waited for longer than a save.
+        self.unsaved ^= {WaitingKey(*counts.window)}
         if self.counts(counts.window).parts != counts.parts:
             self._note_late(counts.window)
 
@@ -330,7 +335,6 @@ class PartitionState:
     def restored(self) -> None:
         """Take up work on what was read back: what is due, late and expired follows from it."""
         self.windows.clear()
-        self.waiting.clear()
         self.late.clear()
         self._due.clear()
         self._expiring.clear()
@@ -353,7 +357,16 @@ class PartitionState:
             mark = state.marks.get(window.start) if state else None
             if mark is not None and mark.late_since is not None:
                 self.late[window] = mark.late_since
+        self._restore_waiting()
         self.ready = True
+
+    def _restore_waiting(self) -> None:
+        for window in self.waiting.keys() - {w for w in self.windows if not self.is_closed(w)}:
+            # Reported since: a worker that had lost the partition wrote it again.
+            del self.waiting[window]
+            self.unsaved.add(WaitingKey(*window))
+        passed = sorted(self.waiting.values(), key=lambda it: (it.watermark, it.window.end))
+        self.waiting = {counts.window: counts for counts in passed}
 
     def emptied(self) -> "PartitionState":
         """Return a state of the same partition that has read nothing yet."""
@@ -371,6 +384,7 @@ class PartitionState:
             LogKey(),
             ProgressKey(self.partition),
             *self.cells,
+            *(WaitingKey(*window) for window in self.waiting),
             *(SliceKey(where) for where in self.slices),
             *(BaselineKey(baseline_id) for baseline_id in self.baselines),
         }

@@ -57,6 +57,14 @@ class CellKey(msgspec.Struct, frozen=True, array_like=True, tag="cell"):
     baseline: str
 
 
+class WaitingKey(msgspec.Struct, frozen=True, array_like=True, tag="waiting"):
+    """Key of what a window held when it was passed, while it can't be reported yet."""
+
+    slice: Slice
+    window_start: int
+    window_seconds: int
+
+
 class SliceKey(msgspec.Struct, frozen=True, array_like=True, tag="slice"):
     """Key of what is remembered of a slice beyond its open windows."""
 
@@ -79,7 +87,7 @@ class LogKey(msgspec.Struct, frozen=True, array_like=True, tag="log"):
     """Key of the name that who begins a changelog gives it: what has no such name is void."""
 
 
-Key = CellKey | SliceKey | ProgressKey | BaselineKey | LogKey
+Key = CellKey | WaitingKey | SliceKey | ProgressKey | BaselineKey | LogKey
 
 
 class TenureCounts(msgspec.Struct, kw_only=True):
