@@ -2,6 +2,14 @@
 # Python 3.11 is what the tests run on; another one with wheels of all dependencies works as well.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
+# The decoder in Rust; without it the image would count the same at half the speed.
+FROM ${PYTHON_IMAGE} AS native
+# Any linker will do.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
+COPY native /src
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /src
+
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
@@ -13,9 +21,10 @@ RUN python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["p
     print(*p["dependencies"], *p["optional-dependencies"]["processor"], sep="\n")' \
     > requirements.txt \
     && pip install -r requirements.txt
+COPY --from=native /wheels /wheels
 COPY README.md LICENSE ./
 COPY app app
-RUN pip install --no-deps . && pip uninstall -y pip
+RUN pip install --no-deps . /wheels/*.whl && pip uninstall -y pip
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="tidegauge" \

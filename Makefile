@@ -37,7 +37,12 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $(VENV)/.demo $@
 
-venv: $(VENV)/.dev
+# The native decoder. Without a Rust of its own, maturin fetches one.
+$(VENV)/.native: $(wildcard native/*.toml native/Cargo.lock native/src/*.rs) | $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ./native
+	@touch $@
+
+venv: $(VENV)/.dev $(VENV)/.native
 
 demo: $(VENV)/.demo
 	@$(BIN)/tidegauge demo $(if $(filter --once,$(ARGS)),$(ARGS) --json,$(ARGS))

@@ -218,3 +218,17 @@ def test_a_dead_letter_names_where_the_record_is() -> None:
     assert (letter.topic, letter.partition, letter.offset) == ("predictions", 3, 41)
     assert letter.payload == "{" and letter.time == NOW
     assert json.loads(encode(letter))["reason"] == "invalid_json"
+
+
+def test_of_batches_counted_together_each_bad_row_is_known_by_its_own_batch() -> None:
+    counter, tenure = a_counter(), a_tenure(0, 1)
+    times = [[NOW, NOW], [NOW, NOW + 1e6, NOW], [None, NOW], [NOW + 2, NOW]]
+    for offset, some in enumerate(times):
+        value = as_arrow({"time": pa.array(some, pa.float64())})
+        counter.count([FakeMessage(value, at_partition=offset % 2, at_offset=offset)], tenure)
+    counter.settle(tenure)
+    found = {(letter.offset, letter.row, letter.reason) for letter in counter.dead_letters}
+    assert found == {(1, 1, "time_too_late"), (2, 0, "invalid_record")}
+    assert sum(cell.events for cell in cells_of(tenure).values()) == 7
+    assert counter.counted["arrow"] == 6 and counter.counted["tolerant"] == 1
+    assert [tenure.positions[p].latest for p in (0, 1)] == [NOW, NOW + 2]

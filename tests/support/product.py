@@ -101,7 +101,10 @@ class Installation:
 
     def wait_counted(self, child: Child, events: int) -> None:
         """Return once the running process has counted so many events, and no more."""
-        paths = [f'tidegauge_ingest_events_total{{path="{path}"}}' for path in ("fast", "tolerant")]
+        paths = [
+            f'tidegauge_ingest_events_total{{path="{path}"}}'
+            for path in ("native", "fast", "tolerant")
+        ]
 
         def counted() -> float:
             return sum(self.gauge(series) or 0 for series in paths)

@@ -5,7 +5,7 @@ Schema metadata names ``model``, ``version`` and, if need be, ``variant``; the c
 the model by row, or whose columns are of unusual types, is counted row by row.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,15 @@ class Batch:
     table: pa.Table
     identity: tuple[str, str, str] | None
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield every row as the JSON event it stands for.
+    @classmethod
+    def joined(cls, batches: Sequence["Batch"]) -> "Batch":
+        """Put batches of one identity and schema one after another."""
+        return cls(pa.concat_tables([batch.table for batch in batches]), batches[0].identity)
 
-        Raises :class:`RefusedError`, before the first row, if Python has no values for them.
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every row as the JSON event it stands for.
+
+        Raises :class:`RefusedError` if Python has no values for them.
         """
         constants: dict[str, Any] = {}
         if self.identity:
@@ -51,8 +56,7 @@ class Batch:
             rows = table.to_pylist()
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise RefusedError("invalid_arrow", f"rows can't be read: {error}") from error
-        for row in rows:
-            yield {**row, **constants}
+        return [{**row, **constants} for row in rows]
 
     def times(self) -> Floats:
         """Event times, epoch seconds; raises :class:`UnusualError` if not a column of times."""
@@ -123,16 +127,24 @@ class Batch:
         column = self._find(features, signal.name)
         if column is None:
             return np.full(self.table.num_rows, signal.bins + ABSENT, dtype=np.intp)
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        text = _as_text(column)
-        names = list(signal.bin_of)
-        found = pc.index_in(text, value_set=pa.array(names, pa.string())).fill_null(len(names))
-        bins = np.array([*signal.bin_of.values(), signal.default_bin], dtype=np.intp)
-        codes: npt.NDArray[np.intp] = bins[_numpy(found)]
-        if column.null_count:
-            codes[_numpy(column.is_null())] = signal.bins + NULL
+        if not pa.types.is_dictionary(column.type):
+            return _bins(column, signal)
+        # Each value is looked up once; the null at the end is for rows without one.
+        values = pa.concat_arrays([column.dictionary, pa.nulls(1, column.type.value_type)])
+        indices = column.indices.cast(pa.int64()).fill_null(len(values) - 1)
+        codes: npt.NDArray[np.intp] = _bins(values, signal)[_numpy(indices)]
         return codes
+
+
+def _bins(column: pa.Array, signal: CategoricalPlan) -> npt.NDArray[np.intp]:
+    text = _as_text(column)
+    names = list(signal.bin_of)
+    found = pc.index_in(text, value_set=pa.array(names, pa.string())).fill_null(len(names))
+    bins = np.array([*signal.bin_of.values(), signal.default_bin], dtype=np.intp)
+    codes: npt.NDArray[np.intp] = bins[_numpy(found)]
+    if column.null_count:
+        codes[_numpy(column.is_null())] = signal.bins + NULL
+    return codes
 
 
 def _as_text(column: pa.Array) -> pa.Array:

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import ARROW_MAGIC, DeadLetter
-from tidegauge.ingest import arrow, tolerant
+from tidegauge.ingest import arrow, native, tolerant
 from tidegauge.ingest.dead_letters import dead_letter
 from tidegauge.ingest.fast import FastPath, event_times, group_key, is_one_group
+from tidegauge.ingest.native import NativePath
 from tidegauge.ingest.plan import Floats, Plan, make_plan
 from tidegauge.ingest.tenure import Tenure
 from tidegauge.ingest.tolerant import EARLIEST_TIME, RefusedError
@@ -54,13 +55,15 @@ class Counter:
         self._promoted: Promoted = {}
         self._plans: dict[tuple[str, str], Plan] = {}
         self._fast = FastPath(())
-        self._fast_is_stale = False
+        self._native: NativePath | None = None
+        self._paths_are_stale = False
         self._pending: dict[tuple[type, str, str], tuple[list[Any], list[Floats]]] = {}
+        self._pending_batches: dict[Any, list[tuple[Message, arrow.Batch]]] = {}
         self._pending_rows = 0
         self._errors: list[Any] = []
         self.dead_letters: list[DeadLetter] = []
         #: Events counted since the start, by the path they took.
-        self.counted = {"fast": 0, "tolerant": 0, "arrow": 0}
+        self.counted = {"native": 0, "fast": 0, "tolerant": 0, "arrow": 0}
 
     def use(self, promoted: Promoted, tenure: Tenure) -> None:
         """Count by these baselines from here on."""
@@ -78,7 +81,7 @@ class Counter:
         for key, plan in before.items():
             if not plan.baseline:
                 self._plans.setdefault(key, plan)
-        self._fast_is_stale = True
+        self._paths_are_stale = True
 
     def _plan(self, model: str, version: str) -> Plan:
         key = (model, version)
@@ -86,7 +89,7 @@ class Counter:
         if plan is None:
             baseline_id, baseline = self._promoted.get(key, ("", None))
             plan = self._plans[key] = make_plan(model, version, baseline_id, baseline)
-            self._fast_is_stale = self._fast_is_stale or len(self._plans) <= self._fast_models()
+            self._paths_are_stale = self._paths_are_stale or len(self._plans) <= self._fast_models()
         return plan
 
     def _fast_models(self) -> int:
@@ -94,12 +97,44 @@ class Counter:
 
     def count(self, messages: Sequence[Message], tenure: Tenure) -> None:
         """Take messages in; call :meth:`settle` before the tenure's records are made."""
-        if self._fast_is_stale:
+        if self._paths_are_stale:
             self.settle(tenure)
             # Plans of promoted baselines were made first, so they are always among these.
-            self._fast = FastPath(islice(self._plans.values(), self._fast_models()))
-            self._fast_is_stale = False
+            plans = list(islice(self._plans.values(), self._fast_models()))
+            self._fast = FastPath(plans)
+            self._native = NativePath(plans) if native.MODULE else None
+            self._paths_are_stale = False
         values = [message.value() for message in messages]
+        if self._native is not None:
+            messages, values = self._count_native(self._native, messages, values, tenure)
+        if messages:
+            self._count_python(messages, values, tenure)
+        if self._pending_rows >= PENDING_ROWS:
+            self.settle(tenure)
+
+    def _count_native(
+        self,
+        path: NativePath,
+        messages: Sequence[Message],
+        values: list[bytes | None],
+        tenure: Tenure,
+    ) -> tuple[Sequence[Message], list[bytes | None]]:
+        """Count what fits; return the messages that don't, and their values."""
+        times = path.decode(values, self._settings.max_event_bytes, self._latest_time())
+        fits = ~np.isnan(times)
+        if fits.all():
+            kept, left = messages, []
+        else:
+            kept = [messages[row] for row in np.flatnonzero(fits).tolist()]
+            left = np.flatnonzero(~fits).tolist()
+        self._note_times(kept, times[fits], tenure)
+        self._pending_rows += len(kept)
+        self.counted["native"] += len(kept)
+        return [messages[row] for row in left], [values[row] for row in left]
+
+    def _count_python(
+        self, messages: Sequence[Message], values: list[bytes | None], tenure: Tenure
+    ) -> None:
         events, odd_rows = self._fast.decode_all(values, self._settings.max_event_bytes)
         origins, odd = messages, []
         if odd_rows:
@@ -110,8 +145,6 @@ class Counter:
             self._take(events, origins, tenure)
         for message in odd:
             self._count_odd(message, tenure)
-        if self._pending_rows >= PENDING_ROWS:
-            self.settle(tenure)
 
     def _take(self, events: list[Any], origins: Sequence[Message], tenure: Tenure) -> None:
         """Put decoded events aside by group, after a look at their times."""
@@ -161,6 +194,11 @@ class Counter:
             plan = self._plan(self._fast.model_of(struct), version)
             numeric, categorical = self._fast.extract(struct, plan, events)
             self._add(plan, variant, np.concatenate(times), numeric, categorical, tenure)
+        for rows in self._native.take() if self._native is not None else ():
+            self._add(rows.plan, rows.variant, rows.times, rows.numeric, rows.categorical, tenure)
+        for gathered in self._pending_batches.values():
+            self._count_batches(gathered, tenure)
+        self._pending_batches.clear()
         self._pending.clear()
         self._pending_rows = 0
 
@@ -199,7 +237,7 @@ class Counter:
                 raise RefusedError("empty", "the record has no value")
             if value.startswith(ARROW_MAGIC):
                 self._check_size(value, self._settings.max_batch_bytes)
-                self._count_batch(message, arrow.read_batch(value), tenure)
+                self._take_batch(message, arrow.read_batch(value), tenure)
                 return
             self._check_size(value, self._settings.max_event_bytes)
             event = tolerant.decode(value)
@@ -223,33 +261,58 @@ class Counter:
         cell.add_event(event.features or {}, event.outputs)
         self.counted["tolerant"] += 1
 
-    def _count_batch(self, message: Message, batch: arrow.Batch, tenure: Tenure) -> None:
+    def _take_batch(self, message: Message, batch: arrow.Batch, tenure: Tenure) -> None:
+        """Put a batch aside with those like it: a column of many rows costs little more."""
+        if batch.identity is None:
+            self._count_rows(message, batch, tenure)
+            return
+        alike = self._pending_batches.setdefault((batch.identity, batch.table.schema), [])
+        alike.append((message, batch))
+        self._pending_rows += batch.table.num_rows
+
+    def _count_batches(
+        self, gathered: Sequence[tuple[Message, arrow.Batch]], tenure: Tenure
+    ) -> None:
+        batch = arrow.Batch.joined([one for _, one in gathered])
+        assert batch.identity is not None  # noqa: S101 - the others aren't gathered
+        model, version, variant = batch.identity
+        plan = self._plan(model, version)
         try:
-            if batch.identity is None:
-                raise arrow.UnusualError("rows name their models")
-            model, version, variant = batch.identity
-            plan = self._plan(model, version)
             times = batch.times()
             numeric, categorical = batch.columns(plan)
         except (arrow.UnusualError, pa.ArrowException):
-            self._count_rows(message, batch, tenure)
+            for message, one in gathered:
+                if len(gathered) > 1:
+                    self._count_batches([(message, one)], tenure)
+                else:
+                    self._count_rows(message, one, tenure)
             return
         latest = self._latest_time()
         sound = (times >= EARLIEST_TIME) & (times <= latest)
+        start = 0
+        for message, one in gathered:
+            rows = slice(start, start + one.table.num_rows)
+            for row in np.flatnonzero(~sound[rows]).tolist():
+                self._refuse_time(message, row, float(times[start + row]), latest)
+            if sound[rows].any():
+                self._note_time(tenure, message.partition(), float(times[rows][sound[rows]].max()))
+            start = rows.stop
         if not sound.all():
-            for row in np.flatnonzero(~sound):
-                self._refuse_time(message, int(row), float(times[row]), latest)
             times = times[sound]
             numeric = [column[sound] for column in numeric]
             categorical = [column[sound] for column in categorical]
         if len(times):
-            self._note_time(tenure, message.partition(), float(times.max()))
             self._add(plan, variant, times, numeric, categorical, tenure)
             self.counted["arrow"] += len(times)
 
     def _count_rows(self, message: Message, batch: arrow.Batch, tenure: Tenure) -> None:
+        try:
+            rows = batch.rows()
+        except RefusedError as refused:
+            self._refuse(message, None, refused, message.value() or b"")
+            return
         latest = self._latest_time()
-        for number, row in enumerate(batch.rows()):
+        for number, row in enumerate(rows):
             try:
                 event = tolerant.from_row(row)
                 tolerant.check_time(event.epoch, latest)
