@@ -9,7 +9,7 @@ from tidegauge.ingest import native
 
 @pytest.fixture(params=["native", "python"], scope="module", autouse=True)
 def decoder(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The decoder in use: the extension, or Python alone as where it isn't installed."""
+    """Use the extension, or Python alone as where it isn't installed; say which."""
     assert native.MODULE is not None, "tidegauge_native is not built: make venv"
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "python":
