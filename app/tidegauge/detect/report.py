@@ -22,7 +22,7 @@ from tidegauge.contract import (
 )
 from tidegauge.detect.partition import Counts
 from tidegauge.detect.values import CellCounts, ScoreSum, TenureCounts
-from tidegauge.stats import drift, histogram_quantile
+from tidegauge.stats import drift_table, histogram_quantile
 
 _signals = msgspec.json.Decoder(dict[str, SignalHistogram])
 
@@ -185,14 +185,21 @@ def _latency(histogram: SignalHistogram) -> LatencySummary | None:
 def _signal_reports(
     signals: Mapping[str, SignalHistogram], baseline: Baseline | None
 ) -> dict[str, SignalReport]:
+    references = {name: baseline.signals.get(name) if baseline else None for name in signals}
+    drifts = _drifts(
+        {name: (signals[name], known) for name, known in references.items() if known is not None}
+    )
     return {
-        name: _signal_report(name, histogram, baseline.signals.get(name) if baseline else None)
+        name: _signal_report(name, histogram, references[name], drifts.get(name))
         for name, histogram in signals.items()
     }
 
 
 def _signal_report(
-    name: str, histogram: SignalHistogram, reference: NumericSignal | CategoricalSignal | None
+    name: str,
+    histogram: SignalHistogram,
+    reference: NumericSignal | CategoricalSignal | None,
+    drift: Drift | None,
 ) -> SignalReport:
     n = histogram.n
     missing = histogram.absent + histogram.null
@@ -209,18 +216,19 @@ def _signal_report(
         mean=histogram.sum / n if numeric and n else None,
         missing_share=missing / events,
         unseen_share=None if unseen is None else unseen / events,
-        drift=None if reference is None else _drift(histogram, reference),
+        drift=drift,
     )
 
 
-def _drift(
-    histogram: SignalHistogram, reference: NumericSignal | CategoricalSignal
-) -> Drift | None:
-    current = [
-        *histogram.counts,
-        histogram.absent + histogram.null,
-        histogram.nan,
-        histogram.invalid,
-    ]
-    ordered = len(histogram.counts) if isinstance(reference, NumericSignal) else 0
-    return drift(reference_counts(reference), current, ordered)
+def _drifts(
+    compared: Mapping[str, tuple[SignalHistogram, NumericSignal | CategoricalSignal]],
+) -> dict[str, Drift | None]:
+    figures = drift_table(
+        [reference_counts(reference) for _, reference in compared.values()],
+        [[*h.counts, h.absent + h.null, h.nan, h.invalid] for h, _ in compared.values()],
+        [
+            len(h.counts) if isinstance(reference, NumericSignal) else 0
+            for h, reference in compared.values()
+        ],
+    )
+    return dict(zip(compared, figures, strict=True))

@@ -1,9 +1,32 @@
-"""From two count vectors to two share vectors: the smoothing that every divergence here uses."""
+"""From two count vectors to two share vectors, and the relative entropy of such a pair."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
+
+
+def paired(first: ArrayLike, second: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return both sides as floats of one shape: bins on the last axis, leading axes broadcast.
+
+    Raises ``ValueError`` if the bins don't pair up, there are none, or a count is negative.
+
+    >>> [side.tolist() for side in paired([[1, 2], [3, 4]], [5, 6])]
+    [[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [5.0, 6.0]]]
+    """
+    a = np.asarray(first, dtype=np.float64)
+    b = np.asarray(second, dtype=np.float64)
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
+        raise ValueError(
+            f"counts of shape {a.shape} and {b.shape} can't be compared: "
+            "the last axis of both must hold the same bins"
+        )
+    if not a.shape[-1]:
+        raise ValueError("counts: found no bins, expected at least one")
+    if min(a.min(initial=0.0), b.min(initial=0.0)) < 0:
+        raise ValueError("counts: found a negative number, expected how often each bin was hit")
+    a, b = np.broadcast_arrays(a, b)
+    return a, b
 
 
 def shares(
@@ -20,18 +43,10 @@ def shares(
     >>> [side.tolist() for side in shares([3, 0, 0], [1, 2, 0], 0.5)]
     [[0.875, 0.125, 0.0], [0.375, 0.625, 0.0]]
     """
-    a = np.asarray(first, dtype=np.float64)
-    b = np.asarray(second, dtype=np.float64)
-    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
-        raise ValueError(
-            f"counts of shape {a.shape} and {b.shape} can't be compared: "
-            "the last axis of both must hold the same bins"
-        )
     if pseudocount < 0:
         raise ValueError(f"pseudocount: found {pseudocount}, expected 0 or more")
+    a, b = paired(first, second)
     used = a + b > 0
-    if np.minimum(a, b).min(initial=0.0) < 0:
-        raise ValueError("counts: found a negative number, expected how often each bin was hit")
     return _side(a, used, pseudocount), _side(b, used, pseudocount)
 
 
@@ -39,7 +54,7 @@ def _side(counts: FloatArray, used: NDArray[np.bool_], pseudocount: float) -> Fl
     nothing = counts.sum(axis=-1, keepdims=True) == 0
     smoothed = counts + pseudocount * used
     total = smoothed.sum(axis=-1, keepdims=True)
-    total[np.broadcast_to(nothing, total.shape)] = np.nan
+    total[nothing] = np.nan
     return np.asarray(smoothed / total)
 
 

@@ -19,8 +19,8 @@ def drift(reference: Sequence[int], current: Sequence[int], ordered_bins: int) -
     value in them. Half a count is added to every bin that either side has hit.
 
     The same figures as ``psi``, ``kl``, ``js_divergence`` and ``wasserstein_bins``, in one pass of
-    plain Python: on the twenty or so bins of a signal numpy's overhead for each call makes theirs
-    take several times as long, and a report has dozens of signals.
+    plain Python: on the twenty or so bins of one signal numpy's overhead for each call makes theirs
+    take several times as long. For many signals at once there is ``drift_table``.
 
     Raises ``ValueError`` if the bins don't pair up, a count is negative, or ``ordered_bins`` is
     more than there are.

@@ -10,8 +10,8 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, pseudocount: float = 0.5) -> Fl
     """Return the Jensen-Shannon divergence ½·KL(p‖m) + ½·KL(q‖m) with m = (p + q)/2, in nats.
 
     Symmetric. 0 = the same shares in every bin; ln 2 = no bin in common; NaN = a side counted
-    nothing. The *distance* that other tools show is its square root, and theirs may be in bits: a
-    distance of 0.1 in nats is a divergence of 0.01 here.
+    nothing. Finite without a pseudocount too. The *distance* that other tools show is its square
+    root, ``js_distance``: a distance of 0.1 is a divergence of 0.01.
 
     ``p`` and ``q`` are counts in the same bins along the last axis, leading axes broadcast;
     ``pseudocount`` is added to every bin that either side has hit. One figure for each leading
@@ -24,10 +24,7 @@ def js_divergence(p: ArrayLike, q: ArrayLike, *, pseudocount: float = 0.5) -> Fl
     >>> round(float(js_divergence(current, reference, pseudocount=0)), 6)
     0.009659
     """
-    return jensen_shannon(*shares(p, q, pseudocount))
-
-
-def jensen_shannon(p: FloatArray, q: FloatArray) -> FloatArray:
-    """Return the divergence of two arrays of shares."""
-    middle = (p + q) / 2
-    return np.asarray((relative_entropy(p, middle) + relative_entropy(q, middle)) / 2)
+    p_shares, q_shares = shares(p, q, pseudocount)
+    middle = (p_shares + q_shares) / 2
+    to_middle = relative_entropy(p_shares, middle) + relative_entropy(q_shares, middle)
+    return np.asarray(to_middle / 2)

@@ -1,0 +1,1 @@
+"""Sequential drift detection: how surprising counts are, over spans of windows, under a budget."""

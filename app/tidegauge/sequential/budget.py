@@ -1,0 +1,85 @@
+"""The one knob: how many false alarms a model may raise in a month, and the threshold for it.
+
+A false alarm is a *start*: a score that goes above the threshold after a window in which it was
+below. Scores of long spans move slowly, and all of them carry the baseline's own error along, so
+they start less often than they are above. With every score standardised to a normal process of
+correlation r from window to window, it starts with probability p · θ(r) in a window, where p is its
+tail probability and θ the chance that it was not above already. The threshold is where
+
+    windows · Σ over signals, spans and scores of p · θ(r) = alarms
+
+By Boole's inequality that bounds the starts of any of them (Rice 1944 for the starts).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri_exp
+
+from tidegauge.sequential.ewma import LAMBDAS
+from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.scores import SCORES
+
+Floats = npt.NDArray[np.float64]
+
+#: What a score is above a high threshold by is exponential: nodes for the mean over it.
+_NODES, _WEIGHTS = np.polynomial.laguerre.laggauss(12)
+
+_ROUNDS = 6
+
+_KEEP = np.array([1 - it for it in LAMBDAS])[:, None]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """``alarms`` false ones a month for one model, whose windows there are ``windows`` of."""
+
+    alarms: float
+    windows: float
+
+    def threshold(self, reference: Reference, events: Floats) -> tuple[float, float]:
+        """Return the threshold as -ln p, nats, and the sum of θ that it comes from.
+
+        ``events`` are the effective numbers of events behind each signal, (4, signals); where there
+        are none, nothing is scored, and nothing counts.
+        """
+        correlation = correlations(reference, events)
+        scores = np.where(reference.is_ordered, len(SCORES), len(SCORES) - 2)
+        scored = events > 0
+        looks = float((scored * scores).sum())
+        threshold = np.log(max(self.windows * looks / self.alarms, 1.0))
+        for _ in range(_ROUNDS):
+            looks = float((scored * scores * starts(threshold, correlation)).sum())
+            threshold = float(np.log(max(self.windows * looks / self.alarms, 1.0)))
+        return float(threshold), looks
+
+
+def correlations(reference: Reference, events: Floats) -> Floats:
+    """Return how much of a score is in the next window's too, (4, signals).
+
+    Of its variance 1/n + 1/m, the baseline's part stays, and of the counts' part 1 - λ.
+
+    >>> from tidegauge.sequential.reference import SignalReference
+    >>> one = Reference.of([SignalReference([50, 50], 2)])
+    >>> correlations(one, np.array([[100.0], [300.0], [0.0], [np.inf]])).round(4).ravel().tolist()
+    [0.5, 0.9375, 0.9381, 1.0]
+    """
+    per_event = np.divide(1.0, events, out=np.ones_like(events), where=events > 0)
+    baseline = 1 / reference.counts.sum(axis=-1)
+    result: Floats = (baseline + _KEEP * per_event) / (baseline + per_event)
+    return result
+
+
+def starts(threshold: float, correlation: Floats) -> Floats:
+    """Return θ: of the windows in which a score is above, the share where it was not before.
+
+    >>> starts(10.0, np.array([0.0, 0.9, 1.0])).round(3).tolist()
+    [1.0, 0.66, 0.0]
+    """
+    level = -ndtri_exp(-max(threshold, 0.7) - np.log(2.0))  # of two tails
+    rest = np.sqrt(np.maximum(1 - correlation**2, 1e-12))
+    height = level + _NODES / level
+    stays = ndtr((correlation[..., None] * height - level) / rest[..., None]) @ _WEIGHTS
+    result: Floats = np.clip(1 - stays, 0.0, 1.0)
+    return result

@@ -1,0 +1,71 @@
+"""Histograms remembered over four spans of windows, so that a slow drift adds up and a spike shows.
+
+Of each span λ: S ← (1-λ)S + o, N ← (1-λ)N + n, Q ← (1-λ)²Q + n. Then S/N are shares, n_e = N²/Q is
+the number of events that independent sampling would need to be as certain of them, and S·N/Q are
+the counts that many would have made.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+#: Weight of the latest window: itself alone, and means over about 4, 16 and 64 windows.
+LAMBDAS = (1.0, 1 / 4, 1 / 16, 1 / 64)
+
+#: Windows are added up until they hold so many events of a signal: the χ² tails need them.
+LEAST_EVENTS = 200
+
+_KEEP = np.array([1 - it for it in LAMBDAS])
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Sums of ``signals`` signals at four scales; ``counts`` is (4, signals, bins).
+
+    ``total`` and ``squared`` are (4, signals); ``pooled`` (signals, bins) waits for more events.
+    """
+
+    counts: Floats
+    total: Floats
+    squared: Floats
+    pooled: Floats
+
+    @classmethod
+    def empty(cls, signals: int, bins: int) -> "Memory":
+        """Return what is remembered before the first window."""
+        scales = len(LAMBDAS)
+        return cls(
+            np.zeros((scales, signals, bins)),
+            np.zeros((scales, signals)),
+            np.zeros((scales, signals)),
+            np.zeros((signals, bins)),
+        )
+
+    def after(self, window: Floats) -> tuple["Memory", npt.NDArray[np.bool_]]:
+        """Return what is remembered after a window's counts (signals, bins), and who moved on.
+
+        A signal moves on once its windows since the last time hold ``LEAST_EVENTS``.
+        """
+        pooled = self.pooled + window
+        n = pooled.sum(axis=-1)
+        moved = n >= LEAST_EVENTS
+        keep = _KEEP[:, None]
+        return (
+            Memory(
+                np.where(moved[:, None], keep[..., None] * self.counts + pooled, self.counts),
+                np.where(moved, keep * self.total + n, self.total),
+                np.where(moved, keep**2 * self.squared + n, self.squared),
+                np.where(moved[:, None], 0.0, pooled),
+            ),
+            moved,
+        )
+
+    def effective(self) -> Floats:
+        """Return the effective counts, (4, signals, bins)."""
+        weight = np.divide(
+            self.total, self.squared, out=np.zeros_like(self.total), where=self.squared > 0
+        )
+        return self.counts * weight[..., None]

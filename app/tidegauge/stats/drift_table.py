@@ -1,0 +1,120 @@
+"""All drift figures of many signals at once."""
+
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegauge.contract import Drift
+from tidegauge.stats._shares import FloatArray
+from tidegauge.stats.drift import PSEUDOCOUNT
+
+Counts = Sequence[Sequence[int]]
+
+# Every array here has the bins on its first axis and the signals on its last: a sum over bins then
+# adds row to row, in the same order however many signals there are and however far they are padded.
+# A signal's figures are the same to the last bit in any company.
+
+
+def drift_table(
+    references: Counts, currents: Counts, ordered_bins: Sequence[int]
+) -> list[Drift | None]:
+    """Return what ``drift`` does for each (reference, current, ordered bins), in one pass of numpy.
+
+    The signals may differ in their number of bins: they are padded with bins that nobody hit, which
+    every figure leaves out. The figures differ from those of ``drift`` by the rounding of the
+    logarithm alone. For one signal ``drift`` is twice as fast, from ten or so on it is slower.
+
+    Raises ``ValueError`` naming the signal's place (from 0) if its bins don't pair up, a count is
+    negative, there are none, or more are ordered than there are; or if the three differ in length.
+
+    >>> [figures] = drift_table([[200, 300, 250, 150, 100, 0]], [[70, 140, 140, 140, 0, 10]], [5])
+    >>> round(figures.psi, 6)
+    0.64002
+    """
+    _check(references, currents, ordered_bins)
+    if not references:
+        return []
+    counts = _padded(currents, references)
+    bins, _, signals = counts.shape
+    ordered = np.arange(bins)[:, np.newaxis] < np.array(ordered_bins)
+    values = counts * ordered[:, np.newaxis]
+    c_r, hit = _shares(counts)
+    c, r = c_r[:, 0], c_r[:, 1]
+    # Where nobody hit a bin, both quotients stay 1, so their logarithms and terms are 0.
+    ratio = np.log(np.divide(c, r, out=np.ones((bins, signals)), where=hit))
+    middle = ((c + r) / 2)[:, np.newaxis]
+    quotient = np.divide(c_r, middle, out=np.ones(counts.shape), where=hit[:, np.newaxis])
+    to_middle = c_r * np.log(quotient)
+    moved, _ = _shares(values)
+    ahead = np.add.accumulate(moved[:, 0] - moved[:, 1])
+    terms = np.empty((bins, 4, signals))
+    np.multiply(c, ratio, out=terms[:, 0])
+    np.multiply(r, -ratio, out=terms[:, 1])
+    np.add(to_middle[:, 0], to_middle[:, 1], out=terms[:, 2])
+    np.multiply(np.abs(ahead), ordered, out=terms[:, 3])
+    # No divergence is below 0; rounding can leave it there when both sides are the same.
+    figures = np.maximum(np.add.reduce(terms), 0.0)
+    return _records(figures, _both_counted(counts), _both_counted(values))
+
+
+def _check(references: Counts, currents: Counts, ordered_bins: Sequence[int]) -> None:
+    if not len(references) == len(currents) == len(ordered_bins):
+        raise ValueError(
+            f"found {len(references)} references, {len(currents)} currents and "
+            f"{len(ordered_bins)} numbers of ordered bins; expected one of each for every signal"
+        )
+    widths = zip(map(len, references), map(len, currents), ordered_bins, strict=True)
+    for place, (reference, current, ordered) in enumerate(widths):
+        if not (reference == current >= ordered >= 0 < reference):
+            raise ValueError(
+                f"signal {place}: reference has {reference} bins, current {current}, of which "
+                f"{ordered} are ordered; expected the same bins in both, one at least, and no more "
+                "ordered ones than that"
+            )
+
+
+def _padded(currents: Counts, references: Counts) -> FloatArray:
+    """Return counts as (bins, side, signals): current is side 0, reference side 1."""
+    shape = (max(map(len, references)), 2, len(references))
+    by_bin = chain.from_iterable(zip_longest(*currents, *references, fillvalue=0))
+    table = np.fromiter(by_bin, dtype=np.float64, count=prod(shape)).reshape(shape)
+    if table.min() < 0:
+        place = int((table < 0).any(axis=(0, 1)).argmax())
+        raise ValueError(
+            f"signal {place}: found a negative count, expected how often each bin was hit"
+        )
+    return table
+
+
+def _shares(counts: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Return smoothed shares, and which bins either side has hit; shares are 0 in the others."""
+    hit = (counts[:, 0] + counts[:, 1]) > 0
+    smoothing = PSEUDOCOUNT * hit
+    # A signal that nobody hit at all has a total of 0; any other has more than half a count.
+    total = np.maximum(np.add.reduce(counts) + np.add.reduce(smoothing), PSEUDOCOUNT)
+    return (counts + smoothing[:, np.newaxis]) / total, hit
+
+
+def _both_counted(counts: FloatArray) -> NDArray[np.bool_]:
+    return np.asarray(counts.any(axis=0).all(axis=0))
+
+
+def _records(
+    figures: FloatArray, has_counts: NDArray[np.bool_], has_values: NDArray[np.bool_]
+) -> list[Drift | None]:
+    rows = zip(*figures.tolist(), has_counts.tolist(), has_values.tolist(), strict=True)
+    return [
+        Drift(
+            psi=forward + backward,
+            kl_current_reference_nats=forward,
+            kl_reference_current_nats=backward,
+            js_nats=js / 2,
+            wasserstein_bins=distance if values else None,
+        )
+        if some
+        else None
+        for forward, backward, js, distance, some, values in rows
+    ]
