@@ -7,7 +7,8 @@ SEEDS ?= 20
 SEED_START ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types schemas bench bench-quick bench-recovery chaos scenarios clean test-machine
+.PHONY: help venv demo test lint types schemas bench bench-quick bench-recovery bench-detection \
+  bench-detection-quick chaos scenarios clean test-machine
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
@@ -18,6 +19,8 @@ help:
 	@echo "make bench     events per second beside other stream processors, on a real Kafka (ARGS=--write)"
 	@echo "make bench-quick  the main rows of it, in four minutes"
 	@echo "make bench-recovery  how long detect takes to read its state back (ARGS=--day: growth over a day)"
+	@echo "make bench-detection  false alarms beside the budget, delays beside an oracle (ARGS=--write)"
+	@echo "make bench-detection-quick  the main rows of it, in two minutes"
 	@echo "make chaos     random faults under load, each run judged for exactness (SEEDS, SEED_START)"
 	@echo "make scenarios Redis down, the broker down, every worker restarted: judged and measured (ARGS)"
 	@echo "make venv      the virtualenv that the others use"
@@ -79,6 +82,12 @@ bench-quick: venv test-machine
 
 bench-recovery: venv test-machine
 	@$(BIN)/python bench/recovery.py $(ARGS)
+
+bench-detection: venv
+	@$(BIN)/python bench/detection.py $(ARGS)
+
+bench-detection-quick: venv
+	@$(BIN)/python bench/detection.py --quick $(ARGS)
 
 chaos: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --seeds $(SEEDS) --seed-start $(SEED_START) $(ARGS)

@@ -23,7 +23,7 @@ from tidegauge.sequential.scores import SCORES
 
 Floats = npt.NDArray[np.float64]
 
-#: What a score is above a high threshold by is exponential: nodes for the mean over it.
+#: What a score is above a high threshold by is nearly exponential: nodes for the mean over it.
 _NODES, _WEIGHTS = np.polynomial.laguerre.laggauss(12)
 
 _ROUNDS = 6
@@ -75,11 +75,13 @@ def starts(threshold: float, correlation: Floats) -> Floats:
     """Return θ: of the windows in which a score is above, the share where it was not before.
 
     >>> starts(10.0, np.array([0.0, 0.9, 1.0])).round(3).tolist()
-    [1.0, 0.66, 0.0]
+    [1.0, 0.676, 0.0]
     """
     level = -ndtri_exp(-max(threshold, 0.7) - np.log(2.0))  # of two tails
     rest = np.sqrt(np.maximum(1 - correlation**2, 1e-12))
     height = level + _NODES / level
-    stays = ndtr((correlation[..., None] * height - level) / rest[..., None]) @ _WEIGHTS
+    weights = _WEIGHTS * np.exp(-((_NODES / level) ** 2) / 2)
+    stays = ndtr((correlation[..., None] * height - level) / rest[..., None]) @ weights
+    stays /= weights.sum()
     result: Floats = np.clip(1 - stays, 0.0, 1.0)
     return result

@@ -44,8 +44,8 @@ class Memory:
             np.zeros((signals, bins)),
         )
 
-    def after(self, window: Floats) -> tuple["Memory", npt.NDArray[np.bool_]]:
-        """Return what is remembered after a window's counts (signals, bins), and who moved on.
+    def after(self, window: Floats) -> "Memory":
+        """Return what is remembered after a window's counts, (signals, bins).
 
         A signal moves on once its windows since the last time hold ``LEAST_EVENTS``.
         """
@@ -53,14 +53,11 @@ class Memory:
         n = pooled.sum(axis=-1)
         moved = n >= LEAST_EVENTS
         keep = _KEEP[:, None]
-        return (
-            Memory(
-                np.where(moved[:, None], keep[..., None] * self.counts + pooled, self.counts),
-                np.where(moved, keep * self.total + n, self.total),
-                np.where(moved, keep**2 * self.squared + n, self.squared),
-                np.where(moved[:, None], 0.0, pooled),
-            ),
-            moved,
+        return Memory(
+            np.where(moved[:, None], keep[..., None] * self.counts + pooled, self.counts),
+            np.where(moved, keep * self.total + n, self.total),
+            np.where(moved, keep**2 * self.squared + n, self.squared),
+            np.where(moved[:, None], 0.0, pooled),
         )
 
     def effective(self) -> Floats:

@@ -1,0 +1,135 @@
+"""How long a drift of one signal among twenty goes unseen, beside an oracle that knows the drift.
+
+The oracle knows the shares before and after, though not which of the twenty signals it will be: on
+each it runs Page's CUSUM of the window's log-likelihood ratio, all together at the same rate of
+false alarms. Nothing that alarms as rarely is faster against that very drift (Moustakides 1986).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from _detection_worlds import Drift, draw
+from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.detector import judge
+from tidegauge.sequential.ewma import Memory
+
+Floats = npt.NDArray[np.float64]
+#: From shares and a number to so many windows' log-likelihood ratios.
+Steps = Callable[[Floats, int], Floats]
+
+SIGNALS = 20
+BASELINE = 100_000
+#: One false alarm in 30 days of one-minute windows.
+WINDOWS = 30 * 24 * 60
+
+#: Undisturbed windows before the drift: by then a memory of 64 is full.
+_BEFORE = 100
+_LONGEST = 400
+
+#: Stands in for a share of 0: half an event of the baseline. That something never happens without
+#: the drift is more than any baseline tells.
+_NEVER = 0.5 / BASELINE
+
+_CYCLES = 4_000
+
+
+class Delay(NamedTuple):
+    """Mean windows from the drift's first to the alarm, that window included."""
+
+    mean: float
+    standard_error: float
+
+
+def of_detector(drift: Drift, *, runs: int, seed: int) -> Delay:
+    """Let the detector watch ``runs`` models, one drifted signal each."""
+    rng = np.random.default_rng([seed, 1, *map(ord, drift.name)])
+    signals = draw(drift.kind, runs, BASELINE, rng)
+    after = _after(drift, signals.shares, signals.edges)
+    memory = Memory.empty(*signals.shares.shape)
+    # One false alarm for each model's twenty signals, of which one is watched.
+    budget = Budget(runs / SIGNALS, float(WINDOWS))
+    delays = np.zeros(runs)
+    for number in range(_BEFORE + _LONGEST):
+        shares = signals.shares if number < _BEFORE else after
+        window = rng.multinomial(drift.events, shares).astype(np.float64)
+        verdict = judge(signals.reference, memory, window, budget)
+        memory = verdict.memory
+        if number >= _BEFORE:
+            delays[verdict.alarms & (delays == 0)] = number - _BEFORE + 1
+            if delays.all():
+                return _delay(delays)
+    raise RuntimeError(f"{drift.name}: {int((delays == 0).sum())} of {runs} never alarmed")
+
+
+def of_oracle(drift: Drift, *, runs: int, seed: int) -> Delay:
+    """Let the oracle watch as many."""
+    rng = np.random.default_rng([seed, 2, *map(ord, drift.name)])
+    signals = draw(drift.kind, 1, BASELINE, rng)
+    before = signals.shares[0]
+    after = _after(drift, signals.shares, signals.edges)[0]
+    ratio = np.log(np.maximum(after, _NEVER) / np.maximum(before, _NEVER))
+
+    def steps(shares: Floats, size: int) -> Floats:
+        return np.asarray(rng.multinomial(drift.events, shares, size=size) @ ratio)
+
+    threshold = _threshold(steps, before, after)
+    statistic = np.zeros(runs)
+    for _ in range(_BEFORE):
+        statistic = np.maximum(statistic + steps(before, runs), 0.0)
+        statistic[statistic >= threshold] = 0.0  # a false alarm: begin again
+    delays = np.zeros(runs)
+    for number in range(_LONGEST):
+        statistic = np.maximum(statistic + steps(after, runs), 0.0)
+        delays[(statistic >= threshold) & (delays == 0)] = number + 1
+        if delays.all():
+            return _delay(delays)
+    raise RuntimeError(f"{drift.name}: the oracle itself was not done in {_LONGEST} windows")
+
+
+def _threshold(steps: Steps, before: Floats, after: Floats) -> float:
+    """Find the threshold at which a false alarm of any of the CUSUMs comes once in ``WINDOWS``.
+
+    By Page's renewal argument one of them takes E0[N] / P0(the cycle ends above), a cycle being the
+    sum from 0 until it is below 0 or above the threshold; the rare event is sampled under the
+    drift, and weighed by the likelihood ratio: P0(above) = E1[exp(-sum); above].
+    """
+    windows = float(WINDOWS * SIGNALS)
+    low, high = 0.0, float(np.log(windows)) + 1.0
+    paths = [_sums(steps, shares, high) for shares in (before, after)]
+    for _ in range(40):
+        middle = (low + high) / 2
+        length = _cycles(paths[0], middle)[0].mean()
+        _, ends = _cycles(paths[1], middle)
+        above = np.where(ends >= middle, np.exp(-ends), 0.0).mean()
+        if above * windows > length:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _sums(steps: Steps, shares: Floats, high: float) -> Floats:
+    """Return the sums of independent cycles, (windows, cycles), until all have ended."""
+    sums = [steps(shares, _CYCLES)]
+    while ((sums[-1] > 0) & (np.max(sums, axis=0) < high) & (np.min(sums, axis=0) > 0)).any():
+        sums.append(sums[-1] + steps(shares, _CYCLES))
+    return np.array(sums)
+
+
+def _cycles(sums: Floats, threshold: float) -> tuple[Floats, Floats]:
+    """Return each cycle's length, and its sum at the end."""
+    over = (sums <= 0) | (sums >= threshold)
+    length = over.argmax(axis=0)
+    return length + 1.0, sums[length, np.arange(sums.shape[1])]
+
+
+def _after(drift: Drift, shares: Floats, edges: list[list[float]]) -> Floats:
+    cuts = edges or [[]] * len(shares)
+    return np.array([drift.shares(row, its) for row, its in zip(shares, cuts, strict=True)])
+
+
+def _delay(delays: Floats) -> Delay:
+    return Delay(float(delays.mean()), float(delays.std() / np.sqrt(len(delays))))

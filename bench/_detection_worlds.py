@@ -1,0 +1,108 @@
+"""Signals whose true shares are known: baselines drawn from them, windows, and drifts of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from tidegauge.baseline.binning import numeric_counts, numeric_edges
+from tidegauge.sequential.reference import Reference, SignalReference
+
+Floats = npt.NDArray[np.float64]
+Kind = Literal["numeric", "heavy-tailed", "categorical"]
+
+#: Categories with a bin of their own; then "other", never seen before, and missing.
+CATEGORIES = 20
+
+#: Zipf's shares of 200 categories; a tenth of the events is of those in "other".
+_ZIPF = 1 / np.arange(1, 201) ** 1.55
+_SHARES = _ZIPF / _ZIPF.sum()
+_CATEGORICAL = np.array([*_SHARES[:CATEGORIES], _SHARES[CATEGORIES:].sum(), 0.0, 0.0])
+
+#: Bins that no undisturbed event falls into: missing and not finite.
+_SPECIALS = 2
+
+_LAWS = {"numeric": stats.norm, "heavy-tailed": stats.t(df=2)}
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Baselines as the product would make them, and the true shares (signals, bins).
+
+    ``edges`` are those of each ordered signal, one row each; none of a categorical one.
+    """
+
+    reference: Reference
+    shares: Floats
+    edges: list[list[float]]
+
+    def window(self, events: int, rng: np.random.Generator) -> Floats:
+        """Draw a window of so many events for every signal."""
+        return rng.multinomial(events, self.shares).astype(np.float64)
+
+
+def draw(kind: Kind, signals: int, baseline: int, rng: np.random.Generator) -> Signals:
+    """Draw baselines of so many events."""
+    if kind == "categorical":
+        counts = rng.multinomial(baseline, _CATEGORICAL, size=signals)
+        references = [SignalReference(row.tolist(), 0) for row in counts]
+        return Signals(Reference.of(references), np.tile(_CATEGORICAL, (signals, 1)), [])
+    law = _LAWS[kind]
+    references, edges, shares = [], [], []
+    for _ in range(signals):
+        sample = np.sort(law.rvs(size=baseline, random_state=rng))
+        cuts = numeric_edges(sample)
+        counts = [*numeric_counts(sample, cuts).tolist(), *[0] * _SPECIALS]
+        references.append(SignalReference(counts, len(cuts) + 1))
+        edges.append(cuts)
+        shares.append(shares_between(law.cdf, cuts))
+    return Signals(Reference.of(references), np.array(shares), edges)
+
+
+def shares_between(cdf: Callable[[Floats], Floats], cuts: list[float]) -> Floats:
+    """Return the shares of the bins between cuts, and of the special ones: none."""
+    cumulated = np.concatenate([[0.0], cdf(np.asarray(cuts)), [1.0]])
+    return np.concatenate([np.diff(cumulated), np.zeros(_SPECIALS)])
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A change of a signal of ``kind``, watched with ``events`` a window."""
+
+    name: str
+    kind: Kind
+    events: int
+    bar: float
+    #: From the true shares and the cuts of one signal to its shares after the change.
+    shares: Callable[[Floats, list[float]], Floats]
+
+
+def _moved(mean: float, scale: float) -> Callable[[Floats, list[float]], Floats]:
+    return lambda shares, cuts: shares_between(lambda x: stats.norm.cdf(x, mean, scale), cuts)
+
+
+def _into(bin_: int, share: float) -> Callable[[Floats, list[float]], Floats]:
+    def changed(shares: Floats, cuts: list[float]) -> Floats:
+        after = shares * (1 - share)
+        after[bin_] += share
+        return after
+
+    return changed
+
+
+_OTHER, _UNSEEN = CATEGORIES, CATEGORIES + 1
+
+DRIFTS = (
+    Drift("mean 0.1 sd, n = 200", "numeric", 200, 1.6, _moved(0.1, 1.0)),
+    Drift("mean 0.1 sd, n = 1,000", "numeric", 1_000, 1.6, _moved(0.1, 1.0)),
+    Drift("mean 0.1 sd, n = 5,000", "numeric", 5_000, 1.6, _moved(0.1, 1.0)),
+    Drift("mean 0.25 sd, n = 200", "numeric", 200, 1.6, _moved(0.25, 1.0)),
+    Drift("mean 0.5 sd, n = 200", "numeric", 200, 1.6, _moved(0.5, 1.0)),
+    Drift("variance x 1.2, n = 1,000", "numeric", 1_000, 1.6, _moved(0.0, 1.2**0.5)),
+    Drift("new category 2 %, n = 200", "categorical", 200, 1.2, _into(_UNSEEN, 0.02)),
+    Drift("missing 0 to 2 %, n = 200", "numeric", 200, 1.2, _into(-_SPECIALS, 0.02)),
+    Drift('2 % more in "other", n = 1,000', "categorical", 1_000, 2.5, _into(_OTHER, 0.02)),
+)
