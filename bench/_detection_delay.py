@@ -47,13 +47,13 @@ def of_detector(drift: Drift, *, runs: int, seed: int) -> Delay:
     """Let the detector watch ``runs`` models, one drifted signal each."""
     rng = np.random.default_rng([seed, 1, *map(ord, drift.name)])
     signals = draw(drift.kind, runs, BASELINE, rng)
-    after = _after(drift, signals.shares, signals.edges)
+    changed = after(drift, signals.shares, signals.edges)
     memory = Memory.empty(*signals.shares.shape)
     # One false alarm for each model's twenty signals, of which one is watched.
     budget = Budget(runs / SIGNALS, float(WINDOWS))
     delays = np.zeros(runs)
     for number in range(_BEFORE + _LONGEST):
-        shares = signals.shares if number < _BEFORE else after
+        shares = signals.shares if number < _BEFORE else changed
         window = rng.multinomial(drift.events, shares).astype(np.float64)
         verdict = judge(signals.reference, memory, window, budget)
         memory = verdict.memory
@@ -69,27 +69,27 @@ def of_oracle(drift: Drift, *, runs: int, seed: int) -> Delay:
     rng = np.random.default_rng([seed, 2, *map(ord, drift.name)])
     signals = draw(drift.kind, 1, BASELINE, rng)
     before = signals.shares[0]
-    after = _after(drift, signals.shares, signals.edges)[0]
-    ratio = np.log(np.maximum(after, _NEVER) / np.maximum(before, _NEVER))
+    changed = after(drift, signals.shares, signals.edges)[0]
+    ratio = np.log(np.maximum(changed, _NEVER) / np.maximum(before, _NEVER))
 
     def steps(shares: Floats, size: int) -> Floats:
         return np.asarray(rng.multinomial(drift.events, shares, size=size) @ ratio)
 
-    threshold = _threshold(steps, before, after)
+    threshold = _threshold(steps, before, changed)
     statistic = np.zeros(runs)
     for _ in range(_BEFORE):
         statistic = np.maximum(statistic + steps(before, runs), 0.0)
         statistic[statistic >= threshold] = 0.0  # a false alarm: begin again
     delays = np.zeros(runs)
     for number in range(_LONGEST):
-        statistic = np.maximum(statistic + steps(after, runs), 0.0)
+        statistic = np.maximum(statistic + steps(changed, runs), 0.0)
         delays[(statistic >= threshold) & (delays == 0)] = number + 1
         if delays.all():
             return _delay(delays)
     raise RuntimeError(f"{drift.name}: the oracle itself was not done in {_LONGEST} windows")
 
 
-def _threshold(steps: Steps, before: Floats, after: Floats) -> float:
+def _threshold(steps: Steps, before: Floats, changed: Floats) -> float:
     """Find the threshold at which a false alarm of any of the CUSUMs comes once in ``WINDOWS``.
 
     By Page's renewal argument one of them takes E0[N] / P0(the cycle ends above), a cycle being the
@@ -98,7 +98,7 @@ def _threshold(steps: Steps, before: Floats, after: Floats) -> float:
     """
     windows = float(WINDOWS * SIGNALS)
     low, high = 0.0, float(np.log(windows)) + 1.0
-    paths = [_sums(steps, shares, high) for shares in (before, after)]
+    paths = [_sums(steps, shares, high) for shares in (before, changed)]
     for _ in range(40):
         middle = (low + high) / 2
         length = _cycles(paths[0], middle)[0].mean()
@@ -126,7 +126,8 @@ def _cycles(sums: Floats, threshold: float) -> tuple[Floats, Floats]:
     return length + 1.0, sums[length, np.arange(sums.shape[1])]
 
 
-def _after(drift: Drift, shares: Floats, edges: list[list[float]]) -> Floats:
+def after(drift: Drift, shares: Floats, edges: list[list[float]]) -> Floats:
+    """Return the shares of every signal after the drift."""
     cuts = edges or [[]] * len(shares)
     return np.array([drift.shares(row, its) for row, its in zip(shares, cuts, strict=True)])
 

@@ -18,6 +18,7 @@ import confluent_kafka
 import psutil
 
 from _environments import PEERS, ROOT, python_environment
+from _markers import replace_part
 from _tally import Figures, ratios
 
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -147,27 +148,10 @@ def _about(section: Section) -> str:
     )
 
 
-def replace_part(document: str, part: str) -> str:
-    r"""Put ``part`` between the markers of a document.
-
-    Raises ``ValueError`` unless each marker is there once, in order.
-
-    >>> replace_part(f"a\n{BEGIN}\nold\n{END}\nb", "new").splitlines()[2:3]
-    ['new']
-    """
-    if document.count(BEGIN) != 1 or document.count(END) != 1:
-        raise ValueError(f"the document must have the lines {BEGIN!r} and {END!r} once each")
-    before, rest = document.split(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
-        raise ValueError(f"{END!r} comes before {BEGIN!r}")
-    return f"{before}{BEGIN}\n{part}\n{END}{after}"
-
-
 def write(sections: Sequence[Section], missing: Mapping[str, str], *, command: str) -> None:
     """Put tables and plot into docs/; raises ``ValueError`` without the markers."""
     document = replace_part(
-        DOCUMENT.read_text(), as_markdown(sections, missing, about_machine(command))
+        DOCUMENT.read_text(), BEGIN, END, as_markdown(sections, missing, about_machine(command))
     )
     bars = [
         {"title": section.title, "bars": [[r.title, r.figures.per_second] for r in section.rows]}

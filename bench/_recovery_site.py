@@ -159,7 +159,7 @@ class Site:
             return since() if len(lines) >= partitions else None
 
         def joined() -> float | None:
-            return since() if self._joined() >= events else None
+            return since() if self.joined() >= events else None
 
         def wait(condition: Callable[[], float | None], what: str) -> float:
             def alive_and_there() -> float | None:
@@ -236,7 +236,8 @@ class Site:
         consumer.close()
         return found
 
-    def _joined(self) -> float:
+    def joined(self) -> float:
+        """How many events the running process has joined."""
         answer = self.installation.http("/metrics")
         name = "tidegauge_events_total{"
         lines = answer[1].splitlines() if answer else []

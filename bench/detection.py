@@ -1,66 +1,99 @@
 """What the detector's promise is worth: false alarms beside the budget, delays beside an oracle.
 
-    python bench/detection.py [--quick] [--seed 1] [--json] [--write]
+    python bench/detection.py [--quick] [--seed 1] [--write]
 
-Seeded, so that it prints the same figures on every machine; the last line is JSON. ``--write`` puts
-the tables into docs/detection.md.
+Seeded; the last line is JSON. ``--write`` puts the tables into docs/detection.md.
 """
 
 import argparse
 import itertools
 import json
+import math
 import time
+from collections.abc import Iterator
 
-from _detection_delay import of_detector, of_oracle
-from _detection_null import Achieved, Cell, achieved
-from _detection_worlds import DRIFTS, Drift
+from _detection_delay import Delay, of_detector, of_oracle
+from _detection_document import table, write
+from _detection_null import Cell, achieved
+from _detection_peers import FIGURES, USUAL, delays, usual
+from _detection_worlds import DRIFTS
 
 KINDS = ("numeric", "heavy-tailed", "categorical")
-
-
-def cells(*, quick: bool) -> list[Cell]:
-    """List the settings in which false alarms are counted."""
-    baselines = (10_000,) if quick else (1_000, 10_000, 100_000)
-    events = (200, 5_000) if quick else (200, 1_000, 5_000)
-    return [Cell(*it) for it in itertools.product(KINDS, (1, 20, 200), events, baselines)]
+SIZES = (200, 1_000, 5_000)
 
 
 def main() -> None:
     """Run what was asked for and print it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="fewer settings, in four minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer settings, and no peers")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="put it into docs/detection.md")
     options = parser.parse_args()
     began = time.monotonic()
-    nominal, runs = (60.0, 200) if options.quick else (120.0, 400)
+    parts: list[str] = []
+
+    def show(head: list[str], rows: Iterator[list[str]]) -> None:
+        """Print each row as it is found, and keep the table."""
+        print("\n" + " | ".join(head), flush=True)
+        kept = []
+        for row in rows:
+            print(" | ".join(row), flush=True)
+            kept.append(row)
+        parts.append(table(head, kept))
+
     ratios: dict[str, float] = {}
-    print(f"{'false alarms':44} {'seen':>6} {'allowed':>8} {'ratio':>14}")
-    for cell in cells(quick=options.quick):
-        found: Achieved = achieved(cell, nominal=nominal, seed=options.seed)
-        ratios[str(cell)] = round(found.ratio, 3)
-        print(
-            f"{cell!s:44} {found.seen:6} {found.nominal:8.0f} "
-            f"{found.ratio:6.2f} ± {found.standard_error:.2f}",
-            flush=True,
-        )
-    delays: dict[str, float] = {}
-    print(f"\n{'windows until it is seen':34} {'detector':>14} {'oracle':>14} {'ratio':>6} bar")
-    for drift in DRIFTS:
-        delays[drift.name] = _print_delays(drift, runs, options.seed)
-    seconds = time.monotonic() - began
-    result = {"achieved_over_nominal": ratios, "delay_over_oracle": delays}
-    print(json.dumps({**result, "seed": options.seed, "seconds": round(seconds)}))
-
-
-def _print_delays(drift: Drift, runs: int, seed: int) -> float:
-    mine, oracle = (of(drift, runs=runs, seed=seed) for of in (of_detector, of_oracle))
-    ratio = mine.mean / oracle.mean
-    print(
-        f"{drift.name:34} {mine.mean:6.2f} ± {mine.standard_error:.2f} "
-        f"{oracle.mean:8.2f} ± {oracle.standard_error:.2f} {ratio:6.2f} {drift.bar}",
-        flush=True,
+    show(
+        ["setting", "false alarms", "allowed", "ratio"],
+        _false_alarms(ratios, quick=options.quick, seed=options.seed),
     )
-    return round(ratio, 3)
+    if not options.quick:
+        show(["rule", *(f"n = {n:,}" for n in SIZES)], _usual_rules(options.seed))
+    late: dict[str, float] = {}
+    peers = [] if options.quick else list(FIGURES)
+    show(
+        ["drift", "detector", "oracle", "ratio", "bar", *peers],
+        _delays(late, peers=bool(peers), runs=200 if options.quick else 400, seed=options.seed),
+    )
+    if options.write:
+        write(parts)
+    result = {"achieved_over_nominal": ratios, "delay_over_oracle": late, "seed": options.seed}
+    print(json.dumps({**result, "seconds": round(time.monotonic() - began)}))
+
+
+def _false_alarms(found: dict[str, float], *, quick: bool, seed: int) -> Iterator[list[str]]:
+    baselines = (10_000,) if quick else (1_000, 10_000, 100_000)
+    events = (200, 5_000) if quick else SIZES
+    for it in itertools.product(KINDS, (1, 20, 200), events, baselines):
+        cell = Cell(*it)
+        seen = achieved(cell, nominal=60.0 if quick else 120.0, seed=seed)
+        found[str(cell)] = round(seen.ratio, 3)
+        ratio = f"{seen.ratio:.2f} ± {seen.standard_error:.2f}"
+        yield [str(cell), str(seen.seen), f"{seen.nominal:.0f}", ratio]
+
+
+def _usual_rules(seed: int) -> Iterator[list[str]]:
+    shares = {n: usual(n, seed=seed) for n in SIZES}
+    for rule in USUAL:
+        yield [rule, *(f"{shares[n][rule]:.3g}" for n in SIZES)]
+
+
+def _delays(found: dict[str, float], *, peers: bool, runs: int, seed: int) -> Iterator[list[str]]:
+    for drift in DRIFTS:
+        mine, oracle = (of(drift, runs=runs, seed=seed) for of in (of_detector, of_oracle))
+        found[drift.name] = round(mine.mean / oracle.mean, 3)
+        others = delays(drift, seed=seed).values() if peers else ()
+        yield [
+            drift.name,
+            _as_text(mine),
+            _as_text(oracle),
+            f"{mine.mean / oracle.mean:.2f}",
+            str(drift.bar),
+            *(f"{it:,.1f}" if math.isfinite(it) else "> 20,000" for it in others),
+        ]
+
+
+def _as_text(delay: Delay) -> str:
+    return f"{delay.mean:.2f} ± {delay.standard_error:.2f}"
 
 
 if __name__ == "__main__":

@@ -1,19 +1,13 @@
 """The pure parts of the benchmark: the stream, numpy's count of it, figures, ratios, document."""
 
 import json
-import sys
 from bisect import bisect_right
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from _counting import Counter
 
-BENCH = Path(__file__).resolve().parents[2] / "bench"
-sys.path[:0] = [str(BENCH), str(BENCH / "peers")]
-
-from _counting import Counter  # noqa: E402
-
-from _document import (  # noqa: E402
+from _document import (
     BEGIN,
     DOCUMENT,
     END,
@@ -21,12 +15,12 @@ from _document import (  # noqa: E402
     Section,
     as_markdown,
     as_text,
-    replace_part,
     summary,
 )
-from _fill import _arrow, _json  # noqa: E402
-from _job import Signal  # noqa: E402
-from _tally import (  # noqa: E402
+from _fill import _arrow, _json
+from _job import Signal
+from _markers import replace_part
+from _tally import (
     Figures,
     Mark,
     Sample,
@@ -36,8 +30,8 @@ from _tally import (  # noqa: E402
     medians,
     ratios,
 )
-from _workload import WINDOW_SECONDS, Expected, Workload  # noqa: E402
-from tidegauge.ingest.arrow import read_batch  # noqa: E402
+from _workload import WINDOW_SECONDS, Expected, Workload
+from tidegauge.ingest.arrow import read_batch
 
 START = 1_700_000_040.0  # a multiple of the window
 MIXED = Workload(
@@ -205,14 +199,14 @@ def test_who_could_not_run_is_named() -> None:
 
 def test_only_the_part_between_the_markers_is_replaced() -> None:
     before = f"# Title\n\n{BEGIN}\nold\n{END}\n\nafter\n"
-    assert replace_part(before, "new") == f"# Title\n\n{BEGIN}\nnew\n{END}\n\nafter\n"
+    assert replace_part(before, BEGIN, END, "new") == f"# Title\n\n{BEGIN}\nnew\n{END}\n\nafter\n"
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])
 def test_a_document_without_its_markers_is_left_alone(text: str) -> None:
     with pytest.raises(ValueError, match="bench/compare"):
-        replace_part(text, "new")
+        replace_part(text, BEGIN, END, "new")
 
 
 def test_the_document_has_the_markers() -> None:
-    assert "new" in replace_part(DOCUMENT.read_text(), "new")
+    assert "new" in replace_part(DOCUMENT.read_text(), BEGIN, END, "new")
