@@ -77,7 +77,7 @@ class Arena:
         child = Child(command(job), log=directory / "log", cwd=directory)
         try:
             while child.process.poll() is None:
-                _sample(child, samples)
+                _sample([child], samples)
                 if time.monotonic() - began > RUN_SECONDS:
                     raise RuntimeError(f"{name}: no end in {RUN_SECONDS} s\n{child.tail()}")
                 time.sleep(SAMPLE_SECONDS)
@@ -113,8 +113,11 @@ class Arena:
             result=str(result),
         )
 
-    def tidegauge(self, filled: Filled) -> Figures:
-        """Run ``tidegauge run --role ingest`` until it has committed the counts of every event."""
+    def tidegauge(self, filled: Filled, processes: int = 1) -> Figures:
+        """Run ``tidegauge run --role ingest`` until it has committed the counts of every event.
+
+        Of several processes CPU time and memory are those of all.
+        """
         name = unique("tidegauge")
         environment = {
             **os.environ,
@@ -127,28 +130,36 @@ class Arena:
             "TIDEGAUGE_WINDOWS__SECONDS": str(WINDOW_SECONDS),
             "TIDEGAUGE_WINDOWS__GRACE_SECONDS": str(GRACE_SECONDS),
             "TIDEGAUGE_HTTP__HOST": "127.0.0.1",
-            "TIDEGAUGE_HTTP__PORT": str(free_port()),
         }
         command = [sys.executable, "-m", "tidegauge"]
         create = [*command, "topics", "create"]
         subprocess.run(create, env=environment, check=True, stdout=subprocess.DEVNULL)
         histograms = Histograms(self.broker.bootstrap_servers, f"{name}.histograms", filled)
-        log = self.directory / f"{name}.log"
-        child = Child([*command, "run", "--role", "ingest"], log=log, env=environment)
+        children = [
+            Child(
+                [*command, "run", "--role", "ingest"],
+                log=self.directory / f"{name}-{number}.log",
+                env=environment | {"TIDEGAUGE_HTTP__PORT": str(free_port())},
+            )
+            for number in range(processes)
+        ]
         samples: list[Sample] = []
         began = time.monotonic()
         try:
             while not histograms.complete:
-                child.check_alive()
-                _sample(child, samples)
+                for child in children:
+                    child.check_alive()
+                _sample(children, samples)
                 if time.monotonic() - began > RUN_SECONDS:
                     raise RuntimeError(
-                        f"tidegauge: {histograms.marks[-1:]} after {RUN_SECONDS} s\n{child.tail()}"
+                        f"tidegauge: {histograms.marks[-1:]} after {RUN_SECONDS} s\n"
+                        + "\n".join(child.tail() for child in children)
                     )
                 histograms.read(SAMPLE_SECONDS)
-            _sample(child, samples)
+            _sample(children, samples)
         finally:
-            child.stop()
+            for child in children:
+                child.stop()
             histograms.close()
         check_counts(histograms.counts(), filled.expected, "tidegauge")
         return figures(histograms.marks, samples, filled.workload.events)
@@ -174,16 +185,20 @@ def arena() -> Iterator[Arena]:
             broker.stop()
 
 
-def _sample(child: Child, samples: list[Sample]) -> None:
-    """Note CPU time and peak memory of a process, if it is still there."""
-    try:
-        times = psutil.Process(child.pid).cpu_times()
-        peak = _PEAK.search(Path(f"/proc/{child.pid}/status").read_text())
-    except (psutil.Error, OSError):
-        return
-    if peak is not None:  # a process that has ended has no memory
-        kilobytes = int(peak[1])
-        samples.append(Sample(time.time(), times.user + times.system, kilobytes * 1024))
+def _sample(children: Sequence[Child], samples: list[Sample]) -> None:
+    """Note CPU time and peak memory of processes, if they are all still there."""
+    seconds, kilobytes = 0.0, 0
+    for child in children:
+        try:
+            times = psutil.Process(child.pid).cpu_times()
+            peak = _PEAK.search(Path(f"/proc/{child.pid}/status").read_text())
+        except (psutil.Error, OSError):
+            return
+        if peak is None:  # a process that has ended has no memory
+            return
+        seconds += times.user + times.system
+        kilobytes += int(peak[1])
+    samples.append(Sample(time.time(), seconds, kilobytes * 1024))
 
 
 def _baseline(workload: Workload, model: str) -> Baseline:

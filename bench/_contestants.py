@@ -40,6 +40,10 @@ def _tidegauge() -> Run:
     return Arena.tidegauge
 
 
+def _two_of_tidegauge() -> Run:
+    return lambda arena, filled: arena.tidegauge(filled, processes=2)
+
+
 def _peer(name: str, command: Command) -> Run:
     return lambda arena, filled: arena.peer(name, filled, command)
 
@@ -71,6 +75,9 @@ def _kafka_streams() -> Run:
 
 
 TIDEGAUGE_JSON = Contestant("tidegauge_json", "tidegauge, JSON events", _tidegauge)
+TIDEGAUGE_TWICE = Contestant(
+    "tidegauge_two", "tidegauge, JSON events, two processes", _two_of_tidegauge
+)
 TIDEGAUGE_ARROW = Contestant("tidegauge_arrow", "tidegauge, Arrow batches", _tidegauge)
 KAFKA_STREAMS = Contestant("kafka_streams", "Kafka Streams, one thread", _kafka_streams)
 #: It has wheels for some versions of Python only.
@@ -91,7 +98,16 @@ PROGRAMME: dict[str, tuple[Workload, tuple[Contestant, ...]]] = {
     for workload, contestants in (
         (
             Workload("small", "300 B, 12 signals", 2_000_000),
-            (TIDEGAUGE_JSON, KAFKA_STREAMS, BYTEWAX, QUIX, FAUST, DECODE, CONSUME),
+            (
+                TIDEGAUGE_JSON,
+                TIDEGAUGE_TWICE,
+                KAFKA_STREAMS,
+                BYTEWAX,
+                QUIX,
+                FAUST,
+                DECODE,
+                CONSUME,
+            ),
         ),
         (
             Workload("arrow", "Arrow batches of 500 rows, 12 signals", 15_000_000, batch_rows=500),
@@ -116,6 +132,7 @@ PROGRAMME: dict[str, tuple[Workload, tuple[Contestant, ...]]] = {
             Workload("models", "100 models interleaved, 12 signals", 2_000_000, models=100),
             (TIDEGAUGE_JSON, KAFKA_STREAMS, QUIX, DECODE, CONSUME),
         ),
+        (Workload("backlog", "a backlog of 5 million, as the first", 5_000_000), (TIDEGAUGE_JSON,)),
         (Workload("zstd", "as the first, by zstd", 2_000_000, compression="zstd"), _LIMITED),
         (Workload("plain", "as the first, uncompressed", 2_000_000, compression="none"), _LIMITED),
     )

@@ -145,6 +145,8 @@ class Counter:
             self._take(events, origins, tenure)
         for message in odd:
             self._count_odd(message, tenure)
+            if self._pending_rows >= PENDING_ROWS:  # an Arrow batch has many
+                self.settle(tenure)
 
     def _take(self, events: list[Any], origins: Sequence[Message], tenure: Tenure) -> None:
         """Put decoded events aside by group, after a look at their times."""
