@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
@@ -193,6 +193,10 @@ class Settings(BaseSettings):
     model_windows: dict[str, WindowSettings] = {}
     ingest: IngestSettings = IngestSettings()
     detect: DetectSettings = DetectSettings()
+    #: False alarms of drift a month, for each version, variant and segment of a model.
+    alarms_per_month: float = Field(default=1.0, gt=0)
+    #: The same for single models, by name.
+    model_alarms_per_month: dict[str, Annotated[float, Field(gt=0)]] = {}
     http: HttpSettings = HttpSettings()
     health: HealthSettings = HealthSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -230,6 +234,10 @@ class Settings(BaseSettings):
     def window_of(self, model: str) -> WindowSettings:
         """Window, grace and lateness of a model."""
         return self.model_windows.get(model, self.windows)
+
+    def alarms_of(self, model: str) -> float:
+        """Return the false alarms of drift a month that a model is allowed."""
+        return self.model_alarms_per_month.get(model, self.alarms_per_month)
 
 
 def load_settings() -> Settings:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from support.counting import NOW, a_baseline, promote
-from support.world import World, a_state, advance, fold
+from support.world import WATCH, World, a_state, advance, fold
 from tidegauge.contract import WindowReport
 from tidegauge.detect.closing import Closing
 from tidegauge.detect.partition import REVISE_SECONDS, PartitionState
@@ -75,7 +75,7 @@ def test_a_window_that_has_to_wait_is_reported_as_it_was_when_it_was_passed() ->
     story.world.flush()
     for offset, record in story.world.log[story.seen :]:
         story.state.join(record, offset)
-    closing = Closing(story.state, rules=DEFAULT_RULES, topics=TopicSettings())
+    closing = Closing(story.state, rules=DEFAULT_RULES, topics=TopicSettings(), watch=WATCH)
     closing.close(counts)
     assert [r.events for r in closing.closed.reports] == [1]
     story.seen = len(story.world.log)

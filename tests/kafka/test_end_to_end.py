@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from support.alert_oracle import DEFAULT_RULES, ExpectedAlert, expected_alerts
@@ -25,6 +26,10 @@ from support.traffic import (
     WINDOW_SECONDS,
     WINDOWS,
 )
+from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.detector import judge
+from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.reference import Reference, SignalReference
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -341,3 +346,56 @@ def test_the_run_says_that_it_is_ready_and_ends_when_asked(run: Monitored) -> No
     health = run.installation.http("/healthz")
     assert health is not None and health[0] == 200, health
     assert run.child.stop(seconds=IDLE_SECONDS * 2) == 0, run.child.tail()
+
+
+def test_the_evidence_of_every_report_is_what_the_detector_says_of_the_counts_so_far(
+    run: Monitored,
+) -> None:
+    first = {
+        (r["model"], r["version"], r["variant"], r["window_start"]): r
+        for r in run.records("windows")
+        if r["revision"] == 0
+    }
+    memories: dict[Any, Memory] = {}
+    amounts: list[float] = []  # of the champion, window by window
+    compared = 0
+    for *where, start in sorted(first):
+        report = first[(*where, start)]
+        baseline = run.baselines.get((where[0], where[1]))
+        [part] = report["parts"]
+        if baseline is None:
+            assert part["alarm_budget"] is None
+            continue
+        names = list(baseline["signals"])
+        sides = [
+            (reference_bins(baseline["signals"][name]), part["signals"][name]["histogram"])
+            for name in names
+        ]
+        reference = Reference.of(
+            [
+                SignalReference(bins, len(h["counts"]) if "edges" in baseline["signals"][n] else 0)
+                for n, (bins, h) in zip(names, sides, strict=True)
+            ]
+        )
+        window = np.zeros(reference.counts.shape)
+        for row, (_, h) in enumerate(sides):
+            missing = h.get("absent", 0) + h.get("null", 0)
+            counts = [*h["counts"], missing, h.get("nan", 0), h.get("invalid", 0)]
+            window[row, : len(counts)] = counts
+        before = memories.get(tuple(where), Memory.empty(*window.shape))
+        verdict = judge(reference, before, window, Budget(1.0, 30 * 86_400 / WINDOW_SECONDS))
+        memories[tuple(where)] = verdict.memory
+        assert part["alarm_budget"]["threshold_nats"] == verdict.threshold
+        for row, name in enumerate(names):
+            evidence = part["signals"][name]["evidence"]
+            if evidence is None:
+                assert not verdict.events[:, row].any()
+                continue
+            compared += 1
+            assert evidence["surprise_nats"] == verdict.surprises[:, row].max(), (where, name)
+            if (*where, name) == ("credit", "3", "", "amount"):
+                amounts.append(evidence["surprise_nats"] / verdict.threshold)
+    assert compared > 100
+    assert len(amounts) == WINDOWS
+    assert int(np.diff(amounts).argmax()) + 1 == AMOUNT_DRIFTS.start, amounts
+    assert min(amounts[i] for i in AMOUNT_DRIFTS) > 1

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from support.window_reports import latency, part_of, signal_report, window_report
-from tidegauge.contract import WindowReport
+from tidegauge.contract import AlarmBudget, Evidence, WindowReport
 from tidegauge.rules import METRICS, measure
 from tidegauge.rules.metrics import MetricName
 
@@ -19,14 +19,26 @@ AGE = signal_report(
     js_nats=0.04,
     wasserstein_bins=0.8,
 )
+AGE.evidence = Evidence(
+    score="mean",
+    span_windows=16,
+    surprise_nats=30.0,
+    events=9000.0,
+    baseline_events=50_000,
+    bins=17,
+)
+PART = part_of(
+    2000,
+    age=AGE,
+    latency_ms=signal_report(mean=180.0, null=1600, drifted=False),
+    status=signal_report(unseen_share=0.0, drifted=False),
+)
+PART.alarm_budget = AlarmBudget(
+    threshold_nats=15.0, looks=80.0, alarms_per_month=1.0, windows_per_month=43_200.0
+)
 REPORT = window_report(
     0,
-    part_of(
-        2000,
-        age=AGE,
-        latency_ms=signal_report(mean=180.0, null=1600, drifted=False),
-        status=signal_report(unseen_share=0.0, drifted=False),
-    ),
+    PART,
     errors=40,
     prediction_mean_5m=0.61,
     latency=latency(180.0, p50_ms=120.0, p95_ms=500.0, p99_ms=900.0),
@@ -38,6 +50,7 @@ EXPECTED: dict[MetricName, tuple[str | None, float, str, int]] = {
     "kl_reverse": ("age", 0.16, "nats", 2000),
     "js": ("age", 0.04, "nats", 2000),
     "wasserstein": ("age", 0.8, "bins", 1500),
+    "surprise": ("age", 2.0, "of the alarm threshold", 2000),
     "missing_share": ("age", 0.25, "share", 2000),
     "mean": ("age", 41.5, "value", 1500),
     "prediction_mean_5m": (None, 0.61, "value", 2000),

@@ -32,6 +32,7 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_window_end_seconds": MetricName("gauge", _MODEL),
     "tidegauge_prediction_mean_5m": MetricName("gauge", _MODEL),
     "tidegauge_drift": MetricName("gauge", (*_MODEL, "signal", "statistic")),
+    "tidegauge_surprise": MetricName("gauge", (*_MODEL, "signal")),
     "tidegauge_missing_share": MetricName("gauge", (*_MODEL, "signal")),
     "tidegauge_unseen_share": MetricName("gauge", (*_MODEL, "signal")),
     "tidegauge_latency_ms": MetricName("histogram", _MODEL),

@@ -11,6 +11,7 @@ from tidegauge.detect.closing import Closed, Closing
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.report import merge_tenures
 from tidegauge.detect.values import CellKey, RawRecord
+from tidegauge.detect.watch import Watch
 from tidegauge.ingest.counter import Counter, Promoted
 from tidegauge.ingest.tenure import Position, Tenure
 from tidegauge.rules import DEFAULT_RULES
@@ -127,10 +128,14 @@ def totals(state: PartitionState) -> Mapping[CellKey, Mapping[str, Any]]:
     return {key: merge_tenures(tenures) for key, tenures in state.cells.items()}
 
 
+#: One false alarm a month.
+WATCH = Watch(lambda model: 1.0)
+
+
 def advance(state: PartitionState) -> Closed:
     """Close, revise and delete what is due after a record, as the detector does."""
     state.pass_due()
-    closing = Closing(state, rules=DEFAULT_RULES, topics=TopicSettings())
+    closing = Closing(state, rules=DEFAULT_RULES, topics=TopicSettings(), watch=WATCH)
     for counts in list(state.waiting.values()):
         closing.close(counts)
     for window in state.to_revise():

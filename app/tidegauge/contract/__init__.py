@@ -30,8 +30,10 @@ from tidegauge.contract.prediction import (
     epoch_seconds,
 )
 from tidegauge.contract.report import (
+    AlarmBudget,
     CountedRange,
     Drift,
+    Evidence,
     LatencySummary,
     ReportPart,
     SignalReport,
@@ -52,6 +54,7 @@ __all__ = [
     "STATUS_CATEGORIES",
     "Action",
     "ActionKind",
+    "AlarmBudget",
     "Alert",
     "AuditRecord",
     "Cell",
@@ -60,6 +63,7 @@ __all__ = [
     "DeadLetter",
     "Distribution",
     "Drift",
+    "Evidence",
     "HistogramRecord",
     "LatencySummary",
     "PartitionClock",

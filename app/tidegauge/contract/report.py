@@ -31,8 +31,41 @@ class Drift(Record):
     wasserstein_bins: float | None
 
 
+class Evidence(Record):
+    """The strongest sign that a signal has changed, of all scores over all spans of windows.
+
+    ``surprise_nats`` is -ln p of ``score`` over about the last ``span_windows``, without a change;
+    that rests on ``events`` (weighted windows count as fewer) against ``baseline_events``, in
+    ``bins``. The signal is in alarm if it is above the part's ``threshold_nats``.
+    """
+
+    score: Literal["shape", "mean", "spread", "bin"]
+    span_windows: int
+    surprise_nats: float
+    events: float
+    baseline_events: int
+    bins: int
+
+
+class AlarmBudget(Record):
+    """Where a threshold comes from: ln(``windows_per_month`` · ``looks`` / ``alarms_per_month``).
+
+    ``looks`` is how many scores of a window could start a false alarm of their own; those that
+    change slowly count for less than one.
+    """
+
+    threshold_nats: float
+    looks: float
+    alarms_per_month: float
+    windows_per_month: float
+
+
 class SignalReport(Record):
-    """One signal of one window. Shares are of all events of the part, means of finite values."""
+    """One signal of one window. Shares are of all events of the part, means of finite values.
+
+    ``evidence`` is in the first revision of a window that closed in order, for signals with a
+    baseline that have had enough events.
+    """
 
     kind: Literal["numeric", "categorical"]
     histogram: SignalHistogram
@@ -40,6 +73,7 @@ class SignalReport(Record):
     missing_share: float
     unseen_share: float | None
     drift: Drift | None
+    evidence: Evidence | None = None
 
 
 class ReportPart(Record):
@@ -53,6 +87,7 @@ class ReportPart(Record):
     baseline_age_seconds: float | None
     events: int
     signals: dict[str, SignalReport]
+    alarm_budget: AlarmBudget | None = None
 
 
 class LatencySummary(Record):

@@ -28,12 +28,15 @@ from tidegauge.detect.values import (
     CellKey,
     Key,
     LogKey,
+    MemoryKey,
     Progress,
     ProgressKey,
     SliceKey,
+    SliceMemory,
     SliceState,
     WaitingKey,
     join_cells,
+    join_memories,
     join_progress,
     join_slices,
 )
@@ -41,6 +44,7 @@ from tidegauge.detect.values import (
 _keys = msgspec.json.Decoder(Key)
 _cells = msgspec.json.Decoder(CellCounts)
 _waiting = msgspec.json.Decoder(Counts)
+_memories = msgspec.json.Decoder(SliceMemory)
 _slices = msgspec.json.Decoder(SliceState)
 _progress = msgspec.json.Decoder(Progress)
 
@@ -129,6 +133,9 @@ class Changelog:
             value = _slices.decode(raw_value)
             known = state.slices.get(key.slice)
             state.slices[key.slice] = value if known is None else join_slices(known, value)
+        elif isinstance(key, MemoryKey) and raw_value is not None:
+            memory, held = _memories.decode(raw_value), state.memories.get(key.slice)
+            state.memories[key.slice] = memory if held is None else join_memories(held, memory)
         elif isinstance(key, BaselineKey) and raw_value is not None:
             state.baselines[key.id] = Baseline.from_json(raw_value)
 
@@ -185,6 +192,8 @@ class Changelog:
             return None if counts is None else msgspec.json.encode(counts)
         if isinstance(key, SliceKey):
             return msgspec.json.encode(state.slices[key.slice])
+        if isinstance(key, MemoryKey):
+            return msgspec.json.encode(state.memories[key.slice])
         if isinstance(key, ProgressKey):
             return msgspec.json.encode(state.progress)
         if isinstance(key, LogKey):

@@ -15,6 +15,7 @@ from tidegauge.contract import (
 from tidegauge.detect.partition import Counts, DataWanted, Output, PartitionState, Window
 from tidegauge.detect.report import SCORE_SECONDS, make_report
 from tidegauge.detect.values import ScoreSum, SliceState, WindowMark
+from tidegauge.detect.watch import Watch
 from tidegauge.rules import RuleSet, evaluate
 from tidegauge.settings import TopicSettings
 
@@ -37,8 +38,10 @@ class Closing:
         *,
         rules: RuleSet,
         topics: TopicSettings,
+        watch: Watch,
     ) -> None:
         self._state = state
+        self._watch = watch
         self._rules = rules
         self._topics = topics
         self.closed = Closed()
@@ -48,6 +51,11 @@ class Closing:
         window = counts.window
         before = self._state.slices.get(window.slice, SliceState())
         report, score = self._report(counts, before, revision=0)
+        memory, report = self._watch.take(
+            self._state.memories.get(window.slice), report, self._state.baselines
+        )
+        if memory is not None and memory is not self._state.memories.get(window.slice):
+            self._state.remember(window.slice, memory)
         verdict = evaluate(self._rules, report, before.alerts, distribution=self._distribution)
         last_end = max(before.last_end, window.end)
         scores = [s for s in (*before.scores, score) if s.window_end > last_end - SCORE_SECONDS]

@@ -27,6 +27,7 @@ from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.store import JoinStore
 from tidegauge.detect.transport import make_app
 from tidegauge.detect.values import RawRecord, Slice
+from tidegauge.detect.watch import Watch
 from tidegauge.detect.writer import Writer
 from tidegauge.rules import RuleSet
 from tidegauge.settings import Settings
@@ -64,6 +65,7 @@ class Detector:
     ) -> None:
         self._settings = settings
         self._rules = rules
+        self._watch = Watch(settings.alarms_of)
         self._baselines = BaselineSupply(baseline_of, clock)
         self._metrics = metrics
         self._observer = Observer(metrics)
@@ -160,7 +162,9 @@ class Detector:
     async def _advance(self, state: PartitionState) -> None:
         """Report, revise and delete what is due at this place of the log."""
         state.pass_due()
-        closing = Closing(state, rules=self._rules(), topics=self._settings.topics)
+        closing = Closing(
+            state, rules=self._rules(), topics=self._settings.topics, watch=self._watch
+        )
         blocked: set[Slice] = set()
         for counts in list(state.waiting.values()):
             window = counts.window

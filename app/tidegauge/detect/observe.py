@@ -9,6 +9,7 @@ from tidegauge.contract import WindowReport
 from tidegauge.detect.closing import Closed
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.values import Slice, SliceState
+from tidegauge.rules import surprise
 from tidegauge.telemetry import DetectMetrics
 
 _STATISTICS = (
@@ -104,6 +105,9 @@ class Observer:
                 yield (metrics.missing_share, (*labels, name)), signal.missing_share
                 if signal.unseen_share is not None:
                     yield (metrics.unseen_share, (*labels, name)), signal.unseen_share
+                towards_alarm = surprise(part, signal)
+                if towards_alarm is not None:
+                    yield (metrics.surprise, (*labels, name)), towards_alarm
                 for statistic in _STATISTICS:
                     value = getattr(signal.drift, statistic, None)
                     if value is not None:

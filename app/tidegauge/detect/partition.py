@@ -22,12 +22,14 @@ from tidegauge.detect.values import (
     Heard,
     Key,
     LogKey,
+    MemoryKey,
     Progress,
     ProgressKey,
     RawCell,
     RawRecord,
     Slice,
     SliceKey,
+    SliceMemory,
     SliceState,
     Source,
     SourceClock,
@@ -109,6 +111,7 @@ class PartitionState:
     progress: Progress = field(default_factory=Progress)
     cells: dict[CellKey, CellCounts] = field(default_factory=dict)
     slices: dict[Slice, SliceState] = field(default_factory=dict)
+    memories: dict[Slice, SliceMemory] = field(default_factory=dict)
     baselines: dict[str, Baseline] = field(default_factory=dict)
     #: Baselines of each window that has cells.
     windows: dict[Window, set[str]] = field(default_factory=dict)
@@ -325,6 +328,11 @@ class PartitionState:
         self.slices[where] = state
         self.unsaved.add(SliceKey(where))
 
+    def remember(self, where: Slice, memory: SliceMemory) -> None:
+        """Replace what the drift detector remembers of a slice."""
+        self.memories[where] = memory
+        self.unsaved.add(MemoryKey(where))
+
     def take_outputs(self) -> list[Output]:
         """Take out what is to be published."""
         outputs, self.outputs = self.outputs, []
@@ -386,6 +394,7 @@ class PartitionState:
             *self.cells,
             *(WaitingKey(*window) for window in self.waiting),
             *(SliceKey(where) for where in self.slices),
+            *(MemoryKey(where) for where in self.memories),
             *(BaselineKey(baseline_id) for baseline_id in self.baselines),
         }
 

@@ -65,6 +65,12 @@ class WaitingKey(msgspec.Struct, frozen=True, array_like=True, tag="waiting"):
     window_seconds: int
 
 
+class MemoryKey(msgspec.Struct, frozen=True, array_like=True, tag="memory"):
+    """Key of what the drift detector remembers of a slice."""
+
+    slice: Slice
+
+
 class SliceKey(msgspec.Struct, frozen=True, array_like=True, tag="slice"):
     """Key of what is remembered of a slice beyond its open windows."""
 
@@ -87,7 +93,7 @@ class LogKey(msgspec.Struct, frozen=True, array_like=True, tag="log"):
     """Key of the name that who begins a changelog gives it: what has no such name is void."""
 
 
-Key = CellKey | WaitingKey | SliceKey | ProgressKey | BaselineKey | LogKey
+Key = CellKey | WaitingKey | MemoryKey | SliceKey | ProgressKey | BaselineKey | LogKey
 
 
 class TenureCounts(msgspec.Struct, kw_only=True):
@@ -175,6 +181,26 @@ class SliceState(msgspec.Struct, kw_only=True):
     marks: dict[int, WindowMark] = {}
     scores: list[ScoreSum] = []
     alerts: AlertState = msgspec.field(default_factory=AlertState)
+
+
+class SliceMemory(msgspec.Struct, kw_only=True):
+    """What the drift detector remembers of the windows of a slice that ended up to ``through``.
+
+    The arrays of ``sequential.ewma.Memory`` as bytes of float64, so that they come back to the bit;
+    their shape is that of the signals of ``baseline``.
+    """
+
+    through: int
+    baseline: str
+    counts: bytes
+    total: bytes
+    squared: bytes
+    pooled: bytes
+
+
+def join_memories(a: SliceMemory, b: SliceMemory) -> SliceMemory:
+    """Take the one that has seen the later window; of one window there is only one."""
+    return max(a, b, key=lambda memory: (memory.through, msgspec.json.encode(memory)))
 
 
 def join_cells(a: CellCounts, b: CellCounts) -> CellCounts:

@@ -5,7 +5,7 @@ Pure: a rule file, window reports and the state so far go in; alerts, actions an
 
 from tidegauge.rules.evaluate import DistributionOf, Verdict, evaluate
 from tidegauge.rules.load import DEFAULT_RULES, RuleError, load_rules, parse_rules
-from tidegauge.rules.measure import Measurement, measure
+from tidegauge.rules.measure import Measurement, measure, surprise
 from tidegauge.rules.metrics import METRICS, Metric
 from tidegauge.rules.model import Rule, RuleFile, rule_schema
 from tidegauge.rules.ruleset import RuleSet
@@ -30,4 +30,5 @@ __all__ = [
     "measure",
     "parse_rules",
     "rule_schema",
+    "surprise",
 ]

@@ -49,14 +49,14 @@ def measure(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
 
 
 def _of_signals(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
-    figure = _SIGNAL_FIGURES[metric]
+    figure = _SIGNAL_FIGURES.get(metric)
     unit = METRICS[metric].unit
     on_values = metric in ("mean", "wasserstein")
     for part in report.parts:
         for name, signal in part.signals.items():
             if name in _NOT_WATCHED:
                 continue
-            value = figure(signal)
+            value = surprise(part, signal) if figure is None else figure(signal)
             if value is None or not math.isfinite(value):
                 continue
             events = _values(part, signal.histogram) if on_values else part.events
@@ -67,6 +67,13 @@ def _values(part: ReportPart, histogram: SignalHistogram) -> int:
     """Events of the part that had a value for the signal, be there bins for it or not."""
     without = histogram.absent + histogram.null + histogram.nan + histogram.invalid
     return max(part.events - without, 0)
+
+
+def surprise(part: ReportPart, signal: SignalReport) -> float | None:
+    """Return how far towards an alarm the signal is: 1 is the threshold of its budget."""
+    if signal.evidence is None or part.alarm_budget is None:
+        return None
+    return signal.evidence.surprise_nats / max(part.alarm_budget.threshold_nats, 1e-300)
 
 
 def _of_drift(figure: Callable[[Drift], float | None]) -> Callable[[SignalReport], float | None]:

@@ -9,6 +9,7 @@ MetricName = Literal[
     "kl_reverse",
     "js",
     "wasserstein",
+    "surprise",
     "missing_share",
     "unseen_share",
     "mean",
@@ -43,6 +44,8 @@ METRICS: dict[MetricName, Metric] = {
     "kl_reverse": Metric(True, "nats", 0, math.inf, 1000),
     "js": Metric(True, "nats", 0, math.log(2), 1000),
     "wasserstein": Metric(True, "bins", 0, math.inf, 1000),
+    # Events are pooled over windows until they are enough.
+    "surprise": Metric(True, "of the alarm threshold", 0, math.inf, 0),
     "missing_share": Metric(True, "share", 0, 1, 100),
     "unseen_share": Metric(True, "share", 0, 1, 100),
     "mean": Metric(True, "value", -math.inf, math.inf, 100),

@@ -4,6 +4,8 @@ Two-sample throughout: the baseline is a sample too, of ``m`` events, and what i
 every window alike. Terms 1/n + 1/m keep that from being taken for drift.
 """
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
@@ -12,9 +14,10 @@ from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.tails import chi2_surprise
 
 Floats = npt.NDArray[np.float64]
+Score = Literal["shape", "mean", "spread", "bin"]
 
 #: In this order along the last axis of :func:`surprises`.
-SCORES = ("shape", "mean", "spread", "bin")
+SCORES: tuple[Score, ...] = ("shape", "mean", "spread", "bin")
 
 
 def surprises(reference: Reference, counts: Floats) -> Floats:

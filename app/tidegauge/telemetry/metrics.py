@@ -131,6 +131,12 @@ class DetectMetrics:
             (*SIGNAL, "statistic"),
             registry=registry,
         )
+        self.surprise = Gauge(
+            "tidegauge_surprise",
+            "How far towards a drift alarm the last closed window is: 1 is the threshold",
+            SIGNAL,
+            registry=registry,
+        )
         self.missing_share = Gauge(
             "tidegauge_missing_share",
             "Share of events in the last closed window whose value was absent or null",

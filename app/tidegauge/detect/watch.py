@@ -1,0 +1,155 @@
+"""The drift detector over the windows of a slice: what it remembers, and what it says of the next.
+
+Windows are taken in once, when they are first reported, and in the order of their ends: one that
+opened after a later one had closed is passed by, and so is what late events add. Where the baseline
+changes inside a window, only the part counts that was binned by the one in use; a window without
+such a part begins anew by the other.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.baseline.compare import reference_counts
+from tidegauge.baseline.document import Baseline, NumericSignal
+from tidegauge.contract import AlarmBudget, Evidence, ReportPart, WindowReport
+from tidegauge.detect.values import SliceMemory
+from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.detector import Verdict, judge
+from tidegauge.sequential.ewma import LAMBDAS, Memory
+from tidegauge.sequential.reference import Reference, SignalReference
+from tidegauge.sequential.scores import SCORES
+
+#: What budgets are of, seconds.
+MONTH_SECONDS = 30 * 24 * 3600
+
+_SPANS = [round(1 / weight) for weight in LAMBDAS]
+
+
+class _Watched(NamedTuple):
+    """The signals of a baseline that can be watched, and how."""
+
+    names: list[str]
+    reference: Reference
+
+
+class Watch:
+    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month."""
+
+    def __init__(self, alarms_of: Callable[[str], float]) -> None:
+        self._alarms_of = alarms_of
+        self._watched: dict[str, _Watched] = {}
+
+    def take(
+        self,
+        memory: SliceMemory | None,
+        report: WindowReport,
+        baselines: Mapping[str, Baseline],
+    ) -> tuple[SliceMemory | None, WindowReport]:
+        """Return what is remembered after a window, and its report with the evidence."""
+        if memory is not None and report.window_end <= memory.through:
+            return memory, report
+        part = _part_in_use(report, memory.baseline if memory else "", baselines)
+        if part is None:
+            return memory, report
+        watched = self._signals_of(part.baseline, baselines[part.baseline])
+        if not watched.names:
+            return memory, report
+        if memory is not None and memory.baseline == part.baseline:
+            before = _unpack(memory, watched.reference)
+        else:
+            before = Memory.empty(*watched.reference.counts.shape)
+        seconds = report.window_end - report.window_start
+        budget = Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds)
+        verdict = judge(watched.reference, before, _window(part, watched), budget)
+        seen = _with_evidence(part, watched, verdict, budget)
+        parts = [seen if one is part else one for one in report.parts]
+        after = _pack(verdict.memory, report.window_end, part.baseline)
+        return after, msgspec.structs.replace(report, parts=parts)
+
+    def _signals_of(self, baseline_id: str, baseline: Baseline) -> _Watched:
+        watched = self._watched.get(baseline_id)
+        if watched is None:
+            laid_out = {
+                name: SignalReference(
+                    reference_counts(signal),
+                    len(signal.counts) if isinstance(signal, NumericSignal) else 0,
+                )
+                for name, signal in baseline.signals.items()
+            }
+            known = {name: it for name, it in laid_out.items() if any(it.counts)}
+            watched = _Watched(list(known), Reference.of(list(known.values())))
+            self._watched[baseline_id] = watched
+        return watched
+
+
+def _part_in_use(
+    report: WindowReport, in_use: str, baselines: Mapping[str, Baseline]
+) -> ReportPart | None:
+    known = [part for part in report.parts if part.baseline in baselines]
+    same = [part for part in known if part.baseline == in_use]
+    return max(same or known, key=lambda part: (part.events, part.baseline), default=None)
+
+
+def _window(part: ReportPart, watched: _Watched) -> npt.NDArray[np.float64]:
+    window = np.zeros(watched.reference.counts.shape)
+    for row, name in enumerate(watched.names):
+        signal = part.signals.get(name)
+        if signal is not None:
+            h = signal.histogram
+            counts = [*h.counts, h.absent + h.null, h.nan, h.invalid]
+            window[row, : len(counts)] = counts
+    return window
+
+
+def _with_evidence(
+    part: ReportPart, watched: _Watched, verdict: Verdict, budget: Budget
+) -> ReportPart:
+    signals = dict(part.signals)
+    flat = verdict.surprises.transpose(1, 0, 2).reshape(len(watched.names), -1)
+    for row, (name, best) in enumerate(zip(watched.names, flat.argmax(axis=1), strict=True)):
+        span, score = divmod(int(best), len(SCORES))
+        events = float(verdict.events[span, row])
+        if name not in signals or not events:
+            continue
+        evidence = Evidence(
+            score=SCORES[score],
+            span_windows=_SPANS[span],
+            surprise_nats=float(flat[row, best]),
+            events=events,
+            baseline_events=int(watched.reference.counts[row].sum()),
+            bins=int(watched.reference.exists[row].sum()),
+        )
+        signals[name] = msgspec.structs.replace(signals[name], evidence=evidence)
+    spent = AlarmBudget(
+        threshold_nats=verdict.threshold,
+        looks=verdict.looks,
+        alarms_per_month=budget.alarms,
+        windows_per_month=budget.windows,
+    )
+    return msgspec.structs.replace(part, signals=signals, alarm_budget=spent)
+
+
+def _pack(memory: Memory, through: int, baseline: str) -> SliceMemory:
+    return SliceMemory(
+        through=through,
+        baseline=baseline,
+        counts=memory.counts.tobytes(),
+        total=memory.total.tobytes(),
+        squared=memory.squared.tobytes(),
+        pooled=memory.pooled.tobytes(),
+    )
+
+
+def _unpack(memory: SliceMemory, reference: Reference) -> Memory:
+    signals, bins = reference.counts.shape
+    scales = len(LAMBDAS)
+    return Memory(
+        np.frombuffer(memory.counts).reshape(scales, signals, bins),
+        np.frombuffer(memory.total).reshape(scales, signals),
+        np.frombuffer(memory.squared).reshape(scales, signals),
+        np.frombuffer(memory.pooled).reshape(signals, bins),
+    )
