@@ -147,3 +147,11 @@ def test_what_is_remembered_comes_back_from_the_changelog_to_the_bit() -> None:
     assert restored == memory
     expected, got = (watch.take(it, _report(3, drift=0.2), KNOWN) for it in (memory, restored))
     assert msgspec.json.encode(got) == msgspec.json.encode(expected)
+
+
+def test_counts_are_shown_of_signals_in_alarm_alone_and_add_up_to_the_events() -> None:
+    _, found = _watched([_report(n, drift=0.3 * (n > 4)) for n in range(12)])
+    last = {name: _evidence(found[-1], name)[0] for name in ("amount", "size")}
+    assert last["size"].counts is None
+    assert last["amount"].counts is not None and len(last["amount"].counts) == 8
+    assert sum(last["amount"].counts) == pytest.approx(last["amount"].events)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import tidegauge
-from tidegauge.cli import alerts, baseline, check, demo, run, topics
+from tidegauge.cli import alerts, baseline, check, demo, run, topics, verify
 
 app = typer.Typer(
     help="Drift monitoring for models on Kafka.",
@@ -14,6 +14,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("check")(check.check)
+app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(topics.app, name="topics")

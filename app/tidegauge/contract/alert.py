@@ -3,7 +3,7 @@
 from typing import Literal
 
 from tidegauge.contract._base import SCHEMA_VERSION, Record
-from tidegauge.contract.report import CountedRange
+from tidegauge.contract.report import AlarmBudget, CountedRange, Evidence
 
 Severity = Literal["low", "medium", "high", "critical"]
 ActionKind = Literal["retrain", "rollback"]
@@ -21,7 +21,8 @@ class Alert(Record):
     """A rule that began to hold (``firing``) or ceased to (``resolved``).
 
     ``id`` is fixed by rule, model, signal, the window the episode started in, and state: act on an
-    id once. ``fingerprint`` names the rule and what it watches, over all episodes.
+    id once. ``fingerprint`` names the rule and what it watches, over all episodes. An alert by the
+    metric ``surprise`` carries the ``evidence`` and the ``alarm_budget`` that it rests on.
     """
 
     id: str
@@ -51,6 +52,8 @@ class Alert(Record):
     distribution: Distribution | None
     actions: list[str]
     summary: str
+    evidence: Evidence | None = None
+    alarm_budget: AlarmBudget | None = None
     schema_version: int = SCHEMA_VERSION
 
 

@@ -36,7 +36,8 @@ class Evidence(Record):
 
     ``surprise_nats`` is -ln p of ``score`` over about the last ``span_windows``, without a change;
     that rests on ``events`` (weighted windows count as fewer) against ``baseline_events``, in
-    ``bins``. The signal is in alarm if it is above the part's ``threshold_nats``.
+    ``bins``. The signal is in alarm if it is above the part's ``threshold_nats``; then ``counts``
+    has the weighted windows' counts, by bin, that it can be computed from.
     """
 
     score: Literal["shape", "mean", "spread", "bin"]
@@ -45,6 +46,7 @@ class Evidence(Record):
     events: float
     baseline_events: int
     bins: int
+    counts: list[float] | None = None
 
 
 class AlarmBudget(Record):

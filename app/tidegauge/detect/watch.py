@@ -109,19 +109,23 @@ def _with_evidence(
     part: ReportPart, watched: _Watched, verdict: Verdict, budget: Budget
 ) -> ReportPart:
     signals = dict(part.signals)
+    effective = verdict.memory.effective()
     flat = verdict.surprises.transpose(1, 0, 2).reshape(len(watched.names), -1)
     for row, (name, best) in enumerate(zip(watched.names, flat.argmax(axis=1), strict=True)):
         span, score = divmod(int(best), len(SCORES))
         events = float(verdict.events[span, row])
         if name not in signals or not events:
             continue
+        surprise, bins = float(flat[row, best]), int(watched.reference.exists[row].sum())
+        in_alarm = surprise > verdict.threshold
         evidence = Evidence(
             score=SCORES[score],
             span_windows=_SPANS[span],
-            surprise_nats=float(flat[row, best]),
+            surprise_nats=surprise,
             events=events,
             baseline_events=int(watched.reference.counts[row].sum()),
-            bins=int(watched.reference.exists[row].sum()),
+            bins=bins,
+            counts=effective[span, row, :bins].tolist() if in_alarm else None,
         )
         signals[name] = msgspec.structs.replace(signals[name], evidence=evidence)
     spent = AlarmBudget(

@@ -121,6 +121,7 @@ def _judge(
                 template=rule.summary,
                 distribution=_distribution(held, distribution),
             )
+            alert.evidence, alert.alarm_budget = held.evidence, held.alarm_budget
             _emit(alert, verdict)
             if rule.action is not None and order not in asked:
                 action = records.requested_action(alert, rule.action)
@@ -139,6 +140,7 @@ def _judge(
                 distribution=_distribution(measured, distribution),
                 reason=None,
             )
+            alert.evidence, alert.alarm_budget = measured.evidence, measured.alarm_budget
             _emit(alert, verdict)
 
 

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from tidegauge.contract import (
+    AlarmBudget,
     Drift,
+    Evidence,
     LatencySummary,
     ReportPart,
     SignalHistogram,
@@ -24,7 +26,8 @@ class Measurement(NamedTuple):
 
     ``signal`` is ``None`` for a metric of the window. ``events`` is how many events the value rests
     on. ``baseline`` is the id of the baseline it was measured against or binned by ("" = none), and
-    ``histogram`` what was counted of the signal.
+    ``histogram`` what was counted of the signal. ``evidence`` and ``alarm_budget`` are what a
+    surprise rests on.
     """
 
     signal: str | None
@@ -33,6 +36,8 @@ class Measurement(NamedTuple):
     events: int
     baseline: str
     histogram: SignalHistogram | None
+    evidence: Evidence | None = None
+    alarm_budget: AlarmBudget | None = None
 
 
 def measure(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
@@ -60,7 +65,10 @@ def _of_signals(metric: MetricName, report: WindowReport) -> Iterator[Measuremen
             if value is None or not math.isfinite(value):
                 continue
             events = _values(part, signal.histogram) if on_values else part.events
-            yield Measurement(name, value, unit, events, part.baseline, signal.histogram)
+            found = Measurement(name, value, unit, events, part.baseline, signal.histogram)
+            if metric == "surprise":
+                found = found._replace(evidence=signal.evidence, alarm_budget=part.alarm_budget)
+            yield found
 
 
 def _values(part: ReportPart, histogram: SignalHistogram) -> int:

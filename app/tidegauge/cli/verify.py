@@ -1,0 +1,40 @@
+"""``tidegauge verify``: an alert's figures, computed again from its own numbers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from tidegauge.cli._errors import BAD_INPUT, fail, reported
+from tidegauge.contract import Alert
+from tidegauge.rules.verify import verify as checks_of
+
+#: The alert is not true.
+DIFFERS = 1
+
+
+@reported
+def verify(
+    file: Annotated[Path, typer.Argument(help="An alert as JSON; - for standard input.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Compute an alert's figures again; say CONFIRMED, or what differs and exit with 1."""
+    raw = typer.get_binary_stream("stdin").read() if str(file) == "-" else file.read_bytes()
+    try:
+        alert = msgspec.json.decode(raw, type=Alert)
+    except msgspec.DecodeError as error:
+        raise fail(f"{file} is no alert: {error}", BAD_INPUT) from error
+    checks = checks_of(alert)
+    wrong = [check for check in checks if not check.holds]
+    verdict = "DIFFERS" if wrong else "CONFIRMED"
+    if json:
+        listed = [{**check._asdict(), "holds": check.holds} for check in checks]
+        typer.echo(msgspec.json.encode({"verdict": verdict, "checks": listed}))
+    else:
+        typer.echo(f"{verdict}: alert {alert.id}, rule {alert.rule}")
+        for check in checks:
+            said = "as the alert says" if check.holds else f"the alert says {check.claimed!r}"
+            typer.echo(f"  {check.what}: {check.found!r}, {said}")
+    if wrong:
+        raise typer.Exit(DIFFERS)

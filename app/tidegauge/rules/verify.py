@@ -1,0 +1,103 @@
+"""Whether an alert says the truth: its figures computed again from what it carries."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from tidegauge.baseline.compare import BESIDE
+from tidegauge.contract import Alert, Distribution, Drift, Evidence
+from tidegauge.sequential.reference import Reference, SignalReference
+from tidegauge.sequential.scores import SCORES, surprises
+from tidegauge.stats import drift
+
+#: Figures are sums of floats, whose order may differ in the last digits.
+TOLERANCE = 1e-9
+
+
+class Check(NamedTuple):
+    """One thing that an alert says: what it claims, and what it comes to. Equal if it is true."""
+
+    what: str
+    claimed: float
+    found: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether both are the same."""
+        return math.isclose(self.claimed, self.found, rel_tol=TOLERANCE, abs_tol=1e-12)
+
+
+def verify(alert: Alert) -> list[Check]:
+    """Compute what can be computed again; raises ``ValueError`` if that is nothing.
+
+    An alert by a figure of one window's counts carries both count vectors, one by ``surprise`` its
+    evidence. Means and latencies rest on sums that are in the report alone.
+    """
+    checks = [*_of_counts(alert), *_of_evidence(alert)]
+    if not checks:
+        raise ValueError(
+            f"alert {alert.id} by {alert.metric} carries no counts; "
+            f"its figure is in report {alert.report}"
+        )
+    return checks
+
+
+def _of_counts(alert: Alert) -> Iterator[Check]:
+    counted = alert.distribution
+    if counted is None:
+        return
+    if alert.metric in _DRIFT:
+        figures = drift(counted.reference, counted.current, _ordered(counted))
+        if figures is not None:
+            found = _DRIFT[alert.metric](figures)
+            yield Check(alert.metric, alert.value, math.nan if found is None else found)
+    elif alert.metric == "missing_share":
+        missing = counted.current[counted.bins.index(BESIDE[0])]
+        yield Check(alert.metric, alert.value, missing / sum(counted.current))
+    elif alert.metric == "unseen_share":
+        unseen = counted.current[-len(BESIDE) - 1]
+        yield Check(alert.metric, alert.value, unseen / sum(counted.current))
+    else:
+        return
+    if alert.metric != "wasserstein":  # that is of the values alone
+        yield Check("events", alert.events, sum(counted.current))
+
+
+_DRIFT: dict[str, Callable[[Drift], float | None]] = {
+    "psi": lambda figures: figures.psi,
+    "kl": lambda figures: figures.kl_current_reference_nats,
+    "kl_reverse": lambda figures: figures.kl_reference_current_nats,
+    "js": lambda figures: figures.js_nats,
+    "wasserstein": lambda figures: figures.wasserstein_bins,
+}
+
+
+def _ordered(counted: Distribution) -> int:
+    """How many bins have an order: those of values, where they are no categories."""
+    values = len(counted.bins) - len(BESIDE)
+    return 0 if counted.bins[values - 1] == "never seen" else values
+
+
+def _of_evidence(alert: Alert) -> Iterator[Check]:
+    evidence, budget, counted = alert.evidence, alert.alarm_budget, alert.distribution
+    if evidence is None or budget is None:
+        return
+    threshold = math.log(budget.windows_per_month * budget.looks / budget.alarms_per_month)
+    yield Check("threshold_nats", budget.threshold_nats, threshold)
+    yield Check("value", alert.value, evidence.surprise_nats / budget.threshold_nats)
+    if evidence.counts is None or counted is None:
+        return
+    yield Check("evidence.events", evidence.events, sum(evidence.counts))
+    yield Check("evidence.baseline_events", evidence.baseline_events, sum(counted.reference))
+    yield Check("evidence.bins", evidence.bins, len(counted.reference))
+    yield Check("surprise_nats", evidence.surprise_nats, _surprise(evidence, counted))
+
+
+def _surprise(evidence: Evidence, counted: Distribution) -> float:
+    reference = Reference.of([SignalReference(counted.reference, _ordered(counted))])
+    counts = np.array([evidence.counts], dtype=np.float64)
+    if counts.shape != reference.counts.shape:
+        return math.nan
+    return float(surprises(reference, counts)[0, SCORES.index(evidence.score)])
