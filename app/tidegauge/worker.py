@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from tidegauge.baseline.cache import BaselineCache
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.detect import Detector
-from tidegauge.ingest import Combiner, native
+from tidegauge.ingest import Combiner, extension
 from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
 from tidegauge.settings import Settings
 from tidegauge.telemetry import CommonMetrics, DetectMetrics, Health, HttpServer, IngestMetrics
@@ -144,7 +144,7 @@ class Worker:
             stop=self._stop,
         )
 
-        if native.MODULE is None:
+        if extension.MODULE is None:
             log.warning("tidegauge_native isn't installed: events are decoded at half the speed")
 
         def run() -> None:

@@ -102,7 +102,7 @@ impl Layout {
         before: &mut usize,
     ) -> Option<Place> {
         let mut found = *expected;
-        if self.features.get(found).map_or(true, |f| f.0 != name) {
+        if self.features.get(found).map(|f| f.0.as_str()) != Some(name) {
             found = *self.by_name.get(name)?;
             if let Some(next) = self.next.get_mut(*before) {
                 *next = found;
@@ -159,7 +159,7 @@ impl Layouts {
 
     pub fn find(&mut self, model: &str, version: &str) -> Option<usize> {
         let same = |last: &Layout| last.model == model && last.version == version;
-        if !self.all.get(self.last).map_or(false, same) {
+        if !self.all.get(self.last).is_some_and(same) {
             self.last = *self.by_name.get(model)?.get(version)?;
         }
         Some(self.last)

@@ -4,6 +4,7 @@
 //! they are taken out as columns. Whatever is unusual is left to the caller, so what is kept here
 //! must mean the same as there; it may be less.
 
+mod cell;
 mod event;
 mod layout;
 mod values;
@@ -126,7 +127,7 @@ impl Decoder {
 
     fn find_group(&mut self, layout: usize, variant: &str) {
         let same = |group: &Group| group.layout == layout && group.variant == variant;
-        if !self.groups.get(self.last).map_or(false, same) {
+        if !self.groups.get(self.last).is_some_and(same) {
             let groups = &mut self.groups;
             self.last = *self
                 .found
@@ -165,5 +166,6 @@ fn by_column<'py, T: Copy>(
 
 #[pymodule]
 fn tidegauge_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(cell::add_columns, module)?)?;
     module.add_class::<Decoder>()
 }

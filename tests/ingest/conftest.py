@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tidegauge.ingest import native
+from tidegauge.ingest import extension
 
 
 @pytest.fixture(params=["native", "python"], scope="module", autouse=True)
 def decoder(request: pytest.FixtureRequest) -> Iterator[str]:
     """Use the extension, or Python alone as where it isn't installed; say which."""
-    assert native.MODULE is not None, "tidegauge_native is not built: make venv"
+    assert extension.MODULE is not None, "tidegauge_native is not built: make venv"
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "python":
-            patch.setattr(native, "MODULE", None)
+            patch.setattr(extension, "MODULE", None)
         yield request.param

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tidegauge.baseline.binning import canonical_category
 from tidegauge.contract import NON_FINITE, Cell, SignalHistogram
+from tidegauge.ingest import extension
 from tidegauge.ingest.plan import (
     ABSENT,
     INVALID,
@@ -63,6 +64,9 @@ class CountingCell:
         """
         self.events += len(numeric[0])
         self.changed = True
+        if extension.MODULE is not None:
+            self._add_native(numeric, categorical)
+            return
         with np.errstate(over="ignore", invalid="ignore"):
             for j, (plan, column) in enumerate(zip(self.plan.numeric, numeric, strict=True)):
                 self._add_numeric(j, plan, column)
@@ -70,6 +74,23 @@ class CountingCell:
             width = codes_plan.bins + SPECIALS
             counts = self.counts[codes_plan.offset : codes_plan.offset + width]
             counts += np.bincount(codes, minlength=width)
+
+    def _add_native(
+        self, numeric: Sequence[Floats], categorical: Sequence[npt.NDArray[np.intp]]
+    ) -> None:
+        plan = self.plan
+        extension.MODULE.add_columns(
+            list(map(np.ascontiguousarray, numeric)),
+            plan.edges,
+            plan.numeric_offsets,
+            list(map(np.ascontiguousarray, categorical)),
+            plan.categorical_offsets,
+            self.counts,
+            self.sums,
+            self.sumsqs,
+            self.minima,
+            self.maxima,
+        )
 
     def _add_numeric(self, j: int, plan: NumericPlan, column: Floats) -> None:
         total = column.sum()

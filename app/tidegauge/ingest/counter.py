@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import ARROW_MAGIC, DeadLetter
-from tidegauge.ingest import arrow, native, tolerant
+from tidegauge.ingest import arrow, extension, tolerant
 from tidegauge.ingest.dead_letters import dead_letter
 from tidegauge.ingest.fast import FastPath, event_times, group_key, is_one_group
 from tidegauge.ingest.native import NativePath
@@ -102,7 +102,7 @@ class Counter:
             # Plans of promoted baselines were made first, so they are always among these.
             plans = list(islice(self._plans.values(), self._fast_models()))
             self._fast = FastPath(plans)
-            self._native = NativePath(plans) if native.MODULE else None
+            self._native = NativePath(plans) if extension.MODULE else None
             self._paths_are_stale = False
         values = [message.value() for message in messages]
         if self._native is not None:

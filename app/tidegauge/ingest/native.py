@@ -5,8 +5,6 @@ they are taken out as columns; whatever is unusual it leaves to :mod:`tidegauge.
 the same counts.
 """
 
-import importlib
-import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -14,17 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.contract import OUTPUT_SIGNALS
+from tidegauge.ingest import extension
 from tidegauge.ingest.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan
 from tidegauge.ingest.tolerant import EARLIEST_TIME
 
 _INT64 = range(-(2**63), 2**63)
-
-#: The extension, or None: everything works without it, at half the speed.
-MODULE: Any = (
-    importlib.import_module("tidegauge_native")
-    if importlib.util.find_spec("tidegauge_native")
-    else None
-)
 
 _Taken = tuple[str, str, str, bytes, bytes, bytes]
 
@@ -48,11 +40,13 @@ class Rows(NamedTuple):
 
 
 class NativePath:
-    """A decoder of the versions of these plans; :data:`MODULE` must be there."""
+    """A decoder of the versions of these plans; the extension must be there."""
 
     def __init__(self, plans: Iterable[Plan]) -> None:
         self._plans = {(plan.model, plan.version): plan for plan in plans}
-        self._decoder = cast(_Decoder, MODULE.Decoder([_layout(p) for p in self._plans.values()]))
+        self._decoder = cast(
+            _Decoder, extension.MODULE.Decoder([_layout(p) for p in self._plans.values()])
+        )
 
     def decode(self, values: list[bytes | None], limit: int, latest: float) -> Floats:
         """Keep the events that fit; return all event times, epoch seconds, NaN for the others.

@@ -89,6 +89,21 @@ class Plan:
     by_name: Mapping[str, NumericPlan | CategoricalPlan] = field(default_factory=dict)
 
     @cached_property
+    def edges(self) -> list[Floats]:
+        """Edges of the numeric signals."""
+        return [signal.edges for signal in self.numeric]
+
+    @cached_property
+    def numeric_offsets(self) -> list[int]:
+        """Where the bins of the numeric signals begin."""
+        return [signal.offset for signal in self.numeric]
+
+    @cached_property
+    def categorical_offsets(self) -> list[int]:
+        """Where the bins of the categorical signals begin."""
+        return [signal.offset for signal in self.categorical]
+
+    @cached_property
     def features(self) -> list[NumericPlan | CategoricalPlan]:
         """Signals that come from the event's ``features``."""
         return [plan for name, plan in self.by_name.items() if name not in OUTPUT_SIGNALS]
