@@ -32,7 +32,7 @@ from tidegauge.telemetry import Health, IngestMetrics, Progress
 
 log = logging.getLogger(__name__)
 
-#: Messages taken at once: enough for columns to pay (see ``bench/ingest.py``), few enough that a
+#: Messages taken at once: enough for columns to pay (see ``bench/compare.py``), few enough that a
 #: batch is done in some 20 ms.
 BATCH = 4_000
 
