@@ -10,8 +10,13 @@ from chaos.faults import Role
 from chaos.supervisor import Slot, Supervisor
 from support.processes import free_port, wait_until
 
-#: Says that it is up, and ends as it is told by SIGTERM, or not at all.
-LEAVES = "import signal, sys; signal.signal(15, lambda *_: sys.exit(0)); print('up', flush=True)"
+#: Says that it is up, and ends as it is told by SIGTERM, or not at all. A second SIGTERM must not
+#: hit it on the way out.
+LEAVES = (
+    "import signal, sys;"
+    "leave = lambda *_: (signal.signal(15, signal.SIG_IGN), sys.exit(0));"
+    "signal.signal(15, leave); print('up', flush=True)"
+)
 STAYS = "import signal; signal.signal(15, signal.SIG_IGN); print('up', flush=True)"
 FOREVER = "; import threading; threading.Event().wait()"
 
