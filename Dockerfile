@@ -2,7 +2,7 @@
 # Python 3.11 is what the tests run on; another one with wheels of all dependencies works as well.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
-# The decoder in Rust; without it the image would count the same at half the speed.
+# The decoder in Rust; without it the image would count the same, more slowly.
 FROM ${PYTHON_IMAGE} AS native
 # Any linker will do.
 # hadolint ignore=DL3008

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -29,6 +30,8 @@ from tidegauge.settings import (
 )
 
 unique = _harness.unique
+
+NOTHING: Mapping[str, Any] = {}
 
 #: What a restart may take at most before the benchmark gives up, seconds.
 PATIENCE_SECONDS = 900.0
@@ -267,11 +270,11 @@ def site(
     baselines: list[Baseline],
     *,
     windows: WindowSettings,
-    detect: Mapping[str, float],
     detect_partitions: int,
     workers: int,
-    broker_properties: Mapping[str, object],
-    topic_config: Mapping[str, Mapping[str, object]],
+    detect: Mapping[str, float] = NOTHING,
+    broker_properties: Mapping[str, object] = NOTHING,
+    topic_config: Mapping[str, Mapping[str, object]] = NOTHING,
 ) -> Iterator[Site]:
     """Start broker and Redis, make topics, promote baselines; stop all at the end.
 

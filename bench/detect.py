@@ -40,11 +40,8 @@ def measure(models: int, signals: int, rounds: int) -> dict[str, float]:
     with site(
         baselines,
         windows=WINDOWS,
-        detect={},
         detect_partitions=DETECT_PARTITIONS,
         workers=WORKERS,
-        broker_properties={},
-        topic_config={},
     ) as at:
         fleet = Fleet(at.settings, baselines, WORKERS)
         for _ in range(rounds):

@@ -21,13 +21,11 @@ from collections.abc import Mapping
 import _harness  # noqa: F401 - puts the tests' support on the path
 from _recovery_day import day
 from _recovery_load import EVENTS, Fleet, baseline_of
-from _recovery_site import Restart, site
+from _recovery_site import NOTHING, Restart, site
 from tidegauge.settings import WindowSettings
 
 WORKERS = 3
 DETECT_PARTITIONS = 8
-
-NO_SETTINGS: Mapping[str, float] = {}
 
 #: To see soon that it runs.
 _IMPATIENT = {"checkpoint_seconds": 1.0, "session_timeout_seconds": 6.0}
@@ -43,7 +41,7 @@ def recovery(
     signals: int,
     windows: int,
     rounds: list[int],
-    detect: Mapping[str, float] = NO_SETTINGS,
+    detect: Mapping[str, float] = NOTHING,
 ) -> dict[str, object]:
     """Measure restarts with ``windows`` open windows a model, each saved as often as ``rounds``.
 
@@ -60,8 +58,6 @@ def recovery(
         detect=detect,
         detect_partitions=DETECT_PARTITIONS,
         workers=WORKERS,
-        broker_properties={},
-        topic_config={},
     ) as at:
         fleet = Fleet(at.settings, baselines, WORKERS)
         child = at.start()

@@ -236,7 +236,7 @@ class Settings(BaseSettings):
         return self.model_windows.get(model, self.windows)
 
     def alarms_of(self, model: str) -> float:
-        """Return the false alarms of drift a month that a model is allowed."""
+        """Return the false alarms of drift a month that each slice of a model is allowed."""
         return self.model_alarms_per_month.get(model, self.alarms_per_month)
 
 

@@ -145,7 +145,7 @@ class Worker:
         )
 
         if extension.MODULE is None:
-            log.warning("tidegauge_native isn't installed: events are decoded at half the speed")
+            log.warning("tidegauge_native isn't installed: events are counted more slowly")
 
         def run() -> None:
             try:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,14 @@ def test_what_is_changed_in_an_alert_is_named(
     assert result.stdout.startswith("DIFFERS: ")
     [line] = [one for one in result.stdout.splitlines() if one.startswith(f"  {what}: ")]
     assert "the alert says" in line and "as the alert says" not in line
+
+
+def test_a_budget_without_bounds_can_be_verified_too() -> None:
+    alert = example("surprise")
+    alert["alarm_budget"]["alarms_per_month"] = 1e9
+    alert["alarm_budget"]["threshold_nats"] = math.log(2)
+    alert["value"] = alert["evidence"]["surprise_nats"] / math.log(2)
+    assert verified(alert).stdout.startswith("CONFIRMED")
 
 
 def test_json_has_every_check() -> None:

@@ -275,3 +275,35 @@ def test_event_times_may_be_numbers_and_rfc_3339_with_any_offset_in_one_batch() 
     ]
     [cell] = counted(values, PROMOTED).values()
     assert (cell.window_start, cell.events) == (1_749_999_960, 5)
+
+
+def test_dictionaries_that_differ_from_batch_to_batch_are_counted_together() -> None:
+    drawn = [["FR", "DE", None], ["DE", "new", "IT", "FR"], ["new", None]]
+    found = []
+    for encoded in (True, False):
+        counter, tenure = a_counter(), a_tenure()
+        counter.use(PROMOTED, tenure)
+        batches = []
+        for texts in drawn:
+            column = pa.array(texts, pa.string())
+            column = column.dictionary_encode() if encoded else column
+            features = pa.StructArray.from_arrays([column], names=["country"])
+            batches.append(as_arrow({"time": pa.array([NOW] * len(texts)), "features": features}))
+        count(counter, tenure, batches)
+        assert counter.counted["arrow"] == 9
+        [cell] = cells_of(tenure).values()
+        found.append(cell.signals["country"])
+    assert found[0] == found[1]
+    assert (found[0].counts, found[0].null) == ([2, 2, 1, 2], 2)
+
+
+def test_of_a_name_that_is_there_twice_the_last_value_counts() -> None:
+    once = b'"amount": -5.0'
+    twice = as_json(event(features={"amount": -5.0})).replace(
+        once, once + b', "country": "FR", "amount": 7, "country": null'
+    )
+    assert twice.count(b"amount") == 2
+    assert_same_cells(
+        counted([twice], PROMOTED),
+        counted([as_json(event(features={"amount": 7, "country": None}))], PROMOTED),
+    )

@@ -56,6 +56,11 @@ def test_more_signals_and_a_smaller_budget_raise_it_and_silence_costs_nothing() 
     assert Budget(1.0, MONTH).threshold(_reference(2), events) == pytest.approx(alone)
 
 
+def test_a_budget_without_bounds_still_has_a_threshold() -> None:
+    threshold, _ = Budget(1e9, 30.0).threshold(_reference(1), np.full((4, 1), 1_000.0))
+    assert threshold == pytest.approx(np.log(2))
+
+
 def test_an_unordered_signal_has_half_the_looks() -> None:
     ordered = _reference(1)
     unordered = Reference.of([SignalReference((SHARES * 10_000).tolist(), 0)])
@@ -75,9 +80,7 @@ def test_as_many_false_alarms_start_as_are_allowed() -> None:
         memory = verdict.memory
         seen += int((verdict.alarms & ~firing).sum())
         firing = verdict.alarms
-    # Five standard errors at both ends of 0.3 to 1.2 of what is allowed.
-    assert 0.3 * allowed - 5 * np.sqrt(18) < seen < 1.2 * allowed + 3 * np.sqrt(72)
-    assert seen > 10
+    assert 0.3 * allowed < seen < 1.2 * allowed
 
 
 def test_a_drift_is_seen_and_stays_seen() -> None:

@@ -9,6 +9,8 @@ from scipy import stats
 
 from tidegauge.sequential.reference import Reference, SignalReference, bin_scores
 from tidegauge.sequential.scores import SCORES, surprises
+from tidegauge.sequential.tails import chi2_surprise
+from tidegauge.stats import g_two_sample
 
 QUANTILES = [0.01, 0.05, *(i / 10 for i in range(1, 10)), 0.95, 0.99]
 SHARES = np.diff([0.0, *QUANTILES, 1.0])
@@ -72,6 +74,23 @@ def test_bin_is_the_worst_two_by_two_table_times_the_number_of_bins() -> None:
     )
     expected = -stats.chi2.logsf(g, 1) - np.log(5)
     assert _of(CATEGORICAL, counts)["bin"] == pytest.approx(expected)
+
+
+def test_bin_is_what_g_two_sample_says_of_the_pairs() -> None:
+    counts = np.array([180.5, 270.25, 60.0, 40.0, 3.75])
+    reference = CATEGORICAL.counts[0]
+    g = g_two_sample(
+        np.stack([counts, counts.sum() - counts], axis=-1),
+        np.stack([reference, reference.sum() - reference], axis=-1),
+    )
+    expected = float(chi2_surprise(g.max(), 1) - np.log(5))
+    assert _of(CATEGORICAL, counts)["bin"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_sum_that_rounds_below_its_only_bin_is_no_harm() -> None:
+    for count in np.random.default_rng(1).uniform(200, 1e6, 200):
+        alone = _of(CATEGORICAL, [0.0, 0.1, 0.0, 0.0, count])
+        assert all(np.isfinite(list(alone.values()))) and alone["bin"] > 100
 
 
 def test_each_score_answers_to_its_own_change() -> None:

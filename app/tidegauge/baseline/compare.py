@@ -26,11 +26,12 @@ def vectors(
 
     Raises ``ValueError`` if the histogram was not binned by this signal.
     """
-    counts = _matching_counts(signal, histogram)
-    missing = histogram.absent + histogram.null
-    current = np.array([*counts, missing, histogram.nan, histogram.invalid], dtype=np.int64)
-    ordered = len(counts) if isinstance(signal, NumericSignal) else 0
-    return np.array(reference_counts(signal), dtype=np.int64), current, ordered
+    _check_bins(signal, histogram)
+    return (
+        np.array(reference_counts(signal), dtype=np.int64),
+        np.array(current_counts(histogram), dtype=np.int64),
+        ordered_bins(signal),
+    )
 
 
 def distribution(signal: Signal, histogram: SignalHistogram) -> Distribution:
@@ -50,6 +51,17 @@ def reference_counts(signal: Signal) -> list[int]:
     return [*signal.counts, signal.missing, nan, 0]
 
 
+def current_counts(histogram: SignalHistogram) -> list[int]:
+    """Return a window's counts in the bins of :func:`bin_labels`."""
+    missing = histogram.absent + histogram.null
+    return [*histogram.counts, missing, histogram.nan, histogram.invalid]
+
+
+def ordered_bins(signal: Signal) -> int:
+    """Return how many of the bins are values in order: they come first; categories have none."""
+    return len(signal.counts) if isinstance(signal, NumericSignal) else 0
+
+
 def bin_labels(signal: Signal) -> list[str]:
     """Return a label for each bin, fit for a person.
 
@@ -63,13 +75,12 @@ def bin_labels(signal: Signal) -> list[str]:
     return [*named, *own]
 
 
-def _matching_counts(signal: Signal, histogram: SignalHistogram) -> list[int]:
+def _check_bins(signal: Signal, histogram: SignalHistogram) -> None:
     if len(histogram.counts) != len(signal.counts):
         raise ValueError(
             f"the histogram has {len(histogram.counts)} bins and the baseline's signal "
             f"{len(signal.counts)}: it was binned by another baseline"
         )
-    return histogram.counts
 
 
 def _numeric_labels(edges: list[float]) -> list[str]:

@@ -52,6 +52,7 @@ class Evidence(Record):
 class AlarmBudget(Record):
     """Where a threshold comes from: ln(``windows_per_month`` · ``looks`` / ``alarms_per_month``).
 
+    It is at least ln 2, however many alarms are allowed.
     ``looks`` is how many scores of a window could start a false alarm of their own; those that
     change slowly count for less than one.
     """

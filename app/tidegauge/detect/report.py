@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from tidegauge.baseline.compare import reference_counts
+from tidegauge.baseline.compare import current_counts, ordered_bins, reference_counts
 from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal
 from tidegauge.contract import (
     LATENCY_EDGES_MS,
@@ -225,10 +225,7 @@ def _drifts(
 ) -> dict[str, Drift | None]:
     figures = drift_table(
         [reference_counts(reference) for _, reference in compared.values()],
-        [[*h.counts, h.absent + h.null, h.nan, h.invalid] for h, _ in compared.values()],
-        [
-            len(h.counts) if isinstance(reference, NumericSignal) else 0
-            for h, reference in compared.values()
-        ],
+        [current_counts(histogram) for histogram, _ in compared.values()],
+        [ordered_bins(reference) for _, reference in compared.values()],
     )
     return dict(zip(compared, figures, strict=True))

@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.baseline.compare import reference_counts
-from tidegauge.baseline.document import Baseline, NumericSignal
+from tidegauge.baseline.compare import current_counts, ordered_bins, reference_counts
+from tidegauge.baseline.document import Baseline
 from tidegauge.contract import AlarmBudget, Evidence, ReportPart, WindowReport
 from tidegauge.detect.values import SliceMemory
 from tidegauge.sequential.budget import Budget
@@ -74,10 +74,7 @@ class Watch:
         watched = self._watched.get(baseline_id)
         if watched is None:
             laid_out = {
-                name: SignalReference(
-                    reference_counts(signal),
-                    len(signal.counts) if isinstance(signal, NumericSignal) else 0,
-                )
+                name: SignalReference(reference_counts(signal), ordered_bins(signal))
                 for name, signal in baseline.signals.items()
             }
             known = {name: it for name, it in laid_out.items() if any(it.counts)}
@@ -99,8 +96,7 @@ def _window(part: ReportPart, watched: _Watched) -> npt.NDArray[np.float64]:
     for row, name in enumerate(watched.names):
         signal = part.signals.get(name)
         if signal is not None:
-            h = signal.histogram
-            counts = [*h.counts, h.absent + h.null, h.nan, h.invalid]
+            counts = current_counts(signal.histogram)
             window[row, : len(counts)] = counts
     return window
 

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from typing import Any
 
-#: The extension, or None: everything works without it, at half the speed.
+#: The extension, or None: everything works without it, more slowly.
 MODULE: Any = (
     importlib.import_module("tidegauge_native")
     if importlib.util.find_spec("tidegauge_native")

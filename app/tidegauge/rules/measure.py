@@ -54,14 +54,14 @@ def measure(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
 
 
 def _of_signals(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
-    figure = _SIGNAL_FIGURES.get(metric)
+    figure = _SIGNAL_FIGURES[metric]
     unit = METRICS[metric].unit
     on_values = metric in ("mean", "wasserstein")
     for part in report.parts:
         for name, signal in part.signals.items():
             if name in _NOT_WATCHED:
                 continue
-            value = surprise(part, signal) if figure is None else figure(signal)
+            value = figure(part, signal)
             if value is None or not math.isfinite(value):
                 continue
             events = _values(part, signal.histogram) if on_values else part.events
@@ -81,22 +81,26 @@ def surprise(part: ReportPart, signal: SignalReport) -> float | None:
     """Return how far towards an alarm the signal is: 1 is the threshold of its budget."""
     if signal.evidence is None or part.alarm_budget is None:
         return None
-    return signal.evidence.surprise_nats / max(part.alarm_budget.threshold_nats, 1e-300)
+    return signal.evidence.surprise_nats / part.alarm_budget.threshold_nats
 
 
-def _of_drift(figure: Callable[[Drift], float | None]) -> Callable[[SignalReport], float | None]:
-    return lambda signal: None if signal.drift is None else figure(signal.drift)
+_Figure = Callable[[ReportPart, SignalReport], float | None]
 
 
-_SIGNAL_FIGURES: dict[MetricName, Callable[[SignalReport], float | None]] = {
+def _of_drift(figure: Callable[[Drift], float | None]) -> _Figure:
+    return lambda part, signal: None if signal.drift is None else figure(signal.drift)
+
+
+_SIGNAL_FIGURES: dict[MetricName, _Figure] = {
     "psi": _of_drift(lambda drift: drift.psi),
     "kl": _of_drift(lambda drift: drift.kl_current_reference_nats),
     "kl_reverse": _of_drift(lambda drift: drift.kl_reference_current_nats),
     "js": _of_drift(lambda drift: drift.js_nats),
     "wasserstein": _of_drift(lambda drift: drift.wasserstein_bins),
-    "missing_share": lambda signal: signal.missing_share,
-    "unseen_share": lambda signal: signal.unseen_share,
-    "mean": lambda signal: signal.mean,
+    "surprise": surprise,
+    "missing_share": lambda part, signal: signal.missing_share,
+    "unseen_share": lambda part, signal: signal.unseen_share,
+    "mean": lambda part, signal: signal.mean,
 }
 
 _LATENCY_FIGURES: dict[MetricName, Callable[[LatencySummary], float]] = {

@@ -8,6 +8,7 @@ import numpy as np
 
 from tidegauge.baseline.compare import BESIDE
 from tidegauge.contract import Alert, Distribution, Drift, Evidence
+from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES, surprises
 from tidegauge.stats import drift
@@ -84,8 +85,8 @@ def _of_evidence(alert: Alert) -> Iterator[Check]:
     evidence, budget, counted = alert.evidence, alert.alarm_budget, alert.distribution
     if evidence is None or budget is None:
         return
-    threshold = math.log(budget.windows_per_month * budget.looks / budget.alarms_per_month)
-    yield Check("threshold_nats", budget.threshold_nats, threshold)
+    allowed = Budget(budget.alarms_per_month, budget.windows_per_month)
+    yield Check("threshold_nats", budget.threshold_nats, allowed.threshold_of(budget.looks))
     yield Check("value", alert.value, evidence.surprise_nats / budget.threshold_nats)
     if evidence.counts is None or counted is None:
         return

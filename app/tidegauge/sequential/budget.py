@@ -11,6 +11,7 @@ tail probability and θ the chance that it was not above already. The threshold 
 By Boole's inequality that bounds the starts of any of them (Rice 1944 for the starts).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,11 +49,20 @@ class Budget:
         scores = np.where(reference.is_ordered, len(SCORES), len(SCORES) - 2)
         scored = events > 0
         looks = float((scored * scores).sum())
-        threshold = np.log(max(self.windows * looks / self.alarms, 1.0))
         for _ in range(_ROUNDS):
-            looks = float((scored * scores * starts(threshold, correlation)).sum())
-            threshold = float(np.log(max(self.windows * looks / self.alarms, 1.0)))
-        return float(threshold), looks
+            at = self.threshold_of(looks)
+            looks = float((scored * scores * starts(at, correlation)).sum())
+        return self.threshold_of(looks), looks
+
+    def threshold_of(self, looks: float) -> float:
+        """Return ln(windows · looks / alarms), nats; at least ln 2, whatever is allowed.
+
+        >>> round(Budget(alarms=1.0, windows=43_200.0).threshold_of(100.0), 6)
+        15.278766
+        >>> round(Budget(alarms=1e9, windows=30.0).threshold_of(1.0), 6)
+        0.693147
+        """
+        return math.log(max(self.windows * looks / self.alarms, 2.0))
 
 
 def correlations(reference: Reference, events: Floats) -> Floats:
@@ -77,7 +87,7 @@ def starts(threshold: float, correlation: Floats) -> Floats:
     >>> starts(10.0, np.array([0.0, 0.9, 1.0])).round(3).tolist()
     [1.0, 0.676, 0.0]
     """
-    level = -ndtri_exp(-max(threshold, 0.7) - np.log(2.0))  # of two tails
+    level = -ndtri_exp(-threshold - np.log(2.0))  # of two tails
     rest = np.sqrt(np.maximum(1 - correlation**2, 1e-12))
     height = level + _NODES / level
     weights = _WEIGHTS * np.exp(-((_NODES / level) ** 2) / 2)

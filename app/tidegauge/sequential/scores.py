@@ -12,6 +12,7 @@ from scipy.special import xlogy
 
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.tails import chi2_surprise
+from tidegauge.stats import degrees_of_freedom, g_two_sample
 
 Floats = npt.NDArray[np.float64]
 Score = Literal["shape", "mean", "spread", "bin"]
@@ -44,40 +45,25 @@ def surprises(reference: Reference, counts: Floats) -> Floats:
     )
 
 
-def _g(a: Floats, a_total: Floats, b: Floats, b_total: Floats) -> Floats:
-    """2 Σ over both samples of observed · ln(observed / expected), for each bin by itself."""
-    both, total = a + b, a_total + b_total
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_share = np.where(both > 0, np.log(both / total), 0.0)
-    mine = xlogy(a, a) - a * (np.log(np.maximum(a_total, 1e-300)) + log_share)
-    theirs = xlogy(b, b) - b * (np.log(b_total) + log_share)
-    result: Floats = 2 * (mine + theirs)
-    return result
-
-
 def _shape(reference: Reference, counts: Floats) -> Floats:
-    n = counts.sum(axis=-1, keepdims=True)
-    m = reference.counts.sum(axis=-1, keepdims=True)
-    g = _g(counts, n, reference.counts, m).sum(axis=-1)
-    hit = (counts > 0) | (reference.counts > 0)
-    df = hit.sum(axis=-1) - 1
-    return np.where(n[..., 0] > 0, chi2_surprise(g / _williams(reference, counts, hit), df), 0.0)
+    g = g_two_sample(counts, reference.counts)  # NaN where nothing was counted
+    df = degrees_of_freedom(counts, reference.counts)
+    return chi2_surprise(g / _williams(reference, counts, df), df)
 
 
-def _williams(reference: Reference, counts: Floats, hit: npt.NDArray[np.bool_]) -> Floats:
+def _williams(reference: Reference, counts: Floats, df: npt.NDArray[np.int64]) -> Floats:
     """Return what G is too large by, to the order of 1/n (Williams 1976).
 
     That is 1 + (Σ 1/share - 1) (1/n + 1/m - 1/(n+m)) / (6 · degrees of freedom), the shares being
     those of both sides together. It supposes that each bin is expected to be hit: a share of less
     than an event of ``counts`` is taken for one.
     """
-    n, m = counts.sum(axis=-1, keepdims=True), reference.counts.sum(axis=-1, keepdims=True)
-    least = np.maximum(n, 1.0)
-    inverse = np.minimum((n + m) / np.maximum(counts + reference.counts, 1e-300), least)
-    total = np.where(hit, inverse, 0.0).sum(axis=-1) - 1
-    n, m = least[..., 0], m[..., 0]
-    df = np.maximum(hit.sum(axis=-1) - 1, 1)
-    result: Floats = 1 + np.maximum(total, 0.0) * (1 / n + 1 / m - 1 / (n + m)) / (6 * df)
+    n, m = np.maximum(counts.sum(axis=-1), 1.0), reference.counts.sum(axis=-1)
+    both = counts + reference.counts
+    one_event = n[..., None]
+    inverse = np.minimum((n + m)[..., None] / np.where(both > 0, both, np.inf), one_event)
+    total = np.maximum(inverse.sum(axis=-1) - 1, 0.0)
+    result: Floats = 1 + total * (1 / n + 1 / m - 1 / (n + m)) / (6 * np.maximum(df, 1))
     return result
 
 
@@ -108,8 +94,24 @@ def _unskewed(z: Floats, skewness: Floats) -> Floats:
 def _bin(reference: Reference, counts: Floats) -> Floats:
     n = counts.sum(axis=-1, keepdims=True)
     m = reference.counts.sum(axis=-1, keepdims=True)
-    g = _g(counts, n, reference.counts, m) + _g(n - counts, n, m - reference.counts, m)
+    rest = np.maximum(n - counts, 0.0)  # rounding can leave it below
+    g = _terms(counts, n, reference.counts, m) + _terms(rest, n, m - reference.counts, m)
     largest = np.where(reference.exists, g, 0.0).max(axis=-1)
     bins = reference.exists.sum(axis=-1)
-    surprise = chi2_surprise(largest, 1) - np.log(bins)
-    return np.where(n[..., 0] > 0, np.maximum(surprise, 0.0), 0.0)
+    result: Floats = np.maximum(chi2_surprise(largest, 1) - np.log(bins), 0.0)
+    return result
+
+
+def _terms(a: Floats, n: Floats, b: Floats, m: Floats) -> Floats:
+    """Return what each bin adds to the G of the table of itself and the rest.
+
+    ``g_two_sample`` over pairs gives the same, in twice the time: every signal has as many tables
+    as bins.
+    """
+    both = a + b
+    with np.errstate(divide="ignore"):
+        log_share = np.where(both > 0, np.log(both / (n + m)), 0.0)
+    mine = xlogy(a, a) - a * (np.log(np.maximum(n, 1e-300)) + log_share)
+    theirs = xlogy(b, b) - b * (np.log(m) + log_share)
+    result: Floats = 2 * (mine + theirs)
+    return result
