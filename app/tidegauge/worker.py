@@ -13,8 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from tidegauge.baseline.cache import BaselineCache
 from tidegauge.baseline.store import BaselineStore
-from tidegauge.detect import Detector
-from tidegauge.ingest import Combiner, extension
+from tidegauge.ingest import Combiner, collect_seldom, extension
 from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
 from tidegauge.settings import Settings
 from tidegauge.telemetry import CommonMetrics, DetectMetrics, Health, HttpServer, IngestMetrics
@@ -171,6 +170,9 @@ class Worker:
             log.warning("waiting for the baseline store: %s", self._baselines.error)
 
     async def _detect(self) -> None:
+        # Faust and what it needs are 40 MB that an INGEST process does without.
+        from tidegauge.detect import Detector
+
         histograms = self._settings.topics.histograms
         detector = Detector(
             self._settings,
@@ -211,6 +213,7 @@ class Worker:
 
 def run_worker(settings: Settings, role: Role) -> None:
     """Run a worker in the main thread; SIGTERM and SIGINT stop it in good order."""
+    collect_seldom()
     worker = Worker(settings, role)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(worker))

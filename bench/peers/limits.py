@@ -1,7 +1,8 @@
 """The limits: reading the topic and nothing else, or reading and decoding into typed structs.
 
-With the consumer settings and the decoder of tidegauge's own ingest, so that what is between these
-and its rate is its own work. ``python limits.py consume|decode <job file>``.
+With the consumer settings, the decoder for Python and the garbage collection of tidegauge's own
+ingest, so that what is between these and its rate is its own work.
+``python limits.py consume|decode <job file>``.
 """
 
 import sys
@@ -10,6 +11,7 @@ import msgspec
 from _counting import Contest
 from confluent_kafka import Consumer, TopicPartition
 
+from tidegauge.ingest import collect_seldom
 from tidegauge.ingest.clients import consumer_config
 from tidegauge.settings import KafkaSettings, Settings
 
@@ -43,6 +45,7 @@ event = msgspec.defstruct(
     gc=False,
 )
 decode = msgspec.json.Decoder(event).decode
+collect_seldom()
 consumer.assign([TopicPartition(job["topic"], p, 0) for p in range(job["partitions"])])
 while True:
     messages = [m for m in consumer.consume(BATCH, 0.2) if m.error() is None]

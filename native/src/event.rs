@@ -6,7 +6,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::layout::{Bins, Layout, Layouts, Place, OUTPUTS};
+use crate::layout::{Bins, Layout, Layouts, Order, Place, OUTPUTS};
+use crate::plain;
 use crate::values::{Skipped, Text, Value};
 
 /// Longest name of a variant, in characters.
@@ -40,10 +41,7 @@ impl Row {
         layouts: &mut Layouts,
         times: &Times,
     ) -> Option<Head<'de>> {
-        let mut from = serde_json::Deserializer::from_str(text);
-        let reader = Reader { row: self, layouts };
-        let event = from.deserialize_map(reader).ok()?;
-        from.end().ok()?;
+        let event = plain::read(text, self, layouts).or_else(|| self.read_any(text, layouts))?;
         let time = event.time?;
         if !(times.earliest <= time && time <= times.latest) {
             return None;
@@ -78,14 +76,23 @@ impl Row {
         })
     }
 
-    fn clear(&mut self, layout: &Layout) {
+    fn read_any<'de>(&mut self, text: &'de str, layouts: &mut Layouts) -> Option<Event<'de>> {
+        let mut from = serde_json::Deserializer::from_str(text);
+        let event = from.deserialize_map(Reader { row: self, layouts }).ok()?;
+        from.end().ok()?;
+        Some(event)
+    }
+
+    /// Begin a row in which everything is absent.
+    pub fn clear(&mut self, layout: &Layout) {
         self.numeric.clear();
         self.numeric.extend_from_slice(&layout.absent.0);
         self.codes.clear();
         self.codes.extend_from_slice(&layout.absent.1);
     }
 
-    fn set(&mut self, layout: &Layout, place: Place, value: &Value) -> Option<()> {
+    /// Put a value in its place; nothing if it is not of the signal's type.
+    pub fn set(&mut self, layout: &Layout, place: Place, value: &Value) -> Option<()> {
         match place {
             Place::Numeric(column) => self.numeric[column] = value.number()?,
             Place::Code(column) => {
@@ -104,7 +111,9 @@ impl Row {
     }
 }
 
-enum Features<'de> {
+#[derive(Default)]
+pub enum Features<'de> {
+    #[default]
     None,
     /// Read into the row, by the layout of this number.
     Read(usize),
@@ -112,14 +121,15 @@ enum Features<'de> {
     Raw(&'de RawValue),
 }
 
-struct Event<'de> {
-    time: Option<f64>,
-    model: Option<Cow<'de, str>>,
-    version: Option<Cow<'de, str>>,
-    variant: Option<Cow<'de, str>>,
-    features: Features<'de>,
+#[derive(Default)]
+pub struct Event<'de> {
+    pub time: Option<f64>,
+    pub model: Option<Cow<'de, str>>,
+    pub version: Option<Cow<'de, str>>,
+    pub variant: Option<Cow<'de, str>>,
+    pub features: Features<'de>,
     /// By number in [`OUTPUTS`]; the last of a name is the one that counts.
-    outputs: [Option<Value<'de>>; 4],
+    pub outputs: [Option<Value<'de>>; 4],
 }
 
 struct Reader<'a> {
@@ -135,14 +145,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut event = Event {
-            time: None,
-            model: None,
-            version: None,
-            variant: None,
-            features: Features::None,
-            outputs: [None, None, None, None],
-        };
+        let mut event = Event::default();
         while let Some(Text(key)) = map.next_key::<Text>()? {
             match key.as_ref() {
                 "time" => once(&mut event.time, map.next_value::<f64>()?)?,
@@ -208,9 +211,9 @@ impl<'de> Visitor<'de> for FeaturesReader<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let (mut expected, mut before) = (0, usize::MAX);
+        let mut order = Order::default();
         while let Some(Text(name)) = map.next_key::<Text>()? {
-            match self.layout.feature(&name, &mut expected, &mut before) {
+            match self.layout.feature(&name, &mut order) {
                 Some(place) => self
                     .row
                     .set(self.layout, place, &map.next_value::<Value>()?)

@@ -51,7 +51,7 @@ pub struct Layout {
     pub codes: Vec<Codes>,
     /// By number in [`OUTPUTS`].
     pub outputs: [Option<Place>; 4],
-    features: Vec<(String, Place)>,
+    features: Vec<Feature>,
     by_name: HashMap<String, usize>,
     /// By feature, which came after it last time; producers keep their order.
     next: Vec<usize>,
@@ -88,30 +88,53 @@ impl Layout {
     fn add(&mut self, name: String, of_features: bool, place: Place) {
         if of_features {
             self.by_name.insert(name.clone(), self.features.len());
-            self.features.push((name, place));
+            let needs_escapes = |it: char| it < ' ' || matches!(it, '"' | '\\');
+            let key = (!name.contains(needs_escapes)).then(|| format!("\"{name}\""));
+            self.features.push(Feature { name, key, place });
         } else if let Some(number) = OUTPUTS.iter().position(|output| *output == name) {
             self.outputs[number] = Some(place);
         }
     }
 
-    /// Find a feature; `expected` is where it most likely is, and becomes that of the one after.
-    pub fn feature(
-        &mut self,
-        name: &str,
-        expected: &mut usize,
-        before: &mut usize,
-    ) -> Option<Place> {
-        let mut found = *expected;
-        if self.features.get(found).map(|f| f.0.as_str()) != Some(name) {
+    /// Find a feature by name.
+    pub fn feature(&mut self, name: &str, order: &mut Order) -> Option<Place> {
+        let mut found = order.expected;
+        if self.features.get(found).map(|it| it.name.as_str()) != Some(name) {
             found = *self.by_name.get(name)?;
-            if let Some(next) = self.next.get_mut(*before) {
+            if let Some(next) = order.before.and_then(|before| self.next.get_mut(before)) {
                 *next = found;
             }
         }
-        *before = found;
-        *expected = self.next[found];
-        Some(self.features[found].1)
+        Some(self.take(found, order))
     }
+
+    /// Return the most likely feature if JSON goes on with its name, and how long that is.
+    pub fn expected_feature(&self, text: &str, order: &mut Order) -> Option<(Place, usize)> {
+        let found = order.expected;
+        let key = self.features.get(found)?.key.as_deref()?;
+        text.starts_with(key)
+            .then(|| (self.take(found, order), key.len()))
+    }
+
+    fn take(&self, found: usize, order: &mut Order) -> Place {
+        order.before = Some(found);
+        order.expected = self.next[found];
+        self.features[found].place
+    }
+}
+
+struct Feature {
+    name: String,
+    /// As JSON has it, if it needs no escapes.
+    key: Option<String>,
+    place: Place,
+}
+
+/// Where a reader is in the features: which it expects next, and which it has just read.
+#[derive(Default)]
+pub struct Order {
+    expected: usize,
+    before: Option<usize>,
 }
 
 fn bins(kind: &str, values: Vec<(Category, i64)>) -> Bins {

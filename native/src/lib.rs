@@ -7,6 +7,7 @@
 mod cell;
 mod event;
 mod layout;
+mod plain;
 mod values;
 
 use std::collections::HashMap;

@@ -4,5 +4,6 @@ The only room that touches raw events. :class:`Combiner` is Kafka's side, ``Coun
 """
 
 from tidegauge.ingest.combiner import Combiner
+from tidegauge.ingest.garbage import collect_seldom
 
-__all__ = ["Combiner"]
+__all__ = ["Combiner", "collect_seldom"]

@@ -104,7 +104,7 @@ class Counter:
             self._fast = FastPath(plans)
             self._native = NativePath(plans) if extension.MODULE else None
             self._paths_are_stale = False
-        values = [message.value() for message in messages]
+        values: list[bytes | None] = [message.value() for message in messages]
         if self._native is not None:
             messages, values = self._count_native(self._native, messages, values, tenure)
         if messages:
@@ -180,8 +180,8 @@ class Counter:
         pending[1].append(times)
 
     def _note_times(self, origins: Sequence[Message], times: Floats, tenure: Tenure) -> None:
-        partitions = np.fromiter((m.partition() for m in origins), np.intp, len(origins))
-        for partition in set(partitions.tolist()):
+        partitions = np.array([m.partition() for m in origins], dtype=np.intp)
+        for partition in np.flatnonzero(np.bincount(partitions)).tolist():
             self._note_time(tenure, partition, float(times[partitions == partition].max()))
 
     @staticmethod
@@ -215,14 +215,15 @@ class Counter:
     ) -> None:
         seconds = self._window_of(plan.model).seconds
         starts = (times // seconds).astype(np.int64) * seconds
-        windows = np.unique(starts).tolist()
-        for start in windows:
-            cell = tenure.cell(plan, variant, start, seconds)
-            if len(windows) == 1:
-                cell.add_columns(numeric, categorical)
-            else:
-                rows = starts == start
-                cell.add_columns([c[rows] for c in numeric], [c[rows] for c in categorical])
+        first = int(starts[0])
+        if (starts == first).all():
+            tenure.cell(plan, variant, first, seconds).add_columns(numeric, categorical)
+            return
+        for start in np.unique(starts).tolist():
+            rows = starts == start
+            tenure.cell(plan, variant, start, seconds).add_columns(
+                [c[rows] for c in numeric], [c[rows] for c in categorical]
+            )
 
     def take_errors(self) -> list[Any]:
         """Return the messages so far that were no records but news of the consumer's."""

@@ -181,8 +181,9 @@ class FastPath:
         self._models: dict[type, FastModel] = {}
         self._extractors: dict[tuple[type, Plan], Callable[[Sequence[Any]], Columns]] = {}
         for model, versions in by_model.items():
-            # Where two versions disagree on a type, the tolerant path counts both.
-            with suppress(TypeError):
+            # Where two versions disagree on a type, or a name needs escapes in JSON (msgspec has no
+            # fields of such names), the tolerant path counts.
+            with suppress(TypeError, ValueError):
                 fast = FastModel(model, versions)
                 self._models[fast.struct] = fast
         # Never one struct alone: msgspec then takes an event that names no model for that one's.
