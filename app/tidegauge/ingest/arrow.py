@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidegauge.contract import OUTPUT_SIGNALS
+from tidegauge.contract import ARROW_MAGIC, OUTPUT_SIGNALS
 from tidegauge.ingest.cells import ABSENT_VALUE, NAN_VALUE, NULL_VALUE
 from tidegauge.ingest.fast import Columns
 from tidegauge.ingest.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan
@@ -25,17 +25,32 @@ class UnusualError(Exception):
     """A batch that columns can't be taken from; its rows are counted one by one."""
 
 
+#: Bytes of beginnings of streams that are remembered; a sender has one of some kB for each version
+#: of a model.
+HEAD_BYTES = 16 * 1024 * 1024
+
+#: What may follow the last batch of a stream.
+_ENDS = (b"", ARROW_MAGIC + bytes(4))
+
+
 @dataclass(frozen=True)
 class Batch:
-    """A decoded batch. ``identity`` is (model, version, variant), or None if rows name theirs."""
+    """A decoded batch. ``identity`` is (model, version, variant), or None if rows name theirs.
+
+    Those with the same ``head`` can be joined.
+    """
 
     table: pa.Table
     identity: tuple[str, str, str] | None
+    head: bytes
 
     @classmethod
     def joined(cls, batches: Sequence["Batch"]) -> "Batch":
-        """Put batches of one identity and schema one after another."""
-        return cls(pa.concat_tables([batch.table for batch in batches]), batches[0].identity)
+        """Put batches of one head one after another."""
+        first = batches[0]
+        if len(batches) == 1:
+            return first
+        return cls(pa.concat_tables([it.table for it in batches]), first.identity, first.head)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every row as the JSON event it stands for.
@@ -113,7 +128,7 @@ class Batch:
             return np.full(len(column), NULL_VALUE)
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             raise UnusualError(f"{name} is {kind}")
-        values: Floats = _numpy(column.cast(pa.float64(), safe=False).fill_null(0.0))
+        values: Floats = _numpy(_without_nulls(column.cast(pa.float64(), safe=False)))
         finite = np.isfinite(values)
         if not finite.all():
             values = np.where(finite, values, NAN_VALUE)
@@ -160,12 +175,65 @@ def _as_text(column: pa.Array) -> pa.Array:
     raise UnusualError(f"categories of type {kind}")
 
 
+def _without_nulls(column: pa.Array) -> pa.Array:
+    return column.fill_null(0.0) if column.null_count else column
+
+
 def _numpy(column: pa.Array) -> Any:
     return column.to_numpy(zero_copy_only=False)
 
 
-def read_batch(payload: bytes) -> Batch:
-    """Decode an Arrow IPC stream; raises :class:`RefusedError` if it isn't one."""
+class Streams:
+    """Reads Arrow IPC streams. How they begin is remembered: a sender's all begin alike."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[pa.Schema, tuple[str, str, str] | None]] = {}
+        self._bytes = 0
+
+    def read(self, payload: bytes) -> Batch:
+        """Decode a stream; raises :class:`RefusedError` if it isn't one."""
+        head = _head(payload)
+        known = self._known.get(head)
+        if known is not None:
+            schema, identity = known
+            found = _only_batch(payload, len(head), schema)
+            if found is not None:
+                return Batch(pa.Table.from_batches([found]), identity, head)
+        batch = _read(payload, head)
+        if known is None:
+            self._remember(head, batch)
+        return batch
+
+    def _remember(self, head: bytes, batch: Batch) -> None:
+        self._bytes += len(head)
+        if self._bytes > HEAD_BYTES:
+            self._known.clear()
+            self._bytes = len(head)
+        self._known[head] = batch.table.schema, batch.identity
+
+
+def _head(payload: bytes) -> bytes:
+    """Return the message with the schema, which a stream begins with."""
+    length = int.from_bytes(payload[4:8], "little")
+    return payload[: 8 + length]
+
+
+def _only_batch(payload: bytes, start: int, schema: pa.Schema) -> pa.RecordBatch | None:
+    """Return what follows the schema if that is one sound batch and nothing else."""
+    try:
+        rest = pa.BufferReader(pa.py_buffer(payload).slice(start))
+        message = pa.ipc.read_message(rest)
+        # Dictionaries would come first, each in a message of its own.
+        if message.type != "record batch" or rest.read() not in _ENDS:
+            return None
+        batch = pa.ipc.read_record_batch(message, schema)
+        batch.validate(full=True)
+    except (pa.ArrowException, OSError, EOFError):
+        return None
+    return batch
+
+
+def _read(payload: bytes, head: bytes) -> Batch:
     try:
         with pa.ipc.open_stream(payload) as reader:
             table = reader.read_all()
@@ -181,11 +249,11 @@ def read_batch(payload: bytes) -> Batch:
     if max(map(len, named)) > NAME_CHARACTERS:
         raise RefusedError("invalid_arrow", f"a name of over {NAME_CHARACTERS} characters")
     if model and version:
-        return Batch(table, (model, version, variant))
+        return Batch(table, (model, version, variant), head)
     missing = {"model", "version"} - set(table.column_names)
     if missing:
         raise RefusedError(
             "invalid_arrow",
             f"{' and '.join(sorted(missing))} neither in the schema's metadata nor a column",
         )
-    return Batch(table, None)
+    return Batch(table, None, head)

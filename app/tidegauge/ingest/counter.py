@@ -58,7 +58,8 @@ class Counter:
         self._native: NativePath | None = None
         self._paths_are_stale = False
         self._pending: dict[tuple[type, str, str], tuple[list[Any], list[Floats]]] = {}
-        self._pending_batches: dict[Any, list[tuple[Message, arrow.Batch]]] = {}
+        self._streams = arrow.Streams()
+        self._pending_batches: dict[bytes, list[tuple[Message, arrow.Batch]]] = {}
         self._pending_rows = 0
         self._errors: list[Any] = []
         self.dead_letters: list[DeadLetter] = []
@@ -240,7 +241,7 @@ class Counter:
                 raise RefusedError("empty", "the record has no value")
             if value.startswith(ARROW_MAGIC):
                 self._check_size(value, self._settings.max_batch_bytes)
-                self._take_batch(message, arrow.read_batch(value), tenure)
+                self._take_batch(message, self._streams.read(value), tenure)
                 return
             self._check_size(value, self._settings.max_event_bytes)
             event = tolerant.decode(value)
@@ -269,7 +270,7 @@ class Counter:
         if batch.identity is None:
             self._count_rows(message, batch, tenure)
             return
-        alike = self._pending_batches.setdefault((batch.identity, batch.table.schema), [])
+        alike = self._pending_batches.setdefault(batch.head, [])
         alike.append((message, batch))
         self._pending_rows += batch.table.num_rows
 

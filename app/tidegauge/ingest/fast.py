@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tidegauge.contract import ARROW_MAGIC
 from tidegauge.ingest.cells import ABSENT_VALUE
 from tidegauge.ingest.plan import CategoricalPlan, Floats, NumericPlan, Plan
 from tidegauge.ingest.tolerant import NAME_CHARACTERS, Name
@@ -141,11 +142,13 @@ def _are_sound(values: Sequence[bytes | None], limit: int) -> bool:
     try:
         if max(map(len, values), default=0) > limit:  # type: ignore[arg-type]
             return False
+        if values and values[0].startswith(ARROW_MAGIC):  # type: ignore[union-attr]
+            return False  # said without a look at all of a topic of batches
         joined = b"".join(values)  # type: ignore[arg-type]
         if not joined.isascii():
             for value in values:
                 value.decode()  # type: ignore[union-attr]
-    except (TypeError, UnicodeDecodeError):
+    except (TypeError, AttributeError, UnicodeDecodeError):
         return False
     return True
 

@@ -1,0 +1,81 @@
+"""A batch is read the same whether its stream begins like one before or not."""
+
+import io
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pytest
+
+from tidegauge.ingest import arrow
+from tidegauge.ingest.arrow import Batch, Streams
+from tidegauge.ingest.tolerant import RefusedError
+
+COUNTRIES = pa.array(["FR", None, "DE"]).dictionary_encode()
+PLAIN = pa.table({"time": [1.0, 2.0, 3.0], "prediction": [0.5, None, 0.25]})
+ENCODED = PLAIN.append_column("country", COUNTRIES)
+END = b"\xff\xff\xff\xff\0\0\0\0"
+
+
+def _stream(table: pa.Table, *, batches: int = 1, compression: str | None = None) -> bytes:
+    table = table.replace_schema_metadata({"model": "m", "version": "1", "variant": "v"})
+    sink = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+        for _ in range(batches):
+            writer.write_table(table)
+    return sink.getvalue()
+
+
+STREAM = _stream(PLAIN)
+
+
+def _warm(streams: Sequence[bytes]) -> Streams:
+    warm = Streams()
+    for one in streams:
+        warm.read(one)
+    return warm
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        pytest.param(STREAM, id="one batch"),
+        pytest.param(STREAM.removesuffix(END), id="no end"),
+        pytest.param(_stream(PLAIN, batches=3), id="three batches"),
+        pytest.param(_stream(PLAIN, batches=0), id="no batch"),
+        pytest.param(_stream(PLAIN, compression="lz4"), id="compressed"),
+        pytest.param(_stream(ENCODED), id="dictionary"),
+        pytest.param(_stream(ENCODED, batches=2), id="two batches with a dictionary"),
+    ],
+)
+def test_a_stream_that_begins_as_one_before_is_read_as_the_first(stream: bytes) -> None:
+    fresh = Streams().read(stream)
+    again = _warm([STREAM, _stream(ENCODED), stream]).read(stream)
+    assert again.table.to_pylist() == fresh.table.to_pylist()
+    assert again.table.schema == fresh.table.schema
+    assert again.identity == fresh.identity == ("m", "1", "v")
+    joined = Batch.joined([fresh, again, again]).table
+    assert joined.num_rows == 3 * fresh.table.num_rows
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage at the end", "garbage in the middle"])
+def test_a_damaged_stream_is_refused_however_it_begins(damage: str) -> None:
+    middle = len(STREAM) - len(END) - 150
+    damaged = {
+        "cut": STREAM[:-40],
+        "garbage at the end": STREAM.removesuffix(END) + b"garbage",
+        "garbage in the middle": STREAM[:middle] + b"\xff" * 60 + STREAM[middle + 60 :],
+    }[damage]
+    for streams in (Streams(), _warm([STREAM])):
+        with pytest.raises(RefusedError):
+            streams.read(damaged)
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow, "HEAD_BYTES", 4_000)
+    streams = Streams()
+    for number in range(100):
+        table = PLAIN.append_column(f"column {number}", pa.array([1, 2, 3]))
+        assert streams.read(_stream(table)).table.num_rows == 3
+    kept = sum(map(len, streams._known))
+    assert 1_000 < kept <= 4_000
