@@ -43,7 +43,8 @@ struct Decoder {
     layouts: Layouts,
     row: Row,
     groups: Vec<Group>,
-    found: HashMap<(usize, String), usize>,
+    /// By layout: the groups by variant.
+    found: Vec<HashMap<String, usize>>,
     last: usize,
 }
 
@@ -56,10 +57,10 @@ impl Decoder {
     #[new]
     fn new(models: Vec<(String, String, Vec<Numeric>, Vec<Categorical>)>) -> Self {
         Decoder {
+            found: vec![HashMap::new(); models.len()],
             layouts: Layouts::new(models),
             row: Row::default(),
             groups: Vec::new(),
-            found: HashMap::new(),
             last: usize::MAX,
         }
     }
@@ -90,7 +91,7 @@ impl Decoder {
 
     /// Return the rows kept since the last call, by column.
     fn take<'py>(&mut self, py: Python<'py>) -> PyResult<Vec<Taken<'py>>> {
-        self.found.clear();
+        self.found.iter_mut().for_each(HashMap::clear);
         self.last = usize::MAX;
         self.groups
             .drain(..)
@@ -128,22 +129,21 @@ impl Decoder {
 
     fn find_group(&mut self, layout: usize, variant: &str) {
         let same = |group: &Group| group.layout == layout && group.variant == variant;
-        if !self.groups.get(self.last).is_some_and(same) {
-            let groups = &mut self.groups;
-            self.last = *self
-                .found
-                .entry((layout, variant.to_owned()))
-                .or_insert_with(|| {
-                    groups.push(Group {
-                        layout,
-                        variant: variant.to_owned(),
-                        times: Vec::new(),
-                        numeric: Vec::new(),
-                        codes: Vec::new(),
-                    });
-                    groups.len() - 1
-                });
+        if self.groups.get(self.last).is_some_and(same) {
+            return;
         }
+        let found = &mut self.found[layout];
+        self.last = found.get(variant).copied().unwrap_or_else(|| {
+            found.insert(variant.to_owned(), self.groups.len());
+            self.groups.push(Group {
+                layout,
+                variant: variant.to_owned(),
+                times: Vec::new(),
+                numeric: Vec::new(),
+                codes: Vec::new(),
+            });
+            self.groups.len() - 1
+        });
     }
 }
 
