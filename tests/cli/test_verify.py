@@ -53,6 +53,8 @@ def _change(path: str, value: Callable[[Any], Any]) -> Callable[[Any], None]:
         ("surprise", "evidence.score", lambda v: "bin", "surprise_nats"),
         ("surprise", "evidence.counts", lambda v: v[::-1], "surprise_nats"),
         ("surprise", "evidence.counts", lambda v: v[:-1], "surprise_nats"),
+        ("surprise", "evidence.psi_corrected", lambda v: v + 0.001, "psi_corrected"),
+        ("surprise", "evidence.size", lambda v: "minor", "size"),
         ("surprise", "evidence.events", lambda v: v + 1, "evidence.events"),
         ("surprise", "evidence.baseline_events", lambda v: v + 1, "evidence.baseline_events"),
         ("surprise", "evidence.bins", lambda v: v + 1, "evidence.bins"),

@@ -20,6 +20,8 @@ from tidegauge.sequential.detector import judge
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES
+from tidegauge.sequential.size import size_of
+from tidegauge.stats import psi_corrected
 
 SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
 
@@ -80,6 +82,9 @@ def test_the_evidence_is_what_the_detector_says_of_the_counts() -> None:
             assert (evidence.score, evidence.span_windows) == (SCORES[score], 4**span)
             assert evidence.events == verdict.events[span, row]
             assert (evidence.baseline_events, evidence.bins) == (10_000, 8)
+            size = psi_corrected(memory.effective()[span, row], reference.counts[row])
+            assert evidence.psi_corrected == size
+            assert evidence.size == size_of(float(size))
             assert spent == AlarmBudget(
                 threshold_nats=verdict.threshold,
                 looks=verdict.looks,
@@ -93,6 +98,10 @@ def test_a_drifted_signal_goes_beyond_the_threshold_and_the_other_does_not() -> 
     _, found = _watched([_report(n, drift=0.3 * (n > 4)) for n in range(12)])
     value = {m.signal: m.value for m in measure("surprise", found[-1])}
     assert value["amount"] > 1 > value["size"]
+    sizes = [_evidence(found[-1], name)[0].psi_corrected for name in ("amount", "size")]
+    moved = 0.7 * SHARES + 0.3 * np.roll(SHARES, 1)
+    true = float(((moved - SHARES) * np.log(moved / SHARES)).sum())
+    assert sizes == [pytest.approx(true, abs=0.02), pytest.approx(0.0, abs=0.02)]
     assert all(m.value < 1 for report in found[:5] for m in measure("surprise", report))
 
 

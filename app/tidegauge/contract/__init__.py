@@ -37,6 +37,7 @@ from tidegauge.contract.report import (
     LatencySummary,
     ReportPart,
     SignalReport,
+    Size,
     WindowReport,
 )
 from tidegauge.contract.routing import cell_partition
@@ -74,6 +75,7 @@ __all__ = [
     "Severity",
     "SignalHistogram",
     "SignalReport",
+    "Size",
     "SourceRange",
     "WindowReport",
     "cell_partition",

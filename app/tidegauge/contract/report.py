@@ -31,6 +31,10 @@ class Drift(Record):
     wasserstein_bins: float | None
 
 
+#: How big a drift is: corrected PSI below 0.1, up to 0.25, and from there on.
+Size = Literal["minor", "moderate", "major"]
+
+
 class Evidence(Record):
     """The strongest sign that a signal has changed, of all scores over all spans of windows.
 
@@ -38,6 +42,9 @@ class Evidence(Record):
     that rests on ``events`` (weighted windows count as fewer) against ``baseline_events``, in
     ``bins``. The signal is in alarm if it is above the part's ``threshold_nats``; then ``counts``
     has the weighted windows' counts, by bin, that it can be computed from.
+
+    That says whether there is a drift; ``psi_corrected`` says how big it is, by the same counts:
+    PSI less what noise adds to it, nats, with a word for it in ``size``.
     """
 
     score: Literal["shape", "mean", "spread", "bin"]
@@ -47,6 +54,8 @@ class Evidence(Record):
     baseline_events: int
     bins: int
     counts: list[float] | None = None
+    psi_corrected: float | None = None
+    size: Size | None = None
 
 
 class AlarmBudget(Record):

@@ -22,6 +22,8 @@ from tidegauge.sequential.detector import Verdict, judge
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES
+from tidegauge.sequential.size import size_of
+from tidegauge.stats import psi_corrected
 
 #: What budgets are of, seconds.
 MONTH_SECONDS = 30 * 24 * 3600
@@ -107,12 +109,16 @@ def _with_evidence(
     signals = dict(part.signals)
     effective = verdict.memory.effective()
     flat = verdict.surprises.transpose(1, 0, 2).reshape(len(watched.names), -1)
-    for row, (name, best) in enumerate(zip(watched.names, flat.argmax(axis=1), strict=True)):
-        span, score = divmod(int(best), len(SCORES))
+    spans, scores = np.divmod(flat.argmax(axis=1), len(SCORES))
+    rows = np.arange(len(watched.names))
+    sizes = psi_corrected(effective[spans, rows], watched.reference.counts).tolist()
+    for row, name in enumerate(watched.names):
+        span, score = int(spans[row]), int(scores[row])
         events = float(verdict.events[span, row])
         if name not in signals or not events:
             continue
-        surprise, bins = float(flat[row, best]), int(watched.reference.exists[row].sum())
+        surprise = float(verdict.surprises[span, row, score])
+        bins = int(watched.reference.exists[row].sum())
         in_alarm = surprise > verdict.threshold
         evidence = Evidence(
             score=SCORES[score],
@@ -122,6 +128,8 @@ def _with_evidence(
             baseline_events=int(watched.reference.counts[row].sum()),
             bins=bins,
             counts=effective[span, row, :bins].tolist() if in_alarm else None,
+            psi_corrected=sizes[row],
+            size=size_of(sizes[row]),
         )
         signals[name] = msgspec.structs.replace(signals[name], evidence=evidence)
     spent = AlarmBudget(

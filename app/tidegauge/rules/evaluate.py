@@ -9,6 +9,8 @@ night nor a missing baseline resolves an alert.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from tidegauge.contract import (
     Action,
     Alert,
@@ -132,10 +134,13 @@ def _judge(
                 alert.actions = [asked[order]]
         elif held is None and identity is not None:
             measured = ceased[watch]
-            began = firing.pop(identity).starts_at
+            before = firing.pop(identity)
+            ended = _episode(one, measured, before.starts_at)
+            if measured.evidence is not None:  # it is as severe as it was, however small by now
+                ended = msgspec.structs.replace(ended, severity=before.severity)
             alert = records.resolved_alert(
                 identity,
-                _episode(one, measured, began),
+                ended,
                 report,
                 distribution=_distribution(measured, distribution),
                 reason=None,
@@ -163,6 +168,9 @@ def _decide(
                     continue
                 watch = (one.order, signal)
                 if one.rule.holds(measured.value):
+                    # A small drift raises no alert; one that is firing lasts as long as its reason.
+                    if watch not in identities and measured.psi < one.rule.required_psi:
+                        continue
                     _keep_worst(holding, watch, one, measured)
                 elif watch in identities:
                     _keep_worst(ceased, watch, one, measured)
@@ -192,7 +200,7 @@ def _place(
 def _episode(one: CompiledRule, measured: Measurement, starts_at: int) -> Episode:
     return Episode(
         rule=one.rule.name,
-        severity=one.rule.severity,
+        severity=one.rule.severity_of(measured.evidence.size if measured.evidence else None),
         signal=measured.signal,
         metric=one.rule.metric,
         comparison=one.rule.comparison,

@@ -39,6 +39,12 @@ class Measurement(NamedTuple):
     evidence: Evidence | None = None
     alarm_budget: AlarmBudget | None = None
 
+    @property
+    def psi(self) -> float:
+        """Corrected PSI, nats, of a surprise; infinite for what has no size."""
+        size = self.evidence.psi_corrected if self.evidence else None
+        return math.inf if size is None else size
+
 
 def measure(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
     """Yield every value of ``metric`` in ``report``; nothing where it could not be measured.

@@ -11,7 +11,8 @@ from tidegauge.contract import Alert, Distribution, Drift, Evidence
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES, surprises
-from tidegauge.stats import drift
+from tidegauge.sequential.size import size_of
+from tidegauge.stats import drift, psi_corrected
 
 #: Figures are sums of floats, whose order may differ in the last digits.
 TOLERANCE = 1e-9
@@ -21,12 +22,14 @@ class Check(NamedTuple):
     """One thing that an alert says: what it claims, and what it comes to. Equal if it is true."""
 
     what: str
-    claimed: float
-    found: float
+    claimed: float | str
+    found: float | str
 
     @property
     def holds(self) -> bool:
         """Whether both are the same."""
+        if isinstance(self.claimed, str) or isinstance(self.found, str):
+            return self.claimed == self.found
         return math.isclose(self.claimed, self.found, rel_tol=TOLERANCE, abs_tol=1e-12)
 
 
@@ -94,6 +97,11 @@ def _of_evidence(alert: Alert) -> Iterator[Check]:
     yield Check("evidence.baseline_events", evidence.baseline_events, sum(counted.reference))
     yield Check("evidence.bins", evidence.bins, len(counted.reference))
     yield Check("surprise_nats", evidence.surprise_nats, _surprise(evidence, counted))
+    if evidence.psi_corrected is not None:
+        same = len(evidence.counts) == len(counted.reference)
+        size = float(psi_corrected(evidence.counts, counted.reference)) if same else math.nan
+        yield Check("psi_corrected", evidence.psi_corrected, size)
+        yield Check("size", evidence.size or "", size_of(evidence.psi_corrected))
 
 
 def _surprise(evidence: Evidence, counted: Distribution) -> float:
