@@ -3,7 +3,7 @@
 import pytest
 
 from support.window_reports import evidence_of, surprise_report
-from tidegauge.contract import Alert, Evidence
+from tidegauge.contract import Alert, Change, Evidence
 from tidegauge.rules import AlertState, RuleSet, evaluate, parse_rules
 
 RULE = """\
@@ -65,6 +65,27 @@ def test_a_drift_that_grows_small_is_over_only_when_it_is_no_longer_certain() ->
         ["resolved"],
     ]
     assert found[2][0].severity == "high", "as it was raised"
+
+
+def _change(rank: int) -> Change:
+    return Change(
+        span="spike", moved=[], mean_delta=None, median_delta=None, missing_share_delta=0.0,
+        unseen_share_delta=None, onset_window_end=0, q_value=0.0, rank=rank,
+    )  # fmt: skip
+
+
+def test_alerts_and_the_action_they_ask_for_follow_the_rank_not_the_surprise() -> None:
+    rules = rules_of(RULE + "    action: retrain\n")
+    evidence = {
+        "age": evidence_of(9.0, 0.1, change=_change(2)),
+        "income": evidence_of(3.0, 0.3, change=_change(1)),
+        "region": evidence_of(5.0, 0.2),
+    }
+    verdict = evaluate(
+        rules, surprise_report(0, **evidence), AlertState(), distribution=lambda *_: None
+    )
+    assert [alert.signal for alert in verdict.alerts] == ["income", "age", "region"]
+    assert [action.alert for action in verdict.actions] == [verdict.alerts[0].id]
 
 
 def test_a_quiet_signal_is_not_held_back_by_its_size_from_rules_below() -> None:

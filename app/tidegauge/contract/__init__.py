@@ -31,10 +31,12 @@ from tidegauge.contract.prediction import (
 )
 from tidegauge.contract.report import (
     AlarmBudget,
+    Change,
     CountedRange,
     Drift,
     Evidence,
     LatencySummary,
+    MovedBin,
     ReportPart,
     SignalReport,
     Size,
@@ -59,6 +61,7 @@ __all__ = [
     "Alert",
     "AuditRecord",
     "Cell",
+    "Change",
     "CountedRange",
     "DataRange",
     "DeadLetter",
@@ -67,6 +70,7 @@ __all__ = [
     "Evidence",
     "HistogramRecord",
     "LatencySummary",
+    "MovedBin",
     "PartitionClock",
     "PredictionEvent",
     "Reason",

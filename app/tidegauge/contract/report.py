@@ -35,6 +35,45 @@ class Drift(Record):
 Size = Literal["minor", "moderate", "major"]
 
 
+class MovedBin(Record):
+    """A bin whose share changed: what the baseline has in it, and the windows of the span.
+
+    ``g`` is what it adds to the likelihood ratio G of the two, with the sign of the change.
+    """
+
+    bin: str
+    baseline_share: float
+    current_share: float
+    g: float
+
+
+class Change(Record):
+    """What has changed about a signal in alarm, over the span of windows that shows it most.
+
+    ``span`` is a word for the ``span_windows`` of its evidence, as they are with windows of a
+    minute. ``moved`` has the bins that moved most, at most five. The deltas are current less
+    baseline: of the mean by the values of this window alone, all others over the span. The median
+    is interpolated inside its bin; null = no such figure. ``onset_window_end`` is the end of the
+    window in which the change seems to have begun, a guess.
+
+    ``q_value`` is the false discovery rate at which this signal would be the last one named, of all
+    of the part. ``rank`` is the signal's place among those in alarm, 1 = look here first: by
+    ``importance`` of the feature times the size of its drift where the baseline has importances
+    (a share of them all; null = it has none), otherwise by surprise.
+    """
+
+    span: Literal["spike", "minutes", "hour"]
+    moved: list[MovedBin]
+    mean_delta: float | None
+    median_delta: float | None
+    missing_share_delta: float
+    unseen_share_delta: float | None
+    onset_window_end: int
+    q_value: float
+    rank: int
+    importance: float | None = None
+
+
 class Evidence(Record):
     """The strongest sign that a signal has changed, of all scores over all spans of windows.
 
@@ -44,7 +83,8 @@ class Evidence(Record):
     has the weighted windows' counts, by bin, that it can be computed from.
 
     That says whether there is a drift; ``psi_corrected`` says how big it is, by the same counts:
-    PSI less what noise adds to it, nats, with a word for it in ``size``.
+    PSI less what noise adds to it, nats, with a word for it in ``size``. ``change`` says what has
+    changed, of signals in alarm.
     """
 
     score: Literal["shape", "mean", "spread", "bin"]
@@ -56,6 +96,7 @@ class Evidence(Record):
     counts: list[float] | None = None
     psi_corrected: float | None = None
     size: Size | None = None
+    change: Change | None = None
 
 
 class AlarmBudget(Record):

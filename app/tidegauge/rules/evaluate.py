@@ -51,8 +51,9 @@ def evaluate(
 ) -> Verdict:
     """Judge ``report`` by ``rules`` and fold it into ``state``; same inputs, same bytes.
 
-    Alerts come in the order of the rule file: for each rule those that fire, worst value first, and
-    then those that are resolved; before all of them, the alerts of rules that are no longer there.
+    Alerts come in the order of the rule file: for each rule those that fire, worst value first (by
+    surprise in the order of their ``rank``, which knows of importances), and then those that are
+    resolved; before all of them, the alerts of rules that are no longer there.
     If the report has several parts, each is judged by its own events, and a rule holds if it holds
     in one of them; the alert then shows the worst.
     """
@@ -190,11 +191,11 @@ def _place(
     watch: _Watch,
     holding: dict[_Watch, Measurement],
     ceased: dict[_Watch, Measurement],
-) -> tuple[int, bool, float, str]:
+) -> tuple[int, bool, float, float, str]:
     order, signal = watch
     measured = holding[watch] if watch in holding else ceased[watch]
     badness = rules.compiled[order].badness(measured.value)
-    return order, watch in ceased, -badness, signal or ""
+    return order, watch in ceased, measured.rank, -badness, signal or ""
 
 
 def _episode(one: CompiledRule, measured: Measurement, starts_at: int) -> Episode:

@@ -45,6 +45,12 @@ class Measurement(NamedTuple):
         size = self.evidence.psi_corrected if self.evidence else None
         return math.inf if size is None else size
 
+    @property
+    def rank(self) -> float:
+        """Place among the signals in alarm, from 1; infinite for what is none of them."""
+        change = self.evidence.change if self.evidence else None
+        return change.rank if change else math.inf
+
 
 def measure(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
     """Yield every value of ``metric`` in ``report``; nothing where it could not be measured.

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tidegauge.baseline.compare import BESIDE
-from tidegauge.contract import Alert, Distribution, Drift, Evidence
+from tidegauge.contract import Alert, Change, Distribution, Drift, Evidence
 from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.moved import moved
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES, surprises
 from tidegauge.sequential.size import size_of
@@ -97,11 +98,31 @@ def _of_evidence(alert: Alert) -> Iterator[Check]:
     yield Check("evidence.baseline_events", evidence.baseline_events, sum(counted.reference))
     yield Check("evidence.bins", evidence.bins, len(counted.reference))
     yield Check("surprise_nats", evidence.surprise_nats, _surprise(evidence, counted))
+    same = len(evidence.counts) == len(counted.reference)
     if evidence.psi_corrected is not None:
-        same = len(evidence.counts) == len(counted.reference)
         size = float(psi_corrected(evidence.counts, counted.reference)) if same else math.nan
         yield Check("psi_corrected", evidence.psi_corrected, size)
         yield Check("size", evidence.size or "", size_of(evidence.psi_corrected))
+    if evidence.change is not None and same:
+        yield from _of_change(evidence.change, evidence.counts, counted)
+
+
+def _of_change(change: Change, counts: list[float], counted: Distribution) -> Iterator[Check]:
+    bins = moved(np.array(counted.reference, dtype=np.float64), np.array(counts))
+    for one in change.moved:
+        found = [math.nan] * 3
+        if one.bin in counted.bins:
+            at = counted.bins.index(one.bin)
+            found = [float(its[at]) for its in bins]
+        claimed = (one.baseline_share, one.current_share, one.g)
+        for field, said, value in zip(_MOVED_FIELDS, claimed, found, strict=True):
+            yield Check(f"{one.bin}: {field}", said, value)
+    missing = counted.bins.index(BESIDE[0])
+    delta = float(bins.current[missing] - bins.baseline[missing])
+    yield Check("missing_share_delta", change.missing_share_delta, delta)
+
+
+_MOVED_FIELDS = ("baseline_share", "current_share", "g")
 
 
 def _surprise(evidence: Evidence, counted: Distribution) -> float:
