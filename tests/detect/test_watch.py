@@ -105,6 +105,16 @@ def test_a_drifted_signal_goes_beyond_the_threshold_and_the_other_does_not() -> 
     assert all(m.value < 1 for report in found[:5] for m in measure("surprise", report))
 
 
+def test_the_pattern_counts_the_signals_in_alarm() -> None:
+    _, found = _watched([_report(n, drift=0.3 * (n > 4)) for n in range(12)])
+    patterns = [report.parts[0].pattern for report in found]
+    in_alarm = [len([m for m in measure("surprise", one) if m.value > 1]) for one in found]
+    assert set(in_alarm) == {0, 1} and in_alarm[-1] == 1
+    assert [it and (it.signals, it.drifted_signals) for it in patterns] == [
+        (2, drifted) for drifted in in_alarm
+    ]
+
+
 def test_a_window_is_taken_in_once_and_never_after_a_later_one() -> None:
     reports = [_report(n) for n in (0, 1, 3)]
     memory, _ = _watched(reports)

@@ -129,11 +129,35 @@ class SignalReport(Record):
     evidence: Evidence | None = None
 
 
+class DriftPattern(Record):
+    """What the signals in alarm say together: whether inputs drift, the prediction, or both.
+
+    ``signals`` features were judged, ``drifted_signals`` of them are in alarm, that is a share of
+    ``drifted_share`` (0 of none). ``prediction_drifted`` is of the prediction or the label; null if
+    neither was judged. ``reading``:
+
+    - ``no_drift``: nothing is in alarm;
+    - ``inputs_only``: features have drifted, and what the model says has not (covariate shift
+      without effect on the score so far);
+    - ``inputs_and_score``: features have drifted, and what the model says with them;
+    - ``score_only``: what the model says has drifted though none of its features did: the model or
+      its pipeline has changed, or several features together that alone look as before;
+    - null: features have drifted, and nobody looks at what the model says.
+    """
+
+    signals: int
+    drifted_signals: int
+    drifted_share: float
+    prediction_drifted: bool | None
+    reading: Literal["no_drift", "inputs_only", "inputs_and_score", "score_only"] | None
+
+
 class ReportPart(Record):
     """The share of a window that was binned by one baseline ("" = counted without one).
 
     ``baseline_age_seconds`` is how long before the last count the workers had last read the
     baseline store: seconds, unless the store was down. Then a promotion may have been missed.
+    ``alarm_budget`` and ``pattern`` are there if signals have ``evidence``.
     """
 
     baseline: str
@@ -141,6 +165,7 @@ class ReportPart(Record):
     events: int
     signals: dict[str, SignalReport]
     alarm_budget: AlarmBudget | None = None
+    pattern: DriftPattern | None = None
 
 
 class LatencySummary(Record):

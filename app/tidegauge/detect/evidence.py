@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tidegauge.contract import AlarmBudget, Evidence, ReportPart
 from tidegauge.detect.changes import Bins, Strongest, changes
+from tidegauge.detect.pattern import pattern_of
 from tidegauge.detect.ranking import InAlarm, Standing, ranking
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.detector import Verdict
@@ -81,7 +82,9 @@ def with_evidence(
         alarms_per_month=budget.alarms,
         windows_per_month=budget.windows,
     )
-    return msgspec.structs.replace(part, signals=signals, alarm_budget=spent)
+    judged = [watched.names[row] for row in np.flatnonzero(said).tolist()]
+    pattern = pattern_of(judged, changed.keys()) if judged else None
+    return msgspec.structs.replace(part, signals=signals, alarm_budget=spent, pattern=pattern)
 
 
 def _strongest(verdict: Verdict) -> Strongest:
