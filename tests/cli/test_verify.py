@@ -67,6 +67,7 @@ def _change(path: str, value: Callable[[Any], Any]) -> Callable[[Any], None]:
         ("surprise", "evidence.baseline_events", lambda v: v + 1, "evidence.baseline_events"),
         ("surprise", "evidence.bins", lambda v: v + 1, "evidence.bins"),
         ("surprise", "alarm_budget.looks", lambda v: v / 2, "threshold_nats"),
+        ("surprise", "alarm_budget.slices", lambda v: v + 1, "threshold_nats"),
         ("surprise", "alarm_budget.alarms_per_month", lambda v: v * 2, "threshold_nats"),
     ],
 )

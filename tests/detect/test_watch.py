@@ -115,6 +115,17 @@ def test_the_pattern_counts_the_signals_in_alarm() -> None:
     ]
 
 
+def test_slices_share_the_budget_of_their_model() -> None:
+    watch = Watch(lambda model: 2.0)
+    budgets = [
+        _evidence(watch.take(None, _report(0), KNOWN, slices=slices)[1], "amount")[1]
+        for slices in (1, 5)
+    ]
+    assert [budget.slices for budget in budgets] == [1, 5]
+    for its in budgets:
+        assert its.threshold_nats == pytest.approx(np.log(43_200 * its.looks * its.slices / 2))
+
+
 def test_a_window_is_taken_in_once_and_never_after_a_later_one() -> None:
     reports = [_report(n) for n in (0, 1, 3)]
     memory, _ = _watched(reports)

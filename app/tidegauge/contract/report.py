@@ -100,17 +100,19 @@ class Evidence(Record):
 
 
 class AlarmBudget(Record):
-    """Where a threshold comes from: ln(``windows_per_month`` · ``looks`` / ``alarms_per_month``).
+    """Where a threshold comes from.
 
-    It is at least ln 2, however many alarms are allowed.
-    ``looks`` is how many scores of a window could start a false alarm of their own; those that
-    change slowly count for less than one.
+    It is ln(``windows_per_month`` · ``looks`` · ``slices`` / ``alarms_per_month``), and at least
+    ln 2, however many alarms are allowed. ``looks`` is how many scores of a window could start a
+    false alarm of their own; those that change slowly count for less than one. ``slices`` of the
+    model (version, variant, segment) share its alarms.
     """
 
     threshold_nats: float
     looks: float
     alarms_per_month: float
     windows_per_month: float
+    slices: int = 1
 
 
 class SignalReport(Record):

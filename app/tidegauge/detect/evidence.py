@@ -81,6 +81,7 @@ def with_evidence(
         looks=verdict.looks,
         alarms_per_month=budget.alarms,
         windows_per_month=budget.windows,
+        slices=budget.slices,
     )
     judged = [watched.names[row] for row in np.flatnonzero(said).tolist()]
     pattern = pattern_of(judged, changed.keys()) if judged else None

@@ -39,8 +39,13 @@ class Watch:
         memory: SliceMemory | None,
         report: WindowReport,
         baselines: Mapping[str, Baseline],
+        *,
+        slices: int = 1,
     ) -> tuple[SliceMemory | None, WindowReport]:
-        """Return what is remembered after a window, and its report with the evidence."""
+        """Return what is remembered after a window, and its report with the evidence.
+
+        The budget of the model is shared by its ``slices``, of which the report is of one.
+        """
         if memory is not None and report.window_end <= memory.through:
             return memory, report
         part = _part_in_use(report, memory.baseline if memory else "", baselines)
@@ -54,7 +59,7 @@ class Watch:
         else:
             before = Memory.empty(*watched.reference.counts.shape)
         seconds = report.window_end - report.window_start
-        budget = Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds)
+        budget = Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds, slices)
         verdict = judge(watched.reference, before, _window(part, watched), budget)
         ends = (report.window_start, report.window_end)
         seen = with_evidence(part, watched, verdict, budget, ends)

@@ -5,6 +5,7 @@ this one ended, so tenures tile the source offsets without gap or overlap.
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -95,12 +96,15 @@ class Tenure:
         by ``monotonic``, which nobody can set back.
         """
         changed: dict[int, list[bytes]] = {partition: [] for partition in range(destinations)}
+        slices = self._slices()
         for cell in self.cells.values():
             if cell.changed:
                 partition = cell_partition(
                     cell.plan.model, cell.plan.version, cell.variant, {}, destinations
                 )
-                changed[partition].append(encode(cell.to_record()))
+                record = cell.to_record()
+                record.slices = max(slices.get(record.model, 0), 1)
+                changed[partition].append(encode(record))
         clocks = {p: at.clock(monotonic, idle_seconds) for p, at in self.positions.items()}
         for partition, cells in changed.items():
             *early, last = _split(cells)
@@ -115,7 +119,7 @@ class Tenure:
                     )
                     for p, at in self.positions.items()
                 }
-                record = HistogramRecord(
+                flushed = HistogramRecord(
                     tenure=self.name,
                     seq=seq,
                     time=now,
@@ -126,7 +130,16 @@ class Tenure:
                     cells=[],
                     baselines_age_seconds=baselines_age_seconds,
                 )
-                yield partition, _with_cells(record, some)
+                yield partition, _with_cells(flushed, some)
+
+    def _slices(self) -> dict[str, int]:
+        """Count the slices of each model that were counted by a baseline."""
+        seen = {
+            (cell.plan.model, cell.plan.version, cell.variant)
+            for cell in self.cells.values()
+            if cell.plan.baseline
+        }
+        return Counter(model for model, _, _ in seen)
 
     def flushed(self) -> None:
         """Note that what :meth:`records` gave is committed."""

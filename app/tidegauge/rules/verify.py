@@ -89,7 +89,7 @@ def _of_evidence(alert: Alert) -> Iterator[Check]:
     evidence, budget, counted = alert.evidence, alert.alarm_budget, alert.distribution
     if evidence is None or budget is None:
         return
-    allowed = Budget(budget.alarms_per_month, budget.windows_per_month)
+    allowed = Budget(budget.alarms_per_month, budget.windows_per_month, budget.slices)
     yield Check("threshold_nats", budget.threshold_nats, allowed.threshold_of(budget.looks))
     yield Check("value", alert.value, evidence.surprise_nats / budget.threshold_nats)
     if evidence.counts is None or counted is None:
