@@ -72,7 +72,7 @@ def changes(
     most = np.argsort(-np.abs(g), axis=-1, kind="stable")[:, :_MOST_MOVED].tolist()
     ages = age_windows(memory, reference, rows, directions(reference, rows, counts, scores))
     # Windows with few events are remembered as one, so that many of them are one step.
-    steps = np.maximum(np.round(memory.total[0, rows] / part.events), 1.0)
+    steps = np.maximum(np.round(memory.total[0, rows] / max(part.events, 1)), 1.0)
     start, end = window
     onsets = (end - (ages - 1) * steps.astype(int) * (end - start)).tolist()
     found = {}

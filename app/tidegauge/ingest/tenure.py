@@ -102,9 +102,9 @@ class Tenure:
                 partition = cell_partition(
                     cell.plan.model, cell.plan.version, cell.variant, {}, destinations
                 )
-                record = cell.to_record()
-                record.slices = max(slices.get(record.model, 0), 1)
-                changed[partition].append(encode(record))
+                said = cell.to_record()
+                said.slices = max(slices[said.model], 1)
+                changed[partition].append(encode(said))
         clocks = {p: at.clock(monotonic, idle_seconds) for p, at in self.positions.items()}
         for partition, cells in changed.items():
             *early, last = _split(cells)
@@ -119,7 +119,7 @@ class Tenure:
                     )
                     for p, at in self.positions.items()
                 }
-                flushed = HistogramRecord(
+                record = HistogramRecord(
                     tenure=self.name,
                     seq=seq,
                     time=now,
@@ -130,9 +130,9 @@ class Tenure:
                     cells=[],
                     baselines_age_seconds=baselines_age_seconds,
                 )
-                yield partition, _with_cells(flushed, some)
+                yield partition, _with_cells(record, some)
 
-    def _slices(self) -> dict[str, int]:
+    def _slices(self) -> Counter[str]:
         """Count the slices of each model that were counted by a baseline."""
         seen = {
             (cell.plan.model, cell.plan.version, cell.variant)
