@@ -193,7 +193,7 @@ class Settings(BaseSettings):
     model_windows: dict[str, WindowSettings] = {}
     ingest: IngestSettings = IngestSettings()
     detect: DetectSettings = DetectSettings()
-    #: False alarms of drift a month, for each version, variant and segment of a model.
+    #: False alarms of drift a month for a model, all its versions, variants and segments together.
     alarms_per_month: float = Field(default=1.0, gt=0)
     #: The same for single models, by name.
     model_alarms_per_month: dict[str, Annotated[float, Field(gt=0)]] = {}
@@ -236,7 +236,7 @@ class Settings(BaseSettings):
         return self.model_windows.get(model, self.windows)
 
     def alarms_of(self, model: str) -> float:
-        """Return the false alarms of drift a month that each slice of a model is allowed."""
+        """Return the false alarms of drift a month that a model is allowed."""
         return self.model_alarms_per_month.get(model, self.alarms_per_month)
 
 

@@ -41,6 +41,46 @@ def test_decoding_gives_back_the_same_content_and_id() -> None:
     assert len(baseline.id) == 64
 
 
+def _baseline(**fields: object) -> Baseline:
+    signals = {name: NumericSignal(**NUMERIC) for name in ("a", "b", "prediction")}
+    given = {"model": "m", "version": "1", "rows": 6, "source": "x.csv", "signals": signals}
+    return Baseline(**given | fields)  # type: ignore[arg-type]
+
+
+def test_a_baseline_without_importances_has_the_bytes_and_the_id_it_had_before_there_were_any() -> (
+    None
+):
+    before = "0b6d0b8e14726825"
+    for baseline in (_baseline(), _baseline(importances={})):
+        assert b"importances" not in baseline.to_json()
+        assert baseline.id.startswith(before)
+        assert not Baseline.from_json(baseline.to_json()).importances
+
+
+def test_importances_are_part_of_the_content() -> None:
+    baseline = _baseline(importances={"b": 2.0, "a": 0.0})
+    again = Baseline.from_json(baseline.to_json())
+    assert again.importances == {"b": 2.0, "a": 0.0}
+    assert again.id == baseline.id != _baseline().id
+
+
+@pytest.mark.parametrize(
+    ("importances", "message"),
+    [
+        ({"c": 1.0}, "importances names 'c', which is no feature"),
+        ({"prediction": 1.0}, "importances names 'prediction', which is no feature"),
+        ({"a": -1.0}, "importances has -1.0 for 'a', expected 0 or more"),
+        ({"a": "much"}, "Expected `float`"),
+    ],
+)
+def test_importances_that_make_no_sense_are_refused(
+    importances: dict[str, object], message: str
+) -> None:
+    document = msgspec.json.decode(_baseline().to_json()) | {"importances": importances}
+    with pytest.raises(msgspec.ValidationError, match=message):
+        Baseline.from_json(msgspec.json.encode(document))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -76,6 +76,27 @@ def test_types_can_be_overridden() -> None:
     assert shown["signals"]["amount"]["kind"] == "categorical"
 
 
+def test_importances_are_stored_with_the_baseline_and_shown() -> None:
+    Path("weights.json").write_text('{"region": 3, "amount": 0.5}')
+    id = created("--importance", "weights.json")
+    assert id != created()
+    shown = json.loads(run("show", id, "--json").stdout)
+    assert shown["importances"] == {"amount": 0.5, "region": 3.0}
+    assert "importance 3" in run("show", id).stdout
+
+
+def test_importances_of_what_is_no_feature_are_refused_and_nothing_is_stored() -> None:
+    Path("weights.csv").write_text("feature,importance\namount,0.5\nscore,1\n")
+    arguments = ("--prediction", "score", "--exclude", "id", "--importance", "weights.csv")
+    said = create(*arguments)
+    assert said.exit_code == 2 and said.stdout == ""
+    assert (
+        "weights.csv:3: 'score' is no feature of the baseline; it has 'amount', 'region'"
+        in said.stderr
+    )
+    assert json.loads(run("list", "--json").stdout) == []
+
+
 def test_a_column_like_an_id_is_warned_about() -> None:
     result = create()
     assert result.exit_code == 0

@@ -35,7 +35,7 @@ def _change(path: str, value: Callable[[Any], Any]) -> Callable[[Any], None]:
     def change(alert: Any) -> None:
         *places, last = path.split(".")
         for place in places:
-            alert = alert[place]
+            alert = alert[int(place) if place.isdigit() else place]
         last_place: Any = int(last) if last.isdigit() else last
         alert[last_place] = value(alert[last_place])
 
@@ -53,10 +53,21 @@ def _change(path: str, value: Callable[[Any], Any]) -> Callable[[Any], None]:
         ("surprise", "evidence.score", lambda v: "bin", "surprise_nats"),
         ("surprise", "evidence.counts", lambda v: v[::-1], "surprise_nats"),
         ("surprise", "evidence.counts", lambda v: v[:-1], "surprise_nats"),
+        ("surprise", "evidence.psi_corrected", lambda v: v + 0.001, "psi_corrected"),
+        ("surprise", "evidence.size", lambda v: "minor", "size"),
+        ("surprise", "evidence.change.moved.1.g", lambda v: -v, "≥ 137450: g"),
+        ("surprise", "evidence.change.moved.0.bin", lambda v: "> 9", "> 9: current_share"),
+        (
+            "surprise",
+            "evidence.change.missing_share_delta",
+            lambda v: v + 0.01,
+            "missing_share_delta",
+        ),
         ("surprise", "evidence.events", lambda v: v + 1, "evidence.events"),
         ("surprise", "evidence.baseline_events", lambda v: v + 1, "evidence.baseline_events"),
         ("surprise", "evidence.bins", lambda v: v + 1, "evidence.bins"),
         ("surprise", "alarm_budget.looks", lambda v: v / 2, "threshold_nats"),
+        ("surprise", "alarm_budget.slices", lambda v: v + 1, "threshold_nats"),
         ("surprise", "alarm_budget.alarms_per_month", lambda v: v * 2, "threshold_nats"),
     ],
 )

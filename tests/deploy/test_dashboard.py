@@ -117,6 +117,14 @@ def test_the_lines_in_a_panel_are_the_thresholds_of_the_default_rules(title, lin
     assert set(lines) <= {rule.get("above") for rule in shipped}
 
 
+def test_the_line_in_the_panel_of_surprise_is_the_threshold_of_the_budget():
+    (panel,) = [panel for panel in PANELS if panel["title"] == "Surprise by signal"]
+    defaults = panel["fieldConfig"]["defaults"]
+    assert [step["value"] for step in defaults["thresholds"]["steps"]] == [None, 1]
+    assert defaults["custom"]["thresholdsStyle"]["mode"] == "line"
+    assert "tidegauge_surprise{" in panel["targets"][0]["expr"]
+
+
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
 def test_a_panel_says_what_it_means_and_takes_its_data_from_the_variable(panel):
     assert len(panel["description"]) > 80

@@ -20,6 +20,8 @@ from tidegauge.sequential.detector import judge
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES
+from tidegauge.sequential.size import size_of
+from tidegauge.stats import psi_corrected
 
 SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
 
@@ -80,6 +82,9 @@ def test_the_evidence_is_what_the_detector_says_of_the_counts() -> None:
             assert (evidence.score, evidence.span_windows) == (SCORES[score], 4**span)
             assert evidence.events == verdict.events[span, row]
             assert (evidence.baseline_events, evidence.bins) == (10_000, 8)
+            size = psi_corrected(memory.effective()[span, row], reference.counts[row])
+            assert evidence.psi_corrected == size
+            assert evidence.size == size_of(float(size))
             assert spent == AlarmBudget(
                 threshold_nats=verdict.threshold,
                 looks=verdict.looks,
@@ -93,7 +98,32 @@ def test_a_drifted_signal_goes_beyond_the_threshold_and_the_other_does_not() -> 
     _, found = _watched([_report(n, drift=0.3 * (n > 4)) for n in range(12)])
     value = {m.signal: m.value for m in measure("surprise", found[-1])}
     assert value["amount"] > 1 > value["size"]
+    sizes = [_evidence(found[-1], name)[0].psi_corrected for name in ("amount", "size")]
+    moved = 0.7 * SHARES + 0.3 * np.roll(SHARES, 1)
+    true = float(((moved - SHARES) * np.log(moved / SHARES)).sum())
+    assert sizes == [pytest.approx(true, abs=0.02), pytest.approx(0.0, abs=0.02)]
     assert all(m.value < 1 for report in found[:5] for m in measure("surprise", report))
+
+
+def test_the_pattern_counts_the_signals_in_alarm() -> None:
+    _, found = _watched([_report(n, drift=0.3 * (n > 4)) for n in range(12)])
+    patterns = [report.parts[0].pattern for report in found]
+    in_alarm = [len([m for m in measure("surprise", one) if m.value > 1]) for one in found]
+    assert set(in_alarm) == {0, 1} and in_alarm[-1] == 1
+    assert [it and (it.signals, it.drifted_signals) for it in patterns] == [
+        (2, drifted) for drifted in in_alarm
+    ]
+
+
+def test_slices_share_the_budget_of_their_model() -> None:
+    watch = Watch(lambda model: 2.0)
+    budgets = [
+        _evidence(watch.take(None, _report(0), KNOWN, slices=slices)[1], "amount")[1]
+        for slices in (1, 5)
+    ]
+    assert [budget.slices for budget in budgets] == [1, 5]
+    for its in budgets:
+        assert its.threshold_nats == pytest.approx(np.log(43_200 * its.looks * its.slices / 2))
 
 
 def test_a_window_is_taken_in_once_and_never_after_a_later_one() -> None:

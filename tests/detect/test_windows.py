@@ -8,7 +8,7 @@ from support.world import WATCH, World, a_state, advance, fold
 from tidegauge.contract import WindowReport
 from tidegauge.detect.closing import Closing
 from tidegauge.detect.partition import REVISE_SECONDS, PartitionState
-from tidegauge.detect.values import CellKey, SliceState
+from tidegauge.detect.values import CellKey, RawRecord, SliceState
 from tidegauge.rules import DEFAULT_RULES
 from tidegauge.settings import TopicSettings
 
@@ -211,3 +211,32 @@ def test_a_slice_state_can_be_read_back_whatever_the_model_predicts() -> None:
     for value in story.state.slices.values():
         assert msgspec.json.decode(msgspec.json.encode(value), type=SliceState) == value
     assert report.parts[0].signals["prediction"].histogram.n == 4
+
+
+def test_the_budget_of_a_window_is_shared_by_the_slices_that_any_worker_has_seen() -> None:
+    story = Story()
+    story.at(5)  # worker a sees one slice, b two
+    for variant in ("", "canary"):
+        story.world.event(2, time=MINUTE + 6, variant=variant)
+    story.all_reach(100)
+    reports = story.read()
+    assert [report.variant for report in reports] == ["", "canary"]
+    budgets = [report.parts[0].alarm_budget for report in reports]
+    assert [budget and budget.slices for budget in budgets] == [2, 2]
+
+
+def test_a_cell_that_does_not_say_how_many_slices_there_are_is_the_only_one() -> None:
+    story = Story()
+    story.at(5)
+    story.all_reach(100)
+    story.world.flush()
+    for offset, record in story.world.log:
+        old = msgspec.json.decode(msgspec.json.encode(record))
+        for cell in old["cells"]:
+            del cell["slices"]
+        before = msgspec.json.decode(msgspec.json.encode(old), type=RawRecord)
+        story.state.join(before, offset)
+    closed = advance(story.state)
+    [report] = [report for report in closed.reports if report.model == "m"]
+    budget = report.parts[0].alarm_budget
+    assert budget is not None and budget.slices == 1

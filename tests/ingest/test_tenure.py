@@ -70,6 +70,24 @@ def test_only_cells_that_changed_are_said_again_and_always_as_a_whole() -> None:
     assert third == []
 
 
+def test_a_cell_says_how_many_slices_of_its_model_are_counted_by_a_baseline() -> None:
+    counter, tenure = a_counter(), a_tenure()
+    counter.use(promote(a_baseline(), a_baseline("2")), tenure)
+    rows = [("1", None), ("1", "canary"), ("2", None), ("3", None)]  # the last has no baseline
+
+    def slices(number: int, **fields: Any) -> dict[tuple[str, str, str], int]:
+        values = [event(version=version, variant=variant, **fields) for version, variant in rows]
+        count(counter, tenure, [as_json(value) for value in values[:number]])
+        cells = [cell for records in flush(tenure).values() for r in records for cell in r.cells]
+        return {(cell.model, cell.version, cell.variant): cell.slices for cell in cells}
+
+    assert slices(1) == {("m", "1", ""): 1}
+    assert slices(2) == {("m", "1", ""): 2, ("m", "1", "canary"): 2}
+    assert set(slices(4).values()) == {3}
+    assert slices(1, time=NOW - 70) == {("m", "1", ""): 3}, "also in another window"
+    assert slices(1, model="other") == {("other", "1", ""): 1}
+
+
 def test_what_was_not_flushed_is_said_again() -> None:
     tenure = a_tenure()
     _count_some(tenure, "a")

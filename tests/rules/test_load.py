@@ -206,6 +206,16 @@ def test_an_empty_list_of_rules_is_a_choice_and_an_empty_file_is_a_mistake() -> 
             "below: 0",
             "rules.yaml:13:12: rules[1].below: found 0, but events (events) is 0 or more",
         ),
+        (
+            "severity: medium",
+            "severity: {minor: low, moderate: medium, major: high}",
+            "rules.yaml:7:15: rules[0].severity: found sizes, but kl has none, only surprise",
+        ),
+        (
+            "metric: kl\n",
+            "metric: kl\n    minimum_psi: 0.02\n",
+            "rules.yaml:4:18: rules[0].minimum_psi: only for 'metric: surprise' with 'above'",
+        ),
         ("rules:", "rulez:", "rules.yaml:1:1: found no 'rules', expected one"),
         (
             "    metric: kl\n",
@@ -231,6 +241,71 @@ def test_a_mistake_is_shown_at_its_line_and_column(
     problems = problems_of(GOOD.replace(line, replacement, 1))
     assert [problem for problem in problems if problem.startswith(expected)], problems
     assert len(problems) == (2 if line == "rules:" else 1), problems
+
+
+BY_SIZE = """\
+rules:
+  - name: drift-alarm
+    metric: surprise
+    above: 1
+    minimum_psi: 0.02
+    severity: {minor: low, moderate: medium, major: high}
+"""
+
+
+def test_a_severity_may_follow_the_size_of_a_drift() -> None:
+    [rule] = parse_rules(BY_SIZE, source="rules.yaml").rules
+    assert [rule.severity_of(size) for size in ("minor", "moderate", "major")] == [
+        "low",
+        "medium",
+        "high",
+    ]
+    assert rule.required_psi == 0.02
+    [default] = parse_rules(BY_SIZE.replace("    minimum_psi: 0.02\n", ""), source="r").rules
+    assert default.required_psi == 0.01
+
+
+@pytest.mark.parametrize(
+    ("text", "replacement", "expected"),
+    [
+        (
+            "minor: low",
+            "minor: lwo",
+            "rules.yaml:6:23: rules[0].severity.minor: found 'lwo', expected one of low, medium, "
+            "high, critical; did you mean low?",
+        ),
+        (
+            "minor: low",
+            "mnior: low",
+            "rules.yaml:6:16: rules[0].severity.mnior: unknown key; did you mean 'minor'?",
+        ),
+        (
+            ", major: high",
+            "",
+            "rules.yaml:6:15: rules[0].severity: found no 'major', expected one",
+        ),
+        (
+            "severity: {minor: low, moderate: medium, major: high}",
+            "severity: [low]",
+            "rules.yaml:6:15: rules[0].severity: found a list, expected one of low, medium, high, ",
+        ),
+        (
+            "minimum_psi: 0.02",
+            "minimum_psi: -1",
+            "rules.yaml:5:18: rules[0].minimum_psi: found -1: input should be greater than or eq",
+        ),
+        (
+            "above: 1",
+            "below: 1",
+            "rules.yaml:5:18: rules[0].minimum_psi: only for 'metric: surprise' with 'above'",
+        ),
+    ],
+)
+def test_a_mistake_in_what_follows_from_a_size_is_shown_at_its_place(
+    text: str, replacement: str, expected: str
+) -> None:
+    problems = problems_of(BY_SIZE.replace(text, replacement, 1))
+    assert [problem for problem in problems if problem.startswith(expected)], problems
 
 
 def test_every_problem_of_a_file_is_shown_at_once_in_the_order_of_the_file() -> None:

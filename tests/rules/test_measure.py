@@ -5,7 +5,7 @@ import math
 import pytest
 
 from support.window_reports import latency, part_of, signal_report, window_report
-from tidegauge.contract import AlarmBudget, Evidence, WindowReport
+from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, WindowReport
 from tidegauge.rules import METRICS, measure
 from tidegauge.rules.metrics import MetricName
 
@@ -36,6 +36,13 @@ PART = part_of(
 PART.alarm_budget = AlarmBudget(
     threshold_nats=15.0, looks=80.0, alarms_per_month=1.0, windows_per_month=43_200.0
 )
+PART.pattern = DriftPattern(
+    signals=8,
+    drifted_signals=3,
+    drifted_share=0.375,
+    prediction_drifted=False,
+    reading="inputs_only",
+)
 REPORT = window_report(
     0,
     PART,
@@ -51,6 +58,8 @@ EXPECTED: dict[MetricName, tuple[str | None, float, str, int]] = {
     "js": ("age", 0.04, "nats", 2000),
     "wasserstein": ("age", 0.8, "bins", 1500),
     "surprise": ("age", 2.0, "of the alarm threshold", 2000),
+    "drifted_signals": (None, 3.0, "signals", 2000),
+    "drifted_share": (None, 0.375, "share", 2000),
     "missing_share": ("age", 0.25, "share", 2000),
     "mean": ("age", 41.5, "value", 1500),
     "prediction_mean_5m": (None, 0.61, "value", 2000),
@@ -67,7 +76,8 @@ EXPECTED: dict[MetricName, tuple[str | None, float, str, int]] = {
 def test_a_metric_is_the_figure_of_the_report_it_is_named_after(metric: MetricName) -> None:
     (found,) = measure(metric, REPORT)
     assert (found.signal, found.value, found.unit, found.events) == EXPECTED[metric]
-    assert found.baseline == ("b1" if METRICS[metric].of_signal else "")
+    against_baseline = METRICS[metric].of_signal or metric.startswith("drifted_")
+    assert found.baseline == ("b1" if against_baseline else "")
 
 
 def test_every_metric_is_tried_here() -> None:

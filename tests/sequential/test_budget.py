@@ -47,6 +47,8 @@ def test_the_threshold_splits_the_budget_over_every_look() -> None:
 def test_more_signals_and_a_smaller_budget_raise_it_and_silence_costs_nothing() -> None:
     events = np.full((4, 2), 1_000.0)
     one = Budget(1.0, MONTH).threshold(_reference(2), events)[0]
+    shared = Budget(1.0, MONTH, slices=10).threshold(_reference(2), events)[0]
+    assert shared == pytest.approx(Budget(0.1, MONTH).threshold(_reference(2), events)[0])
     assert Budget(0.1, MONTH).threshold(_reference(2), events)[0] == pytest.approx(
         one + np.log(10), abs=0.1
     )

@@ -48,6 +48,12 @@ def psi_of(current: Counts, reference: Counts, k: float) -> float:
     return kl_of(current, reference, k) + kl_of(reference, current, k)
 
 
+def psi_corrected_of(current: Counts, reference: Counts) -> float:
+    bins = hit_bins(current, reference).shape[1]
+    noise = (bins - 1) * (1 / sum(current) + 1 / sum(reference))
+    return max(psi_of(current, reference, 0.5) - noise, 0.0)
+
+
 def js_distance_of(p: Counts, q: Counts, k: float, base: float) -> float:
     return float(spatial.distance.jensenshannon(*hit_bins(p, q, k), base=base))
 
@@ -122,6 +128,7 @@ ENTRIES = [
     Entry("psi", lambda c, r: psi_of(c, r, 0), EXACT, constants=(0.077833, math.inf),
           far_end=math.inf),
     Entry("psi", lambda c, r: psi_of(c, r, 0.5), SMOOTHED, constants=(None, 0.640020)),
+    Entry("psi_corrected", psi_corrected_of, constants=(None, 0.640020 - 5 * (1 / 500 + 1 / 1000))),
     Entry("kl", lambda c, r: kl_of(c, r, 0), EXACT, constants=(0.037869, math.inf),
           far_end=math.inf),
     Entry("kl", lambda c, r: kl_of(r, c, 0), EXACT, swapped=True, constants=(0.039964, math.inf),

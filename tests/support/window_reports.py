@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import msgspec
+
 from tidegauge.contract import (
+    AlarmBudget,
     CountedRange,
     Drift,
+    Evidence,
     LatencySummary,
     ReportPart,
     SignalHistogram,
@@ -12,6 +16,7 @@ from tidegauge.contract import (
     WindowReport,
     deterministic_id,
 )
+from tidegauge.sequential.size import size_of
 
 NO_DRIFT: dict[str, float | None] = {
     "psi": 0.0,
@@ -87,6 +92,29 @@ def kl_report(
     """Report with one signal whose KL(current‖reference) is ``value``, or was not measured."""
     signal_of = signal_report(kl_current_reference_nats=value or 0.0, drifted=value is not None)
     return window_report(window, part_of(events, **{signal: signal_of}), **fields)
+
+
+def evidence_of(surprise: float, psi: float | None = None, **fields: Any) -> Evidence:
+    """Evidence of ``surprise`` times the threshold of :func:`surprise_report`."""
+    given: dict[str, Any] = {
+        "score": "mean", "span_windows": 1, "surprise_nats": 10.0 * surprise, "events": 1000.0,
+        "baseline_events": 10_000, "bins": 2, "psi_corrected": psi,
+        "size": None if psi is None else size_of(psi),
+    }  # fmt: skip
+    return Evidence(**given | fields)
+
+
+def surprise_report(window: int, /, **evidence: Evidence) -> WindowReport:
+    """Report whose signals have this evidence, with a threshold of 10 nats."""
+    signals = {
+        name: msgspec.structs.replace(signal_report(), evidence=its)
+        for name, its in evidence.items()
+    }
+    budget = AlarmBudget(
+        threshold_nats=10.0, looks=20.0, alarms_per_month=1.0, windows_per_month=43_200.0
+    )
+    part = msgspec.structs.replace(part_of(1000, **signals), alarm_budget=budget)
+    return window_report(window, part)
 
 
 def latency(mean_ms: float, **quantiles: float) -> LatencySummary:

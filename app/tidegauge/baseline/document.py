@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from tidegauge.contract import SCHEMA_VERSION, Record, encode
+from tidegauge.contract import OUTPUT_SIGNALS, SCHEMA_VERSION, Record, encode
 
 
 class NumericSignal(Record, tag="numeric", tag_field="kind"):
@@ -63,14 +63,28 @@ Signal = NumericSignal | CategoricalSignal
 
 
 class Baseline(Record):
-    """An immutable reference for one model and version, named by the hash of its content."""
+    """An immutable reference for one model and version, named by the hash of its content.
+
+    ``importances`` says how much each feature matters to the model, in any unit, 0 or more; absent
+    where nobody said so.
+    """
 
     model: str
     version: str
     rows: int
     source: str
     signals: dict[str, Signal]
+    # Unset rather than empty: it is left out then, and a baseline without keeps the id it had.
+    importances: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
     schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        self.importances = self.importances or msgspec.UNSET
+        for name, importance in (self.importances or {}).items():
+            if name not in self.signals or name in OUTPUT_SIGNALS:
+                raise ValueError(f"importances names {name!r}, which is no feature of the baseline")
+            if not isfinite(importance) or importance < 0:
+                raise ValueError(f"importances has {importance} for {name!r}, expected 0 or more")
 
     def to_json(self) -> bytes:
         """Encode; the same content always gives the same bytes."""

@@ -21,6 +21,7 @@ from tidegauge.baseline.columns import Role
 from tidegauge.baseline.compare import bin_labels, reference_counts
 from tidegauge.baseline.document import Baseline, NumericSignal
 from tidegauge.baseline.errors import BaselineError
+from tidegauge.baseline.importance import read_importances
 from tidegauge.baseline.store import (
     BaselineNotFound,
     BaselineStore,
@@ -29,6 +30,7 @@ from tidegauge.baseline.store import (
     StoreUnavailable,
 )
 from tidegauge.cli._errors import BAD_INPUT, UNREACHABLE, fail
+from tidegauge.contract import OUTPUT_SIGNALS
 from tidegauge.settings import Settings, load_settings
 
 app = typer.Typer(help="What models are compared with.", no_args_is_help=True)
@@ -62,6 +64,12 @@ def create(
             "--type", help="Read a column so; repeatable.", metavar="COL=numeric|categorical"
         ),
     ] = None,
+    importance: Annotated[
+        Path | None,
+        typer.Option(
+            help="Importance of each feature, to rank drifts by: JSON or CSV.", metavar="FILE"
+        ),
+    ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Put it in force at once.")] = False,
 ) -> None:
     """Make a baseline of a file's columns, store it and print its id."""
@@ -78,6 +86,9 @@ def create(
                 progress=progress,
                 warn=lambda message: typer.echo(f"tidegauge: warning: {message}", err=True),
             )
+        if importance is not None:
+            features = [name for name in baseline.signals if name not in OUTPUT_SIGNALS]
+            baseline.importances = read_importances(importance, features)
         id = store.put(baseline)
         numeric = sum(isinstance(signal, NumericSignal) for signal in baseline.signals.values())
         typer.echo(
@@ -274,6 +285,8 @@ def _signals_table(baseline: Baseline) -> Table:
         else:
             kind = f"categorical\n{signal.dtype}\n{len(signal.known)} known in other"
         counts = reference_counts(signal)
+        if baseline.importances:
+            kind += f"\nimportance {baseline.importances.get(name, 0.0):.6g}"
         table.add_row(
             escape(name),
             kind,

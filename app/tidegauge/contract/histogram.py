@@ -58,7 +58,9 @@ class SignalHistogram(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Cell(Record):
     """All signals of one (model, version, variant, segment) in one window under one baseline.
 
-    ``baseline`` is the id whose binning the counts follow, or "" if there was none.
+    ``baseline`` is the id whose binning the counts follow, or "" if there was none. ``slices`` is
+    how many (version, variant, segment) of the model the tenure has counted by a baseline so far,
+    this one included: they share the model's budget of false alarms.
     """
 
     model: str
@@ -70,6 +72,7 @@ class Cell(Record):
     baseline: str
     events: int
     signals: dict[str, SignalHistogram]
+    slices: int = 1
 
 
 class HistogramRecord(Record):

@@ -31,6 +31,49 @@ class Drift(Record):
     wasserstein_bins: float | None
 
 
+#: How big a drift is: corrected PSI below 0.1, up to 0.25, and from there on.
+Size = Literal["minor", "moderate", "major"]
+
+
+class MovedBin(Record):
+    """A bin whose share changed: what the baseline has in it, and the windows of the span.
+
+    ``g`` is what it adds to the likelihood ratio G of the two, with the sign of the change.
+    """
+
+    bin: str
+    baseline_share: float
+    current_share: float
+    g: float
+
+
+class Change(Record):
+    """What has changed about a signal in alarm, over the span of windows that shows it most.
+
+    ``span`` is a word for the ``span_windows`` of its evidence, as they are with windows of a
+    minute. ``moved`` has the bins that moved most, at most five. The deltas are current less
+    baseline: of the mean by the values of this window alone, all others over the span. The median
+    is interpolated inside its bin; null = no such figure. ``onset_window_end`` is the end of the
+    window in which the change seems to have begun, a guess.
+
+    ``q_value`` is the false discovery rate at which this signal would be the last one named, of all
+    of the part. ``rank`` is the signal's place among those in alarm, 1 = look here first: by
+    ``importance`` of the feature times the size of its drift where the baseline has importances
+    (a share of them all; null = it has none), otherwise by surprise.
+    """
+
+    span: Literal["spike", "minutes", "hour"]
+    moved: list[MovedBin]
+    mean_delta: float | None
+    median_delta: float | None
+    missing_share_delta: float
+    unseen_share_delta: float | None
+    onset_window_end: int
+    q_value: float
+    rank: int
+    importance: float | None = None
+
+
 class Evidence(Record):
     """The strongest sign that a signal has changed, of all scores over all spans of windows.
 
@@ -38,6 +81,10 @@ class Evidence(Record):
     that rests on ``events`` (weighted windows count as fewer) against ``baseline_events``, in
     ``bins``. The signal is in alarm if it is above the part's ``threshold_nats``; then ``counts``
     has the weighted windows' counts, by bin, that it can be computed from.
+
+    That says whether there is a drift; ``psi_corrected`` says how big it is, by the same counts:
+    PSI less what noise adds to it, nats, with a word for it in ``size``. ``change`` says what has
+    changed, of signals in alarm.
     """
 
     score: Literal["shape", "mean", "spread", "bin"]
@@ -47,20 +94,25 @@ class Evidence(Record):
     baseline_events: int
     bins: int
     counts: list[float] | None = None
+    psi_corrected: float | None = None
+    size: Size | None = None
+    change: Change | None = None
 
 
 class AlarmBudget(Record):
-    """Where a threshold comes from: ln(``windows_per_month`` · ``looks`` / ``alarms_per_month``).
+    """Where a threshold comes from.
 
-    It is at least ln 2, however many alarms are allowed.
-    ``looks`` is how many scores of a window could start a false alarm of their own; those that
-    change slowly count for less than one.
+    It is ln(``windows_per_month`` · ``looks`` · ``slices`` / ``alarms_per_month``), and at least
+    ln 2, however many alarms are allowed. ``looks`` is how many scores of a window could start a
+    false alarm of their own; those that change slowly count for less than one. ``slices`` of the
+    model (version, variant, segment) share its alarms.
     """
 
     threshold_nats: float
     looks: float
     alarms_per_month: float
     windows_per_month: float
+    slices: int = 1
 
 
 class SignalReport(Record):
@@ -79,11 +131,35 @@ class SignalReport(Record):
     evidence: Evidence | None = None
 
 
+class DriftPattern(Record):
+    """What the signals in alarm say together: whether inputs drift, the prediction, or both.
+
+    ``signals`` features were judged, ``drifted_signals`` of them are in alarm, that is a share of
+    ``drifted_share`` (0 of none). ``prediction_drifted`` is of the prediction or the label; null if
+    neither was judged. ``reading``:
+
+    - ``no_drift``: nothing is in alarm;
+    - ``inputs_only``: features have drifted, and what the model says has not (covariate shift
+      without effect on the score so far);
+    - ``inputs_and_score``: features have drifted, and what the model says with them;
+    - ``score_only``: what the model says has drifted though none of its features did: the model or
+      its pipeline has changed, or several features together that alone look as before;
+    - null: features have drifted, and nobody looks at what the model says.
+    """
+
+    signals: int
+    drifted_signals: int
+    drifted_share: float
+    prediction_drifted: bool | None
+    reading: Literal["no_drift", "inputs_only", "inputs_and_score", "score_only"] | None
+
+
 class ReportPart(Record):
     """The share of a window that was binned by one baseline ("" = counted without one).
 
     ``baseline_age_seconds`` is how long before the last count the workers had last read the
     baseline store: seconds, unless the store was down. Then a promotion may have been missed.
+    ``alarm_budget`` and ``pattern`` are there if signals have ``evidence``.
     """
 
     baseline: str
@@ -91,6 +167,7 @@ class ReportPart(Record):
     events: int
     signals: dict[str, SignalReport]
     alarm_budget: AlarmBudget | None = None
+    pattern: DriftPattern | None = None
 
 
 class LatencySummary(Record):

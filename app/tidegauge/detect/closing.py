@@ -52,7 +52,10 @@ class Closing:
         before = self._state.slices.get(window.slice, SliceState())
         report, score = self._report(counts, before, revision=0)
         memory, report = self._watch.take(
-            self._state.memories.get(window.slice), report, self._state.baselines
+            self._state.memories.get(window.slice),
+            report,
+            self._state.baselines,
+            slices=counts.slices,
         )
         if memory is not None and memory is not self._state.memories.get(window.slice):
             self._state.remember(window.slice, memory)

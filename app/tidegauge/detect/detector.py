@@ -100,7 +100,8 @@ class Detector:
         self._table.key_serializer = self._table.value_serializer = "raw"
         for rule in rules().rules:
             for state in ("firing", "resolved"):
-                metrics.alerts.labels(rule.name, rule.severity, state)
+                for severity in rule.severities:
+                    metrics.alerts.labels(rule.name, severity, state)
         self._intake = Intake(settings, self._store, self._offsets, metrics, fold=self._fold)
         self._writer = Writer(self.app, self._table.changelog_topic_name, self._offsets)
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)

@@ -72,6 +72,11 @@ class Counts(NamedTuple):
     covered: Mapping[str, Mapping[int, int]]
     watermark: float
 
+    @property
+    def slices(self) -> int:
+        """How many slices its model has: what the tenure knew that had seen the most."""
+        return max(one.slices for tenures in self.parts.values() for one in tenures.values())
+
 
 class DataWanted(NamedTuple):
     """The latest data of a source topic as of ``until``, up to the offsets counted by then."""
@@ -210,6 +215,7 @@ class PartitionState:
             events=cell.events,
             baselines_age_seconds=record.baselines_age_seconds,
             signals=cell.signals.copy(),
+            slices=cell.slices,
         )
         self.unsaved.add(key)
         self._note_late(window)

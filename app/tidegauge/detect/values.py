@@ -23,6 +23,7 @@ class RawCell(msgspec.Struct, kw_only=True):
     baseline: str
     events: int
     signals: msgspec.Raw
+    slices: int = 1
 
 
 class RawRecord(msgspec.Struct, kw_only=True):
@@ -97,7 +98,10 @@ Key = CellKey | WaitingKey | MemoryKey | SliceKey | ProgressKey | BaselineKey | 
 
 
 class TenureCounts(msgspec.Struct, kw_only=True):
-    """Counts of one cell by one tenure: everything since the tenure's ``starts``."""
+    """Counts of one cell by one tenure: everything since the tenure's ``starts``.
+
+    ``slices`` of the model share its budget of false alarms, as far as the tenure knew.
+    """
 
     seq: int
     source: str
@@ -105,6 +109,7 @@ class TenureCounts(msgspec.Struct, kw_only=True):
     events: int
     baselines_age_seconds: float | None
     signals: msgspec.Raw
+    slices: int = 1
 
 
 #: The value of a :class:`CellKey`: by tenure, the largest ``seq`` there is.

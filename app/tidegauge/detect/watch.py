@@ -7,7 +7,6 @@ such a part begins anew by the other.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,25 +14,17 @@ import numpy.typing as npt
 
 from tidegauge.baseline.compare import current_counts, ordered_bins, reference_counts
 from tidegauge.baseline.document import Baseline
-from tidegauge.contract import AlarmBudget, Evidence, ReportPart, WindowReport
+from tidegauge.contract import ReportPart, WindowReport
+from tidegauge.detect.changes import Bins
+from tidegauge.detect.evidence import Watched, with_evidence
 from tidegauge.detect.values import SliceMemory
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import Verdict, judge
+from tidegauge.sequential.detector import judge
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.reference import Reference, SignalReference
-from tidegauge.sequential.scores import SCORES
 
 #: What budgets are of, seconds.
 MONTH_SECONDS = 30 * 24 * 3600
-
-_SPANS = [round(1 / weight) for weight in LAMBDAS]
-
-
-class _Watched(NamedTuple):
-    """The signals of a baseline that can be watched, and how."""
-
-    names: list[str]
-    reference: Reference
 
 
 class Watch:
@@ -41,15 +32,20 @@ class Watch:
 
     def __init__(self, alarms_of: Callable[[str], float]) -> None:
         self._alarms_of = alarms_of
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
 
     def take(
         self,
         memory: SliceMemory | None,
         report: WindowReport,
         baselines: Mapping[str, Baseline],
+        *,
+        slices: int = 1,
     ) -> tuple[SliceMemory | None, WindowReport]:
-        """Return what is remembered after a window, and its report with the evidence."""
+        """Return what is remembered after a window, and its report with the evidence.
+
+        The budget of the model is shared by its ``slices``, of which the report is of one.
+        """
         if memory is not None and report.window_end <= memory.through:
             return memory, report
         part = _part_in_use(report, memory.baseline if memory else "", baselines)
@@ -63,14 +59,15 @@ class Watch:
         else:
             before = Memory.empty(*watched.reference.counts.shape)
         seconds = report.window_end - report.window_start
-        budget = Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds)
+        budget = Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds, slices)
         verdict = judge(watched.reference, before, _window(part, watched), budget)
-        seen = _with_evidence(part, watched, verdict, budget)
+        ends = (report.window_start, report.window_end)
+        seen = with_evidence(part, watched, verdict, budget, ends)
         parts = [seen if one is part else one for one in report.parts]
         after = _pack(verdict.memory, report.window_end, part.baseline)
         return after, msgspec.structs.replace(report, parts=parts)
 
-    def _signals_of(self, baseline_id: str, baseline: Baseline) -> _Watched:
+    def _signals_of(self, baseline_id: str, baseline: Baseline) -> Watched:
         watched = self._watched.get(baseline_id)
         if watched is None:
             laid_out = {
@@ -78,7 +75,12 @@ class Watch:
                 for name, signal in baseline.signals.items()
             }
             known = {name: it for name, it in laid_out.items() if any(it.counts)}
-            watched = _Watched(list(known), Reference.of(list(known.values())))
+            watched = Watched(
+                list(known),
+                Reference.of(list(known.values())),
+                {name: Bins.of(baseline.signals[name]) for name in known},
+                baseline.importances or {},
+            )
             self._watched[baseline_id] = watched
         return watched
 
@@ -91,7 +93,7 @@ def _part_in_use(
     return max(same or known, key=lambda part: (part.events, part.baseline), default=None)
 
 
-def _window(part: ReportPart, watched: _Watched) -> npt.NDArray[np.float64]:
+def _window(part: ReportPart, watched: Watched) -> npt.NDArray[np.float64]:
     window = np.zeros(watched.reference.counts.shape)
     for row, name in enumerate(watched.names):
         signal = part.signals.get(name)
@@ -99,38 +101,6 @@ def _window(part: ReportPart, watched: _Watched) -> npt.NDArray[np.float64]:
             counts = current_counts(signal.histogram)
             window[row, : len(counts)] = counts
     return window
-
-
-def _with_evidence(
-    part: ReportPart, watched: _Watched, verdict: Verdict, budget: Budget
-) -> ReportPart:
-    signals = dict(part.signals)
-    effective = verdict.memory.effective()
-    flat = verdict.surprises.transpose(1, 0, 2).reshape(len(watched.names), -1)
-    for row, (name, best) in enumerate(zip(watched.names, flat.argmax(axis=1), strict=True)):
-        span, score = divmod(int(best), len(SCORES))
-        events = float(verdict.events[span, row])
-        if name not in signals or not events:
-            continue
-        surprise, bins = float(flat[row, best]), int(watched.reference.exists[row].sum())
-        in_alarm = surprise > verdict.threshold
-        evidence = Evidence(
-            score=SCORES[score],
-            span_windows=_SPANS[span],
-            surprise_nats=surprise,
-            events=events,
-            baseline_events=int(watched.reference.counts[row].sum()),
-            bins=bins,
-            counts=effective[span, row, :bins].tolist() if in_alarm else None,
-        )
-        signals[name] = msgspec.structs.replace(signals[name], evidence=evidence)
-    spent = AlarmBudget(
-        threshold_nats=verdict.threshold,
-        looks=verdict.looks,
-        alarms_per_month=budget.alarms,
-        windows_per_month=budget.windows,
-    )
-    return msgspec.structs.replace(part, signals=signals, alarm_budget=spent)
 
 
 def _pack(memory: Memory, through: int, baseline: str) -> SliceMemory:

@@ -5,6 +5,7 @@ this one ended, so tenures tile the source offsets without gap or overlap.
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -95,12 +96,15 @@ class Tenure:
         by ``monotonic``, which nobody can set back.
         """
         changed: dict[int, list[bytes]] = {partition: [] for partition in range(destinations)}
+        slices = self._slices()
         for cell in self.cells.values():
             if cell.changed:
                 partition = cell_partition(
                     cell.plan.model, cell.plan.version, cell.variant, {}, destinations
                 )
-                changed[partition].append(encode(cell.to_record()))
+                said = cell.to_record()
+                said.slices = max(slices[said.model], 1)
+                changed[partition].append(encode(said))
         clocks = {p: at.clock(monotonic, idle_seconds) for p, at in self.positions.items()}
         for partition, cells in changed.items():
             *early, last = _split(cells)
@@ -127,6 +131,15 @@ class Tenure:
                     baselines_age_seconds=baselines_age_seconds,
                 )
                 yield partition, _with_cells(record, some)
+
+    def _slices(self) -> Counter[str]:
+        """Count the slices of each model that were counted by a baseline."""
+        seen = {
+            (cell.plan.model, cell.plan.version, cell.variant)
+            for cell in self.cells.values()
+            if cell.plan.baseline
+        }
+        return Counter(model for model, _, _ in seen)
 
     def flushed(self) -> None:
         """Note that what :meth:`records` gave is committed."""

@@ -9,6 +9,8 @@ night nor a missing baseline resolves an alert.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from tidegauge.contract import (
     Action,
     Alert,
@@ -49,8 +51,9 @@ def evaluate(
 ) -> Verdict:
     """Judge ``report`` by ``rules`` and fold it into ``state``; same inputs, same bytes.
 
-    Alerts come in the order of the rule file: for each rule those that fire, worst value first, and
-    then those that are resolved; before all of them, the alerts of rules that are no longer there.
+    Alerts come in the order of the rule file: for each rule those that fire, worst value first (by
+    surprise in the order of their ``rank``, which knows of importances), and then those that are
+    resolved; before all of them, the alerts of rules that are no longer there.
     If the report has several parts, each is judged by its own events, and a rule holds if it holds
     in one of them; the alert then shows the worst.
     """
@@ -132,10 +135,13 @@ def _judge(
                 alert.actions = [asked[order]]
         elif held is None and identity is not None:
             measured = ceased[watch]
-            began = firing.pop(identity).starts_at
+            before = firing.pop(identity)
+            ended = _episode(one, measured, before.starts_at)
+            if measured.evidence is not None:  # it is as severe as it was, however small by now
+                ended = msgspec.structs.replace(ended, severity=before.severity)
             alert = records.resolved_alert(
                 identity,
-                _episode(one, measured, began),
+                ended,
                 report,
                 distribution=_distribution(measured, distribution),
                 reason=None,
@@ -163,6 +169,9 @@ def _decide(
                     continue
                 watch = (one.order, signal)
                 if one.rule.holds(measured.value):
+                    # A small drift raises no alert; one that is firing lasts as long as its reason.
+                    if watch not in identities and measured.psi < one.rule.required_psi:
+                        continue
                     _keep_worst(holding, watch, one, measured)
                 elif watch in identities:
                     _keep_worst(ceased, watch, one, measured)
@@ -182,17 +191,17 @@ def _place(
     watch: _Watch,
     holding: dict[_Watch, Measurement],
     ceased: dict[_Watch, Measurement],
-) -> tuple[int, bool, float, str]:
+) -> tuple[int, bool, float, float, str]:
     order, signal = watch
     measured = holding[watch] if watch in holding else ceased[watch]
     badness = rules.compiled[order].badness(measured.value)
-    return order, watch in ceased, -badness, signal or ""
+    return order, watch in ceased, measured.rank, -badness, signal or ""
 
 
 def _episode(one: CompiledRule, measured: Measurement, starts_at: int) -> Episode:
     return Episode(
         rule=one.rule.name,
-        severity=one.rule.severity,
+        severity=one.rule.severity_of(measured.evidence.size if measured.evidence else None),
         signal=measured.signal,
         metric=one.rule.metric,
         comparison=one.rule.comparison,

@@ -10,10 +10,22 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tidegauge.rules.document import Location, Problem, dotted, parse_document
-from tidegauge.rules.model import INCONSISTENT, Rule, RuleFile, inconsistencies
+from tidegauge.rules.model import (
+    INCONSISTENT,
+    SEVERITY_TAGS,
+    Rule,
+    RuleFile,
+    SeverityBySize,
+    inconsistencies,
+)
 from tidegauge.rules.ruleset import RuleSet
 
-_FIELDS_OF = {0: list(RuleFile.model_fields), 2: list(Rule.model_fields)}
+#: By how deep in the file.
+_FIELDS_OF = {
+    0: list(RuleFile.model_fields),
+    2: list(Rule.model_fields),
+    3: list(SeverityBySize.model_fields),
+}
 
 _EXPECTED = {
     "float_type": "a number, without quotes",
@@ -74,6 +86,8 @@ def parse_rules(text: str, *, source: str) -> RuleSet:
 def _translate(root: Location, error: ErrorDetails) -> Problem:
     """Say one of pydantic's findings in the words of this file, at its place."""
     path = tuple(error["loc"])
+    if len(path) > 3 and path[2] == "severity" and path[3] in SEVERITY_TAGS:
+        path = (*path[:3], *path[4:])
     kind, found = error["type"], _shown(error["input"])
     if kind == "missing":
         # The place of what is not there is the mapping that should have it.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tidegauge.contract import (
     AlarmBudget,
     Drift,
+    DriftPattern,
     Evidence,
     LatencySummary,
     ReportPart,
@@ -39,16 +40,31 @@ class Measurement(NamedTuple):
     evidence: Evidence | None = None
     alarm_budget: AlarmBudget | None = None
 
+    @property
+    def psi(self) -> float:
+        """Corrected PSI, nats, of a surprise; infinite for what has no size."""
+        size = self.evidence.psi_corrected if self.evidence else None
+        return math.inf if size is None else size
+
+    @property
+    def rank(self) -> float:
+        """Place among the signals in alarm, from 1; infinite for what is none of them."""
+        change = self.evidence.change if self.evidence else None
+        return change.rank if change else math.inf
+
 
 def measure(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
     """Yield every value of ``metric`` in ``report``; nothing where it could not be measured.
 
     A metric of a signal is measured on each part of the report (parts differ if the baseline
-    changed inside the window) for the features, ``prediction`` and ``label``. ``mean`` and
+    changed inside the window) for the features, ``prediction`` and ``label``. Those of the pattern
+    of drifts are measured on the part that has one. ``mean`` and
     ``wasserstein`` rest on the values alone, so for them an event without one doesn't count.
     """
     if METRICS[metric].of_signal:
         yield from _of_signals(metric, report)
+    elif metric in _PATTERN_FIGURES:
+        yield from _of_patterns(metric, report)
     else:
         yield from _of_window(metric, report)
 
@@ -102,6 +118,22 @@ _SIGNAL_FIGURES: dict[MetricName, _Figure] = {
     "unseen_share": lambda part, signal: signal.unseen_share,
     "mean": lambda part, signal: signal.mean,
 }
+
+_PATTERN_FIGURES: dict[MetricName, Callable[[DriftPattern], float]] = {
+    "drifted_signals": lambda pattern: float(pattern.drifted_signals),
+    "drifted_share": lambda pattern: pattern.drifted_share,
+}
+
+
+def _of_patterns(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
+    for part in report.parts:
+        if part.pattern is not None:
+            value = _PATTERN_FIGURES[metric](part.pattern)
+            yield Measurement(
+                None, value, METRICS[metric].unit, part.events, part.baseline, None,
+                alarm_budget=part.alarm_budget,
+            )  # fmt: skip
+
 
 _LATENCY_FIGURES: dict[MetricName, Callable[[LatencySummary], float]] = {
     "latency_mean_ms": lambda latency: latency.mean_ms,

@@ -10,6 +10,8 @@ MetricName = Literal[
     "js",
     "wasserstein",
     "surprise",
+    "drifted_signals",
+    "drifted_share",
     "missing_share",
     "unseen_share",
     "mean",
@@ -46,6 +48,8 @@ METRICS: dict[MetricName, Metric] = {
     "wasserstein": Metric(True, "bins", 0, math.inf, 1000),
     # Events are pooled over windows until they are enough.
     "surprise": Metric(True, "of the alarm threshold", 0, math.inf, 0),
+    "drifted_signals": Metric(False, "signals", 0, math.inf, 0),
+    "drifted_share": Metric(False, "share", 0, 1, 0),
     "missing_share": Metric(True, "share", 0, 1, 100),
     "unseen_share": Metric(True, "share", 0, 1, 100),
     "mean": Metric(True, "value", -math.inf, math.inf, 100),

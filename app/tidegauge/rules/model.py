@@ -4,10 +4,18 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeGuard
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from tidegauge.contract import ActionKind, Severity
+from tidegauge.contract import ActionKind, Severity, Size
 from tidegauge.rules.metrics import METRICS, Metric, MetricName
 from tidegauge.rules.summary import SAMPLE, render
 
@@ -21,6 +29,26 @@ _Threshold = Annotated[float | None, Field(allow_inf_nan=False), WithJsonSchema(
 class _Strict(BaseModel):
     # Strict: "0.05" in quotes, or yes for a number, is a slip to be shown, not guessed at.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SeverityBySize(_Strict):
+    """A severity for each size of a drift; see ``psi_corrected`` of the evidence."""
+
+    minor: Severity
+    moderate: Severity
+    major: Severity
+
+
+#: Where an error lies in a severity of either form, pydantic puts one of these into its path.
+SEVERITY_TAGS = ("word", "by_size")
+
+_SeverityOrSizes = Annotated[
+    Annotated[Severity, Tag(SEVERITY_TAGS[0])] | Annotated[SeverityBySize, Tag(SEVERITY_TAGS[1])],
+    Discriminator(lambda it: SEVERITY_TAGS[isinstance(it, dict | SeverityBySize)]),
+]
+
+#: Corrected PSI, nats, below which a drift is too small to wake anybody, be it ever so certain.
+MINIMUM_PSI = 0.01
 
 
 class Rule(_Strict):
@@ -44,7 +72,19 @@ class Rule(_Strict):
     model: Annotated[_Text, Field(description="which models, as a glob")] = "*"
     above: Annotated[_Threshold, Field(description="holds if the metric is greater")] = None
     below: Annotated[_Threshold, Field(description="holds if the metric is less")] = None
-    severity: Severity
+    severity: Annotated[
+        _SeverityOrSizes,
+        Field(description="a word, or for surprise one for each size: minor, moderate, major"),
+    ]
+    minimum_psi: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="surprise: a drift of less corrected PSI raises no alert; 0.01 if left out",
+        ),
+        WithJsonSchema({"type": "number", "minimum": 0}),
+    ] = None
     minimum_events: Annotated[
         int | None,
         Field(ge=0, description="a window with fewer is not judged; by metric if left out"),
@@ -88,6 +128,35 @@ class Rule(_Strict):
             return METRICS[self.metric].minimum_events
         return self.minimum_events
 
+    @property
+    def required_psi(self) -> float:
+        """Corrected PSI, nats, that a drift must have to raise an alert; 0 where none is needed."""
+        if self.metric != "surprise" or self.above is None:
+            return 0.0
+        return MINIMUM_PSI if self.minimum_psi is None else self.minimum_psi
+
+    @property
+    def severities(self) -> tuple[Severity, ...]:
+        """What its alerts can be."""
+        if isinstance(self.severity, SeverityBySize):
+            by_size = self.severity
+            return tuple(dict.fromkeys((by_size.minor, by_size.moderate, by_size.major)))
+        return (self.severity,)
+
+    def severity_of(self, size: Size | None) -> Severity:
+        """Return how severe a drift of some size is; without one, as severe as it can be.
+
+        >>> sizes = SeverityBySize(minor="low", moderate="medium", major="high")
+        >>> rule = Rule(name="drift", metric="surprise", above=1.0, severity=sizes)
+        >>> rule.severity_of("moderate"), rule.severity_of(None)
+        ('medium', 'high')
+        """
+        if isinstance(self.severity, SeverityBySize):
+            by_size = self.severity
+            sizes = {"minor": by_size.minor, "moderate": by_size.moderate, "major": by_size.major}
+            return sizes[size or "major"]
+        return self.severity
+
     def holds(self, value: float) -> bool:
         """Whether ``value`` is strictly on the far side of the threshold.
 
@@ -127,6 +196,13 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
             found.append(("above", _out_of_range(name, above, metric)))
         if _is_number(below) and not metric.lowest < below <= metric.highest:
             found.append(("below", _out_of_range(name, below, metric)))
+        if name != "surprise" and isinstance(rule.get("severity"), Mapping):
+            found.append(
+                ("severity", f"found sizes, but {name} has none, only surprise; expected one word")
+            )
+        if rule.get("minimum_psi") is not None and (name != "surprise" or below is not None):
+            message = "only for 'metric: surprise' with 'above'; take it away"
+            found.append(("minimum_psi", message))
         minimum = rule.get("minimum_events")
         if name == "events" and _is_number(below) and _is_number(minimum) and minimum >= below:
             found.append(

@@ -7,11 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tidegauge.baseline.compare import BESIDE
-from tidegauge.contract import Alert, Distribution, Drift, Evidence
+from tidegauge.contract import Alert, Change, Distribution, Drift, Evidence
 from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.moved import moved
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES, surprises
-from tidegauge.stats import drift
+from tidegauge.sequential.size import size_of
+from tidegauge.stats import drift, psi_corrected
 
 #: Figures are sums of floats, whose order may differ in the last digits.
 TOLERANCE = 1e-9
@@ -21,12 +23,14 @@ class Check(NamedTuple):
     """One thing that an alert says: what it claims, and what it comes to. Equal if it is true."""
 
     what: str
-    claimed: float
-    found: float
+    claimed: float | str
+    found: float | str
 
     @property
     def holds(self) -> bool:
         """Whether both are the same."""
+        if isinstance(self.claimed, str) or isinstance(self.found, str):
+            return self.claimed == self.found
         return math.isclose(self.claimed, self.found, rel_tol=TOLERANCE, abs_tol=1e-12)
 
 
@@ -85,7 +89,7 @@ def _of_evidence(alert: Alert) -> Iterator[Check]:
     evidence, budget, counted = alert.evidence, alert.alarm_budget, alert.distribution
     if evidence is None or budget is None:
         return
-    allowed = Budget(budget.alarms_per_month, budget.windows_per_month)
+    allowed = Budget(budget.alarms_per_month, budget.windows_per_month, budget.slices)
     yield Check("threshold_nats", budget.threshold_nats, allowed.threshold_of(budget.looks))
     yield Check("value", alert.value, evidence.surprise_nats / budget.threshold_nats)
     if evidence.counts is None or counted is None:
@@ -94,6 +98,31 @@ def _of_evidence(alert: Alert) -> Iterator[Check]:
     yield Check("evidence.baseline_events", evidence.baseline_events, sum(counted.reference))
     yield Check("evidence.bins", evidence.bins, len(counted.reference))
     yield Check("surprise_nats", evidence.surprise_nats, _surprise(evidence, counted))
+    same = len(evidence.counts) == len(counted.reference)
+    if evidence.psi_corrected is not None:
+        size = float(psi_corrected(evidence.counts, counted.reference)) if same else math.nan
+        yield Check("psi_corrected", evidence.psi_corrected, size)
+        yield Check("size", evidence.size or "", size_of(evidence.psi_corrected))
+    if evidence.change is not None and same:
+        yield from _of_change(evidence.change, evidence.counts, counted)
+
+
+def _of_change(change: Change, counts: list[float], counted: Distribution) -> Iterator[Check]:
+    bins = moved(np.array(counted.reference, dtype=np.float64), np.array(counts))
+    for one in change.moved:
+        found = [math.nan] * 3
+        if one.bin in counted.bins:
+            at = counted.bins.index(one.bin)
+            found = [float(its[at]) for its in bins]
+        claimed = (one.baseline_share, one.current_share, one.g)
+        for field, said, value in zip(_MOVED_FIELDS, claimed, found, strict=True):
+            yield Check(f"{one.bin}: {field}", said, value)
+    missing = counted.bins.index(BESIDE[0])
+    delta = float(bins.current[missing] - bins.baseline[missing])
+    yield Check("missing_share_delta", change.missing_share_delta, delta)
+
+
+_MOVED_FIELDS = ("baseline_share", "current_share", "g")
 
 
 def _surprise(evidence: Evidence, counted: Distribution) -> float:

@@ -6,7 +6,7 @@ they start less often than they are above. With every score standardised to a no
 correlation r from window to window, it starts with probability p · θ(r) in a window, where p is its
 tail probability and θ the chance that it was not above already. The threshold is where
 
-    windows · Σ over signals, spans and scores of p · θ(r) = alarms
+    windows · slices · Σ over signals, spans and scores of p · θ(r) = alarms
 
 By Boole's inequality that bounds the starts of any of them (Rice 1944 for the starts).
 """
@@ -34,10 +34,15 @@ _KEEP = np.array([1 - it for it in LAMBDAS])[:, None]
 
 @dataclass(frozen=True)
 class Budget:
-    """``alarms`` false ones a month for one model, whose windows there are ``windows`` of."""
+    """``alarms`` false ones a month for one model, whose windows there are ``windows`` of.
+
+    Each of its ``slices`` (version, variant, segment) has an equal share of them, and so many
+    windows of its own.
+    """
 
     alarms: float
     windows: float
+    slices: int = 1
 
     def threshold(self, reference: Reference, events: Floats) -> tuple[float, float]:
         """Return the threshold as -ln p, nats, and the sum of θ that it comes from.
@@ -55,14 +60,16 @@ class Budget:
         return self.threshold_of(looks), looks
 
     def threshold_of(self, looks: float) -> float:
-        """Return ln(windows · looks / alarms), nats; at least ln 2, whatever is allowed.
+        """Return ln(windows · looks · slices / alarms), nats; at least ln 2, whatever is allowed.
 
         >>> round(Budget(alarms=1.0, windows=43_200.0).threshold_of(100.0), 6)
+        15.278766
+        >>> round(Budget(alarms=3.0, windows=43_200.0, slices=3).threshold_of(100.0), 6)
         15.278766
         >>> round(Budget(alarms=1e9, windows=30.0).threshold_of(1.0), 6)
         0.693147
         """
-        return math.log(max(self.windows * looks / self.alarms, 2.0))
+        return math.log(max(self.windows * looks * self.slices / self.alarms, 2.0))
 
 
 def correlations(reference: Reference, events: Floats) -> Floats:

@@ -92,21 +92,28 @@ def _unskewed(z: Floats, skewness: Floats) -> Floats:
 
 
 def _bin(reference: Reference, counts: Floats) -> Floats:
-    n = counts.sum(axis=-1, keepdims=True)
-    m = reference.counts.sum(axis=-1, keepdims=True)
-    rest = np.maximum(n - counts, 0.0)  # rounding can leave it below
-    g = _terms(counts, n, reference.counts, m) + _terms(rest, n, m - reference.counts, m)
-    largest = np.where(reference.exists, g, 0.0).max(axis=-1)
+    largest = np.where(reference.exists, bin_g(counts, reference.counts), 0.0).max(axis=-1)
     bins = reference.exists.sum(axis=-1)
     result: Floats = np.maximum(chi2_surprise(largest, 1) - np.log(bins), 0.0)
     return result
 
 
-def _terms(a: Floats, n: Floats, b: Floats, m: Floats) -> Floats:
-    """Return what each bin adds to the G of the table of itself and the rest.
+def bin_g(counts: Floats, reference: Floats) -> Floats:
+    """Return for each bin the G of the table of itself and the rest, (…, bins)."""
+    n, m = counts.sum(axis=-1, keepdims=True), reference.sum(axis=-1, keepdims=True)
+    rest = np.maximum(n - counts, 0.0)  # rounding can leave it below
+    return g_terms(counts, n, reference, m) + g_terms(rest, n, m - reference, m)
 
-    ``g_two_sample`` over pairs gives the same, in twice the time: every signal has as many tables
-    as bins.
+
+def g_terms(a: Floats, n: Floats, b: Floats, m: Floats) -> Floats:
+    """Return what each bin adds to G: 2 (a ln(a / n) + b ln(b / m) - (a + b) ln share of both).
+
+    ``a`` and ``b`` are the counts of both sides, ``n`` and ``m`` their totals. Never below 0 but
+    for rounding; 0 = the same share on both sides. ``g_two_sample`` is the sum of these.
+
+    >>> a, b = np.array([5.0, 15.0]), np.array([50.0, 50.0])
+    >>> g_terms(a, np.array(20.0), b, np.array(100.0)).round(6).tolist()
+    [2.63978, 1.758401]
     """
     both = a + b
     with np.errstate(divide="ignore"):

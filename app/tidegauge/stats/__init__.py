@@ -15,6 +15,7 @@ from tidegauge.stats.kl import kl
 from tidegauge.stats.ks import ks_bins
 from tidegauge.stats.mean_shift import mean_shift
 from tidegauge.stats.psi import psi
+from tidegauge.stats.psi_corrected import psi_corrected
 from tidegauge.stats.quantile import histogram_quantile
 from tidegauge.stats.quantile_shift import quantile_shift
 from tidegauge.stats.standardised_mean_shift import standardised_mean_shift
@@ -34,6 +35,7 @@ __all__ = [
     "ks_bins",
     "mean_shift",
     "psi",
+    "psi_corrected",
     "quantile_shift",
     "standardised_mean_shift",
     "wasserstein_bins",

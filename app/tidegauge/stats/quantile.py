@@ -7,7 +7,7 @@ from itertools import accumulate
 
 def histogram_quantile(
     edges: Sequence[float],
-    counts: Sequence[int],
+    counts: Sequence[float],
     q: float,
     *,
     minimum: float | None,
@@ -20,7 +20,8 @@ def histogram_quantile(
     these, and the open outer bins have an end; where one of them is ``None``, the outer bin is
     taken to end at its edge. The error is at most the width of the bin.
 
-    Bin i holds ``edges[i-1]`` ≤ x < ``edges[i]``; ``counts`` has ``len(edges) + 1`` entries.
+    Bin i holds ``edges[i-1]`` ≤ x < ``edges[i]``; ``counts`` has ``len(edges) + 1`` entries, which
+    may be fractions.
     Raises ``ValueError`` if ``q`` is outside 0…1, a count is negative, or the counts don't fit the
     edges.
 

@@ -1,0 +1,113 @@
+"""From what the detector made of a window to what its report says of every signal. Pure."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.contract import AlarmBudget, Evidence, ReportPart
+from tidegauge.detect.changes import Bins, Strongest, changes
+from tidegauge.detect.pattern import pattern_of
+from tidegauge.detect.ranking import InAlarm, Standing, ranking
+from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.detector import Verdict
+from tidegauge.sequential.discoveries import q_values
+from tidegauge.sequential.ewma import LAMBDAS
+from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.scores import SCORES
+from tidegauge.sequential.size import size_of
+from tidegauge.stats import psi_corrected
+
+Floats = npt.NDArray[np.float64]
+
+_SPANS = [round(1 / weight) for weight in LAMBDAS]
+
+
+class Watched(NamedTuple):
+    """The signals of a baseline that can be watched, in the order of ``names``, and how."""
+
+    names: list[str]
+    reference: Reference
+    bins: dict[str, Bins]
+    importances: Mapping[str, float]
+
+
+def with_evidence(
+    part: ReportPart, watched: Watched, verdict: Verdict, budget: Budget, window: tuple[int, int]
+) -> ReportPart:
+    """Return a part with the evidence of its signals; ``window`` is its start and its end."""
+    reference = watched.reference
+    strongest = _strongest(verdict)
+    rows, spans, scores = strongest
+    effective = verdict.memory.effective()[spans, rows]
+    events = verdict.events[spans, rows].tolist()
+    surprises = verdict.surprises[spans, rows, scores]
+    sizes = psi_corrected(effective, reference.counts)
+    said = np.array([name in part.signals for name in watched.names]) & (verdict.events[0] > 0)
+    alarmed = np.flatnonzero(said & (surprises > verdict.threshold))
+    names = [watched.names[row] for row in alarmed.tolist()]
+    changed = changes(
+        names,
+        watched.bins,
+        reference,
+        verdict.memory,
+        Strongest(alarmed, spans[alarmed], scores[alarmed]),
+        part,
+        window,
+        _standing(watched, surprises, sizes, said, alarmed),
+    )
+    bins = reference.exists.sum(axis=-1).tolist()
+    baseline_events = reference.counts.sum(axis=-1).astype(int).tolist()
+    signals = dict(part.signals)
+    for row in np.flatnonzero(said).tolist():
+        name, size = watched.names[row], float(sizes[row])
+        evidence = Evidence(
+            score=SCORES[scores[row]],
+            span_windows=_SPANS[spans[row]],
+            surprise_nats=float(surprises[row]),
+            events=events[row],
+            baseline_events=baseline_events[row],
+            bins=bins[row],
+            counts=effective[row, : bins[row]].tolist() if name in changed else None,
+            psi_corrected=size,
+            size=size_of(size),
+            change=changed.get(name),
+        )
+        signals[name] = msgspec.structs.replace(signals[name], evidence=evidence)
+    spent = AlarmBudget(
+        threshold_nats=verdict.threshold,
+        looks=verdict.looks,
+        alarms_per_month=budget.alarms,
+        windows_per_month=budget.windows,
+        slices=budget.slices,
+    )
+    judged = [watched.names[row] for row in np.flatnonzero(said).tolist()]
+    pattern = pattern_of(judged, changed.keys()) if judged else None
+    return msgspec.structs.replace(part, signals=signals, alarm_budget=spent, pattern=pattern)
+
+
+def _strongest(verdict: Verdict) -> Strongest:
+    """Find the span and the score that show the largest surprise of each signal."""
+    signals = verdict.surprises.shape[1]
+    flat = verdict.surprises.transpose(1, 0, 2).reshape(signals, -1)
+    spans, scores = np.divmod(flat.argmax(axis=1), len(SCORES))
+    return Strongest(np.arange(signals), spans, scores)
+
+
+def _standing(
+    watched: Watched,
+    surprises: Floats,
+    sizes: Floats,
+    said: npt.NDArray[np.bool_],
+    alarmed: npt.NDArray[np.intp],
+) -> dict[str, Standing]:
+    scores = np.where(watched.reference.is_ordered, len(SCORES), len(SCORES) - 2)
+    rates = np.ones(len(said))
+    rates[said] = q_values(surprises[said], scores[said] * len(LAMBDAS))
+    in_alarm = (
+        InAlarm(watched.names[row], float(surprises[row]), float(sizes[row]), float(rates[row]))
+        for row in alarmed.tolist()
+    )
+    return ranking(in_alarm, watched.importances)

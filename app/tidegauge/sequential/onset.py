@@ -1,0 +1,104 @@
+"""When a change began, estimated from what the four spans remember of it.
+
+Of a step that began k windows ago, a span with memory q = 1 - λ of T windows has seen the share
+f(k) = (1 - q^k) / (1 - q^T): the short ones nearly all of it, the long ones little. So the four
+of them, each with its own noise, tell how old it is.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.sequential.ewma import LAMBDAS, Memory
+from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.scores import SCORES, Score, bin_g
+
+Floats = npt.NDArray[np.float64]
+
+#: Ages that are tried, in windows; further back, the longest span can hardly tell one from another.
+AGES = np.unique(np.round(np.geomspace(1, 256, 90)).astype(int))
+
+_LAMBDAS = np.array(LAMBDAS)
+_KEEP = 1 - _LAMBDAS
+
+
+def age_windows(
+    memory: Memory, reference: Reference, rows: npt.NDArray[np.intp], directions: Floats
+) -> npt.NDArray[np.int_]:
+    """Return for how many windows the signals in ``rows`` have been changed, the last one included.
+
+    ``directions`` (rows, bins) weigh the bins: how far the shares of each span are from the
+    baseline's is taken along them. Between spans the noise of that has the covariance
+    n Σ_j (q_a q_b)^j / (N_a N_b) + 1/m, the latter for the baseline. Found is the age at which a
+    step of any size is most likely (a generalised least-squares fit for each of :data:`AGES`).
+
+    A guess: windows are taken to hold about as many events as the last one, and the change for a
+    step, so a slow one reads as a step midway. In the window in which the detector first sees it,
+    half of the guesses are off by no more than 1 window for a step of 0.25 or 0.5 standard
+    deviations, and 4 for one of 0.1 that took 18 windows to see (tests/sequential/test_onset.py,
+    200 events a window). What is older than 256 windows reads as that.
+
+    Windows with few events are pooled until there are 200; then a "window" here is such a pool.
+    """
+    last = memory.total[0, rows]  # of weight 1: the latest window alone
+    total = memory.total[:, rows].T
+    windows = _remembered(last, total[:, -1])
+    p = _smoothed_shares(reference, rows)
+    shares = memory.counts[:, rows].transpose(1, 0, 2) / total[..., None]
+    seen = np.einsum("rsb,rb->rs", shares - p[:, None], directions)
+    mean = (directions * p).sum(axis=-1)
+    variance = np.maximum((directions**2 * p).sum(axis=-1) - mean**2, 1e-12)
+    covariance = variance[:, None, None] * _covariance(last, windows, reference.counts[rows])
+    fraction = (1 - _KEEP ** AGES[:, None]) / (1 - _KEEP ** windows[:, None, None])
+    weights = np.linalg.solve(covariance, fraction.transpose(0, 2, 1)).transpose(0, 2, 1)
+    fit = (weights * seen[:, None]).sum(axis=-1)
+    gain = fit**2 / (weights * fraction).sum(axis=-1)
+    gain[AGES[None] > windows[:, None]] = -np.inf
+    found: npt.NDArray[np.int_] = AGES[gain.argmax(axis=-1)]
+    return found
+
+
+def directions(
+    reference: Reference, rows: npt.NDArray[np.intp], counts: Floats, scores: npt.NDArray[np.intp]
+) -> Floats:
+    """Return what a change is seen by, (rows, bins): the score that was the strongest.
+
+    ``counts`` (rows, bins) are the effective ones in which that score, a place in ``SCORES``, was
+    found: it weighs the bins by itself, is one bin, or the whole shape of the change.
+    """
+    p, exists = _smoothed_shares(reference, rows), reference.exists[rows]
+    shares = counts / counts.sum(axis=-1, keepdims=True)
+    tables = np.where(exists, bin_g(counts, reference.counts[rows]), -1.0)
+    by_score: dict[Score, Floats] = {
+        "shape": np.divide(shares - p, p, out=np.zeros_like(p), where=exists),
+        "mean": reference.linear[rows],
+        "spread": reference.quadratic[rows],
+        "bin": (tables == tables.max(axis=-1, keepdims=True)).astype(np.float64),
+    }
+    choices = np.stack([by_score[score] for score in SCORES])
+    found: Floats = choices[scores, np.arange(len(rows))]
+    return found
+
+
+def _smoothed_shares(reference: Reference, rows: npt.NDArray[np.intp]) -> Floats:
+    """Return the baseline's shares with half an event in each bin: what is new has a variance."""
+    smoothed = (reference.counts[rows] + 0.5) * reference.exists[rows]
+    result: Floats = smoothed / smoothed.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _remembered(last: Floats, longest: Floats) -> Floats:
+    """Return of how many windows like the last one the longest span is the sum; at most 2,000."""
+    keep, weight = _KEEP[-1], _LAMBDAS[-1]
+    left = np.maximum(1 - longest * weight / last, keep**2000)
+    return np.asarray(np.maximum(np.round(np.log(left) / np.log(keep)), 1.0))
+
+
+def _covariance(last: Floats, windows: Floats, reference: Floats) -> Floats:
+    q = _KEEP[:, None] * _KEEP
+    lengths = (1 - _KEEP ** windows[:, None]) / _LAMBDAS
+    overlap = (1 - q ** windows[:, None, None]) / (1 - q)
+    shared = overlap / (lengths[:, :, None] * lengths[:, None]) / last[:, None, None]
+    result: Floats = shared + 1 / reference.sum(axis=-1)[:, None, None]
+    # With fewer windows than spans the spans say the same, and their covariance has no inverse.
+    result += 1e-6 * result[:, :1, :1] * np.eye(len(_KEEP))
+    return result
