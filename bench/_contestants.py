@@ -132,6 +132,7 @@ PROGRAMME: dict[str, tuple[Workload, tuple[Contestant, ...]]] = {
             Workload("models", "100 models interleaved, 12 signals", 2_000_000, models=100),
             (TIDEGAUGE_JSON, KAFKA_STREAMS, QUIX, DECODE, CONSUME),
         ),
+        # The peers count by model and window only; by segment each would need a second key.
         (
             Workload("segments", "as the first, each in one of 8 segments", 2_000_000, segments=8),
             _LIMITED,

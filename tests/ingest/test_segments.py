@@ -58,6 +58,16 @@ def test_an_event_is_counted_overall_and_in_each_of_its_segments_but_in_no_produ
     }
 
 
+def test_segments_leave_an_event_on_the_path_that_it_is_fastest_on(decoder: str) -> None:
+    usual: list[Any] = [{"region": "EU"}, {}, {"region": None, "device": "phone"}, None]
+    for dimensions in (TWO, []):
+        counter, tenure = a_counter(segments=dimensions), a_tenure()
+        counter.use(PROMOTED, tenure)
+        count(counter, tenure, [in_segments(segments) for segments in usual])
+        path = decoder.replace("python", "fast")
+        assert {name: n for name, n in counter.counted.items() if n} == {path: len(usual)}
+
+
 def test_where_no_dimension_is_monitored_segments_change_nothing() -> None:
     for segments in ({"region": "EU"}, {"region": {"deep": [1]}}, [1], "EU", None):
         with_them = counted([in_segments(segments)], PROMOTED)

@@ -193,7 +193,10 @@ def test_the_alert_says_what_was_measured_where_and_against_what() -> None:
     assert alert.distribution == Distribution(
         bins=["b1/age/0", "b1/age/1"], reference=[5, 5], current=[600, 400]
     )
-    assert alert.summary == "credit 3: kl of age is 0.0625 nats, above 0.05, in 4000 events"
+    assert (
+        alert.summary
+        == "credit 3: kl of age is 0.0625 nats, above 0.05, in 4000 events (region=eu)"
+    )
 
 
 def test_the_resolved_alert_says_how_long_it_lasted() -> None:
@@ -215,6 +218,15 @@ def test_a_template_of_the_rule_makes_the_summary() -> None:
     assert alert.summary == (
         "r low credit/3/blue [a=1, b=2] events 7.0 events below 10 7 0 1700000040-1700000100 {}"
     )
+
+
+def test_a_summary_names_the_segment_where_its_template_does_not() -> None:
+    windows = [kl_report(i, kl, segment={"region": "eu"}) for i, kl in enumerate((0.1, 0.0))]
+    said = [alert.summary for one in fold(windows) for alert in one.alerts]
+    assert len(said) == 2
+    assert all(summary.endswith(" (region=eu)") for summary in said), said
+    (alert,) = alerts_of(fold([kl_report(0, 0.1)]))
+    assert not alert.summary.endswith(")")
 
 
 def test_an_action_comes_with_a_firing_alert_alone() -> None:

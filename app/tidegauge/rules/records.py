@@ -197,7 +197,7 @@ def _firing_summary(template: str | None, episode: Episode, report: WindowReport
     if template is None:
         template = _OF_WINDOW if episode.signal is None else _OF_SIGNAL
         unit = _spoken(episode)
-    return render(
+    summary = render(
         template,
         {
             "rule": episode.rule,
@@ -205,7 +205,7 @@ def _firing_summary(template: str | None, episode: Episode, report: WindowReport
             "model": report.model,
             "version": report.version,
             "variant": report.variant,
-            "segment": ", ".join(f"{k}={v}" for k, v in sorted(report.segment.items())),
+            "segment": _segment(report),
             "signal": episode.signal or "",
             "metric": episode.metric,
             "value": episode.value,
@@ -218,16 +218,28 @@ def _firing_summary(template: str | None, episode: Episode, report: WindowReport
             "window_end": report.window_end,
         },
     )
+    return _of_segment(summary, report)
 
 
 def _resolved_summary(episode: Episode, report: WindowReport) -> str:
     watched = episode.metric if episode.signal is None else f"{episode.metric} of {episode.signal}"
     lasted = report.window_start - episode.starts_at
-    return (
+    summary = (
         f"{report.model} {report.version}: {watched} is back at "
         f"{short(episode.value)}{_spoken(episode)}, no longer {episode.comparison} "
         f"{short(episode.threshold)}, after {lasted} s"
     )
+    return _of_segment(summary, report)
+
+
+def _segment(report: WindowReport) -> str:
+    return ", ".join(f"{k}={v}" for k, v in sorted(report.segment.items()))
+
+
+def _of_segment(summary: str, report: WindowReport) -> str:
+    """Say at the end which segment it is about, where nothing says so yet."""
+    segment = _segment(report)
+    return summary if segment in summary else f"{summary} ({segment})"
 
 
 def _spoken(episode: Episode) -> str:
