@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from support.counting import (
@@ -189,6 +191,46 @@ def test_a_batch_in_which_rows_have_no_segments_is_counted_by_column_all_the_sam
     count(counter, tenure, [as_arrow({"time": pa.array([NOW] * 4), "segments": columns})])
     assert counter.counted["arrow"] == 4
     assert events_of(cells_of(tenure)) == {(): 4, (("region", "EU"),): 1}
+
+
+_values = st.sampled_from(["EU", "US", "", "x" * 201, "Zürich"]) | st.none()
+
+
+@st.composite
+def _columns(draw: st.DrawFn) -> tuple[int, dict[str, pa.Array]]:
+    rows = draw(st.integers(1, 8))
+    columns = {}
+    for dimension in (*TWO, "device"):
+        kind = draw(st.sampled_from([pa.string(), pa.large_string(), pa.null(), None]))
+        if kind is None:
+            continue
+        drawn = draw(st.lists(_values, min_size=rows, max_size=rows))
+        column = pa.nulls(rows) if pa.types.is_null(kind) else pa.array(drawn, kind)
+        encoded = not pa.types.is_null(kind) and draw(st.booleans())
+        columns[dimension] = column.dictionary_encode() if encoded else column
+    return rows, columns
+
+
+@settings(max_examples=100, deadline=None)
+@given(_columns())
+def test_segments_by_column_are_counted_and_dropped_as_those_of_single_events(
+    drawn: tuple[int, dict[str, pa.Array]],
+) -> None:
+    rows, columns = drawn
+    batch = {"time": pa.array([NOW - 10] * rows)}
+    if columns:
+        batch["segments"] = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
+    texts = {dimension: column.to_pylist() for dimension, column in columns.items()}
+    single = [in_segments({d: its[i] for d, its in texts.items()}) for i in range(rows)]
+    found = []
+    for values in ([as_arrow(batch)], single):
+        counter, tenure = a_counter(segments=TWO), a_tenure()
+        counter.use(PROMOTED, tenure)
+        count(counter, tenure, values)
+        assert counter.dead_letters == []
+        assert (counter.counted["arrow"] == rows) == (values is not single)
+        found.append((events_of(cells_of(tenure)), counter.placer.dropped))
+    assert found[0] == found[1]
 
 
 def test_a_cell_goes_to_its_segments_partition_and_every_slice_is_among_the_models() -> None:
