@@ -54,9 +54,12 @@ class Budget:
         scores = np.where(reference.is_ordered, len(SCORES), len(SCORES) - 2)
         scored = events > 0
         looks = float((scored * scores).sum())
+        # Signals that have counted as many events, as most of a model have, are looked up once.
+        distinct, which = np.unique(correlation, return_inverse=True)
+        weights = np.bincount(which.ravel(), weights=(scored * scores).ravel())
         for _ in range(_ROUNDS):
             at = self.threshold_of(looks)
-            looks = float((scored * scores * starts(at, correlation)).sum())
+            looks = float(weights @ starts(at, distinct))
         return self.threshold_of(looks), looks
 
     def threshold_of(self, looks: float) -> float:
@@ -83,7 +86,7 @@ def correlations(reference: Reference, events: Floats) -> Floats:
     [0.5, 0.9375, 0.9381, 1.0]
     """
     per_event = np.divide(1.0, events, out=np.ones_like(events), where=events > 0)
-    baseline = 1 / reference.counts.sum(axis=-1)
+    baseline = 1 / reference.total
     result: Floats = (baseline + _KEEP * per_event) / (baseline + per_event)
     return result
 
@@ -98,7 +101,8 @@ def starts(threshold: float, correlation: Floats) -> Floats:
     rest = np.sqrt(np.maximum(1 - correlation**2, 1e-12))
     height = level + _NODES / level
     weights = _WEIGHTS * np.exp(-((_NODES / level) ** 2) / 2)
-    stays = ndtr((correlation[..., None] * height - level) / rest[..., None]) @ weights
+    above = np.multiply.outer(correlation / rest, height) - (level / rest)[..., None]
+    stays = ndtr(above) @ weights
     stays /= weights.sum()
     result: Floats = np.clip(1 - stays, 0.0, 1.0)
     return result

@@ -36,7 +36,7 @@ class Verdict(NamedTuple):
 def judge(reference: Reference, memory: Memory, window: Floats, budget: Budget) -> Verdict:
     """Add a window's counts (signals, bins) to what is remembered, and judge that."""
     memory = memory.after(window)
-    effective = memory.effective()
-    events = effective.sum(axis=-1)
+    # Not the sums of the effective counts: equal histories give equal numbers, to the last bit.
+    events = memory.events()
     threshold, looks = budget.threshold(reference, events)
-    return Verdict(memory, surprises(reference, effective), events, threshold, looks)
+    return Verdict(memory, surprises(reference, memory.effective()), events, threshold, looks)

@@ -66,3 +66,8 @@ class Memory:
             self.total, self.squared, out=np.zeros_like(self.total), where=self.squared > 0
         )
         return self.counts * weight[..., None]
+
+    def events(self) -> Floats:
+        """Return the effective numbers of events, (4, signals): N²/Q, 0 before the first."""
+        squared = self.squared
+        return np.divide(self.total**2, squared, out=np.zeros_like(squared), where=squared > 0)

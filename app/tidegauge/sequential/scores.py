@@ -8,11 +8,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import xlogy
 
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.tails import chi2_surprise
-from tidegauge.stats import degrees_of_freedom, g_two_sample
 
 Floats = npt.NDArray[np.float64]
 Score = Literal["shape", "mean", "spread", "bin"]
@@ -34,51 +32,55 @@ def surprises(reference: Reference, counts: Floats) -> Floats:
     - ``bin``: the largest G of one bin against the rest, χ² with one, times the number of bins
       (Bonferroni).
     """
+    n, m = counts.sum(axis=-1), reference.total
+    ordered = _sums(counts, reference.ordered)
+    of_bins, of_rests = _tables(counts, n[..., None], reference.counts, m[..., None])
+    linear, quadratic = reference.third_moments
     return np.stack(
         [
-            _shape(reference, counts),
-            _moment(reference, reference.linear, counts),
-            _moment(reference, reference.quadratic, counts),
-            _bin(reference, counts),
+            _shape(of_bins.sum(axis=-1), counts + reference.counts, n, m),
+            _moment(ordered, reference, reference.linear, linear, counts),
+            _moment(ordered, reference, reference.quadratic, quadratic, counts),
+            np.where(n > 0, _bin(reference, of_bins + of_rests), 0.0),
         ],
         axis=-1,
     )
 
 
-def _shape(reference: Reference, counts: Floats) -> Floats:
-    g = g_two_sample(counts, reference.counts)  # NaN where nothing was counted
-    df = degrees_of_freedom(counts, reference.counts)
-    return chi2_surprise(g / _williams(reference, counts, df), df)
+def _shape(g: Floats, both: Floats, n: Floats, m: Floats) -> Floats:
+    df = np.maximum(np.count_nonzero(both, axis=-1) - 1, 0)
+    return np.where(n > 0, chi2_surprise(g / _williams(both, n, m, df), df), 0.0)
 
 
-def _williams(reference: Reference, counts: Floats, df: npt.NDArray[np.int64]) -> Floats:
+def _williams(both: Floats, n: Floats, m: Floats, df: npt.NDArray[np.int64]) -> Floats:
     """Return what G is too large by, to the order of 1/n (Williams 1976).
 
     That is 1 + (Σ 1/share - 1) (1/n + 1/m - 1/(n+m)) / (6 · degrees of freedom), the shares being
-    those of both sides together. It supposes that each bin is expected to be hit: a share of less
-    than an event of ``counts`` is taken for one.
+    those of ``both`` sides together. It supposes that each bin is expected to be hit: a share of
+    less than an event of the ``n`` is taken for one.
     """
-    n, m = np.maximum(counts.sum(axis=-1), 1.0), reference.counts.sum(axis=-1)
-    both = counts + reference.counts
-    one_event = n[..., None]
-    inverse = np.minimum((n + m)[..., None] / np.where(both > 0, both, np.inf), one_event)
+    n = np.maximum(n, 1.0)
+    inverse = np.minimum((n + m)[..., None] / np.where(both > 0, both, np.inf), n[..., None])
     total = np.maximum(inverse.sum(axis=-1) - 1, 0.0)
     result: Floats = 1 + total * (1 / n + 1 / m - 1 / (n + m)) / (6 * np.maximum(df, 1))
     return result
 
 
-def _moment(reference: Reference, score: Floats, counts: Floats) -> Floats:
-    n = (counts * reference.ordered).sum(axis=-1)
-    m = (reference.counts * reference.ordered).sum(axis=-1)
-    n_inverse, m_inverse = 1 / np.maximum(n, 1.0), 1 / np.maximum(m, 1.0)
-    third = (reference.counts * score**3).sum(axis=-1) * m_inverse
+def _moment(
+    n: Floats, reference: Reference, score: Floats, third: Floats, counts: Floats
+) -> Floats:
+    n_inverse, m_inverse = 1 / np.maximum(n, 1.0), 1 / np.maximum(reference.ordered_total, 1.0)
     error = np.sqrt(n_inverse + m_inverse)
-    skewness = third * (n_inverse**2 - m_inverse**2) / error**3
-    z = _unskewed((counts * score).sum(axis=-1) * n_inverse / error, skewness)
+    skewness = third * m_inverse * (n_inverse**2 - m_inverse**2) / error**3
+    z = unskewed(_sums(counts, score) * n_inverse / error, skewness)
     return np.where(n > 0, chi2_surprise(z**2, 1), 0.0)
 
 
-def _unskewed(z: Floats, skewness: Floats) -> Floats:
+def _sums(counts: Floats, weights: Floats | npt.NDArray[np.bool_]) -> Floats:
+    return np.asarray(np.einsum("...b,...b->...", counts, weights))
+
+
+def unskewed(z: Floats, skewness: Floats) -> Floats:
     """Return what a standard normal would be where a variable of some skewness is ``z``.
 
     Of a few hundred events the sum of squared scores still leans to one side, so that three in four
@@ -91,8 +93,8 @@ def _unskewed(z: Floats, skewness: Floats) -> Floats:
     return result
 
 
-def _bin(reference: Reference, counts: Floats) -> Floats:
-    largest = np.where(reference.exists, bin_g(counts, reference.counts), 0.0).max(axis=-1)
+def _bin(reference: Reference, per_bin: Floats) -> Floats:
+    largest = np.where(reference.exists, per_bin, 0.0).max(axis=-1)
     bins = reference.exists.sum(axis=-1)
     result: Floats = np.maximum(chi2_surprise(largest, 1) - np.log(bins), 0.0)
     return result
@@ -101,24 +103,30 @@ def _bin(reference: Reference, counts: Floats) -> Floats:
 def bin_g(counts: Floats, reference: Floats) -> Floats:
     """Return for each bin the G of the table of itself and the rest, (…, bins)."""
     n, m = counts.sum(axis=-1, keepdims=True), reference.sum(axis=-1, keepdims=True)
-    rest = np.maximum(n - counts, 0.0)  # rounding can leave it below
-    return g_terms(counts, n, reference, m) + g_terms(rest, n, m - reference, m)
+    of_bins, of_rests = _tables(counts, n, reference, m)
+    return of_bins + of_rests
+
+
+def _tables(a: Floats, n: Floats, b: Floats, m: Floats) -> tuple[Floats, Floats]:
+    """Return :func:`g_terms` of each bin, and of the rest beside it."""
+    rest = np.maximum(n - a, 0.0)  # rounding can leave it below
+    return g_terms(a, n, b, m), g_terms(rest, n, m - b, m)
 
 
 def g_terms(a: Floats, n: Floats, b: Floats, m: Floats) -> Floats:
-    """Return what each bin adds to G: 2 (a ln(a / n) + b ln(b / m) - (a + b) ln share of both).
+    """Return what each bin adds to G: 2 (a ln(a / n / share) + b ln(b / m / share)).
 
-    ``a`` and ``b`` are the counts of both sides, ``n`` and ``m`` their totals. Never below 0 but
-    for rounding; 0 = the same share on both sides. ``g_two_sample`` is the sum of these.
+    ``a`` and ``b`` are the counts of both sides, ``n`` and ``m`` their totals, ``share`` that of
+    both together. Never below 0 but for rounding; 0 = the same share on both sides.
+    ``g_two_sample`` is the sum of these.
 
     >>> a, b = np.array([5.0, 15.0]), np.array([50.0, 50.0])
     >>> g_terms(a, np.array(20.0), b, np.array(100.0)).round(6).tolist()
     [2.63978, 1.758401]
     """
-    both = a + b
-    with np.errstate(divide="ignore"):
-        log_share = np.where(both > 0, np.log(both / (n + m)), 0.0)
-    mine = xlogy(a, a) - a * (np.log(np.maximum(n, 1e-300)) + log_share)
-    theirs = xlogy(b, b) - b * (np.log(m) + log_share)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a count of 0 adds 0
+        per_share = (n + m) / (a + b)
+        mine = np.where(a > 0, a * np.log(a / n * per_share), 0.0)
+        theirs = np.where(b > 0, b * np.log(b / m * per_share), 0.0)
     result: Floats = 2 * (mine + theirs)
     return result

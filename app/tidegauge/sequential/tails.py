@@ -25,20 +25,28 @@ def chi2_surprise(x: npt.ArrayLike, df: npt.ArrayLike) -> Floats:
     >>> [round(float(it), 6) for it in chi2_surprise([20.0, 5000.0], [3, 19])]
     [8.681228, 2445.181538]
     """
+    if isinstance(df, int) and df == 1:
+        return _two_tails(np.maximum(x, 0.0))
     x, df = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(df, dtype=np.float64))
     surprise = np.zeros(x.shape)
     counts = (df > 0) & (x > 0)
     one = counts & (df == 1)
-    # Two tails of a normal; scipy's logarithm of it holds to the far end.
-    surprise[one] = -np.log(2.0) - log_ndtr(-np.sqrt(x[one]))
+    surprise[one] = _two_tails(x[one])
     more = counts & (df != 1)
     a, half = df[more] / 2, x[more] / 2
     p = gammaincc(a, half)
     far = p < _SMALLEST
     found = -np.log(np.where(far, 1.0, p))
-    found[far] = _far(a[far], half[far])
+    if far.any():  # seldom, and its terms take their time over nothing too
+        found[far] = _far(a[far], half[far])
     surprise[more] = found
     return surprise
+
+
+def _two_tails(x: Floats) -> Floats:
+    """-ln of both tails of a normal; scipy's logarithm of one holds to the far end."""
+    result: Floats = np.where(x > 0, -np.log(2.0) - log_ndtr(-np.sqrt(x)), 0.0)
+    return result
 
 
 def _far(a: Floats, x: Floats) -> Floats:
