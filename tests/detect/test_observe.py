@@ -90,3 +90,11 @@ def test_a_signal_that_the_next_window_does_not_have_is_taken_back() -> None:
     join_all(state, world.log[seen:])
     page.close(state)
     assert page.series("tidegauge_drift") == []
+
+
+def test_what_was_taken_back_is_shown_again_when_the_partition_returns() -> None:
+    _, state, page = firing_state()
+    shown = page.series("tidegauge_alert_firing")
+    page.observer.owned(set())
+    page.observer.restored(restored(saved(state)))
+    assert page.series("tidegauge_alert_firing") == shown != []

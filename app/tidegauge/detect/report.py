@@ -1,5 +1,7 @@
 """From a window's counts to its report: merging, figures, sources. Pure."""
 
+import math
+import operator
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -26,6 +28,8 @@ from tidegauge.stats import drift_table, histogram_quantile
 
 _signals = msgspec.json.Decoder(dict[str, SignalHistogram])
 
+_MOST = sys.float_info.max
+
 _ERROR = STATUS_CATEGORIES.index("error")
 
 #: What "the last five minutes" of the mean prediction are, seconds.
@@ -39,7 +43,12 @@ def merge(histograms: Iterable[SignalHistogram]) -> SignalHistogram:
         if total is None:
             total = msgspec.structs.replace(h, counts=list(h.counts))
             continue
-        total.counts = [a + b for a, b in zip(total.counts, h.counts, strict=True)]
+        if len(total.counts) != len(h.counts):
+            raise ValueError(
+                f"histograms of {len(total.counts)} and of {len(h.counts)} bins: "
+                "only those of one binning can be added"
+            )
+        total.counts = list(map(operator.add, total.counts, h.counts))
         total.absent += h.absent
         total.null += h.null
         total.nan += h.nan
@@ -53,7 +62,7 @@ def merge(histograms: Iterable[SignalHistogram]) -> SignalHistogram:
 
 def _finite(total: float) -> float:
     """Bound a sum that overflowed: infinity has no JSON form, so nobody could read it back."""
-    return max(-sys.float_info.max, min(total, sys.float_info.max))
+    return total if -_MOST <= total <= _MOST else math.copysign(_MOST, total)
 
 
 def _smaller(a: float | None, b: float | None) -> float | None:
