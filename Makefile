@@ -7,7 +7,7 @@ SEEDS ?= 20
 SEED_START ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types schemas bench bench-quick bench-recovery bench-detection \
+.PHONY: help venv demo test lint types schemas bench bench-quick bench-detect bench-memory bench-recovery bench-detection \
   bench-detection-quick chaos scenarios clean test-machine
 
 help:
@@ -18,6 +18,8 @@ help:
 	@echo "make schemas   write schemas/ anew from the records in the code"
 	@echo "make bench     events per second beside other stream processors, on a real Kafka (ARGS=--write)"
 	@echo "make bench-quick  the main rows of it, in four minutes"
+	@echo "make bench-detect  cells merged a second, and how soon windows are judged (ARGS)"
+	@echo "make bench-memory  ingest's memory at full speed (ARGS='--minutes 10'; default 2)"
 	@echo "make bench-recovery  how long detect takes to read its state back (ARGS=--day: growth over a day)"
 	@echo "make bench-detection  false alarms beside the budget, delays beside an oracle (ARGS=--write)"
 	@echo "make bench-detection-quick  the main rows of it, in two minutes"
@@ -79,6 +81,12 @@ bench: venv test-machine
 
 bench-quick: venv test-machine
 	@$(BIN)/python bench/compare.py --quick $(ARGS)
+
+bench-detect: venv test-machine
+	@$(BIN)/python bench/detect.py $(ARGS)
+
+bench-memory: venv test-machine
+	@$(BIN)/python bench/memory.py $(ARGS)
 
 bench-recovery: venv test-machine
 	@$(BIN)/python bench/recovery.py $(ARGS)
