@@ -54,7 +54,7 @@ class Reference:
     @property
     def is_ordered(self) -> Bools:
         """Which signals have an order with something in it to measure."""
-        return np.asarray(self.linear.any(axis=1))
+        return np.asarray(self.linear.any(axis=-1))
 
 
 def bin_scores(counts: Floats) -> tuple[Floats, Floats]:

@@ -34,9 +34,10 @@ def surprises(reference: Reference, counts: Floats) -> Floats:
     - ``bin``: the largest G of one bin against the rest, χ² with one, times the number of bins
       (Bonferroni).
     """
+    g, df = shape_statistic(reference, counts)
     return np.stack(
         [
-            _shape(reference, counts),
+            chi2_surprise(g, df),
             _moment(reference, reference.linear, counts),
             _moment(reference, reference.quadratic, counts),
             _bin(reference, counts),
@@ -45,10 +46,11 @@ def surprises(reference: Reference, counts: Floats) -> Floats:
     )
 
 
-def _shape(reference: Reference, counts: Floats) -> Floats:
-    g = g_two_sample(counts, reference.counts)  # NaN where nothing was counted
+def shape_statistic(reference: Reference, counts: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return G with Williams' correction, NaN where nothing was counted, and its degrees."""
+    g = g_two_sample(counts, reference.counts)
     df = degrees_of_freedom(counts, reference.counts)
-    return chi2_surprise(g / _williams(reference, counts, df), df)
+    return g / _williams(reference, counts, df), df
 
 
 def _williams(reference: Reference, counts: Floats, df: npt.NDArray[np.int64]) -> Floats:
@@ -74,11 +76,11 @@ def _moment(reference: Reference, score: Floats, counts: Floats) -> Floats:
     third = (reference.counts * score**3).sum(axis=-1) * m_inverse
     error = np.sqrt(n_inverse + m_inverse)
     skewness = third * (n_inverse**2 - m_inverse**2) / error**3
-    z = _unskewed((counts * score).sum(axis=-1) * n_inverse / error, skewness)
+    z = unskewed((counts * score).sum(axis=-1) * n_inverse / error, skewness)
     return np.where(n > 0, chi2_surprise(z**2, 1), 0.0)
 
 
-def _unskewed(z: Floats, skewness: Floats) -> Floats:
+def unskewed(z: Floats, skewness: Floats) -> Floats:
     """Return what a standard normal would be where a variable of some skewness is ``z``.
 
     Of a few hundred events the sum of squared scores still leans to one side, so that three in four
