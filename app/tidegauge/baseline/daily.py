@@ -11,7 +11,7 @@ from tidegauge.baseline.compare import ordered_bins, reference_counts
 from tidegauge.baseline.document import NumericSignal, Signal
 from tidegauge.baseline.hours import LEAST_DAYS, MOST_DAYS, DailyCycle, SignalHours
 from tidegauge.sequential.daily import MEAN, SPREAD
-from tidegauge.sequential.dispersion import BLOCK_SECONDS, Estimate, dispersion_of
+from tidegauge.sequential.dispersion import BLOCK_SECONDS, dispersion_of
 from tidegauge.sequential.hours import HOURS
 from tidegauge.sequential.reference import Reference, SignalReference
 
@@ -64,14 +64,11 @@ def daily_cycle(
         some = {name: signals[name] for name in names[first : first + at_once]}
         blocks = _blocks(table, time, some, days, progress)
         for name, counted in blocks.items():
-            reference = Reference.of([_reference(signals[name].signal)])
             try:
-                estimate = dispersion_of(reference, counted.astype(np.float64))
+                spans, found[name] = signal_hours(signals[name].signal, counted)
             except ValueError as error:
                 warn(f"{error}: the baseline is made without the hours of the day")
                 return None
-            spans = estimate.seconds
-            found[name] = _hours(counted, estimate)
             progress("Comparing days", len(found) / len(signals))
     return DailyCycle(days=len(days), spans_seconds=spans, signals=found)
 
@@ -138,10 +135,16 @@ def _reference(signal: Signal) -> SignalReference:
     return SignalReference(reference_counts(signal), ordered_bins(signal))
 
 
-def _hours(counted: NDArray[np.int64], estimate: Estimate) -> SignalHours:
+def signal_hours(signal: Signal, counted: NDArray[np.int64]) -> tuple[list[int], SignalHours]:
+    """Return a signal's hours from its counts by minute, (days, 1440, bins), and their spans.
+
+    Raises ``ValueError`` where there are too few rows a day to compare days.
+    """
+    reference = Reference.of([_reference(signal)])
+    estimate = dispersion_of(reference, counted.astype(np.float64))
     by_hour = counted.reshape(len(counted), HOURS, -1, counted.shape[-1]).sum(axis=(0, 2))
     moments = estimate.skewness[:, [MEAN, SPREAD]]
-    return SignalHours(
+    return estimate.seconds, SignalHours(
         counts=by_hour.tolist(),
         excess=[_rounded(its) for its in estimate.excess],
         degrees=[_rounded(its) for its in estimate.degrees],

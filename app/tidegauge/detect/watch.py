@@ -17,10 +17,12 @@ from tidegauge.baseline.document import Baseline
 from tidegauge.contract import ReportPart, WindowReport
 from tidegauge.detect.changes import Bins
 from tidegauge.detect.evidence import Watched, with_evidence
+from tidegauge.detect.hours import daily_reference
 from tidegauge.detect.values import SliceMemory
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import judge
+from tidegauge.sequential.detector import Verdict, judge, judge_daily
 from tidegauge.sequential.ewma import LAMBDAS, Memory
+from tidegauge.sequential.hours import HOURS, HoursMemory
 from tidegauge.sequential.reference import Reference, SignalReference
 
 #: What budgets are of, seconds.
@@ -54,17 +56,24 @@ class Watch:
         watched = self._signals_of(part.baseline, baselines[part.baseline])
         if not watched.names:
             return memory, report
+        before, hours = Memory.empty(*watched.reference.counts.shape), None
         if memory is not None and memory.baseline == part.baseline:
             before = _unpack(memory, watched.reference)
-        else:
-            before = Memory.empty(*watched.reference.counts.shape)
+            hours = _unpack_hours(memory, len(watched.names))
         seconds = report.window_end - report.window_start
         budget = Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds, slices)
-        verdict = judge(watched.reference, before, _window(part, watched), budget)
         ends = (report.window_start, report.window_end)
+        window = _window(part, watched)
+        if watched.daily is None:
+            verdict = judge(watched.reference, before, window, budget)
+        else:
+            if hours is None:  # nothing to compare the counts with that came before
+                before = Memory.empty(*watched.reference.counts.shape)
+                hours = HoursMemory.empty(len(watched.names))
+            verdict = judge_daily(watched.daily, before, hours, window, ends, budget)
         seen = with_evidence(part, watched, verdict, budget, ends)
         parts = [seen if one is part else one for one in report.parts]
-        after = _pack(verdict.memory, report.window_end, part.baseline)
+        after = _pack(verdict, report.window_end, part.baseline)
         return after, msgspec.structs.replace(report, parts=parts)
 
     def _signals_of(self, baseline_id: str, baseline: Baseline) -> Watched:
@@ -75,11 +84,13 @@ class Watch:
                 for name, signal in baseline.signals.items()
             }
             known = {name: it for name, it in laid_out.items() if any(it.counts)}
+            names, reference = list(known), Reference.of(list(known.values()))
             watched = Watched(
-                list(known),
-                Reference.of(list(known.values())),
+                names,
+                reference,
                 {name: Bins.of(baseline.signals[name]) for name in known},
                 baseline.importances or {},
+                daily_reference(baseline.daily, names, reference) if baseline.daily else None,
             )
             self._watched[baseline_id] = watched
         return watched
@@ -103,7 +114,8 @@ def _window(part: ReportPart, watched: Watched) -> npt.NDArray[np.float64]:
     return window
 
 
-def _pack(memory: Memory, through: int, baseline: str) -> SliceMemory:
+def _pack(verdict: Verdict, through: int, baseline: str) -> SliceMemory:
+    memory, hours = verdict.memory, verdict.hours
     return SliceMemory(
         through=through,
         baseline=baseline,
@@ -111,6 +123,8 @@ def _pack(memory: Memory, through: int, baseline: str) -> SliceMemory:
         total=memory.total.tobytes(),
         squared=memory.squared.tobytes(),
         pooled=memory.pooled.tobytes(),
+        hours=hours.events.tobytes() if hours else b"",
+        pooled_hours=hours.pooled.tobytes() if hours else b"",
     )
 
 
@@ -122,4 +136,13 @@ def _unpack(memory: SliceMemory, reference: Reference) -> Memory:
         np.frombuffer(memory.total).reshape(scales, signals),
         np.frombuffer(memory.squared).reshape(scales, signals),
         np.frombuffer(memory.pooled).reshape(signals, bins),
+    )
+
+
+def _unpack_hours(memory: SliceMemory, signals: int) -> HoursMemory | None:
+    if not memory.hours:
+        return None
+    return HoursMemory(
+        np.frombuffer(memory.hours).reshape(len(LAMBDAS), signals, HOURS),
+        np.frombuffer(memory.pooled_hours).reshape(signals, HOURS),
     )

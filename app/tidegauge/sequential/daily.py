@@ -188,6 +188,19 @@ class Expected:
             axis=-1,
         )
 
+    def at(self, spans: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]) -> "Expected":
+        """Return what is expected of each of the signals in ``rows``, on the scale in ``spans``."""
+        ours = self.reference
+        reference = Reference(
+            ours.counts[spans, rows],
+            ours.exists[rows],
+            ours.ordered[rows],
+            ours.linear[spans, rows],
+            ours.quadratic[spans, rows],
+        )
+        others = (self.bend, self.excess, self.degrees, self.skewness)
+        return Expected(reference, *(it[spans, rows] for it in others))
+
     def moments(self, counts: Floats) -> tuple[Floats, Floats]:
         """Return how far the means of the linear and the quadratic score are from what is expected.
 
