@@ -9,6 +9,7 @@ import argparse
 import itertools
 import json
 import math
+import statistics
 import time
 from collections.abc import Iterator
 
@@ -16,6 +17,8 @@ from _detection_delay import Delay, of_detector, of_oracle
 from _detection_document import table, write
 from _detection_null import Cell, achieved
 from _detection_peers import FIGURES, USUAL, delays, usual
+from _detection_seasonal import DRIFTS as SEASONAL_DRIFTS
+from _detection_seasonal import QUICK, WORLDS, Month, month
 from _detection_worlds import DRIFTS
 
 KINDS = ("numeric", "heavy-tailed", "categorical")
@@ -54,9 +57,19 @@ def main() -> None:
         ["drift", "detector", "oracle", "ratio", "bar", *peers],
         _delays(late, peers=bool(peers), runs=200 if options.quick else 400, seed=options.seed),
     )
+    months: dict[str, int] = {}
+    show(
+        ["month", "incidents by hour of day", "by a fixed baseline", "0.25 sd found", "delay"],
+        _daily_cycles(months, quick=options.quick, seed=options.seed),
+    )
     if options.write:
         write(parts)
-    result = {"achieved_over_nominal": ratios, "delay_over_oracle": late, "seed": options.seed}
+    result = {
+        "achieved_over_nominal": ratios,
+        "delay_over_oracle": late,
+        "incidents": months,
+        "seed": options.seed,
+    }
     print(json.dumps({**result, "seconds": round(time.monotonic() - began)}))
 
 
@@ -90,6 +103,20 @@ def _delays(found: dict[str, float], *, peers: bool, runs: int, seed: int) -> It
             str(drift.bar),
             *(f"{it:,.1f}" if math.isfinite(it) else "> 20,000" for it in others),
         ]
+
+
+def _daily_cycles(found: dict[str, int], *, quick: bool, seed: int) -> Iterator[list[str]]:
+    for world in QUICK if quick else WORLDS:
+        seen = month(world, seed=seed)
+        found[world.name] = seen.by_hour
+        fixed = f"{seen.fixed_share:.0%} of minutes"
+        yield [f"{world.name}, d={world.signals}", str(seen.by_hour), fixed, *_found(seen)]
+
+
+def _found(seen: Month) -> list[str]:
+    delays = [it for it in seen.delays if math.isfinite(it)]
+    median = f"{statistics.median(delays):.0f} (at most {max(delays):.0f})" if delays else "none"
+    return [f"{len(delays)} of {SEASONAL_DRIFTS}", median]
 
 
 def _as_text(delay: Delay) -> str:

@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from support.days import counted, learned, levels
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.daily import MEAN, SPREAD, DailyReference, Dispersion, Expected
+from tidegauge.sequential.daily import DailyReference, Dispersion
 from tidegauge.sequential.detector import Verdict, judge, judge_daily
 from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.expected import MEAN, SPREAD, Expected
 from tidegauge.sequential.hours import HoursMemory
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES, Score, surprises
@@ -197,3 +200,31 @@ def test_more_in_some_hours_is_more_in_these_alone() -> None:
     plain = daily.dispersion.over(np.array([60.0]))[0][0, 0, [MEAN, SPREAD]]
     assert found[1][0] == pytest.approx(plain)
     assert found[0][0] == pytest.approx(plain * 25, rel=0.05)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.floats(0, 1e6), min_size=len(SHARES), max_size=len(SHARES)),
+    baseline=st.lists(st.integers(0, 10**6), min_size=len(SHARES), max_size=len(SHARES)),
+    excess=st.floats(0, 1),
+    degrees=st.floats(1, 10_000),
+    skewness=st.integers(-100, 100),
+    ordered=st.integers(0, len(SHARES)),
+)
+def test_every_score_of_any_counts_is_a_number_not_below_zero(
+    counts: list[float],
+    baseline: list[int],
+    excess: float,
+    degrees: float,
+    skewness: int,
+    ordered: int,
+) -> None:
+    """Also where the hours expect nothing of what the whole baseline has, and the reverse."""
+    pooled = Reference.of([SignalReference([it + 1 for it in baseline], ordered)])
+    hours = np.array([baseline], dtype=np.float64)
+    assume(hours.sum() > 0)
+    filled = np.full(3 + len(SHARES), 1.0)
+    expected = Expected.of(pooled, hours, filled * excess, filled * degrees, filled * skewness)
+    found = expected.surprises(np.array([counts]))
+    assert found.shape == (1, 4)
+    assert np.isfinite(found).all() and found.min() >= 0

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from support.days import MINUTES, counted, learned, levels
-from tidegauge.sequential.daily import BINS, MEAN, SHAPE, SPREAD
 from tidegauge.sequential.dispersion import MOST_DEGREES, dispersion_of
+from tidegauge.sequential.expected import BINS, MEAN, SHAPE, SPREAD
 from tidegauge.sequential.reference import Reference, SignalReference
 
 

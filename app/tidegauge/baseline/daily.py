@@ -10,8 +10,8 @@ from tidegauge.baseline.columns import NumericRows, Role, Table, TimedRows
 from tidegauge.baseline.compare import ordered_bins, reference_counts
 from tidegauge.baseline.document import NumericSignal, Signal
 from tidegauge.baseline.hours import LEAST_DAYS, MOST_DAYS, DailyCycle, SignalHours
-from tidegauge.sequential.daily import MEAN, SPREAD
 from tidegauge.sequential.dispersion import BLOCK_SECONDS, dispersion_of
+from tidegauge.sequential.expected import MEAN, SPREAD
 from tidegauge.sequential.hours import HOURS
 from tidegauge.sequential.reference import Reference, SignalReference
 

@@ -12,10 +12,11 @@ from tidegauge.detect.changes import Bins, Strongest, changes
 from tidegauge.detect.pattern import pattern_of
 from tidegauge.detect.ranking import InAlarm, Standing, ranking
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.daily import BINS, MEAN, SPREAD, DailyReference, Expected
+from tidegauge.sequential.daily import DailyReference
 from tidegauge.sequential.detector import Verdict
 from tidegauge.sequential.discoveries import q_values
 from tidegauge.sequential.ewma import LAMBDAS
+from tidegauge.sequential.expected import BINS, MEAN, SPREAD, Expected
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES
 from tidegauge.sequential.size import size_of

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tidegauge.baseline.hours import DailyCycle
-from tidegauge.sequential.daily import BINS, MEAN, SPREAD, DailyReference, Dispersion
+from tidegauge.sequential.daily import DailyReference, Dispersion
+from tidegauge.sequential.expected import BINS, MEAN, SPREAD
 from tidegauge.sequential.hours import HOURS
 from tidegauge.sequential.reference import Reference
 

@@ -9,7 +9,7 @@ import numpy as np
 from tidegauge.baseline.compare import BESIDE
 from tidegauge.contract import Alert, Change, Distribution, Drift, Evidence, Expectation
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.daily import BINS, MEAN, SPREAD, Expected
+from tidegauge.sequential.expected import BINS, MEAN, SPREAD, Expected
 from tidegauge.sequential.moved import moved
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES, surprises

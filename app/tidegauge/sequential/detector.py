@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.daily import DailyReference, Expected
+from tidegauge.sequential.daily import DailyReference
 from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.expected import Expected
 from tidegauge.sequential.hours import HoursMemory, hour_weights
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import surprises
