@@ -88,3 +88,10 @@ def test_bins_that_were_never_hit_are_as_good_as_known() -> None:
     dispersion = learned(counted(levels(14, rng, cycle=0.0), 1_000, rng)).daily.dispersion
     assert np.all(dispersion.excess[0, :, -2:] == 0)
     assert np.all(dispersion.degrees[0, :, -2:] == MOST_DEGREES)
+
+
+def test_blocks_longer_than_an_hour_tell_no_hour_from_another() -> None:
+    rng = np.random.default_rng(9)
+    dispersion = learned(counted(levels(14, rng, cycle=0.2), 1, rng)).daily.dispersion
+    assert dispersion.seconds == [14_400, 86_400]
+    assert np.all(dispersion.by_hour == 1)

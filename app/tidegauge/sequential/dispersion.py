@@ -43,6 +43,7 @@ _UNKNOWN = 1.0
 #: Events that count as sure: those of the hours themselves are accounted for by the shrinkage.
 _SURE = 1e12
 
+_HOUR_SECONDS = 3600
 _DAY_SECONDS = 86_400
 
 
@@ -82,12 +83,13 @@ def dispersion_of(pooled: Reference, blocks: Floats) -> Estimate:
     if not found:
         raise ValueError(f"on most days there are fewer than {LEAST_EVENTS} events")
     of_hours = min(found, key=lambda it: abs(np.log(it.seconds / _HOUR_FROM)))
+    by_hour = of_hours.by_hour if of_hours.seconds <= _HOUR_SECONDS else np.ones(HOURS)
     return Estimate(
         [it.seconds for it in found],
         np.array([it.excess for it in found]),
         np.array([it.degrees for it in found]),
         np.array([it.skewness for it in found]),
-        of_hours.by_hour,
+        by_hour,
     )
 
 
@@ -116,7 +118,7 @@ def _over(pooled: Reference, blocks: Floats, expected: Floats, seconds: int) -> 
     events = blocks.sum(axis=-1)
     kept = events >= LEAST_EVENTS
     day, number = np.nonzero(kept)
-    of = _Blocks(day, number * seconds // 3600, len(blocks), seconds)
+    of = _Blocks(day, number * seconds // _HOUR_SECONDS, len(blocks), seconds)
     counts, n = blocks[kept], events[kept][:, None]
     shares = expected[kept] / n
     directions = BINS + blocks.shape[-1]
@@ -210,7 +212,7 @@ class _Blocks(NamedTuple):
 
     @property
     def _unshrunk(self) -> float:
-        return 1 - min(self.seconds, 3600) / 3600 / self.days
+        return 1 - min(self.seconds / _HOUR_SECONDS, 1.0) / self.days
 
     @staticmethod
     def _by(what: npt.NDArray[np.intp], size: int, values: npt.NDArray[np.generic]) -> Floats:
