@@ -1,0 +1,95 @@
+"""Many windows of one slice judged together: what ``judge`` says of one after the other."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.sequential.bounds import may_exceed
+from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.detector import Verdict
+from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.scores import surprises
+from tidegauge.sequential.trail import remembered, trail
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+#: Windows at a time: what they need stays in the cache of a core.
+_AT_ONCE = 8
+
+
+class Stretch:
+    """Windows, (windows, signals, bins), taken in after ``memory``, against one reference."""
+
+    def __init__(
+        self, reference: Reference, memory: Memory, windows: Floats, budget: Budget
+    ) -> None:
+        self._reference = reference
+        self._trail = trail(memory, windows)
+        self._events = self._trail.events()
+        self.thresholds, self._looks = budget.thresholds(reference, self._events)
+
+    @property
+    def memory(self) -> Memory:
+        """What is remembered after the last window."""
+        return remembered(self._trail, -1)
+
+    def beyond(self, level: float) -> Bools:
+        """Return where a score is above ``level`` times its threshold: (windows, signals)."""
+        suspects = np.concatenate(
+            [
+                may_exceed(
+                    self._reference,
+                    _part(self._trail, some),
+                    level * float(self.thresholds[some].min()),
+                )
+                for some in _blocks(len(self._events))
+            ]
+        )
+        where = np.nonzero(suspects)
+        windows, _, signals = where
+        scores = surprises(_rows(self._reference, signals), self._effective(where)).max(axis=-1)
+        above = scores > level * self.thresholds[windows]
+        found = np.zeros((len(self._events), self._events.shape[-1]), dtype=bool)
+        found[windows[above], signals[above]] = True
+        return found
+
+    def verdicts(self, places: Sequence[int]) -> list[Verdict]:
+        """Return what ``judge`` says of the windows at ``places``."""
+        found = []
+        for block in _blocks(len(places)):
+            some = list(places[block])
+            scores = surprises(self._reference, self._effective((np.array(some),)))
+            found += [
+                Verdict(
+                    remembered(self._trail, at),
+                    score,
+                    self._events[at],
+                    float(self.thresholds[at]),
+                    float(self._looks[at]),
+                )
+                for at, score in zip(some, scores, strict=True)
+            ]
+        return found
+
+    def _effective(self, where: tuple[npt.NDArray[np.intp], ...]) -> Floats:
+        counts, total, squared = (
+            array[where] for array in (self._trail.counts, self._trail.total, self._trail.squared)
+        )
+        return Memory(counts, total, squared, counts).effective()
+
+
+def _blocks(number: int) -> list[slice]:
+    return [slice(start, start + _AT_ONCE) for start in range(0, number, _AT_ONCE)]
+
+
+def _part(found: Memory, some: slice) -> Memory:
+    return Memory(*(getattr(found, it.name)[some] for it in fields(Memory)))
+
+
+def _rows(reference: Reference, signals: npt.NDArray[np.intp]) -> Reference:
+    """Lay out a reference anew, one row for each of ``signals``."""
+    return Reference(*(getattr(reference, it.name)[signals] for it in fields(Reference)))
