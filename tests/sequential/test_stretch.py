@@ -60,7 +60,7 @@ def _one_by_one(reference: Reference, memory: Memory, windows: Floats) -> list[V
 
 
 def _before(reference: Reference) -> Memory:
-    """A memory that something is in, some of it still waiting for more events."""
+    """Return a memory that something is in, some of it still waiting for more events."""
     memory = Memory.empty(*reference.counts.shape)
     for number in (300, 40):
         memory = memory.after(

@@ -26,10 +26,12 @@ from tidegauge.sequential.scores import SCORES
 #: What budgets are of, seconds.
 MONTH_SECONDS = 30 * 24 * 3600
 
+Judge = Callable[[Reference, Memory, npt.NDArray[np.float64], Budget], Verdict]
+
 _SPANS = [round(1 / weight) for weight in LAMBDAS]
 
 
-class _Watched(NamedTuple):
+class Watched(NamedTuple):
     """The signals of a baseline that can be watched, and how."""
 
     names: list[str]
@@ -37,11 +39,16 @@ class _Watched(NamedTuple):
 
 
 class Watch:
-    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month."""
+    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month.
 
-    def __init__(self, alarms_of: Callable[[str], float]) -> None:
+    ``judge`` takes :func:`tidegauge.sequential.detector.judge`'s place where many windows have been
+    judged together.
+    """
+
+    def __init__(self, alarms_of: Callable[[str], float], judge: Judge = judge) -> None:
         self._alarms_of = alarms_of
-        self._watched: dict[str, _Watched] = {}
+        self._judge = judge
+        self._watched: dict[str, Watched] = {}
 
     def take(
         self,
@@ -55,22 +62,27 @@ class Watch:
         part = _part_in_use(report, memory.baseline if memory else "", baselines)
         if part is None:
             return memory, report
-        watched = self._signals_of(part.baseline, baselines[part.baseline])
+        watched = self.signals_of(part.baseline, baselines[part.baseline])
         if not watched.names:
             return memory, report
         if memory is not None and memory.baseline == part.baseline:
-            before = _unpack(memory, watched.reference)
+            before = unpack(memory, watched.reference)
         else:
             before = Memory.empty(*watched.reference.counts.shape)
-        seconds = report.window_end - report.window_start
-        budget = Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds)
-        verdict = judge(watched.reference, before, _window(part, watched), budget)
+        budget = self.budget_of(report)
+        verdict = self._judge(watched.reference, before, _window(part, watched), budget)
         seen = _with_evidence(part, watched, verdict, budget)
         parts = [seen if one is part else one for one in report.parts]
-        after = _pack(verdict.memory, report.window_end, part.baseline)
+        after = pack(verdict.memory, report.window_end, part.baseline)
         return after, msgspec.structs.replace(report, parts=parts)
 
-    def _signals_of(self, baseline_id: str, baseline: Baseline) -> _Watched:
+    def budget_of(self, report: WindowReport) -> Budget:
+        """Return what the windows of a slice are judged by."""
+        seconds = report.window_end - report.window_start
+        return Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds)
+
+    def signals_of(self, baseline_id: str, baseline: Baseline) -> Watched:
+        """Lay out the signals of a baseline, once."""
         watched = self._watched.get(baseline_id)
         if watched is None:
             laid_out = {
@@ -78,7 +90,7 @@ class Watch:
                 for name, signal in baseline.signals.items()
             }
             known = {name: it for name, it in laid_out.items() if any(it.counts)}
-            watched = _Watched(list(known), Reference.of(list(known.values())))
+            watched = Watched(list(known), Reference.of(list(known.values())))
             self._watched[baseline_id] = watched
         return watched
 
@@ -91,7 +103,7 @@ def _part_in_use(
     return max(same or known, key=lambda part: (part.events, part.baseline), default=None)
 
 
-def _window(part: ReportPart, watched: _Watched) -> npt.NDArray[np.float64]:
+def _window(part: ReportPart, watched: Watched) -> npt.NDArray[np.float64]:
     window = np.zeros(watched.reference.counts.shape)
     for row, name in enumerate(watched.names):
         signal = part.signals.get(name)
@@ -102,7 +114,7 @@ def _window(part: ReportPart, watched: _Watched) -> npt.NDArray[np.float64]:
 
 
 def _with_evidence(
-    part: ReportPart, watched: _Watched, verdict: Verdict, budget: Budget
+    part: ReportPart, watched: Watched, verdict: Verdict, budget: Budget
 ) -> ReportPart:
     signals = dict(part.signals)
     effective = verdict.memory.effective()
@@ -133,7 +145,8 @@ def _with_evidence(
     return msgspec.structs.replace(part, signals=signals, alarm_budget=spent)
 
 
-def _pack(memory: Memory, through: int, baseline: str) -> SliceMemory:
+def pack(memory: Memory, through: int, baseline: str) -> SliceMemory:
+    """Write down what is remembered of the windows up to ``through``, by the bits."""
     return SliceMemory(
         through=through,
         baseline=baseline,
@@ -144,7 +157,8 @@ def _pack(memory: Memory, through: int, baseline: str) -> SliceMemory:
     )
 
 
-def _unpack(memory: SliceMemory, reference: Reference) -> Memory:
+def unpack(memory: SliceMemory, reference: Reference) -> Memory:
+    """Read what :func:`pack` wrote."""
     signals, bins = reference.counts.shape
     scales = len(LAMBDAS)
     return Memory(

@@ -26,7 +26,7 @@ def trail(memory: Memory, windows: Floats) -> Memory:
         np.zeros((number, signals, bins)),
     )
     counts, total, squared, pooled = memory.counts, memory.total, memory.squared, memory.pooled
-    waits = pooled.any()
+    waits = bool(pooled.any())
     for at, window in enumerate(windows):
         into = pooled + window if waits else window
         n = into.sum(axis=-1)
@@ -36,7 +36,7 @@ def trail(memory: Memory, windows: Floats) -> Memory:
         step += into
         found.total[at] = _KEEP * total + n
         found.squared[at] = _KEEP**2 * squared + n
-        waits = not moved.all()
+        waits = not bool(moved.all())
         if waits:
             found.counts[at] = np.where(moved[:, None], step, counts)
             found.total[at] = np.where(moved, found.total[at], total)
