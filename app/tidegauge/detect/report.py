@@ -115,7 +115,7 @@ def make_report(
                 baseline=baseline,
                 baseline_age_seconds=_baseline_age(parts[baseline]) if baseline else None,
                 events=sum(one.events for one in parts[baseline].values()),
-                signals=_signal_reports(signals, baselines.get(baseline)),
+                signals=signal_reports(signals, baselines.get(baseline)),
             )
             for baseline, signals in merged.items()
         ],
@@ -182,9 +182,10 @@ def _latency(histogram: SignalHistogram) -> LatencySummary | None:
     )
 
 
-def _signal_reports(
+def signal_reports(
     signals: Mapping[str, SignalHistogram], baseline: Baseline | None
 ) -> dict[str, SignalReport]:
+    """Report what was counted of each signal of one part."""
     references = {name: baseline.signals.get(name) if baseline else None for name in signals}
     drifts = _drifts(
         {name: (signals[name], known) for name, known in references.items() if known is not None}

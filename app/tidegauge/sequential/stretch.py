@@ -30,6 +30,8 @@ class Stretch:
         self._reference = reference
         self._trail = trail(memory, windows)
         self._events = self._trail.events()
+        #: Which signals had enough events to be scored anew, (windows, signals).
+        self.moved: Bools = np.asarray(windows.any(axis=-1) & ~self._trail.pooled.any(axis=-1))
         self.thresholds, self._looks = budget.thresholds(reference, self._events)
 
     @property
