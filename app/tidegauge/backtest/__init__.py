@@ -5,6 +5,6 @@ Window reports come from Kafka and baselines from Redis; what is made of them is
 
 from tidegauge.backtest.inject import Injection
 from tidegauge.backtest.result import Result
-from tidegauge.backtest.run import Plan, backtest
+from tidegauge.backtest.run import NoWindows, Plan, backtest
 
-__all__ = ["Injection", "Plan", "Result", "backtest"]
+__all__ = ["Injection", "NoWindows", "Plan", "Result", "backtest"]

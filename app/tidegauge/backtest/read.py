@@ -105,20 +105,26 @@ def _partition(consumer: Consumer, end: int, keep: Keep) -> Iterator[Record]:
                 return
 
 
-def keys_of_model(matches: Callable[[str], bool]) -> Keep:
-    """Return which keys of window reports are of models that match: their first entry.
+class ModelKeys:
+    """Tells by its key whether a window report is of a model that matches; notes the others.
 
-    A key that says nothing is kept, since the report itself does.
+    A key that names none is kept, since the report itself does.
     """
 
-    def keep(key: bytes | None) -> bool:
+    def __init__(self, matches: Callable[[str], bool]) -> None:
+        self._matches = matches
+        self.others: set[str] = set()
+
+    def __call__(self, key: bytes | None) -> bool:
+        """Return whether the record is to be read."""
         try:
             named = msgspec.json.decode(key or b"", type=list[object])
         except msgspec.DecodeError:
             return True
-        return not named or not isinstance(named[0], str) or matches(named[0])
-
-    return keep
+        if not named or not isinstance(named[0], str) or self._matches(named[0]):
+            return True
+        self.others.add(named[0])
+        return False
 
 
 def fired(records: Iterator[Record], since: float, until: float) -> list[Alert]:

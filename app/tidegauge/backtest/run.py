@@ -29,6 +29,10 @@ _TOGETHER = 256
 _SIGNALS_HELD = 200_000
 
 
+class NoWindows(ValueError):
+    """There is nothing to replay."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to try on the windows of models that match the glob ``model``.
@@ -56,24 +60,18 @@ def backtest(
     ``in_force`` are alerts that fired in that time by the rules in force. Memories of the detector
     and of the alerts are empty at first.
 
-    Raises ``ValueError`` if a record is no report, if there is no window at all, or if there is
-    none to put the injection into.
+    Raises ``NoWindows`` if there is none, and ``ValueError`` if a record is no report or there is
+    no window to put the injection into.
     """
     run = _Run(plan, baseline_of)
     reports = FirstReports(plan.since, plan.until)
-    others: Counter[str] = Counter()
     with _no_collector():
         for report in reports.of(records):
             if fnmatchcase(report.model, plan.model):
                 run.take(report)
-            else:
-                others[report.model] += 1
         run.judge()
     if not run.replays:
-        there = f"there are windows of {', '.join(sorted(others))}" if others else "there is none"
-        raise ValueError(
-            f"no window of a model that matches {plan.model!r} ended in this time; {there}"
-        )
+        raise NoWindows(f"no window of a model that matches {plan.model!r} ended in this time")
     episodes = [one for replay in run.replays.values() for one in replay.end()]
     slices = [replay.span for replay in run.replays.values()]
     models = sorted({one.model for one in slices})
