@@ -41,7 +41,7 @@ def _inside(signal: NumericSignal, bin_: int, x: Floats) -> Floats:
     edges = signal.edges
     if 0 < bin_ < len(edges):
         low, high = edges[bin_ - 1], edges[bin_]
-        return np.clip((x - low) / (high - low), 0.0, 1.0)
+        return (np.clip(x, low, high) - low) / (high - low)
     if bin_ == 0:
         share, end = _tail(signal, edges[0] - x, lowest=True), signal.minimum
         share = np.where(x <= edges[0], share, 1.0)
