@@ -99,6 +99,20 @@ def test_what_is_beyond_a_level_is_what_the_scores_say(
     assert np.array_equal(found, expected)
 
 
+@given(_worlds())
+def test_of_signals_not_asked_for_nothing_is_said(world: tuple[Reference, Floats]) -> None:
+    reference, windows = world
+    stretch = Stretch(reference, _before(reference), windows, BUDGET)
+    asked = np.random.default_rng(len(windows)).random(stretch.moved.shape) < 0.4
+    places = list(range(0, len(windows), 2))
+    for place, one, all_ in zip(
+        places, stretch.verdicts(places, asked), stretch.verdicts(places), strict=True
+    ):
+        assert np.array_equal(one.surprises[:, asked[place]], all_.surprises[:, asked[place]])
+        assert not one.surprises[:, ~asked[place]].any()
+        assert (one.threshold, one.looks) == (all_.threshold, all_.looks)
+
+
 @given(_worlds(), st.floats(-1.0, 60.0))
 def test_no_score_above_a_level_is_overlooked(
     world: tuple[Reference, Floats], level: float

@@ -166,14 +166,17 @@ class Replay:
         else:
             beyond = stretch.beyond(level)
         places = np.flatnonzero(beyond.any(axis=1)).tolist()
-        verdicts = dict(zip(places, stretch.verdicts(places), strict=True))
+        verdicts = dict(zip(places, stretch.verdicts(places, beyond), strict=True))
         for at, report in enumerate(reports):
             concerned = self._concerned(report)
-            concerned.update(watched.names[row] for row in np.flatnonzero(beyond[at]))
+            above: set[str | None] = {watched.names[row] for row in np.flatnonzero(beyond[at])}
+            concerned |= above
+            firing = self._firing_by_evidence()
             seen = report
-            if at in verdicts or self._evidence_is_firing():
-                # Also where it ceases: that is beyond the level no more.
-                self._verdict = verdicts[at] if at in verdicts else stretch.verdicts([at])[0]
+            if above or firing:
+                # What ceases to fire is above the level no more, but is to be known all the same.
+                known = firing <= above
+                self._verdict = verdicts[at] if known else stretch.verdicts([at])[0]
                 _, seen = self._watch.take(None, _only(report, concerned), baselines)
             self._judge(seen, concerned)
 
@@ -204,8 +207,8 @@ class Replay:
 
     # -- rules -----------------------------------------------------------------------------------
 
-    def _evidence_is_firing(self) -> bool:
-        return any(one.metric in OF_EVIDENCE for one in self._open.values())
+    def _firing_by_evidence(self) -> set[str | None]:
+        return {one.signal for one in self._open.values() if one.metric in OF_EVIDENCE}
 
     def _concerned(self, report: WindowReport) -> set[str | None]:
         """Return signals of which a rule may hold or cease to, None for the window itself."""
@@ -276,9 +279,10 @@ class _Asked:
         of_evidence = [rule for rule in watching if rule.metric in OF_EVIDENCE]
         self.evidence = bool(of_evidence)
         #: Above which multiple of its threshold evidence matters; None if below some it does too.
+        #: What is in alarm, above 1, always does.
         self.level: float | None = None
         if all(rule.above is not None for rule in of_evidence):
-            self.level = min((rule.threshold for rule in of_evidence), default=None)
+            self.level = min([1.0, *(rule.threshold for rule in of_evidence)])
         self._sides: dict[MetricName, tuple[float, float]] = {}
         for rule in watching:
             if rule.metric in OF_EVIDENCE:

@@ -25,6 +25,9 @@ Bools = npt.NDArray[np.bool_]
 #: Beyond this level the quantiles of χ² underflow; a lower level only leaves more.
 _HIGHEST_LEVEL = 600.0
 
+#: Below this one, rounding alone may be above it.
+_LOWEST_LEVEL = 1e-3
+
 #: Rounding, in what is compared and in the scores themselves.
 _SLACK = 1 - 1e-6
 
@@ -32,7 +35,7 @@ _SLACK = 1 - 1e-6
 def may_exceed(reference: Reference, trail: Memory, level: float) -> Bools:
     """Return where a score of a trail may be above ``level``, nats: (windows, 4, signals)."""
     level = min(level, _HIGHEST_LEVEL)
-    if level <= 0:
+    if level < _LOWEST_LEVEL:
         return np.asarray(trail.total > 0)
     events, total = trail.events(), trail.total
     m = reference.counts.sum(axis=-1)

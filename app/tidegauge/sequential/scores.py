@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import xlogy
 
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.tails import chi2_surprise
@@ -110,9 +109,8 @@ def _terms(a: Floats, n: Floats, b: Floats, m: Floats) -> Floats:
     of one bin and the rest: every signal has as many tables as bins, so that took twice the time.
     """
     both = a + b
-    with np.errstate(divide="ignore"):
-        log_share = np.where(both > 0, np.log(both / (n + m)), 0.0)
-    mine = xlogy(a, a) - a * (np.log(np.maximum(n, 1e-300)) + log_share)
-    theirs = xlogy(b, b) - b * (np.log(m) + log_share)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mine = np.where(a > 0, a * np.log(a / (both * (n / (n + m)))), 0.0)
+        theirs = np.where(b > 0, b * np.log(b / (both * (m / (n + m)))), 0.0)
     result: Floats = 2 * (mine + theirs)
     return result

@@ -11,14 +11,15 @@ from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.detector import Verdict
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.reference import Reference
-from tidegauge.sequential.scores import surprises
+from tidegauge.sequential.scores import SCORES, surprises
 from tidegauge.sequential.trail import remembered, trail
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-#: Windows at a time: what they need stays in the cache of a core.
+#: Windows at a time, and signals of windows: what they need stays in the cache of a core.
 _AT_ONCE = 8
+_ROWS_AT_ONCE = 400
 
 
 class Stretch:
@@ -48,7 +49,7 @@ class Stretch:
                     _part(self._trail, some),
                     level * float(self.thresholds[some].min()),
                 )
-                for some in _blocks(len(self._events))
+                for some in _blocks(len(self._events), _AT_ONCE)
             ]
         )
         where = np.nonzero(suspects)
@@ -59,23 +60,31 @@ class Stretch:
         found[windows[above], signals[above]] = True
         return found
 
-    def verdicts(self, places: Sequence[int]) -> list[Verdict]:
-        """Return what ``judge`` says of the windows at ``places``."""
-        found = []
-        for block in _blocks(len(places)):
-            some = list(places[block])
-            scores = surprises(self._reference, self._effective((np.array(some),)))
-            found += [
-                Verdict(
-                    remembered(self._trail, at),
-                    score,
-                    self._events[at],
-                    float(self.thresholds[at]),
-                    float(self._looks[at]),
-                )
-                for at, score in zip(some, scores, strict=True)
-            ]
-        return found
+    def verdicts(self, places: Sequence[int], of: Bools | None = None) -> list[Verdict]:
+        """Return what ``judge`` says of the windows at ``places``.
+
+        ``of``, (windows, signals), tells which signals are asked for; the surprises of the others
+        are left at 0.
+        """
+        at = np.array(places, dtype=np.intp)
+        asked = np.ones_like(self.moved) if of is None else of
+        row, signals = np.nonzero(asked[at])
+        scores = np.zeros((len(at), *self._events.shape[1:], len(SCORES)))
+        scales = np.arange(scores.shape[1])[:, None]
+        for some in _blocks(len(row), _ROWS_AT_ONCE):
+            where = at[row[some]], scales, signals[some]
+            found = surprises(_rows(self._reference, signals[some]), self._effective(where))
+            scores[row[some], :, signals[some]] = found.transpose(1, 0, 2)
+        return [
+            Verdict(
+                remembered(self._trail, place),
+                score,
+                self._events[place],
+                float(self.thresholds[place]),
+                float(self._looks[place]),
+            )
+            for place, score in zip(places, scores, strict=True)
+        ]
 
     def _effective(self, where: tuple[npt.NDArray[np.intp], ...]) -> Floats:
         counts, total, squared = (
@@ -84,8 +93,8 @@ class Stretch:
         return Memory(counts, total, squared, counts).effective()
 
 
-def _blocks(number: int) -> list[slice]:
-    return [slice(start, start + _AT_ONCE) for start in range(0, number, _AT_ONCE)]
+def _blocks(number: int, at_once: int) -> list[slice]:
+    return [slice(start, start + at_once) for start in range(0, number, at_once)]
 
 
 def _part(found: Memory, some: slice) -> Memory:
