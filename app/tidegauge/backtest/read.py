@@ -128,7 +128,7 @@ class ModelKeys:
 
 
 def fired(records: Iterator[Record], since: float, until: float) -> list[Alert]:
-    """Return the alerts that began to fire in [``since``, ``until``), each once.
+    """Return the alerts that fired in a window that ended in (``since``, ``until``], each once.
 
     Raises ``ValueError`` that names the place of what is no alert.
     """
@@ -138,6 +138,6 @@ def fired(records: Iterator[Record], since: float, until: float) -> list[Alert]:
             alert = msgspec.json.decode(record.value, type=Alert)
         except msgspec.DecodeError as error:
             raise ValueError(f"{record.place} is no alert: {error}") from error
-        if alert.state == "firing" and since <= alert.starts_at < until:
+        if alert.state == "firing" and since < alert.window_end <= until:
             found.setdefault(alert.id, alert)
     return list(found.values())
