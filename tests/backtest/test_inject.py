@@ -9,7 +9,7 @@ import pytest
 from support.counting import a_baseline, categorical, numeric
 from support.window_reports import part_of, window_report
 from tidegauge.backtest.inject import Injection, Injector, Kind
-from tidegauge.baseline import Baseline, NumericSignal, numeric_counts, numeric_edges
+from tidegauge.baseline import NumericSignal, numeric_counts, numeric_edges
 from tidegauge.contract import SignalHistogram, SignalReport, WindowReport
 from tidegauge.detect.report import signal_reports
 
@@ -56,8 +56,8 @@ def _report(number: int, values: np.ndarray | None = None, **beside: int) -> Win
 
 
 def _injected(signal: str, kind: Kind, size: float, report: WindowReport) -> SignalReport:
-    found, was = Injector(Injection(signal, kind, size, at=0.0)).apply(report, KNOWN)
-    assert was
+    [found], windows = Injector(Injection(signal, kind, size, at=0.0)).apply([report], KNOWN)
+    assert windows == 1
     assert found.parts[0].signals.keys() == report.parts[0].signals.keys()
     return found.parts[0].signals[signal]
 
@@ -122,7 +122,7 @@ def test_counts_are_as_noisy_as_counts_are() -> None:
 def test_the_same_report_gives_the_same_counts_and_another_seed_others() -> None:
     report = _report(6)
     first, again, other = (
-        Injector(Injection("amount", "mean", 0.3, 0.0, seed)).apply(report, KNOWN)
+        Injector(Injection("amount", "mean", 0.3, 0.0, seed)).apply([report], KNOWN)
         for seed in (1, 1, 2)
     )
     assert first == again != other
@@ -131,17 +131,18 @@ def test_the_same_report_gives_the_same_counts_and_another_seed_others() -> None
 def test_nothing_is_touched_before_it_begins_or_without_its_baseline() -> None:
     report = _report(7)
     later = Injection("amount", "mean", 1.0, at=report.window_start + 1)
-    assert Injector(later).apply(report, KNOWN) == (report, False)
+    assert Injector(later).apply([report], KNOWN) == ([report], 0)
     now = Injection("amount", "mean", 1.0, at=report.window_start)
-    assert Injector(now).apply(report, {}) == (report, False)
-    assert Injector(now).apply(report, KNOWN)[1]
+    assert Injector(now).apply([report], {}) == ([report], 0)
+    assert Injector(now).apply([report], KNOWN)[1] == 1
 
 
 def test_the_mean_score_of_five_minutes_follows_window_by_window() -> None:
     reports = [_report(number) for number in range(9)]
     assert AMOUNT.std is not None
     injector = Injector(Injection("prediction", "mean", 1.0, at=reports[4].window_start))
-    found = [injector.apply(report, KNOWN)[0].prediction_mean_5m for report in reports]
+    both = [*injector.apply(reports[:6], KNOWN)[0], *injector.apply(reports[6:], KNOWN)[0]]
+    found = [report.prediction_mean_5m for report in both]
     assert found[:4] == [50.0] * 4
     moved = [mean - 50.0 for mean in found[4:] if mean is not None]
     steps = [AMOUNT.std * share for share in (0.2, 0.4, 0.6, 0.8, 1.0)]
@@ -159,7 +160,7 @@ def test_the_mean_score_of_five_minutes_follows_window_by_window() -> None:
 )
 def test_a_kind_that_the_signal_has_not_is_refused(signal: str, kind: Kind, why: str) -> None:
     with pytest.raises(ValueError, match=f"'{signal}' {why}.* expected"):
-        Injector(Injection(signal, kind, 0.5, at=0.0)).apply(_report(8), KNOWN)
+        Injector(Injection(signal, kind, 0.5, at=0.0)).apply([_report(8)], KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -194,10 +195,3 @@ def test_a_spec_is_read(spec: str, expected: tuple[object, ...]) -> None:
 def test_a_wrong_spec_says_what_was_expected(spec: str, why: str) -> None:
     with pytest.raises(ValueError, match=re.escape(why)):
         Injection.split(spec)
-
-
-def test_a_baseline_of_the_wrong_kind_of_report_is_left_alone() -> None:
-    other: Baseline = a_baseline(version="9", amount=AMOUNT)
-    report = _report(9)
-    injection = Injection("amount", "mean", 1.0, at=0.0)
-    assert Injector(injection).apply(report, {other.id: other}) == (report, False)

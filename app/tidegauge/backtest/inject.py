@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
@@ -12,8 +13,8 @@ import numpy.typing as npt
 
 from tidegauge.backtest.move import moves
 from tidegauge.baseline import Baseline, CategoricalSignal, NumericSignal
-from tidegauge.contract import SignalHistogram, WindowReport
-from tidegauge.detect.report import SCORE_SECONDS, signal_reports
+from tidegauge.contract import ReportPart, SignalHistogram, WindowReport
+from tidegauge.detect.report import SCORE_SECONDS, drifts, signal_report
 
 Kind = Literal["mean", "scale", "missing", "unseen"]
 
@@ -84,40 +85,55 @@ class Injector:
     _moves: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
     def apply(
-        self, report: WindowReport, baselines: dict[str, Baseline]
-    ) -> tuple[WindowReport, bool]:
-        """Return a report with the injection, and whether there was something to put it into.
+        self, reports: Sequence[WindowReport], baselines: Mapping[str, Baseline]
+    ) -> tuple[list[WindowReport], int]:
+        """Return the next reports with the injection, and into how many there was something to put.
 
         Raises ``ValueError`` if the signal is of a kind that the injection is not for.
         """
-        injected = False
-        parts = list(report.parts)
-        if report.window_start >= self.injection.at:
-            for place, part in enumerate(parts):
-                reference = _reference(baselines.get(part.baseline), self.injection.signal)
-                signal = part.signals.get(self.injection.signal)
-                if reference is None or signal is None:
-                    continue
-                changed = self._changed(report.id, part.baseline, signal.histogram, reference)
-                figures = signal_reports({self.injection.signal: changed}, baselines[part.baseline])
-                parts[place] = msgspec.structs.replace(part, signals={**part.signals, **figures})
-                injected = True
-            report = msgspec.structs.replace(report, parts=parts) if injected else report
-        if self.injection.signal == "prediction":
-            report = self._mean_of_scores(report, injected)
-        return report, injected
+        name = self.injection.signal
+        changed = {
+            (at, place): self._changed(report.id, part, baselines[part.baseline])
+            for at, report in enumerate(reports)
+            if report.window_start >= self.injection.at
+            for place, part in enumerate(report.parts)
+            if part.baseline in baselines
+            if name in part.signals and name in baselines[part.baseline].signals
+        }
+        figures = drifts(changed)
+        found = list(reports)
+        for (at, place), (histogram, reference) in changed.items():
+            signal = signal_report(name, histogram, reference, figures[at, place])
+            parts = list(found[at].parts)
+            signals = {**parts[place].signals, name: signal}
+            parts[place] = msgspec.structs.replace(parts[place], signals=signals)
+            found[at] = msgspec.structs.replace(found[at], parts=parts)
+        injected = {at for at, _ in changed}
+        if name == "prediction":
+            found = [
+                self._mean_of_scores(report, at in injected) for at, report in enumerate(found)
+            ]
+        return found, len(injected)
 
     def _changed(
+        self, report: str, part: ReportPart, baseline: Baseline
+    ) -> tuple[SignalHistogram, NumericSignal | CategoricalSignal]:
+        it = self.injection
+        reference, h = baseline.signals[it.signal], part.signals[it.signal].histogram
+        _check(it, reference)
+        text = f"{it.seed}:{report}:{part.baseline}"
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        rng = np.random.default_rng(int.from_bytes(digest, "big"))
+        return self._drawn(part.baseline, h, reference, rng), reference
+
+    def _drawn(
         self,
-        report: str,
         baseline: str,
         h: SignalHistogram,
         reference: NumericSignal | CategoricalSignal,
+        rng: np.random.Generator,
     ) -> SignalHistogram:
         it = self.injection
-        _check(it, reference)
-        digest = hashlib.blake2b(f"{it.seed}:{report}:{baseline}".encode(), digest_size=8).digest()
-        rng = np.random.default_rng(int.from_bytes(digest, "big"))
         if it.kind in ("mean", "scale"):
             assert isinstance(reference, NumericSignal)  # noqa: S101 - checked above
             return self._moved(baseline, h, reference, rng)
@@ -170,10 +186,6 @@ class Injector:
             return report
         mean = sum(one[1] for one in self._scores) / n
         return msgspec.structs.replace(report, prediction_mean_5m=mean)
-
-
-def _reference(baseline: Baseline | None, signal: str) -> NumericSignal | CategoricalSignal | None:
-    return None if baseline is None else baseline.signals.get(signal)
 
 
 def _check(injection: Injection, reference: NumericSignal | CategoricalSignal) -> None:

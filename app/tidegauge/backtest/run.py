@@ -144,10 +144,6 @@ class _Run:
                 report,
                 drift_at=self._plan.injection.at if self._plan.injection else None,
             )
-        if self._plan.injection is not None:
-            injector = self._injectors.setdefault(key, Injector(self._plan.injection))
-            report, injected = injector.apply(report, self._baselines)
-            self._injected[key] += injected
         waiting = self._waiting.setdefault(key, [])
         waiting.append(report)
         self._held += sum(len(part.signals) for part in report.parts)
@@ -155,13 +151,20 @@ class _Run:
             self.judge()
         elif len(waiting) == _TOGETHER:
             self._held -= sum(len(part.signals) for one in waiting for part in one.parts)
-            self.replays[key].take(self._waiting.pop(key), self._baselines)
+            self._replay(key, self._waiting.pop(key))
 
     def judge(self) -> None:
         """Judge what waits."""
         for key, reports in self._waiting.items():
-            self.replays[key].take(reports, self._baselines)
+            self._replay(key, reports)
         self._waiting, self._held = {}, 0
+
+    def _replay(self, key: _Slice, reports: list[WindowReport]) -> None:
+        if self._plan.injection is not None:
+            injector = self._injectors.setdefault(key, Injector(self._plan.injection))
+            reports, injected = injector.apply(reports, self._baselines)
+            self._injected[key] += injected
+        self.replays[key].take(reports, self._baselines)
 
     def _bring(self, baseline: str, model: str) -> None:
         if baseline and baseline not in self._baselines:
