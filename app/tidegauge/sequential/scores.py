@@ -16,6 +16,10 @@ from tidegauge.stats import degrees_of_freedom
 Floats = npt.NDArray[np.float64]
 Score = Literal["shape", "mean", "spread", "bin"]
 
+#: What is remembered of a bin halves again and again while nothing falls into it, down to numbers
+#: so small that a share of them is 0, and its logarithm no number at all.
+_NOTHING = 1e-100
+
 #: In this order along the last axis of :func:`surprises`.
 SCORES: tuple[Score, ...] = ("shape", "mean", "spread", "bin")
 
@@ -61,7 +65,7 @@ def _williams(reference: Reference, counts: Floats, df: npt.NDArray[np.int64]) -
     n, m = np.maximum(counts.sum(axis=-1), 1.0), reference.counts.sum(axis=-1)
     both = counts + reference.counts
     one_event = n[..., None]
-    inverse = np.minimum((n + m)[..., None] / np.where(both > 0, both, np.inf), one_event)
+    inverse = np.minimum((n + m)[..., None] / np.where(both > _NOTHING, both, np.inf), one_event)
     total = np.maximum(inverse.sum(axis=-1) - 1, 0.0)
     result: Floats = 1 + total * (1 / n + 1 / m - 1 / (n + m)) / (6 * np.maximum(df, 1))
     return result
@@ -110,7 +114,7 @@ def _terms(a: Floats, n: Floats, b: Floats, m: Floats) -> Floats:
     """
     both = a + b
     with np.errstate(divide="ignore", invalid="ignore"):
-        mine = np.where(a > 0, a * np.log(a / (both * (n / (n + m)))), 0.0)
-        theirs = np.where(b > 0, b * np.log(b / (both * (m / (n + m)))), 0.0)
+        mine = np.where(a > _NOTHING, a * np.log(a / (both * (n / (n + m)))), 0.0)
+        theirs = np.where(b > _NOTHING, b * np.log(b / (both * (m / (n + m)))), 0.0)
     result: Floats = 2 * (mine + theirs)
     return result
