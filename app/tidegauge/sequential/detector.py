@@ -36,7 +36,6 @@ class Verdict(NamedTuple):
 def judge(reference: Reference, memory: Memory, window: Floats, budget: Budget) -> Verdict:
     """Add a window's counts (signals, bins) to what is remembered, and judge that."""
     memory = memory.after(window)
-    effective = memory.effective()
-    events = effective.sum(axis=-1)
+    events = memory.events()
     threshold, looks = budget.threshold(reference, events)
-    return Verdict(memory, surprises(reference, effective), events, threshold, looks)
+    return Verdict(memory, surprises(reference, memory.effective()), events, threshold, looks)

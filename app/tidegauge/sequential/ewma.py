@@ -60,6 +60,12 @@ class Memory:
             np.where(moved[:, None], 0.0, pooled),
         )
 
+    def events(self) -> Floats:
+        """Return the effective numbers of events, N²/Q, (4, signals)."""
+        return np.divide(
+            self.total**2, self.squared, out=np.zeros_like(self.total), where=self.squared > 0
+        )
+
     def effective(self) -> Floats:
         """Return the effective counts, (4, signals, bins)."""
         weight = np.divide(
