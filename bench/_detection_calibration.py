@@ -65,11 +65,6 @@ class Late(NamedTuple):
     windows: float
     at_least: bool = False
 
-    @property
-    def seen(self) -> bool:
-        """Whether it is a delay, rather than a bound or nothing."""
-        return not self.at_least and not math.isnan(self.windows)
-
     def __str__(self) -> str:
         if math.isnan(self.windows):
             return ""
@@ -100,6 +95,13 @@ def of_streams(delays: Sequence[int | None], longest: int) -> Late:
     return Late(mean, at_least=None in delays)
 
 
+def detects(delay: Late, every: int) -> bool:
+    """Say whether it is a delay at all, and not that of a false alarm."""
+    if delay.at_least or math.isnan(delay.windows):
+        return False
+    return delay.windows <= every / _DETECTS
+
+
 def best(delays: dict[str, Late], every: int) -> str | None:
     """Return who is the fastest of those that detect, rather than alarm at their own rate.
 
@@ -108,11 +110,7 @@ def best(delays: dict[str, Late], every: int) -> str | None:
     >>> best({"a": Late(90.0)}, every=100) is None
     True
     """
-    seen = {
-        name: it.windows
-        for name, it in delays.items()
-        if it.seen and it.windows <= every / _DETECTS
-    }
+    seen = {name: it.windows for name, it in delays.items() if detects(it, every)}
     return min(seen, key=lambda name: seen[name]) if seen else None
 
 

@@ -4,7 +4,8 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from _detection_packages import Row
+from _detection_calibration import detects
+from _detection_packages import EVERY, Row
 from _environments import ROOT, python_environment
 from _markers import replace_part
 
@@ -33,7 +34,7 @@ def plot(ratios: Mapping[str, float], rows: Sequence[Row]) -> None:
             "drift": row.drift,
             "tidegauge": row.ours.mean,
             "oracle": row.oracle.mean,
-            "peers": {name: it.windows for name, it in row.peers.items() if it.seen},
+            "peers": {name: it.windows for name, it in row.peers.items() if detects(it, EVERY)},
         }
         for row in rows
     ]

@@ -210,7 +210,7 @@ class Packages:
                 "count", streams=str(stream), detector=detector, arguments=seeded
             )
             rates = (found / size * events * 1_000 for events in SIZES)
-            yield [f"river {detector}", *(f"{rate:,.3g}" for rate in rates)]
+            yield [f"river {detector}", *(f"{rate:,.0f}" for rate in rates)]
 
     def rows(self) -> Iterator[Row]:
         """Yield every drift's delays, at one false alarm in ``EVERY`` windows of a signal."""
