@@ -28,12 +28,19 @@ from tidegauge.sequential.reference import Reference, SignalReference
 #: What budgets are of, seconds.
 MONTH_SECONDS = 30 * 24 * 3600
 
+Judge = Callable[[Reference, Memory, npt.NDArray[np.float64], Budget], Verdict]
+
 
 class Watch:
-    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month."""
+    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month.
 
-    def __init__(self, alarms_of: Callable[[str], float]) -> None:
+    ``judge`` takes :func:`tidegauge.sequential.detector.judge`'s place where many windows have been
+    judged together.
+    """
+
+    def __init__(self, alarms_of: Callable[[str], float], judge: Judge = judge) -> None:
         self._alarms_of = alarms_of
+        self._judge = judge
         self._watched: dict[str, Watched] = {}
 
     def take(
@@ -53,19 +60,18 @@ class Watch:
         part = _part_in_use(report, memory.baseline if memory else "", baselines)
         if part is None:
             return memory, report
-        watched = self._signals_of(part.baseline, baselines[part.baseline])
+        watched = self.signals_of(part.baseline, baselines[part.baseline])
         if not watched.names:
             return memory, report
         before, hours = Memory.empty(*watched.reference.counts.shape), None
         if memory is not None and memory.baseline == part.baseline:
-            before = _unpack(memory, watched.reference)
+            before = unpack(memory, watched.reference)
             hours = _unpack_hours(memory, len(watched.names))
-        seconds = report.window_end - report.window_start
-        budget = Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds, slices)
+        budget = self.budget_of(report, slices)
         ends = (report.window_start, report.window_end)
         window = _window(part, watched)
         if watched.daily is None:
-            verdict = judge(watched.reference, before, window, budget)
+            verdict = self._judge(watched.reference, before, window, budget)
         else:
             if hours is None:  # nothing to compare the counts with that came before
                 before = Memory.empty(*watched.reference.counts.shape)
@@ -73,10 +79,16 @@ class Watch:
             verdict = judge_daily(watched.daily, before, hours, window, ends, budget)
         seen = with_evidence(part, watched, verdict, budget, ends)
         parts = [seen if one is part else one for one in report.parts]
-        after = _pack(verdict, report.window_end, part.baseline)
+        after = pack(verdict.memory, report.window_end, part.baseline, verdict.hours)
         return after, msgspec.structs.replace(report, parts=parts)
 
-    def _signals_of(self, baseline_id: str, baseline: Baseline) -> Watched:
+    def budget_of(self, report: WindowReport, slices: int) -> Budget:
+        """Return what a window of a slice is judged by, if the model has so many slices."""
+        seconds = report.window_end - report.window_start
+        return Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds, slices)
+
+    def signals_of(self, baseline_id: str, baseline: Baseline) -> Watched:
+        """Lay out the signals of a baseline, once."""
         watched = self._watched.get(baseline_id)
         if watched is None:
             laid_out = {
@@ -114,8 +126,10 @@ def _window(part: ReportPart, watched: Watched) -> npt.NDArray[np.float64]:
     return window
 
 
-def _pack(verdict: Verdict, through: int, baseline: str) -> SliceMemory:
-    memory, hours = verdict.memory, verdict.hours
+def pack(
+    memory: Memory, through: int, baseline: str, hours: HoursMemory | None = None
+) -> SliceMemory:
+    """Write down what is remembered of the windows up to ``through``, by the bits."""
     return SliceMemory(
         through=through,
         baseline=baseline,
@@ -128,7 +142,8 @@ def _pack(verdict: Verdict, through: int, baseline: str) -> SliceMemory:
     )
 
 
-def _unpack(memory: SliceMemory, reference: Reference) -> Memory:
+def unpack(memory: SliceMemory, reference: Reference) -> Memory:
+    """Read what :func:`pack` wrote."""
     signals, bins = reference.counts.shape
     scales = len(LAMBDAS)
     return Memory(

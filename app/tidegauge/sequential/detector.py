@@ -42,11 +42,9 @@ class Verdict(NamedTuple):
 def judge(reference: Reference, memory: Memory, window: Floats, budget: Budget) -> Verdict:
     """Add a window's counts (signals, bins) to what is remembered, and judge that."""
     memory = memory.after(window)
-    effective = memory.effective()
-    events = effective.sum(axis=-1)
+    events = memory.events()
     threshold, looks = budget.threshold(reference, events)
-    found = surprises(reference, effective)
-    return Verdict(memory, found, events, threshold, looks)
+    return Verdict(memory, surprises(reference, memory.effective()), events, threshold, looks)
 
 
 def judge_daily(
@@ -61,9 +59,8 @@ def judge_daily(
     start, end = between
     hours = hours.after(memory, window, hour_weights(start, end))
     memory = memory.after(window)
-    effective = memory.effective()
-    events = effective.sum(axis=-1)
+    events = memory.events()
     expected = daily.expected(hours, end - start)
     threshold, looks = budget.threshold(expected.reference, events)
-    found = expected.surprises(effective)
+    found = expected.surprises(memory.effective())
     return Verdict(memory, found, events, threshold, looks, hours, expected)

@@ -65,6 +65,12 @@ class Memory:
         """Return which signals a window's counts move on."""
         return np.asarray((self.pooled + window).sum(axis=-1) >= LEAST_EVENTS)
 
+    def events(self) -> Floats:
+        """Return the effective numbers of events, N²/Q, (4, signals)."""
+        return np.divide(
+            self.total**2, self.squared, out=np.zeros_like(self.total), where=self.squared > 0
+        )
+
     def effective(self) -> Floats:
         """Return the effective counts, (4, signals, bins)."""
         weight = np.divide(

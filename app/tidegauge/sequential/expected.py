@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.sequential.reference import Reference
-from tidegauge.sequential.scores import bin_g, shape_statistic, unskewed
+from tidegauge.sequential.scores import g_terms, shape_statistic, terms_of_rest, unskewed
 from tidegauge.sequential.tails import f_surprise
 
 Floats = npt.NDArray[np.float64]
@@ -78,16 +78,18 @@ class Expected:
         beyond = self.excess / (1 / np.maximum(n, 1.0) + 1 / m)[..., None]
         mean, spread = self._standardised(counts)
         fitted = self.fitted(counts)
-        g, df = shape_statistic(fitted, counts)
+        terms = g_terms(counts, n[..., None], fitted.counts, m[..., None])
+        g, df = shape_statistic(fitted, counts, terms)
         df = np.maximum(df - self._freed, 0)
         size, directions = _in_one_direction(df, beyond[..., SHAPE])
         largest = _largest(
-            bin_g(counts, fitted.counts) / (1 + beyond[..., BINS:]), self.degrees[..., BINS:]
+            (terms + terms_of_rest(counts, fitted.counts)) / (1 + beyond[..., BINS:]),
+            self.degrees[..., BINS:],
         )
         bins = self.reference.exists.sum(axis=-1)
         return np.stack(
             [
-                f_surprise(np.where(n > 0, g, 0.0) / size, directions, self.degrees[..., SHAPE]),
+                f_surprise(g / size, directions, self.degrees[..., SHAPE]),
                 f_surprise(mean**2, 1, self.degrees[..., MEAN]),
                 f_surprise(spread**2, 1, self.degrees[..., SPREAD]),
                 np.maximum(largest - np.log(bins), 0.0),
