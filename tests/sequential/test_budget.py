@@ -122,22 +122,3 @@ def test_a_memory_is_the_weighted_sum_of_its_windows() -> None:
         effective = (weights @ n) ** 2 / (weights**2 @ n)
         shares = weights @ windows[:, 0] / (weights @ n)
         assert memory.effective()[scale, 0] == pytest.approx(effective * shares)
-
-
-def test_signals_of_one_history_count_as_often_as_they_are() -> None:
-    rng = np.random.default_rng(2)
-    reference = _reference(6)
-    events = np.repeat(rng.uniform(200, 9_000, (4, 3)), 2, axis=1)
-    events[:, 5] = 0.0
-    threshold, looks = Budget(1.0, MONTH).threshold(reference, events)
-    shares = starts(threshold, correlations(reference, events)) * (events > 0)
-    assert looks == pytest.approx(4 * shares.sum(), rel=1e-6)
-
-
-def test_the_effective_events_of_a_memory_are_the_sums_of_its_effective_counts() -> None:
-    rng = np.random.default_rng(4)
-    memory = Memory.empty(3, 7)
-    for _ in range(20):
-        memory = memory.after(rng.multinomial(rng.integers(300, 3_000), SHARES, 3).astype(float))
-    assert memory.events() == pytest.approx(memory.effective().sum(axis=-1), rel=1e-12)
-    assert not Memory.empty(3, 7).events().any()

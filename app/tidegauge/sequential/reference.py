@@ -53,25 +53,21 @@ class Reference:
         return cls(counts, exists, ordered, linear, quadratic)
 
     @cached_property
-    def total(self) -> Floats:
-        """Return the events of each signal, (signals,)."""
-        return np.asarray(self.counts.sum(axis=-1))
-
-    @cached_property
     def ordered_total(self) -> Floats:
-        """Return the events in the ordered bins, (signals,)."""
+        """Return the events in the ordered bins of each signal."""
         return np.asarray((self.counts * self.ordered).sum(axis=-1))
 
     @cached_property
     def third_moments(self) -> Floats:
         """Return Σ counts · score³ of the linear and of the quadratic scores, (2, signals)."""
-        scores = np.stack([self.linear, self.quadratic])
-        return np.asarray((self.counts * scores**3).sum(axis=-1))
+        return np.stack(
+            [(self.counts * it**3).sum(axis=-1) for it in (self.linear, self.quadratic)]
+        )
 
     @cached_property
     def is_ordered(self) -> Bools:
         """Which signals have an order with something in it to measure."""
-        return np.asarray(self.linear.any(axis=1))
+        return np.asarray(self.linear.any(axis=-1))
 
 
 def bin_scores(counts: Floats) -> tuple[Floats, Floats]:

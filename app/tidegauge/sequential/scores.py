@@ -11,9 +11,14 @@ import numpy.typing as npt
 
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.tails import chi2_surprise
+from tidegauge.stats import degrees_of_freedom
 
 Floats = npt.NDArray[np.float64]
 Score = Literal["shape", "mean", "spread", "bin"]
+
+#: What is remembered of a bin halves again and again while nothing falls into it, down to numbers
+#: so small that a share of them is 0, and its logarithm no number at all.
+_NOTHING = 1e-100
 
 #: In this order along the last axis of :func:`surprises`.
 SCORES: tuple[Score, ...] = ("shape", "mean", "spread", "bin")
@@ -32,43 +37,46 @@ def surprises(reference: Reference, counts: Floats) -> Floats:
     - ``bin``: the largest G of one bin against the rest, χ² with one, times the number of bins
       (Bonferroni).
     """
-    n, m = counts.sum(axis=-1), reference.total
-    ordered = _sums(counts, reference.ordered)
-    of_bins, of_rests = _tables(counts, n[..., None], reference.counts, m[..., None])
+    n = counts.sum(axis=-1, keepdims=True)
+    terms = g_terms(counts, n, reference.counts, reference.counts.sum(axis=-1, keepdims=True))
     linear, quadratic = reference.third_moments
     return np.stack(
         [
-            _shape(of_bins.sum(axis=-1), counts + reference.counts, n, m),
-            _moment(ordered, reference, reference.linear, linear, counts),
-            _moment(ordered, reference, reference.quadratic, quadratic, counts),
-            np.where(n > 0, _bin(reference, of_bins + of_rests), 0.0),
+            chi2_surprise(*shape_statistic(reference, counts, terms)),
+            _moment(reference, reference.linear, linear, counts),
+            _moment(reference, reference.quadratic, quadratic, counts),
+            _bin(reference, counts, terms),
         ],
         axis=-1,
     )
 
 
-def _shape(g: Floats, both: Floats, n: Floats, m: Floats) -> Floats:
-    df = np.maximum(np.count_nonzero(both, axis=-1) - 1, 0)
-    return np.where(n > 0, chi2_surprise(g / _williams(both, n, m, df), df), 0.0)
+def shape_statistic(
+    reference: Reference, counts: Floats, terms: Floats
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return G with Williams' correction, and its degrees of freedom; ``terms`` add up to G."""
+    df = degrees_of_freedom(counts, reference.counts)
+    return terms.sum(axis=-1) / _williams(reference, counts, df), df
 
 
-def _williams(both: Floats, n: Floats, m: Floats, df: npt.NDArray[np.int64]) -> Floats:
+def _williams(reference: Reference, counts: Floats, df: npt.NDArray[np.int64]) -> Floats:
     """Return what G is too large by, to the order of 1/n (Williams 1976).
 
     That is 1 + (Σ 1/share - 1) (1/n + 1/m - 1/(n+m)) / (6 · degrees of freedom), the shares being
-    those of ``both`` sides together. It supposes that each bin is expected to be hit: a share of
-    less than an event of the ``n`` is taken for one.
+    those of both sides together. It supposes that each bin is expected to be hit: a share of less
+    than an event of ``counts`` is taken for one.
     """
-    n = np.maximum(n, 1.0)
-    inverse = np.minimum((n + m)[..., None] / np.where(both > 0, both, np.inf), n[..., None])
+    n, m = np.maximum(counts.sum(axis=-1), 1.0), reference.counts.sum(axis=-1)
+    both = counts + reference.counts
+    one_event = n[..., None]
+    inverse = np.minimum((n + m)[..., None] / np.where(both > _NOTHING, both, np.inf), one_event)
     total = np.maximum(inverse.sum(axis=-1) - 1, 0.0)
     result: Floats = 1 + total * (1 / n + 1 / m - 1 / (n + m)) / (6 * np.maximum(df, 1))
     return result
 
 
-def _moment(
-    n: Floats, reference: Reference, score: Floats, third: Floats, counts: Floats
-) -> Floats:
+def _moment(reference: Reference, score: Floats, third: Floats, counts: Floats) -> Floats:
+    n = _sums(counts, reference.ordered)
     n_inverse, m_inverse = 1 / np.maximum(n, 1.0), 1 / np.maximum(reference.ordered_total, 1.0)
     error = np.sqrt(n_inverse + m_inverse)
     skewness = third * m_inverse * (n_inverse**2 - m_inverse**2) / error**3
@@ -77,6 +85,7 @@ def _moment(
 
 
 def _sums(counts: Floats, weights: Floats | npt.NDArray[np.bool_]) -> Floats:
+    """Return Σ counts · weights over the bins, without an array of all of them between."""
     return np.asarray(np.einsum("...b,...b->...", counts, weights))
 
 
@@ -93,8 +102,9 @@ def unskewed(z: Floats, skewness: Floats) -> Floats:
     return result
 
 
-def _bin(reference: Reference, per_bin: Floats) -> Floats:
-    largest = np.where(reference.exists, per_bin, 0.0).max(axis=-1)
+def _bin(reference: Reference, counts: Floats, terms: Floats) -> Floats:
+    g = terms + terms_of_rest(counts, reference.counts)
+    largest = np.where(reference.exists, g, 0.0).max(axis=-1)
     bins = reference.exists.sum(axis=-1)
     result: Floats = np.maximum(chi2_surprise(largest, 1) - np.log(bins), 0.0)
     return result
@@ -103,30 +113,30 @@ def _bin(reference: Reference, per_bin: Floats) -> Floats:
 def bin_g(counts: Floats, reference: Floats) -> Floats:
     """Return for each bin the G of the table of itself and the rest, (…, bins)."""
     n, m = counts.sum(axis=-1, keepdims=True), reference.sum(axis=-1, keepdims=True)
-    of_bins, of_rests = _tables(counts, n, reference, m)
-    return of_bins + of_rests
+    return g_terms(counts, n, reference, m) + terms_of_rest(counts, reference)
 
 
-def _tables(a: Floats, n: Floats, b: Floats, m: Floats) -> tuple[Floats, Floats]:
-    """Return :func:`g_terms` of each bin, and of the rest beside it."""
-    rest = np.maximum(n - a, 0.0)  # rounding can leave it below
-    return g_terms(a, n, b, m), g_terms(rest, n, m - b, m)
+def terms_of_rest(counts: Floats, reference: Floats) -> Floats:
+    """Return what all other bins add to the G of each bin, (…, bins)."""
+    n, m = counts.sum(axis=-1, keepdims=True), reference.sum(axis=-1, keepdims=True)
+    rest = np.maximum(n - counts, 0.0)  # rounding can leave it below
+    return g_terms(rest, n, m - reference, m)
 
 
 def g_terms(a: Floats, n: Floats, b: Floats, m: Floats) -> Floats:
-    """Return what each bin adds to G: 2 (a ln(a / n / share) + b ln(b / m / share)).
+    """Return what each bin adds to G: 2 (a ln(a / n) + b ln(b / m) - (a + b) ln share of both).
 
-    ``a`` and ``b`` are the counts of both sides, ``n`` and ``m`` their totals, ``share`` that of
-    both together. Never below 0 but for rounding; 0 = the same share on both sides.
-    ``g_two_sample`` is the sum of these.
+    ``a`` and ``b`` are the counts of both sides, ``n`` and ``m`` their totals. Never below 0 but
+    for rounding; 0 = the same share on both sides, or nothing counted. ``g_two_sample`` is the sum
+    of these.
 
     >>> a, b = np.array([5.0, 15.0]), np.array([50.0, 50.0])
     >>> g_terms(a, np.array(20.0), b, np.array(100.0)).round(6).tolist()
     [2.63978, 1.758401]
     """
-    with np.errstate(divide="ignore", invalid="ignore"):  # a count of 0 adds 0
-        per_share = (n + m) / (a + b)
-        mine = np.where(a > 0, a * np.log(a / n * per_share), 0.0)
-        theirs = np.where(b > 0, b * np.log(b / m * per_share), 0.0)
+    both = a + b
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mine = np.where(a > _NOTHING, a * np.log(a / (both * (n / (n + m)))), 0.0)
+        theirs = np.where(b > _NOTHING, b * np.log(b / (both * (m / (n + m)))), 0.0)
     result: Floats = 2 * (mine + theirs)
     return result
