@@ -1,5 +1,6 @@
 """Where the contest takes place: a broker, a Redis with baselines, and one run of a contestant."""
 
+import json
 import os
 import re
 import subprocess
@@ -18,7 +19,7 @@ from _fill import VERSION, Filled, fill
 from _histograms import Histograms
 from _job import Job, read_counts, write_job
 from _tally import Figures, Mark, Sample, check_counts, figures
-from _workload import GRACE_SECONDS, WINDOW_SECONDS, Workload
+from _workload import DIMENSION, GRACE_SECONDS, WINDOW_SECONDS, Workload
 from support.kafka_broker import KafkaBroker, unique
 from support.processes import Child, free_port
 from support.redis_server import RedisServer
@@ -131,6 +132,8 @@ class Arena:
             "TIDEGAUGE_WINDOWS__GRACE_SECONDS": str(GRACE_SECONDS),
             "TIDEGAUGE_HTTP__HOST": "127.0.0.1",
         }
+        if filled.workload.segments:
+            environment["TIDEGAUGE_INGEST__SEGMENTS"] = json.dumps([DIMENSION])
         command = [sys.executable, "-m", "tidegauge"]
         create = [*command, "topics", "create"]
         subprocess.run(create, env=environment, check=True, stdout=subprocess.DEVNULL)

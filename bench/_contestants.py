@@ -132,6 +132,10 @@ PROGRAMME: dict[str, tuple[Workload, tuple[Contestant, ...]]] = {
             Workload("models", "100 models interleaved, 12 signals", 2_000_000, models=100),
             (TIDEGAUGE_JSON, KAFKA_STREAMS, QUIX, DECODE, CONSUME),
         ),
+        (
+            Workload("segments", "as the first, each in one of 8 segments", 2_000_000, segments=8),
+            _LIMITED,
+        ),
         (Workload("backlog", "a backlog of 5 million, as the first", 5_000_000), (TIDEGAUGE_JSON,)),
         (Workload("zstd", "as the first, by zstd", 2_000_000, compression="zstd"), _LIMITED),
         (Workload("plain", "as the first, uncompressed", 2_000_000, compression="none"), _LIMITED),

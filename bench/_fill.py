@@ -9,7 +9,16 @@ import msgspec
 from confluent_kafka import Producer
 
 from _job import Counts
-from _workload import ABSENT, CLOSING_SECONDS, NULL, SPAN_SECONDS, Chunk, Expected, Workload
+from _workload import (
+    ABSENT,
+    CLOSING_SECONDS,
+    DIMENSION,
+    NULL,
+    SPAN_SECONDS,
+    Chunk,
+    Expected,
+    Workload,
+)
 from tidegauge.contract import ARROW_CONTENT_TYPE
 from tidegauge.producer.arrow import messages, record_batch
 
@@ -116,6 +125,8 @@ def json_events(workload: Workload, chunk: Chunk) -> Iterator[tuple[str, bytes]]
     holes = chunk.holes.T.tolist() if workload.missing else None
     times, predictions = chunk.times.tolist(), chunk.predictions.tolist()
     latencies, model_of = chunk.latencies.tolist(), chunk.models.tolist()
+    regions = workload.regions
+    region_of = None if chunk.regions is None else chunk.regions.tolist()
     encode = msgspec.json.Encoder().encode
     for i, row in enumerate(zip(*columns, strict=True)):
         features = dict(zip(names, row, strict=True))
@@ -126,20 +137,18 @@ def json_events(workload: Workload, chunk: Chunk) -> Iterator[tuple[str, bytes]]
                 elif hole == NULL:
                     features[name] = None
         model = models[model_of[i]]
-        yield (
-            model,
-            encode(
-                {
-                    "id": f"{chunk.first + i:032x}",
-                    "time": times[i],
-                    "model": model,
-                    "version": VERSION,
-                    "prediction": predictions[i],
-                    "latency_ms": latencies[i],
-                    "features": features,
-                }
-            ),
-        )
+        event = {
+            "id": f"{chunk.first + i:032x}",
+            "time": times[i],
+            "model": model,
+            "version": VERSION,
+            "prediction": predictions[i],
+            "latency_ms": latencies[i],
+            "features": features,
+        }
+        if region_of is not None:
+            event["segments"] = {DIMENSION: regions[region_of[i]]}
+        yield model, encode(event)
 
 
 def _arrow(workload: Workload, chunk: Chunk) -> Iterator[tuple[str, bytes]]:

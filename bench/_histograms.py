@@ -6,6 +6,7 @@ from confluent_kafka import Consumer, TopicPartition
 from _fill import Filled
 from _job import Counts, Signal
 from _tally import Mark, WrongCountsError
+from _workload import slice_name
 from tidegauge.contract import Cell, HistogramRecord, SignalHistogram
 
 _decode = msgspec.json.Decoder(HistogramRecord).decode
@@ -40,7 +41,8 @@ class Histograms:
 
     def _take(self, record: HistogramRecord) -> None:
         for cell in record.cells:
-            key = (record.tenure, cell.model, cell.window_start)
+            name = slice_name(cell.model, cell.segment)
+            key = (record.tenure, name, cell.window_start)
             before = self._cells.get(key)
             if before is None or before[0] < record.seq:
                 self._cells[key] = record.seq, cell
@@ -67,15 +69,14 @@ class Histograms:
     def counts(self) -> Counts:
         """Add up the tenures; raises ``WrongCountsError`` for what no event of a stream has."""
         sums: dict[tuple[str, int], list[int]] = {}
-        for _, cell in self._cells.values():
+        for (_, name, start), (_, cell) in self._cells.items():
             found = [
                 count
                 for signal in self._filled.workload.signals
                 for count in _counts(signal, cell.signals[signal.name])
             ]
-            key = cell.model, cell.window_start
-            before = sums.get(key, [0] * len(found))
-            sums[key] = [a + b for a, b in zip(before, found, strict=True)]
+            before = sums.get((name, start), [0] * len(found))
+            sums[name, start] = [a + b for a, b in zip(before, found, strict=True)]
         return sums
 
     def close(self) -> None:

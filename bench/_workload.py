@@ -6,7 +6,7 @@ same windows. After the stream comes one closing event for each partition and mo
 close every window.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -34,12 +34,16 @@ TOP = 20
 
 NULL, ABSENT = -1, -2
 
+#: What an event's segment is called in.
+DIMENSION = "region"
+
 
 @dataclass(frozen=True)
 class Workload:
     """What the events look like.
 
     ``missing``: the share of features that are absent, and the share that are null.
+    ``segments`` > 0: each event is in one of so many of a monitored dimension.
     ``batch_rows`` > 0: Arrow batches of so many rows instead of JSON events.
     """
 
@@ -50,6 +54,7 @@ class Workload:
     categorical: int = 0
     missing: float = 0.0
     models: int = 1
+    segments: int = 0
     compression: str = "lz4"
     batch_rows: int = 0
     partitions: int = 4
@@ -61,8 +66,12 @@ class Workload:
                 f"{self.name}: {self.events} events in batches of {self.batch_rows}; both the "
                 f"events and {CHUNK} must be a multiple of the batch"
             )
-        if self.batch_rows and (self.models > 1 or self.categorical or self.missing):
-            raise ValueError(f"{self.name}: Arrow batches are of one model and of numbers only")
+        if self.batch_rows and (
+            self.models > 1 or self.categorical or self.missing or self.segments
+        ):
+            raise ValueError(
+                f"{self.name}: Arrow batches are of one model, of numbers only and of no segments"
+            )
 
     def with_events(self, events: int) -> "Workload":
         """Return the same stream at another length."""
@@ -82,6 +91,11 @@ class Workload:
     def categorical_names(self) -> list[str]:
         """The categorical features."""
         return [f"c{i}" for i in range(self.categorical)]
+
+    @property
+    def regions(self) -> list[str]:
+        """What the dimension :data:`DIMENSION` can be."""
+        return [f"region-{i}" for i in range(self.segments)]
 
     @property
     def values(self) -> list[str]:
@@ -130,6 +144,7 @@ class Workload:
                 holes=holes,
                 predictions=rng.beta(2, 5, size=rows).round(6),
                 latencies=rng.gamma(2, 20, size=rows).round(3),
+                regions=rng.integers(self.segments, size=rows) if self.segments else None,
             )
 
 
@@ -145,14 +160,25 @@ class Chunk:
     holes: npt.NDArray[np.intp]
     predictions: Array
     latencies: Array
+    #: None where nothing is in a segment.
+    regions: npt.NDArray[np.int64] | None
 
     def __len__(self) -> int:
         return len(self.times)
 
 
+def slice_name(model: str, segment: Mapping[str, str]) -> str:
+    """Name what is counted of a model: all of it, or a segment.
+
+    >>> slice_name("credit", {}), slice_name("credit", {"region": "EU"})
+    ('credit', 'credit, region=EU')
+    """
+    return ", ".join([model, *(f"{dimension}={value}" for dimension, value in segment.items())])
+
+
 @dataclass
 class Expected:
-    """Numpy's count of a stream, chunk by chunk."""
+    """Numpy's count of a stream, chunk by chunk; of segments under the name that they have."""
 
     workload: Workload
     counts: dict[tuple[str, int], list[int]] = field(default_factory=dict)
@@ -161,9 +187,18 @@ class Expected:
         """Count a chunk into its windows."""
         columns = [self._bins(chunk, i, s) for i, s in enumerate(self.workload.signals)]
         starts = (chunk.times // WINDOW_SECONDS).astype(np.int64) * WINDOW_SECONDS
-        for model, name in enumerate(self.workload.model_names):
+        slices = {
+            name: chunk.models == model for model, name in enumerate(self.workload.model_names)
+        }
+        if chunk.regions is not None:
+            slices |= {
+                slice_name(name, {DIMENSION: region}): rows & (chunk.regions == i)
+                for name, rows in slices.items()
+                for i, region in enumerate(self.workload.regions)
+            }
+        for name, members in slices.items():
             for start in np.unique(starts):
-                rows = (chunk.models == model) & (starts == start)
+                rows = members & (starts == start)
                 if not rows.any():
                     continue
                 found = np.concatenate(

@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -130,6 +130,10 @@ class WindowSettings(_Section):
     late_seconds: int = Field(default=900, ge=0)
 
 
+#: A dimension's name is one that JSON writes without escapes.
+Dimension = Annotated[str, Field(pattern=r'^[^"\\\x00-\x1f]{1,200}$')]
+
+
 class IngestSettings(_Section):
     """The transactional combiner."""
 
@@ -145,6 +149,18 @@ class IngestSettings(_Section):
     #: Event times further ahead of the clock than this are refused: they'd close other windows.
     max_ahead_seconds: float = Field(default=300.0, ge=0)
     redact_dead_letters: bool = False
+    #: Dimensions of the traffic whose segments are monitored. An event is counted overall and, for
+    #: each of these that it has a value of, in the slice of that value. Its others are ignored.
+    segments: list[Dimension] = Field(default=[], max_length=10)
+    #: Values of a dimension that get slices of their own, for each model, version and variant.
+    segment_values: int = Field(default=100, ge=1)
+
+    @field_validator("segments")
+    @classmethod
+    def _each_once(cls, segments: list[str]) -> list[str]:
+        if len(set(segments)) < len(segments):
+            raise ValueError(f"a dimension is named twice in {segments}")
+        return segments
 
 
 class DetectSettings(_Section):

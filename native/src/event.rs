@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::layout::{Bins, Layout, Layouts, Order, Place, OUTPUTS};
 use crate::plain;
+use crate::segments::SegmentsReader;
 use crate::values::{Skipped, Text, Value};
 
 /// Longest name of a variant, in characters.
@@ -24,6 +25,8 @@ pub struct Times {
 pub struct Row {
     pub numeric: Vec<f64>,
     pub codes: Vec<i64>,
+    /// By dimension.
+    pub segments: Vec<i64>,
 }
 
 /// What an event says of itself.
@@ -41,6 +44,7 @@ impl Row {
         layouts: &mut Layouts,
         times: &Times,
     ) -> Option<Head<'de>> {
+        layouts.dimensions.clear(&mut self.segments);
         let event = plain::read(text, self, layouts).or_else(|| self.read_any(text, layouts))?;
         let time = event.time?;
         if !(times.earliest <= time && time <= times.latest) {
@@ -77,6 +81,7 @@ impl Row {
     }
 
     fn read_any<'de>(&mut self, text: &'de str, layouts: &mut Layouts) -> Option<Event<'de>> {
+        layouts.dimensions.clear(&mut self.segments);
         let mut from = serde_json::Deserializer::from_str(text);
         let event = from.deserialize_map(Reader { row: self, layouts }).ok()?;
         from.end().ok()?;
@@ -170,6 +175,12 @@ impl<'de> Visitor<'de> for Reader<'_> {
                         }
                         _ => Features::Raw(map.next_value()?),
                     };
+                }
+                "segments" if !self.layouts.dimensions.is_empty() => {
+                    map.next_value_seed(SegmentsReader {
+                        codes: &mut self.row.segments,
+                        dimensions: &mut self.layouts.dimensions,
+                    })?;
                 }
                 key => match OUTPUTS.iter().position(|output| *output == key) {
                     Some(number) => event.outputs[number] = Some(map.next_value()?),

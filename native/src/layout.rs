@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use pyo3::prelude::*;
 
+use crate::segments::Dimensions;
+
 /// `(name, of the features)`.
 pub type Numeric = (String, bool);
 /// `(name, of the features, type, bin by value, absent, null, any other)`.
@@ -155,17 +157,22 @@ fn bins(kind: &str, values: Vec<(Category, i64)>) -> Bins {
     }
 }
 
-/// All layouts, by model and version.
+/// All layouts, by model and version, and the dimensions of all their traffic.
 pub struct Layouts {
     pub all: Vec<Layout>,
+    pub dimensions: Dimensions,
     by_name: HashMap<String, HashMap<String, usize>>,
     last: usize,
 }
 
 impl Layouts {
-    pub fn new(models: Vec<(String, String, Vec<Numeric>, Vec<Categorical>)>) -> Self {
+    pub fn new(
+        models: Vec<(String, String, Vec<Numeric>, Vec<Categorical>)>,
+        dimensions: Vec<String>,
+    ) -> Self {
         let mut it = Layouts {
             all: Vec::new(),
+            dimensions: Dimensions::new(dimensions),
             by_name: HashMap::new(),
             last: 0,
         };

@@ -8,6 +8,7 @@ mod cell;
 mod event;
 mod layout;
 mod plain;
+mod segments;
 mod values;
 
 use std::collections::HashMap;
@@ -25,14 +26,16 @@ struct Group {
     times: Vec<f64>,
     numeric: Vec<f64>,
     codes: Vec<i64>,
+    segments: Vec<i64>,
 }
 
-/// `(model, version, variant, times, numeric, codes)`: bytes of float64, float64 and int64, the
-/// latter two a whole column after another.
+/// `(model, version, variant, times, numeric, codes, segments)`: bytes of float64, float64, int64
+/// and int64, the latter three a whole column after another.
 type Taken<'py> = (
     String,
     String,
     String,
+    Bound<'py, PyBytes>,
     Bound<'py, PyBytes>,
     Bound<'py, PyBytes>,
     Bound<'py, PyBytes>,
@@ -53,12 +56,15 @@ impl Decoder {
     /// Make a decoder of `(model, version, numeric, categorical)`, where `numeric` has
     /// `(name, of the features)` by column and `categorical`
     /// `(name, of the features, type, bin by value, bin if absent, if null, of any other value)`;
-    /// the type is "string", "integer" or "boolean".
+    /// the type is "string", "integer" or "boolean". `dimensions` are the monitored segments.
     #[new]
-    fn new(models: Vec<(String, String, Vec<Numeric>, Vec<Categorical>)>) -> Self {
+    fn new(
+        models: Vec<(String, String, Vec<Numeric>, Vec<Categorical>)>,
+        dimensions: Vec<String>,
+    ) -> Self {
         Decoder {
             found: vec![HashMap::new(); models.len()],
-            layouts: Layouts::new(models),
+            layouts: Layouts::new(models, dimensions),
             row: Row::default(),
             groups: Vec::new(),
             last: usize::MAX,
@@ -89,17 +95,22 @@ impl Decoder {
         Ok(PyBytes::new(py, &taken))
     }
 
-    /// Return the rows kept since the last call, by column.
-    fn take<'py>(&mut self, py: Python<'py>) -> PyResult<Vec<Taken<'py>>> {
+    /// Return the rows kept since the last call, by column, and the values of each dimension.
+    ///
+    /// A row's segments are numbers of those values; -1 where it names none, -2 for a value that is
+    /// no text of at most 200 characters.
+    fn take<'py>(&mut self, py: Python<'py>) -> PyResult<(Vec<Taken<'py>>, Vec<Vec<String>>)> {
         self.found.iter_mut().for_each(HashMap::clear);
         self.last = usize::MAX;
-        self.groups
+        let taken: PyResult<Vec<_>> = self
+            .groups
             .drain(..)
             .map(|group| {
                 let layout = &self.layouts.all[group.layout];
                 let rows = group.times.len();
                 let numeric = by_column(py, &group.numeric, rows, |v| v.to_ne_bytes())?;
                 let codes = by_column(py, &group.codes, rows, |v| v.to_ne_bytes())?;
+                let segments = by_column(py, &group.segments, rows, |v| v.to_ne_bytes())?;
                 let times = by_column(py, &group.times, rows, |v| v.to_ne_bytes())?;
                 Ok((
                     layout.model.clone(),
@@ -108,9 +119,11 @@ impl Decoder {
                     times,
                     numeric,
                     codes,
+                    segments,
                 ))
             })
-            .collect()
+            .collect();
+        Ok((taken?, self.layouts.dimensions.take()))
     }
 }
 
@@ -124,6 +137,7 @@ impl Decoder {
         group.times.push(head.time);
         group.numeric.extend_from_slice(&self.row.numeric);
         group.codes.extend_from_slice(&self.row.codes);
+        group.segments.extend_from_slice(&self.row.segments);
         Some(head.time)
     }
 
@@ -141,6 +155,7 @@ impl Decoder {
                 times: Vec::new(),
                 numeric: Vec::new(),
                 codes: Vec::new(),
+                segments: Vec::new(),
             });
             self.groups.len() - 1
         });

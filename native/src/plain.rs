@@ -1,13 +1,14 @@
 //! Plain events, as nearly all are: several times as fast as a general JSON parser.
 //!
 //! Plain is what has no escapes in its strings, a model and version ahead of its features, and
-//! nothing nested beside those. Of anything else nothing is returned, and [`crate::event`] parses
+//! nothing nested beside those and its segments. Of anything else nothing is returned, and [`crate::event`] parses
 //! it whole; so this may be strict, but must not accept what is no JSON, nor read it otherwise.
 
 use std::borrow::Cow;
 
 use crate::event::{Event, Features, Row};
 use crate::layout::{Layout, Layouts, Order, Place, OUTPUTS};
+use crate::segments::Dimensions;
 use crate::values::Value;
 
 /// Powers of ten that are exact as doubles.
@@ -43,6 +44,7 @@ pub fn read<'de>(text: &'de str, row: &mut Row, layouts: &mut Layouts) -> Option
                 from.features(row, layout)?;
                 event.features = Features::Read(number);
             }
+            "segments" => from.segments(&mut row.segments, &mut layouts.dimensions)?,
             key => match OUTPUTS.iter().position(|output| *output == key) {
                 Some(number) => event.outputs[number] = Some(from.value()?),
                 None => drop(from.value()?),
@@ -83,6 +85,21 @@ impl<'de> Scanner<'de> {
                 Some(place) => row.set(layout, place, &self.value()?)?,
                 None => drop(self.value()?),
             }
+        }
+        Some(())
+    }
+
+    fn segments(&mut self, codes: &mut Vec<i64>, dimensions: &mut Dimensions) -> Option<()> {
+        dimensions.clear(codes);
+        if self.peek()? != b'{' {
+            return self.value().map(drop);
+        }
+        self.at += 1;
+        let mut first = true;
+        while self.more(b'}', &mut first)? {
+            let name = self.string()?;
+            self.colon()?;
+            dimensions.set(codes, name, &self.value()?);
         }
         Some(())
     }

@@ -2,10 +2,11 @@
 
 import json
 from bisect import bisect_right
+from collections import Counter
 from itertools import pairwise
 
 import pytest
-from _counting import Counter
+from _counting import Counter as PeersCounter
 
 from _document import (
     BEGIN,
@@ -82,8 +83,24 @@ def test_numpys_counts_are_those_of_the_written_events_one_by_one() -> None:
         assert min(sum(counts[end - 2] for counts in flat.values()), flat[key][end - 1]) > 0
 
 
+def test_numpys_counts_of_segments_are_those_of_the_written_events() -> None:
+    workload = Workload("segments", "", 2_000, numeric=2, models=2, segments=3)
+    found: Counter[tuple[str, int]] = Counter()
+    for event in events_of(workload):
+        start = int(event["time"] // WINDOW_SECONDS * WINDOW_SECONDS)
+        (region,) = event["segments"].values()
+        found[event["model"], start] += 1
+        found[f"{event['model']}, region={region}", start] += 1
+    expected = counted(workload)
+    signals = len(workload.signals)
+    assert {key: sum(counts) for key, counts in expected.items()} == {
+        key: n * signals for key, n in found.items()
+    }
+    assert len(found) == 2 * (1 + 3) * 5
+
+
 def test_the_peers_counter_counts_what_numpy_counts() -> None:
-    counter = Counter(
+    counter = PeersCounter(
         [
             {f: getattr(s, f) for f in ("name", "is_feature", "edges", "categories")}
             for s in MIXED.signals

@@ -265,9 +265,11 @@ def test_a_query_brings_the_labels_that_its_legend_names(answers, panel, target)
     assert len({tuple(sorted(labels.items())) for labels, _ in series}) == len(series)
 
 
-def test_what_fires_is_listed_with_model_signal_rule_and_severity(answers):
+def test_what_fires_is_listed_with_model_segment_signal_rule_and_severity(answers):
     ((labels, _),) = answers["Firing now, all models: A"]
-    assert labels.keys() == {"model", "version", "variant", "signal", "rule", "severity"}
+    assert labels.keys() == {
+        "model", "version", "variant", "segment", "signal", "rule", "severity",
+    }  # fmt: skip
     (panel,) = [panel for panel in PANELS if panel["type"] == "table"]
     (arranged,) = panel["transformations"]
     assert arranged["options"]["indexByName"].keys() == labels.keys()

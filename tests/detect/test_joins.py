@@ -125,7 +125,7 @@ def _assert_complete(state: PartitionState, world: World) -> None:
     found = totals(state)
     assert len(found) == len(expected)
     for key, signals in found.items():
-        cell = expected[key.slice.model, key.slice.version, key.baseline, "", key.window_start]
+        cell = expected[key.slice.model, key.slice.version, key.baseline, "", (), key.window_start]
         assert signals == cell.signals
     ends = {p: at.to for tenure in world.tenures.values() for p, at in tenure.positions.items()}
     assert state.progress.sources[SOURCE].covered == ends

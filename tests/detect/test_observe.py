@@ -98,3 +98,43 @@ def test_what_was_taken_back_is_shown_again_when_the_partition_returns() -> None
     page.observer.owned(set())
     page.observer.restored(restored(saved(state)))
     assert page.series("tidegauge_alert_firing") == shown != []
+
+
+def test_of_a_segment_only_what_fires_is_shown_and_its_events_are_in_no_sum_twice() -> None:
+    world, page = World(promote(BASELINE), segments=["region"]), Page()
+    for i in range(200):
+        world.event(
+            0,
+            time=MINUTE + i / 10,
+            latency_ms=500 if i % 2 else 20,
+            status="error",
+            segments={"region": "EU" if i % 2 else "US"},
+        )
+    for partition in range(3):
+        world.event(partition, time=MINUTE + 75, model="clockwork", segments={"region": "EU"})
+    world.flush()
+    state = a_state()
+    state.hold_baseline(BASELINE.id, BASELINE)
+    join_all(state, world.log)
+    page.close(state)
+    found = {
+        where.segment: [episode.rule for episode in value.alerts.firing]
+        for where, value in state.slices.items()
+        if where.model == "m"
+    }
+    assert "latency-rollback" in found[("region", "EU"),]
+    assert "latency-rollback" not in found[("region", "US"),]
+    shown = [
+        line for line in page.series("tidegauge_alert_firing") if 'rule="latency-rollback"' in line
+    ]
+    assert ['segment="region=EU"' in line for line in shown if 'segment=""' not in line] == [True]
+    for name, figure in (
+        ("windows_closed_total", "1.0"),
+        ("errors_total", "200.0"),
+        ("latency_ms_count", "200.0"),
+        ("window_end_seconds", f"{float(MINUTE + 60)}"),
+    ):
+        (line,) = [line for line in page.series(f"tidegauge_{name}") if 'model="m"' in line]
+        assert float(line.rsplit(" ", 1)[1]) == float(figure), line
+    page.observer.owned(set())
+    assert page.series("tidegauge_alert_firing") == []

@@ -188,6 +188,19 @@ def test_events_after_the_deletion_are_late_once_each_and_bring_nothing_back() -
     assert _cells(story.state) == []
 
 
+def test_an_event_that_is_too_late_is_so_once_whatever_its_segments() -> None:
+    story = Story()
+    story.world = World(promote(BASELINE), segments=["region", "age"])
+    story.at(5)
+    story.all_reach(100)
+    story.read()
+    _expire(story)
+    segments = {"region": "EU", "age": "30-40"}
+    story.world.event(0, time=MINUTE + 7, segments=segments)
+    assert story.read() == []
+    assert story.state.late_events == 1
+
+
 def test_records_read_again_change_nothing() -> None:
     story = Story()
     story.at(5)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from support import oracle
 from support.counting import (
     NOW,
+    CellName,
     a_baseline,
     a_counter,
     a_tenure,
@@ -31,6 +32,7 @@ from tidegauge.detect.report import merge
 
 BASELINE = a_baseline()
 PROMOTED = promote(BASELINE)
+DIMENSIONS = ["region", "age group"]
 ABSENT = object()
 
 # Sums of these can't overflow, whatever the order; what happens beyond is tested by itself.
@@ -73,18 +75,32 @@ _usual = st.fixed_dictionaries(
 )
 
 
+_regions = st.sampled_from(["EU", "US", "Zürich", "", "x" * 200, "ü" * 201]) | st.none()
+
+
+def _segments_with(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    names = st.fixed_dictionaries(
+        {}, optional={"region": _regions | values, "age group": _regions, "nobody's": values}
+    )
+    return names | st.sampled_from([None, "EU", 7, ["region"]])
+
+
 def _events_with(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.builds(
-        lambda features, outputs, seconds, variant: {
+        lambda features, outputs, seconds, variant, segments, first: {
+            **({"segments": segments} if first else {}),
             **event(time=NOW - seconds),
             **outputs,
             "features": features,
             "variant": variant,
+            **({} if first else {"segments": segments}),
         },
         _usual | st.fixed_dictionaries({}, optional=dict.fromkeys(_FEATURES, values)),
         st.fixed_dictionaries({}, optional=dict.fromkeys(_OUTPUTS, values)),
         st.integers(0, 150),
         st.sampled_from(["", "canary"]),
+        _segments_with(values),
+        st.booleans(),
     )
 
 
@@ -92,22 +108,31 @@ _plain_events = _events_with(_anything)
 _events = _events_with(_anything | _huge)
 
 
-def _by_oracle(events: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Any]:
+def _slices_of(one: Mapping[str, Any]) -> list[tuple[tuple[str, str], ...]]:
+    named = one.get("segments")
+    found = {name: named.get(name) for name in DIMENSIONS} if isinstance(named, dict) else {}
+    sound = [(n, v) for n, v in found.items() if isinstance(v, str) and 0 < len(v) <= 200]
+    return [(), *((pair,) for pair in sound)]
+
+
+def _by_oracle(events: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], Any]:
     """Count by the oracle, which shares no code with the product."""
-    grouped: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    grouped: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for one in events:
         start = math.floor(one["time"] / 60) * 60
         parsed = json.loads(json.dumps(one))
-        grouped.setdefault((one.get("variant") or "", start), []).append(parsed)
+        for segment in _slices_of(one):
+            name = (one.get("variant") or "", segment, start)
+            grouped.setdefault(name, []).append(parsed)
     document = json.loads(BASELINE.to_json())
     return {name: oracle.count_signals(rows, document) for name, rows in grouped.items()}
 
 
 def _assert_as_the_oracle(cells: Mapping[Any, Cell], events: Sequence[Mapping[str, Any]]) -> None:
     expected = _by_oracle(events)
-    assert {(c.variant, c.window_start) for c in cells.values()} == expected.keys()
-    for cell in cells.values():
-        signals = expected[cell.variant, cell.window_start]
+    assert {name[3:] for name in cells} == expected.keys()
+    for name, cell in cells.items():
+        signals = expected[name[3:]]
         assert cell.signals.keys() == signals.keys()
         for name, histogram in signals.items():
             found = cell.signals[name]
@@ -119,12 +144,16 @@ def _assert_as_the_oracle(cells: Mapping[Any, Cell], events: Sequence[Mapping[st
             assert found.sumsq == pytest.approx(histogram.sumsq, rel=1e-9)
 
 
+def _counted(values: Sequence[bytes | None]) -> dict[CellName, Cell]:
+    return counted(values, PROMOTED, segments=DIMENSIONS)
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.lists(_plain_events, min_size=1, max_size=12))
 def test_json_events_of_any_shape_are_counted_as_the_oracle_counts_them(
     events: list[dict[str, Any]],
 ) -> None:
-    _assert_as_the_oracle(counted([as_json(one) for one in events], PROMOTED), events)
+    _assert_as_the_oracle(_counted([as_json(one) for one in events]), events)
 
 
 @settings(max_examples=80, deadline=None)
@@ -133,7 +162,7 @@ def test_the_tolerant_path_counts_as_the_fast_path(events: list[dict[str, Any]])
     # A null variant doesn't fit the fast path's struct, and means the same as none.
     plain = [{k: v for k, v in one.items() if k != "variant"} for one in events]
     tolerant = [as_json({**one, "variant": None}) for one in plain]
-    assert_same_cells(counted(tolerant, PROMOTED), counted([as_json(e) for e in plain], PROMOTED))
+    assert_same_cells(_counted(tolerant), _counted([as_json(e) for e in plain]))
 
 
 def test_what_fits_takes_a_fast_path_and_what_does_not_the_tolerant_one(decoder: str) -> None:
@@ -152,9 +181,9 @@ def test_a_batch_split_in_any_way_gives_the_cells_of_the_whole(
     values = [as_json(one) for one in events]
     cut = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=3)))
     batches = [values[a:b] for a, b in zip([0, *cut], [*cut, len(values)], strict=True)]
-    whole = counted(values, PROMOTED)
+    whole = _counted(values)
 
-    counter, tenure = a_counter(), a_tenure()
+    counter, tenure = a_counter(segments=DIMENSIONS), a_tenure()
     counter.use(PROMOTED, tenure)
     count(counter, tenure, *batches)
     assert_same_cells(cells_of(tenure), whole)
@@ -164,7 +193,7 @@ def test_a_batch_split_in_any_way_gives_the_cells_of_the_whole(
 
 def _assert_merged_equals(batches: Sequence[Sequence[bytes]], whole: Mapping[Any, Cell]) -> None:
     """Each batch counted by a worker of its own, and added up."""
-    parts = [counted(batch, PROMOTED) for batch in batches if batch]
+    parts = [_counted(batch) for batch in batches if batch]
     merged: dict[Any, Cell] = {}
     for name in whole:
         cells = [part[name] for part in parts if name in part]
@@ -227,12 +256,17 @@ def _batch(draw: st.DrawFn) -> tuple[dict[str, pa.Array], list[dict[str, Any]]]:
     if arrays:
         columns["features"] = pa.StructArray.from_arrays(list(arrays.values()), names=list(arrays))
     columns |= {name: drawn[name][0] for name in _OUTPUTS if drawn[name][0] is not None}
+    segments = {name: draw(_column(n)) for name in (*DIMENSIONS, "nobody's")}
+    arrays = {name: column for name, (column, _) in segments.items() if column is not None}
+    if arrays:
+        columns["segments"] = pa.StructArray.from_arrays(list(arrays.values()), names=list(arrays))
     events = [
         _without_absent(
             {
                 **event(time=seconds[i]),
                 **{name: drawn[name][1][i] for name in _OUTPUTS},
                 "features": _without_absent({name: drawn[name][1][i] for name in _FEATURES}),
+                "segments": _without_absent({name: its[i] for name, (_, its) in segments.items()}),
             }
         )
         for i in range(n)
@@ -246,18 +280,18 @@ def test_arrow_columns_arrow_rows_and_json_are_counted_the_same(
     batch: tuple[dict[str, pa.Array], list[dict[str, Any]]],
 ) -> None:
     columns, events = batch
-    expected = counted([as_json(one) for one in events], PROMOTED)
-    assert_same_cells(counted([as_arrow(columns)], PROMOTED), expected)
+    expected = _counted([as_json(one) for one in events])
+    assert_same_cells(_counted([as_arrow(columns)]), expected)
     # Models named by row: every row takes the tolerant path.
     n = len(events)
     by_row = columns | {"model": pa.array(["m"] * n), "version": pa.array(["1"] * n)}
-    assert_same_cells(counted([as_arrow(by_row, {})], PROMOTED), expected)
+    assert_same_cells(_counted([as_arrow(by_row, {})]), expected)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(_events, min_size=1, max_size=12))
 def test_every_signal_counts_every_event_exactly_once(events: list[dict[str, Any]]) -> None:
-    for cell in counted([as_json(one) for one in events], PROMOTED).values():
+    for cell in _counted([as_json(one) for one in events]).values():
         for name, h in cell.signals.items():
             assert h.n + h.absent + h.null + h.nan + h.invalid == cell.events, name
 

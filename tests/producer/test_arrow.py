@@ -54,6 +54,32 @@ def test_a_batch_is_laid_out_as_documented() -> None:
     assert found["status"].to_pylist() == ["ok", "ok"]
 
 
+def test_segments_are_columns_of_text_or_one_value_for_all_rows() -> None:
+    regions = pa.array(["EU", None]).dictionary_encode()
+    found = batch({"age": [41, 29]}, segments={"region": regions, "tier": "gold", "age": [4, 2]})
+    assert str(found.schema.field("segments").type) == (
+        "struct<region: string, tier: string, age: string>"
+    )
+    assert found["segments"].to_pylist() == [
+        {"region": "EU", "tier": "gold", "age": "4"},
+        {"region": None, "tier": "gold", "age": "2"},
+    ]
+    assert "segments" not in batch({"age": [41]}, segments={}).schema.names
+
+
+@pytest.mark.parametrize(
+    ("segments", "named"),
+    [
+        ({"region": ["EU"]}, "segment 'region' has 1 values, expected 2"),
+        ({"region": [["EU"], ["US"]]}, "segment 'region' can't be string"),
+        (["EU", "US"], "segments is a list"),
+    ],
+)
+def test_segments_that_are_no_columns_are_named(segments: Any, named: str) -> None:
+    with pytest.raises(UnencodableError, match=named):
+        batch({"age": [41, 29]}, segments=segments)
+
+
 def test_absent_null_and_nan_stay_three_different_things() -> None:
     found = batch({"x": np.array([1.0, np.nan]), "y": [None, float("nan")]})
     assert "prediction" not in found.schema.names

@@ -19,7 +19,8 @@ from tidegauge.settings import IngestSettings, WindowSettings
 #: What the clock of these tests says; the start of a minute.
 NOW = 1_750_000_020.0
 
-CellName = tuple[str, str, str, str, int]  # model, version, baseline, variant, window start
+#: Model, version, baseline, variant, segment, window start.
+CellName = tuple[str, str, str, str, tuple[tuple[str, str], ...], int]
 
 
 @dataclass
@@ -137,12 +138,17 @@ def count(counter: Counter, tenure: Tenure, *batches: Sequence[bytes | None]) ->
 
 def cells_of(tenure: Tenure) -> dict[CellName, Cell]:
     cells = [cell.to_record() for cell in tenure.cells.values()]
-    return {(c.model, c.version, c.baseline, c.variant, c.window_start): c for c in cells}
+    return {
+        (c.model, c.version, c.baseline, c.variant, tuple(c.segment.items()), c.window_start): c
+        for c in cells
+    }
 
 
-def counted(values: Sequence[bytes | None], promoted: Promoted) -> dict[CellName, Cell]:
+def counted(
+    values: Sequence[bytes | None], promoted: Promoted, **settings: Any
+) -> dict[CellName, Cell]:
     """Count values with a counter of their own; none may be refused."""
-    counter, tenure = a_counter(), a_tenure()
+    counter, tenure = a_counter(**settings), a_tenure()
     counter.use(promoted, tenure)
     count(counter, tenure, values)
     assert counter.dead_letters == []

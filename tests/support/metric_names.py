@@ -24,6 +24,7 @@ INGEST: dict[str, MetricName] = {
     "tidegauge_ingest_tenures_total": MetricName("counter"),
     "tidegauge_ingest_transactions_aborted_total": MetricName("counter"),
     "tidegauge_ingest_source_lost_events_total": MetricName("counter"),
+    "tidegauge_ingest_segments_dropped_total": MetricName("counter", ("dimension",)),
 }
 
 DETECT: dict[str, MetricName] = {
@@ -37,7 +38,9 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_unseen_share": MetricName("gauge", (*_MODEL, "signal")),
     "tidegauge_latency_ms": MetricName("histogram", _MODEL),
     "tidegauge_errors_total": MetricName("counter", _MODEL),
-    "tidegauge_alert_firing": MetricName("gauge", (*_MODEL, "signal", "rule", "severity")),
+    "tidegauge_alert_firing": MetricName(
+        "gauge", (*_MODEL, "segment", "signal", "rule", "severity")
+    ),
     "tidegauge_alerts_total": MetricName("counter", ("rule", "severity", "state")),
     "tidegauge_actions_total": MetricName("counter", ("kind",)),
     "tidegauge_late_events_total": MetricName("counter"),

@@ -36,7 +36,9 @@ class World:
     ``log`` is one partition of the histogram topic; its offsets have holes, as transactions leave.
     """
 
-    def __init__(self, promoted: Promoted | None = None, partitions: int = 3) -> None:
+    def __init__(
+        self, promoted: Promoted | None = None, partitions: int = 3, **settings: Any
+    ) -> None:
         self.partitions = partitions
         self.now = NOW
         self.log: list[Logged] = []
@@ -44,7 +46,7 @@ class World:
         self.baselines_age_seconds: float | None = 0.5
         self.owner = {p: "a" if p < 2 else "b" for p in range(partitions)}
         self.counters: dict[str, Counter] = {
-            name: a_counter(max_ahead_seconds=1e6) for name in "ab"
+            name: a_counter(max_ahead_seconds=1e6, **settings) for name in "ab"
         }
         self.tenures = {
             name: Tenure(

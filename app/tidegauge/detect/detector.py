@@ -155,7 +155,8 @@ class Detector:
         counted = state.join(record, offset)
         self._progress.moved()
         for where, events in counted.items():
-            self._metrics.events.labels(where.model, where.version, where.variant).inc(events)
+            if not where.segment:  # or an event would be there once more for each of its segments
+                self._metrics.events.labels(where.model, where.version, where.variant).inc(events)
         # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
         if record.clocks:
             await self._advance(state)

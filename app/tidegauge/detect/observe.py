@@ -27,6 +27,9 @@ _Series = tuple[Gauge, Labels]
 class Observer:
     """Sets the gauges to the last window of each model, and counts what was emitted.
 
+    Figures are of all of a model's traffic; of a segment only what is firing is shown, since its
+    figures would be as many series as the model's for each value. They are in the window reports.
+
     A gauge stays where it was set. So what a partition showed is taken back when another worker
     takes it over, and what was firing is shown again by whoever does: a model's state is on exactly
     one worker's page.
@@ -34,7 +37,7 @@ class Observer:
 
     def __init__(self, metrics: DetectMetrics) -> None:
         self._metrics = metrics
-        #: By partition and model, the series that are set.
+        #: By partition and slice, the series that are set.
         self._shown: dict[int, dict[Labels, dict[_Series, float]]] = {}
         #: What is set of each series: asking the gauge for it takes longer than setting it.
         self._children: dict[_Series, Gauge] = {}
@@ -42,19 +45,20 @@ class Observer:
     def restored(self, state: PartitionState) -> None:
         """Show what was firing when the partition's last owner wrote its state."""
         for where, value in state.slices.items():
-            self._show(state.partition, _labels(where), dict(self._lasting(where, value)))
+            self._show(state.partition, _name(where), dict(self._lasting(where, value)))
 
     def passed(self, state: PartitionState, closed: Closed) -> None:
         """Show what one pass over a partition led to."""
         metrics = self._metrics
         for report in closed.reports:
             if report.revision == 0:
-                self._count(report)
                 labels = (report.model, report.version, report.variant)
                 where = Slice(*labels, tuple(sorted(report.segment.items())))
                 series = dict(self._lasting(where, state.slices[where]))
-                series.update(self._series_of(report, labels))
-                self._show(state.partition, labels, series)
+                if not report.segment:
+                    self._count(report)
+                    series.update(self._series_of(report, labels))
+                self._show(state.partition, _name(where), series)
         for alert in closed.alerts:
             metrics.alerts.labels(alert.rule, alert.severity, alert.state).inc()
         for action in closed.actions:
@@ -65,12 +69,12 @@ class Observer:
     def owned(self, partitions: set[int]) -> None:
         """Take back what was shown of partitions that another worker has now."""
         for partition in self._shown.keys() - partitions:
-            for labels in list(self._shown[partition]):
-                self._show(partition, labels, {})
+            for name in list(self._shown[partition]):
+                self._show(partition, name, {})
             del self._shown[partition]
 
-    def _show(self, partition: int, labels: Labels, series: dict[_Series, float]) -> None:
-        before = self._shown.setdefault(partition, {}).get(labels, {})
+    def _show(self, partition: int, name: Labels, series: dict[_Series, float]) -> None:
+        before = self._shown.setdefault(partition, {}).get(name, {})
         for one in before.keys() - series.keys():
             gauge, values = one
             self._children.pop(one, None)
@@ -82,14 +86,15 @@ class Observer:
                 gauge, values = one
                 child = self._children[one] = gauge.labels(*values)
             child.set(value)
-        self._shown[partition][labels] = series
+        self._shown[partition][name] = series
 
     def _lasting(self, where: Slice, value: SliceState) -> Iterator[tuple[_Series, float]]:
-        labels = _labels(where)
+        name = _name(where)
         for episode in value.alerts.firing:
-            alert = (*labels, episode.signal or "", episode.rule, episode.severity)
+            alert = (*name, episode.signal or "", episode.rule, episode.severity)
             yield (self._metrics.alert_firing, alert), 1.0
-        if value.last_end:
+        if value.last_end and not where.segment:
+            labels = (where.model, where.version, where.variant)
             yield (self._metrics.window_end, labels), value.last_end
 
     def _count(self, report: WindowReport) -> None:
@@ -122,5 +127,6 @@ class Observer:
                         yield (metrics.drift, (*labels, name, statistic)), value
 
 
-def _labels(where: Slice) -> Labels:
-    return where.model, where.version, where.variant
+def _name(where: Slice) -> Labels:
+    segment = ", ".join(f"{dimension}={value}" for dimension, value in where.segment)
+    return where.model, where.version, where.variant, segment

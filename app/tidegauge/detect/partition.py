@@ -200,7 +200,8 @@ class PartitionState:
         before = tenures.get(record.tenure) if tenures else None
         if self._expired(window):
             counted = before.events if before else self._gone.get((key, record.tenure), 0)
-            self.late_events += max(0, cell.events - counted)
+            if not key.slice.segment:  # which has every event, those of segments too
+                self.late_events += max(0, cell.events - counted)
             self._remember(key, record.tenure, max(cell.events, counted))
             return 0
         if before is not None and before.seq >= record.seq:

@@ -1,8 +1,9 @@
 """Column batches: Arrow IPC streams of many rows of one model version.
 
 Schema metadata names ``model``, ``version`` and, if need be, ``variant``; the columns are ``time``,
-``prediction``, ``label``, ``latency_ms``, ``status`` and a struct ``features``. A batch that names
-the model by row, or whose columns are of unusual types, is counted row by row.
+``prediction``, ``label``, ``latency_ms``, ``status`` and two structs, ``features`` and
+``segments``. A batch that names the model by row, or whose columns are of unusual types, is counted
+row by row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from tidegauge.contract import ARROW_MAGIC, OUTPUT_SIGNALS
 from tidegauge.ingest.cells import ABSENT_VALUE, NAN_VALUE, NULL_VALUE
 from tidegauge.ingest.fast import Columns
 from tidegauge.ingest.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan
+from tidegauge.ingest.segments import NONE, SegmentColumn, code
 from tidegauge.ingest.tolerant import NAME_CHARACTERS, RefusedError
 
 
@@ -99,6 +101,31 @@ class Batch:
         numeric = [self._floats(features, signal.name) for signal in plan.numeric]
         categorical = [self._codes(features, signal) for signal in plan.categorical]
         return numeric, categorical
+
+    def segments(self, dimensions: Sequence[str]) -> list[SegmentColumn]:
+        """Return the segments by dimension; raises :class:`UnusualError` if they aren't text."""
+        struct = self._column("segments") if dimensions else None
+        columns: dict[str, pa.Array] = {}
+        if struct is not None:
+            if not pa.types.is_struct(struct.type):
+                raise UnusualError(f"segments is {struct.type}")
+            names = [struct.type.field(i).name for i in range(struct.type.num_fields)]
+            columns = dict(zip(names, struct.flatten(), strict=True))
+        return [self._segment(name, columns.get(name)) for name in dimensions]
+
+    def _segment(self, dimension: str, column: pa.Array | None) -> SegmentColumn:
+        if column is None or pa.types.is_null(column.type):
+            return SegmentColumn(dimension, np.full(self.table.num_rows, NONE, dtype=np.intp), [])
+        encoded = pa.types.is_dictionary(column.type)
+        kind = column.type.value_type if encoded else column.type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise UnusualError(f"segment {dimension} is {column.type}")
+        column = column if encoded else column.dictionary_encode()
+        values = [*column.dictionary.to_pylist(), None]
+        places = {value: place for place, value in enumerate(values)}
+        codes = np.array([code(value, places[value]) for value in values], dtype=np.intp)
+        indices = column.indices.cast(pa.int64()).fill_null(len(values) - 1)
+        return SegmentColumn(dimension, codes[_numpy(indices)], values)
 
     def _column(self, name: str) -> pa.Array | None:
         if name not in self.table.column_names:

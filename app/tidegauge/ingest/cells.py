@@ -23,6 +23,7 @@ from tidegauge.ingest.plan import (
     NumericPlan,
     Plan,
 )
+from tidegauge.ingest.segments import Segment
 
 #: How a float column says what JSON numbers cannot be: they are always finite.
 ABSENT_VALUE = math.inf
@@ -33,16 +34,19 @@ _LARGEST = float(np.finfo(np.float64).max)
 
 
 class CountingCell:
-    """The counts of one (plan, variant, window), since the tenure began."""
+    """The counts of one (plan, variant, segment, window), since the tenure began."""
 
     __slots__ = (
-        "changed", "counts", "events", "maxima", "minima", "plan", "sums", "sumsqs", "variant",
-        "window_seconds", "window_start",
+        "changed", "counts", "events", "maxima", "minima", "plan", "segment", "sums", "sumsqs",
+        "variant", "window_seconds", "window_start",
     )  # fmt: skip
 
-    def __init__(self, plan: Plan, variant: str, window_start: int, window_seconds: int) -> None:
+    def __init__(
+        self, plan: Plan, variant: str, segment: Segment, window_start: int, window_seconds: int
+    ) -> None:
         self.plan = plan
         self.variant = variant
+        self.segment = segment
         self.window_start = window_start
         self.window_seconds = window_seconds
         self.events = 0
@@ -174,7 +178,7 @@ class CountingCell:
             model=self.plan.model,
             version=self.plan.version,
             variant=self.variant,
-            segment={},
+            segment=dict(self.segment),
             window_start=self.window_start,
             window_seconds=self.window_seconds,
             baseline=self.plan.baseline,

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tidegauge.baseline.document import Baseline
-from tidegauge.contract import ARROW_MAGIC, DeadLetter
+from tidegauge.contract import ARROW_MAGIC
 from tidegauge.ingest import arrow, extension, tolerant
-from tidegauge.ingest.dead_letters import dead_letter
 from tidegauge.ingest.fast import FastPath, event_times, group_key, is_one_group
 from tidegauge.ingest.native import NativePath
+from tidegauge.ingest.placing import Placer, Rows
 from tidegauge.ingest.plan import Floats, Plan, make_plan
+from tidegauge.ingest.refusals import Message, Refusals, check_size
 from tidegauge.ingest.tenure import Tenure
 from tidegauge.ingest.tolerant import EARLIEST_TIME, RefusedError
 from tidegauge.settings import IngestSettings, WindowSettings
@@ -28,15 +29,6 @@ MAX_MODELS_WITHOUT_BASELINE = 1_000
 Promoted = Mapping[tuple[str, str], tuple[str, Baseline]]
 
 
-class Message(Protocol):
-    """What is used of a ``confluent_kafka.Message``."""
-
-    def value(self) -> bytes | None: ...  # noqa: D102
-    def partition(self) -> int: ...  # noqa: D102
-    def offset(self) -> int: ...  # noqa: D102
-    def error(self) -> object | None: ...  # noqa: D102
-
-
 class Counter:
     """Counts messages into the cells of a tenure; what it can't count becomes dead letters."""
 
@@ -48,13 +40,13 @@ class Counter:
         window_of: Callable[[str], WindowSettings],
         clock: Callable[[], float],
     ) -> None:
-        self._source = source
         self._settings = settings
-        self._window_of = window_of
-        self._clock = clock
+        self._dimensions = settings.segments
+        self._refusals = Refusals(source, settings, clock)
+        self.placer = Placer(settings, window_of)
         self._promoted: Promoted = {}
         self._plans: dict[tuple[str, str], Plan] = {}
-        self._fast = FastPath(())
+        self._fast = FastPath((), self._dimensions)
         self._native: NativePath | None = None
         self._paths_are_stale = False
         self._pending: dict[tuple[type, str, str], tuple[list[Any], list[Floats]]] = {}
@@ -62,7 +54,7 @@ class Counter:
         self._pending_batches: dict[bytes, list[tuple[Message, arrow.Batch]]] = {}
         self._pending_rows = 0
         self._errors: list[Any] = []
-        self.dead_letters: list[DeadLetter] = []
+        self.dead_letters = self._refusals.letters
         #: Events counted since the start, by the path they took.
         self.counted = {"native": 0, "fast": 0, "tolerant": 0, "arrow": 0}
 
@@ -102,8 +94,9 @@ class Counter:
             self.settle(tenure)
             # Plans of promoted baselines were made first, so they are always among these.
             plans = list(islice(self._plans.values(), self._fast_models()))
-            self._fast = FastPath(plans)
-            self._native = NativePath(plans) if extension.MODULE else None
+            self._fast = FastPath(plans, self._dimensions)
+            if extension.MODULE is not None:
+                self._native = NativePath(plans, self._dimensions)
             self._paths_are_stale = False
         values: list[bytes | None] = [message.value() for message in messages]
         if self._native is not None:
@@ -121,7 +114,7 @@ class Counter:
         tenure: Tenure,
     ) -> tuple[Sequence[Message], list[bytes | None]]:
         """Count what fits; return the messages that don't, and their values."""
-        times = path.decode(values, self._settings.max_event_bytes, self._latest_time())
+        times = path.decode(values, self._settings.max_event_bytes, self._refusals.latest_time())
         fits = ~np.isnan(times)
         if fits.all():
             kept, left = messages, []
@@ -152,11 +145,11 @@ class Counter:
     def _take(self, events: list[Any], origins: Sequence[Message], tenure: Tenure) -> None:
         """Put decoded events aside by group, after a look at their times."""
         times = event_times(events)
-        latest = self._latest_time()
+        latest = self._refusals.latest_time()
         sound = (times >= EARLIEST_TIME) & (times <= latest)
         if not sound.all():
             for wrong in np.flatnonzero(~sound).tolist():
-                self._refuse_time(origins[wrong], None, float(times[wrong]), latest)
+                self._refusals.time(origins[wrong], None, float(times[wrong]), latest)
             keep = np.flatnonzero(sound).tolist()
             events = [events[i] for i in keep]
             origins = [origins[i] for i in keep]
@@ -195,36 +188,17 @@ class Counter:
         """Count everything put aside into the tenure's cells."""
         for (struct, version, variant), (events, times) in self._pending.items():
             plan = self._plan(self._fast.model_of(struct), version)
-            numeric, categorical = self._fast.extract(struct, plan, events)
-            self._add(plan, variant, np.concatenate(times), numeric, categorical, tenure)
+            columns = self._fast.extract(struct, plan, events)
+            segments = self._fast.segments(events)
+            rows = Rows(plan, variant, np.concatenate(times), *columns, segments)
+            self.placer.add(rows, tenure)
         for rows in self._native.take() if self._native is not None else ():
-            self._add(rows.plan, rows.variant, rows.times, rows.numeric, rows.categorical, tenure)
+            self.placer.add(rows, tenure)
         for gathered in self._pending_batches.values():
             self._count_batches(gathered, tenure)
         self._pending_batches.clear()
         self._pending.clear()
         self._pending_rows = 0
-
-    def _add(
-        self,
-        plan: Plan,
-        variant: str,
-        times: Floats,
-        numeric: Sequence[Floats],
-        categorical: Sequence[Any],
-        tenure: Tenure,
-    ) -> None:
-        seconds = self._window_of(plan.model).seconds
-        starts = (times // seconds).astype(np.int64) * seconds
-        first = int(starts[0])
-        if (starts == first).all():
-            tenure.cell(plan, variant, first, seconds).add_columns(numeric, categorical)
-            return
-        for start in np.unique(starts).tolist():
-            rows = starts == start
-            tenure.cell(plan, variant, start, seconds).add_columns(
-                [c[rows] for c in numeric], [c[rows] for c in categorical]
-            )
 
     def take_errors(self) -> list[Any]:
         """Return the messages so far that were no records but news of the consumer's."""
@@ -240,29 +214,20 @@ class Counter:
             if not value:
                 raise RefusedError("empty", "the record has no value")
             if value.startswith(ARROW_MAGIC):
-                self._check_size(value, self._settings.max_batch_bytes)
+                check_size(value, self._settings.max_batch_bytes)
                 self._take_batch(message, self._streams.read(value), tenure)
                 return
-            self._check_size(value, self._settings.max_event_bytes)
+            check_size(value, self._settings.max_event_bytes)
             event = tolerant.decode(value)
-            tolerant.check_time(event.epoch, self._latest_time())
+            tolerant.check_time(event.epoch, self._refusals.latest_time())
         except RefusedError as refused:
-            self._refuse(message, None, refused, value or b"")
+            self._refusals.record(message, None, refused, value or b"")
             return
         self._count_event(event, message.partition(), tenure)
 
-    @staticmethod
-    def _check_size(value: bytes, limit: int) -> None:
-        if len(value) > limit:
-            raise RefusedError("too_large", f"{len(value)} bytes, at most {limit} are taken")
-
     def _count_event(self, event: tolerant.LooseEvent, partition: int, tenure: Tenure) -> None:
         self._note_time(tenure, partition, event.epoch)
-        seconds = self._window_of(event.model).seconds
-        start = int(event.epoch // seconds) * seconds
-        plan = self._plan(event.model, event.version)
-        cell = tenure.cell(plan, event.variant or "", start, seconds)
-        cell.add_event(event.features or {}, event.outputs)
+        self.placer.add_event(self._plan(event.model, event.version), event, tenure)
         self.counted["tolerant"] += 1
 
     def _take_batch(self, message: Message, batch: arrow.Batch, tenure: Tenure) -> None:
@@ -284,6 +249,7 @@ class Counter:
         try:
             times = batch.times()
             numeric, categorical = batch.columns(plan)
+            segments = batch.segments(self._dimensions)
         except (arrow.UnusualError, pa.ArrowException):
             for message, one in gathered:
                 if len(gathered) > 1:
@@ -291,13 +257,13 @@ class Counter:
                 else:
                     self._count_rows(message, one, tenure)
             return
-        latest = self._latest_time()
+        latest = self._refusals.latest_time()
         sound = (times >= EARLIEST_TIME) & (times <= latest)
         start = 0
         for message, one in gathered:
             rows = slice(start, start + one.table.num_rows)
             for row in np.flatnonzero(~sound[rows]).tolist():
-                self._refuse_time(message, row, float(times[start + row]), latest)
+                self._refusals.time(message, row, float(times[start + row]), latest)
             if sound[rows].any():
                 self._note_time(tenure, message.partition(), float(times[rows][sound[rows]].max()))
             start = rows.stop
@@ -305,48 +271,23 @@ class Counter:
             times = times[sound]
             numeric = [column[sound] for column in numeric]
             categorical = [column[sound] for column in categorical]
+            segments = [column.at(sound) for column in segments]
         if len(times):
-            self._add(plan, variant, times, numeric, categorical, tenure)
+            self.placer.add(Rows(plan, variant, times, numeric, categorical, segments), tenure)
             self.counted["arrow"] += len(times)
 
     def _count_rows(self, message: Message, batch: arrow.Batch, tenure: Tenure) -> None:
         try:
             rows = batch.rows()
         except RefusedError as refused:
-            self._refuse(message, None, refused, message.value() or b"")
+            self._refusals.record(message, None, refused, message.value() or b"")
             return
-        latest = self._latest_time()
+        latest = self._refusals.latest_time()
         for number, row in enumerate(rows):
             try:
                 event = tolerant.from_row(row)
                 tolerant.check_time(event.epoch, latest)
             except RefusedError as refused:
-                self._refuse(message, number, refused, b"")
+                self._refusals.record(message, number, refused, b"")
                 continue
             self._count_event(event, message.partition(), tenure)
-
-    def _latest_time(self) -> float:
-        return self._clock() + self._settings.max_ahead_seconds
-
-    def _refuse_time(self, message: Message, row: int | None, time: float, latest: float) -> None:
-        try:
-            tolerant.check_time(time, latest)
-        except RefusedError as refused:
-            payload = (message.value() or b"") if row is None else b""
-            self._refuse(message, row, refused, payload)
-
-    def _refuse(
-        self, message: Message, row: int | None, refused: RefusedError, payload: bytes
-    ) -> None:
-        self.dead_letters.append(
-            dead_letter(
-                topic=self._source,
-                partition=message.partition(),
-                offset=message.offset(),
-                row=row,
-                time=self._clock(),
-                refused=refused,
-                payload=payload,
-                redact=self._settings.redact_dead_letters or row is not None,
-            )
-        )

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from tidegauge.contract import ARROW_MAGIC
 from tidegauge.ingest.cells import ABSENT_VALUE
 from tidegauge.ingest.plan import CategoricalPlan, Floats, NumericPlan, Plan
+from tidegauge.ingest.segments import SegmentColumn
 from tidegauge.ingest.tolerant import NAME_CHARACTERS, Name
 
 _FIELD_TYPES: dict[str, Any] = {
@@ -46,7 +47,7 @@ group_key = attrgetter("__class__", "version", "variant")
 class FastModel:
     """The event struct of one model, covering the features of all its versions' plans."""
 
-    def __init__(self, model: str, plans: Iterable[Plan]) -> None:
+    def __init__(self, model: str, plans: Iterable[Plan], segments: type | None) -> None:
         self.model = model
         kinds: dict[str, Any] = {}
         label: Any = None
@@ -64,6 +65,8 @@ class FastModel:
         envelope = list(_ENVELOPE)
         if label is not None:
             envelope.append(("label", label, msgspec.UNSET))
+        if segments is not None:
+            envelope.append(("segments", segments | None, None))
         if kinds:
             features = msgspec.defstruct(
                 "Features",
@@ -175,9 +178,14 @@ def event_times(events: Sequence[Any]) -> Floats:
 
 
 class FastPath:
-    """The decoder of all models, with an extractor for each of their versions."""
+    """The decoder of all models, with an extractor for each of their versions.
 
-    def __init__(self, plans: Iterable[Plan]) -> None:
+    ``dimensions`` are the segments that are monitored; names that JSON needs no escapes for.
+    """
+
+    def __init__(self, plans: Iterable[Plan], dimensions: Sequence[str] = ()) -> None:
+        self._dimensions = dimensions
+        self._segments = _segments_of(dimensions) if dimensions else None
         by_model: dict[str, list[Plan]] = {}
         for plan in plans:
             by_model.setdefault(plan.model, []).append(plan)
@@ -187,7 +195,7 @@ class FastPath:
             # Where two versions disagree on a type, or a name needs escapes in JSON (msgspec has no
             # fields of such names), the tolerant path counts.
             with suppress(TypeError, ValueError):
-                fast = FastModel(model, versions)
+                fast = FastModel(model, versions, self._segments)
                 self._models[fast.struct] = fast
         # Never one struct alone: msgspec then takes an event that names no model for that one's.
         kind: Any = Union[(_Nothing, _NothingElse, *self._models)]
@@ -232,6 +240,27 @@ class FastPath:
             extractor = make_extractor(plan, self._models[struct])
             self._extractors[struct, plan] = extractor
         return extractor(events)
+
+    def segments(self, events: Sequence[Any]) -> list[SegmentColumn]:
+        """Return the segments of events, by dimension."""
+        if self._segments is None:
+            return []
+        none = self._segments()
+        named = [event.segments or none for event in events]
+        return [
+            SegmentColumn.of(dimension, list(map(attrgetter(f"s{i}"), named)))
+            for i, dimension in enumerate(self._dimensions)
+        ]
+
+
+def _segments_of(dimensions: Sequence[str]) -> type:
+    """Make the struct of an event's segments; those that nobody monitors are no fields of it."""
+    return msgspec.defstruct(
+        "Segments",
+        [(f"s{i}", str | None, None) for i in range(len(dimensions))],
+        rename={f"s{i}": dimension for i, dimension in enumerate(dimensions)},
+        gc=False,
+    )
 
 
 class _Nothing(msgspec.Struct, tag_field="model", tag=""):

@@ -6,19 +6,20 @@ the same counts.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.contract import OUTPUT_SIGNALS
 from tidegauge.ingest import extension
+from tidegauge.ingest.placing import Rows
 from tidegauge.ingest.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan
+from tidegauge.ingest.segments import SegmentColumn
 from tidegauge.ingest.tolerant import EARLIEST_TIME
 
 _INT64 = range(-(2**63), 2**63)
 
-_Taken = tuple[str, str, str, bytes, bytes, bytes]
+_Taken = tuple[str, str, str, bytes, bytes, bytes, bytes]
 
 
 class _Decoder(Protocol):
@@ -26,27 +27,20 @@ class _Decoder(Protocol):
         self, values: list[bytes | None], limit: int, earliest: float, latest: float
     ) -> bytes: ...
 
-    def take(self) -> list[_Taken]: ...
-
-
-class Rows(NamedTuple):
-    """Events of one group by column, in the order of the plan's signals."""
-
-    plan: Plan
-    variant: str
-    times: Floats
-    numeric: Sequence[Floats]
-    categorical: Sequence[npt.NDArray[np.intp]]
+    def take(self) -> tuple[list[_Taken], list[list[str]]]: ...
 
 
 class NativePath:
-    """A decoder of the versions of these plans; the extension must be there."""
+    """A decoder of the versions of these plans; the extension must be there.
 
-    def __init__(self, plans: Iterable[Plan]) -> None:
+    ``dimensions`` are the segments that are monitored.
+    """
+
+    def __init__(self, plans: Iterable[Plan], dimensions: Sequence[str] = ()) -> None:
         self._plans = {(plan.model, plan.version): plan for plan in plans}
-        self._decoder = cast(
-            _Decoder, extension.MODULE.Decoder([_layout(p) for p in self._plans.values()])
-        )
+        self._dimensions = list(dimensions)
+        layouts = [_layout(plan) for plan in self._plans.values()]
+        self._decoder = cast(_Decoder, extension.MODULE.Decoder(layouts, self._dimensions))
 
     def decode(self, values: list[bytes | None], limit: int, latest: float) -> Floats:
         """Keep the events that fit; return all event times, epoch seconds, NaN for the others.
@@ -57,7 +51,8 @@ class NativePath:
 
     def take(self) -> Iterator[Rows]:
         """Yield what was kept since the last time."""
-        for model, version, variant, times, numeric, codes in self._decoder.take():
+        groups, values = self._decoder.take()
+        for model, version, variant, times, numeric, codes, segments in groups:
             plan = self._plans[model, version]
             yield Rows(
                 plan,
@@ -65,6 +60,15 @@ class NativePath:
                 np.frombuffer(times),
                 list(np.frombuffer(numeric).reshape(len(plan.numeric), -1)),
                 list(np.frombuffer(codes, np.intp).reshape(len(plan.categorical), -1)),
+                [
+                    SegmentColumn(*column)
+                    for column in zip(
+                        self._dimensions,
+                        np.frombuffer(segments, np.intp).reshape(len(values), len(times) // 8),
+                        values,
+                        strict=True,
+                    )
+                ],
             )
 
 

@@ -93,6 +93,9 @@ class Session:
             clock=clock,
         )
         self._committed = dict.fromkeys(self._counter.counted, 0)
+        self._dropped = dict.fromkeys(settings.ingest.segments, 0)
+        for dimension in self._dropped:  # from 0 on, or its first events have no rate
+            metrics.segments_dropped.labels(dimension)
         self._tenure = Tenure(began=monotonic(), positions={})
         #: Why the session is over, if it is.
         self._over: str | None = None
@@ -304,6 +307,9 @@ class Session:
         for path, counted in self._counter.counted.items():
             self._metrics.events.labels(path).inc(counted - self._committed[path])
             self._committed[path] = counted
+        for dimension, dropped in self._counter.placer.dropped.items():
+            self._metrics.segments_dropped.labels(dimension).inc(dropped - self._dropped[dimension])
+            self._dropped[dimension] = dropped
         latest = [at.latest for at in self._tenure.positions.values() if at.latest is not None]
         if latest:
             self._metrics.event_time.set(max(latest))

@@ -5,7 +5,7 @@ this one ended, so tenures tile the source offsets without gap or overlap.
 """
 
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -20,6 +20,7 @@ from tidegauge.contract import (
 )
 from tidegauge.ingest.cells import CountingCell
 from tidegauge.ingest.plan import Plan
+from tidegauge.ingest.segments import Segment
 
 #: Records are made about as large as this; one cell alone may make one of several MB.
 RECORD_BYTES = 500_000
@@ -48,24 +49,35 @@ class Position:
         return PartitionClock(latest=self.latest, caught_up=self.caught_up, idle=idle)
 
 
+#: Model, version, baseline, variant, segment, start and length of the window.
+CellKey = tuple[str, str, str, str, Segment, int, int]
+
+
 @dataclass
 class Tenure:
-    """Cells and positions since the tenure began, at ``began`` by the monotonic clock."""
+    """Cells and positions since the tenure began, at ``began`` by the monotonic clock.
+
+    ``values`` are those that have slices of their own, by model, version, variant and dimension.
+    """
 
     began: float
     positions: dict[int, Position]
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
-    cells: dict[tuple[str, str, str, str, int, int], CountingCell] = field(default_factory=dict)
+    cells: dict[CellKey, CountingCell] = field(default_factory=dict)
+    values: defaultdict[tuple[str, str, str, str], set[str]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
     seqs: dict[int, int] = field(default_factory=dict)
 
     def cell(
-        self, plan: Plan, variant: str, window_start: int, window_seconds: int
+        self, plan: Plan, variant: str, segment: Segment, window_start: int, window_seconds: int
     ) -> CountingCell:
         """Return the cell to count in."""
-        key = (plan.model, plan.version, plan.baseline, variant, window_start, window_seconds)
+        window = (window_start, window_seconds)
+        key = (plan.model, plan.version, plan.baseline, variant, segment, *window)
         cell = self.cells.get(key)
         if cell is None:
-            cell = self.cells[key] = CountingCell(plan, variant, window_start, window_seconds)
+            cell = self.cells[key] = CountingCell(plan, variant, segment, *window)
         return cell
 
     def successor(self, now: float) -> "Tenure":
@@ -99,10 +111,10 @@ class Tenure:
         slices = self._slices()
         for cell in self.cells.values():
             if cell.changed:
-                partition = cell_partition(
-                    cell.plan.model, cell.plan.version, cell.variant, {}, destinations
-                )
                 said = cell.to_record()
+                partition = cell_partition(
+                    said.model, said.version, said.variant, said.segment, destinations
+                )
                 said.slices = max(slices[said.model], 1)
                 changed[partition].append(encode(said))
         clocks = {p: at.clock(monotonic, idle_seconds) for p, at in self.positions.items()}
@@ -135,11 +147,11 @@ class Tenure:
     def _slices(self) -> Counter[str]:
         """Count the slices of each model that were counted by a baseline."""
         seen = {
-            (cell.plan.model, cell.plan.version, cell.variant)
+            (cell.plan.model, cell.plan.version, cell.variant, cell.segment)
             for cell in self.cells.values()
             if cell.plan.baseline
         }
-        return Counter(model for model, _, _ in seen)
+        return Counter(model for model, *_ in seen)
 
     def flushed(self) -> None:
         """Note that what :meth:`records` gave is committed."""

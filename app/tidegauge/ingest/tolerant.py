@@ -40,6 +40,7 @@ class LooseEvent(msgspec.Struct, kw_only=True):
     latency_ms: Any = msgspec.UNSET
     status: Any = msgspec.UNSET
     features: dict[str, Any] | None = None
+    segments: Any = None
 
     def __post_init__(self) -> None:
         # Half a surrogate pair is a string to JSON but can't be written: it would stop the worker.
@@ -55,6 +56,10 @@ class LooseEvent(msgspec.Struct, kw_only=True):
             "latency_ms": self.latency_ms,
             "status": self.status,
         }
+
+    def segment(self, dimension: str) -> Any:
+        """Return the value that the event has in a dimension; None if there is none."""
+        return self.segments.get(dimension) if isinstance(self.segments, dict) else None
 
     @property
     def epoch(self) -> float:

@@ -26,12 +26,14 @@ def record_batch(
     latency_ms: object = UNSET,
     status: object = UNSET,
     id: object = UNSET,
+    segments: Any = None,
 ) -> Any:
     """Return the ``pyarrow.RecordBatch`` of a batch of predictions.
 
     ``columns`` maps feature names to array-likes, or is a pyarrow Table or RecordBatch. The other
-    columns are array-likes of ``rows`` values, or one scalar for all rows. Raises
-    :class:`UnencodableError` that names the column, and ``ImportError`` without pyarrow.
+    columns, and those that ``segments`` maps dimensions to, are array-likes of ``rows`` values, or
+    one scalar for all rows. Raises :class:`UnencodableError` that names the column, and
+    ``ImportError`` without pyarrow.
     """
     import pyarrow as pa
 
@@ -41,28 +43,31 @@ def record_batch(
     }
     if variant:
         metadata["variant"] = str(variant)
-    features = {name: _feature(name, values) for name, values in _columns(columns).items()}
+    text = pa.string()
+    features = {
+        name: _feature(name, values) for name, values in _columns(columns, "columns").items()
+    }
     outputs = {"time": _filled("time", _instants(time), rows)}
     for name, given, kind in (
         ("prediction", prediction, pa.float64()),
         ("label", label, None),
         ("latency_ms", latency_ms, pa.float64()),
-        ("status", status, pa.string()),
-        ("id", id, pa.string()),
+        ("status", status, text),
+        ("id", id, text),
     ):
         if given is not UNSET:
             outputs[name] = _cast(name, _filled(name, given, rows), kind)
     for name, values in features.items():
         _same_length(f"feature {name!r}", values, rows)
-    struct = (
-        pa.StructArray.from_arrays(
-            list(features.values()),
-            fields=[pa.field(name, values.type) for name, values in features.items()],
+    outputs["features"] = _struct(features, rows)
+    if segments:
+        outputs["segments"] = _struct(
+            {
+                name: _cast(f"segment {name!r}", _filled(f"segment {name!r}", given, rows), text)
+                for name, given in _columns(segments, "segments").items()
+            },
+            rows,
         )
-        if features
-        else pa.array([{}] * rows, pa.struct([]))
-    )
-    outputs["features"] = struct
     schema = pa.schema(
         [pa.field(name, values.type) for name, values in outputs.items()], metadata=metadata
     )
@@ -95,19 +100,28 @@ def _stream(batch: Any) -> bytes:
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-def _columns(columns: Any) -> Mapping[str, Any]:
+def _struct(columns: Mapping[str, Any], rows: int) -> Any:
+    import pyarrow as pa
+
+    if not columns:
+        return pa.array([{}] * rows, pa.struct([]))
+    fields = [pa.field(name, values.type) for name, values in columns.items()]
+    return pa.StructArray.from_arrays(list(columns.values()), fields=fields)
+
+
+def _columns(columns: Any, field: str) -> Mapping[str, Any]:
     import pyarrow as pa
 
     if isinstance(columns, pa.Table | pa.RecordBatch):
         names = columns.schema.names
         if len(set(names)) < len(names):
-            raise UnencodableError(f"columns has a name twice: {names}")
+            raise UnencodableError(f"{field} has a name twice: {names}")
         return dict(zip(names, columns.columns, strict=True))
     items = getattr(columns, "items", None)
     if not callable(items):
         raise UnencodableError(
-            f"columns is a {type(columns).__name__}, expected a mapping of feature names to arrays "
-            "or a pyarrow Table or RecordBatch"
+            f"{field} is a {type(columns).__name__}, expected a mapping of names to arrays or a "
+            "pyarrow Table or RecordBatch"
         )
     return {str(name): values for name, values in items()}
 

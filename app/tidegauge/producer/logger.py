@@ -125,6 +125,7 @@ class PredictionLogger:
         label: object = UNSET,
         latency_ms: object = UNSET,
         status: object = UNSET,
+        segments: Mapping[str, object] | None = None,
         id: object = UNSET,
         time: object = None,
         variant: str | None = None,
@@ -132,7 +133,8 @@ class PredictionLogger:
         """Publish many predictions as Arrow record batches (extra ``arrow``).
 
         ``columns`` maps feature names to array-likes (NumPy, list, pyarrow, pandas) or is a pyarrow
-        Table or RecordBatch. The others are array-likes of the same length or a scalar for all.
+        Table or RecordBatch. The others, and what ``segments`` maps dimensions to, are array-likes
+        of the same length or a scalar for all.
         A batch that is encoded to more than 500 kB becomes several messages. Rows are counted.
         """
         sender = self._sender
@@ -154,6 +156,7 @@ class PredictionLogger:
                 latency_ms=latency_ms,
                 status=status,
                 id=id,
+                segments=segments,
             )
             encoded = list(messages(batch))
         except ImportError as error:

@@ -64,6 +64,12 @@ class IngestMetrics:
         for reason in get_args(Reason):
             self.dead_letters.labels(reason)
             self.dead_letters_dropped.labels(reason)
+        self.segments_dropped = Counter(
+            "tidegauge_ingest_segments_dropped_total",
+            "Events counted overall, but in no slice of their value in a dimension",
+            ("dimension",),
+            registry=registry,
+        )
         self.flush = Histogram(
             "tidegauge_ingest_flush_seconds",
             "Time a flush took, from settling the counts to the committed transaction",
@@ -159,7 +165,7 @@ class DetectMetrics:
         self.alert_firing = Gauge(
             "tidegauge_alert_firing",
             "1 while the alert is firing",
-            (*SIGNAL, "rule", "severity"),
+            (*MODEL, "segment", "signal", "rule", "severity"),
             registry=registry,
         )
         self.alerts = Counter(

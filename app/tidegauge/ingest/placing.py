@@ -1,0 +1,109 @@
+"""Which cells rows are counted in: their window's, overall and in each segment that they name."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.ingest.plan import Floats, Plan
+from tidegauge.ingest.segments import NONE, OVERALL, UNUSABLE, Segment, SegmentColumn, code
+from tidegauge.ingest.tenure import Tenure
+from tidegauge.ingest.tolerant import LooseEvent
+from tidegauge.settings import IngestSettings, WindowSettings
+
+
+class Rows(NamedTuple):
+    """Events of one group by column, in the order of the plan's signals."""
+
+    plan: Plan
+    variant: str
+    times: Floats
+    numeric: Sequence[Floats]
+    categorical: Sequence[npt.NDArray[np.intp]]
+    segments: Sequence[SegmentColumn]
+
+
+class Placer:
+    """Adds rows to the cells of a tenure.
+
+    Each is counted in the slice of all the traffic and, for each monitored dimension that it has a
+    value of, in the slice of that value: marginals, not the product of the dimensions.
+    """
+
+    def __init__(
+        self, settings: IngestSettings, window_of: Callable[[str], WindowSettings]
+    ) -> None:
+        self._dimensions = settings.segments
+        self._most_values = settings.segment_values
+        self._window_of = window_of
+        #: Events that no slice of the dimension was there for, since the start; the dimension has
+        #: more values than are taken, or theirs can't name one.
+        self.dropped = Counter[str](dict.fromkeys(self._dimensions, 0))
+
+    def add(self, rows: Rows, tenure: Tenure) -> None:
+        """Count rows, at least one."""
+        seconds = self._window_of(rows.plan.model).seconds
+        starts = (rows.times // seconds).astype(np.int64) * seconds
+        first = int(starts[0])
+        if (starts == first).all():
+            self._add_window(rows, first, seconds, tenure)
+            return
+        for start in np.unique(starts).tolist():
+            within = starts == start
+            part = rows._replace(
+                numeric=[column[within] for column in rows.numeric],
+                categorical=[column[within] for column in rows.categorical],
+                segments=[column.at(within) for column in rows.segments],
+            )
+            self._add_window(part, start, seconds, tenure)
+
+    def _add_window(self, rows: Rows, start: int, seconds: int, tenure: Tenure) -> None:
+        plan, variant = rows.plan, rows.variant
+        cell = tenure.cell(plan, variant, OVERALL, start, seconds)
+        cell.add_columns(rows.numeric, rows.categorical)
+        for column in rows.segments:
+            for value, members in column.groups():
+                segment = self._segment(plan, variant, column.dimension, value, tenure)
+                if segment is None:
+                    self.dropped[column.dimension] += len(members)
+                    continue
+                cell = tenure.cell(plan, variant, segment, start, seconds)
+                cell.add_columns(
+                    [numbers[members] for numbers in rows.numeric],
+                    [codes[members] for codes in rows.categorical],
+                )
+
+    def add_event(self, plan: Plan, event: LooseEvent, tenure: Tenure) -> None:
+        """Count one event of any shape."""
+        variant = event.variant or ""
+        seconds = self._window_of(plan.model).seconds
+        start = int(event.epoch // seconds) * seconds
+        segments = [OVERALL]
+        for dimension in self._dimensions:
+            value = event.segment(dimension)
+            kind = code(value)
+            if kind == NONE:
+                continue
+            named = None if kind == UNUSABLE else value
+            segment = self._segment(plan, variant, dimension, named, tenure)
+            if segment is None:
+                self.dropped[dimension] += 1
+            else:
+                segments.append(segment)
+        for segment in segments:
+            cell = tenure.cell(plan, variant, segment, start, seconds)
+            cell.add_event(event.features or {}, event.outputs)
+
+    def _segment(
+        self, plan: Plan, variant: str, dimension: str, value: str | None, tenure: Tenure
+    ) -> Segment | None:
+        """Return the segment of a value, or None if it has no slice of its own."""
+        if value is None:
+            return None
+        values = tenure.values[plan.model, plan.version, variant, dimension]
+        if value not in values and len(values) >= self._most_values:
+            return None
+        values.add(value)
+        return ((dimension, value),)
