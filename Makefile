@@ -7,8 +7,8 @@ SEEDS ?= 20
 SEED_START ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types schemas bench bench-quick bench-recovery bench-detection \
-  bench-detection-quick chaos scenarios clean test-machine
+.PHONY: help venv demo test lint types schemas bench bench-quick bench-detect bench-memory \
+  bench-recovery bench-detection bench-detection-quick check-peers chaos scenarios clean test-machine
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
@@ -18,9 +18,12 @@ help:
 	@echo "make schemas   write schemas/ anew from the records in the code"
 	@echo "make bench     events per second beside other stream processors, on a real Kafka (ARGS=--write)"
 	@echo "make bench-quick  the main rows of it, in four minutes"
+	@echo "make bench-detect  cells merged a second, and how soon windows are judged (ARGS)"
+	@echo "make bench-memory  ingest's memory at full speed (ARGS='--minutes 10'; default 2)"
 	@echo "make bench-recovery  how long detect takes to read its state back (ARGS=--day: growth over a day)"
 	@echo "make bench-detection  false alarms beside the budget, delays beside an oracle (ARGS=--write)"
 	@echo "make bench-detection-quick  the main rows of it, in two minutes"
+	@echo "make check-peers  our figures against Evidently's and NannyML's own, on random counts"
 	@echo "make chaos     random faults under load, each run judged for exactness (SEEDS, SEED_START)"
 	@echo "make scenarios Redis down, the broker down, every worker restarted: judged and measured (ARGS)"
 	@echo "make venv      the virtualenv that the others use"
@@ -80,6 +83,12 @@ bench: venv test-machine
 bench-quick: venv test-machine
 	@$(BIN)/python bench/compare.py --quick $(ARGS)
 
+bench-detect: venv test-machine
+	@$(BIN)/python bench/detect.py $(ARGS)
+
+bench-memory: venv test-machine
+	@$(BIN)/python bench/memory.py $(ARGS)
+
 bench-recovery: venv test-machine
 	@$(BIN)/python bench/recovery.py $(ARGS)
 
@@ -88,6 +97,9 @@ bench-detection: venv
 
 bench-detection-quick: venv
 	@$(BIN)/python bench/detection.py --quick $(ARGS)
+
+check-peers: venv
+	@$(BIN)/python bench/check_peers.py $(ARGS)
 
 chaos: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --seeds $(SEEDS) --seed-start $(SEED_START) $(ARGS)

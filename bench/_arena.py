@@ -52,7 +52,7 @@ class Arena:
         self.broker.create_topics({topic: workload.partitions})
         store = BaselineStore(self.redis.url)
         for model in workload.model_names:
-            store.promote(model, VERSION, store.put(_baseline(workload, model)), now=time.time())
+            store.promote(model, VERSION, store.put(baseline_of(workload, model)), now=time.time())
         store.close()
         return fill(self.broker.bootstrap_servers, topic, workload, WINDOW_SECONDS)
 
@@ -204,7 +204,7 @@ def _sample(children: Sequence[Child], samples: list[Sample]) -> None:
     samples.append(Sample(time.time(), seconds, kilobytes * 1024))
 
 
-def _baseline(workload: Workload, model: str) -> Baseline:
+def baseline_of(workload: Workload, model: str) -> Baseline:
     """Make the baseline of a model with the workload's bins; its counts play no part here."""
     signals: dict[str, NumericSignal | CategoricalSignal] = {}
     for signal in workload.signals:

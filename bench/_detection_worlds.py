@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ CATEGORIES = 20
 _ZIPF = 1 / np.arange(1, 201) ** 1.55
 _SHARES = _ZIPF / _ZIPF.sum()
 _CATEGORICAL = np.array([*_SHARES[:CATEGORIES], _SHARES[CATEGORIES:].sum(), 0.0, 0.0])
+
+#: A category that no undisturbed event has: 0 to 199 are Zipf's, by rank.
+_NEW_CATEGORY = float(len(_ZIPF))
 
 #: Bins that no undisturbed event falls into: missing and not finite.
 _SPECIALS = 2
@@ -68,6 +71,63 @@ def shares_between(cdf: Callable[[Floats], Floats], cuts: list[float]) -> Floats
     return np.concatenate([np.diff(cumulated), np.zeros(_SPECIALS)])
 
 
+def values(kind: Kind, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Draw the values themselves, categories by their rank: what a baseline and windows are of."""
+    if kind == "categorical":
+        return rng.choice(len(_SHARES), size=shape, p=_SHARES).astype(np.float64)
+    if kind == "heavy-tailed":
+        return rng.standard_t(2, size=shape)
+    return rng.normal(size=shape)
+
+
+class Change(Protocol):
+    """What a drift does, to the shares of a signal's bins and to its values alike."""
+
+    def shares(self, shares: Floats, cuts: list[float]) -> Floats:
+        """Return the shares after it, of the true ones before and the cuts between bins."""
+
+    def values(self, values: Floats, rng: np.random.Generator) -> Floats:
+        """Return values after it, missing ones as NaN."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Another mean and standard deviation than 0 and 1."""
+
+    mean: float
+    scale: float
+
+    def shares(self, shares: Floats, cuts: list[float]) -> Floats:
+        """Return the normal shares between the cuts."""
+        return shares_between(lambda x: stats.norm.cdf(x, self.mean, self.scale), cuts)
+
+    def values(self, values: Floats, rng: np.random.Generator) -> Floats:
+        """Shift and stretch standard normal values."""
+        return values * self.scale + self.mean
+
+
+@dataclass(frozen=True)
+class Into:
+    """So large a share of all events goes into one bin; ``draw`` says with which values."""
+
+    bin_: int
+    share: float
+    draw: Callable[[int, np.random.Generator], Floats]
+
+    def shares(self, shares: Floats, cuts: list[float]) -> Floats:
+        """Return the shares with that bin's larger, and the others' smaller."""
+        after = shares * (1 - self.share)
+        after[self.bin_] += self.share
+        return after
+
+    def values(self, values: Floats, rng: np.random.Generator) -> Floats:
+        """Replace that share of the values at random."""
+        replaced = rng.random(values.shape) < self.share
+        after = values.copy()
+        after[replaced] = self.draw(int(replaced.sum()), rng)
+        return after
+
+
 @dataclass(frozen=True)
 class Drift:
     """A change of a signal of ``kind``, watched with ``events`` a window."""
@@ -76,33 +136,34 @@ class Drift:
     kind: Kind
     events: int
     bar: float
-    #: From the true shares and the cuts of one signal to its shares after the change.
-    shares: Callable[[Floats, list[float]], Floats]
+    change: Change
+
+    def shares(self, shares: Floats, cuts: list[float]) -> Floats:
+        """Return the shares of one signal after the change."""
+        return self.change.shares(shares, cuts)
 
 
-def _moved(mean: float, scale: float) -> Callable[[Floats, list[float]], Floats]:
-    return lambda shares, cuts: shares_between(lambda x: stats.norm.cdf(x, mean, scale), cuts)
+def _always(value: float) -> Callable[[int, np.random.Generator], Floats]:
+    return lambda size, rng: np.full(size, value)
 
 
-def _into(bin_: int, share: float) -> Callable[[Floats, list[float]], Floats]:
-    def changed(shares: Floats, cuts: list[float]) -> Floats:
-        after = shares * (1 - share)
-        after[bin_] += share
-        return after
-
-    return changed
+def _of_other(size: int, rng: np.random.Generator) -> Floats:
+    rest = _SHARES[CATEGORIES:]
+    return CATEGORIES + rng.choice(len(rest), size=size, p=rest / rest.sum()).astype(np.float64)
 
 
-_OTHER, _UNSEEN = CATEGORIES, CATEGORIES + 1
+_NEW = Into(CATEGORIES + 1, 0.02, _always(_NEW_CATEGORY))
+_MISSING = Into(-_SPECIALS, 0.02, _always(np.nan))
+_OTHER = Into(CATEGORIES, 0.02, _of_other)
 
 DRIFTS = (
-    Drift("mean 0.1 sd, n = 200", "numeric", 200, 1.6, _moved(0.1, 1.0)),
-    Drift("mean 0.1 sd, n = 1,000", "numeric", 1_000, 1.6, _moved(0.1, 1.0)),
-    Drift("mean 0.1 sd, n = 5,000", "numeric", 5_000, 1.6, _moved(0.1, 1.0)),
-    Drift("mean 0.25 sd, n = 200", "numeric", 200, 1.6, _moved(0.25, 1.0)),
-    Drift("mean 0.5 sd, n = 200", "numeric", 200, 1.6, _moved(0.5, 1.0)),
-    Drift("variance x 1.2, n = 1,000", "numeric", 1_000, 1.6, _moved(0.0, 1.2**0.5)),
-    Drift("new category 2 %, n = 200", "categorical", 200, 1.2, _into(_UNSEEN, 0.02)),
-    Drift("missing 0 to 2 %, n = 200", "numeric", 200, 1.2, _into(-_SPECIALS, 0.02)),
-    Drift('2 % more in "other", n = 1,000', "categorical", 1_000, 2.5, _into(_OTHER, 0.02)),
+    Drift("mean 0.1 sd, n = 200", "numeric", 200, 1.6, Moved(0.1, 1.0)),
+    Drift("mean 0.1 sd, n = 1,000", "numeric", 1_000, 1.6, Moved(0.1, 1.0)),
+    Drift("mean 0.1 sd, n = 5,000", "numeric", 5_000, 1.6, Moved(0.1, 1.0)),
+    Drift("mean 0.25 sd, n = 200", "numeric", 200, 1.6, Moved(0.25, 1.0)),
+    Drift("mean 0.5 sd, n = 200", "numeric", 200, 1.6, Moved(0.5, 1.0)),
+    Drift("variance x 1.2, n = 1,000", "numeric", 1_000, 1.6, Moved(0.0, 1.2**0.5)),
+    Drift("new category 2 %, n = 200", "categorical", 200, 1.2, _NEW),
+    Drift("missing 0 to 2 %, n = 200", "numeric", 200, 1.2, _MISSING),
+    Drift('2 % more in "other", n = 1,000', "categorical", 1_000, 2.5, _OTHER),
 )

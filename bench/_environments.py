@@ -16,8 +16,11 @@ class UnavailableError(Exception):
     """A contestant can't be built on this machine; says why and what would help."""
 
 
-def python_environment(requirements: Path) -> Path:
-    """Return the interpreter of a virtualenv with exactly these requirements.
+def python_environment(requirements: Path, *, dependencies: bool = True) -> Path:
+    """Return the interpreter of a virtualenv with these requirements.
+
+    Without ``dependencies`` there is nothing else in it: for packages that demand a gigabyte more
+    than what is used of them needs.
 
     Raises :class:`UnavailableError` with what pip said, if it can't install them.
     """
@@ -25,7 +28,8 @@ def python_environment(requirements: Path) -> Path:
     def build(directory: Path) -> None:
         _run([sys.executable, "-m", "venv", str(directory)])
         pip = [str(directory / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        _run([*pip, "install", "--quiet", "--requirement", str(requirements)])
+        alone = [] if dependencies else ["--no-deps"]
+        _run([*pip, "install", "--quiet", *alone, "--requirement", str(requirements)])
 
     name = requirements.name.removesuffix(".requirements.txt")
     directory = _cached(name, [requirements], f"{sys.executable} {sys.version}", build)

@@ -81,7 +81,7 @@ def fill(servers: str, topic: str, workload: Workload, window_seconds: int) -> F
             except BufferError:
                 producer.poll(0.1)
 
-    encode = _arrow if workload.batch_rows else _json
+    encode = _arrow if workload.batch_rows else json_events
     headers = [("content-type", ARROW_CONTENT_TYPE.encode())] if workload.batch_rows else None
     for chunk in workload.chunks(start):
         expected.add(chunk)
@@ -116,7 +116,7 @@ def _closing_event(workload: Workload, model: str, at: float) -> dict[str, Any]:
     }
 
 
-def _json(workload: Workload, chunk: Chunk) -> Iterator[tuple[str, bytes]]:
+def json_events(workload: Workload, chunk: Chunk) -> Iterator[tuple[str, bytes]]:
     """Yield (model, event) of every row."""
     names = workload.numeric_names + workload.categorical_names
     models, values = workload.model_names, workload.values

@@ -48,17 +48,26 @@ def baseline_of(model: str, signals: int) -> Baseline:
     )
 
 
-class _Filler:
-    """Adds events to cells: each signal spread over its bins, a few of them missing."""
+#: Different counts of a flush: a detector that remembers many windows must find few of them twice.
+_DRAWS = 512
 
-    def __init__(self, plan: Plan) -> None:
+
+class _Filler:
+    """Adds events to cells: spread over the bins as the baseline's, or otherwise and some missing.
+
+    Nothing of the first kind is in alarm, every signal of the second.
+    """
+
+    def __init__(self, plan: Plan, *, drifted: bool) -> None:
         self._rng = np.random.default_rng(plan.size)
-        counts = np.zeros((8, plan.size), dtype=np.int64)
+        counts = np.zeros((_DRAWS, plan.size), dtype=np.int64)
         for signal in (*plan.numeric, *plan.categorical):
-            shares = self._rng.dirichlet(np.ones(signal.bins)) * 0.99
+            shares = np.full(signal.bins, 1 / signal.bins)
+            if drifted:
+                shares = self._rng.dirichlet(np.ones(signal.bins)) * 0.99
             width = signal.bins + SPECIALS
             counts[:, signal.offset : signal.offset + width] = self._rng.multinomial(
-                EVENTS, [*shares, 1 - shares.sum(), 0, 0, 0], size=8
+                EVENTS, [*shares, max(0.0, 1 - shares.sum()), 0, 0, 0], size=_DRAWS
             )
         self._counts = counts
 
@@ -85,12 +94,17 @@ class Fleet:
         workers: int,
         *,
         transactions: bool = True,
+        drifted: int | None = None,
     ) -> None:
-        """Make the workers; ``transactions``: commit each flush, which takes 10 ms and more."""
+        """Make the workers; ``transactions``: commit each flush, which takes 10 ms and more.
+
+        The first ``drifted`` models have drifted in every signal, or all of them.
+        """
         self._settings = settings
         self._transactions = transactions
         self._plans = [make_plan(it.model, it.version, it.id, it) for it in baselines]
-        self._filler = _Filler(self._plans[0])
+        self._drifted = len(baselines) if drifted is None else drifted
+        self._fillers = [_Filler(self._plans[0], drifted=it) for it in (False, True)]
         self._tenures = [
             Tenure(
                 began=0.0,
@@ -115,9 +129,10 @@ class Fleet:
             zip(self._tenures, self._producers, strict=True)
         ):
             position = tenure.positions[number]
-            for plan in self._plans:
+            for model, plan in enumerate(self._plans):
                 for start in windows:
-                    self._filler.add(tenure.cell(plan, "", start, seconds))
+                    filler = self._fillers[model < self._drifted]
+                    filler.add(tenure.cell(plan, "", start, seconds))
             news = EVENTS * len(self._plans) * len(windows)
             self.events += news
             position.to += max(1, news)

@@ -5,9 +5,10 @@ DETECT is started on a backlog and timed from the first events it has joined unt
 saved to its changelog and acknowledged. Judging: every model has one window open; time runs from
 the commit of the record that closes them until the last of their reports is there.
 
-    python bench/detect.py [--models 1000] [--signals 50] [--rounds 8] [--runs 3]
+    python bench/detect.py [--models 1000] [--signals 50] [--rounds 8] [--runs 3] [--drifted 10]
 
-Prints the figures, and one JSON line last.
+``--drifted`` models are in alarm by every signal, the others as their baselines have it. Prints
+the figures, and one JSON line last.
 """
 
 import argparse
@@ -34,7 +35,7 @@ _BEGIN = 1_750_000_020
 WINDOWS = WindowSettings(seconds=_SECONDS, grace_seconds=10, late_seconds=_SECONDS)
 
 
-def measure(models: int, signals: int, rounds: int) -> dict[str, float]:
+def measure(models: int, signals: int, rounds: int, drifted: int) -> dict[str, float]:
     """Merge ``rounds`` flushes of every worker, then judge two windows of every model."""
     baselines = [baseline_of(f"model-{i:04}", signals) for i in range(models)]
     with site(
@@ -43,7 +44,7 @@ def measure(models: int, signals: int, rounds: int) -> dict[str, float]:
         detect_partitions=DETECT_PARTITIONS,
         workers=WORKERS,
     ) as at:
-        fleet = Fleet(at.settings, baselines, WORKERS)
+        fleet = Fleet(at.settings, baselines, WORKERS, drifted=drifted)
         for _ in range(rounds):
             fleet.flush(_BEGIN + 1, [_BEGIN])
         child = at.start()
@@ -118,12 +119,16 @@ def main() -> None:
     parser.add_argument("--signals", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--drifted", type=int, default=10)
     options = parser.parse_args()
-    runs = [measure(options.models, options.signals, options.rounds) for _ in range(options.runs)]
+    runs = [
+        measure(options.models, options.signals, options.rounds, options.drifted)
+        for _ in range(options.runs)
+    ]
     result = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
     for key, value in result.items():
         print(f"{key:28} {value:>12,}")
-    print(json.dumps({"models": options.models, "signals": options.signals, **result}))
+    print(json.dumps({**vars(options), **result}))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,17 @@ import argparse
 import itertools
 import json
 import math
+import statistics
 import time
 from collections.abc import Iterator
 
-from _detection_delay import Delay, of_detector, of_oracle
-from _detection_document import table, write
+from _detection_delay import of_detector, of_oracle
+from _detection_document import plot, table, write
 from _detection_null import Cell, achieved
+from _detection_packages import Row, beside_packages, prepare
 from _detection_peers import FIGURES, USUAL, delays, usual
+from _detection_seasonal import DRIFTS as SEASONAL_DRIFTS
+from _detection_seasonal import QUICK, WORLDS, Month, month
 from _detection_worlds import DRIFTS
 
 KINDS = ("numeric", "heavy-tailed", "categorical")
@@ -29,11 +33,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="put it into docs/detection.md")
     options = parser.parse_args()
+    if not options.quick:
+        prepare()
     began = time.monotonic()
     parts: list[str] = []
 
-    def show(head: list[str], rows: Iterator[list[str]]) -> None:
-        """Print each row as it is found, and keep the table."""
+    def show(head: list[str], rows: Iterator[list[str]], about: str = "") -> None:
+        """Print each row as it is found, and keep the table, with a paragraph about it."""
+        if about:
+            parts.append(about)
         print("\n" + " | ".join(head), flush=True)
         kept = []
         for row in rows:
@@ -54,9 +62,22 @@ def main() -> None:
         ["drift", "detector", "oracle", "ratio", "bar", *peers],
         _delays(late, peers=bool(peers), runs=200 if options.quick else 400, seed=options.seed),
     )
+    beside: list[Row] = [] if options.quick else beside_packages(show, options.seed)
+    months: dict[str, int] = {}
+    show(
+        ["month", "incidents by hour of day", "by a fixed baseline", "0.25 sd found", "delay"],
+        _daily_cycles(months, quick=options.quick, seed=options.seed),
+    )
     if options.write:
         write(parts)
-    result = {"achieved_over_nominal": ratios, "delay_over_oracle": late, "seed": options.seed}
+        plot(ratios, beside)
+    result = {
+        "achieved_over_nominal": ratios,
+        "delay_over_oracle": late,
+        "incidents": months,
+        "seed": options.seed,
+        "best_peer_over_detector": {row.drift: row.ratio for row in beside},
+    }
     print(json.dumps({**result, "seconds": round(time.monotonic() - began)}))
 
 
@@ -84,16 +105,26 @@ def _delays(found: dict[str, float], *, peers: bool, runs: int, seed: int) -> It
         others = delays(drift, seed=seed).values() if peers else ()
         yield [
             drift.name,
-            _as_text(mine),
-            _as_text(oracle),
+            str(mine),
+            str(oracle),
             f"{mine.mean / oracle.mean:.2f}",
             str(drift.bar),
             *(f"{it:,.1f}" if math.isfinite(it) else "> 20,000" for it in others),
         ]
 
 
-def _as_text(delay: Delay) -> str:
-    return f"{delay.mean:.2f} ± {delay.standard_error:.2f}"
+def _daily_cycles(found: dict[str, int], *, quick: bool, seed: int) -> Iterator[list[str]]:
+    for world in QUICK if quick else WORLDS:
+        seen = month(world, seed=seed)
+        found[world.name] = seen.by_hour
+        fixed = f"{seen.fixed_share:.0%} of minutes"
+        yield [f"{world.name}, d={world.signals}", str(seen.by_hour), fixed, *_found(seen)]
+
+
+def _found(seen: Month) -> list[str]:
+    delays = [it for it in seen.delays if math.isfinite(it)]
+    median = f"{statistics.median(delays):.0f} (at most {max(delays):.0f})" if delays else "none"
+    return [f"{len(delays)} of {SEASONAL_DRIFTS}", median]
 
 
 if __name__ == "__main__":

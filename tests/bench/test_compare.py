@@ -18,7 +18,7 @@ from _document import (
     as_text,
     summary,
 )
-from _fill import _arrow, _json
+from _fill import _arrow, json_events
 from _job import Signal
 from _markers import replace_part
 from _tally import (
@@ -41,7 +41,9 @@ MIXED = Workload(
 
 
 def events_of(workload: Workload) -> list[dict]:
-    return [json.loads(v) for chunk in workload.chunks(START) for _, v in _json(workload, chunk)]
+    return [
+        json.loads(v) for chunk in workload.chunks(START) for _, v in json_events(workload, chunk)
+    ]
 
 
 def counted(workload: Workload) -> dict[tuple[str, int], list[int]]:

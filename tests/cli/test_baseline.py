@@ -217,3 +217,32 @@ def test_wrong_settings_are_answered_in_one_line_without_their_values(
     monkeypatch.delenv("TIDEGAUGE_REDIS__REFRESH_SECONDS")
     monkeypatch.setenv("TIDEGAUGE_REDIS__URL", "http://redis:6379")
     assert "redis://HOST:PORT/DB" in refused(run("list"))
+
+
+def _days(path: Path, days: int) -> None:
+    rows = (
+        f"2026-03-{1 + n // 300:02}T{n // 13 % 24:02}:00:00Z,{n % 7}" for n in range(days * 300)
+    )
+    path.write_text("\n".join(["at,amount", *rows]))
+
+
+def test_create_by_hour_of_day_needs_the_column_of_the_times(tmp_path: Path) -> None:
+    _days(tmp_path / "days.csv", 20)
+    options = ("--model", "credit", "--version", "1", "--from", "days.csv", "--time", "at")
+    result = run("create", *options)
+    assert result.exit_code == 0, result.output
+    shown = run("show", result.stdout.strip())
+    assert "by hour of the day (UTC), of 20 days" in shown.stdout
+    assert "from 86,400 to 86,400 seconds" in shown.stdout
+    document = json.loads(run("show", result.stdout.strip(), "--json").stdout)
+    assert document["daily"]["days"] == 20
+    assert list(document["signals"]) == ["amount"]
+
+
+def test_too_few_days_are_warned_about_and_shown(tmp_path: Path) -> None:
+    _days(tmp_path / "days.csv", 5)
+    options = ("--model", "credit", "--version", "1", "--from", "days.csv", "--time", "at")
+    result = run("create", *options)
+    assert result.exit_code == 0, result.output
+    assert "times of 5 days, and it takes 14" in result.stderr
+    assert "no hours of the day" in run("show", result.stdout.strip()).stdout

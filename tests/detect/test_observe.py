@@ -92,6 +92,14 @@ def test_a_signal_that_the_next_window_does_not_have_is_taken_back() -> None:
     assert page.series("tidegauge_drift") == []
 
 
+def test_what_was_taken_back_is_shown_again_when_the_partition_returns() -> None:
+    _, state, page = firing_state()
+    shown = page.series("tidegauge_alert_firing")
+    page.observer.owned(set())
+    page.observer.restored(restored(saved(state)))
+    assert page.series("tidegauge_alert_firing") == shown != []
+
+
 def test_of_a_segment_only_what_fires_is_shown_and_its_events_are_in_no_sum_twice() -> None:
     world, page = World(promote(BASELINE), segments=["region"]), Page()
     for i in range(200):

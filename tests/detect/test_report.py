@@ -192,7 +192,7 @@ def test_merging_adds_every_field() -> None:
 
 
 def test_histograms_of_different_binnings_are_never_added() -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="histograms of 1 and of 2 bins"):
         merge([SignalHistogram(counts=[1]), SignalHistogram(counts=[1, 2])])
 
 

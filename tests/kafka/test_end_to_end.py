@@ -219,6 +219,28 @@ def test_the_alerts_are_those_that_the_traffic_was_made_for(run: Monitored) -> N
     assert expected_alerts(run.verdict.cells, run.baselines) == meant
 
 
+def test_a_backtest_of_the_rules_in_force_finds_the_same_alerts(run: Monitored) -> None:
+    result = json.loads(run.installation.succeed("backtest", "--since", "-2h", "--json"))
+    alerts = run.records("alerts")
+    ended = {
+        (it["fingerprint"], it["starts_at"]): it["ends_at"]
+        for it in alerts
+        if it["state"] == "resolved"
+    }
+    names = ("rule", "model", "version", "variant", "signal", "starts_at", "window_end", "value")
+    assert {(*(it[name] for name in names), it["ends_at"]) for it in result["episodes"]} == {
+        (*(it[name] for name in names), ended.get((it["fingerprint"], it["starts_at"])))
+        for it in alerts
+        if it["state"] == "firing"
+    }
+    assert all(it["alarms"] == it["in_force"] for it in result["rules"])
+    assert sum(it["alarms"] for it in result["rules"]) == len(result["episodes"]) > 0
+    first = [one for one in run.records("windows") if one["revision"] == 0]
+    assert result["windows"] + sum(it["passed_by"] for it in result["slices"]) == len(
+        {one["id"] for one in first}
+    )
+
+
 def test_an_alert_can_be_recomputed_from_what_it_carries(run: Monitored) -> None:
     reports = {report["id"]: report for report in run.records("windows")}
     for alert in run.alerts():

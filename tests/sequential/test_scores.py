@@ -135,3 +135,11 @@ def test_more_of_a_change_is_never_less_of_a_surprise() -> None:
 def test_a_baseline_that_counted_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="signal 1: its baseline counted nothing"):
         Reference.of([SignalReference([1], 1), SignalReference([0, 0], 2)])
+
+
+def test_a_bin_that_was_hit_long_ago_is_like_one_that_never_was() -> None:
+    never = _of(CATEGORICAL, [60.0, 30.0, 9.0, 1.0, 0.0])
+    for left in (1e-99, 1e-200, 1e-310, 5e-324):
+        found = _of(CATEGORICAL, [60.0, 30.0, 9.0, 1.0, left])
+        assert found["bin"] == pytest.approx(never["bin"])
+        assert np.isfinite(found["shape"])

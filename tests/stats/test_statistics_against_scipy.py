@@ -288,10 +288,10 @@ def test_published_constants_with_an_epsilon_in_empty_bins_come_out() -> None:
 
 
 # What other tools compute from the values themselves, as their sources have it: Evidently 0.7
-# (calculations/stattests) and NannyML 0.13 (drift/univariate/methods.py). The formulas are held,
-# not the packages: NannyML refuses Python 3.13 and python-dateutil from 3 on, and Evidently would
-# bring a web server and a plotting library for five lines. Its chi-squared and G tests compare
-# with the reference as if that had no noise, so they are other figures than the two here.
+# (calculations/stattests) and NannyML 0.13 (drift/univariate/methods.py). The formulas are held
+# here, the packages themselves by `make check-peers`, in environments of their own: NannyML refuses
+# Python 3.13 and python-dateutil from 3 on, Evidently pandas 3. Evidently's chi-squared and G tests
+# compare with the reference as if that had no noise, so they are other figures than the two here.
 
 
 def values(side: Counts) -> np.ndarray:

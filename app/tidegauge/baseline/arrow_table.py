@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from tidegauge.baseline.binning import canonical_category
 from tidegauge.baseline.columns import (
@@ -19,11 +20,15 @@ from tidegauge.baseline.columns import (
     MISSING_NUMBERS,
     Batch,
     CategoryChunk,
+    CategoryRows,
     Kind,
     NumericChunk,
+    NumericRows,
     Role,
+    TimedRows,
 )
 from tidegauge.baseline.errors import BaselineError
+from tidegauge.baseline.times import checked, epoch_seconds
 
 #: Larger than pyarrow's 1 MiB, as a row must fit into two blocks.
 _CSV_BLOCK_BYTES = 8 * 1024 * 1024
@@ -93,6 +98,20 @@ class CsvTable:
                     else category_chunk(name, column)
                 )
             yield Batch(batch.num_rows, columns, done)
+
+    def timed(self, time: str, roles: Mapping[str, Role]) -> Iterator[TimedRows]:
+        """Read the columns in ``roles`` row by row, with the time of each."""
+        for batch, done in self._read([time, *roles]):
+            seconds = epoch_seconds(time, batch.column(time).to_pylist())
+            columns: dict[str, NumericRows | CategoryRows] = {}
+            for name, role in roles.items():
+                column = batch.column(name)
+                columns[name] = (
+                    numeric_rows(self._parse(name, column))
+                    if role == "numeric"
+                    else category_rows(name, column)
+                )
+            yield TimedRows(seconds, columns, done)
 
     def _parse(self, name: str, column: Any) -> Any:
         try:
@@ -172,6 +191,22 @@ class ParquetTable:
                 }
                 yield Batch(batch.num_rows, columns, seen / max(self._rows, 1))
 
+    def timed(self, time: str, roles: Mapping[str, Role]) -> Iterator[TimedRows]:
+        """Read the columns in ``roles`` row by row, with the time of each."""
+        seen = 0
+        with _malformed(self._path), pq.ParquetFile(self._path) as file:
+            for batch in file.iter_batches(_PARQUET_BATCH_ROWS, columns=[time, *roles]):
+                seen += batch.num_rows
+                columns: dict[str, NumericRows | CategoryRows] = {
+                    name: numeric_rows(self._cast(name, batch.column(name)))
+                    if role == "numeric"
+                    else category_rows(name, batch.column(name))
+                    for name, role in roles.items()
+                }
+                yield TimedRows(
+                    arrow_seconds(time, batch.column(time)), columns, seen / max(self._rows, 1)
+                )
+
     def _cast(self, name: str, column: Any) -> Any:
         try:
             return _plain(column).cast(pa.float64(), safe=False)
@@ -228,14 +263,50 @@ def category_chunk(name: str, column: Any) -> CategoryChunk:
     present = _plain(column).drop_null()
     counts: dict[str, int] = {}
     for pair in present.value_counts():
-        value = pair["values"].as_py()
-        if not isinstance(value, str | bool | int | float):
-            value = float(value)  # a decimal
-        if isinstance(value, float) and not math.isfinite(value):
-            raise BaselineError(f"column {name!r} holds {value}, which can't be a category")
-        category = canonical_category(value)
+        category = _spelt(name, pair["values"].as_py())
         counts[category] = counts.get(category, 0) + pair["counts"].as_py()
     return CategoryChunk(counts, missing=len(column) - len(present))
+
+
+def _spelt(name: str, value: Any) -> str:
+    if not isinstance(value, str | bool | int | float):
+        value = float(value)  # a decimal
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BaselineError(f"column {name!r} holds {value}, which can't be a category")
+    return canonical_category(value)
+
+
+def numeric_rows(column: Any) -> NumericRows:
+    """Keep an Arrow column of float64 row by row."""
+    values = np.asarray(column.fill_null(0.0).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return NumericRows(values, np.asarray(column.is_null().to_numpy(zero_copy_only=False)))
+
+
+def category_rows(name: str, column: Any) -> CategoryRows:
+    """Keep an Arrow column row by row, as places in a list of its categories."""
+    coded = _plain(column).dictionary_encode()
+    places = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    return CategoryRows(
+        np.asarray(places), [_spelt(name, it) for it in coded.dictionary.to_pylist()]
+    )
+
+
+def arrow_seconds(name: str, column: Any) -> NDArray[np.float64]:
+    """Return an Arrow column of times as epoch seconds; one without a zone is in UTC."""
+    types = pa.types
+    column = _plain(column)
+    if types.is_timestamp(column.type) or types.is_date(column.type):
+        micros = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
+        numbers = micros.cast(pa.int64()).cast(pa.float64(), safe=False)
+        return numeric_or_nan(numbers) / 1e6
+    if types.is_integer(column.type) or types.is_floating(column.type):
+        return checked(name, numeric_or_nan(column.cast(pa.float64(), safe=False)))
+    return epoch_seconds(name, column.to_pylist())
+
+
+def numeric_or_nan(column: Any) -> NDArray[np.float64]:
+    """Return an Arrow column of float64 with NaN where it is null."""
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def check_names(path: Path, names: list[str]) -> None:

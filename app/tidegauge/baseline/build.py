@@ -1,15 +1,24 @@
 """Building a baseline from a file of rows: CSV, Parquet or NDJSON."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+import msgspec
+
 from tidegauge.baseline.arrow_table import CsvTable, ParquetTable
 from tidegauge.baseline.columns import MEMORY_BYTES, Collector, Kind, Role, Table
-from tidegauge.baseline.document import Baseline, Signal
+from tidegauge.baseline.daily import Timed, category_places, daily_cycle
+from tidegauge.baseline.document import Baseline, CategoricalSignal, Signal
 from tidegauge.baseline.errors import BaselineError
 from tidegauge.baseline.ndjson_table import NdjsonTable
-from tidegauge.baseline.signals import TOP_CATEGORIES, categorical_signal, numeric_signal
+from tidegauge.baseline.signals import (
+    TOP_CATEGORIES,
+    categorical_signal,
+    numeric_signal,
+    text_spellings,
+)
 from tidegauge.contract import OUTPUT_SIGNALS
 
 __all__ = ["BaselineError", "build_baseline"]
@@ -43,6 +52,7 @@ def build_baseline(
     model: str,
     version: str,
     prediction: str | None = None,
+    time: str | None = None,
     exclude: Collection[str] = (),
     types: Mapping[str, Role] | None = None,
     progress: Progress = lambda step, done: None,
@@ -52,9 +62,11 @@ def build_baseline(
     """Make a baseline of every column of a file that isn't excluded.
 
     ``prediction`` names the column of the model's output: numbers become the signal "prediction",
-    anything else the signal "label". ``types`` overrides whether a column is read as numbers or as
-    categories. What is doubtful, but no error, goes to ``warn``. At most ``memory_bytes`` of
-    numbers, plus one column, are held in memory; the rest waits in a temporary directory.
+    anything else the signal "label". ``time`` names one with timestamps, which is no signal: with
+    14 days of them the baseline says what to expect at each hour of the day. ``types`` overrides
+    whether a column is read as numbers or as categories. What is doubtful, but no error, goes to
+    ``warn``. At most ``memory_bytes`` of numbers, plus one column, are held in memory; the rest
+    waits in a temporary directory.
 
     The same file with the same options gives the same id, and so do its rows in another order.
     Raises ``BaselineError`` if the file or the options can't make a baseline.
@@ -69,29 +81,43 @@ def build_baseline(
         progress("Reading types", done)
     if table.rows == 0:
         raise BaselineError(f"{path} has no rows")
-    _check_options(path, list(table.kinds), prediction, exclude, types)
+    _check_options(path, list(table.kinds), prediction, time, exclude, types)
+    left_out = {*exclude, time}
     roles = {
-        name: _role(table, name, types.get(name)) for name in table.kinds if name not in exclude
+        name: _role(table, name, types.get(name)) for name in table.kinds if name not in left_out
     }
     if not roles:
         raise BaselineError(f"every column of {path} is excluded: nothing is left to watch")
     names = _signal_names(roles, prediction)
 
     signals: dict[str, Signal] = {}
+    timed: dict[str, Timed] = {}
     with Collector(roles, memory_bytes=memory_bytes) as collector:
         for batch in table.batches(roles):
             collector.add(batch)
             progress("Counting", batch.done)
         for i, (column, role) in enumerate(roles.items(), start=1):
-            signals[names[column]] = (
-                _numeric(collector, column, table.rows)
-                if role == "numeric"
-                else _categorical(collector, column, table, warn)
-            )
+            places: dict[str, int] = {}
+            if role == "numeric":
+                signal = _numeric(collector, column, table.rows)
+            else:
+                counts = collector.take_categories(column)
+                signal = _categorical(counts, collector, column, table, warn)
+                if time is not None:
+                    kind = table.kinds[column] if table.categories_are_text else "string"
+                    places = category_places(text_spellings(counts, kind), signal.categories)
+            signals[names[column]] = signal
+            timed[names[column]] = Timed(column, role, signal, places)
             progress("Binning", i / len(roles))
-    return Baseline(
+    baseline = Baseline(
         model=model, version=version, rows=table.rows, source=path.name, signals=signals
     )
+    if time is not None:
+        daily = daily_cycle(
+            table, time, timed, memory_bytes=memory_bytes, progress=progress, warn=warn
+        )
+        baseline.daily = daily or msgspec.UNSET
+    return baseline
 
 
 def _open(path: Path) -> Table:
@@ -112,11 +138,13 @@ def _check_options(
     path: Path,
     columns: list[str],
     prediction: str | None,
+    time: str | None,
     exclude: Collection[str],
     types: Mapping[str, Role],
 ) -> None:
     for option, wanted in (
         ("--prediction", [] if prediction is None else [prediction]),
+        ("--time", [] if time is None else [time]),
         ("--exclude", exclude),
         ("--type", types),
     ):
@@ -128,6 +156,8 @@ def _check_options(
                 )
     if prediction is not None and prediction in exclude:
         raise BaselineError(f"column {prediction!r} is both --prediction and --exclude")
+    if time is not None and time == prediction:
+        raise BaselineError(f"column {time!r} is both --time and --prediction")
 
 
 def _role(table: Table, name: str, override: Role | None) -> Role:
@@ -182,9 +212,12 @@ def _numeric(collector: Collector, column: str, rows: int) -> Signal:
 
 
 def _categorical(
-    collector: Collector, column: str, table: Table, warn: Callable[[str], None]
-) -> Signal:
-    counts = collector.take_categories(column)
+    counts: Counter[str],
+    collector: Collector,
+    column: str,
+    table: Table,
+    warn: Callable[[str], None],
+) -> CategoricalSignal:
     missing = collector.missing[column]
     if len(counts) == table.rows - missing and len(counts) > TOP_CATEGORIES:
         warn(

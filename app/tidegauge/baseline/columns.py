@@ -67,6 +67,31 @@ class Batch:
     done: float
 
 
+@dataclass(frozen=True, slots=True)
+class NumericRows:
+    """A number for each row; any where it is missing."""
+
+    values: FloatArray
+    missing: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryRows:
+    """A place in ``names`` for each row, -1 where it is missing."""
+
+    places: NDArray[np.int64]
+    names: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TimedRows:
+    """Some rows of a table, row by row; ``seconds`` is their time since 1970, NaN without one."""
+
+    seconds: FloatArray
+    columns: Mapping[str, NumericRows | CategoryRows]
+    done: float
+
+
 class Table(Protocol):
     """A file of rows. Raises ``BaselineError`` wherever the file is malformed."""
 
@@ -90,6 +115,9 @@ class Table(Protocol):
 
     def batches(self, roles: Mapping[str, Role]) -> Iterator[Batch]:
         """Read the columns in ``roles``, batch by batch."""
+
+    def timed(self, time: str, roles: Mapping[str, Role]) -> Iterator[TimedRows]:
+        """Read them again with the time of each row, which is in the column ``time``."""
 
 
 class Collector:

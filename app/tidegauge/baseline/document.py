@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from tidegauge.baseline.hours import DailyCycle
 from tidegauge.contract import OUTPUT_SIGNALS, SCHEMA_VERSION, Record, encode
 
 
@@ -61,12 +62,16 @@ def _check_counts(counts: list[int], expected: int, why: str) -> None:
 
 Signal = NumericSignal | CategoricalSignal
 
+#: Bins of what is no value: missing, not finite, invalid.
+_BESIDE = 3
+
 
 class Baseline(Record):
     """An immutable reference for one model and version, named by the hash of its content.
 
     ``importances`` says how much each feature matters to the model, in any unit, 0 or more; absent
-    where nobody said so.
+    where nobody said so. ``daily`` is the same reference by hour of day; absent where the rows had
+    no timestamps, or of fewer than 14 days.
     """
 
     model: str
@@ -76,6 +81,7 @@ class Baseline(Record):
     signals: dict[str, Signal]
     # Unset rather than empty: it is left out then, and a baseline without keeps the id it had.
     importances: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    daily: DailyCycle | msgspec.UnsetType = msgspec.UNSET
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -85,6 +91,13 @@ class Baseline(Record):
                 raise ValueError(f"importances names {name!r}, which is no feature of the baseline")
             if not isfinite(importance) or importance < 0:
                 raise ValueError(f"importances has {importance} for {name!r}, expected 0 or more")
+        for name, hours in self.daily.signals.items() if self.daily else ():
+            if name not in self.signals or len(hours.counts[0]) != (
+                len(self.signals[name].counts) + _BESIDE
+            ):
+                raise ValueError(f"daily names {name!r} with other bins than the baseline's")
+        if self.daily and self.daily.signals.keys() != self.signals.keys():
+            raise ValueError("daily must have every signal of the baseline")
 
     def to_json(self) -> bytes:
         """Encode; the same content always gives the same bytes."""

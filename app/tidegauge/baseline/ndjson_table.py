@@ -16,8 +16,19 @@ import msgspec
 import numpy as np
 
 from tidegauge.baseline.binning import canonical_category
-from tidegauge.baseline.columns import INSTANT, Batch, CategoryChunk, Kind, NumericChunk, Role
+from tidegauge.baseline.columns import (
+    INSTANT,
+    Batch,
+    CategoryChunk,
+    CategoryRows,
+    Kind,
+    NumericChunk,
+    NumericRows,
+    Role,
+    TimedRows,
+)
 from tidegauge.baseline.errors import BaselineError
+from tidegauge.baseline.times import epoch_seconds
 from tidegauge.contract import NON_FINITE
 
 _BATCH_ROWS = 10_000
@@ -84,6 +95,21 @@ class NdjsonTable:
                 else:
                     columns[name] = _categories(name, present, missing)
             yield Batch(len(rows), columns, done)
+
+    def timed(self, time: str, roles: Mapping[str, Role]) -> Iterator[TimedRows]:
+        """Read the columns in ``roles`` row by row, with the time of each."""
+        for rows, done in self._read():
+            seconds = epoch_seconds(time, (row.get(time) for row in rows))
+            columns: dict[str, NumericRows | CategoryRows] = {}
+            for name, role in roles.items():
+                values = [row.get(name) for row in rows]
+                if role == "numeric":
+                    missing = np.array([value is None for value in values])
+                    numbers = [0.0 if value is None else _as_float(value) for value in values]
+                    columns[name] = NumericRows(np.array(numbers), missing)
+                else:
+                    columns[name] = _places(values)
+            yield TimedRows(seconds, columns, done)
 
     def _read(self) -> Iterator[tuple[list[dict[str, Any]], float]]:
         decoder = msgspec.json.Decoder(dict[str, Any])
@@ -176,6 +202,15 @@ def _as_float(value: object) -> float:
         return float(value)
     except OverflowError:
         return math.inf
+
+
+def _places(values: list[Any]) -> CategoryRows:
+    names: dict[str, int] = {}
+    places = [
+        -1 if value is None else names.setdefault(canonical_category(value), len(names))
+        for value in values
+    ]
+    return CategoryRows(np.array(places, dtype=np.int64), list(names))
 
 
 def _categories(name: str, present: list[Any], missing: int) -> CategoryChunk:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -89,16 +90,20 @@ def canonical_texts(counts: Counter[str], kind: Kind) -> Counter[str]:
     >>> sorted(canonical_texts(Counter({"01": 2, "1": 1}), "numeric").items())
     [('01', 2), ('1', 1)]
     """
-    if kind == "boolean":
-        spelled = {name: name.lower() for name in counts}
-    elif kind == "numeric" and all(map(_is_plain_number, counts)):
-        spelled = {name: _spell_number(name) for name in counts}
-    else:
-        return counts
     canonical: Counter[str] = Counter()
-    for name, spelling in spelled.items():
+    for name, spelling in text_spellings(counts, kind).items():
         canonical[spelling] += counts[name]
     return canonical
+
+
+def text_spellings(names: Iterable[str], kind: Kind) -> dict[str, str]:
+    """Return how each category of a text file is spelled in events."""
+    names = list(names)
+    if kind == "boolean":
+        return {name: name.lower() for name in names}
+    if kind == "numeric" and all(map(_is_plain_number, names)):
+        return {name: _spell_number(name) for name in names}
+    return {name: name for name in names}
 
 
 def _is_plain_number(text: str) -> bool:

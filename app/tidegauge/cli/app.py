@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import tidegauge
-from tidegauge.cli import alerts, baseline, check, demo, run, topics, verify
+from tidegauge.cli import alerts, backtest, baseline, check, demo, run, topics, verify
 
 app = typer.Typer(
     help="Drift monitoring for models on Kafka.",
@@ -15,6 +15,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("check")(check.check)
 app.command("verify")(verify.verify)
+app.command("backtest")(backtest.try_rules)
 app.command("demo")(demo.demo)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(topics.app, name="topics")

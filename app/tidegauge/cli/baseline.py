@@ -55,6 +55,15 @@ def create(
     prediction: Annotated[
         str | None, typer.Option(help="Column with the model's output.", metavar="COL")
     ] = None,
+    timestamps: Annotated[
+        str | None,
+        typer.Option(
+            "--time",
+            help="Column with each row's time, of 14 days or more: for models whose traffic "
+            "has a daily cycle.",
+            metavar="COL",
+        ),
+    ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option(help="Column to leave out; repeatable.", metavar="COL")
     ] = None,
@@ -81,6 +90,7 @@ def create(
                 model=model,
                 version=version,
                 prediction=prediction,
+                time=timestamps,
                 exclude=exclude or (),
                 types=_types(types or []),
                 progress=progress,
@@ -167,6 +177,7 @@ def show(
             f"{baseline.rows:,} rows of {baseline.source}"
         )
     )
+    output.print(_hours_line(baseline))
     output.print(_signals_table(baseline))
 
 
@@ -273,6 +284,16 @@ def _promoted(store: BaselineStore, model: str, version: str) -> Pointer:
             f"no baseline is promoted for {model} version {version}; there is one for: {known}"
         )
     return promoted[model, version]
+
+
+def _hours_line(baseline: Baseline) -> str:
+    if not baseline.daily:
+        return "no hours of the day: made without --time, or of fewer than 14 days"
+    spans = baseline.daily.spans_seconds
+    return (
+        f"by hour of the day (UTC), of {baseline.daily.days} days; "
+        f"dispersion known for spans from {spans[0]:,} to {spans[-1]:,} seconds"
+    )
 
 
 def _signals_table(baseline: Baseline) -> Table:

@@ -74,6 +74,21 @@ class Change(Record):
     importance: float | None = None
 
 
+class Expectation(Record):
+    """What a baseline by hour of day leads one to expect of the windows behind an evidence.
+
+    ``expected`` are counts by bin: the shares expected, of a sample as certain. ``excess`` is by
+    how much more than by sampling scores vary, as variance in units of one event's, known with
+    ``degrees`` of freedom: of shape, mean, spread and each bin. ``skewness`` is that of mean and
+    spread.
+    """
+
+    expected: list[float]
+    excess: list[float]
+    degrees: list[float]
+    skewness: list[float]
+
+
 class Evidence(Record):
     """The strongest sign that a signal has changed, of all scores over all spans of windows.
 
@@ -85,6 +100,10 @@ class Evidence(Record):
     That says whether there is a drift; ``psi_corrected`` says how big it is, by the same counts:
     PSI less what noise adds to it, nats, with a word for it in ``size``. ``change`` says what has
     changed, of signals in alarm.
+
+    With a baseline by hour of day all of this compares with what the hours lead one to expect:
+    ``expectation``, for signals in alarm. Only ``change.mean_delta`` is against the mean of the
+    whole baseline.
     """
 
     score: Literal["shape", "mean", "spread", "bin"]
@@ -97,6 +116,7 @@ class Evidence(Record):
     psi_corrected: float | None = None
     size: Size | None = None
     change: Change | None = None
+    expectation: Expectation | None = None
 
 
 class AlarmBudget(Record):
@@ -106,6 +126,10 @@ class AlarmBudget(Record):
     ln 2, however many alarms are allowed. ``looks`` is how many scores of a window could start a
     false alarm of their own; those that change slowly count for less than one. ``slices`` of the
     model (version, variant, segment) share its alarms.
+
+    ``guaranteed`` is false where more false alarms than that have to be reckoned with; ``reason``
+    says why. ``baseline_without_hours``: the baseline says nothing of hours and days, so traffic
+    with a daily cycle, or whose windows depend on each other, raises alarms by itself.
     """
 
     threshold_nats: float
@@ -113,6 +137,8 @@ class AlarmBudget(Record):
     alarms_per_month: float
     windows_per_month: float
     slices: int = 1
+    guaranteed: bool = False
+    reason: Literal["baseline_without_hours"] | None = "baseline_without_hours"
 
 
 class SignalReport(Record):

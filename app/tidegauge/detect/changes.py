@@ -37,16 +37,15 @@ class Strongest(NamedTuple):
 
 
 class Bins(NamedTuple):
-    """What the bins of a signal are called, and what the baseline has there."""
+    """A signal of the baseline, and what its bins are called."""
 
     signal: Signal
     labels: list[str]
-    median: float | None
 
     @classmethod
     def of(cls, signal: Signal) -> "Bins":
         """Work out what every report would ask again."""
-        return cls(signal, bin_labels(signal), _median(signal, signal.counts, None))
+        return cls(signal, bin_labels(signal))
 
 
 def changes(
@@ -95,7 +94,12 @@ def changes(
                 if g[at, i]
             ],
             mean_delta=_mean_delta(its.signal, report),
-            median_delta=_median_delta(its, counts[at, :missing].tolist(), report),
+            median_delta=_median_delta(
+                its.signal,
+                reference.counts[rows[at], :missing].tolist(),
+                counts[at, :missing].tolist(),
+                report,
+            ),
             missing_share_delta=deltas[missing],
             unseen_share_delta=None if numeric else deltas[missing - 1],
             onset_window_end=onsets[at],
@@ -112,9 +116,11 @@ def _mean_delta(signal: Signal, report: SignalReport) -> float | None:
     return report.mean - signal.mean
 
 
-def _median_delta(bins: Bins, values: list[float], report: SignalReport) -> float | None:
-    median = _median(bins.signal, values, report)
-    return None if median is None or bins.median is None else median - bins.median
+def _median_delta(
+    signal: Signal, baseline: list[float], values: list[float], report: SignalReport
+) -> float | None:
+    before, now = _median(signal, baseline, None), _median(signal, values, report)
+    return None if before is None or now is None else now - before
 
 
 def _median(signal: Signal, counts: Sequence[float], report: SignalReport | None) -> float | None:

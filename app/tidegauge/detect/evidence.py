@@ -7,14 +7,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.contract import AlarmBudget, Evidence, ReportPart
+from tidegauge.contract import AlarmBudget, Evidence, Expectation, ReportPart
 from tidegauge.detect.changes import Bins, Strongest, changes
 from tidegauge.detect.pattern import pattern_of
 from tidegauge.detect.ranking import InAlarm, Standing, ranking
 from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.daily import DailyReference
 from tidegauge.sequential.detector import Verdict
 from tidegauge.sequential.discoveries import q_values
 from tidegauge.sequential.ewma import LAMBDAS
+from tidegauge.sequential.expected import BINS, MEAN, SPREAD, Expected
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES
 from tidegauge.sequential.size import size_of
@@ -32,15 +34,17 @@ class Watched(NamedTuple):
     reference: Reference
     bins: dict[str, Bins]
     importances: Mapping[str, float]
+    daily: DailyReference | None = None
 
 
 def with_evidence(
     part: ReportPart, watched: Watched, verdict: Verdict, budget: Budget, window: tuple[int, int]
 ) -> ReportPart:
     """Return a part with the evidence of its signals; ``window`` is its start and its end."""
-    reference = watched.reference
     strongest = _strongest(verdict)
     rows, spans, scores = strongest
+    expected = verdict.expected.at(spans, rows) if verdict.expected else None
+    reference = expected.reference if expected else watched.reference
     effective = verdict.memory.effective()[spans, rows]
     events = verdict.events[spans, rows].tolist()
     surprises = verdict.surprises[spans, rows, scores]
@@ -59,7 +63,7 @@ def with_evidence(
         _standing(watched, surprises, sizes, said, alarmed),
     )
     bins = reference.exists.sum(axis=-1).tolist()
-    baseline_events = reference.counts.sum(axis=-1).astype(int).tolist()
+    baseline_events = watched.reference.counts.sum(axis=-1).astype(int).tolist()
     signals = dict(part.signals)
     for row in np.flatnonzero(said).tolist():
         name, size = watched.names[row], float(sizes[row])
@@ -74,6 +78,9 @@ def with_evidence(
             psi_corrected=size,
             size=size_of(size),
             change=changed.get(name),
+            expectation=_expectation(expected, row, bins[row])
+            if expected and name in changed
+            else None,
         )
         signals[name] = msgspec.structs.replace(signals[name], evidence=evidence)
     spent = AlarmBudget(
@@ -82,10 +89,21 @@ def with_evidence(
         alarms_per_month=budget.alarms,
         windows_per_month=budget.windows,
         slices=budget.slices,
+        guaranteed=expected is not None,
+        reason=None if expected else "baseline_without_hours",
     )
     judged = [watched.names[row] for row in np.flatnonzero(said).tolist()]
     pattern = pattern_of(judged, changed.keys()) if judged else None
     return msgspec.structs.replace(part, signals=signals, alarm_budget=spent, pattern=pattern)
+
+
+def _expectation(expected: Expected, row: int, bins: int) -> Expectation:
+    return Expectation(
+        expected=expected.reference.counts[row, :bins].tolist(),
+        excess=expected.excess[row, : BINS + bins].tolist(),
+        degrees=expected.degrees[row, : BINS + bins].tolist(),
+        skewness=expected.skewness[row, [MEAN, SPREAD]].tolist(),
+    )
 
 
 def _strongest(verdict: Verdict) -> Strongest:

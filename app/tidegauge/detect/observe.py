@@ -39,6 +39,8 @@ class Observer:
         self._metrics = metrics
         #: By partition and slice, the series that are set.
         self._shown: dict[int, dict[Labels, dict[_Series, float]]] = {}
+        #: What is set of each series: asking the gauge for it takes longer than setting it.
+        self._children: dict[_Series, Gauge] = {}
 
     def restored(self, state: PartitionState) -> None:
         """Show what was firing when the partition's last owner wrote its state."""
@@ -73,11 +75,17 @@ class Observer:
 
     def _show(self, partition: int, name: Labels, series: dict[_Series, float]) -> None:
         before = self._shown.setdefault(partition, {}).get(name, {})
-        for gauge, values in before.keys() - series.keys():
+        for one in before.keys() - series.keys():
+            gauge, values = one
+            self._children.pop(one, None)
             with suppress(KeyError):
                 gauge.remove(*values)
-        for (gauge, values), value in series.items():
-            gauge.labels(*values).set(value)
+        for one, value in series.items():
+            child = self._children.get(one)
+            if child is None:
+                gauge, values = one
+                child = self._children[one] = gauge.labels(*values)
+            child.set(value)
         self._shown[partition][name] = series
 
     def _lasting(self, where: Slice, value: SliceState) -> Iterator[tuple[_Series, float]]:

@@ -1,7 +1,10 @@
 """From a window's counts to its report: merging, figures, sources. Pure."""
 
+import math
+import operator
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -24,7 +27,11 @@ from tidegauge.detect.partition import Counts
 from tidegauge.detect.values import CellCounts, ScoreSum, TenureCounts
 from tidegauge.stats import drift_table, histogram_quantile
 
+Name = TypeVar("Name", bound=Hashable)
+
 _signals = msgspec.json.Decoder(dict[str, SignalHistogram])
+
+_MOST = sys.float_info.max
 
 _ERROR = STATUS_CATEGORIES.index("error")
 
@@ -39,7 +46,12 @@ def merge(histograms: Iterable[SignalHistogram]) -> SignalHistogram:
         if total is None:
             total = msgspec.structs.replace(h, counts=list(h.counts))
             continue
-        total.counts = [a + b for a, b in zip(total.counts, h.counts, strict=True)]
+        if len(total.counts) != len(h.counts):
+            raise ValueError(
+                f"histograms of {len(total.counts)} and of {len(h.counts)} bins: "
+                "only those of one binning can be added"
+            )
+        total.counts = list(map(operator.add, total.counts, h.counts))
         total.absent += h.absent
         total.null += h.null
         total.nan += h.nan
@@ -53,7 +65,7 @@ def merge(histograms: Iterable[SignalHistogram]) -> SignalHistogram:
 
 def _finite(total: float) -> float:
     """Bound a sum that overflowed: infinity has no JSON form, so nobody could read it back."""
-    return max(-sys.float_info.max, min(total, sys.float_info.max))
+    return total if -_MOST <= total <= _MOST else math.copysign(_MOST, total)
 
 
 def _smaller(a: float | None, b: float | None) -> float | None:
@@ -115,7 +127,7 @@ def make_report(
                 baseline=baseline,
                 baseline_age_seconds=_baseline_age(parts[baseline]) if baseline else None,
                 events=sum(one.events for one in parts[baseline].values()),
-                signals=_signal_reports(signals, baselines.get(baseline)),
+                signals=signal_reports(signals, baselines.get(baseline)),
             )
             for baseline, signals in merged.items()
         ],
@@ -182,25 +194,27 @@ def _latency(histogram: SignalHistogram) -> LatencySummary | None:
     )
 
 
-def _signal_reports(
+def signal_reports(
     signals: Mapping[str, SignalHistogram], baseline: Baseline | None
 ) -> dict[str, SignalReport]:
+    """Report what was counted of each signal of one part."""
     references = {name: baseline.signals.get(name) if baseline else None for name in signals}
-    drifts = _drifts(
+    figures = drifts(
         {name: (signals[name], known) for name, known in references.items() if known is not None}
     )
     return {
-        name: _signal_report(name, histogram, references[name], drifts.get(name))
+        name: signal_report(name, histogram, references[name], figures.get(name))
         for name, histogram in signals.items()
     }
 
 
-def _signal_report(
+def signal_report(
     name: str,
     histogram: SignalHistogram,
     reference: NumericSignal | CategoricalSignal | None,
     drift: Drift | None,
 ) -> SignalReport:
+    """Report what was counted of one signal; ``drift`` is what :func:`drifts` says of it."""
     n = histogram.n
     missing = histogram.absent + histogram.null
     events = n + missing + histogram.nan + histogram.invalid
@@ -220,9 +234,10 @@ def _signal_report(
     )
 
 
-def _drifts(
-    compared: Mapping[str, tuple[SignalHistogram, NumericSignal | CategoricalSignal]],
-) -> dict[str, Drift | None]:
+def drifts(
+    compared: Mapping[Name, tuple[SignalHistogram, NumericSignal | CategoricalSignal]],
+) -> dict[Name, Drift | None]:
+    """Compare windows of signals with their baselines, all at once."""
     figures = drift_table(
         [reference_counts(reference) for _, reference in compared.values()],
         [current_counts(histogram) for histogram, _ in compared.values()],

@@ -97,7 +97,9 @@ def make_app(settings: Settings, partitions: int) -> DetectApp:
         producer_linger=0.005,
         producer_max_batch_size=1024 * 1024,
         producer_max_request_size=MAX_RECORD_BYTES,
-        producer_compression_type="lz4",
+        # aiokafka's lz4 is that of level 9, without a setting for it: 50 ms for 1 MB of cells, four
+        # fifths of the time that merging took. zstd takes 8 ms and leaves a quarter less.
+        producer_compression_type="zstd",
         # Logging is configured once for the process.
         logging_config=None,
     )

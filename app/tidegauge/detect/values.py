@@ -188,11 +188,12 @@ class SliceState(msgspec.Struct, kw_only=True):
     alerts: AlertState = msgspec.field(default_factory=AlertState)
 
 
-class SliceMemory(msgspec.Struct, kw_only=True):
+class SliceMemory(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What the drift detector remembers of the windows of a slice that ended up to ``through``.
 
     The arrays of ``sequential.ewma.Memory`` as bytes of float64, so that they come back to the bit;
-    their shape is that of the signals of ``baseline``.
+    their shape is that of the signals of ``baseline``. ``hours`` and ``pooled_hours`` are those of
+    ``sequential.hours.HoursMemory``, empty if the baseline has no hours of the day.
     """
 
     through: int
@@ -201,6 +202,8 @@ class SliceMemory(msgspec.Struct, kw_only=True):
     total: bytes
     squared: bytes
     pooled: bytes
+    hours: bytes = b""
+    pooled_hours: bytes = b""
 
 
 def join_memories(a: SliceMemory, b: SliceMemory) -> SliceMemory:

@@ -17,21 +17,30 @@ from tidegauge.baseline.document import Baseline
 from tidegauge.contract import ReportPart, WindowReport
 from tidegauge.detect.changes import Bins
 from tidegauge.detect.evidence import Watched, with_evidence
+from tidegauge.detect.hours import daily_reference
 from tidegauge.detect.values import SliceMemory
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import judge
+from tidegauge.sequential.detector import Verdict, judge, judge_daily
 from tidegauge.sequential.ewma import LAMBDAS, Memory
+from tidegauge.sequential.hours import HOURS, HoursMemory
 from tidegauge.sequential.reference import Reference, SignalReference
 
 #: What budgets are of, seconds.
 MONTH_SECONDS = 30 * 24 * 3600
 
+Judge = Callable[[Reference, Memory, npt.NDArray[np.float64], Budget], Verdict]
+
 
 class Watch:
-    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month."""
+    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month.
 
-    def __init__(self, alarms_of: Callable[[str], float]) -> None:
+    ``judge`` takes :func:`tidegauge.sequential.detector.judge`'s place where many windows have been
+    judged together.
+    """
+
+    def __init__(self, alarms_of: Callable[[str], float], judge: Judge = judge) -> None:
         self._alarms_of = alarms_of
+        self._judge = judge
         self._watched: dict[str, Watched] = {}
 
     def take(
@@ -51,23 +60,35 @@ class Watch:
         part = _part_in_use(report, memory.baseline if memory else "", baselines)
         if part is None:
             return memory, report
-        watched = self._signals_of(part.baseline, baselines[part.baseline])
+        watched = self.signals_of(part.baseline, baselines[part.baseline])
         if not watched.names:
             return memory, report
+        before, hours = Memory.empty(*watched.reference.counts.shape), None
         if memory is not None and memory.baseline == part.baseline:
-            before = _unpack(memory, watched.reference)
-        else:
-            before = Memory.empty(*watched.reference.counts.shape)
-        seconds = report.window_end - report.window_start
-        budget = Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds, slices)
-        verdict = judge(watched.reference, before, _window(part, watched), budget)
+            before = unpack(memory, watched.reference)
+            hours = _unpack_hours(memory, len(watched.names))
+        budget = self.budget_of(report, slices)
         ends = (report.window_start, report.window_end)
+        window = _window(part, watched)
+        if watched.daily is None:
+            verdict = self._judge(watched.reference, before, window, budget)
+        else:
+            if hours is None:  # nothing to compare the counts with that came before
+                before = Memory.empty(*watched.reference.counts.shape)
+                hours = HoursMemory.empty(len(watched.names))
+            verdict = judge_daily(watched.daily, before, hours, window, ends, budget)
         seen = with_evidence(part, watched, verdict, budget, ends)
         parts = [seen if one is part else one for one in report.parts]
-        after = _pack(verdict.memory, report.window_end, part.baseline)
+        after = pack(verdict.memory, report.window_end, part.baseline, verdict.hours)
         return after, msgspec.structs.replace(report, parts=parts)
 
-    def _signals_of(self, baseline_id: str, baseline: Baseline) -> Watched:
+    def budget_of(self, report: WindowReport, slices: int) -> Budget:
+        """Return what a window of a slice is judged by, if the model has so many slices."""
+        seconds = report.window_end - report.window_start
+        return Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds, slices)
+
+    def signals_of(self, baseline_id: str, baseline: Baseline) -> Watched:
+        """Lay out the signals of a baseline, once."""
         watched = self._watched.get(baseline_id)
         if watched is None:
             laid_out = {
@@ -75,11 +96,13 @@ class Watch:
                 for name, signal in baseline.signals.items()
             }
             known = {name: it for name, it in laid_out.items() if any(it.counts)}
+            names, reference = list(known), Reference.of(list(known.values()))
             watched = Watched(
-                list(known),
-                Reference.of(list(known.values())),
+                names,
+                reference,
                 {name: Bins.of(baseline.signals[name]) for name in known},
                 baseline.importances or {},
+                daily_reference(baseline.daily, names, reference) if baseline.daily else None,
             )
             self._watched[baseline_id] = watched
         return watched
@@ -103,7 +126,10 @@ def _window(part: ReportPart, watched: Watched) -> npt.NDArray[np.float64]:
     return window
 
 
-def _pack(memory: Memory, through: int, baseline: str) -> SliceMemory:
+def pack(
+    memory: Memory, through: int, baseline: str, hours: HoursMemory | None = None
+) -> SliceMemory:
+    """Write down what is remembered of the windows up to ``through``, by the bits."""
     return SliceMemory(
         through=through,
         baseline=baseline,
@@ -111,10 +137,13 @@ def _pack(memory: Memory, through: int, baseline: str) -> SliceMemory:
         total=memory.total.tobytes(),
         squared=memory.squared.tobytes(),
         pooled=memory.pooled.tobytes(),
+        hours=hours.events.tobytes() if hours else b"",
+        pooled_hours=hours.pooled.tobytes() if hours else b"",
     )
 
 
-def _unpack(memory: SliceMemory, reference: Reference) -> Memory:
+def unpack(memory: SliceMemory, reference: Reference) -> Memory:
+    """Read what :func:`pack` wrote."""
     signals, bins = reference.counts.shape
     scales = len(LAMBDAS)
     return Memory(
@@ -122,4 +151,13 @@ def _unpack(memory: SliceMemory, reference: Reference) -> Memory:
         np.frombuffer(memory.total).reshape(scales, signals),
         np.frombuffer(memory.squared).reshape(scales, signals),
         np.frombuffer(memory.pooled).reshape(signals, bins),
+    )
+
+
+def _unpack_hours(memory: SliceMemory, signals: int) -> HoursMemory | None:
+    if not memory.hours:
+        return None
+    return HoursMemory(
+        np.frombuffer(memory.hours).reshape(len(LAMBDAS), signals, HOURS),
+        np.frombuffer(memory.pooled_hours).reshape(signals, HOURS),
     )

@@ -1,14 +1,15 @@
 """Whether an alert says the truth: its figures computed again from what it carries."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from tidegauge.baseline.compare import BESIDE
-from tidegauge.contract import Alert, Change, Distribution, Drift, Evidence
+from tidegauge.contract import Alert, Change, Distribution, Drift, Evidence, Expectation
 from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.expected import BINS, MEAN, SPREAD, Expected
 from tidegauge.sequential.moved import moved
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES, surprises
@@ -98,17 +99,28 @@ def _of_evidence(alert: Alert) -> Iterator[Check]:
     yield Check("evidence.baseline_events", evidence.baseline_events, sum(counted.reference))
     yield Check("evidence.bins", evidence.bins, len(counted.reference))
     yield Check("surprise_nats", evidence.surprise_nats, _surprise(evidence, counted))
-    same = len(evidence.counts) == len(counted.reference)
+    compared = _compared(evidence, counted)
+    same = len(evidence.counts) == len(counted.reference) == len(compared)
     if evidence.psi_corrected is not None:
-        size = float(psi_corrected(evidence.counts, counted.reference)) if same else math.nan
+        size = (
+            float(psi_corrected(evidence.counts, _compared(evidence, counted)))
+            if same
+            else math.nan
+        )
         yield Check("psi_corrected", evidence.psi_corrected, size)
         yield Check("size", evidence.size or "", size_of(evidence.psi_corrected))
     if evidence.change is not None and same:
-        yield from _of_change(evidence.change, evidence.counts, counted)
+        yield from _of_change(evidence.change, evidence, counted)
 
 
-def _of_change(change: Change, counts: list[float], counted: Distribution) -> Iterator[Check]:
-    bins = moved(np.array(counted.reference, dtype=np.float64), np.array(counts))
+def _compared(evidence: Evidence, counted: Distribution) -> Sequence[float]:
+    """Return what it was compared with: the baseline, or what its hours lead one to expect."""
+    return evidence.expectation.expected if evidence.expectation else counted.reference
+
+
+def _of_change(change: Change, evidence: Evidence, counted: Distribution) -> Iterator[Check]:
+    compared = np.array(_compared(evidence, counted), dtype=np.float64)
+    bins = moved(compared, np.array(evidence.counts))
     for one in change.moved:
         found = [math.nan] * 3
         if one.bin in counted.bins:
@@ -128,6 +140,26 @@ _MOVED_FIELDS = ("baseline_share", "current_share", "g")
 def _surprise(evidence: Evidence, counted: Distribution) -> float:
     reference = Reference.of([SignalReference(counted.reference, _ordered(counted))])
     counts = np.array([evidence.counts], dtype=np.float64)
-    if counts.shape != reference.counts.shape:
+    if counts.shape != reference.counts.shape or not _is_whole(evidence.expectation, counts.size):
         return math.nan
-    return float(surprises(reference, counts)[0, SCORES.index(evidence.score)])
+    if evidence.expectation is None:
+        found = surprises(reference, counts)
+    else:
+        found = _expected(evidence.expectation, reference).surprises(counts)
+    return float(found[0, SCORES.index(evidence.score)])
+
+
+def _is_whole(its: Expectation | None, bins: int) -> bool:
+    """Whether an expectation has an entry for each bin and score."""
+    return its is None or (
+        len(its.expected) == bins
+        and len(its.excess) == len(its.degrees) == BINS + bins
+        and len(its.skewness) == len((MEAN, SPREAD))
+    )
+
+
+def _expected(its: Expectation, pooled: Reference) -> Expected:
+    skewness = np.zeros((1, len(its.excess)))
+    skewness[0, [MEAN, SPREAD]] = its.skewness
+    expected, excess, degrees = (np.array([it]) for it in (its.expected, its.excess, its.degrees))
+    return Expected.of(pooled, expected, excess, degrees, skewness)

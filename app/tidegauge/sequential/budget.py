@@ -50,14 +50,27 @@ class Budget:
         ``events`` are the effective numbers of events behind each signal, (4, signals); where there
         are none, nothing is scored, and nothing counts.
         """
-        correlation = correlations(reference, events)
+        at, looks = self.thresholds(reference, events[None])
+        return float(at[0]), float(looks[0])
+
+    def thresholds(self, reference: Reference, events: Floats) -> tuple[Floats, Floats]:
+        """Return :meth:`threshold` of each of many windows; ``events`` are (windows, 4, signals).
+
+        Signals of the same numbers of events on both sides have the same correlations, and most of
+        a model's are such: these are computed once.
+        """
         scores = np.where(reference.is_ordered, len(SCORES), len(SCORES) - 2)
-        scored = events > 0
-        looks = float((scored * scores).sum())
+        some, many = _alike(events, reference.counts.sum(axis=-1), scores)
+        correlation = correlations(reference, events)[..., some]
+        counted = (events[..., some] > 0) * (scores[..., some] * many)
+        looks: Floats = counted.sum(axis=(-2, -1)).astype(np.float64)
         for _ in range(_ROUNDS):
-            at = self.threshold_of(looks)
-            looks = float((scored * scores * starts(at, correlation)).sum())
-        return self.threshold_of(looks), looks
+            at = self._thresholds_of(looks)
+            looks = (counted * starts(at[:, None, None], correlation)).sum(axis=(-2, -1))
+        return self._thresholds_of(looks), looks
+
+    def _thresholds_of(self, looks: Floats) -> Floats:
+        return np.array([self.threshold_of(one) for one in looks.tolist()])
 
     def threshold_of(self, looks: float) -> float:
         """Return ln(windows · looks · slices / alarms), nats; at least ln 2, whatever is allowed.
@@ -70,6 +83,17 @@ class Budget:
         0.693147
         """
         return math.log(max(self.windows * looks * self.slices / self.alarms, 2.0))
+
+
+def _alike(*columns: npt.NDArray[np.generic]) -> tuple[list[int], npt.NDArray[np.int64]]:
+    """Return one signal of each kind, and how many there are of it; signals are the last axis."""
+    signals = columns[0].shape[-1]
+    rows = np.vstack([one.reshape(-1, signals) for one in columns]).T.copy()
+    kinds: dict[bytes, list[int]] = {}
+    for signal, row in enumerate(rows):
+        kinds.setdefault(row.tobytes(), []).append(signal)
+    same = list(kinds.values())
+    return [them[0] for them in same], np.array([len(them) for them in same], dtype=np.int64)
 
 
 def correlations(reference: Reference, events: Floats) -> Floats:
@@ -88,17 +112,19 @@ def correlations(reference: Reference, events: Floats) -> Floats:
     return result
 
 
-def starts(threshold: float, correlation: Floats) -> Floats:
+def starts(threshold: npt.ArrayLike, correlation: Floats) -> Floats:
     """Return θ: of the windows in which a score is above, the share where it was not before.
+
+    Both broadcast.
 
     >>> starts(10.0, np.array([0.0, 0.9, 1.0])).round(3).tolist()
     [1.0, 0.676, 0.0]
     """
-    level = -ndtri_exp(-threshold - np.log(2.0))  # of two tails
+    level = -ndtri_exp(-np.asarray(threshold) - np.log(2.0))[..., None]  # of two tails
     rest = np.sqrt(np.maximum(1 - correlation**2, 1e-12))
-    height = level + _NODES / level
-    weights = _WEIGHTS * np.exp(-((_NODES / level) ** 2) / 2)
-    stays = ndtr((correlation[..., None] * height - level) / rest[..., None]) @ weights
-    stays /= weights.sum()
+    beyond = _NODES / level
+    weights = _WEIGHTS * np.exp(-(beyond**2) / 2)
+    inside = ndtr((correlation[..., None] * (level + beyond) - level) / rest[..., None])
+    stays = (inside * weights).sum(axis=-1) / weights.sum(axis=-1)
     result: Floats = np.clip(1 - stays, 0.0, 1.0)
     return result

@@ -6,7 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.daily import DailyReference
 from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.expected import Expected
+from tidegauge.sequential.hours import HoursMemory, hour_weights
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import surprises
 
@@ -18,7 +21,8 @@ class Verdict(NamedTuple):
 
     ``surprises`` is -ln p, nats, by (span, signal, score); ``events`` the effective number of
     events by (span, signal). ``threshold`` is -ln of the budget's share of one look, and ``looks``
-    how many there were: surprises that could start an alarm on their own.
+    how many there were: surprises that could start an alarm on their own. Of a baseline by hour of
+    day there are also the hours remembered, and what was ``expected`` by (span, signal).
     """
 
     memory: Memory
@@ -26,6 +30,8 @@ class Verdict(NamedTuple):
     events: Floats
     threshold: float
     looks: float
+    hours: HoursMemory | None = None
+    expected: Expected | None = None
 
     @property
     def alarms(self) -> npt.NDArray[np.bool_]:
@@ -36,7 +42,25 @@ class Verdict(NamedTuple):
 def judge(reference: Reference, memory: Memory, window: Floats, budget: Budget) -> Verdict:
     """Add a window's counts (signals, bins) to what is remembered, and judge that."""
     memory = memory.after(window)
-    effective = memory.effective()
-    events = effective.sum(axis=-1)
+    events = memory.events()
     threshold, looks = budget.threshold(reference, events)
-    return Verdict(memory, surprises(reference, effective), events, threshold, looks)
+    return Verdict(memory, surprises(reference, memory.effective()), events, threshold, looks)
+
+
+def judge_daily(
+    daily: DailyReference,
+    memory: Memory,
+    hours: HoursMemory,
+    window: Floats,
+    between: tuple[float, float],
+    budget: Budget,
+) -> Verdict:
+    """Do the same by a baseline by hour of day; the window is ``between`` two epoch seconds."""
+    start, end = between
+    hours = hours.after(memory, window, hour_weights(start, end))
+    memory = memory.after(window)
+    events = memory.events()
+    expected = daily.expected(hours, end - start)
+    threshold, looks = budget.threshold(expected.reference, events)
+    found = expected.surprises(memory.effective())
+    return Verdict(memory, found, events, threshold, looks, hours, expected)

@@ -18,7 +18,8 @@ LAMBDAS = (1.0, 1 / 4, 1 / 16, 1 / 64)
 #: Windows are added up until they hold so many events of a signal: the χ² tails need them.
 LEAST_EVENTS = 200
 
-_KEEP = np.array([1 - it for it in LAMBDAS])
+#: What is kept of the windows before.
+KEEP = np.array([1 - it for it in LAMBDAS])
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,23 @@ class Memory:
         """
         pooled = self.pooled + window
         n = pooled.sum(axis=-1)
-        moved = n >= LEAST_EVENTS
-        keep = _KEEP[:, None]
+        moved = self.moves(window)
+        keep = KEEP[:, None]
         return Memory(
             np.where(moved[:, None], keep[..., None] * self.counts + pooled, self.counts),
             np.where(moved, keep * self.total + n, self.total),
             np.where(moved, keep**2 * self.squared + n, self.squared),
             np.where(moved[:, None], 0.0, pooled),
+        )
+
+    def moves(self, window: Floats) -> npt.NDArray[np.bool_]:
+        """Return which signals a window's counts move on."""
+        return np.asarray((self.pooled + window).sum(axis=-1) >= LEAST_EVENTS)
+
+    def events(self) -> Floats:
+        """Return the effective numbers of events, N²/Q, (4, signals)."""
+        return np.divide(
+            self.total**2, self.squared, out=np.zeros_like(self.total), where=self.squared > 0
         )
 
     def effective(self) -> Floats:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -51,10 +52,22 @@ class Reference:
             )
         return cls(counts, exists, ordered, linear, quadratic)
 
-    @property
+    @cached_property
+    def ordered_total(self) -> Floats:
+        """Return the events in the ordered bins of each signal."""
+        return np.asarray((self.counts * self.ordered).sum(axis=-1))
+
+    @cached_property
+    def third_moments(self) -> Floats:
+        """Return Σ counts · score³ of the linear and of the quadratic scores, (2, signals)."""
+        return np.stack(
+            [(self.counts * it**3).sum(axis=-1) for it in (self.linear, self.quadratic)]
+        )
+
+    @cached_property
     def is_ordered(self) -> Bools:
         """Which signals have an order with something in it to measure."""
-        return np.asarray(self.linear.any(axis=1))
+        return np.asarray(self.linear.any(axis=-1))
 
 
 def bin_scores(counts: Floats) -> tuple[Floats, Floats]:

@@ -8,14 +8,17 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import xlogy
 
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.tails import chi2_surprise
-from tidegauge.stats import degrees_of_freedom, g_two_sample
+from tidegauge.stats import degrees_of_freedom
 
 Floats = npt.NDArray[np.float64]
 Score = Literal["shape", "mean", "spread", "bin"]
+
+#: What is remembered of a bin halves again and again while nothing falls into it, down to numbers
+#: so small that a share of them is 0, and its logarithm no number at all.
+_NOTHING = 1e-100
 
 #: In this order along the last axis of :func:`surprises`.
 SCORES: tuple[Score, ...] = ("shape", "mean", "spread", "bin")
@@ -34,21 +37,26 @@ def surprises(reference: Reference, counts: Floats) -> Floats:
     - ``bin``: the largest G of one bin against the rest, χ² with one, times the number of bins
       (Bonferroni).
     """
+    n = counts.sum(axis=-1, keepdims=True)
+    terms = g_terms(counts, n, reference.counts, reference.counts.sum(axis=-1, keepdims=True))
+    linear, quadratic = reference.third_moments
     return np.stack(
         [
-            _shape(reference, counts),
-            _moment(reference, reference.linear, counts),
-            _moment(reference, reference.quadratic, counts),
-            _bin(reference, counts),
+            chi2_surprise(*shape_statistic(reference, counts, terms)),
+            _moment(reference, reference.linear, linear, counts),
+            _moment(reference, reference.quadratic, quadratic, counts),
+            _bin(reference, counts, terms),
         ],
         axis=-1,
     )
 
 
-def _shape(reference: Reference, counts: Floats) -> Floats:
-    g = g_two_sample(counts, reference.counts)  # NaN where nothing was counted
+def shape_statistic(
+    reference: Reference, counts: Floats, terms: Floats
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return G with Williams' correction, and its degrees of freedom; ``terms`` add up to G."""
     df = degrees_of_freedom(counts, reference.counts)
-    return chi2_surprise(g / _williams(reference, counts, df), df)
+    return terms.sum(axis=-1) / _williams(reference, counts, df), df
 
 
 def _williams(reference: Reference, counts: Floats, df: npt.NDArray[np.int64]) -> Floats:
@@ -61,24 +69,27 @@ def _williams(reference: Reference, counts: Floats, df: npt.NDArray[np.int64]) -
     n, m = np.maximum(counts.sum(axis=-1), 1.0), reference.counts.sum(axis=-1)
     both = counts + reference.counts
     one_event = n[..., None]
-    inverse = np.minimum((n + m)[..., None] / np.where(both > 0, both, np.inf), one_event)
+    inverse = np.minimum((n + m)[..., None] / np.where(both > _NOTHING, both, np.inf), one_event)
     total = np.maximum(inverse.sum(axis=-1) - 1, 0.0)
     result: Floats = 1 + total * (1 / n + 1 / m - 1 / (n + m)) / (6 * np.maximum(df, 1))
     return result
 
 
-def _moment(reference: Reference, score: Floats, counts: Floats) -> Floats:
-    n = (counts * reference.ordered).sum(axis=-1)
-    m = (reference.counts * reference.ordered).sum(axis=-1)
-    n_inverse, m_inverse = 1 / np.maximum(n, 1.0), 1 / np.maximum(m, 1.0)
-    third = (reference.counts * score**3).sum(axis=-1) * m_inverse
+def _moment(reference: Reference, score: Floats, third: Floats, counts: Floats) -> Floats:
+    n = _sums(counts, reference.ordered)
+    n_inverse, m_inverse = 1 / np.maximum(n, 1.0), 1 / np.maximum(reference.ordered_total, 1.0)
     error = np.sqrt(n_inverse + m_inverse)
-    skewness = third * (n_inverse**2 - m_inverse**2) / error**3
-    z = _unskewed((counts * score).sum(axis=-1) * n_inverse / error, skewness)
+    skewness = third * m_inverse * (n_inverse**2 - m_inverse**2) / error**3
+    z = unskewed(_sums(counts, score) * n_inverse / error, skewness)
     return np.where(n > 0, chi2_surprise(z**2, 1), 0.0)
 
 
-def _unskewed(z: Floats, skewness: Floats) -> Floats:
+def _sums(counts: Floats, weights: Floats | npt.NDArray[np.bool_]) -> Floats:
+    """Return Σ counts · weights over the bins, without an array of all of them between."""
+    return np.asarray(np.einsum("...b,...b->...", counts, weights))
+
+
+def unskewed(z: Floats, skewness: Floats) -> Floats:
     """Return what a standard normal would be where a variable of some skewness is ``z``.
 
     Of a few hundred events the sum of squared scores still leans to one side, so that three in four
@@ -91,8 +102,9 @@ def _unskewed(z: Floats, skewness: Floats) -> Floats:
     return result
 
 
-def _bin(reference: Reference, counts: Floats) -> Floats:
-    largest = np.where(reference.exists, bin_g(counts, reference.counts), 0.0).max(axis=-1)
+def _bin(reference: Reference, counts: Floats, terms: Floats) -> Floats:
+    g = terms + terms_of_rest(counts, reference.counts)
+    largest = np.where(reference.exists, g, 0.0).max(axis=-1)
     bins = reference.exists.sum(axis=-1)
     result: Floats = np.maximum(chi2_surprise(largest, 1) - np.log(bins), 0.0)
     return result
@@ -101,24 +113,30 @@ def _bin(reference: Reference, counts: Floats) -> Floats:
 def bin_g(counts: Floats, reference: Floats) -> Floats:
     """Return for each bin the G of the table of itself and the rest, (…, bins)."""
     n, m = counts.sum(axis=-1, keepdims=True), reference.sum(axis=-1, keepdims=True)
+    return g_terms(counts, n, reference, m) + terms_of_rest(counts, reference)
+
+
+def terms_of_rest(counts: Floats, reference: Floats) -> Floats:
+    """Return what all other bins add to the G of each bin, (…, bins)."""
+    n, m = counts.sum(axis=-1, keepdims=True), reference.sum(axis=-1, keepdims=True)
     rest = np.maximum(n - counts, 0.0)  # rounding can leave it below
-    return g_terms(counts, n, reference, m) + g_terms(rest, n, m - reference, m)
+    return g_terms(rest, n, m - reference, m)
 
 
 def g_terms(a: Floats, n: Floats, b: Floats, m: Floats) -> Floats:
     """Return what each bin adds to G: 2 (a ln(a / n) + b ln(b / m) - (a + b) ln share of both).
 
     ``a`` and ``b`` are the counts of both sides, ``n`` and ``m`` their totals. Never below 0 but
-    for rounding; 0 = the same share on both sides. ``g_two_sample`` is the sum of these.
+    for rounding; 0 = the same share on both sides, or nothing counted. ``g_two_sample`` is the sum
+    of these.
 
     >>> a, b = np.array([5.0, 15.0]), np.array([50.0, 50.0])
     >>> g_terms(a, np.array(20.0), b, np.array(100.0)).round(6).tolist()
     [2.63978, 1.758401]
     """
     both = a + b
-    with np.errstate(divide="ignore"):
-        log_share = np.where(both > 0, np.log(both / (n + m)), 0.0)
-    mine = xlogy(a, a) - a * (np.log(np.maximum(n, 1e-300)) + log_share)
-    theirs = xlogy(b, b) - b * (np.log(m) + log_share)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mine = np.where(a > _NOTHING, a * np.log(a / (both * (n / (n + m)))), 0.0)
+        theirs = np.where(b > _NOTHING, b * np.log(b / (both * (m / (n + m)))), 0.0)
     result: Floats = 2 * (mine + theirs)
     return result

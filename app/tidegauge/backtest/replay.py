@@ -1,0 +1,321 @@
+"""The windows of one slice through rules and detector, as DETECT takes them but many at a time.
+
+What fires comes from the code that DETECT runs, window by window: from :class:`Watch` and
+``evaluate``. They are asked only about windows and signals of which something can change. Nothing
+does where no alert is firing, no score is above the level that a rule asks for, and no other figure
+is on the far side of its threshold. To know that takes a fraction of judging the window, since the
+scores of many windows are computed together.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.backtest.reports import slices_of
+from tidegauge.backtest.result import Episode, SliceSpan
+from tidegauge.backtest.table import Layout
+from tidegauge.baseline import Baseline
+from tidegauge.contract import Alert, WindowReport
+from tidegauge.detect.evidence import Watched
+from tidegauge.detect.values import SliceMemory
+from tidegauge.detect.watch import Watch, pack, unpack
+from tidegauge.rules import AlertState, RuleSet, evaluate, measure
+from tidegauge.rules.metrics import MetricName
+from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.detector import Verdict
+from tidegauge.sequential.ewma import LAMBDAS, Memory
+from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.stretch import Stretch
+
+#: Metrics of what the detector remembers; all others are in a report as it was read.
+OF_EVIDENCE: frozenset[MetricName] = frozenset({"surprise", "drifted_signals", "drifted_share"})
+
+#: Steps after which what came before has a weight of e^-4 in the longest memory.
+FULL_STEPS = round(4 / min(LAMBDAS))
+
+#: Numbers in the memories of the windows that are judged at a time: 16 MB.
+_NUMBERS_AT_ONCE = 2_000_000
+
+
+class Replay:
+    """Windows of one slice, given in the order in which DETECT reported them."""
+
+    def __init__(
+        self,
+        rules: RuleSet,
+        alarms_of: Callable[[str], float],
+        first: WindowReport,
+        *,
+        drift_at: float | None = None,
+    ) -> None:
+        self._rules = rules
+        self._watch = Watch(alarms_of, judge=self._judged_already)
+        self._stepwise = Watch(alarms_of)
+        self._verdict: Verdict | None = None
+        self._asked = _Asked(rules, first.model)
+        self._layouts: dict[str, Layout] = {}
+        self._memory: SliceMemory | None = None
+        self._alerts = AlertState()
+        self._steps: npt.NDArray[np.int64] | None = None
+        self._drift_at = drift_at
+        self._open: dict[str, Episode] = {}
+        self.episodes: list[Episode] = []
+        #: Start of the first window with the drift, and which of those an episode began in, from 1.
+        self.drift_from: int | None = None
+        self.drifted_at_start: dict[int, int] = {}
+        self._drifted = 0
+        self.span = SliceSpan(
+            model=first.model,
+            version=first.version,
+            variant=first.variant,
+            segment=first.segment,
+            windows=0,
+            passed_by=0,
+            first_window_start=first.window_start,
+            last_window_end=first.window_start,
+            memory_full_at=None,
+        )
+
+    def take(self, reports: Sequence[WindowReport], baselines: Mapping[str, Baseline]) -> None:
+        """Take in the next windows; one that is not later than the last one is passed by."""
+        later = []
+        for report in reports:
+            if report.window_end <= self.span.last_window_end:
+                # DETECT doesn't judge it either: it opened after a later one had closed.
+                self.span.passed_by += 1
+                continue
+            later.append(report)
+            self.span.windows += 1
+            self.span.last_window_end = report.window_end
+        if not self._asked.evidence:
+            for report in later:
+                self._judge(report, self._concerned(report))
+            return
+        for baseline, some in groupby(later, key=lambda it: self._only_baseline(it, baselines)):
+            run = list(some)
+            if baseline is None:
+                for report in run:
+                    self._step(report, baselines)
+            else:
+                self._run(run, baseline, baselines)
+
+    def end(self) -> list[Episode]:
+        """Return the episodes, those that go on with what they have lasted."""
+        for one in self._open.values():
+            one.seconds = self.span.last_window_end - one.starts_at
+        self._open = {}
+        return self.episodes
+
+    # -- detector --------------------------------------------------------------------------------
+
+    def _only_baseline(
+        self, report: WindowReport, baselines: Mapping[str, Baseline]
+    ) -> tuple[str, int, int] | None:
+        """Return what windows must share to be judged together; None for one that can't be.
+
+        The same baseline, length and budget.
+        """
+        if len(report.parts) != 1 or report.parts[0].baseline not in baselines:
+            return None
+        baseline = report.parts[0].baseline
+        watched = self._watch.signals_of(baseline, baselines[baseline])
+        if not watched.names or watched.daily is not None:
+            return None
+        return baseline, report.window_end - report.window_start, slices_of(report)
+
+    def _step(self, report: WindowReport, baselines: Mapping[str, Baseline]) -> None:
+        before = self._memory
+        self._memory, seen = self._stepwise.take(
+            before, report, baselines, slices=slices_of(report)
+        )
+        if self._memory is not before and self._memory is not None:
+            if before is None or before.baseline != self._memory.baseline:
+                self._steps = None
+            if self._steps is not None:
+                self._steps += 1
+        self._judge(seen, None)
+
+    def _run(
+        self,
+        reports: list[WindowReport],
+        shared: tuple[str, int, int],
+        baselines: Mapping[str, Baseline],
+    ) -> None:
+        baseline, _, slices = shared
+        watched = self._watch.signals_of(baseline, baselines[baseline])
+        if self._memory is not None and self._memory.baseline == baseline:
+            memory = unpack(self._memory, watched.reference)
+        else:
+            memory, self._steps = Memory.empty(*watched.reference.counts.shape), None
+        table = self._layout(baseline, watched).table([report.parts[0] for report in reports])
+        at_once = max(1, _NUMBERS_AT_ONCE // (len(LAMBDAS) * table[0].size))
+        for start in range(0, len(reports), at_once):
+            some = slice(start, start + at_once)
+            budget = self._watch.budget_of(reports[start], slices)
+            stretch = Stretch(watched.reference, memory, table[some], budget)
+            memory = stretch.memory
+            self._note_steps(stretch, reports[some])
+            self._judge_run(stretch, reports[some], watched, baselines)
+        self._memory = pack(memory, reports[-1].window_end, baseline)
+
+    def _judge_run(
+        self,
+        stretch: Stretch,
+        reports: list[WindowReport],
+        watched: Watched,
+        baselines: Mapping[str, Baseline],
+    ) -> None:
+        level = self._asked.level
+        if level is None:
+            beyond = np.ones(stretch.moved.shape, dtype=bool)
+        else:
+            beyond = stretch.beyond(level)
+        places = np.flatnonzero(beyond.any(axis=1)).tolist()
+        verdicts = dict(zip(places, stretch.verdicts(places, beyond), strict=True))
+        for at, report in enumerate(reports):
+            concerned = self._concerned(report)
+            above: set[str | None] = {watched.names[row] for row in np.flatnonzero(beyond[at])}
+            concerned |= above
+            firing = self._firing_by_evidence()
+            seen = report
+            if above or firing:
+                # What ceases to fire is above the level no more, but is to be known all the same.
+                whole = self._asked.together
+                known = firing <= above and not whole
+                self._verdict = verdicts[at] if known else stretch.verdicts([at])[0]
+                _, seen = self._watch.take(
+                    None,
+                    report if whole else _only(report, concerned),
+                    baselines,
+                    slices=slices_of(report),
+                )
+            self._judge(seen, concerned)
+
+    def _judged_already(
+        self,
+        reference: Reference,
+        memory: Memory,
+        window: npt.NDArray[np.float64],
+        budget: Budget,
+    ) -> Verdict:
+        assert self._verdict is not None  # noqa: S101 - set before each take
+        return self._verdict
+
+    def _layout(self, baseline: str, watched: Watched) -> Layout:
+        if baseline not in self._layouts:
+            self._layouts[baseline] = Layout(watched)
+        return self._layouts[baseline]
+
+    def _note_steps(self, stretch: Stretch, reports: list[WindowReport]) -> None:
+        """Find the window from which on all that is counted has been counted often enough."""
+        moved = stretch.moved
+        steps = moved.cumsum(axis=0) + (0 if self._steps is None else self._steps)
+        if self.span.memory_full_at is None:
+            full = ((steps >= FULL_STEPS) | (steps == 0)).all(axis=1) & steps.any(axis=1)
+            if full.any():
+                self.span.memory_full_at = reports[int(full.argmax())].window_end
+        self._steps = steps[-1]
+
+    # -- rules -----------------------------------------------------------------------------------
+
+    def _firing_by_evidence(self) -> set[str | None]:
+        return {one.signal for one in self._open.values() if one.metric in OF_EVIDENCE}
+
+    def _concerned(self, report: WindowReport) -> set[str | None]:
+        """Return signals of which a rule may hold or cease to, None for the window itself."""
+        return self._asked.may_hold(report) | {one.signal for one in self._open.values()}
+
+    def _judge(self, report: WindowReport, concerned: set[str | None] | None) -> None:
+        """Judge a window by what is known to be concerned; None: anything may be."""
+        if self._drift_at is not None and report.window_start >= self._drift_at:
+            self._drifted += 1
+            if self.drift_from is None:
+                self.drift_from = report.window_start
+        if concerned is not None:
+            if not concerned:
+                return
+            report = _only(report, concerned)
+        verdict = evaluate(self._rules, report, self._alerts, distribution=_without)
+        self._alerts = verdict.state
+        for alert in verdict.alerts:
+            self._note(alert)
+
+    def _note(self, alert: Alert) -> None:
+        if alert.state == "firing":
+            one = Episode(
+                **{name: getattr(alert, name) for name in _SHARED}, ends_at=None, seconds=0
+            )
+            self._open[alert.fingerprint] = one
+            self.episodes.append(one)
+            self.drifted_at_start[one.starts_at] = self._drifted
+        else:
+            one = self._open.pop(alert.fingerprint)
+            one.ends_at = alert.ends_at
+            one.seconds = (alert.ends_at or one.starts_at) - one.starts_at
+
+
+_SHARED = (
+    "rule", "severity", "model", "version", "variant", "segment", "signal", "metric", "value",
+    "threshold", "unit", "starts_at", "window_end",
+)  # fmt: skip
+
+
+#: What figures of the window rest on.
+_ALWAYS = frozenset({"latency_ms"})
+
+
+def _only(report: WindowReport, signals: set[str | None]) -> WindowReport:
+    """Return a report of these signals alone: rules look at each by itself."""
+    parts = [
+        msgspec.structs.replace(
+            part,
+            signals={
+                name: it for name, it in part.signals.items() if name in signals or name in _ALWAYS
+            },
+        )
+        for part in report.parts
+    ]
+    return msgspec.structs.replace(report, parts=parts)
+
+
+def _without(baseline: str, signal: str, histogram: object) -> None:
+    """Show no counts: nobody reads these alerts."""
+
+
+class _Asked:
+    """What rules ask of the windows of a model: figures, and on which side of what."""
+
+    def __init__(self, rules: RuleSet, model: str) -> None:
+        watching = [one.rule for one in rules.compiled if one.matches_model(model)]
+        of_evidence = [rule for rule in watching if rule.metric in OF_EVIDENCE]
+        self.evidence = bool(of_evidence)
+        #: Whether a rule is on what all signals say together.
+        self.together = any(rule.metric != "surprise" for rule in of_evidence)
+        #: Above which multiple of its threshold evidence matters; None if below some it does too.
+        #: What is in alarm, above 1, always does.
+        self.level: float | None = None
+        if all(rule.above is not None for rule in of_evidence):
+            surprises = (rule.threshold for rule in of_evidence if rule.metric == "surprise")
+            self.level = min([1.0, *surprises])
+        self._sides: dict[MetricName, tuple[float, float]] = {}
+        for rule in watching:
+            if rule.metric in OF_EVIDENCE:
+                continue
+            low, high = self._sides.get(rule.metric, (-np.inf, np.inf))
+            if rule.above is None:
+                low = max(low, rule.threshold)
+            else:
+                high = min(high, rule.threshold)
+            self._sides[rule.metric] = low, high
+
+    def may_hold(self, report: WindowReport) -> set[str | None]:
+        """Return signals of which a figure is on the far side; None for one of the window."""
+        return {
+            one.signal
+            for metric, (low, high) in self._sides.items()
+            for one in measure(metric, report)
+            if one.value > high or one.value < low
+        }

@@ -1,0 +1,165 @@
+"""What a backtest found: episodes, alarms by rule, and how soon an injected drift was seen."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from tidegauge.contract import Alert, Severity
+from tidegauge.detect.watch import MONTH_SECONDS
+
+
+class Episode(msgspec.Struct, kw_only=True):
+    """A rule that held from ``starts_at`` on; ``ends_at`` is null if it did up to the end.
+
+    ``seconds`` is how long, as far as there were windows. ``value`` is what it fired with, in the
+    window that ended at ``window_end``.
+    """
+
+    rule: str
+    severity: Severity
+    model: str
+    version: str
+    variant: str
+    segment: dict[str, str]
+    signal: str | None
+    metric: str
+    value: float
+    threshold: float
+    unit: str
+    starts_at: int
+    window_end: int
+    ends_at: int | None
+    seconds: int
+
+
+class RuleCount(msgspec.Struct, kw_only=True):
+    """What one rule did on all slices of one model.
+
+    ``in_force`` is how often the alert topic says that a rule of this name fired in the same time.
+    """
+
+    rule: str
+    model: str
+    alarms: int
+    alarms_per_month: float
+    seconds_firing: int
+    first: int | None
+    last: int | None
+    in_force: int
+
+
+class SliceSpan(msgspec.Struct, kw_only=True):
+    """The windows replayed of one slice.
+
+    The longest memory of the detector holds windows from before ``memory_full_at`` too few to
+    matter; null if there were never so many, or if no rule asks for evidence.
+    """
+
+    model: str
+    version: str
+    variant: str
+    segment: dict[str, str]
+    windows: int
+    passed_by: int
+    first_window_start: int
+    last_window_end: int
+    memory_full_at: int | None
+
+
+class Sighting(msgspec.Struct, kw_only=True):
+    """How soon a rule saw the injected drift in one slice: null, if it never did.
+
+    Windows are counted from the first one with the drift, which is 1, to the one that fired;
+    ``minutes`` are from the start of the first to the end of the other. ``fired_before`` says that
+    the rule was firing already when the drift began, so nothing can be said.
+    """
+
+    rule: str
+    model: str
+    version: str
+    variant: str
+    segment: dict[str, str]
+    windows: int | None
+    minutes: float | None
+    fired_before: bool
+
+
+class InjectionResult(msgspec.Struct, kw_only=True):
+    """What was injected, into how many windows, and who saw it."""
+
+    signal: str
+    kind: str
+    size: float
+    at: float
+    windows: int
+    seen: list[Sighting]
+
+
+class MissingBaseline(msgspec.Struct, kw_only=True):
+    """A baseline that is not in the store; ``windows`` were judged without it."""
+
+    id: str
+    model: str
+    windows: int
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """Everything that a backtest found. Times are epoch seconds."""
+
+    since: float
+    until: float
+    windows: int
+    revisions_passed_over: int
+    repeated_passed_over: int
+    rules: list[RuleCount]
+    episodes: list[Episode]
+    slices: list[SliceSpan]
+    missing_baselines: list[MissingBaseline]
+    injection: InjectionResult | None = None
+
+
+def count_rules(
+    rules: Sequence[tuple[str, str]],
+    episodes: Iterable[Episode],
+    slices: Sequence[SliceSpan],
+    in_force: Iterable[Alert],
+) -> list[RuleCount]:
+    """Add up by (rule, model): those of ``rules`` in their order, then what else was in force.
+
+    A month's alarms are those of the time between the first and the last window of the model.
+    """
+    by_rule: dict[tuple[str, str], list[Episode]] = defaultdict(list)
+    for episode in episodes:
+        by_rule[episode.rule, episode.model].append(episode)
+    fired: dict[tuple[str, str], int] = defaultdict(int)
+    for alert in in_force:
+        fired[alert.rule, alert.model] += 1
+    return [
+        _counted(rule, model, by_rule[rule, model], _seconds(model, slices), fired[rule, model])
+        for rule, model in dict.fromkeys([*rules, *sorted(fired)])
+    ]
+
+
+def _counted(
+    rule: str, model: str, episodes: list[Episode], seconds: int, in_force: int
+) -> RuleCount:
+    return RuleCount(
+        rule=rule,
+        model=model,
+        alarms=len(episodes),
+        alarms_per_month=len(episodes) * MONTH_SECONDS / seconds if seconds else 0.0,
+        seconds_firing=sum(one.seconds for one in episodes),
+        first=min((one.starts_at for one in episodes), default=None),
+        last=max((one.starts_at for one in episodes), default=None),
+        in_force=in_force,
+    )
+
+
+def _seconds(model: str, slices: Sequence[SliceSpan]) -> int:
+    of_model = [one for one in slices if one.model == model]
+    if not of_model:
+        return 0
+    return max(one.last_window_end for one in of_model) - min(
+        one.first_window_start for one in of_model
+    )

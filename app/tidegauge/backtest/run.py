@@ -1,0 +1,241 @@
+"""From records of window reports to what rules would have made of them."""
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tidegauge.backtest.inject import Injection, Injector
+from tidegauge.backtest.replay import Replay
+from tidegauge.backtest.reports import FirstReports, Record
+from tidegauge.backtest.result import (
+    Episode,
+    InjectionResult,
+    MissingBaseline,
+    Result,
+    Sighting,
+    count_rules,
+)
+from tidegauge.baseline import Baseline
+from tidegauge.contract import Alert, WindowReport
+from tidegauge.rules import METRICS, Rule, RuleSet
+
+#: Windows of a slice that are judged together.
+_TOGETHER = 256
+
+#: Signals of the windows that are held in memory, over all slices; each takes about 2 KB.
+_SIGNALS_HELD = 200_000
+
+
+class NoWindows(ValueError):
+    """There is nothing to replay."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to try on the windows of models that match the glob ``model``.
+
+    Windows count that ended in (``since``, ``until``], epoch seconds. ``alarms_of`` is the budget
+    of false alarms a month by model.
+    """
+
+    rules: RuleSet
+    alarms_of: Callable[[str], float]
+    since: float
+    until: float
+    model: str = "*"
+    injection: Injection | None = None
+
+
+def backtest(
+    plan: Plan,
+    records: Iterable[Record],
+    baseline_of: Callable[[str], Baseline | None],
+    in_force: Iterable[Alert] = (),
+) -> Result:
+    """Replay window reports, given in the order of their log.
+
+    ``in_force`` are alerts that fired in that time by the rules in force. Memories of the detector
+    and of the alerts are empty at first.
+
+    Raises ``NoWindows`` if there is none, and ``ValueError`` if a record is no report or there is
+    no window to put the injection into.
+    """
+    run = _Run(plan, baseline_of)
+    reports = FirstReports(plan.since, plan.until)
+    with _no_collector():
+        for report in reports.of(records):
+            if fnmatchcase(report.model, plan.model):
+                run.take(report)
+        run.judge()
+    if not run.replays:
+        raise NoWindows(f"no window of a model that matches {plan.model!r} ended in this time")
+    episodes = [one for replay in run.replays.values() for one in replay.end()]
+    slices = [replay.span for replay in run.replays.values()]
+    models = sorted({one.model for one in slices})
+    watched = [
+        (one.rule.name, model)
+        for one in plan.rules.compiled
+        for model in models
+        if one.matches_model(model)
+    ]
+    fired = [alert for alert in in_force if fnmatchcase(alert.model, plan.model)]
+    return Result(
+        since=plan.since,
+        until=plan.until,
+        windows=sum(one.windows for one in slices),
+        revisions_passed_over=reports.revisions,
+        repeated_passed_over=reports.repeated,
+        rules=count_rules(watched, episodes, slices, fired),
+        episodes=sorted(
+            episodes, key=lambda it: (it.starts_at, it.model, it.rule, it.signal or "")
+        ),
+        slices=slices,
+        missing_baselines=[
+            MissingBaseline(id=id, model=model, windows=windows)
+            for (id, model), windows in sorted(run.missing.items())
+        ],
+        injection=run.injection_result(),
+    )
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Let Python not look for cycles: reports have none, and a third of the time went there."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+_Slice = tuple[str, str, str, tuple[tuple[str, str], ...]]
+
+
+class _Run:
+    """All slices: their reports wait here until there are enough to judge together."""
+
+    def __init__(self, plan: Plan, baseline_of: Callable[[str], Baseline | None]) -> None:
+        self._plan = plan
+        self._baseline_of = baseline_of
+        self._baselines: dict[str, Baseline] = {}
+        self._unknown: set[str] = set()
+        self._waiting: dict[_Slice, list[WindowReport]] = {}
+        self._held = 0
+        self._injectors: dict[_Slice, Injector] = {}
+        self._injected: Counter[_Slice] = Counter()
+        self.replays: dict[_Slice, Replay] = {}
+        #: Windows by baseline id and model.
+        self.missing: Counter[tuple[str, str]] = Counter()
+
+    def take(self, report: WindowReport) -> None:
+        """Take in the next report."""
+        for part in report.parts:
+            self._bring(part.baseline, report.model)
+        key = (report.model, report.version, report.variant, tuple(sorted(report.segment.items())))
+        if key not in self.replays:
+            self.replays[key] = Replay(
+                self._plan.rules,
+                self._plan.alarms_of,
+                report,
+                drift_at=self._plan.injection.at if self._plan.injection else None,
+            )
+        waiting = self._waiting.setdefault(key, [])
+        waiting.append(report)
+        self._held += sum(len(part.signals) for part in report.parts)
+        if self._held > _SIGNALS_HELD:
+            self.judge()
+        elif len(waiting) == _TOGETHER:
+            self._held -= sum(len(part.signals) for one in waiting for part in one.parts)
+            self._replay(key, self._waiting.pop(key))
+
+    def judge(self) -> None:
+        """Judge what waits."""
+        for key, reports in self._waiting.items():
+            self._replay(key, reports)
+        self._waiting, self._held = {}, 0
+
+    def _replay(self, key: _Slice, reports: list[WindowReport]) -> None:
+        if self._plan.injection is not None:
+            injector = self._injectors.setdefault(key, Injector(self._plan.injection))
+            reports, injected = injector.apply(reports, self._baselines)
+            self._injected[key] += injected
+        self.replays[key].take(reports, self._baselines)
+
+    def _bring(self, baseline: str, model: str) -> None:
+        if baseline and baseline not in self._baselines:
+            found = None if baseline in self._unknown else self._baseline_of(baseline)
+            if found is None:
+                self._unknown.add(baseline)
+                self.missing[baseline, model] += 1
+            else:
+                self._baselines[baseline] = found
+
+    def injection_result(self) -> InjectionResult | None:
+        """Say what was injected and who saw it; raises ``ValueError`` if nothing was."""
+        injection = self._plan.injection
+        if injection is None:
+            return None
+        if not self._injected.total():
+            self._nothing_injected(injection)
+        return InjectionResult(
+            **{name: getattr(injection, name) for name in ("signal", "kind", "size", "at")},
+            windows=self._injected.total(),
+            seen=[
+                _sighting(rule.name, injection.signal, replay)
+                for key, replay in self.replays.items()
+                if self._injected[key]
+                for rule in _concerned(self._plan.rules, key[0], injection.signal)
+            ],
+        )
+
+    def _nothing_injected(self, injection: Injection) -> None:
+        if all(replay.drift_from is None for replay in self.replays.values()):
+            raise ValueError(
+                "no window begins after the drift is to begin; give an earlier time, as in "
+                f"{injection.signal}:{injection.kind}:{injection.size:g}@TIME"
+            )
+        known = sorted({name for it in self._baselines.values() for name in it.signals})
+        raise ValueError(
+            f"no window has a signal {injection.signal!r} with a baseline; known are "
+            f"{', '.join(known) or 'none, since no baseline of these windows is in the store'}"
+        )
+
+
+def _concerned(rules: RuleSet, model: str, signal: str) -> Iterable[Rule]:
+    """Yield the rules that a drift of the signal may reach."""
+    for one in rules.compiled:
+        of_signal = METRICS[one.rule.metric].of_signal
+        reached = of_signal and one.matches_signal(signal)
+        if signal == "prediction" and one.rule.metric == "prediction_mean_5m":
+            reached = True
+        if one.matches_model(model) and reached:
+            yield one.rule
+
+
+def _sighting(rule: str, signal: str, replay: Replay) -> Sighting:
+    began = replay.drift_from
+    assert began is not None  # noqa: S101 - there was something to put the drift into
+    own = [it for it in replay.episodes if it.rule == rule and it.signal in (signal, None)]
+    before = any(_covers(one, began) for one in own)
+    first = min((it for it in own if it.starts_at >= began), key=_start, default=None)
+    seen = None if before else first
+    return Sighting(
+        rule=rule,
+        **{name: getattr(replay.span, name) for name in ("model", "version", "variant", "segment")},
+        windows=replay.drifted_at_start[seen.starts_at] if seen else None,
+        minutes=(seen.window_end - began) / 60 if seen else None,
+        fired_before=before,
+    )
+
+
+def _start(episode: Episode) -> int:
+    return episode.starts_at
+
+
+def _covers(episode: Episode, at: int) -> bool:
+    return episode.starts_at < at and (episode.ends_at is None or episode.ends_at > at)

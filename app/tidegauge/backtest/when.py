@@ -1,0 +1,30 @@
+"""Moments as people write them on a command line."""
+
+import re
+from datetime import datetime
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
+
+
+def moment(text: str, now: float) -> float:
+    """Return epoch seconds of RFC 3339 text, or of text relative to ``now``.
+
+    Raises ``ValueError`` for anything else, and for a time of which nobody knows the zone.
+
+    >>> moment("-6h", 100_000.0), moment("now", 100_000.0)
+    (78400.0, 100000.0)
+    >>> moment("1970-01-02T01:00:00+01:00", 0.0)
+    86400.0
+    """
+    if text == "now":
+        return now
+    if relative := re.fullmatch(r"-(\d+(?:\.\d+)?)([smhdw])", text):
+        return now - float(relative[1]) * _UNITS[relative[2]]
+    expected = "expected a time such as 2026-11-21T12:00:00Z, or -30d, -6h, -90m, now"
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"found {text!r}, {expected}") from None
+    if found.tzinfo is None:
+        raise ValueError(f"found {text!r}, a time without its zone; {expected}")
+    return found.timestamp()

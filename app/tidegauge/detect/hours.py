@@ -1,0 +1,31 @@
+"""The hours of a baseline's document, laid out for the detector."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tidegauge.baseline.hours import DailyCycle
+from tidegauge.sequential.daily import DailyReference, Dispersion
+from tidegauge.sequential.expected import BINS, MEAN, SPREAD
+from tidegauge.sequential.hours import HOURS
+from tidegauge.sequential.reference import Reference
+
+
+def daily_reference(cycle: DailyCycle, names: Sequence[str], pooled: Reference) -> DailyReference:
+    """Lay out the hours of the signals in ``names``, the rows of ``pooled``."""
+    signals, bins = pooled.counts.shape
+    counts = np.zeros((signals, HOURS, bins))
+    by_span = signals, len(cycle.spans_seconds), BINS + bins
+    # Of bins that only pad the row nothing is ever counted; any number of degrees will do.
+    excess, degrees, skewness = np.zeros(by_span), np.ones(by_span), np.zeros(by_span)
+    by_hour = np.ones((signals, HOURS))
+    for row, name in enumerate(names):
+        its = cycle.signals[name]
+        width = len(its.counts[0])
+        counts[row, :, :width] = its.counts
+        excess[row, :, : BINS + width] = its.excess
+        degrees[row, :, : BINS + width] = its.degrees
+        skewness[row][:, [MEAN, SPREAD]] = its.skewness
+        by_hour[row] = its.by_hour
+    dispersion = Dispersion(cycle.spans_seconds, excess, degrees, skewness, by_hour)
+    return DailyReference.of(pooled, counts, dispersion)

@@ -1,0 +1,97 @@
+"""Which scores can't be above a level, told without a logarithm.
+
+Nearly all windows are far from an alarm, and to know that much of them takes a fraction of the time
+of the scores themselves. Never wrong the other way: what is above the level is always among those
+left.
+
+- ``shape``: G = 2 (n KL(c‖s) + m KL(r‖s)), s being the shares of both sides together, and
+  KL(p‖q) ≤ Σ (p - q)²/q, so that G is at most twice Pearson's X² of the same two samples
+  (Gibbs & Su 2002, "On choosing and bounding probability metrics"). Williams' correction only
+  makes it smaller.
+- ``bin``: the same of one bin and the rest.
+- ``mean``, ``spread``: the score itself, and the most that its correction of skewness can add.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammainccinv, ndtri_exp
+
+from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.reference import Reference
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+#: Beyond this level the quantiles of χ² underflow; a lower level only leaves more.
+_HIGHEST_LEVEL = 600.0
+
+#: Below this one, rounding alone may be above it.
+_LOWEST_LEVEL = 1e-3
+
+#: Rounding, in what is compared and in the scores themselves.
+_SLACK = 1 - 1e-6
+
+
+def may_exceed(reference: Reference, trail: Memory, level: float) -> Bools:
+    """Return where a score of a trail may be above ``level``, nats: (windows, 4, signals)."""
+    level = min(level, _HIGHEST_LEVEL)
+    if level < _LOWEST_LEVEL:
+        return np.asarray(trail.total > 0)
+    events, total = trail.events(), trail.total
+    m = reference.counts.sum(axis=-1)
+    r = reference.counts / m[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = trail.counts / total[..., None]
+        part = events / (events + m)
+        together = share * part[..., None]
+        together += r * (1 - part)[..., None]
+        error = 1 / events + 1 / m
+        share -= r
+        np.multiply(share, share, out=share)
+        share /= together  # of a bin that neither side has hit: 0/0
+        hit = together > 0
+        np.copyto(share, 0.0, where=~hit)
+        shape = share.sum(axis=-1) / error
+        np.subtract(1.0, together, out=together)
+        share /= together
+        # With one bin alone there is no rest: 0/0 again.
+        largest = np.fmax.reduce(share, axis=-1) / error
+    df = hit.sum(axis=-1) - 1
+    bins = reference.exists.sum(axis=-1)
+    found = 2 * shape > _SLACK * _quantiles(level, reference.counts.shape[-1])[np.maximum(df, 0)]
+    found |= 2 * largest > _SLACK * _square(level + np.log(bins))
+    found |= _moments(reference, trail, events) > _SLACK * _square(level)
+    return np.asarray(found & (total > 0))
+
+
+def _quantiles(level: float, bins: int) -> Floats:
+    """χ² at ``level`` by degrees of freedom, from 0."""
+    result: Floats = 2 * gammainccinv(np.arange(bins) / 2, np.exp(-level))
+    result[0] = np.inf  # nothing to compare, no surprise
+    return result
+
+
+def _square(level: npt.ArrayLike) -> Floats:
+    """χ² with one degree of freedom at ``level``."""
+    return np.asarray(ndtri_exp(-np.asarray(level) - np.log(2.0)) ** 2)
+
+
+def _moments(reference: Reference, trail: Memory, events: Floats) -> Floats:
+    """Return the most that z² of mean and spread can be, whatever their correction adds.
+
+    Below its bend that is skewness (z² - 1)/6, and from there on less than it would be.
+    """
+    scores = np.stack([reference.ordered, reference.linear, reference.quadratic], axis=-1)
+    # (signals, bins) by (windows, 4, signals, bins): a product of matrices for each signal.
+    sums = (trail.counts[..., None, :] @ scores)[..., 0, :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sums *= np.nan_to_num(events / trail.total)[..., None]
+    m = (reference.counts * reference.ordered).sum(axis=-1)
+    n_inverse, m_inverse = 1 / np.maximum(sums[..., 0], 1.0), 1 / np.maximum(m, 1.0)
+    error = np.sqrt(n_inverse + m_inverse)
+    third = np.abs((reference.counts[..., None] * scores[..., 1:] ** 3).sum(axis=-2))
+    lean = np.abs(n_inverse**2 - m_inverse**2) / error**3 * m_inverse
+    z = np.abs(sums[..., 1:]) * (n_inverse / error)[..., None]
+    most = z + lean[..., None] * third * (z**2 + 1) / 6
+    result: Floats = most.max(axis=-1) ** 2
+    return result

@@ -1,0 +1,102 @@
+"""Baselines by hour of day: what to expect of the windows remembered, and how much that varies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.sequential.ewma import LAMBDAS
+from tidegauge.sequential.expected import Expected
+from tidegauge.sequential.hours import HoursMemory
+from tidegauge.sequential.reference import Reference
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """By how much more than by sampling counts vary, for spans of ``seconds``.
+
+    ``excess`` is τ², in units of the variance of one event, ``degrees`` the degrees of freedom of
+    its estimate, and ``skewness`` that of what it is the variance of, where known: (signals, spans,
+    directions); directions are shape, mean, spread, each bin. In some hours of the day it may be
+    more: τ² times ``by_hour``, (signals, 24), at least 1.
+    """
+
+    seconds: Sequence[float]
+    excess: Floats
+    degrees: Floats
+    skewness: Floats
+    by_hour: Floats
+
+    def over(self, seconds: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return excess, degrees and skewness over spans, (spans, signals, directions).
+
+        By straight lines in the logarithm of the span; beyond the longest the longest's, and below
+        the shortest as if windows were independent, which none that go together can exceed.
+        """
+        known = np.log(np.asarray(self.seconds, dtype=np.float64))
+        at = np.log(np.asarray(seconds, dtype=np.float64))
+        right = np.clip(np.searchsorted(known, at), 1, len(known) - 1) if len(known) > 1 else 0
+        left = np.maximum(right - 1, 0) * np.ones(len(at), dtype=int)
+        right = right * np.ones(len(at), dtype=int)
+        width = np.where(right > left, known[right] - known[left], 1.0)
+        part = np.clip((at - known[left]) / width, 0.0, 1.0)[:, None, None]
+        excess, degrees, skewness = (
+            it[:, left].swapaxes(0, 1) * (1 - part) + it[:, right].swapaxes(0, 1) * part
+            for it in (self.excess, self.degrees, self.skewness)
+        )
+        shorter = np.exp(np.maximum(known[0] - at, 0.0))
+        return excess * shorter[:, None, None], degrees, skewness
+
+
+@dataclass(frozen=True)
+class DailyReference:
+    """Baselines by hour of day: ``shares`` expected at the middle of each, (signals, 24, bins).
+
+    ``events`` (signals, 24) is how many the baseline counted in each. ``pooled`` is the same
+    baseline over all hours: which bins there are, and their scores.
+    """
+
+    pooled: Reference
+    shares: Floats
+    events: Floats
+    dispersion: Dispersion
+
+    @classmethod
+    def of(cls, pooled: Reference, counts: Floats, dispersion: Dispersion) -> "DailyReference":
+        """Lay out counts by hour of day, (signals, 24, bins).
+
+        An hour that nothing was counted in is one event, spread as all are: it tells nothing.
+        """
+        whole = pooled.counts / pooled.counts.sum(axis=-1, keepdims=True)
+        events = counts.sum(axis=-1)
+        empty = events[..., None] <= 0
+        shares = np.where(empty, whole[:, None], counts / np.maximum(events[..., None], 1.0))
+        return cls(pooled, _at_middles(shares), np.maximum(events, 1.0), dispersion)
+
+    def expected(self, hours: HoursMemory, window_seconds: float) -> Expected:
+        """Return what to expect of the windows remembered, on each of the four scales."""
+        weights = hours.weights()
+        shares = np.einsum("...st,stb->...sb", weights, self.shares)
+        events = 1 / (weights**2 / self.events).sum(axis=-1)
+        spans = np.array([window_seconds * (2 / it - 1) for it in LAMBDAS])
+        excess, degrees, skewness = self.dispersion.over(spans)
+        more = np.einsum("...st,st->...s", weights, self.dispersion.by_hour)[..., None]
+        return Expected.of(
+            self.pooled, shares * events[..., None], excess * more, degrees, skewness
+        )
+
+
+def _at_middles(shares: Floats) -> Floats:
+    """Return the shares at the middle of each hour from those over each, (signals, 24, bins).
+
+    Straight lines between the hours' means would flatten the day. Over an hour, those between v
+    have the mean v + δ²v / 8, with δ² the second difference: that is the share over the hour, to
+    the fourth order, at v = share - δ²share / 8. At least a quarter of the share stays.
+    """
+    before, after = np.roll(shares, 1, axis=1), np.roll(shares, -1, axis=1)
+    middle = np.maximum(shares - (before - 2 * shares + after) / 8, shares / 4)
+    result: Floats = middle / middle.sum(axis=-1, keepdims=True)
+    return result

@@ -1,0 +1,220 @@
+"""By how much more than by sampling a signal varied in its baseline, for spans of each length.
+
+The days of the baseline are cut into blocks, each compared with what its hours lead one to expect.
+Of scores d of blocks of n events, of unit variance for one event, E d² = 1/n + τ²; so with
+φ = Σ n d² / blocks,
+
+    τ² = (φ - (1 - shrinkage)) / mean n,
+
+where what is expected was made of the same days and is nearer to them by the shrinkage, 1/days for
+blocks of an hour and more. By as much as that the blocks to come will be farther off: τ² is
+multiplied by (days + 1) / (days - 1). Days are independent, blocks of a day need not be: the
+variance of φ is that between days, and its degrees of freedom are 2 φ² / variance (Satterthwaite
+1946; by clusters, Liang & Zeger 1986). Two standard errors are added to τ²: to take a signal for
+steadier than it is means false alarms every month.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.sequential.daily import DailyReference, Dispersion
+from tidegauge.sequential.ewma import LEAST_EVENTS
+from tidegauge.sequential.expected import BINS, MEAN, SHAPE, SPREAD, Expected
+from tidegauge.sequential.hours import HOURS, hour_weights
+from tidegauge.sequential.reference import Reference
+
+Floats = npt.NDArray[np.float64]
+
+#: Length of blocks, seconds: the shortest that is counted, and what days can be cut into.
+BLOCK_SECONDS = 60
+SPANS = (60, 240, 900, 3600, 14_400, 86_400)
+
+#: Degrees of freedom of what is as good as known.
+MOST_DEGREES = 10_000.0
+
+#: Hours of day differ by what blocks of about so many seconds tell: an hour has enough of them.
+_HOUR_FROM = 900
+
+#: An excess that nothing is significant against: what one event varies by.
+_UNKNOWN = 1.0
+
+#: Events that count as sure: those of the hours themselves are accounted for by the shrinkage.
+_SURE = 1e12
+
+_HOUR_SECONDS = 3600
+_DAY_SECONDS = 86_400
+
+
+class Estimate(NamedTuple):
+    """τ², degrees of freedom, skewness by (spans, directions), for ``seconds`` of each span.
+
+    ``by_hour`` (24,) is what τ² is to be multiplied by.
+    """
+
+    seconds: list[int]
+    excess: Floats
+    degrees: Floats
+    skewness: Floats
+    by_hour: Floats
+
+
+def dispersion_of(pooled: Reference, blocks: Floats) -> Estimate:
+    """Estimate the dispersion of one signal from its counts, (days, blocks of a minute, bins).
+
+    ``pooled`` is the reference of that one signal. Spans whose blocks mostly hold fewer than 200
+    events, which the detector would not score either, are left out; raises ``ValueError`` if that
+    leaves none.
+    """
+    days = len(blocks)
+    hours = blocks.reshape(days, HOURS, -1, blocks.shape[-1]).sum(axis=(0, 2))
+    zero = np.zeros((1, 1, 1))
+    none = Dispersion([1.0], zero, zero, zero, np.ones((1, HOURS)))
+    shares = DailyReference.of(pooled, hours[None], none).shares[0]
+    starts = np.arange(0, _DAY_SECONDS, BLOCK_SECONDS)
+    weights = np.array([hour_weights(it, it + BLOCK_SECONDS) for it in starts.tolist()])
+    expected = blocks.sum(axis=-1, keepdims=True) * (weights @ shares)
+    found = [
+        _over(pooled, _longer(blocks, seconds), _longer(expected, seconds), seconds)
+        for seconds in SPANS
+        if _is_filled(_longer(blocks, seconds))
+    ]
+    if not found:
+        raise ValueError(f"on most days there are fewer than {LEAST_EVENTS} events")
+    of_hours = min(found, key=lambda it: abs(np.log(it.seconds / _HOUR_FROM)))
+    by_hour = of_hours.by_hour if of_hours.seconds <= _HOUR_SECONDS else np.ones(HOURS)
+    return Estimate(
+        [it.seconds for it in found],
+        np.array([it.excess for it in found]),
+        np.array([it.degrees for it in found]),
+        np.array([it.skewness for it in found]),
+        by_hour,
+    )
+
+
+def _longer(blocks: Floats, seconds: int) -> Floats:
+    days, _, bins = blocks.shape
+    return np.asarray(blocks.reshape(days, _DAY_SECONDS // seconds, -1, bins).sum(axis=2))
+
+
+def _is_filled(blocks: Floats) -> bool:
+    events = blocks.sum(axis=-1)
+    return bool(events[events >= LEAST_EVENTS].sum() > events.sum() / 2)
+
+
+class _Span(NamedTuple):
+    """What blocks of one length tell."""
+
+    seconds: int
+    excess: Floats
+    degrees: Floats
+    skewness: Floats
+    by_hour: Floats
+
+
+def _over(pooled: Reference, blocks: Floats, expected: Floats, seconds: int) -> _Span:
+    """Compare blocks (days, blocks, bins) with what is expected of them."""
+    events = blocks.sum(axis=-1)
+    kept = events >= LEAST_EVENTS
+    day, number = np.nonzero(kept)
+    of = _Blocks(day, number * seconds // _HOUR_SECONDS, len(blocks), seconds)
+    counts, n = blocks[kept], events[kept][:, None]
+    shares = expected[kept] / n
+    directions = BINS + blocks.shape[-1]
+    excess, degrees = np.zeros(directions), np.full(directions, MOST_DEGREES)
+    skewness, by_hour = np.zeros(directions), np.ones(HOURS)
+
+    def against() -> Expected:
+        return Expected.of(pooled, shares[:, None] * _SURE, excess, degrees, skewness)
+
+    def note(direction: int, squares: Floats, counted: Floats) -> None:
+        """``squares`` are n d², of blocks of so many events."""
+        excess[direction], degrees[direction] = of.excess(squares, counted)
+        if direction < BINS:
+            more = of.by_hour(squares, counted, excess[direction])
+            np.maximum(by_hour, more, out=by_hour)
+
+    values = (counts * pooled.ordered[0]).sum(axis=-1)
+    for direction in (MEAN, SPREAD):  # what is the mean's is taken off the spread
+        if (pooled.linear, pooled.quadratic)[direction - MEAN].any():
+            expect = against()
+            moved = expect.moments(counts[:, None])[direction - MEAN][:, 0]
+            note(direction, values * moved**2, values)
+            score = (expect.reference.linear, expect.reference.quadratic)[direction - MEAN][:, 0]
+            third = (shares * score**3).sum(axis=-1) / np.maximum(values, 1.0) ** 2
+            skewness[direction] = _skewness(moved, third, excess[direction])
+    fitted = against().fitted(counts[:, None]).counts[:, 0] / _SURE
+    freed = int(pooled.linear.any()) + int(pooled.quadratic.any())
+    df = np.maximum((fitted > 0).sum(axis=-1) - 1 - freed, 1)
+    note(SHAPE, _pearson(counts, n * fitted).sum(axis=-1) / df, n[:, 0])
+    each = _pearson(counts, n * fitted) / np.where(fitted < 1, 1 - fitted, 1.0)
+    for bin_ in np.flatnonzero(pooled.counts[0]):
+        note(BINS + int(bin_), each[:, bin_], n[:, 0])
+    return _Span(seconds, excess, degrees, skewness, by_hour)
+
+
+def _skewness(deviations: Floats, sampling: Floats, excess: float) -> float:
+    """Return the mean cube, less what sampling makes it, ÷ τ³; 0 if that is no more than chance.
+
+    Its standard error is sqrt(6 / blocks) of the cube of the deviations' standard deviation, for
+    normal ones (Fisher 1930).
+    """
+    cube = float((deviations**3 - sampling).mean())
+    error = np.sqrt(6 / len(deviations)) * float((deviations**2).mean()) ** 1.5
+    return cube / excess**1.5 if abs(cube) > 2 * error else 0.0
+
+
+def _pearson(counts: Floats, expected: Floats) -> Floats:
+    there = expected > 0
+    return np.where(there, (counts - expected) ** 2 / np.where(there, expected, 1.0), 0.0)
+
+
+class _Blocks(NamedTuple):
+    """Day and hour of day of each block, how many days there are, and the length of a block."""
+
+    day: npt.NDArray[np.intp]
+    hour: npt.NDArray[np.intp]
+    days: int
+    seconds: int
+
+    def excess(self, squares: Floats, events: Floats) -> tuple[float, float]:
+        """Return τ², with two standard errors, and the degrees of freedom of φ."""
+        blocks, sums, total = (
+            self._by(self.day, self.days, it) for it in (events > 0, squares, events)
+        )
+        if total.sum() < LEAST_EVENTS * self.days / 2:
+            return _UNKNOWN, MOST_DEGREES
+        phi = float(sums.sum() / blocks.sum())
+        between = ((sums - phi * blocks) ** 2).sum() / blocks.sum() ** 2
+        variance = max(
+            float(between) * self.days / (self.days - 1), 2 * phi**2 / float(blocks.sum())
+        )
+        factor = (self.days + 1) / (self.days - 1)
+        estimate = max(phi - self._unshrunk, 0.0) * factor + 2 * np.sqrt(variance)
+        degrees = 2 * phi**2 / variance if variance > 0 else MOST_DEGREES
+        return (
+            float(estimate * blocks.sum() / total.sum()),
+            float(np.clip(degrees, 1.0, MOST_DEGREES)),
+        )
+
+    def by_hour(self, squares: Floats, events: Floats, excess: float) -> Floats:
+        """Return τ² of each hour of day with its two neighbours, in units of ``excess``."""
+        blocks, sums, total = (
+            self._by(self.hour, HOURS, it) for it in (events > 0, squares, events)
+        )
+        blocks, sums, total = (
+            np.roll(it, 1) + it + np.roll(it, -1) for it in (blocks, sums, total)
+        )
+        known = total > 0
+        found = (sums - self._unshrunk * blocks) / np.where(known, total, 1.0)
+        return np.where(known, found / excess, 1.0)
+
+    @property
+    def _unshrunk(self) -> float:
+        return 1 - min(self.seconds / _HOUR_SECONDS, 1.0) / self.days
+
+    @staticmethod
+    def _by(what: npt.NDArray[np.intp], size: int, values: npt.NDArray[np.generic]) -> Floats:
+        weights = values.astype(np.float64)
+        return np.asarray(np.bincount(what, weights=weights, minlength=size), dtype=np.float64)

@@ -1,0 +1,227 @@
+"""What to compare windows with where their hours are known, and how surprising they are.
+
+By how much more than sampling a score varies without a drift is known from the baseline, as a
+variance τ² (``dispersion.py``): a score of n events against the equivalent of m has the dispersion
+
+    φ = 1 + τ² / (1/n + 1/m),
+
+never below 1, and score² / φ has the tail of F with the degrees of freedom that τ² was estimated
+with: that of Student's t (McCullagh & Nelder 1989, 4.5; for τ², Williams 1982).
+
+The scores differ in two ways from those against a fixed baseline, since a level that moves up and
+down each day will also do so a little without anybody's calling it a drift: ``spread`` is about the
+counts' own mean, not the expected one, and ``shape`` and ``bin`` are of what is left after mean and
+spread have been brought to the counts', shape with two degrees of freedom less.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.scores import g_terms, shape_statistic, terms_of_rest, unskewed
+from tidegauge.sequential.tails import f_surprise
+
+Floats = npt.NDArray[np.float64]
+
+#: Of the directions that have a dispersion, the first; then each bin.
+SHAPE, MEAN, SPREAD, BINS = 0, 1, 2, 3
+
+#: Tilts beyond this are cut: that far off, mean and spread say it all.
+_MOST_TILT = 5.0
+
+#: Newton's: a change by a standard deviation is fitted to 1e-3 by then.
+_STEPS = 3
+
+#: A score whose standard deviation is below this is the same everywhere.
+_LEAST_SIZE = 1e-4
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What to compare counts (…, signals, bins) with: ``reference`` has the same leading axes.
+
+    Its counts are what is expected, times the number of events that make a sample as certain.
+    ``bend`` (…, signals) is what the quadratic score's mean grows by with the square of the linear
+    one's, without a change of spread. ``excess``, ``degrees`` and ``skewness`` are those of
+    ``Dispersion``, (…, signals, directions).
+    """
+
+    reference: Reference
+    bend: Floats
+    excess: Floats
+    degrees: Floats
+    skewness: Floats
+
+    @classmethod
+    def of(
+        cls, pooled: Reference, counts: Floats, excess: Floats, degrees: Floats, skewness: Floats
+    ) -> "Expected":
+        """Lay out expected ``counts`` with the baseline's scores, made orthogonal under them."""
+        ordered = counts * pooled.ordered
+        total = ordered.sum(axis=-1, keepdims=True)
+        p = ordered / np.where(total > 0, total, 1.0)
+        linear, _ = _unit(p, np.broadcast_to(pooled.linear, p.shape))
+        linear = np.where(pooled.is_ordered[..., None] & pooled.ordered, linear, 0.0)
+        third = (p * linear**3).sum(axis=-1, keepdims=True)
+        quadratic, size = _unit(p, linear**2 - third * linear)
+        there = np.asarray(pooled.quadratic.any(axis=-1))[..., None] & pooled.ordered
+        quadratic = np.where(there, quadratic, 0.0)
+        reference = Reference(counts, pooled.exists, pooled.ordered, linear, quadratic)
+        bend = np.where(there.any(axis=-1), size / 2, 0.0)
+        return cls(reference, bend, excess, degrees, skewness)
+
+    def surprises(self, counts: Floats) -> Floats:
+        """Return -ln p, nats, by each of ``SCORES``, (…, signals, 4): see the module."""
+        n, m = counts.sum(axis=-1), self.reference.counts.sum(axis=-1)
+        beyond = self.excess / (1 / np.maximum(n, 1.0) + 1 / m)[..., None]
+        mean, spread = self._standardised(counts)
+        fitted = self.fitted(counts)
+        terms = g_terms(counts, n[..., None], fitted.counts, m[..., None])
+        g, df = shape_statistic(fitted, counts, terms)
+        df = np.maximum(df - self._freed, 0)
+        size, directions = _in_one_direction(df, beyond[..., SHAPE])
+        largest = _largest(
+            (terms + terms_of_rest(counts, fitted.counts)) / (1 + beyond[..., BINS:]),
+            self.degrees[..., BINS:],
+        )
+        bins = self.reference.exists.sum(axis=-1)
+        return np.stack(
+            [
+                f_surprise(g / size, directions, self.degrees[..., SHAPE]),
+                f_surprise(mean**2, 1, self.degrees[..., MEAN]),
+                f_surprise(spread**2, 1, self.degrees[..., SPREAD]),
+                np.maximum(largest - np.log(bins), 0.0),
+            ],
+            axis=-1,
+        )
+
+    def at(self, spans: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]) -> "Expected":
+        """Return what is expected of each of the signals in ``rows``, on the scale in ``spans``."""
+        ours = self.reference
+        reference = Reference(
+            ours.counts[spans, rows],
+            ours.exists[rows],
+            ours.ordered[rows],
+            ours.linear[spans, rows],
+            ours.quadratic[spans, rows],
+        )
+        others = (self.bend, self.excess, self.degrees, self.skewness)
+        return Expected(reference, *(it[spans, rows] for it in others))
+
+    def moments(self, counts: Floats) -> tuple[Floats, Floats]:
+        """Return how far the means of the linear and the quadratic score are from what is expected.
+
+        Of the quadratic one's, what follows from the linear one's is taken off, bend · linear², as
+        far as that is more than it will be by chance: bend · its variance.
+        """
+        n, m = self._values(counts)
+        linear = (counts * self.reference.linear).sum(axis=-1) / n
+        quadratic = (counts * self.reference.quadratic).sum(axis=-1) / n
+        by_chance = 1 / n + 1 / m + self.excess[..., MEAN]
+        return linear, quadratic - self.bend * (linear**2 - by_chance)
+
+    def fitted(self, counts: Floats) -> Reference:
+        """Return the reference with the means of both scores brought to the counts'.
+
+        Its shares times exp(a · linear + b · quadratic): the member of that exponential family that
+        is likeliest for the counts, by Newton's steps from where small changes have it.
+        """
+        ours = self.reference
+        p = ours.counts * ours.ordered
+        total = p.sum(axis=-1, keepdims=True)
+        p = np.divide(p, total, out=np.zeros_like(p), where=total > 0)
+        n, _ = self._values(counts)
+        aims = [(counts * it).sum(axis=-1) / n for it in (ours.linear, ours.quadratic)]
+        a, b = self.moments(counts)
+        for _ in range(_STEPS):
+            tilted = self._tilted(p, a, b)
+            u, v = ((tilted * it).sum(axis=-1) for it in (ours.linear, ours.quadratic))
+            uu = (tilted * ours.linear**2).sum(axis=-1) - u**2
+            uv = (tilted * ours.linear * ours.quadratic).sum(axis=-1) - u * v
+            vv = (tilted * ours.quadratic**2).sum(axis=-1) - v**2
+            # A score that isn't there stays where it is.
+            uu, vv = np.maximum(uu, _LEAST_SIZE), np.maximum(vv, _LEAST_SIZE)
+            det = np.maximum(uu * vv - uv**2, _LEAST_SIZE * uu * vv)
+            x, y = aims[0] - u, aims[1] - v
+            a, b = a + (vv * x - uv * y) / det, b + (uu * y - uv * x) / det
+        moved = np.where(ours.ordered, self._tilted(p, a, b) * total, ours.counts)
+        return replace(ours, counts=moved)
+
+    def _tilted(self, p: Floats, a: Floats, b: Floats) -> Floats:
+        a, b = (np.clip(it, -_MOST_TILT, _MOST_TILT)[..., None] for it in (a, b))
+        power = a * self.reference.linear + b * self.reference.quadratic
+        tilted = p * np.exp(power - power.max(axis=-1, keepdims=True))
+        total = tilted.sum(axis=-1, keepdims=True)
+        result: Floats = np.divide(tilted, total, out=np.zeros_like(tilted), where=total > 0)
+        return result
+
+    @property
+    def _freed(self) -> npt.NDArray[np.int64]:
+        """How many degrees of freedom the fit takes."""
+        used = [it.any(axis=-1) for it in (self.reference.linear, self.reference.quadratic)]
+        return np.asarray(np.sum(used, axis=0), dtype=np.int64)
+
+    def _values(self, counts: Floats) -> tuple[Floats, Floats]:
+        """Return the events in ordered bins, counted and expected; at least one."""
+        both = [
+            (it * self.reference.ordered).sum(axis=-1) for it in (counts, self.reference.counts)
+        ]
+        return np.maximum(both[0], 1.0), np.maximum(both[1], 1.0)
+
+    def _standardised(self, counts: Floats) -> list[Floats]:
+        """Return mean and spread as standard normals, if there is no drift."""
+        n, m = self._values(counts)
+        ours = self.reference
+        found = []
+        for deviation, score, direction in zip(
+            self.moments(counts), (ours.linear, ours.quadratic), (MEAN, SPREAD), strict=True
+        ):
+            error = np.sqrt(1 / n + 1 / m + self.excess[..., direction])
+            third = (ours.counts * score**3).sum(axis=-1) / m
+            sampling = third * (1 / n**2 - 1 / m**2) / error**3
+            beyond = (
+                self.skewness[..., direction] * (np.sqrt(self.excess[..., direction]) / error) ** 3
+            )
+            z = deviation / error
+            both = [unskewed(z, it) for it in (sampling, sampling + beyond)]
+            # What is estimated from days may take from a surprise, and never make one.
+            z = np.where(np.abs(both[1]) < np.abs(both[0]), both[1], both[0])
+            there = score.any(axis=-1) & ((counts * ours.ordered).sum(axis=-1) > 0)
+            found.append(np.where(there, z, 0.0))
+        return found
+
+
+def _in_one_direction(
+    df: npt.NDArray[np.int64], beyond: Floats
+) -> tuple[Floats, npt.NDArray[np.float64]]:
+    """Return the mean of χ² over ``df`` directions with an excess, and its degrees of freedom.
+
+    What is beyond sampling, ``beyond`` of it in each direction on average, mostly is one way to
+    vary: χ² with df - 1 and df · beyond + 1 times one with 1. That has about the distribution of a
+    multiple of one χ² with its mean and variance (Satterthwaite 1946).
+    """
+    mean = df * (1 + beyond)
+    half_variance = df - 1 + (1 + df * beyond) ** 2
+    there = df > 0
+    directions = np.where(there, mean**2 / np.where(there, half_variance, 1.0), 0.0)
+    return np.where(there, mean, 1.0), directions
+
+
+def _largest(x: Floats, degrees: Floats) -> Floats:
+    """Return the -ln p of the bin that is farthest out, as F with 1 and its degrees of freedom.
+
+    Which one that is follows from (df + 1) ln(1 + x / df), as in the exponent of Student's density.
+    """
+    x, degrees = np.broadcast_arrays(x, degrees)
+    far = ((degrees + 1) * np.log1p(x / degrees)).argmax(axis=-1)[..., None]
+    x, degrees = (np.take_along_axis(it, far, axis=-1)[..., 0] for it in (x, degrees))
+    return f_surprise(x, 1, degrees)
+
+
+def _unit(p: Floats, score: Floats) -> tuple[Floats, Floats]:
+    """Return a score centred and of unit variance under shares, and what it was divided by."""
+    centred = score - (p * score).sum(axis=-1, keepdims=True)
+    size = np.sqrt((p * centred**2).sum(axis=-1, keepdims=True))
+    return centred / np.where(size > _LEAST_SIZE, size, np.inf), size[..., 0]

@@ -1,0 +1,160 @@
+"""How long a month takes: reports of one model through rules and detector, decoding included.
+
+    python bench/backtest.py [--signals 50] [--windows 43200] [--inject] [--profile]
+
+Kafka is left out: records come from memory. ``--inject`` puts a drift of half a standard deviation
+into one signal from the middle on. The last line is JSON; times are of one core.
+"""
+
+import argparse
+import cProfile
+import json
+import resource
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+import _harness  # noqa: F401 - puts the tests' support on the path
+from support.window_reports import latency, part_of, window_report
+from tidegauge.backtest import Injection, Plan, Result, backtest
+from tidegauge.backtest.reports import Record
+from tidegauge.baseline import Baseline, NumericSignal, numeric_counts, numeric_edges
+from tidegauge.contract import SignalHistogram, encode
+from tidegauge.detect.report import signal_reports
+from tidegauge.detect.watch import Watch
+from tidegauge.rules import parse_rules
+
+EVENTS = 1_000
+ROWS = 100_000
+
+#: Windows that are made; the others repeat them. So many pass before one comes again that none of
+#: the detector's memories holds both.
+MADE = 1_000
+
+RULES = """
+rules:
+  - {name: drift-alarm, metric: surprise, above: 1, severity: medium}
+  - {name: drift, metric: kl, above: 0.05, severity: medium}
+  - {name: latency, metric: latency_mean_ms, above: 200, severity: critical}
+"""
+
+
+def a_baseline(signals: int, rng: np.random.Generator) -> Baseline:
+    """Return a baseline of numeric signals, 14 bins each."""
+    found = {}
+    for number in range(signals):
+        values = np.sort(rng.normal(size=ROWS))
+        edges = numeric_edges(values)
+        found[f"f{number}"] = NumericSignal(
+            edges=edges,
+            counts=numeric_counts(values, edges).tolist(),
+            missing=0,
+            nan=0,
+            mean=float(values.mean()),
+            std=float(values.std()),
+            minimum=float(values[0]),
+            maximum=float(values[-1]),
+        )
+    return Baseline(model="credit", version="3", rows=ROWS, source="bench", signals=found)
+
+
+def made(baseline: Baseline, number: int, rng: np.random.Generator) -> Iterator[tuple[int, bytes]]:
+    """Yield start and JSON of windows without drift, with evidence as DETECT writes it."""
+    watch, memory = Watch(lambda model: 1.0), None
+    known = {baseline.id: baseline}
+    for window in range(number):
+        histograms = {}
+        for name, signal in baseline.signals.items():
+            assert isinstance(signal, NumericSignal)
+            values = rng.normal(size=EVENTS)
+            histograms[name] = SignalHistogram(
+                counts=numeric_counts(values, signal.edges).tolist(),
+                sum=float(values.sum()),
+                sumsq=float((values**2).sum()),
+                minimum=float(values.min()),
+                maximum=float(values.max()),
+            )
+        part = part_of(EVENTS, baseline.id, **signal_reports(histograms, baseline))
+        report = window_report(window, part, latency=latency(50.0), prediction_mean_5m=0.5)
+        memory, report = watch.take(memory, report, known)
+        yield report.window_start, encode(report)
+
+
+class Month:
+    """Records of a month; ``seconds`` is what making them has cost."""
+
+    def __init__(self, windows: int, some: list[tuple[int, bytes]]) -> None:
+        self._windows = windows
+        self._parts = []
+        for start, raw in some:
+            # Only times and id differ from repetition to repetition.
+            before, after = raw.split(b'"window_start":%d,"window_end":%d' % (start, start + 60))
+            self._parts.append((before.partition(b'"model"')[2], after))
+        self.start = some[0][0]
+        self.bytes = 0
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[Record]:
+        for window in range(self._windows):
+            began = time.process_time()
+            before, after = self._parts[window % len(self._parts)]
+            start = self.start + 60 * window
+            times = b'"window_start":%d,"window_end":%d' % (start, start + 60)
+            raw = b'{"id":"%d","model"%s%s%s' % (window, before, times, after)
+            self.bytes += len(raw)
+            self.seconds += time.process_time() - began
+            yield Record("bench", raw)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--signals", type=int, default=50)
+    parser.add_argument("--windows", type=int, default=43_200)
+    parser.add_argument("--inject", action="store_true")
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
+    rng = np.random.default_rng(1)
+    baseline = a_baseline(options.signals, rng)
+    month = Month(options.windows, list(made(baseline, min(MADE, options.windows), rng)))
+    until = month.start + 60.0 * options.windows
+    middle = month.start + 60 * (options.windows // 2)
+    plan = Plan(
+        rules=parse_rules(RULES, source="bench"),
+        alarms_of=lambda model: 1.0,
+        since=float(month.start),
+        until=until,
+        injection=Injection("f0", "mean", 0.5, middle) if options.inject else None,
+    )
+    began, profile = time.process_time(), cProfile.Profile()
+    if options.profile:
+        profile.enable()
+    result: Result = backtest(plan, month, {baseline.id: baseline}.get)
+    profile.disable()
+    took = time.process_time() - began - month.seconds
+    if options.profile:
+        profile.print_stats("tottime")
+    assert result.windows == options.windows
+    print(
+        json.dumps(
+            {
+                "windows": result.windows,
+                "signals": options.signals,
+                "megabytes": round(month.bytes / 1e6),
+                "injected": options.inject,
+                "seconds": round(took, 1),
+                "ms_per_window": round(1e3 * took / result.windows, 3),
+                "alarms": {it.rule: it.alarms for it in result.rules},
+                "seen_after_windows": {
+                    it.rule: it.windows
+                    for it in (result.injection.seen if result.injection else ())
+                },
+                "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Many windows at a time are judged as DETECT judges them: by the same code, one by one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.counting import a_baseline, categorical, numeric
+from support.hourly import SIGNAL
+from support.hourly import baseline as hourly_baseline
+from support.hourly import reports as hourly_reports
+from support.window_reports import latency, part_of, signal_report, window_report
+from tidegauge.backtest import replay as module
+from tidegauge.backtest.replay import FULL_STEPS, OF_EVIDENCE, Replay
+from tidegauge.backtest.reports import slices_of
+from tidegauge.baseline import Baseline
+from tidegauge.contract import AlarmBudget, Alert, WindowReport
+from tidegauge.detect.report import signal_reports
+from tidegauge.detect.watch import Watch
+from tidegauge.rules import METRICS, AlertState, RuleSet, evaluate, parse_rules
+
+EDGES = [-2.0, -1.0, 1.0, 2.0]
+SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
+
+
+def _baseline(scale: int = 10_000) -> Baseline:
+    counts = (SHARES * scale).astype(int).tolist()
+    return a_baseline(
+        amount=numeric(EDGES, counts),
+        size=numeric(EDGES, counts),
+        country=categorical("string", ["a", "b"]),
+    )
+
+
+A, B, UNKNOWN = _baseline(), _baseline(20_000), _baseline(30_000)
+KNOWN = {A.id: A, B.id: B}
+
+RULES = parse_rules(
+    """
+rules:
+  - {name: alarm, metric: surprise, above: 1, severity: medium}
+  - {name: strong, metric: surprise, above: 1.5, signal: "a*", severity: high}
+  - {name: drift, metric: kl, above: 0.05, severity: low, minimum_events: 100}
+  - {name: slow, metric: latency_mean_ms, above: 200, severity: critical}
+  - {name: few, metric: events, below: 20, severity: low}
+  - {name: some, metric: drifted_signals, above: 0, severity: low}
+  - {name: share, metric: drifted_share, above: 0.3, severity: low}
+""",
+    source="test",
+)
+
+
+def _reports(
+    number: int, *, drifts: Sequence[range] = (), seed: int = 1, events: int = 300
+) -> list[WindowReport]:
+    """Windows of two baselines, one after the other, with all that there can be in between."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for at in range(number):
+        drift = 0.35 if any(at in one for one in drifts) else 0.0
+        shares = (1 - drift) * SHARES + drift * np.roll(SHARES, 1)
+        size = int(rng.choice([events, 5, 120], p=[0.9, 0.03, 0.07]))
+        baselines = [A if at < 2 * number // 3 else B]
+        if at == 2 * number // 3:
+            baselines = [A, B]
+        if at % 41 == 40:
+            baselines = [UNKNOWN]
+        parts = []
+        for baseline in baselines:
+            histograms = {
+                "amount": signal_report(counts=tuple(rng.multinomial(size, shares))).histogram,
+                "size": signal_report(counts=tuple(rng.multinomial(size, SHARES))).histogram,
+                "country": signal_report(counts=(size // 3, size // 3, size // 3, 0)).histogram,
+            }
+            known = baseline if baseline.id in KNOWN else None
+            part = part_of(size, baseline.id, **signal_reports(histograms, known))
+            part.alarm_budget = AlarmBudget(
+                threshold_nats=9.0,
+                looks=9.0,
+                alarms_per_month=9.0,
+                windows_per_month=9.0,
+                slices=1 + at * 5 // number,
+            )
+            parts.append(part)
+        mean_ms = 300.0 if at % 29 == 28 else 50.0
+        found.append(window_report(at, *parts, latency=latency(mean_ms)))
+    return found
+
+
+def _one_by_one(rules: RuleSet, reports: Sequence[WindowReport], alarms: float) -> list[Alert]:
+    """Judge first reports as detect/closing.py does."""
+    watch, memory, state = Watch(lambda model: alarms), None, AlertState()
+    found = []
+    for report in reports:
+        memory, seen = watch.take(memory, report, KNOWN, slices=slices_of(report))
+        verdict = evaluate(rules, seen, state, distribution=lambda *_: None)
+        state = verdict.state
+        found += verdict.alerts
+    return found
+
+
+def _replayed(
+    rules: RuleSet, reports: Sequence[WindowReport], alarms: float, together: int
+) -> Replay:
+    replay = Replay(rules, lambda model: alarms, reports[0])
+    for start in range(0, len(reports), together):
+        replay.take(reports[start : start + together], KNOWN)
+    return replay
+
+
+def _facts(alerts: list[Alert]) -> list[tuple[Any, ...]]:
+    ends = {(a.fingerprint, a.starts_at): a.ends_at for a in alerts if a.state == "resolved"}
+    return [
+        (a.rule, a.signal, a.starts_at, a.window_end, ends.get((a.fingerprint, a.starts_at)))
+        for a in alerts
+        if a.state == "firing"
+    ]
+
+
+@pytest.mark.parametrize("together", [1, 7, 400])
+@pytest.mark.parametrize("alarms", [1.0, 3_000.0])
+def test_the_same_alerts_fire_and_resolve_as_window_by_window(together: int, alarms: float) -> None:
+    reports = _reports(240, drifts=[range(60, 90), range(200, 260)])
+    alerts = _one_by_one(RULES, reports, alarms)
+    assert {alert.rule for alert in alerts} == set(RULES.by_name)
+    episodes = _replayed(RULES, reports, alarms, together).end()
+    found = [(it.rule, it.signal, it.starts_at, it.window_end, it.ends_at) for it in episodes]
+    assert found == _facts(alerts)
+    fired = [alert.value for alert in alerts if alert.state == "firing"]
+    assert [it.value for it in episodes] == pytest.approx(fired, rel=1e-12)
+
+
+def test_a_rule_on_what_is_below_is_judged_in_every_window() -> None:
+    rules = parse_rules(
+        "rules: [{name: calm, metric: surprise, below: 0.2, severity: low}]", source="test"
+    )
+    reports = _reports(80, drifts=[range(30, 50)])
+    alerts = _one_by_one(rules, reports, 1.0)
+    assert len(alerts) > 4
+    episodes = _replayed(rules, reports, 1.0, 16).end()
+    found = [(it.rule, it.signal, it.starts_at, it.window_end, it.ends_at) for it in episodes]
+    assert found == _facts(alerts)
+
+
+def test_windows_in_which_nothing_can_change_are_not_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged = []
+
+    def noted(rules: RuleSet, report: WindowReport, *rest: Any, **by: Any) -> Any:
+        judged.append(report)
+        return evaluate(rules, report, *rest, **by)
+
+    monkeypatch.setattr(module, "evaluate", noted)
+    rules = RuleSet([it for it in RULES.rules if it.name == "alarm"])
+    reports = _reports(39)
+    _replayed(rules, reports, 1.0, 400)
+    # The one that two baselines counted is taken by itself.
+    assert [it.window_start for it in judged] == [reports[26].window_start]
+
+
+def test_an_episode_lasts_up_to_where_it_ends_or_the_windows_do() -> None:
+    reports = _reports(120, drifts=[range(40, 60), range(110, 200)])
+    [first, *_, last] = [
+        it for it in _replayed(RULES, reports, 1.0, 50).end() if it.rule == "strong"
+    ]
+    assert first.ends_at is not None and first.seconds == first.ends_at - first.starts_at
+    assert last.ends_at is None and last.seconds == reports[-1].window_end - last.starts_at
+
+
+def test_a_window_that_opened_after_a_later_one_closed_is_passed_by() -> None:
+    reports = _reports(30)
+    late = [*reports[:10], reports[12], reports[10], reports[11], *reports[13:]]
+    replay = _replayed(RULES, late, 1.0, 8)
+    assert (replay.span.windows, replay.span.passed_by) == (28, 2)
+    assert _facts(_one_by_one(RULES, late, 1.0)) == [
+        (it.rule, it.signal, it.starts_at, it.window_end, it.ends_at) for it in replay.end()
+    ]
+
+
+def test_the_memory_is_full_once_every_signal_has_been_counted_often_enough() -> None:
+    rng = np.random.default_rng(2)
+    reports = []
+    for at in range(FULL_STEPS + 20):
+        histograms = {"amount": signal_report(counts=tuple(rng.multinomial(300, SHARES))).histogram}
+        reports.append(window_report(at, part_of(300, A.id, **signal_reports(histograms, A))))
+    assert _replayed(RULES, reports[:FULL_STEPS], 1.0, 99).span.memory_full_at == (
+        reports[FULL_STEPS - 1].window_end
+    )
+    assert _replayed(RULES, reports[: FULL_STEPS - 1], 1.0, 99).span.memory_full_at is None
+
+
+def test_a_report_that_was_binned_otherwise_is_named() -> None:
+    report = _reports(3)[0]
+    part = report.parts[0]
+    part.signals["amount"].histogram.counts.append(3)
+    with pytest.raises(ValueError, match=r"9 bins of the signal 'amount'.*has 8"):
+        _replayed(RULES, [report], 1.0, 1)
+
+
+def test_every_metric_is_of_the_report_or_of_the_evidence() -> None:
+    """A metric of evidence that is not known as such would be looked for where it never is."""
+    signal = signal_report(mean=1.0, unseen_share=0.5)
+    report = window_report(
+        0, part_of(9, A.id, c=signal), latency=latency(1.0), prediction_mean_5m=0.5
+    )
+    measured = {metric for metric in METRICS if list(module.measure(metric, report))}
+    assert measured == METRICS.keys() - OF_EVIDENCE
+
+
+def test_windows_by_hour_of_day_are_judged_as_detect_judges_them() -> None:
+    hourly, drifts = hourly_baseline(), [*[0.0] * 40, *[0.3] * 20]
+    reports = hourly_reports(drifts, hourly.id)
+    rules = parse_rules(
+        "rules:\n  - {name: alarm, metric: surprise, above: 1, severity: low}\n", source="test"
+    )
+    watch, memory, beyond = Watch(lambda model: 1.0), None, []
+    for report in reports:
+        memory, seen = watch.take(memory, report, {hourly.id: hourly})
+        part = seen.parts[0]
+        evidence = part.signals[SIGNAL].evidence
+        assert evidence is not None and part.alarm_budget is not None
+        if evidence.surprise_nats > part.alarm_budget.threshold_nats:
+            beyond.append(report.window_end)
+    replay = Replay(rules, lambda model: 1.0, reports[0])
+    for start in range(0, len(reports), 7):
+        replay.take(reports[start : start + 7], {hourly.id: hourly})
+    [episode] = replay.end()
+    assert episode.window_end == beyond[0] >= reports[40].window_end

@@ -1,0 +1,142 @@
+"""Windows judged together are judged as one after the other."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegauge.sequential.bounds import may_exceed
+from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.detector import Verdict, judge
+from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.reference import Reference, SignalReference
+from tidegauge.sequential.scores import surprises
+from tidegauge.sequential.stretch import Stretch
+from tidegauge.sequential.trail import remembered, trail
+
+BUDGET = Budget(1.0, 43_200.0)
+Floats = npt.NDArray[np.float64]
+
+
+def _same(found: Memory, expected: Memory) -> bool:
+    return all(
+        np.array_equal(getattr(found, name), getattr(expected, name))
+        for name in ("counts", "total", "squared", "pooled")
+    )
+
+
+@st.composite
+def _worlds(draw: st.DrawFn) -> tuple[Reference, Floats]:
+    """Signals of all kinds, some of which drift, in windows of any size, be they empty."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    signals, windows = draw(st.integers(1, 5)), draw(st.integers(1, 30))
+    size = draw(st.sampled_from([3, 60, 250, 2_000]))
+    references, shares = [], []
+    for _ in range(signals):
+        bins = draw(st.integers(1, 9))
+        share = rng.dirichlet(np.full(bins, draw(st.sampled_from([0.1, 1.0, 20.0]))))
+        counts = rng.multinomial(draw(st.sampled_from([1, 900, 100_000])), share)
+        references.append(SignalReference(counts.tolist(), draw(st.integers(0, bins))))
+        shares.append(share)
+    reference = Reference.of(references)
+    counted = np.zeros((windows, *reference.counts.shape))
+    drift = draw(st.sampled_from([0.0, 0.02, 0.3, 1.0]))
+    for signal, share in enumerate(shares):
+        moved = (1 - drift) * share + drift * rng.dirichlet(np.ones(len(share)))
+        for window in range(windows):
+            now = moved if 2 * window > windows else share
+            events = rng.poisson(size) * (rng.random() > 0.1)
+            counted[window, signal, : len(share)] = rng.multinomial(events, now)
+    return reference, counted
+
+
+def _one_by_one(reference: Reference, memory: Memory, windows: Floats) -> list[Verdict]:
+    found = []
+    for window in windows:
+        found.append(judge(reference, memory, window, BUDGET))
+        memory = found[-1].memory
+    return found
+
+
+def _before(reference: Reference) -> Memory:
+    """Return a memory that something is in, some of it still waiting for more events."""
+    memory = Memory.empty(*reference.counts.shape)
+    for number in (300, 40):
+        memory = memory.after(
+            np.where(reference.exists, number / reference.exists.sum(1)[:, None], 0)
+        )
+    return memory
+
+
+@given(_worlds())
+def test_together_they_are_what_the_fold_says_of_each(world: tuple[Reference, Floats]) -> None:
+    reference, windows = world
+    before = _before(reference)
+    expected = _one_by_one(reference, before, windows)
+    stretch = Stretch(reference, before, windows, BUDGET)
+    found = stretch.verdicts(range(len(windows)))
+    for one, other in zip(found, expected, strict=True):
+        assert _same(one.memory, other.memory)
+        np.testing.assert_allclose(one.surprises, other.surprises, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(one.events, other.events, rtol=1e-12)
+        assert one.threshold == pytest.approx(other.threshold, rel=1e-12)
+        assert one.looks == pytest.approx(other.looks, rel=1e-12)
+    assert _same(stretch.memory, expected[-1].memory)
+
+
+@given(_worlds(), st.sampled_from([0.05, 0.5, 1.0, 2.0]))
+def test_what_is_beyond_a_level_is_what_the_scores_say(
+    world: tuple[Reference, Floats], level: float
+) -> None:
+    reference, windows = world
+    before = _before(reference)
+    found = Stretch(reference, before, windows, BUDGET).beyond(level)
+    expected = [
+        verdict.surprises.max(axis=(0, 2)) > level * verdict.threshold
+        for verdict in _one_by_one(reference, before, windows)
+    ]
+    assert np.array_equal(found, expected)
+
+
+@given(_worlds())
+def test_of_signals_not_asked_for_nothing_is_said(world: tuple[Reference, Floats]) -> None:
+    reference, windows = world
+    stretch = Stretch(reference, _before(reference), windows, BUDGET)
+    asked = np.random.default_rng(len(windows)).random(stretch.moved.shape) < 0.4
+    places = list(range(0, len(windows), 2))
+    for place, one, all_ in zip(
+        places, stretch.verdicts(places, asked), stretch.verdicts(places), strict=True
+    ):
+        assert np.array_equal(one.surprises[:, asked[place]], all_.surprises[:, asked[place]])
+        assert not one.surprises[:, ~asked[place]].any()
+        assert (one.threshold, one.looks) == (all_.threshold, all_.looks)
+
+
+@given(_worlds(), st.floats(-1.0, 60.0))
+def test_no_score_above_a_level_is_overlooked(
+    world: tuple[Reference, Floats], level: float
+) -> None:
+    reference, windows = world
+    remembered_ = trail(_before(reference), windows)
+    above = surprises(reference, remembered_.effective()).max(axis=-1) > max(level, 0.0)
+    assert not (above & ~may_exceed(reference, remembered_, level)).any()
+
+
+def test_most_of_what_does_not_drift_is_told_without_its_scores() -> None:
+    rng = np.random.default_rng(3)
+    shares = np.full(14, 1 / 14)
+    reference = Reference.of([SignalReference((shares * 1e5).astype(int).tolist(), 14)] * 20)
+    windows = rng.multinomial(1_000, shares, (100, 20)).astype(np.float64)
+    left = may_exceed(reference, trail(Memory.empty(20, 14), windows), 15.0)
+    assert left.mean() < 0.03
+
+
+def test_a_stretch_goes_on_where_another_ended() -> None:
+    rng = np.random.default_rng(4)
+    reference = Reference.of([SignalReference([500, 300, 200], 3)] * 2)
+    windows = rng.multinomial(150, [0.5, 0.3, 0.2], (11, 2)).astype(np.float64)
+    memory = Memory.empty(2, 3)
+    for some in (windows[:4], windows[4:]):
+        memory = Stretch(reference, memory, some, BUDGET).memory
+    assert _same(memory, remembered(trail(Memory.empty(2, 3), windows), -1))
