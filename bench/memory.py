@@ -3,7 +3,7 @@
 A process sends 1.6 kB events of the models in turn, with the time of day, so windows come and go;
 it keeps a backlog, so that INGEST never waits. The brokers hold a few seconds of it. Prints
 resident memory every five seconds, its slope by least squares after the first minute, and one JSON
-line last.
+line last. What was sent must all be counted in the end.
 
     python bench/memory.py [--minutes 2] [--models 100]
 """
@@ -172,7 +172,7 @@ def _figures(samples: list[tuple[float, ...]]) -> dict[str, float]:
     at, rss, events, cpu = np.array(samples).T
     warm = at >= WARM_SECONDS
     first = int(warm.argmax())
-    slope = float(np.polyfit(at[warm] / 60, rss[warm], 1)[0])
+    (slope, _), covariance = np.polyfit(at[warm] / 60, rss[warm], 1, cov=True)
     return {
         "minutes": round(float(at[-1]) / 60, 1),
         "events": int(events[-1]),
@@ -180,7 +180,8 @@ def _figures(samples: list[tuple[float, ...]]) -> dict[str, float]:
         "events_per_cpu_s": round((events[-1] - events[first]) / (cpu[-1] - cpu[first])),
         "rss_1_min_mb": round(float(rss[first]), 1),
         "rss_end_mb": round(float(rss[-1]), 1),
-        "slope_mb_per_min": round(slope, 2),
+        "slope_mb_per_min": round(float(slope), 2),
+        "slope_error_mb_per_min": round(float(covariance[0, 0]) ** 0.5, 2),
     }
 
 

@@ -1,6 +1,8 @@
 """What has changed about the signals in alarm: which bins, by how much, and since when. Pure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -36,16 +38,16 @@ class Strongest(NamedTuple):
     scores: Places
 
 
-class Bins(NamedTuple):
+@dataclass(frozen=True)
+class Bins:
     """A signal of the baseline, and what its bins are called."""
 
     signal: Signal
-    labels: list[str]
 
-    @classmethod
-    def of(cls, signal: Signal) -> "Bins":
-        """Work out what every report would ask again."""
-        return cls(signal, bin_labels(signal))
+    @cached_property
+    def labels(self) -> list[str]:
+        """Return a label for each bin; most signals are never in alarm, and none is made."""
+        return bin_labels(self.signal)
 
 
 def changes(

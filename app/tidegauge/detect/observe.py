@@ -1,16 +1,11 @@
 """What closed windows say to Prometheus, and what has to be taken back."""
 
-from collections.abc import Iterator
-from contextlib import suppress
-
-from prometheus_client import Gauge
-
 from tidegauge.contract import WindowReport
 from tidegauge.detect.closing import Closed
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.values import Slice, SliceState
 from tidegauge.rules import surprise
-from tidegauge.telemetry import DetectMetrics
+from tidegauge.telemetry import DetectMetrics, GaugeTable
 
 _STATISTICS = (
     "psi",
@@ -21,7 +16,9 @@ _STATISTICS = (
 )
 
 Labels = tuple[str, ...]
-_Series = tuple[Gauge, Labels]
+
+#: By gauge, the values of its series.
+Series = dict[GaugeTable, dict[Labels, float]]
 
 
 class Observer:
@@ -38,14 +35,12 @@ class Observer:
     def __init__(self, metrics: DetectMetrics) -> None:
         self._metrics = metrics
         #: By partition and slice, the series that are set.
-        self._shown: dict[int, dict[Labels, dict[_Series, float]]] = {}
-        #: What is set of each series: asking the gauge for it takes longer than setting it.
-        self._children: dict[_Series, Gauge] = {}
+        self._shown: dict[int, dict[Labels, Series]] = {}
 
     def restored(self, state: PartitionState) -> None:
         """Show what was firing when the partition's last owner wrote its state."""
         for where, value in state.slices.items():
-            self._show(state.partition, _name(where), dict(self._lasting(where, value)))
+            self._show(state.partition, _name(where), self._lasting(where, value))
 
     def passed(self, state: PartitionState, closed: Closed) -> None:
         """Show what one pass over a partition led to."""
@@ -54,17 +49,17 @@ class Observer:
             if report.revision == 0:
                 labels = (report.model, report.version, report.variant)
                 where = Slice(*labels, tuple(sorted(report.segment.items())))
-                series = dict(self._lasting(where, state.slices[where]))
+                series = self._lasting(where, state.slices[where])
                 if not report.segment:
                     self._count(report)
-                    series.update(self._series_of(report, labels))
+                    series |= self._series_of(report, labels)
                 self._show(state.partition, _name(where), series)
         for alert in closed.alerts:
             metrics.alerts.labels(alert.rule, alert.severity, alert.state).inc()
         for action in closed.actions:
             metrics.actions.labels(action.kind).inc()
-        watermark = (metrics.watermark, (str(state.partition),))
-        self._show(state.partition, (), {watermark: state.progress.watermark})
+        watermark: dict[Labels, float] = {(str(state.partition),): state.progress.watermark}
+        self._show(state.partition, (), {metrics.watermark: watermark})
 
     def owned(self, partitions: set[int]) -> None:
         """Take back what was shown of partitions that another worker has now."""
@@ -73,29 +68,25 @@ class Observer:
                 self._show(partition, name, {})
             del self._shown[partition]
 
-    def _show(self, partition: int, name: Labels, series: dict[_Series, float]) -> None:
+    def _show(self, partition: int, name: Labels, series: Series) -> None:
         before = self._shown.setdefault(partition, {}).get(name, {})
-        for one in before.keys() - series.keys():
-            gauge, values = one
-            self._children.pop(one, None)
-            with suppress(KeyError):
-                gauge.remove(*values)
-        for one, value in series.items():
-            child = self._children.get(one)
-            if child is None:
-                gauge, values = one
-                child = self._children[one] = gauge.labels(*values)
-            child.set(value)
+        for gauge, values in before.items():
+            gauge.remove(values.keys() - series.get(gauge, {}).keys())
+        for gauge, values in series.items():
+            gauge.set(values)
         self._shown[partition][name] = series
 
-    def _lasting(self, where: Slice, value: SliceState) -> Iterator[tuple[_Series, float]]:
+    def _lasting(self, where: Slice, value: SliceState) -> Series:
         name = _name(where)
-        for episode in value.alerts.firing:
-            alert = (*name, episode.signal or "", episode.rule, episode.severity)
-            yield (self._metrics.alert_firing, alert), 1.0
+        firing = {
+            (*name, episode.signal or "", episode.rule, episode.severity): 1.0
+            for episode in value.alerts.firing
+        }
+        series: Series = {self._metrics.alert_firing: firing}
         if value.last_end and not where.segment:
             labels = (where.model, where.version, where.variant)
-            yield (self._metrics.window_end, labels), value.last_end
+            series[self._metrics.window_end] = {labels: float(value.last_end)}
+        return series
 
     def _count(self, report: WindowReport) -> None:
         metrics = self._metrics
@@ -106,25 +97,34 @@ class Observer:
             latency = part.signals["latency_ms"].histogram
             metrics.latency.add(labels, latency.counts, latency.sum)
 
-    def _series_of(self, report: WindowReport, labels: Labels) -> Iterator[tuple[_Series, float]]:
-        metrics = self._metrics
+    def _series_of(self, report: WindowReport, labels: Labels) -> Series:
+        means, missing, unseen, surprises, drift = (dict[Labels, float]() for _ in range(5))
         if report.prediction_mean_5m is not None:
-            yield (metrics.prediction_mean, labels), report.prediction_mean_5m
+            means[labels] = report.prediction_mean_5m
         # If the baseline changed inside the window, the larger part speaks for it.
         for part in sorted(report.parts, key=lambda part: part.events):
             for name, signal in part.signals.items():
                 if name in ("latency_ms", "status"):
                     continue
-                yield (metrics.missing_share, (*labels, name)), signal.missing_share
+                one = (*labels, name)
+                missing[one] = signal.missing_share
                 if signal.unseen_share is not None:
-                    yield (metrics.unseen_share, (*labels, name)), signal.unseen_share
+                    unseen[one] = signal.unseen_share
                 towards_alarm = surprise(part, signal)
                 if towards_alarm is not None:
-                    yield (metrics.surprise, (*labels, name)), towards_alarm
+                    surprises[one] = towards_alarm
                 for statistic in _STATISTICS:
                     value = getattr(signal.drift, statistic, None)
                     if value is not None:
-                        yield (metrics.drift, (*labels, name, statistic)), value
+                        drift[*one, statistic] = value
+        metrics = self._metrics
+        return {
+            metrics.prediction_mean: means,
+            metrics.missing_share: missing,
+            metrics.unseen_share: unseen,
+            metrics.surprise: surprises,
+            metrics.drift: drift,
+        }
 
 
 def _name(where: Slice) -> Labels:

@@ -100,7 +100,7 @@ class Watch:
             watched = Watched(
                 names,
                 reference,
-                {name: Bins.of(baseline.signals[name]) for name in known},
+                {name: Bins(baseline.signals[name]) for name in known},
                 baseline.importances or {},
                 daily_reference(baseline.daily, names, reference) if baseline.daily else None,
             )

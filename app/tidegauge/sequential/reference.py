@@ -84,9 +84,9 @@ def bin_scores(counts: Floats) -> tuple[Floats, Floats]:
     if total <= 0 or np.count_nonzero(counts) < 2:
         return none, none
     p = counts / total
-    z = ndtri(np.clip(np.concatenate([[0.0], np.cumsum(p)]), 0.0, 1.0))
+    z = ndtri(np.minimum(np.concatenate([[0.0], np.cumsum(p)]), 1.0))
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    edge = np.clip(np.where(np.isfinite(z[:-1]), z[:-1], z[1:]), -8.0, 8.0)
+    edge = np.minimum(np.maximum(np.where(np.isfinite(z[:-1]), z[:-1], z[1:]), -8.0), 8.0)
     s = np.where(p > 0, (density[:-1] - density[1:]) / np.where(p > 0, p, 1.0), edge)
     linear = s - (p * s).sum()
     linear /= np.sqrt((p * linear**2).sum())

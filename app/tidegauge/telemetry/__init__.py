@@ -4,10 +4,12 @@ from tidegauge.telemetry.health import Health, Progress
 from tidegauge.telemetry.http import HttpServer
 from tidegauge.telemetry.logs import configure_logging
 from tidegauge.telemetry.metrics import CommonMetrics, DetectMetrics, IngestMetrics
+from tidegauge.telemetry.table import GaugeTable
 
 __all__ = [
     "CommonMetrics",
     "DetectMetrics",
+    "GaugeTable",
     "Health",
     "HttpServer",
     "IngestMetrics",

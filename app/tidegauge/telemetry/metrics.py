@@ -13,6 +13,7 @@ from prometheus_client import (
 
 from tidegauge.contract import LATENCY_EDGES_MS, ActionKind, Reason
 from tidegauge.telemetry.latency import MODEL, LatencyCollector
+from tidegauge.telemetry.table import GaugeTable
 
 # A second series for each counter, with its birthday: nobody asks for it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -119,37 +120,37 @@ class DetectMetrics:
             MODEL,
             registry=registry,
         )
-        self.window_end = Gauge(
+        self.window_end = GaugeTable(
             "tidegauge_window_end_seconds",
             "End of the last closed window, epoch seconds",
             MODEL,
             registry=registry,
         )
-        self.prediction_mean = Gauge(
+        self.prediction_mean = GaugeTable(
             "tidegauge_prediction_mean_5m",
             "Mean prediction over the windows of the last five minutes",
             MODEL,
             registry=registry,
         )
-        self.drift = Gauge(
+        self.drift = GaugeTable(
             "tidegauge_drift",
             "How far the last closed window is from the baseline; divergences in nats",
             (*SIGNAL, "statistic"),
             registry=registry,
         )
-        self.surprise = Gauge(
+        self.surprise = GaugeTable(
             "tidegauge_surprise",
             "How far towards a drift alarm the last closed window is: 1 is the threshold",
             SIGNAL,
             registry=registry,
         )
-        self.missing_share = Gauge(
+        self.missing_share = GaugeTable(
             "tidegauge_missing_share",
             "Share of events in the last closed window whose value was absent or null",
             SIGNAL,
             registry=registry,
         )
-        self.unseen_share = Gauge(
+        self.unseen_share = GaugeTable(
             "tidegauge_unseen_share",
             "Share of events in the last closed window with a category the baseline never saw",
             SIGNAL,
@@ -162,7 +163,7 @@ class DetectMetrics:
             MODEL,
             registry=registry,
         )
-        self.alert_firing = Gauge(
+        self.alert_firing = GaugeTable(
             "tidegauge_alert_firing",
             "1 while the alert is firing",
             (*MODEL, "segment", "signal", "rule", "severity"),
@@ -194,7 +195,7 @@ class DetectMetrics:
             "Histogram records that retention deleted before they were read",
             registry=registry,
         )
-        self.watermark = Gauge(
+        self.watermark = GaugeTable(
             "tidegauge_watermark_seconds",
             "Event time up to which a partition is complete, epoch seconds",
             ("partition",),
