@@ -47,8 +47,6 @@ class Worker:
         self._rules = self._load_rules()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        #: Whether Faust was left in the middle of its start, with its threads at work.
-        self.left_behind = False
         registry = CollectorRegistry()
         self._registry = registry
         self.health = Health(clock=time.monotonic, stall_seconds=settings.health.stall_seconds)
@@ -194,7 +192,6 @@ class Worker:
             self._watch()
             await asyncio.sleep(_WATCH_SECONDS)
         if not starting.done():
-            self.left_behind = True
             return
         await starting
         detector.say_owned()
@@ -211,8 +208,11 @@ class Worker:
         await detector.stop()
 
 
-def run_worker(settings: Settings, role: Role) -> None:
-    """Run a worker in the main thread; SIGTERM and SIGINT stop it in good order."""
+def run_worker(settings: Settings, role: Role) -> NoReturn:
+    """Run a worker in the main thread; SIGTERM and SIGINT stop it in good order.
+
+    Ends the process.
+    """
     collect_seldom()
     worker = Worker(settings, role)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -223,8 +223,9 @@ def run_worker(settings: Settings, role: Role) -> None:
     except Exception:
         log.critical("ending, so that a new process can take over", exc_info=True)
         _exit_at_once(1)
-    if worker.left_behind:
-        _exit_at_once(0)
+    # Everything is committed and said. Python would wait for threads that Faust has left, and for
+    # clients of librdkafka to be destroyed, which may take for ever, and no timer runs by then.
+    _exit_at_once(0)
 
 
 def _stop(worker: Worker) -> None:
@@ -244,6 +245,6 @@ def _give_up() -> None:
 
 
 def _exit_at_once(code: int) -> NoReturn:
-    """End the process though threads of Faust's are alive: it leaves them when it crashes."""
+    """End the process, whatever threads are alive."""
     logging.shutdown()
     os._exit(code)

@@ -4,6 +4,7 @@ It works in sessions. Whatever ends one, everything in memory is dropped and cou
 at the committed offsets.
 """
 
+import gc
 import logging
 import threading
 import time
@@ -76,6 +77,8 @@ class Combiner:
         self._stop.wait(seconds)
 
     def _run_session(self) -> None:
+        # Threads of a producer end when it is collected, and the last session's is in a cycle.
+        gc.collect()
         session = Session(
             self._settings,
             promoted=self._promoted,
