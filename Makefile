@@ -59,11 +59,16 @@ test-machine:
 # A cluster under faults and load is the machine's own; what mostly waits for brokers goes by fours.
 CLUSTERS = tests/chaos/test_chaos.py tests/chaos/test_scenarios.py
 
+# A file is one process's; what takes minutes shouldn't begin when all others are done.
+LONGEST_FIRST = tests/kafka $(filter-out tests/kafka %.py %__pycache__,$(wildcard tests/*)) \
+  $(wildcard tests/test_*.py) app
+
 test: venv test-machine
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 4 --dist loadfile $(CLUSTERS:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST) \
+	  $(CLUSTERS:%=--ignore=%)
 	@$(BIN)/python -m pytest $(CLUSTERS)
 endif
 
