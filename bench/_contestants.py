@@ -114,7 +114,7 @@ PROGRAMME: dict[str, tuple[Workload, tuple[Contestant, ...]]] = {
             (TIDEGAUGE_ARROW, CONSUME),
         ),
         (
-            Workload("wide", "1.6 kB, 100 signals", 400_000, numeric=98),
+            Workload("wide", "1.6 kB, 100 signals", 1_000_000, numeric=98),
             (TIDEGAUGE_JSON, KAFKA_STREAMS, QUIX, DECODE, CONSUME),
         ),
         (
