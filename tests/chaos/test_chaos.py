@@ -8,7 +8,7 @@ from chaos.faults import KINDS, draw_plan
 from chaos.run import run
 
 SECONDS = 40
-RATE = 10_000
+RATE = 20_000
 
 #: Of so few seeds, three that have every kind of fault between them.
 SEEDS = [2, 9, 10]

@@ -81,7 +81,7 @@ def _rest(log: Iterable[Logged], state: PartitionState) -> list[Logged]:
     return [at for at in log if at[0] >= state.progress.next_offset]
 
 
-@settings(max_examples=80)
+@settings(max_examples=150)
 @given(logs(), st.data())
 def test_crashes_torn_checkpoints_and_paused_workers_change_no_byte(
     log: list[Logged], data: st.DataObject
