@@ -169,7 +169,7 @@ class Worker:
 
     async def _detect(self) -> None:
         # Faust and what it needs are 40 MB that an INGEST process does without.
-        from tidegauge.detect import Detector
+        from tidegauge.detect.detector import Detector
 
         histograms = self._settings.topics.histograms
         detector = Detector(

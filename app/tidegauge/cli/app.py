@@ -1,25 +1,55 @@
 """Puts the subcommands together."""
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import tidegauge
-from tidegauge.cli import alerts, backtest, baseline, check, demo, run, topics, verify
+
+#: By name, the module in here and what it has: a group of commands, or a function.
+_COMMANDS = {
+    "run": ("run", "run"),
+    "check": ("check", "check"),
+    "verify": ("verify", "verify"),
+    "backtest": ("backtest", "try_rules"),
+    "demo": ("demo", "demo"),
+    "baseline": ("baseline", "app"),
+    "topics": ("topics", "app"),
+    "alerts": ("alerts", "app"),
+}
+
+
+class _Commands(TyperGroup):
+    """Imports a command when it is asked for: a worker needn't carry what the others need.
+
+    Typer has taken click's types into a private package, so they can't be named here.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[cmd_name]
+        found = getattr(import_module(f"tidegauge.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            group = typer.main.get_group(found)
+            group.name = cmd_name
+            return group
+        alone = typer.Typer(add_completion=False)
+        alone.command(cmd_name)(found)
+        return typer.main.get_command(alone)
+
 
 app = typer.Typer(
+    cls=_Commands,
     help="Drift monitoring for models on Kafka.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command("run")(run.run)
-app.command("check")(check.check)
-app.command("verify")(verify.verify)
-app.command("backtest")(backtest.try_rules)
-app.command("demo")(demo.demo)
-app.add_typer(baseline.app, name="baseline")
-app.add_typer(topics.app, name="topics")
-app.add_typer(alerts.app, name="alerts")
 
 
 def _print_version(wanted: bool) -> None:
