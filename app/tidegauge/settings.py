@@ -98,6 +98,7 @@ class TopicSettings(_Section):
     windows: str = "tidegauge.windows"
     alerts: str = "tidegauge.alerts"
     actions: str = "tidegauge.actions"
+    acknowledgements: str = "tidegauge.acknowledgements"
     audit: str = "tidegauge.audit"
     dead_letters: str = "tidegauge.dead-letters"
     predictions_partitions: int = Field(default=8, ge=1)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from tidegauge.cli.app import app
 
-COMMANDS = ["run", "check", "verify", "backtest", "demo", "baseline", "topics", "alerts"]
+COMMANDS = ["run", "check", "verify", "backtest", "demo", "baseline", "topics", "alerts", "actions"]
 
 #: What a process has imported once its arguments are read.
 _LOADED = """

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from tidegauge.backtest.inject import Injection, Injector
 from tidegauge.backtest.replay import Replay
-from tidegauge.backtest.reports import FirstReports, Record
+from tidegauge.backtest.reports import FirstReports
 from tidegauge.backtest.result import (
     Episode,
     InjectionResult,
@@ -20,6 +20,7 @@ from tidegauge.backtest.result import (
 )
 from tidegauge.baseline import Baseline
 from tidegauge.contract import Alert, WindowReport
+from tidegauge.reading import Record
 from tidegauge.rules import METRICS, Rule, RuleSet
 
 #: Windows of a slice that are judged together.
