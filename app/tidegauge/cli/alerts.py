@@ -122,6 +122,15 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
             f"in {alert.events:,} events (at least {alert.minimum_events:,})"
         ),
     )
+    if alert.evidence is not None and alert.evidence.psi_corrected is not None:
+        size = alert.evidence.size or ""
+        yield "size", f"{size}, PSI {alert.evidence.psi_corrected:.3f} nats beyond noise"
+    if alert.evidence is not None and alert.evidence.change is not None:
+        change = alert.evidence.change
+        yield (
+            "began",
+            f"by {_time(change.onset_window_end)}, over {alert.evidence.span_windows} windows",
+        )
     yield "window", f"{_time(alert.window_start)} to {_time(alert.window_end)}"
     yield "since", _time(alert.starts_at)
     if alert.ends_at is not None:
