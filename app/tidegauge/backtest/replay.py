@@ -14,20 +14,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tidegauge.backtest.evidence import Judged
 from tidegauge.backtest.reports import slices_of
 from tidegauge.backtest.result import Episode, SliceSpan
 from tidegauge.backtest.table import Layout
 from tidegauge.baseline import Baseline
-from tidegauge.contract import Alert, WindowReport
+from tidegauge.contract import Alert, Evidence, SignalReport, WindowReport
 from tidegauge.detect.evidence import Watched
 from tidegauge.detect.values import SliceMemory
 from tidegauge.detect.watch import Watch, pack, unpack
 from tidegauge.rules import AlertState, RuleSet, evaluate, measure
 from tidegauge.rules.metrics import MetricName
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import Verdict
 from tidegauge.sequential.ewma import LAMBDAS, Memory
-from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.stretch import Stretch
 
 #: Metrics of what the detector remembers; all others are in a report as it was read.
@@ -52,9 +51,7 @@ class Replay:
         drift_at: float | None = None,
     ) -> None:
         self._rules = rules
-        self._watch = Watch(alarms_of, judge=self._judged_already)
-        self._stepwise = Watch(alarms_of)
-        self._verdict: Verdict | None = None
+        self._watch = Watch(alarms_of)
         self._asked = _Asked(rules, first.model)
         self._layouts: dict[str, Layout] = {}
         self._memory: SliceMemory | None = None
@@ -128,9 +125,7 @@ class Replay:
 
     def _step(self, report: WindowReport, baselines: Mapping[str, Baseline]) -> None:
         before = self._memory
-        self._memory, seen = self._stepwise.take(
-            before, report, baselines, slices=slices_of(report)
-        )
+        self._memory, seen = self._watch.take(before, report, baselines, slices=slices_of(report))
         if self._memory is not before and self._memory is not None:
             if before is None or before.baseline != self._memory.baseline:
                 self._steps = None
@@ -158,7 +153,7 @@ class Replay:
             stretch = Stretch(watched.reference, memory, table[some], budget)
             memory = stretch.memory
             self._note_steps(stretch, reports[some])
-            self._judge_run(stretch, reports[some], watched, baselines)
+            self._judge_run(stretch, reports[some], watched, budget)
         self._memory = pack(memory, reports[-1].window_end, baseline)
 
     def _judge_run(
@@ -166,43 +161,33 @@ class Replay:
         stretch: Stretch,
         reports: list[WindowReport],
         watched: Watched,
-        baselines: Mapping[str, Baseline],
+        budget: Budget,
     ) -> None:
         level = self._asked.level
-        if level is None:
-            beyond = np.ones(stretch.moved.shape, dtype=bool)
-        else:
-            beyond = stretch.beyond(level)
-        places = np.flatnonzero(beyond.any(axis=1)).tolist()
-        verdicts = dict(zip(places, stretch.verdicts(places, beyond), strict=True))
+        asked = np.ones_like(stretch.moved) if level is None else stretch.beyond(level)
+        judged = Judged(stretch, watched, budget, asked)
         for at, report in enumerate(reports):
             concerned = self._concerned(report)
-            above: set[str | None] = {watched.names[row] for row in np.flatnonzero(beyond[at])}
-            concerned |= above
+            evidence = judged.asked(at)
+            concerned |= evidence.keys()
             firing = self._firing_by_evidence()
-            seen = report
-            if above or firing:
-                # What ceases to fire is above the level no more, but is to be known all the same.
-                whole = self._asked.together
-                known = firing <= above and not whole
-                self._verdict = verdicts[at] if known else stretch.verdicts([at])[0]
-                _, seen = self._watch.take(
-                    None,
-                    report if whole else _only(report, concerned),
-                    baselines,
-                    slices=slices_of(report),
-                )
-            self._judge(seen, concerned)
-
-    def _judged_already(
-        self,
-        reference: Reference,
-        memory: Memory,
-        window: npt.NDArray[np.float64],
-        budget: Budget,
-    ) -> Verdict:
-        assert self._verdict is not None  # noqa: S101 - set before each take
-        return self._verdict
+            if not (evidence or firing):
+                self._judge(report, concerned)
+                continue
+            # What ceases to fire is above the level no more, but is to be known all the same.
+            evidence |= judged.of(at, {it for it in firing if it} - evidence.keys())
+            [part] = report.parts
+            part = msgspec.structs.replace(
+                part,
+                signals={
+                    name: _with(signal, evidence.get(name))
+                    for name, signal in part.signals.items()
+                    if name in concerned or name in _ALWAYS
+                },
+                alarm_budget=judged.budget(at),
+                pattern=judged.pattern(at, part) if self._asked.together else None,
+            )
+            self._judge(msgspec.structs.replace(report, parts=[part]), concerned)
 
     def _layout(self, baseline: str, watched: Watched) -> Layout:
         if baseline not in self._layouts:
@@ -281,6 +266,10 @@ def _only(report: WindowReport, signals: set[str | None]) -> WindowReport:
     return msgspec.structs.replace(report, parts=parts)
 
 
+def _with(signal: SignalReport, evidence: Evidence | None) -> SignalReport:
+    return signal if evidence is None else msgspec.structs.replace(signal, evidence=evidence)
+
+
 def _without(baseline: str, signal: str, histogram: object) -> None:
     """Show no counts: nobody reads these alerts."""
 
@@ -316,6 +305,5 @@ class _Asked:
         return {
             one.signal
             for metric, (low, high) in self._sides.items()
-            for one in measure(metric, report)
-            if one.value > high or one.value < low
+            for one in measure(metric, report, outside=(low, high))
         }
