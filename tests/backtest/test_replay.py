@@ -12,14 +12,15 @@ from support.hourly import baseline as hourly_baseline
 from support.hourly import reports as hourly_reports
 from support.window_reports import latency, part_of, signal_report, window_report
 from tidegauge.backtest import replay as module
-from tidegauge.backtest.replay import FULL_STEPS, OF_EVIDENCE, Replay
+from tidegauge.backtest.asked import OF_EVIDENCE
+from tidegauge.backtest.replay import FULL_STEPS, Replay
 from tidegauge.backtest.reports import slices_of
 from tidegauge.backtest.result import Episode
 from tidegauge.baseline import Baseline
 from tidegauge.contract import AlarmBudget, Alert, WindowReport
 from tidegauge.detect.report import signal_reports
 from tidegauge.detect.watch import Watch
-from tidegauge.rules import METRICS, AlertState, RuleSet, evaluate, parse_rules
+from tidegauge.rules import METRICS, AlertState, RuleSet, evaluate, measure, parse_rules
 
 EDGES = [-2.0, -1.0, 1.0, 2.0]
 SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
@@ -221,7 +222,7 @@ def test_every_metric_is_of_the_report_or_of_the_evidence() -> None:
     report = window_report(
         0, part_of(9, A.id, c=signal), latency=latency(1.0), prediction_mean_5m=0.5
     )
-    measured = {metric for metric in METRICS if list(module.measure(metric, report))}
+    measured = {metric for metric in METRICS if list(measure(metric, report))}
     assert measured == METRICS.keys() - OF_EVIDENCE
 
 

@@ -1,10 +1,10 @@
 """The windows of one slice through rules and detector, as DETECT takes them but many at a time.
 
-What fires comes from the code that DETECT runs, window by window: from :class:`Watch` and
-``evaluate``. They are asked only about windows and signals of which something can change. Nothing
-does where no alert is firing, no score is above the level that a rule asks for, and no other figure
-is on the far side of its threshold. To know that takes a fraction of judging the window, since the
-scores of many windows are computed together.
+The scores of many windows are computed together, by the functions that DETECT calls for one; those
+that can't be go through :class:`Watch`, as all do there. What fires is for ``evaluate`` to say,
+window by window, about the signals of which something can change. Nothing does where no alert is
+firing, no score is above the level that a rule asks for, and no other figure is on the far side of
+its threshold. To know that takes a fraction of judging the window.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tidegauge.backtest.asked import OF_EVIDENCE, Asked
 from tidegauge.backtest.evidence import Judged
 from tidegauge.backtest.reports import slices_of
 from tidegauge.backtest.result import Episode, SliceSpan
@@ -23,14 +24,10 @@ from tidegauge.contract import Alert, Evidence, SignalReport, WindowReport
 from tidegauge.detect.evidence import Watched
 from tidegauge.detect.values import SliceMemory
 from tidegauge.detect.watch import Watch, pack, unpack
-from tidegauge.rules import AlertState, RuleSet, evaluate, measure
-from tidegauge.rules.metrics import MetricName
+from tidegauge.rules import AlertState, RuleSet, evaluate
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.stretch import Stretch
-
-#: Metrics of what the detector remembers; all others are in a report as it was read.
-OF_EVIDENCE: frozenset[MetricName] = frozenset({"surprise", "drifted_signals", "drifted_share"})
 
 #: Steps after which what came before has a weight of e^-4 in the longest memory.
 FULL_STEPS = round(4 / min(LAMBDAS))
@@ -52,7 +49,7 @@ class Replay:
     ) -> None:
         self._rules = rules
         self._watch = Watch(alarms_of)
-        self._asked = _Asked(rules, first.model)
+        self._asked = Asked(rules, first.model)
         self._layouts: dict[str, Layout] = {}
         self._memory: SliceMemory | None = None
         self._alerts = AlertState()
@@ -242,11 +239,8 @@ class Replay:
             one.seconds = (alert.ends_at or one.starts_at) - one.starts_at
 
 
-_SHARED = (
-    "rule", "severity", "model", "version", "variant", "segment", "signal", "metric", "value",
-    "threshold", "unit", "starts_at", "window_end",
-)  # fmt: skip
-
+#: What an episode has of the alert that it began with.
+_SHARED = [name for name in Episode.__struct_fields__ if name not in ("ends_at", "seconds")]
 
 #: What figures of the window rest on.
 _ALWAYS = frozenset({"latency_ms"})
@@ -272,38 +266,3 @@ def _with(signal: SignalReport, evidence: Evidence | None) -> SignalReport:
 
 def _without(baseline: str, signal: str, histogram: object) -> None:
     """Show no counts: nobody reads these alerts."""
-
-
-class _Asked:
-    """What rules ask of the windows of a model: figures, and on which side of what."""
-
-    def __init__(self, rules: RuleSet, model: str) -> None:
-        watching = [one.rule for one in rules.compiled if one.matches_model(model)]
-        of_evidence = [rule for rule in watching if rule.metric in OF_EVIDENCE]
-        self.evidence = bool(of_evidence)
-        #: Whether a rule is on what all signals say together.
-        self.together = any(rule.metric != "surprise" for rule in of_evidence)
-        #: Above which multiple of its threshold evidence matters; None if below some it does too.
-        #: What is in alarm, above 1, always does.
-        self.level: float | None = None
-        if all(rule.above is not None for rule in of_evidence):
-            surprises = (rule.threshold for rule in of_evidence if rule.metric == "surprise")
-            self.level = min([1.0, *surprises])
-        self._sides: dict[MetricName, tuple[float, float]] = {}
-        for rule in watching:
-            if rule.metric in OF_EVIDENCE:
-                continue
-            low, high = self._sides.get(rule.metric, (-np.inf, np.inf))
-            if rule.above is None:
-                low = max(low, rule.threshold)
-            else:
-                high = min(high, rule.threshold)
-            self._sides[rule.metric] = low, high
-
-    def may_hold(self, report: WindowReport) -> set[str | None]:
-        """Return signals of which a figure is on the far side; None for one of the window."""
-        return {
-            one.signal
-            for metric, (low, high) in self._sides.items()
-            for one in measure(metric, report, outside=(low, high))
-        }
