@@ -16,10 +16,11 @@ from collections.abc import Iterator
 import numpy as np
 
 import _harness  # noqa: F401 - puts the tests' support on the path
+from support.sampled import sampled_histogram, sampled_signal
 from support.window_reports import latency, part_of, window_report
 from tidegauge.backtest import Injection, Plan, Result, backtest
-from tidegauge.baseline import Baseline, NumericSignal, numeric_counts, numeric_edges
-from tidegauge.contract import SignalHistogram, encode
+from tidegauge.baseline import Baseline, NumericSignal, Signal
+from tidegauge.contract import encode
 from tidegauge.detect.report import signal_reports
 from tidegauge.detect.watch import Watch
 from tidegauge.reading import Record
@@ -42,20 +43,9 @@ rules:
 
 def a_baseline(signals: int, rng: np.random.Generator) -> Baseline:
     """Return a baseline of numeric signals, 14 bins each."""
-    found = {}
-    for number in range(signals):
-        values = np.sort(rng.normal(size=ROWS))
-        edges = numeric_edges(values)
-        found[f"f{number}"] = NumericSignal(
-            edges=edges,
-            counts=numeric_counts(values, edges).tolist(),
-            missing=0,
-            nan=0,
-            mean=float(values.mean()),
-            std=float(values.std()),
-            minimum=float(values[0]),
-            maximum=float(values[-1]),
-        )
+    found: dict[str, Signal] = {
+        f"f{number}": sampled_signal(rng.normal(size=ROWS)) for number in range(signals)
+    }
     return Baseline(model="credit", version="3", rows=ROWS, source="bench", signals=found)
 
 
@@ -67,14 +57,7 @@ def made(baseline: Baseline, number: int, rng: np.random.Generator) -> Iterator[
         histograms = {}
         for name, signal in baseline.signals.items():
             assert isinstance(signal, NumericSignal)
-            values = rng.normal(size=EVENTS)
-            histograms[name] = SignalHistogram(
-                counts=numeric_counts(values, signal.edges).tolist(),
-                sum=float(values.sum()),
-                sumsq=float((values**2).sum()),
-                minimum=float(values.min()),
-                maximum=float(values.max()),
-            )
+            histograms[name] = sampled_histogram(rng.normal(size=EVENTS), signal)
         part = part_of(EVENTS, baseline.id, **signal_reports(histograms, baseline))
         report = window_report(window, part, latency=latency(50.0), prediction_mean_5m=0.5)
         memory, report = watch.take(memory, report, known)

@@ -7,24 +7,14 @@ import numpy as np
 import pytest
 
 from support.counting import a_baseline, categorical, numeric
+from support.sampled import sampled_histogram, sampled_signal
 from support.window_reports import part_of, window_report
 from tidegauge.backtest.inject import Injection, Injector, Kind
-from tidegauge.baseline import NumericSignal, numeric_counts, numeric_edges
+from tidegauge.baseline import numeric_counts
 from tidegauge.contract import SignalHistogram, SignalReport, WindowReport
 from tidegauge.detect.report import signal_reports
 
-VALUES = np.random.default_rng(1).normal(50.0, 10.0, 100_000)
-EDGES = numeric_edges(VALUES)
-AMOUNT = NumericSignal(
-    edges=EDGES,
-    counts=numeric_counts(VALUES, EDGES).tolist(),
-    missing=0,
-    nan=0,
-    mean=float(VALUES.mean()),
-    std=float(VALUES.std()),
-    minimum=float(VALUES.min()),
-    maximum=float(VALUES.max()),
-)
+AMOUNT = sampled_signal(np.random.default_rng(1).normal(50.0, 10.0, 100_000))
 BASELINE = a_baseline(
     amount=AMOUNT,
     prediction=AMOUNT,
@@ -37,14 +27,7 @@ KNOWN = {BASELINE.id: BASELINE}
 def _report(number: int, values: np.ndarray | None = None, **beside: int) -> WindowReport:
     if values is None:
         values = np.random.default_rng(number).normal(50.0, 10.0, 5_000)
-    amount = SignalHistogram(
-        counts=numeric_counts(values, EDGES).tolist(),
-        sum=float(values.sum()),
-        sumsq=float((values**2).sum()),
-        minimum=float(values.min()),
-        maximum=float(values.max()),
-        **beside,
-    )
+    amount = sampled_histogram(values, AMOUNT, **beside)
     histograms = {
         "amount": amount,
         "prediction": msgspec.structs.replace(amount),
@@ -79,7 +62,7 @@ def test_sums_are_those_of_the_values_moved(kind: Kind, size: float) -> None:
     assert h.sum == pytest.approx(moved.sum())
     assert h.sumsq == pytest.approx((moved**2).sum())
     assert (h.minimum, h.maximum) == pytest.approx((moved.min(), moved.max()))
-    near = numeric_counts(moved, EDGES)
+    near = numeric_counts(moved, AMOUNT.edges)
     assert np.abs(np.array(h.counts) - near).max() < 5 * np.sqrt(near.max())
     _figures_follow(signal, "amount")
 

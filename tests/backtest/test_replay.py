@@ -12,13 +12,15 @@ from support.hourly import baseline as hourly_baseline
 from support.hourly import reports as hourly_reports
 from support.window_reports import latency, part_of, signal_report, window_report
 from tidegauge.backtest import replay as module
-from tidegauge.backtest.replay import FULL_STEPS, OF_EVIDENCE, Replay
+from tidegauge.backtest.asked import OF_EVIDENCE
+from tidegauge.backtest.replay import FULL_STEPS, Replay
 from tidegauge.backtest.reports import slices_of
+from tidegauge.backtest.result import Episode
 from tidegauge.baseline import Baseline
 from tidegauge.contract import AlarmBudget, Alert, WindowReport
 from tidegauge.detect.report import signal_reports
 from tidegauge.detect.watch import Watch
-from tidegauge.rules import METRICS, AlertState, RuleSet, evaluate, parse_rules
+from tidegauge.rules import METRICS, AlertState, RuleSet, evaluate, measure, parse_rules
 
 EDGES = [-2.0, -1.0, 1.0, 2.0]
 SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
@@ -43,6 +45,11 @@ rules:
   - {name: strong, metric: surprise, above: 1.5, signal: "a*", severity: high}
   - {name: drift, metric: kl, above: 0.05, severity: low, minimum_events: 100}
   - {name: slow, metric: latency_mean_ms, above: 200, severity: critical}
+  - name: sized
+    metric: surprise
+    above: 0.7
+    minimum_psi: 0.05
+    severity: {minor: low, moderate: medium, major: high}
   - {name: few, metric: events, below: 20, severity: low}
   - {name: some, metric: drifted_signals, above: 0, severity: low}
   - {name: share, metric: drifted_share, above: 0.3, severity: low}
@@ -112,9 +119,23 @@ def _replayed(
 def _facts(alerts: list[Alert]) -> list[tuple[Any, ...]]:
     ends = {(a.fingerprint, a.starts_at): a.ends_at for a in alerts if a.state == "resolved"}
     return [
-        (a.rule, a.signal, a.starts_at, a.window_end, ends.get((a.fingerprint, a.starts_at)))
+        (
+            a.rule,
+            a.signal,
+            a.severity,
+            a.starts_at,
+            a.window_end,
+            ends.get((a.fingerprint, a.starts_at)),
+        )
         for a in alerts
         if a.state == "firing"
+    ]
+
+
+def _told(episodes: list[Episode]) -> list[tuple[Any, ...]]:
+    return [
+        (it.rule, it.signal, it.severity, it.starts_at, it.window_end, it.ends_at)
+        for it in episodes
     ]
 
 
@@ -125,8 +146,7 @@ def test_the_same_alerts_fire_and_resolve_as_window_by_window(together: int, ala
     alerts = _one_by_one(RULES, reports, alarms)
     assert {alert.rule for alert in alerts} == set(RULES.by_name)
     episodes = _replayed(RULES, reports, alarms, together).end()
-    found = [(it.rule, it.signal, it.starts_at, it.window_end, it.ends_at) for it in episodes]
-    assert found == _facts(alerts)
+    assert _told(episodes) == _facts(alerts)
     fired = [alert.value for alert in alerts if alert.state == "firing"]
     assert [it.value for it in episodes] == pytest.approx(fired, rel=1e-12)
 
@@ -139,8 +159,7 @@ def test_a_rule_on_what_is_below_is_judged_in_every_window() -> None:
     alerts = _one_by_one(rules, reports, 1.0)
     assert len(alerts) > 4
     episodes = _replayed(rules, reports, 1.0, 16).end()
-    found = [(it.rule, it.signal, it.starts_at, it.window_end, it.ends_at) for it in episodes]
-    assert found == _facts(alerts)
+    assert _told(episodes) == _facts(alerts)
 
 
 def test_windows_in_which_nothing_can_change_are_not_judged(
@@ -174,9 +193,7 @@ def test_a_window_that_opened_after_a_later_one_closed_is_passed_by() -> None:
     late = [*reports[:10], reports[12], reports[10], reports[11], *reports[13:]]
     replay = _replayed(RULES, late, 1.0, 8)
     assert (replay.span.windows, replay.span.passed_by) == (28, 2)
-    assert _facts(_one_by_one(RULES, late, 1.0)) == [
-        (it.rule, it.signal, it.starts_at, it.window_end, it.ends_at) for it in replay.end()
-    ]
+    assert _told(replay.end()) == _facts(_one_by_one(RULES, late, 1.0))
 
 
 def test_the_memory_is_full_once_every_signal_has_been_counted_often_enough() -> None:
@@ -205,7 +222,7 @@ def test_every_metric_is_of_the_report_or_of_the_evidence() -> None:
     report = window_report(
         0, part_of(9, A.id, c=signal), latency=latency(1.0), prediction_mean_5m=0.5
     )
-    measured = {metric for metric in METRICS if list(module.measure(metric, report))}
+    measured = {metric for metric in METRICS if list(measure(metric, report))}
     assert measured == METRICS.keys() - OF_EVIDENCE
 
 

@@ -17,8 +17,9 @@ from typer.testing import CliRunner, Result
 from support.counting import a_baseline, categorical
 from support.kafka_broker import KafkaBroker, unique
 from support.product import Installation
+from support.sampled import sampled_histogram, sampled_signal
 from support.window_reports import latency, part_of, window_report
-from tidegauge.baseline import Baseline, NumericSignal, numeric_counts, numeric_edges
+from tidegauge.baseline import Baseline, NumericSignal
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.cli.app import app
 from tidegauge.contract import Alert, SignalHistogram, WindowReport, encode
@@ -69,18 +70,7 @@ def _amounts(rng: np.random.Generator, number: int, shift: float = 0.0) -> Any:
 
 
 def _baseline() -> Baseline:
-    values = np.sort(_amounts(np.random.default_rng(5), 100_000))
-    edges = numeric_edges(values)
-    amount = NumericSignal(
-        edges=edges,
-        counts=numeric_counts(values, edges).tolist(),
-        missing=0,
-        nan=0,
-        mean=float(values.mean()),
-        std=float(values.std()),
-        minimum=float(values[0]),
-        maximum=float(values[-1]),
-    )
+    amount = sampled_signal(_amounts(np.random.default_rng(5), 100_000))
     country = categorical("string", ["a", "b"])
     return a_baseline(
         amount=amount, country=msgspec.structs.replace(country, counts=[50_000, 40_000, 10_000, 0])
@@ -93,13 +83,7 @@ def _report(number: int, start: int, baseline: Baseline, model: str) -> WindowRe
     signal = baseline.signals["amount"]
     assert isinstance(signal, NumericSignal)
     histograms = {
-        "amount": SignalHistogram(
-            counts=numeric_counts(values, signal.edges).tolist(),
-            sum=float(values.sum()),
-            sumsq=float((values**2).sum()),
-            minimum=float(values.min()),
-            maximum=float(values.max()),
-        ),
+        "amount": sampled_histogram(values, signal),
         "country": SignalHistogram(counts=rng.multinomial(EVENTS, [0.5, 0.4, 0.1, 0]).tolist()),
     }
     part = part_of(EVENTS, baseline.id, **signal_reports(histograms, baseline))

@@ -134,3 +134,18 @@ def test_a_figure_that_is_not_finite_is_not_measured(value: float) -> None:
     )
     for metric in ("mean", "psi", "latency_mean_ms"):
         assert list(measure(metric, report)) == []
+
+
+@pytest.mark.parametrize("metric", EXPECTED)
+def test_what_is_outside_two_values_is_all_that_is_told_if_they_are_given(
+    metric: MetricName,
+) -> None:
+    value = EXPECTED[metric][1]
+    for sides, told in [
+        ((-math.inf, math.inf), False),
+        ((value, value), False),
+        ((-math.inf, value - 0.01), True),
+        ((value + 0.01, math.inf), True),
+    ]:
+        found = list(measure(metric, REPORT, outside=sides))
+        assert found == (list(measure(metric, REPORT)) if told else [])

@@ -95,3 +95,11 @@ def test_blocks_longer_than_an_hour_tell_no_hour_from_another() -> None:
     dispersion = learned(counted(levels(14, rng, cycle=0.2), 1, rng)).daily.dispersion
     assert dispersion.seconds == [14_400, 86_400]
     assert np.all(dispersion.by_hour == 1)
+
+
+def test_a_signal_that_never_varied_has_no_excess_in_any_hour() -> None:
+    blocks = np.zeros((14, MINUTES, 3))
+    blocks[:, :, 1] = np.random.default_rng(8).poisson(300, (14, MINUTES))
+    found = dispersion_of(Reference.of([SignalReference([0, 1_000, 0], 3)]), blocks)
+    assert found.excess.max() < 1e-15  # of rounding
+    assert np.array_equal(found.by_hour, np.ones(24))

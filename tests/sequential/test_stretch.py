@@ -14,6 +14,7 @@ from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import surprises
 from tidegauge.sequential.stretch import Stretch
 from tidegauge.sequential.trail import remembered, trail
+from tidegauge.stats import psi_corrected
 
 BUDGET = Budget(1.0, 43_200.0)
 Floats = npt.NDArray[np.float64]
@@ -75,14 +76,31 @@ def test_together_they_are_what_the_fold_says_of_each(world: tuple[Reference, Fl
     before = _before(reference)
     expected = _one_by_one(reference, before, windows)
     stretch = Stretch(reference, before, windows, BUDGET)
-    found = stretch.verdicts(range(len(windows)))
-    for one, other in zip(found, expected, strict=True):
-        assert _same(one.memory, other.memory)
-        np.testing.assert_allclose(one.surprises, other.surprises, rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(one.events, other.events, rtol=1e-12)
-        assert one.threshold == pytest.approx(other.threshold, rel=1e-12)
-        assert one.looks == pytest.approx(other.looks, rel=1e-12)
+    np.testing.assert_allclose(stretch.events, [it.events for it in expected], rtol=1e-12)
+    np.testing.assert_allclose(stretch.thresholds, [it.threshold for it in expected], rtol=1e-12)
+    np.testing.assert_allclose(stretch.looks, [it.looks for it in expected], rtol=1e-12)
     assert _same(stretch.memory, expected[-1].memory)
+
+
+@given(_worlds())
+def test_the_strongest_sign_is_the_largest_of_the_scores(world: tuple[Reference, Floats]) -> None:
+    reference, windows = world
+    before = _before(reference)
+    expected = _one_by_one(reference, before, windows)
+    stretch = Stretch(reference, before, windows, BUDGET)
+    asked = np.random.default_rng(len(windows)).random(stretch.moved.shape) < 0.6
+    asked[0, 0] = True
+    places = np.nonzero(asked)
+    signs = stretch.signs(*places)
+    for number, (at, signal) in enumerate(zip(*places, strict=True)):
+        verdict, span = expected[at], signs.spans[number]
+        surprise = verdict.surprises[span, signal, signs.scores[number]]
+        assert surprise == verdict.surprises[:, signal].max()
+        assert signs.surprises[number] == pytest.approx(surprise, rel=1e-12, abs=1e-12)
+        assert signs.events[number] == pytest.approx(verdict.events[span, signal], rel=1e-12)
+        counts = verdict.memory.effective()[span, signal]
+        size = psi_corrected(counts, reference.counts[signal])
+        np.testing.assert_allclose(signs.sizes[number], size, rtol=1e-12, atol=1e-12)
 
 
 @given(_worlds(), st.sampled_from([0.05, 0.5, 1.0, 2.0]))
@@ -97,20 +115,6 @@ def test_what_is_beyond_a_level_is_what_the_scores_say(
         for verdict in _one_by_one(reference, before, windows)
     ]
     assert np.array_equal(found, expected)
-
-
-@given(_worlds())
-def test_of_signals_not_asked_for_nothing_is_said(world: tuple[Reference, Floats]) -> None:
-    reference, windows = world
-    stretch = Stretch(reference, _before(reference), windows, BUDGET)
-    asked = np.random.default_rng(len(windows)).random(stretch.moved.shape) < 0.4
-    places = list(range(0, len(windows), 2))
-    for place, one, all_ in zip(
-        places, stretch.verdicts(places, asked), stretch.verdicts(places), strict=True
-    ):
-        assert np.array_equal(one.surprises[:, asked[place]], all_.surprises[:, asked[place]])
-        assert not one.surprises[:, ~asked[place]].any()
-        assert (one.threshold, one.looks) == (all_.threshold, all_.looks)
 
 
 @given(_worlds(), st.floats(-1.0, 60.0))

@@ -1,10 +1,10 @@
 """The windows of one slice through rules and detector, as DETECT takes them but many at a time.
 
-What fires comes from the code that DETECT runs, window by window: from :class:`Watch` and
-``evaluate``. They are asked only about windows and signals of which something can change. Nothing
-does where no alert is firing, no score is above the level that a rule asks for, and no other figure
-is on the far side of its threshold. To know that takes a fraction of judging the window, since the
-scores of many windows are computed together.
+The scores of many windows are computed together, by the functions that DETECT calls for one; those
+that can't be go through :class:`Watch`, as all do there. What fires is for ``evaluate`` to say,
+window by window, about the signals of which something can change. Nothing does where no alert is
+firing, no score is above the level that a rule asks for, and no other figure is on the far side of
+its threshold. To know that takes a fraction of judging the window.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,24 +14,20 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tidegauge.backtest.asked import OF_EVIDENCE, Asked
+from tidegauge.backtest.evidence import Judged
 from tidegauge.backtest.reports import slices_of
 from tidegauge.backtest.result import Episode, SliceSpan
 from tidegauge.backtest.table import Layout
 from tidegauge.baseline import Baseline
-from tidegauge.contract import Alert, WindowReport
+from tidegauge.contract import Alert, Evidence, SignalReport, WindowReport
 from tidegauge.detect.evidence import Watched
 from tidegauge.detect.values import SliceMemory
 from tidegauge.detect.watch import Watch, pack, unpack
-from tidegauge.rules import AlertState, RuleSet, evaluate, measure
-from tidegauge.rules.metrics import MetricName
+from tidegauge.rules import AlertState, RuleSet, evaluate
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import Verdict
 from tidegauge.sequential.ewma import LAMBDAS, Memory
-from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.stretch import Stretch
-
-#: Metrics of what the detector remembers; all others are in a report as it was read.
-OF_EVIDENCE: frozenset[MetricName] = frozenset({"surprise", "drifted_signals", "drifted_share"})
 
 #: Steps after which what came before has a weight of e^-4 in the longest memory.
 FULL_STEPS = round(4 / min(LAMBDAS))
@@ -52,10 +48,8 @@ class Replay:
         drift_at: float | None = None,
     ) -> None:
         self._rules = rules
-        self._watch = Watch(alarms_of, judge=self._judged_already)
-        self._stepwise = Watch(alarms_of)
-        self._verdict: Verdict | None = None
-        self._asked = _Asked(rules, first.model)
+        self._watch = Watch(alarms_of)
+        self._asked = Asked(rules, first.model)
         self._layouts: dict[str, Layout] = {}
         self._memory: SliceMemory | None = None
         self._alerts = AlertState()
@@ -128,9 +122,7 @@ class Replay:
 
     def _step(self, report: WindowReport, baselines: Mapping[str, Baseline]) -> None:
         before = self._memory
-        self._memory, seen = self._stepwise.take(
-            before, report, baselines, slices=slices_of(report)
-        )
+        self._memory, seen = self._watch.take(before, report, baselines, slices=slices_of(report))
         if self._memory is not before and self._memory is not None:
             if before is None or before.baseline != self._memory.baseline:
                 self._steps = None
@@ -158,7 +150,7 @@ class Replay:
             stretch = Stretch(watched.reference, memory, table[some], budget)
             memory = stretch.memory
             self._note_steps(stretch, reports[some])
-            self._judge_run(stretch, reports[some], watched, baselines)
+            self._judge_run(stretch, reports[some], watched, budget)
         self._memory = pack(memory, reports[-1].window_end, baseline)
 
     def _judge_run(
@@ -166,43 +158,33 @@ class Replay:
         stretch: Stretch,
         reports: list[WindowReport],
         watched: Watched,
-        baselines: Mapping[str, Baseline],
+        budget: Budget,
     ) -> None:
         level = self._asked.level
-        if level is None:
-            beyond = np.ones(stretch.moved.shape, dtype=bool)
-        else:
-            beyond = stretch.beyond(level)
-        places = np.flatnonzero(beyond.any(axis=1)).tolist()
-        verdicts = dict(zip(places, stretch.verdicts(places, beyond), strict=True))
+        asked = np.ones_like(stretch.moved) if level is None else stretch.beyond(level)
+        judged = Judged(stretch, watched, budget, asked)
         for at, report in enumerate(reports):
             concerned = self._concerned(report)
-            above: set[str | None] = {watched.names[row] for row in np.flatnonzero(beyond[at])}
-            concerned |= above
+            evidence = judged.asked(at)
+            concerned |= evidence.keys()
             firing = self._firing_by_evidence()
-            seen = report
-            if above or firing:
-                # What ceases to fire is above the level no more, but is to be known all the same.
-                whole = self._asked.together
-                known = firing <= above and not whole
-                self._verdict = verdicts[at] if known else stretch.verdicts([at])[0]
-                _, seen = self._watch.take(
-                    None,
-                    report if whole else _only(report, concerned),
-                    baselines,
-                    slices=slices_of(report),
-                )
-            self._judge(seen, concerned)
-
-    def _judged_already(
-        self,
-        reference: Reference,
-        memory: Memory,
-        window: npt.NDArray[np.float64],
-        budget: Budget,
-    ) -> Verdict:
-        assert self._verdict is not None  # noqa: S101 - set before each take
-        return self._verdict
+            if not (evidence or firing):
+                self._judge(report, concerned)
+                continue
+            # What ceases to fire is above the level no more, but is to be known all the same.
+            evidence |= judged.of(at, {it for it in firing if it} - evidence.keys())
+            [part] = report.parts
+            part = msgspec.structs.replace(
+                part,
+                signals={
+                    name: _with(signal, evidence.get(name))
+                    for name, signal in part.signals.items()
+                    if name in concerned or name in _ALWAYS
+                },
+                alarm_budget=judged.budget(at),
+                pattern=judged.pattern(at, part) if self._asked.together else None,
+            )
+            self._judge(msgspec.structs.replace(report, parts=[part]), concerned)
 
     def _layout(self, baseline: str, watched: Watched) -> Layout:
         if baseline not in self._layouts:
@@ -257,11 +239,8 @@ class Replay:
             one.seconds = (alert.ends_at or one.starts_at) - one.starts_at
 
 
-_SHARED = (
-    "rule", "severity", "model", "version", "variant", "segment", "signal", "metric", "value",
-    "threshold", "unit", "starts_at", "window_end",
-)  # fmt: skip
-
+#: What an episode has of the alert that it began with.
+_SHARED = [name for name in Episode.__struct_fields__ if name not in ("ends_at", "seconds")]
 
 #: What figures of the window rest on.
 _ALWAYS = frozenset({"latency_ms"})
@@ -281,41 +260,9 @@ def _only(report: WindowReport, signals: set[str | None]) -> WindowReport:
     return msgspec.structs.replace(report, parts=parts)
 
 
+def _with(signal: SignalReport, evidence: Evidence | None) -> SignalReport:
+    return signal if evidence is None else msgspec.structs.replace(signal, evidence=evidence)
+
+
 def _without(baseline: str, signal: str, histogram: object) -> None:
     """Show no counts: nobody reads these alerts."""
-
-
-class _Asked:
-    """What rules ask of the windows of a model: figures, and on which side of what."""
-
-    def __init__(self, rules: RuleSet, model: str) -> None:
-        watching = [one.rule for one in rules.compiled if one.matches_model(model)]
-        of_evidence = [rule for rule in watching if rule.metric in OF_EVIDENCE]
-        self.evidence = bool(of_evidence)
-        #: Whether a rule is on what all signals say together.
-        self.together = any(rule.metric != "surprise" for rule in of_evidence)
-        #: Above which multiple of its threshold evidence matters; None if below some it does too.
-        #: What is in alarm, above 1, always does.
-        self.level: float | None = None
-        if all(rule.above is not None for rule in of_evidence):
-            surprises = (rule.threshold for rule in of_evidence if rule.metric == "surprise")
-            self.level = min([1.0, *surprises])
-        self._sides: dict[MetricName, tuple[float, float]] = {}
-        for rule in watching:
-            if rule.metric in OF_EVIDENCE:
-                continue
-            low, high = self._sides.get(rule.metric, (-np.inf, np.inf))
-            if rule.above is None:
-                low = max(low, rule.threshold)
-            else:
-                high = min(high, rule.threshold)
-            self._sides[rule.metric] = low, high
-
-    def may_hold(self, report: WindowReport) -> set[str | None]:
-        """Return signals of which a figure is on the far side; None for one of the window."""
-        return {
-            one.signal
-            for metric, (low, high) in self._sides.items()
-            for one in measure(metric, report)
-            if one.value > high or one.value < low
-        }

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from tidegauge.baseline.arrow_table import CsvTable, ParquetTable
 from tidegauge.baseline.columns import MEMORY_BYTES, Collector, Kind, Role, Table
+from tidegauge.baseline.csv_table import CsvTable
 from tidegauge.baseline.daily import Timed, category_places, daily_cycle
 from tidegauge.baseline.document import Baseline, CategoricalSignal, Signal
 from tidegauge.baseline.errors import BaselineError
 from tidegauge.baseline.ndjson_table import NdjsonTable
+from tidegauge.baseline.parquet_table import ParquetTable
 from tidegauge.baseline.signals import (
     TOP_CATEGORIES,
     categorical_signal,

@@ -45,43 +45,28 @@ class NdjsonTable:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._rows = 0
-        self._kinds: dict[str, Kind] = {}
-        self._offenders: dict[str, str] = {}
+        self.rows = 0
+        self.kinds: dict[str, Kind] = {}
+        self.offenders: dict[str, str] = {}
         try:
             self._size = max(path.stat().st_size, 1)
         except OSError as error:
             raise BaselineError(f"{path} can't be read: {error.strerror}") from error
 
-    @property
-    def kinds(self) -> Mapping[str, Kind]:
-        """Kind of each column."""
-        return self._kinds
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return self._rows
-
-    @property
-    def offenders(self) -> Mapping[str, str]:
-        """First value of a column that is no number, and its row."""
-        return self._offenders
-
     def scan(self) -> Iterator[float]:
         """Judge each column by all of its values."""
         judges: dict[str, _Judge] = {}
         for rows, done in self._read():
-            for number, row in enumerate(rows, start=self._rows + 1):
+            for number, row in enumerate(rows, start=self.rows + 1):
                 for name, value in row.items():
                     judge = judges.get(name)
                     if judge is None:
                         judge = judges[name] = _Judge()
                     judge.see(value, number)
-            self._rows += len(rows)
+            self.rows += len(rows)
             yield done
-        self._kinds = {name: judge.kind for name, judge in judges.items()}
-        self._offenders = {name: j.offender for name, j in judges.items() if j.offender}
+        self.kinds = {name: judge.kind for name, judge in judges.items()}
+        self.offenders = {name: j.offender for name, j in judges.items() if j.offender}
 
     def batches(self, roles: Mapping[str, Role]) -> Iterator[Batch]:
         """Read the columns in ``roles``."""

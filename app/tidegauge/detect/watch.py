@@ -20,7 +20,7 @@ from tidegauge.detect.evidence import Watched, with_evidence
 from tidegauge.detect.hours import daily_reference
 from tidegauge.detect.values import SliceMemory
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import Verdict, judge, judge_daily
+from tidegauge.sequential.detector import judge, judge_daily
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.hours import HOURS, HoursMemory
 from tidegauge.sequential.reference import Reference, SignalReference
@@ -28,19 +28,12 @@ from tidegauge.sequential.reference import Reference, SignalReference
 #: What budgets are of, seconds.
 MONTH_SECONDS = 30 * 24 * 3600
 
-Judge = Callable[[Reference, Memory, npt.NDArray[np.float64], Budget], Verdict]
-
 
 class Watch:
-    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month.
+    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month."""
 
-    ``judge`` takes :func:`tidegauge.sequential.detector.judge`'s place where many windows have been
-    judged together.
-    """
-
-    def __init__(self, alarms_of: Callable[[str], float], judge: Judge = judge) -> None:
+    def __init__(self, alarms_of: Callable[[str], float]) -> None:
         self._alarms_of = alarms_of
-        self._judge = judge
         self._watched: dict[str, Watched] = {}
 
     def take(
@@ -71,7 +64,7 @@ class Watch:
         ends = (report.window_start, report.window_end)
         window = _window(part, watched)
         if watched.daily is None:
-            verdict = self._judge(watched.reference, before, window, budget)
+            verdict = judge(watched.reference, before, window, budget)
         else:
             if hours is None:  # nothing to compare the counts with that came before
                 before = Memory.empty(*watched.reference.counts.shape)

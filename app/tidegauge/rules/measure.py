@@ -53,8 +53,16 @@ class Measurement(NamedTuple):
         return change.rank if change else math.inf
 
 
-def measure(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
+def measure(
+    metric: MetricName,
+    report: WindowReport,
+    *,
+    outside: tuple[float, float] = (math.inf, -math.inf),
+) -> Iterator[Measurement]:
     """Yield every value of ``metric`` in ``report``; nothing where it could not be measured.
+
+    Only values below the first or above the second of ``outside`` are yielded: all of them, if not
+    given.
 
     A metric of a signal is measured on each part of the report (parts differ if the baseline
     changed inside the window) for the features, ``prediction`` and ``label``. Those of the pattern
@@ -62,14 +70,17 @@ def measure(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
     ``wasserstein`` rest on the values alone, so for them an event without one doesn't count.
     """
     if METRICS[metric].of_signal:
-        yield from _of_signals(metric, report)
-    elif metric in _PATTERN_FIGURES:
-        yield from _of_patterns(metric, report)
-    else:
-        yield from _of_window(metric, report)
+        yield from _of_signals(metric, report, outside)
+        return
+    low, high = outside
+    of_report = _of_patterns if metric in _PATTERN_FIGURES else _of_window
+    yield from (it for it in of_report(metric, report) if it.value < low or it.value > high)
 
 
-def _of_signals(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
+def _of_signals(
+    metric: MetricName, report: WindowReport, outside: tuple[float, float]
+) -> Iterator[Measurement]:
+    low, high = outside
     figure = _SIGNAL_FIGURES[metric]
     unit = METRICS[metric].unit
     on_values = metric in ("mean", "wasserstein")
@@ -78,7 +89,8 @@ def _of_signals(metric: MetricName, report: WindowReport) -> Iterator[Measuremen
             if name in _NOT_WATCHED:
                 continue
             value = figure(part, signal)
-            if value is None or not math.isfinite(value):
+            # Most are inside, and to make a measurement takes longer than to see that.
+            if value is None or not (value < low or value > high) or not math.isfinite(value):
                 continue
             events = _values(part, signal.histogram) if on_values else part.events
             found = Measurement(name, value, unit, events, part.baseline, signal.histogram)

@@ -81,17 +81,22 @@ def _moments(reference: Reference, trail: Memory, events: Floats) -> Floats:
 
     Below its bend that is skewness (z² - 1)/6, and from there on less than it would be.
     """
-    scores = np.stack([reference.ordered, reference.linear, reference.quadratic], axis=-1)
-    # (signals, bins) by (windows, 4, signals, bins): a product of matrices for each signal.
-    sums = (trail.counts[..., None, :] @ scores)[..., 0, :]
+    n, linear, quadratic = (
+        np.einsum("...b,...b->...", trail.counts, it)
+        for it in (reference.ordered, reference.linear, reference.quadratic)
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
-        sums *= np.nan_to_num(events / trail.total)[..., None]
-    m = (reference.counts * reference.ordered).sum(axis=-1)
-    n_inverse, m_inverse = 1 / np.maximum(sums[..., 0], 1.0), 1 / np.maximum(m, 1.0)
+        weight = np.nan_to_num(events / trail.total)
+    n_inverse, m_inverse = (
+        1 / np.maximum(n * weight, 1.0),
+        1 / np.maximum(reference.ordered_total, 1.0),
+    )
     error = np.sqrt(n_inverse + m_inverse)
-    third = np.abs((reference.counts[..., None] * scores[..., 1:] ** 3).sum(axis=-2))
-    lean = np.abs(n_inverse**2 - m_inverse**2) / error**3 * m_inverse
-    z = np.abs(sums[..., 1:]) * (n_inverse / error)[..., None]
-    most = z + lean[..., None] * third * (z**2 + 1) / 6
-    result: Floats = most.max(axis=-1) ** 2
+    lean = np.abs(n_inverse**2 - m_inverse**2) / error**3 * (m_inverse / 6)
+    scale = weight * n_inverse / error
+    most = np.zeros_like(error)
+    for score, third in zip((linear, quadratic), reference.third_moments, strict=True):
+        z = np.abs(score) * scale
+        np.maximum(most, z + lean * np.abs(third) * (z**2 + 1), out=most)
+    result: Floats = most**2
     return result

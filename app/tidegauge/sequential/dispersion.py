@@ -199,7 +199,12 @@ class _Blocks(NamedTuple):
         )
 
     def by_hour(self, squares: Floats, events: Floats, excess: float) -> Floats:
-        """Return τ² of each hour of day with its two neighbours, in units of ``excess``."""
+        """Return τ² of each hour of day with its two neighbours, in units of ``excess``.
+
+        1 in each if that is 0, as it is of the shape of a signal that never varied.
+        """
+        if not excess:
+            return np.ones(HOURS)
         blocks, sums, total = (
             self._by(self.hour, HOURS, it) for it in (events > 0, squares, events)
         )

@@ -1,25 +1,42 @@
 """Many windows of one slice judged together: what ``judge`` says of one after the other."""
 
-from collections.abc import Sequence
 from dataclasses import fields
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegauge.sequential.bounds import may_exceed
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import Verdict
-from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES, surprises
 from tidegauge.sequential.trail import remembered, trail
+from tidegauge.stats import psi_corrected
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
+
+_SCALES = np.arange(len(LAMBDAS))[:, None]
 
 #: Windows at a time, and signals of windows: what they need stays in the cache of a core.
 _AT_ONCE = 8
 _ROWS_AT_ONCE = 400
+
+
+class Signs(NamedTuple):
+    """The strongest sign that a signal has changed, for many of them; arrays of one length.
+
+    ``surprises`` is -ln p, nats, of a place in ``SCORES`` over a place in ``LAMBDAS``; it rests on
+    the effective number of ``events``, whose corrected PSI, nats, is in ``sizes``.
+    """
+
+    surprises: Floats
+    spans: Places
+    scores: Places
+    events: Floats
+    sizes: Floats
 
 
 class Stretch:
@@ -30,10 +47,11 @@ class Stretch:
     ) -> None:
         self._reference = reference
         self._trail = trail(memory, windows)
-        self._events = self._trail.events()
+        #: Effective numbers of events, (windows, 4, signals).
+        self.events: Floats = self._trail.events()
         #: Which signals had enough events to be scored anew, (windows, signals).
         self.moved: Bools = np.asarray(windows.any(axis=-1) & ~self._trail.pooled.any(axis=-1))
-        self.thresholds, self._looks = budget.thresholds(reference, self._events)
+        self.thresholds, self.looks = budget.thresholds(reference, self.events)
 
     @property
     def memory(self) -> Memory:
@@ -49,44 +67,40 @@ class Stretch:
                     _part(self._trail, some),
                     level * float(self.thresholds[some].min()),
                 )
-                for some in _blocks(len(self._events), _AT_ONCE)
+                for some in _blocks(len(self.events), _AT_ONCE)
             ]
         )
         where = np.nonzero(suspects)
         windows, _, signals = where
         scores = surprises(_rows(self._reference, signals), self._effective(where)).max(axis=-1)
         above = scores > level * self.thresholds[windows]
-        found = np.zeros((len(self._events), self._events.shape[-1]), dtype=bool)
+        found = np.zeros((len(self.events), self.events.shape[-1]), dtype=bool)
         found[windows[above], signals[above]] = True
         return found
 
-    def verdicts(self, places: Sequence[int], of: Bools | None = None) -> list[Verdict]:
-        """Return what ``judge`` says of the windows at ``places``.
-
-        ``of``, (windows, signals), tells which signals are asked for; the surprises of the others
-        are left at 0.
-        """
-        at = np.array(places, dtype=np.intp)
-        asked = np.ones_like(self.moved) if of is None else of
-        row, signals = np.nonzero(asked[at])
-        scores = np.zeros((len(at), *self._events.shape[1:], len(SCORES)))
-        scales = np.arange(scores.shape[1])[:, None]
-        for some in _blocks(len(row), _ROWS_AT_ONCE):
-            where = at[row[some]], scales, signals[some]
-            found = surprises(_rows(self._reference, signals[some]), self._effective(where))
-            scores[row[some], :, signals[some]] = found.transpose(1, 0, 2)
-        return [
-            Verdict(
-                remembered(self._trail, place),
-                score,
-                self._events[place],
-                float(self.thresholds[place]),
-                float(self._looks[place]),
-            )
-            for place, score in zip(places, scores, strict=True)
+    def signs(self, windows: Places, signals: Places) -> Signs:
+        """Return the strongest sign of each signal in the window beside it, row by row."""
+        blocks = [
+            self._signs(windows[some], signals[some])
+            for some in _blocks(len(windows), _ROWS_AT_ONCE)
         ]
+        return Signs(*(np.concatenate(column) for column in zip(*blocks, strict=True)))
 
-    def _effective(self, where: tuple[npt.NDArray[np.intp], ...]) -> Floats:
+    def _signs(self, windows: Places, signals: Places) -> Signs:
+        reference, rows = _rows(self._reference, signals), np.arange(len(signals))
+        counts = self._effective((windows, _SCALES, signals))
+        found = surprises(reference, counts).transpose(1, 0, 2).reshape(len(rows), -1)
+        strongest = found.argmax(axis=1)
+        spans, scores = np.divmod(strongest, len(SCORES))
+        return Signs(
+            found[rows, strongest],
+            spans,
+            scores,
+            self.events[windows, spans, signals],
+            psi_corrected(counts[spans, rows], reference.counts),
+        )
+
+    def _effective(self, where: tuple[Places, ...]) -> Floats:
         counts, total, squared = (
             array[where] for array in (self._trail.counts, self._trail.total, self._trail.squared)
         )
@@ -101,6 +115,6 @@ def _part(found: Memory, some: slice) -> Memory:
     return Memory(*(getattr(found, it.name)[some] for it in fields(Memory)))
 
 
-def _rows(reference: Reference, signals: npt.NDArray[np.intp]) -> Reference:
+def _rows(reference: Reference, signals: Places) -> Reference:
     """Lay out a reference anew, one row for each of ``signals``."""
     return Reference(*(getattr(reference, it.name)[signals] for it in fields(Reference)))

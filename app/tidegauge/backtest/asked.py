@@ -1,0 +1,47 @@
+"""What rules ask of the windows of a model, so that only windows that matter are judged."""
+
+import math
+
+from tidegauge.contract import WindowReport
+from tidegauge.rules import RuleSet, measure
+from tidegauge.rules.metrics import MetricName
+
+#: Metrics of what the detector remembers; all others are in a report as it was read.
+OF_EVIDENCE: frozenset[MetricName] = frozenset({"surprise", "drifted_signals", "drifted_share"})
+
+
+class Asked:
+    """Figures, and on which side of what the rules of a model look."""
+
+    def __init__(self, rules: RuleSet, model: str) -> None:
+        watching = [one.rule for one in rules.compiled if one.matches_model(model)]
+        of_evidence = [rule for rule in watching if rule.metric in OF_EVIDENCE]
+        self.evidence = bool(of_evidence)
+        #: Whether a rule is on what all signals say together.
+        self.together = any(rule.metric != "surprise" for rule in of_evidence)
+        #: Above which multiple of its threshold evidence matters; None if below some it does too.
+        #: What is in alarm, above 1, always does.
+        self.level: float | None = None
+        if all(rule.above is not None for rule in of_evidence):
+            surprises = (rule.threshold for rule in of_evidence if rule.metric == "surprise")
+            self.level = min([1.0, *surprises])
+        #: By metric, the highest threshold that a value may be below, and the lowest that it may be
+        #: above.
+        self._sides: dict[MetricName, tuple[float, float]] = {}
+        for rule in watching:
+            if rule.metric in OF_EVIDENCE:
+                continue
+            low, high = self._sides.get(rule.metric, (-math.inf, math.inf))
+            if rule.above is None:
+                low = max(low, rule.threshold)
+            else:
+                high = min(high, rule.threshold)
+            self._sides[rule.metric] = low, high
+
+    def may_hold(self, report: WindowReport) -> set[str | None]:
+        """Return signals of which a figure is on the far side; None for one of the window."""
+        return {
+            one.signal
+            for metric, sides in self._sides.items()
+            for one in measure(metric, report, outside=sides)
+        }

@@ -1,0 +1,102 @@
+"""The evidence of many windows at once: as much of it as rules ask for, and no reasons."""
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, ReportPart
+from tidegauge.detect.evidence import Watched
+from tidegauge.detect.pattern import pattern_of
+from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.ewma import LAMBDAS
+from tidegauge.sequential.scores import SCORES
+from tidegauge.sequential.size import size_of
+from tidegauge.sequential.stretch import Stretch
+
+Bools = npt.NDArray[np.bool_]
+
+
+class Judged:
+    """What the detector says of the signals of windows that are ``asked`` for, (windows, signals).
+
+    The same figures as those of ``with_evidence``, without what explains an alarm to a person:
+    counts, and what has changed.
+    """
+
+    def __init__(self, stretch: Stretch, watched: Watched, budget: Budget, asked: Bools) -> None:
+        self._stretch = stretch
+        self._names = watched.names
+        self._row = {name: row for row, name in enumerate(watched.names)}
+        self._bins = watched.reference.exists.sum(axis=1).tolist()
+        self._baseline_events = watched.reference.counts.sum(axis=1).astype(int).tolist()
+        self._budget = budget
+        windows, rows = np.nonzero(asked)
+        self._starts = np.searchsorted(windows, np.arange(len(asked) + 1)).tolist()
+        self._found = list(zip(rows.tolist(), self._evidence(windows, rows), strict=True))
+
+    def asked(self, at: int) -> dict[str, Evidence]:
+        """Return the evidence of the signals asked for of window number ``at``."""
+        found = self._found[self._starts[at] : self._starts[at + 1]]
+        return {self._names[row]: evidence for row, evidence in found if evidence is not None}
+
+    def of(self, at: int, names: set[str]) -> dict[str, Evidence]:
+        """Return the evidence of signals that may not have been asked for."""
+        rows = np.array([self._row[name] for name in sorted(names & self._row.keys())], np.intp)
+        found = self._evidence(np.full(len(rows), at), rows)
+        return {
+            self._names[row]: evidence
+            for row, evidence in zip(rows.tolist(), found, strict=True)
+            if evidence is not None
+        }
+
+    def budget(self, at: int) -> AlarmBudget:
+        """Return the budget that window number ``at`` is judged by."""
+        return AlarmBudget(
+            threshold_nats=float(self._stretch.thresholds[at]),
+            looks=float(self._stretch.looks[at]),
+            alarms_per_month=self._budget.alarms,
+            windows_per_month=self._budget.windows,
+            slices=self._budget.slices,
+            guaranteed=False,
+            reason="baseline_without_hours",
+        )
+
+    def pattern(self, at: int, part: ReportPart) -> DriftPattern | None:
+        """Return what the signals in alarm say together; all that may be are to be asked for."""
+        counted = np.flatnonzero(self._stretch.events[at, 0] > 0).tolist()
+        judged = [self._names[row] for row in counted if self._names[row] in part.signals]
+        threshold = float(self._stretch.thresholds[at])
+        in_alarm = {
+            name
+            for name, its in self.asked(at).items()
+            if its.surprise_nats > threshold and name in part.signals
+        }
+        return pattern_of(judged, in_alarm) if judged else None
+
+    def _evidence(
+        self, windows: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]
+    ) -> list[Evidence | None]:
+        """Return the evidence of each signal in the window beside it; None if never counted."""
+        if not len(windows):
+            return []
+        signs = self._stretch.signs(windows, rows)
+        columns = (rows, *signs, self._stretch.events[windows, 0, rows] > 0)
+        return [
+            Evidence(
+                score=SCORES[score],
+                span_windows=_SPANS[span],
+                surprise_nats=surprise,
+                events=events,
+                baseline_events=self._baseline_events[row],
+                bins=self._bins[row],
+                psi_corrected=size,
+                size=size_of(size),
+            )
+            if counted
+            else None
+            for row, surprise, span, score, events, size, counted in zip(
+                *(column.tolist() for column in columns), strict=True
+            )
+        ]
+
+
+_SPANS = [round(1 / weight) for weight in LAMBDAS]
