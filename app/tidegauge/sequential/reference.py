@@ -62,6 +62,26 @@ class Reference:
         return cls(counts, exists, ordered, linear, quadratic)
 
     @cached_property
+    def total(self) -> Floats:
+        """Return the events of each signal, (signals, 1)."""
+        return np.asarray(self.counts.sum(axis=-1, keepdims=True))
+
+    @cached_property
+    def rest(self) -> Floats:
+        """Return the events in all bins but one, (signals, bins)."""
+        return np.asarray(self.total - self.counts)
+
+    @cached_property
+    def log_bins(self) -> Floats:
+        """Return the logarithm of each signal's number of bins."""
+        return np.asarray(np.log(self.exists.sum(axis=-1)))
+
+    @cached_property
+    def in_order(self) -> Floats:
+        """Return ``ordered`` as weights, 1 or 0."""
+        return self.ordered.astype(np.float64)
+
+    @cached_property
     def ordered_total(self) -> Floats:
         """Return the events in the ordered bins of each signal."""
         return np.asarray((self.counts * self.ordered).sum(axis=-1))
