@@ -99,6 +99,8 @@ class Watch:
             names, reference = list(known), Reference.of(list(known.values()))
             watched = Watched(
                 names,
+                [sum(it.counts) for it in known.values()],
+                [len(it.counts) for it in known.values()],
                 reference,
                 {name: Bins(baseline.signals[name]) for name in known},
                 baseline.importances or {},
