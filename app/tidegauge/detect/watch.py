@@ -16,6 +16,7 @@ from tidegauge.baseline.compare import current_counts, ordered_bins, reference_c
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import ReportPart, WindowReport
 from tidegauge.detect.changes import Bins
+from tidegauge.detect.comparisons import Comparisons
 from tidegauge.detect.evidence import Watched, with_evidence
 from tidegauge.detect.hours import daily_reference
 from tidegauge.detect.values import SliceMemory
@@ -42,6 +43,8 @@ class Watch:
         self._alarms_of = alarms_of
         self._judge = judge
         self._watched: dict[str, Watched] = {}
+        #: Of the same windows by the same baselines, before they are taken in.
+        self.comparisons = Comparisons()
 
     def take(
         self,

@@ -28,6 +28,7 @@ def psi_corrected(current: ArrayLike, reference: ArrayLike) -> FloatArray:
     Source: Yurdakul 2018, "Statistical Properties of Population Stability Index": without drift PSI
     is distributed about as (1/n + 1/m)·χ² with B - 1 degrees of freedom, whose mean is B - 1.
 
+    >>> from tidegauge.stats import psi
     >>> reference, current = [200, 300, 250, 150, 100], [60, 130, 140, 100, 70]
     >>> float(psi(current, reference).round(6)), float(psi_corrected(current, reference).round(6))
     (0.077252, 0.065252)
