@@ -1,0 +1,65 @@
+"""Dead letters of alerts that a receiver will not take, and of records that are no alerts."""
+
+import time
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from tidegauge.contract import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, encode
+from tidegauge.settings import Settings
+
+_SECONDS = 10.0
+_DETAIL_CHARACTERS = 1_000
+
+
+class Letters:
+    """Writes dead letters; returns when the brokers have them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = settings.topics.dead_letters
+        self._producer = Producer(
+            {
+                **settings.kafka.librdkafka(),
+                "enable.idempotence": True,
+                "message.timeout.ms": int(_SECONDS * 1000),
+                "linger.ms": 0,
+            }
+        )
+
+    def write(self, message: Message, receiver: str, reason: NotifyReason, detail: str) -> None:
+        """Write the letter of an alert; raises ``KafkaException`` if it isn't taken in time."""
+        answers: list[KafkaError | None] = []
+        self._producer.produce(
+            self._topic,
+            encode(letter_of(message, receiver, reason, detail, now=time.time())),
+            on_delivery=lambda error, _: answers.append(error),
+        )
+        self._producer.flush(_SECONDS + 1)
+        if not answers:
+            raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))
+        if answers[0] is not None:
+            raise KafkaException(answers[0])
+
+
+def letter_of(
+    message: Message, receiver: str, reason: NotifyReason, detail: str, *, now: float
+) -> DeadLetter:
+    """Describe an alert that was not delivered; ``now`` in epoch seconds."""
+    payload = message.value() or b""
+    kept = payload[:PAYLOAD_LIMIT_BYTES]
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None and partition is not None and offset is not None  # noqa: S101 - read
+    return DeadLetter(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        row=None,
+        time=now,
+        reason=reason,
+        detail=detail[:_DETAIL_CHARACTERS],
+        # What is no alert may be no text either.
+        payload=kept.decode(errors="replace"),
+        payload_encoding="utf-8",
+        payload_bytes=len(payload),
+        payload_truncated=len(payload) > len(kept),
+        receiver=receiver,
+    )
