@@ -4,7 +4,7 @@ import os
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -202,17 +202,3 @@ class ReceiverFile(_Strict):
     receivers: Annotated[
         list[Annotated[Receiver, Field(discriminator="type")]], Field(min_length=1)
     ]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _names_differ(cls, data: Any) -> Any:
-        receivers = data.get("receivers") if isinstance(data, dict) else None
-        names = [
-            one.get("name")
-            for one in (receivers if isinstance(receivers, list) else [])
-            if isinstance(one, dict)
-        ]
-        for name in names:
-            if isinstance(name, str) and names.count(name) > 1:
-                raise ValueError(f"two receivers are called {name!r}; give each its own name")
-        return data

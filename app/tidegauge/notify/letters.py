@@ -1,5 +1,6 @@
 """Dead letters of alerts that a receiver will not take, and of records that are no alerts."""
 
+import logging
 import time
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -7,26 +8,34 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from tidegauge.contract import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, encode
 from tidegauge.settings import Settings
 
+log = logging.getLogger(__name__)
+
 _SECONDS = 10.0
 _DETAIL_CHARACTERS = 1_000
 
 
 class Letters:
-    """Writes dead letters; returns when the brokers have them."""
+    """Writes dead letters, by a producer that is made for the first of them."""
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topics.dead_letters
-        self._producer = Producer(
-            {
-                **settings.kafka.librdkafka(),
-                "enable.idempotence": True,
-                "message.timeout.ms": int(_SECONDS * 1000),
-                "linger.ms": 0,
-            }
-        )
+        self._kafka = settings.kafka
+        self._producer: Producer | None = None
 
     def write(self, message: Message, receiver: str, reason: NotifyReason, detail: str) -> None:
         """Write the letter of an alert; raises ``KafkaException`` if it isn't taken in time."""
+        if self._producer is None:
+            self._producer = Producer(
+                {
+                    **self._kafka.librdkafka(),
+                    "enable.idempotence": True,
+                    "message.timeout.ms": int(_SECONDS * 1000),
+                    "linger.ms": 0,
+                    # A topic that is gone is said to be so in this time.
+                    "topic.metadata.propagation.max.ms": 4_000,
+                },
+                logger=log,
+            )
         answers: list[KafkaError | None] = []
         self._producer.produce(
             self._topic,

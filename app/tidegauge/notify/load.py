@@ -1,7 +1,9 @@
 """Reading the receiver file: every problem at once, each with its line and column."""
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -55,6 +57,7 @@ def parse_receivers(text: str, *, source: str) -> ReceiverFile:
             found = ReceiverFile.model_validate(data)
         except ValidationError as error:
             problems += [_translate(root, one) for one in error.errors(include_url=False)]
+        problems += _names_twice(root, data)
     if problems or found is None:
         ordered = sorted(set(problems), key=lambda problem: (problem.line, problem.column))
         # Not from pydantic's error, which shows what it found.
@@ -65,7 +68,7 @@ def parse_receivers(text: str, *, source: str) -> ReceiverFile:
 def _translate(root: Location, error: ErrorDetails) -> Problem:
     """Say one of pydantic's findings in the words of this file, at its place."""
     path, kind = tuple(error["loc"]), error["type"]
-    known = _known_keys(path[:-1])
+    as_pydantic_has_it = path
     if len(path) > 2 and path[0] == "receivers":
         path = path[:2] + path[3:]  # without the type, which is no step in the text
     if not path:
@@ -75,6 +78,7 @@ def _translate(root: Location, error: ErrorDetails) -> Problem:
     if kind == "missing":
         return root.problem(path[:-1], f"found no '{path[-1]}', expected one")
     if kind == "extra_forbidden":
+        known = _known_keys(as_pydantic_has_it[:-1])
         near = get_close_matches(str(path[-1]), known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
         return root.problem(path, f"unknown key; {hint}", at_key=True)
@@ -89,6 +93,21 @@ def _translate(root: Location, error: ErrorDetails) -> Problem:
         )
     message = error["msg"].removeprefix("Value error, ")
     return root.problem(path, message[:1].lower() + message[1:])
+
+
+def _names_twice(root: Location, data: Any) -> Iterator[Problem]:
+    """Find receivers of the same name: they would share a consumer group."""
+    receivers = data.get("receivers") if isinstance(data, dict) else None
+    first: dict[str, int] = {}
+    for index, one in enumerate(receivers if isinstance(receivers, list) else []):
+        name = one.get("name") if isinstance(one, dict) else None
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            line = root.line(("receivers", first[name], "name"))
+            message = f"found {name!r}, already a name in line {line}; give each its own"
+            yield root.problem(("receivers", index, "name"), message)
+        first.setdefault(name, index)
 
 
 def _known_keys(path: tuple[int | str, ...]) -> list[str]:
