@@ -70,7 +70,7 @@ class SmtpSink:
 
     def _check(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> Any:
         good = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=False)
 
     async def handle_RCPT(
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]

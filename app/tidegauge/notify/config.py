@@ -104,8 +104,8 @@ class _Receiver(_Strict):
     # The name is part of a consumer group and a label of metrics.
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     match: Match = Match()
-    #: For one attempt, from connecting to the answer.
-    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
+    #: For one attempt, from connecting to the answer. Less than a process has to stop in.
+    timeout_seconds: Annotated[float, Field(gt=0, le=20)] = 10.0
     #: An alert older than this that still fails becomes a dead letter: nobody wants to be woken by
     #: last week.
     give_up_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24.0

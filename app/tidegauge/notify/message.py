@@ -14,6 +14,14 @@ from tidegauge.rules import short
 #: Metrics that are about the serving nodes rather than about the data.
 _SERVING = ("latency_", "error_share")
 
+#: Units that a reader wants after a figure; the others follow from the metric's name.
+_UNITS = {
+    "nats": " nats",
+    "bins": " bins",
+    "ms": " ms",
+    "of the alarm threshold": " times the alarm threshold",
+}
+
 _ADVICE = {
     "serving": (
         "Look at the serving nodes of this model. If it began with a release, roll that back."
@@ -90,8 +98,10 @@ def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
     facts.append(("Measured", _measured(alert)))
     if alert.evidence is not None and alert.evidence.size is not None:
         psi = alert.evidence.psi_corrected
-        size = alert.evidence.size if psi is None else f"{alert.evidence.size}, PSI {short(psi)}"
+        size = alert.evidence.size if psi is None else f"{alert.evidence.size}, PSI {figure(psi)}"
         facts.append(("Size", size))
+    if alert.evidence is not None and alert.evidence.change is not None:
+        facts.append(("Onset", f"about {utc(alert.evidence.change.onset_window_end)}"))
     window = f"{utc(alert.window_start)} to {utc(alert.window_end)[11:]}"
     facts.append(("Window", f"{window}, {alert.events:,} events"))
     facts.append(("Rule", one_line(alert.rule)))
@@ -102,10 +112,10 @@ def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
 
 
 def _measured(alert: Alert) -> str:
-    unit = f" {alert.unit}" if alert.unit else ""
+    unit = _UNITS.get(alert.unit, "")
     return (
-        f"{alert.metric} {short(alert.value)}{unit}; "
-        f"the rule fires {alert.comparison} {short(alert.threshold)}"
+        f"{alert.metric} {figure(alert.value)}{unit}; "
+        f"the rule fires {alert.comparison} {figure(alert.threshold)}"
     )
 
 
@@ -122,6 +132,15 @@ def one_line(text: str) -> str:
     'credit 3'
     """
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def figure(value: float) -> str:
+    """Write a figure for people: three significant digits of a small one, all of a large one's.
+
+    >>> figure(0.0743570), figure(13.3456), figure(12345.6)
+    ('0.0744', '13.3', '12345.6')
+    """
+    return f"{value:.3g}" if abs(value) < 1000 else short(value)
 
 
 def utc(seconds: int) -> str:
