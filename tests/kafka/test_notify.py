@@ -79,7 +79,7 @@ def test_a_receiver_that_hangs_delays_no_other_and_is_named(delivery: Delivery) 
         lambda: delivery.condition("mute")["state"] == "degraded", seconds=20, what="degraded"
     )
     said = delivery.condition("mute")["detail"]
-    assert f"127.0.0.1:{mute.port}" in said and "no answer within 0.5 s" in said and "id-0" in said
+    assert f"127.0.0.1:{mute.port}" in said and "no answer within 0.5 s" in said
     assert delivery.condition("quick") == {"state": "ok", "detail": ""}
     assert delivery.health.ready()[0], "a receiver that is down makes the process no less ready"
     assert delivery.metric("tidegauge_notify_receiver_up", receiver="mute") == 0
@@ -194,7 +194,7 @@ def test_one_that_stands_by_takes_over_where_the_other_left(delivery: Delivery) 
 
 
 def test_a_dead_letter_that_is_not_taken_keeps_its_alert_until_it_is(delivery: Delivery) -> None:
-    sink = delivery.sink(*[Answer(400)] * 2)
+    sink = delivery.sink(Answer(400))
     topic = delivery.settings.topics.dead_letters
     admin = delivery.broker.admin()
     for future in admin.delete_topics([topic]).values():
@@ -202,7 +202,7 @@ def test_a_dead_letter_that_is_not_taken_keeps_its_alert_until_it_is(delivery: D
     delivery.courier(webhook(sink))
     delivery.send(numbered(0), numbered(1))
     wait_until(
-        lambda: delivery.condition("hook")["detail"].startswith("Kafka: "),
+        lambda: f"{topic} takes no dead letters" in delivery.condition("hook")["detail"],
         seconds=40,
         what=lambda: f"degraded, it is {delivery.condition('hook')}",
     )
@@ -210,5 +210,5 @@ def test_a_dead_letter_that_is_not_taken_keeps_its_alert_until_it_is(delivery: D
     delivery.broker.create_topics({topic: 1})
     wait_committed(delivery, "hook", 2)
     delivery.stop()
-    assert ids(sink)[-1] == "id-1"
+    assert ids(sink) == ["id-0", "id-1"]
     assert [letter.offset for letter in delivery.letters()] == [0]

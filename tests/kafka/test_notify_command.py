@@ -128,8 +128,10 @@ def test_alerts_reach_each_receiver_again_after_a_kill_and_a_receiver_that_is_do
 
 
 def test_check_names_the_receivers_or_what_is_wrong_with_their_file(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, redis_url: str
 ) -> None:
+    installation.redis_url = redis_url
+
     def finding() -> dict[str, object]:
         done = installation.cli("check", "--json")
         (found,) = [one for one in json.loads(done.stdout) if one["check"] == "receivers"]

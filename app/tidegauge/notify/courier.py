@@ -20,7 +20,13 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_never,
+    wait_exponential_jitter,
+)
 
 from tidegauge.contract import Alert, NotifyReason
 from tidegauge.notify.channels import Channel
@@ -39,6 +45,8 @@ _BROKER_SECONDS = 10.0
 #: step. Whoever is back is told within five minutes.
 _LONGEST_SECONDS = 300.0
 _BACKOFF = wait_exponential_jitter(initial=1, max=_LONGEST_SECONDS, jitter=1)
+
+_STANDBY = "another process delivers to it, or none yet"
 
 #: Between two tries to read the alerts.
 _AGAIN_SECONDS = 2.0
@@ -90,7 +98,7 @@ class Courier:
 
     def run(self) -> None:
         """Deliver until stopped; what Kafka fails in is tried again."""
-        self._health.say(self.name, "ok", "waiting for its part of the alerts")
+        self._health.say(self.name, "ok", _STANDBY)
         while not self._stop.is_set():
             try:
                 self._session()
@@ -190,9 +198,12 @@ class Courier:
         if new:
             # From now on, and not from whenever the first alert comes.
             consumer.commit(offsets=new, asynchronous=False)
+        if assigned:
+            self._health.say(self.name, "ok")
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._drop()
+        self._health.say(self.name, "ok", _STANDBY)
 
     def _drop(self) -> None:
         """Forget an assignment; who delivers from here on reads for himself what fires."""
@@ -228,16 +239,8 @@ class Courier:
             self._deliver(message, alert)
 
     def _deliver(self, message: Message, alert: Alert) -> None:
-        retrying = Retrying(
-            retry=retry_if_exception_type(RetryLater),
-            wait=self._wait,
-            stop=lambda _: self._too_old(message),
-            sleep=self._pause,
-            before_sleep=lambda state: self._say_failed(state, alert),
-            reraise=True,
-        )
         try:
-            retrying(self._attempt, alert)
+            self._persist(lambda: self._attempt(alert), stop=lambda _: self._too_old(message))
         except RetryLater as error:
             hours = f"{self._receiver.give_up_hours:g} hours"
             self._bury(message, "delivery_given_up", f"not delivered within {hours}: {error}")
@@ -248,6 +251,19 @@ class Courier:
             self._metrics.delay.observe(max(0.0, self._age(message)))
             self._went_well()
             self._commit(_after(message))
+
+    def _persist(
+        self, work: Callable[[], None], *, stop: Callable[[RetryCallState], bool] = stop_never
+    ) -> None:
+        """Do it until it is done, or until ``stop``: then raises what it failed of."""
+        Retrying(
+            retry=retry_if_exception_type(RetryLater),
+            wait=self._wait,
+            stop=stop,
+            sleep=self._pause,
+            before_sleep=self._say_failed,
+            reraise=True,
+        )(work)
 
     def _attempt(self, alert: Alert) -> None:
         self._health.beat(self.name)
@@ -263,12 +279,12 @@ class Courier:
         self._health.say(self.name, "degraded", why)
         log.warning("%s: %s", self.name, why)
 
-    def _say_failed(self, state: RetryCallState, alert: Alert) -> None:
+    def _say_failed(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         after = state.next_action.sleep if state.next_action else 0.0
         self._failed(
-            f"{self._channel.target}: {error}; attempt {state.attempt_number} at alert {alert.id}, "
-            f"the next in {after:.0f} s; later alerts wait"
+            f"{self._channel.target}: {error}; attempt {state.attempt_number}, the next in "
+            f"{after:.0f} s; later alerts wait"
         )
 
     def _wait(self, state: RetryCallState) -> float:
@@ -306,7 +322,7 @@ class Courier:
 
     def _bury(self, message: Message, reason: NotifyReason, detail: str) -> None:
         """Make a dead letter of a record; one that isn't taken keeps the record from being done."""
-        self._letters.write(message, self._receiver.name, reason, detail)
+        self._persist(lambda: self._letters.write(message, self._receiver.name, reason, detail))
         self._metrics.dead_letters[reason].inc()
         self._failed(
             f"{detail}; record {message.partition()}@{message.offset()} is in "

@@ -3,9 +3,10 @@
 import logging
 import time
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from tidegauge.contract import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, encode
+from tidegauge.notify.outcome import RetryLater
 from tidegauge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ class Letters:
         self._producer: Producer | None = None
 
     def write(self, message: Message, receiver: str, reason: NotifyReason, detail: str) -> None:
-        """Write the letter of an alert; raises ``KafkaException`` if it isn't taken in time."""
+        """Write the letter of an alert; raises :class:`RetryLater` if it isn't taken in time."""
         if self._producer is None:
             self._producer = Producer(
                 {
@@ -43,10 +44,9 @@ class Letters:
             on_delivery=lambda error, _: answers.append(error),
         )
         self._producer.flush(_SECONDS + 1)
-        if not answers:
-            raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))
-        if answers[0] is not None:
-            raise KafkaException(answers[0])
+        if answers != [None]:
+            why = answers[0] if answers else "no answer"
+            raise RetryLater(f"topic {self._topic} takes no dead letters: {why}")
 
 
 def letter_of(
