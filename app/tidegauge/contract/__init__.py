@@ -14,7 +14,7 @@ from tidegauge.contract.alert import (
     Distribution,
     Severity,
 )
-from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, Reason
+from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, Reason
 from tidegauge.contract.histogram import (
     Cell,
     HistogramRecord,
@@ -77,6 +77,7 @@ __all__ = [
     "HistogramRecord",
     "LatencySummary",
     "MovedBin",
+    "NotifyReason",
     "Outcome",
     "PartitionClock",
     "PredictionEvent",
