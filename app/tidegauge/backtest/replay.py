@@ -2,9 +2,9 @@
 
 What fires comes from the code that DETECT runs, window by window: from :class:`Watch` and
 ``evaluate``. They are asked only about windows and signals of which something can change. Nothing
-does where no alert is firing, no score is above the level that a rule asks for, and no other figure
-is on the far side of its threshold. To know that takes a fraction of judging the window, since the
-scores of many windows are computed together.
+does where no alert is pending or firing, no score is above the level that a rule asks for, and no
+other figure is on the far side of its threshold. To know that takes a fraction of judging the
+window, since the scores of many windows are computed together.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -63,9 +63,10 @@ class Replay:
         self._drift_at = drift_at
         self._open: dict[str, Episode] = {}
         self.episodes: list[Episode] = []
-        #: Start of the first window with the drift, and which of those an episode began in, from 1.
+        #: Start of the first window with the drift, and in which of those an alert fired, from 1,
+        #: by the end of that window.
         self.drift_from: int | None = None
-        self.drifted_at_start: dict[int, int] = {}
+        self.drifted_when_fired: dict[int, int] = {}
         self._drifted = 0
         self.span = SliceSpan(
             model=first.model,
@@ -179,12 +180,12 @@ class Replay:
             concerned = self._concerned(report)
             above: set[str | None] = {watched.names[row] for row in np.flatnonzero(beyond[at])}
             concerned |= above
-            firing = self._firing_by_evidence()
+            pending_or_firing = self._known_by_evidence()
             seen = report
-            if above or firing:
+            if above or pending_or_firing:
                 # What ceases to fire is above the level no more, but is to be known all the same.
                 whole = self._asked.together
-                known = firing <= above and not whole
+                known = pending_or_firing <= above and not whole
                 self._verdict = verdicts[at] if known else stretch.verdicts([at])[0]
                 _, seen = self._watch.take(
                     None,
@@ -221,12 +222,12 @@ class Replay:
 
     # -- rules -----------------------------------------------------------------------------------
 
-    def _firing_by_evidence(self) -> set[str | None]:
-        return {one.signal for one in self._open.values() if one.metric in OF_EVIDENCE}
+    def _known_by_evidence(self) -> set[str | None]:
+        return {one.signal for one in self._alerts.episodes if one.metric in OF_EVIDENCE}
 
     def _concerned(self, report: WindowReport) -> set[str | None]:
         """Return signals of which a rule may hold or cease to, None for the window itself."""
-        return self._asked.may_hold(report) | {one.signal for one in self._open.values()}
+        return self._asked.may_hold(report) | {one.signal for one in self._alerts.episodes}
 
     def _judge(self, report: WindowReport, concerned: set[str | None] | None) -> None:
         """Judge a window by what is known to be concerned; None: anything may be."""
@@ -244,14 +245,16 @@ class Replay:
             self._note(alert)
 
     def _note(self, alert: Alert) -> None:
+        if alert.reminder:
+            return
         if alert.state == "firing":
             one = Episode(
                 **{name: getattr(alert, name) for name in _SHARED}, ends_at=None, seconds=0
             )
             self._open[alert.fingerprint] = one
             self.episodes.append(one)
-            self.drifted_at_start[one.starts_at] = self._drifted
-        else:
+            self.drifted_when_fired[one.window_end] = self._drifted
+        elif alert.state == "resolved":
             one = self._open.pop(alert.fingerprint)
             one.ends_at = alert.ends_at
             one.seconds = (alert.ends_at or one.starts_at) - one.starts_at

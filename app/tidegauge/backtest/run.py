@@ -222,20 +222,20 @@ def _sighting(rule: str, signal: str, replay: Replay) -> Sighting:
     assert began is not None  # noqa: S101 - there was something to put the drift into
     own = [it for it in replay.episodes if it.rule == rule and it.signal in (signal, None)]
     before = any(_covers(one, began) for one in own)
-    first = min((it for it in own if it.starts_at >= began), key=_start, default=None)
+    first = min((it for it in own if it.window_end > began), key=_fired, default=None)
     seen = None if before else first
     return Sighting(
         rule=rule,
         **{name: getattr(replay.span, name) for name in ("model", "version", "variant", "segment")},
-        windows=replay.drifted_at_start[seen.starts_at] if seen else None,
+        windows=replay.drifted_when_fired[seen.window_end] if seen else None,
         minutes=(seen.window_end - began) / 60 if seen else None,
         fired_before=before,
     )
 
 
-def _start(episode: Episode) -> int:
-    return episode.starts_at
+def _fired(episode: Episode) -> int:
+    return episode.window_end
 
 
 def _covers(episode: Episode, at: int) -> bool:
-    return episode.starts_at < at and (episode.ends_at is None or episode.ends_at > at)
+    return episode.window_end <= at and (episode.ends_at is None or episode.ends_at > at)

@@ -84,8 +84,10 @@ def _follow(settings: Settings, from_beginning: bool) -> Iterator[bytes]:
 def describe(alert: Alert) -> Text:
     """Return an alert in one line for a person."""
     at = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(alert.window_end))
-    colour = "green" if alert.state == "resolved" else _COLOURS[alert.severity]
-    what = f"{alert.state} {alert.severity}"
+    over = alert.state in ("inactive", "resolved")
+    colour = "green" if over else _COLOURS[alert.severity]
+    state = f"still firing ({alert.reminder})" if alert.reminder else alert.state
+    what = f"{state} {alert.severity}"
     return Text.assemble(
         (at, "dim"), " ", (what, colour), f" {alert.model} {alert.version}: {alert.summary}"
     )

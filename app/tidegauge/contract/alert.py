@@ -18,16 +18,23 @@ class Distribution(Record):
 
 
 class Alert(Record):
-    """A rule that began to hold (``firing``) or ceased to (``resolved``).
+    """A step in the life of an alert: one record each time its ``state`` changes.
 
-    ``id`` is fixed by rule, model, signal, the window the episode started in, and state: act on an
-    id once. ``fingerprint`` names the rule and what it watches, over all episodes. An alert by the
-    metric ``surprise`` carries the ``evidence`` and the ``alarm_budget`` that it rests on.
+    ``pending``: the rule began to hold, and must hold in more windows before it fires;
+    ``inactive``: it ceased to before that; ``firing``: act on it; ``resolved``: it is over. With a
+    ``reminder`` above 0 nothing has changed: it is firing still, and this is said that many times.
+
+    ``id`` is fixed by rule, model, signal, the window the episode started in, state and reminder:
+    act on an id once. ``fingerprint`` names the rule and what it watches, over all episodes;
+    ``episode`` one of them, from its first window to its end. ``starts_at`` is the start of the
+    first window in which the rule held, ``ends_at`` that of the window in which it was over. An
+    alert by the metric ``surprise`` carries the ``evidence`` and the ``alarm_budget`` that it rests
+    on.
     """
 
     id: str
     fingerprint: str
-    state: Literal["firing", "resolved"]
+    state: Literal["pending", "firing", "inactive", "resolved"]
     rule: str
     severity: Severity
     model: str
@@ -54,6 +61,8 @@ class Alert(Record):
     summary: str
     evidence: Evidence | None = None
     alarm_budget: AlarmBudget | None = None
+    episode: str = ""
+    reminder: int = 0
     schema_version: int = SCHEMA_VERSION
 
 
@@ -85,12 +94,19 @@ class Action(Record):
 
 
 class AuditRecord(Record):
-    """Who did what, when and why: one for each alert and each action."""
+    """Who did what, when and why: one for each alert record and each action."""
 
     id: str
     time: int
     actor: str
-    event: Literal["alert.firing", "alert.resolved", "action.requested"]
+    event: Literal[
+        "alert.pending",
+        "alert.firing",
+        "alert.reminder",
+        "alert.inactive",
+        "alert.resolved",
+        "action.requested",
+    ]
     subject: str
     model: str
     version: str

@@ -99,9 +99,9 @@ class Detector:
         self._table._data = self._store
         self._table.key_serializer = self._table.value_serializer = "raw"
         for rule in rules().rules:
-            for state in ("firing", "resolved"):
+            for event in rule.events:
                 for severity in rule.severities:
-                    metrics.alerts.labels(rule.name, severity, state)
+                    metrics.alerts.labels(rule.name, severity, event)
         self._intake = Intake(settings, self._store, self._offsets, metrics, fold=self._fold)
         self._writer = Writer(self.app, self._table.changelog_topic_name, self._offsets)
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)

@@ -23,7 +23,7 @@ from tidegauge.rules.ruleset import RuleSet
 #: By how deep in the file.
 _FIELDS_OF = {
     0: list(RuleFile.model_fields),
-    2: list(Rule.model_fields),
+    2: [field.alias or name for name, field in Rule.model_fields.items()],
     3: list(SeverityBySize.model_fields),
 }
 

@@ -19,6 +19,10 @@ from tidegauge.contract import ActionKind, Severity, Size
 from tidegauge.rules.metrics import METRICS, Metric, MetricName
 from tidegauge.rules.summary import SAMPLE, render
 
+#: What there is to tell of an alert. ``inactive``: what was pending ceased to hold before it fired.
+#: ``reminder``: it is firing still.
+Event = Literal["pending", "firing", "reminder", "inactive", "resolved"]
+
 #: The error type of what :func:`inconsistencies` finds.
 INCONSISTENT = "inconsistent"
 
@@ -90,6 +94,27 @@ class Rule(_Strict):
         Field(ge=0, description="a window with fewer is not judged; by metric if left out"),
         WithJsonSchema({"type": "integer", "minimum": 0}),
     ] = None
+    pending_windows: Annotated[
+        int,
+        Field(
+            alias="for",
+            ge=1,
+            description="judged windows in a row in which it must hold before it fires; until then "
+            "the alert is pending",
+        ),
+    ] = 1
+    keep_firing_for: Annotated[
+        int,
+        Field(ge=1, description="judged windows in a row in which it must not hold to be resolved"),
+    ] = 1
+    repeat_interval: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="seconds of event time after which what is firing still is told again; "
+            "0: never",
+        ),
+    ] = 0
     action: Annotated[
         ActionKind | None,
         Field(description="what a firing alert asks for"),
@@ -103,7 +128,7 @@ class Rule(_Strict):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Rule":
-        found = inconsistencies(self.model_dump(exclude_unset=True))
+        found = inconsistencies(self.model_dump(exclude_unset=True, by_alias=True))
         if found:
             text = "; ".join(f"{field}: {message}" for field, message in found)
             raise PydanticCustomError(INCONSISTENT, "{text}", {"text": text})
@@ -134,6 +159,20 @@ class Rule(_Strict):
         if self.metric != "surprise" or self.above is None:
             return 0.0
         return MINIMUM_PSI if self.minimum_psi is None else self.minimum_psi
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What there can be to tell of its alerts.
+
+        >>> Rule(name="slow", metric="latency_mean_ms", above=200.0, severity="low").events
+        ('firing', 'resolved')
+        """
+        events: list[Event] = ["firing", "resolved"]
+        if self.pending_windows > 1:
+            events += ["pending", "inactive"]
+        if self.repeat_interval:
+            events.append("reminder")
+        return tuple(events)
 
     @property
     def severities(self) -> tuple[Severity, ...]:
