@@ -55,7 +55,7 @@ class Replay:
         self._watch = Watch(alarms_of, judge=self._judged_already)
         self._stepwise = Watch(alarms_of)
         self._verdict: Verdict | None = None
-        self._asked = _Asked(rules, first.model)
+        self._asked = _Asked(rules, first)
         self._layouts: dict[str, Layout] = {}
         self._memory: SliceMemory | None = None
         self._alerts = AlertState()
@@ -289,10 +289,10 @@ def _without(baseline: str, signal: str, histogram: object) -> None:
 
 
 class _Asked:
-    """What rules ask of the windows of a model: figures, and on which side of what."""
+    """What rules ask of the windows of a slice: figures, and on which side of what."""
 
-    def __init__(self, rules: RuleSet, model: str) -> None:
-        watching = [one.rule for one in rules.compiled if one.matches_model(model)]
+    def __init__(self, rules: RuleSet, first: WindowReport) -> None:
+        watching = [one.rule for one in rules.compiled if one.watches(first)]
         of_evidence = [rule for rule in watching if rule.metric in OF_EVIDENCE]
         self.evidence = bool(of_evidence)
         #: Whether a rule is on what all signals say together.

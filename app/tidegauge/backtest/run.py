@@ -16,6 +16,7 @@ from tidegauge.backtest.result import (
     MissingBaseline,
     Result,
     Sighting,
+    SliceSpan,
     count_rules,
 )
 from tidegauge.baseline import Baseline
@@ -79,7 +80,7 @@ def backtest(
         (one.rule.name, model)
         for one in plan.rules.compiled
         for model in models
-        if one.matches_model(model)
+        if any(it.model == model and one.watches(it) for it in slices)
     ]
     fired = [alert for alert in in_force if fnmatchcase(alert.model, plan.model)]
     return Result(
@@ -189,7 +190,7 @@ class _Run:
                 _sighting(rule.name, injection.signal, replay)
                 for key, replay in self.replays.items()
                 if self._injected[key]
-                for rule in _concerned(self._plan.rules, key[0], injection.signal)
+                for rule in _concerned(self._plan.rules, replay.span, injection.signal)
             ],
         )
 
@@ -206,14 +207,14 @@ class _Run:
         )
 
 
-def _concerned(rules: RuleSet, model: str, signal: str) -> Iterable[Rule]:
-    """Yield the rules that a drift of the signal may reach."""
+def _concerned(rules: RuleSet, span: SliceSpan, signal: str) -> Iterable[Rule]:
+    """Yield the rules that a drift of the signal in a slice may reach."""
     for one in rules.compiled:
         of_signal = METRICS[one.rule.metric].of_signal
         reached = of_signal and one.matches_signal(signal)
         if signal == "prediction" and one.rule.metric == "prediction_mean_5m":
             reached = True
-        if one.matches_model(model) and reached:
+        if one.watches(span) and reached:
             yield one.rule
 
 

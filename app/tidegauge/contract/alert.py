@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from msgspec import field
+
 from tidegauge.contract._base import SCHEMA_VERSION, Record
 from tidegauge.contract.report import AlarmBudget, CountedRange, Evidence
 
@@ -29,7 +31,8 @@ class Alert(Record):
     ``episode`` one of them, from its first window to its end. ``starts_at`` is the start of the
     first window in which the rule held, ``ends_at`` that of the window in which it was over. An
     alert by the metric ``surprise`` carries the ``evidence`` and the ``alarm_budget`` that it rests
-    on.
+    on. ``labels``, ``annotations`` and ``receivers`` are the rule's, over a whole episode the same
+    labels and receivers; ``rules_sha256`` is the hash of the rule file that judged the window.
     """
 
     id: str
@@ -63,6 +66,10 @@ class Alert(Record):
     alarm_budget: AlarmBudget | None = None
     episode: str = ""
     reminder: int = 0
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    receivers: list[str] = field(default_factory=list)
+    rules_sha256: str = ""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -79,12 +79,12 @@ def _end_abandoned(
         compiled = rules.by_name.get(episode.rule)
         if compiled is None:
             reason = f"Rule {episode.rule!r} was removed while its alert was {episode.phase}"
-        elif not compiled.covers(report.model, episode.metric, episode.comparison, episode.signal):
+        elif not compiled.covers(report, episode.metric, episode.comparison, episode.signal):
             reason = f"Rule {episode.rule!r} was changed and no longer watches this"
         else:
             continue
         del episodes[identity]
-        _emit(records.abandoned_alert(identity, episode, report, reason), verdict)
+        _emit(rules, records.abandoned_alert(identity, episode, report, reason), verdict)
 
 
 def _by_rule_and_signal(item: tuple[str, Episode]) -> tuple[str, str]:
@@ -128,7 +128,7 @@ def _judge(
             distribution=_distribution(measured, distribution),
         )
         alert.evidence, alert.alarm_budget = measured.evidence, measured.alarm_budget
-        _emit(alert, verdict)
+        _emit(rules, alert, verdict)
         if step.event == "firing" and rule.action is not None:
             if order not in asked:
                 action = records.requested_action(alert, rule.action)
@@ -161,7 +161,7 @@ def _decide(
     holding: dict[_Watch, Measurement] = {}
     ceased: dict[_Watch, Measurement] = {}
     for metric, compiled in rules.by_metric.items():
-        watching = [one for one in compiled if one.matches_model(report.model)]
+        watching = [one for one in compiled if one.watches(report)]
         if not watching:
             continue
         for measured in measure(metric, report):
@@ -218,6 +218,8 @@ def _episode(one: CompiledRule, measured: Measurement, starts_at: int) -> Episod
         minimum_events=one.required_events,
         baseline=measured.baseline,
         starts_at=starts_at,
+        labels=one.rule.labels,
+        receivers=one.rule.receivers,
     )
 
 
@@ -227,6 +229,7 @@ def _distribution(measured: Measurement, distribution: DistributionOf) -> Distri
     return distribution(measured.baseline, measured.signal, measured.histogram)
 
 
-def _emit(alert: Alert, verdict: Verdict) -> None:
+def _emit(rules: RuleSet, alert: Alert, verdict: Verdict) -> None:
+    alert.rules_sha256 = rules.sha256
     verdict.alerts.append(alert)
     verdict.audit.append(records.audit_of_alert(alert))

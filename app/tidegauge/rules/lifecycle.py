@@ -31,12 +31,25 @@ def hold(rule: Rule, before: Episode | None, now: Episode, window_end: int) -> S
     if before is not None and before.phase == "firing":
         return _stay(rule, before, now, window_end)
     held = 1 if before is None else before.held + 1
-    starts_at = now.starts_at if before is None else before.starts_at
+    now = _same_episode(before, now)
     if held < rule.pending_windows:
-        pending = msgspec.structs.replace(now, starts_at=starts_at, phase="pending", held=held)
+        pending = msgspec.structs.replace(now, phase="pending", held=held)
         return Step(pending, "pending" if before is None else None, pending)
-    fired = msgspec.structs.replace(now, starts_at=starts_at, said_at=window_end)
+    fired = msgspec.structs.replace(now, phase="firing", said_at=window_end)
     return Step(fired, "firing", fired)
+
+
+def _same_episode(before: Episode | None, now: Episode) -> Episode:
+    """Return what was measured now as of the episode that there was, if there was one."""
+    if before is None:
+        return now
+    return msgspec.structs.replace(
+        now,
+        starts_at=before.starts_at,
+        phase=before.phase,
+        labels=before.labels,
+        receivers=before.receivers,
+    )
 
 
 def _stay(rule: Rule, before: Episode, now: Episode, window_end: int) -> Step:
@@ -47,7 +60,7 @@ def _stay(rule: Rule, before: Episode, now: Episode, window_end: int) -> Step:
         return Step(after, None, after)
     after = msgspec.structs.replace(after, said_at=window_end, reminders=before.reminders + 1)
     told = msgspec.structs.replace(
-        now, starts_at=before.starts_at, severity=before.severity, reminders=after.reminders
+        _same_episode(before, now), severity=before.severity, reminders=after.reminders
     )
     return Step(after, "reminder", told)
 
@@ -58,7 +71,7 @@ def cease(rule: Rule, before: Episode, now: Episode) -> Step:
     What is pending is over at once; what is firing in the ``keep_firing_for``-th such window in a
     row.
     """
-    told = msgspec.structs.replace(now, starts_at=before.starts_at, phase=before.phase)
+    told = _same_episode(before, now)
     if before.phase == "pending":
         return Step(None, "inactive", told)
     if before.clear + 1 < rule.keep_firing_for:

@@ -27,6 +27,9 @@ Event = Literal["pending", "firing", "reminder", "inactive", "resolved"]
 INCONSISTENT = "inconsistent"
 
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
+_Long = Annotated[str, Field(min_length=1, max_length=2000)]
+#: What Prometheus and Alertmanager take as the name of a label.
+_LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=200)]
 _Threshold = Annotated[float | None, Field(allow_inf_nan=False), WithJsonSchema({"type": "number"})]
 
 
@@ -74,6 +77,19 @@ class Rule(_Strict):
         ),
     ] = "*"
     model: Annotated[_Text, Field(description="which models, as a glob")] = "*"
+    version: Annotated[_Text, Field(description="which versions, as a glob")] = "*"
+    variant: Annotated[
+        str,
+        Field(max_length=200, description="which variants, as a glob; '' is traffic without one"),
+    ] = "*"
+    segment: Annotated[
+        dict[_Text, _Text] | None,
+        Field(
+            description="which segments, as a glob for the value of a dimension, such as "
+            "{region: EU*}; {} is all the traffic; left out, all the traffic and every segment"
+        ),
+        WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+    ] = None
     above: Annotated[_Threshold, Field(description="holds if the metric is greater")] = None
     below: Annotated[_Threshold, Field(description="holds if the metric is less")] = None
     severity: Annotated[
@@ -120,6 +136,15 @@ class Rule(_Strict):
         Field(description="what a firing alert asks for"),
         WithJsonSchema({"enum": ["retrain", "rollback"]}),
     ] = None
+    labels: Annotated[
+        dict[_LabelName, _Text],
+        Field(description="fixed text that goes with its alerts, such as {team: payments}"),
+    ] = {}
+    annotations: Annotated[
+        dict[_LabelName, _Long],
+        Field(description="texts that go with its alerts, templates like the summary"),
+    ] = {}
+    receivers: Annotated[list[_Text], Field(description="who is told of its alerts, by name")] = []
     summary: Annotated[
         _Text | None,
         Field(description=f"text of a firing alert, with {{{'}, {'.join(SAMPLE)}}}"),
@@ -213,7 +238,7 @@ class RuleFile(_Strict):
 
 
 def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Find what is wrong between the fields of a rule: pairs of the field and the message.
+    """Find what is wrong between the fields of a rule: pairs of the dotted field and the message.
 
     Takes fields of any type and passes over those that are wrong in themselves, so that one reading
     of a file can show everything.
@@ -251,12 +276,23 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
                     "the rule can never hold; expected less than 'below'",
                 )
             )
-    template = rule.get("summary")
-    if isinstance(template, str):
-        try:
-            render(template, SAMPLE)
-        except (ValueError, KeyError, IndexError) as error:
-            found.append(("summary", f"not a template: {error}"))
+    annotations = rule.get("annotations")
+    templates = {"summary": rule.get("summary")} | (
+        {f"annotations.{name}": text for name, text in annotations.items()}
+        if isinstance(annotations, Mapping)
+        else {}
+    )
+    for field, template in templates.items():
+        if isinstance(template, str):
+            try:
+                render(template, SAMPLE)
+            except (ValueError, KeyError, IndexError) as error:
+                found.append((field, f"not a template: {error}"))
+    receivers = rule.get("receivers")
+    if isinstance(receivers, list):
+        twice = sorted({str(name) for name in receivers if receivers.count(name) > 1})
+        if twice:
+            found.append(("receivers", f"found {', '.join(twice)} twice; name each once"))
     return found
 
 

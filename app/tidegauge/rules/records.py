@@ -89,7 +89,10 @@ def alert_of(
         summary += f"; firing since {report.window_end - episode.starts_at} s"
     elif event == "inactive":
         summary += "; it was pending and has not fired"
-    return _alert(event, identity, episode, report, distribution=distribution, summary=summary)
+    alert = _alert(event, identity, episode, report, distribution=distribution, summary=summary)
+    places = _places(episode, report)
+    alert.annotations = {name: render(text, places) for name, text in rule.annotations.items()}
+    return alert
 
 
 def abandoned_alert(identity: str, episode: Episode, report: WindowReport, reason: str) -> Alert:
@@ -141,6 +144,8 @@ def _alert(
         summary=summary,
         episode=deterministic_id("episode", identity, episode.starts_at),
         reminder=reminder,
+        labels=episode.labels,
+        receivers=episode.receivers,
     )
 
 
@@ -196,37 +201,38 @@ def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) 
             "minimum_events": str(alert.minimum_events),
             "window_start": str(alert.window_start),
             "window_end": str(alert.window_end),
+            "rules_sha256": alert.rules_sha256,
         },
     )
 
 
 def _held_summary(template: str | None, episode: Episode, report: WindowReport) -> str:
-    unit = episode.unit
+    places = _places(episode, report)
     if template is None:
         template = _OF_WINDOW if episode.signal is None else _OF_SIGNAL
-        unit = _spoken(episode)
-    summary = render(
-        template,
-        {
-            "rule": episode.rule,
-            "severity": episode.severity,
-            "model": report.model,
-            "version": report.version,
-            "variant": report.variant,
-            "segment": _segment(report),
-            "signal": episode.signal or "",
-            "metric": episode.metric,
-            "value": episode.value,
-            "unit": unit,
-            "comparison": episode.comparison,
-            "threshold": episode.threshold,
-            "events": episode.events,
-            "minimum_events": episode.minimum_events,
-            "window_start": report.window_start,
-            "window_end": report.window_end,
-        },
-    )
-    return _of_segment(summary, report)
+        places["unit"] = _spoken(episode)
+    return _of_segment(render(template, places), report)
+
+
+def _places(episode: Episode, report: WindowReport) -> dict[str, str | int | float]:
+    return {
+        "rule": episode.rule,
+        "severity": episode.severity,
+        "model": report.model,
+        "version": report.version,
+        "variant": report.variant,
+        "segment": _segment(report),
+        "signal": episode.signal or "",
+        "metric": episode.metric,
+        "value": episode.value,
+        "unit": episode.unit,
+        "comparison": episode.comparison,
+        "threshold": episode.threshold,
+        "events": episode.events,
+        "minimum_events": episode.minimum_events,
+        "window_start": report.window_start,
+        "window_end": report.window_end,
+    }
 
 
 def _ended_summary(episode: Episode, report: WindowReport) -> str:

@@ -14,7 +14,8 @@ class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     pending, of the last window in which the rule held. ``starts_at`` is the start of the first
     window in which it held. ``held`` counts such windows while pending, ``clear`` those in a row in
     which it didn't hold while firing. ``said_at`` is the end of the window in which it fired or was
-    reminded of last.
+    reminded of last. ``labels`` and ``receivers`` are those it began with: who was told of an alert
+    is told of its end.
     """
 
     rule: str
@@ -33,6 +34,8 @@ class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     held: int = 0
     clear: int = 0
     said_at: int | None = None
+    labels: dict[str, str] = {}
+    receivers: list[str] = []
     reminders: int = 0
 
 
