@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from tidegauge.baseline.cache import BaselineCache
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.ingest import Combiner, collect_seldom, extension
-from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
+from tidegauge.rule_file import RuleFile
 from tidegauge.settings import Settings
 from tidegauge.telemetry import (
     BaselineMetrics,
@@ -55,7 +55,7 @@ class Worker:
     def __init__(self, settings: Settings, role: Role) -> None:
         self._settings = settings
         self._role = role
-        self._rules = self._load_rules()
+        self._rules = RuleFile(settings.detect.rules_file, time.monotonic)
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         registry = CollectorRegistry()
@@ -82,10 +82,6 @@ class Worker:
         for name in ("kafka", *roles):
             self.health.say(name, "failed", "not started yet")
         self.http = HttpServer(settings.http.host, settings.http.port, registry, self.health)
-
-    def _load_rules(self) -> RuleSet:
-        path = self._settings.detect.rules_file
-        return DEFAULT_RULES if path is None else load_rules(path)
 
     @property
     def _needs_baselines(self) -> bool:
@@ -161,6 +157,11 @@ class Worker:
             self._stop.wait(_RETRY_SECONDS)
 
     def _watch(self) -> None:
+        if self._role in ("all", "detect"):
+            self._rules.look()
+            problems = self._rules.problems
+            detail = f"the rules of before stay in force: {'; '.join(problems)}" if problems else ""
+            self.health.say("rules", "degraded" if problems else "ok", detail)
         if not self._needs_baselines:
             return
         cache = self._baselines
@@ -233,12 +234,14 @@ class Worker:
         from tidegauge.detect.detector import Detector
 
         histograms = self._settings.topics.histograms
+        metrics = DetectMetrics(self._registry)
+        metrics.rules_file_ok.set_function(lambda: float(not self._rules.problems))
         detector = Detector(
             self._settings,
             partitions=Topics(self._settings).partitions()[histograms],
-            rules=lambda: self._rules,
+            rules=lambda: self._rules.rules,
             baseline_of=self._baselines.get,
-            metrics=DetectMetrics(self._registry),
+            metrics=metrics,
             health=self.health,
             clock=time.monotonic,
         )

@@ -130,6 +130,19 @@ def test_an_injected_drift_is_looked_for_from_its_first_window_on() -> None:
     ]
 
 
+def test_a_drift_is_seen_when_the_alert_fires_not_when_it_is_pending() -> None:
+    rules = parse_rules(
+        "rules: [{name: lasting, metric: kl, above: 0.06, minimum_events: 100, severity: low, "
+        "for: 3, repeat_interval: 60}]",
+        source="test",
+    )
+    injection = Injection("amount", "missing", 0.5, at=START + 30 * 60)
+    result = _result([_report(n) for n in range(60)], injection=injection, rules=rules)
+    assert result.injection is not None
+    assert [(it.windows, it.minutes) for it in result.injection.seen] == [(3, 3.0)]
+    assert [it.alarms for it in result.rules] == [1], "a reminder is no alarm"
+
+
 def test_a_drift_that_nobody_sees_and_one_that_was_there_before() -> None:
     injection = Injection("amount", "missing", 0.01, at=START + 30 * 60)
     reports = [_report(n, drift=0.8 * (n >= 20)) for n in range(60)]

@@ -42,6 +42,7 @@ DETECT: dict[str, MetricName] = {
         "gauge", (*_MODEL, "segment", "signal", "rule", "severity")
     ),
     "tidegauge_alerts_total": MetricName("counter", ("rule", "severity", "state")),
+    "tidegauge_rules_file_ok": MetricName("gauge"),
     "tidegauge_actions_total": MetricName("counter", ("kind",)),
     "tidegauge_late_events_total": MetricName("counter"),
     "tidegauge_recounts_total": MetricName("counter"),

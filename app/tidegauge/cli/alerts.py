@@ -203,8 +203,10 @@ def _follow(settings: Settings, from_beginning: bool) -> Iterator[bytes]:
 
 def describe(alert: Alert) -> Text:
     """Return an alert in one line for a person."""
-    colour = "green" if alert.state == "resolved" else _COLOURS[alert.severity]
-    what = f"{alert.state} {alert.severity}"
+    over = alert.state in ("inactive", "resolved")
+    colour = "green" if over else _COLOURS[alert.severity]
+    state = f"still firing ({alert.reminder})" if alert.reminder else alert.state
+    what = f"{state} {alert.severity}"
     return Text.assemble(
         (_time(alert.window_end), "dim"),
         " ",

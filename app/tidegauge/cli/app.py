@@ -12,6 +12,7 @@ import tidegauge
 _COMMANDS = {
     "run": ("run", "run"),
     "check": ("check", "check"),
+    "config": ("config", "app"),
     "verify": ("verify", "verify"),
     "backtest": ("backtest", "try_rules"),
     "demo": ("demo", "demo"),

@@ -51,7 +51,8 @@ class Observer:
                     series |= self._series_of(report, labels)
                 self._show(state.partition, _name(where), series)
         for alert in closed.alerts:
-            metrics.alerts.labels(alert.rule, alert.severity, alert.state).inc()
+            event = "reminder" if alert.reminder else alert.state
+            metrics.alerts.labels(alert.rule, alert.severity, event).inc()
         for action in closed.actions:
             metrics.actions.labels(action.kind).inc()
         watermark: dict[Labels, float] = {(str(state.partition),): state.progress.watermark}

@@ -181,6 +181,11 @@ class DetectMetrics:
             ("rule", "severity", "state"),
             registry=registry,
         )
+        self.rules_file_ok = Gauge(
+            "tidegauge_rules_file_ok",
+            "1 if the rules in force are those of the rule file, 0 if it is wrong or gone",
+            registry=registry,
+        )
         self.actions = Counter(
             "tidegauge_actions_total", "Actions asked for", ("kind",), registry=registry
         )
