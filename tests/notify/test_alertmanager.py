@@ -48,5 +48,17 @@ def test_labels_are_the_same_for_all_of_an_episode(change: dict[str, object]) ->
 
 
 def test_a_label_without_a_value_is_none() -> None:
-    alert: Alert = example_alert(variant="", segment={}, signal=None)
+    alert: Alert = example_alert(variant="", segment={}, signal=None, labels={})
     assert dict(labels(alert)).keys() == {"alertname", "severity", "model", "version"}
+
+
+def test_what_a_rule_says_goes_along_and_gives_way_to_what_is_measured() -> None:
+    alert = example_alert(
+        labels={"team": "risk", "severity": "none"},
+        annotations={"impact": "loans are refused", "alert_id": "mine"},
+    )
+    said = dict(labels(alert))
+    assert (said["team"], said["severity"]) == ("risk", alert.severity)
+    annotations = body(Posting(alert, None))["annotations"]
+    assert isinstance(annotations, dict)
+    assert annotations["impact"] == "loans are refused" and annotations["alert_id"] == alert.id

@@ -23,7 +23,9 @@ DOCUMENT = (ROOT / "docs" / "alerting.md").read_text()
 
 
 def test_the_text_says_what_since_when_how_bad_and_what_to_do() -> None:
-    alert = example_alert(variant="canary", segment={"region": "EU"}, severity="high")
+    alert = example_alert(
+        variant="canary", segment={"region": "EU"}, severity="high", labels={}, annotations={}
+    )
     said = message(alert, LINKS)
     assert said.title == "[high] credit 3: kl of income (drift)"
     assert said.text() == (
@@ -180,3 +182,13 @@ def test_a_name_can_neither_add_a_header_nor_markup() -> None:
     assert made["Bcc"] is None
     html = made.get_body(("html",))
     assert html is not None and "<script>" not in html.get_content()
+
+
+def test_what_a_rule_says_goes_with_its_alerts_and_its_runbook_is_the_link() -> None:
+    annotations = {"impact": "loans are refused", "runbook_url": "https://wiki.example.com/mine"}
+    alert = example_alert(labels={"team": "risk"}, annotations=annotations, reminder=2)
+    said = message(alert, LINKS)
+    assert said.title.startswith("[still medium] ")
+    assert ("impact", "loans are refused") in said.facts and ("team", "risk") in said.facts
+    assert said.runbook == "https://wiki.example.com/mine"
+    assert "runbook_url" not in dict(said.facts)

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from support.alerts import example_alert
 from tidegauge.notify import ReceiversError, load_receivers, parse_receivers
+from tidegauge.notify.channels import WebhookChannel
+from tidegauge.notify.config import Links, WebhookReceiver
 
 GOOD = """\
 links:
@@ -104,3 +107,12 @@ def test_what_is_no_text_and_what_is_not_there_is_said(tmp_path: Path) -> None:
     path.write_bytes(b"receivers: \xff")
     with pytest.raises(ReceiversError, match="not UTF-8 at byte 11"):
         load_receivers(path)
+
+
+@pytest.mark.parametrize(
+    ("named", "wanted"), [([], True), (["chat", "hook"], True), (["chat"], False)]
+)
+def test_a_rule_that_names_receivers_tells_only_those(named: list[str], wanted: bool) -> None:
+    hook = WebhookReceiver(name="hook", type="webhook", url="https://example.com/")
+    channel = WebhookChannel(hook, Links(), clock=lambda: 0.0)
+    assert channel.wants(example_alert(receivers=named)) is wanted

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from tidegauge.baseline.store import BaselineStore, StoreError
 from tidegauge.cli._errors import reported
-from tidegauge.rules import DEFAULT_RULES, RuleError, load_rules
+from tidegauge.rules import DEFAULT_RULES, RuleError, RuleSet, load_rules
 from tidegauge.settings import Settings, load_settings
 from tidegauge.topics import Topics
 
@@ -75,10 +76,15 @@ def check_rules(settings: Settings) -> list[Finding]:
     """Load the rules."""
     path = settings.detect.rules_file
     try:
-        rules = DEFAULT_RULES if path is None else load_rules(path)
+        rules = _rules(settings)
     except (RuleError, OSError) as error:
         return [Finding("rules", str(path), [str(error)], 2)]
     return [Finding("rules", f"{len(rules)} rules from {path or 'the default file'}", [], 2)]
+
+
+def _rules(settings: Settings) -> RuleSet:
+    path = settings.detect.rules_file
+    return DEFAULT_RULES if path is None else load_rules(path)
 
 
 def check_receivers(settings: Settings) -> list[Finding]:
@@ -94,7 +100,15 @@ def check_receivers(settings: Settings) -> list[Finding]:
     except ReceiversError as error:
         return [Finding("receivers", str(path), error.problems, 2)]
     names = ", ".join(f"{one.name} ({one.type})" for one in receivers)
-    return [Finding("receivers", f"{names} from {path}", [], 2)]
+    problems: list[str] = []
+    known = {one.name for one in receivers}
+    with suppress(RuleError, OSError):  # told by the check of the rules
+        problems = [
+            f"rule {rule.name} names {', '.join(unknown)}, which {path} has not"
+            for rule in _rules(settings).rules
+            if (unknown := [name for name in rule.receivers if name not in known])
+        ]
+    return [Finding("receivers", f"{names} from {path}", problems, 2)]
 
 
 def check_versions(_: Settings) -> list[Finding]:

@@ -24,8 +24,11 @@ Body = dict[str, object]
 
 
 def labels(alert: Alert) -> Labels:
-    """Return the labels, the same for all of an episode; a label without a value is none."""
-    values = {
+    """Return the labels, the same for all of an episode; a label without a value is none.
+
+    Those of the rule give way to what tidegauge says of the alert.
+    """
+    values = alert.labels | {
         "alertname": alert.rule,
         "severity": alert.severity,
         "model": alert.model,
@@ -80,7 +83,7 @@ def body_of(posting: Posting, links: Links, *, now: float, resend_seconds: float
     ends_at = (
         now + _ROUNDS * resend_seconds if posting.ends_at is None else min(posting.ends_at, now)
     )
-    annotations = {
+    annotations = alert.annotations | {
         "summary": alert.summary,
         "description": said.text(),
         "runbook_url": said.runbook,

@@ -48,8 +48,10 @@ class Channel(ABC):
         """Where it goes, without what is secret."""
 
     def wants(self, alert: Alert) -> bool:
-        """Whether the receiver is to be told of an alert."""
+        """Whether the receiver is to be told of an alert: if its rule names any, only those are."""
         receiver = self.receiver
+        if alert.receivers and receiver.name not in alert.receivers:
+            return False
         # Alertmanager must hear of every end; what it tells of them is set there.
         told = isinstance(receiver, AlertmanagerReceiver) or receiver.send_resolved
         return receiver.match.takes(alert) and (alert.state == "firing" or told)

@@ -4,6 +4,7 @@ It must do at 3 a.m.: which model, which signal, since when, how bad, and what t
 """
 
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tidegauge.contract import Alert
@@ -21,6 +22,9 @@ _UNITS = {
     "ms": " ms",
     "of the alarm threshold": " times the alarm threshold",
 }
+
+#: The annotation of a rule that is its own runbook.
+_RUNBOOK = "runbook_url"
 
 _ADVICE = {
     "serving": (
@@ -69,14 +73,16 @@ def message(alert: Alert, links: Links) -> Message:
     resolved = alert.state == "resolved"
     who = one_line(f"{alert.model} {alert.version}")
     what = alert.metric if alert.signal is None else f"{alert.metric} of {alert.signal}"
-    state = "resolved" if resolved else alert.severity
+    state: str = "resolved" if resolved else alert.severity
+    if alert.reminder:
+        state = f"still {state}"
     return Message(
         title=one_line(f"[{state}] {who}: {what} ({alert.rule})"),
         summary=alert.summary,
         facts=_facts(alert, who),
         advice=None if resolved else _ADVICE[_kind(alert)],
         dashboard=link(links.dashboard, alert),
-        runbook=link(links.runbook, alert),
+        runbook=alert.annotations.get(_RUNBOOK) or link(links.runbook, alert),
         colour="#2b8a3e" if resolved else _COLOURS[alert.severity],
     )
 
@@ -105,10 +111,17 @@ def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
     window = f"{utc(alert.window_start)} to {utc(alert.window_end)[11:]}"
     facts.append(("Window", f"{window}, {alert.events:,} events"))
     facts.append(("Rule", one_line(alert.rule)))
+    facts += [(one_line(name), one_line(text)) for name, text in sorted(_said_by_rule(alert))]
     if alert.actions:
         n = len(alert.actions)
         facts.append(("Actions", f"{n} asked for; see the topic of actions"))
     return facts
+
+
+def _said_by_rule(alert: Alert) -> Iterator[tuple[str, str]]:
+    """Yield the labels and annotations of its rule, but for the runbook, which is a link."""
+    yield from alert.labels.items()
+    yield from ((name, text) for name, text in alert.annotations.items() if name != _RUNBOOK)
 
 
 def _measured(alert: Alert) -> str:
