@@ -234,7 +234,7 @@ def test_the_action_and_the_audit_follow_from_the_alert() -> None:
 
 def test_writing_twice_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 0
-    assert "8 schemas" in capsys.readouterr().out
+    assert "9 files" in capsys.readouterr().out
     written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert main([str(tmp_path)]) == 0
     assert "0 of them changed" in capsys.readouterr().out
@@ -255,7 +255,7 @@ def test_a_stale_file_is_named_with_its_difference(
     assert f"--- {alert}" in said
     assert any(line.startswith("-") and "catastrophic" in line for line in said.splitlines())
     assert "retired.schema.json" in said
-    assert "3 schema(s)" in said
+    assert "3 file(s)" in said
     assert "make schemas" in said
     assert main([str(tmp_path)]) == 0
     assert main([str(tmp_path), "--check"]) == 0
