@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Literal, NoReturn
 
 from confluent_kafka import KafkaException
@@ -14,14 +15,22 @@ from prometheus_client import CollectorRegistry
 from tidegauge.baseline.cache import BaselineCache
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.ingest import Combiner, collect_seldom, extension
+from tidegauge.ledger import Ledger
 from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
 from tidegauge.settings import Settings
-from tidegauge.telemetry import CommonMetrics, DetectMetrics, Health, HttpServer, IngestMetrics
+from tidegauge.telemetry import (
+    CommonMetrics,
+    DetectMetrics,
+    Health,
+    HttpServer,
+    IngestMetrics,
+    LedgerMetrics,
+)
 from tidegauge.topics import Topics, topic_specs
 
 log = logging.getLogger(__name__)
 
-Role = Literal["all", "ingest", "detect"]
+Role = Literal["all", "ingest", "detect", "ledger"]
 
 #: How often the process looks at itself, seconds.
 _WATCH_SECONDS = 0.25
@@ -62,7 +71,7 @@ class Worker:
         common.baseline_store_up.set_function(lambda: float(self._baselines.up))
         common.baseline_age.set_function(lambda: self._baselines.age_seconds)
         # Said before anybody can ask: what has no condition yet would count as ready.
-        for name in ("kafka", *(("ingest", "detect") if role == "all" else (role,))):
+        for name in ("kafka", *(("ingest", "detect", "ledger") if role == "all" else (role,))):
             self.health.say(name, "failed", "not started yet")
         self.http = HttpServer(settings.http.host, settings.http.port, registry, self.health)
 
@@ -82,6 +91,8 @@ class Worker:
             self._await_topics()
             if self._role in ("all", "ingest"):
                 threads.append(self._start_ingest())
+            if self._role in ("all", "ledger") and not self._stop.is_set():
+                threads.append(self._start_ledger())
             if self._role in ("all", "detect") and not self._stop.is_set():
                 # No asyncio.run: after a crash of Faust's it would wait for tasks that never end.
                 asyncio.new_event_loop().run_until_complete(self._detect())
@@ -145,17 +156,34 @@ class Worker:
             log.warning("tidegauge_native isn't installed: events are counted more slowly")
 
         def run() -> None:
+            # Kafka keeps the events meanwhile; after that, counts without bins beat none.
+            self._await_baselines()
+            combiner.run()
+
+        return self._start("ingest", run)
+
+    def _start_ledger(self) -> threading.Thread:
+        ledger = Ledger(
+            self._settings,
+            metrics=LedgerMetrics(self._registry),
+            health=self.health,
+            stop=self._stop,
+        )
+        return self._start("ledger", ledger.run)
+
+    def _start(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        """Work in a thread of its own; its end, good or bad, is that of the process."""
+
+        def run() -> None:
             try:
-                # Kafka keeps the events meanwhile; after that, counts without bins beat none.
-                self._await_baselines()
-                combiner.run()
+                work()
             except BaseException as error:
-                log.exception("ingest failed")
+                log.exception("%s failed", name)
                 self._failure = error
             finally:
                 self._stop.set()
 
-        thread = threading.Thread(target=run, name="ingest")
+        thread = threading.Thread(target=run, name=name)
         thread.start()
         return thread
 

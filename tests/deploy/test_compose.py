@@ -33,13 +33,14 @@ def test_the_schema_check_finds_a_misspelt_key(tmp_path):
     assert "imagge" in checked.stdout
 
 
-def test_both_roles_the_stores_and_what_shows_them_are_there():
+def test_every_role_the_stores_and_what_shows_them_are_there():
     assert {
         "kafka",
         "redis",
         "topics",
         "ingest",
         "detect",
+        "ledger",
         "prometheus",
         "grafana",
         "producer",
@@ -112,5 +113,5 @@ def test_our_containers_can_write_nothing_but_tmp_and_have_no_capability(name):
 def test_prometheus_scrapes_the_services_by_their_names():
     (job,) = read_yaml("deploy/prometheus/prometheus.yml")["scrape_configs"]
     (source,) = job["dns_sd_configs"]
-    assert set(source["names"]) == {"ingest", "detect"} <= SERVICES.keys()
+    assert set(source["names"]) == {"ingest", "detect", "ledger"} <= SERVICES.keys()
     assert source["port"] == Settings().http.port

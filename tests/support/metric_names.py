@@ -49,13 +49,21 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_lost_records_total": MetricName("counter"),
 }
 
+LEDGER: dict[str, MetricName] = {
+    "tidegauge_ledger_records_total": MetricName("counter"),
+    "tidegauge_ledger_duplicates_total": MetricName("counter"),
+    "tidegauge_ledger_refused_total": MetricName("counter"),
+    "tidegauge_ledger_lost_facts_total": MetricName("counter"),
+    "tidegauge_ledger_breaks": MetricName("gauge"),
+}
+
 EVERY_ROLE: dict[str, MetricName] = {
     "tidegauge_baseline_store_up": MetricName("gauge"),
     "tidegauge_baseline_age_seconds": MetricName("gauge"),
     "tidegauge_build_info": MetricName("gauge", ("version", "role")),
 }
 
-METRICS = INGEST | DETECT | EVERY_ROLE
+METRICS = INGEST | DETECT | LEDGER | EVERY_ROLE
 
 
 def series_names(metrics: dict[str, MetricName] = METRICS) -> set[str]:

@@ -18,6 +18,7 @@ _COMMANDS = {
     "baseline": ("baseline", "app"),
     "topics": ("topics", "app"),
     "alerts": ("alerts", "app"),
+    "audit": ("audit", "app"),
 }
 
 

@@ -8,11 +8,11 @@ from tidegauge.contract.alert import (
     Action,
     ActionKind,
     Alert,
-    AuditRecord,
     DataRange,
     Distribution,
     Severity,
 )
+from tidegauge.contract.audit import AuditFact, AuditRecord
 from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, Reason
 from tidegauge.contract.histogram import (
     Cell,
@@ -61,6 +61,7 @@ __all__ = [
     "ActionKind",
     "AlarmBudget",
     "Alert",
+    "AuditFact",
     "AuditRecord",
     "Cell",
     "Change",

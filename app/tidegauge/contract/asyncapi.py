@@ -146,10 +146,22 @@ CHANNELS = (
         (Operation("sendActions", "send", "detect", "At least once."),),
     ),
     Channel(
+        "audit_facts",
+        "What is to be audited. Anybody may report a fact, by the key that is its model; a "
+        "producer must partition by murmur2, as Java clients do. A re-run sends an id again.",
+        (Message("auditFact", "Who did what, when, why.", "audit-fact", key="model"),),
+        (
+            Operation("sendAuditFacts", "send", "detect", "At least once."),
+            Operation("sendPromotions", "send", "cli", "When a baseline is promoted."),
+            Operation("chainFacts", "receive", "ledger", "Each id once.", "ledger.group_id"),
+        ),
+    ),
+    Channel(
         "audit",
-        "Who did what, when, why and on which inputs; never deleted. A re-run sends an id again.",
-        (Message("auditRecord", "One fact of the audit trail.", "audit-record", key="model"),),
-        (Operation("sendAudit", "send", "detect", "At least once."),),
+        "The audit trail: facts chained by their hashes, model by model, each once; never deleted "
+        "and never compacted. Read committed records only.",
+        (Message("auditRecord", "A fact in the chain of its model.", "audit-record", key="model"),),
+        (Operation("sendAudit", "send", "ledger", "In one transaction with its offsets."),),
     ),
     Channel(
         "dead_letters",

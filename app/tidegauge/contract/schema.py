@@ -19,7 +19,8 @@ import tidegauge
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import asyncapi
 from tidegauge.contract._base import SCHEMA_VERSION
-from tidegauge.contract.alert import Action, Alert, AuditRecord
+from tidegauge.contract.alert import Action, Alert
+from tidegauge.contract.audit import AuditFact, AuditRecord
 from tidegauge.contract.dead_letter import DeadLetter
 from tidegauge.contract.histogram import HistogramRecord
 from tidegauge.contract.prediction import PredictionEvent
@@ -32,6 +33,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "window-report": WindowReport,
     "alert": Alert,
     "action": Action,
+    "audit-fact": AuditFact,
     "audit-record": AuditRecord,
     "dead-letter": DeadLetter,
     "baseline": Baseline,
@@ -125,6 +127,7 @@ def topics() -> dict[str, Any]:
         groups={
             "ingest.group_id": defaults.ingest.group_id,
             "detect.app_id": defaults.detect.app_id,
+            "ledger.group_id": defaults.ledger.group_id,
         },
         specs=topic_specs(defaults),
     )

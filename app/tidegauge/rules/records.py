@@ -12,7 +12,7 @@ from tidegauge.contract import (
     Action,
     ActionKind,
     Alert,
-    AuditRecord,
+    AuditFact,
     Distribution,
     WindowReport,
     deterministic_id,
@@ -151,21 +151,21 @@ def requested_action(alert: Alert, kind: ActionKind) -> Action:
     )
 
 
-def audit_of_alert(alert: Alert) -> AuditRecord:
+def audit_of_alert(alert: Alert) -> AuditFact:
     """Record that an alert was raised or resolved, with the figures that decided it."""
     event: _Event = "alert.firing" if alert.state == "firing" else "alert.resolved"
     return _audit(alert.id, event, alert, {})
 
 
-def audit_of_action(action: Action, alert: Alert) -> AuditRecord:
+def audit_of_action(action: Action, alert: Alert) -> AuditFact:
     """Record that an action was asked for, with the alert and the figures that decided it."""
     return _audit(
         action.id, "action.requested", alert, {"action": action.kind, "alert": action.alert}
     )
 
 
-def _audit(subject: str, event: _Event, alert: Alert, inputs: dict[str, str]) -> AuditRecord:
-    return AuditRecord(
+def _audit(subject: str, event: _Event, alert: Alert, inputs: dict[str, str]) -> AuditFact:
+    return AuditFact(
         id=deterministic_id("audit", subject),
         time=alert.window_end,
         actor=f"rule:{alert.rule}",

@@ -3,7 +3,12 @@
 from tidegauge.telemetry.health import Health, Progress
 from tidegauge.telemetry.http import HttpServer
 from tidegauge.telemetry.logs import configure_logging
-from tidegauge.telemetry.metrics import CommonMetrics, DetectMetrics, IngestMetrics
+from tidegauge.telemetry.metrics import (
+    CommonMetrics,
+    DetectMetrics,
+    IngestMetrics,
+    LedgerMetrics,
+)
 from tidegauge.telemetry.table import GaugeTable
 
 __all__ = [
@@ -13,6 +18,7 @@ __all__ = [
     "Health",
     "HttpServer",
     "IngestMetrics",
+    "LedgerMetrics",
     "Progress",
     "configure_logging",
 ]
