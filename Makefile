@@ -7,15 +7,16 @@ SEEDS ?= 20
 SEED_START ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types schemas bench bench-quick bench-detect bench-memory \
-  bench-recovery bench-detection bench-detection-quick check-peers chaos scenarios clean test-machine
+.PHONY: help venv demo test lint types schemas freeze-schemas bench bench-quick bench-detect \
+  bench-memory bench-recovery bench-detection bench-detection-quick check-peers chaos scenarios clean test-machine
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
 	@echo "make test      every test, with a real Kafka, Redis, Prometheus, Alertmanager (ARGS: more for pytest)"
 	@echo "make lint      ruff: rules and format"
 	@echo "make types     mypy --strict"
-	@echo "make schemas   write schemas/ anew from the records in the code"
+	@echo "make schemas   write schemas/ anew from the code, and see that they break no reader"
+	@echo "make freeze-schemas  keep them as this version's, a step of a release"
 	@echo "make bench     events per second beside other stream processors, on a real Kafka (ARGS=--write)"
 	@echo "make bench-quick  the main rows of it, in four minutes"
 	@echo "make bench-detect  cells merged a second, and how soon windows are judged (ARGS)"
@@ -81,6 +82,10 @@ types: venv
 
 schemas: venv
 	@$(BIN)/python -m tidegauge.contract.schema schemas
+	@$(BIN)/python -m tidegauge.contract.released schemas
+
+freeze-schemas: venv
+	@$(BIN)/python -m tidegauge.contract.released schemas --freeze
 
 bench: venv test-machine
 	@$(BIN)/python bench/compare.py $(ARGS)

@@ -17,7 +17,7 @@ def test_every_topic_of_the_settings_is_made_once() -> None:
     assert sorted(names) == sorted(
         [
             topics.predictions, topics.histograms, topics.windows, topics.alerts, topics.actions,
-            topics.acknowledgements, topics.audit, topics.dead_letters,
+            topics.acknowledgements, topics.audit_facts, topics.audit, topics.dead_letters,
             "tidegauge-detect-windows-changelog",
         ]
     )  # fmt: skip
@@ -62,7 +62,20 @@ def test_tombstones_stay_longer_than_a_recovery_takes() -> None:
 def test_the_audit_trail_is_never_deleted() -> None:
     spec = _specs()["tidegauge.audit"]
     assert spec.config["retention.ms"] == "-1"
-    assert "retention.ms" in spec.must
+    assert spec.config["retention.bytes"] == "-1"
+    assert spec.config["cleanup.policy"] == "delete"
+    assert {"retention.ms", "retention.bytes", "cleanup.policy"} <= spec.must
+
+
+def test_a_fact_and_its_record_are_in_partitions_of_the_same_number() -> None:
+    specs = _specs()
+    assert specs["tidegauge.audit-facts"].partitions == specs["tidegauge.audit"].partitions
+
+
+def test_a_fact_of_the_largest_size_still_fits_with_its_hashes() -> None:
+    specs = _specs()
+    assert "max.message.bytes" not in specs["tidegauge.audit-facts"].config  # 1 MiB
+    assert int(specs["tidegauge.audit"].config["max.message.bytes"]) >= 2 * 1024 * 1024
 
 
 def test_the_users_own_topic_is_left_as_the_cluster_makes_it() -> None:

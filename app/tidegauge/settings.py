@@ -38,6 +38,10 @@ def config_file() -> Path:
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 
 
+#: A fact that its topic takes (1 MiB), with what the chain adds to it.
+MAX_AUDIT_BYTES = 2 * 1024 * 1024
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -99,6 +103,7 @@ class TopicSettings(_Section):
     alerts: str = "tidegauge.alerts"
     actions: str = "tidegauge.actions"
     acknowledgements: str = "tidegauge.acknowledgements"
+    audit_facts: str = "tidegauge.audit-facts"
     audit: str = "tidegauge.audit"
     dead_letters: str = "tidegauge.dead-letters"
     predictions_partitions: int = Field(default=8, ge=1)
@@ -186,6 +191,13 @@ class NotifySettings(_Section):
     session_timeout_seconds: float = Field(default=10.0, ge=6)
 
 
+class LedgerSettings(_Section):
+    """The audit trail."""
+
+    group_id: str = "tidegauge-ledger"
+    session_timeout_seconds: float = Field(default=10.0, ge=6)
+
+
 class HttpSettings(_Section):
     """Where /metrics, /healthz and /readyz are served."""
 
@@ -221,6 +233,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     detect: DetectSettings = DetectSettings()
     notify: NotifySettings = NotifySettings()
+    ledger: LedgerSettings = LedgerSettings()
     #: False alarms of drift a month for a model, all its versions, variants and segments together.
     alarms_per_month: float = Field(default=1.0, gt=0)
     #: The same for single models, by name.
@@ -253,11 +266,17 @@ class Settings(BaseSettings):
 
     @property
     def transactional_id(self) -> str:
-        """The id of this process's producer, different for every process that runs at a time."""
+        """The id of INGEST's producer, different for every process that runs at a time."""
+        return self.ingest.transactional_id or self._process_id(self.ingest.group_id)
+
+    @property
+    def ledger_transactional_id(self) -> str:
+        """The id of LEDGER's producer, different for every process that runs at a time."""
+        return self._process_id(self.ledger.group_id)
+
+    def _process_id(self, group: str) -> str:
         # Two workers on a host can't share a port; one that takes any port has no lasting name.
-        return self.ingest.transactional_id or "-".join(
-            [self.ingest.group_id, socket.gethostname(), str(self.http.port or os.getpid())]
-        )
+        return "-".join([group, socket.gethostname(), str(self.http.port or os.getpid())])
 
     def window_of(self, model: str) -> WindowSettings:
         """Window, grace and lateness of a model."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from tidegauge.settings import MAX_RECORD_BYTES, Settings
+from tidegauge.settings import MAX_AUDIT_BYTES, MAX_RECORD_BYTES, Settings
 
 _DAY = 24 * 3600 * 1000
 
@@ -60,8 +60,21 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(topics.alerts, 1, {"retention.ms": str(366 * _DAY)}),
         TopicSpec(topics.actions, 1, {"retention.ms": str(366 * _DAY)}),
         TopicSpec(topics.acknowledgements, 1, {"retention.ms": str(366 * _DAY)}),
-        # An audit trail that forgets is none.
-        TopicSpec(topics.audit, 1, {"retention.ms": "-1"}, frozenset({"retention.ms"})),
+        # Read within seconds; kept for an outage of LEDGER over a month.
+        TopicSpec(topics.audit_facts, 1, {"retention.ms": str(31 * _DAY)}),
+        # An audit trail that forgets is none, and one that is compacted or has lost its oldest
+        # segment is a broken chain.
+        TopicSpec(
+            topics.audit,
+            1,
+            {
+                "retention.ms": "-1",
+                "retention.bytes": "-1",
+                "cleanup.policy": "delete",
+                "max.message.bytes": str(MAX_AUDIT_BYTES),
+            },
+            frozenset({"retention.ms", "retention.bytes", "cleanup.policy"}),
+        ),
         TopicSpec(topics.dead_letters, 1, {"retention.ms": str(14 * _DAY)}),
         TopicSpec(
             f"{settings.detect.app_id}-windows-changelog",

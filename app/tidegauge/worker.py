@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from confluent_kafka import KafkaException
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from tidegauge.baseline.cache import BaselineCache
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.ingest import Combiner, collect_seldom, extension
+from tidegauge.ledger import Ledger
 from tidegauge.rule_file import RuleFile
 from tidegauge.settings import Settings
 from tidegauge.telemetry import (
@@ -23,6 +25,7 @@ from tidegauge.telemetry import (
     Health,
     HttpServer,
     IngestMetrics,
+    LedgerMetrics,
     NotifyMetrics,
 )
 from tidegauge.topics import Topics, topic_specs
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Role = Literal["all", "ingest", "detect", "notify"]
+Role = Literal["all", "ingest", "detect", "notify", "ledger"]
 
 #: How often the process looks at itself, seconds.
 _WATCH_SECONDS = 0.25
@@ -76,7 +79,7 @@ class Worker:
             common.baseline_age.set_function(lambda: self._baselines.age_seconds)
         self._receivers = self._load_receivers()
         # Said before anybody can ask: what has no condition yet would count as ready.
-        roles: tuple[str, ...] = ("ingest", "detect") if role == "all" else (role,)
+        roles: tuple[str, ...] = ("ingest", "detect", "ledger") if role == "all" else (role,)
         if role == "all" and self._receivers is not None:
             roles = (*roles, "notify")
         for name in ("kafka", *roles):
@@ -118,6 +121,8 @@ class Worker:
                 threads += self._start_notify(self._receivers)
             if self._role in ("all", "ingest"):
                 threads.append(self._start_ingest())
+            if self._role in ("all", "ledger") and not self._stop.is_set():
+                threads.append(self._start_ledger())
             if self._role in ("all", "detect") and not self._stop.is_set():
                 # No asyncio.run: after a crash of Faust's it would wait for tasks that never end.
                 asyncio.new_event_loop().run_until_complete(self._detect())
@@ -189,17 +194,34 @@ class Worker:
             log.warning("tidegauge_native isn't installed: events are counted more slowly")
 
         def run() -> None:
+            # Kafka keeps the events meanwhile; after that, counts without bins beat none.
+            self._await_baselines()
+            combiner.run()
+
+        return self._start("ingest", run)
+
+    def _start_ledger(self) -> threading.Thread:
+        ledger = Ledger(
+            self._settings,
+            metrics=LedgerMetrics(self._registry),
+            health=self.health,
+            stop=self._stop,
+        )
+        return self._start("ledger", ledger.run)
+
+    def _start(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        """Work in a thread of its own; its end, good or bad, is that of the process."""
+
+        def run() -> None:
             try:
-                # Kafka keeps the events meanwhile; after that, counts without bins beat none.
-                self._await_baselines()
-                combiner.run()
+                work()
             except BaseException as error:
-                log.exception("ingest failed")
+                log.exception("%s failed", name)
                 self._failure = error
             finally:
                 self._stop.set()
 
-        thread = threading.Thread(target=run, name="ingest")
+        thread = threading.Thread(target=run, name=name)
         thread.start()
         return thread
 

@@ -112,7 +112,7 @@ class AlertJudge:
         """Judge the topics of alerts, actions and audit records."""
         alerts = read_output(outputs["alerts"], Alert, "alert", self._findings)
         actions = read_output(outputs["actions"], Action, "action", self._findings)
-        audit = read_output(outputs["audit"], Audit, "audit record", self._findings)
+        audit = read_output(outputs["audit_facts"], Audit, "audit record", self._findings)
         self._judge_alerts(alerts)
         self._judge_actions(alerts, actions)
         self._judge_audit(alerts, actions, audit)

@@ -72,7 +72,7 @@ class World:
         self.events: list[Event] = []
         self._ends = dict.fromkeys(range(PARTITIONS), 0)
         self.outputs: dict[str, list[Json]] = {
-            kind: [] for kind in ("windows", "alerts", "actions", "audit", "dead_letters")
+            kind: [] for kind in ("windows", "alerts", "actions", "audit_facts", "dead_letters")
         }
         self.faults = [(START + 1.0, "kill ingest-0"), (START + 12.0, "restart of the broker")]
         self._fill()
@@ -276,7 +276,9 @@ class World:
             self._audit(str(action["id"]), "action.requested")
 
     def _audit(self, subject: str, event: str) -> None:
-        self.outputs["audit"].append({"id": f"audit {subject}", "event": event, "subject": subject})
+        self.outputs["audit_facts"].append(
+            {"id": f"audit {subject}", "event": event, "subject": subject}
+        )
 
     # -- judging ---------------------------------------------------------------------------------
 

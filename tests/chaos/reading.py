@@ -13,7 +13,7 @@ from support.kafka_reader import TopicReader
 from support.product import Installation
 
 #: Topics that DETECT and INGEST write for others.
-OUTPUTS = ("windows", "alerts", "actions", "audit", "dead_letters")
+OUTPUTS = ("windows", "alerts", "actions", "audit_facts", "dead_letters")
 
 #: Partition, offset, Kafka's timestamp in ms, value.
 SourceRecord = tuple[int, int, int, bytes | None]

@@ -71,7 +71,7 @@ def test_right_outputs_are_exact(world: World) -> None:
 
 
 def test_what_is_sent_again_byte_for_byte_is_no_finding(world: World) -> None:
-    for kind in ("windows", "alerts", "actions", "audit"):
+    for kind in ("windows", "alerts", "actions", "audit_facts"):
         world.outputs[kind] += world.outputs[kind]
     verdict = world.judge()
     assert verdict.exact
@@ -252,7 +252,7 @@ def never_bin(world: World) -> None:
 def raise_another_alert(world: World) -> None:
     alert = world.alert("drift", "firing")
     world.outputs["alerts"].append(alert | {"id": "new", "signal": "colour"})
-    world.outputs["audit"].append({"id": "a", "event": "alert.firing", "subject": "new"})
+    world.outputs["audit_facts"].append({"id": "a", "event": "alert.firing", "subject": "new"})
 
 
 def judge_a_window_that_opened_late(world: World) -> None:
@@ -285,7 +285,7 @@ def name_another_report(world: World) -> None:
 
 def act_twice(world: World) -> None:
     world.outputs["actions"].append(world.outputs["actions"][0] | {"id": "new"})
-    world.outputs["audit"].append({"id": "a", "event": "action.requested", "subject": "new"})
+    world.outputs["audit_facts"].append({"id": "a", "event": "action.requested", "subject": "new"})
 
 
 def act_for_a_resolved_alert(world: World) -> None:
@@ -301,7 +301,7 @@ def ask_without_a_rule(world: World) -> None:
 
 
 def audit_another_event(world: World) -> None:
-    world.outputs["audit"][0]["event"] = "alert.resolved"
+    world.outputs["audit_facts"][0]["event"] = "alert.resolved"
 
 
 def bury_a_sound_record(world: World) -> None:
@@ -374,12 +374,12 @@ WRONG_OUTPUTS: list[tuple[Spoil, str, str]] = [
     (again("actions", data={}), "WRONG", "was sent again with a different data"),
     (name_no_action, "WRONG", "names actions [] instead of ['rollback for"),
     (ask_without_a_rule, "WRONG", "names actions ['retrain']"),
-    (drop("audit"), "LOST", "has no audit record"),
-    (drop("audit", -4), "LOST", "alert.resolved of drift-retrain m1 x resolved has no audit"),
-    (change("audit", subject="none"), "WRONG", "alert.firing of none: there is no such thing"),
+    (drop("audit_facts"), "LOST", "has no audit record"),
+    (drop("audit_facts", -4), "LOST", "alert.resolved of drift-retrain m1 x resolved has no audit"),
+    (change("audit_facts", subject="none"), "WRONG", "of none: there is no such thing"),
     (audit_another_event, "WRONG", "the event is another"),
-    (again("audit", time=1), "WRONG", "was sent again with a different time"),
-    (again("audit", id="new"), "DUPLICATED", "under two ids"),
+    (again("audit_facts", time=1), "WRONG", "was sent again with a different time"),
+    (again("audit_facts", id="new"), "DUPLICATED", "under two ids"),
     (drop("dead_letters", 1), "LOST", "(empty) was never sent"),
     (again("dead_letters"), "DUPLICATED", "was sent again"),
     (bury_a_sound_record, "WRONG", "(invalid_json): there is no bad record"),
@@ -465,7 +465,7 @@ def test_more_findings_than_anyone_reads_are_counted() -> None:
 
 
 def test_a_run_without_events_is_not_exact() -> None:
-    kinds = ("windows", "alerts", "actions", "audit", "dead_letters")
+    kinds = ("windows", "alerts", "actions", "audit_facts", "dead_letters")
     empty: dict[str, list[OutputRecord]] = {kind: [] for kind in kinds}
     verdict = judge_run([], empty, {}, [], SECONDS)
     assert not verdict.exact

@@ -20,6 +20,8 @@ ROWS = "id,amount,region,score\n" + "".join(
 def _settings(empty_redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TIDEGAUGE_REDIS__URL", empty_redis_url)
+    # Nobody is there: a promotion must not depend on it.
+    monkeypatch.setenv("TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS", f"127.0.0.1:{free_port()}")
     monkeypatch.setenv("COLUMNS", "160")
     (tmp_path / "rows.csv").write_text(ROWS)
 
@@ -186,6 +188,17 @@ def test_promote_takes_model_and_version_from_the_document(empty_redis_url: str)
     assert f"before: {first[:12]}" in result.stdout
     store = BaselineStore(empty_redis_url)
     assert store.promoted()["credit", "1"].id == second
+    store.close()
+
+
+def test_a_promotion_that_cant_be_audited_holds_and_is_warned_of(empty_redis_url: str) -> None:
+    id = created()
+    result = run("promote", id)
+    assert result.exit_code == 0
+    assert "promoted, but NOT in the audit trail" in result.stderr
+    assert "promote it again" in result.stderr
+    store = BaselineStore(empty_redis_url)
+    assert store.promoted()["credit", "1"].id == id
     store.close()
 
 

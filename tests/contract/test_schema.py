@@ -1,6 +1,7 @@
 """The schemas, the examples beside them and the decoders must agree, on what is refused too."""
 
 import copy
+import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 
 from tidegauge.baseline.document import Baseline
-from tidegauge.contract import Action, Alert, AuditRecord, HistogramRecord, WindowReport
+from tidegauge.contract import Action, Alert, AuditFact, AuditRecord, HistogramRecord, WindowReport
 from tidegauge.contract.schema import RECORDS, documents, main, schema
 
 T = TypeVar("T")
@@ -117,8 +118,11 @@ WRONG: list[tuple[str, list[str | int], object]] = [
     ("alert.firing", ["distribution", "bins"], ABSENT),
     ("action.retrain", ["kind"], "reboot"),
     ("action.retrain", ["data", "offsets", 0, "to"], None),
-    ("audit-record.alert-firing", ["event"], "alert.ignored"),
-    ("audit-record.alert-firing", ["inputs", "value"], 0.0743),
+    ("audit-fact.alert-firing", ["event"], "ignored"),
+    ("audit-fact.alert-firing", ["inputs", "value"], 0.0743),
+    ("audit-record.alert-firing", ["hash"], "0"),
+    ("audit-record.alert-firing", ["previous"], ABSENT),
+    ("audit-record.alert-firing", ["seq"], 0),
     ("dead-letter", ["reason"], "unknown"),
     ("dead-letter", ["payload_encoding"], "hex"),
     ("dead-letter", ["offset"], ABSENT),
@@ -222,16 +226,18 @@ def test_the_action_and_the_audit_follow_from_the_alert() -> None:
     assert action.alert == alert.id
     assert action.data is not None
     assert action.data.until - action.data.since == 86_400
-    assert decoded("audit-record.alert-firing", AuditRecord).subject == alert.id
-    audit = decoded("audit-record.action-requested", AuditRecord)
+    assert decoded("audit-fact.alert-firing", AuditFact).subject == alert.id
+    audit = decoded("audit-fact.action-requested", AuditFact)
     assert audit.subject == action.id
     assert audit.inputs["alert"] == alert.id
+    assert float(audit.inputs["data_since"]) == action.data.since
+    assert float(audit.inputs["data_until"]) == action.data.until
     resolved = decoded("alert.resolved", Alert)
     assert resolved.fingerprint == decoded("alert.firing", Alert).fingerprint
     assert resolved.episode == decoded("alert.firing", Alert).episode
-    assert decoded("audit-record.alert-resolved", AuditRecord).subject == resolved.id
+    assert decoded("audit-fact.alert-resolved", AuditFact).subject == resolved.id
     pending = decoded("alert.pending", Alert)
-    assert decoded("audit-record.alert-pending", AuditRecord).subject == pending.id
+    assert decoded("audit-fact.alert-pending", AuditFact).subject == pending.id
 
 
 def test_an_alert_of_a_release_without_episodes_can_be_read() -> None:
@@ -241,12 +247,24 @@ def test_an_alert_of_a_release_without_episodes_can_be_read() -> None:
     assert (alert.episode, alert.reminder) == ("", 0)
 
 
+def test_the_audit_records_are_a_chain_that_anybody_can_recompute() -> None:
+    previous = ""
+    for seq, name in enumerate(["baseline-promoted", "alert-firing", "action-requested"], start=1):
+        record = example(f"audit-record.{name}")
+        assert decoded(f"audit-record.{name}", AuditRecord).seq == seq
+        assert record["previous"] == previous
+        assert example(f"audit-fact.{name}").items() <= record.items()
+        previous = record.pop("hash")
+        text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert hashlib.sha256(text.encode()).hexdigest() == previous
+
+
 # --- the command
 
 
 def test_writing_twice_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 0
-    assert f"{len(RECORDS)} schemas" in capsys.readouterr().out
+    assert f"{len(documents()) + 1} files" in capsys.readouterr().out
     written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert main([str(tmp_path)]) == 0
     assert "0 of them changed" in capsys.readouterr().out
@@ -267,7 +285,7 @@ def test_a_stale_file_is_named_with_its_difference(
     assert f"--- {alert}" in said
     assert any(line.startswith("-") and "catastrophic" in line for line in said.splitlines())
     assert "retired.schema.json" in said
-    assert "3 schema(s)" in said
+    assert "3 file(s)" in said
     assert "make schemas" in said
     assert main([str(tmp_path)]) == 0
     assert main([str(tmp_path), "--check"]) == 0

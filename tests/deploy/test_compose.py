@@ -44,6 +44,7 @@ def test_every_role_the_stores_and_what_shows_them_are_there():
         "detect",
         "notify",
         "alertmanager",
+        "ledger",
         "prometheus",
         "grafana",
         "producer",
@@ -131,5 +132,5 @@ def test_our_containers_can_write_nothing_but_tmp_and_have_no_capability(name):
 def test_prometheus_scrapes_the_services_by_their_names():
     (job,) = read_yaml("deploy/prometheus/prometheus.yml")["scrape_configs"]
     (source,) = job["dns_sd_configs"]
-    assert set(source["names"]) == {"ingest", "detect", "notify"} <= SERVICES.keys()
+    assert set(source["names"]) == {"ingest", "detect", "notify", "ledger"} <= SERVICES.keys()
     assert source["port"] == Settings().http.port

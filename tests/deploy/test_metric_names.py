@@ -4,13 +4,14 @@ import prometheus_client
 import pytest
 
 from support.deployment import ROOT
-from support.metric_names import BASELINES, DETECT, EVERY_ROLE, INGEST, METRICS, NOTIFY
+from support.metric_names import BASELINES, DETECT, EVERY_ROLE, INGEST, LEDGER, METRICS, NOTIFY
 from tidegauge.telemetry.delivery import NotifyMetrics
 from tidegauge.telemetry.metrics import (
     BaselineMetrics,
     CommonMetrics,
     DetectMetrics,
     IngestMetrics,
+    LedgerMetrics,
 )
 
 
@@ -22,8 +23,9 @@ from tidegauge.telemetry.metrics import (
         (DetectMetrics, DETECT),
         (BaselineMetrics, BASELINES),
         (NotifyMetrics, NOTIFY),
+        (LedgerMetrics, LEDGER),
     ],
-    ids=["every role", "ingest", "detect", "baselines", "notify"],
+    ids=["every role", "ingest", "detect", "baselines", "notify", "ledger"],
 )
 def test_every_metric_that_a_role_registers_is_listed_and_no_other(make, listed):
     registry = prometheus_client.CollectorRegistry()

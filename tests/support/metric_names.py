@@ -50,6 +50,14 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_lost_records_total": MetricName("counter"),
 }
 
+LEDGER: dict[str, MetricName] = {
+    "tidegauge_ledger_records_total": MetricName("counter"),
+    "tidegauge_ledger_duplicates_total": MetricName("counter"),
+    "tidegauge_ledger_refused_total": MetricName("counter"),
+    "tidegauge_ledger_lost_facts_total": MetricName("counter"),
+    "tidegauge_ledger_breaks": MetricName("gauge"),
+}
+
 NOTIFY: dict[str, MetricName] = {
     "tidegauge_notify_delivered_total": MetricName("counter", ("receiver",)),
     "tidegauge_notify_failed_total": MetricName("counter", ("receiver",)),
@@ -67,7 +75,7 @@ EVERY_ROLE: dict[str, MetricName] = {
     "tidegauge_build_info": MetricName("gauge", ("version", "role")),
 }
 
-METRICS = INGEST | DETECT | NOTIFY | BASELINES | EVERY_ROLE
+METRICS = INGEST | DETECT | NOTIFY | LEDGER | BASELINES | EVERY_ROLE
 
 
 def series_names(metrics: dict[str, MetricName] = METRICS) -> set[str]:

@@ -120,7 +120,7 @@ def monitored(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[
     source = TopicReader(broker, installation.topic("predictions"))
     readers = {
         kind: TopicReader(broker, installation.topic(kind))
-        for kind in ("windows", "alerts", "actions", "audit", "dead_letters")
+        for kind in ("windows", "alerts", "actions", "audit_facts", "audit", "dead_letters")
     }
     child: Child | None = None
     try:
@@ -142,6 +142,7 @@ def monitored(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[
         for reader in readers.values():
             for _ in reader.more():
                 pass
+        _wait_for_audit(readers["audit_facts"], readers["audit"], child)
         yield Monitored(
             installation=installation,
             child=child,
@@ -242,6 +243,22 @@ def _wait_for_late_events(installation: Installation, child: Child) -> None:
             f"tidegauge_late_events_total is {TOO_LATE_EVENTS}, it is "
             f"{installation.gauge('tidegauge_late_events_total')}\n{child.tail()}"
         ),
+    )
+
+
+def _wait_for_audit(facts: TopicReader, audit: TopicReader, child: Child) -> None:
+    """Return once every fact is in the audit trail."""
+    wanted = {json.loads(message.value())["id"] for message in facts.messages}
+
+    def chained() -> set[str]:
+        for _ in audit.more():
+            pass
+        return {json.loads(message.value())["id"] for message in audit.messages}
+
+    wait_until(
+        lambda: wanted <= chained(),
+        seconds=60,
+        what=lambda: f"{len(wanted)} facts audited, missing {wanted - chained()}\n{child.tail()}",
     )
 
 

@@ -14,9 +14,16 @@ from support.prometheus import http_get
 _APP = Path(__file__).resolve().parents[2] / "app"
 _COMMAND = [sys.executable, "-m", "tidegauge"]
 TOPICS = (
-    "predictions", "histograms", "windows", "alerts", "actions", "acknowledgements", "audit",
+    "predictions",
+    "histograms",
+    "windows",
+    "alerts",
+    "actions",
+    "acknowledgements",
+    "audit_facts",
+    "audit",
     "dead_letters",
-)  # fmt: skip
+)
 
 
 @dataclass
@@ -45,6 +52,7 @@ class Installation:
             "INGEST__GROUP_ID": f"{self.name}-ingest",
             "INGEST__TRANSACTIONAL_ID": f"{self.name}-ingest-0",
             "DETECT__APP_ID": f"{self.name}-detect",
+            "LEDGER__GROUP_ID": f"{self.name}-ledger",
             "HTTP__HOST": "127.0.0.1",
             "HTTP__PORT": str(self.http_port),
             **{f"TOPICS__{kind.upper()}": self.topic(kind) for kind in TOPICS},

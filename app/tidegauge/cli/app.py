@@ -20,6 +20,7 @@ _COMMANDS = {
     "topics": ("topics", "app"),
     "alerts": ("alerts", "app"),
     "actions": ("actions", "app"),
+    "audit": ("audit", "app"),
 }
 
 

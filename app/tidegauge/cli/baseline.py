@@ -1,5 +1,7 @@
 """``tidegauge baseline``: make, list, show and promote what models are compared with."""
 
+import getpass
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +32,7 @@ from tidegauge.baseline.store import (
     StoreUnavailable,
 )
 from tidegauge.cli._errors import BAD_INPUT, UNREACHABLE, fail
-from tidegauge.contract import OUTPUT_SIGNALS
+from tidegauge.contract import OUTPUT_SIGNALS, AuditFact, deterministic_id
 from tidegauge.settings import Settings, load_settings
 
 app = typer.Typer(help="What models are compared with.", no_args_is_help=True)
@@ -42,6 +44,10 @@ ModelOption = Annotated[str, typer.Option("--model", help="Model name, as in its
 VersionOption = Annotated[str, typer.Option("--version", help="Model version, as in its events.")]
 OptionalModel = Annotated[str | None, typer.Option("--model", help="Model name.")]
 OptionalVersion = Annotated[str | None, typer.Option("--version", help="Model version.")]
+ActorOption = Annotated[
+    str | None,
+    typer.Option(help="Who does it, for the audit trail; the user of this process by default."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -80,6 +86,7 @@ def create(
         ),
     ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Put it in force at once.")] = False,
+    actor: ActorOption = None,
 ) -> None:
     """Make a baseline of a file's columns, store it and print its id."""
     with _store() as store:
@@ -107,8 +114,9 @@ def create(
             err=True,
         )
         if promote:
-            store.promote(model, version, id, now=time.time())
+            pointer = store.promote(model, version, id, now=time.time())
             typer.echo(f"promoted for {model} version {version}", err=True)
+            _audit(model, version, pointer, baseline.source, actor)
         typer.echo(id)
 
 
@@ -186,25 +194,65 @@ def promote(
     id: Annotated[str, typer.Argument(help="Id or its beginning.", metavar="ID")],
     model: OptionalModel = None,
     version: OptionalVersion = None,
+    actor: ActorOption = None,
 ) -> None:
     """Put a baseline in force for the model and version it was made for.
 
-    Running workers take it up within 5 seconds.
+    Running workers take it up within 5 seconds. Who did it is written to the audit trail; without
+    Kafka the baseline is promoted all the same, and a warning says that nothing was written.
     """
     with _store() as store:
         full_id = store.find(id)
         baseline = store.get(full_id)
-        pointer = store.promote(
-            baseline.model if model is None else model,
-            baseline.version if version is None else version,
-            full_id,
-            now=time.time(),
-        )
+        model = baseline.model if model is None else model
+        version = baseline.version if version is None else version
+        pointer = store.promote(model, version, full_id, now=time.time())
     before = f", before: {pointer.previous[:_SHORT]}" if pointer.previous else ""
     typer.echo(
-        f"baseline {full_id[:_SHORT]} is promoted for {baseline.model} version "
-        f"{baseline.version} since {_instant(pointer.promoted_at)}{before}"
+        f"baseline {full_id[:_SHORT]} is promoted for {model} version "
+        f"{version} since {_instant(pointer.promoted_at)}{before}"
     )
+    _audit(model, version, pointer, baseline.source, actor)
+
+
+def _audit(model: str, version: str, pointer: Pointer, source: str, actor: str | None) -> None:
+    """Report a promotion to the audit trail, or warn: what is in force must not depend on Kafka."""
+    # What it needs, the commands that promote nothing needn't import.
+    from tidegauge.ledger import NotAudited, report
+
+    try:
+        report(
+            _settings(),
+            AuditFact(
+                id=deterministic_id("promotion", model, version, pointer.id, pointer.promoted_at),
+                time=int(pointer.promoted_at),
+                actor=f"user:{actor or _user()}",
+                event="baseline.promoted",
+                subject=pointer.id,
+                model=model,
+                version=version,
+                reason=f"{model} {version}: baseline {pointer.id[:_SHORT]} was promoted",
+                inputs={
+                    "baseline": pointer.id,
+                    "previous": pointer.previous or "",
+                    "source": source,
+                },
+            ),
+        )
+    except NotAudited as error:
+        typer.secho(
+            f"tidegauge: warning: promoted, but NOT in the audit trail: {error}; promote it again "
+            "when Kafka is there",
+            err=True,
+            fg="red",
+        )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, as a rule, nobody has given the number a name
+        return f"uid-{os.getuid()}"
 
 
 def _settings() -> Settings:

@@ -17,6 +17,7 @@ class RoleName(StrEnum):
     ingest = "ingest"
     detect = "detect"
     notify = "notify"
+    ledger = "ledger"
 
 
 @reported

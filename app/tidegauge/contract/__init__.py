@@ -9,11 +9,11 @@ from tidegauge.contract.alert import (
     Action,
     ActionKind,
     Alert,
-    AuditRecord,
     DataRange,
     Distribution,
     Severity,
 )
+from tidegauge.contract.audit import AuditFact, AuditRecord
 from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, Reason
 from tidegauge.contract.histogram import (
     Cell,
@@ -63,6 +63,7 @@ __all__ = [
     "ActionKind",
     "AlarmBudget",
     "Alert",
+    "AuditFact",
     "AuditRecord",
     "Cell",
     "Change",

@@ -1,4 +1,4 @@
-"""Alerts, the actions they ask for, and the audit record of each."""
+"""Alerts, and the actions they ask for."""
 
 from typing import Literal
 
@@ -97,26 +97,4 @@ class Action(Record):
     requested_at: int
     reason: str
     data: DataRange | None
-    schema_version: int = SCHEMA_VERSION
-
-
-class AuditRecord(Record):
-    """Who did what, when and why: one for each alert record and each action."""
-
-    id: str
-    time: int
-    actor: str
-    event: Literal[
-        "alert.pending",
-        "alert.firing",
-        "alert.reminder",
-        "alert.inactive",
-        "alert.resolved",
-        "action.requested",
-    ]
-    subject: str
-    model: str
-    version: str
-    reason: str
-    inputs: dict[str, str]
     schema_version: int = SCHEMA_VERSION

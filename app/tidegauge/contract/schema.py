@@ -1,5 +1,6 @@
 """Write the JSON Schema (2020-12) of every record, generated from the Structs that decode it.
 
+Beside them ``asyncapi.yaml``, which says what is on which topic.
 ``python -m tidegauge.contract.schema schemas`` writes the files; ``--check`` compares them instead.
 """
 
@@ -14,10 +15,13 @@ from typing import Any
 
 import msgspec
 
+import tidegauge
 from tidegauge.baseline.document import Baseline
+from tidegauge.contract import asyncapi
 from tidegauge.contract._base import SCHEMA_VERSION
 from tidegauge.contract.acknowledgement import Acknowledgement
-from tidegauge.contract.alert import Action, Alert, AuditRecord
+from tidegauge.contract.alert import Action, Alert
+from tidegauge.contract.audit import AuditFact, AuditRecord
 from tidegauge.contract.dead_letter import DeadLetter
 from tidegauge.contract.histogram import HistogramRecord
 from tidegauge.contract.prediction import PredictionEvent
@@ -31,12 +35,14 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "alert": Alert,
     "action": Action,
     "acknowledgement": Acknowledgement,
+    "audit-fact": AuditFact,
     "audit-record": AuditRecord,
     "dead-letter": DeadLetter,
     "baseline": Baseline,
 }
 
 _SUFFIX = ".schema.json"
+_ASYNCAPI = "asyncapi.yaml"
 
 # What others write by hand deserves a word on every field.
 _DESCRIPTIONS: dict[str, dict[str, str]] = {
@@ -108,25 +114,53 @@ def _constrain_integer_keys(record: type[msgspec.Struct], definition: dict[str, 
             definition["properties"][field.encode_name]["propertyNames"] = pattern
 
 
+def topics() -> dict[str, Any]:
+    """Return the AsyncAPI document of all topics under the default settings."""
+    # Only here: they need the Kafka client, and what imports a schema doesn't.
+    from tidegauge.settings import Settings
+    from tidegauge.topics import topic_specs
+
+    defaults = Settings.model_construct()  # no file and no environment variable
+    return asyncapi.document(
+        version=tidegauge.__version__,
+        addresses={
+            channel.topic: getattr(defaults.topics, channel.topic) for channel in asyncapi.CHANNELS
+        },
+        groups={
+            "ingest.group_id": defaults.ingest.group_id,
+            "detect.app_id": defaults.detect.app_id,
+            "notify.group_id": defaults.notify.group_id,
+            "ledger.group_id": defaults.ledger.group_id,
+        },
+        specs=topic_specs(defaults),
+    )
+
+
 def documents() -> dict[str, str]:
-    """Return every schema's text by file name; the same records always give the same text."""
-    return {
+    """Return every file's text by its name; the same code always gives the same text."""
+    schemas = {
         name + _SUFFIX: json.dumps(schema(name), indent=2, sort_keys=True, ensure_ascii=False)
         + "\n"
         for name in RECORDS
     }
+    return {**schemas, _ASYNCAPI: asyncapi.text(topics())}
+
+
+def _written(directory: Path) -> list[Path]:
+    """Return the files in ``directory`` that are, or once were, written from here."""
+    return [*directory.glob("*" + _SUFFIX), *directory.glob(_ASYNCAPI)]
 
 
 def differences(directory: Path, expected: Mapping[str, str]) -> list[str]:
     """Return a unified diff for every file in ``directory`` that is not as ``expected``."""
-    found = {path.name: path.read_text("utf-8") for path in directory.glob("*" + _SUFFIX)}
+    found = {path.name: path.read_text("utf-8") for path in _written(directory)}
     return [
         "".join(
             difflib.unified_diff(
                 found.get(name, "").splitlines(keepends=True),
                 expected.get(name, "").splitlines(keepends=True),
                 str(directory / name) if name in found else "/dev/null",
-                "the records in the code" if name in expected else "/dev/null",
+                "the code" if name in expected else "/dev/null",
             )
         )
         for name in sorted({*found, *expected})
@@ -137,7 +171,7 @@ def differences(directory: Path, expected: Mapping[str, str]) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Write or check the schemas; returns the exit code (1: a file is stale)."""
     parser = argparse.ArgumentParser(prog="python -m tidegauge.contract.schema")
-    parser.add_argument("directory", type=Path, help="where the *.schema.json files are")
+    parser.add_argument("directory", type=Path, help="where the files are")
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
     options = parser.parse_args(arguments)
     directory: Path = options.directory
@@ -148,18 +182,18 @@ def main(arguments: list[str] | None = None) -> int:
             print(diff, file=sys.stderr)
         if stale:
             print(
-                f"{len(stale)} schema(s) in {directory} differ from the records in the code: "
+                f"{len(stale)} file(s) in {directory} differ from the code: "
                 "run `make schemas` and commit the result",
                 file=sys.stderr,
             )
         return 1 if stale else 0
     directory.mkdir(parents=True, exist_ok=True)
-    for path in directory.glob("*" + _SUFFIX):
+    for path in _written(directory):
         if path.name not in expected:
             path.unlink()
     for name, text in expected.items():
         (directory / name).write_text(text, "utf-8")
-    print(f"{len(expected)} schemas in {directory}, {len(stale)} of them changed")
+    print(f"{len(expected)} files in {directory}, {len(stale)} of them changed")
     return 0
 
 

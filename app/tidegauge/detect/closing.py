@@ -8,6 +8,7 @@ from tidegauge.baseline.compare import distribution
 from tidegauge.contract import (
     Action,
     Alert,
+    AuditFact,
     Distribution,
     SignalHistogram,
     WindowReport,
@@ -71,7 +72,10 @@ class Closing:
         self._state.outputs += [
             *(Output(topics.alerts, alert.fingerprint, alert) for alert in verdict.alerts),
             *(self._action_output(action, counts) for action in verdict.actions),
-            *(Output(topics.audit, report.model, audit) for audit in verdict.audit),
+            *(
+                Output(topics.audit_facts, report.model, self._dated(fact, counts))
+                for fact in verdict.audit
+            ),
         ]
         self.closed.alerts += verdict.alerts
         self.closed.actions += verdict.actions
@@ -85,11 +89,25 @@ class Closing:
         self._advance(window, msgspec.structs.replace(before, scores=scores), report)
 
     def _action_output(self, action: Action, counts: Counts) -> Output:
-        wanted = None
-        if action.kind == "retrain":
-            topic = self._topics.predictions
-            wanted = DataWanted(topic, counts.covered[topic], counts.window.end)
+        wanted = self._data(counts) if action.kind == "retrain" else None
         return Output(self._topics.actions, action.id, action, wanted)
+
+    def _data(self, counts: Counts) -> DataWanted:
+        topic = self._topics.predictions
+        return DataWanted(topic, counts.covered[topic], counts.window.end)
+
+    def _dated(self, fact: AuditFact, counts: Counts) -> AuditFact:
+        """Name the data of a retraining, as far as the log alone tells it."""
+        if fact.inputs.get("action") != "retrain":
+            return fact
+        data = self._data(counts)
+        offsets = (f"{data.topic}/{p}@{to}" for p, to in sorted(data.covered.items()))
+        named = {
+            "data_since": str(data.since),
+            "data_until": str(data.until),
+            "data_offsets": " ".join(offsets),
+        }
+        return msgspec.structs.replace(fact, inputs=fact.inputs | named)
 
     def _report(
         self, counts: Counts, before: SliceState, *, revision: int

@@ -13,9 +13,6 @@ from tidegauge.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
 
-#: How much data a retrain action names, seconds.
-RETRAIN_SECONDS = 24 * 3600
-
 _TIMEOUT_SECONDS = 10.0
 
 #: A broker that restarts is back within seconds.
@@ -42,7 +39,7 @@ class Offsets:
 
         Raises ``confluent_kafka.KafkaException`` if the brokers don't answer for a minute.
         """
-        since = wanted.until - RETRAIN_SECONDS
+        since = wanted.since
         times = [TopicPartition(wanted.topic, p, since * 1000) for p in sorted(wanted.covered)]
         with self._lock:
             found = _RETRYING(self._consumer.offsets_for_times, times, timeout=_TIMEOUT_SECONDS)

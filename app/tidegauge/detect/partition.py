@@ -78,12 +78,21 @@ class Counts(NamedTuple):
         return max(one.slices for tenures in self.parts.values() for one in tenures.values())
 
 
+#: How much data a retrain action names, seconds.
+RETRAIN_SECONDS = 24 * 3600
+
+
 class DataWanted(NamedTuple):
     """The latest data of a source topic as of ``until``, up to the offsets counted by then."""
 
     topic: str
     covered: Mapping[int, int]
     until: int
+
+    @property
+    def since(self) -> int:
+        """When that data begins, epoch seconds."""
+        return self.until - RETRAIN_SECONDS
 
 
 class Output(NamedTuple):

@@ -19,7 +19,7 @@ from tenacity import (
     wait_random,
 )
 
-from tidegauge.ingest.bounded import bounded
+from tidegauge.bounded import bounded
 from tidegauge.ingest.counter import Promoted
 from tidegauge.ingest.letters import Letters
 from tidegauge.ingest.session import Session, SessionError

@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from tidegauge.ingest.bounded import bounded
+from tidegauge.bounded import bounded
 
 #: A transaction that is not committed by now has been given up by the brokers (clients.py).
 COMMIT_SECONDS = 10.0

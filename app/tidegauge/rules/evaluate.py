@@ -15,7 +15,7 @@ import msgspec
 from tidegauge.contract import (
     Action,
     Alert,
-    AuditRecord,
+    AuditFact,
     Distribution,
     SignalHistogram,
     WindowReport,
@@ -44,7 +44,7 @@ class Verdict(NamedTuple):
     state: AlertState
     alerts: list[Alert]
     actions: list[Action]
-    audit: list[AuditRecord]
+    audit: list[AuditFact]
     stale: bool = False
 
 

@@ -12,7 +12,7 @@ from tidegauge.contract import (
     Action,
     ActionKind,
     Alert,
-    AuditRecord,
+    AuditFact,
     Distribution,
     WindowReport,
     deterministic_id,
@@ -165,20 +165,20 @@ def requested_action(alert: Alert, kind: ActionKind) -> Action:
     )
 
 
-def audit_of_alert(alert: Alert) -> AuditRecord:
+def audit_of_alert(alert: Alert) -> AuditFact:
     """Record a step in the life of an alert, with the figures that decided it."""
     return _audit(alert.id, _AUDITED["reminder" if alert.reminder else alert.state], alert, {})
 
 
-def audit_of_action(action: Action, alert: Alert) -> AuditRecord:
+def audit_of_action(action: Action, alert: Alert) -> AuditFact:
     """Record that an action was asked for, with the alert and the figures that decided it."""
     return _audit(
         action.id, "action.requested", alert, {"action": action.kind, "alert": action.alert}
     )
 
 
-def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) -> AuditRecord:
-    return AuditRecord(
+def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) -> AuditFact:
+    return AuditFact(
         id=deterministic_id("audit", subject),
         time=alert.window_end,
         actor=f"rule:{alert.rule}",

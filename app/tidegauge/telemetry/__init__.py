@@ -9,6 +9,7 @@ from tidegauge.telemetry.metrics import (
     CommonMetrics,
     DetectMetrics,
     IngestMetrics,
+    LedgerMetrics,
 )
 from tidegauge.telemetry.table import GaugeTable
 
@@ -20,6 +21,7 @@ __all__ = [
     "Health",
     "HttpServer",
     "IngestMetrics",
+    "LedgerMetrics",
     "NotifyMetrics",
     "Progress",
     "configure_logging",

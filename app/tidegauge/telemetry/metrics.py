@@ -212,3 +212,32 @@ class DetectMetrics:
             ("partition",),
             registry=registry,
         )
+
+
+class LedgerMetrics:
+    """Metrics of LEDGER."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.records = Counter(
+            "tidegauge_ledger_records_total", "Facts chained and committed", registry=registry
+        )
+        self.duplicates = Counter(
+            "tidegauge_ledger_duplicates_total",
+            "Facts that were sent again, and are in the chain once",
+            registry=registry,
+        )
+        self.refused = Counter(
+            "tidegauge_ledger_refused_total",
+            "Records that are no facts, chained as fact.refused",
+            registry=registry,
+        )
+        self.lost = Counter(
+            "tidegauge_ledger_lost_facts_total",
+            "Facts that retention deleted before they were chained",
+            registry=registry,
+        )
+        self.breaks = Gauge(
+            "tidegauge_ledger_breaks",
+            "Places where the audit trail broke when it was last read back",
+            registry=registry,
+        )

@@ -1,0 +1,193 @@
+"""``tidegauge audit``: what was done, by whom and why, and whether the trail is whole."""
+
+import csv
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from tidegauge.backtest.when import moment
+from tidegauge.cli._errors import reported
+from tidegauge.contract import AuditRecord
+from tidegauge.ledger import Chain, StoredRecord, read_audit
+from tidegauge.settings import load_settings
+
+app = typer.Typer(help="The audit trail.", no_args_is_help=True)
+
+#: The trail is not whole.
+BROKEN = 1
+
+ModelOption = Annotated[str | None, typer.Option("--model", help="Of this model alone.")]
+EventOption = Annotated[
+    str | None, typer.Option("--event", help="Of this event alone, such as action.requested.")
+]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", help="From then on: 2026-11-24T00:00:00Z, -7d, -6h.")
+]
+UntilOption = Annotated[str | None, typer.Option("--until", help="Before then.")]
+
+
+class Format(StrEnum):
+    """What ``export`` writes."""
+
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+@app.command("list")
+@reported
+def list_(
+    model: ModelOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    event: EventOption = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Say who did what, when and why, and on which figures: one line each, the oldest first."""
+    for raw, record in sorted(_selected(model, since, until, event), key=lambda one: one[1].time):
+        typer.echo(raw.decode() if json else describe(record))
+
+
+@app.command()
+@reported
+def export(
+    model: ModelOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    event: EventOption = None,
+    format: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.jsonl,
+) -> None:
+    """Write records to standard output, as they are in the topic or as a table."""
+    found = _selected(model, since, until, event)
+    if format is Format.jsonl:
+        for raw, _ in found:
+            typer.echo(raw.decode())
+        return
+    names = AuditRecord.__struct_fields__
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    for _, record in found:
+        row = msgspec.to_builtins(record)
+        writer.writerow({**row, "inputs": msgspec.json.encode(row["inputs"]).decode()})
+
+
+@app.command()
+@reported
+def verify(
+    model: ModelOption = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Recompute every chain; say CONFIRMED, or where it breaks and exit with 1.
+
+    A trail whose latest records were cut off is a whole trail too: keep the last number and hash
+    that this prints, elsewhere, and look whether they are still there.
+    """
+    chains: dict[tuple[int, str], Chain] = {}
+    for stored in read_audit(load_settings()):
+        name = _model_of(stored)
+        if model is None or name == model:
+            chain = chains.setdefault((stored.partition, name), Chain())
+            chain.take(stored.offset, stored.value)
+    broken = any(chain.breaks for chain in chains.values())
+    if json:
+        typer.echo(msgspec.json.encode(_as_json(chains, broken=broken)))
+    else:
+        for line in _as_lines(chains, broken=broken):
+            typer.echo(line)
+    if broken:
+        raise typer.Exit(BROKEN)
+
+
+def describe(record: AuditRecord) -> str:
+    """Return a record in one line for a person."""
+    inputs = record.inputs
+    said = f"{_time(record.time)} {record.model} {record.version} {record.event}"
+    if action := inputs.get("action"):
+        said += f" {action}"
+    said += f" by {record.actor}: {record.reason}"
+    if "metric" not in inputs:
+        details = ", ".join(f"{name} {value}" for name, value in sorted(inputs.items()))
+        return f"{said} [{details}]" if details else said
+    of = f" of {inputs['signal']}" if inputs.get("signal") else ""
+    unit = f" {inputs['unit']}" if inputs.get("unit") else ""
+    parts = [
+        f"{inputs['metric']}{of} {inputs['value']}{unit}, "
+        f"{inputs['comparison']} {inputs['threshold']}",
+        f"{inputs['events']} events, at least {inputs['minimum_events']}",
+        f"window {_time(inputs['window_start'])} to {_time(inputs['window_end'])}",
+    ]
+    if "data_since" in inputs:
+        parts.append(
+            f"data {_time(inputs['data_since'])} to {_time(inputs['data_until'])}, "
+            f"up to {inputs['data_offsets']}"
+        )
+    parts.append(f"baseline {inputs['baseline'] or 'none'}")
+    parts.append(f"report {inputs['report']}")
+    return f"{said} [{'; '.join(parts)}]"
+
+
+def _selected(
+    model: str | None, since: str | None, until: str | None, event: str | None
+) -> Iterator[tuple[bytes, AuditRecord]]:
+    now = time.time()
+    begin = None if since is None else moment(since, now)
+    end = None if until is None else moment(until, now)
+    for stored in read_audit(load_settings()):
+        try:
+            record = msgspec.json.decode(stored.value, type=AuditRecord)
+        except msgspec.DecodeError as error:
+            typer.echo(
+                f"tidegauge: warning: partition {stored.partition}, offset {stored.offset} is no "
+                f"audit record: {error}",
+                err=True,
+            )
+            continue
+        if (
+            model in (None, record.model)
+            and event in (None, record.event)
+            and (begin is None or record.time >= begin)
+            and (end is None or record.time < end)
+        ):
+            yield stored.value, record
+
+
+def _model_of(stored: StoredRecord) -> str:
+    """Return whose chain a record is in; that of its key if it can't be read."""
+    try:
+        return str(msgspec.json.decode(stored.value, type=dict[str, Any])["model"])
+    except (msgspec.DecodeError, KeyError):
+        return (stored.key or b"").decode(errors="replace")
+
+
+def _as_lines(chains: dict[tuple[int, str], Chain], *, broken: bool) -> Iterator[str]:
+    yield f"{'BROKEN' if broken else 'CONFIRMED'}: {len(chains)} chain(s)"
+    for (partition, model), chain in sorted(chains.items()):
+        name = f"  {model or '(no model)'}, partition {partition}"
+        yield f"{name}: {chain.head.seq} record(s), the last has hash {chain.head.hash}"
+        for one in chain.breaks:
+            yield f"    {one.kind} at offset {one.offset}: {one.detail}"
+
+
+def _as_json(chains: dict[tuple[int, str], Chain], *, broken: bool) -> dict[str, Any]:
+    return {
+        "verdict": "BROKEN" if broken else "CONFIRMED",
+        "chains": [
+            {
+                "model": model,
+                "partition": partition,
+                "records": chain.head.seq,
+                "head": chain.head.hash,
+                "breaks": [one._asdict() for one in chain.breaks],
+            }
+            for (partition, model), chain in sorted(chains.items())
+        ],
+    }
+
+
+def _time(seconds: int | str) -> str:
+    return datetime.fromtimestamp(float(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
