@@ -50,7 +50,7 @@ class Channel(ABC):
     def wants(self, alert: Alert) -> bool:
         """Whether the receiver is to be told of an alert."""
         receiver = self.receiver
-        # Alertmanager must hear of every end; what it tells of them is set there.
+        # Alertmanager is told of every end; what it tells of them is set there.
         told = isinstance(receiver, AlertmanagerReceiver) or receiver.send_resolved
         return receiver.match.takes(alert) and (alert.state == "firing" or told)
 
@@ -79,6 +79,10 @@ class AlertmanagerChannel(Channel):
         super().__init__(receiver, links, clock)
         self.resend_seconds = receiver.resend_seconds
         self._held = Held()
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether it matches, or what is held did: Alertmanager must hear of its end."""
+        return super().wants(alert) or alert.fingerprint in self._held.firing
 
     @property
     def target(self) -> str:
