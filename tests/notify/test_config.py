@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from support.deployment import ROOT
 from tidegauge.notify import ReceiversError, load_receivers, parse_receivers
+from tidegauge.notify.config import KINDS
 
 GOOD = """\
 links:
@@ -104,3 +106,20 @@ def test_what_is_no_text_and_what_is_not_there_is_said(tmp_path: Path) -> None:
     path.write_bytes(b"receivers: \xff")
     with pytest.raises(ReceiversError, match="not UTF-8 at byte 11"):
         load_receivers(path)
+
+
+def test_the_example_of_the_manual_is_valid(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = (ROOT / "docs" / "alerting.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    monkeypatch.setenv("NOTIFY_WEBHOOK_SECRET", "s")
+    (tmp_path / "smtp_password").write_text("s")
+    (tmp_path / "slack_url").write_text("https://hooks.slack.com/services/T0/B0/x\n")
+    found = parse_receivers(example.replace("/run/secrets/tidegauge", str(tmp_path)), source="r")
+    assert [one.type for one in found.receivers] == list(KINDS)
+    # The table has every key of every kind.
+    keys = {
+        field.alias or name for kind in KINDS.values() for name, field in kind.model_fields.items()
+    } - {"type", "match"}
+    assert not [key for key in keys if f"`{key}`" not in text]
