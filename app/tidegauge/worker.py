@@ -101,7 +101,7 @@ class Worker:
                     "notify.receivers_file (TIDEGAUGE_NOTIFY__RECEIVERS_FILE)"
                 )
             return None
-        # aiohttp takes 0.2 s to import, which ingest does without.
+        # What it imports is only for processes that deliver.
         from tidegauge.notify import load_receivers
 
         return load_receivers(path)

@@ -156,3 +156,23 @@ def test_the_role_without_receivers_ends_and_says_what_to_set(
     installation.extra = {}
     done = installation.cli("run", "--role", "notify")
     assert done.returncode == 2 and "TIDEGAUGE_NOTIFY__RECEIVERS_FILE" in done.stderr, told(done)
+
+
+def test_a_process_of_all_roles_delivers_too(
+    installation: Installation, sinks: tuple[HttpSink, SmtpSink], redis_url: str
+) -> None:
+    installation.redis_url = redis_url
+    child = installation.start("run")
+    try:
+        installation.wait_ready(child)
+        wait_until(
+            lambda: conditions(installation)["receiver hook"]["detail"] == "",
+            seconds=30,
+            what=lambda: f"joined, it is {conditions(installation)}\n{child.tail()}",
+        )
+        send(installation, 0)
+        wait_until(lambda: ids(sinks[0]) == ["id-0"], seconds=30, what=child.tail)
+        assert {"ingest", "detect", "notify"} <= conditions(installation).keys()
+        assert child.stop() == 0, child.tail()
+    finally:
+        child.kill()

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from support.alerts import example_alert
+from support.deployment import ROOT
 from tidegauge.notify import ReceiversError, load_receivers, parse_receivers
 from tidegauge.notify.channels import WebhookChannel
-from tidegauge.notify.config import Links, WebhookReceiver
+from tidegauge.notify.config import KINDS, Links, WebhookReceiver
 
 GOOD = """\
 links:
@@ -116,3 +117,20 @@ def test_a_rule_that_names_receivers_tells_only_those(named: list[str], wanted: 
     hook = WebhookReceiver(name="hook", type="webhook", url="https://example.com/")
     channel = WebhookChannel(hook, Links(), clock=lambda: 0.0)
     assert channel.wants(example_alert(receivers=named)) is wanted
+
+
+def test_the_example_of_the_manual_is_valid(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = (ROOT / "docs" / "alerting.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    monkeypatch.setenv("NOTIFY_WEBHOOK_SECRET", "s")
+    (tmp_path / "smtp_password").write_text("s")
+    (tmp_path / "slack_url").write_text("https://hooks.slack.com/services/T0/B0/x\n")
+    found = parse_receivers(example.replace("/run/secrets/tidegauge", str(tmp_path)), source="r")
+    assert [one.type for one in found.receivers] == list(KINDS)
+    # The table has every key of every kind.
+    keys = {
+        field.alias or name for kind in KINDS.values() for name, field in kind.model_fields.items()
+    } - {"type", "match"}
+    assert not [key for key in keys if f"`{key}`" not in text]

@@ -95,8 +95,14 @@ class Delivery:
         thread.start()
         running = Running(stop, thread, failures)
         self._running.append(running)
+
+        def delivers() -> bool:
+            conditions: Any = self.health.ready()[1]["conditions"]
+            condition = conditions.get(courier.name)
+            return condition is not None and condition["detail"] == ""
+
         if not standby:
-            wait_until(lambda: courier._from or not thread.is_alive(), seconds=30, what="assigned")
+            wait_until(lambda: delivers() or not thread.is_alive(), seconds=30, what="assigned")
         return running
 
     def stop(self, *, failing: bool = False) -> list[BaseException]:

@@ -11,7 +11,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from tidegauge.contract import LATENCY_EDGES_MS
-from tidegauge.telemetry import CommonMetrics, DetectMetrics, Health, HttpServer, IngestMetrics
+from tidegauge.telemetry import (
+    BaselineMetrics,
+    CommonMetrics,
+    DetectMetrics,
+    Health,
+    HttpServer,
+    IngestMetrics,
+    NotifyMetrics,
+)
 from tidegauge.telemetry.health import STALL_SECONDS
 from tidegauge.telemetry.latency import LatencyCollector
 
@@ -89,8 +97,9 @@ def test_another_path_is_not_found_and_says_what_there_is(running: Running) -> N
 
 
 def test_every_metric_of_every_role_can_be_scraped(running: Running) -> None:
-    common = CommonMetrics(running.registry, "all")
-    common.baseline_store_up.set(1)
+    CommonMetrics(running.registry, "all")
+    BaselineMetrics(running.registry).baseline_store_up.set(1)
+    NotifyMetrics(running.registry).of("chat").delivered.inc()
     IngestMetrics(running.registry).events.labels("fast").inc(3)
     detect = DetectMetrics(running.registry)
     detect.latency.add(("m", "1", ""), [1] * (len(LATENCY_EDGES_MS) + 1), 12.5)
@@ -99,6 +108,8 @@ def test_every_metric_of_every_role_can_be_scraped(running: Running) -> None:
     families = {family.name: family for family in text_string_to_metric_families(text)}
     assert families["tidegauge_build_info"].samples[0].labels["role"] == "all"
     assert families["tidegauge_ingest_events"].samples[0].value == 3
+    delivered = families["tidegauge_notify_delivered"].samples[0]
+    assert (delivered.labels, delivered.value) == ({"receiver": "chat"}, 1)
     assert families["tidegauge_latency_ms"].type == "histogram"
     assert not any(name.endswith("_created") for name in families)
 

@@ -92,7 +92,7 @@ def check_receivers(settings: Settings) -> list[Finding]:
     path = settings.notify.receivers_file
     if path is None:
         return [Finding("receivers", "no notify.receivers_file: alerts stay in Kafka", [], 2)]
-    # aiohttp and all: only where there is a file to look at.
+    # What it imports is needed only where there is a file to look at.
     from tidegauge.notify import ReceiversError, load_receivers
 
     try:

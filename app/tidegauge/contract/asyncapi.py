@@ -143,7 +143,7 @@ CHANNELS = (
                 "deliverAlerts",
                 "receive",
                 "notify",
-                "Takes each to its receivers. Each has a group of its own: this, a hyphen, its name.",
+                "Takes each to its receivers. Each has a group: this, a hyphen, its name.",
                 "notify.group_id",
             ),
         ),

@@ -52,7 +52,7 @@ class Channel(ABC):
         receiver = self.receiver
         if alert.receivers and receiver.name not in alert.receivers:
             return False
-        # Alertmanager must hear of every end; what it tells of them is set there.
+        # Alertmanager is told of every end; what it tells of them is set there.
         told = isinstance(receiver, AlertmanagerReceiver) or receiver.send_resolved
         return receiver.match.takes(alert) and (alert.state == "firing" or told)
 
@@ -81,6 +81,10 @@ class AlertmanagerChannel(Channel):
         super().__init__(receiver, links, clock)
         self.resend_seconds = receiver.resend_seconds
         self._held = Held()
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether it matches, or what is held did: Alertmanager must hear of its end."""
+        return super().wants(alert) or alert.fingerprint in self._held.firing
 
     @property
     def target(self) -> str:

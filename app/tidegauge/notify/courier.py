@@ -9,17 +9,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
-from confluent_kafka import (
-    OFFSET_INVALID,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import KafkaException
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -30,16 +22,13 @@ from tenacity import (
 
 from tidegauge.contract import Alert, NotifyReason
 from tidegauge.notify.channels import Channel
+from tidegauge.notify.inbox import Arrival, Inbox, Interrupted
 from tidegauge.notify.letters import Letters
 from tidegauge.notify.outcome import Refused, RetryLater
-from tidegauge.notify.start import starting_offset
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, NotifyMetrics
 
 log = logging.getLogger(__name__)
-
-_POLL_SECONDS = 0.25
-_BROKER_SECONDS = 10.0
 
 #: Between attempts: 1 s, 2 s, 4 s … up to this, and up to 1 s more so that couriers don't march in
 #: step. Whoever is back is told within five minutes.
@@ -56,10 +45,6 @@ class _State(msgspec.Struct):
     """What is read of a record before it is known to be for us: other states may come to be."""
 
     state: str
-
-
-class _Interrupted(Exception):
-    """The alert at hand is not ours any more, or the process is to stop."""
 
 
 class Courier:
@@ -86,14 +71,7 @@ class Courier:
         self._backoff = backoff
         self._clock = clock
         self._letters = Letters(settings)
-        self._consumer: Consumer | None = None
-        #: Offsets from which on alerts are to be delivered; what is before was, by anybody.
-        self._from: dict[int, int] = {}
-        #: Partitions of which what was delivered before is still being read.
-        self._restoring: set[int] = set()
-        #: A failure inside a callback, which librdkafka must not see.
-        self._failure: BaseException | None = None
-        self._skipped: TopicPartition | None = None
+        self._inbox: Inbox
         self._resend_at = 0.0
 
     def run(self) -> None:
@@ -109,148 +87,72 @@ class Courier:
                 self._stop.wait(_AGAIN_SECONDS)
 
     def _session(self) -> None:
-        notify = self._settings.notify
-        consumer = Consumer(
-            {
-                **self._settings.kafka.librdkafka(),
-                "group.id": f"{notify.group_id}-{self._receiver.name}",
-                "enable.auto.commit": False,
-                # Never used: every partition is assigned with its offset.
-                "auto.offset.reset": "earliest",
-                "isolation.level": "read_committed",
-                "session.timeout.ms": int(notify.session_timeout_seconds * 1000),
-                # Eager: an assignment is always whole, so what fires can be restored with it.
-                "partition.assignment.strategy": "range",
-                # How the end of what is restored is known, whatever compaction left of it.
-                "enable.partition.eof": True,
-            },
-            logger=log,
+        inbox = self._inbox = Inbox(
+            self._settings,
+            f"{self._settings.notify.group_id}-{self._receiver.name}",
+            from_beginning=self._channel.resend_seconds is not None,
+            changed=self._changed,
         )
-        self._consumer = consumer
-        self._failure = self._skipped = None
         try:
-            consumer.subscribe(
-                [self._settings.topics.alerts],
-                on_assign=self._on_assign,
-                on_revoke=self._on_revoke,
-                on_lost=self._on_revoke,
-            )
             while not self._stop.is_set():
-                message = self._poll(_POLL_SECONDS)
+                self._beat()
+                arrival = inbox.next()
                 try:
-                    if message is None:
-                        self._commit_skipped()
+                    if arrival is None:
+                        inbox.commit_skipped()
                     else:
-                        self._take(message)
+                        self._take(arrival)
                     self._resend_if_due()
-                except _Interrupted:
+                except Interrupted:
                     continue
         finally:
-            consumer.close()
+            inbox.close()
 
-    def _poll(self, seconds: float) -> Message | None:
-        """Return the next record, if there is one within ``seconds``."""
-        assert self._consumer is not None  # noqa: S101 - inside a session
-        self._health.beat(self.name)
-        message = self._consumer.poll(seconds)
-        if self._failure is not None:
-            raise self._failure
-        if message is None:
-            return None
-        error = message.error()
-        if error is None:
-            return message
-        if error.code() == KafkaError._PARTITION_EOF:
-            self._restoring.discard(_partition(message))
-            return None
-        raise KafkaException(error)
-
-    # --- which alerts are ours
-
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        try:
-            self._begin(consumer, partitions)
-        except Exception as error:
-            self._failure = error
-
-    def _begin(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._drop()
-        self._resend_at = 0.0
-        assigned: list[TopicPartition] = []
-        new: list[TopicPartition] = []
-        for one in consumer.committed(partitions, timeout=_BROKER_SECONDS):
-            low, high = consumer.get_watermark_offsets(
-                TopicPartition(one.topic, one.partition), timeout=_BROKER_SECONDS
-            )
-            committed = None if one.offset == OFFSET_INVALID else one.offset
-            start = starting_offset(committed, low, high)
-            if start.lost:
-                log.error("%s: %s", self.name, start.lost)
-            self._from[one.partition] = start.offset
-            if committed is None:
-                new.append(TopicPartition(one.topic, one.partition, start.offset))
-            restores = self._channel.resend_seconds is not None and low < start.offset
-            one.offset = low if restores else start.offset
-            if restores:
-                self._restoring.add(one.partition)
-            assigned.append(one)
-        consumer.assign(assigned)
-        if new:
-            # From now on, and not from whenever the first alert comes.
-            consumer.commit(offsets=new, asynchronous=False)
-        if assigned:
-            self._health.say(self.name, "ok")
-
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._drop()
-        self._health.say(self.name, "ok", _STANDBY)
-
-    def _drop(self) -> None:
-        """Forget an assignment; who delivers from here on reads for himself what fires."""
-        self._from = {}
-        self._restoring = set()
-        self._skipped = None
+    def _changed(self, assigned: bool) -> None:
+        """Forget what fires: who delivers from here on reads it for himself."""
         self._channel.forget()
+        self._resend_at = 0.0
+        self._health.say(self.name, "ok", "" if assigned else _STANDBY)
+
+    def _beat(self) -> None:
+        self._health.beat(self.name)
 
     # --- one alert
 
-    def _take(self, message: Message) -> None:
-        """Deliver a record, or note it if it was delivered before; then commit."""
-        before = _offset(message) < self._from[_partition(message)]
-        if not before:
-            self._restoring.discard(_partition(message))
-        value = message.value()
+    def _take(self, arrival: Arrival) -> None:
+        """Deliver a record that is new, and note what fires of one that isn't."""
+        value = arrival.message.value()
         if not value:  # a tombstone of compaction
+            self._inbox.skip(arrival)
             return
         try:
             state = msgspec.json.decode(value, type=_State).state
-            alert = (
-                msgspec.json.decode(value, type=Alert) if state in ("firing", "resolved") else None
-            )
+            known = state in ("firing", "resolved")
+            alert = msgspec.json.decode(value, type=Alert) if known else None
         except msgspec.DecodeError as error:
-            if not before:
-                self._bury(message, "invalid_record", str(error))
+            if arrival.new:
+                self._bury(arrival, "invalid_record", str(error))
             return
         if alert is None or not self._channel.wants(alert):
-            self._skipped = _after(message)
-        elif before:
-            self._channel.restore(alert)
+            self._inbox.skip(arrival)
+        elif arrival.new:
+            self._deliver(arrival, alert)
         else:
-            self._deliver(message, alert)
+            self._channel.restore(alert)
 
-    def _deliver(self, message: Message, alert: Alert) -> None:
+    def _deliver(self, arrival: Arrival, alert: Alert) -> None:
         try:
-            self._persist(lambda: self._attempt(alert), stop=lambda _: self._too_old(message))
+            self._persist(lambda: self._attempt(alert), stop=lambda _: self._too_old(arrival))
         except RetryLater as error:
             hours = f"{self._receiver.give_up_hours:g} hours"
-            self._bury(message, "delivery_given_up", f"not delivered within {hours}: {error}")
+            self._bury(arrival, "delivery_given_up", f"not delivered within {hours}: {error}")
         except Refused as error:
-            self._bury(message, "delivery_refused", f"{self._channel.target}: {error}")
+            self._bury(arrival, "delivery_refused", f"{self._channel.target}: {error}")
         else:
             self._metrics.delivered.inc()
-            self._metrics.delay.observe(max(0.0, self._age(message)))
+            self._metrics.delay.observe(max(0.0, self._age(arrival)))
             self._went_well()
-            self._commit(_after(message))
+            self._inbox.done(arrival)
 
     def _persist(
         self, work: Callable[[], None], *, stop: Callable[[RetryCallState], bool] = stop_never
@@ -266,7 +168,7 @@ class Courier:
         )(work)
 
     def _attempt(self, alert: Alert) -> None:
-        self._health.beat(self.name)
+        self._beat()
         self._channel.deliver(alert)
 
     def _went_well(self) -> None:
@@ -293,57 +195,36 @@ class Courier:
         asked = error.retry_after if isinstance(error, RetryLater) else None
         return max(self._backoff(state), asked or 0.0)
 
-    def _age(self, message: Message) -> float:
+    def _age(self, arrival: Arrival) -> float:
         """Seconds since the record was written."""
-        written: int = message.timestamp()[1]
+        written: int = arrival.message.timestamp()[1]
         return self._clock() - written / 1000
 
-    def _too_old(self, message: Message) -> bool:
-        return self._age(message) > self._receiver.give_up_hours * 3600
+    def _too_old(self, arrival: Arrival) -> bool:
+        return self._age(arrival) > self._receiver.give_up_hours * 3600
 
     def _pause(self, seconds: float) -> None:
-        """Wait, and stay a member of the group; raises if the alert at hand is not ours any more.
-
-        A consumer that doesn't ask is taken for dead, so it goes on asking, paused.
-        """
-        assert self._consumer is not None  # noqa: S101 - inside a session
-        held = [TopicPartition(self._settings.topics.alerts, p) for p in self._from]
-        self._consumer.pause(held)
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            began = self._from
-            if self._poll(min(left, _POLL_SECONDS)) is not None:
-                raise KafkaException(KafkaError(KafkaError._STATE))
-            if self._stop.is_set() or began is not self._from:
-                raise _Interrupted
-        self._consumer.resume(held)
+        self._inbox.pause(seconds, self._stop, self._beat)
 
     # --- the end of it
 
-    def _bury(self, message: Message, reason: NotifyReason, detail: str) -> None:
-        """Make a dead letter of a record; one that isn't taken keeps the record from being done."""
-        self._persist(lambda: self._letters.write(message, self._receiver.name, reason, detail))
+    def _bury(self, arrival: Arrival, reason: NotifyReason, detail: str) -> None:
+        """Make a dead letter of a record, which is not done with before that is written."""
+        self._persist(
+            lambda: self._letters.write(arrival.message, self._receiver.name, reason, detail)
+        )
         self._metrics.dead_letters[reason].inc()
         self._failed(
-            f"{detail}; record {message.partition()}@{message.offset()} is in "
+            f"{detail}; record {arrival.partition}@{arrival.offset} is in "
             f"{self._settings.topics.dead_letters}",
             up=reason != "delivery_given_up",
         )
-        self._commit(_after(message))
-
-    def _commit(self, position: TopicPartition) -> None:
-        assert self._consumer is not None  # noqa: S101 - inside a session
-        self._consumer.commit(offsets=[position], asynchronous=False)
-        self._skipped = None
-
-    def _commit_skipped(self) -> None:
-        if self._skipped is not None:
-            self._commit(self._skipped)
+        self._inbox.done(arrival)
 
     def _resend_if_due(self) -> None:
         every = self._channel.resend_seconds
         now = time.monotonic()
-        if every is None or not self._from or self._restoring or now < self._resend_at:
+        if every is None or not self._inbox.whole or now < self._resend_at:
             return
         self._resend_at = now + every
         try:
@@ -352,17 +233,3 @@ class Courier:
             self._failed(f"{self._channel.target}: {error}; sent again in {every:g} s")
         else:
             self._went_well()
-
-
-def _partition(message: Message) -> int:
-    found: Any = message.partition()
-    return int(found)
-
-
-def _offset(message: Message) -> int:
-    found: Any = message.offset()
-    return int(found)
-
-
-def _after(message: Message) -> TopicPartition:
-    return TopicPartition(str(message.topic()), _partition(message), _offset(message) + 1)

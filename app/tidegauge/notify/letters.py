@@ -3,7 +3,7 @@
 import logging
 import time
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tidegauge.contract import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, encode
 from tidegauge.notify.outcome import RetryLater
@@ -38,14 +38,19 @@ class Letters:
                 logger=log,
             )
         answers: list[KafkaError | None] = []
-        self._producer.produce(
-            self._topic,
-            encode(letter_of(message, receiver, reason, detail, now=time.time())),
-            on_delivery=lambda error, _: answers.append(error),
-        )
+        letter = letter_of(message, receiver, reason, detail, now=time.time())
+        try:
+            self._producer.produce(
+                self._topic,
+                encode(letter),
+                on_delivery=lambda error, _: answers.append(error),
+            )
+        except KafkaException as error:  # a topic that is known to be gone is refused at once
+            answers.append(error.args[0])
         self._producer.flush(_SECONDS + 1)
-        if answers != [None]:
-            why = answers[0] if answers else "no answer"
+        # Not by ==, which a KafkaError can't stand with None.
+        why = answers[0] if answers else "no answer"
+        if why is not None:
             raise RetryLater(f"topic {self._topic} takes no dead letters: {why}")
 
 
