@@ -12,7 +12,7 @@ SEED_START ?= 1
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
-	@echo "make test      every test, with a real Kafka, Redis and Prometheus (ARGS: more for pytest)"
+	@echo "make test      every test, with a real Kafka, Redis, Prometheus, Alertmanager (ARGS: more for pytest)"
 	@echo "make lint      ruff: rules and format"
 	@echo "make types     mypy --strict"
 	@echo "make schemas   write schemas/ anew from the records in the code"

@@ -12,6 +12,7 @@ from tidegauge.contract import OUTPUT_SIGNALS
 from tidegauge.ingest.cells import CountingCell
 from tidegauge.ingest.clients import producer_config
 from tidegauge.ingest.plan import SPECIALS, Plan, make_plan
+from tidegauge.ingest.segments import OVERALL
 from tidegauge.ingest.tenure import Position, Tenure
 from tidegauge.settings import IngestSettings, Settings
 
@@ -132,7 +133,7 @@ class Fleet:
             for model, plan in enumerate(self._plans):
                 for start in windows:
                     filler = self._fillers[model < self._drifted]
-                    filler.add(tenure.cell(plan, "", start, seconds))
+                    filler.add(tenure.cell(plan, "", OVERALL, start, seconds))
             news = EVENTS * len(self._plans) * len(windows)
             self.events += news
             position.to += max(1, news)

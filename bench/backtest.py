@@ -19,11 +19,11 @@ import _harness  # noqa: F401 - puts the tests' support on the path
 from support.sampled import sampled_histogram, sampled_signal
 from support.window_reports import latency, part_of, window_report
 from tidegauge.backtest import Injection, Plan, Result, backtest
-from tidegauge.backtest.reports import Record
 from tidegauge.baseline import Baseline, NumericSignal, Signal
 from tidegauge.contract import encode
 from tidegauge.detect.report import signal_reports
 from tidegauge.detect.watch import Watch
+from tidegauge.reading import Record
 from tidegauge.rules import parse_rules
 
 EVENTS = 1_000

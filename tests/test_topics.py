@@ -17,7 +17,8 @@ def test_every_topic_of_the_settings_is_made_once() -> None:
     assert sorted(names) == sorted(
         [
             topics.predictions, topics.histograms, topics.windows, topics.alerts, topics.actions,
-            topics.audit, topics.dead_letters, "tidegauge-detect-windows-changelog",
+            topics.acknowledgements, topics.audit, topics.dead_letters,
+            "tidegauge-detect-windows-changelog",
         ]
     )  # fmt: skip
 

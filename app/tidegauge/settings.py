@@ -98,6 +98,7 @@ class TopicSettings(_Section):
     windows: str = "tidegauge.windows"
     alerts: str = "tidegauge.alerts"
     actions: str = "tidegauge.actions"
+    acknowledgements: str = "tidegauge.acknowledgements"
     audit: str = "tidegauge.audit"
     dead_letters: str = "tidegauge.dead-letters"
     predictions_partitions: int = Field(default=8, ge=1)
@@ -175,6 +176,16 @@ class DetectSettings(_Section):
     session_timeout_seconds: float = Field(default=10.0, ge=6)
 
 
+class NotifySettings(_Section):
+    """Where alerts are delivered to."""
+
+    #: Without it, nothing is delivered.
+    receivers_file: Path | None = None
+    #: Each receiver has a consumer group of its own: this, a hyphen and its name.
+    group_id: str = "tidegauge-notify"
+    session_timeout_seconds: float = Field(default=10.0, ge=6)
+
+
 class HttpSettings(_Section):
     """Where /metrics, /healthz and /readyz are served."""
 
@@ -209,6 +220,7 @@ class Settings(BaseSettings):
     model_windows: dict[str, WindowSettings] = {}
     ingest: IngestSettings = IngestSettings()
     detect: DetectSettings = DetectSettings()
+    notify: NotifySettings = NotifySettings()
     #: False alarms of drift a month for a model, all its versions, variants and segments together.
     alarms_per_month: float = Field(default=1.0, gt=0)
     #: The same for single models, by name.

@@ -59,6 +59,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         ),
         TopicSpec(topics.alerts, 1, {"retention.ms": str(366 * _DAY)}),
         TopicSpec(topics.actions, 1, {"retention.ms": str(366 * _DAY)}),
+        TopicSpec(topics.acknowledgements, 1, {"retention.ms": str(366 * _DAY)}),
         # An audit trail that forgets is none.
         TopicSpec(topics.audit, 1, {"retention.ms": "-1"}, frozenset({"retention.ms"})),
         TopicSpec(topics.dead_letters, 1, {"retention.ms": str(14 * _DAY)}),

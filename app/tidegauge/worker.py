@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry
@@ -14,14 +14,25 @@ from prometheus_client import CollectorRegistry
 from tidegauge.baseline.cache import BaselineCache
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.ingest import Combiner, collect_seldom, extension
-from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
+from tidegauge.rule_file import RuleFile
 from tidegauge.settings import Settings
-from tidegauge.telemetry import CommonMetrics, DetectMetrics, Health, HttpServer, IngestMetrics
+from tidegauge.telemetry import (
+    BaselineMetrics,
+    CommonMetrics,
+    DetectMetrics,
+    Health,
+    HttpServer,
+    IngestMetrics,
+    NotifyMetrics,
+)
 from tidegauge.topics import Topics, topic_specs
+
+if TYPE_CHECKING:
+    from tidegauge.notify import ReceiverFile
 
 log = logging.getLogger(__name__)
 
-Role = Literal["all", "ingest", "detect"]
+Role = Literal["all", "ingest", "detect", "notify"]
 
 #: How often the process looks at itself, seconds.
 _WATCH_SECONDS = 0.25
@@ -44,7 +55,7 @@ class Worker:
     def __init__(self, settings: Settings, role: Role) -> None:
         self._settings = settings
         self._role = role
-        self._rules = self._load_rules()
+        self._rules = RuleFile(settings.detect.rules_file, time.monotonic)
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         registry = CollectorRegistry()
@@ -58,17 +69,39 @@ class Worker:
             ),
             settings.redis.refresh_seconds,
         )
-        common = CommonMetrics(registry, role)
-        common.baseline_store_up.set_function(lambda: float(self._baselines.up))
-        common.baseline_age.set_function(lambda: self._baselines.age_seconds)
+        CommonMetrics(registry, role)
+        if self._needs_baselines:
+            common = BaselineMetrics(registry)
+            common.baseline_store_up.set_function(lambda: float(self._baselines.up))
+            common.baseline_age.set_function(lambda: self._baselines.age_seconds)
+        self._receivers = self._load_receivers()
         # Said before anybody can ask: what has no condition yet would count as ready.
-        for name in ("kafka", *(("ingest", "detect") if role == "all" else (role,))):
+        roles: tuple[str, ...] = ("ingest", "detect") if role == "all" else (role,)
+        if role == "all" and self._receivers is not None:
+            roles = (*roles, "notify")
+        for name in ("kafka", *roles):
             self.health.say(name, "failed", "not started yet")
         self.http = HttpServer(settings.http.host, settings.http.port, registry, self.health)
 
-    def _load_rules(self) -> RuleSet:
-        path = self._settings.detect.rules_file
-        return DEFAULT_RULES if path is None else load_rules(path)
+    @property
+    def _needs_baselines(self) -> bool:
+        return self._role != "notify"
+
+    def _load_receivers(self) -> "ReceiverFile | None":
+        path = self._settings.notify.receivers_file
+        if self._role not in ("all", "notify"):
+            return None
+        if path is None:
+            if self._role == "notify":
+                raise ValueError(
+                    "role notify has nobody to deliver to; name a file of receivers by "
+                    "notify.receivers_file (TIDEGAUGE_NOTIFY__RECEIVERS_FILE)"
+                )
+            return None
+        # aiohttp takes 0.2 s to import, which ingest does without.
+        from tidegauge.notify import load_receivers
+
+        return load_receivers(path)
 
     def stop(self) -> None:
         """Ask the worker to stop; safe from a signal handler and from any thread."""
@@ -77,9 +110,12 @@ class Worker:
     def run(self) -> None:
         """Work until stopped; raises what made a role fail, so that the process is restarted."""
         threads: list[threading.Thread] = []
-        self._baselines.start()
+        if self._needs_baselines:
+            self._baselines.start()
         try:
             self._await_topics()
+            if self._receivers is not None and not self._stop.is_set():
+                threads += self._start_notify(self._receivers)
             if self._role in ("all", "ingest"):
                 threads.append(self._start_ingest())
             if self._role in ("all", "detect") and not self._stop.is_set():
@@ -92,7 +128,8 @@ class Worker:
             self._stop.set()
             for thread in threads:
                 thread.join()
-            self._baselines.stop()
+            if self._needs_baselines:
+                self._baselines.stop()
             self.http.stop()
         if self._failure is not None:
             raise self._failure
@@ -120,6 +157,13 @@ class Worker:
             self._stop.wait(_RETRY_SECONDS)
 
     def _watch(self) -> None:
+        if self._role in ("all", "detect"):
+            self._rules.look()
+            problems = self._rules.problems
+            detail = f"the rules of before stay in force: {'; '.join(problems)}" if problems else ""
+            self.health.say("rules", "degraded" if problems else "ok", detail)
+        if not self._needs_baselines:
+            return
         cache = self._baselines
         if cache.up:
             problem = cache.error
@@ -159,6 +203,24 @@ class Worker:
         thread.start()
         return thread
 
+    def _start_notify(self, receivers: "ReceiverFile") -> list[threading.Thread]:
+        from tidegauge.notify import Notifier
+
+        def failed(error: BaseException) -> None:
+            self._failure = error
+            self._stop.set()
+
+        notifier = Notifier(
+            self._settings,
+            receivers,
+            metrics=NotifyMetrics(self._registry),
+            health=self.health,
+            stop=self._stop,
+        )
+        threads = notifier.start(failed)
+        self.health.say("notify", "ok", f"{len(threads)} receivers")
+        return threads
+
     def _await_baselines(self) -> None:
         deadline = time.monotonic() + self._settings.redis.start_timeout_seconds
         while not self._stop.is_set() and not self._baselines.wait_loaded(_RETRY_SECONDS):
@@ -172,12 +234,14 @@ class Worker:
         from tidegauge.detect.detector import Detector
 
         histograms = self._settings.topics.histograms
+        metrics = DetectMetrics(self._registry)
+        metrics.rules_file_ok.set_function(lambda: float(not self._rules.problems))
         detector = Detector(
             self._settings,
             partitions=Topics(self._settings).partitions()[histograms],
-            rules=lambda: self._rules,
+            rules=lambda: self._rules.rules,
             baseline_of=self._baselines.get,
-            metrics=DetectMetrics(self._registry),
+            metrics=metrics,
             health=self.health,
             clock=time.monotonic,
         )

@@ -11,11 +11,12 @@ from support.window_reports import part_of, signal_report, window_report
 from tidegauge.backtest import Injection, NoWindows, Plan, Result, backtest
 from tidegauge.backtest import run as module
 from tidegauge.backtest.read import ModelKeys, fired
-from tidegauge.backtest.reports import FirstReports, Record
+from tidegauge.backtest.reports import FirstReports
 from tidegauge.backtest.when import moment
 from tidegauge.contract import Evidence, WindowReport, deterministic_id, encode
 from tidegauge.detect.report import signal_reports
 from tidegauge.detect.watch import Watch
+from tidegauge.reading import Record
 from tidegauge.rules import AlertState, RuleSet, evaluate, parse_rules
 
 SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
@@ -127,6 +128,19 @@ def test_an_injected_drift_is_looked_for_from_its_first_window_on() -> None:
         ("alarm", 1, 1.0, False),
         ("drift", 1, 1.0, False),
     ]
+
+
+def test_a_drift_is_seen_when_the_alert_fires_not_when_it_is_pending() -> None:
+    rules = parse_rules(
+        "rules: [{name: lasting, metric: kl, above: 0.06, minimum_events: 100, severity: low, "
+        "for: 3, repeat_interval: 60}]",
+        source="test",
+    )
+    injection = Injection("amount", "missing", 0.5, at=START + 30 * 60)
+    result = _result([_report(n) for n in range(60)], injection=injection, rules=rules)
+    assert result.injection is not None
+    assert [(it.windows, it.minutes) for it in result.injection.seen] == [(3, 3.0)]
+    assert [it.alarms for it in result.rules] == [1], "a reminder is no alarm"
 
 
 def test_a_drift_that_nobody_sees_and_one_that_was_there_before() -> None:

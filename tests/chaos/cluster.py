@@ -24,6 +24,7 @@ from chaos.mutations import MUTATIONS, VARIABLE
 from chaos.supervisor import Slot, Supervisor, healthy
 from chaos.toxiproxy import Proxy, Toxiproxy
 from chaos.traffic import VERSION, reference_csv
+from support.alert_oracle import RULES_FILE
 from support.kafka_broker import KafkaBroker
 from support.processes import free_port, wait_until
 from support.product import Installation, told
@@ -47,6 +48,7 @@ SETTINGS = {
     "INGEST__MAX_AHEAD_SECONDS": "60",
     "DETECT__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
     "DETECT__CHECKPOINT_SECONDS": "2",
+    "DETECT__RULES_FILE": str(RULES_FILE),
 }
 
 #: What a dead letter may be long once its topic is "full".

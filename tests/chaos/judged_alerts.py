@@ -1,4 +1,4 @@
-"""Alerts, actions and audit records: what the default rules must have led to, no more, no less."""
+"""Alerts, actions and audit records: what judged_rules.yaml must have led to, no more, no less."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from chaos.judged_windows import Baselines, WindowJudge
 from chaos.recount import FIXED
 from chaos.reports import Closed, window_name
 from chaos.source import SliceName, WindowKey
-from support.alert_oracle import DEFAULT_RULES, ExpectedAlert, WatchedRule
+from support.alert_oracle import RULES, ExpectedAlert, Judged, WatchedRule, life
 from support.oracle import Histogram, current_bins, kl_nats, reference_bins
 
 #: A figure this close to its threshold may hold or not: sums of floats depend on their order.
 TOO_CLOSE = 1e-6
 
-_ACTIONS = {rule.name: rule.action for rule in DEFAULT_RULES}
+_ACTIONS = {rule.name: rule.action for rule in RULES}
 
 Watch = tuple[WatchedRule, str | None]
 
@@ -46,12 +46,13 @@ class Alert(msgspec.Struct):
     report: str
     distribution: Distribution | None
     actions: list[str]
+    reminder: int
 
     @property
     def key(self) -> ExpectedAlert:
         return ExpectedAlert(
             self.rule, self.model, self.version, self.variant, self.signal, self.state,
-            self.starts_at, self.window_start,
+            self.starts_at, self.window_start, self.reminder,
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -95,7 +96,8 @@ def alert_name(key: ExpectedAlert) -> str:
     """Name an alert for a person."""
     window = window_name(((key.model, key.version, key.variant), key.window_start))
     of = f" of {key.signal}" if key.signal else ""
-    return f"{key.state} {key.rule}{of} in {window}, since {key.starts_at}"
+    state = f"still {key.state}" if key.reminder else key.state
+    return f"{state} {key.rule}{of} in {window}, since {key.starts_at}"
 
 
 class AlertJudge:
@@ -144,9 +146,10 @@ class AlertJudge:
     def _fold(
         self, where: SliceName, closed: list[Closed], found: Mapping[ExpectedAlert, Alert]
     ) -> dict[ExpectedAlert, Figure]:
-        """Fold the windows of one slice, in the order in which they closed, into its alerts."""
-        expected: dict[ExpectedAlert, Figure] = {}
-        began: dict[Watch, int] = {}
+        """Work out the alerts of one slice from its windows, in the order in which they closed."""
+        judged: dict[Watch, list[Judged]] = defaultdict(list)
+        measured: dict[tuple[Watch, int], Figure] = {}
+        unclear: list[tuple[Watch, int]] = []
         through: int | None = None
         for one in closed:
             window = one.report.window_start
@@ -156,32 +159,38 @@ class AlertJudge:
                 continue
             through = window
             for watch, figures in self._figures(one).items():
-                rule, signal = watch
-                firing = watch in began
-                state = "resolved" if firing else "firing"
-                key = ExpectedAlert(
-                    rule.name, *where, signal, state, began.get(watch, window), window
-                )
-                worst = max(figures)
-                if abs(worst.value - rule.threshold) <= TOO_CLOSE * max(1.0, rule.threshold):
-                    # Nobody can say; whatever was said of it is taken as said.
+                threshold = watch[0].threshold
+                worst = measured[watch, window] = max(figures)
+                if abs(worst.value - threshold) <= TOO_CLOSE * max(1.0, threshold):
                     self._findings.count("figures_too_close")
-                    changes = key in found
-                else:
-                    changes = (worst.value > rule.threshold) != firing
-                if changes:
-                    expected[key] = worst
-                    if firing:
-                        del began[watch]
-                    else:
-                        began[watch] = window
-        return expected
+                    unclear.append((watch, len(judged[watch])))
+                judged[watch].append(Judged(window, one.report.window_end, worst.value > threshold))
+        told = {watch: self._told(where, watch, windows) for watch, windows in judged.items()}
+        said: dict[tuple[str, str | None], set[ExpectedAlert]] = defaultdict(set)
+        for key in found:
+            if (key.model, key.version, key.variant) == where:
+                said[key.rule, key.signal].add(key)
+        for watch, at in unclear:
+            # Nobody can say; whatever was said of it is taken as said.
+            other = [*judged[watch]]
+            other[at] = other[at]._replace(holds=not other[at].holds)
+            instead, rule_and_signal = self._told(where, watch, other), (watch[0].name, watch[1])
+            if len(instead ^ said[rule_and_signal]) < len(told[watch] ^ said[rule_and_signal]):
+                judged[watch], told[watch] = other, instead
+        return {
+            key: measured[watch, key.window_start] for watch, keys in told.items() for key in keys
+        }
+
+    @staticmethod
+    def _told(where: SliceName, watch: Watch, windows: list[Judged]) -> set[ExpectedAlert]:
+        rule, signal = watch
+        return {ExpectedAlert(rule.name, *where, signal, *told) for told in life(rule, windows)}
 
     def _figures(self, closed: Closed) -> dict[Watch, list[Figure]]:
         """Return what each rule judges of a window: one figure for each part with enough events."""
         figures: dict[Watch, list[Figure]] = defaultdict(list)
         timed = sum(closed.latency.counts)
-        for rule in DEFAULT_RULES:
+        for rule in RULES:
             if rule.metric == "latency_mean_ms":
                 if timed >= rule.minimum_events:
                     figures[rule, None].append(Figure(closed.latency.mean, timed))
@@ -239,13 +248,13 @@ class AlertJudge:
                 continue
             alert = asked.contents[0]
             same = alert.key[:4] == (action.rule, action.model, action.version, action.variant)
-            if not same or alert.state != "firing" or _ACTIONS.get(alert.rule) != action.kind:
+            if not same or not _fires(alert) or _ACTIONS.get(alert.rule) != action.kind:
                 self._say("WRONG", alert.key, f"{action} does not follow from {alert}")
             by_alert[action.alert].append(action)
         # Several signals that drift together ask for one action.
         together: dict[tuple[Any, ...], list[Alert]] = defaultdict(list)
         for alert in (one.contents[0] for one in alerts.values()):
-            if alert.state == "firing" and _ACTIONS.get(alert.rule):
+            if _fires(alert) and _ACTIONS.get(alert.rule):
                 together[(*alert.key[:4], alert.window_start)].append(alert)
             elif alert.actions:
                 self._say("WRONG", alert.key, f"{alert} names actions {alert.actions}")
@@ -268,7 +277,7 @@ class AlertJudge:
         audit: dict[str, Copies[Audit]],
     ) -> None:
         events = {
-            **{id_: (f"alert.{it.contents[0].state}", it.first) for id_, it in alerts.items()},
+            **{id_: (_audited(it.contents[0]), it.first) for id_, it in alerts.items()},
             **{id_: ("action.requested", it.first) for id_, it in actions.items()},
         }
         audited: set[str] = set()
@@ -289,6 +298,14 @@ class AlertJudge:
     def _say(self, kind: Kind, key: ExpectedAlert, what: str) -> None:
         window = (key.model, key.version, key.variant), key.window_start
         self._findings.add(kind, what, at=self._windows.reported_at(window))
+
+
+def _fires(alert: Alert) -> bool:
+    return alert.state == "firing" and not alert.reminder
+
+
+def _audited(alert: Alert) -> str:
+    return "alert.reminder" if alert.reminder else f"alert.{alert.state}"
 
 
 def _close(a: float, b: float) -> bool:

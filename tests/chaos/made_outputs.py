@@ -228,8 +228,11 @@ class World:
         )  # fmt: skip
 
     def _follow_rules(self) -> None:
-        """Raise what must follow: m1's x drifts and m2 is slow in window 1, and no longer in 2."""
-        for number, state in ((1, "firing"), (2, "resolved")):
+        """Raise what must follow: m1's x drifts and m2 is slow in window 1, and no longer in 2.
+
+        For the rules on what lasts that is too short to fire.
+        """
+        for number, state, lasting in ((1, "firing", "pending"), (2, "resolved", "inactive")):
             report = self.report("m1", number)
             signal = report["parts"][0]["signals"]["x"]["histogram"]
             reference = reference_bins(FIRST["signals"]["x"])
@@ -241,9 +244,12 @@ class World:
                         report["events"], current, reference)  # fmt: skip
             self._alert("drift-retrain", report, state, "x", kl_nats(current, reference),
                         report["events"], current, reference)  # fmt: skip
+            self._alert("drift-lasting", report, lasting, "x", kl_nats(current, reference),
+                        report["events"], current, reference)  # fmt: skip
             report = self.report("m2", number)
             latency = report["parts"][0]["signals"]["latency_ms"]["histogram"]
             n = sum(latency["counts"])
+            self._alert("slow-lasting", report, lasting, None, latency["sum"] / n, n)
             self._alert("latency-rollback", report, state, None, latency["sum"] / n, n)
 
     def _alert(self, rule: str, report: Json, state: str, signal: str | None, value: float,
@@ -260,7 +266,7 @@ class World:
                 "window_start": report["window_start"], "report": report["id"],
                 "distribution": {"current": [*current], "reference": [*reference]}
                 if signal else None,
-                "actions": [f"{kind} for {id_}"] if asks else [],
+                "actions": [f"{kind} for {id_}"] if asks else [], "reminder": 0,
             }
         )  # fmt: skip
         self._audit(id_, f"alert.{state}")

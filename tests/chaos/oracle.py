@@ -46,7 +46,7 @@ def judge_run(
     ms, value). ``outputs`` holds the committed records of ``windows``, ``alerts``, ``actions``,
     ``audit`` and ``dead_letters``. ``baselines`` has, by model and version, every document that was
     ever promoted, as ``tidegauge baseline show --json`` prints it. ``faults`` are (when it began in
-    epoch seconds, what). The run must have used the default rules and a settled end: what the
+    epoch seconds, what). The run must have used judged_rules.yaml and a settled end: what the
     product would still have reported counts as lost.
 
     Raises ``ValueError`` if the source can't be judged: see ``read_source``.

@@ -65,7 +65,7 @@ def test_right_outputs_are_exact(world: World) -> None:
     assert str(verdict).startswith(f"EXACT: 10 windows, {verdict.events:,} events, 6 dead letters")
     assert verdict.summary == {
         "dead_letters": len(BAD), "reports": 11, "binned_windows": 4, "mixed_reports": 1,
-        "windows_not_judged_by_rules": 1, "figures_too_close": 0, "alerts": 6, "actions": 2,
+        "windows_not_judged_by_rules": 1, "figures_too_close": 0, "alerts": 10, "actions": 2,
         "sent_again": 0, "lost": 0, "duplicated": 0, "wrong": 0,
     }  # fmt: skip
 
@@ -75,7 +75,7 @@ def test_what_is_sent_again_byte_for_byte_is_no_finding(world: World) -> None:
         world.outputs[kind] += world.outputs[kind]
     verdict = world.judge()
     assert verdict.exact
-    assert verdict.summary["sent_again"] == 11 + 6 + 2 + 8
+    assert verdict.summary["sent_again"] == 11 + 10 + 2 + 12
 
 
 def test_a_dead_letter_may_leave_its_payload_out_or_cut_it_off(world: World) -> None:
@@ -375,7 +375,7 @@ WRONG_OUTPUTS: list[tuple[Spoil, str, str]] = [
     (name_no_action, "WRONG", "names actions [] instead of ['rollback for"),
     (ask_without_a_rule, "WRONG", "names actions ['retrain']"),
     (drop("audit"), "LOST", "has no audit record"),
-    (drop("audit", -2), "LOST", "alert.resolved of drift-retrain m1 x resolved has no audit"),
+    (drop("audit", -4), "LOST", "alert.resolved of drift-retrain m1 x resolved has no audit"),
     (change("audit", subject="none"), "WRONG", "alert.firing of none: there is no such thing"),
     (audit_another_event, "WRONG", "the event is another"),
     (again("audit", time=1), "WRONG", "was sent again with a different time"),
@@ -421,7 +421,7 @@ def test_a_figure_at_its_threshold_may_have_been_judged_either_way() -> None:
     made.outputs = {kind: [] for kind in made.outputs}
     made._report("m1", 0, [(FIRST, {}, {0: 100})])
     verdict = made.judge()
-    assert verdict.exact and verdict.summary["figures_too_close"] == 1
+    assert verdict.exact and verdict.summary["figures_too_close"] == 2
     made._alert("latency-rollback", made.report("m1", 0), "firing", None, 200.0, 100)
     made.outputs["alerts"][0]["starts_at"] = START
     assert made.judge().exact

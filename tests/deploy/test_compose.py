@@ -1,11 +1,13 @@
 """docker-compose.yml: valid by Compose's own schema, and true to the files it names."""
 
 import re
+import shutil
 
 import pytest
 import yaml
 
 from support.deployment import ROOT, read_yaml, run, tool
+from tidegauge.notify import load_receivers
 from tidegauge.rules import load_rules
 from tidegauge.settings import Settings, load_settings
 
@@ -33,13 +35,15 @@ def test_the_schema_check_finds_a_misspelt_key(tmp_path):
     assert "imagge" in checked.stdout
 
 
-def test_both_roles_the_stores_and_what_shows_them_are_there():
+def test_every_role_the_stores_and_what_shows_them_are_there():
     assert {
         "kafka",
         "redis",
         "topics",
         "ingest",
         "detect",
+        "notify",
+        "alertmanager",
         "prometheus",
         "grafana",
         "producer",
@@ -100,6 +104,21 @@ def test_the_rules_that_detect_is_given_are_valid():
     load_rules(ROOT / rules)
 
 
+def test_the_receivers_that_notify_is_given_are_valid():
+    mounts = dict(volume.split(":")[:2][::-1] for volume in SERVICES["notify"]["volumes"])
+    path = mounts[SERVICES["notify"]["environment"]["TIDEGAUGE_NOTIFY__RECEIVERS_FILE"]]
+    (receiver,) = load_receivers(ROOT / path).receivers
+    assert receiver.url == "http://alertmanager:9093"
+    assert "127.0.0.1:9093:9093" in SERVICES["alertmanager"]["ports"]
+
+
+def test_the_alertmanagers_own_checker_takes_its_configuration():
+    amtool = shutil.which("amtool")
+    assert amtool, "no amtool on PATH; run scripts/test-machine (make test does)"
+    checked = run(amtool, "check-config", "deploy/alertmanager/alertmanager.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_our_containers_can_write_nothing_but_tmp_and_have_no_capability(name):
     service = SERVICES[name]
@@ -112,5 +131,5 @@ def test_our_containers_can_write_nothing_but_tmp_and_have_no_capability(name):
 def test_prometheus_scrapes_the_services_by_their_names():
     (job,) = read_yaml("deploy/prometheus/prometheus.yml")["scrape_configs"]
     (source,) = job["dns_sd_configs"]
-    assert set(source["names"]) == {"ingest", "detect"} <= SERVICES.keys()
+    assert set(source["names"]) == {"ingest", "detect", "notify"} <= SERVICES.keys()
     assert source["port"] == Settings().http.port

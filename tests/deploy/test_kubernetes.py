@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from support.deployment import run, tool
+from tidegauge.notify import load_receivers
 from tidegauge.rules import load_rules
 from tidegauge.settings import Settings, load_settings
 
@@ -63,7 +64,7 @@ def test_the_validation_finds_a_misspelt_field(built, tmp_path):
 
 def test_there_is_a_deployment_a_service_and_a_budget_for_each_role(resources):
     kinds = {(one["kind"], one["metadata"]["name"]) for one in resources}
-    for role in ("ingest", "detect"):
+    for role in ("ingest", "detect", "notify"):
         for kind in ("Deployment", "Service", "PodDisruptionBudget"):
             assert (kind, f"tidegauge-{role}") in kinds
     assert ("Job", "tidegauge-topics") in kinds
@@ -83,7 +84,7 @@ def test_services_and_budgets_select_the_pods_of_their_role_alone(resources):
 
 
 def test_the_probes_and_the_scraped_port_are_those_that_every_role_serves(resources, pods):
-    for name in ("tidegauge-ingest", "tidegauge-detect"):
+    for name in ("tidegauge-ingest", "tidegauge-detect", "tidegauge-notify"):
         (container,) = pods[name]["containers"]
         assert container["ports"] == [{"name": "http", "containerPort": Settings().http.port}]
         for probe, path in (
@@ -126,7 +127,7 @@ def test_no_service_of_the_namespace_becomes_an_unknown_setting(monkeypatch, tmp
         load_settings()
 
 
-def test_the_configuration_is_accepted_and_says_where_the_rules_are(
+def test_the_configuration_is_accepted_and_says_where_rules_and_receivers_are(
     config, pods, monkeypatch, tmp_path
 ):
     for name, content in config["data"].items():
@@ -136,12 +137,14 @@ def test_the_configuration_is_accepted_and_says_where_the_rules_are(
     settings = load_settings()
     assert settings.topics.replication_factor == 3
     load_rules(tmp_path / settings.detect.rules_file.name)
+    load_receivers(tmp_path / settings.notify.receivers_file.name)
     for pod in pods.values():
         (container,) = pod["containers"]
         environment = {one["name"]: one["value"] for one in container["env"]}
         mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
         assert environment["TIDEGAUGE_CONFIG"] == f"{mounts['config']}/tidegauge.yaml"
         assert str(settings.detect.rules_file) == f"{mounts['config']}/rules.yaml"
+        assert str(settings.notify.receivers_file) == f"{mounts['config']}/receivers.yaml"
         assert environment["TIDEGAUGE_SECRETS_DIR"] == mounts["secrets"]
 
 

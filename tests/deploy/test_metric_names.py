@@ -4,8 +4,14 @@ import prometheus_client
 import pytest
 
 from support.deployment import ROOT
-from support.metric_names import DETECT, EVERY_ROLE, INGEST, METRICS
-from tidegauge.telemetry.metrics import CommonMetrics, DetectMetrics, IngestMetrics
+from support.metric_names import BASELINES, DETECT, EVERY_ROLE, INGEST, METRICS, NOTIFY
+from tidegauge.telemetry.delivery import NotifyMetrics
+from tidegauge.telemetry.metrics import (
+    BaselineMetrics,
+    CommonMetrics,
+    DetectMetrics,
+    IngestMetrics,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,8 +20,10 @@ from tidegauge.telemetry.metrics import CommonMetrics, DetectMetrics, IngestMetr
         (lambda registry: CommonMetrics(registry, "all"), EVERY_ROLE),
         (IngestMetrics, INGEST),
         (DetectMetrics, DETECT),
+        (BaselineMetrics, BASELINES),
+        (NotifyMetrics, NOTIFY),
     ],
-    ids=["every role", "ingest", "detect"],
+    ids=["every role", "ingest", "detect", "baselines", "notify"],
 )
 def test_every_metric_that_a_role_registers_is_listed_and_no_other(make, listed):
     registry = prometheus_client.CollectorRegistry()

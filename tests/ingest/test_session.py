@@ -25,8 +25,8 @@ from tidegauge.ingest import session as session_module
 from tidegauge.ingest.combiner import Combiner
 from tidegauge.ingest.dead_letters import without_payload
 from tidegauge.ingest.letters import Letters
-from tidegauge.ingest.session import DEAD_LETTERS, Session, SessionError
-from tidegauge.ingest.transaction import LettersError
+from tidegauge.ingest.session import BROKER_SECONDS, DEAD_LETTERS, Session, SessionError
+from tidegauge.ingest.transaction import LettersError, RebalancingError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics
 
@@ -365,3 +365,49 @@ def test_a_letter_without_payload_fits_where_a_whole_one_does_not() -> None:
     count(counter, tenure, [b"{" + b"x" * 3_000, b"\xff" * 3_000, None])
     bare = [len(encode(without_payload(letter))) for letter in counter.dead_letters]
     assert max(bare) < 700 < min(len(encode(one)) for one in counter.dead_letters[:2])
+
+
+def test_a_flush_that_meets_a_rebalance_is_tried_again_with_everything_counted_since(
+    session: Session, clocks: Clocks, committed: Committed
+) -> None:
+    committed.fails = [RebalancingError("generation")] * 2
+    for offset in (0, 1, 2):
+        session._take([_event(0, offset)])
+        session._flush_or_wait()
+        clocks.monotonic += 1
+    [record] = committed.records
+    assert [cell["events"] for cell in record["cells"]] == [3]
+    assert (record["ranges"]["0"]["since"], record["ranges"]["0"]["to"]) == (0, 3)
+
+
+def test_a_rebalance_that_does_not_end_ends_the_session(
+    session: Session, clocks: Clocks, committed: Committed
+) -> None:
+    committed.fails = [RebalancingError("generation")] * 3
+    session._take([_event(0, 0)])
+    session._flush_or_wait()
+    clocks.monotonic += BROKER_SECONDS
+    session._flush_or_wait()
+    clocks.monotonic += 1
+    with pytest.raises(SessionError, match="rebalanced: generation"):
+        session._flush_or_wait()
+
+
+def test_dead_letters_are_not_gathered_without_end_while_flushes_are_put_off(
+    session: Session, committed: Committed
+) -> None:
+    committed.fails = [RebalancingError("generation")]
+    session._take([FakeMessage(b"bad", 0, at) for at in range(DEAD_LETTERS)])
+    with pytest.raises(SessionError, match="rebalanced"):
+        session._flush_or_wait()
+
+
+def test_partitions_that_go_while_nothing_can_be_committed_end_the_session(
+    session: Session, committed: Committed
+) -> None:
+    committed.fails = [RebalancingError("generation")]
+    session._take([_event(0, 0)])
+    session._guarded(session._on_revoke)(session._consumer, [TopicPartition("predictions", 0)])
+    with pytest.raises(SessionError, match="rebalanced"):
+        session._flush_or_wait()
+    assert committed.records == []

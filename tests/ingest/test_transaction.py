@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from tidegauge.ingest.transaction import LettersError, commit
+from tidegauge.ingest.transaction import LettersError, RebalancingError, commit
 
 OK = None
 TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
@@ -54,6 +54,10 @@ class FakeProducer:
         self.done.append("offsets")
         if self.failed:
             raise KafkaException(self.failed)
+
+    def abort_transaction(self, *_: Any) -> None:
+        self.waiting.clear()
+        self.done.append("abort")
 
     def commit_transaction(self, *_: Any) -> None:
         self.flush(0)
@@ -126,3 +130,23 @@ def test_histograms_that_did_not_arrive_are_not_the_letters_fault(problem: Kafka
 def test_a_producer_that_was_replaced_says_nothing_of_the_letters() -> None:
     with pytest.raises(KafkaException):
         flush(FakeProducer(letters=FENCED))
+
+
+@pytest.mark.parametrize("code", [KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS])
+def test_a_transaction_that_meets_a_rebalance_is_aborted_and_the_producer_used_on(
+    code: int,
+) -> None:
+    producer = FakeProducer(failed=KafkaError(code))
+    with pytest.raises(RebalancingError):
+        flush(producer)
+    assert producer.done == ["begin", "histograms", "letters", "letters", "offsets", "abort"]
+    producer.failed = None
+    flush(producer, letters=0)
+    assert producer.done[-1] == "commit"
+
+
+def test_any_other_failure_of_the_offsets_leaves_the_transaction_to_the_next_producer() -> None:
+    producer = FakeProducer(failed=FENCED)
+    with pytest.raises(KafkaException):
+        flush(producer)
+    assert "abort" not in producer.done

@@ -79,6 +79,33 @@ def test_alerts_are_shown_once_however_often_they_were_sent(installation: Instal
     assert alert.summary.split(",")[0] in installation.succeed(*tail)
 
 
+def test_what_fires_is_listed_and_each_alert_can_be_looked_at(installation: Installation) -> None:
+    installation.succeed("topics", "create")
+    first = example_alert()
+    resolved = msgspec.structs.replace(first, id="1resolved", state="resolved", ends_at=1)
+    other = msgspec.structs.replace(first, id="2other", fingerprint="g", model="shop")
+    producer = Producer({"bootstrap.servers": installation.bootstrap_servers})
+    for one in (first, other, resolved):
+        producer.produce(installation.topic("alerts"), encode(one))
+    assert producer.flush(10) == 0
+
+    def listed(*options: str) -> list[str]:
+        lines = installation.succeed("alerts", "list", "--json", *options).splitlines()
+        return [json.loads(line)["id"] for line in lines]
+
+    assert listed() == ["2other"]
+    assert listed("--all") == ["2other", "1resolved"]
+    assert listed("--all", "--model", first.model) == ["1resolved"]
+    assert "2other" in installation.succeed("alerts", "list")
+    shown = installation.succeed("alerts", "show", first.id[:6])
+    assert first.rule in shown and first.baseline in shown and first.distribution is not None
+    for label in first.distribution.bins:
+        assert label in shown
+    assert json.loads(installation.succeed("alerts", "show", "1res", "--json"))["ends_at"] == 1
+    missing = installation.cli("alerts", "show", "zzz")
+    assert missing.returncode == 2 and "no alert zzz" in missing.stderr
+
+
 def test_a_record_that_is_no_alert_is_named_by_its_place(installation: Installation) -> None:
     installation.succeed("topics", "create")
     producer = Producer({"bootstrap.servers": installation.bootstrap_servers})

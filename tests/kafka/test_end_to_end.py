@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from support.alert_oracle import DEFAULT_RULES, ExpectedAlert, expected_alerts
+from support.alert_oracle import RULES, ExpectedAlert, expected_alerts
 from support.kafka_broker import KafkaBroker
 from support.monitored import IDLE_SECONDS, MINIMUM_PSI, TOO_LATE_EVENTS, Monitored, monitored
 from support.oracle import CellKey, Histogram, current_bins, kl_nats, reference_bins
@@ -187,12 +187,13 @@ def test_a_dead_letter_keeps_the_payload_as_far_as_it_fits(run: Monitored) -> No
 
 
 def alert_key(alert: dict[str, Any]) -> ExpectedAlert:
-    names = ("rule", "model", "version", "variant", "signal", "state", "starts_at", "window_start")
+    names = ("rule", "model", "version", "variant", "signal", "state", "starts_at", "window_start",
+             "reminder")  # fmt: skip
     return ExpectedAlert(*(alert[name] for name in names))
 
 
 def test_exactly_the_expected_alerts_are_raised_and_resolved(run: Monitored) -> None:
-    expected = expected_alerts(run.verdict.cells, run.baselines)
+    expected = expected_alerts(run.verdict.cells, run.baselines, WINDOW_SECONDS)
     found = {alert_key(alert) for alert in run.alerts()}
     assert found == expected, f"missing {expected - found}, not expected {found - expected}"
 
@@ -203,7 +204,15 @@ def test_the_alerts_are_those_that_the_traffic_was_made_for(run: Monitored) -> N
     def window(number: int) -> int:
         return run.start + number * WINDOW_SECONDS
 
-    meant = set()
+    def told(rule: str, model: str, signal: str | None, *events: tuple[str, int, int]) -> None:
+        slot = (rule, model, {"credit": "3", "ranker": "1"}[model], "", signal)
+        began = window(events[0][1])
+        meant.update(
+            ExpectedAlert(*slot, state, began, window(number), reminder)
+            for state, number, reminder in events
+        )
+
+    meant: set[ExpectedAlert] = set()
     for rule, model, signal, windows in (
         ("drift", "credit", "amount", AMOUNT_DRIFTS),
         ("drift-retrain", "credit", "amount", AMOUNT_DRIFTS),
@@ -211,12 +220,13 @@ def test_the_alerts_are_those_that_the_traffic_was_made_for(run: Monitored) -> N
         ("drift-retrain", "credit", "region", NEW_REGION),
         ("latency-rollback", "ranker", None, RANKER_IS_SLOW),
     ):
-        version = {"credit": "3", "ranker": "1"}[model]
-        slot = (rule, model, version, "", signal)
-        began = window(windows.start)
-        meant.add(ExpectedAlert(*slot, "firing", began, began))
-        meant.add(ExpectedAlert(*slot, "resolved", began, window(windows.stop)))
-    assert expected_alerts(run.verdict.cells, run.baselines) == meant
+        told(rule, model, signal, ("firing", windows.start, 0), ("resolved", windows.stop, 0))
+    told("drift-lasting", "credit", "amount", ("pending", 4, 0), ("firing", 5, 0), ("firing", 6, 1),
+         ("resolved", 8, 0))  # fmt: skip
+    told("drift-lasting", "credit", "region", ("pending", 8, 0), ("firing", 9, 0),
+         ("resolved", 11, 0))  # fmt: skip
+    told("slow-lasting", "ranker", None, ("pending", 5, 0), ("inactive", 8, 0))
+    assert expected_alerts(run.verdict.cells, run.baselines, WINDOW_SECONDS) == meant
 
 
 def test_a_backtest_of_the_rules_in_force_finds_the_same_alerts(run: Monitored) -> None:
@@ -231,7 +241,7 @@ def test_a_backtest_of_the_rules_in_force_finds_the_same_alerts(run: Monitored) 
     assert {(*(it[name] for name in names), it["ends_at"]) for it in result["episodes"]} == {
         (*(it[name] for name in names), ended.get((it["fingerprint"], it["starts_at"])))
         for it in alerts
-        if it["state"] == "firing"
+        if it["state"] == "firing" and not it["reminder"]
     }
     assert all(it["alarms"] == it["in_force"] for it in result["rules"])
     assert sum(it["alarms"] for it in result["rules"]) == len(result["episodes"]) > 0
@@ -246,10 +256,11 @@ def test_an_alert_can_be_recomputed_from_what_it_carries(run: Monitored) -> None
     for alert in run.alerts():
         report = reports[alert["report"]]
         assert report["window_start"] == alert["window_start"]
-        rule = next(rule for rule in DEFAULT_RULES if rule.name == alert["rule"])
+        rule = next(rule for rule in RULES if rule.name == alert["rule"])
         assert alert["threshold"] == rule.threshold
         assert alert["minimum_events"] == rule.minimum_events
-        assert (alert["value"] > rule.threshold) == (alert["state"] == "firing")
+        holds = alert["state"] in ("pending", "firing")
+        assert (alert["value"] > rule.threshold) == holds
         assert alert["counted"] == report["counted"]
         if alert["metric"] == "kl":
             shown = alert["distribution"]
@@ -263,13 +274,16 @@ def test_an_alert_can_be_recomputed_from_what_it_carries(run: Monitored) -> None
 def test_each_alert_and_each_action_has_one_audit_record(run: Monitored) -> None:
     audit = {record["id"]: record for record in run.records("audit")}
     subjects = Counter((record["event"], record["subject"]) for record in audit.values())
-    expected = {(f"alert.{one['state']}", one["id"]): 1 for one in run.records("alerts")}
+    expected = {
+        (f"alert.{'reminder' if one['reminder'] else one['state']}", one["id"]): 1
+        for one in run.records("alerts")
+    }
     expected |= {("action.requested", one["id"]): 1 for one in run.records("actions")}
     assert subjects == expected
 
 
 def test_each_firing_alert_of_a_rule_with_an_action_asks_for_it_once(run: Monitored) -> None:
-    wanted = {rule.name: rule.action for rule in DEFAULT_RULES}
+    wanted = {rule.name: rule.action for rule in RULES}
     firing = {one["id"]: one for one in run.alerts() if one["state"] == "firing"}
     expected = {(one["id"], wanted[one["rule"]]) for one in firing.values() if wanted[one["rule"]]}
     actions = {one["id"]: one for one in run.records("actions")}
@@ -360,7 +374,7 @@ def test_no_alert_is_firing_in_the_end(run: Monitored) -> None:
     # The rule on surprise goes on for as long as an hour's memory of a drift.
     assert run.prometheus.query('tidegauge_alert_firing{rule!="drift-alarm"} == 1') == []
     raised = run.prometheus.query('sum(tidegauge_alerts_total{state="firing",rule!="drift-alarm"})')
-    assert [value for _, value in raised] == [5.0]
+    assert [value for _, value in raised] == [7.0]
 
 
 def test_the_run_says_that_it_is_ready_and_ends_when_asked(run: Monitored) -> None:

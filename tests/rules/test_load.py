@@ -1,11 +1,13 @@
 """Rule files, good and bad; every problem is found, at the line and column where it stands."""
 
+import re
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
+from support.deployment import ROOT
 from tidegauge.rules import (
     DEFAULT_RULES,
     METRICS,
@@ -369,23 +371,25 @@ def test_a_file_is_read_and_named_in_its_errors(tmp_path: Path) -> None:
         load_rules(tmp_path)
 
 
-def test_the_default_rules_say_what_the_documentation_says() -> None:
-    drift, retrain, latency = DEFAULT_RULES.rules
-    assert (drift.metric, drift.above, drift.severity, drift.action) == ("kl", 0.05, "medium", None)
-    assert (retrain.metric, retrain.above, retrain.severity, retrain.action) == (
-        "kl",
-        0.07,
-        "high",
-        "retrain",
-    )
-    assert (latency.metric, latency.above, latency.severity, latency.action) == (
-        "latency_mean_ms",
-        200,
-        "critical",
-        "rollback",
-    )
-    assert [rule.required_events for rule in DEFAULT_RULES.rules] == [1000, 1000, 100]
-    assert {(rule.signal, rule.model) for rule in DEFAULT_RULES.rules} == {("*", "*")}
+def test_the_default_rules_are_those_of_the_documentation() -> None:
+    rules = [
+        (rule.name, rule.metric, rule.signal, rule.above, rule.severity, rule.action)
+        for rule in DEFAULT_RULES.rules
+    ]
+    assert rules == [
+        ("many-features-drift", "drifted_signals", "*", 2, "high", None),
+        ("output-drift", "surprise", "prediction", 1, "medium", None),
+        ("label-drift", "surprise", "label", 1, "medium", None),
+        ("feature-drift", "surprise", "*", 1, "low", None),
+        ("drift", "kl", "*", 0.05, "medium", None),
+        ("drift-retrain", "kl", "*", 0.07, "high", "retrain"),
+        ("latency-rollback", "latency_mean_ms", "*", 200, "critical", "rollback"),
+    ]
+    assert [rule.required_events for rule in DEFAULT_RULES.rules] == [0, 0, 0, 0, 1000, 1000, 100]
+    documented = (ROOT / "docs" / "statistics.md").read_text().partition("### The default rules")[2]
+    assert re.findall(r"^\| `([a-z-]+)` \|", documented, re.MULTILINE) == [
+        rule.name for rule in DEFAULT_RULES.rules
+    ]
 
 
 def test_a_rule_without_a_minimum_sample_has_that_of_its_metric() -> None:

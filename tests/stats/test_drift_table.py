@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegauge.contract import Drift
-from tidegauge.stats import drift, drift_table
+from tidegauge.stats import DriftTable, drift, drift_table
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,15 @@ def test_fifty_signals_of_a_model_agree_with_one_at_a_time() -> None:
     assert all(same(*pair) for pair in zip(table_of(some), expected, strict=True))
 
 
+def test_one_window_after_the_other_has_the_figures_that_it_has_alone() -> None:
+    generator = random.Random(6)
+    references = [[generator.randrange(1_000) for _ in range(bins)] for bins in (4, 9, 6)]
+    table = DriftTable(references, [4, 0, 5])
+    for _ in range(3):
+        window = [[generator.randrange(100) for _ in reference] for reference in references]
+        assert table.of(window) == drift_table(references, window, [4, 0, 5])
+
+
 def test_no_signals_have_no_figures() -> None:
     assert drift_table([], [], []) == []
 
@@ -82,8 +91,9 @@ def test_no_signals_have_no_figures() -> None:
 @pytest.mark.parametrize(
     ("references", "currents", "ordered", "message"),
     [
-        ([[1, 2]], [[1, 2]], [], "1 references, 1 currents and 0 numbers"),
+        ([[1, 2]], [[1, 2]], [], "1 references and 0 numbers"),
         ([[1], [1, 2, 3]], [[1], [1, 2]], [0, 2], "signal 1: reference has 3 bins, current 2"),
+        ([[1, 2]], [], [2], "0 currents and 1 references"),
         ([[1, 2]], [[1, 2]], [3], "signal 0: .* of which 3 are ordered"),
         ([[1, 2]], [[1, 2]], [-1], "signal 0: .* of which -1 are ordered"),
         ([[1], []], [[1], []], [0, 0], "signal 1: reference has 0 bins"),

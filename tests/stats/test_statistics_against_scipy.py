@@ -220,7 +220,8 @@ def discovered() -> dict[str, FunctionType]:
 def test_every_statistic_of_the_room_has_an_oracle() -> None:
     found = discovered()
     assert set(found) == {entry.name for entry in ENTRIES} | set(COMPOSED)
-    assert set(found) == set(room.__all__)
+    # A class that `drift_table` is the one call of.
+    assert set(found) == set(room.__all__) - {"DriftTable"}
     assert len({statistic.__module__ for statistic in found.values()}) == len(found)
 
 

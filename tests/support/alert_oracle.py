@@ -1,15 +1,20 @@
-"""Which alerts the default rules must lead to, worked out from the oracle's own counts."""
+"""Which alerts judged_rules.yaml must lead to, worked out from the oracle's own counts."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
 from typing import NamedTuple
 
 from support.oracle import Baselines, Cell, CellKey, current_bins, kl_nats, reference_bins
 
+#: The rule file that an installation must have for its alerts to be judged.
+RULES_FILE = Path(__file__).with_name("judged_rules.yaml")
+
 
 class ExpectedAlert(NamedTuple):
-    """One alert: what identifies it, and the window in which it was raised."""
+    """One event of an alert: what identifies it, and the window in which it was told."""
 
     rule: str
     model: str
@@ -19,24 +24,85 @@ class ExpectedAlert(NamedTuple):
     state: str
     starts_at: int
     window_start: int
+    reminder: int = 0
 
 
 @dataclass(frozen=True)
 class WatchedRule:
-    """A rule of the default rule file, written down a second time."""
+    """A rule of the rule file, written down a second time."""
 
     name: str
     metric: str
     threshold: float
     minimum_events: int
-    action: str | None
+    action: str | None = None
+    pending_windows: int = 1
+    keep_firing_for: int = 1
+    repeat_interval: int = 0
 
 
-DEFAULT_RULES = [
-    WatchedRule("drift", "kl", 0.05, 1000, None),
+RULES = [
+    WatchedRule("drift", "kl", 0.05, 1000),
     WatchedRule("drift-retrain", "kl", 0.07, 1000, "retrain"),
+    WatchedRule(
+        "drift-lasting", "kl", 0.05, 1000,
+        pending_windows=2, keep_firing_for=2, repeat_interval=5,
+    ),
     WatchedRule("latency-rollback", "latency_mean_ms", 200.0, 100, "rollback"),
-]
+    WatchedRule("slow-lasting", "latency_mean_ms", 200.0, 100, pending_windows=4),
+]  # fmt: skip
+
+
+class Judged(NamedTuple):
+    """A window in which a rule was judged, and whether it held."""
+
+    start: int
+    end: int
+    holds: bool
+
+
+class Told(NamedTuple):
+    """One event of an alert."""
+
+    state: str
+    starts_at: int
+    window_start: int
+    reminder: int = 0
+
+
+def life(rule: WatchedRule, windows: Sequence[Judged]) -> Iterator[Told]:
+    """Yield what there is to tell of one alert, from all the windows that its rule was judged in.
+
+    Each run of windows in which the rule holds is a try: it fires if the run is long enough, and
+    is then over with the first run of the others that is long enough.
+    """
+    at = 0
+    while at < len(windows):
+        begin = windows[at].start
+        run = len(list(takewhile(lambda one: one.holds, windows[at:])))
+        if run == 0:
+            at += 1
+            continue
+        if rule.pending_windows > 1:
+            yield Told("pending", begin, begin)
+        if run < rule.pending_windows:
+            at += run
+            if at < len(windows):
+                yield Told("inactive", begin, windows[at].start)
+            continue
+        at += rule.pending_windows - 1
+        yield Told("firing", begin, windows[at].start)
+        said, reminders, quiet = windows[at].end, 0, 0
+        while quiet < rule.keep_firing_for:
+            at += 1
+            if at == len(windows):
+                return
+            quiet = 0 if windows[at].holds else quiet + 1
+            if windows[at].holds and 0 < rule.repeat_interval <= windows[at].end - said:
+                said, reminders = windows[at].end, reminders + 1
+                yield Told("firing", begin, windows[at].start, reminders)
+        yield Told("resolved", begin, windows[at].start)
+        at += 1
 
 
 class Figure(NamedTuple):
@@ -50,45 +116,46 @@ class Figure(NamedTuple):
 
 
 def figures(cells: dict[CellKey, Cell], baselines: Baselines) -> Iterator[Figure]:
-    """Yield everything that the default rules look at, window by window of each slice."""
+    """Yield everything that the rules look at, window by window of each slice."""
     for key in sorted(cells):
         cell = cells[key]
         latency = cell.signals["latency_ms"]
         if sum(latency.counts):
             count = sum(latency.counts)
-            yield Figure(key, DEFAULT_RULES[2], None, latency.mean, count)
+            for rule in RULES:
+                if rule.metric == "latency_mean_ms":
+                    yield Figure(key, rule, None, latency.mean, count)
         for name, signal in baselines.get(key[:2], {"signals": {}})["signals"].items():
             if name in ("latency_ms", "status"):
                 continue
             value = kl_nats(current_bins(cell.signals[name]), reference_bins(signal))
-            for rule in DEFAULT_RULES[:2]:
-                yield Figure(key, rule, name, value, cell.events)
+            for rule in RULES:
+                if rule.metric == "kl":
+                    yield Figure(key, rule, name, value, cell.events)
 
 
-def expected_alerts(cells: dict[CellKey, Cell], baselines: Baselines) -> set[ExpectedAlert]:
-    """Fold the figures over the windows: firing where a rule begins to hold, then resolved.
+def expected_alerts(
+    cells: dict[CellKey, Cell], baselines: Baselines, window_seconds: int
+) -> set[ExpectedAlert]:
+    """Work out the events of every alert from the figures of all windows.
 
     Fails if a judged figure lies so close to its threshold that a late event could decide it: then
     the traffic is no test of the alerts.
     """
-    found: set[ExpectedAlert] = set()
-    began: dict[tuple[str, str, str, str, str | None], int] = {}
-    by_window: dict[int, list[Figure]] = defaultdict(list)
+    judged: dict[tuple[WatchedRule, str, str, str, str | None], list[Judged]] = defaultdict(list)
     for figure in figures(cells, baselines):
-        by_window[figure.cell[3]].append(figure)
-    for window in sorted(by_window):
-        for figure in by_window[window]:
-            rule = figure.rule
-            if figure.events < rule.minimum_events:
-                assert figure.events < 0.9 * rule.minimum_events, f"too close: {figure}"
-                continue
-            assert figure.events > 1.1 * rule.minimum_events, f"too close: {figure}"
-            assert not 0.9 < figure.value / rule.threshold < 1.1, f"too close: {figure}"
-            watched = (rule.name, *figure.cell[:3], figure.signal)
-            holds = figure.value > rule.threshold
-            if holds and watched not in began:
-                began[watched] = window
-                found.add(ExpectedAlert(*watched, "firing", window, window))
-            elif not holds and watched in began:
-                found.add(ExpectedAlert(*watched, "resolved", began.pop(watched), window))
-    return found
+        rule = figure.rule
+        if figure.events < rule.minimum_events:
+            assert figure.events < 0.9 * rule.minimum_events, f"too close: {figure}"
+            continue
+        assert figure.events > 1.1 * rule.minimum_events, f"too close: {figure}"
+        assert not 0.9 < figure.value / rule.threshold < 1.1, f"too close: {figure}"
+        start = figure.cell[3]
+        holds = figure.value > rule.threshold
+        watched = (rule, *figure.cell[:3], figure.signal)
+        judged[watched].append(Judged(start, start + window_seconds, holds))
+    return {
+        ExpectedAlert(rule.name, *where, *told)
+        for (rule, *where), windows in judged.items()
+        for told in life(rule, sorted(windows))
+    }

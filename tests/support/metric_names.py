@@ -42,6 +42,7 @@ DETECT: dict[str, MetricName] = {
         "gauge", (*_MODEL, "segment", "signal", "rule", "severity")
     ),
     "tidegauge_alerts_total": MetricName("counter", ("rule", "severity", "state")),
+    "tidegauge_rules_file_ok": MetricName("gauge"),
     "tidegauge_actions_total": MetricName("counter", ("kind",)),
     "tidegauge_late_events_total": MetricName("counter"),
     "tidegauge_recounts_total": MetricName("counter"),
@@ -49,13 +50,24 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_lost_records_total": MetricName("counter"),
 }
 
-EVERY_ROLE: dict[str, MetricName] = {
+NOTIFY: dict[str, MetricName] = {
+    "tidegauge_notify_delivered_total": MetricName("counter", ("receiver",)),
+    "tidegauge_notify_failed_total": MetricName("counter", ("receiver",)),
+    "tidegauge_notify_dead_letters_total": MetricName("counter", ("receiver", "reason")),
+    "tidegauge_notify_receiver_up": MetricName("gauge", ("receiver",)),
+    "tidegauge_notify_delay_seconds": MetricName("histogram", ("receiver",)),
+}
+
+BASELINES: dict[str, MetricName] = {
     "tidegauge_baseline_store_up": MetricName("gauge"),
     "tidegauge_baseline_age_seconds": MetricName("gauge"),
+}
+
+EVERY_ROLE: dict[str, MetricName] = {
     "tidegauge_build_info": MetricName("gauge", ("version", "role")),
 }
 
-METRICS = INGEST | DETECT | EVERY_ROLE
+METRICS = INGEST | DETECT | NOTIFY | BASELINES | EVERY_ROLE
 
 
 def series_names(metrics: dict[str, MetricName] = METRICS) -> set[str]:

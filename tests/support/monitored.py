@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from confluent_kafka import Message
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+from support.alert_oracle import RULES_FILE
 from support.bad_records import huge_record
 from support.encodings import Row
 from support.kafka_broker import KafkaBroker, unique
@@ -27,8 +27,8 @@ from support.prometheus import Prometheus
 from support.senders import Senders
 from support.traffic import VERSIONS, WINDOW_SECONDS, WINDOWS, Traffic, credit_rows, fraud_rows
 
-#: In force beside the default rules. What hand-written events leave out or get wrong is a drift
-#: too, from the first window on, and a small one.
+#: In force beside the rules of alert_oracle.py. What hand-written events leave out or get wrong is
+#: a drift too, from the first window on, and a small one.
 MINIMUM_PSI = 0.1
 DRIFT_ALARM = f"""
   - name: drift-alarm
@@ -70,7 +70,7 @@ class Monitored:
         return [json.loads(message.value()) for message in self.outputs[kind]]
 
     def alerts(self, *, drift_alarm: bool = False) -> list[Any]:
-        """Return the alerts of the default rules, or those of the rule on surprise."""
+        """Return the alerts of the rules of alert_oracle.py, or those of the rule on surprise."""
         return [
             alert
             for alert in self.records("alerts")
@@ -96,8 +96,7 @@ def latest_revisions(reports: list[Any]) -> dict[CellKey, dict[str, Any]]:
 def monitored(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[Monitored]:
     """Run the product on all of the traffic, and wait until it has reported every event."""
     rules = directory / "rules.yaml"
-    defaults = files("tidegauge.rules").joinpath("default.yaml").read_text("utf-8")
-    rules.write_text(defaults + DRIFT_ALARM)
+    rules.write_text(RULES_FILE.read_text("utf-8") + DRIFT_ALARM)
     installation = Installation(
         directory / "installation",
         unique("e2e"),

@@ -13,7 +13,10 @@ from support.prometheus import http_get
 
 _APP = Path(__file__).resolve().parents[2] / "app"
 _COMMAND = [sys.executable, "-m", "tidegauge"]
-TOPICS = ("predictions", "histograms", "windows", "alerts", "actions", "audit", "dead_letters")
+TOPICS = (
+    "predictions", "histograms", "windows", "alerts", "actions", "acknowledgements", "audit",
+    "dead_letters",
+)  # fmt: skip
 
 
 @dataclass

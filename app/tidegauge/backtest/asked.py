@@ -1,4 +1,4 @@
-"""What rules ask of the windows of a model, so that only windows that matter are judged."""
+"""What rules ask of the windows of a slice, so that only windows that matter are judged."""
 
 import math
 
@@ -11,10 +11,13 @@ OF_EVIDENCE: frozenset[MetricName] = frozenset({"surprise", "drifted_signals", "
 
 
 class Asked:
-    """Figures, and on which side of what the rules of a model look."""
+    """Figures, and on which side of what the rules of a slice look.
 
-    def __init__(self, rules: RuleSet, model: str) -> None:
-        watching = [one.rule for one in rules.compiled if one.matches_model(model)]
+    ``first`` is one of the slice's reports.
+    """
+
+    def __init__(self, rules: RuleSet, first: WindowReport) -> None:
+        watching = [one.rule for one in rules.compiled if one.watches(first)]
         of_evidence = [rule for rule in watching if rule.metric in OF_EVIDENCE]
         self.evidence = bool(of_evidence)
         #: Whether a rule is on what all signals say together.

@@ -1,108 +1,11 @@
-"""Reading what Kafka kept of a span of time, without a consumer group to join."""
+"""What a backtest reads: which window reports, and which alerts."""
 
-import uuid
 from collections.abc import Callable, Iterator
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from tidegauge.backtest.reports import Record
 from tidegauge.contract import Alert
-from tidegauge.settings import KafkaSettings
-
-#: How far clocks may be apart: an event's may be ahead of a broker's by five minutes.
-_MARGIN_SECONDS = 900.0
-
-#: How long after its end a window may be reported: as long as histograms wait for DETECT.
-_LATEST_SECONDS = 4 * 24 * 3600.0
-
-_TIMEOUT_SECONDS = 30.0
-_BATCH = 500
-
-Keep = Callable[[bytes | None], bool]
-
-
-def read_span(
-    kafka: KafkaSettings,
-    topic: str,
-    since: float,
-    until: float,
-    *,
-    keep: Keep = lambda key: True,
-) -> Iterator[Record]:
-    """Yield the records of a topic that may be about [``since``, ``until``], in order of the log.
-
-    Up to what is there when it begins. Records are found by their time, which is that of their
-    writing: some before and after the span come too. ``keep`` says by its key whether a record is
-    wanted. Raises ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
-    """
-    consumer = Consumer(
-        {
-            **kafka.librdkafka(),
-            # No group is joined and nothing committed; librdkafka wants a name all the same.
-            "group.id": f"tidegauge-backtest-{uuid.uuid4()}",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            # What retention deletes meanwhile is passed over.
-            "auto.offset.reset": "earliest",
-            # It waits a second before it fetches more, unless told otherwise.
-            "fetch.queue.backoff.ms": 5,
-        }
-    )
-    try:
-        spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)
-        # One after the other: what is waiting in memory is bounded by one partition's windows.
-        for partition, (start, end) in sorted(spans.items()):
-            if start < end:
-                consumer.assign([TopicPartition(topic, partition, start)])
-                yield from _partition(consumer, end, keep)
-    finally:
-        consumer.close()
-
-
-def _spans(
-    consumer: Consumer, topic: str, since: float, until: float
-) -> dict[int, tuple[int, int]]:
-    """Return by partition the offsets [from, to) of what was written between two moments."""
-    found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
-    if found.error is not None or not found.partitions:
-        raise ValueError(f"there is no topic {topic}; make it with: tidegauge topics create")
-    ends = {
-        p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS)[1]
-        for p in found.partitions
-    }
-
-    def offsets(at: float) -> dict[int, int]:
-        wanted = [TopicPartition(topic, p, max(int(at * 1000), 0)) for p in found.partitions]
-        answer = consumer.offsets_for_times(wanted, timeout=_TIMEOUT_SECONDS)
-        # Below zero: no record is as young as that.
-        return {it.partition: it.offset if it.offset >= 0 else ends[it.partition] for it in answer}
-
-    starts, stops = offsets(since), offsets(until)
-    return {p: (starts[p], min(stops[p], ends[p])) for p in found.partitions}
-
-
-def _partition(consumer: Consumer, end: int, keep: Keep) -> Iterator[Record]:
-    while True:
-        messages = consumer.consume(_BATCH, 0.05)
-        if not messages:
-            one = consumer.poll(_TIMEOUT_SECONDS)
-            if one is None:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            messages = [one]
-        for message in messages:
-            error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
-            # The last offsets may be no records but marks of transactions.
-            if error is not None or message.offset() >= end:
-                return
-            if keep(message.key()):
-                place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
-                yield Record(place, message.value() or b"")
-            if message.offset() == end - 1:
-                return
+from tidegauge.reading import Record
 
 
 class ModelKeys:
@@ -138,6 +41,7 @@ def fired(records: Iterator[Record], since: float, until: float) -> list[Alert]:
             alert = msgspec.json.decode(record.value, type=Alert)
         except msgspec.DecodeError as error:
             raise ValueError(f"{record.place} is no alert: {error}") from error
-        if alert.state == "firing" and since < alert.window_end <= until:
+        fires = alert.state == "firing" and not alert.reminder
+        if fires and since < alert.window_end <= until:
             found.setdefault(alert.id, alert)
     return list(found.values())

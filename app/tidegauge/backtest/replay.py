@@ -3,8 +3,8 @@
 The scores of many windows are computed together, by the functions that DETECT calls for one; those
 that can't be go through :class:`Watch`, as all do there. What fires is for ``evaluate`` to say,
 window by window, about the signals of which something can change. Nothing does where no alert is
-firing, no score is above the level that a rule asks for, and no other figure is on the far side of
-its threshold. To know that takes a fraction of judging the window.
+pending or firing, no score is above the level that a rule asks for, and no other figure is on the
+far side of its threshold. To know that takes a fraction of judging the window.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ class Replay:
     ) -> None:
         self._rules = rules
         self._watch = Watch(alarms_of)
-        self._asked = Asked(rules, first.model)
+        self._asked = Asked(rules, first)
         self._layouts: dict[str, Layout] = {}
         self._memory: SliceMemory | None = None
         self._alerts = AlertState()
@@ -57,9 +57,10 @@ class Replay:
         self._drift_at = drift_at
         self._open: dict[str, Episode] = {}
         self.episodes: list[Episode] = []
-        #: Start of the first window with the drift, and which of those an episode began in, from 1.
+        #: Start of the first window with the drift, and in which of those an alert fired, from 1,
+        #: by the end of that window.
         self.drift_from: int | None = None
-        self.drifted_at_start: dict[int, int] = {}
+        self.drifted_when_fired: dict[int, int] = {}
         self._drifted = 0
         self.span = SliceSpan(
             model=first.model,
@@ -167,12 +168,12 @@ class Replay:
             concerned = self._concerned(report)
             evidence = judged.asked(at)
             concerned |= evidence.keys()
-            firing = self._firing_by_evidence()
-            if not (evidence or firing):
+            known = self._known_by_evidence()
+            if not (evidence or known):
                 self._judge(report, concerned)
                 continue
             # What ceases to fire is above the level no more, but is to be known all the same.
-            evidence |= judged.of(at, {it for it in firing if it} - evidence.keys())
+            evidence |= judged.of(at, {it for it in known if it} - evidence.keys())
             [part] = report.parts
             part = msgspec.structs.replace(
                 part,
@@ -203,12 +204,12 @@ class Replay:
 
     # -- rules -----------------------------------------------------------------------------------
 
-    def _firing_by_evidence(self) -> set[str | None]:
-        return {one.signal for one in self._open.values() if one.metric in OF_EVIDENCE}
+    def _known_by_evidence(self) -> set[str | None]:
+        return {one.signal for one in self._alerts.episodes if one.metric in OF_EVIDENCE}
 
     def _concerned(self, report: WindowReport) -> set[str | None]:
         """Return signals of which a rule may hold or cease to, None for the window itself."""
-        return self._asked.may_hold(report) | {one.signal for one in self._open.values()}
+        return self._asked.may_hold(report) | {one.signal for one in self._alerts.episodes}
 
     def _judge(self, report: WindowReport, concerned: set[str | None] | None) -> None:
         """Judge a window by what is known to be concerned; None: anything may be."""
@@ -226,14 +227,16 @@ class Replay:
             self._note(alert)
 
     def _note(self, alert: Alert) -> None:
+        if alert.reminder:
+            return
         if alert.state == "firing":
             one = Episode(
                 **{name: getattr(alert, name) for name in _SHARED}, ends_at=None, seconds=0
             )
             self._open[alert.fingerprint] = one
             self.episodes.append(one)
-            self.drifted_at_start[one.starts_at] = self._drifted
-        else:
+            self.drifted_when_fired[one.window_end] = self._drifted
+        elif alert.state == "resolved":
             one = self._open.pop(alert.fingerprint)
             one.ends_at = alert.ends_at
             one.seconds = (alert.ends_at or one.starts_at) - one.starts_at

@@ -1,11 +1,12 @@
 """Window reports as they were first published, in the order of the log."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, cast
+from typing import cast
 
 import msgspec
 
 from tidegauge.contract import Evidence, ReportPart, SignalReport, WindowReport
+from tidegauge.reading import Record
 
 #: A name that no report has. What DETECT had made of a window is not to be mistaken for what it
 #: would make of it now, and not to decode it saves a quarter of the time.
@@ -30,13 +31,6 @@ def slices_of(report: WindowReport) -> int:
 
 
 _decoder = msgspec.json.Decoder(_Report)
-
-
-class Record(NamedTuple):
-    """A record of a topic, and where it was."""
-
-    place: str
-    value: bytes
 
 
 class FirstReports:

@@ -9,17 +9,19 @@ from fnmatch import fnmatchcase
 
 from tidegauge.backtest.inject import Injection, Injector
 from tidegauge.backtest.replay import Replay
-from tidegauge.backtest.reports import FirstReports, Record
+from tidegauge.backtest.reports import FirstReports
 from tidegauge.backtest.result import (
     Episode,
     InjectionResult,
     MissingBaseline,
     Result,
     Sighting,
+    SliceSpan,
     count_rules,
 )
 from tidegauge.baseline import Baseline
 from tidegauge.contract import Alert, WindowReport
+from tidegauge.reading import Record
 from tidegauge.rules import METRICS, Rule, RuleSet
 
 #: Windows of a slice that are judged together.
@@ -79,7 +81,7 @@ def backtest(
         (one.rule.name, model)
         for one in plan.rules.compiled
         for model in models
-        if one.matches_model(model)
+        if any(it.model == model and one.watches(it) for it in slices)
     ]
     fired = [alert for alert in in_force if fnmatchcase(alert.model, plan.model)]
     return Result(
@@ -189,7 +191,7 @@ class _Run:
                 _sighting(rule.name, injection.signal, replay)
                 for key, replay in self.replays.items()
                 if self._injected[key]
-                for rule in _concerned(self._plan.rules, key[0], injection.signal)
+                for rule in _concerned(self._plan.rules, replay.span, injection.signal)
             ],
         )
 
@@ -206,14 +208,14 @@ class _Run:
         )
 
 
-def _concerned(rules: RuleSet, model: str, signal: str) -> Iterable[Rule]:
-    """Yield the rules that a drift of the signal may reach."""
+def _concerned(rules: RuleSet, span: SliceSpan, signal: str) -> Iterable[Rule]:
+    """Yield the rules that a drift of the signal in a slice may reach."""
     for one in rules.compiled:
         of_signal = METRICS[one.rule.metric].of_signal
         reached = of_signal and one.matches_signal(signal)
         if signal == "prediction" and one.rule.metric == "prediction_mean_5m":
             reached = True
-        if one.matches_model(model) and reached:
+        if one.watches(span) and reached:
             yield one.rule
 
 
@@ -222,20 +224,20 @@ def _sighting(rule: str, signal: str, replay: Replay) -> Sighting:
     assert began is not None  # noqa: S101 - there was something to put the drift into
     own = [it for it in replay.episodes if it.rule == rule and it.signal in (signal, None)]
     before = any(_covers(one, began) for one in own)
-    first = min((it for it in own if it.starts_at >= began), key=_start, default=None)
+    first = min((it for it in own if it.window_end > began), key=_fired, default=None)
     seen = None if before else first
     return Sighting(
         rule=rule,
         **{name: getattr(replay.span, name) for name in ("model", "version", "variant", "segment")},
-        windows=replay.drifted_at_start[seen.starts_at] if seen else None,
+        windows=replay.drifted_when_fired[seen.window_end] if seen else None,
         minutes=(seen.window_end - began) / 60 if seen else None,
         fired_before=before,
     )
 
 
-def _start(episode: Episode) -> int:
-    return episode.starts_at
+def _fired(episode: Episode) -> int:
+    return episode.window_end
 
 
 def _covers(episode: Episode, at: int) -> bool:
-    return episode.starts_at < at and (episode.ends_at is None or episode.ends_at > at)
+    return episode.window_end <= at and (episode.ends_at is None or episode.ends_at > at)

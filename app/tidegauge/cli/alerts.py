@@ -2,29 +2,29 @@
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import msgspec
 import typer
 from confluent_kafka import Consumer, KafkaException
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from tidegauge.cli._errors import reported
-from tidegauge.contract import Alert
+from tidegauge.contract import Alert, Distribution, encode
+from tidegauge.reading import read_topic
 from tidegauge.settings import Settings, load_settings
 
 app = typer.Typer(help="Alerts.", no_args_is_help=True)
 
 _COLOURS = {"low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
 
+#: Enough of an id to type; ``show`` takes any beginning that is unique.
+_SHORT = 12
+
 _ASSIGN_SECONDS = 30.0
-
-
-@app.callback()
-def _group() -> None:
-    """Keep ``tail`` a subcommand: Typer would make a single command the whole group."""
 
 
 @app.command("tail")
@@ -43,6 +43,126 @@ def tail(
             console.print(describe(msgspec.json.decode(raw, type=Alert)))
         if number == count:
             return
+
+
+@app.command("list")
+@reported
+def show_all(
+    model: Annotated[str | None, typer.Option(help="Of this model only.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what is resolved: the last of each fingerprint.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List what fires now, the longest first."""
+    found = [
+        alert
+        for alert in latest(_alerts(load_settings()))
+        if (model is None or alert.model == model) and (everything or alert.state == "firing")
+    ]
+    if json:
+        for alert in found:
+            typer.echo(encode(alert).decode())
+        return
+    table = Table("since", "id", "state", "severity", "model", "what")
+    for alert in sorted(found, key=lambda alert: alert.starts_at):
+        table.add_row(
+            _time(alert.starts_at),
+            alert.id[:_SHORT],
+            Text(alert.state, "green" if alert.state == "resolved" else ""),
+            Text(alert.severity, _COLOURS[alert.severity]),
+            f"{alert.model} {alert.version}",
+            alert.summary,
+        )
+    Console().print(table)
+
+
+@app.command("show")
+@reported
+def show(
+    id: Annotated[str, typer.Argument(help="Of the alert, or the beginning of it.")],
+    json: Annotated[bool, typer.Option("--json", help="The record as it was sent.")] = False,
+) -> None:
+    """Show one alert: the figures that decided it, and how the signal's bins have moved."""
+    found = {a.id: a for a in _alerts(load_settings()) if a.id.startswith(id)}
+    if not found:
+        raise ValueError(f"there is no alert {id}; see: tidegauge alerts list --all")
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} alerts begin with {id}; give more of the id")
+    [alert] = found.values()
+    if json:
+        typer.echo(encode(alert).decode())
+        return
+    console = Console()
+    console.print(describe(alert))
+    facts = Table(show_header=False, box=None)
+    for name, value in _facts(alert):
+        facts.add_row(name, value)
+    console.print(facts)
+    if alert.distribution is not None:
+        console.print(_bins(alert.distribution))
+
+
+def latest(alerts: Iterable[Alert]) -> list[Alert]:
+    """Return the last alert of each fingerprint, in the order of the topic."""
+    found: dict[str, Alert] = {}
+    for alert in alerts:
+        found.pop(alert.fingerprint, None)
+        found[alert.fingerprint] = alert
+    return list(found.values())
+
+
+def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
+    watched = f"{alert.metric} of {alert.signal}" if alert.signal else alert.metric
+    yield "rule", alert.rule
+    yield (
+        "figure",
+        (
+            f"{watched} is {alert.value:.6g} {alert.unit}, {alert.comparison} {alert.threshold:g}, "
+            f"in {alert.events:,} events (at least {alert.minimum_events:,})"
+        ),
+    )
+    if alert.evidence is not None and alert.evidence.psi_corrected is not None:
+        size = alert.evidence.size or ""
+        yield "size", f"{size}, PSI {alert.evidence.psi_corrected:.3f} nats beyond noise"
+    if alert.evidence is not None and alert.evidence.change is not None:
+        change = alert.evidence.change
+        yield (
+            "began",
+            f"by {_time(change.onset_window_end)}, over {alert.evidence.span_windows} windows",
+        )
+    yield "window", f"{_time(alert.window_start)} to {_time(alert.window_end)}"
+    yield "since", _time(alert.starts_at)
+    if alert.ends_at is not None:
+        yield "until", _time(alert.ends_at)
+    if alert.variant:
+        yield "variant", alert.variant
+    if alert.segment:
+        yield "segment", ", ".join(f"{k}={v}" for k, v in sorted(alert.segment.items()))
+    yield "baseline", alert.baseline
+    yield "report", alert.report
+    for counted in alert.counted:
+        yield "counted", f"{counted.topic}/{counted.partition} {counted.start} to {counted.to}"
+    for action in alert.actions:
+        yield "action", action
+
+
+def _bins(distribution: Distribution) -> Table:
+    table = Table("bin", "baseline", "window")
+    reference, current = sum(distribution.reference) or 1, sum(distribution.current) or 1
+    for label, of_reference, of_current in zip(
+        distribution.bins, distribution.reference, distribution.current, strict=True
+    ):
+        table.add_row(label, f"{of_reference / reference:.2%}", f"{of_current / current:.2%}")
+    return table
+
+
+def _alerts(settings: Settings) -> Iterator[Alert]:
+    return read_topic(settings.kafka, settings.topics.alerts, Alert)
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
 
 
 def _follow(settings: Settings, from_beginning: bool) -> Iterator[bytes]:
@@ -83,9 +203,13 @@ def _follow(settings: Settings, from_beginning: bool) -> Iterator[bytes]:
 
 def describe(alert: Alert) -> Text:
     """Return an alert in one line for a person."""
-    at = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(alert.window_end))
-    colour = "green" if alert.state == "resolved" else _COLOURS[alert.severity]
-    what = f"{alert.state} {alert.severity}"
+    over = alert.state in ("inactive", "resolved")
+    colour = "green" if over else _COLOURS[alert.severity]
+    state = f"still firing ({alert.reminder})" if alert.reminder else alert.state
+    what = f"{state} {alert.severity}"
     return Text.assemble(
-        (at, "dim"), " ", (what, colour), f" {alert.model} {alert.version}: {alert.summary}"
+        (_time(alert.window_end), "dim"),
+        " ",
+        (what, colour),
+        f" {alert.model} {alert.version}: {alert.summary}",
     )

@@ -12,12 +12,14 @@ import tidegauge
 _COMMANDS = {
     "run": ("run", "run"),
     "check": ("check", "check"),
+    "config": ("config", "app"),
     "verify": ("verify", "verify"),
     "backtest": ("backtest", "try_rules"),
     "demo": ("demo", "demo"),
     "baseline": ("baseline", "app"),
     "topics": ("topics", "app"),
     "alerts": ("alerts", "app"),
+    "actions": ("actions", "app"),
 }
 
 

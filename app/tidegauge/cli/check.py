@@ -81,6 +81,22 @@ def check_rules(settings: Settings) -> list[Finding]:
     return [Finding("rules", f"{len(rules)} rules from {path or 'the default file'}", [], 2)]
 
 
+def check_receivers(settings: Settings) -> list[Finding]:
+    """Load the file of receivers, and the secrets it names."""
+    path = settings.notify.receivers_file
+    if path is None:
+        return [Finding("receivers", "no notify.receivers_file: alerts stay in Kafka", [], 2)]
+    # aiohttp and all: only where there is a file to look at.
+    from tidegauge.notify import ReceiversError, load_receivers
+
+    try:
+        receivers = load_receivers(path).receivers
+    except ReceiversError as error:
+        return [Finding("receivers", str(path), error.problems, 2)]
+    names = ", ".join(f"{one.name} ({one.type})" for one in receivers)
+    return [Finding("receivers", f"{names} from {path}", [], 2)]
+
+
 def check_versions(_: Settings) -> list[Finding]:
     """Say what is installed."""
     names = ("tidegauge", "faust-streaming", "aiokafka", "confluent-kafka", "numpy", "redis")
@@ -94,6 +110,7 @@ CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (
     check_kafka,
     check_baselines,
     check_rules,
+    check_receivers,
     check_versions,
 )
 
@@ -102,7 +119,7 @@ CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (
 def check(
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Check brokers, topics, baselines, rules and versions; exits 0 if all is well, else 2 or 3."""
+    """Check brokers, topics, baselines, rules, receivers and versions; exits 0, or else 2 or 3."""
     settings = load_settings()
     findings = [finding for run in CHECKS for finding in run(settings)]
     if json:

@@ -16,6 +16,7 @@ class RoleName(StrEnum):
     all = "all"
     ingest = "ingest"
     detect = "detect"
+    notify = "notify"
 
 
 @reported

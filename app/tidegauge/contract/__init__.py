@@ -4,6 +4,7 @@ No Kafka, no Redis, no clock. Everything on a topic is one of the records below.
 """
 
 from tidegauge.contract._base import SCHEMA_VERSION, Record, deterministic_id, encode
+from tidegauge.contract.acknowledgement import Acknowledgement, Outcome, acknowledge
 from tidegauge.contract.alert import (
     Action,
     ActionKind,
@@ -13,7 +14,7 @@ from tidegauge.contract.alert import (
     Distribution,
     Severity,
 )
-from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, Reason
+from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, Reason
 from tidegauge.contract.histogram import (
     Cell,
     HistogramRecord,
@@ -57,6 +58,7 @@ __all__ = [
     "PAYLOAD_LIMIT_BYTES",
     "SCHEMA_VERSION",
     "STATUS_CATEGORIES",
+    "Acknowledgement",
     "Action",
     "ActionKind",
     "AlarmBudget",
@@ -75,6 +77,8 @@ __all__ = [
     "HistogramRecord",
     "LatencySummary",
     "MovedBin",
+    "NotifyReason",
+    "Outcome",
     "PartitionClock",
     "PredictionEvent",
     "Reason",
@@ -86,6 +90,7 @@ __all__ = [
     "Size",
     "SourceRange",
     "WindowReport",
+    "acknowledge",
     "cell_partition",
     "deterministic_id",
     "encode",

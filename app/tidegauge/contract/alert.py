@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from msgspec import field
+
 from tidegauge.contract._base import SCHEMA_VERSION, Record
 from tidegauge.contract.report import AlarmBudget, CountedRange, Evidence
 
@@ -18,16 +20,24 @@ class Distribution(Record):
 
 
 class Alert(Record):
-    """A rule that began to hold (``firing``) or ceased to (``resolved``).
+    """A step in the life of an alert: one record each time its ``state`` changes.
 
-    ``id`` is fixed by rule, model, signal, the window the episode started in, and state: act on an
-    id once. ``fingerprint`` names the rule and what it watches, over all episodes. An alert by the
-    metric ``surprise`` carries the ``evidence`` and the ``alarm_budget`` that it rests on.
+    ``pending``: the rule began to hold, and must hold in more windows before it fires;
+    ``inactive``: it ceased to before that; ``firing``: act on it; ``resolved``: it is over. With a
+    ``reminder`` above 0 nothing has changed: it is firing still, and this is said that many times.
+
+    ``id`` is fixed by rule, model, signal, the window the episode started in, state and reminder:
+    act on an id once. ``fingerprint`` names the rule and what it watches, over all episodes;
+    ``episode`` one of them, from its first window to its end. ``starts_at`` is the start of the
+    first window in which the rule held, ``ends_at`` that of the window in which it was over. An
+    alert by the metric ``surprise`` carries the ``evidence`` and the ``alarm_budget`` that it rests
+    on. ``labels``, ``annotations`` and ``receivers`` are the rule's, over a whole episode the same
+    labels and receivers; ``rules_sha256`` is the hash of the rule file that judged the window.
     """
 
     id: str
     fingerprint: str
-    state: Literal["firing", "resolved"]
+    state: Literal["pending", "firing", "inactive", "resolved"]
     rule: str
     severity: Severity
     model: str
@@ -54,6 +64,12 @@ class Alert(Record):
     summary: str
     evidence: Evidence | None = None
     alarm_budget: AlarmBudget | None = None
+    episode: str = ""
+    reminder: int = 0
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    receivers: list[str] = field(default_factory=list)
+    rules_sha256: str = ""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -85,12 +101,19 @@ class Action(Record):
 
 
 class AuditRecord(Record):
-    """Who did what, when and why: one for each alert and each action."""
+    """Who did what, when and why: one for each alert record and each action."""
 
     id: str
     time: int
     actor: str
-    event: Literal["alert.firing", "alert.resolved", "action.requested"]
+    event: Literal[
+        "alert.pending",
+        "alert.firing",
+        "alert.reminder",
+        "alert.inactive",
+        "alert.resolved",
+        "action.requested",
+    ]
     subject: str
     model: str
     version: str

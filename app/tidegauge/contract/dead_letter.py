@@ -1,4 +1,4 @@
-"""Dead letters: records that could not be counted, with where they came from and why."""
+"""Dead letters: records that could not be counted or delivered, whence they came, and why."""
 
 from typing import Literal
 
@@ -16,6 +16,9 @@ Reason = Literal[
     "empty",
 ]
 
+#: Why an alert was not delivered: the receiver refused it, it failed for too long, or it is none.
+NotifyReason = Literal["delivery_refused", "delivery_given_up", "invalid_record"]
+
 #: A dead letter must always fit its topic, whatever was sent; the rest of the payload can be read
 #: at the origin it names.
 PAYLOAD_LIMIT_BYTES = 64 * 1024
@@ -25,7 +28,8 @@ class DeadLetter(Record):
     """One refused record. ``row`` is set if it was a row of an Arrow batch (0-based).
 
     ``payload`` is null if redacted, or, with ``payload_truncated``, if this topic took no more;
-    ``payload_bytes`` always says how large the record was.
+    ``payload_bytes`` always says how large the record was. ``receiver`` is the one that an
+    alert was not delivered to.
     """
 
     topic: str
@@ -33,10 +37,11 @@ class DeadLetter(Record):
     offset: int
     row: int | None
     time: float
-    reason: Reason
+    reason: Literal[Reason, NotifyReason]
     detail: str
     payload: str | None
     payload_encoding: Literal["utf-8", "base64"] | None
     payload_bytes: int
     payload_truncated: bool
+    receiver: str | None = None
     schema_version: int = SCHEMA_VERSION

@@ -16,6 +16,7 @@ import msgspec
 
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract._base import SCHEMA_VERSION
+from tidegauge.contract.acknowledgement import Acknowledgement
 from tidegauge.contract.alert import Action, Alert, AuditRecord
 from tidegauge.contract.dead_letter import DeadLetter
 from tidegauge.contract.histogram import HistogramRecord
@@ -29,6 +30,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "window-report": WindowReport,
     "alert": Alert,
     "action": Action,
+    "acknowledgement": Acknowledgement,
     "audit-record": AuditRecord,
     "dead-letter": DeadLetter,
     "baseline": Baseline,

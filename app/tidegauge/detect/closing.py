@@ -101,6 +101,7 @@ class Closing:
             # A revision replaces the window's own score, which is among those remembered.
             scores=[score for score in before.scores if score.window_end != end],
             revision=revision,
+            comparisons=self._watch.comparisons,
         )
 
     def _advance(self, window: Window, state: SliceState, report: WindowReport) -> None:

@@ -98,14 +98,23 @@ class Detector:
         )
         self._table._data = self._store
         self._table.key_serializer = self._table.value_serializer = "raw"
-        for rule in rules().rules:
-            for state in ("firing", "resolved"):
-                for severity in rule.severities:
-                    metrics.alerts.labels(rule.name, severity, state)
+        self._counted_rules: RuleSet | None = None
+        self._rules_in_force()
         self._intake = Intake(settings, self._store, self._offsets, metrics, fold=self._fold)
         self._writer = Writer(self.app, self._table.changelog_topic_name, self._offsets)
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
         self.app.task(self._commit_forever)
+
+    def _rules_in_force(self) -> RuleSet:
+        """Return the rules for the next windows; of new ones, every counter begins at 0."""
+        rules = self._rules()
+        if rules is not self._counted_rules:
+            for rule in rules.rules:
+                for event in rule.events:
+                    for severity in rule.severities:
+                        self._metrics.alerts.labels(rule.name, severity, event)
+            self._counted_rules = rules
+        return rules
 
     def _make_state(self, partition: int) -> PartitionState:
         return PartitionState(
@@ -165,7 +174,7 @@ class Detector:
         """Report, revise and delete what is due at this place of the log."""
         state.pass_due()
         closing = Closing(
-            state, rules=self._rules(), topics=self._settings.topics, watch=self._watch
+            state, rules=self._rules_in_force(), topics=self._settings.topics, watch=self._watch
         )
         blocked: set[Slice] = set()
         for counts in list(state.waiting.values()):

@@ -28,9 +28,14 @@ _SPANS = [round(1 / weight) for weight in LAMBDAS]
 
 
 class Watched(NamedTuple):
-    """The signals of a baseline that can be watched, in the order of ``names``, and how."""
+    """The signals of a baseline that can be watched, in the order of ``names``, and how.
+
+    ``events`` is how many the baseline has of each signal, ``widths`` in how many bins.
+    """
 
     names: list[str]
+    events: list[int]
+    widths: list[int]
     reference: Reference
     bins: dict[str, Bins]
     importances: Mapping[str, float]
@@ -45,12 +50,12 @@ def with_evidence(
     rows, spans, scores = strongest
     expected = verdict.expected.at(spans, rows) if verdict.expected else None
     reference = expected.reference if expected else watched.reference
-    effective = verdict.memory.effective()[spans, rows]
-    events = verdict.events[spans, rows].tolist()
+    effective = verdict.memory.effective_at(spans, rows)
     surprises = verdict.surprises[spans, rows, scores]
     sizes = psi_corrected(effective, reference.counts)
     said = np.array([name in part.signals for name in watched.names]) & (verdict.events[0] > 0)
     alarmed = np.flatnonzero(said & (surprises > verdict.threshold))
+    judged = [watched.names[row] for row in np.flatnonzero(said).tolist()]
     names = [watched.names[row] for row in alarmed.tolist()]
     changed = changes(
         names,
@@ -62,26 +67,37 @@ def with_evidence(
         window,
         _standing(watched, surprises, sizes, said, alarmed),
     )
-    bins = reference.exists.sum(axis=-1).tolist()
-    baseline_events = watched.reference.counts.sum(axis=-1).astype(int).tolist()
     signals = dict(part.signals)
-    for row in np.flatnonzero(said).tolist():
-        name, size = watched.names[row], float(sizes[row])
+    figures = zip(
+        watched.names,
+        said.tolist(),
+        scores.tolist(),
+        spans.tolist(),
+        surprises.tolist(),
+        verdict.events[spans, rows].tolist(),
+        watched.events,
+        watched.widths,
+        sizes.tolist(),
+        strict=True,
+    )
+    for row, (name, is_said, score, span, surprise, n, m, bins, size) in enumerate(figures):
+        if not is_said:
+            continue
+        change = changed.get(name)
         evidence = Evidence(
-            score=SCORES[scores[row]],
-            span_windows=_SPANS[spans[row]],
-            surprise_nats=float(surprises[row]),
-            events=events[row],
-            baseline_events=baseline_events[row],
-            bins=bins[row],
-            counts=effective[row, : bins[row]].tolist() if name in changed else None,
+            score=SCORES[score],
+            span_windows=_SPANS[span],
+            surprise_nats=surprise,
+            events=n,
+            baseline_events=m,
+            bins=bins,
             psi_corrected=size,
             size=size_of(size),
-            change=changed.get(name),
-            expectation=_expectation(expected, row, bins[row])
-            if expected and name in changed
-            else None,
         )
+        if change is not None:
+            evidence.counts = effective[row, :bins].tolist()
+            evidence.change = change
+            evidence.expectation = _expectation(expected, row, bins) if expected else None
         signals[name] = msgspec.structs.replace(signals[name], evidence=evidence)
     spent = AlarmBudget(
         threshold_nats=verdict.threshold,
@@ -92,7 +108,6 @@ def with_evidence(
         guaranteed=expected is not None,
         reason=None if expected else "baseline_without_hours",
     )
-    judged = [watched.names[row] for row in np.flatnonzero(said).tolist()]
     pattern = pattern_of(judged, changed.keys()) if judged else None
     return msgspec.structs.replace(part, signals=signals, alarm_budget=spent, pattern=pattern)
 
@@ -121,6 +136,8 @@ def _standing(
     said: npt.NDArray[np.bool_],
     alarmed: npt.NDArray[np.intp],
 ) -> dict[str, Standing]:
+    if not len(alarmed):
+        return {}
     scores = np.where(watched.reference.is_ordered, len(SCORES), len(SCORES) - 2)
     rates = np.ones(len(said))
     rates[said] = q_values(surprises[said], scores[said] * len(LAMBDAS))

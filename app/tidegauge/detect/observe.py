@@ -1,19 +1,15 @@
 """What closed windows say to Prometheus, and what has to be taken back."""
 
-from tidegauge.contract import WindowReport
+import msgspec
+
+from tidegauge.contract import Drift, WindowReport
 from tidegauge.detect.closing import Closed
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.values import Slice, SliceState
 from tidegauge.rules import surprise
 from tidegauge.telemetry import DetectMetrics, GaugeTable
 
-_STATISTICS = (
-    "psi",
-    "kl_current_reference_nats",
-    "kl_reference_current_nats",
-    "js_nats",
-    "wasserstein_bins",
-)
+_STATISTICS = Drift.__struct_fields__
 
 Labels = tuple[str, ...]
 
@@ -34,8 +30,8 @@ class Observer:
 
     def __init__(self, metrics: DetectMetrics) -> None:
         self._metrics = metrics
-        #: By partition and slice, the series that are set.
-        self._shown: dict[int, dict[Labels, Series]] = {}
+        #: By partition and slice, the gauges that show something of it.
+        self._shown: dict[int, dict[Labels, set[GaugeTable]]] = {}
 
     def restored(self, state: PartitionState) -> None:
         """Show what was firing when the partition's last owner wrote its state."""
@@ -55,7 +51,8 @@ class Observer:
                     series |= self._series_of(report, labels)
                 self._show(state.partition, _name(where), series)
         for alert in closed.alerts:
-            metrics.alerts.labels(alert.rule, alert.severity, alert.state).inc()
+            event = "reminder" if alert.reminder else alert.state
+            metrics.alerts.labels(alert.rule, alert.severity, event).inc()
         for action in closed.actions:
             metrics.actions.labels(action.kind).inc()
         watermark: dict[Labels, float] = {(str(state.partition),): state.progress.watermark}
@@ -69,12 +66,12 @@ class Observer:
             del self._shown[partition]
 
     def _show(self, partition: int, name: Labels, series: Series) -> None:
-        before = self._shown.setdefault(partition, {}).get(name, {})
-        for gauge, values in before.items():
-            gauge.remove(values.keys() - series.get(gauge, {}).keys())
+        shown, owner = self._shown.setdefault(partition, {}), (partition, name)
+        for gauge in shown.get(name, set()) - series.keys():
+            gauge.show(owner, {})
         for gauge, values in series.items():
-            gauge.set(values)
-        self._shown[partition][name] = series
+            gauge.show(owner, values)
+        shown[name] = set(series)
 
     def _lasting(self, where: Slice, value: SliceState) -> Series:
         name = _name(where)
@@ -113,10 +110,11 @@ class Observer:
                 towards_alarm = surprise(part, signal)
                 if towards_alarm is not None:
                     surprises[one] = towards_alarm
-                for statistic in _STATISTICS:
-                    value = getattr(signal.drift, statistic, None)
-                    if value is not None:
-                        drift[*one, statistic] = value
+                if signal.drift is not None:
+                    values = msgspec.structs.astuple(signal.drift)
+                    for statistic, value in zip(_STATISTICS, values, strict=True):
+                        if value is not None:
+                            drift[*one, statistic] = value
         metrics = self._metrics
         return {
             metrics.prediction_mean: means,

@@ -23,6 +23,7 @@ from tidegauge.contract import (
     WindowReport,
     deterministic_id,
 )
+from tidegauge.detect.comparisons import Comparisons
 from tidegauge.detect.partition import Counts
 from tidegauge.detect.values import CellCounts, ScoreSum, TenureCounts
 from tidegauge.stats import drift_table, histogram_quantile
@@ -58,8 +59,11 @@ def merge(histograms: Iterable[SignalHistogram]) -> SignalHistogram:
         total.invalid += h.invalid
         total.sum = _finite(total.sum + h.sum)
         total.sumsq = _finite(total.sumsq + h.sumsq)
-        total.minimum = _smaller(total.minimum, h.minimum)
-        total.maximum = _larger(total.maximum, h.maximum)
+        low, high = h.minimum, h.maximum
+        if low is not None and (total.minimum is None or low < total.minimum):
+            total.minimum = low
+        if high is not None and (total.maximum is None or high > total.maximum):
+            total.maximum = high
     return total or SignalHistogram(counts=[])
 
 
@@ -68,18 +72,12 @@ def _finite(total: float) -> float:
     return total if -_MOST <= total <= _MOST else math.copysign(_MOST, total)
 
 
-def _smaller(a: float | None, b: float | None) -> float | None:
-    return b if a is None else a if b is None else min(a, b)
-
-
-def _larger(a: float | None, b: float | None) -> float | None:
-    return b if a is None else a if b is None else max(a, b)
-
-
 def merge_tenures(tenures: CellCounts) -> dict[str, SignalHistogram]:
     """Add what each tenure counted. In order of their names, so that sums of floats repeat."""
     decoded = [_signals.decode(tenures[name].signals) for name in sorted(tenures)]
-    names = dict.fromkeys(name for signals in decoded for name in signals)
+    names: dict[str, None] = {}
+    for signals in decoded:
+        names.update(dict.fromkeys(signals))
     return {name: merge(s[name] for s in decoded if name in s) for name in names}
 
 
@@ -89,6 +87,7 @@ def make_report(
     baselines: Mapping[str, Baseline],
     scores: Sequence[ScoreSum],
     revision: int,
+    comparisons: Comparisons | None = None,
 ) -> tuple[WindowReport, ScoreSum]:
     """Report a window from its counts by baseline; ``scores`` are of the windows before it.
 
@@ -127,7 +126,12 @@ def make_report(
                 baseline=baseline,
                 baseline_age_seconds=_baseline_age(parts[baseline]) if baseline else None,
                 events=sum(one.events for one in parts[baseline].values()),
-                signals=signal_reports(signals, baselines.get(baseline)),
+                signals=signal_reports(
+                    signals,
+                    baselines.get(baseline),
+                    baseline_id=baseline,
+                    comparisons=comparisons,
+                ),
             )
             for baseline, signals in merged.items()
         ],
@@ -195,16 +199,23 @@ def _latency(histogram: SignalHistogram) -> LatencySummary | None:
 
 
 def signal_reports(
-    signals: Mapping[str, SignalHistogram], baseline: Baseline | None
+    signals: Mapping[str, SignalHistogram],
+    baseline: Baseline | None,
+    *,
+    baseline_id: str = "",
+    comparisons: Comparisons | None = None,
 ) -> dict[str, SignalReport]:
-    """Report what was counted of each signal of one part."""
-    references = {name: baseline.signals.get(name) if baseline else None for name in signals}
-    figures = drifts(
-        {name: (signals[name], known) for name, known in references.items() if known is not None}
-    )
+    """Report what was counted of each signal of one part.
+
+    ``comparisons`` with what is laid out under the baseline's id; of one part alone, none is worth
+    keeping.
+    """
+    if baseline is None:
+        return {name: signal_report(name, its, None, None) for name, its in signals.items()}
+    figures = (comparisons or Comparisons()).drifts(baseline_id, baseline, signals)
     return {
-        name: signal_report(name, histogram, references[name], figures.get(name))
-        for name, histogram in signals.items()
+        name: signal_report(name, its, baseline.signals.get(name), figures.get(name))
+        for name, its in signals.items()
     }
 
 

@@ -16,6 +16,7 @@ from tidegauge.baseline.compare import current_counts, ordered_bins, reference_c
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import ReportPart, WindowReport
 from tidegauge.detect.changes import Bins
+from tidegauge.detect.comparisons import Comparisons
 from tidegauge.detect.evidence import Watched, with_evidence
 from tidegauge.detect.hours import daily_reference
 from tidegauge.detect.values import SliceMemory
@@ -35,6 +36,8 @@ class Watch:
     def __init__(self, alarms_of: Callable[[str], float]) -> None:
         self._alarms_of = alarms_of
         self._watched: dict[str, Watched] = {}
+        #: Of the same windows by the same baselines, before they are taken in.
+        self.comparisons = Comparisons()
 
     def take(
         self,
@@ -92,6 +95,8 @@ class Watch:
             names, reference = list(known), Reference.of(list(known.values()))
             watched = Watched(
                 names,
+                [sum(it.counts) for it in known.values()],
+                [len(it.counts) for it in known.values()],
                 reference,
                 {name: Bins(baseline.signals[name]) for name in known},
                 baseline.importances or {},

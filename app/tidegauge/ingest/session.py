@@ -26,7 +26,7 @@ from tidegauge.ingest.ladder import Rung, to_send
 from tidegauge.ingest.lag import LagWatch
 from tidegauge.ingest.letters import Letters
 from tidegauge.ingest.tenure import Position, Tenure
-from tidegauge.ingest.transaction import LettersError, commit
+from tidegauge.ingest.transaction import LettersError, RebalancingError, commit
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics, Progress
 
@@ -58,6 +58,10 @@ Callback = Callable[[Consumer, list[TopicPartition]], None]
 
 class SessionError(Exception):
     """The session can't go on; what it holds in memory is dropped and the next one begins."""
+
+
+class _NotNowError(SessionError):
+    """A flush failed that may succeed soon; until then nothing needs to be dropped."""
 
 
 class Session:
@@ -101,6 +105,8 @@ class Session:
         self._over: str | None = None
         self._closing = False
         self._flushed_at = monotonic()
+        #: Since when flushes are put off, by the monotonic clock.
+        self._put_off_since: float | None = None
         self._consumer = Consumer(consumer_config(settings), logger=log)
         alone = letters.rung != "full"
         self._lag = LagWatch(
@@ -131,7 +137,7 @@ class Session:
                 raise SessionError(self._over)
             self._take(messages)
             if self._flush_is_due():
-                self._flush()
+                self._flush_or_wait()
             self._lag.ask(self._tenure.positions)
             self._health.beat("ingest")
         self._flush()
@@ -251,6 +257,26 @@ class Session:
         letters = len(self._counter.dead_letters)
         return waited >= self._settings.ingest.flush_seconds or letters >= DEAD_LETTERS
 
+    def _flush_or_wait(self) -> None:
+        """Flush; while the group is being rebalanced, go on counting and try again.
+
+        A session that ended instead would leave the group and join it again: two more rebalances,
+        which end other members' sessions. Partitions that move are flushed when they are revoked,
+        by the new generation, or are lost.
+        """
+        try:
+            self._flush()
+        except _NotNowError as error:
+            now = self._monotonic()
+            if self._put_off_since is None:
+                self._put_off_since = now
+            full = len(self._counter.dead_letters) >= DEAD_LETTERS
+            if full or now - self._put_off_since > BROKER_SECONDS:
+                raise
+            log.info("%s; trying again", error)
+        else:
+            self._put_off_since = None
+
     def _flush(self) -> None:
         """Commit everything counted so far; raises, and the session is over, if it can't."""
         began = time.perf_counter()
@@ -265,6 +291,8 @@ class Session:
         rung = self._letters.rung
         try:
             self._commit(tenure, rung)
+        except RebalancingError as error:
+            raise _NotNowError(f"the group is being rebalanced: {error}") from error
         except LettersError as error:
             self._letters.failed(error)
             raise SessionError(f"flush failed: {error}") from error

@@ -49,6 +49,17 @@ _REPLACED = frozenset(
 )
 
 
+#: The group has a generation that this member has yet to hear of: it is being rebalanced.
+_REBALANCING = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS})
+
+
+class RebalancingError(Exception):
+    """Nothing was committed since the group is being rebalanced; the producer can be used on.
+
+    Whether the partitions stay this member's is what it is about to hear.
+    """
+
+
 class LettersError(Exception):
     """Every histogram arrived and a dead letter did not. ``refused``: nor would it next time."""
 
@@ -82,9 +93,9 @@ def commit(
 ) -> None:
     """Commit it all, or raise.
 
-    Raises :class:`LettersError`, or ``KafkaException`` or ``TimeoutError`` for anything else. After
-    any of them the producer must not be used any more: the next one's first act is to end the
-    transaction that this one left.
+    Raises :class:`RebalancingError`, :class:`LettersError`, or ``KafkaException`` or
+    ``TimeoutError`` for anything else. After any but the first the producer must not be used any
+    more: the next one's first act is to end the transaction that this one left.
     """
     arrived = Deliveries()
     # Begun only now: an open transaction holds back every reader of committed records.
@@ -100,7 +111,13 @@ def commit(
                 errors += _transaction_error(producer, offsets, group)
             if errors:
                 raise letters_error(errors)
-        producer.send_offsets_to_transaction(offsets, group, COMMIT_SECONDS)
+        try:
+            producer.send_offsets_to_transaction(offsets, group, COMMIT_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() not in _REBALANCING:
+                raise
+            producer.abort_transaction(COMMIT_SECONDS)
+            raise RebalancingError(error.args[0].str()) from error
         producer.commit_transaction(COMMIT_SECONDS)
 
     bounded(finish, _GIVE_UP_SECONDS)

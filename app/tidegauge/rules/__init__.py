@@ -3,6 +3,7 @@
 Pure: a rule file, window reports and the state so far go in; alerts, actions and audit come out.
 """
 
+from tidegauge.rules.document import Location, Problem, parse_document
 from tidegauge.rules.evaluate import DistributionOf, Verdict, evaluate
 from tidegauge.rules.load import DEFAULT_RULES, RuleError, load_rules, parse_rules
 from tidegauge.rules.measure import Measurement, measure, surprise
@@ -10,6 +11,7 @@ from tidegauge.rules.metrics import METRICS, Metric
 from tidegauge.rules.model import Rule, RuleFile, rule_schema
 from tidegauge.rules.ruleset import RuleSet
 from tidegauge.rules.state import AlertState, Episode, SeriesState
+from tidegauge.rules.summary import render, short
 
 __all__ = [
     "DEFAULT_RULES",
@@ -17,8 +19,10 @@ __all__ = [
     "AlertState",
     "DistributionOf",
     "Episode",
+    "Location",
     "Measurement",
     "Metric",
+    "Problem",
     "Rule",
     "RuleError",
     "RuleFile",
@@ -28,7 +32,10 @@ __all__ = [
     "evaluate",
     "load_rules",
     "measure",
+    "parse_document",
     "parse_rules",
+    "render",
     "rule_schema",
+    "short",
     "surprise",
 ]

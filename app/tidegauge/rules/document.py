@@ -84,11 +84,14 @@ def dotted(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def parse_document(text: str) -> tuple[Location | None, Any, list[Problem]]:
+def parse_document(
+    text: str, *, expected: str = "'rules:' and a list of rules"
+) -> tuple[Location | None, Any, list[Problem]]:
     """Parse YAML: where things are, the values, and the problems of the text itself.
 
-    The location is ``None`` if there are no values to go on with. Every tag that would make
-    something else than text, numbers, lists and mappings is refused.
+    ``expected``: what an empty file should have. The location is ``None`` if there are no values
+    to go on with. Every tag that would make something else than text, numbers, lists and mappings
+    is refused.
     """
     try:
         loader = _Loader(text)
@@ -101,7 +104,7 @@ def parse_document(text: str) -> tuple[Location | None, Any, list[Problem]]:
     try:
         root = loader.get_single_node()
         if root is None:
-            message = "the file is empty, expected 'rules:' and a list of rules"
+            message = f"the file is empty, expected {expected}"
             return None, None, [Problem(1, 1, "", message)]
         problems = list(_duplicate_keys(root))
         return Location(root), loader.construct_document(root), problems
@@ -110,7 +113,7 @@ def parse_document(text: str) -> tuple[Location | None, Any, list[Problem]]:
     except ValueError as error:
         return None, None, [Problem(1, 1, "", f"a value can't be read: {error}")]
     except RecursionError:
-        return None, None, [Problem(1, 1, "", "the file is nested too deeply to be a rule file")]
+        return None, None, [Problem(1, 1, "", "the file is nested too deeply")]
     finally:
         loader.dispose()
 

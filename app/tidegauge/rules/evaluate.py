@@ -1,9 +1,10 @@
-"""The alert fold: window reports in, firing and resolved alerts out.
+"""The alert fold: window reports in, the events of alerts out.
 
-An episode begins with the first judged window in which a rule holds (one ``firing`` alert), and
-ends with the first judged window in which it doesn't (one ``resolved`` alert). A window that had
-too few events, or in which the figure could not be measured, changes nothing. So neither a quiet
-night nor a missing baseline resolves an alert.
+An episode begins with the first judged window in which a rule holds. It fires in the ``for``-th
+such window in a row, and is over after ``keep_firing_for`` judged windows in a row in which the
+rule doesn't hold; with the default of 1 each, in the first of them. A window that had too few
+events, or in which the figure could not be measured, changes nothing and is passed over in both
+counts. So neither a quiet night nor a missing baseline resolves an alert.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from tidegauge.contract import (
     WindowReport,
 )
 from tidegauge.rules import records
+from tidegauge.rules.lifecycle import Step, cease, hold
 from tidegauge.rules.measure import Measurement, measure
 from tidegauge.rules.ruleset import CompiledRule, RuleSet
 from tidegauge.rules.state import AlertState, Episode, SeriesState
@@ -51,9 +53,9 @@ def evaluate(
 ) -> Verdict:
     """Judge ``report`` by ``rules`` and fold it into ``state``; same inputs, same bytes.
 
-    Alerts come in the order of the rule file: for each rule those that fire, worst value first (by
-    surprise in the order of their ``rank``, which knows of importances), and then those that are
-    resolved; before all of them, the alerts of rules that are no longer there.
+    Alerts come in the order of the rule file: for each rule those in which it holds, worst value
+    first (by surprise in the order of their ``rank``, which knows of importances), and then those
+    that are over; before all of them, the alerts of rules that are no longer there.
     If the report has several parts, each is judged by its own events, and a rule holds if it holds
     in one of them; the alert then shows the worst.
     """
@@ -61,31 +63,28 @@ def evaluate(
     before = state.series.get(key, SeriesState())
     if before.through is not None and report.window_start <= before.through:
         return Verdict(state, [], [], [], stale=True)
-    firing = dict(before.firing)
+    episodes = dict(before.episodes)
     verdict = Verdict(state, [], [], [])
-    _resolve_abandoned(rules, report, firing, verdict)
-    _judge(rules, report, firing, verdict, distribution)
-    after = SeriesState(through=report.window_start, firing=firing)
+    _end_abandoned(rules, report, episodes, verdict)
+    _judge(rules, report, episodes, verdict, distribution)
+    after = SeriesState(through=report.window_start, episodes=episodes)
     return verdict._replace(state=AlertState(series={**state.series, key: after}))
 
 
-def _resolve_abandoned(
-    rules: RuleSet, report: WindowReport, firing: dict[str, Episode], verdict: Verdict
+def _end_abandoned(
+    rules: RuleSet, report: WindowReport, episodes: dict[str, Episode], verdict: Verdict
 ) -> None:
     """End the episodes that no rule watches any more; nothing else would ever end them."""
-    for identity, episode in sorted(firing.items(), key=_by_rule_and_signal):
+    for identity, episode in sorted(episodes.items(), key=_by_rule_and_signal):
         compiled = rules.by_name.get(episode.rule)
         if compiled is None:
-            reason = f"Rule {episode.rule!r} was removed while its alert was firing"
-        elif not compiled.covers(report.model, episode.metric, episode.comparison, episode.signal):
+            reason = f"Rule {episode.rule!r} was removed while its alert was {episode.phase}"
+        elif not compiled.covers(report, episode.metric, episode.comparison, episode.signal):
             reason = f"Rule {episode.rule!r} was changed and no longer watches this"
         else:
             continue
-        del firing[identity]
-        _emit(
-            records.resolved_alert(identity, episode, report, distribution=None, reason=reason),
-            verdict,
-        )
+        del episodes[identity]
+        _emit(rules, records.abandoned_alert(identity, episode, report, reason), verdict)
 
 
 def _by_rule_and_signal(item: tuple[str, Episode]) -> tuple[str, str]:
@@ -95,69 +94,74 @@ def _by_rule_and_signal(item: tuple[str, Episode]) -> tuple[str, str]:
 def _judge(
     rules: RuleSet,
     report: WindowReport,
-    firing: dict[str, Episode],
+    episodes: dict[str, Episode],
     verdict: Verdict,
     distribution: DistributionOf,
 ) -> None:
-    identities = {
-        (rules.by_name[episode.rule].order, episode.signal): identity
-        for identity, episode in firing.items()
+    known = {
+        (rules.by_name[episode.rule].order, episode.signal): episode
+        for episode in episodes.values()
     }
-    holding, ceased = _decide(rules, report, identities)
+    holding, ceased = _decide(rules, report, known)
     # Twenty signals that drift together ask for one retrain: by the alert of the worst.
     asked: dict[int, str] = {}
-    for order, signal in sorted(
+    for watch in sorted(
         [*holding, *ceased], key=lambda watch: _place(rules, watch, holding, ceased)
     ):
-        watch = (order, signal)
-        one = rules.compiled[order]
-        rule = one.rule
-        held = holding.get(watch)
-        identity = identities.get(watch)
-        if held is not None and identity is None:
-            identity = records.fingerprint(rule.name, report, signal)
-            firing[identity] = _episode(one, held, report.window_start)
-            alert = records.firing_alert(
-                identity,
-                firing[identity],
-                report,
-                template=rule.summary,
-                distribution=_distribution(held, distribution),
-            )
-            alert.evidence, alert.alarm_budget = held.evidence, held.alarm_budget
-            _emit(alert, verdict)
-            if rule.action is not None and order not in asked:
+        order, signal = watch
+        rule = rules.compiled[order].rule
+        measured = holding[watch] if watch in holding else ceased[watch]
+        step = _step(rules.compiled[order], report, known.get(watch), measured, watch in holding)
+        identity = records.fingerprint(rule.name, report, signal)
+        if step.episode is None:
+            del episodes[identity]
+        else:
+            episodes[identity] = step.episode
+        if step.event is None:
+            continue
+        alert = records.alert_of(
+            step.event,
+            identity,
+            step.told,
+            report,
+            rule=rule,
+            distribution=_distribution(measured, distribution),
+        )
+        alert.evidence, alert.alarm_budget = measured.evidence, measured.alarm_budget
+        _emit(rules, alert, verdict)
+        if step.event == "firing" and rule.action is not None:
+            if order not in asked:
                 action = records.requested_action(alert, rule.action)
                 asked[order] = action.id
                 verdict.actions.append(action)
                 verdict.audit.append(records.audit_of_action(action, alert))
-            if order in asked:
-                alert.actions = [asked[order]]
-        elif held is None and identity is not None:
-            measured = ceased[watch]
-            before = firing.pop(identity)
-            ended = _episode(one, measured, before.starts_at)
-            if measured.evidence is not None:  # it is as severe as it was, however small by now
-                ended = msgspec.structs.replace(ended, severity=before.severity)
-            alert = records.resolved_alert(
-                identity,
-                ended,
-                report,
-                distribution=_distribution(measured, distribution),
-                reason=None,
-            )
-            alert.evidence, alert.alarm_budget = measured.evidence, measured.alarm_budget
-            _emit(alert, verdict)
+            alert.actions = [asked[order]]
+
+
+def _step(
+    one: CompiledRule,
+    report: WindowReport,
+    before: Episode | None,
+    measured: Measurement,
+    holds: bool,
+) -> Step:
+    now = _episode(one, measured, report.window_start)
+    if holds:
+        return hold(one.rule, before, now, report.window_end)
+    assert before is not None  # noqa: S101 - only what was there can cease
+    if measured.evidence is not None:  # it is as severe as it was, however small by now
+        now = msgspec.structs.replace(now, severity=before.severity)
+    return cease(one.rule, before, now)
 
 
 def _decide(
-    rules: RuleSet, report: WindowReport, identities: dict[_Watch, str]
+    rules: RuleSet, report: WindowReport, known: dict[_Watch, Episode]
 ) -> tuple[dict[_Watch, Measurement], dict[_Watch, Measurement]]:
-    """Find the worst measurement wherever a rule holds, and wherever a firing one ceased to."""
+    """Find the worst measurement wherever a rule holds, and wherever what is known ceased to."""
     holding: dict[_Watch, Measurement] = {}
     ceased: dict[_Watch, Measurement] = {}
     for metric, compiled in rules.by_metric.items():
-        watching = [one for one in compiled if one.matches_model(report.model)]
+        watching = [one for one in compiled if one.watches(report)]
         if not watching:
             continue
         for measured in measure(metric, report):
@@ -168,12 +172,14 @@ def _decide(
                 if signal is not None and not one.matches_signal(signal):
                     continue
                 watch = (one.order, signal)
-                if one.rule.holds(measured.value):
-                    # A small drift raises no alert; one that is firing lasts as long as its reason.
-                    if watch not in identities and measured.psi < one.rule.required_psi:
-                        continue
+                episode = known.get(watch)
+                # A small drift raises no alert; one that is firing lasts as long as its reason.
+                firing = episode is not None and episode.phase == "firing"
+                if one.rule.holds(measured.value) and (
+                    firing or measured.psi >= one.rule.required_psi
+                ):
                     _keep_worst(holding, watch, one, measured)
-                elif watch in identities:
+                elif episode is not None:
                     _keep_worst(ceased, watch, one, measured)
     return holding, {watch: one for watch, one in ceased.items() if watch not in holding}
 
@@ -212,6 +218,8 @@ def _episode(one: CompiledRule, measured: Measurement, starts_at: int) -> Episod
         minimum_events=one.required_events,
         baseline=measured.baseline,
         starts_at=starts_at,
+        labels=one.rule.labels,
+        receivers=one.rule.receivers,
     )
 
 
@@ -221,6 +229,7 @@ def _distribution(measured: Measurement, distribution: DistributionOf) -> Distri
     return distribution(measured.baseline, measured.signal, measured.histogram)
 
 
-def _emit(alert: Alert, verdict: Verdict) -> None:
+def _emit(rules: RuleSet, alert: Alert, verdict: Verdict) -> None:
+    alert.rules_sha256 = rules.sha256
     verdict.alerts.append(alert)
     verdict.audit.append(records.audit_of_alert(alert))

@@ -1,5 +1,6 @@
 """Reading a rule file: every problem at once, each with its line and column."""
 
+import hashlib
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib.resources import files
@@ -23,7 +24,7 @@ from tidegauge.rules.ruleset import RuleSet
 #: By how deep in the file.
 _FIELDS_OF = {
     0: list(RuleFile.model_fields),
-    2: list(Rule.model_fields),
+    2: [field.alias or name for name, field in Rule.model_fields.items()],
     3: list(SeverityBySize.model_fields),
 }
 
@@ -34,6 +35,7 @@ _EXPECTED = {
     "string_type": "text (in quotes, if it looks like a number or yes/no)",
     "list_type": "a list of rules, each beginning with '- name:'",
     "model_type": "a mapping such as 'name: input-drift'",
+    "dict_type": "a mapping such as {team: payments}",
     "string_too_short": "some text",
 }
 
@@ -60,11 +62,11 @@ def load_rules(path: Path) -> RuleSet:
         raise RuleError(
             [f"{path}:{line}:{column}: found a byte that is not UTF-8; save the file as UTF-8"]
         ) from error
-    return parse_rules(text, source=str(path))
+    return parse_rules(text, source=str(path), sha256=hashlib.sha256(content).hexdigest())
 
 
-def parse_rules(text: str, *, source: str) -> RuleSet:
-    """Parse the text of a rule file; ``source`` names it in errors.
+def parse_rules(text: str, *, source: str, sha256: str | None = None) -> RuleSet:
+    """Parse the text of a rule file; ``source`` names it in errors, ``sha256`` in alerts.
 
     Raises :class:`RuleError` with every problem as ``source:line:column: where: what was found and
     what was expected``, in the order of the file.
@@ -80,7 +82,8 @@ def parse_rules(text: str, *, source: str) -> RuleSet:
     if problems or rule_file is None:
         ordered = sorted(set(problems), key=lambda problem: (problem.line, problem.column))
         raise RuleError([problem.text(source) for problem in ordered])
-    return RuleSet(rule_file.rules, source=source)
+    digest = hashlib.sha256(text.encode()).hexdigest() if sha256 is None else sha256
+    return RuleSet(rule_file.rules, source=source, sha256=digest)
 
 
 def _translate(root: Location, error: ErrorDetails) -> Problem:
@@ -89,6 +92,9 @@ def _translate(root: Location, error: ErrorDetails) -> Problem:
     if len(path) > 3 and path[2] == "severity" and path[3] in SEVERITY_TAGS:
         path = (*path[:3], *path[4:])
     kind, found = error["type"], _shown(error["input"])
+    if path[-1:] == ("[key]",):
+        message = f"found {found}, expected letters, digits and _, beginning with a letter or _"
+        return root.problem(path[:-1], message, at_key=True)
     if kind == "missing":
         # The place of what is not there is the mapping that should have it.
         return root.problem(path[:-1], f"found no '{path[-1]}', expected one")
@@ -102,6 +108,8 @@ def _translate(root: Location, error: ErrorDetails) -> Problem:
         near = get_close_matches(str(error["input"]), choices, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return root.problem(path, f"found {found}, expected one of {', '.join(choices)}{hint}")
+    if kind == "list_type" and path[-1] == "receivers":
+        return root.problem(path, f"found {found}, expected a list such as [pager]")
     expected = _EXPECTED.get(kind) if path else "'rules:' and a list of rules"
     if expected is None:
         message = error["msg"]
@@ -117,7 +125,7 @@ def _across_fields(root: Location, data: Any) -> Iterator[Problem]:
         if not isinstance(rule, dict):
             continue
         for field, message in inconsistencies(rule):
-            path = ("rules", index, field) if field else ("rules", index)
+            path = ("rules", index, *(field.split(".", 1) if field else ()))
             yield root.problem(path, message)
         name = rule.get("name")
         if not isinstance(name, str):

@@ -19,10 +19,17 @@ from tidegauge.contract import ActionKind, Severity, Size
 from tidegauge.rules.metrics import METRICS, Metric, MetricName
 from tidegauge.rules.summary import SAMPLE, render
 
+#: What there is to tell of an alert. ``inactive``: what was pending ceased to hold before it fired.
+#: ``reminder``: it is firing still.
+Event = Literal["pending", "firing", "reminder", "inactive", "resolved"]
+
 #: The error type of what :func:`inconsistencies` finds.
 INCONSISTENT = "inconsistent"
 
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
+_Long = Annotated[str, Field(min_length=1, max_length=2000)]
+#: What Prometheus and Alertmanager take as the name of a label.
+_LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=200)]
 _Threshold = Annotated[float | None, Field(allow_inf_nan=False), WithJsonSchema({"type": "number"})]
 
 
@@ -70,6 +77,19 @@ class Rule(_Strict):
         ),
     ] = "*"
     model: Annotated[_Text, Field(description="which models, as a glob")] = "*"
+    version: Annotated[_Text, Field(description="which versions, as a glob")] = "*"
+    variant: Annotated[
+        str,
+        Field(max_length=200, description="which variants, as a glob; '' is traffic without one"),
+    ] = "*"
+    segment: Annotated[
+        dict[_Text, _Text] | None,
+        Field(
+            description="which segments, as a glob for the value of a dimension, such as "
+            "{region: EU*}; {} is all the traffic; left out, all the traffic and every segment"
+        ),
+        WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+    ] = None
     above: Annotated[_Threshold, Field(description="holds if the metric is greater")] = None
     below: Annotated[_Threshold, Field(description="holds if the metric is less")] = None
     severity: Annotated[
@@ -90,11 +110,41 @@ class Rule(_Strict):
         Field(ge=0, description="a window with fewer is not judged; by metric if left out"),
         WithJsonSchema({"type": "integer", "minimum": 0}),
     ] = None
+    pending_windows: Annotated[
+        int,
+        Field(
+            alias="for",
+            ge=1,
+            description="judged windows in a row in which it must hold before it fires; until then "
+            "the alert is pending",
+        ),
+    ] = 1
+    keep_firing_for: Annotated[
+        int,
+        Field(ge=1, description="judged windows in a row in which it must not hold to be resolved"),
+    ] = 1
+    repeat_interval: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="seconds of event time after which what is firing still is told again; "
+            "0: never",
+        ),
+    ] = 0
     action: Annotated[
         ActionKind | None,
         Field(description="what a firing alert asks for"),
         WithJsonSchema({"enum": ["retrain", "rollback"]}),
     ] = None
+    labels: Annotated[
+        dict[_LabelName, _Text],
+        Field(description="fixed text that goes with its alerts, such as {team: payments}"),
+    ] = {}
+    annotations: Annotated[
+        dict[_LabelName, _Long],
+        Field(description="texts that go with its alerts, templates like the summary"),
+    ] = {}
+    receivers: Annotated[list[_Text], Field(description="who is told of its alerts, by name")] = []
     summary: Annotated[
         _Text | None,
         Field(description=f"text of a firing alert, with {{{'}, {'.join(SAMPLE)}}}"),
@@ -103,7 +153,7 @@ class Rule(_Strict):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Rule":
-        found = inconsistencies(self.model_dump(exclude_unset=True))
+        found = inconsistencies(self.model_dump(exclude_unset=True, by_alias=True))
         if found:
             text = "; ".join(f"{field}: {message}" for field, message in found)
             raise PydanticCustomError(INCONSISTENT, "{text}", {"text": text})
@@ -134,6 +184,20 @@ class Rule(_Strict):
         if self.metric != "surprise" or self.above is None:
             return 0.0
         return MINIMUM_PSI if self.minimum_psi is None else self.minimum_psi
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What there can be to tell of its alerts.
+
+        >>> Rule(name="slow", metric="latency_mean_ms", above=200.0, severity="low").events
+        ('firing', 'resolved')
+        """
+        events: list[Event] = ["firing", "resolved"]
+        if self.pending_windows > 1:
+            events += ["pending", "inactive"]
+        if self.repeat_interval:
+            events.append("reminder")
+        return tuple(events)
 
     @property
     def severities(self) -> tuple[Severity, ...]:
@@ -174,7 +238,7 @@ class RuleFile(_Strict):
 
 
 def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Find what is wrong between the fields of a rule: pairs of the field and the message.
+    """Find what is wrong between the fields of a rule: pairs of the dotted field and the message.
 
     Takes fields of any type and passes over those that are wrong in themselves, so that one reading
     of a file can show everything.
@@ -212,12 +276,23 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
                     "the rule can never hold; expected less than 'below'",
                 )
             )
-    template = rule.get("summary")
-    if isinstance(template, str):
-        try:
-            render(template, SAMPLE)
-        except (ValueError, KeyError, IndexError) as error:
-            found.append(("summary", f"not a template: {error}"))
+    annotations = rule.get("annotations")
+    templates = {"summary": rule.get("summary")} | (
+        {f"annotations.{name}": text for name, text in annotations.items()}
+        if isinstance(annotations, Mapping)
+        else {}
+    )
+    for field, template in templates.items():
+        if isinstance(template, str):
+            try:
+                render(template, SAMPLE)
+            except (ValueError, KeyError, IndexError) as error:
+                found.append((field, f"not a template: {error}"))
+    receivers = rule.get("receivers")
+    if isinstance(receivers, list):
+        twice = sorted({str(name) for name in receivers if receivers.count(name) > 1})
+        if twice:
+            found.append(("receivers", f"found {', '.join(twice)} twice; name each once"))
     return found
 
 

@@ -17,6 +17,7 @@ from tidegauge.contract import (
     WindowReport,
     deterministic_id,
 )
+from tidegauge.rules.model import Event, Rule
 from tidegauge.rules.state import Episode
 from tidegauge.rules.summary import render, short
 
@@ -31,7 +32,22 @@ _OF_WINDOW = (
 #: Units that a reader wants after a figure; the others follow from the metric's name.
 _SPOKEN_UNITS = frozenset({"nats", "bins", "ms"})
 
-_Event = Literal["alert.firing", "alert.resolved", "action.requested"]
+_Audited = Literal[
+    "alert.pending",
+    "alert.firing",
+    "alert.reminder",
+    "alert.inactive",
+    "alert.resolved",
+    "action.requested",
+]
+
+_AUDITED: dict[Event, _Audited] = {
+    "pending": "alert.pending",
+    "firing": "alert.firing",
+    "reminder": "alert.reminder",
+    "inactive": "alert.inactive",
+    "resolved": "alert.resolved",
+}
 
 
 def series_key(report: WindowReport) -> str:
@@ -50,53 +66,43 @@ def _series(report: WindowReport) -> tuple[str, str, str, str]:
     return report.model, report.version, report.variant, segment
 
 
-def firing_alert(
+def alert_of(
+    event: Event,
     identity: str,
     episode: Episode,
     report: WindowReport,
     *,
-    template: str | None,
+    rule: Rule,
     distribution: Distribution | None,
 ) -> Alert:
-    """Say that a rule began to hold in the window of ``report``; the caller adds its actions."""
-    return _alert(
-        deterministic_id("alert", identity, episode.starts_at, "firing"),
-        identity,
-        episode,
-        report,
-        distribution=distribution,
-        summary=_firing_summary(template, episode, report),
-    )
+    """Tell what the window of ``report`` made of an alert; the caller adds actions and evidence.
 
-
-def resolved_alert(
-    identity: str,
-    episode: Episode,
-    report: WindowReport,
-    *,
-    distribution: Distribution | None,
-    reason: str | None,
-) -> Alert:
-    """Say that a rule ceased to hold in the window of ``report``, or why it's not asked any more.
-
-    ``episode`` carries the value measured in that window if there is no ``reason``.
+    ``episode`` carries the value measured in that window.
     """
-    return msgspec.structs.replace(
-        _alert(
-            deterministic_id("alert", identity, episode.starts_at, "resolved"),
-            identity,
-            episode,
-            report,
-            distribution=distribution,
-            summary=reason or _resolved_summary(episode, report),
-        ),
-        state="resolved",
-        ends_at=report.window_start,
-    )
+    if event in ("inactive", "resolved"):
+        summary = _ended_summary(episode, report)
+    else:
+        summary = _held_summary(rule.summary, episode, report)
+    if event == "pending":
+        summary += f"; pending, it fires after {rule.pending_windows} windows in a row"
+    elif event == "reminder":
+        summary += f"; firing since {report.window_end - episode.starts_at} s"
+    elif event == "inactive":
+        summary += "; it was pending and has not fired"
+    alert = _alert(event, identity, episode, report, distribution=distribution, summary=summary)
+    places = _places(episode, report)
+    alert.annotations = {name: render(text, places) for name, text in rule.annotations.items()}
+    return alert
+
+
+def abandoned_alert(identity: str, episode: Episode, report: WindowReport, reason: str) -> Alert:
+    """End an alert whose rule is not asked any more, with the last value it was told with."""
+    event: Event = "resolved" if episode.phase == "firing" else "inactive"
+    return _alert(event, identity, episode, report, distribution=None, summary=reason)
 
 
 def _alert(
-    alert_id: str,
+    event: Event,
     identity: str,
     episode: Episode,
     report: WindowReport,
@@ -104,10 +110,14 @@ def _alert(
     distribution: Distribution | None,
     summary: str,
 ) -> Alert:
+    # A reminder changes no state, so it needs a number to have an id of its own.
+    reminder = episode.reminders if event == "reminder" else 0
+    state = "firing" if event == "reminder" else event
+    numbered = (reminder,) if reminder else ()
     return Alert(
-        id=alert_id,
+        id=deterministic_id("alert", identity, episode.starts_at, state, *numbered),
         fingerprint=identity,
-        state="firing",
+        state=state,
         rule=episode.rule,
         severity=episode.severity,
         model=report.model,
@@ -123,7 +133,7 @@ def _alert(
         events=episode.events,
         minimum_events=episode.minimum_events,
         starts_at=episode.starts_at,
-        ends_at=None,
+        ends_at=report.window_start if event in ("inactive", "resolved") else None,
         window_start=report.window_start,
         window_end=report.window_end,
         report=report.id,
@@ -132,6 +142,10 @@ def _alert(
         distribution=distribution,
         actions=[],
         summary=summary,
+        episode=deterministic_id("episode", identity, episode.starts_at),
+        reminder=reminder,
+        labels=episode.labels,
+        receivers=episode.receivers,
     )
 
 
@@ -152,9 +166,8 @@ def requested_action(alert: Alert, kind: ActionKind) -> Action:
 
 
 def audit_of_alert(alert: Alert) -> AuditRecord:
-    """Record that an alert was raised or resolved, with the figures that decided it."""
-    event: _Event = "alert.firing" if alert.state == "firing" else "alert.resolved"
-    return _audit(alert.id, event, alert, {})
+    """Record a step in the life of an alert, with the figures that decided it."""
+    return _audit(alert.id, _AUDITED["reminder" if alert.reminder else alert.state], alert, {})
 
 
 def audit_of_action(action: Action, alert: Alert) -> AuditRecord:
@@ -164,7 +177,7 @@ def audit_of_action(action: Action, alert: Alert) -> AuditRecord:
     )
 
 
-def _audit(subject: str, event: _Event, alert: Alert, inputs: dict[str, str]) -> AuditRecord:
+def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) -> AuditRecord:
     return AuditRecord(
         id=deterministic_id("audit", subject),
         time=alert.window_end,
@@ -188,40 +201,41 @@ def _audit(subject: str, event: _Event, alert: Alert, inputs: dict[str, str]) ->
             "minimum_events": str(alert.minimum_events),
             "window_start": str(alert.window_start),
             "window_end": str(alert.window_end),
+            "rules_sha256": alert.rules_sha256,
         },
     )
 
 
-def _firing_summary(template: str | None, episode: Episode, report: WindowReport) -> str:
-    unit = episode.unit
+def _held_summary(template: str | None, episode: Episode, report: WindowReport) -> str:
+    places = _places(episode, report)
     if template is None:
         template = _OF_WINDOW if episode.signal is None else _OF_SIGNAL
-        unit = _spoken(episode)
-    summary = render(
-        template,
-        {
-            "rule": episode.rule,
-            "severity": episode.severity,
-            "model": report.model,
-            "version": report.version,
-            "variant": report.variant,
-            "segment": _segment(report),
-            "signal": episode.signal or "",
-            "metric": episode.metric,
-            "value": episode.value,
-            "unit": unit,
-            "comparison": episode.comparison,
-            "threshold": episode.threshold,
-            "events": episode.events,
-            "minimum_events": episode.minimum_events,
-            "window_start": report.window_start,
-            "window_end": report.window_end,
-        },
-    )
-    return _of_segment(summary, report)
+        places["unit"] = _spoken(episode)
+    return _of_segment(render(template, places), report)
 
 
-def _resolved_summary(episode: Episode, report: WindowReport) -> str:
+def _places(episode: Episode, report: WindowReport) -> dict[str, str | int | float]:
+    return {
+        "rule": episode.rule,
+        "severity": episode.severity,
+        "model": report.model,
+        "version": report.version,
+        "variant": report.variant,
+        "segment": _segment(report),
+        "signal": episode.signal or "",
+        "metric": episode.metric,
+        "value": episode.value,
+        "unit": episode.unit,
+        "comparison": episode.comparison,
+        "threshold": episode.threshold,
+        "events": episode.events,
+        "minimum_events": episode.minimum_events,
+        "window_start": report.window_start,
+        "window_end": report.window_end,
+    }
+
+
+def _ended_summary(episode: Episode, report: WindowReport) -> str:
     watched = episode.metric if episode.signal is None else f"{episode.metric} of {episode.signal}"
     lasted = report.window_start - episode.starts_at
     summary = (

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import translate
+from typing import Protocol
 
 from tidegauge.rules.metrics import MetricName
 from tidegauge.rules.model import Rule
@@ -10,41 +11,78 @@ from tidegauge.rules.model import Rule
 Matcher = Callable[[str], object]
 
 
+class OfSlice(Protocol):
+    """A record about one slice of the traffic, such as a window report."""
+
+    model: str
+    version: str
+    variant: str
+    segment: dict[str, str]
+
+
 class CompiledRule:
     """A rule with its globs compiled; ``order`` is its place in the file."""
 
-    __slots__ = ("matches_model", "matches_signal", "order", "required_events", "rule", "worse")
+    __slots__ = (
+        "_model", "_segment", "_variant", "_version",
+        "matches_signal", "order", "required_events", "rule", "worse",
+    )  # fmt: skip
 
     def __init__(self, rule: Rule, order: int) -> None:
         self.rule = rule
         self.order = order
         self.required_events = rule.required_events
         self.worse = 1 if rule.comparison == "above" else -1
-        self.matches_model = matcher(rule.model)
+        self._model = matcher(rule.model)
+        self._version = matcher(rule.version)
+        self._variant = matcher(rule.variant)
+        self._segment = (
+            None
+            if rule.segment is None
+            else {dimension: matcher(glob) for dimension, glob in rule.segment.items()}
+        )
         self.matches_signal = matcher(rule.signal)
 
     def badness(self, value: float) -> float:
         """Order values: the further on the far side of the threshold, the greater."""
         return self.worse * value
 
-    def covers(self, model: str, metric: str, comparison: str, signal: str | None) -> bool:
+    def watches(self, one: OfSlice) -> bool:
+        """Whether the rule is about the slice that a report, or an alert, is of."""
+        if not (self._model(one.model) and self._version(one.version)):
+            return False
+        if not self._variant(one.variant):
+            return False
+        if self._segment is None:
+            return True
+        # {} is all the traffic; a segment's slice must have every dimension that is named.
+        return bool(self._segment) == bool(one.segment) and all(
+            dimension in one.segment and matches(one.segment[dimension])
+            for dimension, matches in self._segment.items()
+        )
+
+    def covers(self, one: OfSlice, metric: str, comparison: str, signal: str | None) -> bool:
         """Whether this rule still watches what an alert was raised for."""
         return (
             self.rule.metric == metric
             and self.rule.comparison == comparison
-            and bool(self.matches_model(model))
+            and self.watches(one)
             and (signal is None or bool(self.matches_signal(signal)))
         )
 
 
 class RuleSet:
-    """Rules in the order of their file; each metric is measured once for all that watch it."""
+    """Rules in the order of their file; each metric is measured once for all that watch it.
 
-    __slots__ = ("by_metric", "by_name", "compiled", "rules", "source")
+    ``sha256`` is that of the file, in hexadecimal digits, so that alerts can say what judged them.
+    """
 
-    def __init__(self, rules: Iterable[Rule], *, source: str = "") -> None:
+    __slots__ = ("by_metric", "by_name", "compiled", "rules", "sha256", "source")
+
+    def __init__(self, rules: Iterable[Rule], *, source: str = "", sha256: str = "") -> None:
         self.rules = tuple(rules)
         self.source = source
+        self.sha256 = sha256
         self.compiled = [CompiledRule(rule, order) for order, rule in enumerate(self.rules)]
         self.by_name: dict[str, CompiledRule] = {}
         self.by_metric: dict[MetricName, list[CompiledRule]] = {}

@@ -7,10 +7,15 @@ import msgspec
 from tidegauge.contract import Severity
 
 
-class Episode(msgspec.Struct, kw_only=True, frozen=True):
-    """An alert that is firing: all that its ``resolved`` alert needs, were its rule gone by then.
+class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """An alert that is pending or firing, with all that its last event needs if its rule is gone.
 
-    ``value``, ``events`` and ``baseline`` are those it fired with.
+    ``value``, ``events`` and ``baseline`` are those of its last event that was no reminder; while
+    pending, of the last window in which the rule held. ``starts_at`` is the start of the first
+    window in which it held. ``held`` counts such windows while pending, ``clear`` those in a row in
+    which it didn't hold while firing. ``said_at`` is the end of the window in which it fired or was
+    reminded of last. ``labels`` and ``receivers`` are those it began with: who was told of an alert
+    is told of its end.
     """
 
     rule: str
@@ -25,16 +30,24 @@ class Episode(msgspec.Struct, kw_only=True, frozen=True):
     minimum_events: int
     baseline: str
     starts_at: int
+    phase: Literal["pending", "firing"] = "firing"
+    held: int = 0
+    clear: int = 0
+    said_at: int | None = None
+    labels: dict[str, str] = {}
+    receivers: list[str] = []
+    reminders: int = 0
 
 
 class SeriesState(msgspec.Struct, kw_only=True, frozen=True):
-    """One (model, version, variant, segment): its last window, and what is firing by fingerprint.
+    """One (model, version, variant, segment): its last window, and its episodes by fingerprint.
 
     ``through`` is the start of the last window folded in; null before the first.
     """
 
     through: int | None = None
-    firing: dict[str, Episode] = {}
+    #: Written as ``firing``, which is what all episodes were before there were pending ones.
+    episodes: dict[str, Episode] = msgspec.field(default_factory=dict, name="firing")
 
 
 class AlertState(msgspec.Struct, kw_only=True, frozen=True):
@@ -43,6 +56,11 @@ class AlertState(msgspec.Struct, kw_only=True, frozen=True):
     series: dict[str, SeriesState] = {}
 
     @property
+    def episodes(self) -> list[Episode]:
+        """Everything that is pending or firing now."""
+        return [episode for series in self.series.values() for episode in series.episodes.values()]
+
+    @property
     def firing(self) -> list[Episode]:
         """Everything that is firing now."""
-        return [episode for series in self.series.values() for episode in series.firing.values()]
+        return [episode for episode in self.episodes if episode.phase == "firing"]

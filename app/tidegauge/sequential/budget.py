@@ -29,6 +29,8 @@ _NODES, _WEIGHTS = np.polynomial.laguerre.laggauss(12)
 
 _ROUNDS = 6
 
+_LN_2 = math.log(2.0)
+
 _KEEP = np.array([1 - it for it in LAMBDAS])[:, None]
 
 
@@ -63,10 +65,12 @@ class Budget:
         some, many = _alike(events, reference.counts.sum(axis=-1), scores)
         correlation = correlations(reference, events)[..., some]
         counted = (events[..., some] > 0) * (scores[..., some] * many)
+        rest = _own_share(correlation)
         looks: Floats = counted.sum(axis=(-2, -1)).astype(np.float64)
         for _ in range(_ROUNDS):
             at = self._thresholds_of(looks)
-            looks = (counted * starts(at[:, None, None], correlation)).sum(axis=(-2, -1))
+            share = _starts(at[:, None, None], correlation, rest)
+            looks = (counted * share).sum(axis=(-2, -1))
         return self._thresholds_of(looks), looks
 
     def _thresholds_of(self, looks: Floats) -> Floats:
@@ -89,9 +93,11 @@ def _alike(*columns: npt.NDArray[np.generic]) -> tuple[list[int], npt.NDArray[np
     """Return one signal of each kind, and how many there are of it; signals are the last axis."""
     signals = columns[0].shape[-1]
     rows = np.vstack([one.reshape(-1, signals) for one in columns]).T.copy()
+    whole, length = rows.tobytes(), rows.shape[1] * rows.itemsize
     kinds: dict[bytes, list[int]] = {}
-    for signal, row in enumerate(rows):
-        kinds.setdefault(row.tobytes(), []).append(signal)
+    for signal in range(signals):
+        row = whole[signal * length : (signal + 1) * length]
+        kinds.setdefault(row, []).append(signal)
     same = list(kinds.values())
     return [them[0] for them in same], np.array([len(them) for them in same], dtype=np.int64)
 
@@ -120,11 +126,19 @@ def starts(threshold: npt.ArrayLike, correlation: Floats) -> Floats:
     >>> starts(10.0, np.array([0.0, 0.9, 1.0])).round(3).tolist()
     [1.0, 0.676, 0.0]
     """
-    level = -ndtri_exp(-np.asarray(threshold) - np.log(2.0))[..., None]  # of two tails
-    rest = np.sqrt(np.maximum(1 - correlation**2, 1e-12))
+    return _starts(np.asarray(threshold), correlation, _own_share(correlation))
+
+
+def _own_share(correlation: Floats) -> Floats:
+    """Return the standard deviation of what is in a window's score and was not in the last one."""
+    return np.asarray(np.sqrt(np.maximum(1 - correlation**2, 1e-12)))
+
+
+def _starts(threshold: Floats, correlation: Floats, rest: Floats) -> Floats:
+    level = -ndtri_exp(-threshold - _LN_2)[..., None]  # of two tails
     beyond = _NODES / level
     weights = _WEIGHTS * np.exp(-(beyond**2) / 2)
     inside = ndtr((correlation[..., None] * (level + beyond) - level) / rest[..., None])
     stays = (inside * weights).sum(axis=-1) / weights.sum(axis=-1)
-    result: Floats = np.clip(1 - stays, 0.0, 1.0)
+    result: Floats = np.minimum(np.maximum(1 - stays, 0.0), 1.0)
     return result

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 #: Weight of the latest window: itself alone, and means over about 4, 16 and 64 windows.
 LAMBDAS = (1.0, 1 / 4, 1 / 16, 1 / 64)
@@ -52,7 +53,7 @@ class Memory:
         """
         pooled = self.pooled + window
         n = pooled.sum(axis=-1)
-        moved = self.moves(window)
+        moved = n >= LEAST_EVENTS
         keep = KEEP[:, None]
         return Memory(
             np.where(moved[:, None], keep[..., None] * self.counts + pooled, self.counts),
@@ -73,7 +74,14 @@ class Memory:
 
     def effective(self) -> Floats:
         """Return the effective counts, (4, signals, bins)."""
-        weight = np.divide(
+        return self.counts * self._weight[..., None]
+
+    def effective_at(self, scales: Places, signals: Places) -> Floats:
+        """Return those of some signals on the scale of each, (some, bins)."""
+        return np.asarray(self.counts[scales, signals] * self._weight[scales, signals][..., None])
+
+    @property
+    def _weight(self) -> Floats:
+        return np.divide(
             self.total, self.squared, out=np.zeros_like(self.total), where=self.squared > 0
         )
-        return self.counts * weight[..., None]

@@ -12,6 +12,12 @@ from scipy.special import ndtri
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+#: Filled bins that it takes to tell a location.
+_LEAST_FILLED = 2
+
+#: A quadratic score of less variance than this, before it is brought to 1, is rounding.
+_LEAST_SPREAD = 1e-9
+
 
 class SignalReference(NamedTuple):
     """Baseline counts of one signal; the first ``ordered`` bins are values in order."""
@@ -41,16 +47,39 @@ class Reference:
         shape = len(signals), width
         counts, exists, ordered = np.zeros(shape), np.zeros(shape, bool), np.zeros(shape, bool)
         linear, quadratic = np.zeros(shape), np.zeros(shape)
+        rows_of: dict[int, list[int]] = {}
         for row, signal in enumerate(signals):
             if sum(signal.counts) <= 0:
                 raise ValueError(f"signal {row}: its baseline counted nothing")
             counts[row, : len(signal.counts)] = signal.counts
             exists[row, : len(signal.counts)] = True
             ordered[row, : signal.ordered] = True
-            linear[row, : signal.ordered], quadratic[row, : signal.ordered] = bin_scores(
-                np.asarray(signal.counts[: signal.ordered], dtype=np.float64)
-            )
+            rows_of.setdefault(signal.ordered, []).append(row)
+        # Only those of the same number of bins together: sums over more than there are would be
+        # rounded otherwise, and a signal's scores depend on the others of its model.
+        for bins, rows in rows_of.items():
+            linear[rows, :bins], quadratic[rows, :bins] = bin_scores(counts[rows, :bins])
         return cls(counts, exists, ordered, linear, quadratic)
+
+    @cached_property
+    def total(self) -> Floats:
+        """Return the events of each signal, (signals, 1)."""
+        return np.asarray(self.counts.sum(axis=-1, keepdims=True))
+
+    @cached_property
+    def rest(self) -> Floats:
+        """Return the events in all bins but one, (signals, bins)."""
+        return np.asarray(self.total - self.counts)
+
+    @cached_property
+    def log_bins(self) -> Floats:
+        """Return the logarithm of each signal's number of bins."""
+        return np.asarray(np.log(self.exists.sum(axis=-1)))
+
+    @cached_property
+    def in_order(self) -> Floats:
+        """Return ``ordered`` as weights, 1 or 0."""
+        return self.ordered.astype(np.float64)
 
     @cached_property
     def ordered_total(self) -> Floats:
@@ -78,19 +107,26 @@ def bin_scores(counts: Floats) -> tuple[Floats, Floats]:
     quadratic one is its square, made orthogonal to 1 and to the linear one. Both have mean 0 and
     variance 1 under the baseline (van der Waerden scores; Hájek & Šidák 1967). All are 0 where
     there are too few bins to tell: one has no location, two have no spread.
+
+    ``counts`` are (…, bins), and so are both scores.
     """
-    none = np.zeros(len(counts))
-    total = counts.sum()
-    if total <= 0 or np.count_nonzero(counts) < 2:
-        return none, none
-    p = counts / total
-    z = ndtri(np.minimum(np.concatenate([[0.0], np.cumsum(p)]), 1.0))
+    filled = np.count_nonzero(counts, axis=-1, keepdims=True)
+    total = counts.sum(axis=-1, keepdims=True)
+    p = counts / np.where(total > 0, total, 1.0)
+    below = np.zeros((*p.shape[:-1], p.shape[-1] + 1))
+    np.cumsum(p, axis=-1, out=below[..., 1:])
+    z = ndtri(np.minimum(below, 1.0))
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    edge = np.minimum(np.maximum(np.where(np.isfinite(z[:-1]), z[:-1], z[1:]), -8.0), 8.0)
-    s = np.where(p > 0, (density[:-1] - density[1:]) / np.where(p > 0, p, 1.0), edge)
-    linear = s - (p * s).sum()
-    linear /= np.sqrt((p * linear**2).sum())
-    square = linear**2 - 1.0 - (p * linear**3).sum() * linear
-    spread = (p * square**2).sum()
+    low, high = z[..., :-1], z[..., 1:]
+    edge = np.minimum(np.maximum(np.where(np.isfinite(low), low, high), -8.0), 8.0)
+    mean_z = (density[..., :-1] - density[..., 1:]) / np.where(p > 0, p, 1.0)
+    s = np.where(p > 0, mean_z, edge)
+    linear = s - (p * s).sum(axis=-1, keepdims=True)
+    size = np.sqrt((p * linear**2).sum(axis=-1, keepdims=True))
+    linear = np.divide(linear, size, out=np.zeros_like(linear), where=filled >= _LEAST_FILLED)
+    square = linear**2 - 1.0 - (p * linear**3).sum(axis=-1, keepdims=True) * linear
+    spread = (p * square**2).sum(axis=-1, keepdims=True)
     # Two filled bins: the square is a linear function of the score itself.
-    return linear, square / np.sqrt(spread) if spread > 1e-9 else none
+    there = (filled >= _LEAST_FILLED) & (spread > _LEAST_SPREAD)
+    quadratic = np.divide(square, np.sqrt(spread), out=np.zeros_like(square), where=there)
+    return linear, quadratic

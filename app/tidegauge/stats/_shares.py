@@ -45,7 +45,13 @@ def shares(
     """
     if pseudocount < 0:
         raise ValueError(f"pseudocount: found {pseudocount}, expected 0 or more")
-    a, b = paired(first, second)
+    return shares_of_pair(*paired(first, second), pseudocount)
+
+
+def shares_of_pair(
+    a: FloatArray, b: FloatArray, pseudocount: float
+) -> tuple[FloatArray, FloatArray]:
+    """Do the same with both sides as ``paired`` returns them."""
     used = a + b > 0
     return _side(a, used, pseudocount), _side(b, used, pseudocount)
 
@@ -67,3 +73,13 @@ def relative_entropy(p: FloatArray, q: FloatArray) -> FloatArray:
         terms = p * np.log(p / q)
     terms[p == 0] = 0.0
     return np.asarray(np.maximum(terms.sum(axis=-1), 0.0))
+
+
+def symmetric_entropy(p: FloatArray, q: FloatArray) -> FloatArray:
+    """Return Σ (p - q)·ln(p/q), the relative entropies in both directions together."""
+    return relative_entropy(p, q) + relative_entropy(q, p)
+
+
+def degrees_of_pair(a: FloatArray, b: FloatArray) -> NDArray[np.int64]:
+    """Return one less than the number of bins that either side has hit, and 0 of none."""
+    return np.asarray(np.maximum(np.count_nonzero(a + b, axis=-1) - 1, 0), dtype=np.int64)

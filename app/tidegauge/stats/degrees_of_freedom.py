@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tidegauge.stats._shares import paired
+from tidegauge.stats._shares import degrees_of_pair, paired
 
 
 def degrees_of_freedom(current: ArrayLike, reference: ArrayLike) -> NDArray[np.int64]:
@@ -19,5 +19,4 @@ def degrees_of_freedom(current: ArrayLike, reference: ArrayLike) -> NDArray[np.i
     >>> int(degrees_of_freedom([60, 130, 0, 0], [200, 300, 10, 0]))
     2
     """
-    first, second = paired(current, reference)
-    return np.asarray(np.maximum(np.count_nonzero(first + second, axis=-1) - 1, 0), dtype=np.int64)
+    return degrees_of_pair(*paired(current, reference))

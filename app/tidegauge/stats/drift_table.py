@@ -1,8 +1,7 @@
 """All drift figures of many signals at once."""
 
 from collections.abc import Sequence
-from itertools import chain, zip_longest
-from math import prod
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,75 +17,118 @@ Counts = Sequence[Sequence[int]]
 # A signal's figures are the same to the last bit in any company.
 
 
+class DriftTable:
+    """Baselines of many signals, laid out to compare one window after the other with.
+
+    The signals may differ in their number of bins: they are padded with bins that nobody hit, which
+    every figure leaves out.
+    """
+
+    def __init__(self, references: Counts, ordered_bins: Sequence[int]) -> None:
+        """Lay out the counts of baselines, of which the first ``ordered_bins`` are in order.
+
+        Raises ``ValueError`` naming the signal's place (from 0) if a count is negative, there are
+        none, or more are ordered than there are.
+        """
+        self._widths = list(map(len, references))
+        if len(self._widths) != len(ordered_bins):
+            raise ValueError(
+                f"found {len(self._widths)} references and {len(ordered_bins)} numbers of ordered "
+                "bins; expected one of each for every signal"
+            )
+        for place, (bins, ordered) in enumerate(zip(self._widths, ordered_bins, strict=True)):
+            if not bins >= ordered >= 0 < bins:
+                raise ValueError(
+                    f"signal {place}: reference has {bins} bins, of which {ordered} are ordered; "
+                    "expected one at least, and no more ordered ones than that"
+                )
+        widths = np.array(self._widths, dtype=np.intp)
+        #: Where in an array of (bins, signals) the counts of all signals go, one after the other.
+        self._signal = np.repeat(np.arange(len(widths)), widths)
+        self._bin = np.arange(widths.sum()) - np.repeat(np.cumsum(widths) - widths, widths)
+        self._shape = int(widths.max(initial=0)), len(widths)
+        self._ordered = np.arange(self._shape[0])[:, np.newaxis] < np.array(ordered_bins)
+        self._references = self._padded(references)
+
+    def of(self, currents: Counts) -> list[Drift | None]:
+        """Return what ``drift`` does for each (reference, current, ordered bins), in one pass.
+
+        The figures differ from those of ``drift`` by the rounding of the logarithm alone. Raises
+        ``ValueError`` naming the signal's place if its bins don't pair up or a count is negative.
+
+        >>> table = DriftTable([[200, 300, 250, 150, 100, 0]], [5])
+        >>> [figures] = table.of([[70, 140, 140, 140, 0, 10]])
+        >>> round(figures.psi, 6)
+        0.64002
+        """
+        self._check(currents)
+        if not self._widths:
+            return []
+        bins, signals = self._shape
+        counts = np.empty((bins, 2, signals))
+        counts[:, 0], counts[:, 1] = self._padded(currents), self._references
+        values = counts * self._ordered[:, np.newaxis]
+        c_r, hit = _shares(counts)
+        c, r = c_r[:, 0], c_r[:, 1]
+        # Where nobody hit a bin, both quotients stay 1, so their logarithms and terms are 0.
+        ratio = np.log(np.divide(c, r, out=np.ones((bins, signals)), where=hit))
+        middle = ((c + r) / 2)[:, np.newaxis]
+        quotient = np.divide(c_r, middle, out=np.ones(counts.shape), where=hit[:, np.newaxis])
+        to_middle = c_r * np.log(quotient)
+        moved, _ = _shares(values)
+        ahead = np.add.accumulate(moved[:, 0] - moved[:, 1])
+        terms = np.empty((bins, 4, signals))
+        np.multiply(c, ratio, out=terms[:, 0])
+        np.multiply(r, -ratio, out=terms[:, 1])
+        np.add(to_middle[:, 0], to_middle[:, 1], out=terms[:, 2])
+        np.multiply(np.abs(ahead), self._ordered, out=terms[:, 3])
+        # No divergence is below 0; rounding can leave it there when both sides are the same.
+        figures = np.maximum(np.add.reduce(terms), 0.0)
+        return _records(figures, _both_counted(counts), _both_counted(values))
+
+    def _check(self, currents: Counts) -> None:
+        widths = list(map(len, currents))
+        if widths == self._widths:
+            return
+        if len(widths) != len(self._widths):
+            raise ValueError(
+                f"found {len(widths)} currents and {len(self._widths)} references; expected one of "
+                "each for every signal"
+            )
+        place = next(at for at, bins in enumerate(widths) if bins != self._widths[at])
+        raise ValueError(
+            f"signal {place}: reference has {self._widths[place]} bins, current {widths[place]}; "
+            "expected the same bins in both"
+        )
+
+    def _padded(self, sides: Counts) -> FloatArray:
+        """Return counts as (bins, signals)."""
+        table = np.zeros(self._shape)
+        in_a_row = chain.from_iterable(sides)
+        table[self._bin, self._signal] = np.fromiter(in_a_row, np.float64, len(self._bin))
+        if table.min(initial=0.0) < 0:
+            place = int((table < 0).any(axis=0).argmax())
+            raise ValueError(
+                f"signal {place}: found a negative count, expected how often each bin was hit"
+            )
+        return table
+
+
 def drift_table(
     references: Counts, currents: Counts, ordered_bins: Sequence[int]
 ) -> list[Drift | None]:
     """Return what ``drift`` does for each (reference, current, ordered bins), in one pass of numpy.
 
-    The signals may differ in their number of bins: they are padded with bins that nobody hit, which
-    every figure leaves out. The figures differ from those of ``drift`` by the rounding of the
-    logarithm alone. For one signal ``drift`` is twice as fast, from ten or so on it is slower.
-
-    Raises ``ValueError`` naming the signal's place (from 0) if its bins don't pair up, a count is
-    negative, there are none, or more are ordered than there are; or if the three differ in length.
+    See ``DriftTable``, which many windows can be compared with. For one signal ``drift`` is twice
+    as fast, from ten or so on it is slower. Raises ``ValueError`` naming the signal's place (from
+    0) if its bins don't pair up, a count is negative, there are none, or more are ordered than
+    there are; or if the three differ in length.
 
     >>> [figures] = drift_table([[200, 300, 250, 150, 100, 0]], [[70, 140, 140, 140, 0, 10]], [5])
     >>> round(figures.psi, 6)
     0.64002
     """
-    _check(references, currents, ordered_bins)
-    if not references:
-        return []
-    counts = _padded(currents, references)
-    bins, _, signals = counts.shape
-    ordered = np.arange(bins)[:, np.newaxis] < np.array(ordered_bins)
-    values = counts * ordered[:, np.newaxis]
-    c_r, hit = _shares(counts)
-    c, r = c_r[:, 0], c_r[:, 1]
-    # Where nobody hit a bin, both quotients stay 1, so their logarithms and terms are 0.
-    ratio = np.log(np.divide(c, r, out=np.ones((bins, signals)), where=hit))
-    middle = ((c + r) / 2)[:, np.newaxis]
-    quotient = np.divide(c_r, middle, out=np.ones(counts.shape), where=hit[:, np.newaxis])
-    to_middle = c_r * np.log(quotient)
-    moved, _ = _shares(values)
-    ahead = np.add.accumulate(moved[:, 0] - moved[:, 1])
-    terms = np.empty((bins, 4, signals))
-    np.multiply(c, ratio, out=terms[:, 0])
-    np.multiply(r, -ratio, out=terms[:, 1])
-    np.add(to_middle[:, 0], to_middle[:, 1], out=terms[:, 2])
-    np.multiply(np.abs(ahead), ordered, out=terms[:, 3])
-    # No divergence is below 0; rounding can leave it there when both sides are the same.
-    figures = np.maximum(np.add.reduce(terms), 0.0)
-    return _records(figures, _both_counted(counts), _both_counted(values))
-
-
-def _check(references: Counts, currents: Counts, ordered_bins: Sequence[int]) -> None:
-    if not len(references) == len(currents) == len(ordered_bins):
-        raise ValueError(
-            f"found {len(references)} references, {len(currents)} currents and "
-            f"{len(ordered_bins)} numbers of ordered bins; expected one of each for every signal"
-        )
-    widths = zip(map(len, references), map(len, currents), ordered_bins, strict=True)
-    for place, (reference, current, ordered) in enumerate(widths):
-        if not (reference == current >= ordered >= 0 < reference):
-            raise ValueError(
-                f"signal {place}: reference has {reference} bins, current {current}, of which "
-                f"{ordered} are ordered; expected the same bins in both, one at least, and no more "
-                "ordered ones than that"
-            )
-
-
-def _padded(currents: Counts, references: Counts) -> FloatArray:
-    """Return counts as (bins, side, signals): current is side 0, reference side 1."""
-    shape = (max(map(len, references)), 2, len(references))
-    by_bin = chain.from_iterable(zip_longest(*currents, *references, fillvalue=0))
-    table = np.fromiter(by_bin, dtype=np.float64, count=prod(shape)).reshape(shape)
-    if table.min() < 0:
-        place = int((table < 0).any(axis=(0, 1)).argmax())
-        raise ValueError(
-            f"signal {place}: found a negative count, expected how often each bin was hit"
-        )
-    return table
+    return DriftTable(references, ordered_bins).of(currents)
 
 
 def _shares(counts: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tidegauge.stats._shares import FloatArray, relative_entropy, shares
+from tidegauge.stats._shares import FloatArray, shares, symmetric_entropy
 
 
 def psi(current: ArrayLike, reference: ArrayLike, *, pseudocount: float = 0.5) -> FloatArray:
@@ -25,4 +25,4 @@ def psi(current: ArrayLike, reference: ArrayLike, *, pseudocount: float = 0.5) -
     0.077833
     """
     c, r = shares(current, reference, pseudocount)
-    return np.asarray(relative_entropy(c, r) + relative_entropy(r, c))
+    return np.asarray(symmetric_entropy(c, r))

@@ -25,6 +25,14 @@ class CommonMetrics:
     """Metrics of every process."""
 
     def __init__(self, registry: CollectorRegistry, role: str) -> None:
+        info = Gauge("tidegauge_build_info", "Always 1", ("version", "role"), registry=registry)
+        info.labels(version("tidegauge"), role).set(1)
+
+
+class BaselineMetrics:
+    """Metrics of processes that need baselines."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.baseline_store_up = Gauge(
             "tidegauge_baseline_store_up",
             "1 if the baseline store answered the last time it was asked",
@@ -35,8 +43,6 @@ class CommonMetrics:
             "Seconds since the promoted baselines were last read from the store",
             registry=registry,
         )
-        info = Gauge("tidegauge_build_info", "Always 1", ("version", "role"), registry=registry)
-        info.labels(version("tidegauge"), role).set(1)
 
 
 class IngestMetrics:
@@ -173,6 +179,11 @@ class DetectMetrics:
             "tidegauge_alerts_total",
             "Alerts emitted",
             ("rule", "severity", "state"),
+            registry=registry,
+        )
+        self.rules_file_ok = Gauge(
+            "tidegauge_rules_file_ok",
+            "1 if the rules in force are those of the rule file, 0 if it is wrong or gone",
             registry=registry,
         )
         self.actions = Counter(

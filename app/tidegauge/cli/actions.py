@@ -1,0 +1,127 @@
+"""``tidegauge actions``: what was asked for, what became of it, and saying so."""
+
+import getpass
+import socket
+import time
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+import msgspec
+import typer
+from confluent_kafka import Producer
+from rich.console import Console
+from rich.table import Table
+
+from tidegauge.cli._errors import UNREACHABLE, fail, reported
+from tidegauge.contract import Acknowledgement, Action, acknowledge, encode
+from tidegauge.reading import read_topic
+from tidegauge.settings import Settings, load_settings
+
+app = typer.Typer(help="Actions that alerts asked for.", no_args_is_help=True)
+
+T = TypeVar("T", Action, Acknowledgement)
+
+#: Enough of an id to type; ``ack`` takes any beginning that is unique.
+_SHORT = 12
+
+_SEND_SECONDS = 30.0
+
+
+class OutcomeName(StrEnum):
+    """What may become of an action."""
+
+    taken = "taken"
+    failed = "failed"
+
+
+class Asked(msgspec.Struct):
+    """An action, and every acknowledgement of it in the order of the topic."""
+
+    action: Action
+    acknowledgements: list[Acknowledgement]
+
+    @property
+    def status(self) -> str:
+        """What the last acknowledgement said; open without one."""
+        return self.acknowledgements[-1].outcome if self.acknowledgements else "open"
+
+
+def joined(actions: Iterable[Action], said: Iterable[Acknowledgement]) -> list[Asked]:
+    """Put acknowledgements to their actions; what was sent twice counts once."""
+    found = {action.id: Asked(action, []) for action in actions}
+    for one in {one.id: one for one in said}.values():
+        if one.action in found:
+            found[one.action].acknowledgements.append(one)
+    return list(found.values())
+
+
+@app.command("list")
+@reported
+def show(
+    model: Annotated[str | None, typer.Option(help="Of this model only.")] = None,
+    only_open: Annotated[bool, typer.Option("--open", help="Not acknowledged yet.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List actions, oldest first, each with what became of it."""
+    asked = [
+        one
+        for one in _asked(load_settings())
+        if (model is None or one.action.model == model) and not (only_open and one.acknowledgements)
+    ]
+    if json:
+        for one in asked:
+            typer.echo(encode(one).decode())
+        return
+    table = Table("asked for", "id", "action", "model", "status", "why")
+    for one in asked:
+        action = one.action
+        at = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(action.requested_at))
+        last = one.acknowledgements[-1] if one.acknowledgements else None
+        status = f"{one.status} by {last.actor}: {last.note}" if last else one.status
+        table.add_row(
+            at,
+            action.id[:_SHORT],
+            action.kind,
+            f"{action.model} {action.version}",
+            status,
+            action.reason,
+        )
+    Console().print(table)
+
+
+@app.command("ack")
+@reported
+def ack(
+    id: Annotated[str, typer.Argument(help="Of the action, or the beginning of it.")],
+    outcome: Annotated[OutcomeName, typer.Option(help="What became of it.")] = OutcomeName.taken,
+    note: Annotated[str, typer.Option(help="For those who read it later.")] = "",
+    actor: Annotated[str, typer.Option(help="Who says so; you, if left out.")] = "",
+) -> None:
+    """Say what became of an action that a person has carried out, or decided not to."""
+    settings = load_settings()
+    found = [one.action for one in _asked(settings) if one.action.id.startswith(id)]
+    if not found:
+        raise ValueError(f"there is no action {id}; see: tidegauge actions list")
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} actions begin with {id}; give more of the id")
+    said = acknowledge(
+        found[0],
+        outcome.value,
+        actor=actor or f"{getpass.getuser()}@{socket.gethostname()}",
+        time=time.time(),
+        note=note,
+    )
+    producer = Producer({**settings.kafka.librdkafka(), "enable.idempotence": True})
+    producer.produce(settings.topics.acknowledgements, encode(said), key=said.action)
+    if producer.flush(_SEND_SECONDS) != 0:
+        raise fail(f"Kafka did not take it within {_SEND_SECONDS:.0f} s", UNREACHABLE)
+    typer.echo(f"{said.kind} of {said.model} {said.version}: {said.outcome}")
+
+
+def _asked(settings: Settings) -> list[Asked]:
+    topics = settings.topics
+    return joined(
+        read_topic(settings.kafka, topics.actions, Action),
+        read_topic(settings.kafka, topics.acknowledgements, Acknowledgement),
+    )

@@ -1,0 +1,39 @@
+"""The drift figures of one window after the other by the baselines they were binned by. Pure."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tidegauge.baseline.compare import current_counts, ordered_bins, reference_counts
+from tidegauge.baseline.document import Baseline
+from tidegauge.contract import Drift, SignalHistogram
+from tidegauge.stats import DriftTable
+
+
+class _LaidOut(NamedTuple):
+    names: list[str]
+    table: DriftTable
+
+
+class Comparisons:
+    """Compares windows with baselines, each of which is laid out once and remembered by its id."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _LaidOut] = {}
+
+    def drifts(
+        self, baseline_id: str, baseline: Baseline, signals: Mapping[str, SignalHistogram]
+    ) -> dict[str, Drift | None]:
+        """Return the figures of the signals that the baseline has.
+
+        Raises ``ValueError`` if one was binned by another baseline.
+        """
+        names = [name for name in signals if name in baseline.signals]
+        known = self._known.get(baseline_id)
+        if known is None or known.names != names:
+            references = [baseline.signals[name] for name in names]
+            table = DriftTable(
+                [reference_counts(it) for it in references], [ordered_bins(it) for it in references]
+            )
+            known = self._known[baseline_id] = _LaidOut(names, table)
+        figures = known.table.of([current_counts(signals[name]) for name in names])
+        return dict(zip(names, figures, strict=True))

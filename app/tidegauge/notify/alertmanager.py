@@ -1,0 +1,102 @@
+"""Alerts as Prometheus's Alertmanager takes them: ``POST /api/v2/alerts``.
+
+Alertmanager names an alert by its labels, keeps it until its ``endsAt``, and forgets everything in
+a restart. So what fires is held here and sent again and again, each time with an end a few rounds
+ahead, as Prometheus itself does it: whatever ``resolve_timeout`` is, an alert ends by itself only
+if nobody has sent it for four rounds.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tidegauge.contract import Alert
+from tidegauge.notify.config import Links
+from tidegauge.notify.links import segment_of
+from tidegauge.notify.message import message
+
+#: Rounds of sending that may be missed before an alert ends by itself; Prometheus has four too.
+_ROUNDS = 4
+
+Labels = tuple[tuple[str, str], ...]
+Body = dict[str, object]
+
+
+def labels(alert: Alert) -> Labels:
+    """Return the labels, the same for all of an episode; a label without a value is none."""
+    values = {
+        "alertname": alert.rule,
+        "severity": alert.severity,
+        "model": alert.model,
+        "version": alert.version,
+        "variant": alert.variant,
+        "segment": segment_of(alert),
+        "signal": alert.signal or "",
+    }
+    return tuple((name, value) for name, value in values.items() if value)
+
+
+class Posting(NamedTuple):
+    """An alert to be sent: firing if ``ends_at`` is None, otherwise ended then (epoch seconds)."""
+
+    alert: Alert
+    ends_at: int | None
+
+
+@dataclass(frozen=True)
+class Held:
+    """What fires, by fingerprint. A change makes a new one: a failed sending changes nothing."""
+
+    firing: Mapping[str, Alert] = field(default_factory=dict)
+
+    def after(self, alert: Alert) -> tuple["Held", list[Posting]]:
+        """Return what fires after ``alert``, and what is to be sent because of it."""
+        before = self.firing.get(alert.fingerprint)
+        rest = {key: one for key, one in self.firing.items() if key != alert.fingerprint}
+        postings = []
+        if before is not None and labels(before) != labels(alert):
+            # To Alertmanager it is another alert, so the one before has to be ended by name.
+            postings.append(Posting(before, alert.window_end))
+        if alert.state == "resolved":
+            ends_at = alert.window_end if alert.ends_at is None else alert.ends_at
+            return Held(rest), [*postings, Posting(alert, ends_at)]
+        return Held({**rest, alert.fingerprint: alert}), [*postings, Posting(alert, None)]
+
+    def without(self, fingerprint: str) -> "Held":
+        """Return it without one."""
+        return Held({key: one for key, one in self.firing.items() if key != fingerprint})
+
+    def postings(self) -> list[Posting]:
+        """Return everything that fires, to be sent again."""
+        return [Posting(alert, None) for alert in self.firing.values()]
+
+
+def body_of(posting: Posting, links: Links, *, now: float, resend_seconds: float) -> Body:
+    """Return one alert of the request's list; ``now`` is the wall clock's, epoch seconds."""
+    alert = posting.alert
+    said = message(alert, links)
+    # Event time may be ahead of the clock, and an end that is yet to come would not end it.
+    ends_at = (
+        now + _ROUNDS * resend_seconds if posting.ends_at is None else min(posting.ends_at, now)
+    )
+    annotations = {
+        "summary": alert.summary,
+        "description": said.text(),
+        "runbook_url": said.runbook,
+        "dashboard_url": said.dashboard,
+        "alert_id": alert.id,
+    }
+    body: Body = {
+        "labels": dict(labels(alert)),
+        "annotations": {name: text for name, text in annotations.items() if text},
+        "startsAt": _rfc3339(min(alert.starts_at, ends_at)),
+        "endsAt": _rfc3339(ends_at),
+    }
+    if said.dashboard:
+        body["generatorURL"] = said.dashboard
+    return body
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,213 @@
+"""Ways to a receiver: each takes one alert there, or says how it failed."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import msgspec
+
+from tidegauge.contract import Alert
+from tidegauge.notify.alertmanager import Held, Posting, body_of
+from tidegauge.notify.config import (
+    AlertmanagerReceiver,
+    EmailReceiver,
+    Links,
+    Receiver,
+    SlackReceiver,
+    WebhookReceiver,
+)
+from tidegauge.notify.http import origin, post
+from tidegauge.notify.mail import mail
+from tidegauge.notify.outcome import Refused
+from tidegauge.notify.slack import slack_body
+from tidegauge.notify.smtp import send
+from tidegauge.notify.webhook import (
+    IDEMPOTENCY_HEADER,
+    SIGNATURE_HEADER,
+    signature,
+    webhook_body,
+)
+
+Clock = Callable[[], float]
+
+
+class Channel(ABC):
+    """A way to one receiver. ``clock`` is the wall clock, epoch seconds."""
+
+    #: Seconds after which what fires is sent again; None: sent once.
+    resend_seconds: float | None = None
+
+    def __init__(self, receiver: Receiver, links: Links, clock: Clock) -> None:
+        self.receiver = receiver
+        self._links = links
+        self._clock = clock
+
+    @property
+    @abstractmethod
+    def target(self) -> str:
+        """Where it goes, without what is secret."""
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether the receiver is to be told of an alert."""
+        receiver = self.receiver
+        # Alertmanager must hear of every end; what it tells of them is set there.
+        told = isinstance(receiver, AlertmanagerReceiver) or receiver.send_resolved
+        return receiver.match.takes(alert) and (alert.state == "firing" or told)
+
+    @abstractmethod
+    def deliver(self, alert: Alert) -> None:
+        """Deliver once; raises :class:`RetryLater` or :class:`Refused`."""
+
+    # Only what resends does any of the following.
+
+    def restore(self, alert: Alert) -> None:  # noqa: B027
+        """Take note of an alert that was delivered before this process began."""
+
+    def forget(self) -> None:  # noqa: B027
+        """Drop what was noted: another process may deliver from here on."""
+
+    def resend(self) -> None:  # noqa: B027
+        """Send what fires again; raises as :meth:`deliver` does."""
+
+
+class AlertmanagerChannel(Channel):
+    """To an Alertmanager; holds what fires."""
+
+    receiver: AlertmanagerReceiver
+
+    def __init__(self, receiver: AlertmanagerReceiver, links: Links, clock: Clock) -> None:
+        super().__init__(receiver, links, clock)
+        self.resend_seconds = receiver.resend_seconds
+        self._held = Held()
+
+    @property
+    def target(self) -> str:
+        """Scheme, host and port."""
+        return origin(self.receiver.url)
+
+    def deliver(self, alert: Alert) -> None:
+        """Send what the alert changes, and hold it if it fires."""
+        held, postings = self._held.after(alert)
+        try:
+            self._post(postings)
+        except Refused:
+            # Neither is a firing one held that would spoil the resending of all the others, nor is
+            # one that has ended kept firing.
+            self._held = self._held.without(alert.fingerprint)
+            raise
+        self._held = held
+
+    def restore(self, alert: Alert) -> None:
+        """Hold it if it fires."""
+        self._held, _ = self._held.after(alert)
+
+    def forget(self) -> None:
+        """Hold nothing."""
+        self._held = Held()
+
+    def resend(self) -> None:
+        """Send all that is held in one request."""
+        postings = self._held.postings()
+        if not postings:
+            return
+        try:
+            self._post(postings)
+        except Refused:
+            # One that isn't taken must not keep the others from being.
+            for posting in postings:
+                try:
+                    self._post([posting])
+                except Refused:
+                    self._held = self._held.without(posting.alert.fingerprint)
+            raise
+
+    def _post(self, postings: list[Posting]) -> None:
+        receiver, now = self.receiver, self._clock()
+        bodies = [
+            body_of(one, self._links, now=now, resend_seconds=receiver.resend_seconds)
+            for one in postings
+        ]
+        headers = {}
+        if receiver.authorization is not None:
+            headers["Authorization"] = receiver.authorization.reveal()
+        post(
+            receiver.url.rstrip("/") + "/api/v2/alerts",
+            msgspec.json.encode(bodies),
+            headers,
+            timeout_seconds=receiver.timeout_seconds,
+        )
+
+
+class WebhookChannel(Channel):
+    """To a generic webhook."""
+
+    receiver: WebhookReceiver
+
+    @property
+    def target(self) -> str:
+        """Scheme, host and port."""
+        return origin(self.receiver.url)
+
+    def deliver(self, alert: Alert) -> None:
+        """Send the signed body."""
+        receiver = self.receiver
+        body = webhook_body(
+            alert, self._links, include_distributions=receiver.include_distributions
+        )
+        headers = {IDEMPOTENCY_HEADER: alert.id}
+        if receiver.secret is not None:
+            # Signed anew for each attempt: a receiver may refuse old signatures.
+            headers[SIGNATURE_HEADER] = signature(receiver.secret.reveal(), body, now=self._clock())
+        if receiver.authorization is not None:
+            headers["Authorization"] = receiver.authorization.reveal()
+        post(receiver.url, body, headers, timeout_seconds=receiver.timeout_seconds)
+
+
+class SlackChannel(Channel):
+    """To an incoming webhook of Slack's kind."""
+
+    receiver: SlackReceiver
+
+    @property
+    def target(self) -> str:
+        """Scheme, host and port."""
+        return origin(self.receiver.url.reveal())
+
+    def deliver(self, alert: Alert) -> None:
+        """Send the blocks."""
+        post(
+            self.receiver.url.reveal(),
+            slack_body(alert, self._links),
+            {IDEMPOTENCY_HEADER: alert.id},
+            timeout_seconds=self.receiver.timeout_seconds,
+        )
+
+
+class EmailChannel(Channel):
+    """To a mail server."""
+
+    receiver: EmailReceiver
+
+    @property
+    def target(self) -> str:
+        """Scheme, host and port."""
+        return f"{self.receiver.host}:{self.receiver.port}"
+
+    def deliver(self, alert: Alert) -> None:
+        """Send the e-mail."""
+        receiver = self.receiver
+        send(
+            mail(alert, self._links, sender=receiver.sender, to=receiver.to, now=self._clock()),
+            receiver,
+        )
+
+
+def channel_to(receiver: Receiver, links: Links, clock: Clock = time.time) -> Channel:
+    """Return the way to a receiver."""
+    if isinstance(receiver, AlertmanagerReceiver):
+        return AlertmanagerChannel(receiver, links, clock)
+    if isinstance(receiver, WebhookReceiver):
+        return WebhookChannel(receiver, links, clock)
+    if isinstance(receiver, SlackReceiver):
+        return SlackChannel(receiver, links, clock)
+    return EmailChannel(receiver, links, clock)

@@ -1,0 +1,204 @@
+"""The receivers, as the receiver file has them."""
+
+import os
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from tidegauge.contract import Alert, Severity
+from tidegauge.notify.links import check_template
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected an address such as https://example.com/path")
+    if parts.username or parts.password:
+        raise ValueError("found a user or password in the address; give 'authorization' instead")
+    return value
+
+
+Url = Annotated[str, AfterValidator(_web_address)]
+_Template = Annotated[str, AfterValidator(check_template)]
+_Glob = Annotated[str, Field(min_length=1, max_length=200)]
+_ADDRESS = re.compile(r"^[^@\s<>,;]+@[^@\s<>,;]+$")
+
+
+def _mail_address(value: str) -> str:
+    if not _ADDRESS.match(value):
+        raise ValueError("expected a mail address such as oncall@example.com")
+    return value
+
+
+_Address = Annotated[str, AfterValidator(_mail_address)]
+
+
+class _Strict(BaseModel):
+    # Strict: 25 in quotes, or yes for a number, is a slip to be shown, not guessed at.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Secret(_Strict):
+    """Where a secret is: in an environment variable or in a file. Read once, and never shown."""
+
+    env: str | None = None
+    file: str | None = None
+    _value: SecretStr
+
+    @model_validator(mode="after")
+    def _read(self) -> "Secret":
+        if (self.env is None) == (self.file is None):
+            raise ValueError("expected one of 'env' and 'file'")
+        if self.env is not None:
+            if self.env.startswith("TIDEGAUGE_"):
+                raise ValueError(
+                    "names that begin with TIDEGAUGE_ are settings; choose another, "
+                    "such as NOTIFY_SECRET"
+                )
+            value, where = os.environ.get(self.env, ""), f"environment variable {self.env}"
+        else:
+            where = f"file {self.file}"
+            try:
+                value = Path(self.file or "").read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"{where} can't be read: {error}") from error
+        if not value:
+            raise ValueError(f"{where} is not set or empty")
+        self._value = SecretStr(value)
+        return self
+
+    def reveal(self) -> str:
+        """Return the secret."""
+        return self._value.get_secret_value()
+
+
+class Match(_Strict):
+    """Which alerts a receiver gets; each left out means all."""
+
+    severities: Annotated[list[Severity], Field(min_length=1)] | None = None
+    models: Annotated[list[_Glob], Field(min_length=1)] = ["*"]
+    rules: Annotated[list[_Glob], Field(min_length=1)] = ["*"]
+
+    def takes(self, alert: Alert) -> bool:
+        """Whether an alert is one of them."""
+        return (
+            (self.severities is None or alert.severity in self.severities)
+            and any(fnmatchcase(alert.model, glob) for glob in self.models)
+            and any(fnmatchcase(alert.rule, glob) for glob in self.rules)
+        )
+
+
+class _Receiver(_Strict):
+    # The name is part of a consumer group and a label of metrics.
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    match: Match = Match()
+    #: For one attempt, from connecting to the answer. Less than a process has to stop in.
+    timeout_seconds: Annotated[float, Field(gt=0, le=20)] = 10.0
+    #: An alert older than this that still fails becomes a dead letter: nobody wants to be woken by
+    #: last week.
+    give_up_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24.0
+
+
+class AlertmanagerReceiver(_Receiver):
+    """A Prometheus Alertmanager; of a cluster, name each member as a receiver of its own."""
+
+    type: Literal["alertmanager"]
+    url: Url
+    #: What fires is sent again this often, as Alertmanager forgets over a restart.
+    resend_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    authorization: Secret | None = None
+
+
+class WebhookReceiver(_Receiver):
+    """Anything that takes a POST of JSON; signed if there is a secret."""
+
+    type: Literal["webhook"]
+    url: Url
+    secret: Secret | None = None
+    authorization: Secret | None = None
+    send_resolved: bool = True
+    #: Bins of a signal show its values: both distributions and the bins that moved.
+    include_distributions: bool = False
+
+
+class SlackReceiver(_Receiver):
+    """An incoming webhook of Slack, or of what understands its blocks. Its address is a secret."""
+
+    type: Literal["slack"]
+    url: Secret
+    send_resolved: bool = True
+
+    @field_validator("url")
+    @classmethod
+    def _is_web_address(cls, secret: Secret) -> Secret:
+        try:
+            _web_address(secret.reveal())
+        except ValueError as error:
+            raise ValueError(f"the secret is no web address: {error}") from None
+        return secret
+
+
+class EmailReceiver(_Receiver):
+    """A mail server and the people to be told through it."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    type: Literal["email"]
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    #: ``starttls`` and ``tls`` check the server's certificate.
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    ca_file: str | None = None
+    username: str | None = None
+    password: Secret | None = None
+    sender: Annotated[_Address, Field(alias="from")]
+    to: Annotated[list[_Address], Field(min_length=1)]
+    send_resolved: bool = True
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "EmailReceiver":
+        if (self.username is None) != (self.password is None):
+            raise ValueError("'username' and 'password' go together")
+        if self.password is not None and self.security == "none":
+            raise ValueError("a password needs security: starttls or tls, or it could be overheard")
+        if self.ca_file is not None and not Path(self.ca_file).is_file():
+            raise ValueError(f"ca_file {self.ca_file} is not a file")
+        return self
+
+
+Receiver = AlertmanagerReceiver | WebhookReceiver | EmailReceiver | SlackReceiver
+#: By ``type``, as pydantic puts it into the path of an error.
+KINDS: dict[str, type[_Receiver]] = {
+    "alertmanager": AlertmanagerReceiver,
+    "webhook": WebhookReceiver,
+    "email": EmailReceiver,
+    "slack": SlackReceiver,
+}
+
+
+class Links(_Strict):
+    """Templates of the links in every message; see :mod:`tidegauge.notify.links`."""
+
+    dashboard: _Template | None = None
+    runbook: _Template | None = None
+
+
+class ReceiverFile(_Strict):
+    """The whole file."""
+
+    links: Links = Links()
+    receivers: Annotated[
+        list[Annotated[Receiver, Field(discriminator="type")]], Field(min_length=1)
+    ]

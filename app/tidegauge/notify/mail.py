@@ -1,0 +1,66 @@
+"""The alert as an e-mail: plain text and HTML, in a thread of its episode."""
+
+import datetime
+import html
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+from tidegauge.contract import Alert
+from tidegauge.notify.config import Links
+from tidegauge.notify.message import Message, message
+
+_STYLE = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
+
+
+def mail(alert: Alert, links: Links, *, sender: str, to: list[str], now: float) -> EmailMessage:
+    """Write the e-mail. Its Message-ID is the alert's id, so that a second copy is known as one.
+
+    All of an episode refer to the same id, made of fingerprint and beginning: mail programs show
+    them as one thread.
+    """
+    said = message(alert, links)
+    domain = sender.rpartition("@")[2]
+    made = EmailMessage()
+    made["From"] = f"tidegauge <{sender}>"
+    made["To"] = ", ".join(to)
+    made["Subject"] = said.title
+    made["Date"] = format_datetime(datetime.datetime.fromtimestamp(now, datetime.UTC))
+    made["Message-ID"] = f"<{alert.id}@{domain}>"
+    made["References"] = f"<{alert.fingerprint}.{alert.starts_at}@{domain}>"
+    # RFC 3834: nobody's absence should be answered to us.
+    made["Auto-Submitted"] = "auto-generated"
+    made["X-Tidegauge-Alert"] = alert.id
+    made.set_content(said.text())
+    made.add_alternative(_html(said), subtype="html")
+    return made
+
+
+def _html(said: Message) -> str:
+    """Write it with tables and inline styles, which is what mail programs can show."""
+    rows = "".join(
+        f'<tr><td style="padding:3px 16px 3px 0;color:#667;white-space:nowrap;vertical-align:top">'
+        f'{html.escape(name)}</td><td style="padding:3px 0">{html.escape(fact)}</td></tr>'
+        for name, fact in said.facts
+    )
+    advice = (
+        f'<p style="margin:16px 0 0"><b>What to do.</b> {html.escape(said.advice)}</p>'
+        if said.advice
+        else ""
+    )
+    buttons = "".join(
+        f'<a href="{html.escape(url)}" style="display:inline-block;margin:16px 10px 0 0;'
+        f'padding:8px 16px;background:#23395b;color:#fff;text-decoration:none;border-radius:4px">'
+        f"{name}</a>"
+        for name, url in (("Runbook", said.runbook), ("Dashboard", said.dashboard))
+        if url
+    )
+    return (
+        f'<!DOCTYPE html><html lang="en"><body style="margin:0;padding:16px;background:#f4f5f7">'
+        f'<table role="presentation" cellpadding="0" cellspacing="0" style="width:100%;'
+        f"max-width:640px;margin:0 auto;background:#fff;border-top:6px solid {said.colour};"
+        f'{_STYLE};font-size:15px;line-height:1.4;color:#1b1f24"><tr><td style="padding:20px 24px">'
+        f'<h1 style="margin:0 0 8px;font-size:19px">{html.escape(said.title)}</h1>'
+        f'<p style="margin:0 0 14px">{html.escape(said.summary)}</p>'
+        f'<table role="presentation" cellpadding="0" cellspacing="0" style="font-size:14px">{rows}'
+        f"</table>{advice}{buttons}</td></tr></table></body></html>"
+    )

@@ -1,0 +1,129 @@
+"""Reading what Kafka kept of a topic, without a consumer group to join."""
+
+import math
+import uuid
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from tidegauge.settings import KafkaSettings
+
+#: How far clocks may be apart: an event's may be ahead of a broker's by five minutes.
+_MARGIN_SECONDS = 900.0
+
+#: How long after its end a window may be reported: as long as histograms wait for DETECT.
+_LATEST_SECONDS = 4 * 24 * 3600.0
+
+_TIMEOUT_SECONDS = 30.0
+_BATCH = 500
+
+T = TypeVar("T")
+
+Keep = Callable[[bytes | None], bool]
+
+
+class Record(NamedTuple):
+    """A record of a topic, and where it was."""
+
+    place: str
+    value: bytes
+
+
+def read_span(
+    kafka: KafkaSettings,
+    topic: str,
+    since: float = -math.inf,
+    until: float = math.inf,
+    *,
+    keep: Keep = lambda key: True,
+) -> Iterator[Record]:
+    """Yield the records of a topic that may be about [``since``, ``until``], in order of the log.
+
+    Up to what is there when it begins. Records are found by their time, which is that of their
+    writing: some before and after the span come too. ``keep`` says by its key whether a record is
+    wanted. Raises ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
+    """
+    consumer = Consumer(
+        {
+            **kafka.librdkafka(),
+            # No group is joined and nothing committed; librdkafka wants a name all the same.
+            "group.id": f"tidegauge-read-{uuid.uuid4()}",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            # What retention deletes meanwhile is passed over.
+            "auto.offset.reset": "earliest",
+            # It waits a second before it fetches more, unless told otherwise.
+            "fetch.queue.backoff.ms": 5,
+        }
+    )
+    try:
+        spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)
+        # One after the other: what is waiting in memory is bounded by one partition's windows.
+        for partition, (start, end) in sorted(spans.items()):
+            if start < end:
+                consumer.assign([TopicPartition(topic, partition, start)])
+                yield from _partition(consumer, end, keep)
+    finally:
+        consumer.close()
+
+
+def read_topic(kafka: KafkaSettings, topic: str, kind: type[T]) -> Iterator[T]:
+    """Yield every record of ``topic`` up to its present end, each partition in order.
+
+    Raises ``ValueError`` that names the place of what is no such record, or that there is no such
+    topic; ``KafkaException`` if no answer comes.
+    """
+    for record in read_span(kafka, topic):
+        try:
+            yield msgspec.json.decode(record.value, type=kind)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{record.place} is no {kind.__name__}: {error}") from error
+
+
+def _spans(
+    consumer: Consumer, topic: str, since: float, until: float
+) -> dict[int, tuple[int, int]]:
+    """Return by partition the offsets [from, to) of what was written between two moments."""
+    found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+    if found.error is not None or not found.partitions:
+        raise ValueError(f"there is no topic {topic}; make it with: tidegauge topics create")
+    ends = {
+        p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS)[1]
+        for p in found.partitions
+    }
+
+    def offsets(at: float) -> dict[int, int]:
+        if at == math.inf:
+            return ends
+        wanted = [TopicPartition(topic, p, int(max(at, 0) * 1000)) for p in found.partitions]
+        answer = consumer.offsets_for_times(wanted, timeout=_TIMEOUT_SECONDS)
+        # Below zero: no record is as young as that.
+        return {it.partition: it.offset if it.offset >= 0 else ends[it.partition] for it in answer}
+
+    starts, stops = offsets(since), offsets(until)
+    return {p: (starts[p], min(stops[p], ends[p])) for p in found.partitions}
+
+
+def _partition(consumer: Consumer, end: int, keep: Keep) -> Iterator[Record]:
+    while True:
+        messages = consumer.consume(_BATCH, 0.05)
+        if not messages:
+            one = consumer.poll(_TIMEOUT_SECONDS)
+            if one is None:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+            messages = [one]
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
+            # The last offsets may be no records but marks of transactions.
+            if error is not None or message.offset() >= end:
+                return
+            if keep(message.key()):
+                place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
+                yield Record(place, message.value() or b"")
+            if message.offset() == end - 1:
+                return

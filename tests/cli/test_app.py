@@ -1,0 +1,53 @@
+"""The command line as a whole: what it lists, and what a command needn't carry."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from tidegauge.cli.app import app
+
+COMMANDS = ["run", "check", "verify", "backtest", "demo", "baseline", "topics", "alerts", "actions"]
+
+#: What a process has imported once its arguments are read.
+_LOADED = """
+import atexit, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+sys.argv = ["tidegauge", *sys.argv[1:]]
+from tidegauge.cli import main
+main()
+"""
+
+
+def test_every_command_is_listed_with_its_help() -> None:
+    said = CliRunner().invoke(app, ["--help"])
+    assert said.exit_code == 0
+    for command in COMMANDS:
+        assert f"│ {command} " in said.output
+        helped = CliRunner().invoke(app, [command, "--help"])
+        assert helped.exit_code == 0 and f" {command} " in helped.output
+
+
+def test_a_command_that_is_not_there_is_wrong_input() -> None:
+    said = CliRunner().invoke(app, ["bassline"])
+    assert said.exit_code == 2
+    assert "bassline" in said.output
+
+
+@pytest.mark.parametrize(
+    ("command", "without"),
+    [
+        ("topics", {"faust", "scipy", "pyarrow", "tidegauge.worker"}),
+        ("alerts", {"faust", "scipy", "pyarrow", "tidegauge.worker"}),
+        ("run", {"faust", "yaml", "tidegauge.cli.baseline", "tidegauge.backtest"}),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(command: str, without: set[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADED, command, "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = set(done.stderr.split())
+    assert f"tidegauge.cli.{command}" in loaded
+    assert not loaded & without

@@ -1,0 +1,73 @@
+"""``tidegauge config``: a rule file is checked before it is in force."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from tidegauge.cli.app import app
+
+GOOD = """\
+rules:
+  - name: drift
+    metric: kl
+    above: 0.05
+    severity: medium
+    for: 3
+"""
+
+
+@pytest.fixture
+def rule_file(tmp_path: Path) -> Path:
+    file = tmp_path / "rules.yaml"
+    file.write_text(GOOD)
+    return file
+
+
+def config(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["config", *arguments])
+
+
+def test_a_sound_file_is_said_to_be_so_with_its_hash(rule_file: Path) -> None:
+    result = config("validate", str(rule_file))
+    sha256 = hashlib.sha256(GOOD.encode()).hexdigest()
+    assert result.exit_code == 0
+    assert result.stdout == f"{rule_file}: 1 rules, nothing wrong; sha256 {sha256}\n"
+
+
+def test_every_mistake_is_told_with_its_place_and_what_is_allowed(rule_file: Path) -> None:
+    rule_file.write_text(GOOD.replace("medium", "urgent").replace("for: 3", "fro: 3"))
+    result = config("validate", str(rule_file))
+    assert result.exit_code == 2 and result.stdout == ""
+    first, second = result.stderr.splitlines()
+    assert first.startswith(
+        f"{rule_file}:5:15: rules[0].severity: found 'urgent', expected one of low, medium, high"
+    )
+    assert second == f"{rule_file}:6:5: rules[0].fro: unknown key; did you mean 'for'?"
+
+
+def test_a_program_reads_the_same(rule_file: Path) -> None:
+    said = json.loads(config("validate", "--json", str(rule_file)).stdout)
+    assert (said["problems"], said["rules"]) == ([], ["drift"])
+    rule_file.write_text("rules: 3\n")
+    result = config("validate", "--json", str(rule_file))
+    assert result.exit_code == 2
+    said = json.loads(result.stdout)
+    assert len(said["problems"]) == 1 and said["sha256"] is None
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    result = config("validate", str(tmp_path / "none.yaml"))
+    assert result.exit_code == 2
+    assert "the rule file can't be read" in result.stderr
+
+
+def test_the_schema_takes_what_the_reader_takes_and_refuses_what_it_refuses() -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(config("schema").stdout))
+    assert validator.is_valid(yaml.safe_load(GOOD))
+    assert not validator.is_valid(yaml.safe_load(GOOD.replace("for: 3", "for: 0")))
+    assert not validator.is_valid(yaml.safe_load(GOOD.replace("for: 3", "fro: 3")))

@@ -1,0 +1,52 @@
+"""What Alertmanager is told of an episode: labels that stay, ends that end."""
+
+import pytest
+
+from support.alerts import example_alert
+from tidegauge.contract import Alert
+from tidegauge.notify.alertmanager import Held, Posting, body_of, labels
+from tidegauge.notify.config import Links
+
+FIRING = example_alert(fingerprint="f")
+RESOLVED = example_alert("resolved", fingerprint="f", ends_at=FIRING.starts_at + 600)
+
+
+def body(posting: Posting, now: float = 2e9) -> dict[str, object]:
+    return body_of(posting, Links(), now=now, resend_seconds=60)
+
+
+def test_a_firing_alert_is_held_until_it_ends() -> None:
+    held, sent = Held().after(FIRING)
+    assert sent == [Posting(FIRING, None)] == held.postings()
+    again, sent = held.after(FIRING)
+    assert again == held and sent == [Posting(FIRING, None)]
+    after, sent = held.after(RESOLVED)
+    assert after.postings() == [] and sent[-1] == Posting(RESOLVED, RESOLVED.ends_at)
+
+
+def test_an_end_without_a_beginning_is_sent_all_the_same() -> None:
+    held, sent = Held().after(RESOLVED)
+    assert held.postings() == [] and sent == [Posting(RESOLVED, RESOLVED.ends_at)]
+
+
+def test_an_alert_whose_labels_change_is_ended_by_its_old_ones() -> None:
+    worse = example_alert(fingerprint="f", severity="critical")
+    held, sent = Held().after(FIRING)[0].after(worse)
+    assert sent == [Posting(FIRING, worse.window_end), Posting(worse, None)]
+    assert held.postings() == [Posting(worse, None)]
+
+
+def test_what_fires_ends_four_rounds_ahead_and_what_ended_never_in_the_future() -> None:
+    assert body(Posting(FIRING, None), now=1.8e9)["endsAt"] == "2027-01-15T08:04:00.000+00:00"
+    ahead = body(Posting(RESOLVED, RESOLVED.ends_at), now=float(FIRING.starts_at - 30))
+    assert ahead["endsAt"] == ahead["startsAt"] == "2026-03-01T11:59:30.000+00:00"
+
+
+@pytest.mark.parametrize("change", [{"id": "x"}, {"value": 9.0}, {"window_end": 1_900_000_000}])
+def test_labels_are_the_same_for_all_of_an_episode(change: dict[str, object]) -> None:
+    assert labels(example_alert(**change)) == labels(example_alert())
+
+
+def test_a_label_without_a_value_is_none() -> None:
+    alert: Alert = example_alert(variant="", segment={}, signal=None)
+    assert dict(labels(alert)).keys() == {"alertname", "severity", "model", "version"}

@@ -1,0 +1,106 @@
+"""The receiver file: what it may say, and how it says what is wrong, line and column."""
+
+from pathlib import Path
+
+import pytest
+
+from tidegauge.notify import ReceiversError, load_receivers, parse_receivers
+
+GOOD = """\
+links:
+  dashboard: https://grafana.example.com/d/x?var-model={model}&from={from_ms}&to={to_ms}
+receivers:
+  - name: am
+    type: alertmanager
+    url: http://alertmanager:9093
+  - name: hook
+    type: webhook
+    url: https://example.com/hook
+    secret: {env: HOOK_SECRET}
+    match: {severities: [high, critical], models: [credit*]}
+  - name: mail
+    type: email
+    host: mail.example.com
+    username: tidegauge
+    password: {file: PASSWORD_FILE}
+    from: tidegauge@example.com
+    to: [oncall@example.com]
+"""
+
+
+@pytest.fixture
+def good(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    monkeypatch.setenv("HOOK_SECRET", "hunter2")
+    (tmp_path / "password").write_text("correct horse\n")
+    return GOOD.replace("PASSWORD_FILE", str(tmp_path / "password"))
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ReceiversError) as caught:
+        parse_receivers(text, source="r.yaml")
+    return caught.value.problems
+
+
+def test_secrets_come_from_the_environment_and_from_files_and_are_never_shown(good: str) -> None:
+    found = parse_receivers(good, source="r.yaml")
+    _, hook, mail = found.receivers
+    assert hook.secret.reveal() == "hunter2"  # type: ignore[union-attr]
+    assert mail.password.reveal() == "correct horse"  # type: ignore[union-attr]
+    for shown in (repr(found), str(found), found.model_dump_json()):
+        assert "hunter2" not in shown and "correct horse" not in shown
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("type: webhook", "type: webhok", "r.yaml:8:11: receivers[1].type: found 'webhok'"),
+        ("    type: webhook\n", "", "r.yaml:7:5: receivers[1]: found no 'type'"),
+        ("match: {sev", "matsh: {sev", "receivers[1].matsh: unknown key; did you mean 'match'?"),
+        ("severities: [high", "severities: [hi", "r.yaml:11:26: receivers[1].match.severities[0]:"),
+        ("models: [", "modles: [", "receivers[1].match.modles: unknown key; did you mean 'models'"),
+        ("https://example.com/hook", "example.com", "r.yaml:9:10: receivers[1].url: expected an"),
+        ("http://al", "http://me:pw@al", "r.yaml:6:10: receivers[0].url: found a user or password"),
+        ("HOOK_SECRET", "NOT_SET", "r.yaml:10:13: receivers[1].secret: environment variable NOT_S"),
+        ("HOOK_SECRET", "TIDEGAUGE_X", "receivers[1].secret: names that begin with TIDEGAUGE_"),
+        ("{env: HOOK_SECRET}", "hunter2", "r.yaml:10:13: receivers[1].secret: "),
+        ("    host: mail.example.com\n", "", "receivers[2]: found no 'host'"),
+        ("username: tidegauge\n", "security: none\n", "receivers[2]: 'username' and 'password' go"),
+        ("[oncall@example.com]", "[oncall]", "receivers[2].to[0]: expected a mail address"),
+        ("from: tide", "form: tide", "receivers[2].form: unknown key; did you mean 'from'?"),
+        ("{model}", "{modle}", "r.yaml:2:14: links.dashboard: found {modle}, expected one of"),
+        ("https://grafana.example.com", "grafana", "r.yaml:2:14: links.dashboard: expected an ad"),
+        ("name: hook", "name: Hook", "r.yaml:7:11: receivers[1].name: "),
+        (
+            "name: hook",
+            "name: am",
+            "r.yaml:7:11: receivers[1].name: found 'am', already a name in line 4",
+        ),
+        ("dashboard:", "dashbord:", "r.yaml:2:3: links.dashbord: unknown key; did you mean 'dash"),
+    ],
+    ids=lambda case: case[2][-40:],
+)
+def test_a_problem_is_named_with_its_place(good: str, case: tuple[str, str, str]) -> None:
+    before, after, expected = case
+    assert good.count(before) == 1
+    found = problems(good.replace(before, after))
+    assert any(expected in one for one in found), found
+    assert "hunter2" not in "".join(found)
+
+
+def test_every_problem_is_told_at_once(good: str) -> None:
+    text = good.replace("type: alertmanager", "type: pager").replace("links:", "linkz:")
+    assert [one.partition(": ")[0] for one in problems(text)] == ["r.yaml:1:1", "r.yaml:5:11"]
+
+
+@pytest.mark.parametrize("text", ["", "receivers: []", "receivers:", "- a", "links: {}"])
+def test_a_file_without_receivers_is_refused(text: str) -> None:
+    assert all(one.startswith("r.yaml:1:") for one in problems(text))
+
+
+def test_what_is_no_text_and_what_is_not_there_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "receivers.yaml"
+    with pytest.raises(ReceiversError, match="can't be read: No such file"):
+        load_receivers(path)
+    path.write_bytes(b"receivers: \xff")
+    with pytest.raises(ReceiversError, match="not UTF-8 at byte 11"):
+        load_receivers(path)

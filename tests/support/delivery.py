@@ -1,0 +1,167 @@
+"""Alerts on a real Kafka and couriers that deliver them, in threads of the test's process."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+from confluent_kafka import Consumer, Producer, TopicPartition
+from prometheus_client import CollectorRegistry
+from tenacity import wait_fixed
+
+from support.alerts import example_alert
+from support.http_sink import Answer, HttpSink
+from support.kafka_broker import KafkaBroker, unique
+from support.kafka_reader import TopicReader
+from support.processes import wait_until
+from tidegauge.contract import Alert, DeadLetter, encode
+from tidegauge.notify.channels import channel_to
+from tidegauge.notify.config import ReceiverFile
+from tidegauge.notify.courier import Courier
+from tidegauge.settings import KafkaSettings, NotifySettings, Settings, TopicSettings
+from tidegauge.telemetry import Health, NotifyMetrics
+
+
+class Running(NamedTuple):
+    """A courier in its thread."""
+
+    stop: threading.Event
+    thread: threading.Thread
+    failures: list[BaseException]
+
+    def wait(self) -> None:
+        self.thread.join(40)
+        assert not self.thread.is_alive()
+
+
+class Delivery:
+    """Topics of its own, alerts sent to them, and couriers in threads."""
+
+    def __init__(self, broker: KafkaBroker) -> None:
+        self.broker = broker
+        name = unique("notify")
+        self.settings = Settings(
+            kafka=KafkaSettings(bootstrap_servers=broker.bootstrap_servers),
+            topics=TopicSettings(alerts=f"{name}.alerts", dead_letters=f"{name}.dead"),
+            notify=NotifySettings(group_id=name, session_timeout_seconds=6),
+        )
+        broker.create_topics({f"{name}.alerts": 1, f"{name}.dead": 1})
+        self.health = Health(clock=lambda: 0.0)
+        self.registry = CollectorRegistry()
+        self.metrics = NotifyMetrics(self.registry)
+        self._producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "linger.ms": 0})
+        self._running: list[Running] = []
+        self.sinks: list[HttpSink] = []
+
+    def sink(self, *answers: Answer, hanging: bool = False) -> HttpSink:
+        self.sinks.append(HttpSink(*answers, hanging=hanging))
+        return self.sinks[-1]
+
+    def send(self, *alerts: Alert | bytes) -> None:
+        for alert in alerts:
+            value = alert if isinstance(alert, bytes) else encode(alert)
+            self._producer.produce(self.settings.topics.alerts, value, b"key")
+        assert self._producer.flush(20) == 0
+
+    def courier(
+        self,
+        receiver: dict[str, Any],
+        *,
+        make: Callable[..., Courier] = Courier,
+        standby: bool = False,
+        **options: Any,
+    ) -> Running:
+        """Start a courier in a thread; returns once it has partitions, unless it stands by."""
+        given = ReceiverFile.model_validate({"receivers": [receiver]}).receivers[0]
+        channel = channel_to(given, ReceiverFile.model_fields["links"].default)
+        stop, failures = threading.Event(), list[BaseException]()
+        courier = make(
+            channel,
+            self.settings,
+            metrics=self.metrics,
+            health=self.health,
+            stop=stop,
+            **{"backoff": wait_fixed(0.1), **options},
+        )
+
+        def run() -> None:
+            try:
+                courier.run()
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        running = Running(stop, thread, failures)
+        self._running.append(running)
+        if not standby:
+            wait_until(lambda: courier._from or not thread.is_alive(), seconds=30, what="assigned")
+        return running
+
+    def stop(self, *, failing: bool = False) -> list[BaseException]:
+        """Stop the couriers; returns what they failed of, of which there is none otherwise."""
+        failed: list[BaseException] = []
+        for running in self._running:
+            running.stop.set()
+        for running in self._running:
+            running.wait()
+            failed += running.failures
+        self._running.clear()
+        assert failing or not failed, failed
+        return failed
+
+    def committed(self, receiver: str) -> int:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.broker.bootstrap_servers,
+                "group.id": f"{self.settings.notify.group_id}-{receiver}",
+            }
+        )
+        try:
+            (at,) = consumer.committed([TopicPartition(self.settings.topics.alerts, 0)], timeout=20)
+            return int(at.offset)
+        finally:
+            consumer.close()
+
+    def letters(self) -> list[DeadLetter]:
+        reader = TopicReader(self.broker, self.settings.topics.dead_letters)
+        try:
+            values = [message.value() for message in reader.more()]
+        finally:
+            reader.close()
+        return [msgspec.json.decode(value or b"", type=DeadLetter) for value in values]
+
+    def condition(self, receiver: str) -> dict[str, str]:
+        conditions: Any = self.health.ready()[1]["conditions"]
+        found: dict[str, str] = conditions[f"receiver {receiver}"]
+        return found
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+
+def webhook(sink: HttpSink, name: str = "hook", **options: Any) -> dict[str, Any]:
+    return {"name": name, "type": "webhook", "url": f"{sink.url}/alerts", **options}
+
+
+def numbered(n: int, state: str = "firing", **changes: Any) -> Alert:
+    return example_alert(state, id=f"id-{n}", fingerprint=f"f-{n}", **changes)
+
+
+def ids(sink: HttpSink) -> list[str]:
+    return [json.loads(request.body)["id"] for request in sink.requests]
+
+
+def wait_ids(sink: HttpSink, expected: list[str]) -> None:
+    wait_until(
+        lambda: ids(sink) == expected, seconds=30, what=lambda: f"{expected}, it is {ids(sink)}"
+    )
+
+
+def wait_committed(delivery: Delivery, receiver: str, offset: int) -> None:
+    wait_until(
+        lambda: delivery.committed(receiver) == offset,
+        seconds=30,
+        what=lambda: f"committed {offset}, it is {delivery.committed(receiver)}",
+    )
