@@ -327,7 +327,8 @@ class PartitionState:
             heapq.heappush(self._expiring, one)
 
     def _delete(self, window: Window) -> None:
-        for baseline in self.windows.pop(window, ()):
+        # Which cells are forgotten first is not to depend on the order of a set.
+        for baseline in sorted(self.windows.pop(window, ())):
             key = CellKey(window.slice, window.start, window.seconds, baseline)
             for tenure, counts in self.cells.pop(key, {}).items():
                 self._remember(key, tenure, counts.events)

@@ -102,11 +102,7 @@ def _of_evidence(alert: Alert) -> Iterator[Check]:
     compared = _compared(evidence, counted)
     same = len(evidence.counts) == len(counted.reference) == len(compared)
     if evidence.psi_corrected is not None:
-        size = (
-            float(psi_corrected(evidence.counts, _compared(evidence, counted)))
-            if same
-            else math.nan
-        )
+        size = float(psi_corrected(evidence.counts, compared)) if same else math.nan
         yield Check("psi_corrected", evidence.psi_corrected, size)
         yield Check("size", evidence.size or "", size_of(evidence.psi_corrected))
     if evidence.change is not None and same:
