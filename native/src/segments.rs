@@ -14,7 +14,7 @@ const VALUE_CHARACTERS: usize = 200;
 const NONE: i64 = -1;
 const UNUSABLE: i64 = -2;
 
-/// The monitored dimensions, with a number for each value since they were last taken.
+/// The monitored dimensions, with a number for each value since they were last forgotten.
 pub struct Dimensions {
     names: Vec<String>,
     numbers: Vec<HashMap<String, i64>>,
@@ -64,14 +64,19 @@ impl Dimensions {
         number
     }
 
-    /// Return the values by dimension, in order of their numbers, and forget them.
-    pub fn take(&mut self) -> Vec<Vec<String>> {
-        let in_order = |numbers: &mut HashMap<String, i64>| {
-            let mut found: Vec<_> = numbers.drain().collect();
-            found.sort_unstable_by_key(|(_, number)| *number);
-            found.into_iter().map(|(value, _)| value).collect()
+    /// Return the values by dimension, in order of their numbers.
+    pub fn values(&self) -> Vec<Vec<String>> {
+        let in_order = |numbers: &HashMap<String, i64>| {
+            let mut found: Vec<_> = numbers.iter().collect();
+            found.sort_unstable_by_key(|(_, number)| **number);
+            found.into_iter().map(|(value, _)| value.clone()).collect()
         };
-        self.numbers.iter_mut().map(in_order).collect()
+        self.numbers.iter().map(in_order).collect()
+    }
+
+    /// Begin with new numbers.
+    pub fn forget(&mut self) {
+        self.numbers.iter_mut().for_each(HashMap::clear);
     }
 }
 
