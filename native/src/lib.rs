@@ -73,10 +73,10 @@ impl Decoder {
         Ok(PyBytes::new(py, &taken))
     }
 
-    /// Bytes of memory that the rows kept take.
+    /// Bytes of memory that the rows kept take, and the values of their segments.
     #[getter]
     fn kept_bytes(&self) -> usize {
-        self.kept.bytes()
+        self.kept.bytes() + self.layouts.dimensions.bytes()
     }
 
     /// Return the groups of the rows kept, and the values of each dimension.

@@ -10,6 +10,9 @@ use crate::values::{Skipped, Text, Value};
 /// Longest value, in characters.
 const VALUE_CHARACTERS: usize = 200;
 
+/// What a value takes beside its text, bytes.
+const VALUE_BYTES: usize = 48;
+
 /// What stands for no value, and for one that can't name a slice.
 const NONE: i64 = -1;
 const UNUSABLE: i64 = -2;
@@ -18,6 +21,7 @@ const UNUSABLE: i64 = -2;
 pub struct Dimensions {
     names: Vec<String>,
     numbers: Vec<HashMap<String, i64>>,
+    bytes: usize,
 }
 
 impl Dimensions {
@@ -25,7 +29,13 @@ impl Dimensions {
         Dimensions {
             numbers: vec![HashMap::new(); names.len()],
             names,
+            bytes: 0,
         }
+    }
+
+    /// Memory that the values take, bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn is_empty(&self) -> bool {
@@ -61,6 +71,7 @@ impl Dimensions {
         }
         let number = numbers.len() as i64;
         numbers.insert(text.to_owned(), number);
+        self.bytes += VALUE_BYTES + text.len();
         number
     }
 
@@ -77,6 +88,7 @@ impl Dimensions {
     /// Begin with new numbers.
     pub fn forget(&mut self) {
         self.numbers.iter_mut().for_each(HashMap::clear);
+        self.bytes = 0;
     }
 }
 

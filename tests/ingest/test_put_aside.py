@@ -78,21 +78,30 @@ def test_rows_are_counted_when_they_take_the_memory_that_they_may(
     assert sum(cell.events for cell in tenure.cells.values()) == len(EVENTS)
 
 
-def _decoder(events: list[bytes]) -> native.NativePath:
+def _kept(events: list[bytes], *dimensions: str) -> native.NativePath:
     plans = [counting.make_plan("m", v, id_, b) for (_, v), (id_, b) in PROMOTED.items()]
-    path = native.NativePath(plans)
+    path = native.NativePath(plans, dimensions)
     path.decode(events, limit=10_000, latest=NOW)
     return path
 
 
 @pytest.mark.parametrize("decoder", ["native"], indirect=True)
 def test_rows_that_were_taken_take_no_memory() -> None:
-    path = _decoder(EVENTS)
+    path = _kept(EVENTS)
     # A row of the narrowest version: time, a, prediction, latency and status.
     assert path.kept_bytes >= len(EVENTS) * 5 * 8
     assert sum(len(rows.times) for rows in path.take()) == len(EVENTS)
     assert path.kept_bytes == 0
     assert list(path.take()) == []
+
+
+@pytest.mark.parametrize("decoder", ["native"], indirect=True)
+def test_values_of_segments_take_memory_too_until_the_rows_are_taken() -> None:
+    events = [as_json(event(segments={"region": f"{i:0200}"})) for i in range(50)]
+    path = _kept(events, "region")
+    assert path.kept_bytes >= _kept(events).kept_bytes + 50 * 200
+    assert [len(rows.segments[0].values) for rows in path.take()] == [50]
+    assert path.kept_bytes == 0
 
 
 @pytest.mark.parametrize("decoder", ["native"], indirect=True)
