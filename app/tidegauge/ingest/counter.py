@@ -24,7 +24,7 @@ from tidegauge.settings import IngestSettings, WindowSettings
 PENDING_ROWS = 16_384
 
 #: The native path keeps rows until they take this much memory. The more rows of a model are counted
-#: at once, the less a model costs: with 12 signals and 100 models, 1,500 rows each instead of 160.
+#: at once, the less a model costs: of 100 models with 12 signals these are 1,350 rows each.
 PENDING_BYTES = 16 * 1024 * 1024
 
 #: Models without a baseline that get a decoder of their own; the rest take the tolerant path.
