@@ -99,9 +99,9 @@ impl Row {
     /// Put a value in its place; nothing if it is not of the signal's type.
     pub fn set(&mut self, layout: &Layout, place: Place, value: &Value) -> Option<()> {
         match place {
-            Place::Numeric(column) => self.numeric[column] = value.number()?,
+            Place::Numeric(column) => self.numeric[column as usize] = value.number()?,
             Place::Code(column) => {
-                let codes = &layout.codes[column];
+                let codes = &layout.codes[column as usize];
                 let found = match (&codes.bins, value) {
                     (_, Value::Null) => Some(&codes.null),
                     (Bins::Text(bins), Value::Text(text)) => bins.get(text.as_ref()),
@@ -109,7 +109,7 @@ impl Row {
                     (Bins::Bool(bins), Value::Bool(truth)) => bins.get(truth),
                     _ => return None,
                 };
-                self.codes[column] = *found.unwrap_or(&codes.other);
+                self.codes[column as usize] = *found.unwrap_or(&codes.other);
             }
         }
         Some(())

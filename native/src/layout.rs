@@ -1,9 +1,8 @@
 //! Where each signal of a model's version goes, and which bin a category is.
 
-use std::collections::HashMap;
-
 use pyo3::prelude::*;
 
+use crate::names::Names;
 use crate::segments::Dimensions;
 
 /// `(name, of the features)`.
@@ -22,9 +21,9 @@ pub enum Category {
 
 /// Bins of one categorical signal, by value. A value of another type is left to the caller.
 pub enum Bins {
-    Text(HashMap<String, i64>),
-    Int(HashMap<i64, i64>),
-    Bool(HashMap<bool, i64>),
+    Text(Names<String, i64>),
+    Int(Names<i64, i64>),
+    Bool(Names<bool, i64>),
 }
 
 pub struct Codes {
@@ -36,8 +35,8 @@ pub struct Codes {
 /// A column among the floats or among the bin numbers.
 #[derive(Clone, Copy)]
 pub enum Place {
-    Numeric(usize),
-    Code(usize),
+    Numeric(u32),
+    Code(u32),
 }
 
 /// Signals that are not among the features.
@@ -46,7 +45,6 @@ pub const OUTPUTS: [&str; 4] = ["prediction", "latency_ms", "status", "label"];
 /// A model's version: its signals' names and places.
 #[derive(Default)]
 pub struct Layout {
-    pub model: String,
     pub version: String,
     /// A row in which everything is absent.
     pub absent: (Vec<f64>, Vec<i64>),
@@ -54,45 +52,47 @@ pub struct Layout {
     /// By number in [`OUTPUTS`].
     pub outputs: [Option<Place>; 4],
     features: Vec<Feature>,
-    by_name: HashMap<String, usize>,
-    /// By feature, which came after it last time; producers keep their order.
-    next: Vec<usize>,
+    /// The features' names as JSON has them, one after another: many models take turns, and the
+    /// less of each is looked at, the more of them stay in the processor's cache.
+    keys: String,
+    by_name: Names<String, u32>,
 }
 
 impl Layout {
-    fn new(
-        model: String,
-        version: String,
-        numeric: Vec<Numeric>,
-        categorical: Vec<Categorical>,
-    ) -> Self {
+    fn new(version: String, numeric: Vec<Numeric>, categorical: Vec<Categorical>) -> Self {
         let mut it = Layout {
-            model,
             version,
             ..Layout::default()
         };
         for (name, of_features) in numeric {
-            let place = Place::Numeric(it.absent.0.len());
+            let place = Place::Numeric(it.absent.0.len() as u32);
             it.absent.0.push(f64::INFINITY);
             it.add(name, of_features, place);
         }
         for (name, of_features, kind, values, absent, null, other) in categorical {
-            let place = Place::Code(it.codes.len());
+            let place = Place::Code(it.codes.len() as u32);
             it.absent.1.push(absent);
             let bins = bins(&kind, values);
             it.codes.push(Codes { bins, null, other });
             it.add(name, of_features, place);
         }
-        it.next = (1..=it.features.len()).collect();
         it
     }
 
     fn add(&mut self, name: String, of_features: bool, place: Place) {
         if of_features {
-            self.by_name.insert(name.clone(), self.features.len());
+            let number = self.features.len() as u32;
             let needs_escapes = |it: char| it < ' ' || matches!(it, '"' | '\\');
-            let key = (!name.contains(needs_escapes)).then(|| format!("\"{name}\""));
-            self.features.push(Feature { name, key, place });
+            let begin = self.keys.len();
+            if !name.contains(needs_escapes) {
+                self.keys.extend(["\"", &name, "\""]);
+            }
+            self.features.push(Feature {
+                key: (begin as u32, self.keys.len() as u32),
+                next: number + 1,
+                place,
+            });
+            self.by_name.insert(name, number);
         } else if let Some(number) = OUTPUTS.iter().position(|output| *output == name) {
             self.outputs[number] = Some(place);
         }
@@ -100,49 +100,48 @@ impl Layout {
 
     /// Find a feature by name.
     pub fn feature(&mut self, name: &str, order: &mut Order) -> Option<Place> {
-        let mut found = order.expected;
-        if self.features.get(found).map(|it| it.name.as_str()) != Some(name) {
-            found = *self.by_name.get(name)?;
-            if let Some(next) = order.before.and_then(|before| self.next.get_mut(before)) {
-                *next = found;
-            }
+        let found = *self.by_name.get(name)?;
+        if let Some(before) = order.before {
+            self.features[before as usize].next = found;
         }
         Some(self.take(found, order))
     }
 
     /// Return the most likely feature if JSON goes on with its name, and how long that is.
     pub fn expected_feature(&self, text: &str, order: &mut Order) -> Option<(Place, usize)> {
-        let found = order.expected;
-        let key = self.features.get(found)?.key.as_deref()?;
-        text.starts_with(key)
-            .then(|| (self.take(found, order), key.len()))
+        let (begin, end) = self.features.get(order.expected as usize)?.key;
+        let key = &self.keys.as_bytes()[begin as usize..end as usize];
+        (!key.is_empty() && text.as_bytes().starts_with(key))
+            .then(|| (self.take(order.expected, order), key.len()))
     }
 
-    fn take(&self, found: usize, order: &mut Order) -> Place {
+    fn take(&self, found: u32, order: &mut Order) -> Place {
+        let feature = &self.features[found as usize];
         order.before = Some(found);
-        order.expected = self.next[found];
-        self.features[found].place
+        order.expected = feature.next;
+        feature.place
     }
 }
 
 struct Feature {
-    name: String,
-    /// As JSON has it, if it needs no escapes.
-    key: Option<String>,
+    /// Where its name is in the keys: nowhere, if it needs escapes.
+    key: (u32, u32),
+    /// Which came after it last time; producers keep their order.
+    next: u32,
     place: Place,
 }
 
 /// Where a reader is in the features: which it expects next, and which it has just read.
 #[derive(Default)]
 pub struct Order {
-    expected: usize,
-    before: Option<usize>,
+    expected: u32,
+    before: Option<u32>,
 }
 
 fn bins(kind: &str, values: Vec<(Category, i64)>) -> Bins {
-    let mut texts = HashMap::new();
-    let mut ints = HashMap::new();
-    let mut bools = HashMap::new();
+    let mut texts = Names::default();
+    let mut ints = Names::default();
+    let mut bools = Names::default();
     for (value, bin) in values {
         match value {
             Category::Text(value) => drop(texts.insert(value, bin)),
@@ -161,7 +160,13 @@ fn bins(kind: &str, values: Vec<(Category, i64)>) -> Bins {
 pub struct Layouts {
     pub all: Vec<Layout>,
     pub dimensions: Dimensions,
-    by_name: HashMap<String, HashMap<String, usize>>,
+    by_name: Names<String, Versions>,
+}
+
+/// The layouts of a model by version, and the one that was found last.
+#[derive(Default)]
+struct Versions {
+    all: Names<String, usize>,
     last: usize,
 }
 
@@ -173,25 +178,22 @@ impl Layouts {
         let mut it = Layouts {
             all: Vec::new(),
             dimensions: Dimensions::new(dimensions),
-            by_name: HashMap::new(),
-            last: 0,
+            by_name: Names::default(),
         };
         for (model, version, numeric, categorical) in models {
-            it.by_name
-                .entry(model.clone())
-                .or_default()
-                .insert(version.clone(), it.all.len());
-            it.all
-                .push(Layout::new(model, version, numeric, categorical));
+            let versions = it.by_name.entry(model).or_default();
+            versions.all.insert(version.clone(), it.all.len());
+            versions.last = it.all.len();
+            it.all.push(Layout::new(version, numeric, categorical));
         }
         it
     }
 
     pub fn find(&mut self, model: &str, version: &str) -> Option<usize> {
-        let same = |last: &Layout| last.model == model && last.version == version;
-        if !self.all.get(self.last).is_some_and(same) {
-            self.last = *self.by_name.get(model)?.get(version)?;
+        let versions = self.by_name.get_mut(model)?;
+        if self.all[versions.last].version != version {
+            versions.last = *versions.all.get(version)?;
         }
-        Some(self.last)
+        Some(versions.last)
     }
 }

@@ -1,54 +1,34 @@
 //! Prediction events from JSON to columns: what `tidegauge.ingest.fast` does, several times as fast.
 //!
-//! Events that fit the layout of their model's version are kept as rows by (layout, variant) until
-//! they are taken out as columns. Whatever is unusual is left to the caller, so what is kept here
+//! Events that fit the layout of their model's version are kept as rows until they are taken out as
+//! columns, by (layout, variant). Whatever is unusual is left to the caller, so what is kept here
 //! must mean the same as there; it may be less.
 
 mod cell;
 mod event;
+mod kept;
 mod layout;
+mod names;
 mod plain;
 mod segments;
 mod values;
 
-use std::collections::HashMap;
-
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::event::{Row, Times};
+use crate::kept::Kept;
 use crate::layout::{Categorical, Layouts, Numeric};
 
-/// Rows of one layout and variant, one after another.
-struct Group {
-    layout: usize,
-    variant: String,
-    times: Vec<f64>,
-    numeric: Vec<f64>,
-    codes: Vec<i64>,
-    segments: Vec<i64>,
-}
-
-/// `(model, version, variant, times, numeric, codes, segments)`: bytes of float64, float64, int64
-/// and int64, the latter three a whole column after another.
-type Taken<'py> = (
-    String,
-    String,
-    String,
-    Bound<'py, PyBytes>,
-    Bound<'py, PyBytes>,
-    Bound<'py, PyBytes>,
-    Bound<'py, PyBytes>,
-);
+/// `(number of the layout, variant, rows)`.
+type Group<'a> = (usize, &'a str, usize);
 
 #[pyclass]
 struct Decoder {
     layouts: Layouts,
     row: Row,
-    groups: Vec<Group>,
-    /// By layout: the groups by variant.
-    found: Vec<HashMap<String, usize>>,
-    last: usize,
+    kept: Kept,
 }
 
 #[pymethods]
@@ -63,11 +43,9 @@ impl Decoder {
         dimensions: Vec<String>,
     ) -> Self {
         Decoder {
-            found: vec![HashMap::new(); models.len()],
+            kept: Kept::new(models.len()),
             layouts: Layouts::new(models, dimensions),
             row: Row::default(),
-            groups: Vec::new(),
-            last: usize::MAX,
         }
     }
 
@@ -95,35 +73,47 @@ impl Decoder {
         Ok(PyBytes::new(py, &taken))
     }
 
-    /// Return the rows kept since the last call, by column, and the values of each dimension.
+    /// Bytes of memory that the rows kept take, and the values of their segments.
+    #[getter]
+    fn kept_bytes(&self) -> usize {
+        self.kept.bytes() + self.layouts.dimensions.bytes()
+    }
+
+    /// Return the groups of the rows kept, and the values of each dimension.
     ///
     /// A row's segments are numbers of those values; -1 where it names none, -2 for a value that is
     /// no text of at most 200 characters.
-    fn take<'py>(&mut self, py: Python<'py>) -> PyResult<(Vec<Taken<'py>>, Vec<Vec<String>>)> {
-        self.found.iter_mut().for_each(HashMap::clear);
-        self.last = usize::MAX;
-        let taken: PyResult<Vec<_>> = self
-            .groups
-            .drain(..)
-            .map(|group| {
-                let layout = &self.layouts.all[group.layout];
-                let rows = group.times.len();
-                let numeric = by_column(py, &group.numeric, rows, |v| v.to_ne_bytes())?;
-                let codes = by_column(py, &group.codes, rows, |v| v.to_ne_bytes())?;
-                let segments = by_column(py, &group.segments, rows, |v| v.to_ne_bytes())?;
-                let times = by_column(py, &group.times, rows, |v| v.to_ne_bytes())?;
-                Ok((
-                    layout.model.clone(),
-                    layout.version.clone(),
-                    group.variant,
-                    times,
-                    numeric,
-                    codes,
-                    segments,
-                ))
-            })
-            .collect();
-        Ok((taken?, self.layouts.dimensions.take()))
+    fn groups(&mut self) -> (Vec<Group<'_>>, Vec<Vec<String>>) {
+        self.kept.arrange();
+        let all = self.kept.groups.iter();
+        let groups = all.map(|it| (it.layout, it.variant.as_str(), it.rows));
+        (groups.collect(), self.layouts.dimensions.values())
+    }
+
+    /// Return rows `first` to before `end` of a group by column, as many as there are: times and
+    /// numeric columns as float64, bin numbers and segments as int64, one whole column after
+    /// another. The group is a number in what [`Decoder::groups`] returned, since when nothing may
+    /// have been decoded. Raises `IndexError` if there are no such rows.
+    fn columns<'py>(
+        &self,
+        py: Python<'py>,
+        group: usize,
+        first: usize,
+        end: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let missing =
+            || PyIndexError::new_err(format!("group {group} has no rows {first} to {end}"));
+        let size = self.kept.size(group, first, end).ok_or_else(missing)?;
+        PyBytes::new_with(py, size, |out| {
+            self.kept.columns(group, first, end, out);
+            Ok(())
+        })
+    }
+
+    /// Forget the rows kept.
+    fn clear(&mut self) {
+        self.kept.clear();
+        self.layouts.dimensions.forget();
     }
 }
 
@@ -132,52 +122,10 @@ impl Decoder {
     fn keep(&mut self, value: &[u8], times: &Times) -> Option<f64> {
         let text = std::str::from_utf8(value).ok()?;
         let head = self.row.read(text, &mut self.layouts, times)?;
-        self.find_group(head.layout, &head.variant);
-        let group = &mut self.groups[self.last];
-        group.times.push(head.time);
-        group.numeric.extend_from_slice(&self.row.numeric);
-        group.codes.extend_from_slice(&self.row.codes);
-        group.segments.extend_from_slice(&self.row.segments);
+        self.kept
+            .push(head.layout, &head.variant, head.time, &self.row);
         Some(head.time)
     }
-
-    fn find_group(&mut self, layout: usize, variant: &str) {
-        let same = |group: &Group| group.layout == layout && group.variant == variant;
-        if self.groups.get(self.last).is_some_and(same) {
-            return;
-        }
-        let found = &mut self.found[layout];
-        self.last = found.get(variant).copied().unwrap_or_else(|| {
-            found.insert(variant.to_owned(), self.groups.len());
-            self.groups.push(Group {
-                layout,
-                variant: variant.to_owned(),
-                times: Vec::new(),
-                numeric: Vec::new(),
-                codes: Vec::new(),
-                segments: Vec::new(),
-            });
-            self.groups.len() - 1
-        });
-    }
-}
-
-/// Rows one after another to the bytes of columns one after another.
-fn by_column<'py, T: Copy>(
-    py: Python<'py>,
-    values: &[T],
-    rows: usize,
-    bytes_of: impl Fn(T) -> [u8; 8],
-) -> PyResult<Bound<'py, PyBytes>> {
-    let width = values.len().checked_div(rows).unwrap_or(0);
-    PyBytes::new_with(py, 8 * values.len(), |out| {
-        for (column, place) in out.chunks_exact_mut(8 * rows.max(1)).enumerate() {
-            for (row, cell) in place.chunks_exact_mut(8).enumerate() {
-                cell.copy_from_slice(&bytes_of(values[row * width + column]));
-            }
-        }
-        Ok(())
-    })
 }
 
 #[pymodule]

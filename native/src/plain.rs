@@ -80,7 +80,7 @@ impl<'de> Scanner<'de> {
             self.colon()?;
             match found {
                 Some(Place::Numeric(column)) if self.peek()? != b'n' => {
-                    row.numeric[column] = self.number()?;
+                    row.numeric[column as usize] = self.number()?;
                 }
                 Some(place) => row.set(layout, place, &self.value()?)?,
                 None => drop(self.value()?),

@@ -10,14 +10,18 @@ use crate::values::{Skipped, Text, Value};
 /// Longest value, in characters.
 const VALUE_CHARACTERS: usize = 200;
 
+/// What a value takes beside its text, bytes.
+const VALUE_BYTES: usize = 48;
+
 /// What stands for no value, and for one that can't name a slice.
 const NONE: i64 = -1;
 const UNUSABLE: i64 = -2;
 
-/// The monitored dimensions, with a number for each value since they were last taken.
+/// The monitored dimensions, with a number for each value since they were last forgotten.
 pub struct Dimensions {
     names: Vec<String>,
     numbers: Vec<HashMap<String, i64>>,
+    bytes: usize,
 }
 
 impl Dimensions {
@@ -25,7 +29,13 @@ impl Dimensions {
         Dimensions {
             numbers: vec![HashMap::new(); names.len()],
             names,
+            bytes: 0,
         }
+    }
+
+    /// Memory that the values take, bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn is_empty(&self) -> bool {
@@ -61,17 +71,24 @@ impl Dimensions {
         }
         let number = numbers.len() as i64;
         numbers.insert(text.to_owned(), number);
+        self.bytes += VALUE_BYTES + text.len();
         number
     }
 
-    /// Return the values by dimension, in order of their numbers, and forget them.
-    pub fn take(&mut self) -> Vec<Vec<String>> {
-        let in_order = |numbers: &mut HashMap<String, i64>| {
-            let mut found: Vec<_> = numbers.drain().collect();
-            found.sort_unstable_by_key(|(_, number)| *number);
-            found.into_iter().map(|(value, _)| value).collect()
+    /// Return the values by dimension, in order of their numbers.
+    pub fn values(&self) -> Vec<Vec<String>> {
+        let in_order = |numbers: &HashMap<String, i64>| {
+            let mut found: Vec<_> = numbers.iter().collect();
+            found.sort_unstable_by_key(|(_, number)| **number);
+            found.into_iter().map(|(value, _)| value.clone()).collect()
         };
-        self.numbers.iter_mut().map(in_order).collect()
+        self.numbers.iter().map(in_order).collect()
+    }
+
+    /// Begin with new numbers.
+    pub fn forget(&mut self) {
+        self.numbers.iter_mut().for_each(HashMap::clear);
+        self.bytes = 0;
     }
 }
 

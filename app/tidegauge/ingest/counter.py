@@ -23,6 +23,10 @@ from tidegauge.settings import IngestSettings, WindowSettings
 #: column; at some 2 kB an event this bounds what is held at a few tens of MB.
 PENDING_ROWS = 16_384
 
+#: The native path keeps rows until they take this much memory. The more rows of a model are counted
+#: at once, the less a model costs: of 100 models with 12 signals these are 1,350 rows each.
+PENDING_BYTES = 16 * 1024 * 1024
+
 #: Models without a baseline that get a decoder of their own; the rest take the tolerant path.
 MAX_MODELS_WITHOUT_BASELINE = 1_000
 
@@ -103,7 +107,8 @@ class Counter:
             messages, values = self._count_native(self._native, messages, values, tenure)
         if messages:
             self._count_python(messages, values, tenure)
-        if self._pending_rows >= PENDING_ROWS:
+        kept = self._native.kept_bytes if self._native is not None else 0
+        if self._pending_rows >= PENDING_ROWS or kept >= PENDING_BYTES:
             self.settle(tenure)
 
     def _count_native(
@@ -122,7 +127,6 @@ class Counter:
             kept = [messages[row] for row in np.flatnonzero(fits).tolist()]
             left = np.flatnonzero(~fits).tolist()
         self._note_times(kept, times[fits], tenure)
-        self._pending_rows += len(kept)
         self.counted["native"] += len(kept)
         return [messages[row] for row in left], [values[row] for row in left]
 

@@ -19,7 +19,9 @@ from tidegauge.ingest.tolerant import EARLIEST_TIME
 
 _INT64 = range(-(2**63), 2**63)
 
-_Taken = tuple[str, str, str, bytes, bytes, bytes, bytes]
+#: Rows are taken out as columns so many bytes at a time: what was written last is then still in the
+#: processor's cache when it is counted.
+COLUMN_BYTES = 512 * 1024
 
 
 class _Decoder(Protocol):
@@ -27,7 +29,14 @@ class _Decoder(Protocol):
         self, values: list[bytes | None], limit: int, earliest: float, latest: float
     ) -> bytes: ...
 
-    def take(self) -> tuple[list[_Taken], list[list[str]]]: ...
+    @property
+    def kept_bytes(self) -> int: ...
+
+    def groups(self) -> tuple[list[tuple[int, str, int]], list[list[str]]]: ...
+
+    def columns(self, group: int, first: int, end: int) -> bytes: ...
+
+    def clear(self) -> None: ...
 
 
 class NativePath:
@@ -37,9 +46,9 @@ class NativePath:
     """
 
     def __init__(self, plans: Iterable[Plan], dimensions: Sequence[str] = ()) -> None:
-        self._plans = {(plan.model, plan.version): plan for plan in plans}
+        self._plans = list(plans)
         self._dimensions = list(dimensions)
-        layouts = [_layout(plan) for plan in self._plans.values()]
+        layouts = [_layout(plan) for plan in self._plans]
         self._decoder = cast(_Decoder, extension.MODULE.Decoder(layouts, self._dimensions))
 
     def decode(self, values: list[bytes | None], limit: int, latest: float) -> Floats:
@@ -49,27 +58,32 @@ class NativePath:
         """
         return np.frombuffer(self._decoder.decode(values, limit, EARLIEST_TIME, latest))
 
+    @property
+    def kept_bytes(self) -> int:
+        """Memory that the events kept take, bytes."""
+        return self._decoder.kept_bytes
+
     def take(self) -> Iterator[Rows]:
-        """Yield what was kept since the last time."""
-        groups, values = self._decoder.take()
-        for model, version, variant, times, numeric, codes, segments in groups:
-            plan = self._plans[model, version]
-            yield Rows(
-                plan,
-                variant,
-                np.frombuffer(times),
-                list(np.frombuffer(numeric).reshape(len(plan.numeric), -1)),
-                list(np.frombuffer(codes, np.intp).reshape(len(plan.categorical), -1)),
-                [
-                    SegmentColumn(*column)
-                    for column in zip(
-                        self._dimensions,
-                        np.frombuffer(segments, np.intp).reshape(len(values), len(times) // 8),
-                        values,
-                        strict=True,
-                    )
-                ],
-            )
+        """Yield what was kept since the last time; go through all of it before decoding more."""
+        groups, values = self._decoder.groups()
+        for group, (layout, variant, rows) in enumerate(groups):
+            plan = self._plans[layout]
+            width = 1 + len(plan.numeric) + len(plan.categorical) + len(self._dimensions)
+            most = max(1, COLUMN_BYTES // (8 * width))
+            for first in range(0, rows, most):
+                columns = self._decoder.columns(group, first, first + most)
+                yield self._rows(plan, variant, columns, width, values)
+        self._decoder.clear()
+
+    def _rows(
+        self, plan: Plan, variant: str, columns: bytes, width: int, values: list[list[str]]
+    ) -> Rows:
+        times, *numeric = np.frombuffer(columns).reshape(width, -1)[: 1 + len(plan.numeric)]
+        codes = list(np.frombuffer(columns, np.intp).reshape(width, -1)[1 + len(numeric) :])
+        categorical = codes[: len(plan.categorical)]
+        named = zip(self._dimensions, codes[len(categorical) :], values, strict=True)
+        segments = [SegmentColumn(*column) for column in named]
+        return Rows(plan, variant, times, numeric, categorical, segments)
 
 
 def _layout(plan: Plan) -> tuple[Any, ...]:

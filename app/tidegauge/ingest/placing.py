@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegauge.ingest.plan import Floats, Plan
-from tidegauge.ingest.segments import NONE, OVERALL, UNUSABLE, Segment, SegmentColumn, code
+from tidegauge.ingest.segments import NONE, OVERALL, UNUSABLE, Places, Segment, SegmentColumn, code
 from tidegauge.ingest.tenure import Tenure
 from tidegauge.ingest.tolerant import LooseEvent
 from tidegauge.settings import IngestSettings, WindowSettings
@@ -23,6 +24,15 @@ class Rows(NamedTuple):
     numeric: Sequence[Floats]
     categorical: Sequence[npt.NDArray[np.intp]]
     segments: Sequence[SegmentColumn]
+
+    def at(self, places: Places) -> "Rows":
+        """Return the rows of some places."""
+        return self._replace(
+            times=self.times[places],
+            numeric=[column[places] for column in self.numeric],
+            categorical=[column[places] for column in self.categorical],
+            segments=[column.at(places) for column in self.segments],
+        )
 
 
 class Placer:
@@ -45,19 +55,19 @@ class Placer:
     def add(self, rows: Rows, tenure: Tenure) -> None:
         """Count rows, at least one."""
         seconds = self._window_of(rows.plan.model).seconds
-        starts = (rows.times // seconds).astype(np.int64) * seconds
-        first = int(starts[0])
-        if (starts == first).all():
+        first = int(rows.times.min() // seconds) * seconds
+        if first == int(rows.times.max() // seconds) * seconds:
             self._add_window(rows, first, seconds, tenure)
             return
-        for start in np.unique(starts).tolist():
-            within = starts == start
-            part = rows._replace(
-                numeric=[column[within] for column in rows.numeric],
-                categorical=[column[within] for column in rows.categorical],
-                segments=[column.at(within) for column in rows.segments],
-            )
-            self._add_window(part, start, seconds, tenure)
+        starts = (rows.times // seconds).astype(np.int64) * seconds
+        if (np.diff(starts) < 0).any():  # of several partitions, or late
+            order = np.argsort(starts, kind="stable")
+            starts = starts[order]
+            rows = rows.at(order)
+        begins = np.flatnonzero(np.diff(starts, prepend=first - 1)).tolist()
+        for begin, end in pairwise([*begins, len(starts)]):
+            part = rows.at(slice(begin, end))
+            self._add_window(part, int(starts[begin]), seconds, tenure)
 
     def _add_window(self, rows: Rows, start: int, seconds: int, tenure: Tenure) -> None:
         plan, variant = rows.plan, rows.variant

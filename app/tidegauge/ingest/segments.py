@@ -21,6 +21,9 @@ NONE, UNUSABLE = -1, -2
 
 Codes = npt.NDArray[np.intp]
 
+#: Some of the rows: whether each is one of them, their numbers, or from where to where.
+Places = npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice
+
 
 def code(value: object, otherwise: int = 0) -> int:
     """Return :data:`NONE` or :data:`UNUSABLE` where they apply, else ``otherwise``.
@@ -55,9 +58,9 @@ class SegmentColumn(NamedTuple):
             dimension, np.fromiter(map(codes.__getitem__, found), np.intp, len(found)), values
         )
 
-    def at(self, rows: npt.NDArray[np.bool_]) -> "SegmentColumn":
+    def at(self, places: Places) -> "SegmentColumn":
         """Return the column of some of the rows."""
-        return self._replace(codes=self.codes[rows])
+        return self._replace(codes=self.codes[places])
 
     def groups(self) -> Iterator[tuple[str | None, Codes]]:
         """Yield each value there is, None for those that can't name a slice, and the rows of it."""
