@@ -5,6 +5,7 @@
 //! must mean the same as there; it may be less.
 
 mod cell;
+mod column;
 mod event;
 mod layout;
 mod plain;
