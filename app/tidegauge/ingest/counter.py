@@ -232,6 +232,8 @@ class Counter:
 
     def _take_batch(self, message: Message, batch: arrow.Batch, tenure: Tenure) -> None:
         """Put a batch aside with those like it: a column of many rows costs little more."""
+        if not batch.table.num_rows:
+            return
         if batch.identity is None:
             self._count_rows(message, batch, tenure)
             return
@@ -259,19 +261,23 @@ class Counter:
             return
         latest = self._refusals.latest_time()
         sound = (times >= EARLIEST_TIME) & (times <= latest)
-        start = 0
-        for message, one in gathered:
-            rows = slice(start, start + one.table.num_rows)
-            for row in np.flatnonzero(~sound[rows]).tolist():
-                self._refusals.time(message, row, float(times[start + row]), latest)
-            if sound[rows].any():
-                self._note_time(tenure, message.partition(), float(times[rows][sound[rows]].max()))
-            start = rows.stop
+        ends = np.cumsum([one.table.num_rows for _, one in gathered])
+        known = times
         if not sound.all():
+            for row in np.flatnonzero(~sound).tolist():
+                at = int(np.searchsorted(ends, row, side="right"))
+                message, one = gathered[at]
+                first = int(ends[at]) - one.table.num_rows
+                self._refusals.time(message, row - first, float(times[row]), latest)
+            known = np.where(sound, times, -np.inf)
             times = times[sound]
             numeric = [column[sound] for column in numeric]
             categorical = [column[sound] for column in categorical]
             segments = [column.at(sound) for column in segments]
+        newest = np.maximum.reduceat(known, [0, *ends[:-1]]).tolist()
+        for (message, _), time in zip(gathered, newest, strict=True):
+            if time > -np.inf:
+                self._note_time(tenure, message.partition(), time)
         if len(times):
             self.placer.add(Rows(plan, variant, times, numeric, categorical, segments), tenure)
             self.counted["arrow"] += len(times)
