@@ -30,18 +30,12 @@ pub fn add_columns(
     maxima: PyBuffer<f64>,
 ) -> PyResult<()> {
     let counts = writable(py, &counts)?;
-    let totals = [&sums, &sumsqs, &minima, &maxima];
-    let mut places = Vec::with_capacity(4);
-    for total in totals {
-        places.push(writable(py, total)?);
-    }
+    let (sums, sumsqs) = (writable(py, &sums)?, writable(py, &sumsqs)?);
+    let (minima, maxima) = (writable(py, &minima)?, writable(py, &maxima)?);
     for (j, column) in numeric.iter().enumerate() {
         let bins = Bins::new(readable(py, &edges[j])?.iter().map(ReadOnlyCell::get));
         let totals = count(readable(py, column)?, &bins, &counts[offsets[j]..]);
-        places[0][j].set(places[0][j].get() + totals.sum());
-        places[1][j].set(places[1][j].get() + totals.sumsq());
-        places[2][j].set(places[2][j].get().min(totals.minimum()));
-        places[3][j].set(places[3][j].get().max(totals.maximum()));
+        totals.add_to(sums, sumsqs, minima, maxima, j);
     }
     for (column, offset) in codes.iter().zip(code_offsets) {
         let bins = &counts[offset..];
@@ -57,14 +51,9 @@ pub fn add_columns(
 fn count(column: &[ReadOnlyCell<f64>], bins: &Bins, counts: &[Cell<i64>]) -> Totals {
     let counts = &counts[..bins.width()];
     let mut totals = Totals::new();
-    let mut places = [0; BLOCK];
     for some in column.chunks(BLOCK) {
         let block = Block::new(some.iter().map(ReadOnlyCell::get));
-        bins.read(&block, &mut places, &mut totals);
-        for place in &places[..some.len()] {
-            let count = &counts[*place as usize];
-            count.set(count.get() + 1);
-        }
+        bins.count(&block, counts, &mut totals);
     }
     totals
 }
@@ -78,7 +67,10 @@ fn readable<'a, T: Element>(
         .ok_or_else(|| PyValueError::new_err("a column is not contiguous"))
 }
 
-fn writable<'a, T: Element>(py: Python<'a>, buffer: &'a PyBuffer<T>) -> PyResult<&'a [Cell<T>]> {
+pub fn writable<'a, T: Element>(
+    py: Python<'a>,
+    buffer: &'a PyBuffer<T>,
+) -> PyResult<&'a [Cell<T>]> {
     buffer
         .as_mut_slice(py)
         .ok_or_else(|| PyValueError::new_err("counts must be contiguous and writable"))

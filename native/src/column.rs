@@ -4,6 +4,8 @@
 //! instructions of them; where the processor has AVX2, of twice the width. Either way the same
 //! operations are done in the same order, so figures don't depend on the processor.
 
+use std::cell::Cell;
+
 /// Numbers taken at once: they stay in the first-level cache from one loop to the next.
 pub const BLOCK: usize = 128;
 
@@ -15,7 +17,7 @@ const TILE: usize = 8;
 const FEW: usize = 64;
 
 /// Places after a signal's bins: absent, null, not finite, of a wrong type.
-pub const SPECIALS: usize = 4;
+const SPECIALS: usize = 4;
 const ABSENT: u64 = 0;
 const NULL: u64 = 1;
 const NAN: u64 = 2;
@@ -43,7 +45,7 @@ impl Block {
 }
 
 /// Places of a block's numbers among a signal's counts.
-pub type Places = [u64; BLOCK];
+type Places = [u64; BLOCK];
 
 /// The bins of a signal: bin `i` is of numbers with `i` edges at or below them.
 pub struct Bins {
@@ -66,8 +68,18 @@ impl Bins {
         self.bins as usize + SPECIALS
     }
 
+    /// Count a block's numbers, and add those that are finite to the totals.
+    pub fn count(&self, block: &Block, counts: &[Cell<i64>], totals: &mut Totals) {
+        let mut places = [0; BLOCK];
+        self.read(block, &mut places, totals);
+        for place in &places[..block.length] {
+            let count = &counts[*place as usize];
+            count.set(count.get() + 1);
+        }
+    }
+
     /// Find the places of a block's numbers, and add those that are finite to the totals.
-    pub fn read(&self, block: &Block, places: &mut Places, totals: &mut Totals) {
+    fn read(&self, block: &Block, places: &mut Places, totals: &mut Totals) {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has just said that it has AVX2.
@@ -184,22 +196,26 @@ impl Totals {
         };
     }
 
-    pub fn sum(&self) -> f64 {
-        self.sums.iter().sum()
-    }
-
-    pub fn sumsq(&self) -> f64 {
-        self.sumsqs.iter().sum()
-    }
-
-    pub fn minimum(&self) -> f64 {
-        self.minima.iter().copied().fold(f64::INFINITY, f64::min)
-    }
-
-    pub fn maximum(&self) -> f64 {
-        self.maxima
+    /// Add these to the totals of a cell, in the place of the signal's number.
+    pub fn add_to(
+        &self,
+        sums: &[Cell<f64>],
+        sumsqs: &[Cell<f64>],
+        minima: &[Cell<f64>],
+        maxima: &[Cell<f64>],
+        number: usize,
+    ) {
+        let low = self.minima.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = self
+            .maxima
             .iter()
             .copied()
-            .fold(f64::NEG_INFINITY, f64::max)
+            .fold(f64::NEG_INFINITY, f64::max);
+        let (sum, sumsq) = (&sums[number], &sumsqs[number]);
+        let (minimum, maximum) = (&minima[number], &maxima[number]);
+        sum.set(sum.get() + self.sums.iter().sum::<f64>());
+        sumsq.set(sumsq.get() + self.sumsqs.iter().sum::<f64>());
+        minimum.set(minimum.get().min(low));
+        maximum.set(maximum.get().max(high));
     }
 }

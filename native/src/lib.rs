@@ -4,6 +4,7 @@
 //! they are taken out as columns. Whatever is unusual is left to the caller, so what is kept here
 //! must mean the same as there; it may be less.
 
+mod batch;
 mod cell;
 mod column;
 mod event;
@@ -184,5 +185,6 @@ fn by_column<'py, T: Copy>(
 #[pymodule]
 fn tidegauge_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(cell::add_columns, module)?)?;
+    module.add_class::<batch::BatchCounter>()?;
     module.add_class::<Decoder>()
 }

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tidegauge.ingest.cells import CountingCell
 from tidegauge.ingest.plan import Floats, Plan
 from tidegauge.ingest.segments import NONE, OVERALL, UNUSABLE, Segment, SegmentColumn, code
 from tidegauge.ingest.tenure import Tenure
@@ -60,6 +61,19 @@ class Placer:
                 segments=[column.at(within) for column in rows.segments],
             )
             self._add_window(part, start, seconds, tenure)
+
+    def only_cell(
+        self, plan: Plan, variant: str, earliest: float, latest: float, tenure: Tenure
+    ) -> CountingCell | None:
+        """Return the cell of events that name no segment, from the earliest to the latest.
+
+        None if they are of several windows. Times are epoch seconds.
+        """
+        seconds = self._window_of(plan.model).seconds
+        start = math.floor(earliest) // seconds * seconds
+        if latest >= start + seconds:
+            return None
+        return tenure.cell(plan, variant, OVERALL, start, seconds)
 
     def _add_window(self, rows: Rows, start: int, seconds: int, tenure: Tenure) -> None:
         plan, variant = rows.plan, rows.variant
