@@ -2,7 +2,8 @@
 //!
 //! Events that fit the layout of their model's version are kept as rows by (layout, variant) until
 //! they are taken out as columns. Whatever is unusual is left to the caller, so what is kept here
-//! must mean the same as there; it may be less.
+//! must mean the same as there; it may be less. Columns are counted here too, as
+//! `tidegauge.ingest.cells` counts them, and Arrow batches of numbers without becoming columns first.
 
 mod batch;
 mod cell;
