@@ -25,6 +25,9 @@ from support.counting import (
     promote,
 )
 from tidegauge.contract import Cell
+from tidegauge.ingest import direct
+from tidegauge.ingest.arrow import Streams
+from tidegauge.ingest.plan import make_plan
 
 EDGES = [-100.0, -1.0, 0.0, 0.5, 3.0, 100.0, 2.0**53]
 NAMES = ("a", "b", "prediction", "latency_ms")
@@ -200,6 +203,15 @@ def test_a_new_baseline_counts_by_its_own_edges_from_there_on() -> None:
         counter.settle(tenure)
     by_events = {cell.events: cell.signals["a"].counts for cell in cells_of(tenure).values()}
     assert by_events == {6: [0, 2], 3: [1, 0]}
+
+
+def test_what_is_remembered_of_schemas_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "HEAD_BYTES", 4_000)
+    plan = make_plan("m", "1", "", None)
+    path, streams = direct.DirectPath(segmented=False), Streams()
+    for number in range(100):
+        path.find(streams.read(_stream(PLAIN | {f"column {number}": STRINGS})), plan)
+    assert 0 < sum(map(len, path._counters)) <= 4_000
 
 
 def test_a_column_of_thousands_of_rows_that_begins_anywhere_in_a_message_is_read_right() -> None:

@@ -12,13 +12,9 @@ import pyarrow as pa
 
 from tidegauge.contract import OUTPUT_SIGNALS
 from tidegauge.ingest import extension
-from tidegauge.ingest.arrow import Batch
+from tidegauge.ingest.arrow import HEAD_BYTES, Batch
 from tidegauge.ingest.cells import CountingCell
 from tidegauge.ingest.plan import ABSENT, NULL, Plan
-
-#: Schemas whose counters are kept; there is one for each version of a model, and for each way that
-#: a sender of it lays out its batches.
-MOST_SCHEMAS = 1_000
 
 
 class _BatchCounter(Protocol):
@@ -46,19 +42,22 @@ class Lying(NamedTuple):
 
 
 class DirectPath:
-    """Counters of batches, by how their streams begin."""
+    """Counters of batches, by how their streams begin: at most ``HEAD_BYTES`` of beginnings."""
 
     def __init__(self, *, segmented: bool) -> None:
         """``segmented``: segments are monitored."""
         self._segmented = segmented
         self._counters: dict[bytes, tuple[Plan, _BatchCounter | None]] = {}
+        self._bytes = 0
 
     def find(self, batch: Batch, plan: Plan) -> Lying | None:
         """Return the batch as it lies, or None if it must be gathered."""
         made_for, counter = self._counters.get(batch.head, (None, None))
         if made_for is not plan:
-            if len(self._counters) >= MOST_SCHEMAS:
+            self._bytes += len(batch.head)
+            if self._bytes > HEAD_BYTES:
                 self._counters.clear()
+                self._bytes = len(batch.head)
             counter = self._make(batch.table.schema, plan)
             self._counters[batch.head] = plan, counter
         parts = batch.table.to_batches() if counter else []
