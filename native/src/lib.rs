@@ -2,9 +2,13 @@
 //!
 //! Events that fit the layout of their model's version are kept as rows until they are taken out as
 //! columns, by (layout, variant). Whatever is unusual is left to the caller, so what is kept here
-//! must mean the same as there; it may be less.
+//! must mean the same as there; it may be less. Columns are counted here too,
+//! as `tidegauge.ingest.cells` counts them, and Arrow batches of numbers without becoming columns
+//! first.
 
+mod batch;
 mod cell;
+mod column;
 mod event;
 mod kept;
 mod layout;
@@ -131,5 +135,6 @@ impl Decoder {
 #[pymodule]
 fn tidegauge_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(cell::add_columns, module)?)?;
+    module.add_class::<batch::BatchCounter>()?;
     module.add_class::<Decoder>()
 }

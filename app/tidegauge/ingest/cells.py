@@ -105,8 +105,8 @@ class CountingCell:
             specials[NAN] += np.count_nonzero(column == NAN_VALUE)
             column = column[np.isfinite(column)]
             total = column.sum()
-            if not len(column):
-                return
+        if not len(column):
+            return
         counts = self.counts[plan.offset : plan.offset + plan.bins]
         counts += np.bincount(plan.edges.searchsorted(column, side="right"), minlength=plan.bins)
         self.sums[j] += total

@@ -5,11 +5,11 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import ARROW_MAGIC
-from tidegauge.ingest import arrow, extension, tolerant
+from tidegauge.ingest import extension, tolerant
+from tidegauge.ingest.batches import BatchPath
 from tidegauge.ingest.fast import FastPath, event_times, group_key, is_one_group
 from tidegauge.ingest.native import NativePath
 from tidegauge.ingest.placing import Placer, Rows
@@ -54,13 +54,19 @@ class Counter:
         self._native: NativePath | None = None
         self._paths_are_stale = False
         self._pending: dict[tuple[type, str, str], tuple[list[Any], list[Floats]]] = {}
-        self._streams = arrow.Streams()
-        self._pending_batches: dict[bytes, list[tuple[Message, arrow.Batch]]] = {}
         self._pending_rows = 0
         self._errors: list[Any] = []
         self.dead_letters = self._refusals.letters
         #: Events counted since the start, by the path they took.
         self.counted = {"native": 0, "fast": 0, "tolerant": 0, "arrow": 0}
+        self._batches = BatchPath(
+            self._dimensions,
+            placer=self.placer,
+            refusals=self._refusals,
+            counted=self.counted,
+            plan_of=self._plan,
+            count_event=self._count_event,
+        )
 
     def use(self, promoted: Promoted, tenure: Tenure) -> None:
         """Count by these baselines from here on."""
@@ -108,7 +114,8 @@ class Counter:
         if messages:
             self._count_python(messages, values, tenure)
         kept = self._native.kept_bytes if self._native is not None else 0
-        if self._pending_rows >= PENDING_ROWS or kept >= PENDING_BYTES:
+        rows = self._pending_rows + self._batches.pending_rows
+        if rows >= PENDING_ROWS or kept >= PENDING_BYTES:
             self.settle(tenure)
 
     def _count_native(
@@ -143,7 +150,7 @@ class Counter:
             self._take(events, origins, tenure)
         for message in odd:
             self._count_odd(message, tenure)
-            if self._pending_rows >= PENDING_ROWS:  # an Arrow batch has many
+            if self._pending_rows + self._batches.pending_rows >= PENDING_ROWS:
                 self.settle(tenure)
 
     def _take(self, events: list[Any], origins: Sequence[Message], tenure: Tenure) -> None:
@@ -180,13 +187,7 @@ class Counter:
     def _note_times(self, origins: Sequence[Message], times: Floats, tenure: Tenure) -> None:
         partitions = np.array([m.partition() for m in origins], dtype=np.intp)
         for partition in np.flatnonzero(np.bincount(partitions)).tolist():
-            self._note_time(tenure, partition, float(times[partitions == partition].max()))
-
-    @staticmethod
-    def _note_time(tenure: Tenure, partition: int, time: float) -> None:
-        position = tenure.positions[partition]
-        if position.latest is None or time > position.latest:
-            position.latest = time
+            tenure.note_time(partition, float(times[partitions == partition].max()))
 
     def settle(self, tenure: Tenure) -> None:
         """Count everything put aside into the tenure's cells."""
@@ -198,9 +199,7 @@ class Counter:
             self.placer.add(rows, tenure)
         for rows in self._native.take() if self._native is not None else ():
             self.placer.add(rows, tenure)
-        for gathered in self._pending_batches.values():
-            self._count_batches(gathered, tenure)
-        self._pending_batches.clear()
+        self._batches.settle(tenure)
         self._pending.clear()
         self._pending_rows = 0
 
@@ -219,7 +218,7 @@ class Counter:
                 raise RefusedError("empty", "the record has no value")
             if value.startswith(ARROW_MAGIC):
                 check_size(value, self._settings.max_batch_bytes)
-                self._take_batch(message, self._streams.read(value), tenure)
+                self._batches.take(message, value, tenure)
                 return
             check_size(value, self._settings.max_event_bytes)
             event = tolerant.decode(value)
@@ -230,68 +229,6 @@ class Counter:
         self._count_event(event, message.partition(), tenure)
 
     def _count_event(self, event: tolerant.LooseEvent, partition: int, tenure: Tenure) -> None:
-        self._note_time(tenure, partition, event.epoch)
+        tenure.note_time(partition, event.epoch)
         self.placer.add_event(self._plan(event.model, event.version), event, tenure)
         self.counted["tolerant"] += 1
-
-    def _take_batch(self, message: Message, batch: arrow.Batch, tenure: Tenure) -> None:
-        """Put a batch aside with those like it: a column of many rows costs little more."""
-        if batch.identity is None:
-            self._count_rows(message, batch, tenure)
-            return
-        alike = self._pending_batches.setdefault(batch.head, [])
-        alike.append((message, batch))
-        self._pending_rows += batch.table.num_rows
-
-    def _count_batches(
-        self, gathered: Sequence[tuple[Message, arrow.Batch]], tenure: Tenure
-    ) -> None:
-        batch = arrow.Batch.joined([one for _, one in gathered])
-        assert batch.identity is not None  # noqa: S101 - the others aren't gathered
-        model, version, variant = batch.identity
-        plan = self._plan(model, version)
-        try:
-            times = batch.times()
-            numeric, categorical = batch.columns(plan)
-            segments = batch.segments(self._dimensions)
-        except (arrow.UnusualError, pa.ArrowException):
-            for message, one in gathered:
-                if len(gathered) > 1:
-                    self._count_batches([(message, one)], tenure)
-                else:
-                    self._count_rows(message, one, tenure)
-            return
-        latest = self._refusals.latest_time()
-        sound = (times >= EARLIEST_TIME) & (times <= latest)
-        start = 0
-        for message, one in gathered:
-            rows = slice(start, start + one.table.num_rows)
-            for row in np.flatnonzero(~sound[rows]).tolist():
-                self._refusals.time(message, row, float(times[start + row]), latest)
-            if sound[rows].any():
-                self._note_time(tenure, message.partition(), float(times[rows][sound[rows]].max()))
-            start = rows.stop
-        if not sound.all():
-            times = times[sound]
-            numeric = [column[sound] for column in numeric]
-            categorical = [column[sound] for column in categorical]
-            segments = [column.at(sound) for column in segments]
-        if len(times):
-            self.placer.add(Rows(plan, variant, times, numeric, categorical, segments), tenure)
-            self.counted["arrow"] += len(times)
-
-    def _count_rows(self, message: Message, batch: arrow.Batch, tenure: Tenure) -> None:
-        try:
-            rows = batch.rows()
-        except RefusedError as refused:
-            self._refusals.record(message, None, refused, message.value() or b"")
-            return
-        latest = self._refusals.latest_time()
-        for number, row in enumerate(rows):
-            try:
-                event = tolerant.from_row(row)
-                tolerant.check_time(event.epoch, latest)
-            except RefusedError as refused:
-                self._refusals.record(message, number, refused, b"")
-                continue
-            self._count_event(event, message.partition(), tenure)

@@ -1,5 +1,6 @@
 """Which cells rows are counted in: their window's, overall and in each segment that they name."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -8,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tidegauge.ingest.cells import CountingCell
 from tidegauge.ingest.plan import Floats, Plan
 from tidegauge.ingest.segments import NONE, OVERALL, UNUSABLE, Places, Segment, SegmentColumn, code
 from tidegauge.ingest.tenure import Tenure
@@ -55,11 +57,12 @@ class Placer:
     def add(self, rows: Rows, tenure: Tenure) -> None:
         """Count rows, at least one."""
         seconds = self._window_of(rows.plan.model).seconds
-        first = int(rows.times.min() // seconds) * seconds
-        if first == int(rows.times.max() // seconds) * seconds:
+        # Of whole seconds: as exact as to divide floats, which takes ten times as long.
+        first = math.floor(rows.times.min()) // seconds * seconds
+        if rows.times.max() < first + seconds:
             self._add_window(rows, first, seconds, tenure)
             return
-        starts = (rows.times // seconds).astype(np.int64) * seconds
+        starts = np.floor(rows.times).astype(np.int64) // seconds * seconds
         if (np.diff(starts) < 0).any():  # of several partitions, or late
             order = np.argsort(starts, kind="stable")
             starts = starts[order]
@@ -68,6 +71,19 @@ class Placer:
         for begin, end in pairwise([*begins, len(starts)]):
             part = rows.at(slice(begin, end))
             self._add_window(part, int(starts[begin]), seconds, tenure)
+
+    def only_cell(
+        self, plan: Plan, variant: str, earliest: float, latest: float, tenure: Tenure
+    ) -> CountingCell | None:
+        """Return the cell of events that name no segment, from the earliest to the latest.
+
+        None if they are of several windows. Times are epoch seconds.
+        """
+        seconds = self._window_of(plan.model).seconds
+        start = math.floor(earliest) // seconds * seconds
+        if latest >= start + seconds:
+            return None
+        return tenure.cell(plan, variant, OVERALL, start, seconds)
 
     def _add_window(self, rows: Rows, start: int, seconds: int, tenure: Tenure) -> None:
         plan, variant = rows.plan, rows.variant

@@ -80,6 +80,12 @@ class Tenure:
             cell = self.cells[key] = CountingCell(plan, variant, segment, *window)
         return cell
 
+    def note_time(self, partition: int, time: float) -> None:
+        """Note that an event of this time, epoch seconds, was counted from a partition."""
+        position = self.positions[partition]
+        if position.latest is None or time > position.latest:
+            position.latest = time
+
     def successor(self, now: float) -> "Tenure":
         """Begin the next tenure with empty cells; everything counted must have been flushed.
 
