@@ -46,24 +46,31 @@ class Budget:
     windows: float
     slices: int = 1
 
-    def threshold(self, reference: Reference, events: Floats) -> tuple[float, float]:
+    def threshold(
+        self, reference: Reference, events: Floats, baseline_events: Floats | None = None
+    ) -> tuple[float, float]:
         """Return the threshold as -ln p, nats, and the sum of θ that it comes from.
 
         ``events`` are the effective numbers of events behind each signal, (4, signals); where there
-        are none, nothing is scored, and nothing counts.
+        are none, nothing is scored, and nothing counts. ``baseline_events`` are the totals of the
+        reference, if they are known better than by adding up counts that were rounded: what is the
+        same of several signals, here and there, is computed once.
         """
-        at, looks = self.thresholds(reference, events[None])
+        at, looks = self.thresholds(reference, events[None], baseline_events)
         return float(at[0]), float(looks[0])
 
-    def thresholds(self, reference: Reference, events: Floats) -> tuple[Floats, Floats]:
+    def thresholds(
+        self, reference: Reference, events: Floats, baseline_events: Floats | None = None
+    ) -> tuple[Floats, Floats]:
         """Return :meth:`threshold` of each of many windows; ``events`` are (windows, 4, signals).
 
         Signals of the same numbers of events on both sides have the same correlations, and most of
         a model's are such: these are computed once.
         """
         scores = np.where(reference.is_ordered, len(SCORES), len(SCORES) - 2)
-        some, many = _alike(events, reference.counts.sum(axis=-1), scores)
-        correlation = correlations(reference, events)[..., some]
+        m = reference.total[..., 0] if baseline_events is None else baseline_events
+        some, many = _alike(events, m, scores)
+        correlation = _correlations(m[..., some], events[..., some])
         counted = (events[..., some] > 0) * (scores[..., some] * many)
         rest = _own_share(correlation)
         looks: Floats = counted.sum(axis=(-2, -1)).astype(np.float64)
@@ -93,13 +100,12 @@ def _alike(*columns: npt.NDArray[np.generic]) -> tuple[list[int], npt.NDArray[np
     """Return one signal of each kind, and how many there are of it; signals are the last axis."""
     signals = columns[0].shape[-1]
     rows = np.vstack([one.reshape(-1, signals) for one in columns]).T.copy()
-    whole, length = rows.tobytes(), rows.shape[1] * rows.itemsize
-    kinds: dict[bytes, list[int]] = {}
-    for signal in range(signals):
-        row = whole[signal * length : (signal + 1) * length]
-        kinds.setdefault(row, []).append(signal)
-    same = list(kinds.values())
-    return [them[0] for them in same], np.array([len(them) for them in same], dtype=np.int64)
+    if bool((rows == rows[:1]).all()):
+        return [0][:signals], np.full(min(signals, 1), signals)
+    as_one = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel()
+    _, first, many = np.unique(as_one, return_index=True, return_counts=True)
+    in_order = np.argsort(first)  # so that what is added up is in the order of the signals
+    return first[in_order].tolist(), many[in_order].astype(np.int64)
 
 
 def correlations(reference: Reference, events: Floats) -> Floats:
@@ -112,8 +118,12 @@ def correlations(reference: Reference, events: Floats) -> Floats:
     >>> correlations(one, np.array([[100.0], [300.0], [0.0], [np.inf]])).round(4).ravel().tolist()
     [0.5, 0.9375, 0.9381, 1.0]
     """
+    return _correlations(reference.total[..., 0], events)
+
+
+def _correlations(m: Floats, events: Floats) -> Floats:
     per_event = np.divide(1.0, events, out=np.ones_like(events), where=events > 0)
-    baseline = 1 / reference.counts.sum(axis=-1)
+    baseline = 1 / m
     result: Floats = (baseline + _KEEP * per_event) / (baseline + per_event)
     return result
 

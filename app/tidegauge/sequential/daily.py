@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -76,17 +77,24 @@ class DailyReference:
         shares = np.where(empty, whole[:, None], counts / np.maximum(events[..., None], 1.0))
         return cls(pooled, _at_middles(shares), np.maximum(events, 1.0), dispersion)
 
+    @cached_property
+    def _over(self) -> dict[float, tuple[Floats, Floats, Floats]]:
+        """Remember the dispersion over the spans of windows by their length, seconds."""
+        return {}
+
     def expected(self, hours: HoursMemory, window_seconds: float) -> Expected:
         """Return what to expect of the windows remembered, on each of the four scales."""
         weights = hours.weights()
         shares = np.einsum("...st,stb->...sb", weights, self.shares)
         events = 1 / (weights**2 / self.events).sum(axis=-1)
-        spans = np.array([window_seconds * (2 / it - 1) for it in LAMBDAS])
-        excess, degrees, skewness = self.dispersion.over(spans)
+        known = self._over.get(window_seconds)
+        if known is None:
+            spans = np.array([window_seconds * (2 / it - 1) for it in LAMBDAS])
+            known = self._over[window_seconds] = self.dispersion.over(spans)
+        excess, degrees, skewness = known
         more = np.einsum("...st,st->...s", weights, self.dispersion.by_hour)[..., None]
-        return Expected.of(
-            self.pooled, shares * events[..., None], excess * more, degrees, skewness
-        )
+        counts = shares * events[..., None]
+        return Expected.of(self.pooled, counts, excess * more, degrees, skewness, events)
 
 
 def _at_middles(shares: Floats) -> Floats:

@@ -61,6 +61,6 @@ def judge_daily(
     memory = memory.after(window)
     events = memory.events()
     expected = daily.expected(hours, end - start)
-    threshold, looks = budget.threshold(expected.reference, events)
+    threshold, looks = budget.threshold(expected.reference, events, expected.events)
     found = expected.surprises(memory.effective())
     return Verdict(memory, found, events, threshold, looks, hours, expected)

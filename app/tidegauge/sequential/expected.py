@@ -15,12 +15,13 @@ spread have been brought to the counts', shape with two degrees of freedom less.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegauge.sequential.reference import Reference
-from tidegauge.sequential.scores import g_terms, shape_statistic, terms_of_rest, unskewed
+from tidegauge.sequential.scores import g_terms, shape_statistic, summed, terms_of_rest, unskewed
 from tidegauge.sequential.tails import f_surprise
 
 Floats = npt.NDArray[np.float64]
@@ -45,10 +46,11 @@ class Expected:
     Its counts are what is expected, times the number of events that make a sample as certain.
     ``bend`` (…, signals) is what the quadratic score's mean grows by with the square of the linear
     one's, without a change of spread. ``excess``, ``degrees`` and ``skewness`` are those of
-    ``Dispersion``, (…, signals, directions).
+    ``Dispersion``, (…, signals, directions). ``events`` (…, signals) is the total of its counts.
     """
 
     reference: Reference
+    events: Floats
     bend: Floats
     excess: Floats
     degrees: Floats
@@ -56,25 +58,36 @@ class Expected:
 
     @classmethod
     def of(
-        cls, pooled: Reference, counts: Floats, excess: Floats, degrees: Floats, skewness: Floats
+        cls,
+        pooled: Reference,
+        counts: Floats,
+        excess: Floats,
+        degrees: Floats,
+        skewness: Floats,
+        events: Floats | None = None,
     ) -> "Expected":
-        """Lay out expected ``counts`` with the baseline's scores, made orthogonal under them."""
+        """Lay out expected ``counts`` with the baseline's scores, made orthogonal under them.
+
+        ``events`` are their totals, if they are known better than by adding up.
+        """
         ordered = counts * pooled.ordered
         total = ordered.sum(axis=-1, keepdims=True)
         p = ordered / np.where(total > 0, total, 1.0)
         linear, _ = _unit(p, np.broadcast_to(pooled.linear, p.shape))
         linear = np.where(pooled.is_ordered[..., None] & pooled.ordered, linear, 0.0)
-        third = (p * linear**3).sum(axis=-1, keepdims=True)
-        quadratic, size = _unit(p, linear**2 - third * linear)
+        square = linear**2
+        third = summed(p, square * linear)[..., None]
+        quadratic, size = _unit(p, square - third * linear)
         there = np.asarray(pooled.quadratic.any(axis=-1))[..., None] & pooled.ordered
         quadratic = np.where(there, quadratic, 0.0)
         reference = Reference(counts, pooled.exists, pooled.ordered, linear, quadratic)
         bend = np.where(there.any(axis=-1), size / 2, 0.0)
-        return cls(reference, bend, excess, degrees, skewness)
+        known = reference.total[..., 0] if events is None else events
+        return cls(reference, known, bend, excess, degrees, skewness)
 
     def surprises(self, counts: Floats) -> Floats:
         """Return -ln p, nats, by each of ``SCORES``, (…, signals, 4): see the module."""
-        n, m = counts.sum(axis=-1), self.reference.counts.sum(axis=-1)
+        n, m = counts.sum(axis=-1), self.reference.total[..., 0]
         beyond = self.excess / (1 / np.maximum(n, 1.0) + 1 / m)[..., None]
         mean, spread = self._standardised(counts)
         fitted = self.fitted(counts)
@@ -86,13 +99,12 @@ class Expected:
             (terms + terms_of_rest(counts, fitted.counts)) / (1 + beyond[..., BINS:]),
             self.degrees[..., BINS:],
         )
-        bins = self.reference.exists.sum(axis=-1)
         return np.stack(
             [
                 f_surprise(g / size, directions, self.degrees[..., SHAPE]),
                 f_surprise(mean**2, 1, self.degrees[..., MEAN]),
                 f_surprise(spread**2, 1, self.degrees[..., SPREAD]),
-                np.maximum(largest - np.log(bins), 0.0),
+                np.maximum(largest - self.reference.log_bins, 0.0),
             ],
             axis=-1,
         )
@@ -107,7 +119,7 @@ class Expected:
             ours.linear[spans, rows],
             ours.quadratic[spans, rows],
         )
-        others = (self.bend, self.excess, self.degrees, self.skewness)
+        others = (self.events, self.bend, self.excess, self.degrees, self.skewness)
         return Expected(reference, *(it[spans, rows] for it in others))
 
     def moments(self, counts: Floats) -> tuple[Floats, Floats]:
@@ -117,8 +129,8 @@ class Expected:
         far as that is more than it will be by chance: bend · its variance.
         """
         n, m = self._values(counts)
-        linear = (counts * self.reference.linear).sum(axis=-1) / n
-        quadratic = (counts * self.reference.quadratic).sum(axis=-1) / n
+        linear = summed(counts, self.reference.linear) / n
+        quadratic = summed(counts, self.reference.quadratic) / n
         by_chance = 1 / n + 1 / m + self.excess[..., MEAN]
         return linear, quadratic - self.bend * (linear**2 - by_chance)
 
@@ -130,56 +142,65 @@ class Expected:
         """
         ours = self.reference
         p = ours.counts * ours.ordered
-        total = p.sum(axis=-1, keepdims=True)
-        p = np.divide(p, total, out=np.zeros_like(p), where=total > 0)
         n, _ = self._values(counts)
-        aims = [(counts * it).sum(axis=-1) / n for it in (ours.linear, ours.quadratic)]
+        aims = [summed(counts, it) / n for it in (ours.linear, ours.quadratic)]
         a, b = self.moments(counts)
         for _ in range(_STEPS):
-            tilted = self._tilted(p, a, b)
-            u, v = ((tilted * it).sum(axis=-1) for it in (ours.linear, ours.quadratic))
-            uu = (tilted * ours.linear**2).sum(axis=-1) - u**2
-            uv = (tilted * ours.linear * ours.quadratic).sum(axis=-1) - u * v
-            vv = (tilted * ours.quadratic**2).sum(axis=-1) - v**2
+            tilted, per_event = self._tilted(p, a, b)
+            by_linear, by_quadratic = tilted * ours.linear, tilted * ours.quadratic
+            u, v = (np.einsum("...b->...", it) * per_event for it in (by_linear, by_quadratic))
+            uu = summed(by_linear, ours.linear) * per_event - u**2
+            uv = summed(by_linear, ours.quadratic) * per_event - u * v
+            vv = summed(by_quadratic, ours.quadratic) * per_event - v**2
             # A score that isn't there stays where it is.
             uu, vv = np.maximum(uu, _LEAST_SIZE), np.maximum(vv, _LEAST_SIZE)
             det = np.maximum(uu * vv - uv**2, _LEAST_SIZE * uu * vv)
             x, y = aims[0] - u, aims[1] - v
             a, b = a + (vv * x - uv * y) / det, b + (uu * y - uv * x) / det
-        moved = np.where(ours.ordered, self._tilted(p, a, b) * total, ours.counts)
-        return replace(ours, counts=moved)
+        tilted, per_event = self._tilted(p, a, b)
+        scale = (ours.ordered_total * per_event)[..., None]
+        return replace(ours, counts=np.where(ours.ordered, tilted * scale, ours.counts))
 
-    def _tilted(self, p: Floats, a: Floats, b: Floats) -> Floats:
+    def _tilted(self, p: Floats, a: Floats, b: Floats) -> tuple[Floats, Floats]:
+        """Return p · exp(a · linear + b · quadratic), and what makes that add up to 1; or 0."""
         a, b = (np.clip(it, -_MOST_TILT, _MOST_TILT)[..., None] for it in (a, b))
         power = a * self.reference.linear + b * self.reference.quadratic
-        tilted = p * np.exp(power - power.max(axis=-1, keepdims=True))
-        total = tilted.sum(axis=-1, keepdims=True)
-        result: Floats = np.divide(tilted, total, out=np.zeros_like(tilted), where=total > 0)
-        return result
+        power -= power.max(axis=-1, keepdims=True)
+        tilted = p * np.exp(power, out=power)
+        total = np.einsum("...b->...", tilted)
+        return tilted, np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
+
+    @cached_property
+    def _there(self) -> list[npt.NDArray[np.bool_]]:
+        """Which signals have a linear score, and which a quadratic one."""
+        scores = self.reference.linear, self.reference.quadratic
+        return [np.asarray(it.any(axis=-1)) for it in scores]
 
     @property
     def _freed(self) -> npt.NDArray[np.int64]:
         """How many degrees of freedom the fit takes."""
-        used = [it.any(axis=-1) for it in (self.reference.linear, self.reference.quadratic)]
-        return np.asarray(np.sum(used, axis=0), dtype=np.int64)
+        return np.asarray(np.sum(self._there, axis=0), dtype=np.int64)
 
     def _values(self, counts: Floats) -> tuple[Floats, Floats]:
         """Return the events in ordered bins, counted and expected; at least one."""
-        both = [
-            (it * self.reference.ordered).sum(axis=-1) for it in (counts, self.reference.counts)
-        ]
-        return np.maximum(both[0], 1.0), np.maximum(both[1], 1.0)
+        n, m = summed(counts, self.reference.in_order), self.reference.ordered_total
+        return np.maximum(n, 1.0), np.maximum(m, 1.0)
 
     def _standardised(self, counts: Floats) -> list[Floats]:
         """Return mean and spread as standard normals, if there is no drift."""
         n, m = self._values(counts)
         ours = self.reference
+        some = summed(counts, ours.in_order) > 0
         found = []
-        for deviation, score, direction in zip(
-            self.moments(counts), (ours.linear, ours.quadratic), (MEAN, SPREAD), strict=True
+        for deviation, score, scored, direction in zip(
+            self.moments(counts),
+            (ours.linear, ours.quadratic),
+            self._there,
+            (MEAN, SPREAD),
+            strict=True,
         ):
             error = np.sqrt(1 / n + 1 / m + self.excess[..., direction])
-            third = (ours.counts * score**3).sum(axis=-1) / m
+            third = summed(ours.counts, score * score * score) / m
             sampling = third * (1 / n**2 - 1 / m**2) / error**3
             beyond = (
                 self.skewness[..., direction] * (np.sqrt(self.excess[..., direction]) / error) ** 3
@@ -188,8 +209,7 @@ class Expected:
             both = [unskewed(z, it) for it in (sampling, sampling + beyond)]
             # What is estimated from days may take from a surprise, and never make one.
             z = np.where(np.abs(both[1]) < np.abs(both[0]), both[1], both[0])
-            there = score.any(axis=-1) & ((counts * ours.ordered).sum(axis=-1) > 0)
-            found.append(np.where(there, z, 0.0))
+            found.append(np.where(scored & some, z, 0.0))
         return found
 
 
@@ -222,6 +242,6 @@ def _largest(x: Floats, degrees: Floats) -> Floats:
 
 def _unit(p: Floats, score: Floats) -> tuple[Floats, Floats]:
     """Return a score centred and of unit variance under shares, and what it was divided by."""
-    centred = score - (p * score).sum(axis=-1, keepdims=True)
-    size = np.sqrt((p * centred**2).sum(axis=-1, keepdims=True))
+    centred = score - summed(p, score)[..., None]
+    size = np.sqrt(summed(p, centred**2))[..., None]
     return centred / np.where(size > _LEAST_SIZE, size, np.inf), size[..., 0]

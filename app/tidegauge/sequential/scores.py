@@ -38,7 +38,7 @@ def surprises(reference: Reference, counts: Floats) -> Floats:
     """
     n, m = counts.sum(axis=-1, keepdims=True), reference.total
     terms = g_terms(counts, n, reference.counts, m)
-    in_order = _sums(counts, reference.in_order)
+    in_order = summed(counts, reference.in_order)
     linear, quadratic = reference.third_moments
     return np.stack(
         [
@@ -86,11 +86,11 @@ def _moment(
     n_inverse, m_inverse = 1 / np.maximum(n, 1.0), 1 / np.maximum(reference.ordered_total, 1.0)
     error = np.sqrt(n_inverse + m_inverse)
     skewness = third * m_inverse * (n_inverse**2 - m_inverse**2) / error**3
-    z = unskewed(_sums(counts, score) * n_inverse / error, skewness)
+    z = unskewed(summed(counts, score) * n_inverse / error, skewness)
     return np.where(n > 0, chi2_surprise(z**2, 1), 0.0)
 
 
-def _sums(counts: Floats, weights: Floats) -> Floats:
+def summed(counts: Floats, weights: Floats) -> Floats:
     """Return Σ counts · weights over the bins, without an array of all of them between."""
     return np.asarray(np.einsum("...b,...b->...", counts, weights))
 
