@@ -104,7 +104,9 @@ def test_what_was_in_force_is_told_beside_it() -> None:
         memory, seen = watch.take(memory, report, {BASELINE.id: BASELINE})
         verdict = evaluate(RULES, seen, state, distribution=lambda *_: None)
         state, alerts = verdict.state, alerts + verdict.alerts
-    records = [Record("alerts", encode(alert)) for alert in [*alerts, *alerts]]
+    reminder = msgspec.structs.replace(alerts[0], id="another", reminder=1)
+    assert reminder.state == "firing"
+    records = [Record("alerts", encode(alert)) for alert in [*alerts, *alerts, reminder]]
     in_force = fired(iter(records), START, START + 3600)
     assert len(in_force) == len([it for it in alerts if it.state == "firing"]) > 1
     rules = parse_rules(

@@ -126,7 +126,7 @@ def test_reminders_keep_their_distance_and_are_still_firing() -> None:
     assert len({it.id for it in (firing, first, second)}) == 3
     assert {it.episode for it in (first, second)} == {firing.episode}
     assert first.window_start == START + 180 and first.actions == []
-    assert first.summary.endswith("; firing since 240 s")
+    assert first.summary.endswith("; it has been so for 240 s")
     assert sum(len(one.actions) for one in verdicts) == 1
     assert [one.audit[0].event for one in verdicts if one.audit] == [
         "alert.firing", "alert.reminder", "alert.reminder", "alert.resolved",

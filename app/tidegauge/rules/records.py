@@ -86,7 +86,7 @@ def alert_of(
     if event == "pending":
         summary += f"; pending, it fires after {rule.pending_windows} windows in a row"
     elif event == "reminder":
-        summary += f"; firing since {report.window_end - episode.starts_at} s"
+        summary += f"; it has been so for {report.window_end - episode.starts_at} s"
     elif event == "inactive":
         summary += "; it was pending and has not fired"
     alert = _alert(event, identity, episode, report, distribution=distribution, summary=summary)
