@@ -203,7 +203,7 @@ def test_a_break_fails_the_command_with_what_to_do(
     alert.write_text(alert.read_text("utf-8").replace('"resolved"', '"closed"'), "utf-8")
     assert main([str(tmp_path)]) == 1
     said = capsys.readouterr().err
-    assert 'refuse state: may be "closed", expected "firing" or "resolved"' in said
+    assert 'refuse state: may be "closed", expected "firing" or "inactive"' in said
     assert "give a new field a default" in said
 
 
