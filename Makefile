@@ -57,7 +57,7 @@ demo: $(VENV)/.demo
 test-machine:
 	@scripts/test-machine
 
-# A cluster under faults and load is the machine's own; what mostly waits for brokers goes by fours.
+# A cluster under faults and load is the machine's own; what mostly waits for brokers goes by sixes.
 CLUSTERS = tests/chaos/test_chaos.py tests/chaos/test_scenarios.py
 
 # A file is one process's; what takes minutes shouldn't begin when all others are done.
@@ -68,7 +68,7 @@ test: venv test-machine
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST) \
+	@$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST) \
 	  $(CLUSTERS:%=--ignore=%)
 	@$(BIN)/python -m pytest $(CLUSTERS)
 endif

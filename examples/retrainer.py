@@ -72,8 +72,7 @@ def main() -> None:
                 raise KafkaException(message.error())
             action = read(message)
             if action is not None and action.kind == "retrain":
-                said = carry_out(action, given.work, given.command, given.bootstrap_servers)
-                send(producer, given.acknowledgements, said)
+                send(producer, given.acknowledgements, answer(action, given))
             commit(consumer, message)
             done += 1
     except KeyboardInterrupt:
@@ -103,6 +102,15 @@ def read(message: Message) -> Action | None:
     except msgspec.DecodeError as error:
         print(f"{message.topic()} at offset {message.offset()}: {error}", file=sys.stderr)
         return None
+
+
+def answer(action: Action, given: argparse.Namespace) -> Acknowledgement:
+    """Carry the action out if it is meant and still good; say what became of it."""
+    if action.dry_run:
+        return said(action, "taken", "a dry run: nothing was done")
+    if action.expires_at is not None and time.time() >= action.expires_at:
+        return said(action, "failed", f"it was good until {action.expires_at}")
+    return carry_out(action, given.work, given.command, given.bootstrap_servers)
 
 
 def carry_out(action: Action, work: Path, command: Sequence[str], servers: str) -> Acknowledgement:

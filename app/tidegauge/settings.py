@@ -197,6 +197,11 @@ class LedgerSettings(_Section):
     group_id: str = "tidegauge-ledger"
     session_timeout_seconds: float = Field(default=10.0, ge=6)
 
+    @property
+    def acknowledgements_group_id(self) -> str:
+        """The consumer group that takes acknowledgements to the trail."""
+        return f"{self.group_id}-acknowledgements"
+
 
 class HttpSettings(_Section):
     """Where /metrics, /healthz and /readyz are served."""

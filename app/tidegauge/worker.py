@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from tidegauge.baseline.cache import BaselineCache
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.ingest import Combiner, collect_seldom, extension
-from tidegauge.ledger import Ledger
+from tidegauge.ledger import Acknowledged, Ledger
 from tidegauge.rule_file import RuleFile
 from tidegauge.settings import Settings
 from tidegauge.telemetry import (
@@ -88,7 +88,7 @@ class Worker:
 
     @property
     def _needs_baselines(self) -> bool:
-        return self._role != "notify"
+        return self._role not in ("notify", "ledger")
 
     def _load_receivers(self) -> "ReceiverFile | None":
         path = self._settings.notify.receivers_file
@@ -122,7 +122,7 @@ class Worker:
             if self._role in ("all", "ingest"):
                 threads.append(self._start_ingest())
             if self._role in ("all", "ledger") and not self._stop.is_set():
-                threads.append(self._start_ledger())
+                threads += self._start_ledger()
             if self._role in ("all", "detect") and not self._stop.is_set():
                 # No asyncio.run: after a crash of Faust's it would wait for tasks that never end.
                 asyncio.new_event_loop().run_until_complete(self._detect())
@@ -200,14 +200,16 @@ class Worker:
 
         return self._start("ingest", run)
 
-    def _start_ledger(self) -> threading.Thread:
-        ledger = Ledger(
-            self._settings,
-            metrics=LedgerMetrics(self._registry),
-            health=self.health,
-            stop=self._stop,
+    def _start_ledger(self) -> list[threading.Thread]:
+        metrics = LedgerMetrics(self._registry)
+        ledger = Ledger(self._settings, metrics=metrics, health=self.health, stop=self._stop)
+        acknowledged = Acknowledged(
+            self._settings, metrics=metrics, health=self.health, stop=self._stop
         )
-        return self._start("ledger", ledger.run)
+        return [
+            self._start("ledger", ledger.run),
+            self._start("acknowledgements", acknowledged.run),
+        ]
 
     def _start(self, name: str, work: Callable[[], None]) -> threading.Thread:
         """Work in a thread of its own; its end, good or bad, is that of the process."""

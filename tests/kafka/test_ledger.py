@@ -20,11 +20,14 @@ from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation, told
-from tidegauge.contract import AuditFact, AuditRecord, encode
+from tidegauge.contract import Action, AuditFact, AuditRecord, acknowledge, encode
+from tidegauge.ledger.acknowledged import fact_of
 
 pytestmark = pytest.mark.timeout(240)
 
-FACT = Path(__file__).parents[2] / "schemas" / "examples" / "audit-fact.action-requested.json"
+EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
+FACT = EXAMPLES / "audit-fact.action-requested.json"
+ACTION = EXAMPLES / "action.retrain.json"
 
 Start = Callable[[], Child]
 
@@ -248,6 +251,38 @@ def test_one_command_says_why_it_retrained(
     ))))  # fmt: skip
     assert [row["id"] for row in table] == [example.id, "other"]
     assert json.loads(table[0]["inputs"]) == example.inputs
+
+
+def test_what_became_of_an_action_is_in_the_trail_once_and_counted(
+    installation: Installation, kafka_broker: KafkaBroker
+) -> None:
+    action = msgspec.json.decode(ACTION.read_bytes(), type=Action)
+    said = [
+        acknowledge(action, outcome, actor="trainer", time=1_772_367_000.0, note="by night")
+        for outcome in ("failed", "failed", "taken")
+    ]
+    producer = Producer({"bootstrap.servers": installation.bootstrap_servers})
+    for value in (*map(encode, said), b"no acknowledgement"):
+        producer.produce(installation.topic("acknowledgements"), value)
+    assert producer.flush(30) == 0
+    reader = TopicReader(kafka_broker, installation.topic("audit"))
+    try:
+        with running(starts(installation)) as child:
+            records = wait_chained(reader, {fact_of(one).id for one in said}, child)
+            counted = "tidegauge_action_acknowledgements_total"
+            assert installation.gauge(f'{counted}{{kind="retrain",outcome="failed"}}') == 2
+            assert installation.gauge(f'{counted}{{kind="retrain",outcome="taken"}}') == 1
+            assert installation.gauge("tidegauge_ledger_refused_total") == 1
+            assert child.stop() == 0, child.tail()
+        # Committed: another process hands nothing on again.
+        with running(starts(installation)) as child:
+            installation.wait_ready(child)
+            assert child.stop() == 0, child.tail()
+    finally:
+        reader.close()
+    assert [record.event for record in records] == ["action.failed", "action.taken"]
+    (line,) = installation.succeed("audit", "list", "--event", "action.taken").splitlines()
+    assert "action.taken retrain by trainer: by night" in line
 
 
 def test_a_promotion_is_audited_with_who_did_it(

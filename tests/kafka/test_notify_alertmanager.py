@@ -70,6 +70,7 @@ def test_an_alert_fires_and_is_resolved(delivery: Delivery, manager: Alertmanage
         "variant": "canary",
         "segment": "region=EU",
         "signal": "income",
+        "team": "lending",
     }
     assert alert["annotations"]["summary"] == firing.summary
     assert alert["startsAt"] == "2026-03-01T12:00:00.000Z"

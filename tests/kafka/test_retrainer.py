@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -106,23 +107,22 @@ def site(tmp_path: Path, kafka_broker: KafkaBroker) -> Site:
     return one
 
 
-def an_action(site: Site, id: str = "a1") -> bytes:
+def an_action(site: Site, id: str = "a1", **changes: Any) -> bytes:
     # The first four events and what came after the last are none of its data.
     offsets = [CountedRange(topic=site.topic("predictions"), partition=0, start=4, to=EVENTS)]
-    return encode(
-        Action(
-            id=id,
-            kind="retrain",
-            alert="b",
-            rule="drift",
-            model="credit",
-            version="3",
-            variant="",
-            requested_at=60,
-            reason="drift",
-            data=DataRange(since=0.0, until=60.0, offsets=offsets),
-        )
+    action = Action(
+        id=id,
+        kind="retrain",
+        alert="b",
+        rule="drift",
+        model="credit",
+        version="3",
+        variant="",
+        requested_at=60,
+        reason="drift",
+        data=DataRange(since=0.0, until=60.0, offsets=offsets),
     )
+    return encode(msgspec.structs.replace(action, **changes))
 
 
 def results(site: Site) -> dict[str, str]:
@@ -165,13 +165,16 @@ def test_a_crash_at_any_step_leaves_one_result_and_one_acknowledgement(
     assert site.committed() == 1
 
 
-def test_a_training_that_fails_and_an_action_that_is_none_hold_up_nobody(site: Site) -> None:
+def test_what_fails_is_no_action_or_not_to_be_done_holds_up_nobody(site: Site) -> None:
     site.send("actions", an_action(site), b"no action")
+    site.send("actions", an_action(site, "a2", expires_at=61), an_action(site, "a3", dry_run=True))
     fail = [sys.executable, "-c", "import sys; sys.exit('no labels yet')"]
-    done = site.retrain(2, command=fail)
+    done = site.retrain(4, command=fail)
     assert done.returncode == 0, done.stderr
     assert "at offset 1: JSON is malformed" in done.stderr
-    [said] = site.said()
-    assert said.outcome == "failed" and "ended with 1: no labels yet" in said.note
+    failed, late, dry = site.said()
+    assert failed.outcome == "failed" and "ended with 1: no labels yet" in failed.note
+    assert (late.outcome, late.note) == ("failed", "it was good until 61")
+    assert (dry.outcome, dry.note) == ("taken", "a dry run: nothing was done")
     assert results(site) == {} and list((site.directory / "work").iterdir()) == []
-    assert site.committed() == 2
+    assert site.committed() == 4

@@ -11,6 +11,6 @@ _EXAMPLES = Path(__file__).resolve().parents[2] / "schemas" / "examples"
 
 
 def example_alert(name: str = "firing", **changes: Any) -> Alert:
-    """Return ``schemas/examples/alert.<name>.json``, changed."""
+    """Return ``schemas/examples/alert.<name>.json``, for every receiver, changed."""
     found = msgspec.json.decode((_EXAMPLES / f"alert.{name}.json").read_bytes(), type=Alert)
-    return msgspec.structs.replace(found, **changes)
+    return msgspec.structs.replace(found, **{"receivers": [], **changes})

@@ -56,6 +56,7 @@ LEDGER: dict[str, MetricName] = {
     "tidegauge_ledger_refused_total": MetricName("counter"),
     "tidegauge_ledger_lost_facts_total": MetricName("counter"),
     "tidegauge_ledger_breaks": MetricName("gauge"),
+    "tidegauge_action_acknowledgements_total": MetricName("counter", ("kind", "outcome")),
 }
 
 NOTIFY: dict[str, MetricName] = {

@@ -121,6 +121,8 @@ def describe(record: AuditRecord) -> str:
         f"{inputs['events']} events, at least {inputs['minimum_events']}",
         f"window {_time(inputs['window_start'])} to {_time(inputs['window_end'])}",
     ]
+    if "withheld" in inputs:
+        parts.insert(0, f"withheld: {inputs['withheld']}")
     if "data_since" in inputs:
         parts.append(
             f"data {_time(inputs['data_since'])} to {_time(inputs['data_until'])}, "

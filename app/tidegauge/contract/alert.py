@@ -85,6 +85,8 @@ class Action(Record):
     """Something to be done, once: ``id`` is fixed by the alert that asked for it and the kind.
 
     ``retrain`` carries the range of the latest data; ``rollback`` names the version to leave.
+    ``version`` is the one that must be in force still: if it isn't, somebody else has acted. From
+    ``expires_at`` on, epoch seconds, it is too late. With ``dry_run`` it is to be said, not done.
     """
 
     id: str
@@ -97,4 +99,6 @@ class Action(Record):
     requested_at: int
     reason: str
     data: DataRange | None
+    expires_at: int | None = None
+    dry_run: bool = False
     schema_version: int = SCHEMA_VERSION

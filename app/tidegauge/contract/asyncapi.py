@@ -165,7 +165,16 @@ CHANNELS = (
                 key="id of the action",
             ),
         ),
-        (Operation("sendAcknowledgements", "send", "cli", "When a person says so."),),
+        (
+            Operation("sendAcknowledgements", "send", "cli", "When a person says so."),
+            Operation(
+                "auditAcknowledgements",
+                "receive",
+                "ledger",
+                "Makes a fact of each.",
+                "ledger.acknowledgements_group_id",
+            ),
+        ),
     ),
     Channel(
         "audit_facts",
@@ -175,6 +184,7 @@ CHANNELS = (
         (
             Operation("sendAuditFacts", "send", "detect", "At least once."),
             Operation("sendPromotions", "send", "cli", "When a baseline is promoted."),
+            Operation("sendAcknowledged", "send", "ledger", "What became of an action."),
             Operation("chainFacts", "receive", "ledger", "Each id once.", "ledger.group_id"),
         ),
     ),

@@ -131,6 +131,7 @@ def topics() -> dict[str, Any]:
             "detect.app_id": defaults.detect.app_id,
             "notify.group_id": defaults.notify.group_id,
             "ledger.group_id": defaults.ledger.group_id,
+            "ledger.acknowledgements_group_id": defaults.ledger.acknowledgements_group_id,
         },
         specs=topic_specs(defaults),
     )

@@ -21,8 +21,10 @@ from tidegauge.contract import (
     WindowReport,
 )
 from tidegauge.rules import records
+from tidegauge.rules.actions import remembered, why_withheld
 from tidegauge.rules.lifecycle import Step, cease, hold
 from tidegauge.rules.measure import Measurement, measure
+from tidegauge.rules.model import Rule
 from tidegauge.rules.ruleset import CompiledRule, RuleSet
 from tidegauge.rules.state import AlertState, Episode, SeriesState
 
@@ -66,8 +68,9 @@ def evaluate(
     episodes = dict(before.episodes)
     verdict = Verdict(state, [], [], [])
     _end_abandoned(rules, report, episodes, verdict)
-    _judge(rules, report, episodes, verdict, distribution)
-    after = SeriesState(through=report.window_start, episodes=episodes)
+    asked = {name: times for name, times in before.asked.items() if name in rules.by_name}
+    _judge(rules, report, episodes, asked, verdict, distribution)
+    after = SeriesState(through=report.window_start, episodes=episodes, asked=asked)
     return verdict._replace(state=AlertState(series={**state.series, key: after}))
 
 
@@ -95,6 +98,7 @@ def _judge(
     rules: RuleSet,
     report: WindowReport,
     episodes: dict[str, Episode],
+    asked: dict[str, list[int]],
     verdict: Verdict,
     distribution: DistributionOf,
 ) -> None:
@@ -104,7 +108,7 @@ def _judge(
     }
     holding, ceased = _decide(rules, report, known)
     # Twenty signals that drift together ask for one retrain: by the alert of the worst.
-    asked: dict[int, str] = {}
+    actions: dict[int, list[str]] = {}
     for watch in sorted(
         [*holding, *ceased], key=lambda watch: _place(rules, watch, holding, ceased)
     ):
@@ -130,12 +134,31 @@ def _judge(
         alert.evidence, alert.alarm_budget = measured.evidence, measured.alarm_budget
         _emit(rules, alert, verdict)
         if step.event == "firing" and rule.action is not None:
-            if order not in asked:
-                action = records.requested_action(alert, rule.action)
-                asked[order] = action.id
-                verdict.actions.append(action)
-                verdict.audit.append(records.audit_of_action(action, alert))
-            alert.actions = [asked[order]]
+            if order not in actions:
+                actions[order] = _ask(rule, alert, report, asked, verdict)
+            alert.actions = actions[order]
+
+
+def _ask(
+    rule: Rule,
+    alert: Alert,
+    report: WindowReport,
+    asked: dict[str, list[int]],
+    verdict: Verdict,
+) -> list[str]:
+    """Ask for the rule's action if that may be now; return the ids of what was asked for."""
+    action = records.requested_action(alert, rule)
+    before = asked.get(rule.name, [])
+    why = why_withheld(rule, before, report)
+    if why is not None:
+        verdict.audit.append(records.audit_of_withheld(action, alert, why))
+        return []
+    times = remembered(rule, before, report.window_end)
+    if times:
+        asked[rule.name] = times
+    verdict.actions.append(action)
+    verdict.audit.append(records.audit_of_action(action, alert))
+    return [action.id]
 
 
 def _step(

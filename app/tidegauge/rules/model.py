@@ -136,6 +136,21 @@ class Rule(_Strict):
         Field(description="what a firing alert asks for"),
         WithJsonSchema({"enum": ["retrain", "rollback"]}),
     ] = None
+    cooldown: Annotated[
+        int,
+        Field(ge=0, description="seconds of event time before a slice may ask for it again"),
+    ] = 0
+    max_per_day: Annotated[
+        int | None,
+        Field(ge=1, description="how often a slice may ask for it in 24 h; left out: any number"),
+        WithJsonSchema({"type": "integer", "minimum": 1}),
+    ] = None
+    expires_after: Annotated[
+        int, Field(ge=1, description="seconds after which it is too late to carry it out")
+    ] = 86_400
+    dry_run: Annotated[
+        bool, Field(description="the action is asked for, and marked as not to be carried out")
+    ] = False
     labels: Annotated[
         dict[_LabelName, _Text],
         Field(description="fixed text that goes with its alerts, such as {team: payments}"),
@@ -288,6 +303,12 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
                 render(template, SAMPLE)
             except (ValueError, KeyError, IndexError) as error:
                 found.append((field, f"not a template: {error}"))
+    if rule.get("action") is None:
+        found += [
+            (field, "only with 'action'; take it away")
+            for field in ("cooldown", "max_per_day", "expires_after", "dry_run")
+            if rule.get(field) is not None
+        ]
     receivers = rule.get("receivers")
     if isinstance(receivers, list):
         twice = sorted({str(name) for name in receivers if receivers.count(name) > 1})

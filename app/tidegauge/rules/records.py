@@ -10,7 +10,6 @@ import msgspec
 
 from tidegauge.contract import (
     Action,
-    ActionKind,
     Alert,
     AuditFact,
     Distribution,
@@ -39,6 +38,7 @@ _Audited = Literal[
     "alert.inactive",
     "alert.resolved",
     "action.requested",
+    "action.withheld",
 ]
 
 _AUDITED: dict[Event, _Audited] = {
@@ -149,11 +149,12 @@ def _alert(
     )
 
 
-def requested_action(alert: Alert, kind: ActionKind) -> Action:
-    """Ask for ``kind`` because of ``alert``; the data it is about is for the caller to fill in."""
+def requested_action(alert: Alert, rule: Rule) -> Action:
+    """Ask for the rule's action because of ``alert``; its data is for the caller to fill in."""
+    assert rule.action is not None  # noqa: S101 - only rules with one ask for it
     return Action(
-        id=deterministic_id("action", alert.id, kind),
-        kind=kind,
+        id=deterministic_id("action", alert.id, rule.action),
+        kind=rule.action,
         alert=alert.id,
         rule=alert.rule,
         model=alert.model,
@@ -162,6 +163,8 @@ def requested_action(alert: Alert, kind: ActionKind) -> Action:
         requested_at=alert.window_end,
         reason=alert.summary,
         data=None,
+        expires_at=alert.window_end + rule.expires_after,
+        dry_run=rule.dry_run,
     )
 
 
@@ -175,6 +178,12 @@ def audit_of_action(action: Action, alert: Alert) -> AuditFact:
     return _audit(
         action.id, "action.requested", alert, {"action": action.kind, "alert": action.alert}
     )
+
+
+def audit_of_withheld(action: Action, alert: Alert, why: str) -> AuditFact:
+    """Record that an action would have been asked for, and why it wasn't."""
+    inputs = {"action": action.kind, "alert": action.alert, "withheld": why}
+    return _audit(action.id, "action.withheld", alert, inputs)
 
 
 def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) -> AuditFact:

@@ -42,12 +42,14 @@ class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 class SeriesState(msgspec.Struct, kw_only=True, frozen=True):
     """One (model, version, variant, segment): its last window, and its episodes by fingerprint.
 
-    ``through`` is the start of the last window folded in; null before the first.
+    ``through`` is the start of the last window folded in; null before the first. ``asked`` is when
+    rules asked for their actions, by rule, as far as that bears on whether they may again.
     """
 
     through: int | None = None
     #: Written as ``firing``, which is what all episodes were before there were pending ones.
     episodes: dict[str, Episode] = msgspec.field(default_factory=dict, name="firing")
+    asked: dict[str, list[int]] = {}
 
 
 class AlertState(msgspec.Struct, kw_only=True, frozen=True):

@@ -236,6 +236,12 @@ class LedgerMetrics:
             "Facts that retention deleted before they were chained",
             registry=registry,
         )
+        self.acknowledgements = Counter(
+            "tidegauge_action_acknowledgements_total",
+            "Actions taken or failed, as those who carry them out say",
+            ["kind", "outcome"],
+            registry=registry,
+        )
         self.breaks = Gauge(
             "tidegauge_ledger_breaks",
             "Places where the audit trail broke when it was last read back",

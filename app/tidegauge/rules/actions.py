@@ -1,0 +1,38 @@
+"""Whether a firing alert may ask for its rule's action now. Pure: all times are windows'."""
+
+from collections.abc import Sequence
+
+from tidegauge.contract import WindowReport
+from tidegauge.rules.model import Rule
+
+#: By older baselines than this nobody may be retrained or rolled back: Redis has been away so long
+#: that what is promoted may be another one by now.
+STALE_SECONDS = 3600.0
+
+DAY_SECONDS = 24 * 3600
+
+
+def why_withheld(rule: Rule, asked: Sequence[int], report: WindowReport) -> str | None:
+    """Return why the action must not be asked for in the window of ``report``; None if it may.
+
+    ``asked`` is when it was, for this rule and slice, as :func:`remembered` keeps it.
+    """
+    now = report.window_end
+    ages = [part.baseline_age_seconds for part in report.parts]
+    oldest = max((age for age in ages if age is not None), default=0.0)
+    if oldest > STALE_SECONDS:
+        return f"the baselines were last read {oldest:.0f} s before"
+    if asked and now - asked[-1] < rule.cooldown:
+        return f"asked for {now - asked[-1]} s before, cooldown {rule.cooldown} s"
+    today = sum(now - at < DAY_SECONDS for at in asked)
+    if rule.max_per_day is not None and today >= rule.max_per_day:
+        return f"asked for {today} times in 24 h, max_per_day {rule.max_per_day}"
+    return None
+
+
+def remembered(rule: Rule, asked: Sequence[int], now: int) -> list[int]:
+    """Return the times of asking, ``now`` the latest, that a later window needs to know of."""
+    if rule.max_per_day is None and not rule.cooldown:
+        return []
+    longest = max(rule.cooldown, DAY_SECONDS if rule.max_per_day is not None else 0)
+    return [at for at in (*asked, now) if now - at < longest]
