@@ -378,6 +378,7 @@ def test_a_flush_that_meets_a_rebalance_is_tried_again_with_everything_counted_s
     [record] = committed.records
     assert [cell["events"] for cell in record["cells"]] == [3]
     assert (record["ranges"]["0"]["since"], record["ranges"]["0"]["to"]) == (0, 3)
+    assert record["seq"] == 1
 
 
 def test_a_rebalance_that_does_not_end_ends_the_session(

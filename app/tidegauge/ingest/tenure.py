@@ -67,7 +67,9 @@ class Tenure:
     values: defaultdict[tuple[str, str, str, str], set[str]] = field(
         default_factory=lambda: defaultdict(set)
     )
+    #: Number of the last record that was committed, by destination; DETECT misses none.
     seqs: dict[int, int] = field(default_factory=dict)
+    _sent: dict[int, int] = field(default_factory=dict)
 
     def cell(
         self, plan: Plan, variant: str, segment: Segment, window_start: int, window_seconds: int
@@ -123,11 +125,12 @@ class Tenure:
                 )
                 said.slices = max(slices[said.model], 1)
                 changed[partition].append(encode(said))
+        self._sent = dict(self.seqs)
         clocks = {p: at.clock(monotonic, idle_seconds) for p, at in self.positions.items()}
         for partition, cells in changed.items():
             *early, last = _split(cells)
             for some, final in [(group, False) for group in early] + [(last, True)]:
-                seq = self.seqs[partition] = self.seqs.get(partition, 0) + 1
+                seq = self._sent[partition] = self._sent.get(partition, 0) + 1
                 ranges = {
                     p: SourceRange(
                         origin=at.origin,
@@ -160,7 +163,8 @@ class Tenure:
         return Counter(model for model, *_ in seen)
 
     def flushed(self) -> None:
-        """Note that what :meth:`records` gave is committed."""
+        """Note that what :meth:`records` gave is committed; until then it gives the same again."""
+        self.seqs = self._sent
         for cell in self.cells.values():
             cell.changed = False
         for position in self.positions.values():
