@@ -15,7 +15,7 @@ from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(240)
 
 STALL_SECONDS = 8.0
 SETTINGS = {
