@@ -8,8 +8,9 @@ import weakref
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tidegauge import sessions
 from tidegauge.ingest import combiner
-from tidegauge.ingest.session import SessionError
+from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics
 
@@ -36,7 +37,7 @@ def test_it_is_gone_with_its_clients_before_the_next_begins(
             pass
 
     monkeypatch.setattr(combiner, "Session", Session)
-    monkeypatch.setattr(combiner, "wait_random", lambda *_: lambda state: 0.0)
+    monkeypatch.setattr(sessions, "wait_random", lambda *_: lambda state: 0.0)
     monkeypatch.setattr(combiner.log, "disabled", True)  # pytest would keep the error
     one = combiner.Combiner(
         Settings(),

@@ -20,13 +20,15 @@ from support.counting import (
     count,
     event,
 )
+from tidegauge import sessions
 from tidegauge.contract import encode
 from tidegauge.ingest import session as session_module
 from tidegauge.ingest.combiner import Combiner
 from tidegauge.ingest.dead_letters import without_payload
 from tidegauge.ingest.letters import Letters
-from tidegauge.ingest.session import BROKER_SECONDS, DEAD_LETTERS, Session, SessionError
+from tidegauge.ingest.session import BROKER_SECONDS, DEAD_LETTERS, Session
 from tidegauge.ingest.transaction import LettersError, RebalancingError
+from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics
 
@@ -186,7 +188,7 @@ def test_a_session_that_leaves_asks_the_brokers_nothing_more(session: Session) -
     assert called == [[]]
 
 
-def test_a_worker_that_keeps_trying_is_alive() -> None:
+def test_a_worker_that_keeps_trying_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     health = Health(clock=lambda: clock[0])
     stop = threading.Event()
@@ -205,8 +207,8 @@ def test_a_worker_that_keeps_trying_is_alive() -> None:
         health=health,
         stop=stop,
     )
-    combiner._run_session = fail  # type: ignore[method-assign]
-    combiner._sleep = lambda seconds: None  # type: ignore[method-assign]
+    combiner._begin = fail  # type: ignore[method-assign]
+    monkeypatch.setattr(sessions, "wait_random", lambda *_: lambda state: 0.0)
     health.beat("ingest")
     health.progress("ingest", done="counted").lag(5, "partitions [0] have a lag of 5 events")
     combiner.run()

@@ -4,32 +4,19 @@ It works in sessions. Whatever ends one, everything in memory is dropped and cou
 at the committed offsets.
 """
 
-import gc
 import logging
 import threading
 import time
 from collections.abc import Callable
 
-from confluent_kafka import KafkaException
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_when_event_set,
-    wait_random,
-)
-
-from tidegauge.bounded import bounded
 from tidegauge.ingest.counter import Promoted
 from tidegauge.ingest.letters import Letters
-from tidegauge.ingest.session import Session, SessionError
+from tidegauge.ingest.session import Session
+from tidegauge.sessions import run_sessions
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics
 
 log = logging.getLogger(__name__)
-
-#: Leaving the group takes milliseconds; if the brokers are away, they find out by themselves.
-LEAVE_SECONDS = 5.0
 
 
 class Combiner:
@@ -63,23 +50,10 @@ class Combiner:
     def run(self) -> None:
         """Count until stopped; then flush, commit and leave."""
         self._health.say("ingest", "failed", "joining the consumer group")
-        retrying = Retrying(
-            retry=retry_if_exception_type((SessionError, KafkaException)),
-            wait=wait_random(0.5, 2),
-            stop=stop_when_event_set(self._stop),
-            sleep=self._sleep,
-            before_sleep=self._report,
-            retry_error_callback=self._report,
-        )
-        retrying(self._run_session)
+        run_sessions(self._begin, self._stop, failed=self._report)
 
-    def _sleep(self, seconds: float) -> None:
-        self._stop.wait(seconds)
-
-    def _run_session(self) -> None:
-        # Threads of a producer end when it is collected, and the last session's is in a cycle.
-        gc.collect()
-        session = Session(
+    def _begin(self) -> Session:
+        return Session(
             self._settings,
             promoted=self._promoted,
             baselines_age=self._baselines_age,
@@ -90,23 +64,8 @@ class Combiner:
             clock=self._clock,
             monotonic=self._monotonic,
         )
-        try:
-            session.run(self._stop)
-        finally:
-            self._leave(session)
 
-    def _leave(self, session: Session) -> None:
-        if not self._stop.is_set():
-            # To its end: a member that is left behind half-way could keep its partitions.
-            session.close()
-            return
-        try:
-            bounded(session.close, LEAVE_SECONDS)
-        except TimeoutError:
-            log.warning("the brokers did not answer on leaving: they will notice by themselves")
-
-    def _report(self, state: RetryCallState) -> None:
-        error = state.outcome and state.outcome.exception()
+    def _report(self, error: object) -> None:
         self._metrics.aborted.inc()
         # Trying again is work: an outage of the brokers is no reason to restart the process.
         self._health.beat("ingest")

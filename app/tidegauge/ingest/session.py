@@ -27,6 +27,7 @@ from tidegauge.ingest.lag import LagWatch
 from tidegauge.ingest.letters import Letters
 from tidegauge.ingest.tenure import Position, Tenure
 from tidegauge.ingest.transaction import LettersError, RebalancingError, commit
+from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics, Progress
 
@@ -54,10 +55,6 @@ BROKER_SECONDS = 10.0
 
 
 Callback = Callable[[Consumer, list[TopicPartition]], None]
-
-
-class SessionError(Exception):
-    """The session can't go on; what it holds in memory is dropped and the next one begins."""
 
 
 class _NotNowError(SessionError):

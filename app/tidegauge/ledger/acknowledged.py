@@ -9,17 +9,10 @@ import threading
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_when_event_set,
-    wait_random,
-)
 
-from tidegauge.bounded import bounded
 from tidegauge.contract import Acknowledgement, AuditFact, deterministic_id, encode
 from tidegauge.ledger.clients import PARTITIONER
+from tidegauge.sessions import run_sessions
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, LedgerMetrics
 
@@ -28,7 +21,6 @@ log = logging.getLogger(__name__)
 _BATCH = 500
 _POLL_SECONDS = 0.5
 _DELIVERY_SECONDS = 10.0
-_LEAVE_SECONDS = 5.0
 
 #: The condition that health has of this.
 _NAME = "acknowledgements"
@@ -63,50 +55,54 @@ class Acknowledged:
 
     def run(self) -> None:
         """Hand acknowledgements on until stopped."""
-        retrying = Retrying(
-            retry=retry_if_exception_type(KafkaException),
-            wait=wait_random(0.5, 2),
-            stop=stop_when_event_set(self._stop),
-            sleep=self._sleep,
-            before_sleep=self._report,
-            retry_error_callback=self._report,
-        )
-        retrying(self._run_session)
+        run_sessions(self._begin, self._stop, failed=self._report)
 
-    def _sleep(self, seconds: float) -> None:
-        self._stop.wait(seconds)
+    def _begin(self) -> "_Session":
+        return _Session(self._settings, self._metrics, self._health)
 
-    def _run_session(self) -> None:
-        kafka = self._settings.kafka.librdkafka()
-        consumer = Consumer(
+    def _report(self, error: object) -> None:
+        self._health.say(_NAME, "degraded", f"{error}; trying again")
+        log.warning("acknowledgements wait, trying again: %s", error)
+
+
+class _Session:
+    """One membership of the consumer group, with a producer of facts."""
+
+    def __init__(self, settings: Settings, metrics: LedgerMetrics, health: Health) -> None:
+        self._topics = settings.topics
+        self._metrics = metrics
+        self._health = health
+        kafka = settings.kafka.librdkafka()
+        self._consumer = Consumer(
             {
                 **kafka,
-                "group.id": self._settings.ledger.acknowledgements_group_id,
+                "group.id": settings.ledger.acknowledgements_group_id,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "session.timeout.ms": int(self._settings.ledger.session_timeout_seconds * 1000),
+                "session.timeout.ms": int(settings.ledger.session_timeout_seconds * 1000),
             },
             logger=log,
         )
-        producer = Producer(
+        self._producer = Producer(
             {**kafka, "enable.idempotence": True, "partitioner": PARTITIONER}, logger=log
         )
-        try:
-            consumer.subscribe([self._settings.topics.acknowledgements])
-            self._health.say(_NAME, "ok")
-            while not self._stop.is_set():
-                messages = consumer.consume(_BATCH, _POLL_SECONDS)
-                if messages:
-                    self._hand_on(messages, producer)
-                    consumer.commit(asynchronous=False)
-        finally:
-            producer.purge()
-            try:
-                bounded(consumer.close, _LEAVE_SECONDS)
-            except TimeoutError:
-                log.warning("the brokers did not answer on leaving: they will notice")
 
-    def _hand_on(self, messages: list[Message], producer: Producer) -> None:
+    def run(self, stop: threading.Event) -> None:
+        """Hand on what comes, and commit it once the brokers have its facts."""
+        self._consumer.subscribe([self._topics.acknowledgements])
+        self._health.say(_NAME, "ok")
+        while not stop.is_set():
+            messages = self._consumer.consume(_BATCH, _POLL_SECONDS)
+            if messages:
+                self._hand_on(messages)
+                self._consumer.commit(asynchronous=False)
+
+    def close(self) -> None:
+        """Leave the group; what was not committed is handed on again."""
+        self._producer.purge()
+        self._consumer.close()
+
+    def _hand_on(self, messages: list[Message]) -> None:
         """Send the facts and wait until the brokers have them, or raise ``KafkaException``."""
         refused: list[KafkaError] = []
 
@@ -114,33 +110,33 @@ class Acknowledged:
             if error is not None:
                 refused.append(error)
 
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                raise KafkaException(error)
-            try:
-                said = msgspec.json.decode(message.value() or b"", type=Acknowledgement)
-            except msgspec.DecodeError as wrong:
-                self._metrics.refused.inc()
-                log.error(
-                    "%s/%d at offset %d is no acknowledgement: %s",
-                    message.topic(), message.partition(), message.offset(), wrong,
-                )  # fmt: skip
-                continue
-            fact = fact_of(said)
-            producer.produce(
-                self._settings.topics.audit_facts,
+        said = [one for one in map(self._read, messages) if one is not None]
+        for one in said:
+            fact = fact_of(one)
+            self._producer.produce(
+                self._topics.audit_facts,
                 encode(fact),
                 key=fact.model.encode(),
                 on_delivery=delivered,
             )
-            self._metrics.acknowledgements.labels(said.kind, said.outcome).inc()
-        if producer.flush(_DELIVERY_SECONDS):
+        if self._producer.flush(_DELIVERY_SECONDS):
             raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))
         if refused:
             raise KafkaException(refused[0])
+        for one in said:
+            self._metrics.acknowledgements.labels(one.kind, one.outcome).inc()
 
-    def _report(self, state: RetryCallState) -> None:
-        error = state.outcome and state.outcome.exception()
-        self._health.say(_NAME, "degraded", f"{error}; trying again")
-        log.warning("acknowledgements wait, trying again: %s", error)
+    def _read(self, message: Message) -> Acknowledgement | None:
+        """Return the acknowledgement; one that can't be read is said, counted and passed over."""
+        error = message.error()
+        if error is not None:
+            raise KafkaException(error)
+        try:
+            return msgspec.json.decode(message.value() or b"", type=Acknowledgement)
+        except msgspec.DecodeError as wrong:
+            self._metrics.refused.inc()
+            log.error(
+                "%s/%d at offset %d is no acknowledgement: %s",
+                message.topic(), message.partition(), message.offset(), wrong,
+            )  # fmt: skip
+            return None

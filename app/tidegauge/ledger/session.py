@@ -19,6 +19,7 @@ from tidegauge.bounded import bounded
 from tidegauge.ledger.book import Book, Entry, Origin
 from tidegauge.ledger.clients import consumer_config, producer_config
 from tidegauge.ledger.read import read_partition
+from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, LedgerMetrics, Progress
 
@@ -36,10 +37,6 @@ BROKER_SECONDS = 10.0
 _GIVE_UP_SECONDS = 1.5 * BROKER_SECONDS
 
 Callback = Callable[[Consumer, list[TopicPartition]], None]
-
-
-class SessionError(Exception):
-    """The session can't go on; what it holds in memory is dropped and the next one begins."""
 
 
 class Session:
