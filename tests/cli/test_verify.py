@@ -49,6 +49,8 @@ def _change(path: str, value: Callable[[Any], Any]) -> Callable[[Any], None]:
         ("firing", "events", lambda v: v + 1, "events"),
         ("firing", "distribution.current", lambda v: [v[0] + 10, v[1] - 10, *v[2:]], "kl"),
         ("surprise", "value", lambda v: v * 1.001, "value"),
+        ("incident", "signals.0.value", lambda v: v * 1.001, "signals[0].value"),
+        ("incident", "value", lambda v: v * 1.001, "value"),
         ("surprise", "evidence.surprise_nats", lambda v: v + 1, "surprise_nats"),
         ("surprise", "evidence.score", lambda v: "bin", "surprise_nats"),
         ("surprise", "evidence.counts", lambda v: v[::-1], "surprise_nats"),

@@ -19,15 +19,49 @@ class Distribution(Record):
     current: list[int]
 
 
+class SignalAlert(Record):
+    """One signal of an alert that is about several.
+
+    ``value`` is the latest with which the rule held, ``severity`` the highest that it had.
+    ``starts_at`` is the start of the first window in which the rule held on it, ``ends_at`` that of
+    the window in which that was over; null = it isn't.
+    """
+
+    signal: str
+    severity: Severity
+    value: float
+    starts_at: int
+    ends_at: int | None = None
+
+
+class InhibitedAlert(Record):
+    """What a rule found and was not told, as the alert that carries this says it already.
+
+    ``signals`` are its signals, worst first; none if the rule is about whole windows.
+    """
+
+    rule: str
+    severity: Severity
+    signals: list[str]
+
+
 class Alert(Record):
     """A step in the life of an alert: one record each time its ``state`` changes.
 
     ``pending``: the rule began to hold, and must hold in more windows before it fires;
     ``inactive``: it ceased to before that; ``firing``: act on it; ``resolved``: it is over. With a
     ``reminder`` above 0 nothing has changed: it is firing still, and this is said that many times.
+    With ``raised`` above 0 it is firing still and more severe than it was said to be, which rose
+    that many times; ``severities_before`` has what it was told with before.
 
-    ``id`` is fixed by rule, model, signal, the window the episode started in, state and reminder:
-    act on an id once. ``fingerprint`` names the rule and what it watches, over all episodes;
+    An alert about all signals of a slice on which its rule holds has no ``signal`` but a list of
+    ``signals``: the worst first, which all figures are of, then those that are over. ``inhibited``
+    is what is not told while this fires. ``flapping``: it has fired so often that its end is told
+    only after the rule's ``flapping_windows``.
+
+    ``id`` is fixed by rule, model, signal, the window the episode started in, state, ``reminder``
+    and ``raised``: act on an id once. ``fingerprint`` names the rule and what it watches, over all
+    episodes and whatever is in the list;
     ``episode`` one of them, from its first window to its end. ``starts_at`` is the start of the
     first window in which the rule held, ``ends_at`` that of the window in which it was over. An
     alert by the metric ``surprise`` carries the ``evidence`` and the ``alarm_budget`` that it rests
@@ -70,6 +104,11 @@ class Alert(Record):
     annotations: dict[str, str] = field(default_factory=dict)
     receivers: list[str] = field(default_factory=list)
     rules_sha256: str = ""
+    signals: list[SignalAlert] = field(default_factory=list)
+    inhibited: list[InhibitedAlert] = field(default_factory=list)
+    raised: int = 0
+    severities_before: list[Severity] = field(default_factory=list)
+    flapping: bool = False
     schema_version: int = SCHEMA_VERSION
 
 

@@ -11,7 +11,7 @@ from tidegauge.rules.metrics import METRICS, Metric
 from tidegauge.rules.model import Rule, RuleFile, rule_schema
 from tidegauge.rules.ruleset import RuleSet
 from tidegauge.rules.state import AlertState, Episode, SeriesState
-from tidegauge.rules.summary import render, short
+from tidegauge.rules.summary import listed, render, short
 
 __all__ = [
     "DEFAULT_RULES",
@@ -30,6 +30,7 @@ __all__ = [
     "SeriesState",
     "Verdict",
     "evaluate",
+    "listed",
     "load_rules",
     "measure",
     "parse_document",

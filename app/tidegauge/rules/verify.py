@@ -41,13 +41,19 @@ def verify(alert: Alert) -> list[Check]:
     An alert by a figure of one window's counts carries both count vectors, one by ``surprise`` its
     evidence. Means and latencies rest on sums that are in the report alone.
     """
-    checks = [*_of_counts(alert), *_of_evidence(alert)]
-    if not checks:
+    figures = [*_of_counts(alert), *_of_evidence(alert)]
+    if not figures:
         raise ValueError(
             f"alert {alert.id} by {alert.metric} carries no counts; "
             f"its figure is in report {alert.report}"
         )
-    return checks
+    return [*figures, *_of_list(alert)]
+
+
+def _of_list(alert: Alert) -> Iterator[Check]:
+    """What the figures are of is the first of the list, as long as any of it is firing."""
+    if alert.signals and alert.state == "firing":
+        yield Check("signals[0].value", alert.signals[0].value, alert.value)
 
 
 def _of_counts(alert: Alert) -> Iterator[Check]:
