@@ -111,6 +111,11 @@ class Alert(Record):
     flapping: bool = False
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def event(self) -> Literal["pending", "firing", "reminder", "raised", "inactive", "resolved"]:
+        """What is told: a new state, or one of the two that change none."""
+        return "reminder" if self.reminder else "raised" if self.raised else self.state
+
 
 class DataRange(Record):
     """The data an action is about: offsets [``start``, ``to``) of each source partition."""

@@ -51,7 +51,7 @@ class Observer:
                     series |= self._series_of(report, labels)
                 self._show(state.partition, _name(where), series)
         for alert in closed.alerts:
-            event = "reminder" if alert.reminder else alert.state
+            event = alert.event
             metrics.alerts.labels(alert.rule, alert.severity, event).inc()
         for action in closed.actions:
             metrics.actions.labels(action.kind).inc()

@@ -190,8 +190,7 @@ def requested_action(alert: Alert, rule: Rule) -> Action:
 
 def audit_of_alert(alert: Alert) -> AuditFact:
     """Record a step in the life of an alert, with the figures that decided it."""
-    event: Event = "reminder" if alert.reminder else "raised" if alert.raised else alert.state
-    return _audit(alert.id, _AUDITED[event], alert, _listed(alert))
+    return _audit(alert.id, _AUDITED[alert.event], alert, _listed(alert))
 
 
 def audit_of_inhibited(alert: Alert, inhibited_by: Sequence[str]) -> AuditFact:

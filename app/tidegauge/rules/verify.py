@@ -51,7 +51,7 @@ def verify(alert: Alert) -> list[Check]:
 
 
 def _of_list(alert: Alert) -> Iterator[Check]:
-    """What the figures are of is the first of the list, as long as any of it is firing."""
+    """Check that the figures are of the first of the list, as long as it is firing."""
     if alert.signals and alert.state == "firing":
         yield Check("signals[0].value", alert.signals[0].value, alert.value)
 
