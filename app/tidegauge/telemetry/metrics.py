@@ -171,7 +171,7 @@ class DetectMetrics:
         )
         self.alert_firing = GaugeTable(
             "tidegauge_alert_firing",
-            "1 while the alert is firing",
+            "1 while the rule fires on the signal, told or inhibited",
             (*MODEL, "segment", "signal", "rule", "severity"),
             registry=registry,
         )
