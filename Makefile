@@ -9,7 +9,7 @@ SEED_START ?= 1
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types schemas freeze-schemas bench bench-quick bench-detect \
   bench-memory bench-recovery bench-detection bench-detection-quick check-peers chaos scenarios clean \
-  test-machine test-broker
+  test-machine test-broker test-collect
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
@@ -61,6 +61,13 @@ test-machine:
 # The brokers of the tests start sooner if their classes have been kept.
 test-broker: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m support.kafka_archive
+
+# What pytest makes of the files is kept, also where Python is told to keep nothing: it takes longer
+# than to read them, and six processes would do it six times.
+test test-collect: export PYTHONDONTWRITEBYTECODE =
+
+test-collect: venv
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null
 
 # A cluster under faults and load is the machine's own: two may only start and be judged at a time.
 # What mostly waits for brokers goes by sixes.

@@ -32,7 +32,7 @@ def main() -> None:
 
 def _use(broker: KafkaBroker) -> None:
     """Read and write in a transaction, as a member of a group."""
-    servers = {"bootstrap.servers": broker.bootstrap_servers}
+    servers = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 2}
     producer = Producer(servers | {"transactional.id": "one"})
     consumer = Consumer(servers | {"group.id": "one", "auto.offset.reset": "earliest"})
     try:
