@@ -16,18 +16,22 @@ from support.kafka_broker import KafkaBroker, SharedBroker
 _KAFKA = "tests/kafka/"
 
 #: Folders whose files share a fixture that is dear: one process runs them all.
-_TOGETHER = ("tests/kafka/end_to_end/",)
+TOGETHER = ("tests/kafka/end_to_end/",)
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]
     """Hands out files, and folders of files that share a fixture."""
 
     def _split_scope(self, nodeid: str) -> str:
-        for folder in _TOGETHER:
-            if nodeid.startswith(folder):
-                return folder
-        scope: str = super()._split_scope(nodeid)
-        return scope
+        return scope_of(nodeid)
+
+
+def scope_of(nodeid: str) -> str:
+    """Return the file or folder whose tests are one process's."""
+    for folder in TOGETHER:
+        if nodeid.startswith(folder):
+            return folder
+    return nodeid.partition("::")[0]
 
 
 class Controller:
