@@ -206,9 +206,12 @@ def _listed(alert: Alert) -> dict[str, str]:
 
 def audit_of_action(action: Action, alert: Alert) -> AuditFact:
     """Record that an action was asked for, with the alert and the figures that decided it."""
-    return _audit(
-        action.id, "action.requested", alert, {"action": action.kind, "alert": action.alert}
-    )
+    inputs = {
+        "action": action.kind,
+        "alert": action.alert,
+        "dry_run": "true" if action.dry_run else "false",
+    }
+    return _audit(action.id, "action.requested", alert, inputs)
 
 
 def audit_of_withheld(action: Action, alert: Alert, why: str) -> AuditFact:
@@ -231,6 +234,9 @@ def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) 
         | {
             "report": alert.report,
             "baseline": alert.baseline,
+            "severity": alert.severity,
+            "variant": alert.variant,
+            "segment": _segment(alert),
             "signal": alert.signal or "",
             "metric": alert.metric,
             "value": repr(alert.value),
@@ -239,6 +245,7 @@ def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) 
             "threshold": repr(alert.threshold),
             "events": str(alert.events),
             "minimum_events": str(alert.minimum_events),
+            "starts_at": str(alert.starts_at),
             "window_start": str(alert.window_start),
             "window_end": str(alert.window_end),
             "rules_sha256": alert.rules_sha256,
@@ -296,8 +303,8 @@ def _ended_summary(told: Incident, report: WindowReport, signals: int) -> str:
     return _of_segment(summary, report)
 
 
-def _segment(report: WindowReport) -> str:
-    return ", ".join(f"{k}={v}" for k, v in sorted(report.segment.items()))
+def _segment(of: WindowReport | Alert) -> str:
+    return ", ".join(f"{k}={v}" for k, v in sorted(of.segment.items()))
 
 
 def _of_segment(summary: str, report: WindowReport) -> str:
