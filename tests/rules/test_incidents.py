@@ -279,6 +279,7 @@ def test_a_severity_that_rises_is_told_once_and_one_that_falls_is_not() -> None:
     assert alerts[1].summary.endswith("; medium by now, low before")
     assert [bool(one.actions) for one in verdicts] == [True] + [False] * 7
     assert [fact.event for fact in verdicts[1].audit] == ["alert.raised"]
+    assert verdicts[7].audit[0].inputs["severities_before"] == "low medium"
 
 
 def test_a_group_is_as_severe_as_its_severest_signal() -> None:

@@ -200,8 +200,11 @@ def audit_of_inhibited(alert: Alert, inhibited_by: Sequence[str]) -> AuditFact:
 
 
 def _listed(alert: Alert) -> dict[str, str]:
-    signals = " ".join(one.signal for one in alert.signals)
-    return {"signals": signals} if signals else {}
+    lists = {
+        "signals": " ".join(one.signal for one in alert.signals),
+        "severities_before": " ".join(alert.severities_before),
+    }
+    return {name: names for name, names in lists.items() if names}
 
 
 def audit_of_action(action: Action, alert: Alert) -> AuditFact:

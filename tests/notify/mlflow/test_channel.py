@@ -136,6 +136,9 @@ def test_an_audit_record_is_read_whole() -> None:
     assert channel().read(encode(RECORD)) == RECORD
 
 
+RAISED = audited("alert.raised", seq=4, severity="high", severities_before="medium")
+
+
 @pytest.mark.parametrize(
     ("match", "record", "wanted"),
     [
@@ -146,6 +149,8 @@ def test_an_audit_record_is_read_whole() -> None:
         ({"severities": ["high", "critical"]}, RECORD, False),
         ({"severities": ["medium"]}, RECORD, True),
         ({"severities": ["high"]}, audited("action.requested", seq=2), False),
+        ({"severities": ["medium"]}, RAISED, True),
+        ({"severities": ["low"]}, RAISED, False),
         # Whoever took an action says nothing of the rule or of how bad it was.
         ({"severities": ["high"], "rules": ["x"]}, audited("action.taken", seq=3), True),
         ({"models": ["fraud"]}, audited("action.taken", seq=3), False),

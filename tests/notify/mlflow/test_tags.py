@@ -41,6 +41,13 @@ def test_the_state_is_the_worst_of_what_fires() -> None:
     assert tags[INCOME].startswith("state=resolved ") and tags[AGE].startswith("state=resolved ")
 
 
+def test_a_severity_that_rises_is_that_of_the_alert_that_fires() -> None:
+    medium = audited("alert.firing", seq=1)
+    high = audited("alert.raised", seq=2, severity="high", severities_before="medium")
+    tags = after(medium, high)
+    assert tags[STATE] == "high" and tags[INCOME].startswith("state=firing severity=high ")
+
+
 def test_what_people_tagged_stays_and_says_nothing_of_the_state() -> None:
     tags = {"stage": "production", "tidegauge.alert.mine": "state=firing"}
     made = changed(tags, audited("alert.resolved", seq=1))

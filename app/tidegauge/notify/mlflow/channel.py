@@ -22,6 +22,7 @@ from tidegauge.settings import TopicSettings
 _EVENTS = frozenset(
     {
         "alert.firing",
+        "alert.raised",
         "alert.resolved",
         "action.requested",
         "action.withheld",
@@ -53,9 +54,15 @@ class MlflowChannel(Channel[AuditRecord]):
     def wants(self, record: AuditRecord) -> bool:
         """Whether it fits; whoever says what became of an action names no rule and no severity."""
         match, severity = self.receiver.match, record.inputs.get("severity")
+        # Who was told of the lower severity is told of the rise and of the end.
+        severities = {severity, *record.inputs.get("severities_before", "").split()}
         rule = record.actor.removeprefix(BY_RULE) if record.actor.startswith(BY_RULE) else None
         return (
-            (match.severities is None or severity is None or severity in match.severities)
+            (
+                match.severities is None
+                or severity is None
+                or not severities.isdisjoint(match.severities)
+            )
             and any(fnmatchcase(record.model, glob) for glob in match.models)
             and (rule is None or any(fnmatchcase(rule, glob) for glob in match.rules))
         )

@@ -68,7 +68,7 @@ def tag_of(record: AuditRecord) -> tuple[str, str]:
         return _ACTION + _key(given("action", "unknown")), _line(said)
     since = given("starts_at")
     said = {
-        "state": step,
+        "state": "firing" if step == "raised" else step,
         "severity": given("severity", "unknown"),
         "since": None if since is None else iso(int(since)),
         "metric": given("metric"),
