@@ -191,6 +191,7 @@ def test_what_another_rule_says_already_is_not_told_but_is_said_there_and_audite
     fact = verdicts[0].audit[0]
     assert fact.actor == "rule:drift" and fact.inputs["inhibited_by"] == "worse"
     assert fact.inputs["signals"] == "a b"
+    assert fact.inputs["rules_sha256"] == INHIBITED.sha256 != ""
     assert len(verdicts[0].state.firing) == 3, "it goes on all the same"
 
 

@@ -241,9 +241,9 @@ class _Turn:
             course.event or "firing", it.identity, course.told, self._report, rule=rule,
             signals=signals_of(course.told, it.members, it.one.worse),
         )  # fmt: skip
+        alert.rules_sha256 = self._rules.sha256
         if course.event is None:
-            fact = records.audit_of_inhibited(alert, it.inhibited_by)
-            self._verdict.audit.append(fact)
+            self._verdict.audit.append(records.audit_of_inhibited(alert, it.inhibited_by))
             return
         measured = course.measured
         if measured is not None:
