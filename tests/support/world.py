@@ -8,8 +8,8 @@ import msgspec
 from support.counting import NOW, FakeMessage, a_counter, as_json, event
 from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closed, Closing
+from tidegauge.detect.merging import merge_tenures
 from tidegauge.detect.partition import PartitionState
-from tidegauge.detect.report import merge_tenures
 from tidegauge.detect.values import CellKey, RawRecord
 from tidegauge.detect.watch import Watch
 from tidegauge.ingest.counter import Counter, Promoted

@@ -24,9 +24,10 @@ from tidegauge.detect.lag import InputLag
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import PartitionState
+from tidegauge.detect.passed import close_passed
 from tidegauge.detect.store import JoinStore
 from tidegauge.detect.transport import make_app
-from tidegauge.detect.values import RawRecord, Slice
+from tidegauge.detect.values import RawRecord
 from tidegauge.detect.watch import Watch
 from tidegauge.detect.writer import Writer
 from tidegauge.rules import RuleSet
@@ -176,15 +177,7 @@ class Detector:
         closing = Closing(
             state, rules=self._rules_in_force(), topics=self._settings.topics, watch=self._watch
         )
-        blocked: set[Slice] = set()
-        for counts in list(state.waiting.values()):
-            window = counts.window
-            # A slice's windows close in order, so one that waits holds back those after it.
-            if window.slice in blocked or not await self._baselines.bring(state, window):
-                blocked.add(window.slice)
-                continue
-            closing.close(counts)
-            await asyncio.sleep(0)
+        await close_passed(state, closing, self._baselines)
         for window in state.to_revise():
             closing.revise(window)
         state.expire()
