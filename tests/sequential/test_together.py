@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.signals import Floats, some_memory, worlds
@@ -38,7 +38,8 @@ def _same(found: Judged, expected: Judged) -> bool:
     return figures[0] == figures[1] and all(np.array_equal(*pair) for pair in pairs)
 
 
-@given(st.lists(st.tuples(worlds(), st.sampled_from(BUDGETS)), min_size=1, max_size=5))
+@settings(max_examples=30)
+@given(st.lists(st.tuples(worlds(), st.sampled_from(BUDGETS)), min_size=1, max_size=4))
 def test_each_window_is_judged_as_it_is_alone(
     slices: list[tuple[tuple[Reference, Floats], Budget]],
 ) -> None:

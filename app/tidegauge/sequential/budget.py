@@ -111,21 +111,25 @@ def _solve(
     events = events[..., some]
     correlation = _correlations(m[..., some], events)
     rest = _own_share(correlation).ravel()
-    counted = ((events > 0) * many).ravel()
+    counted = ((events > 0) * many).ravel().astype(np.float64)
     first = np.arange(len(events))[:, None, None]
     of = np.broadcast_to(first + whose[some], events.shape).ravel()
     flat = correlation.ravel()
 
+    def sums(values: Floats) -> Floats:
+        # One after the other, so that nobody's sum depends on who else is there.
+        return np.asarray(np.bincount(of, values, minlength=len(budgets)), dtype=np.float64)
+
     def looks_at(thresholds: Floats) -> Floats:
-        share = _stays_away(*(it[of] for it in _nodes_above(thresholds)), flat, rest)
-        # Added up one after the other, so that nobody's sum depends on who else is there.
-        return np.bincount(of, counted * share, minlength=len(budgets))
+        level, places, weights = _nodes_above(thresholds)
+        share = _stays_away(level[of], places[of], weights[of], flat, rest)
+        return sums(counted * share)
 
     def thresholds_of(looks: Floats) -> Floats:
         pairs = zip(budgets, looks.tolist(), strict=True)
         return np.array([budget.threshold_of(one) for budget, one in pairs])
 
-    looks: Floats = np.bincount(of, counted, minlength=len(budgets))
+    looks = sums(counted)
     for _ in range(_ROUNDS):
         looks = looks_at(thresholds_of(looks))
     return thresholds_of(looks), looks

@@ -29,7 +29,10 @@ class Signs(NamedTuple):
 
     def of(self, signals: slice) -> "Signs":
         """Return those of some of the signals."""
-        return Signs(*(column[signals] for column in self))
+        surprises, spans, scores, events, sizes = self
+        return Signs(
+            surprises[signals], spans[signals], scores[signals], events[signals], sizes[signals]
+        )
 
 
 def signs_of(verdict: Verdict, reference: Reference) -> Signs:
