@@ -32,7 +32,7 @@ class Closed:
 
 
 class Closing:
-    """Closes windows one by one, each slice's in the order of their ends."""
+    """Closes windows, each slice's one by one in the order of their ends."""
 
     def __init__(
         self,
@@ -48,12 +48,11 @@ class Closing:
         self._topics = topics
         self.closed = Closed()
 
-    def close(self, counts: Counts) -> None:
-        """Report a window for the first time, judge it, and fold it into its slice's state."""
-        self.close_together([counts])
-
     def close_together(self, some: Sequence[Counts]) -> None:
-        """Close windows of several slices: the same as one after the other, and in less time."""
+        """Report windows of different slices for the first time, judge them, and fold them in.
+
+        The same as one after the other, and in less time.
+        """
         before = [self._state.slices.get(it.window.slice, SliceState()) for it in some]
         reported = self._reports(
             [_asked(*pair, revision=0) for pair in zip(some, before, strict=True)]

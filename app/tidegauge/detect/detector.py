@@ -279,9 +279,11 @@ class Detector:
                     acknowledged += changelog.state.joined
                     changelog.state.joined = []
         await self._writer.publish(outputs)
-        # Only now: what is saved is not folded again, so it would never be published again.
-        for changelog, checkpoint in checkpoints:
-            if not await self._writer.save(changelog, checkpoint):
+        # Only now: what is saved is not folded again, so it would never be published again. All
+        # partitions at once: each has one batch under way, and waits for it to be acknowledged.
+        saved = await asyncio.gather(*(self._writer.save(*one) for one in checkpoints))
+        for (changelog, _), is_whole in zip(checkpoints, saved, strict=True):
+            if not is_whole:
                 log.warning("changelog partition %d was made anew", changelog.state.partition)
                 changelog.begin()
                 self._saved_at = -math.inf  # the next pass writes all there is
