@@ -62,7 +62,7 @@ def test_slices_of_many_signals_are_judged_a_few_at_a_time() -> None:
     rng = np.random.default_rng(3)
     turns = []
     for number in range(7):
-        bins, signals = 5 + number % 3, 150
+        bins, signals = 20 + number % 3, 150
         counts = rng.multinomial(5_000, np.full(bins, 1 / bins), signals)
         reference = Reference.of([SignalReference(row.tolist(), bins) for row in counts])
         window = rng.multinomial(200 + number, np.full(bins, 1 / bins), signals)
