@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from support.alert_oracle import RULES, ExpectedAlert, expected_alerts
-from support.kafka_broker import KafkaBroker
+from support.consumed import Enough, documented_consumer, official
+from support.kafka_broker import KafkaBroker, unique
 from support.monitored import IDLE_SECONDS, MINIMUM_PSI, TOO_LATE_EVENTS, Monitored, monitored
 from support.oracle import CellKey, Histogram, current_bins, kl_nats, reference_bins
 from support.processes import wait_until
@@ -143,11 +144,51 @@ def test_late_events_make_a_new_revision_under_a_new_id(run: Monitored) -> None:
 
 
 def test_a_record_that_is_written_twice_is_the_same_record(run: Monitored) -> None:
-    for kind in ("windows", "alerts", "actions", "audit_facts", "audit"):
+    for kind in ("windows", "alerts", "alerts_history", "actions", "audit_facts", "audit"):
         by_id: dict[str, set[bytes]] = defaultdict(set)
         for message in run.outputs[kind]:
             by_id[json.loads(message.value())["id"]].add(message.value())
         assert [one for one, values in by_id.items() if len(values) > 1] == [], kind
+
+
+def test_every_output_is_a_cloud_event_that_the_official_sdk_reads(run: Monitored) -> None:
+    for kind in ("windows", "alerts", "alerts_history", "actions"):
+        assert run.outputs[kind]
+        for message in run.outputs[kind]:
+            event, record = official(message), json.loads(message.value())
+            assert event.get_id() == record["id"] and event.get_data() == record
+            assert event.get_source() == f"/{run.installation.name}-detect"
+            assert event.get_type().startswith(f"io.tidegauge.{kind.partition('s')[0]}")
+            time = event.get_time()
+            end = record["requested_at"] if kind == "actions" else record["window_end"]
+            assert time is not None and time.timestamp() == end
+
+
+def test_the_compacted_topic_has_what_the_history_has_by_fingerprint(run: Monitored) -> None:
+    alerts, history = run.outputs["alerts"], run.outputs["alerts_history"]
+    assert {(it.key(), it.value()) for it in alerts} == {(it.key(), it.value()) for it in history}
+    assert all(json.loads(it.value())["fingerprint"] == it.key().decode() for it in alerts)
+    newest = {it["fingerprint"]: it["id"] for it in run.records("alerts")}
+    last = {it["fingerprint"]: it["id"] for it in run.records("alerts_history")}
+    assert newest == last
+
+
+def test_the_consumer_of_the_manual_acts_on_every_alert_that_fires(run: Monitored) -> None:
+    fired = {
+        it["id"]
+        for it in run.records("alerts_history")
+        if it["state"] == "firing" and not it["reminder"]
+    }
+    tickets: dict[str, str] = {}
+
+    def open_ticket(id: str, summary: str) -> None:
+        tickets.setdefault(id, summary)
+        if tickets.keys() >= fired:
+            raise Enough
+
+    topic = run.installation.topic("alerts_history")
+    documented_consumer(run.installation.bootstrap_servers, topic, unique("tickets"), open_ticket)
+    assert tickets.keys() == fired != set()
 
 
 def test_a_report_names_offsets_in_which_its_events_lie(run: Monitored) -> None:
@@ -267,6 +308,11 @@ def test_an_alert_can_be_recomputed_from_what_it_carries(run: Monitored) -> None
             assert len(shown["bins"]) == len(shown["reference"]) == len(shown["current"])
             assert kl_nats(shown["current"], shown["reference"]) == pytest.approx(alert["value"])
             assert sum(shown["current"]) == alert["events"] == report["events"]
+            assert sum(shown["reference"]) == alert["baseline_events"]
+            reference = run.baselines[alert["model"], alert["version"]]["signals"]
+            assert shown["edges"] == reference[alert["signal"]].get("edges")
+            assert {it["bin"] for it in alert["top_bins"]} <= set(shown["bins"])
+            assert alert["top_bins"] and alert["threshold_by"] == "rule"
         else:
             assert alert["value"] == pytest.approx(report["latency"]["mean_ms"])
 

@@ -61,7 +61,7 @@ class Delivery:
     def send(self, *alerts: Alert | bytes) -> None:
         for alert in alerts:
             value = alert if isinstance(alert, bytes) else encode(alert)
-            self._producer.produce(self.settings.topics.alerts, value, b"key")
+            self._producer.produce(self.settings.topics.alerts_history, value, b"key")
         assert self._producer.flush(20) == 0
 
     def courier(
@@ -74,7 +74,7 @@ class Delivery:
     ) -> Running:
         """Start a courier in a thread; returns once it has partitions, unless it stands by."""
         given = ReceiverFile.model_validate({"receivers": [receiver]}).receivers[0]
-        channel = channel_to(given, ReceiverFile.model_fields["links"].default)
+        channel = channel_to(given)
         stop, failures = threading.Event(), list[BaseException]()
         courier = make(
             channel,
@@ -125,7 +125,8 @@ class Delivery:
             }
         )
         try:
-            (at,) = consumer.committed([TopicPartition(self.settings.topics.alerts, 0)], timeout=20)
+            place = TopicPartition(self.settings.topics.alerts_history, 0)
+            (at,) = consumer.committed([place], timeout=20)
             return int(at.offset)
         finally:
             consumer.close()

@@ -18,6 +18,7 @@ TOPICS = (
     "histograms",
     "windows",
     "alerts",
+    "alerts_history",
     "actions",
     "acknowledgements",
     "audit_facts",

@@ -11,7 +11,6 @@ from tidegauge.notify.alertmanager import Held, Posting, body_of
 from tidegauge.notify.config import (
     AlertmanagerReceiver,
     EmailReceiver,
-    Links,
     Receiver,
     SlackReceiver,
     WebhookReceiver,
@@ -37,9 +36,8 @@ class Channel(ABC):
     #: Seconds after which what fires is sent again; None: sent once.
     resend_seconds: float | None = None
 
-    def __init__(self, receiver: Receiver, links: Links, clock: Clock) -> None:
+    def __init__(self, receiver: Receiver, clock: Clock) -> None:
         self.receiver = receiver
-        self._links = links
         self._clock = clock
 
     @property
@@ -77,8 +75,8 @@ class AlertmanagerChannel(Channel):
 
     receiver: AlertmanagerReceiver
 
-    def __init__(self, receiver: AlertmanagerReceiver, links: Links, clock: Clock) -> None:
-        super().__init__(receiver, links, clock)
+    def __init__(self, receiver: AlertmanagerReceiver, clock: Clock) -> None:
+        super().__init__(receiver, clock)
         self.resend_seconds = receiver.resend_seconds
         self._held = Held()
 
@@ -129,10 +127,7 @@ class AlertmanagerChannel(Channel):
 
     def _post(self, postings: list[Posting]) -> None:
         receiver, now = self.receiver, self._clock()
-        bodies = [
-            body_of(one, self._links, now=now, resend_seconds=receiver.resend_seconds)
-            for one in postings
-        ]
+        bodies = [body_of(one, now=now, resend_seconds=receiver.resend_seconds) for one in postings]
         headers = {}
         if receiver.authorization is not None:
             headers["Authorization"] = receiver.authorization.reveal()
@@ -157,9 +152,7 @@ class WebhookChannel(Channel):
     def deliver(self, alert: Alert) -> None:
         """Send the signed body."""
         receiver = self.receiver
-        body = webhook_body(
-            alert, self._links, include_distributions=receiver.include_distributions
-        )
+        body = webhook_body(alert, include_distributions=receiver.include_distributions)
         headers = {IDEMPOTENCY_HEADER: alert.id}
         if receiver.secret is not None:
             # Signed anew for each attempt: a receiver may refuse old signatures.
@@ -183,7 +176,7 @@ class SlackChannel(Channel):
         """Send the blocks."""
         post(
             self.receiver.url.reveal(),
-            slack_body(alert, self._links),
+            slack_body(alert),
             {IDEMPOTENCY_HEADER: alert.id},
             timeout_seconds=self.receiver.timeout_seconds,
         )
@@ -203,17 +196,17 @@ class EmailChannel(Channel):
         """Send the e-mail."""
         receiver = self.receiver
         send(
-            mail(alert, self._links, sender=receiver.sender, to=receiver.to, now=self._clock()),
+            mail(alert, sender=receiver.sender, to=receiver.to, now=self._clock()),
             receiver,
         )
 
 
-def channel_to(receiver: Receiver, links: Links, clock: Clock = time.time) -> Channel:
+def channel_to(receiver: Receiver, clock: Clock = time.time) -> Channel:
     """Return the way to a receiver."""
     if isinstance(receiver, AlertmanagerReceiver):
-        return AlertmanagerChannel(receiver, links, clock)
+        return AlertmanagerChannel(receiver, clock)
     if isinstance(receiver, WebhookReceiver):
-        return WebhookChannel(receiver, links, clock)
+        return WebhookChannel(receiver, clock)
     if isinstance(receiver, SlackReceiver):
-        return SlackChannel(receiver, links, clock)
-    return EmailChannel(receiver, links, clock)
+        return SlackChannel(receiver, clock)
+    return EmailChannel(receiver, clock)

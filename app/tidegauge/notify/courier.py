@@ -20,7 +20,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from tidegauge.contract import Alert, NotifyReason
+from tidegauge.contract import Alert, NotifyReason, unwrap
 from tidegauge.notify.channels import Channel
 from tidegauge.notify.inbox import Arrival, Inbox, Interrupted
 from tidegauge.notify.letters import Letters
@@ -126,6 +126,7 @@ class Courier:
             self._inbox.skip(arrival)
             return
         try:
+            value = unwrap(value, arrival.message.headers())
             state = msgspec.json.decode(value, type=_State).state
             known = state in ("firing", "resolved")
             alert = msgspec.json.decode(value, type=Alert) if known else None

@@ -58,7 +58,7 @@ class Inbox:
         from_beginning: bool,
         changed: Callable[[bool], None],
     ) -> None:
-        self._topic = settings.topics.alerts
+        self._topic = settings.topics.alerts_history
         self._group = group
         self._from_beginning = from_beginning
         self._changed = changed
