@@ -43,7 +43,7 @@ class Delivery:
         name = unique("notify")
         self.settings = Settings(
             kafka=KafkaSettings(bootstrap_servers=broker.bootstrap_servers),
-            topics=TopicSettings(alerts=f"{name}.alerts", dead_letters=f"{name}.dead"),
+            topics=TopicSettings(alerts_history=f"{name}.alerts", dead_letters=f"{name}.dead"),
             notify=NotifySettings(group_id=name, session_timeout_seconds=6),
         )
         broker.create_topics({f"{name}.alerts": 1, f"{name}.dead": 1})
