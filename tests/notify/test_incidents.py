@@ -11,13 +11,13 @@ from support.wide_model import Drift, judged
 from tidegauge.contract import Alert
 from tidegauge.notify.alertmanager import Held, Posting, body_of
 from tidegauge.notify.channels import channel_to
-from tidegauge.notify.config import Links, Match, ReceiverFile
+from tidegauge.notify.config import Match, ReceiverFile
 from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
 from tidegauge.notify.slack import slack_body
 from tidegauge.notify.webhook import webhook_body
+from tidegauge.rules import links_of
 
-LINKS = Links(dashboard="https://g.example.com/d?var-signal={signal}")
 INCIDENT = example_alert("incident")
 
 
@@ -32,7 +32,7 @@ def test_fifty_features_that_drift_at_once_are_one_delivery(sink: HttpSink) -> N
     receivers = ReceiverFile.model_validate(
         {"receivers": [{"name": "hook", "type": "webhook", "url": f"{sink.url}/hook"}]}
     )
-    channel = channel_to(receivers.receivers[0], receivers.links)
+    channel = channel_to(receivers.receivers[0])
     for verdict in judged(25, Drift(10, 25, 50, 0.9)):
         for alert in verdict.alerts:
             if channel.wants(alert):
@@ -47,7 +47,7 @@ def test_fifty_features_that_drift_at_once_are_one_delivery(sink: HttpSink) -> N
 
 
 def test_the_first_ten_signals_are_named_with_what_is_not_the_same_for_all() -> None:
-    facts = dict(message(INCIDENT, LINKS).facts)
+    facts = dict(message(INCIDENT).facts)
     lines = facts["Signals"].splitlines()
     assert lines[0] == "income 13.3"
     assert lines[6] == "region 4.4, low"
@@ -57,20 +57,19 @@ def test_the_first_ten_signals_are_named_with_what_is_not_the_same_for_all() -> 
         "feature-drift (low): income, age, tenure, balance, limit, debt, region, channel, "
         "children, prediction and 2 more"
     )
-    assert (
-        message(INCIDENT, LINKS).title == "[medium] credit 3: surprise of 12 signals (drift-alarm)"
-    )
-    assert message(INCIDENT, LINKS).dashboard == "https://g.example.com/d?var-signal=income"
+    assert message(INCIDENT).title == "[medium] credit 3: surprise of 12 signals (drift-alarm)"
+    links = links_of(INCIDENT, dashboard="https://g.example.com/d?signal={signal}", runbook=None)
+    assert links.dashboard == "https://g.example.com/d?signal=income"
 
 
 def test_the_text_is_in_columns_and_every_form_has_the_list() -> None:
-    text = message(INCIDENT, LINKS).text()
+    text = message(INCIDENT).text()
     assert "\nSignals:   income 13.3\n           age 9.81\n" in text
-    html = mail(INCIDENT, LINKS, sender="t@x.org", to=["a@x.org"], now=0.0).get_body(("html",))
+    html = mail(INCIDENT, sender="t@x.org", to=["a@x.org"], now=0.0).get_body(("html",))
     assert html is not None and "income 13.3<br>age 9.81<br>" in html.get_content()
-    assert "income 13.3\\nage 9.81" in slack_body(INCIDENT, LINKS).decode()
-    assert "age 9.81" in webhook_body(INCIDENT, LINKS, include_distributions=False).decode()
-    body = body_of(Posting(INCIDENT, None), LINKS, now=2e9, resend_seconds=60)
+    assert "income 13.3\\nage 9.81" in slack_body(INCIDENT).decode()
+    assert "age 9.81" in webhook_body(INCIDENT, include_distributions=False).decode()
+    body = body_of(Posting(INCIDENT, None), now=2e9, resend_seconds=60)
     annotations, labels = body["annotations"], body["labels"]
     assert isinstance(annotations, dict) and "and 2 more" in annotations["description"]
     assert isinstance(labels, dict) and "signal" not in labels
@@ -82,7 +81,7 @@ def risen(**changes: object) -> Alert:
 
 
 def test_a_severity_that_rose_is_said_with_what_it_was() -> None:
-    said = message(risen(raised=1), LINKS)
+    said = message(risen(raised=1))
     assert said.title.startswith("[now high] ")
     assert dict(said.facts)["Severity"] == "high, medium before"
 
@@ -105,4 +104,4 @@ def test_who_was_told_of_the_lower_severity_is_told_of_the_rise_and_the_end() ->
 
 
 def test_a_flapping_alert_says_so() -> None:
-    assert "Flapping" in dict(message(example_alert("incident", flapping=True), LINKS).facts)
+    assert "Flapping" in dict(message(example_alert("incident", flapping=True)).facts)

@@ -44,7 +44,7 @@ class Delivery:
         self.settings = Settings(
             kafka=KafkaSettings(bootstrap_servers=broker.bootstrap_servers),
             topics=TopicSettings(
-                alerts=f"{name}.alerts", audit=f"{name}.audit", dead_letters=f"{name}.dead"
+                alerts_history=f"{name}.alerts", audit=f"{name}.audit", dead_letters=f"{name}.dead"
             ),
             notify=NotifySettings(group_id=name, session_timeout_seconds=6),
         )
@@ -63,7 +63,7 @@ class Delivery:
     def send(self, *alerts: Alert | bytes) -> None:
         for alert in alerts:
             value = alert if isinstance(alert, bytes) else encode(alert)
-            self._producer.produce(self.settings.topics.alerts, value, b"key")
+            self._producer.produce(self.settings.topics.alerts_history, value, b"key")
         assert self._producer.flush(20) == 0
 
     def send_audit(self, *records: AuditRecord) -> None:
@@ -82,7 +82,7 @@ class Delivery:
     ) -> Running:
         """Start a courier in a thread; returns once it has partitions, unless it stands by."""
         given = ReceiverFile.model_validate({"receivers": [receiver]}).receivers[0]
-        channel = channel_to(given, ReceiverFile.model_fields["links"].default)
+        channel = channel_to(given)
         stop, failures = threading.Event(), list[BaseException]()
         courier = make(
             channel,
@@ -133,7 +133,7 @@ class Delivery:
             }
         )
         try:
-            place = TopicPartition(topic or self.settings.topics.alerts, 0)
+            place = TopicPartition(topic or self.settings.topics.alerts_history, 0)
             (at,) = consumer.committed([place], timeout=20)
             return int(at.offset)
         finally:

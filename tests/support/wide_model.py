@@ -46,7 +46,7 @@ def judged(
             )
             for name in BASELINE.signals
         }
-        signals = signal_reports(counted, BASELINE, baseline_id=BASELINE.id)
+        signals = signal_reports(counted, BASELINE)
         report = window_report(number, part_of(events, BASELINE.id, **signals))
         memory, report = watch.take(memory, report, {BASELINE.id: BASELINE})
         verdict = evaluate(rules, report, state, distribution=_distribution)

@@ -9,6 +9,7 @@ from tidegauge.contract.alert import (
     Action,
     ActionKind,
     Alert,
+    AlertLinks,
     DataRange,
     Distribution,
     InhibitedAlert,
@@ -16,6 +17,15 @@ from tidegauge.contract.alert import (
     SignalAlert,
 )
 from tidegauge.contract.audit import AuditFact, AuditRecord
+from tidegauge.contract.cloudevents import (
+    SPECVERSION,
+    STRUCTURED_CONTENT_TYPE,
+    Sent,
+    schema_id,
+    source_of,
+    unwrap,
+    wrap,
+)
 from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, Reason
 from tidegauge.contract.histogram import (
     Cell,
@@ -59,12 +69,15 @@ __all__ = [
     "OUTPUT_SIGNALS",
     "PAYLOAD_LIMIT_BYTES",
     "SCHEMA_VERSION",
+    "SPECVERSION",
     "STATUS_CATEGORIES",
+    "STRUCTURED_CONTENT_TYPE",
     "Acknowledgement",
     "Action",
     "ActionKind",
     "AlarmBudget",
     "Alert",
+    "AlertLinks",
     "AuditFact",
     "AuditRecord",
     "Cell",
@@ -88,6 +101,7 @@ __all__ = [
     "Reason",
     "Record",
     "ReportPart",
+    "Sent",
     "Severity",
     "SignalAlert",
     "SignalHistogram",
@@ -100,4 +114,8 @@ __all__ = [
     "deterministic_id",
     "encode",
     "epoch_seconds",
+    "schema_id",
+    "source_of",
+    "unwrap",
+    "wrap",
 ]

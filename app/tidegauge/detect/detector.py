@@ -16,6 +16,8 @@ from collections.abc import Callable
 from confluent_kafka import KafkaException
 from faust.types import EventT, StreamT
 
+from tidegauge.contract import source_of
+from tidegauge.detect.asked import Pointers
 from tidegauge.detect.baselines import BaselineOf, BaselineSupply
 from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closing
@@ -24,9 +26,10 @@ from tidegauge.detect.lag import InputLag
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import PartitionState
+from tidegauge.detect.passed import close_passed
 from tidegauge.detect.store import JoinStore
 from tidegauge.detect.transport import make_app
-from tidegauge.detect.values import RawRecord, Slice
+from tidegauge.detect.values import RawRecord
 from tidegauge.detect.watch import Watch
 from tidegauge.detect.writer import Writer
 from tidegauge.rules import RuleSet
@@ -59,6 +62,7 @@ class Detector:
         partitions: int,
         rules: Callable[[], RuleSet],
         baseline_of: BaselineOf,
+        pointers: Pointers,
         metrics: DetectMetrics,
         health: Health,
         clock: Callable[[], float],
@@ -101,7 +105,14 @@ class Detector:
         self._counted_rules: RuleSet | None = None
         self._rules_in_force()
         self._intake = Intake(settings, self._store, self._offsets, metrics, fold=self._fold)
-        self._writer = Writer(self.app, self._table.changelog_topic_name, self._offsets)
+        self._writer = Writer(
+            self.app,
+            self._table.changelog_topic_name,
+            self._offsets,
+            pointers=pointers,
+            source=source_of(settings.detect.app_id),
+            mode=settings.topics.cloudevents,
+        )
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
         self.app.task(self._commit_forever)
 
@@ -174,17 +185,13 @@ class Detector:
         """Report, revise and delete what is due at this place of the log."""
         state.pass_due()
         closing = Closing(
-            state, rules=self._rules_in_force(), topics=self._settings.topics, watch=self._watch
+            state,
+            rules=self._rules_in_force(),
+            topics=self._settings.topics,
+            watch=self._watch,
+            links=self._settings.links,
         )
-        blocked: set[Slice] = set()
-        for counts in list(state.waiting.values()):
-            window = counts.window
-            # A slice's windows close in order, so one that waits holds back those after it.
-            if window.slice in blocked or not await self._baselines.bring(state, window):
-                blocked.add(window.slice)
-                continue
-            closing.close(counts)
-            await asyncio.sleep(0)
+        await close_passed(state, closing, self._baselines)
         for window in state.to_revise():
             closing.revise(window)
         state.expire()
@@ -286,9 +293,11 @@ class Detector:
                     acknowledged += changelog.state.joined
                     changelog.state.joined = []
         await self._writer.publish(outputs)
-        # Only now: what is saved is not folded again, so it would never be published again.
-        for changelog, checkpoint in checkpoints:
-            if not await self._writer.save(changelog, checkpoint):
+        # Only now: what is saved is not folded again, so it would never be published again. All
+        # partitions at once: each has one batch under way, and waits for it to be acknowledged.
+        saved = await asyncio.gather(*(self._writer.save(*one) for one in checkpoints))
+        for (changelog, _), is_whole in zip(checkpoints, saved, strict=True):
+            if not is_whole:
                 log.warning("changelog partition %d was made anew", changelog.state.partition)
                 changelog.begin()
                 self._saved_at = -math.inf  # the next pass writes all there is

@@ -21,7 +21,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from tidegauge.contract import NotifyReason
+from tidegauge.contract import NotifyReason, unwrap
 from tidegauge.notify.channel import Channel
 from tidegauge.notify.inbox import Arrival, Inbox, Interrupted
 from tidegauge.notify.letters import Letters
@@ -122,7 +122,7 @@ class Courier:
             self._inbox.skip(arrival)
             return
         try:
-            record = self._channel.read(value)
+            record = self._channel.read(unwrap(value, arrival.message.headers()))
         except msgspec.DecodeError as error:
             if arrival.new:
                 self._bury(arrival, "invalid_record", str(error))

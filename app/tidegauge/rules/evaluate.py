@@ -11,6 +11,8 @@ is :mod:`tidegauge.rules.incidents`'.
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from tidegauge.contract import (
     Action,
     Alert,
@@ -22,6 +24,7 @@ from tidegauge.contract import (
 )
 from tidegauge.rules import records
 from tidegauge.rules.actions import remembered, why_withheld
+from tidegauge.rules.figures import carry
 from tidegauge.rules.incidents import Course, Move, Window, follow, severest, signals_of
 from tidegauge.rules.judge import Watch, decide, episode_of, place
 from tidegauge.rules.lifecycle import cease, hold, same_episode
@@ -248,7 +251,7 @@ class _Turn:
         measured = course.measured
         if measured is not None:
             alert.distribution = self._distribution_of(measured)
-            alert.evidence, alert.alarm_budget = measured.evidence, measured.alarm_budget
+            carry(alert, measured)
         if alert.state == "firing":
             alert.inhibited = self._inhibited(rule)
         self._emit(alert)
@@ -256,6 +259,10 @@ class _Turn:
             if it.one.order not in actions:
                 actions[it.one.order] = self._ask(rule, alert)
             alert.actions = actions[it.one.order]
+            if alert.actions and not rule.dry_run:
+                alert.action = rule.action
+                incident = self.incidents[it.identity]
+                self.incidents[it.identity] = msgspec.structs.replace(incident, action=rule.action)
 
     def _inhibited(self, rule: Rule) -> list[InhibitedAlert]:
         """Return what fires and is not told because ``rule`` does, in the order of the file."""

@@ -166,6 +166,8 @@ def _alert(
         flapping=told.flapping,
         labels=episode.labels,
         receivers=episode.receivers,
+        threshold_by="alarm_budget" if episode.metric == "surprise" else "rule",
+        action=told.action,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from tidegauge.contract import Severity, SignalAlert
+from tidegauge.contract import ActionKind, Severity, SignalAlert
 
 
 class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -45,7 +45,8 @@ class Incident(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     told of its end. ``told`` is the phase that was told; null if none was, as where another rule
     inhibits it. ``said_at`` is the end of the window in which something was told last.
 
-    ``past`` has the signals that fired in it and are over; those that go on are episodes.
+    ``action`` is what it has asked for since it fired, not as a dry run. ``past`` has the signals
+    that fired in it and are over; those that go on are episodes.
     """
 
     shown: Episode
@@ -56,6 +57,7 @@ class Incident(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     severities_before: list[Severity] = []
     flapping: bool = False
     past: list[SignalAlert] = []
+    action: ActionKind | None = None
 
 
 class SeriesState(msgspec.Struct, kw_only=True, frozen=True):
