@@ -31,7 +31,8 @@ Event = WindowReport | Alert | Action | Acknowledgement
 KINDS: Mapping[str, tuple[str, ...]] = {
     "window-report": ("window.closed", "window.revised"),
     "alert": (
-        "alert.pending", "alert.firing", "alert.reminder", "alert.inactive", "alert.resolved",
+        "alert.pending", "alert.firing", "alert.reminder", "alert.raised",
+        "alert.inactive", "alert.resolved",
     ),
     "action": ("action.retrain", "action.rollback", "action.page"),
     "acknowledgement": ("acknowledgement.taken", "acknowledgement.failed"),
@@ -151,7 +152,7 @@ def _about(record: Event) -> tuple[str, str, float]:
         closed = "window.revised" if record.revision else "window.closed"
         return "window-report", closed, record.window_end
     if isinstance(record, Alert):
-        state = "reminder" if record.reminder else record.state
+        state = record.event
         return "alert", f"alert.{state}", record.window_end
     if isinstance(record, Action):
         return "action", f"action.{record.kind}", record.requested_at
