@@ -10,6 +10,7 @@ from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closed, Closing
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.report import merge_tenures
+from tidegauge.detect.silence import Silence
 from tidegauge.detect.values import CellKey, RawRecord
 from tidegauge.detect.watch import Watch
 from tidegauge.ingest.counter import Counter, Promoted
@@ -143,6 +144,7 @@ def advance(state: PartitionState) -> Closed:
     for window in state.to_revise():
         closing.revise(window)
     state.expire()
+    Silence(state, rules=DEFAULT_RULES, topics=TopicSettings()).look(closing.closed)
     return closing.closed
 
 

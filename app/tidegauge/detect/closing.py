@@ -15,7 +15,7 @@ from tidegauge.contract import (
 )
 from tidegauge.detect.partition import Counts, DataWanted, Output, PartitionState, Window
 from tidegauge.detect.report import SCORE_SECONDS, make_report
-from tidegauge.detect.values import ScoreSum, SliceState, WindowMark
+from tidegauge.detect.values import ScoreSum, Slice, SliceState, WindowMark
 from tidegauge.detect.watch import Watch
 from tidegauge.rules import RuleSet, evaluate
 from tidegauge.settings import TopicSettings
@@ -23,11 +23,16 @@ from tidegauge.settings import TopicSettings
 
 @dataclass
 class Closed:
-    """What one record led to."""
+    """What one record led to.
+
+    ``silent`` are slices of which something was told because nothing comes of them.
+    """
 
     reports: list[WindowReport] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
+    silent: list[Slice] = field(default_factory=list)
+    forgotten: list[Slice] = field(default_factory=list)
 
 
 class Closing:
@@ -50,7 +55,7 @@ class Closing:
     def close(self, counts: Counts) -> None:
         """Report a window for the first time, judge it, and fold it into its slice's state."""
         window = counts.window
-        before = self._state.slices.get(window.slice, SliceState())
+        before = self._state.slices.get(window.slice) or SliceState(began=window.end)
         report, score = self._report(counts, before, revision=0)
         memory, report = self._watch.take(
             self._state.memories.get(window.slice),

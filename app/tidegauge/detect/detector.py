@@ -24,6 +24,7 @@ from tidegauge.detect.lag import InputLag
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import PartitionState
+from tidegauge.detect.silence import Silence
 from tidegauge.detect.store import JoinStore
 from tidegauge.detect.transport import make_app
 from tidegauge.detect.values import RawRecord, Slice
@@ -188,6 +189,8 @@ class Detector:
         for window in state.to_revise():
             closing.revise(window)
         state.expire()
+        rules, topics = self._rules_in_force(), self._settings.topics
+        Silence(state, rules=rules, topics=topics).look(closing.closed)
         self._observer.passed(state, closing.closed)
         self._metrics.late_events.inc(state.late_events)
         state.late_events = 0
@@ -285,6 +288,7 @@ class Detector:
                     checkpoints.append((changelog, changelog.checkpoint()))
                     acknowledged += changelog.state.joined
                     changelog.state.joined = []
+                self._watch.keep({it for one in owned for it in one.state.baselines})
         await self._writer.publish(outputs)
         # Only now: what is saved is not folded again, so it would never be published again.
         for changelog, checkpoint in checkpoints:

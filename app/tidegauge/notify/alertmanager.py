@@ -89,6 +89,8 @@ def body_of(posting: Posting, links: Links, *, now: float, resend_seconds: float
         "runbook_url": said.runbook,
         "dashboard_url": said.dashboard,
         "alert_id": alert.id,
+        # It goes on firing there: whatever was wrong, nothing says that it is over.
+        "no_data": "true" if alert.state == "no_data" else "",
     }
     body: Body = {
         "labels": dict(labels(alert)),

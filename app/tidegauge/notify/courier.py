@@ -45,6 +45,7 @@ class _State(msgspec.Struct):
     """What is read of a record before it is known to be for us: other states may come to be."""
 
     state: str
+    was: str | None = None
 
 
 class Courier:
@@ -126,8 +127,9 @@ class Courier:
             self._inbox.skip(arrival)
             return
         try:
-            state = msgspec.json.decode(value, type=_State).state
-            known = state in ("firing", "resolved")
+            state, was = msgspec.structs.astuple(msgspec.json.decode(value, type=_State))
+            # Of what never fired nobody was told, so not of its end or its lack of data either.
+            known = state in ("firing", "resolved") or (state, was) == ("no_data", "firing")
             alert = msgspec.json.decode(value, type=Alert) if known else None
         except msgspec.DecodeError as error:
             if arrival.new:

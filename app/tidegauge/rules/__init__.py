@@ -10,6 +10,7 @@ from tidegauge.rules.measure import Measurement, measure, surprise
 from tidegauge.rules.metrics import METRICS, Metric
 from tidegauge.rules.model import Rule, RuleFile, rule_schema
 from tidegauge.rules.ruleset import RuleSet
+from tidegauge.rules.silence import Quiet, due_at, end_forgotten, judge_silence
 from tidegauge.rules.state import AlertState, Episode, SeriesState
 from tidegauge.rules.summary import render, short
 
@@ -23,13 +24,17 @@ __all__ = [
     "Measurement",
     "Metric",
     "Problem",
+    "Quiet",
     "Rule",
     "RuleError",
     "RuleFile",
     "RuleSet",
     "SeriesState",
     "Verdict",
+    "due_at",
+    "end_forgotten",
     "evaluate",
+    "judge_silence",
     "load_rules",
     "measure",
     "parse_document",
