@@ -20,6 +20,7 @@ FIRING = msgspec.json.decode(
         ("firing", 2, "still firing (2) medium", "yellow"),
         ("inactive", 0, "inactive medium", "green"),
         ("resolved", 0, "resolved medium", "green"),
+        ("no_data", 0, "no data medium", "yellow"),
     ],
 )
 def test_each_step_of_an_alert_is_told_apart(

@@ -96,7 +96,7 @@ class Replay:
             self.span.last_window_end = report.window_end
         for number, later in enumerate(lives):
             if number:
-                self._forget()
+                self._forget(later[0].window_start)
             self._take(later, baselines)
 
     def _take(self, later: list[WindowReport], baselines: Mapping[str, Baseline]) -> None:
@@ -120,7 +120,7 @@ class Replay:
         through = self._through if through is None else through
         self._pass_time(through)
         if self._gaps.is_end(self._through, through):
-            self._forget()
+            self._forget(through)
         for one in self._open.values():
             ends_at = through if one.metric == SILENCE else self.span.last_window_end
             one.seconds = ends_at - one.starts_at
@@ -234,12 +234,13 @@ class Replay:
             for alert in alerts:
                 self._note(alert)
 
-    def _forget(self) -> None:
-        """End what fires, and begin anew, as after a silence that is long enough."""
+    def _forget(self, again: int) -> None:
+        """End what fires after a silence that was too long, and begin anew at ``again``."""
         self._pass_time(self._through + self._gaps.longest)
         for alert in self._gaps.forgotten(self._through, self._alerts):
             self._note(alert)
         self._alerts, self._memory, self._steps = AlertState(), None, None
+        self._through = again
 
     # -- rules -----------------------------------------------------------------------------------
 
