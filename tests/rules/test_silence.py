@@ -21,6 +21,7 @@ from tidegauge.rules import (
     judge_silence,
     parse_rules,
 )
+from tidegauge.rules.verify import verify
 
 UP, DOWN = 0.1, 0.0
 START = kl_report(0, UP).window_start
@@ -336,3 +337,14 @@ def test_a_rule_on_few_events_is_judged_in_every_window_that_has_any() -> None:
     assert story(fold([*reports[:2], 720, 731], rules)) == [
         "", "volume:firing", "", "volume:no_data(firing)",
     ]  # fmt: skip
+
+
+def test_a_silence_can_be_verified_and_a_lack_of_data_has_no_figure() -> None:
+    _, silence = fold([kl_report(0, DOWN), 700], rules_of())
+    (check,) = verify(silence.alerts[0])
+    assert check.holds and check.found == 640
+    silence.alerts[0].value = 700.0
+    assert not verify(silence.alerts[0])[0].holds
+    _, missing = fold([kl_report(0, UP), 250], rules_of())
+    with pytest.raises(ValueError, match="says that there is no data"):
+        verify(missing.alerts[0])

@@ -60,7 +60,7 @@ def show_all(
     found = [
         alert
         for alert in latest(_alerts(load_settings()))
-        if (model is None or alert.model == model) and (everything or _fires(alert))
+        if (model is None or alert.model == model) and (everything or fires(alert))
     ]
     if json:
         for alert in found:
@@ -105,7 +105,7 @@ def show(
         console.print(_bins(alert.distribution))
 
 
-def _fires(alert: Alert) -> bool:
+def fires(alert: Alert) -> bool:
     """Whether it fires, or did when its data ended: nothing has ended it since."""
     return alert.state == "firing" or (alert.state == "no_data" and alert.was == "firing")
 
