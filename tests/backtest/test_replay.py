@@ -166,7 +166,9 @@ def test_the_same_alerts_fire_and_resolve_as_window_by_window(together: int, ala
 
 def test_a_rule_on_what_is_below_is_judged_in_every_window() -> None:
     rules = parse_rules(
-        "rules: [{name: calm, metric: surprise, below: 0.2, severity: low}]", source="test"
+        "rules: [{name: calm, metric: surprise, below: 0.2, severity: low, group: none, "
+        "flapping_after: 0}]",
+        source="test",
     )
     reports = _reports(80, drifts=[range(30, 50)])
     alerts = _one_by_one(rules, reports, 1.0)

@@ -13,20 +13,21 @@ FIRING = msgspec.json.decode(
 
 
 @pytest.mark.parametrize(
-    ("state", "reminder", "said", "colour"),
+    ("state", "number", "said", "colour"),
     [
-        ("pending", 0, "pending medium", "yellow"),
-        ("firing", 0, "firing medium", "yellow"),
-        ("firing", 2, "still firing (2) medium", "yellow"),
-        ("inactive", 0, "inactive medium", "green"),
-        ("resolved", 0, "resolved medium", "green"),
-        ("no_data", 0, "no data medium", "yellow"),
+        ("pending", {}, "pending medium", "yellow"),
+        ("firing", {}, "firing medium", "yellow"),
+        ("firing", {"reminder": 2}, "still firing (2) medium", "yellow"),
+        ("firing", {"raised": 1}, "now medium", "yellow"),
+        ("inactive", {}, "inactive medium", "green"),
+        ("resolved", {}, "resolved medium", "green"),
+        ("no_data", {}, "no data medium", "yellow"),
     ],
 )
 def test_each_step_of_an_alert_is_told_apart(
-    state: str, reminder: int, said: str, colour: str
+    state: str, number: dict[str, int], said: str, colour: str
 ) -> None:
-    text = describe(msgspec.structs.replace(FIRING, state=state, reminder=reminder))
+    text = describe(msgspec.structs.replace(FIRING, state=state, **number))
     assert text.plain == f"2026-03-01 12:01:00Z {said} credit 3: {FIRING.summary}"
     assert colour in {str(span.style) for span in text.spans}
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner, Result
 from tidegauge.cli.app import app
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
-ALERTS = sorted(EXAMPLES.glob("alert.*.json"))
+#: What says that there is no data has no figure to confirm.
+ALERTS = sorted(it for it in EXAMPLES.glob("alert.*.json") if it.stem != "alert.no-data")
 
 
 def verified(alert: Any) -> Result:
@@ -49,6 +50,8 @@ def _change(path: str, value: Callable[[Any], Any]) -> Callable[[Any], None]:
         ("firing", "events", lambda v: v + 1, "events"),
         ("firing", "distribution.current", lambda v: [v[0] + 10, v[1] - 10, *v[2:]], "kl"),
         ("surprise", "value", lambda v: v * 1.001, "value"),
+        ("incident", "signals.0.value", lambda v: v * 1.001, "signals[0].value"),
+        ("incident", "value", lambda v: v * 1.001, "value"),
         ("surprise", "evidence.surprise_nats", lambda v: v + 1, "surprise_nats"),
         ("surprise", "evidence.score", lambda v: "bin", "surprise_nats"),
         ("surprise", "evidence.counts", lambda v: v[::-1], "surprise_nats"),

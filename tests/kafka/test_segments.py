@@ -184,7 +184,7 @@ def test_a_drift_in_one_region_is_an_alert_of_that_region_and_of_nothing_else(ru
     by_id = {alert["id"]: alert for alert in run.alerts}
     (alert,) = by_id.values()
     assert alert["segment"] == {"region": DRIFTED}
-    assert (alert["signal"], alert["state"]) == ("amount", "firing")
+    assert ([one["signal"] for one in alert["signals"]], alert["state"]) == (["amount"], "firing")
     assert alert["window_start"] == run.start + (WINDOWS - 1) * WINDOW_SECONDS
     assert alert["events"] == run.sent[slice_of(alert), alert["window_start"]]
 

@@ -14,7 +14,8 @@ UP, DOWN = 0.1, 0.0
 def judged(limits: str, *values: float, age: float = 0.0) -> list[Verdict]:
     """Judge one-minute windows; between any two the state is written down and read back."""
     rules = parse_rules(
-        "rules: [{name: drift, metric: kl, above: 0.05, severity: medium, action: retrain"
+        "rules: [{name: drift, metric: kl, above: 0.05, severity: medium, action: retrain, "
+        "flapping_after: 0"
         f"{limits}}}]",
         source="rules.yaml",
     )

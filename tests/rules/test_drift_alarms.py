@@ -75,7 +75,7 @@ def _change(rank: int) -> Change:
 
 
 def test_alerts_and_the_action_they_ask_for_follow_the_rank_not_the_surprise() -> None:
-    rules = rules_of(RULE + "    action: retrain\n")
+    rules = rules_of(RULE + "    action: retrain\n    group: none\n")
     evidence = {
         "age": evidence_of(9.0, 0.1, change=_change(2)),
         "income": evidence_of(3.0, 0.3, change=_change(1)),

@@ -26,7 +26,8 @@ from tidegauge.rules import (
 
 DRIFT = """\
 rules:
-  - {name: drift, metric: kl, above: 0.05, severity: medium, minimum_events: 1000, action: retrain}
+  - {name: drift, metric: kl, above: 0.05, severity: medium, minimum_events: 1000, action: retrain,
+     group: none, flapping_after: 0}
 """
 
 
@@ -151,7 +152,7 @@ def test_many_signals_of_a_rule_are_an_alert_each_worst_first() -> None:
 
 
 def test_below_the_worst_is_the_smallest() -> None:
-    rules = rules_of("rules: [{name: low, metric: mean, below: 3.0, severity: low}]")
+    rules = rules_of("rules: [{name: low, metric: mean, below: 3.0, severity: low, group: none}]")
     signals = {name: signal_report(mean=mean) for name, mean in [("a", 2.0), ("b", 1.0)]}
     alerts = alerts_of(fold([window_report(0, part_of(1000, **signals))], rules))
     assert [alert.signal for alert in alerts] == ["b", "a"]
@@ -160,7 +161,7 @@ def test_below_the_worst_is_the_smallest() -> None:
 def test_globs_choose_signals_and_models_and_mind_their_case() -> None:
     rules = rules_of(
         "rules: [{name: r, metric: kl, signal: 'inc?me_*', model: cred*, above: 0.05, "
-        "severity: low}]"
+        "severity: low, group: none}]"
     )
     signals = {
         name: signal_report(kl_current_reference_nats=0.1)
@@ -274,15 +275,15 @@ def test_the_default_rules_on_a_drifted_and_slow_model() -> None:
     report = window_report(0, part_of(1000, age=drifted), latency=latency(250.0))
     (verdict,) = fold([report], DEFAULT_RULES)
     assert [(alert.rule, alert.severity) for alert in verdict.alerts] == [
-        ("drift", "medium"),
         ("drift-retrain", "high"),
         ("latency-rollback", "critical"),
     ]
     assert [action.kind for action in verdict.actions] == ["retrain", "rollback"]
-    assert verdict.alerts[2].summary == (
+    assert [it.rule for it in verdict.alerts[0].inhibited] == ["drift"]
+    assert verdict.alerts[1].summary == (
         "credit 3 is slow, 250 ms on average over 200 in 1000 events; roll back"
     )
-    assert verdict.alerts[2].distribution is None
+    assert verdict.alerts[1].distribution is None
 
 
 @pytest.mark.parametrize(
@@ -420,7 +421,13 @@ def test_firing_and_resolved_take_turns_for_each_fingerprint(windows: list[Windo
     for turns in states.values():
         assert turns == [("firing", "resolved")[i % 2] for i in range(len(turns))]
     still_firing = sum(len(turns) % 2 for turns in states.values())
-    assert still_firing == (len(verdicts[-1].state.firing) if verdicts else 0)
+    told = [
+        incident
+        for series in (verdicts[-1].state.series.values() if verdicts else ())
+        for incident in series.incidents.values()
+        if incident.told == "firing"
+    ]
+    assert still_firing == len(told)
     assert len(set(ids)) == len(ids)
 
 

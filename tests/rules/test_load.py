@@ -218,6 +218,36 @@ def test_an_empty_list_of_rules_is_a_choice_and_an_empty_file_is_a_mistake() -> 
             "metric: kl\n    minimum_psi: 0.02\n",
             "rules.yaml:4:18: rules[0].minimum_psi: only for 'metric: surprise' with 'above'",
         ),
+        (
+            "metric: events",
+            "metric: events\n    group: none",
+            "rules.yaml:13:12: rules[1].group: events is measured once for the whole window",
+        ),
+        (
+            "metric: events",
+            "metric: events\n    inhibited_by: [input-drfit]",
+            "rules.yaml:13:20: rules[1].inhibited_by[0]: found 'input-drfit', expected the name o",
+        ),
+        (
+            "metric: events",
+            "metric: events\n    inhibited_by: [quiet]",
+            "rules.yaml:13:20: rules[1].inhibited_by[0]: quiet waits for quiet: none would ever be",
+        ),
+        (
+            "metric: events",
+            "metric: events\n    inhibited_by: [input-drift, input-drift]",
+            "rules.yaml:13:19: rules[1].inhibited_by: found input-drift twice; name each once",
+        ),
+        (
+            "metric: events",
+            "metric: events\n    inhibited_by: input-drift",
+            "rules.yaml:13:19: rules[1].inhibited_by: found 'input-drift', expected a list such as",
+        ),
+        (
+            "metric: kl\n",
+            "metric: kl\n    flapping_after: 0\n    flapping_windows: 9\n",
+            "rules.yaml:5:23: rules[0].flapping_windows: nothing is damped with 'flapping",
+        ),
         ("rules:", "rulez:", "rules.yaml:1:1: found no 'rules', expected one"),
         (
             "    metric: kl\n",
@@ -394,6 +424,22 @@ def test_the_default_rules_are_those_of_the_documentation() -> None:
     ]
 
 
+def test_rules_that_inhibit_each_other_in_a_circle_are_all_named() -> None:
+    text = "rules:\n" + "".join(
+        f"- {{name: {name}, metric: events, below: 5, severity: low, inhibited_by: [{others}]}}\n"
+        for name, others in (("a", "b"), ("b", "c, d"), ("c", "a"), ("d", "c"), ("e", "a"))
+    )
+    assert [problem.split(": ", 2)[2] for problem in problems_of(text)] == [
+        "a waits for b waits for c waits for a: none would ever be told; take one of these away",
+        "b waits for c waits for a waits for b: none would ever be told; take one of these away",
+        "b waits for d waits for c waits for a waits for b: none would ever be told; "
+        "take one of these away",
+        "c waits for a waits for b waits for c: none would ever be told; take one of these away",
+        "d waits for c waits for a waits for b waits for d: none would ever be told; "
+        "take one of these away",
+    ]
+
+
 def test_a_rule_without_a_minimum_sample_has_that_of_its_metric() -> None:
     found = {
         name: Rule(name="r", metric=name, above=0.5, severity="low").required_events
@@ -428,3 +474,6 @@ def test_rules_made_in_python_are_held_to_the_same() -> None:
     rule = Rule(name="r", metric="kl", above=0.05, severity="low")
     with pytest.raises(ValueError, match="two rules are named 'r'"):
         RuleSet([rule, rule])
+    waiting = rule.model_copy(update={"inhibited_by": ["x"]})
+    with pytest.raises(ValueError, match="rule 'r': inhibited_by: found 'x', expected the name"):
+        RuleSet([waiting])

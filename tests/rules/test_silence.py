@@ -109,7 +109,7 @@ def test_no_data_asks_for_nothing_and_what_fires_again_does_not_ask_twice() -> N
     verdicts = fold([kl_report(0, UP), 250, kl_report(8, UP), kl_report(9, DOWN)], rules_of())
     assert [len(one.actions) for one in verdicts] == [1, 0, 0, 0]
     assert [[it.event for it in one.audit] for one in verdicts] == [
-        ["alert.firing", "action.requested"], ["alert.nodata"], ["alert.firing"],
+        ["alert.firing", "action.requested"], ["alert.nodata"], ["alert.resumed"],
         ["alert.resolved"],
     ]  # fmt: skip
 
@@ -190,8 +190,8 @@ def test_the_state_of_a_release_without_no_data_can_be_read() -> None:
     (fired,) = fold([kl_report(0, UP)], rules_of())
     old = msgspec.json.decode(encode(fired.state))
     for series in old["series"].values():
-        for episode in series["firing"].values():
-            del episode["judged_at"]
+        for incident in series["incidents"].values():
+            del incident["judged_at"]
     state = msgspec.convert(old, AlertState)
     assert story(fold([249, 250, kl_report(8, DOWN)], rules_of(), state)) == [
         "", "drift:no_data(firing)", "drift:resolved(firing)",

@@ -33,6 +33,8 @@ MINIMUM_PSI = 0.1
 DRIFT_ALARM = f"""
   - name: drift-alarm
     metric: surprise
+    group: none
+    flapping_after: 0
     above: 1
     minimum_psi: {MINIMUM_PSI}
     no_data_after: 0

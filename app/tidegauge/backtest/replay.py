@@ -269,25 +269,26 @@ class Replay:
             self._note(alert)
 
     def _note(self, alert: Alert) -> None:
-        if alert.reminder:
-            return
-        if alert.state == "firing":
-            if alert.fingerprint in self._open:  # it goes on after a time without data
-                return
+        if alert.event == "firing":
             one = Episode(
-                **{name: getattr(alert, name) for name in _SHARED}, ends_at=None, seconds=0
+                **{name: getattr(alert, name) for name in _SHARED},
+                signals=[it.signal for it in alert.signals],
+                ends_at=None,
+                seconds=0,
             )
             self._open[alert.fingerprint] = one
             self.episodes.append(one)
             self.drifted_when_fired[one.window_end] = self._drifted
-        elif alert.state == "resolved":
+        elif alert.event == "resolved":
             one = self._open.pop(alert.fingerprint)
             one.ends_at = alert.ends_at
             one.seconds = (alert.ends_at or one.starts_at) - one.starts_at
 
 
 #: What an episode has of the alert that it began with.
-_SHARED = [name for name in Episode.__struct_fields__ if name not in ("ends_at", "seconds")]
+_SHARED = [
+    name for name in Episode.__struct_fields__ if name not in ("signals", "ends_at", "seconds")
+]
 
 #: What figures of the window rest on.
 _ALWAYS = frozenset({"latency_ms"})

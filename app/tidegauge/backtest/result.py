@@ -13,7 +13,8 @@ class Episode(msgspec.Struct, kw_only=True):
     """A rule that held from ``starts_at`` on; ``ends_at`` is null if it did up to the end.
 
     ``seconds`` is how long, as far as there were windows. ``value`` is what it fired with, in the
-    window that ended at ``window_end``.
+    window that ended at ``window_end``. An episode of several signals has no ``signal``; those it
+    fired with are in ``signals``, worst first.
     """
 
     rule: str
@@ -23,6 +24,7 @@ class Episode(msgspec.Struct, kw_only=True):
     variant: str
     segment: dict[str, str]
     signal: str | None
+    signals: list[str]
     metric: str
     value: float
     threshold: float

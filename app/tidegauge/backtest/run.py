@@ -4,7 +4,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from tidegauge.backtest.inject import Injection, Injector
@@ -41,7 +41,9 @@ class Plan:
     """What to try on the windows of models that match the glob ``model``.
 
     Windows count that ended in (``since``, ``until``], epoch seconds. ``alarms_of`` is the budget
-    of false alarms a month by model, ``window_of`` how long its windows are waited for.
+    of false alarms a month by model, ``window_of`` how long its windows are waited for. With an
+    injection each signal is judged by itself, whatever the rules group or inhibit: the question is
+    whether a rule sees it.
     """
 
     rules: RuleSet
@@ -67,6 +69,8 @@ def backtest(
     Raises ``NoWindows`` if there is none, and ``ValueError`` if a record is no report or there is
     no window to put the injection into.
     """
+    if plan.injection is not None:
+        plan = replace(plan, rules=_each_signal_apart(plan.rules))
     run = _Run(plan, baseline_of)
     reports = FirstReports(plan.since, plan.until)
     with _no_collector():
@@ -211,6 +215,12 @@ class _Run:
             f"no window has a signal {injection.signal!r} with a baseline; known are "
             f"{', '.join(known) or 'none, since no baseline of these windows is in the store'}"
         )
+
+
+def _each_signal_apart(rules: RuleSet) -> RuleSet:
+    alone = {"group": "none", "inhibited_by": []}
+    made = [rule.model_copy(update=alone) for rule in rules.rules]
+    return RuleSet(made, source=rules.source, sha256=rules.sha256)
 
 
 def _concerned(rules: RuleSet, span: SliceSpan, signal: str) -> Iterable[Rule]:

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tidegauge.backtest.result import Episode, InjectionResult, Result, Sighting, SliceSpan
+from tidegauge.rules import listed
 
 #: Slices whose memory is told of one by one.
 _SLICES = 20
@@ -95,7 +96,7 @@ def _of_episodes(episodes: list[Episode]) -> Table:
             escape(one.rule),
             one.severity,
             escape(_slice(one)),
-            escape(one.signal or ""),
+            escape(one.signal or listed(one.signals)),
             escape(value),
         )
     return table

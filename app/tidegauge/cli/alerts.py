@@ -9,6 +9,7 @@ import msgspec
 import typer
 from confluent_kafka import Consumer, KafkaException
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -101,6 +102,8 @@ def show(
     for name, value in _facts(alert):
         facts.add_row(name, value)
     console.print(facts)
+    if alert.signals:
+        console.print(_signals(alert))
     if alert.distribution is not None:
         console.print(_bins(alert.distribution))
 
@@ -120,7 +123,8 @@ def latest(alerts: Iterable[Alert]) -> list[Alert]:
 
 
 def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
-    watched = f"{alert.metric} of {alert.signal}" if alert.signal else alert.metric
+    signal = alert.signal or (alert.signals[0].signal if alert.signals else "")
+    watched = f"{alert.metric} of {signal}" if signal else alert.metric
     yield "rule", alert.rule
     yield (
         "figure",
@@ -138,6 +142,12 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
             "began",
             f"by {_time(change.onset_window_end)}, over {alert.evidence.span_windows} windows",
         )
+    for one in alert.inhibited:
+        yield "says also", f"{one.rule} ({one.severity}) {', '.join(one.signals)}".rstrip()
+    if alert.severities_before:
+        yield "severity", " → ".join([*alert.severities_before, alert.severity])
+    if alert.flapping:
+        yield "flapping", "its end is told once it stays away"
     yield "window", f"{_time(alert.window_start)} to {_time(alert.window_end)}"
     yield "since", _time(alert.starts_at)
     if alert.ends_at is not None:
@@ -152,6 +162,16 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
         yield "counted", f"{counted.topic}/{counted.partition} {counted.start} to {counted.to}"
     for action in alert.actions:
         yield "action", action
+
+
+def _signals(alert: Alert) -> Table:
+    table = Table("signal", alert.metric, "severity", "since", "until")
+    for one in alert.signals:
+        until = "" if one.ends_at is None else _time(one.ends_at)
+        table.add_row(
+            escape(one.signal), f"{one.value:.6g}", one.severity, _time(one.starts_at), until
+        )
+    return table
 
 
 def _bins(distribution: Distribution) -> Table:
@@ -213,6 +233,8 @@ def describe(alert: Alert) -> Text:
     over = alert.state in ("inactive", "resolved")
     colour = "green" if over else _COLOURS[alert.severity]
     state = f"still firing ({alert.reminder})" if alert.reminder else alert.state.replace("_", " ")
+    if alert.event == "raised":
+        state = "now"
     what = f"{state} {alert.severity}"
     return Text.assemble(
         (_time(alert.window_end), "dim"),

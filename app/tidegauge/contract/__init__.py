@@ -11,7 +11,9 @@ from tidegauge.contract.alert import (
     Alert,
     DataRange,
     Distribution,
+    InhibitedAlert,
     Severity,
+    SignalAlert,
 )
 from tidegauge.contract.audit import AuditFact, AuditRecord
 from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, Reason
@@ -76,6 +78,7 @@ __all__ = [
     "Evidence",
     "Expectation",
     "HistogramRecord",
+    "InhibitedAlert",
     "LatencySummary",
     "MovedBin",
     "NotifyReason",
@@ -86,6 +89,7 @@ __all__ = [
     "Record",
     "ReportPart",
     "Severity",
+    "SignalAlert",
     "SignalHistogram",
     "SignalReport",
     "Size",

@@ -19,18 +19,53 @@ class Distribution(Record):
     current: list[int]
 
 
+class SignalAlert(Record):
+    """One signal of an alert that is about several.
+
+    ``value`` is the latest with which the rule held, ``severity`` the highest that it had.
+    ``starts_at`` is the start of the first window in which the rule held on it, ``ends_at`` that of
+    the window in which that was over; null = it isn't.
+    """
+
+    signal: str
+    severity: Severity
+    value: float
+    starts_at: int
+    ends_at: int | None = None
+
+
+class InhibitedAlert(Record):
+    """What a rule found and was not told, as the alert that carries this says it already.
+
+    ``signals`` are its signals, worst first; none if the rule is about whole windows.
+    """
+
+    rule: str
+    severity: Severity
+    signals: list[str]
+
+
 class Alert(Record):
     """A step in the life of an alert: one record each time its ``state`` changes.
 
     ``pending``: the rule began to hold, and must hold in more windows before it fires;
     ``inactive``: it ceased to before that; ``firing``: act on it; ``resolved``: it is over. With a
     ``reminder`` above 0 nothing has changed: it is firing still, and this is said that many times.
+    With ``raised`` above 0 it is firing still and more severe than it was said to be, which rose
+    that many times; ``severities_before`` has what it was told with before.
+
     ``no_data``: of what was pending or firing, no window could be judged for a while; such an alert
     rests on no ``report``, and its window is the time without. ``was`` is what it was before that,
     here and in what is told with the first window after it: firing that ``was`` firing goes on.
 
-    ``id`` is fixed by rule, model, signal, the window the episode started in, state and number:
-    act on an id once. ``fingerprint`` names the rule and what it watches, over all episodes;
+    An alert about all signals of a slice on which its rule holds has no ``signal`` but a list of
+    ``signals``: the worst first, which all figures are of, then those that are over. ``inhibited``
+    is what is not told while this fires. ``flapping``: it has fired so often that its end is told
+    only after the rule's ``flapping_windows``.
+
+    ``id`` is fixed by rule, model, signal, the window the episode started in, state, ``reminder``
+    and ``raised``: act on an id once. ``fingerprint`` names the rule and what it watches, over all
+    episodes and whatever is in the list;
     ``episode`` one of them, from its first window to its end. ``starts_at`` is the start of the
     first window in which the rule held, ``ends_at`` that of the window in which it was over. An
     alert by the metric ``surprise`` carries the ``evidence`` and the ``alarm_budget`` that it rests
@@ -73,8 +108,24 @@ class Alert(Record):
     annotations: dict[str, str] = field(default_factory=dict)
     receivers: list[str] = field(default_factory=list)
     rules_sha256: str = ""
+    signals: list[SignalAlert] = field(default_factory=list)
+    inhibited: list[InhibitedAlert] = field(default_factory=list)
+    raised: int = 0
+    severities_before: list[Severity] = field(default_factory=list)
+    flapping: bool = False
     was: Literal["pending", "firing"] | None = None
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def event(
+        self,
+    ) -> Literal[
+        "pending", "firing", "reminder", "raised", "inactive", "resolved", "no_data", "resumed"
+    ]:
+        """What is told: a new state, or one of the three that go on firing."""
+        if self.state == "firing" and self.was == "firing":
+            return "resumed"
+        return "reminder" if self.reminder else "raised" if self.raised else self.state
 
 
 class DataRange(Record):

@@ -21,6 +21,7 @@ from tidegauge.contract import Alert, Distribution
 from tidegauge.demo.model import DRIFT_FACTOR, DRIFTED, NAME, VERSION, train
 from tidegauge.demo.nodes import NODES, RATE, ServingNodes
 from tidegauge.demo.services import MOCK_PARTITIONS, MockKafka, free_port, redis_server, worker
+from tidegauge.rules import listed
 from tidegauge.settings import KafkaSettings, Settings, TopicSettings
 
 WINDOW_SECONDS = 5
@@ -239,6 +240,8 @@ def _panel(alert: Alert) -> Panel:
     table = Table.grid(padding=(0, 2))
     for label, value in (
         ("rule", f"{alert.rule}: {alert.metric} {alert.comparison} {alert.threshold:g}"),
+        *((("signals", listed([it.signal for it in alert.signals])),) if alert.signals else ()),
+        *((("says also", listed([it.rule for it in alert.inhibited])),) if alert.inhibited else ()),
         ("value", f"{alert.value:.4g} {alert.unit}, in {alert.events} events"),
         ("window", _span(alert.window_start, alert.window_end)),
         ("since", _time(alert.starts_at)),

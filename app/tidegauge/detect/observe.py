@@ -60,7 +60,7 @@ class Observer:
             self._show(state.partition, _name(where), {})
             self._shown[state.partition].pop(_name(where))
         for alert in closed.alerts:
-            event = "reminder" if alert.reminder else alert.state
+            event = alert.event
             metrics.alerts.labels(alert.rule, alert.severity, event).inc()
         for action in closed.actions:
             metrics.actions.labels(action.kind).inc()

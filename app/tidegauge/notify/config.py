@@ -92,9 +92,10 @@ class Match(_Strict):
     rules: Annotated[list[_Glob], Field(min_length=1)] = ["*"]
 
     def takes(self, alert: Alert) -> bool:
-        """Whether an alert is one of them."""
+        """Whether an alert is one of them; it stays so if its severity rises."""
+        severities = {alert.severity, *alert.severities_before}
         return (
-            (self.severities is None or alert.severity in self.severities)
+            (self.severities is None or not severities.isdisjoint(self.severities))
             and any(fnmatchcase(alert.model, glob) for glob in self.models)
             and any(fnmatchcase(alert.rule, glob) for glob in self.rules)
         )

@@ -23,7 +23,7 @@ def places(alert: Alert) -> dict[str, str | int | float]:
         "version": alert.version,
         "variant": alert.variant,
         "segment": segment_of(alert),
-        "signal": alert.signal or "",
+        "signal": alert.signal or (alert.signals[0].signal if alert.signals else ""),
         "metric": alert.metric,
         "id": alert.id,
         "fingerprint": alert.fingerprint,

@@ -39,7 +39,7 @@ def _html(said: Message) -> str:
     """Write it with tables and inline styles, which is what mail programs can show."""
     rows = "".join(
         f'<tr><td style="padding:3px 16px 3px 0;color:#667;white-space:nowrap;vertical-align:top">'
-        f'{html.escape(name)}</td><td style="padding:3px 0">{html.escape(fact)}</td></tr>'
+        f'{html.escape(name)}</td><td style="padding:3px 0">{_lines(fact)}</td></tr>'
         for name, fact in said.facts
     )
     advice = (
@@ -64,3 +64,7 @@ def _html(said: Message) -> str:
         f'<table role="presentation" cellpadding="0" cellspacing="0" style="font-size:14px">{rows}'
         f"</table>{advice}{buttons}</td></tr></table></body></html>"
     )
+
+
+def _lines(text: str) -> str:
+    return html.escape(text).replace("\n", "<br>")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tidegauge.contract import Alert
 from tidegauge.notify.config import Links
 from tidegauge.notify.links import link
-from tidegauge.rules import short
+from tidegauge.rules import listed, short
 
 #: Metrics that are about the serving nodes rather than about the data.
 _SERVING = ("latency_", "error_share")
@@ -47,7 +47,7 @@ _ADVICE = {
 
 
 class Message(NamedTuple):
-    """An alert in words. ``facts`` are pairs of a name and what there is to say."""
+    """An alert in words. ``facts`` are pairs of a name and what there is to say, in lines."""
 
     title: str
     summary: str
@@ -60,7 +60,9 @@ class Message(NamedTuple):
     def text(self) -> str:
         """Return all of it as plain text, names in a column of their own."""
         width = max(len("Dashboard"), *(len(name) for name, _ in self.facts)) + 2
-        lines = [self.summary, "", *(f"{name + ':':<{width}}{fact}" for name, fact in self.facts)]
+        lines = [self.summary, ""]
+        for name, fact in self.facts:
+            lines.append(f"{name + ':':<{width}}{fact.replace(_BREAK, _BREAK + ' ' * width)}")
         if self.advice:
             lines += ["", "What to do: " + self.advice]
         links = [("Runbook", self.runbook), ("Dashboard", self.dashboard)]
@@ -68,6 +70,12 @@ class Message(NamedTuple):
         lines += ["", *shown] if shown else []
         return "\n".join(lines) + "\n"
 
+
+#: Between the lines of a fact.
+_BREAK = "\n"
+
+#: Signals of one alert that a message names; the rest is a number.
+_MOST = 10
 
 _COLOURS = {"low": "#3274d9", "medium": "#e0a800", "high": "#e8590c", "critical": "#c92a2a"}
 _RESOLVED, _NO_DATA = "#2b8a3e", "#868e96"
@@ -77,12 +85,14 @@ def message(alert: Alert, links: Links) -> Message:
     """Put an alert into words."""
     resolved, no_data = alert.state == "resolved", alert.state == "no_data"
     who = one_line(f"{alert.model} {alert.version}")
-    what = alert.metric if alert.signal is None else f"{alert.metric} of {alert.signal}"
+    what = alert.metric if not _about(alert) else f"{alert.metric} of {_about(alert)}"
     state: str = "resolved" if resolved else alert.severity
-    if alert.reminder or (alert.state == "firing" and alert.was == "firing"):
+    if alert.reminder or alert.event == "resumed":
         state = f"still {state}"
     elif no_data:
         state = f"no data, was {state}"
+    elif alert.raised:
+        state = f"now {state}"
     return Message(
         title=one_line(f"[{state}] {who}: {what} ({alert.rule})"),
         summary=alert.summary,
@@ -94,6 +104,41 @@ def message(alert: Alert, links: Links) -> Message:
     )
 
 
+def _about(alert: Alert) -> str:
+    """Name the signal of an alert, or say how many there are; nothing where it is of none."""
+    if len(alert.signals) == 1:
+        return alert.signals[0].signal
+    return f"{len(alert.signals)} signals" if alert.signals else alert.signal or ""
+
+
+def _signals(alert: Alert) -> str:
+    """List the signals of an alert, the worst first, with what is not the same for all of them."""
+    lines = []
+    for one in alert.signals[:_MOST]:
+        said = f"{one_line(one.signal)} {figure(one.value)}"
+        if one.severity != alert.severity:
+            said += f", {one.severity}"
+        if one.starts_at != alert.starts_at:
+            said += f", since {utc(one.starts_at)}"
+        if one.ends_at is not None and one.ends_at != alert.ends_at:
+            said += f", until {utc(one.ends_at)}"
+        lines.append(said)
+    more = len(alert.signals) - _MOST
+    if more > 0:
+        lines.append(f"and {more} more")
+    return _BREAK.join(lines)
+
+
+def _inhibited(alert: Alert) -> str:
+    """List what is not told because this alert is."""
+    lines = []
+    for one in alert.inhibited:
+        names = [one_line(name) for name in one.signals]
+        said = f": {listed(names, _MOST)}" if names else ""
+        lines.append(f"{one_line(one.rule)} ({one.severity}){said}")
+    return _BREAK.join(lines)
+
+
 def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
     facts = [("Model", who)]
     if alert.variant:
@@ -103,7 +148,12 @@ def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
         facts.append(("Segment", one_line(segment)))
     if alert.signal is not None:
         facts.append(("Signal", one_line(alert.signal)))
-    facts.append(("Severity", alert.severity))
+    if alert.signals:
+        facts.append(("Signals" if len(alert.signals) > 1 else "Signal", _signals(alert)))
+    severity: str = alert.severity
+    if alert.raised:
+        severity += f", {alert.severities_before[-1]} before"
+    facts.append(("Severity", severity))
     facts.append(("Since", utc(alert.starts_at)))
     if alert.ends_at is not None:
         lasted = duration(alert.ends_at - alert.starts_at)
@@ -121,6 +171,10 @@ def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
     else:
         facts.append(("Window", f"{window}, {alert.events:,} events"))
     facts.append(("Rule", one_line(alert.rule)))
+    if alert.inhibited:
+        facts.append(("Says also", _inhibited(alert)))
+    if alert.flapping and alert.state == "firing":
+        facts.append(("Flapping", "it has come and gone; its end is told once it stays away"))
     facts += [(one_line(name), one_line(text)) for name, text in sorted(_said_by_rule(alert))]
     if alert.actions:
         n = len(alert.actions)
@@ -136,8 +190,9 @@ def _said_by_rule(alert: Alert) -> Iterator[tuple[str, str]]:
 
 def _measured(alert: Alert) -> str:
     unit = _UNITS.get(alert.unit, "")
+    worst = " at worst" if len(alert.signals) > 1 and alert.state == "firing" else ""
     return (
-        f"{alert.metric} {figure(alert.value)}{unit}; "
+        f"{alert.metric} {figure(alert.value)}{unit}{worst}; "
         f"the rule fires {alert.comparison} {figure(alert.threshold)}"
     )
 

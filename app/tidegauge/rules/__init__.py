@@ -12,7 +12,7 @@ from tidegauge.rules.model import Rule, RuleFile, rule_schema
 from tidegauge.rules.ruleset import RuleSet
 from tidegauge.rules.silence import Quiet, due_at, end_forgotten, judge_silence
 from tidegauge.rules.state import AlertState, Episode, SeriesState
-from tidegauge.rules.summary import render, short
+from tidegauge.rules.summary import listed, render, short
 
 __all__ = [
     "DEFAULT_RULES",
@@ -35,6 +35,7 @@ __all__ = [
     "end_forgotten",
     "evaluate",
     "judge_silence",
+    "listed",
     "load_rules",
     "measure",
     "parse_document",

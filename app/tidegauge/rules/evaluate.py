@@ -1,38 +1,38 @@
 """The alert fold: window reports in, the events of alerts out.
 
-An episode begins with the first judged window in which a rule holds. It fires in the ``for``-th
-such window in a row, and is over after ``keep_firing_for`` judged windows in a row in which the
-rule doesn't hold; with the default of 1 each, in the first of them. A window that had too few
-events, or in which the figure could not be measured, changes nothing and is passed over in both
-counts. So neither a quiet night nor a missing baseline resolves an alert.
+An episode begins with the first judged window in which a rule holds on a signal. It fires in the
+``for``-th such window in a row, and is over after ``keep_firing_for`` judged windows in a row in
+which the rule doesn't hold; with the default of 1 each, in the first of them. A window that had too
+few events, or in which the figure could not be measured, changes nothing and is passed over in both
+counts. So neither a quiet night nor a missing baseline resolves an alert. What is told of episodes
+is :mod:`tidegauge.rules.incidents`'.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
-
-import msgspec
 
 from tidegauge.contract import (
     Action,
     Alert,
     AuditFact,
     Distribution,
+    InhibitedAlert,
     SignalHistogram,
     WindowReport,
 )
 from tidegauge.rules import records
 from tidegauge.rules.actions import remembered, why_withheld
-from tidegauge.rules.lifecycle import Step, cease, hold
-from tidegauge.rules.measure import Measurement, measure
+from tidegauge.rules.incidents import Course, Move, Window, follow, severest, signals_of
+from tidegauge.rules.judge import Watch, decide, episode_of, place
+from tidegauge.rules.lifecycle import cease, hold, same_episode
+from tidegauge.rules.measure import Measurement
 from tidegauge.rules.model import Rule
 from tidegauge.rules.ruleset import CompiledRule, RuleSet
-from tidegauge.rules.state import AlertState, Episode, SeriesState
+from tidegauge.rules.state import AlertState, Episode, Incident, SeriesState
 
 #: Both count vectors of a signal, by baseline id, signal name and what the window counted;
 #: ``None`` if the baseline is not at hand.
 DistributionOf = Callable[[str, str, SignalHistogram], Distribution | None]
-
-_Watch = tuple[int, str | None]
 
 
 class Verdict(NamedTuple):
@@ -65,199 +65,267 @@ def evaluate(
     before = state.series.get(key, SeriesState())
     if before.through is not None and report.window_start <= before.through:
         return Verdict(state, [], [], [], stale=True)
-    episodes = dict(before.episodes)
     verdict = Verdict(state, [], [], [])
-    end_abandoned(rules, report, episodes, verdict)
-    asked = {name: times for name, times in before.asked.items() if name in rules.by_name}
-    _judge(rules, report, episodes, asked, verdict, distribution)
-    after = SeriesState(through=report.window_start, episodes=episodes, asked=asked)
+    turn = Turn(rules, report, before, verdict, distribution)
+    turn.end_abandoned()
+    turn.judge()
+    after = turn.state(report.window_start)
     return verdict._replace(state=AlertState(series={**state.series, key: after}))
 
 
-def end_abandoned(
-    rules: RuleSet, report: WindowReport, episodes: dict[str, Episode], verdict: Verdict
-) -> None:
-    """End the episodes that no rule watches any more; nothing else would ever end them."""
-    for identity, episode in sorted(episodes.items(), key=_by_rule_and_signal):
-        compiled = rules.by_name.get(episode.rule)
-        if compiled is None:
-            reason = f"Rule {episode.rule!r} was removed while its alert was {episode.phase}"
-        elif not compiled.covers(report, episode.metric, episode.comparison, episode.signal):
-            reason = f"Rule {episode.rule!r} was changed and no longer watches this"
-        else:
-            continue
-        del episodes[identity]
-        emit(rules, records.abandoned_alert(identity, episode, report, reason), verdict)
+class _Told(NamedTuple):
+    """What a window makes of one incident, with what is needed to tell of it."""
+
+    one: CompiledRule
+    identity: str
+    course: Course
+    members: list[Episode]
+    inhibited_by: list[str]
 
 
-def _by_rule_and_signal(item: tuple[str, Episode]) -> tuple[str, str]:
-    return item[1].rule, item[1].signal or ""
+class Turn:
+    """One window of one slice: the state that it leads to, and what is told, put into a verdict."""
 
+    def __init__(
+        self,
+        rules: RuleSet,
+        report: WindowReport,
+        before: SeriesState,
+        verdict: Verdict,
+        distribution: DistributionOf,
+    ) -> None:
+        self._rules = rules
+        self._report = report
+        self._verdict = verdict
+        self._distribution = distribution
+        self.episodes = dict(before.episodes)
+        self.incidents = dict(before.incidents)
+        names = rules.by_name
+        self.asked = {name: times for name, times in before.asked.items() if name in names}
+        self.fired = self._still_counting(before.fired)
 
-def _judge(
-    rules: RuleSet,
-    report: WindowReport,
-    episodes: dict[str, Episode],
-    asked: dict[str, list[int]],
-    verdict: Verdict,
-    distribution: DistributionOf,
-) -> None:
-    known = {
-        (rules.by_name[episode.rule].order, episode.signal): episode
-        for episode in episodes.values()
-    }
-    holding, ceased = _decide(rules, report, known)
-    # Twenty signals that drift together ask for one retrain: by the alert of the worst.
-    actions: dict[int, list[str]] = {}
-    for watch in sorted(
-        [*holding, *ceased], key=lambda watch: _place(rules, watch, holding, ceased)
-    ):
-        order, signal = watch
-        rule = rules.compiled[order].rule
-        measured = holding[watch] if watch in holding else ceased[watch]
-        step = _step(rules.compiled[order], report, known.get(watch), measured, watch in holding)
-        identity = records.fingerprint(rule.name, report, signal)
-        if step.episode is None:
-            del episodes[identity]
-        else:
-            episodes[identity] = msgspec.structs.replace(step.episode, judged_at=report.window_end)
-        if step.event is None:
-            continue
-        alert = records.alert_of(
-            step.event,
-            identity,
-            step.told,
-            report,
-            rule=rule,
-            distribution=_distribution(measured, distribution),
+    def _still_counting(self, fired: Mapping[str, list[int]]) -> dict[str, list[int]]:
+        """Forget what is too long ago to make anything flap."""
+        windows = max((rule.flapping_windows for rule in self._rules.rules), default=0)
+        since = _window(self._report).since(windows)
+        return {identity: ends for identity, ends in fired.items() if ends[-1] > since}
+
+    def state(self, through: int | None) -> SeriesState:
+        """Return what is remembered from here on; ``through`` is the last window's start."""
+        return SeriesState(
+            through=through,
+            episodes=self.episodes,
+            incidents=self.incidents,
+            fired=self.fired,
+            asked=self.asked,
         )
-        alert.evidence, alert.alarm_budget = measured.evidence, measured.alarm_budget
-        alert.was = step.was
-        if step.was is not None and step.event in ("pending", "firing"):
+
+    def end_abandoned(self) -> None:
+        """End what no rule watches any more; nothing else would ever end it."""
+        for identity, episode in list(self.episodes.items()):
+            compiled = self._rules.by_name.get(episode.rule)
+            if compiled is None or not compiled.covers(
+                self._report, episode.metric, episode.comparison, episode.signal
+            ):
+                del self.episodes[identity]
+        for identity, incident in sorted(self.incidents.items(), key=_by_rule_and_signal):
+            shown = incident.shown
+            compiled = self._rules.by_name.get(shown.rule)
+            if compiled is None:
+                reason = f"Rule {shown.rule!r} was removed while its alert was {shown.phase}"
+            elif incident.grouped != compiled.rule.grouped or not self.members(identity, incident):
+                reason = f"Rule {shown.rule!r} was changed and no longer watches this"
+            else:
+                continue
+            del self.incidents[identity]
+            if incident.told is not None:
+                self.emit(records.abandoned_alert(identity, incident, self._report, reason))
+
+    def members(self, identity: str, incident: Incident) -> list[Episode]:
+        """Return the episodes of an incident, by signal."""
+        if not incident.grouped:
+            return [self.episodes[identity]] if identity in self.episodes else []
+        return self._of_rule(incident.shown.rule)
+
+    def _of_rule(self, rule: str) -> list[Episode]:
+        return sorted(
+            (one for one in self.episodes.values() if one.rule == rule),
+            key=lambda one: one.signal or "",
+        )
+
+    def judge(self) -> None:
+        """Step every episode, then every incident, and tell what there is to tell."""
+        moves = self._step_episodes()
+        if not moves:
+            return
+        firing = {one.rule for one in self.episodes.values() if one.phase == "firing"}
+        told: list[_Told] = []
+        for (order, identity), its in moves.items():
+            told += self._step_incident(self._rules.compiled[order], identity, its, firing)
+        # Twenty signals that drift together ask for one retrain: by the alert of the worst.
+        actions: dict[int, list[str]] = {}
+        for one in told:
+            self._tell(one, actions)
+
+    def hold(self, one: CompiledRule, measured: Measurement) -> None:
+        """Take in, and tell, that a rule holds on the slice itself, whatever its windows say."""
+        identity = records.fingerprint(one.rule.name, self._report, None)
+        before, incident = self.episodes.get(identity), self.incidents.get(identity)
+        move = self._step(one, before, measured, True, incident)
+        assert move.after is not None  # noqa: S101 - it holds
+        self.episodes[identity] = move.after
+        firing = {it.rule for it in self.episodes.values() if it.phase == "firing"}
+        for told in self._step_incident(one, identity, [move], firing):
+            self._tell(told, {})
+
+    def _step_episodes(self) -> dict[tuple[int, str], list[Move]]:
+        """Return the moves of the episodes by rule and incident, in the order of telling."""
+        known: dict[Watch, Episode] = {
+            (self._rules.by_name[episode.rule].order, episode.signal): episode
+            for episode in self.episodes.values()
+        }
+        holding, ceased = decide(self._rules, self._report, known)
+        moves: dict[tuple[int, str], list[Move]] = {}
+        watches = [*holding, *ceased]
+        for watch in sorted(watches, key=lambda it: place(self._rules, it, holding, ceased)):
+            order, signal = watch
+            one = self._rules.compiled[order]
+            identity = group = records.fingerprint(one.rule.name, self._report, signal)
+            if one.rule.grouped:
+                group = records.fingerprint(one.rule.name, self._report, None)
+            holds = watch in holding
+            measured = holding[watch] if holds else ceased[watch]
+            move = self._step(one, known.get(watch), measured, holds, self.incidents.get(group))
+            if move.after is None:
+                del self.episodes[identity]
+            else:
+                self.episodes[identity] = move.after
+            moves.setdefault((order, group), []).append(move)
+        return moves
+
+    def _step(
+        self,
+        one: CompiledRule,
+        before: Episode | None,
+        measured: Measurement,
+        holds: bool,
+        incident: Incident | None,
+    ) -> Move:
+        now = same_episode(before, episode_of(one, measured, self._report.window_start))
+        after: Episode | None
+        if holds:
+            after = hold(one.rule, before, now)
+        else:
+            assert before is not None  # noqa: S101 - only what was there can cease
+            after = cease(one.rule, before, flapping=incident is not None and incident.flapping)
+        return Move(measured, holds, now, before, after)
+
+    def _step_incident(
+        self, one: CompiledRule, identity: str, moves: Sequence[Move], firing: set[str]
+    ) -> list[_Told]:
+        window = _window(self._report)
+        members = [move.after for move in moves if move.after is not None]
+        if one.rule.grouped:
+            moved = {episode.signal for episode in members}
+            others = self._of_rule(one.rule.name)
+            members += [episode for episode in others if episode.signal not in moved]
+        inhibited_by = [name for name in one.rule.inhibited_by if name in firing]
+        fired = self.fired.get(identity, [])
+        courses = follow(
+            one.rule,
+            self.incidents.pop(identity, None),
+            moves,
+            window,
+            members=members,
+            fired=fired,
+            inhibited=bool(inhibited_by),
+        )
+        for course in courses:
+            if course.after is not None:
+                self.incidents[identity] = course.after
+            if course.fires and one.rule.flapping_after > 1:
+                latest = [*fired, window.end][1 - one.rule.flapping_after :]
+                self.fired[identity] = latest
+        return [_Told(one, identity, course, members, inhibited_by) for course in courses]
+
+    def _tell(self, it: _Told, actions: dict[int, list[str]]) -> None:
+        rule, course = it.one.rule, it.course
+        if course.event is None and not (course.fires and it.inhibited_by):
+            return
+        alert = records.alert_of(
+            course.event or "firing", it.identity, course.told, self._report, rule=rule,
+            signals=signals_of(course.told, it.members, it.one.worse),
+        )  # fmt: skip
+        if course.event is None:
+            fact = records.audit_of_inhibited(alert, it.inhibited_by)
+            self._verdict.audit.append(fact)
+            return
+        measured = course.measured
+        if measured is not None:
+            alert.distribution = self._distribution_of(measured)
+            alert.evidence, alert.alarm_budget = measured.evidence, measured.alarm_budget
+        alert.was = course.was
+        if course.was is not None and alert.state in ("pending", "firing"):
             alert.summary += "; there is data again"
-        emit(rules, alert, verdict)
-        # What fires again after a time without data has asked for its action before.
-        if step.event == "firing" and step.was != "firing" and rule.action is not None:
-            if order not in actions:
-                actions[order] = _ask(rule, alert, report, asked, verdict)
-            alert.actions = actions[order]
+        if alert.state == "firing":
+            alert.inhibited = self._inhibited(rule)
+        self.emit(alert)
+        if course.event == "firing" and rule.action is not None:
+            if it.one.order not in actions:
+                actions[it.one.order] = self._ask(rule, alert)
+            alert.actions = actions[it.one.order]
+
+    def _inhibited(self, rule: Rule) -> list[InhibitedAlert]:
+        """Return what fires and is not told because ``rule`` does, in the order of the file."""
+        found = []
+        for one in self._rules.compiled:
+            if rule.name not in one.rule.inhibited_by:
+                continue
+            silent = [
+                episode
+                for identity, incident in self.incidents.items()
+                if incident.shown.rule == one.rule.name and incident.told != "firing"
+                for episode in self.members(identity, incident)
+                if episode.phase == "firing"
+            ]
+            if silent:
+                silent.sort(key=lambda it: (-one.badness(it.value), it.signal or ""))
+                signals = [it.signal for it in silent if it.signal is not None]
+                found.append(
+                    InhibitedAlert(rule=one.rule.name, severity=severest(silent), signals=signals)
+                )
+        return found
+
+    def _ask(self, rule: Rule, alert: Alert) -> list[str]:
+        """Ask for the rule's action if that may be now; return the ids of what was asked for."""
+        action = records.requested_action(alert, rule)
+        before = self.asked.get(rule.name, [])
+        why = why_withheld(rule, before, self._report)
+        if why is not None:
+            self._verdict.audit.append(records.audit_of_withheld(action, alert, why))
+            return []
+        times = remembered(rule, before, self._report.window_end)
+        if times:
+            self.asked[rule.name] = times
+        self._verdict.actions.append(action)
+        self._verdict.audit.append(records.audit_of_action(action, alert))
+        return [action.id]
+
+    def _distribution_of(self, measured: Measurement) -> Distribution | None:
+        if measured.signal is None or measured.histogram is None or not measured.baseline:
+            return None
+        return self._distribution(measured.baseline, measured.signal, measured.histogram)
+
+    def emit(self, alert: Alert) -> None:
+        """Tell an alert, with its audit record."""
+        alert.rules_sha256 = self._rules.sha256
+        self._verdict.alerts.append(alert)
+        self._verdict.audit.append(records.audit_of_alert(alert))
 
 
-def _ask(
-    rule: Rule,
-    alert: Alert,
-    report: WindowReport,
-    asked: dict[str, list[int]],
-    verdict: Verdict,
-) -> list[str]:
-    """Ask for the rule's action if that may be now; return the ids of what was asked for."""
-    action = records.requested_action(alert, rule)
-    before = asked.get(rule.name, [])
-    why = why_withheld(rule, before, report)
-    if why is not None:
-        verdict.audit.append(records.audit_of_withheld(action, alert, why))
-        return []
-    times = remembered(rule, before, report.window_end)
-    if times:
-        asked[rule.name] = times
-    verdict.actions.append(action)
-    verdict.audit.append(records.audit_of_action(action, alert))
-    return [action.id]
+def _window(report: WindowReport) -> Window:
+    return Window(report.window_start, report.window_end)
 
 
-def _step(
-    one: CompiledRule,
-    report: WindowReport,
-    before: Episode | None,
-    measured: Measurement,
-    holds: bool,
-) -> Step:
-    now = _episode(one, measured, report.window_start)
-    if holds:
-        return hold(one.rule, before, now, report.window_end)
-    assert before is not None  # noqa: S101 - only what was there can cease
-    if measured.evidence is not None:  # it is as severe as it was, however small by now
-        now = msgspec.structs.replace(now, severity=before.severity)
-    return cease(one.rule, before, now)
-
-
-def _decide(
-    rules: RuleSet, report: WindowReport, known: dict[_Watch, Episode]
-) -> tuple[dict[_Watch, Measurement], dict[_Watch, Measurement]]:
-    """Find the worst measurement wherever a rule holds, and wherever what is known ceased to."""
-    holding: dict[_Watch, Measurement] = {}
-    ceased: dict[_Watch, Measurement] = {}
-    for metric, compiled in rules.by_metric.items():
-        watching = [one for one in compiled if one.watches(report)]
-        if not watching:
-            continue
-        for measured in measure(metric, report):
-            signal = measured.signal
-            for one in watching:
-                if measured.events < one.required_events:
-                    continue
-                if signal is not None and not one.matches_signal(signal):
-                    continue
-                watch = (one.order, signal)
-                episode = known.get(watch)
-                # A small drift raises no alert; one that is firing lasts as long as its reason.
-                firing = episode is not None and episode.phase == "firing"
-                if one.rule.holds(measured.value) and (
-                    firing or measured.psi >= one.rule.required_psi
-                ):
-                    _keep_worst(holding, watch, one, measured)
-                elif episode is not None:
-                    _keep_worst(ceased, watch, one, measured)
-    return holding, {watch: one for watch, one in ceased.items() if watch not in holding}
-
-
-def _keep_worst(
-    found: dict[_Watch, Measurement], watch: _Watch, one: CompiledRule, measured: Measurement
-) -> None:
-    known = found.get(watch)
-    if known is None or one.badness(measured.value) > one.badness(known.value):
-        found[watch] = measured
-
-
-def _place(
-    rules: RuleSet,
-    watch: _Watch,
-    holding: dict[_Watch, Measurement],
-    ceased: dict[_Watch, Measurement],
-) -> tuple[int, bool, float, float, str]:
-    order, signal = watch
-    measured = holding[watch] if watch in holding else ceased[watch]
-    badness = rules.compiled[order].badness(measured.value)
-    return order, watch in ceased, measured.rank, -badness, signal or ""
-
-
-def _episode(one: CompiledRule, measured: Measurement, starts_at: int) -> Episode:
-    return Episode(
-        rule=one.rule.name,
-        severity=one.rule.severity_of(measured.evidence.size if measured.evidence else None),
-        signal=measured.signal,
-        metric=one.rule.metric,
-        comparison=one.rule.comparison,
-        threshold=one.rule.threshold,
-        value=measured.value,
-        unit=measured.unit,
-        events=measured.events,
-        minimum_events=one.required_events,
-        baseline=measured.baseline,
-        starts_at=starts_at,
-        labels=one.rule.labels,
-        receivers=one.rule.receivers,
-    )
-
-
-def _distribution(measured: Measurement, distribution: DistributionOf) -> Distribution | None:
-    if measured.signal is None or measured.histogram is None or not measured.baseline:
-        return None
-    return distribution(measured.baseline, measured.signal, measured.histogram)
-
-
-def emit(rules: RuleSet, alert: Alert, verdict: Verdict) -> None:
-    """Add an alert to ``verdict``, with its audit record."""
-    alert.rules_sha256 = rules.sha256
-    verdict.alerts.append(alert)
-    verdict.audit.append(records.audit_of_alert(alert))
+def _by_rule_and_signal(item: tuple[str, Incident]) -> tuple[str, str]:
+    return item[1].shown.rule, item[1].shown.signal or ""

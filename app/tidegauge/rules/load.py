@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tidegauge.rules.consistency import inconsistencies, wrong_inhibitors
 from tidegauge.rules.document import Location, Problem, dotted, parse_document
 from tidegauge.rules.model import (
     INCONSISTENT,
@@ -17,7 +18,6 @@ from tidegauge.rules.model import (
     Rule,
     RuleFile,
     SeverityBySize,
-    inconsistencies,
 )
 from tidegauge.rules.ruleset import RuleSet
 
@@ -38,6 +38,9 @@ _EXPECTED = {
     "dict_type": "a mapping such as {team: payments}",
     "string_too_short": "some text",
 }
+
+#: Fields that are lists of names, with an example.
+_LISTS = {"receivers": "[pager]", "inhibited_by": "[many-features-drift]"}
 
 
 class RuleError(ValueError):
@@ -108,8 +111,8 @@ def _translate(root: Location, error: ErrorDetails) -> Problem:
         near = get_close_matches(str(error["input"]), choices, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return root.problem(path, f"found {found}, expected one of {', '.join(choices)}{hint}")
-    if kind == "list_type" and path[-1] == "receivers":
-        return root.problem(path, f"found {found}, expected a list such as [pager]")
+    if kind == "list_type" and path[-1] in _LISTS:
+        return root.problem(path, f"found {found}, expected a list such as {_LISTS[path[-1]]}")
     expected = _EXPECTED.get(kind) if path else "'rules:' and a list of rules"
     if expected is None:
         message = error["msg"]
@@ -119,9 +122,12 @@ def _translate(root: Location, error: ErrorDetails) -> Problem:
 
 def _across_fields(root: Location, data: Any) -> Iterator[Problem]:
     """Find what no single field shows; fields that are wrong in themselves are passed over."""
-    rules = data.get("rules") if isinstance(data, dict) else None
+    found = data.get("rules") if isinstance(data, dict) else None
+    rules = found if isinstance(found, list) else []
+    for index, place, message in wrong_inhibitors(rules):
+        yield root.problem(("rules", index, "inhibited_by", place), message)
     first_named: dict[str, int] = {}
-    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+    for index, rule in enumerate(rules):
         if not isinstance(rule, dict):
             continue
         for field, message in inconsistencies(rule):

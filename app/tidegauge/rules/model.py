@@ -1,8 +1,7 @@
 """A rule, as the rule file has it."""
 
-import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeGuard
+import re
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -16,14 +15,18 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tidegauge.contract import ActionKind, Severity, Size
-from tidegauge.rules.metrics import METRICS, SILENCE, Metric, MetricName
-from tidegauge.rules.summary import SAMPLE, render
+from tidegauge.rules.consistency import inconsistencies
+from tidegauge.rules.metrics import METRICS, SILENCE, MetricName
+from tidegauge.rules.summary import SAMPLE
 
 #: What there is to tell of an alert. ``inactive``: what was pending ceased to hold before it fired.
-#: ``reminder``: it is firing still. ``no_data``: nothing says any more whether it still holds.
-Event = Literal["pending", "firing", "reminder", "inactive", "resolved", "no_data"]
+#: ``reminder``: it is firing still. ``raised``: it is, and more severe than was told. ``no_data``:
+#: nothing says any more whether it still holds. ``resumed``: it fires still, after no data.
+Event = Literal[
+    "pending", "firing", "reminder", "raised", "inactive", "resolved", "no_data", "resumed"
+]
 
-#: The error type of what :func:`inconsistencies` finds.
+#: The error type of what :func:`~tidegauge.rules.consistency.inconsistencies` finds.
 INCONSISTENT = "inconsistent"
 
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -53,6 +56,12 @@ _SeverityOrSizes = Annotated[
     Annotated[Severity, Tag(SEVERITY_TAGS[0])] | Annotated[SeverityBySize, Tag(SEVERITY_TAGS[1])],
     Discriminator(lambda it: SEVERITY_TAGS[isinstance(it, dict | SeverityBySize)]),
 ]
+
+#: What makes a name a glob.
+GLOB = r"[*?\[]"
+
+#: From the mildest to the worst.
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 #: Corrected PSI, nats, below which a drift is too small to wake anybody, be it ever so certain.
 MINIMUM_PSI = 0.01
@@ -123,6 +132,32 @@ class Rule(_Strict):
         int,
         Field(ge=1, description="judged windows in a row in which it must not hold to be resolved"),
     ] = 1
+    group: Annotated[
+        Literal["signals", "none"],
+        Field(
+            description="signals: all signals of a slice on which it holds are one alert with a "
+            "list; none: an alert for each"
+        ),
+    ] = "signals"
+    inhibited_by: Annotated[
+        list[_Text],
+        Field(description="rules that, while they fire for the same slice, say what this would"),
+    ] = []
+    flapping_after: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="an alert that fires so often within flapping_windows is damped; 0: never",
+        ),
+    ] = 3
+    flapping_windows: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="judged windows in a row in which a damped alert must not hold to be "
+            "resolved",
+        ),
+    ] = 60
     repeat_interval: Annotated[
         int,
         Field(
@@ -213,16 +248,32 @@ class Rule(_Strict):
         """What there can be to tell of its alerts.
 
         >>> Rule(name="slow", metric="latency_mean_ms", above=200.0, severity="low").events
-        ('firing', 'resolved', 'no_data')
+        ('firing', 'resolved', 'no_data', 'resumed')
         """
         events: list[Event] = ["firing", "resolved"]
         if self.no_data_after and self.metric != SILENCE:
-            events.append("no_data")
+            events += ["no_data", "resumed"]
         if self.pending_windows > 1:
             events += ["pending", "inactive"]
         if self.repeat_interval:
             events.append("reminder")
+        if len(self.severities) > 1:
+            events.append("raised")
         return tuple(events)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether its alerts are about all signals of a slice rather than one, or none.
+
+        >>> fields = {"name": "drift", "metric": "kl", "above": 0.1, "severity": "low"}
+        >>> Rule(**fields).grouped, Rule(signal="age", **fields).grouped
+        (True, False)
+        """
+        return (
+            self.group == "signals"
+            and METRICS[self.metric].of_signal
+            and re.search(GLOB, self.signal) is not None
+        )
 
     @property
     def severities(self) -> tuple[Severity, ...]:
@@ -260,106 +311,6 @@ class RuleFile(_Strict):
     """The whole rule file. ``rules: []`` is allowed and means that nothing alerts."""
 
     rules: list[Rule]
-
-
-def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Find what is wrong between the fields of a rule: pairs of the dotted field and the message.
-
-    Takes fields of any type and passes over those that are wrong in themselves, so that one reading
-    of a file can show everything.
-    """
-    found: list[tuple[str, str]] = []
-    above, below = rule.get("above"), rule.get("below")
-    if above is None and below is None:
-        found.append(("", "found no threshold, expected 'above' or 'below'"))
-    elif above is not None and below is not None:
-        found.append(("below", "found 'above' as well; expected one of the two, so make two rules"))
-    name = rule.get("metric")
-    metric = METRICS.get(name) if isinstance(name, str) else None  # type: ignore[call-overload]
-    if metric is not None:
-        if not metric.of_signal and rule.get("signal") is not None:
-            found.append(
-                ("signal", f"{name} is measured once for the whole window; take 'signal' away")
-            )
-        if _is_number(above) and not metric.lowest <= above < metric.highest:
-            found.append(("above", _out_of_range(name, above, metric)))
-        if _is_number(below) and not metric.lowest < below <= metric.highest:
-            found.append(("below", _out_of_range(name, below, metric)))
-        if name != "surprise" and isinstance(rule.get("severity"), Mapping):
-            found.append(
-                ("severity", f"found sizes, but {name} has none, only surprise; expected one word")
-            )
-        if name == SILENCE:
-            found += _of_silence(rule)
-        if rule.get("minimum_psi") is not None and (name != "surprise" or below is not None):
-            message = "only for 'metric: surprise' with 'above'; take it away"
-            found.append(("minimum_psi", message))
-        minimum = rule.get("minimum_events")
-        if name == "events" and _is_number(below) and _is_number(minimum) and minimum >= below:
-            found.append(
-                (
-                    "minimum_events",
-                    f"found {minimum}, so no window with fewer than {below:g} events is judged and "
-                    "the rule can never hold; expected less than 'below'",
-                )
-            )
-    annotations = rule.get("annotations")
-    templates = {"summary": rule.get("summary")} | (
-        {f"annotations.{name}": text for name, text in annotations.items()}
-        if isinstance(annotations, Mapping)
-        else {}
-    )
-    for field, template in templates.items():
-        if isinstance(template, str):
-            try:
-                render(template, SAMPLE)
-            except (ValueError, KeyError, IndexError) as error:
-                found.append((field, f"not a template: {error}"))
-    if rule.get("action") is None:
-        found += [
-            (field, "only with 'action'; take it away")
-            for field in ("cooldown", "max_per_day", "expires_after", "dry_run")
-            if rule.get(field) is not None
-        ]
-    receivers = rule.get("receivers")
-    if isinstance(receivers, list):
-        twice = sorted({str(name) for name in receivers if receivers.count(name) > 1})
-        if twice:
-            found.append(("receivers", f"found {', '.join(twice)} twice; name each once"))
-    return found
-
-
-def _of_silence(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Find what makes no sense where no window is judged."""
-    found = []
-    if rule.get("below") is not None:
-        found.append(("below", f"{SILENCE} is 0 while there are events; expected 'above'"))
-    found += [
-        (
-            field,
-            f"counts judged windows, and {SILENCE} is judged where there are none; take it away",
-        )
-        for field in ("for", "keep_firing_for", "minimum_events", "no_data_after")
-        if rule.get(field) is not None
-    ]
-    if rule.get("action") is not None:
-        message = "nothing was measured that an action could rest on; take it away"
-        found.append(("action", message))
-    return found
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _out_of_range(name: object, found: float, metric: Metric) -> str:
-    reach = f"is {metric.lowest:g} or more"
-    if math.isfinite(metric.highest):
-        reach = f"lies between {metric.lowest:g} and {metric.highest:.4g}"
-    return (
-        f"found {found:g}, but {name} ({metric.unit}) {reach}, so that it would hold always or "
-        "never; expected a threshold inside that range"
-    )
 
 
 def rule_schema() -> dict[str, Any]:

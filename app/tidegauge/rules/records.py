@@ -4,6 +4,7 @@ Every time in them is a window's, and every id follows from what the record is a
 window judged again after a crash gives the same bytes.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -12,18 +13,21 @@ from tidegauge.contract import (
     Action,
     Alert,
     AuditFact,
-    Distribution,
+    SignalAlert,
     WindowReport,
     deterministic_id,
 )
-from tidegauge.rules.lifecycle import Step
 from tidegauge.rules.model import Event, Rule
-from tidegauge.rules.state import Episode
-from tidegauge.rules.summary import render, short
+from tidegauge.rules.state import Episode, Incident
+from tidegauge.rules.summary import listed, render, short
 
 _OF_SIGNAL = (
     "{model} {version}: {metric} of {signal} is {value}{unit}, {comparison} {threshold}, "
     "in {events} events"
+)
+_OF_SIGNALS = (
+    "{model} {version}: {metric} is {comparison} {threshold}{unit} for {signal}, at worst "
+    "{value}{unit}, in {events} events"
 )
 _OF_WINDOW = (
     "{model} {version}: {metric} is {value}{unit}, {comparison} {threshold}, in {events} events"
@@ -36,9 +40,12 @@ _Audited = Literal[
     "alert.pending",
     "alert.firing",
     "alert.reminder",
+    "alert.raised",
+    "alert.inhibited",
     "alert.inactive",
     "alert.resolved",
     "alert.nodata",
+    "alert.resumed",
     "action.requested",
     "action.withheld",
 ]
@@ -47,9 +54,11 @@ _AUDITED: dict[Event, _Audited] = {
     "pending": "alert.pending",
     "firing": "alert.firing",
     "reminder": "alert.reminder",
+    "raised": "alert.raised",
     "inactive": "alert.inactive",
     "resolved": "alert.resolved",
     "no_data": "alert.nodata",
+    "resumed": "alert.resumed",
 }
 
 
@@ -72,69 +81,85 @@ def _series(report: WindowReport) -> tuple[str, str, str, str]:
 def alert_of(
     event: Event,
     identity: str,
-    episode: Episode,
+    told: Incident,
     report: WindowReport,
     *,
     rule: Rule,
-    distribution: Distribution | None,
+    signals: Sequence[SignalAlert] = (),
 ) -> Alert:
     """Tell what the window of ``report`` made of an alert; the caller adds actions and evidence.
 
-    ``episode`` carries the value measured in that window.
+    ``told`` shows the figures of that window, ``signals`` is its list if it is of several.
     """
+    episode = told.shown
     if event in ("inactive", "resolved"):
-        summary = _ended_summary(episode, report)
+        summary = _ended_summary(told, report, len(signals))
     else:
-        summary = _held_summary(rule.summary, episode, report)
+        summary = _held_summary(rule.summary, episode, report, [one.signal for one in signals])
+    lasted = report.window_end - episode.starts_at
     if event == "pending":
         summary += f"; pending, it fires after {rule.pending_windows} windows in a row"
     elif event == "reminder":
-        summary += f"; it has been so for {report.window_end - episode.starts_at} s"
+        summary += f"; it has been so for {lasted} s"
+    elif event == "raised":
+        summary += f"; {episode.severity} by now, {told.severities_before[-1]} before"
     elif event == "inactive":
-        summary += "; it was pending and has not fired"
-    alert = _alert(event, identity, episode, report, distribution=distribution, summary=summary)
-    places = _places(episode, report)
+        fired = episode.phase == "firing"
+        summary += "; it fired while inhibited" if fired else "; it was pending and has not fired"
+    elif event == "firing" and told.flapping:
+        summary += (
+            f"; it flaps, so it is resolved after {rule.flapping_windows} windows in a row "
+            "without it"
+        )
+    alert = _alert(event, identity, told, report, summary=summary)
+    alert.signals = list(signals)
+    places = _places(episode, report, [one.signal for one in signals])
     alert.annotations = {name: render(text, places) for name, text in rule.annotations.items()}
     return alert
 
 
-def no_data_alert(identity: str, step: Step, report: WindowReport) -> Alert:
+def no_data_alert(
+    identity: str, told: Incident, report: WindowReport, signals: Sequence[SignalAlert]
+) -> Alert:
     """Tell that of what was pending or firing no window was judged in the time of ``report``."""
-    episode = step.told
-    watched = episode.metric if episode.signal is None else f"{episode.metric} of {episode.signal}"
+    episode = told.shown
+    names = [one.signal for one in signals if one.ends_at is None]
+    of = listed(names) if names else episode.signal
+    watched = episode.metric if of is None else f"{episode.metric} of {of}"
     seconds = report.window_end - report.window_start
     summary = _of_segment(
         f"{report.model} {report.version}: no data for {seconds} s, so nothing says whether "
-        f"{watched} is still {episode.comparison} {short(episode.threshold)}; it was {step.was}",
+        f"{watched} is still {episode.comparison} {short(episode.threshold)}; it was {told.told}",
         report,
     )
-    alert = _alert("no_data", identity, episode, report, distribution=None, summary=summary)
-    alert.was = step.was
+    alert = _alert("no_data", identity, told, report, summary=summary)
+    alert.signals = list(signals)
+    alert.was = told.told
     return alert
 
 
-def abandoned_alert(identity: str, episode: Episode, report: WindowReport, reason: str) -> Alert:
+def abandoned_alert(identity: str, told: Incident, report: WindowReport, reason: str) -> Alert:
     """End an alert whose rule is not asked any more, with the last value it was told with."""
-    event: Event = "resolved" if episode.phase == "firing" else "inactive"
-    return _alert(event, identity, episode, report, distribution=None, summary=reason)
+    event: Event = "resolved" if told.told == "firing" else "inactive"
+    return _alert(event, identity, told, report, summary=reason)
 
 
 def _alert(
-    event: Event,
-    identity: str,
-    episode: Episode,
-    report: WindowReport,
-    *,
-    distribution: Distribution | None,
-    summary: str,
+    event: Event, identity: str, told: Incident, report: WindowReport, *, summary: str
 ) -> Alert:
-    # A reminder changes no state, so it needs a number to have an id of its own; after no data, a
-    # state comes again in the same episode.
-    reminder = episode.reminders if event == "reminder" else 0
-    state = "firing" if event == "reminder" else event
+    episode = told.shown
+    # These change no state, so they need a number to have an id of their own.
+    reminder = told.reminders if event == "reminder" else 0
+    raised = len(told.severities_before) if event == "raised" else 0
+    state: Literal["pending", "firing", "inactive", "resolved", "no_data"] = "firing"
+    if event != "reminder" and event != "raised" and event != "resumed":
+        state = event
     numbered: tuple[str | int, ...] = (reminder,) if reminder else ()
-    if episode.outages and event in ("pending", "firing", "no_data"):
-        numbered = ("outage", episode.outages)
+    if raised:
+        numbered = ("raised", raised)
+    elif told.outages and event in ("pending", "firing", "resumed", "no_data"):
+        # After no data, a state comes again in the same episode.
+        numbered = ("outage", told.outages)
     return Alert(
         id=deterministic_id("alert", identity, episode.starts_at, state, *numbered),
         fingerprint=identity,
@@ -145,7 +170,7 @@ def _alert(
         version=report.version,
         variant=report.variant,
         segment=report.segment,
-        signal=episode.signal,
+        signal=None if told.grouped else episode.signal,
         metric=episode.metric,
         comparison=episode.comparison,
         threshold=episode.threshold,
@@ -160,11 +185,14 @@ def _alert(
         report=report.id,
         baseline=episode.baseline,
         counted=report.counted,
-        distribution=distribution,
+        distribution=None,
         actions=[],
         summary=summary,
         episode=deterministic_id("episode", identity, episode.starts_at),
         reminder=reminder,
+        raised=raised,
+        severities_before=told.severities_before,
+        flapping=told.flapping,
         labels=episode.labels,
         receivers=episode.receivers,
     )
@@ -191,7 +219,18 @@ def requested_action(alert: Alert, rule: Rule) -> Action:
 
 def audit_of_alert(alert: Alert) -> AuditFact:
     """Record a step in the life of an alert, with the figures that decided it."""
-    return _audit(alert.id, _AUDITED["reminder" if alert.reminder else alert.state], alert, {})
+    return _audit(alert.id, _AUDITED[alert.event], alert, _listed(alert))
+
+
+def audit_of_inhibited(alert: Alert, inhibited_by: Sequence[str]) -> AuditFact:
+    """Record that an alert would have fired, and which rules kept it from being told."""
+    inputs = {"inhibited_by": " ".join(inhibited_by)} | _listed(alert)
+    return _audit(alert.episode, "alert.inhibited", alert, inputs)
+
+
+def _listed(alert: Alert) -> dict[str, str]:
+    signals = " ".join(one.signal for one in alert.signals)
+    return {"signals": signals} if signals else {}
 
 
 def audit_of_action(action: Action, alert: Alert) -> AuditFact:
@@ -236,15 +275,21 @@ def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) 
     )
 
 
-def _held_summary(template: str | None, episode: Episode, report: WindowReport) -> str:
-    places = _places(episode, report)
+def _held_summary(
+    template: str | None, episode: Episode, report: WindowReport, signals: Sequence[str]
+) -> str:
+    places = _places(episode, report, signals)
     if template is None:
         template = _OF_WINDOW if episode.signal is None else _OF_SIGNAL
+        if len(signals) > 1:
+            template = _OF_SIGNALS
         places["unit"] = _spoken(episode)
     return _of_segment(render(template, places), report)
 
 
-def _places(episode: Episode, report: WindowReport) -> dict[str, str | int | float]:
+def _places(
+    episode: Episode, report: WindowReport, signals: Sequence[str]
+) -> dict[str, str | int | float]:
     return {
         "rule": episode.rule,
         "severity": episode.severity,
@@ -252,7 +297,8 @@ def _places(episode: Episode, report: WindowReport) -> dict[str, str | int | flo
         "version": report.version,
         "variant": report.variant,
         "segment": _segment(report),
-        "signal": episode.signal or "",
+        "signal": listed(signals) if signals else episode.signal or "",
+        "signals": len(signals) or int(episode.signal is not None),
         "metric": episode.metric,
         "value": episode.value,
         "unit": episode.unit,
@@ -265,12 +311,15 @@ def _places(episode: Episode, report: WindowReport) -> dict[str, str | int | flo
     }
 
 
-def _ended_summary(episode: Episode, report: WindowReport) -> str:
+def _ended_summary(told: Incident, report: WindowReport, signals: int) -> str:
+    episode = told.shown
     watched = episode.metric if episode.signal is None else f"{episode.metric} of {episode.signal}"
+    back = f"is back at {short(episode.value)}{_spoken(episode)}, "
+    if signals > 1:
+        watched, back = f"{episode.metric} of {signals} signals", "is "
     lasted = report.window_start - episode.starts_at
     summary = (
-        f"{report.model} {report.version}: {watched} is back at "
-        f"{short(episode.value)}{_spoken(episode)}, no longer {episode.comparison} "
+        f"{report.model} {report.version}: {watched} {back}no longer {episode.comparison} "
         f"{short(episode.threshold)}, after {lasted} s"
     )
     return _of_segment(summary, report)

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 from fnmatch import translate
 from typing import Protocol
 
+from tidegauge.rules.consistency import wrong_inhibitors
 from tidegauge.rules.metrics import MetricName
-from tidegauge.rules.model import Rule
+from tidegauge.rules.model import GLOB, Rule
 
 Matcher = Callable[[str], object]
 
@@ -92,6 +93,9 @@ class RuleSet:
                 raise ValueError(f"two rules are named {name!r}; give each its own name")
             self.by_name[name] = one
             self.by_metric.setdefault(one.rule.metric, []).append(one)
+        named = [{"name": it.name, "inhibited_by": it.inhibited_by} for it in self.rules]
+        for index, _, message in wrong_inhibitors(named):
+            raise ValueError(f"rule {self.rules[index].name!r}: inhibited_by: {message}")
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -105,7 +109,7 @@ def matcher(glob: str) -> Matcher:
     """
     if glob == "*":
         return _anything
-    if not re.search(r"[*?\[]", glob):
+    if not re.search(GLOB, glob):
         return glob.__eq__
     return re.compile(translate(glob)).match
 

@@ -10,16 +10,15 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
-
 from tidegauge.contract import WindowReport
 from tidegauge.rules import records
-from tidegauge.rules.evaluate import Verdict, emit, end_abandoned
-from tidegauge.rules.lifecycle import Step, hold, miss
+from tidegauge.rules.evaluate import Turn, Verdict
+from tidegauge.rules.incidents import miss, signals_of
+from tidegauge.rules.measure import Measurement
 from tidegauge.rules.metrics import METRICS, SILENCE
 from tidegauge.rules.model import Rule
-from tidegauge.rules.ruleset import CompiledRule, RuleSet
-from tidegauge.rules.state import AlertState, Episode, SeriesState
+from tidegauge.rules.ruleset import RuleSet
+from tidegauge.rules.state import AlertState, Incident, SeriesState
 
 
 class Quiet(NamedTuple):
@@ -59,7 +58,7 @@ class Quiet(NamedTuple):
 
 
 class _Due(NamedTuple):
-    """Something to tell at a time: of a silence by its rule, or of an alert that lacks data."""
+    """Something to tell at a time: of a silence by its rule, or of an incident that lacks data."""
 
     at: float
     order: int
@@ -83,23 +82,25 @@ def judge_silence(rules: RuleSet, quiet: Quiet, state: AlertState, *, now: int) 
 
     Same inputs, same bytes. No action follows from silence: nothing was measured.
     """
-    key = records.series_key(quiet.until(now))
-    before = state.series.get(key, SeriesState())
-    episodes = dict(before.episodes)
-    verdict = Verdict(state, [], [], [])
     report = quiet.until(now)
-    end_abandoned(rules, report, episodes, verdict)
-    dues = _dues(rules, quiet, report, msgspec.structs.replace(before, episodes=episodes))
+    key = records.series_key(report)
+    before = state.series.get(key, SeriesState())
+    verdict = Verdict(state, [], [], [])
+    turn = Turn(rules, report, before, verdict, _without)
+    turn.end_abandoned()
+    dues = list(_dues(rules, quiet, report, turn.state(before.through)))
     for due in sorted((due for due in dues if due.at <= now), key=lambda it: it[1:3]):
         if due.of_silence:
-            _tell_silence(rules, rules.compiled[due.order], report, episodes, verdict)
-        else:
-            step = miss(episodes[due.identity])
-            episodes[due.identity] = step.told
-            since = _judged_at(step.told, quiet)
-            alert = records.no_data_alert(due.identity, step, quiet.until(now, since))
-            emit(rules, alert, verdict)
-    after = msgspec.structs.replace(before, episodes=episodes)
+            seconds = float(now - quiet.since)
+            silence = Measurement(None, seconds, METRICS[SILENCE].unit, 0, "", None)
+            turn.hold(rules.compiled[due.order], silence)
+            continue
+        told = turn.incidents[due.identity] = miss(turn.incidents[due.identity])
+        members = turn.members(due.identity, told)
+        signals = signals_of(told, members, rules.compiled[due.order].worse)
+        since = quiet.until(now, _judged_at(told, quiet))
+        turn.emit(records.no_data_alert(due.identity, told, since, signals))
+    after = turn.state(before.through)
     return verdict._replace(state=AlertState(series={**state.series, key: after}))
 
 
@@ -108,13 +109,21 @@ def end_forgotten(rules: RuleSet, quiet: Quiet, state: AlertState, *, seconds: i
     at = quiet.since + seconds
     report = quiet.until(at, at)
     verdict = Verdict(AlertState(), [], [], [])
-    for identity, episode in sorted(_series(state).episodes.items(), key=_by_rule_and_signal):
+    series = _series(state)
+    turn = Turn(rules, report, series, verdict, _without)
+    for identity, incident in sorted(series.incidents.items(), key=_by_rule_and_signal):
+        if incident.told is None:
+            continue
         reason = (
             f"{quiet.model} {quiet.version}: no events for {seconds} s, so it is taken for gone; "
-            f"the alert of rule {episode.rule!r} was {episode.phase}"
+            f"the alert of rule {incident.shown.rule!r} was {incident.told}"
         )
-        emit(rules, records.abandoned_alert(identity, episode, report, reason), verdict)
+        turn.emit(records.abandoned_alert(identity, incident, report, reason))
     return verdict
+
+
+def _without(baseline: str, signal: str, histogram: object) -> None:
+    """Show no counts: there are none."""
 
 
 def _series(state: AlertState) -> SeriesState:
@@ -122,8 +131,8 @@ def _series(state: AlertState) -> SeriesState:
     return next(iter(state.series.values()), SeriesState())
 
 
-def _by_rule_and_signal(item: tuple[str, Episode]) -> tuple[str, str]:
-    return item[1].rule, item[1].signal or ""
+def _by_rule_and_signal(item: tuple[str, Incident]) -> tuple[str, str]:
+    return item[1].shown.rule, item[1].shown.signal or ""
 
 
 def _has_abandoned(rules: RuleSet, report: WindowReport, series: SeriesState) -> bool:
@@ -133,7 +142,8 @@ def _has_abandoned(rules: RuleSet, report: WindowReport, series: SeriesState) ->
             report, episode.metric, episode.comparison, episode.signal
         ):
             return True
-    return False
+    rule_of = {name: one.rule for name, one in rules.by_name.items()}
+    return any(it.grouped != rule_of[it.shown.rule].grouped for it in series.incidents.values())
 
 
 def _dues(
@@ -141,61 +151,30 @@ def _dues(
 ) -> Iterator[_Due]:
     for one in rules.by_metric.get(SILENCE, ()):
         if one.watches(report):
-            known = next((it for it in series.episodes.values() if it.rule == one.rule.name), None)
+            incidents = series.incidents.values()
+            known = next((it for it in incidents if it.shown.rule == one.rule.name), None)
             yield _Due(_silence_due(one.rule, quiet, known), one.order, "", "", True)
-    for identity, episode in series.episodes.items():
-        one = rules.by_name[episode.rule]
-        if episode.metric == SILENCE or episode.no_data or not one.rule.no_data_after:
+    for identity, incident in series.incidents.items():
+        shown = incident.shown
+        one = rules.by_name[shown.rule]
+        told = incident.told is not None and not incident.no_data
+        if shown.metric == SILENCE or not told or not one.rule.no_data_after:
             continue
         # The last of the windows that may be missing closes only after its grace.
         patience = one.rule.no_data_after * quiet.window_seconds + quiet.grace_seconds
-        at = _judged_at(episode, quiet) + patience
-        yield _Due(at, one.order, episode.signal or "", identity, False)
+        at = _judged_at(incident, quiet) + patience
+        yield _Due(at, one.order, shown.signal or "", identity, False)
 
 
-def _silence_due(rule: Rule, quiet: Quiet, known: Episode | None) -> float:
+def _silence_due(rule: Rule, quiet: Quiet, known: Incident | None) -> float:
     # Above is strict, and time is taken in whole seconds.
     silent = quiet.since + math.floor(rule.threshold) + 1
     if known is None:
         return silent
-    if not rule.repeat_interval:
+    if not rule.repeat_interval or known.told is None:
         return math.inf
-    said_at = known.starts_at if known.said_at is None else known.said_at
-    return max(silent, said_at + rule.repeat_interval)
+    return max(silent, known.said_at + rule.repeat_interval)
 
 
-def _judged_at(episode: Episode, quiet: Quiet) -> int:
-    return quiet.since if episode.judged_at is None else episode.judged_at
-
-
-def _tell_silence(
-    rules: RuleSet,
-    one: CompiledRule,
-    report: WindowReport,
-    episodes: dict[str, Episode],
-    verdict: Verdict,
-) -> None:
-    rule, now = one.rule, report.window_end
-    identity = records.fingerprint(rule.name, report, None)
-    measured = Episode(
-        rule=rule.name,
-        severity=rule.severity_of(None),
-        signal=None,
-        metric=SILENCE,
-        comparison=rule.comparison,
-        threshold=rule.threshold,
-        value=float(now - report.window_start),
-        unit=METRICS[SILENCE].unit,
-        events=0,
-        minimum_events=0,
-        baseline="",
-        starts_at=report.window_start,
-        labels=rule.labels,
-        receivers=rule.receivers,
-    )
-    step: Step = hold(rule, episodes.get(identity), measured, now)
-    if step.episode is None or step.event is None:
-        return
-    episodes[identity] = step.episode
-    alert = records.alert_of(step.event, identity, step.told, report, rule=rule, distribution=None)
-    emit(rules, alert, verdict)
+def _judged_at(incident: Incident, quiet: Quiet) -> int:
+    return quiet.since if incident.judged_at is None else incident.judged_at

@@ -4,20 +4,17 @@ from typing import Literal
 
 import msgspec
 
-from tidegauge.contract import Severity
+from tidegauge.contract import Severity, SignalAlert
 
 
 class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """An alert that is pending or firing, with all that its last event needs if its rule is gone.
+    """A rule that holds on one signal, or on the whole window: pending, or firing.
 
-    ``value``, ``events`` and ``baseline`` are those of its last event that was no reminder; while
-    pending, of the last window in which the rule held. ``starts_at`` is the start of the first
-    window in which it held. ``held`` counts such windows while pending, ``clear`` those in a row in
-    which it didn't hold while firing. ``said_at`` is the end of the window in which it fired or was
-    reminded of last. ``labels`` and ``receivers`` are those it began with: who was told of an alert
-    is told of its end. ``judged_at`` is the end of the last window that it was judged in; None in
-    what was written before there was ``no_data``. ``no_data`` says that it has been told that such
-    windows are missing, and ``outages`` how often that was.
+    The figures are those of the window in which it fired, or of the latest while pending; ``value``
+    is the latest with which the rule held, ``severity`` the highest that there was. ``starts_at``
+    is the start of the first window in which it held. ``held`` counts such windows while pending,
+    ``clear`` those in a row in which it didn't hold while firing. ``labels`` and ``receivers`` are
+    those it began with.
     """
 
     rule: str
@@ -35,25 +32,53 @@ class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     phase: Literal["pending", "firing"] = "firing"
     held: int = 0
     clear: int = 0
-    said_at: int | None = None
     labels: dict[str, str] = {}
     receivers: list[str] = []
+
+
+class Incident(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """What is told of as one alert: one episode, or with ``grouped`` all of a rule in a slice.
+
+    ``shown`` is the episode that was shown when it was told last (before that, the latest), with
+    all that its last event needs if its rule is gone: its figures, when the incident started, and
+    its phase, severity, labels and receivers, which are the incident's. Who was told of an alert is
+    told of its end. ``told`` is the phase that was told; null if none was, as where another rule
+    inhibits it. ``said_at`` is the end of the window in which something was told last.
+
+    ``past`` has the signals that fired in it and are over; those that go on are episodes.
+
+    ``judged_at`` is the end of the last window that one of them was judged in. ``no_data`` says
+    that it has been told that such windows are missing, and ``outages`` how often that was.
+    """
+
+    shown: Episode
+    grouped: bool = False
+    told: Literal["pending", "firing"] | None = None
+    said_at: int = 0
     reminders: int = 0
+    severities_before: list[Severity] = []
+    flapping: bool = False
+    past: list[SignalAlert] = []
     judged_at: int | None = None
     no_data: bool = False
     outages: int = 0
 
 
 class SeriesState(msgspec.Struct, kw_only=True, frozen=True):
-    """One (model, version, variant, segment): its last window, and its episodes by fingerprint.
+    """One (model, version, variant, segment): its last window, its episodes, and its incidents.
 
-    ``through`` is the start of the last window folded in; null before the first. ``asked`` is when
-    rules asked for their actions, by rule, as far as that bears on whether they may again.
+    ``through`` is the start of the last window folded in; null before the first. ``episodes`` are
+    by the fingerprint of rule and signal, ``incidents`` by that of their alerts: there is one
+    wherever there is an episode. ``fired`` has the ends of the latest windows in which an incident
+    began to fire. ``asked`` is when rules asked for their actions, by rule, as far as that bears on
+    whether they may again.
     """
 
     through: int | None = None
     #: Written as ``firing``, which is what all episodes were before there were pending ones.
     episodes: dict[str, Episode] = msgspec.field(default_factory=dict, name="firing")
+    incidents: dict[str, Incident] = {}
+    fired: dict[str, list[int]] = {}
     asked: dict[str, list[int]] = {}
 
 
@@ -64,10 +89,10 @@ class AlertState(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def episodes(self) -> list[Episode]:
-        """Everything that is pending or firing now."""
+        """Everything that is pending or firing now, told or not."""
         return [episode for series in self.series.values() for episode in series.episodes.values()]
 
     @property
     def firing(self) -> list[Episode]:
-        """Everything that is firing now."""
+        """Everything that is firing now, told or not."""
         return [episode for episode in self.episodes if episode.phase == "firing"]

@@ -14,6 +14,7 @@ SAMPLE: dict[str, str | int | float] = {
     "variant": "champion",
     "segment": "region=eu",
     "signal": "age",
+    "signals": 1,
     "metric": "kl",
     "value": 0.0625,
     "unit": "nats",
@@ -66,3 +67,13 @@ def short(value: float) -> str:
     if 1e5 <= abs(value) < 1e15:
         return f"{value:.0f}"
     return f"{value:.6g}"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Name the first few and say how many more there are.
+
+    >>> listed(["age"]), listed(["age", "income", "region", "tenure", "zip"])
+    ('age', 'age, income, region and 2 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

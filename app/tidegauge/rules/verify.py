@@ -45,15 +45,21 @@ def verify(alert: Alert) -> list[Check]:
     """
     if alert.state == "no_data":
         raise ValueError(f"alert {alert.id} says that there is no data, so it has no figure")
-    checks = [*_of_counts(alert), *_of_evidence(alert)]
+    figures = [*_of_counts(alert), *_of_evidence(alert)]
     if alert.metric == SILENCE and alert.state == "firing":
-        checks.append(Check("value", alert.value, float(alert.window_end - alert.window_start)))
-    if not checks:
+        figures.append(Check("value", alert.value, float(alert.window_end - alert.window_start)))
+    if not figures:
         raise ValueError(
             f"alert {alert.id} by {alert.metric} carries no counts; "
             f"its figure is in report {alert.report}"
         )
-    return checks
+    return [*figures, *_of_list(alert)]
+
+
+def _of_list(alert: Alert) -> Iterator[Check]:
+    """Check that the figures are of the first of the list, as long as it is firing."""
+    if alert.signals and alert.state == "firing":
+        yield Check("signals[0].value", alert.signals[0].value, alert.value)
 
 
 def _of_counts(alert: Alert) -> Iterator[Check]:
