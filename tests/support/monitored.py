@@ -37,6 +37,7 @@ DRIFT_ALARM = f"""
     flapping_after: 0
     above: 1
     minimum_psi: {MINIMUM_PSI}
+    no_data_after: 0
     severity: {{minor: low, moderate: medium, major: high}}
 """
 

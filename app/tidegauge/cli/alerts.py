@@ -22,6 +22,8 @@ app = typer.Typer(help="Alerts.", no_args_is_help=True)
 
 _COLOURS = {"low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
 
+_STATES = {"resolved": "green", "no_data": "magenta"}
+
 #: Enough of an id to type; ``show`` takes any beginning that is unique.
 _SHORT = 12
 
@@ -59,7 +61,7 @@ def show_all(
     found = [
         alert
         for alert in latest(_newest(load_settings()))
-        if (model is None or alert.model == model) and (everything or alert.state == "firing")
+        if (model is None or alert.model == model) and (everything or fires(alert))
     ]
     if json:
         for alert in found:
@@ -70,7 +72,7 @@ def show_all(
         table.add_row(
             _time(alert.starts_at),
             alert.id[:_SHORT],
-            Text(alert.state, "green" if alert.state == "resolved" else ""),
+            Text(alert.state.replace("_", " "), _STATES.get(alert.state, "")),
             Text(alert.severity, _COLOURS[alert.severity]),
             f"{alert.model} {alert.version}",
             alert.summary,
@@ -104,6 +106,11 @@ def show(
         console.print(_signals(alert))
     if alert.distribution is not None:
         console.print(_bins(alert.distribution))
+
+
+def fires(alert: Alert) -> bool:
+    """Whether it fires, or did when its data ended: nothing has ended it since."""
+    return alert.state == "firing" or (alert.state == "no_data" and alert.was == "firing")
 
 
 def latest(alerts: Iterable[Alert]) -> list[Alert]:
@@ -235,7 +242,7 @@ def describe(alert: Alert) -> Text:
     """Return an alert in one line for a person."""
     over = alert.state in ("inactive", "resolved")
     colour = "green" if over else _COLOURS[alert.severity]
-    state = f"still firing ({alert.reminder})" if alert.reminder else alert.state
+    state = f"still firing ({alert.reminder})" if alert.reminder else alert.state.replace("_", " ")
     if alert.event == "raised":
         state = "now"
     what = f"{state} {alert.severity}"

@@ -66,6 +66,10 @@ class Alert(Record):
     With ``raised`` above 0 it is firing still and more severe than it was said to be, which rose
     that many times; ``severities_before`` has what it was told with before.
 
+    ``no_data``: of what was pending or firing, no window could be judged for a while; such an alert
+    rests on no ``report``, and its window is the time without. ``was`` is what it was before that,
+    here and in what is told with the first window after it: firing that ``was`` firing goes on.
+
     An alert about all signals of a slice on which its rule holds has no ``signal`` but a list of
     ``signals``: the worst first, which all figures are of, then those that are over. ``inhibited``
     is what is not told while this fires. ``flapping``: it has fired so often that its end is told
@@ -92,7 +96,7 @@ class Alert(Record):
 
     id: str
     fingerprint: str
-    state: Literal["pending", "firing", "inactive", "resolved"]
+    state: Literal["pending", "firing", "inactive", "resolved", "no_data"]
     rule: str
     severity: Severity
     model: str
@@ -135,11 +139,18 @@ class Alert(Record):
     top_bins: list[MovedBin] = field(default_factory=list)
     links: AlertLinks = field(default_factory=AlertLinks)
     action: ActionKind | None = None
+    was: Literal["pending", "firing"] | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
-    def event(self) -> Literal["pending", "firing", "reminder", "raised", "inactive", "resolved"]:
-        """What is told: a new state, or one of the two that change none."""
+    def event(
+        self,
+    ) -> Literal[
+        "pending", "firing", "reminder", "raised", "inactive", "resolved", "no_data", "resumed"
+    ]:
+        """What is told: a new state, or one of the three that go on firing."""
+        if self.state == "firing" and self.was == "firing":
+            return "resumed"
         return "reminder" if self.reminder else "raised" if self.raised else self.state
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeGuard
 
-from tidegauge.rules.metrics import METRICS, Metric
+from tidegauge.rules.metrics import METRICS, SILENCE, Metric
 from tidegauge.rules.summary import SAMPLE, render
 
 
@@ -40,6 +40,8 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
             found.append(
                 ("severity", f"found sizes, but {name} has none, only surprise; expected one word")
             )
+        if name == SILENCE:
+            found += _of_silence(rule)
         if rule.get("minimum_psi") is not None and (name != "surprise" or below is not None):
             message = "only for 'metric: surprise' with 'above'; take it away"
             found.append(("minimum_psi", message))
@@ -80,6 +82,26 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
             twice = sorted({str(name) for name in names if names.count(name) > 1})
             if twice:
                 found.append((field, f"found {', '.join(twice)} twice; name each once"))
+    return found
+
+
+def _of_silence(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Find what makes no sense where no window is judged."""
+    found = []
+    if rule.get("below") is not None:
+        found.append(("below", f"{SILENCE} is 0 while there are events; expected 'above'"))
+    counts = ("for", "keep_firing_for", "minimum_events", "no_data_after", "flapping_windows")
+    found += [
+        (
+            field,
+            f"counts judged windows, and {SILENCE} is judged where there are none; take it away",
+        )
+        for field in counts
+        if rule.get(field) is not None
+    ]
+    if rule.get("action") is not None:
+        message = "nothing was measured that an action could rest on; take it away"
+        found.append(("action", message))
     return found
 
 

@@ -69,16 +69,10 @@ def evaluate(
     if before.through is not None and report.window_start <= before.through:
         return Verdict(state, [], [], [], stale=True)
     verdict = Verdict(state, [], [], [])
-    turn = _Turn(rules, report, before, verdict, distribution)
+    turn = Turn(rules, report, before, verdict, distribution)
     turn.end_abandoned()
     turn.judge()
-    after = SeriesState(
-        through=report.window_start,
-        episodes=turn.episodes,
-        incidents=turn.incidents,
-        fired=turn.fired,
-        asked=turn.asked,
-    )
+    after = turn.state(report.window_start)
     return verdict._replace(state=AlertState(series={**state.series, key: after}))
 
 
@@ -92,7 +86,7 @@ class _Told(NamedTuple):
     inhibited_by: list[str]
 
 
-class _Turn:
+class Turn:
     """One window of one slice: the state that it leads to, and what is told, put into a verdict."""
 
     def __init__(
@@ -119,6 +113,16 @@ class _Turn:
         since = _window(self._report).since(windows)
         return {identity: ends for identity, ends in fired.items() if ends[-1] > since}
 
+    def state(self, through: int | None) -> SeriesState:
+        """Return what is remembered from here on; ``through`` is the last window's start."""
+        return SeriesState(
+            through=through,
+            episodes=self.episodes,
+            incidents=self.incidents,
+            fired=self.fired,
+            asked=self.asked,
+        )
+
     def end_abandoned(self) -> None:
         """End what no rule watches any more; nothing else would ever end it."""
         for identity, episode in list(self.episodes.items()):
@@ -132,15 +136,15 @@ class _Turn:
             compiled = self._rules.by_name.get(shown.rule)
             if compiled is None:
                 reason = f"Rule {shown.rule!r} was removed while its alert was {shown.phase}"
-            elif incident.grouped != compiled.rule.grouped or not self._members(identity, incident):
+            elif incident.grouped != compiled.rule.grouped or not self.members(identity, incident):
                 reason = f"Rule {shown.rule!r} was changed and no longer watches this"
             else:
                 continue
             del self.incidents[identity]
             if incident.told is not None:
-                self._emit(records.abandoned_alert(identity, incident, self._report, reason))
+                self.emit(records.abandoned_alert(identity, incident, self._report, reason))
 
-    def _members(self, identity: str, incident: Incident) -> list[Episode]:
+    def members(self, identity: str, incident: Incident) -> list[Episode]:
         """Return the episodes of an incident, by signal."""
         if not incident.grouped:
             return [self.episodes[identity]] if identity in self.episodes else []
@@ -165,6 +169,17 @@ class _Turn:
         actions: dict[int, list[str]] = {}
         for one in told:
             self._tell(one, actions)
+
+    def hold(self, one: CompiledRule, measured: Measurement) -> None:
+        """Take in, and tell, that a rule holds on the slice itself, whatever its windows say."""
+        identity = records.fingerprint(one.rule.name, self._report, None)
+        before, incident = self.episodes.get(identity), self.incidents.get(identity)
+        move = self._step(one, before, measured, True, incident)
+        assert move.after is not None  # noqa: S101 - it holds
+        self.episodes[identity] = move.after
+        firing = {it.rule for it in self.episodes.values() if it.phase == "firing"}
+        for told in self._step_incident(one, identity, [move], firing):
+            self._tell(told, {})
 
     def _step_episodes(self) -> dict[tuple[int, str], list[Move]]:
         """Return the moves of the episodes by rule and incident, in the order of telling."""
@@ -252,9 +267,12 @@ class _Turn:
         if measured is not None:
             alert.distribution = self._distribution_of(measured)
             carry(alert, measured)
+        alert.was = course.was
+        if course.was is not None and alert.state in ("pending", "firing"):
+            alert.summary += "; there is data again"
         if alert.state == "firing":
             alert.inhibited = self._inhibited(rule)
-        self._emit(alert)
+        self.emit(alert)
         if course.event == "firing" and rule.action is not None:
             if it.one.order not in actions:
                 actions[it.one.order] = self._ask(rule, alert)
@@ -274,7 +292,7 @@ class _Turn:
                 episode
                 for identity, incident in self.incidents.items()
                 if incident.shown.rule == one.rule.name and incident.told != "firing"
-                for episode in self._members(identity, incident)
+                for episode in self.members(identity, incident)
                 if episode.phase == "firing"
             ]
             if silent:
@@ -305,7 +323,8 @@ class _Turn:
             return None
         return self._distribution(measured.baseline, measured.signal, measured.histogram)
 
-    def _emit(self, alert: Alert) -> None:
+    def emit(self, alert: Alert) -> None:
+        """Tell an alert, with its audit record."""
         alert.rules_sha256 = self._rules.sha256
         self._verdict.alerts.append(alert)
         self._verdict.audit.append(records.audit_of_alert(alert))

@@ -7,10 +7,13 @@ reminder.
 
 While a rule fires that inhibits this one, nothing of it is told but the end of what was told. What
 still fires when that rule's is over is told then, as if it had begun to.
+
+If no window is judged for too long, an incident is told as no data. With the next one in which the
+rule holds it is told again as what it was; until then, or until it is over, it stays so.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -46,7 +49,8 @@ class Course(NamedTuple):
     """What a window makes of an incident.
 
     ``after`` is what is remembered, None if it is over; ``told`` what the ``event`` is about, and
-    ``measured`` its figures, if there are any. ``fires``: it didn't before.
+    ``measured`` its figures, if there are any. ``fires``: it didn't before. ``was`` is what it was
+    before there was no data, if this is told because of that.
     """
 
     after: Incident | None
@@ -54,6 +58,7 @@ class Course(NamedTuple):
     event: Event | None = None
     measured: Measurement | None = None
     fires: bool = False
+    was: Literal["pending", "firing"] | None = None
 
 
 def follow(
@@ -92,7 +97,17 @@ def _end(before: Incident, moves: Sequence[Move], window: Window) -> Course:
     event: Event | None = None
     if before.told is not None:
         event = "resolved" if before.told == "firing" else "inactive"
-    return Course(None, told, event, ended.measured if ended else None)
+    return Course(None, told, event, ended.measured if ended else None, was=_interrupted(before))
+
+
+def miss(before: Incident) -> Incident:
+    """Take in that there has been no judged window for too long."""
+    return msgspec.structs.replace(before, no_data=True, outages=before.outages + 1)
+
+
+def _interrupted(before: Incident) -> Literal["pending", "firing"] | None:
+    """Return what was told before there was no data, if that is how it is."""
+    return before.told if before.no_data else None
 
 
 def _go_on(
@@ -127,6 +142,7 @@ def _go_on(
     )
     if fires:
         now = msgspec.structs.replace(now, flapping=is_flapping(rule, fired, window))
+    now = msgspec.structs.replace(now, judged_at=window.end)
     event = None if inhibited or leading is None else _news(rule, before, shown, window)
     if event is None:
         if before.told == "firing":  # as it was told
@@ -139,19 +155,28 @@ def _go_on(
         reminders=now.reminders + (event == "reminder"),
         severities_before=[
             *now.severities_before,
-            *([before.shown.severity] if event == "raised" else []),
+            *([before.shown.severity] if _is_worse(before, shown) else []),
         ],
+        no_data=False,
     )
-    return Course(now, now, event, leading.measured if leading else None, fires)
+    measured = leading.measured if leading else None
+    return Course(now, now, event, measured, fires, _interrupted(before))
+
+
+def _is_worse(before: Incident, shown: Episode) -> bool:
+    """Whether it fired already with another severity, which is never more than this one."""
+    return before.told == "firing" and shown.severity != before.shown.severity
 
 
 def _news(rule: Rule, before: Incident, shown: Episode, window: Window) -> Event | None:
     """Return what there is to tell of an incident that goes on, in a window in which it holds."""
     if shown.phase == "pending":
-        return "pending" if before.told is None else None
+        return "pending" if before.told is None or before.no_data else None
     if before.told != "firing":
         return "firing"
-    if shown.severity != before.shown.severity:  # it is never less than was told
+    if before.no_data:
+        return "resumed"
+    if _is_worse(before, shown):
         return "raised"
     if rule.repeat_interval and window.end - before.said_at >= rule.repeat_interval:
         return "reminder"

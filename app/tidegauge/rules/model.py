@@ -16,12 +16,15 @@ from pydantic_core import PydanticCustomError
 
 from tidegauge.contract import ActionKind, Severity, Size
 from tidegauge.rules.consistency import inconsistencies
-from tidegauge.rules.metrics import METRICS, MetricName
+from tidegauge.rules.metrics import METRICS, SILENCE, MetricName
 from tidegauge.rules.summary import SAMPLE
 
 #: What there is to tell of an alert. ``inactive``: what was pending ceased to hold before it fired.
-#: ``reminder``: it is firing still. ``raised``: it is, and more severe than was told.
-Event = Literal["pending", "firing", "reminder", "raised", "inactive", "resolved"]
+#: ``reminder``: it is firing still. ``raised``: it is, and more severe than was told. ``no_data``:
+#: nothing says any more whether it still holds. ``resumed``: it fires still, after no data.
+Event = Literal[
+    "pending", "firing", "reminder", "raised", "inactive", "resolved", "no_data", "resumed"
+]
 
 #: The error type of what :func:`~tidegauge.rules.consistency.inconsistencies` finds.
 INCONSISTENT = "inconsistent"
@@ -163,6 +166,14 @@ class Rule(_Strict):
             "0: never",
         ),
     ] = 0
+    no_data_after: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="windows without one that was judged after which an alert that is pending "
+            "or firing is told as no_data; 0: never",
+        ),
+    ] = 10
     action: Annotated[
         ActionKind | None,
         Field(description="what a firing alert asks for"),
@@ -237,9 +248,11 @@ class Rule(_Strict):
         """What there can be to tell of its alerts.
 
         >>> Rule(name="slow", metric="latency_mean_ms", above=200.0, severity="low").events
-        ('firing', 'resolved')
+        ('firing', 'resolved', 'no_data', 'resumed')
         """
         events: list[Event] = ["firing", "resolved"]
+        if self.no_data_after and self.metric != SILENCE:
+            events += ["no_data", "resumed"]
         if self.pending_windows > 1:
             events += ["pending", "inactive"]
         if self.repeat_interval:

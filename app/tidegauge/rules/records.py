@@ -34,7 +34,7 @@ _OF_WINDOW = (
 )
 
 #: Units that a reader wants after a figure; the others follow from the metric's name.
-_SPOKEN_UNITS = frozenset({"nats", "bins", "ms"})
+_SPOKEN_UNITS = frozenset({"nats", "bins", "ms", "s"})
 
 _Audited = Literal[
     "alert.pending",
@@ -44,6 +44,8 @@ _Audited = Literal[
     "alert.inhibited",
     "alert.inactive",
     "alert.resolved",
+    "alert.nodata",
+    "alert.resumed",
     "action.requested",
     "action.withheld",
 ]
@@ -55,6 +57,8 @@ _AUDITED: dict[Event, _Audited] = {
     "raised": "alert.raised",
     "inactive": "alert.inactive",
     "resolved": "alert.resolved",
+    "no_data": "alert.nodata",
+    "resumed": "alert.resumed",
 }
 
 
@@ -114,6 +118,26 @@ def alert_of(
     return alert
 
 
+def no_data_alert(
+    identity: str, told: Incident, report: WindowReport, signals: Sequence[SignalAlert]
+) -> Alert:
+    """Tell that of what was pending or firing no window was judged in the time of ``report``."""
+    episode = told.shown
+    names = [one.signal for one in signals if one.ends_at is None]
+    of = listed(names) if names else episode.signal
+    watched = episode.metric if of is None else f"{episode.metric} of {of}"
+    seconds = report.window_end - report.window_start
+    summary = _of_segment(
+        f"{report.model} {report.version}: no data for {seconds} s, so nothing says whether "
+        f"{watched} is still {episode.comparison} {short(episode.threshold)}; it was {told.told}",
+        report,
+    )
+    alert = _alert("no_data", identity, told, report, summary=summary)
+    alert.signals = list(signals)
+    alert.was = told.told
+    return alert
+
+
 def abandoned_alert(identity: str, told: Incident, report: WindowReport, reason: str) -> Alert:
     """End an alert whose rule is not asked any more, with the last value it was told with."""
     event: Event = "resolved" if told.told == "firing" else "inactive"
@@ -127,10 +151,15 @@ def _alert(
     # These change no state, so they need a number to have an id of their own.
     reminder = told.reminders if event == "reminder" else 0
     raised = len(told.severities_before) if event == "raised" else 0
-    state: Literal["pending", "firing", "inactive", "resolved"] = "firing"
-    if event != "reminder" and event != "raised":
+    state: Literal["pending", "firing", "inactive", "resolved", "no_data"] = "firing"
+    if event != "reminder" and event != "raised" and event != "resumed":
         state = event
-    numbered = (reminder,) if reminder else ("raised", raised) if raised else ()
+    numbered: tuple[str | int, ...] = (reminder,) if reminder else ()
+    if raised:
+        numbered = ("raised", raised)
+    elif told.outages and event in ("pending", "firing", "resumed", "no_data"):
+        # After no data, a state comes again in the same episode.
+        numbered = ("outage", told.outages)
     return Alert(
         id=deterministic_id("alert", identity, episode.starts_at, state, *numbered),
         fingerprint=identity,

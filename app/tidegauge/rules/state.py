@@ -47,6 +47,9 @@ class Incident(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
     ``action`` is what it has asked for since it fired, not as a dry run. ``past`` has the signals
     that fired in it and are over; those that go on are episodes.
+
+    ``judged_at`` is the end of the last window that one of them was judged in. ``no_data`` says
+    that it has been told that such windows are missing, and ``outages`` how often that was.
     """
 
     shown: Episode
@@ -58,6 +61,9 @@ class Incident(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     flapping: bool = False
     past: list[SignalAlert] = []
     action: ActionKind | None = None
+    judged_at: int | None = None
+    no_data: bool = False
+    outages: int = 0
 
 
 class SeriesState(msgspec.Struct, kw_only=True, frozen=True):
