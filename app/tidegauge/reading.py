@@ -25,10 +25,11 @@ Keep = Callable[[bytes | None], bool]
 
 
 class Record(NamedTuple):
-    """A record of a topic, and where it was."""
+    """A record of a topic, and where it was. Of a tombstone the value is empty."""
 
     place: str
     value: bytes
+    key: bytes | None = None
 
 
 def read_span(
@@ -124,6 +125,6 @@ def _partition(consumer: Consumer, end: int, keep: Keep) -> Iterator[Record]:
                 return
             if keep(message.key()):
                 place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
-                yield Record(place, message.value() or b"")
+                yield Record(place, message.value() or b"", message.key())
             if message.offset() == end - 1:
                 return

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
 from tidegauge.baseline.store import StoreError, StoreUnavailable
+from tidegauge.sender import NotTaken
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,6 +36,8 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except KafkaException as error:
             raise fail(f"Kafka: {error.args[0]}", UNREACHABLE) from error
+        except NotTaken as error:
+            raise fail(str(error), UNREACHABLE) from error
         except StoreError as error:
             code = UNREACHABLE if isinstance(error, StoreUnavailable) else BAD_INPUT
             raise fail(str(error), code) from error

@@ -3,7 +3,7 @@
 Pure: a rule file, window reports and the state so far go in; alerts, actions and audit come out.
 """
 
-from tidegauge.rules.document import Location, Problem, parse_document
+from tidegauge.rules.document import FileError, Location, Problem, parse_document
 from tidegauge.rules.evaluate import DistributionOf, Verdict, evaluate
 from tidegauge.rules.load import DEFAULT_RULES, RuleError, load_rules, parse_rules
 from tidegauge.rules.measure import Measurement, measure, surprise
@@ -19,6 +19,7 @@ __all__ = [
     "AlertState",
     "DistributionOf",
     "Episode",
+    "FileError",
     "Location",
     "Measurement",
     "Metric",
