@@ -97,6 +97,10 @@ def test_alerts_are_silenced_acknowledged_and_shown_so(installation: Here) -> No
     assert json.loads(left)["reminders_only"] is True
     assert len(installation.succeed("alerts", "silences", "--all", "--json").splitlines()) == 2
 
+    one = json.loads(installation.succeed(*silence[:2], "--episode", "b", *silence[4:], "--json"))
+    assert one["matchers"]["episode"] == "e2"
+    assert [x["id"] for x in listed(installation) if x["silence"]] == ["b2"]
+
     assert "is over already" in installation.refuse("alerts", "unsilence", said.id)
     assert "there is no silence zzz" in installation.refuse("alerts", "unsilence", "zzz")
     assert "there is no alert zzz" in installation.refuse("alerts", "ack", "zzz")

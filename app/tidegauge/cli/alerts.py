@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.backtest.when import moment
 from tidegauge.cli import silences
 from tidegauge.cli._errors import reported
 from tidegauge.cli._follow import follow
@@ -19,6 +18,7 @@ from tidegauge.contract import Alert, Distribution, Silence, encode
 from tidegauge.reading import read_topic
 from tidegauge.settings import Settings, load_settings
 from tidegauge.silences import Silences
+from tidegauge.when import moment
 
 app = typer.Typer(help="Alerts.", no_args_is_help=True)
 

@@ -13,12 +13,12 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from tidegauge.backtest.when import moment
 from tidegauge.cli._errors import reported
 from tidegauge.contract import AuditRecord, encode
 from tidegauge.ledger import Chain, StoredRecord, read_audit
 from tidegauge.ledger.why import EVENTS, as_text, asked_for, explain
 from tidegauge.settings import load_settings
+from tidegauge.when import moment
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
 

@@ -13,13 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tidegauge.backtest.when import duration
 from tidegauge.cli._errors import reported
 from tidegauge.contract import Alert, Matchers, Silence, deterministic_id, encode
 from tidegauge.reading import read_topic
 from tidegauge.sender import Sender
 from tidegauge.settings import Settings, load_settings
 from tidegauge.silences import Silences, covers, in_force, matchers_text
+from tidegauge.when import duration
 
 #: Enough of an id to type; commands take any beginning that is unique.
 SHORT = 12
@@ -41,7 +41,7 @@ def silence(
     segment: Annotated[str, typer.Option(help="A glob, as in region=*; '' is all traffic.")] = "*",
     signal: Annotated[str, typer.Option(help="A glob.")] = "*",
     severity: Annotated[str, typer.Option(help="A glob.")] = "*",
-    episode: Annotated[str, typer.Option(help="One alert, by its episode.")] = "",
+    episode: Annotated[str, typer.Option(help="One alert, by its id or its episode.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="Every alert there is.")] = False,
     lasting: Annotated[str, typer.Option("--for", help="How long: 30m, 2h, 1d.")] = "2h",
     actor: ActorOption = "",
@@ -60,6 +60,10 @@ def silence(
             "say what to silence by --model, --rule, --signal …, or --all for every alert, and "
             "not both"
         )
+    settings = load_settings()
+    history = list(_history(settings))
+    if episode:
+        matchers.episode = named(history, episode).episode
     seconds, now = duration(lasting), time.time()
     if seconds > _LONGEST_SECONDS:
         raise ValueError(f"--for: found {lasting}, expected 180d at most; a rule can be taken away")
@@ -71,8 +75,7 @@ def silence(
         until=now + seconds,
         matchers=matchers,
     )
-    settings = load_settings()
-    fire = sum(covers(said, alert) for alert in _last(_history(settings)) if _fires(alert))
+    fire = sum(covers(said, alert) for alert in _last(history) if _fires(alert))
     _send(settings, said)
     if json:
         typer.echo(encode(said).decode())

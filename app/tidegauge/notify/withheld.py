@@ -42,8 +42,12 @@ def is_untold(kept: Withheld | None, alert: Alert) -> bool:
 
 def was_told(kept: Withheld | None, alert: Alert) -> bool:
     """Whether the receiver was told that ``alert`` fires, before this record of it."""
-    begins = alert.state == "firing" and not alert.reminder
-    return not begins and not is_untold(kept, alert)
+    return not _begins(alert) and not is_untold(kept, alert)
+
+
+def _begins(alert: Alert) -> bool:
+    """Whether it is the first that receivers hear of its episode."""
+    return alert.state == "firing" and not alert.reminder
 
 
 def is_waiting(kept: Withheld) -> bool:
