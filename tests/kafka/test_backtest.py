@@ -105,7 +105,7 @@ def past(
     installation = Installation(
         directory, unique("past"), kafka_broker.bootstrap_servers, redis_url
     )
-    installation.succeed("topics", "create")
+    installation.create_topics()
     store = BaselineStore(redis_url, prefix=installation.name)
     baseline = _baseline()
     store.put(baseline)

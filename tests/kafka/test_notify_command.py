@@ -68,7 +68,7 @@ def installation(
             "NOTIFY__SESSION_TIMEOUT_SECONDS": "6",
         },
     )
-    one.succeed("topics", "create")
+    one.create_topics()
     return one
 
 

@@ -126,6 +126,7 @@ def test_the_example_of_the_manual_is_valid(
     example = text.partition("```yaml\n")[2].partition("```")[0]
     monkeypatch.setenv("NOTIFY_WEBHOOK_SECRET", "s")
     (tmp_path / "smtp_password").write_text("s")
+    (tmp_path / "mlflow_password").write_text("s")
     (tmp_path / "slack_url").write_text("https://hooks.slack.com/services/T0/B0/x\n")
     found = parse_receivers(example.replace("/run/secrets/tidegauge", str(tmp_path)), source="r")
     assert [one.type for one in found.receivers] == list(KINDS)

@@ -15,7 +15,7 @@ from support.http_sink import Answer, HttpSink
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import wait_until
-from tidegauge.contract import Alert, DeadLetter, Silence, Withheld, encode
+from tidegauge.contract import Alert, AuditRecord, DeadLetter, Silence, Withheld, encode
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import ReceiverFile
 from tidegauge.notify.courier import Courier
@@ -48,14 +48,14 @@ class Delivery:
                 alerts=f"{name}.alerts",
                 silences=f"{name}.silences",
                 withheld=f"{name}.withheld",
+                audit=f"{name}.audit",
                 dead_letters=f"{name}.dead",
             ),
             notify=NotifySettings(group_id=name, session_timeout_seconds=6),
         )
         topics = self.settings.topics
-        broker.create_topics({topics.alerts: 1, topics.withheld: 1, topics.dead_letters: 1})
-        if silences:
-            broker.create_topics({topics.silences: 1})
+        made = [topics.alerts, topics.withheld, topics.audit, topics.dead_letters]
+        broker.create_topics(dict.fromkeys([*made, topics.silences] if silences else made, 1))
         self.health = Health(clock=lambda: 0.0)
         self.registry = CollectorRegistry()
         self.metrics = NotifyMetrics(self.registry)
@@ -75,6 +75,12 @@ class Delivery:
         for alert in alerts:
             value = alert if isinstance(alert, bytes) else encode(alert)
             self._producer.produce(topic or self.settings.topics.alerts, value, b"key")
+        assert self._producer.flush(20) == 0
+
+    def send_audit(self, *records: AuditRecord) -> None:
+        for record in records:
+            key = record.model.encode()
+            self._producer.produce(self.settings.topics.audit, encode(record), key)
         assert self._producer.flush(20) == 0
 
     def courier(
@@ -163,7 +169,7 @@ class Delivery:
             for key, value in last.items()
         }
 
-    def committed(self, receiver: str) -> int:
+    def committed(self, receiver: str, topic: str | None = None) -> int:
         consumer = Consumer(
             {
                 "bootstrap.servers": self.broker.bootstrap_servers,
@@ -171,7 +177,8 @@ class Delivery:
             }
         )
         try:
-            (at,) = consumer.committed([TopicPartition(self.settings.topics.alerts, 0)], timeout=20)
+            place = TopicPartition(topic or self.settings.topics.alerts, 0)
+            (at,) = consumer.committed([place], timeout=20)
             return int(at.offset)
         finally:
             consumer.close()
@@ -213,9 +220,11 @@ def wait_ids(sink: HttpSink, expected: list[str]) -> None:
     )
 
 
-def wait_committed(delivery: Delivery, receiver: str, offset: int) -> None:
+def wait_committed(
+    delivery: Delivery, receiver: str, offset: int, *, topic: str | None = None
+) -> None:
     wait_until(
-        lambda: delivery.committed(receiver) == offset,
+        lambda: delivery.committed(receiver, topic) == offset,
         seconds=30,
-        what=lambda: f"committed {offset}, it is {delivery.committed(receiver)}",
+        what=lambda: f"committed {offset}, it is {delivery.committed(receiver, topic)}",
     )

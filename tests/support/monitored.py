@@ -81,6 +81,21 @@ class Monitored:
         """Return the latest revision of every window."""
         return latest_revisions(self.records("windows"))
 
+    def first_reports(self) -> dict[CellKey, dict[str, Any]]:
+        """Return the first report of every window."""
+        return {
+            (r["model"], r["version"], r["variant"], r["window_start"]): r
+            for r in self.records("windows")
+            if r["revision"] == 0
+        }
+
+
+def signals_of(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the signals of a report that has one part."""
+    assert len(report["parts"]) == 1, f"no baseline changed, yet there are parts {report['parts']}"
+    signals: dict[str, Any] = report["parts"][0]["signals"]
+    return signals
+
 
 def latest_revisions(reports: list[Any]) -> dict[CellKey, dict[str, Any]]:
     """Keep the largest revision of each window."""
@@ -112,7 +127,7 @@ def monitored(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[
             "INGEST__FLUSH_SECONDS": "0.5",
         },
     )
-    installation.succeed("topics", "create")
+    installation.create_topics()
     _take_large_records(broker, installation.topic("predictions"))
     baselines = create_baselines(installation)
     prometheus = Prometheus(directory / "prometheus", [f"127.0.0.1:{installation.http_port}"])

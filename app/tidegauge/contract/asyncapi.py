@@ -244,7 +244,16 @@ CHANNELS = (
         "The audit trail: facts chained by their hashes, model by model, each once; never deleted "
         "and never compacted. Read committed records only.",
         (Message("auditRecord", "A fact in the chain of its model.", "audit-record", key="model"),),
-        (Operation("sendAudit", "send", "ledger", "In one transaction with its offsets."),),
+        (
+            Operation("sendAudit", "send", "ledger", "In one transaction with its offsets."),
+            Operation(
+                "recordAudit",
+                "receive",
+                "notify",
+                "Records alerts and actions in MLflow's model registry, if a receiver is one.",
+                "notify.group_id",
+            ),
+        ),
     ),
     Channel(
         "dead_letters",

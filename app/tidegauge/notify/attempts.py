@@ -77,7 +77,7 @@ class Attempts:
         after = state.next_action.sleep if state.next_action else 0.0
         self.failed(
             f"{self._target}: {error}; attempt {state.attempt_number}, the next in "
-            f"{after:.0f} s; later alerts wait"
+            f"{after:.0f} s; what comes after it waits"
         )
 
     def _wait(self, state: RetryCallState) -> float:

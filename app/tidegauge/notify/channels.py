@@ -1,23 +1,25 @@
-"""Ways to a receiver: each takes one alert there, or says how it failed."""
+"""Ways for alerts: each takes one to its receiver, or says how it failed."""
 
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from tidegauge.contract import Alert
 from tidegauge.notify.alertmanager import Held, Posting, body_of
+from tidegauge.notify.channel import AlertChannel, Channel, Clock
 from tidegauge.notify.config import (
     AlertmanagerReceiver,
     EmailReceiver,
     Links,
+    MlflowReceiver,
     Receiver,
     SlackReceiver,
     WebhookReceiver,
 )
 from tidegauge.notify.http import origin, post
 from tidegauge.notify.mail import mail
+from tidegauge.notify.mlflow import MlflowChannel
 from tidegauge.notify.outcome import Refused
 from tidegauge.notify.slack import slack_body
 from tidegauge.notify.smtp import send
@@ -28,51 +30,8 @@ from tidegauge.notify.webhook import (
     webhook_body,
 )
 
-Clock = Callable[[], float]
 
-
-class Channel(ABC):
-    """A way to one receiver. ``clock`` is the wall clock, epoch seconds."""
-
-    #: Seconds after which what fires is sent again; None: sent once.
-    resend_seconds: float | None = None
-
-    def __init__(self, receiver: Receiver, links: Links, clock: Clock) -> None:
-        self.receiver = receiver
-        self._links = links
-        self._clock = clock
-
-    @property
-    @abstractmethod
-    def target(self) -> str:
-        """Where it goes, without what is secret."""
-
-    def wants(self, alert: Alert) -> bool:
-        """Whether the receiver is to be told of an alert: if its rule names any, only those are."""
-        receiver = self.receiver
-        if alert.receivers and receiver.name not in alert.receivers:
-            return False
-        # Alertmanager is told of every end; what it tells of them is set there.
-        told = isinstance(receiver, AlertmanagerReceiver) or receiver.send_resolved
-        return receiver.match.takes(alert) and (alert.state == "firing" or told)
-
-    @abstractmethod
-    def deliver(self, alert: Alert) -> None:
-        """Deliver once; raises :class:`RetryLater` or :class:`Refused`."""
-
-    # Only what resends does any of the following.
-
-    def restore(self, alert: Alert) -> None:  # noqa: B027
-        """Take note of an alert that was delivered before this process began."""
-
-    def forget(self) -> None:  # noqa: B027
-        """Drop what was noted: another process may deliver from here on."""
-
-    def resend(self) -> None:  # noqa: B027
-        """Send what fires again; raises as :meth:`deliver` does."""
-
-
-class AlertmanagerChannel(Channel):
+class AlertmanagerChannel(AlertChannel):
     """To an Alertmanager; holds what fires."""
 
     receiver: AlertmanagerReceiver
@@ -144,7 +103,7 @@ class AlertmanagerChannel(Channel):
         )
 
 
-class WebhookChannel(Channel):
+class WebhookChannel(AlertChannel):
     """To a generic webhook."""
 
     receiver: WebhookReceiver
@@ -169,7 +128,7 @@ class WebhookChannel(Channel):
         post(receiver.url, body, headers, timeout_seconds=receiver.timeout_seconds)
 
 
-class SlackChannel(Channel):
+class SlackChannel(AlertChannel):
     """To an incoming webhook of Slack's kind."""
 
     receiver: SlackReceiver
@@ -189,7 +148,7 @@ class SlackChannel(Channel):
         )
 
 
-class EmailChannel(Channel):
+class EmailChannel(AlertChannel):
     """To a mail server."""
 
     receiver: EmailReceiver
@@ -208,7 +167,7 @@ class EmailChannel(Channel):
         )
 
 
-def channel_to(receiver: Receiver, links: Links, clock: Clock = time.time) -> Channel:
+def channel_to(receiver: Receiver, links: Links, clock: Clock = time.time) -> Channel[Any]:
     """Return the way to a receiver."""
     if isinstance(receiver, AlertmanagerReceiver):
         return AlertmanagerChannel(receiver, links, clock)
@@ -216,4 +175,6 @@ def channel_to(receiver: Receiver, links: Links, clock: Clock = time.time) -> Ch
         return WebhookChannel(receiver, links, clock)
     if isinstance(receiver, SlackReceiver):
         return SlackChannel(receiver, links, clock)
+    if isinstance(receiver, MlflowReceiver):
+        return MlflowChannel(receiver, links, clock)
     return EmailChannel(receiver, links, clock)

@@ -1,14 +1,15 @@
-"""One receiver's courier: reads the alerts in order, and takes each to its receiver.
+"""One receiver's courier: reads a topic in order, and takes each record to its receiver.
 
 A consumer group and a thread of its own: nobody waits for anybody else's receiver. Its offset is
-committed once an alert is delivered, withheld or a dead letter, so a crash delivers one alert
-again, by the same id.
+committed once a record is delivered, withheld or a dead letter, so a crash delivers one again, by
+the same id.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from confluent_kafka import KafkaException
@@ -16,7 +17,7 @@ from tenacity import RetryCallState
 
 from tidegauge.contract import Alert, NotifyReason, Silence, Withheld, encode
 from tidegauge.notify.attempts import BACKOFF, Attempts
-from tidegauge.notify.channels import Channel
+from tidegauge.notify.channel import Channel
 from tidegauge.notify.inbox import Arrival, Inbox, Interrupted
 from tidegauge.notify.letters import Place, letter_of, place_of
 from tidegauge.notify.outcome import Refused, RetryLater
@@ -37,18 +38,12 @@ _AGAIN_SECONDS = 2.0
 _POLL_SECONDS = 0.25
 
 
-class _State(msgspec.Struct):
-    """What is read of a record before it is known to be for us: other states may come to be."""
-
-    state: str
-
-
 class Courier:
     """Runs until ``stop`` is set. ``backoff`` is tenacity's wait, ``clock`` the wall clock's."""
 
     def __init__(
         self,
-        channel: Channel,
+        channel: Channel[Any],
         settings: Settings,
         *,
         silences: SilenceBook,
@@ -98,6 +93,7 @@ class Courier:
     def _session(self) -> None:
         inbox = self._inbox = Inbox(
             self._settings,
+            self._channel.topic(self._settings.topics),
             f"{self._settings.notify.group_id}-{self._receiver.name}",
             from_beginning=self._channel.resend_seconds is not None,
             changed=self._changed,
@@ -130,7 +126,7 @@ class Courier:
     def _beat(self) -> None:
         self._health.beat(self.name)
 
-    # --- one alert
+    # --- one record
 
     def _take(self, arrival: Arrival) -> None:
         """Deliver a record that is new, and note what fires of one that isn't."""
@@ -139,22 +135,33 @@ class Courier:
             self._inbox.skip(arrival)
             return
         try:
-            state = msgspec.json.decode(value, type=_State).state
-            known = state in ("firing", "resolved")
-            alert = msgspec.json.decode(value, type=Alert) if known else None
+            record = self._channel.read(value)
         except msgspec.DecodeError as error:
             if arrival.new:
                 self._bury(place_of(arrival.message), "invalid_record", str(error))
                 self._inbox.done(arrival)
             return
-        if alert is None:
+        if record is None or not (self._channel.wants(record) or isinstance(record, Alert)):
             self._inbox.skip(arrival)
-        elif arrival.new:
-            self._decide(arrival, alert)
-        elif self._channel.wants(alert) and not is_untold(
-            self._shelf.get(alert.fingerprint), alert
-        ):
-            self._channel.restore(alert)
+        elif not arrival.new:
+            self._restore(record)
+        elif isinstance(record, Alert):
+            self._decide(arrival, record)
+        else:
+            self._hand_over(arrival, record)
+            self._inbox.done(arrival)
+
+    def _restore(self, record: object) -> None:
+        """Take note of what was delivered before this began, and so not of what was withheld."""
+        if isinstance(record, Alert) and is_untold(self._shelf.get(record.fingerprint), record):
+            return
+        if self._channel.wants(record):
+            self._channel.restore(record)
+
+    def _hand_over(self, arrival: Arrival, record: object) -> None:
+        written = arrival.message.timestamp()[1] / 1000
+        if self._deliver(record, place_of(arrival.message), since=written):
+            self._metrics.delay.observe(max(0.0, self._clock() - written))
 
     def _decide(self, arrival: Arrival, alert: Alert) -> None:
         """Deliver an alert, or withhold it; the offset is committed once that is done."""
@@ -166,8 +173,7 @@ class Courier:
             self._inbox.skip(arrival)
             return
         if todo.deliver:
-            if self._deliver(alert, place_of(arrival.message), since=_written(arrival)):
-                self._metrics.delay.observe(max(0.0, self._clock() - _written(arrival)))
+            self._hand_over(arrival, alert)
             self._strike(alert)
             self._inbox.done(arrival)
             return
@@ -178,12 +184,12 @@ class Courier:
         if todo.keep == "over":
             self._strike(alert)
 
-    def _deliver(self, alert: Alert, place: Place, *, since: float) -> bool:
+    def _deliver(self, record: object, place: Place, *, since: float) -> bool:
         """Deliver, or make a dead letter of what fails for too long after ``since``."""
         hours = self._receiver.give_up_hours
         try:
             self._attempts.persist(
-                lambda: self._attempt(alert),
+                lambda: self._attempt(record),
                 stop=lambda _: self._clock() - since > hours * 3600,
             )
         except RetryLater as error:
@@ -196,9 +202,9 @@ class Courier:
         self._went_well()
         return True
 
-    def _attempt(self, alert: Alert) -> None:
+    def _attempt(self, record: object) -> None:
         self._beat()
-        self._channel.deliver(alert)
+        self._channel.deliver(record)
 
     def _went_well(self) -> None:
         self._attempts.went_well()
@@ -228,7 +234,7 @@ class Courier:
             if self._silences.over(one.alert) is not None:
                 continue
             if self._channel.wants(one.alert):
-                topic = self._settings.topics.alerts
+                topic = self._channel.topic(self._settings.topics)
                 place = Place(topic, one.partition, one.offset, encode(one.alert))
                 self._deliver(one.alert, place, since=self._clock())
             self._strike(one.alert)
@@ -259,9 +265,3 @@ class Courier:
             self._attempts.failed(f"{self._channel.target}: {error}; sent again in {every:g} s")
         else:
             self._went_well()
-
-
-def _written(arrival: Arrival) -> float:
-    """Return when a record was written, epoch seconds."""
-    written: int = arrival.message.timestamp()[1]
-    return written / 1000
