@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from tidegauge.contract import unwrap
 from tidegauge.settings import KafkaSettings
 
 #: How far clocks may be apart: an event's may be ahead of a broker's by five minutes.
@@ -25,7 +26,10 @@ Keep = Callable[[bytes | None], bool]
 
 
 class Record(NamedTuple):
-    """A record of a topic, and where it was. Of a tombstone the value is empty."""
+    """A record of a topic out of its envelope, if it has one, and where it was.
+
+    Of a tombstone the value is empty.
+    """
 
     place: str
     value: bytes
@@ -39,12 +43,14 @@ def read_span(
     until: float = math.inf,
     *,
     keep: Keep = lambda key: True,
+    tombstones: bool = False,
 ) -> Iterator[Record]:
     """Yield the records of a topic that may be about [``since``, ``until``], in order of the log.
 
     Up to what is there when it begins. Records are found by their time, which is that of their
     writing: some before and after the span come too. ``keep`` says by its key whether a record is
-    wanted. Raises ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
+    wanted. Without ``tombstones`` those are passed over. Raises ``ValueError`` if there is no such
+    topic or an envelope can't be read, ``KafkaException`` if no answer comes.
     """
     consumer = Consumer(
         {
@@ -66,7 +72,7 @@ def read_span(
         for partition, (start, end) in sorted(spans.items()):
             if start < end:
                 consumer.assign([TopicPartition(topic, partition, start)])
-                yield from _partition(consumer, end, keep)
+                yield from _partition(consumer, end, keep, tombstones=tombstones)
     finally:
         consumer.close()
 
@@ -108,7 +114,15 @@ def _spans(
     return {p: (starts[p], min(stops[p], ends[p])) for p in found.partitions}
 
 
-def _partition(consumer: Consumer, end: int, keep: Keep) -> Iterator[Record]:
+def _record(message: Message) -> Record:
+    place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
+    try:
+        return Record(place, unwrap(message.value(), message.headers()), message.key())
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{place} is no CloudEvent: {error}") from error
+
+
+def _partition(consumer: Consumer, end: int, keep: Keep, *, tombstones: bool) -> Iterator[Record]:
     while True:
         messages = consumer.consume(_BATCH, 0.05)
         if not messages:
@@ -123,8 +137,8 @@ def _partition(consumer: Consumer, end: int, keep: Keep) -> Iterator[Record]:
             # The last offsets may be no records but marks of transactions.
             if error is not None or message.offset() >= end:
                 return
-            if keep(message.key()):
-                place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
-                yield Record(place, message.value() or b"", message.key())
+            there = tombstones or message.value() is not None
+            if there and keep(message.key()):
+                yield _record(message)
             if message.offset() == end - 1:
                 return

@@ -27,7 +27,12 @@ class Sender:
         self._what = what
         self._producer: Producer | None = None
 
-    def write(self, value: bytes | None, key: str | None = None) -> None:
+    def write(
+        self,
+        value: bytes | None,
+        key: str | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
         """Write a record, None for a tombstone; raises :class:`NotTaken`."""
         if self._producer is None:
             self._producer = Producer(
@@ -44,7 +49,11 @@ class Sender:
         answers: list[KafkaError | None] = []
         try:
             self._producer.produce(
-                self._topic, value, key, on_delivery=lambda error, _: answers.append(error)
+                self._topic,
+                value,
+                key,
+                headers=[*(headers or ())],
+                on_delivery=lambda error, _: answers.append(error),
             )
         except KafkaException as error:  # a topic that is known to be gone is refused at once
             answers.append(error.args[0])

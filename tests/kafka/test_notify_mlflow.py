@@ -46,7 +46,7 @@ def to(mlflow: MlflowServer, **options: Any) -> dict[str, Any]:
 def deliver(mlflow: MlflowServer, *records: AuditRecord, **options: Any) -> None:
     """Deliver as a courier does, without one."""
     file = ReceiverFile.model_validate({"receivers": [to(mlflow, **options)]})
-    channel = channel_to(file.receivers[0], file.links)
+    channel = channel_to(file.receivers[0])
     for record in records:
         channel.deliver(channel.read(encode(record)))
 

@@ -62,7 +62,8 @@ def send(installation: Here, topic: str, *records: tuple[str, msgspec.Struct]) -
 
 
 def send_alerts(installation: Here, *alerts: Alert) -> None:
-    send(installation, "alerts", *((one.fingerprint, one) for one in alerts))
+    for topic in ("alerts", "alerts_history"):
+        send(installation, topic, *((one.fingerprint, one) for one in alerts))
 
 
 def listed(installation: Here, *options: str) -> list[dict[str, Any]]:

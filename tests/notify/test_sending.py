@@ -14,7 +14,7 @@ from support.http_sink import Answer, HttpSink
 from support.processes import free_port
 from support.smtp_sink import PASSWORD, USER, Certificate, SmtpSink, make_certificate
 from tidegauge.notify.channels import channel_to
-from tidegauge.notify.config import Links, ReceiverFile
+from tidegauge.notify.config import ReceiverFile
 from tidegauge.notify.http import post
 from tidegauge.notify.outcome import Refused, RetryLater
 
@@ -135,7 +135,7 @@ def email(sink: SmtpSink, tmp_path: Path, *, password: str | None = None, **opti
         (tmp_path / "password").write_text(password)
         given |= {"username": USER, "password": {"file": str(tmp_path / "password")}}
     (receiver,) = ReceiverFile.model_validate({"receivers": [given]}).receivers
-    channel_to(receiver, Links()).deliver(example_alert())
+    channel_to(receiver).deliver(example_alert())
 
 
 def test_mail_goes_out_over_starttls_with_a_password(

@@ -45,7 +45,7 @@ class Delivery:
         self.settings = Settings(
             kafka=KafkaSettings(bootstrap_servers=broker.bootstrap_servers),
             topics=TopicSettings(
-                alerts=f"{name}.alerts",
+                alerts_history=f"{name}.alerts",
                 silences=f"{name}.silences",
                 withheld=f"{name}.withheld",
                 audit=f"{name}.audit",
@@ -54,7 +54,7 @@ class Delivery:
             notify=NotifySettings(group_id=name, session_timeout_seconds=6),
         )
         topics = self.settings.topics
-        made = [topics.alerts, topics.withheld, topics.audit, topics.dead_letters]
+        made = [topics.alerts_history, topics.withheld, topics.audit, topics.dead_letters]
         broker.create_topics(dict.fromkeys([*made, topics.silences] if silences else made, 1))
         self.health = Health(clock=lambda: 0.0)
         self.registry = CollectorRegistry()
@@ -74,7 +74,7 @@ class Delivery:
     def send(self, *alerts: Alert | bytes, topic: str | None = None) -> None:
         for alert in alerts:
             value = alert if isinstance(alert, bytes) else encode(alert)
-            self._producer.produce(topic or self.settings.topics.alerts, value, b"key")
+            self._producer.produce(topic or self.settings.topics.alerts_history, value, b"key")
         assert self._producer.flush(20) == 0
 
     def send_audit(self, *records: AuditRecord) -> None:
@@ -93,7 +93,7 @@ class Delivery:
     ) -> Running:
         """Start a courier in a thread; returns once it has partitions, unless it stands by."""
         given = ReceiverFile.model_validate({"receivers": [receiver]}).receivers[0]
-        channel = channel_to(given, ReceiverFile.model_fields["links"].default)
+        channel = channel_to(given)
         stop, failures = threading.Event(), list[BaseException]()
         courier = make(
             channel,
@@ -177,7 +177,7 @@ class Delivery:
             }
         )
         try:
-            place = TopicPartition(topic or self.settings.topics.alerts, 0)
+            place = TopicPartition(topic or self.settings.topics.alerts_history, 0)
             (at,) = consumer.committed([place], timeout=20)
             return int(at.offset)
         finally:

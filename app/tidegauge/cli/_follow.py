@@ -13,7 +13,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from tidegauge.contract import Alert
+from tidegauge.contract import Alert, unwrap
 from tidegauge.settings import Settings
 
 _SECONDS = 30.0
@@ -50,10 +50,8 @@ def follow(settings: Settings, topic: str, since: float | None) -> Iterator[tupl
             error = message.error()
             if error is not None:
                 raise KafkaException(error)
-            raw = message.value()
-            if not raw:  # a tombstone
-                continue
             try:
+                raw = unwrap(message.value(), message.headers())
                 alert = msgspec.json.decode(raw, type=Alert)
             except msgspec.DecodeError as problem:
                 raise ValueError(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tidegauge.cli._errors import reported
-from tidegauge.contract import Acknowledgement, Action, acknowledge, encode
+from tidegauge.contract import Acknowledgement, Action, acknowledge, encode, source_of, wrap
 from tidegauge.reading import read_topic
 from tidegauge.sender import Sender
 from tidegauge.settings import Settings, load_settings
@@ -112,7 +112,8 @@ def ack(
         note=note,
     )
     sender = Sender(settings.kafka, settings.topics.acknowledgements, "acknowledgements")
-    sender.write(encode(said), said.action)
+    value, headers = wrap(said, source_of(said.actor), settings.topics.cloudevents)
+    sender.write(value, said.action, headers)
     if json:
         typer.echo(encode(said).decode())
     else:

@@ -59,7 +59,7 @@ def tail(
     begin = 0.0 if from_beginning else None if since is None else moment(since, time.time())
     settings, console, shown = load_settings(), Console(), 0
     try:
-        for raw, alert in follow(settings, settings.topics.alerts, begin):
+        for raw, alert in follow(settings, settings.topics.alerts_history, begin):
             if model is not None and not fnmatchcase(alert.model, model):
                 continue
             if severity and alert.severity not in severity:
@@ -88,7 +88,7 @@ def show_all(
     settings, now = load_settings(), time.time()
     found = [
         alert
-        for alert in latest(_alerts(settings))
+        for alert in latest(_newest(settings))
         if (model is None or alert.model == model) and (everything or alert.state == "firing")
     ]
     said = silences.read_silences(settings)
@@ -116,7 +116,7 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="The record as it was sent.")] = False,
 ) -> None:
     """Show one alert: the figures that decided it, and how the signal's bins have moved."""
-    found = {a.id: a for a in _alerts(load_settings()) if a.id.startswith(id)}
+    found = {a.id: a for a in _history(load_settings()) if a.id.startswith(id)}
     if not found:
         raise ValueError(f"there is no alert {id}; see: tidegauge alerts list --all")
     if len(found) > 1:
@@ -136,11 +136,16 @@ def show(
 
 
 def latest(alerts: Iterable[Alert]) -> list[Alert]:
-    """Return the last alert of each fingerprint, in the order of the topic."""
+    """Return the newest alert of each fingerprint, in the order of the topic.
+
+    By its window: a worker that was paused may have sent an older one after it.
+    """
     found: dict[str, Alert] = {}
     for alert in alerts:
-        found.pop(alert.fingerprint, None)
-        found[alert.fingerprint] = alert
+        before = found.get(alert.fingerprint)
+        if before is None or alert.window_end >= before.window_end:
+            found.pop(alert.fingerprint, None)
+            found[alert.fingerprint] = alert
     return list(found.values())
 
 
@@ -213,8 +218,13 @@ def _bins(distribution: Distribution) -> Table:
     return table
 
 
-def _alerts(settings: Settings) -> Iterator[Alert]:
+def _newest(settings: Settings) -> Iterator[Alert]:
+    """Yield at least the newest record of each fingerprint: compaction leaves some older ones."""
     return read_topic(settings.kafka, settings.topics.alerts, Alert)
+
+
+def _history(settings: Settings) -> Iterator[Alert]:
+    return read_topic(settings.kafka, settings.topics.alerts_history, Alert)
 
 
 def _time(seconds: float) -> str:

@@ -187,7 +187,7 @@ def named(history: Iterable[Alert], id: str) -> Alert:
 
 
 def _history(settings: Settings) -> Iterator[Alert]:
-    return read_topic(settings.kafka, settings.topics.alerts, Alert)
+    return read_topic(settings.kafka, settings.topics.alerts_history, Alert)
 
 
 def _last(alerts: Iterable[Alert]) -> list[Alert]:

@@ -11,7 +11,7 @@ import threading
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
-from tidegauge.contract import Acknowledgement, Configuration, Silence, encode
+from tidegauge.contract import Acknowledgement, Configuration, Silence, encode, unwrap
 from tidegauge.ledger.clients import PARTITIONER
 from tidegauge.ledger.words import facts_of
 from tidegauge.sessions import run_sessions
@@ -125,7 +125,7 @@ class _Session:
             raise KafkaException(error)
         kind = self._kinds[str(message.topic())]
         try:
-            return msgspec.json.decode(message.value() or b"", type=kind)
+            return msgspec.json.decode(unwrap(message.value(), message.headers()), type=kind)
         except msgspec.DecodeError as wrong:
             self._metrics.refused.inc()
             log.error(

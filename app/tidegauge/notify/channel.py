@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from tidegauge.contract import Alert
-from tidegauge.notify.config import AlertmanagerReceiver, AlertReceiver, Links, Receiver
+from tidegauge.notify.config import AlertmanagerReceiver, AlertReceiver, Receiver
 from tidegauge.settings import TopicSettings
 
 Clock = Callable[[], float]
@@ -20,9 +20,8 @@ class Channel(ABC, Generic[T]):
     #: Seconds after which what fires is sent again; None: sent once.
     resend_seconds: float | None = None
 
-    def __init__(self, receiver: Receiver, links: Links, clock: Clock) -> None:
+    def __init__(self, receiver: Receiver, clock: Clock) -> None:
         self.receiver = receiver
-        self._links = links
         self._clock = clock
 
     @property
@@ -73,8 +72,8 @@ class AlertChannel(Channel[Alert]):
     receiver: AlertReceiver
 
     def topic(self, topics: TopicSettings) -> str:
-        """Return that of the alerts."""
-        return topics.alerts
+        """Return that of every transition."""
+        return topics.alerts_history
 
     def read(self, value: bytes) -> Alert | None:
         """Decode an alert that fires or is over."""

@@ -11,7 +11,6 @@ from tidegauge.notify.channel import AlertChannel, Channel, Clock
 from tidegauge.notify.config import (
     AlertmanagerReceiver,
     EmailReceiver,
-    Links,
     MlflowReceiver,
     Receiver,
     SlackReceiver,
@@ -36,8 +35,8 @@ class AlertmanagerChannel(AlertChannel):
 
     receiver: AlertmanagerReceiver
 
-    def __init__(self, receiver: AlertmanagerReceiver, links: Links, clock: Clock) -> None:
-        super().__init__(receiver, links, clock)
+    def __init__(self, receiver: AlertmanagerReceiver, clock: Clock) -> None:
+        super().__init__(receiver, clock)
         self.resend_seconds = receiver.resend_seconds
         self._held = Held()
 
@@ -88,10 +87,7 @@ class AlertmanagerChannel(AlertChannel):
 
     def _post(self, postings: list[Posting]) -> None:
         receiver, now = self.receiver, self._clock()
-        bodies = [
-            body_of(one, self._links, now=now, resend_seconds=receiver.resend_seconds)
-            for one in postings
-        ]
+        bodies = [body_of(one, now=now, resend_seconds=receiver.resend_seconds) for one in postings]
         headers = {}
         if receiver.authorization is not None:
             headers["Authorization"] = receiver.authorization.reveal()
@@ -116,9 +112,7 @@ class WebhookChannel(AlertChannel):
     def deliver(self, alert: Alert) -> None:
         """Send the signed body."""
         receiver = self.receiver
-        body = webhook_body(
-            alert, self._links, include_distributions=receiver.include_distributions
-        )
+        body = webhook_body(alert, include_distributions=receiver.include_distributions)
         headers = {IDEMPOTENCY_HEADER: alert.id}
         if receiver.secret is not None:
             # Signed anew for each attempt: a receiver may refuse old signatures.
@@ -142,7 +136,7 @@ class SlackChannel(AlertChannel):
         """Send the blocks."""
         post(
             self.receiver.url.reveal(),
-            slack_body(alert, self._links),
+            slack_body(alert),
             {IDEMPOTENCY_HEADER: alert.id},
             timeout_seconds=self.receiver.timeout_seconds,
         )
@@ -162,19 +156,19 @@ class EmailChannel(AlertChannel):
         """Send the e-mail."""
         receiver = self.receiver
         send(
-            mail(alert, self._links, sender=receiver.sender, to=receiver.to, now=self._clock()),
+            mail(alert, sender=receiver.sender, to=receiver.to, now=self._clock()),
             receiver,
         )
 
 
-def channel_to(receiver: Receiver, links: Links, clock: Clock = time.time) -> Channel[Any]:
+def channel_to(receiver: Receiver, clock: Clock = time.time) -> Channel[Any]:
     """Return the way to a receiver."""
     if isinstance(receiver, AlertmanagerReceiver):
-        return AlertmanagerChannel(receiver, links, clock)
+        return AlertmanagerChannel(receiver, clock)
     if isinstance(receiver, WebhookReceiver):
-        return WebhookChannel(receiver, links, clock)
+        return WebhookChannel(receiver, clock)
     if isinstance(receiver, SlackReceiver):
-        return SlackChannel(receiver, links, clock)
+        return SlackChannel(receiver, clock)
     if isinstance(receiver, MlflowReceiver):
-        return MlflowChannel(receiver, links, clock)
-    return EmailChannel(receiver, links, clock)
+        return MlflowChannel(receiver, clock)
+    return EmailChannel(receiver, clock)

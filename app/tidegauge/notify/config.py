@@ -18,8 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from tidegauge.contract import Alert, Severity
-from tidegauge.notify.links import check_template
+from tidegauge.contract import ActionKind, Alert, Severity
 
 
 def _web_address(value: str) -> str:
@@ -32,7 +31,6 @@ def _web_address(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_web_address)]
-_Template = Annotated[str, AfterValidator(check_template)]
 _Glob = Annotated[str, Field(min_length=1, max_length=200)]
 _ADDRESS = re.compile(r"^[^@\s<>,;]+@[^@\s<>,;]+$")
 
@@ -91,11 +89,14 @@ class Match(_Strict):
     severities: Annotated[list[Severity], Field(min_length=1)] | None = None
     models: Annotated[list[_Glob], Field(min_length=1)] = ["*"]
     rules: Annotated[list[_Glob], Field(min_length=1)] = ["*"]
+    #: Alerts that have asked for one of these, such as ``[page]``.
+    actions: Annotated[list[ActionKind], Field(min_length=1)] | None = None
 
     def takes(self, alert: Alert) -> bool:
         """Whether an alert is one of them."""
         return (
             (self.severities is None or alert.severity in self.severities)
+            and (self.actions is None or alert.action in self.actions)
             and any(fnmatchcase(alert.model, glob) for glob in self.models)
             and any(fnmatchcase(alert.rule, glob) for glob in self.rules)
         )
@@ -230,17 +231,9 @@ KINDS: dict[str, type[_Receiver]] = {
 }
 
 
-class Links(_Strict):
-    """Templates of the links in every message; see :mod:`tidegauge.notify.links`."""
-
-    dashboard: _Template | None = None
-    runbook: _Template | None = None
-
-
 class ReceiverFile(_Strict):
     """The whole file."""
 
-    links: Links = Links()
     receivers: Annotated[
         list[Annotated[Receiver, Field(discriminator="type")]], Field(min_length=1)
     ]

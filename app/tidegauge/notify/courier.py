@@ -15,7 +15,7 @@ import msgspec
 from confluent_kafka import KafkaException
 from tenacity import RetryCallState
 
-from tidegauge.contract import Alert, NotifyReason, Silence, Withheld, encode
+from tidegauge.contract import Alert, NotifyReason, Silence, Withheld, encode, unwrap
 from tidegauge.notify.attempts import BACKOFF, Attempts
 from tidegauge.notify.channel import Channel
 from tidegauge.notify.inbox import Arrival, Inbox, Interrupted
@@ -135,7 +135,7 @@ class Courier:
             self._inbox.skip(arrival)
             return
         try:
-            record = self._channel.read(value)
+            record = self._channel.read(unwrap(value, arrival.message.headers()))
         except msgspec.DecodeError as error:
             if arrival.new:
                 self._bury(place_of(arrival.message), "invalid_record", str(error))

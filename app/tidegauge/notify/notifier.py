@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tidegauge.announcement import InForce, digest_of
 from tidegauge.notify.channels import channel_to
-from tidegauge.notify.config import Links, Receiver, ReceiverFile
+from tidegauge.notify.config import Receiver, ReceiverFile
 from tidegauge.notify.courier import Courier
 from tidegauge.notify.load import load_receivers
 from tidegauge.notify.silence_book import SilenceBook
@@ -25,7 +25,6 @@ class _Running(NamedTuple):
     """A courier at work, and what it was made of."""
 
     receiver: Receiver
-    links: Links
     courier: Courier
     stop: threading.Event
     thread: threading.Thread
@@ -98,9 +97,8 @@ class Notifier:
         One that is stopped may have an attempt under way; its successor begins when it has ended.
         """
         wanted = {one.name: one for one in self._file.value.receivers}
-        links = self._file.value.links
         for name, one in list(self._running.items()):
-            if name in wanted and (wanted[name], links) == (one.receiver, one.links):
+            if name in wanted and wanted[name] == one.receiver:
                 continue
             one.stop.set()
             if not one.thread.is_alive():
@@ -109,13 +107,13 @@ class Notifier:
                 self._metrics.forget(name)
         for name, receiver in wanted.items():
             if name not in self._running:
-                self._running[name] = self._begin(receiver, links)
+                self._running[name] = self._begin(receiver)
         self._health.say("notify", "ok", f"{len(wanted)} receivers")
 
-    def _begin(self, receiver: Receiver, links: Links) -> _Running:
+    def _begin(self, receiver: Receiver) -> _Running:
         stop = threading.Event()
         courier = Courier(
-            channel_to(receiver, links),
+            channel_to(receiver),
             self._settings,
             silences=self._silences,
             metrics=self._metrics,
@@ -124,7 +122,7 @@ class Notifier:
         )
         thread = self._thread(courier.name, courier.run)
         thread.start()
-        return _Running(receiver, links, courier, stop, thread)
+        return _Running(receiver, courier, stop, thread)
 
     def _thread(self, name: str, run: Callable[[], None]) -> threading.Thread:
         def work() -> None:

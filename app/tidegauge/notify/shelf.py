@@ -43,7 +43,7 @@ class Shelf:
         What is no such record is said in the log and passed over. Raises ``KafkaException``.
         """
         topic, last = self._settings.topics.withheld, dict[bytes, bytes]()
-        for record in read_span(self._settings.kafka, topic):
+        for record in read_span(self._settings.kafka, topic, tombstones=True):
             if record.key is not None:
                 last[record.key] = record.value
         found = [_decode(key, value) for key, value in last.items() if value]

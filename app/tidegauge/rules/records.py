@@ -146,6 +146,8 @@ def _alert(
         reminder=reminder,
         labels=episode.labels,
         receivers=episode.receivers,
+        threshold_by="alarm_budget" if episode.metric == "surprise" else "rule",
+        action=episode.action,
     )
 
 

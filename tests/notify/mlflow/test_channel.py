@@ -11,7 +11,7 @@ from support.http_sink import Answer, HttpSink
 from support.processes import free_port
 from tidegauge.contract import AuditRecord, encode
 from tidegauge.notify.channels import channel_to
-from tidegauge.notify.config import Links, MlflowReceiver
+from tidegauge.notify.config import MlflowReceiver
 from tidegauge.notify.mlflow import MlflowChannel
 from tidegauge.notify.outcome import Refused, RetryLater
 
@@ -25,7 +25,7 @@ def sink() -> Iterator[HttpSink]:
 
 def channel(url: str = "http://127.0.0.1:1/mlflow/", **options: Any) -> MlflowChannel:
     given = {"name": "registry", "type": "mlflow", "tracking_uri": url, **options}
-    made = channel_to(MlflowReceiver.model_validate(given), Links())
+    made = channel_to(MlflowReceiver.model_validate(given))
     assert isinstance(made, MlflowChannel)
     return made
 

@@ -51,11 +51,13 @@ class MlflowChannel(Channel[AuditRecord]):
         return record if record.event in _EVENTS else None
 
     def wants(self, record: AuditRecord) -> bool:
-        """Whether it fits; whoever says what became of an action names no rule and no severity."""
+        """Whether it fits; what a record doesn't name fits all: an alert no action, for example."""
         match, severity = self.receiver.match, record.inputs.get("severity")
+        action = record.inputs.get("action")
         rule = record.actor.removeprefix(BY_RULE) if record.actor.startswith(BY_RULE) else None
         return (
             (match.severities is None or severity is None or severity in match.severities)
+            and (match.actions is None or action is None or action in match.actions)
             and any(fnmatchcase(record.model, glob) for glob in match.models)
             and (rule is None or any(fnmatchcase(rule, glob) for glob in match.rules))
         )
