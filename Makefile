@@ -13,7 +13,7 @@ SEED_START ?= 1
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
-	@echo "make test      every test, with a real Kafka, Redis, Prometheus, Alertmanager (ARGS: more for pytest)"
+	@echo "make test      every test, with a real Kafka, Redis, Prometheus, Alertmanager, MLflow (ARGS: more for pytest)"
 	@echo "make lint      ruff: rules and format"
 	@echo "make types     mypy --strict"
 	@echo "make schemas   write schemas/ anew from the code, and see that they break no reader"
@@ -56,7 +56,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/tidegauge demo $(if $(filter --once,$(ARGS)),$(ARGS) --json,$(ARGS))
 
 test-machine:
-	@scripts/test-machine
+	@PYTHON="$(PYTHON)" scripts/test-machine
 
 # The brokers of the tests start sooner if their classes have been kept.
 test-broker: venv test-machine

@@ -74,7 +74,7 @@ def installation(
 
 def send(installation: Installation, n: int) -> None:
     producer = Producer({"bootstrap.servers": installation.bootstrap_servers})
-    producer.produce(installation.topic("alerts"), encode(numbered(n)), b"key")
+    producer.produce(installation.topic("alerts_history"), encode(numbered(n)), b"key")
     assert producer.flush(20) == 0
 
 

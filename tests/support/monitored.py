@@ -73,7 +73,7 @@ class Monitored:
         """Return the alerts of the rules of alert_oracle.py, or those of the rule on surprise."""
         return [
             alert
-            for alert in self.records("alerts")
+            for alert in self.records("alerts_history")
             if (alert["rule"] == "drift-alarm") == drift_alarm
         ]
 
@@ -107,6 +107,11 @@ def latest_revisions(reports: list[Any]) -> dict[CellKey, dict[str, Any]]:
     return latest
 
 
+OUTPUTS = (
+    "windows", "alerts", "alerts_history", "actions", "audit_facts", "audit", "dead_letters",
+)  # fmt: skip
+
+
 @contextmanager
 def monitored(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[Monitored]:
     """Run the product on all of the traffic, and wait until it has reported every event."""
@@ -133,10 +138,7 @@ def monitored(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[
     prometheus = Prometheus(directory / "prometheus", [f"127.0.0.1:{installation.http_port}"])
     senders = Senders(broker, installation.topic("predictions"), PARTITIONS)
     source = TopicReader(broker, installation.topic("predictions"))
-    readers = {
-        kind: TopicReader(broker, installation.topic(kind))
-        for kind in ("windows", "alerts", "actions", "audit_facts", "audit", "dead_letters")
-    }
+    readers = {kind: TopicReader(broker, installation.topic(kind)) for kind in OUTPUTS}
     child: Child | None = None
     try:
         now = time.time()

@@ -22,6 +22,7 @@ TOPICS = (
     "histograms",
     "windows",
     "alerts",
+    "alerts_history",
     "actions",
     "acknowledgements",
     "audit_facts",

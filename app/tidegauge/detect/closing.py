@@ -17,8 +17,10 @@ from tidegauge.detect.partition import Counts, DataWanted, Output, PartitionStat
 from tidegauge.detect.report import SCORE_SECONDS, make_report
 from tidegauge.detect.values import ScoreSum, SliceState, WindowMark
 from tidegauge.detect.watch import Watch
-from tidegauge.rules import RuleSet, evaluate
-from tidegauge.settings import TopicSettings
+from tidegauge.rules import RuleSet, evaluate, links_of
+from tidegauge.settings import LinkSettings, TopicSettings
+
+_NO_LINKS = LinkSettings()
 
 
 @dataclass
@@ -40,11 +42,13 @@ class Closing:
         rules: RuleSet,
         topics: TopicSettings,
         watch: Watch,
+        links: LinkSettings = _NO_LINKS,
     ) -> None:
         self._state = state
         self._watch = watch
         self._rules = rules
         self._topics = topics
+        self._links = links
         self.closed = Closed()
 
     def close(self, counts: Counts) -> None:
@@ -61,6 +65,10 @@ class Closing:
         if memory is not None and memory is not self._state.memories.get(window.slice):
             self._state.remember(window.slice, memory)
         verdict = evaluate(self._rules, report, before.alerts, distribution=self._distribution)
+        for alert in verdict.alerts:
+            alert.links = links_of(
+                alert, dashboard=self._links.dashboard, runbook=self._links.runbook
+            )
         last_end = max(before.last_end, window.end)
         scores = [s for s in (*before.scores, score) if s.window_end > last_end - SCORE_SECONDS]
         after = msgspec.structs.replace(
@@ -70,7 +78,12 @@ class Closing:
         self._state.closed(counts)
         topics = self._topics
         self._state.outputs += [
-            *(Output(topics.alerts, alert.fingerprint, alert) for alert in verdict.alerts),
+            *(
+                Output(topic, alert.fingerprint, alert)
+                for alert in verdict.alerts
+                # What is in force now is in the history already.
+                for topic in (topics.alerts_history, topics.alerts)
+            ),
             *(self._action_output(action, counts) for action in verdict.actions),
             *(
                 Output(topics.audit_facts, report.model, self._dated(fact, counts))

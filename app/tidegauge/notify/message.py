@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tidegauge.contract import Alert
-from tidegauge.notify.config import Links
-from tidegauge.notify.links import link
-from tidegauge.rules import short
+from tidegauge.rules import RUNBOOK, short
 
 #: Metrics that are about the serving nodes rather than about the data.
 _SERVING = ("latency_", "error_share")
@@ -22,9 +20,6 @@ _UNITS = {
     "ms": " ms",
     "of the alarm threshold": " times the alarm threshold",
 }
-
-#: The annotation of a rule that is its own runbook.
-_RUNBOOK = "runbook_url"
 
 _ADVICE = {
     "serving": (
@@ -68,7 +63,7 @@ class Message(NamedTuple):
 _COLOURS = {"low": "#3274d9", "medium": "#e0a800", "high": "#e8590c", "critical": "#c92a2a"}
 
 
-def message(alert: Alert, links: Links) -> Message:
+def message(alert: Alert) -> Message:
     """Put an alert into words."""
     resolved = alert.state == "resolved"
     who = one_line(f"{alert.model} {alert.version}")
@@ -81,8 +76,8 @@ def message(alert: Alert, links: Links) -> Message:
         summary=alert.summary,
         facts=_facts(alert, who),
         advice=None if resolved else _ADVICE[_kind(alert)],
-        dashboard=link(links.dashboard, alert),
-        runbook=alert.annotations.get(_RUNBOOK) or link(links.runbook, alert),
+        dashboard=alert.links.dashboard,
+        runbook=alert.links.runbook,
         colour="#2b8a3e" if resolved else _COLOURS[alert.severity],
     )
 
@@ -121,7 +116,7 @@ def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
 def _said_by_rule(alert: Alert) -> Iterator[tuple[str, str]]:
     """Yield the labels and annotations of its rule, but for the runbook, which is a link."""
     yield from alert.labels.items()
-    yield from ((name, text) for name, text in alert.annotations.items() if name != _RUNBOOK)
+    yield from ((name, text) for name, text in alert.annotations.items() if name != RUNBOOK)
 
 
 def _measured(alert: Alert) -> str:

@@ -49,6 +49,7 @@ def _same_episode(before: Episode | None, now: Episode) -> Episode:
         phase=before.phase,
         labels=before.labels,
         receivers=before.receivers,
+        action=before.action,
     )
 
 

@@ -95,6 +95,11 @@ def test_an_alert_can_be_recomputed_from_what_it_carries(run: Monitored) -> None
             assert len(shown["bins"]) == len(shown["reference"]) == len(shown["current"])
             assert kl_nats(shown["current"], shown["reference"]) == pytest.approx(alert["value"])
             assert sum(shown["current"]) == alert["events"] == report["events"]
+            assert sum(shown["reference"]) == alert["baseline_events"]
+            reference = run.baselines[alert["model"], alert["version"]]["signals"]
+            assert shown["edges"] == reference[alert["signal"]].get("edges")
+            assert {it["bin"] for it in alert["top_bins"]} <= set(shown["bins"])
+            assert alert["top_bins"] and alert["threshold_by"] == "rule"
         else:
             assert alert["value"] == pytest.approx(report["latency"]["mean_ms"])
 

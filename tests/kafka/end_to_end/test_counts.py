@@ -108,7 +108,7 @@ def test_late_events_make_a_new_revision_under_a_new_id(run: Monitored) -> None:
 
 
 def test_a_record_that_is_written_twice_is_the_same_record(run: Monitored) -> None:
-    for kind in ("windows", "alerts", "actions", "audit_facts", "audit"):
+    for kind in ("windows", "alerts", "alerts_history", "actions", "audit_facts", "audit"):
         by_id: dict[str, set[bytes]] = defaultdict(set)
         for message in run.outputs[kind]:
             by_id[json.loads(message.value())["id"]].add(message.value())
