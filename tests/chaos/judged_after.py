@@ -14,7 +14,7 @@ def judge_after(
 ) -> Findings:
     """Judge what NOTIFY and LEDGER have made of what is on the topics of alerts and facts."""
     findings = Findings(faults)
-    judge_tellings(outputs["alerts"], outputs["dead_letters"], told, findings)
+    judge_tellings(outputs["alerts_history"], outputs["dead_letters"], told, findings)
     judge_trail(outputs["audit_facts"], outputs["audit"], findings)
     return findings
 

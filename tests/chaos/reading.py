@@ -15,7 +15,15 @@ from support.kafka_reader import TopicReader
 from support.product import Installation
 
 #: Topics that workers write for others.
-OUTPUTS = ("windows", "alerts", "actions", "audit_facts", "audit", "dead_letters")
+OUTPUTS = (
+    "windows",
+    "alerts",
+    "alerts_history",
+    "actions",
+    "audit_facts",
+    "audit",
+    "dead_letters",
+)
 
 #: Partition, offset, Kafka's timestamp in ms, value.
 SourceRecord = tuple[int, int, int, bytes | None]
@@ -97,7 +105,7 @@ class Outputs:
                 new += 1
                 if kind == "windows":
                     self._note_report(message)
-                elif kind in ("alerts", "audit_facts", "audit"):
+                elif kind in ("alerts_history", "audit_facts", "audit"):
                     self._note(kind, json.loads(message.value()))
         return new
 

@@ -34,16 +34,20 @@ class World:
     """Alerts of two models, each fired and resolved, all told and audited; free to be spoilt."""
 
     def __init__(self) -> None:
-        self.outputs: dict[str, list[Json]] = {"alerts": [], "dead_letters": [], "audit_facts": []}
+        self.outputs: dict[str, list[Json]] = {
+            "alerts_history": [],
+            "dead_letters": [],
+            "audit_facts": [],
+        }
         for state in ("pending", "firing", "resolved"):
             for model in ("m0", "m1"):
                 id = f"{model} {state}"
                 alert = {"id": id, "fingerprint": f"of {model}", "state": state, "rule": "drift",
                          "model": model, "distribution": {"current": [1]}}  # fmt: skip
-                self.outputs["alerts"].append(alert)
+                self.outputs["alerts_history"].append(alert)
                 fact = {"id": f"audit {id}", "event": f"alert.{state}", "model": model}
                 self.outputs["audit_facts"].append(fact)
-        self.told = [it for it in self.outputs["alerts"] if it["state"] != "pending"]
+        self.told = [it for it in self.outputs["alerts_history"] if it["state"] != "pending"]
         self.outputs["audit"] = _chained(self.outputs["audit_facts"])
 
     def judge(self) -> tuple[list[str], str]:
@@ -73,7 +77,7 @@ def test_what_is_right_is_no_finding() -> None:
 
 def test_what_is_published_or_told_again_is_no_finding() -> None:
     world = World()
-    for kind in ("alerts", "audit_facts"):
+    for kind in ("alerts_history", "audit_facts"):
         world.outputs[kind] += world.outputs[kind]
     world.told += world.told
     assert world.judge() == ([], "4 alerts told, 8 tellings, 6 chained facts")
@@ -81,7 +85,7 @@ def test_what_is_published_or_told_again_is_no_finding() -> None:
 
 def test_an_alert_that_is_a_dead_letter_need_not_be_told() -> None:
     world = World()
-    at = world.outputs["alerts"].index(world.told.pop(1))
+    at = world.outputs["alerts_history"].index(world.told.pop(1))
     assert "LOST" in world.judge()[0][0]
     letter = {"topic": "alerts", "partition": 0, "offset": at, "receiver": "hook"}
     world.outputs["dead_letters"].append(letter)
@@ -126,7 +130,7 @@ def _tell_otherwise(world: World) -> None:
 
 
 def _tell_of_what_is_pending(world: World) -> None:
-    world.told.append(world.outputs["alerts"][0])
+    world.told.append(world.outputs["alerts_history"][0])
 
 
 def _tell_of_nothing(world: World) -> None:

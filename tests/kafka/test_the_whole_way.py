@@ -51,7 +51,7 @@ def test_a_detector_that_saves_before_it_publishes_is_found_out(way: Way) -> Non
 
 
 def test_the_receiver_is_told_of_each_alert_in_order(way: Way) -> None:
-    due = _told_of(way.found["alerts"])
+    due = _told_of(way.found["alerts_history"])
     assert list(dict.fromkeys(ids(way.hook))) == due
     # Whoever dies between delivery and commit tells again, and says the same.
     assert len(way.hook.requests) > len(due)
@@ -59,7 +59,7 @@ def test_the_receiver_is_told_of_each_alert_in_order(way: Way) -> None:
 
 
 def test_a_notifier_that_commits_before_it_delivers_is_found_out(way: Way) -> None:
-    due = _told_of(way.of(way.models["judged"], "alerts"))
+    due = _told_of(way.of(way.models["judged"], "alerts_history"))
     assert len(due) == 4
     assert list(dict.fromkeys(ids(way.other_hook))) == due[1:]
 

@@ -73,7 +73,7 @@ RETRAINER_STEPS = ["write_events", "publish", "send", "commit"]
 ASK_SECONDS = 0.5
 
 #: What DETECT puts out.
-KINDS = ("windows", "alerts", "actions", "audit_facts")
+KINDS = ("windows", "alerts", "alerts_history", "actions", "audit_facts")
 
 TRAIN = """
 import pathlib
@@ -240,7 +240,7 @@ class Site:
         return left
 
     def notifiers_left(self) -> int:
-        alerts = self.ledger.topic("alerts")
+        alerts = self.ledger.topic("alerts_history")
         return sum(self._lag.left(f"{self.name}-{name}-hook", alerts) for name in ("hook", "other"))
 
     def consumers_left(self) -> int:
