@@ -14,7 +14,7 @@ from chaos.findings import Findings, OutputRecord
 TOLD_STATES = ("firing", "resolved")
 
 #: What a webhook leaves out, since it shows values.
-_LEFT_OUT = ("distribution", "evidence")
+_LEFT_OUT = ("distribution", "evidence", "top_bins")
 
 
 class Told(NamedTuple):

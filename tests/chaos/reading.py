@@ -17,7 +17,6 @@ from support.product import Installation
 #: Topics that workers write for others.
 OUTPUTS = (
     "windows",
-    "alerts",
     "alerts_history",
     "actions",
     "audit_facts",

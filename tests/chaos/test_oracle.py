@@ -88,7 +88,7 @@ def test_a_figure_at_its_threshold_may_have_been_judged_either_way() -> None:
     verdict = made.judge()
     assert verdict.exact and verdict.summary["figures_too_close"] == 2
     made._alert("latency-rollback", made.report("m1", 0), "firing", None, 200.0, 100)
-    made.outputs["alerts"][0]["starts_at"] = START
+    made.outputs["alerts_history"][0]["starts_at"] = START
     assert made.judge().exact
 
 

@@ -200,13 +200,13 @@ def never_bin(world: World) -> None:
 
 def raise_another_alert(world: World) -> None:
     alert = world.alert("drift", "firing")
-    world.outputs["alerts"].append(alert | {"id": "new", "signal": "colour"})
+    world.outputs["alerts_history"].append(alert | {"id": "new", "signal": "colour"})
     world.outputs["audit_facts"].append({"id": "a", "event": "alert.firing", "subject": "new"})
 
 
 def judge_a_window_that_opened_late(world: World) -> None:
     alert = world.alert("latency-rollback", "firing")
-    world.outputs["alerts"].append(
+    world.outputs["alerts_history"].append(
         alert | {"id": "new", "model": "m3", "variant": "", "window_start": START,
                  "starts_at": START, "report": world.report("m3", 0)["id"]}
     )  # fmt: skip
