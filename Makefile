@@ -8,11 +8,12 @@ SEED_START ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types schemas freeze-schemas bench bench-quick bench-detect \
-  bench-memory bench-recovery bench-detection bench-detection-quick check-peers chaos scenarios clean test-machine
+  bench-memory bench-recovery bench-detection bench-detection-quick check-peers chaos scenarios clean \
+  test-machine test-broker test-collect
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
-	@echo "make test      every test, with a real Kafka, Redis, Prometheus, Alertmanager (ARGS: more for pytest)"
+	@echo "make test      every test, with a real Kafka, Redis, Prometheus, Alertmanager, MLflow (ARGS: more for pytest)"
 	@echo "make lint      ruff: rules and format"
 	@echo "make types     mypy --strict"
 	@echo "make schemas   write schemas/ anew from the code, and see that they break no reader"
@@ -55,22 +56,33 @@ demo: $(VENV)/.demo
 	@$(BIN)/tidegauge demo $(if $(filter --once,$(ARGS)),$(ARGS) --json,$(ARGS))
 
 test-machine:
-	@scripts/test-machine
+	@PYTHON="$(PYTHON)" scripts/test-machine
 
-# A cluster under faults and load is the machine's own; what mostly waits for brokers goes by sixes.
+# The brokers of the tests start sooner if their classes have been kept.
+test-broker: venv test-machine
+	@PYTHONPATH=tests $(BIN)/python -m support.kafka_archive
+
+# What pytest makes of the files is kept, also where Python is told to keep nothing: it takes longer
+# than to read them, and six processes would do it six times.
+test test-collect: export PYTHONDONTWRITEBYTECODE =
+
+test-collect: venv
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null
+
+# A cluster under faults and load is the machine's own: two may only start and be judged at a time.
+# What mostly waits for brokers goes by sixes.
 CLUSTERS = tests/chaos/test_chaos.py tests/chaos/test_scenarios.py
 
 # A file is one process's; what takes minutes shouldn't begin when all others are done.
 LONGEST_FIRST = tests/kafka $(filter-out tests/kafka %.py %__pycache__,$(wildcard tests/*)) \
   $(wildcard tests/test_*.py) app
 
-test: venv test-machine
+test: test-broker
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder $(LONGEST_FIRST) \
-	  $(CLUSTERS:%=--ignore=%)
-	@$(BIN)/python -m pytest $(CLUSTERS)
+	@$(BIN)/python -m pytest -n 6 --no-loadscope-reorder $(LONGEST_FIRST) $(CLUSTERS:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(CLUSTERS)
 endif
 
 lint: venv

@@ -2,9 +2,10 @@
 
     python examples/retrainer.py --bootstrap-servers kafka:9092 --work models -- python train.py
 
-For each action, the events it is about are written to ``events.jsonl`` in a directory, and the
-command is run in there; whatever it leaves there is the result, under the id of the action. Needs
-``pip install tidegauge`` (and ``tidegauge[arrow]``, if producers send column batches).
+For each retraining, the events it is about are written to ``events.jsonl`` in a directory, and the
+command is run in there; whatever it leaves there is the result, under the id of the action.
+Rollbacks and pages are for others, and passed by. Needs ``pip install tidegauge`` (and
+``tidegauge[arrow]``, if producers send column batches).
 
 Kafka hands an action out at least once. That it has one effect all the same is due to three things:
 
@@ -35,7 +36,9 @@ from tidegauge.contract import (
     CountedRange,
     Outcome,
     acknowledge,
-    encode,
+    source_of,
+    unwrap,
+    wrap,
 )
 
 ACTOR = f"retrainer@{socket.gethostname()}"
@@ -98,7 +101,8 @@ def parse() -> argparse.Namespace:
 def read(message: Message) -> Action | None:
     """Return the action; one that can't be read is said and passed over, for it never will be."""
     try:
-        return msgspec.json.decode(message.value() or b"", type=Action)
+        value = unwrap(message.value(), message.headers())  # it comes as a CloudEvent
+        return msgspec.json.decode(value, type=Action)
     except msgspec.DecodeError as error:
         print(f"{message.topic()} at offset {message.offset()}: {error}", file=sys.stderr)
         return None
@@ -208,7 +212,8 @@ def publish(directory: Path, result: Path) -> None:
 
 def send(producer: Producer, topic: str, acknowledgement: Acknowledgement) -> None:
     """Acknowledge; raises if the brokers don't take it, and then nothing is committed."""
-    producer.produce(topic, encode(acknowledgement), key=acknowledgement.action)
+    value, headers = wrap(acknowledgement, source_of(ACTOR), "binary")
+    producer.produce(topic, value, key=acknowledgement.action, headers=headers)
     if producer.flush(30) != 0:
         raise TimeoutError(f"{topic} didn't take the acknowledgement in 30 s")
 

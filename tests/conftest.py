@@ -6,12 +6,17 @@ import pytest
 import redis
 from hypothesis import settings
 
+from support import scheduling
 from support.redis_server import RedisServer
 
 # The same examples in every run, and no limit of time for one of them: on a busy machine it would
 # fail for nothing, and pytest-timeout ends what really hangs.
 settings.register_profile("tidegauge", derandomize=True, deadline=None)
 settings.load_profile("tidegauge")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    scheduling.register(config)
 
 
 @pytest.fixture(scope="session")

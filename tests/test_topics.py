@@ -16,8 +16,9 @@ def test_every_topic_of_the_settings_is_made_once() -> None:
     topics = settings.topics
     assert sorted(names) == sorted(
         [
-            topics.predictions, topics.histograms, topics.windows, topics.alerts, topics.actions,
-            topics.acknowledgements, topics.audit_facts, topics.audit, topics.dead_letters,
+            topics.predictions, topics.histograms, topics.windows, topics.alerts,
+            topics.alerts_history, topics.actions, topics.acknowledgements, topics.audit_facts,
+            topics.audit, topics.dead_letters,
             "tidegauge-detect-windows-changelog",
         ]
     )  # fmt: skip

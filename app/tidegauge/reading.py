@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from tidegauge.contract import unwrap
 from tidegauge.settings import KafkaSettings
 
 #: How far clocks may be apart: an event's may be ahead of a broker's by five minutes.
@@ -25,7 +26,7 @@ Keep = Callable[[bytes | None], bool]
 
 
 class Record(NamedTuple):
-    """A record of a topic, and where it was."""
+    """A record of a topic out of its envelope, if it has one, and where it was."""
 
     place: str
     value: bytes
@@ -43,7 +44,8 @@ def read_span(
 
     Up to what is there when it begins. Records are found by their time, which is that of their
     writing: some before and after the span come too. ``keep`` says by its key whether a record is
-    wanted. Raises ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
+    wanted. Tombstones are passed over. Raises ``ValueError`` if there is no such topic or an
+    envelope can't be read, ``KafkaException`` if no answer comes.
     """
     consumer = Consumer(
         {
@@ -107,6 +109,14 @@ def _spans(
     return {p: (starts[p], min(stops[p], ends[p])) for p in found.partitions}
 
 
+def _record(message: Message) -> Record:
+    place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
+    try:
+        return Record(place, unwrap(message.value(), message.headers()))
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{place} is no CloudEvent: {error}") from error
+
+
 def _partition(consumer: Consumer, end: int, keep: Keep) -> Iterator[Record]:
     while True:
         messages = consumer.consume(_BATCH, 0.05)
@@ -122,8 +132,7 @@ def _partition(consumer: Consumer, end: int, keep: Keep) -> Iterator[Record]:
             # The last offsets may be no records but marks of transactions.
             if error is not None or message.offset() >= end:
                 return
-            if keep(message.key()):
-                place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
-                yield Record(place, message.value() or b"")
+            if message.value() is not None and keep(message.key()):
+                yield _record(message)
             if message.offset() == end - 1:
                 return

@@ -100,7 +100,10 @@ class TopicSettings(_Section):
     predictions: str = "predictions"
     histograms: str = "tidegauge.histograms"
     windows: str = "tidegauge.windows"
+    #: The newest state of each alert, compacted.
     alerts: str = "tidegauge.alerts"
+    #: Every step in the life of every alert.
+    alerts_history: str = "tidegauge.alerts.history"
     actions: str = "tidegauge.actions"
     acknowledgements: str = "tidegauge.acknowledgements"
     audit_facts: str = "tidegauge.audit-facts"
@@ -109,6 +112,9 @@ class TopicSettings(_Section):
     predictions_partitions: int = Field(default=8, ge=1)
     detect_partitions: int = Field(default=8, ge=1)
     replication_factor: int = Field(default=1, ge=1)
+    #: How the CloudEvents of reports, alerts, actions and acknowledgements are written: attributes
+    #: in headers, or the whole event in the value. Readers take both.
+    cloudevents: Literal["binary", "structured"] = "binary"
 
 
 class RedisSettings(_Section):
@@ -192,6 +198,24 @@ class DetectSettings(_Section):
     session_timeout_seconds: float = Field(default=10.0, ge=6)
 
 
+class LinkSettings(_Section):
+    """Templates of the links in every alert; see :mod:`tidegauge.rules.links`."""
+
+    dashboard: str | None = None
+    #: For rules without an annotation ``runbook_url``.
+    runbook: str | None = None
+
+    @field_validator("dashboard", "runbook")
+    @classmethod
+    def _is_template(cls, template: str | None) -> str | None:
+        if template is None:
+            return None
+        # Only here: most processes have no use for rules.
+        from tidegauge.rules import check_template
+
+        return check_template(template)
+
+
 class NotifySettings(_Section):
     """Where alerts are delivered to."""
 
@@ -248,6 +272,7 @@ class Settings(BaseSettings):
     model_windows: dict[str, WindowSettings] = {}
     ingest: IngestSettings = IngestSettings()
     detect: DetectSettings = DetectSettings()
+    links: LinkSettings = LinkSettings()
     notify: NotifySettings = NotifySettings()
     ledger: LedgerSettings = LedgerSettings()
     #: False alarms of drift a month for a model, all its versions, variants and segments together.

@@ -57,7 +57,27 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(
             topics.windows, topics.detect_partitions, {"retention.ms": str(92 * _DAY), **_LARGE}
         ),
-        TopicSpec(topics.alerts, 1, {"retention.ms": str(366 * _DAY)}),
+        # The newest state of each fingerprint. What has said nothing for a year goes, so that it
+        # doesn't grow for ever with versions that are long gone.
+        TopicSpec(
+            topics.alerts,
+            1,
+            {
+                "cleanup.policy": "compact,delete",
+                "retention.ms": str(366 * _DAY),
+                # A segment that is still written to is not compacted.
+                "segment.ms": str(_DAY),
+                **_LARGE,
+            },
+            frozenset({"cleanup.policy"}),
+        ),
+        # Every step; compacted, it would lose those that a receiver has not been told of yet.
+        TopicSpec(
+            topics.alerts_history,
+            1,
+            {"cleanup.policy": "delete", "retention.ms": str(366 * _DAY), **_LARGE},
+            frozenset({"cleanup.policy"}),
+        ),
         TopicSpec(topics.actions, 1, {"retention.ms": str(366 * _DAY)}),
         TopicSpec(topics.acknowledgements, 1, {"retention.ms": str(366 * _DAY)}),
         # Read within seconds; kept for an outage of LEDGER over a month.
@@ -170,4 +190,6 @@ class Topics:
 def _satisfies(name: str, found: str, expected: str) -> bool:
     if name == "min.compaction.lag.ms":
         return int(found) >= int(expected)
+    if name == "cleanup.policy":
+        return set(found.split(",")) == set(expected.split(","))
     return found == expected

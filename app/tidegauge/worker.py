@@ -265,6 +265,7 @@ class Worker:
             partitions=Topics(self._settings).partitions()[histograms],
             rules=lambda: self._rules.rules,
             baseline_of=self._baselines.get,
+            pointers=lambda: self._baselines.pointers,
             metrics=metrics,
             health=self.health,
             clock=time.monotonic,

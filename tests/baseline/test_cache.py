@@ -55,6 +55,20 @@ def test_what_is_promoted_at_the_start_is_loaded(store: BaselineStore) -> None:
         assert (cache.up, cache.error) == (True, None)
 
 
+def test_when_each_was_promoted_is_known_even_if_redis_forgets_it(
+    store: BaselineStore, empty_redis_url: str
+) -> None:
+    id = promote(store)
+    before = store.promoted()
+    with running(store) as cache:
+        assert cache.wait_loaded(5)
+        assert dict(cache.pointers) == before and before[KEY].id == id
+        with redis.Redis.from_url(empty_redis_url) as client:
+            client.flushdb()
+        wait_until(lambda: cache.error is not None, seconds=5, what="that it is gone")
+        assert dict(cache.pointers) == before
+
+
 def test_a_promotion_is_picked_up_at_once_by_its_announcement(store: BaselineStore) -> None:
     with running(store, refresh_seconds=600) as cache:
         assert cache.wait_loaded(5)

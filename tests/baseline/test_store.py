@@ -19,6 +19,7 @@ from tidegauge.baseline.store import (
     Pointer,
     PromotionRefused,
     StoreUnavailable,
+    earlier_version,
 )
 
 
@@ -94,9 +95,26 @@ def test_promotion_points_to_the_baseline_and_remembers_the_one_before(
     old, new = (store.put(small_baseline(rows=rows)) for rows in (10, 20))
     store.promote("credit", "1", old, now=1.0)
     pointer = store.promote("credit", "1", new, now=2.0)
-    assert pointer == Pointer(id=new, promoted_at=2.0, previous=old)
+    assert pointer == Pointer(id=new, promoted_at=2.0, previous=old, first_promoted_at=1.0)
     assert store.promoted() == {("credit", "1"): pointer}
     assert store.generation() == 2
+
+
+def test_the_version_to_go_back_to_goes_by_the_first_baseline_that_each_had(
+    store: BaselineStore,
+) -> None:
+    for at, (version, rows) in enumerate((("1", 10), ("2", 10), ("1", 20), ("3", 10), ("2", 20))):
+        baseline = small_baseline(version=version, rows=rows)
+        store.promote("credit", version, store.put(baseline), now=float(at))
+    other = small_baseline("shop", version="2", rows=30)
+    store.promote("shop", "2", store.put(other), now=1.5)
+    found = store.promoted()
+    # That 1 and 2 got new baselines since makes neither of them a later release.
+    assert earlier_version(found, "credit", "3") == "2"
+    assert earlier_version(found, "credit", "2") == "1"
+    assert earlier_version(found, "credit", "1") is None
+    assert earlier_version(found, "credit", "9") == "3"
+    assert earlier_version(found, "shop", "2") is None
 
 
 def test_promoting_the_promoted_one_again_changes_nothing(store: BaselineStore) -> None:

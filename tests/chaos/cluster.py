@@ -158,7 +158,7 @@ class Cluster:
         self.on_redis.shutdown()
         self.on_broker.shutdown()
 
-    def wait_ready(self, seconds: float = 60.0) -> None:
+    def wait_ready(self, seconds: float = 120.0) -> None:
         """Return once every worker works."""
         wait_until(
             lambda: not self._not_ready(),

@@ -5,6 +5,7 @@ and a verdict. The last line of the output is JSON; the exit code is 1 unless ev
 """
 
 import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,6 +45,9 @@ _FLUSH_SECONDS = 180.0
 
 _TESTS = Path(__file__).resolve().parents[1]
 
+#: Held by the one run whose traffic the machine is for. Others may start or be judged meanwhile.
+_TURN = _TESTS.parent / ".cache" / "chaos.turn"
+
 
 def run(
     plan: Plan,
@@ -68,9 +72,11 @@ def run(
         say(line)
 
     say(str(plan))
-    with Cluster(directory, say=note, mutation=mutation) as cluster:
+    with Cluster(directory, say=note, mutation=mutation) as cluster, ExitStack() as turn:
         cluster.wait_ready()
         note("every worker is ready")
+        turn.enter_context(_turn())
+        cluster.wait_ready()
         if scenario is not None:
             cluster.stamp_reports()
         zero = began = time.time() + _LEAD_SECONDS
@@ -104,6 +110,7 @@ def run(
             result.restarts = dict(cluster.supervisor.unplanned)
             note("every worker has been stopped")
             outputs.more()
+            turn.close()
             _judge(cluster, outputs, injector, result)
             if scenario is not None:
                 judged = scenario.judge(_course(cluster, outputs, injector, result))
@@ -114,6 +121,15 @@ def run(
             result.tails = cluster.tails()
     note(str(result))
     return result
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Wait until no other run on this checkout has its turn, and have it."""
+    _TURN.parent.mkdir(exist_ok=True)
+    with _TURN.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _start_traffic(cluster: Cluster, plan: Plan, *, rate: float, began: float) -> Child:

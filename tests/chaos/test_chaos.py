@@ -19,7 +19,7 @@ def test_the_short_form_has_every_kind_of_fault() -> None:
     assert drawn == set(KINDS)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_happens_every_count_is_exact(seed: int, tmp_path: Path) -> None:
     plan = draw_plan(seed, SECONDS)

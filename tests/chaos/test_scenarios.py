@@ -285,7 +285,7 @@ def test_both_forms_of_a_scenario_bear_its_name_and_are_one_fault(name: str) -> 
         assert f"plan of {name}" in str(plan)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 # Brokers that die are among the faults of test_chaos.py.
 @pytest.mark.parametrize("name", ["redis_outage", "rolling_restart"])
 def test_the_short_form_of_a_scenario_is_exact_and_passes_its_judge(

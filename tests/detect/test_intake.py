@@ -39,6 +39,7 @@ class Bench:
             partitions=1,
             rules=lambda: DEFAULT_RULES,
             baseline_of=lambda baseline_id: None,
+            pointers=dict,
             metrics=DetectMetrics(self.registry),
             health=Health(clock=lambda: 0.0),
             clock=lambda: self.now,

@@ -1,15 +1,22 @@
-"""What the offsets of the writes to the changelog tell."""
+"""What DETECT writes: outputs as events, and what the offsets of its changelog tell."""
 
 import asyncio
-from types import SimpleNamespace
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from support.counting import NOW
 from support.world import World, a_state, join_all
+from tidegauge.baseline.store import Key, Pointer
+from tidegauge.contract import Action, AuditFact, DataRange, Sent, encode, unwrap
+from tidegauge.contract.cloudevents import Mode
 from tidegauge.detect.changelog import Changelog
 from tidegauge.detect.offsets import Offsets
+from tidegauge.detect.partition import DataWanted, Output
 from tidegauge.detect.writer import Writer
 
 
@@ -19,9 +26,11 @@ class _Producer:
     def __init__(self) -> None:
         self.end = 0
         self.keys: list[bytes] = []
+        self.sent: list[Sent] = []
 
-    async def send(self, topic: str, key: bytes, *rest: object) -> Any:
+    async def send(self, topic: str, key: bytes, value: bytes, *rest: Any) -> Any:
         self.keys.append(key)
+        self.sent.append(Sent(value, rest[-1]))
         answer = asyncio.get_running_loop().create_future()
         answer.set_result(SimpleNamespace(offset=self.end))
         self.end += 1
@@ -37,8 +46,22 @@ def _changelog() -> Changelog:
     return changelog
 
 
+def _writer(
+    producer: _Producer,
+    mode: Mode = "binary",
+    pointers: Mapping[Key, Pointer] = MappingProxyType({}),
+) -> Writer:
+    offsets = SimpleNamespace(
+        data=lambda wanted: DataRange(since=wanted.since, until=wanted.until, offsets=[])
+    )
+    app = SimpleNamespace(producer=producer)
+    return Writer(
+        app, "changelog", cast(Offsets, offsets), pointers=lambda: pointers, source="/d", mode=mode
+    )
+
+
 def _save(producer: _Producer, changelog: Changelog) -> bool:
-    writer = Writer(SimpleNamespace(producer=producer), "changelog", cast(Offsets, None))
+    writer = _writer(producer)
     return asyncio.run(writer.save(changelog, changelog.checkpoint()))
 
 
@@ -70,3 +93,56 @@ def test_a_changelog_that_was_made_anew_is_told_from_one_that_others_wrote_to() 
     producer.end = 0
     changelog.state.unsaved = {next(iter(changelog.state.cells))}
     assert not _save(producer, changelog)
+
+
+def _action(**changes: Any) -> Action:
+    path = Path(__file__).resolve().parents[2] / "schemas" / "examples" / "action.rollback.json"
+    made = msgspec.json.decode(path.read_bytes(), type=Action)
+    return msgspec.structs.replace(made, **{"to_version": None, "reason": "slow", **changes})
+
+
+def _published(
+    action: Action,
+    mode: Mode = "binary",
+    wanted: DataWanted | None = None,
+    promoted: tuple[str, ...] = (),
+) -> Action:
+    producer = _Producer()
+    pointers = {
+        ("credit", version): Pointer(id=version, promoted_at=float(at), previous=None)
+        for at, version in enumerate(promoted)
+    }
+    writer = _writer(producer, mode, pointers)
+    for _ in range(2):  # as after a crash
+        asyncio.run(writer.publish([Output("actions", action.id, action, wanted)]))
+    first, again = producer.sent
+    assert first == again
+    return msgspec.json.decode(unwrap(*first), type=Action)
+
+
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_a_rollback_names_the_version_that_was_promoted_before_it(mode: Mode) -> None:
+    found = _published(_action(version="3"), mode, promoted=("1", "2", "3", "4"))
+    assert (found.version, found.to_version, found.reason) == ("3", "2", "slow")
+
+
+def test_a_rollback_without_a_version_to_go_back_to_says_so() -> None:
+    found = _published(_action(version="3"), promoted=("3", "4"))
+    assert found.to_version is None
+    assert found.reason == ("slow; no version of credit is known to have been promoted before it")
+
+
+def test_a_retraining_names_its_data_and_a_page_nothing() -> None:
+    wanted = DataWanted("predictions", {0: 5}, 1_000_000)
+    retrain = _published(_action(kind="retrain"), wanted=wanted, promoted=("1", "2"))
+    assert retrain.data is not None and retrain.data.until == 1_000_000
+    page = _published(_action(kind="page"), promoted=("1", "2"))
+    assert page == _action(kind="page")
+
+
+def test_a_fact_for_the_audit_trail_has_no_envelope() -> None:
+    path = Path(__file__).resolve().parents[2] / "schemas" / "examples"
+    fact = msgspec.json.decode((path / "audit-fact.alert-firing.json").read_bytes(), type=AuditFact)
+    producer = _Producer()
+    asyncio.run(_writer(producer, "structured").publish([Output("facts", "m", fact)]))
+    assert producer.sent == [Sent(encode(fact), [])]

@@ -1,10 +1,17 @@
-"""Whatever is said of counting is said of both decoders."""
+"""Whatever is said of counting is said of both decoders; and a session that asks no broker."""
 
 from collections.abc import Iterator
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from support.counting import a_tenure
+from support.ingest_sessions import Clocks, Committed, QuietConsumer
 from tidegauge.ingest import extension
+from tidegauge.ingest.letters import Letters
+from tidegauge.ingest.session import Session
+from tidegauge.settings import Settings
+from tidegauge.telemetry import Health, IngestMetrics
 
 
 @pytest.fixture(params=["native", "python"], scope="module", autouse=True)
@@ -15,3 +22,50 @@ def decoder(request: pytest.FixtureRequest) -> Iterator[str]:
         if request.param == "python":
             patch.setattr(extension, "MODULE", None)
         yield request.param
+
+
+@pytest.fixture
+def clocks() -> Clocks:
+    return Clocks()
+
+
+@pytest.fixture
+def health(clocks: Clocks) -> Health:
+    return Health(clock=lambda: clocks.monotonic)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def session(clocks: Clocks, health: Health, registry: CollectorRegistry) -> Iterator[Session]:
+    settings = Settings(kafka={"bootstrap_servers": "127.0.0.1:9"})
+    metrics = IngestMetrics(registry)
+    made = Session(
+        settings,
+        promoted=dict,
+        baselines_age=lambda: 2.5,
+        metrics=metrics,
+        health=health,
+        progress=health.progress("ingest", done="counted"),
+        letters=Letters(
+            topic="dead", metrics=metrics, health=health, clock=lambda: clocks.monotonic
+        ),
+        clock=lambda: clocks.wall,
+        monotonic=lambda: clocks.monotonic,
+    )
+    made._tenure = a_tenure(0, 1)
+    made._tenure.began = clocks.monotonic
+    for position in made._tenure.positions.values():
+        position.arrived = clocks.monotonic
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def committed(session: Session, monkeypatch: pytest.MonkeyPatch) -> Committed:
+    session._destinations = session._sources = 1
+    monkeypatch.setattr(session, "_consumer", QuietConsumer(session._consumer))
+    return Committed(monkeypatch)

@@ -23,7 +23,7 @@ def action(id: str, kind: str = "retrain", model: str = "credit") -> Action:
 @pytest.fixture
 def installation(tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str) -> Installation:
     one = Installation(tmp_path, unique("actions"), kafka_broker.bootstrap_servers, redis_url)
-    one.succeed("topics", "create")
+    one.create_topics()
     producer = Producer({"bootstrap.servers": kafka_broker.bootstrap_servers})
     asked = [action("abc1"), action("abc2", "rollback"), action("dea1", model="shop")]
     for sent in (*asked, asked[0]):  # an action may be sent twice

@@ -105,7 +105,7 @@ def past(
     installation = Installation(
         directory, unique("past"), kafka_broker.bootstrap_servers, redis_url
     )
-    installation.succeed("topics", "create")
+    installation.create_topics()
     store = BaselineStore(redis_url, prefix=installation.name)
     baseline = _baseline()
     store.put(baseline)
@@ -128,7 +128,7 @@ def past(
         state = verdict.state
         send("windows", '["m","1",""]', seen)
         for alert in verdict.alerts:
-            send("alerts", alert.fingerprint, alert)
+            send("alerts_history", alert.fingerprint, alert)
         alerts += verdict.alerts
     # What there is after a crash, and after late events; and another model.
     send("windows", '["m","1",""]', reports[3])

@@ -10,7 +10,7 @@ from confluent_kafka.admin import ConfigResource, ResourceType
 
 from support.kafka_broker import KafkaBroker, unique
 from support.product import Installation, told
-from tidegauge.contract import Alert, encode
+from tidegauge.contract import Alert, encode, wrap
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "schemas" / "examples"
 
@@ -47,7 +47,7 @@ def test_check_names_what_is_missing_and_how_to_mend_it(installation: Installati
     assert before.returncode == 2, told(before)
     assert findings["broker"]["problems"] == []
     assert all("tidegauge topics create" in one for one in findings["topics"]["problems"])
-    assert len(findings["topics"]["problems"]) == 10
+    assert len(findings["topics"]["problems"]) == 11
     assert "baseline create" in findings["baselines"]["problems"][0]
     installation.succeed("topics", "create")
     reference = installation.directory / "reference.csv"
@@ -71,7 +71,7 @@ def test_alerts_are_shown_once_however_often_they_were_sent(installation: Instal
     other = msgspec.structs.replace(alert, id="other")
     producer = Producer({"bootstrap.servers": installation.bootstrap_servers})
     for one in (alert, alert, other):
-        producer.produce(installation.topic("alerts"), encode(one))
+        producer.produce(installation.topic("alerts_history"), encode(one), one.fingerprint)
     assert producer.flush(10) == 0
     tail = ("alerts", "tail", "--from-beginning", "-n", "2")
     shown = [json.loads(line) for line in installation.succeed(*tail, "--json").splitlines()]
@@ -86,7 +86,11 @@ def test_what_fires_is_listed_and_each_alert_can_be_looked_at(installation: Inst
     other = msgspec.structs.replace(first, id="2other", fingerprint="g", model="shop")
     producer = Producer({"bootstrap.servers": installation.bootstrap_servers})
     for one in (first, other, resolved):
-        producer.produce(installation.topic("alerts"), encode(one))
+        for mode, kind in (("binary", "alerts"), ("structured", "alerts_history")):
+            value, headers = wrap(one, "/test", mode)
+            producer.produce(installation.topic(kind), value, one.fingerprint, headers=headers)
+    # As somebody does who takes an alert of a model that is gone out of the list.
+    producer.produce(installation.topic("alerts"), None, "gone")
     assert producer.flush(10) == 0
 
     def listed(*options: str) -> list[str]:
@@ -109,8 +113,8 @@ def test_what_fires_is_listed_and_each_alert_can_be_looked_at(installation: Inst
 def test_a_record_that_is_no_alert_is_named_by_its_place(installation: Installation) -> None:
     installation.succeed("topics", "create")
     producer = Producer({"bootstrap.servers": installation.bootstrap_servers})
-    producer.produce(installation.topic("alerts"), b"{}")
+    producer.produce(installation.topic("alerts_history"), b"{}")
     assert producer.flush(10) == 0
     done = installation.cli("alerts", "tail", "--from-beginning", "-n", "1")
     assert done.returncode == 2, told(done)
-    assert f"{installation.topic('alerts')}/0 at offset 0" in done.stderr
+    assert f"{installation.topic('alerts_history')}/0 at offset 0" in done.stderr

@@ -115,7 +115,7 @@ def ingest(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[Ing
     installation = Installation(
         directory, unique("letters"), broker.bootstrap_servers, redis_url, SETTINGS
     )
-    installation.succeed("topics", "create")
+    installation.create_topics()
     child = installation.start("run", "--role", "ingest")
     one = Ingest(broker, installation, child)
     try:

@@ -87,7 +87,7 @@ def running(tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str) -> Iterat
     installation = Installation(
         tmp_path, unique("detect"), kafka_broker.bootstrap_servers, redis_url, SETTINGS
     )
-    installation.succeed("topics", "create")
+    installation.create_topics()
     yield Running(kafka_broker, installation)
 
 

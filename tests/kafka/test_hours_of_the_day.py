@@ -77,7 +77,7 @@ def installation(
         redis_url,
         settings,
     )
-    one.succeed("topics", "create")
+    one.create_topics()
     rng = np.random.default_rng(1)
     now = time.time()
     _write_rows(one.directory / "rows.parquet", now - 3600, rng)

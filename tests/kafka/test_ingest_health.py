@@ -33,7 +33,7 @@ def installation(
     one = Installation(
         tmp_path, unique("health"), kafka_broker.bootstrap_servers, redis_url, SETTINGS
     )
-    one.succeed("topics", "create")
+    one.create_topics()
     yield one
 
 
@@ -135,7 +135,7 @@ def test_an_outage_of_the_brokers_is_no_stall(tmp_path: Path, redis_url: str) ->
         redis_url,
         SETTINGS | {"HEALTH__STALL_SECONDS": "16"},
     )
-    one.succeed("topics", "create")
+    one.create_topics()
     child = one.start("run", "--role", "ingest")
     try:
         one.wait_ready(child)

@@ -29,7 +29,7 @@ def test_members_that_come_and_go_end_nobody_elses_session(
     one = Installation(
         tmp_path, unique("rebalance"), kafka_broker.bootstrap_servers, redis_url, settings
     )
-    one.succeed("topics", "create")
+    one.create_topics()
     topic = one.topic("predictions")
     producer = Producer({"bootstrap.servers": kafka_broker.bootstrap_servers, "log_level": 2})
     event = json.dumps({"time": time.time(), "model": "m", "version": "1", "features": {}})

@@ -22,7 +22,7 @@ def an_installation(
     directory: Path, broker: KafkaBroker, redis_url: str, settings: Mapping[str, str] = SETTINGS
 ) -> Installation:
     one = Installation(directory, unique("start"), broker.bootstrap_servers, redis_url, settings)
-    one.succeed("topics", "create")
+    one.create_topics()
     return one
 
 

@@ -32,7 +32,7 @@ def install(directory: Path, broker: KafkaBroker, redis_url: str, **extra: str) 
     one = Installation(
         directory, unique("stop"), broker.bootstrap_servers, redis_url, SETTINGS | extra
     )
-    one.succeed("topics", "create")
+    one.create_topics()
     return one
 
 

@@ -42,7 +42,7 @@ def installation(tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str) -> I
         # Shorter than a transaction may be open, so that one is when the group gives up its owner.
         {"LEDGER__SESSION_TIMEOUT_SECONDS": "6"},
     )
-    one.succeed("topics", "create")
+    one.create_topics()
     return one
 
 

@@ -126,7 +126,7 @@ def test_what_a_receiver_refuses_is_a_dead_letter_and_the_next_is_delivered(
     assert refused.receiver == garbage.receiver == "hook"
     assert refused.detail == f"http://127.0.0.1:{sink.port}: HTTP 400: no such field"
     assert (refused.topic, refused.partition, refused.offset) == (
-        delivery.settings.topics.alerts, 0, 0,
+        delivery.settings.topics.alerts_history, 0, 0,
     )  # fmt: skip
     assert msgspec.json.decode(refused.payload or "", type=Alert) == numbered(0)
     assert (garbage.reason, garbage.offset, garbage.payload) == ("invalid_record", 2, "no json")

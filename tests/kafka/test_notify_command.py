@@ -68,13 +68,13 @@ def installation(
             "NOTIFY__SESSION_TIMEOUT_SECONDS": "6",
         },
     )
-    one.succeed("topics", "create")
+    one.create_topics()
     return one
 
 
 def send(installation: Installation, n: int) -> None:
     producer = Producer({"bootstrap.servers": installation.bootstrap_servers})
-    producer.produce(installation.topic("alerts"), encode(numbered(n)), b"key")
+    producer.produce(installation.topic("alerts_history"), encode(numbered(n)), b"key")
     assert producer.flush(20) == 0
 
 

@@ -89,7 +89,7 @@ def running(kafka_broker: KafkaBroker, redis_url: str, tmp_path: Path) -> Iterat
             "INGEST__FLUSH_SECONDS": "0.5",
         },
     )
-    installation.succeed("topics", "create")
+    installation.create_topics()
     child = installation.start("run")
     running = Running(kafka_broker, installation, file)
     try:

@@ -80,7 +80,7 @@ def run(
             "INGEST__SEGMENTS": '["region", "age group"]',
         },
     )
-    installation.succeed("topics", "create")
+    installation.create_topics()
     dice = np.random.default_rng(11)
     reference = directory / "credit.csv"
     columns = {"amount": dice.normal(size=20_000), "score": dice.beta(2, 5, size=20_000)}

@@ -12,6 +12,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from support.kafka_broker import KafkaBroker, unique
 from support.processes import Child, free_port, wait_until
 from support.prometheus import Prometheus
+from support.scheduling import TOGETHER, scope_of
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def read_one(broker: KafkaBroker, topic: str) -> bytes | None:
@@ -102,3 +105,12 @@ def test_a_child_that_ignores_the_request_to_end_is_ended(tmp_path: Path) -> Non
 def test_free_ports_can_be_listened_on() -> None:
     server = HTTPServer(("127.0.0.1", free_port()), OneMetric)
     server.server_close()
+
+
+def test_files_that_share_a_run_go_to_one_process_and_others_each_to_one() -> None:
+    assert scope_of("tests/rules/test_load.py::test_a[b::c]") == "tests/rules/test_load.py"
+    for folder in TOGETHER:
+        files = list((ROOT / folder).glob("test_*.py"))
+        assert len(files) > 1, f"{folder} has moved"
+        found = {scope_of(f"{file.relative_to(ROOT)}::test_a") for file in files}
+        assert found == {folder}

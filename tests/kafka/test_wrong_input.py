@@ -162,7 +162,7 @@ def test_a_broker_may_restart_while_events_are_counted(tmp_path: Path, redis_url
     broker.start()
     try:
         installation = install(tmp_path / "installation", broker, redis_url)
-        installation.succeed("topics", "create")
+        installation.create_topics()
         with running(installation) as child:
             installation.wait_ready(child)
             with Traffic(broker, installation) as traffic:
@@ -207,7 +207,7 @@ def test_redis_may_be_down_at_the_start_and_midway_and_counting_goes_on(
         server.url,
         REDIS__START_TIMEOUT_SECONDS="1",
     )
-    installation.succeed("topics", "create")
+    installation.create_topics()
     baseline = create_baseline(installation, [0, 1, 2, 3])
     server.stop()
     done = installation.cli("check")
@@ -264,7 +264,7 @@ def test_a_promoted_baseline_is_in_force_within_five_seconds(
     tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str
 ) -> None:
     installation = install(tmp_path, kafka_broker, redis_url, REDIS__REFRESH_SECONDS="2")
-    installation.succeed("topics", "create")
+    installation.create_topics()
     first = create_baseline(installation, [0, 1, 2, 3])
     with running(installation) as child:
         installation.wait_ready(child)
@@ -313,7 +313,7 @@ def test_a_typo_in_the_rule_file_is_shown_with_its_line(
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES_WITH_A_TYPO)
     installation = install(tmp_path, kafka_broker, redis_url, DETECT__RULES_FILE=str(rules))
-    installation.succeed("topics", "create")
+    installation.create_topics()
     create_baseline(installation, [0, 1, 2, 3])
     done = installation.cli(command)
     assert done.returncode == 2, told(done)

@@ -5,14 +5,13 @@ import pytest
 from support.alerts import example_alert
 from tidegauge.contract import Alert
 from tidegauge.notify.alertmanager import Held, Posting, body_of, labels
-from tidegauge.notify.config import Links
 
 FIRING = example_alert(fingerprint="f")
 RESOLVED = example_alert("resolved", fingerprint="f", ends_at=FIRING.starts_at + 600)
 
 
 def body(posting: Posting, now: float = 2e9) -> dict[str, object]:
-    return body_of(posting, Links(), now=now, resend_seconds=60)
+    return body_of(posting, now=now, resend_seconds=60)
 
 
 def test_a_firing_alert_is_held_until_it_ends() -> None:

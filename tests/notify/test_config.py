@@ -6,13 +6,12 @@ import pytest
 
 from support.alerts import example_alert
 from support.deployment import ROOT
+from tidegauge.contract import ActionKind
 from tidegauge.notify import ReceiversError, load_receivers, parse_receivers
 from tidegauge.notify.channels import WebhookChannel
-from tidegauge.notify.config import KINDS, Links, WebhookReceiver
+from tidegauge.notify.config import KINDS, Match, WebhookReceiver
 
 GOOD = """\
-links:
-  dashboard: https://grafana.example.com/d/x?var-model={model}&from={from_ms}&to={to_ms}
 receivers:
   - name: am
     type: alertmanager
@@ -57,29 +56,28 @@ def test_secrets_come_from_the_environment_and_from_files_and_are_never_shown(go
 @pytest.mark.parametrize(
     "case",
     [
-        ("type: webhook", "type: webhok", "r.yaml:8:11: receivers[1].type: found 'webhok'"),
-        ("    type: webhook\n", "", "r.yaml:7:5: receivers[1]: found no 'type'"),
+        ("type: webhook", "type: webhok", "r.yaml:6:11: receivers[1].type: found 'webhok'"),
+        ("    type: webhook\n", "", "r.yaml:5:5: receivers[1]: found no 'type'"),
         ("match: {sev", "matsh: {sev", "receivers[1].matsh: unknown key; did you mean 'match'?"),
-        ("severities: [high", "severities: [hi", "r.yaml:11:26: receivers[1].match.severities[0]:"),
+        ("severities: [high", "severities: [hi", "r.yaml:9:26: receivers[1].match.severities[0]:"),
         ("models: [", "modles: [", "receivers[1].match.modles: unknown key; did you mean 'models'"),
-        ("https://example.com/hook", "example.com", "r.yaml:9:10: receivers[1].url: expected an"),
-        ("http://al", "http://me:pw@al", "r.yaml:6:10: receivers[0].url: found a user or password"),
-        ("HOOK_SECRET", "NOT_SET", "r.yaml:10:13: receivers[1].secret: environment variable NOT_S"),
+        ("https://example.com/hook", "example.com", "r.yaml:7:10: receivers[1].url: expected an"),
+        ("http://al", "http://me:pw@al", "r.yaml:4:10: receivers[0].url: found a user or password"),
+        ("HOOK_SECRET", "NOT_SET", "r.yaml:8:13: receivers[1].secret: environment variable NOT_S"),
         ("HOOK_SECRET", "TIDEGAUGE_X", "receivers[1].secret: names that begin with TIDEGAUGE_"),
-        ("{env: HOOK_SECRET}", "hunter2", "r.yaml:10:13: receivers[1].secret: "),
+        ("{env: HOOK_SECRET}", "hunter2", "r.yaml:8:13: receivers[1].secret: "),
         ("    host: mail.example.com\n", "", "receivers[2]: found no 'host'"),
         ("username: tidegauge\n", "security: none\n", "receivers[2]: 'username' and 'password' go"),
         ("[oncall@example.com]", "[oncall]", "receivers[2].to[0]: expected a mail address"),
         ("from: tide", "form: tide", "receivers[2].form: unknown key; did you mean 'from'?"),
-        ("{model}", "{modle}", "r.yaml:2:14: links.dashboard: found {modle}, expected one of"),
-        ("https://grafana.example.com", "grafana", "r.yaml:2:14: links.dashboard: expected an ad"),
-        ("name: hook", "name: Hook", "r.yaml:7:11: receivers[1].name: "),
+        ("name: hook", "name: Hook", "r.yaml:5:11: receivers[1].name: "),
         (
             "name: hook",
             "name: am",
-            "r.yaml:7:11: receivers[1].name: found 'am', already a name in line 4",
+            "r.yaml:5:11: receivers[1].name: found 'am', already a name in line 2",
         ),
-        ("dashboard:", "dashbord:", "r.yaml:2:3: links.dashbord: unknown key; did you mean 'dash"),
+        ("severities: [high, critical]", "actions: [pge]", "receivers[1].match.actions[0]: "),
+        ("receivers:\n", "links: {}\nreceivers:\n", "r.yaml:1:1: links: unknown key"),
     ],
     ids=lambda case: case[2][-40:],
 )
@@ -92,11 +90,13 @@ def test_a_problem_is_named_with_its_place(good: str, case: tuple[str, str, str]
 
 
 def test_every_problem_is_told_at_once(good: str) -> None:
-    text = good.replace("type: alertmanager", "type: pager").replace("links:", "linkz:")
-    assert [one.partition(": ")[0] for one in problems(text)] == ["r.yaml:1:1", "r.yaml:5:11"]
+    text = good.replace("type: alertmanager", "type: pager").replace("host: mail", "hast: mail")
+    assert [one.partition(": ")[0] for one in problems(text)] == [
+        "r.yaml:3:11", "r.yaml:10:5", "r.yaml:12:5",
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["", "receivers: []", "receivers:", "- a", "links: {}"])
+@pytest.mark.parametrize("text", ["", "receivers: []", "receivers:", "- a", "receivers: {}"])
 def test_a_file_without_receivers_is_refused(text: str) -> None:
     assert all(one.startswith("r.yaml:1:") for one in problems(text))
 
@@ -115,8 +115,20 @@ def test_what_is_no_text_and_what_is_not_there_is_said(tmp_path: Path) -> None:
 )
 def test_a_rule_that_names_receivers_tells_only_those(named: list[str], wanted: bool) -> None:
     hook = WebhookReceiver(name="hook", type="webhook", url="https://example.com/")
-    channel = WebhookChannel(hook, Links(), clock=lambda: 0.0)
+    channel = WebhookChannel(hook, clock=lambda: 0.0)
     assert channel.wants(example_alert(receivers=named)) is wanted
+
+
+@pytest.mark.parametrize(("asked", "wanted"), [("page", True), ("retrain", False), (None, False)])
+def test_a_receiver_for_pages_is_told_of_what_has_asked_for_one(
+    asked: ActionKind | None, wanted: bool
+) -> None:
+    pager = WebhookReceiver(
+        name="pager", type="webhook", url="https://example.com/", match=Match(actions=["page"])
+    )
+    channel = WebhookChannel(pager, clock=lambda: 0.0)
+    assert channel.wants(example_alert(action=asked)) is wanted
+    assert channel.wants(example_alert("resolved", action=asked)) is wanted
 
 
 def test_the_example_of_the_manual_is_valid(
@@ -126,6 +138,7 @@ def test_the_example_of_the_manual_is_valid(
     example = text.partition("```yaml\n")[2].partition("```")[0]
     monkeypatch.setenv("NOTIFY_WEBHOOK_SECRET", "s")
     (tmp_path / "smtp_password").write_text("s")
+    (tmp_path / "mlflow_password").write_text("s")
     (tmp_path / "slack_url").write_text("https://hooks.slack.com/services/T0/B0/x\n")
     found = parse_receivers(example.replace("/run/secrets/tidegauge", str(tmp_path)), source="r")
     assert [one.type for one in found.receivers] == list(KINDS)

@@ -14,7 +14,7 @@ from support.http_sink import Answer, HttpSink
 from support.processes import free_port
 from support.smtp_sink import PASSWORD, USER, Certificate, SmtpSink, make_certificate
 from tidegauge.notify.channels import channel_to
-from tidegauge.notify.config import Links, ReceiverFile
+from tidegauge.notify.config import ReceiverFile
 from tidegauge.notify.http import post
 from tidegauge.notify.outcome import Refused, RetryLater
 
@@ -83,6 +83,28 @@ def test_an_answer_that_drips_is_none() -> None:
         listener.close()
 
 
+def test_a_2xx_is_a_delivery_before_the_rest_of_its_answer_has_come() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+            over.wait(20)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        post(url, b"{}", {}, timeout_seconds=5)
+    finally:
+        over.set()
+        thread.join()
+        listener.close()
+
+
 def test_nobody_there_is_tried_again_and_the_path_is_not_told() -> None:
     with pytest.raises(RetryLater) as caught:
         post(f"http://127.0.0.1:{free_port()}/T0/secret", b"{}", {}, timeout_seconds=5)
@@ -113,7 +135,7 @@ def email(sink: SmtpSink, tmp_path: Path, *, password: str | None = None, **opti
         (tmp_path / "password").write_text(password)
         given |= {"username": USER, "password": {"file": str(tmp_path / "password")}}
     (receiver,) = ReceiverFile.model_validate({"receivers": [given]}).receivers
-    channel_to(receiver, Links()).deliver(example_alert())
+    channel_to(receiver).deliver(example_alert())
 
 
 def test_mail_goes_out_over_starttls_with_a_password(

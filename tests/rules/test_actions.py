@@ -94,3 +94,23 @@ def test_limits_of_an_action_without_an_action_are_a_slip() -> None:
     text = "rules: [{name: drift, metric: kl, above: 0.05, severity: medium, cooldown: 60}]"
     with pytest.raises(RuleError, match="cooldown: only with 'action'; take it away"):
         parse_rules(text, source="rules.yaml")
+
+
+def told(verdicts: list[Verdict]) -> list[tuple[str, str | None]]:
+    return [(alert.state, alert.action) for verdict in verdicts for alert in verdict.alerts]
+
+
+def test_an_episode_says_to_its_end_what_it_has_asked_for() -> None:
+    verdicts = judged(", repeat_interval: 60", UP, UP, DOWN)
+    assert told(verdicts) == [("firing", "retrain"), ("firing", "retrain"), ("resolved", "retrain")]
+    (again,) = verdicts[1].alerts
+    assert again.reminder == 1 and again.actions == []
+
+
+@pytest.mark.parametrize("limits", [", cooldown: 600", ", dry_run: true"])
+def test_what_is_withheld_or_a_dry_run_has_not_been_asked_for(limits: str) -> None:
+    verdicts = judged(limits, UP, DOWN, UP, DOWN)
+    meant = "retrain" if "cooldown" in limits else None
+    assert told(verdicts) == [
+        ("firing", meant), ("resolved", meant), ("firing", None), ("resolved", None),
+    ]  # fmt: skip

@@ -15,7 +15,7 @@ from support.http_sink import Answer, HttpSink
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import wait_until
-from tidegauge.contract import Alert, DeadLetter, encode
+from tidegauge.contract import Alert, AuditRecord, DeadLetter, encode
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import ReceiverFile
 from tidegauge.notify.courier import Courier
@@ -43,10 +43,12 @@ class Delivery:
         name = unique("notify")
         self.settings = Settings(
             kafka=KafkaSettings(bootstrap_servers=broker.bootstrap_servers),
-            topics=TopicSettings(alerts=f"{name}.alerts", dead_letters=f"{name}.dead"),
+            topics=TopicSettings(
+                alerts_history=f"{name}.alerts", audit=f"{name}.audit", dead_letters=f"{name}.dead"
+            ),
             notify=NotifySettings(group_id=name, session_timeout_seconds=6),
         )
-        broker.create_topics({f"{name}.alerts": 1, f"{name}.dead": 1})
+        broker.create_topics({f"{name}.alerts": 1, f"{name}.audit": 1, f"{name}.dead": 1})
         self.health = Health(clock=lambda: 0.0)
         self.registry = CollectorRegistry()
         self.metrics = NotifyMetrics(self.registry)
@@ -61,7 +63,13 @@ class Delivery:
     def send(self, *alerts: Alert | bytes) -> None:
         for alert in alerts:
             value = alert if isinstance(alert, bytes) else encode(alert)
-            self._producer.produce(self.settings.topics.alerts, value, b"key")
+            self._producer.produce(self.settings.topics.alerts_history, value, b"key")
+        assert self._producer.flush(20) == 0
+
+    def send_audit(self, *records: AuditRecord) -> None:
+        for record in records:
+            key = record.model.encode()
+            self._producer.produce(self.settings.topics.audit, encode(record), key)
         assert self._producer.flush(20) == 0
 
     def courier(
@@ -74,7 +82,7 @@ class Delivery:
     ) -> Running:
         """Start a courier in a thread; returns once it has partitions, unless it stands by."""
         given = ReceiverFile.model_validate({"receivers": [receiver]}).receivers[0]
-        channel = channel_to(given, ReceiverFile.model_fields["links"].default)
+        channel = channel_to(given)
         stop, failures = threading.Event(), list[BaseException]()
         courier = make(
             channel,
@@ -117,7 +125,7 @@ class Delivery:
         assert failing or not failed, failed
         return failed
 
-    def committed(self, receiver: str) -> int:
+    def committed(self, receiver: str, topic: str | None = None) -> int:
         consumer = Consumer(
             {
                 "bootstrap.servers": self.broker.bootstrap_servers,
@@ -125,7 +133,8 @@ class Delivery:
             }
         )
         try:
-            (at,) = consumer.committed([TopicPartition(self.settings.topics.alerts, 0)], timeout=20)
+            place = TopicPartition(topic or self.settings.topics.alerts_history, 0)
+            (at,) = consumer.committed([place], timeout=20)
             return int(at.offset)
         finally:
             consumer.close()
@@ -165,9 +174,11 @@ def wait_ids(sink: HttpSink, expected: list[str]) -> None:
     )
 
 
-def wait_committed(delivery: Delivery, receiver: str, offset: int) -> None:
+def wait_committed(
+    delivery: Delivery, receiver: str, offset: int, *, topic: str | None = None
+) -> None:
     wait_until(
-        lambda: delivery.committed(receiver) == offset,
+        lambda: delivery.committed(receiver, topic) == offset,
         seconds=30,
-        what=lambda: f"committed {offset}, it is {delivery.committed(receiver)}",
+        what=lambda: f"committed {offset}, it is {delivery.committed(receiver, topic)}",
     )

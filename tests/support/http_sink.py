@@ -10,6 +10,7 @@ class Request(NamedTuple):
     path: str
     headers: Mapping[str, str]
     body: bytes
+    method: str
 
 
 class Answer(NamedTuple):
@@ -33,8 +34,8 @@ class HttpSink:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                request = Request(self.path, dict(self.headers), body)
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                request = Request(self.path, dict(self.headers), body, self.command)
                 sink.requests.append(request)
                 if sink.on_request is not None:
                     sink.on_request(request)
@@ -50,6 +51,8 @@ class HttpSink:
                 except OSError:
                     pass  # who asked has given up
 
+            do_GET = do_PATCH = do_POST
+
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
@@ -59,6 +62,14 @@ class HttpSink:
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
+
+    def answer_next(self, *answers: Answer) -> None:
+        """Answer these next, before it is 200 again."""
+        self._answers += answers
+
+    def hang(self) -> None:
+        """Take requests only, until it may go on."""
+        self._go_on.clear()
 
     def go_on(self) -> None:
         """Hang no longer."""

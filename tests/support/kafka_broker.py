@@ -3,7 +3,10 @@
 The jars come from ``scripts/test-machine``.
 """
 
+import os
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +16,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from support.processes import Child, free_port, wait_until
 
-_JARS = Path(__file__).resolve().parents[2] / ".cache" / "kafka-3.9.1"
+_JARS = (Path(__file__).parents[2] / ".cache" / "kafka-3.9.1").resolve()
+#: A broker's classes as ``support.kafka_archive`` keeps them, so that it starts sooner. A JVM that
+#: they don't fit goes on without.
+ARCHIVE = _JARS.with_name(f"{_JARS.name}.jsa")
+#: A data directory as Kafka formats one: it has neither ports nor paths in it.
+_FORMATTED = _JARS.with_name(f"{_JARS.name}-formatted")
 _CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 _START_SECONDS = 60
 
@@ -49,7 +57,8 @@ class KafkaBroker:
     """A broker that can be started, stopped, killed and started again on the same data.
 
     ``listeners`` are further listeners by name, each with the port that its clients are told to
-    connect to: that of a proxy before ``listener_ports[name]``.
+    connect to: that of a proxy before ``listener_ports[name]``. When it ends it writes the classes
+    it has used to ``archive``.
     """
 
     def __init__(
@@ -59,12 +68,18 @@ class KafkaBroker:
         message_max_bytes: int = 1_048_588,
         heap_megabytes: int = 512,
         listeners: Mapping[str, int] | None = None,
+        archive: Path | None = None,
     ) -> None:
         self.directory = directory
         self.port = free_port()
         self.listener_ports = {name: free_port() for name in listeners or {}}
         self.log = directory / "broker.log"
         self._heap_megabytes = heap_megabytes
+        self._classes = []
+        if archive is not None:
+            self._classes = [f"-XX:ArchiveClassesAtExit={archive}"]
+        elif ARCHIVE.exists():
+            self._classes = [f"-XX:SharedArchiveFile={ARCHIVE}"]
         self._child: Child | None = None
         self._config = directory / "server.properties"
         directory.mkdir(parents=True, exist_ok=True)
@@ -86,27 +101,50 @@ class KafkaBroker:
         return f"127.0.0.1:{self.port}"
 
     def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        return AdminClient(
+            {
+                "bootstrap.servers": self.bootstrap_servers,
+                "log_level": 0,
+                # By default it looks for a broker that starts more and more seldom.
+                "reconnect.backoff.max.ms": 200,
+            }
+        )
 
     def start(self) -> None:
         """Start and return once the broker answers; its log is in the message if it doesn't."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Start, and return at once."""
         assert self._child is None, "this broker is running already"
         if not (self.directory / "data").exists():
             self._format()
-        child = Child(self._java("kafka.Kafka", str(self._config)), log=self.log)
-        self._child = child
+        self._child = Child(self._java("kafka.Kafka", str(self._config)), log=self.log)
+
+    def wait_ready(self) -> None:
+        """Return once the broker answers."""
         admin = self.admin()
 
         def answers() -> bool:
-            child.check_alive()
+            self.check_alive()
             try:
                 return bool(admin.list_topics(timeout=1).brokers)
             except KafkaException:
                 return False
 
         wait_until(
-            answers, seconds=_START_SECONDS, what=lambda: f"the broker answers\n{child.tail()}"
+            answers, seconds=_START_SECONDS, what=lambda: f"the broker answers\n{self.tail()}"
         )
+
+    def check_alive(self) -> None:
+        """Fail if it has ended by itself."""
+        assert self._child is not None, "this broker isn't running"
+        self._child.check_alive()
+
+    def tail(self) -> str:
+        """Return the end of its log, for the message of a failure."""
+        return "" if self._child is None else self._child.tail()
 
     def stop(self) -> None:
         """Shut down in order, so that the next start need not recover the logs."""
@@ -156,6 +194,7 @@ class KafkaBroker:
             f"-Xmx{self._heap_megabytes}m",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
+            *self._classes,
             *_LOGGING,
             "-cp",
             f"{_JARS}/*",
@@ -164,6 +203,19 @@ class KafkaBroker:
         ]
 
     def _format(self) -> None:
+        data = self.directory / "data"
+        if not _FORMATTED.exists():
+            self._format_by_kafka()
+            made = Path(tempfile.mkdtemp(dir=_FORMATTED.parent))
+            shutil.copytree(data, made, dirs_exist_ok=True)
+            try:
+                made.rename(_FORMATTED)
+            except OSError:  # another process was quicker
+                shutil.rmtree(made)
+        else:
+            shutil.copytree(_FORMATTED, data)
+
+    def _format_by_kafka(self) -> None:
         command = self._java(
             "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._config)
         )
@@ -173,10 +225,29 @@ class KafkaBroker:
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
 
 
+class SharedBroker(KafkaBroker):
+    """A broker that another process has started, and that only it may stop."""
+
+    def __init__(self, port: int, log: Path) -> None:
+        self.port = port
+        self.log = log
+
+    def launch(self) -> None:
+        raise AssertionError("this broker is shared: start a KafkaBroker of your own")
+
+    stop = kill = launch
+
+    def check_alive(self) -> None:
+        """Leave it to who started it."""
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-20_000:] if self.log.exists() else ""
+
+
 def _addresses(ports: Mapping[str, int]) -> str:
     return ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
 
 
 def unique(name: str) -> str:
-    """Return a name that no earlier test has used on this broker."""
-    return f"{name}-{time.time_ns():x}"
+    """Return a name that no other test has used on this broker, in whatever process it runs."""
+    return f"{name}-{os.getpid():x}-{time.time_ns():x}"

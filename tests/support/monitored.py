@@ -74,13 +74,28 @@ class Monitored:
         """Return the alerts of the rules of alert_oracle.py, or those of the rule on surprise."""
         return [
             alert
-            for alert in self.records("alerts")
+            for alert in self.records("alerts_history")
             if (alert["rule"] == "drift-alarm") == drift_alarm
         ]
 
     def latest_reports(self) -> dict[CellKey, dict[str, Any]]:
         """Return the latest revision of every window."""
         return latest_revisions(self.records("windows"))
+
+    def first_reports(self) -> dict[CellKey, dict[str, Any]]:
+        """Return the first report of every window."""
+        return {
+            (r["model"], r["version"], r["variant"], r["window_start"]): r
+            for r in self.records("windows")
+            if r["revision"] == 0
+        }
+
+
+def signals_of(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the signals of a report that has one part."""
+    assert len(report["parts"]) == 1, f"no baseline changed, yet there are parts {report['parts']}"
+    signals: dict[str, Any] = report["parts"][0]["signals"]
+    return signals
 
 
 def latest_revisions(reports: list[Any]) -> dict[CellKey, dict[str, Any]]:
@@ -91,6 +106,11 @@ def latest_revisions(reports: list[Any]) -> dict[CellKey, dict[str, Any]]:
         if key not in latest or latest[key]["revision"] < report["revision"]:
             latest[key] = report
     return latest
+
+
+OUTPUTS = (
+    "windows", "alerts", "alerts_history", "actions", "audit_facts", "audit", "dead_letters",
+)  # fmt: skip
 
 
 @contextmanager
@@ -113,16 +133,13 @@ def monitored(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[
             "INGEST__FLUSH_SECONDS": "0.5",
         },
     )
-    installation.succeed("topics", "create")
+    installation.create_topics()
     _take_large_records(broker, installation.topic("predictions"))
     baselines = create_baselines(installation)
     prometheus = Prometheus(directory / "prometheus", [f"127.0.0.1:{installation.http_port}"])
     senders = Senders(broker, installation.topic("predictions"), PARTITIONS)
     source = TopicReader(broker, installation.topic("predictions"))
-    readers = {
-        kind: TopicReader(broker, installation.topic(kind))
-        for kind in ("windows", "alerts", "actions", "audit_facts", "audit", "dead_letters")
-    }
+    readers = {kind: TopicReader(broker, installation.topic(kind)) for kind in OUTPUTS}
     child: Child | None = None
     try:
         now = time.time()

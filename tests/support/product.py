@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
 
+import pytest
+
 from support.processes import Child, free_port, wait_until
 from support.prometheus import http_get
+from tidegauge.settings import load_settings
+from tidegauge.topics import Topics
 
 _APP = Path(__file__).resolve().parents[2] / "app"
 _COMMAND = [sys.executable, "-m", "tidegauge"]
@@ -18,6 +22,7 @@ TOPICS = (
     "histograms",
     "windows",
     "alerts",
+    "alerts_history",
     "actions",
     "acknowledgements",
     "audit_facts",
@@ -85,6 +90,17 @@ class Installation:
         )
         return done.stdout
 
+    def create_topics(self) -> None:
+        """Make the topics as ``tidegauge topics create`` does, without a process for it."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("TIDEGAUGE_")]:
+                patch.delenv(name)
+            for name, value in self.environment().items():
+                if name.startswith("TIDEGAUGE_"):
+                    patch.setenv(name, value)
+            settings = load_settings()
+        Topics(settings).create()
+
     def start(self, *arguments: str) -> Child:
         """Start a command that goes on running, such as ``run``."""
         return Child(
@@ -101,14 +117,19 @@ class Installation:
         except (URLError, ConnectionError, TimeoutError):
             return None
 
-    def gauge(self, series: str) -> float | None:
-        """Return the value of one series of /metrics, named with its labels as it stands there."""
+    def gauge(self, *series: str) -> float | None:
+        """Return the sum of series of one /metrics, each named with its labels as it stands there.
+
+        None if none of them is there.
+        """
         answer = self.http("/metrics")
-        for line in answer[1].splitlines() if answer else []:
-            name, _, value = line.rpartition(" ")
-            if name == series:
-                return float(value)
-        return None
+        found = [
+            float(value)
+            for line in (answer[1].splitlines() if answer else [])
+            for name, _, value in [line.rpartition(" ")]
+            if name in series
+        ]
+        return sum(found) if found else None
 
     def wait_counted(self, child: Child, events: int) -> None:
         """Return once the running process has counted so many events, and no more."""
@@ -116,14 +137,10 @@ class Installation:
             f'tidegauge_ingest_events_total{{path="{path}"}}'
             for path in ("native", "fast", "tolerant")
         ]
-
-        def counted() -> float:
-            return sum(self.gauge(series) or 0 for series in paths)
-
         wait_until(
-            lambda: counted() == events,
+            lambda: self.gauge(*paths) == events,
             seconds=30,
-            what=lambda: f"{events} events counted, it is {counted()}\n{child.tail()}",
+            what=lambda: f"{events} events counted, it is {self.gauge(*paths)}\n{child.tail()}",
         )
 
     def wait_ready(self, child: Child, *, seconds: float = 60) -> None:

@@ -24,7 +24,7 @@ BATCH_ROWS = 500
 LATE_SHARE = 0.01
 LATE_WINDOWS = 4
 
-EVENTS = {"credit": 8_400, "fraud": 2_400, "ranker": 5_900}
+EVENTS = {"credit": 4_200, "fraud": 2_400, "ranker": 3_000}
 VERSIONS = {"credit": "3", "fraud": "2025-01", "ranker": "1"}
 CANARY_SHARE = 0.1
 

@@ -56,6 +56,7 @@ class BaselineCache:
         self._loaded = threading.Event()
         self._thread: threading.Thread | None = None
         self._promoted: Promoted = MappingProxyType({})
+        self._pointers: Mapping[Key, Pointer] = MappingProxyType({})
         self._problems: list[str] = []
         self._failure: str | None = None
         self._up = False
@@ -94,6 +95,11 @@ class BaselineCache:
         It is replaced as a whole; take it once and read from what was taken.
         """
         return self._promoted
+
+    @property
+    def pointers(self) -> Mapping[Key, Pointer]:
+        """What is known of the promotion of each model and version; replaced as a whole."""
+        return self._pointers
 
     @property
     def up(self) -> bool:
@@ -223,6 +229,7 @@ class BaselineCache:
                 self._keep(id, baseline)  # windows still open may be binned by the one replaced
         if promoted != dict(held):
             self._promoted = MappingProxyType(promoted)
+        self._pointers = MappingProxyType({**self._pointers, **snapshot.promoted})
         self._problems = problems
         self._generation = snapshot.generation
 

@@ -35,13 +35,16 @@ def vectors(
 
 
 def distribution(signal: Signal, histogram: SignalHistogram) -> Distribution:
-    """Return both count vectors of :func:`vectors` with a label for each bin.
+    """Return both count vectors of :func:`vectors` with a label for each bin, and edges.
 
     Raises ``ValueError`` if the histogram was not binned by this signal.
     """
     reference, current, _ = vectors(signal, histogram)
     return Distribution(
-        bins=bin_labels(signal), reference=reference.tolist(), current=current.tolist()
+        bins=bin_labels(signal),
+        reference=reference.tolist(),
+        current=current.tolist(),
+        edges=signal.edges if isinstance(signal, NumericSignal) else None,
     )
 
 

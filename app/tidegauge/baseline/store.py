@@ -10,6 +10,7 @@ Keys, with the default prefix::
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -47,12 +48,22 @@ class PromotionRefused(StoreError, ValueError):
     """The baseline was made for another model or version."""
 
 
-class Pointer(msgspec.Struct, frozen=True, kw_only=True):
-    """Which baseline is promoted, since when (epoch seconds), and which one was before."""
+class Pointer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which baseline is promoted, since when (epoch seconds), and which one was before.
+
+    ``first_promoted_at`` is when the version had one for the first time; null if that is when this
+    one was promoted.
+    """
 
     id: str
     promoted_at: float
     previous: str | None
+    first_promoted_at: float | None = None
+
+    @property
+    def began_at(self) -> float:
+        """When the version had a promoted baseline for the first time, epoch seconds."""
+        return self.promoted_at if self.first_promoted_at is None else self.first_promoted_at
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,7 +239,10 @@ class BaselineStore:
                     if current is not None and current.id == id:
                         return current
                     pointer = Pointer(
-                        id=id, promoted_at=now, previous=current.id if current else None
+                        id=id,
+                        promoted_at=now,
+                        previous=current.id if current else None,
+                        first_promoted_at=current.began_at if current else None,
                     )
                     pipe.multi()
                     pipe.hset(self._promoted, field, msgspec.json.encode(pointer))
@@ -282,6 +296,29 @@ class BaselineStore:
             yield
         except (redis.RedisError, OSError) as error:
             raise StoreUnavailable(f"Redis at {self.address}: {error}") from error
+
+
+def earlier_version(pointers: Mapping[Key, Pointer], model: str, version: str) -> str | None:
+    """Return the version of ``model`` to go back to from ``version``; None if none is known.
+
+    Of the others, that which had its first baseline promoted last before ``version`` had; last of
+    all, if ``version`` never had one.
+
+    >>> made = {("m", v): Pointer(id=v, promoted_at=at, previous=None)
+    ...         for v, at in (("1", 10.0), ("2", 20.0), ("3", 30.0))}
+    >>> earlier_version(made, "m", "3"), earlier_version(made, "m", "1")
+    ('2', None)
+    >>> earlier_version(made, "m", "4")
+    '3'
+    """
+    own = pointers.get((model, version))
+    before = math.inf if own is None else own.began_at
+    found = [
+        (pointer.began_at, name)
+        for (of, name), pointer in pointers.items()
+        if of == model and name != version and pointer.began_at < before
+    ]
+    return max(found)[1] if found else None
 
 
 def address_of(url: str) -> str:

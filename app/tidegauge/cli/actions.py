@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tidegauge.cli._errors import UNREACHABLE, fail, reported
-from tidegauge.contract import Acknowledgement, Action, acknowledge, encode
+from tidegauge.contract import Acknowledgement, Action, acknowledge, encode, source_of, wrap
 from tidegauge.reading import read_topic
 from tidegauge.settings import Settings, load_settings
 
@@ -113,7 +113,8 @@ def ack(
         note=note,
     )
     producer = Producer({**settings.kafka.librdkafka(), "enable.idempotence": True})
-    producer.produce(settings.topics.acknowledgements, encode(said), key=said.action)
+    value, headers = wrap(said, source_of(said.actor), settings.topics.cloudevents)
+    producer.produce(settings.topics.acknowledgements, value, key=said.action, headers=headers)
     if producer.flush(_SEND_SECONDS) != 0:
         raise fail(f"Kafka did not take it within {_SEND_SECONDS:.0f} s", UNREACHABLE)
     typer.echo(f"{said.kind} of {said.model} {said.version}: {said.outcome}")

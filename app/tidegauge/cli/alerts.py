@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegauge.cli._errors import reported
-from tidegauge.contract import Alert, Distribution, encode
+from tidegauge.contract import Alert, Distribution, encode, unwrap
 from tidegauge.reading import read_topic
 from tidegauge.settings import Settings, load_settings
 
@@ -59,7 +59,7 @@ def show_all(
     """List what fires now, the longest first."""
     found = [
         alert
-        for alert in latest(_alerts(load_settings()))
+        for alert in latest(_newest(load_settings()))
         if (model is None or alert.model == model) and (everything or fires(alert))
     ]
     if json:
@@ -86,7 +86,7 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="The record as it was sent.")] = False,
 ) -> None:
     """Show one alert: the figures that decided it, and how the signal's bins have moved."""
-    found = {a.id: a for a in _alerts(load_settings()) if a.id.startswith(id)}
+    found = {a.id: a for a in _history(load_settings()) if a.id.startswith(id)}
     if not found:
         raise ValueError(f"there is no alert {id}; see: tidegauge alerts list --all")
     if len(found) > 1:
@@ -111,11 +111,16 @@ def fires(alert: Alert) -> bool:
 
 
 def latest(alerts: Iterable[Alert]) -> list[Alert]:
-    """Return the last alert of each fingerprint, in the order of the topic."""
+    """Return the newest alert of each fingerprint, in the order of the topic.
+
+    By its window: a worker that was paused may have sent an older one after it.
+    """
     found: dict[str, Alert] = {}
     for alert in alerts:
-        found.pop(alert.fingerprint, None)
-        found[alert.fingerprint] = alert
+        before = found.get(alert.fingerprint)
+        if before is None or alert.window_end >= before.window_end:
+            found.pop(alert.fingerprint, None)
+            found[alert.fingerprint] = alert
     return list(found.values())
 
 
@@ -164,8 +169,13 @@ def _bins(distribution: Distribution) -> Table:
     return table
 
 
-def _alerts(settings: Settings) -> Iterator[Alert]:
+def _newest(settings: Settings) -> Iterator[Alert]:
+    """Yield at least the newest record of each fingerprint: compaction leaves some older ones."""
     return read_topic(settings.kafka, settings.topics.alerts, Alert)
+
+
+def _history(settings: Settings) -> Iterator[Alert]:
+    return read_topic(settings.kafka, settings.topics.alerts_history, Alert)
 
 
 def _time(seconds: float) -> str:
@@ -184,8 +194,8 @@ def _follow(settings: Settings, from_beginning: bool) -> Iterator[bytes]:
     )
     seen: set[str] = set()
     try:
-        consumer.list_topics(settings.topics.alerts, timeout=_ASSIGN_SECONDS)
-        consumer.subscribe([settings.topics.alerts])
+        consumer.list_topics(settings.topics.alerts_history, timeout=_ASSIGN_SECONDS)
+        consumer.subscribe([settings.topics.alerts_history])
         while True:
             message = consumer.poll(0.5)
             if message is None:
@@ -193,8 +203,8 @@ def _follow(settings: Settings, from_beginning: bool) -> Iterator[bytes]:
             error = message.error()
             if error is not None:
                 raise KafkaException(error)
-            raw = message.value() or b""
             try:
+                raw = unwrap(message.value(), message.headers())
                 alert_id = msgspec.json.decode(raw, type=Alert).id
             except msgspec.DecodeError as problem:
                 raise ValueError(

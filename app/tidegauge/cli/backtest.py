@@ -68,7 +68,7 @@ def try_rules(
         injection=None if inject is None else _injection(inject, begin, end, now, seed),
     )
     topics = settings.topics
-    in_force = fired(read_span(settings.kafka, topics.alerts, begin, end), begin, end)
+    in_force = fired(read_span(settings.kafka, topics.alerts_history, begin, end), begin, end)
     keys = ModelKeys(lambda name: fnmatchcase(name, model))
     records = read_span(settings.kafka, topics.windows, begin, end, keep=keys)
     with _baselines(settings) as baseline_of:

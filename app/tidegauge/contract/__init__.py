@@ -9,11 +9,21 @@ from tidegauge.contract.alert import (
     Action,
     ActionKind,
     Alert,
+    AlertLinks,
     DataRange,
     Distribution,
     Severity,
 )
 from tidegauge.contract.audit import AuditFact, AuditRecord
+from tidegauge.contract.cloudevents import (
+    SPECVERSION,
+    STRUCTURED_CONTENT_TYPE,
+    Sent,
+    schema_id,
+    source_of,
+    unwrap,
+    wrap,
+)
 from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, Reason
 from tidegauge.contract.histogram import (
     Cell,
@@ -57,12 +67,15 @@ __all__ = [
     "OUTPUT_SIGNALS",
     "PAYLOAD_LIMIT_BYTES",
     "SCHEMA_VERSION",
+    "SPECVERSION",
     "STATUS_CATEGORIES",
+    "STRUCTURED_CONTENT_TYPE",
     "Acknowledgement",
     "Action",
     "ActionKind",
     "AlarmBudget",
     "Alert",
+    "AlertLinks",
     "AuditFact",
     "AuditRecord",
     "Cell",
@@ -85,6 +98,7 @@ __all__ = [
     "Reason",
     "Record",
     "ReportPart",
+    "Sent",
     "Severity",
     "SignalHistogram",
     "SignalReport",
@@ -96,4 +110,8 @@ __all__ = [
     "deterministic_id",
     "encode",
     "epoch_seconds",
+    "schema_id",
+    "source_of",
+    "unwrap",
+    "wrap",
 ]

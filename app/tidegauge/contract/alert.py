@@ -5,18 +5,30 @@ from typing import Literal
 from msgspec import field
 
 from tidegauge.contract._base import SCHEMA_VERSION, Record
-from tidegauge.contract.report import AlarmBudget, CountedRange, Evidence
+from tidegauge.contract.report import AlarmBudget, CountedRange, Evidence, MovedBin
 
 Severity = Literal["low", "medium", "high", "critical"]
-ActionKind = Literal["retrain", "rollback"]
+ActionKind = Literal["retrain", "rollback", "page"]
 
 
 class Distribution(Record):
-    """Both count vectors of a drifted signal, bin by bin, so that the figure can be recomputed."""
+    """Both count vectors of a drifted signal, bin by bin, so that the figure can be recomputed.
+
+    ``bins`` are labels. ``edges`` are those of a numeric signal's value bins, of which there is one
+    more, the outer two open; three bins follow in which no value lies. Null for categories.
+    """
 
     bins: list[str]
     reference: list[int]
     current: list[int]
+    edges: list[float] | None = None
+
+
+class AlertLinks(Record):
+    """Where to look, and what to do: addresses, null where nobody has given one."""
+
+    dashboard: str | None = None
+    runbook: str | None = None
 
 
 class Alert(Record):
@@ -36,6 +48,15 @@ class Alert(Record):
     alert by the metric ``surprise`` carries the ``evidence`` and the ``alarm_budget`` that it rests
     on. ``labels``, ``annotations`` and ``receivers`` are the rule's, over a whole episode the same
     labels and receivers; ``rules_sha256`` is the hash of the rule file that judged the window.
+
+    ``value`` is of ``events`` of the window, against ``baseline_events`` of the baseline that has
+    the SHA-256 ``baseline``; null where no baseline was asked. ``threshold`` is a number of the
+    rule file, or if ``threshold_by`` says so, a multiple of the threshold in ``alarm_budget``.
+    ``top_bins`` are the bins that moved most, at most five: for ``surprise`` those of the evidence,
+    otherwise of the two vectors of ``distribution``.
+
+    ``actions`` are the ids of what was asked for with this record. ``action`` is what the episode
+    has asked for, from then to its end; null if that was withheld, or a dry run.
     """
 
     id: str
@@ -74,6 +95,11 @@ class Alert(Record):
     receivers: list[str] = field(default_factory=list)
     rules_sha256: str = ""
     was: Literal["pending", "firing"] | None = None
+    threshold_by: Literal["rule", "alarm_budget"] = "rule"
+    baseline_events: int | None = None
+    top_bins: list[MovedBin] = field(default_factory=list)
+    links: AlertLinks = field(default_factory=AlertLinks)
+    action: ActionKind | None = None
     schema_version: int = SCHEMA_VERSION
 
 
@@ -88,7 +114,10 @@ class DataRange(Record):
 class Action(Record):
     """Something to be done, once: ``id`` is fixed by the alert that asked for it and the kind.
 
-    ``retrain`` carries the range of the latest data; ``rollback`` names the version to leave.
+    ``retrain`` carries the range of the latest data. ``rollback`` leaves ``version`` for
+    ``to_version``, which had a baseline promoted last before it; null if no such is known, and the
+    reason says so. ``page`` asks for a human; what retrains or rolls back passes it by.
+
     ``version`` is the one that must be in force still: if it isn't, somebody else has acted. From
     ``expires_at`` on, epoch seconds, it is too late. With ``dry_run`` it is to be said, not done.
     """
@@ -105,4 +134,5 @@ class Action(Record):
     data: DataRange | None
     expires_at: int | None = None
     dry_run: bool = False
+    to_version: str | None = None
     schema_version: int = SCHEMA_VERSION

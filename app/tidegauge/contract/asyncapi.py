@@ -9,6 +9,13 @@ from typing import Any, Literal, Protocol
 
 import yaml
 
+from tidegauge.contract.cloudevents import (
+    KINDS,
+    SPECVERSION,
+    STRUCTURED_CONTENT_TYPE,
+    schema_id,
+    type_of,
+)
 from tidegauge.contract.prediction import ARROW_CONTENT_TYPE, JSON_CONTENT_TYPE
 
 _KAFKA_BINDING = "0.5.0"
@@ -43,6 +50,11 @@ class Message:
     content_type: str = JSON_CONTENT_TYPE
     #: Whether the header ``content-type`` may be there; it never has to.
     header: bool = False
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it goes as a CloudEvent."""
+        return self.schema in KINDS
 
 
 @dataclass(frozen=True)
@@ -128,7 +140,23 @@ CHANNELS = (
     ),
     Channel(
         "alerts",
-        "The life of alerts. Act on an id once: a re-run sends it again.",
+        "The newest state of each alert, compacted by fingerprint. What is over stays until it has "
+        "said nothing for a year. A worker that was paused may send an older one after it: by its "
+        "window_end.",
+        (
+            Message(
+                "alert",
+                "An alert is pending, fires, fires still, or is over.",
+                "alert",
+                key="fingerprint of the rule and what it watches",
+            ),
+        ),
+        (Operation("sendAlerts", "send", "detect", "At least once, after it is in the history."),),
+    ),
+    Channel(
+        "alerts_history",
+        "The life of alerts: every step of each, those of one alert in order. Act on an id once: a "
+        "re-run sends it again.",
         (
             Message(
                 "alert",
@@ -138,7 +166,7 @@ CHANNELS = (
             ),
         ),
         (
-            Operation("sendAlerts", "send", "detect", "At least once."),
+            Operation("sendAlertHistory", "send", "detect", "At least once."),
             Operation(
                 "deliverAlerts",
                 "receive",
@@ -193,7 +221,16 @@ CHANNELS = (
         "The audit trail: facts chained by their hashes, model by model, each once; never deleted "
         "and never compacted. Read committed records only.",
         (Message("auditRecord", "A fact in the chain of its model.", "audit-record", key="model"),),
-        (Operation("sendAudit", "send", "ledger", "In one transaction with its offsets."),),
+        (
+            Operation("sendAudit", "send", "ledger", "In one transaction with its offsets."),
+            Operation(
+                "recordAudit",
+                "receive",
+                "notify",
+                "Records alerts and actions in MLflow's model registry, if a receiver is one.",
+                "notify.group_id",
+            ),
+        ),
     ),
     Channel(
         "dead_letters",
@@ -234,7 +271,9 @@ def document(
             "description": (
                 "Every topic that tidegauge reads and writes, as it is with the default settings. "
                 "send and receive are tidegauge's own. Payloads are JSON Schema 2020-12; readers "
-                "must ignore fields that they don't know."
+                "must ignore fields that they don't know. What has headers ce_… is a CloudEvent "
+                "in binary mode; by the setting topics.cloudevents it is one in structured mode: "
+                f"content-type {STRUCTURED_CONTENT_TYPE}, and the payload in the event's data."
             ),
             "license": {"name": "Apache-2.0"},
         },
@@ -307,7 +346,10 @@ def _operation(operation: Operation, channel: Channel, groups: Mapping[str, str]
 
 def _message(message: Message) -> dict[str, Any]:
     said: dict[str, Any] = {"summary": message.summary, "contentType": message.content_type}
-    if message.header:
+    if message.is_event:
+        assert message.schema is not None  # noqa: S101 - what is an event has one
+        said["headers"] = _event_headers(message.schema)
+    elif message.header:
         said["headers"] = {
             "type": "object",
             "properties": {"content-type": {"type": "string", "const": message.content_type}},
@@ -318,3 +360,22 @@ def _message(message: Message) -> dict[str, Any]:
         key = {"type": "string", "description": message.key}
         said["bindings"] = {"kafka": {"key": key, "bindingVersion": _KAFKA_BINDING}}
     return said
+
+
+def _event_headers(schema: str) -> dict[str, Any]:
+    """Describe the headers of binary mode; in structured mode only ``content-type`` is there."""
+    said: dict[str, Any] = {
+        "content-type": {"enum": [JSON_CONTENT_TYPE, STRUCTURED_CONTENT_TYPE]},
+        "ce_specversion": {"const": SPECVERSION},
+        "ce_id": {"description": "id of the record; with the source unlike all others"},
+        "ce_source": {"description": "who says so, after a slash"},
+        "ce_type": {"enum": [type_of(kind) for kind in KINDS[schema]]},
+        "ce_time": {"format": "date-time", "description": "event time: the end of the window"},
+        "ce_subject": {"description": "model, slash, version; both percent-encoded"},
+        "ce_dataschema": {"const": schema_id(schema)},
+    }
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string"} | its for name, its in said.items()},
+        "required": ["content-type"],
+    }

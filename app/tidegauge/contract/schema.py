@@ -18,10 +18,10 @@ import msgspec
 import tidegauge
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import asyncapi
-from tidegauge.contract._base import SCHEMA_VERSION
 from tidegauge.contract.acknowledgement import Acknowledgement
 from tidegauge.contract.alert import Action, Alert
 from tidegauge.contract.audit import AuditFact, AuditRecord
+from tidegauge.contract.cloudevents import schema_id
 from tidegauge.contract.dead_letter import DeadLetter
 from tidegauge.contract.histogram import HistogramRecord
 from tidegauge.contract.prediction import PredictionEvent
@@ -82,7 +82,7 @@ def schema(name: str) -> dict[str, Any]:
     _constrain_integer_keys(record, root)
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:tidegauge:schema:{name}:{SCHEMA_VERSION}",
+        "$id": schema_id(name),
         **root,
     }
     if definitions:

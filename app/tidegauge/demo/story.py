@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tidegauge.baseline.build import build_baseline
 from tidegauge.baseline.store import BaselineStore
-from tidegauge.contract import Alert, Distribution
+from tidegauge.contract import Alert, Distribution, unwrap
 from tidegauge.demo.model import DRIFT_FACTOR, DRIFTED, NAME, VERSION, train
 from tidegauge.demo.nodes import NODES, RATE, ServingNodes
 from tidegauge.demo.services import MOCK_PARTITIONS, MockKafka, free_port, redis_server, worker
@@ -198,7 +198,7 @@ class _Demo:
                 "log_level": 0,
             }
         )
-        consumer.subscribe([settings.topics.alerts])
+        consumer.subscribe([settings.topics.alerts_history])
         seen: set[str] = set()
         try:
             while True:
@@ -206,7 +206,7 @@ class _Demo:
                 if message is None or message.error() is not None:
                     yield None
                     continue
-                alert = msgspec.json.decode(message.value() or b"", type=Alert)
+                alert = msgspec.json.decode(unwrap(message.value(), message.headers()), type=Alert)
                 if alert.id not in seen:
                     seen.add(alert.id)
                     yield alert

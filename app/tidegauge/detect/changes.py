@@ -12,6 +12,7 @@ from tidegauge.baseline.compare import bin_labels
 from tidegauge.baseline.document import NumericSignal, Signal
 from tidegauge.contract import Change, MovedBin, ReportPart, SignalReport
 from tidegauge.detect.ranking import Standing
+from tidegauge.rules import MOST_MOVED
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.moved import moved
 from tidegauge.sequential.onset import age_windows, directions
@@ -20,9 +21,6 @@ from tidegauge.stats import histogram_quantile
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
-
-#: Bins that a change names: enough to see where it went, and little to carry.
-_MOST_MOVED = 5
 
 #: By span: a window, up to a quarter of an hour, an hour; of windows of a minute.
 _SPAN_WORDS: tuple[Literal["spike", "minutes", "hour"], ...] = (
@@ -70,7 +68,7 @@ def changes(
         return {}
     counts = memory.effective()[spans, rows]
     baseline, current, g = moved(reference.counts[rows], counts)
-    most = np.argsort(-np.abs(g), axis=-1, kind="stable")[:, :_MOST_MOVED].tolist()
+    most = np.argsort(-np.abs(g), axis=-1, kind="stable")[:, :MOST_MOVED].tolist()
     ages = age_windows(memory, reference, rows, directions(reference, rows, counts, scores))
     # Windows with few events are remembered as one, so that many of them are one step.
     steps = np.maximum(np.round(memory.total[0, rows] / max(part.events, 1)), 1.0)

@@ -1,5 +1,6 @@
 """Closing windows: from the state of a partition to reports, alerts, actions and audit. Pure."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -17,8 +18,10 @@ from tidegauge.detect.partition import Counts, DataWanted, Output, PartitionStat
 from tidegauge.detect.report import SCORE_SECONDS, make_report
 from tidegauge.detect.values import ScoreSum, Slice, SliceState, WindowMark
 from tidegauge.detect.watch import Watch
-from tidegauge.rules import RuleSet, evaluate
-from tidegauge.settings import TopicSettings
+from tidegauge.rules import RuleSet, evaluate, links_of
+from tidegauge.settings import LinkSettings, TopicSettings
+
+NO_LINKS = LinkSettings()
 
 
 @dataclass
@@ -35,6 +38,17 @@ class Closed:
     forgotten: list[Slice] = field(default_factory=list)
 
 
+def alert_outputs(
+    alerts: Sequence[Alert], topics: TopicSettings, links: LinkSettings
+) -> Iterator[Output]:
+    """Yield what to publish of alerts, which get their links."""
+    for alert in alerts:
+        alert.links = links_of(alert, dashboard=links.dashboard, runbook=links.runbook)
+        # What is in force now is in the history already.
+        for topic in (topics.alerts_history, topics.alerts):
+            yield Output(topic, alert.fingerprint, alert)
+
+
 class Closing:
     """Closes windows one by one, each slice's in the order of their ends."""
 
@@ -45,11 +59,13 @@ class Closing:
         rules: RuleSet,
         topics: TopicSettings,
         watch: Watch,
+        links: LinkSettings = NO_LINKS,
     ) -> None:
         self._state = state
         self._watch = watch
         self._rules = rules
         self._topics = topics
+        self._links = links
         self.closed = Closed()
 
     def close(self, counts: Counts) -> None:
@@ -75,7 +91,7 @@ class Closing:
         self._state.closed(counts)
         topics = self._topics
         self._state.outputs += [
-            *(Output(topics.alerts, alert.fingerprint, alert) for alert in verdict.alerts),
+            *alert_outputs(verdict.alerts, topics, self._links),
             *(self._action_output(action, counts) for action in verdict.actions),
             *(
                 Output(topics.audit_facts, report.model, self._dated(fact, counts))

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from confluent_kafka import KafkaException
 from faust.types import EventT, StreamT
 
+from tidegauge.contract import source_of
+from tidegauge.detect.asked import Pointers
 from tidegauge.detect.baselines import BaselineOf, BaselineSupply
 from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closing
@@ -60,6 +62,7 @@ class Detector:
         partitions: int,
         rules: Callable[[], RuleSet],
         baseline_of: BaselineOf,
+        pointers: Pointers,
         metrics: DetectMetrics,
         health: Health,
         clock: Callable[[], float],
@@ -102,7 +105,14 @@ class Detector:
         self._counted_rules: RuleSet | None = None
         self._rules_in_force()
         self._intake = Intake(settings, self._store, self._offsets, metrics, fold=self._fold)
-        self._writer = Writer(self.app, self._table.changelog_topic_name, self._offsets)
+        self._writer = Writer(
+            self.app,
+            self._table.changelog_topic_name,
+            self._offsets,
+            pointers=pointers,
+            source=source_of(settings.detect.app_id),
+            mode=settings.topics.cloudevents,
+        )
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
         self.app.task(self._commit_forever)
 
@@ -175,7 +185,11 @@ class Detector:
         """Report, revise and delete what is due at this place of the log."""
         state.pass_due()
         closing = Closing(
-            state, rules=self._rules_in_force(), topics=self._settings.topics, watch=self._watch
+            state,
+            rules=self._rules_in_force(),
+            topics=self._settings.topics,
+            watch=self._watch,
+            links=self._settings.links,
         )
         blocked: set[Slice] = set()
         for counts in list(state.waiting.values()):
@@ -189,8 +203,13 @@ class Detector:
         for window in state.to_revise():
             closing.revise(window)
         state.expire()
-        rules, topics = self._rules_in_force(), self._settings.topics
-        Silence(state, rules=rules, topics=topics).look(closing.closed)
+        silence = Silence(
+            state,
+            rules=self._rules_in_force(),
+            topics=self._settings.topics,
+            links=self._settings.links,
+        )
+        silence.look(closing.closed)
         self._observer.passed(state, closing.closed)
         self._metrics.late_events.inc(state.late_events)
         state.late_events = 0

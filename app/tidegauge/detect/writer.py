@@ -7,7 +7,9 @@ from typing import Literal
 
 from faust.types import AppT
 
-from tidegauge.contract import Action, encode
+from tidegauge.contract import Action, Alert, Record, WindowReport, encode, wrap
+from tidegauge.contract.cloudevents import Mode, Sent
+from tidegauge.detect.asked import Pointers, with_data, with_target
 from tidegauge.detect.changelog import Changelog, Checkpoint, Write
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import Output
@@ -22,10 +24,23 @@ WRITES_AT_ONCE = 1_000
 class Writer:
     """Writes by the application's producer, and waits for the brokers' word."""
 
-    def __init__(self, app: AppT, changelog_topic: str, offsets: Offsets) -> None:
+    def __init__(
+        self,
+        app: AppT,
+        changelog_topic: str,
+        offsets: Offsets,
+        *,
+        pointers: Pointers,
+        source: str,
+        mode: Mode,
+    ) -> None:
+        """Take what outputs need: as CloudEvents their source, for rollbacks the pointers."""
         self._app = app
         self._topic = changelog_topic
         self._offsets = offsets
+        self._pointers = pointers
+        self._source = source
+        self._mode: Mode = mode
 
     async def publish(self, outputs: Sequence[Output]) -> None:
         """Publish in this order."""
@@ -34,13 +49,25 @@ class Writer:
             await future
 
     async def _send(self, output: Output) -> Awaitable[object]:
-        record = output.record
-        if output.data is not None and isinstance(record, Action):
-            record.data = await asyncio.to_thread(self._offsets.data, output.data)
+        value, headers = self._wrapped(await self._looked_up(output))
         sent: Awaitable[object] = await self._app.producer.send(
-            output.topic, output.key.encode(), encode(record), None, None, None
+            output.topic, output.key.encode(), value, None, None, headers
         )
         return sent
+
+    async def _looked_up(self, output: Output) -> Record:
+        record = output.record
+        if not isinstance(record, Action):
+            return record
+        if output.data is not None:
+            return await asyncio.to_thread(with_data, record, output.data, self._offsets.data)
+        return with_target(record, self._pointers()) if record.kind == "rollback" else record
+
+    def _wrapped(self, record: Record) -> Sent:
+        if isinstance(record, WindowReport | Alert | Action):
+            return wrap(record, self._source, self._mode)
+        # Audit facts are for LEDGER, which chains them as they are.
+        return Sent(encode(record), [])
 
     async def save(self, changelog: Changelog, checkpoint: Checkpoint) -> bool:
         """Write a checkpoint; its progress goes last, and says that all the rest is there.

@@ -10,7 +10,7 @@ import threading
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
-from tidegauge.contract import Acknowledgement, AuditFact, deterministic_id, encode
+from tidegauge.contract import Acknowledgement, AuditFact, deterministic_id, encode, unwrap
 from tidegauge.ledger.clients import PARTITIONER
 from tidegauge.sessions import run_sessions
 from tidegauge.settings import Settings
@@ -132,7 +132,9 @@ class _Session:
         if error is not None:
             raise KafkaException(error)
         try:
-            return msgspec.json.decode(message.value() or b"", type=Acknowledgement)
+            return msgspec.json.decode(
+                unwrap(message.value(), message.headers()), type=Acknowledgement
+            )
         except msgspec.DecodeError as wrong:
             self._metrics.refused.inc()
             log.error(

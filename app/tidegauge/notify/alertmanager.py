@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tidegauge.contract import Alert
-from tidegauge.notify.config import Links
-from tidegauge.notify.links import segment_of
 from tidegauge.notify.message import message
+from tidegauge.rules import segment_of
 
 #: Rounds of sending that may be missed before an alert ends by itself; Prometheus has four too.
 _ROUNDS = 4
@@ -75,10 +74,10 @@ class Held:
         return [Posting(alert, None) for alert in self.firing.values()]
 
 
-def body_of(posting: Posting, links: Links, *, now: float, resend_seconds: float) -> Body:
+def body_of(posting: Posting, *, now: float, resend_seconds: float) -> Body:
     """Return one alert of the request's list; ``now`` is the wall clock's, epoch seconds."""
     alert = posting.alert
-    said = message(alert, links)
+    said = message(alert)
     # Event time may be ahead of the clock, and an end that is yet to come would not end it.
     ends_at = (
         now + _ROUNDS * resend_seconds if posting.ends_at is None else min(posting.ends_at, now)

@@ -1,23 +1,24 @@
-"""Ways to a receiver: each takes one alert there, or says how it failed."""
+"""Ways for alerts: each takes one to its receiver, or says how it failed."""
 
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from tidegauge.contract import Alert
 from tidegauge.notify.alertmanager import Held, Posting, body_of
+from tidegauge.notify.channel import AlertChannel, Channel, Clock
 from tidegauge.notify.config import (
     AlertmanagerReceiver,
     EmailReceiver,
-    Links,
+    MlflowReceiver,
     Receiver,
     SlackReceiver,
     WebhookReceiver,
 )
 from tidegauge.notify.http import origin, post
 from tidegauge.notify.mail import mail
+from tidegauge.notify.mlflow import MlflowChannel
 from tidegauge.notify.outcome import Refused
 from tidegauge.notify.slack import slack_body
 from tidegauge.notify.smtp import send
@@ -28,57 +29,14 @@ from tidegauge.notify.webhook import (
     webhook_body,
 )
 
-Clock = Callable[[], float]
 
-
-class Channel(ABC):
-    """A way to one receiver. ``clock`` is the wall clock, epoch seconds."""
-
-    #: Seconds after which what fires is sent again; None: sent once.
-    resend_seconds: float | None = None
-
-    def __init__(self, receiver: Receiver, links: Links, clock: Clock) -> None:
-        self.receiver = receiver
-        self._links = links
-        self._clock = clock
-
-    @property
-    @abstractmethod
-    def target(self) -> str:
-        """Where it goes, without what is secret."""
-
-    def wants(self, alert: Alert) -> bool:
-        """Whether the receiver is to be told of an alert: if its rule names any, only those are."""
-        receiver = self.receiver
-        if alert.receivers and receiver.name not in alert.receivers:
-            return False
-        # Alertmanager is told of every end; what it tells of them is set there.
-        told = isinstance(receiver, AlertmanagerReceiver) or receiver.send_resolved
-        return receiver.match.takes(alert) and (alert.state == "firing" or told)
-
-    @abstractmethod
-    def deliver(self, alert: Alert) -> None:
-        """Deliver once; raises :class:`RetryLater` or :class:`Refused`."""
-
-    # Only what resends does any of the following.
-
-    def restore(self, alert: Alert) -> None:  # noqa: B027
-        """Take note of an alert that was delivered before this process began."""
-
-    def forget(self) -> None:  # noqa: B027
-        """Drop what was noted: another process may deliver from here on."""
-
-    def resend(self) -> None:  # noqa: B027
-        """Send what fires again; raises as :meth:`deliver` does."""
-
-
-class AlertmanagerChannel(Channel):
+class AlertmanagerChannel(AlertChannel):
     """To an Alertmanager; holds what fires."""
 
     receiver: AlertmanagerReceiver
 
-    def __init__(self, receiver: AlertmanagerReceiver, links: Links, clock: Clock) -> None:
-        super().__init__(receiver, links, clock)
+    def __init__(self, receiver: AlertmanagerReceiver, clock: Clock) -> None:
+        super().__init__(receiver, clock)
         self.resend_seconds = receiver.resend_seconds
         self._held = Held()
 
@@ -129,10 +87,7 @@ class AlertmanagerChannel(Channel):
 
     def _post(self, postings: list[Posting]) -> None:
         receiver, now = self.receiver, self._clock()
-        bodies = [
-            body_of(one, self._links, now=now, resend_seconds=receiver.resend_seconds)
-            for one in postings
-        ]
+        bodies = [body_of(one, now=now, resend_seconds=receiver.resend_seconds) for one in postings]
         headers = {}
         if receiver.authorization is not None:
             headers["Authorization"] = receiver.authorization.reveal()
@@ -144,7 +99,7 @@ class AlertmanagerChannel(Channel):
         )
 
 
-class WebhookChannel(Channel):
+class WebhookChannel(AlertChannel):
     """To a generic webhook."""
 
     receiver: WebhookReceiver
@@ -157,9 +112,7 @@ class WebhookChannel(Channel):
     def deliver(self, alert: Alert) -> None:
         """Send the signed body."""
         receiver = self.receiver
-        body = webhook_body(
-            alert, self._links, include_distributions=receiver.include_distributions
-        )
+        body = webhook_body(alert, include_distributions=receiver.include_distributions)
         headers = {IDEMPOTENCY_HEADER: alert.id}
         if receiver.secret is not None:
             # Signed anew for each attempt: a receiver may refuse old signatures.
@@ -169,7 +122,7 @@ class WebhookChannel(Channel):
         post(receiver.url, body, headers, timeout_seconds=receiver.timeout_seconds)
 
 
-class SlackChannel(Channel):
+class SlackChannel(AlertChannel):
     """To an incoming webhook of Slack's kind."""
 
     receiver: SlackReceiver
@@ -183,13 +136,13 @@ class SlackChannel(Channel):
         """Send the blocks."""
         post(
             self.receiver.url.reveal(),
-            slack_body(alert, self._links),
+            slack_body(alert),
             {IDEMPOTENCY_HEADER: alert.id},
             timeout_seconds=self.receiver.timeout_seconds,
         )
 
 
-class EmailChannel(Channel):
+class EmailChannel(AlertChannel):
     """To a mail server."""
 
     receiver: EmailReceiver
@@ -203,17 +156,19 @@ class EmailChannel(Channel):
         """Send the e-mail."""
         receiver = self.receiver
         send(
-            mail(alert, self._links, sender=receiver.sender, to=receiver.to, now=self._clock()),
+            mail(alert, sender=receiver.sender, to=receiver.to, now=self._clock()),
             receiver,
         )
 
 
-def channel_to(receiver: Receiver, links: Links, clock: Clock = time.time) -> Channel:
+def channel_to(receiver: Receiver, clock: Clock = time.time) -> Channel[Any]:
     """Return the way to a receiver."""
     if isinstance(receiver, AlertmanagerReceiver):
-        return AlertmanagerChannel(receiver, links, clock)
+        return AlertmanagerChannel(receiver, clock)
     if isinstance(receiver, WebhookReceiver):
-        return WebhookChannel(receiver, links, clock)
+        return WebhookChannel(receiver, clock)
     if isinstance(receiver, SlackReceiver):
-        return SlackChannel(receiver, links, clock)
-    return EmailChannel(receiver, links, clock)
+        return SlackChannel(receiver, clock)
+    if isinstance(receiver, MlflowReceiver):
+        return MlflowChannel(receiver, clock)
+    return EmailChannel(receiver, clock)

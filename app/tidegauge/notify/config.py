@@ -4,6 +4,7 @@ import os
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -17,8 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from tidegauge.contract import Alert, Severity
-from tidegauge.notify.links import check_template
+from tidegauge.contract import ActionKind, Alert, Severity
 
 
 def _web_address(value: str) -> str:
@@ -31,7 +31,6 @@ def _web_address(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_web_address)]
-_Template = Annotated[str, AfterValidator(check_template)]
 _Glob = Annotated[str, Field(min_length=1, max_length=200)]
 _ADDRESS = re.compile(r"^[^@\s<>,;]+@[^@\s<>,;]+$")
 
@@ -90,11 +89,14 @@ class Match(_Strict):
     severities: Annotated[list[Severity], Field(min_length=1)] | None = None
     models: Annotated[list[_Glob], Field(min_length=1)] = ["*"]
     rules: Annotated[list[_Glob], Field(min_length=1)] = ["*"]
+    #: Alerts that have asked for one of these, such as ``[page]``.
+    actions: Annotated[list[ActionKind], Field(min_length=1)] | None = None
 
     def takes(self, alert: Alert) -> bool:
         """Whether an alert is one of them."""
         return (
             (self.severities is None or alert.severity in self.severities)
+            and (self.actions is None or alert.action in self.actions)
             and any(fnmatchcase(alert.model, glob) for glob in self.models)
             and any(fnmatchcase(alert.rule, glob) for glob in self.rules)
         )
@@ -178,27 +180,60 @@ class EmailReceiver(_Receiver):
         return self
 
 
-Receiver = AlertmanagerReceiver | WebhookReceiver | EmailReceiver | SlackReceiver
+def _model_template(value: str) -> str:
+    try:
+        named = {name for _, name, _, _ in Formatter().parse(value) if name is not None}
+        unlike = value.format(model="x") != value.format(model="y")
+    except (ValueError, IndexError, KeyError) as error:
+        raise ValueError("expected a name with {model} in it, such as prod.{model}") from error
+    if named != {"model"} or not unlike:
+        raise ValueError("expected a name with {model} in it, such as prod.{model}")
+    return value
+
+
+class MlflowReceiver(_Receiver):
+    """A model registry of MLflow; gets alerts and actions from the audit trail."""
+
+    type: Literal["mlflow"]
+    tracking_uri: Url
+    #: The registered model's name.
+    model_name: Annotated[str, AfterValidator(_model_template)] = "{model}"
+    #: The tag whose value is tidegauge's version; None: that is MLflow's number, or an alias.
+    version_tag: Annotated[str, Field(min_length=1, max_length=250)] | None = None
+    #: Entries kept in the description; fewer if they don't fit.
+    entries: Annotated[int, Field(ge=1, le=100)] = 20
+    authorization: Secret | None = None
+    username: str | None = None
+    password: Secret | None = None
+    #: A trail is worth having late, too.
+    give_up_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 168.0
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "MlflowReceiver":
+        if (self.username is None) != (self.password is None):
+            raise ValueError("'username' and 'password' go together")
+        if self.username is not None and self.authorization is not None:
+            raise ValueError("expected 'authorization', or 'username' and 'password', not both")
+        if self.version_tag is not None and "`" in self.version_tag:
+            raise ValueError("found ` in version_tag, which MLflow can't search for")
+        return self
+
+
+AlertReceiver = AlertmanagerReceiver | WebhookReceiver | EmailReceiver | SlackReceiver
+Receiver = AlertReceiver | MlflowReceiver
 #: By ``type``, as pydantic puts it into the path of an error.
 KINDS: dict[str, type[_Receiver]] = {
     "alertmanager": AlertmanagerReceiver,
     "webhook": WebhookReceiver,
     "email": EmailReceiver,
     "slack": SlackReceiver,
+    "mlflow": MlflowReceiver,
 }
-
-
-class Links(_Strict):
-    """Templates of the links in every message; see :mod:`tidegauge.notify.links`."""
-
-    dashboard: _Template | None = None
-    runbook: _Template | None = None
 
 
 class ReceiverFile(_Strict):
     """The whole file."""
 
-    links: Links = Links()
     receivers: Annotated[
         list[Annotated[Receiver, Field(discriminator="type")]], Field(min_length=1)
     ]

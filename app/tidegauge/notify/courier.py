@@ -1,14 +1,15 @@
-"""One receiver's courier: reads the alerts in order, and takes each to its receiver.
+"""One receiver's courier: reads a topic in order, and takes each record to its receiver.
 
 A consumer group and a thread of its own: nobody waits for anybody else's receiver. Its offset is
-committed once an alert is delivered or is a dead letter, so a crash delivers one alert again, by
-the same id.
+committed once a record is delivered or is a dead letter, so a crash delivers one again, by the same
+id.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from confluent_kafka import KafkaException
@@ -20,8 +21,8 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from tidegauge.contract import Alert, NotifyReason
-from tidegauge.notify.channels import Channel
+from tidegauge.contract import NotifyReason, unwrap
+from tidegauge.notify.channel import Channel
 from tidegauge.notify.inbox import Arrival, Inbox, Interrupted
 from tidegauge.notify.letters import Letters
 from tidegauge.notify.outcome import Refused, RetryLater
@@ -41,19 +42,12 @@ _STANDBY = "another process delivers to it, or none yet"
 _AGAIN_SECONDS = 2.0
 
 
-class _State(msgspec.Struct):
-    """What is read of a record before it is known to be for us: other states may come to be."""
-
-    state: str
-    was: str | None = None
-
-
 class Courier:
     """Runs until ``stop`` is set. ``backoff`` is tenacity's wait, ``clock`` the wall clock's."""
 
     def __init__(
         self,
-        channel: Channel,
+        channel: Channel[Any],
         settings: Settings,
         *,
         metrics: NotifyMetrics,
@@ -90,6 +84,7 @@ class Courier:
     def _session(self) -> None:
         inbox = self._inbox = Inbox(
             self._settings,
+            self._channel.topic(self._settings.topics),
             f"{self._settings.notify.group_id}-{self._receiver.name}",
             from_beginning=self._channel.resend_seconds is not None,
             changed=self._changed,
@@ -118,7 +113,7 @@ class Courier:
     def _beat(self) -> None:
         self._health.beat(self.name)
 
-    # --- one alert
+    # --- one record
 
     def _take(self, arrival: Arrival) -> None:
         """Deliver a record that is new, and note what fires of one that isn't."""
@@ -127,24 +122,21 @@ class Courier:
             self._inbox.skip(arrival)
             return
         try:
-            state, was = msgspec.structs.astuple(msgspec.json.decode(value, type=_State))
-            # Of what never fired nobody was told, so not of its end or its lack of data either.
-            known = state in ("firing", "resolved") or (state, was) == ("no_data", "firing")
-            alert = msgspec.json.decode(value, type=Alert) if known else None
+            record = self._channel.read(unwrap(value, arrival.message.headers()))
         except msgspec.DecodeError as error:
             if arrival.new:
                 self._bury(arrival, "invalid_record", str(error))
             return
-        if alert is None or not self._channel.wants(alert):
+        if record is None or not self._channel.wants(record):
             self._inbox.skip(arrival)
         elif arrival.new:
-            self._deliver(arrival, alert)
+            self._deliver(arrival, record)
         else:
-            self._channel.restore(alert)
+            self._channel.restore(record)
 
-    def _deliver(self, arrival: Arrival, alert: Alert) -> None:
+    def _deliver(self, arrival: Arrival, record: object) -> None:
         try:
-            self._persist(lambda: self._attempt(alert), stop=lambda _: self._too_old(arrival))
+            self._persist(lambda: self._attempt(record), stop=lambda _: self._too_old(arrival))
         except RetryLater as error:
             hours = f"{self._receiver.give_up_hours:g} hours"
             self._bury(arrival, "delivery_given_up", f"not delivered within {hours}: {error}")
@@ -169,9 +161,9 @@ class Courier:
             reraise=True,
         )(work)
 
-    def _attempt(self, alert: Alert) -> None:
+    def _attempt(self, record: object) -> None:
         self._beat()
-        self._channel.deliver(alert)
+        self._channel.deliver(record)
 
     def _went_well(self) -> None:
         self._metrics.up.set(1)
@@ -188,7 +180,7 @@ class Courier:
         after = state.next_action.sleep if state.next_action else 0.0
         self._failed(
             f"{self._channel.target}: {error}; attempt {state.attempt_number}, the next in "
-            f"{after:.0f} s; later alerts wait"
+            f"{after:.0f} s; what comes after it waits"
         )
 
     def _wait(self, state: RetryCallState) -> float:

@@ -1,4 +1,4 @@
-"""One POST with a deadline for all of it, and what its answer means."""
+"""One request with a deadline for all of it, and what its answer means."""
 
 import asyncio
 import time
@@ -16,32 +16,57 @@ _SHOWN_BYTES = 300
 _PASSING = {408, 425, 429}
 
 
+#: No answer that is read is larger: a page of something else isn't taken into memory.
+_READ_BYTES = 16 * 2**20
+
+
 def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: float) -> None:
-    """POST JSON; returns if the answer is 2xx.
+    """POST JSON; returns if the answer is 2xx, whatever follows, and raises as :func:`request`."""
+    asyncio.run(_request("POST", url, body, headers, timeout_seconds, read=False))
+
+
+def request(
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    *,
+    timeout_seconds: float,
+) -> bytes:
+    """Send a request, with JSON if there is a ``body``; returns the answer's if that is 2xx.
 
     Raises :class:`RetryLater` if nobody answers in time or the answer is 5xx, 408, 425 or 429, and
     :class:`Refused` for every other answer. Neither shows the path of ``url``, which may be secret.
     """
-    asyncio.run(_post(url, body, headers, timeout_seconds))
+    return asyncio.run(_request(method, url, body, headers, timeout_seconds, read=True))
 
 
-async def _post(url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> None:
+async def _request(
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    timeout_seconds: float,
+    *,
+    read: bool,
+) -> bytes:
     # aiohttp for its total timeout: a receiver that answers byte by byte is no excuse.
     timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-    sent = {"Content-Type": "application/json", "User-Agent": "tidegauge", **headers}
+    content = {} if body is None else {"Content-Type": "application/json"}
+    sent = {"User-Agent": "tidegauge", **content, **headers}
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
-            session.post(url, data=body, headers=sent, allow_redirects=False) as answer,
+            session.request(method, url, data=body, headers=sent, allow_redirects=False) as answer,
         ):
             if 200 <= answer.status < 300:
-                return
+                return await _read(answer.content) if read else b""
             said = await answer.content.read(_SHOWN_BYTES)
             why = f"HTTP {answer.status}: {said.decode(errors='replace').strip()}"
             asked = retry_after_seconds(answer.headers.get("Retry-After"), time.time())
             status = answer.status
     except TimeoutError as error:
-        raise RetryLater(f"no answer within {timeout_seconds:g} s") from error
+        raise RetryLater(f"no answer within {timeout_seconds:.3g} s") from error
     except aiohttp.ClientError as error:
         # aiohttp's texts name host and port, some the whole address.
         reason = str(error).replace(url, origin(url)) or type(error).__name__
@@ -49,6 +74,15 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], timeout_secon
     if status >= 500 or status in _PASSING:
         raise RetryLater(why, asked)
     raise Refused(why)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    parts = bytearray()
+    async for part in content.iter_any():
+        parts += part
+        if len(parts) > _READ_BYTES:
+            raise Refused(f"the answer is larger than {_READ_BYTES} bytes")
+    return bytes(parts)
 
 
 def origin(url: str) -> str:

@@ -1,7 +1,7 @@
-"""The alerts as one receiver's consumer group reads them.
+"""A topic as one receiver's consumer group reads it.
 
-An offset is committed when its alert is done with, so whoever reads next begins with the first that
-isn't.
+An offset is committed when its record is done with, so whoever reads next begins with the first
+that isn't.
 """
 
 import logging
@@ -30,7 +30,7 @@ _BROKER_SECONDS = 10.0
 
 
 class Interrupted(Exception):
-    """The alert at hand is not ours any more, or the process is to stop."""
+    """The record at hand is not ours any more, or the process is to stop."""
 
 
 class Arrival(NamedTuple):
@@ -43,7 +43,7 @@ class Arrival(NamedTuple):
 
 
 class Inbox:
-    """A membership of the consumer group ``group``, for one thread.
+    """A membership of the consumer group ``group``, which reads ``topic``, for one thread.
 
     With ``from_beginning`` everything the topic holds is read first, to know what fires.
     ``changed`` is told of each new assignment, whether there is any; what was read before is void
@@ -53,12 +53,13 @@ class Inbox:
     def __init__(
         self,
         settings: Settings,
+        topic: str,
         group: str,
         *,
         from_beginning: bool,
         changed: Callable[[bool], None],
     ) -> None:
-        self._topic = settings.topics.alerts
+        self._topic = topic
         self._group = group
         self._from_beginning = from_beginning
         self._changed = changed

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from tidegauge.notify.config import KINDS, Links, Match, ReceiverFile, Secret
+from tidegauge.notify.config import KINDS, Match, ReceiverFile, Secret
 from tidegauge.rules import Location, Problem, parse_document
 
 _WHOLE = "'receivers:' and a list of receivers"
@@ -113,9 +113,7 @@ def _names_twice(root: Location, data: Any) -> Iterator[Problem]:
 def _known_keys(path: tuple[int | str, ...]) -> list[str]:
     """Return the keys that a mapping may have; ``path`` as pydantic has it."""
     model: type[BaseModel] = ReceiverFile
-    if path[:1] == ("links",):
-        model = Links
-    elif len(path) == 3:
+    if len(path) == 3:
         model = KINDS[str(path[2])]
     elif len(path) > 3:
         model = _BELOW[str(path[3])]

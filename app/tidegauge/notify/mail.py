@@ -6,19 +6,18 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from tidegauge.contract import Alert
-from tidegauge.notify.config import Links
 from tidegauge.notify.message import Message, message
 
 _STYLE = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 
 
-def mail(alert: Alert, links: Links, *, sender: str, to: list[str], now: float) -> EmailMessage:
+def mail(alert: Alert, *, sender: str, to: list[str], now: float) -> EmailMessage:
     """Write the e-mail. Its Message-ID is the alert's id, so that a second copy is known as one.
 
     All of an episode refer to the same id, made of fingerprint and beginning: mail programs show
     them as one thread.
     """
-    said = message(alert, links)
+    said = message(alert)
     domain = sender.rpartition("@")[2]
     made = EmailMessage()
     made["From"] = f"tidegauge <{sender}>"

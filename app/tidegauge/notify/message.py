@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tidegauge.contract import Alert
-from tidegauge.notify.config import Links
-from tidegauge.notify.links import link
-from tidegauge.rules import short
+from tidegauge.rules import RUNBOOK, short
 
 #: Metrics that are about the serving nodes rather than about the data.
 _SERVING = ("latency_", "error_share")
@@ -26,9 +24,6 @@ _UNITS = {
     "s": " s",
     "of the alarm threshold": " times the alarm threshold",
 }
-
-#: The annotation of a rule that is its own runbook.
-_RUNBOOK = "runbook_url"
 
 _ADVICE = {
     "serving": (
@@ -73,7 +68,7 @@ _COLOURS = {"low": "#3274d9", "medium": "#e0a800", "high": "#e8590c", "critical"
 _RESOLVED, _NO_DATA = "#2b8a3e", "#868e96"
 
 
-def message(alert: Alert, links: Links) -> Message:
+def message(alert: Alert) -> Message:
     """Put an alert into words."""
     resolved, no_data = alert.state == "resolved", alert.state == "no_data"
     who = one_line(f"{alert.model} {alert.version}")
@@ -88,8 +83,8 @@ def message(alert: Alert, links: Links) -> Message:
         summary=alert.summary,
         facts=_facts(alert, who),
         advice=None if resolved else _ADVICE[_kind(alert)],
-        dashboard=link(links.dashboard, alert),
-        runbook=alert.annotations.get(_RUNBOOK) or link(links.runbook, alert),
+        dashboard=alert.links.dashboard,
+        runbook=alert.links.runbook,
         colour=_RESOLVED if resolved else _NO_DATA if no_data else _COLOURS[alert.severity],
     )
 
@@ -131,7 +126,7 @@ def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
 def _said_by_rule(alert: Alert) -> Iterator[tuple[str, str]]:
     """Yield the labels and annotations of its rule, but for the runbook, which is a link."""
     yield from alert.labels.items()
-    yield from ((name, text) for name, text in alert.annotations.items() if name != _RUNBOOK)
+    yield from ((name, text) for name, text in alert.annotations.items() if name != RUNBOOK)
 
 
 def _measured(alert: Alert) -> str:

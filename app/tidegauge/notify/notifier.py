@@ -27,7 +27,7 @@ class Notifier:
     ) -> None:
         self._couriers = [
             Courier(
-                channel_to(receiver, receivers.links),
+                channel_to(receiver),
                 settings,
                 metrics=metrics,
                 health=health,

@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 
 from tidegauge.contract import Alert
-from tidegauge.notify.config import Links
 from tidegauge.notify.message import message
 
 # Slack refuses a message with a longer text in one of these.
@@ -15,9 +14,9 @@ _SECTION_CHARACTERS = 3000
 _FIELDS = 10
 
 
-def slack_body(alert: Alert, links: Links) -> bytes:
+def slack_body(alert: Alert) -> bytes:
     """Return the body; ``text`` is what notifications and old clients show."""
-    said = message(alert, links)
+    said = message(alert)
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": _plain(said.title)},
         {"type": "section", "text": _markdown(escape(said.summary), _SECTION_CHARACTERS)},

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from tidegauge.contract import Alert
-from tidegauge.notify.config import Links
 from tidegauge.notify.message import message
 
 SIGNATURE_HEADER = "Tidegauge-Signature"
@@ -22,16 +21,17 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 _SHOWING = ("counts", "expectation")
 
 
-def webhook_body(alert: Alert, links: Links, *, include_distributions: bool) -> bytes:
+def webhook_body(alert: Alert, *, include_distributions: bool) -> bytes:
     """Return the body: what people read, links, and the alert as its topic has it.
 
     Without ``include_distributions``, the alert comes without everything that names bins of its
     signal: they are values that the model saw.
     """
-    said = message(alert, links)
+    said = message(alert)
     record: dict[str, Any] = msgspec.to_builtins(alert)
     if not include_distributions:
         record["distribution"] = None
+        record["top_bins"] = []
         evidence = record["evidence"]
         if evidence is not None:
             for name in _SHOWING:

@@ -5,6 +5,8 @@ Pure: a rule file, window reports and the state so far go in; alerts, actions an
 
 from tidegauge.rules.document import Location, Problem, parse_document
 from tidegauge.rules.evaluate import DistributionOf, Verdict, evaluate
+from tidegauge.rules.figures import MOST_MOVED
+from tidegauge.rules.links import RUNBOOK, check_template, links_of, segment_of
 from tidegauge.rules.load import DEFAULT_RULES, RuleError, load_rules, parse_rules
 from tidegauge.rules.measure import Measurement, measure, surprise
 from tidegauge.rules.metrics import METRICS, Metric
@@ -17,6 +19,8 @@ from tidegauge.rules.summary import render, short
 __all__ = [
     "DEFAULT_RULES",
     "METRICS",
+    "MOST_MOVED",
+    "RUNBOOK",
     "AlertState",
     "DistributionOf",
     "Episode",
@@ -31,16 +35,19 @@ __all__ = [
     "RuleSet",
     "SeriesState",
     "Verdict",
+    "check_template",
     "due_at",
     "end_forgotten",
     "evaluate",
     "judge_silence",
+    "links_of",
     "load_rules",
     "measure",
     "parse_document",
     "parse_rules",
     "render",
     "rule_schema",
+    "segment_of",
     "short",
     "surprise",
 ]

@@ -22,6 +22,7 @@ from tidegauge.contract import (
 )
 from tidegauge.rules import records
 from tidegauge.rules.actions import remembered, why_withheld
+from tidegauge.rules.figures import carry
 from tidegauge.rules.lifecycle import Step, cease, hold
 from tidegauge.rules.measure import Measurement, measure
 from tidegauge.rules.model import Rule
@@ -131,7 +132,7 @@ def _judge(
             rule=rule,
             distribution=_distribution(measured, distribution),
         )
-        alert.evidence, alert.alarm_budget = measured.evidence, measured.alarm_budget
+        carry(alert, measured)
         alert.was = step.was
         if step.was is not None and step.event in ("pending", "firing"):
             alert.summary += "; there is data again"
@@ -141,6 +142,9 @@ def _judge(
             if order not in actions:
                 actions[order] = _ask(rule, alert, report, asked, verdict)
             alert.actions = actions[order]
+            if alert.actions and not rule.dry_run:
+                alert.action = rule.action
+                episodes[identity] = msgspec.structs.replace(episodes[identity], action=rule.action)
 
 
 def _ask(

@@ -59,6 +59,7 @@ def _same_episode(before: Episode | None, now: Episode) -> Episode:
         labels=before.labels,
         receivers=before.receivers,
         outages=before.outages,
+        action=before.action,
     )
 
 

@@ -142,7 +142,7 @@ class Rule(_Strict):
     action: Annotated[
         ActionKind | None,
         Field(description="what a firing alert asks for"),
-        WithJsonSchema({"enum": ["retrain", "rollback"]}),
+        WithJsonSchema({"enum": ["retrain", "rollback", "page"]}),
     ] = None
     cooldown: Annotated[
         int,

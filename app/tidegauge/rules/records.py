@@ -167,6 +167,8 @@ def _alert(
         reminder=reminder,
         labels=episode.labels,
         receivers=episode.receivers,
+        threshold_by="alarm_budget" if episode.metric == "surprise" else "rule",
+        action=episode.action,
     )
 
 
@@ -196,9 +198,12 @@ def audit_of_alert(alert: Alert) -> AuditFact:
 
 def audit_of_action(action: Action, alert: Alert) -> AuditFact:
     """Record that an action was asked for, with the alert and the figures that decided it."""
-    return _audit(
-        action.id, "action.requested", alert, {"action": action.kind, "alert": action.alert}
-    )
+    inputs = {
+        "action": action.kind,
+        "alert": action.alert,
+        "dry_run": "true" if action.dry_run else "false",
+    }
+    return _audit(action.id, "action.requested", alert, inputs)
 
 
 def audit_of_withheld(action: Action, alert: Alert, why: str) -> AuditFact:
@@ -221,6 +226,9 @@ def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) 
         | {
             "report": alert.report,
             "baseline": alert.baseline,
+            "severity": alert.severity,
+            "variant": alert.variant,
+            "segment": _segment(alert),
             "signal": alert.signal or "",
             "metric": alert.metric,
             "value": repr(alert.value),
@@ -229,6 +237,7 @@ def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) 
             "threshold": repr(alert.threshold),
             "events": str(alert.events),
             "minimum_events": str(alert.minimum_events),
+            "starts_at": str(alert.starts_at),
             "window_start": str(alert.window_start),
             "window_end": str(alert.window_end),
             "rules_sha256": alert.rules_sha256,
@@ -276,8 +285,8 @@ def _ended_summary(episode: Episode, report: WindowReport) -> str:
     return _of_segment(summary, report)
 
 
-def _segment(report: WindowReport) -> str:
-    return ", ".join(f"{k}={v}" for k, v in sorted(report.segment.items()))
+def _segment(of: WindowReport | Alert) -> str:
+    return ", ".join(f"{k}={v}" for k, v in sorted(of.segment.items()))
 
 
 def _of_segment(summary: str, report: WindowReport) -> str:

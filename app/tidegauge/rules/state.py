@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from tidegauge.contract import Severity
+from tidegauge.contract import ActionKind, Severity
 
 
 class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -15,7 +15,8 @@ class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     window in which it held. ``held`` counts such windows while pending, ``clear`` those in a row in
     which it didn't hold while firing. ``said_at`` is the end of the window in which it fired or was
     reminded of last. ``labels`` and ``receivers`` are those it began with: who was told of an alert
-    is told of its end. ``judged_at`` is the end of the last window that it was judged in; None in
+    is told of its end. ``action`` is what it has asked for since it fired, not as a dry run.
+    ``judged_at`` is the end of the last window that it was judged in; None in
     what was written before there was ``no_data``. ``no_data`` says that it has been told that such
     windows are missing, and ``outages`` how often that was.
     """
@@ -42,6 +43,7 @@ class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     judged_at: int | None = None
     no_data: bool = False
     outages: int = 0
+    action: ActionKind | None = None
 
 
 class SeriesState(msgspec.Struct, kw_only=True, frozen=True):

@@ -1,9 +1,12 @@
-"""Links in messages: templates of addresses, filled in with what an alert is about."""
+"""Links in alerts: templates of addresses, filled in with what an alert is about."""
 
 from urllib.parse import quote, urlsplit
 
-from tidegauge.contract import Alert
-from tidegauge.rules import render
+from tidegauge.contract import Alert, AlertLinks
+from tidegauge.rules.summary import render
+
+#: The annotation of a rule that is its own runbook.
+RUNBOOK = "runbook_url"
 
 #: A dashboard opens on this long before the alert began, seconds.
 _BEFORE_SECONDS = 3600
@@ -56,6 +59,11 @@ def check_template(template: str) -> str:
     return template
 
 
-def link(template: str | None, alert: Alert) -> str | None:
-    """Fill a template in; None if there is none."""
-    return None if template is None else render(template, places(alert))
+def links_of(alert: Alert, *, dashboard: str | None, runbook: str | None) -> AlertLinks:
+    """Fill the templates in that there are; a rule's own runbook comes first."""
+    known = places(alert)
+    own = alert.annotations.get(RUNBOOK)
+    return AlertLinks(
+        dashboard=None if dashboard is None else render(dashboard, known),
+        runbook=own or (None if runbook is None else render(runbook, known)),
+    )

@@ -1,0 +1,94 @@
+"""What a way to a receiver is: it reads records of one topic, and takes those it wants there."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from tidegauge.contract import Alert
+from tidegauge.notify.config import AlertmanagerReceiver, AlertReceiver, Receiver
+from tidegauge.settings import TopicSettings
+
+Clock = Callable[[], float]
+T = TypeVar("T")
+
+
+class Channel(ABC, Generic[T]):
+    """A way to one receiver, for records of type ``T``. ``clock`` is the wall clock, in seconds."""
+
+    #: Seconds after which what fires is sent again; None: sent once.
+    resend_seconds: float | None = None
+
+    def __init__(self, receiver: Receiver, clock: Clock) -> None:
+        self.receiver = receiver
+        self._clock = clock
+
+    @property
+    @abstractmethod
+    def target(self) -> str:
+        """Where it goes, without what is secret."""
+
+    @abstractmethod
+    def topic(self, topics: TopicSettings) -> str:
+        """Return the topic whose records it delivers."""
+
+    @abstractmethod
+    def read(self, value: bytes) -> T | None:
+        """Decode a record; None if it is of a kind that is never delivered.
+
+        Raises ``msgspec.DecodeError`` if it is no record of this topic.
+        """
+
+    @abstractmethod
+    def wants(self, record: T) -> bool:
+        """Whether the receiver is to be told of a record."""
+
+    @abstractmethod
+    def deliver(self, record: T) -> None:
+        """Deliver once; raises :class:`RetryLater` or :class:`Refused`."""
+
+    # Only what resends does any of the following.
+
+    def restore(self, record: T) -> None:
+        """Take note of a record that was delivered before this process began."""
+
+    def forget(self) -> None:
+        """Drop what was noted: another process may deliver from here on."""
+
+    def resend(self) -> None:
+        """Send what fires again; raises as :meth:`deliver` does."""
+
+
+class _State(msgspec.Struct):
+    """What is read of a record before it is known to be for us: other states may come to be."""
+
+    state: str
+    was: str | None = None
+
+
+class AlertChannel(Channel[Alert]):
+    """A way for alerts, from their topic."""
+
+    receiver: AlertReceiver
+
+    def topic(self, topics: TopicSettings) -> str:
+        """Return that of every transition."""
+        return topics.alerts_history
+
+    def read(self, value: bytes) -> Alert | None:
+        """Decode an alert that fires, or did and lacks data now, or is over."""
+        said = msgspec.json.decode(value, type=_State)
+        lacks_data = (said.state, said.was) == ("no_data", "firing")
+        if said.state not in ("firing", "resolved") and not lacks_data:
+            return None
+        return msgspec.json.decode(value, type=Alert)
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether the receiver is to be told of an alert: if its rule names any, only those are."""
+        receiver = self.receiver
+        if alert.receivers and receiver.name not in alert.receivers:
+            return False
+        # Alertmanager is told of every end; what it tells of them is set there.
+        told = isinstance(receiver, AlertmanagerReceiver) or receiver.send_resolved
+        return receiver.match.takes(alert) and (alert.state != "resolved" or told)

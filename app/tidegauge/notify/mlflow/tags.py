@@ -1,0 +1,133 @@
+"""The tags of a model version: what each rule says of it, what was asked for, and how bad it is.
+
+- ``tidegauge.alert.<rule>[.<signal>]``: an alert, firing or resolved;
+- ``tidegauge.action.<kind>``: the latest action of a kind;
+- ``tidegauge.state``: the worst severity of what fires, or ``ok``.
+"""
+
+import datetime
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import get_args
+
+from tidegauge.contract import AuditRecord, Severity
+
+#: An actor that is a rule.
+BY_RULE = "rule:"
+
+STATE = "tidegauge.state"
+_ALERT = "tidegauge.alert."
+_ACTION = "tidegauge.action."
+
+#: What fires, from good to bad; ``unknown``: the record didn't say.
+_WORSE = ("ok", "unknown", *get_args(Severity))
+
+#: MLflow takes these in a key, and a slash where it looks like a path's.
+_NOT_IN_KEYS = re.compile(r"[^\w.\- ]")
+#: MLflow's limit is 250.
+_KEY_CHARACTERS = 200
+
+_FIRING = re.compile(r"state=firing severity=(\w+) ")
+_ORDER = re.compile(r" at=(\S+) seq=(\d+) ")
+
+
+def changed(tags: Mapping[str, str], record: AuditRecord) -> dict[str, str]:
+    """Return the tags that ``record`` changes; none if they say what is newer, or this already."""
+    key, value = tag_of(record)
+    after = dict(tags)
+    if not _is_older(record, tags.get(key, "")):
+        after[key] = value
+    after[STATE] = state_of(after)
+    return {name: text for name, text in after.items() if tags.get(name) != text}
+
+
+def state_of(tags: Mapping[str, str]) -> str:
+    """Return the worst severity of the alerts that fire by their tags, or ``ok``.
+
+    >>> state_of({"tidegauge.alert.a": "state=firing severity=low since=…"})
+    'low'
+    >>> state_of({"tidegauge.alert.a": "state=resolved severity=low since=…"})
+    'ok'
+    """
+    firing = [
+        match[1] if match[1] in _WORSE else "unknown"
+        for key, value in tags.items()
+        if key.startswith(_ALERT) and (match := _FIRING.match(value))
+    ]
+    return max(firing, key=_WORSE.index, default="ok")
+
+
+def tag_of(record: AuditRecord) -> tuple[str, str]:
+    """Return key and value of the tag that a record sets."""
+    kind, step = record.event.split(".", 1)
+    given = record.inputs.get
+    order = {"at": iso(record.time), "seq": str(record.seq), "id": record.subject}
+    if kind == "action":
+        said = {"state": step, "dry_run": given("dry_run"), **order}
+        return _ACTION + _key(given("action", "unknown")), _line(said)
+    since = given("starts_at")
+    said = {
+        "state": step,
+        "severity": given("severity", "unknown"),
+        "since": None if since is None else iso(int(since)),
+        "metric": given("metric"),
+        "value": given("value"),
+        "comparison": given("comparison"),
+        "threshold": given("threshold"),
+        **order,
+    }
+    rule = record.actor.removeprefix(BY_RULE)
+    return _ALERT + _key(rule, *map(given, ("signal", "variant", "segment"))), _line(said)
+
+
+def _key(first: str, signal: str | None = "", *others: str | None) -> str:
+    """Name what an alert is about; a hash at the end keeps apart what would read the same.
+
+    >>> _key("drift", "income")
+    'drift.income'
+    >>> _key("drift", "income", "canary", "")
+    'drift.income.canary.e118a91b'
+    """
+    parts = [first, signal or "", *(part or "" for part in others)]
+    name = ".".join(filter(None, parts))
+    clean = _NOT_IN_KEYS.sub("_", name)[:_KEY_CHARACTERS]
+    # Where only the last part may have dots, there is one way to read it.
+    if clean == name and "." not in first and not any(parts[2:]):
+        return name
+    return f"{clean}.{hashlib.sha256(repr(parts).encode()).hexdigest()[:8]}"
+
+
+def _line(said: Mapping[str, str | None]) -> str:
+    return " ".join(f"{name}={value}" for name, value in said.items() if value is not None)
+
+
+def _is_older(record: AuditRecord, value: str) -> bool:
+    found = _ORDER.search(value)
+    return found is not None and comes_before(record, epoch(found[1]), int(found[2]))
+
+
+def comes_before(record: AuditRecord, time: int, seq: int) -> bool:
+    """Whether ``record`` is older than the one of ``time`` and ``seq``, or the same.
+
+    The number alone is not enough: a chain that was begun anew counts from 1 again.
+    """
+    return record.seq <= seq and record.time <= time
+
+
+def iso(seconds: int) -> str:
+    """Write a time as ISO 8601 has it.
+
+    >>> iso(1772366400)
+    '2026-03-01T12:00:00Z'
+    """
+    at = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def epoch(text: str) -> int:
+    """Read a time as :func:`iso` writes it; 0 if it is none."""
+    try:
+        return int(datetime.datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        return 0

@@ -1,0 +1,150 @@
+"""The evidence and the alarms of a real run are what the detector says of its counts, again."""
+
+import json
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from support.monitored import MINIMUM_PSI, Monitored
+from support.oracle import reference_bins
+from support.traffic import AMOUNT_DRIFTS, WINDOW_SECONDS, WINDOWS
+from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.detector import judge
+from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.reference import Reference, SignalReference
+
+pytestmark = pytest.mark.timeout(240)
+
+
+class Watched(NamedTuple):
+    """What the detector says of one signal in one window, worked out from the counts so far."""
+
+    where: tuple[str, ...]
+    start: int
+    signal: str
+    surprise_nats: float
+    threshold_nats: float
+
+
+@pytest.fixture(scope="module")
+def watched(run: Monitored) -> dict[tuple[Any, ...], Watched]:
+    """Judge the counts of every first report again, in the order of the windows."""
+    memories: dict[Any, Memory] = {}
+    found: dict[tuple[Any, ...], Watched] = {}
+    for (*where, start), report in sorted(run.first_reports().items()):
+        baseline = run.baselines.get((where[0], where[1]))
+        [part] = report["parts"]
+        if baseline is None:
+            assert part["alarm_budget"] is None
+            continue
+        names = list(baseline["signals"])
+        sides = [
+            (reference_bins(baseline["signals"][name]), part["signals"][name]["histogram"])
+            for name in names
+        ]
+        reference = Reference.of(
+            [
+                SignalReference(bins, len(h["counts"]) if "edges" in baseline["signals"][n] else 0)
+                for n, (bins, h) in zip(names, sides, strict=True)
+            ]
+        )
+        window = np.zeros(reference.counts.shape)
+        for row, (_, h) in enumerate(sides):
+            missing = h.get("absent", 0) + h.get("null", 0)
+            counts = [*h["counts"], missing, h.get("nan", 0), h.get("invalid", 0)]
+            window[row, : len(counts)] = counts
+        before = memories.get(tuple(where), Memory.empty(*window.shape))
+        budget = Budget(1.0, 30 * 86_400 / WINDOW_SECONDS, part["alarm_budget"]["slices"])
+        verdict = judge(reference, before, window, budget)
+        memories[tuple(where)] = verdict.memory
+        assert part["alarm_budget"]["threshold_nats"] == verdict.threshold
+        for row, name in enumerate(names):
+            if part["signals"][name]["evidence"] is None:
+                assert not verdict.events[:, row].any()
+                continue
+            surprise = float(verdict.surprises[:, row].max())
+            one = Watched(tuple(where), start, name, surprise, verdict.threshold)
+            found[(*where, start, name)] = one
+    return found
+
+
+def test_the_evidence_of_every_report_is_what_the_detector_says_of_the_counts_so_far(
+    run: Monitored, watched: dict[tuple[Any, ...], Watched]
+) -> None:
+    first = run.first_reports()
+    for (*where, start, signal), one in watched.items():
+        [part] = first[where[0], where[1], where[2], start]["parts"]
+        assert part["signals"][signal]["evidence"]["surprise_nats"] == one.surprise_nats, one
+    assert len(watched) > 100
+    amounts = [
+        one.surprise_nats / one.threshold_nats
+        for key, one in sorted(watched.items())
+        if key[:3] == ("credit", "3", "") and one.signal == "amount"
+    ]
+    assert len(amounts) == WINDOWS
+    assert int(np.diff(amounts).argmax()) + 1 == AMOUNT_DRIFTS.start, amounts
+    assert min(amounts[i] for i in AMOUNT_DRIFTS) > 1
+
+
+def test_the_slices_of_a_model_share_its_budget(run: Monitored) -> None:
+    slices = defaultdict(list)
+    for (model, *_, _), report in sorted(run.first_reports().items(), key=lambda it: it[0][3]):
+        for part in report["parts"]:
+            if part["alarm_budget"] is not None:
+                slices[model].append(part["alarm_budget"]["slices"])
+    assert set(slices["fraud"]) == {1}
+    # Of credit there are two variants; one may be the first to be met.
+    assert set(slices["credit"]) <= {1, 2} and slices["credit"][2:] == [2] * (2 * WINDOWS - 2)
+
+
+def test_exactly_the_signals_beyond_the_threshold_are_alarmed_with_what_has_changed(
+    run: Monitored, watched: dict[tuple[Any, ...], Watched]
+) -> None:
+    first = run.first_reports()
+    expected: set[tuple[Any, ...]] = set()
+    firing: set[tuple[Any, ...]] = set()
+    for key, one in sorted(watched.items(), key=lambda it: it[1].start):
+        [part] = first[key[0], key[1], key[2], one.start]["parts"]
+        evidence = part["signals"][one.signal]["evidence"]
+        in_alarm = one.surprise_nats > one.threshold_nats
+        assert (evidence["change"] is not None) == in_alarm
+        what = (*one.where, one.signal)
+        if in_alarm and what not in firing and evidence["psi_corrected"] >= MINIMUM_PSI:
+            firing.add(what)
+            expected.add((*what, "firing", one.start))
+        elif not in_alarm and what in firing:
+            firing.remove(what)
+            expected.add((*what, "resolved", one.start))
+    found = run.alerts(drift_alarm=True)
+    keys = ("model", "version", "variant", "signal", "state", "window_start")
+    assert {tuple(alert[key] for key in keys) for alert in found} == expected
+    [amount] = [
+        alert
+        for alert in found
+        if alert["signal"] == "amount" and alert["state"] == "firing" and not alert["variant"]
+    ]
+    began = run.start + AMOUNT_DRIFTS.start * WINDOW_SECONDS
+    assert amount["window_start"] == began
+    evidence = amount["evidence"]
+    assert (evidence["size"], amount["severity"]) == ("major", "high")
+    assert evidence["psi_corrected"] > 0.25
+    change = evidence["change"]
+    assert len(change["moved"]) == 5
+    assert max(one["g"] for one in change["moved"]) > 0 > min(one["g"] for one in change["moved"])
+    assert change["mean_delta"] > 0 and change["median_delta"] > 0
+    assert change["onset_window_end"] == amount["window_end"]
+    assert change["rank"] == 1 and change["q_value"] < 1e-6
+    assert amount["alarm_budget"]["slices"] == 2
+
+
+def test_verify_confirms_every_alarm_of_drift(run: Monitored) -> None:
+    file = run.installation.directory / "alert.json"
+    firing = [one for one in run.alerts(drift_alarm=True) if one["state"] == "firing"]
+    assert firing
+    for alert in firing:
+        file.write_text(json.dumps(alert))
+        said = run.installation.succeed("verify", str(file))
+        assert said.startswith(f"CONFIRMED: alert {alert['id']}"), said
+        assert "  size: " in said and ": g: " in said
