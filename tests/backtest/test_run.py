@@ -12,12 +12,12 @@ from tidegauge.backtest import Injection, NoWindows, Plan, Result, backtest
 from tidegauge.backtest import run as module
 from tidegauge.backtest.read import ModelKeys, fired
 from tidegauge.backtest.reports import FirstReports
-from tidegauge.backtest.when import moment
 from tidegauge.contract import Evidence, WindowReport, deterministic_id, encode
 from tidegauge.detect.report import signal_reports
 from tidegauge.detect.watch import Watch
 from tidegauge.reading import Record
 from tidegauge.rules import AlertState, RuleSet, evaluate, parse_rules
+from tidegauge.when import moment
 
 SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
 BASELINE = a_baseline(

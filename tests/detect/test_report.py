@@ -1,5 +1,6 @@
 """A window's report is a pure function of its counts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from support.counting import (
 from support.world import SOURCE, World, a_state, join_all
 from tidegauge.baseline import Baseline, vectors
 from tidegauge.contract import LATENCY_EDGES_MS, SignalHistogram, WindowReport
+from tidegauge.detect.comparisons import Comparisons
+from tidegauge.detect.merging import merge
 from tidegauge.detect.partition import PartitionState, Window
-from tidegauge.detect.report import counted_ranges, make_report, merge
+from tidegauge.detect.report import Asked, counted_ranges, make_reports
 from tidegauge.detect.values import ScoreSum, Slice
 from tidegauge.stats import histogram_quantile, js_divergence, kl, psi, wasserstein_bins
 
@@ -31,16 +34,15 @@ B = a_baseline(amount=numeric([2.0]))
 
 
 def _report(
-    state: PartitionState, *baselines: Baseline, scores: list[ScoreSum] | None = None, **more: Any
+    state: PartitionState, *baselines: Baseline, scores: Sequence[ScoreSum] = ()
 ) -> tuple[WindowReport, ScoreSum]:
     window = Window(Slice("m", "1", "", ()), MINUTE, 60)
-    return make_report(
-        state.counts(window),
+    [found] = make_reports(
+        [Asked(state.counts(window), scores, revision=0)],
         baselines={baseline.id: baseline for baseline in baselines},
-        scores=scores or [],
-        revision=0,
-        **more,
+        comparisons=Comparisons(),
     )
+    return found
 
 
 def _events(world: World, *amounts: float, partition: int = 0, **fields: Any) -> None:

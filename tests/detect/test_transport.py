@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.codec import zstd_decode, zstd_encode
+from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types import TP
 from faust.types.auth import AuthProtocol
@@ -32,6 +34,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         check=True, capture_output=True,
     )  # fmt: skip
     return certificate, key
+
+
+def test_batches_are_compressed_by_the_quick_level_of_zstd() -> None:
+    lines = b"".join(b"%d %d " % (i * i, i * i * i % 1009) for i in range(2_000))
+    batch = DefaultRecordBatchBuilder(2, DefaultRecordBatch.CODEC_ZSTD, 0, -1, -1, -1, 1 << 20)
+    batch.append(0, 0, b"key", lines, [])
+    body = bytes(batch.build())[61:]  # after the header of a batch of format 2
+    quick, usual = (zstd_encode(zstd_decode(body), level=level) for level in (1, 3))
+    assert body == quick != usual
 
 
 def test_a_plain_connection_has_no_credentials() -> None:

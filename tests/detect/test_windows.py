@@ -76,7 +76,7 @@ def test_a_window_that_has_to_wait_is_reported_as_it_was_when_it_was_passed() ->
     for offset, record in story.world.log[story.seen :]:
         story.state.join(record, offset)
     closing = Closing(story.state, rules=DEFAULT_RULES, topics=TopicSettings(), watch=WATCH)
-    closing.close(counts)
+    closing.close_together([counts])
     assert [r.events for r in closing.closed.reports] == [1]
     story.seen = len(story.world.log)
     story.world.now += REVISE_SECONDS

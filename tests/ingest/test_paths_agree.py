@@ -28,7 +28,7 @@ from support.counting import (
     promote,
 )
 from tidegauge.contract import Cell
-from tidegauge.detect.report import merge
+from tidegauge.detect.merging import merge
 
 BASELINE = a_baseline()
 PROMOTED = promote(BASELINE)

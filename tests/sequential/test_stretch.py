@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.signals import some_memory, worlds
 from tidegauge.sequential.bounds import may_exceed
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.detector import Verdict, judge
@@ -27,31 +28,6 @@ def _same(found: Memory, expected: Memory) -> bool:
     )
 
 
-@st.composite
-def _worlds(draw: st.DrawFn) -> tuple[Reference, Floats]:
-    """Signals of all kinds, some of which drift, in windows of any size, be they empty."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    signals, windows = draw(st.integers(1, 5)), draw(st.integers(1, 30))
-    size = draw(st.sampled_from([3, 60, 250, 2_000]))
-    references, shares = [], []
-    for _ in range(signals):
-        bins = draw(st.integers(1, 9))
-        share = rng.dirichlet(np.full(bins, draw(st.sampled_from([0.1, 1.0, 20.0]))))
-        counts = rng.multinomial(draw(st.sampled_from([1, 900, 100_000])), share)
-        references.append(SignalReference(counts.tolist(), draw(st.integers(0, bins))))
-        shares.append(share)
-    reference = Reference.of(references)
-    counted = np.zeros((windows, *reference.counts.shape))
-    drift = draw(st.sampled_from([0.0, 0.02, 0.3, 1.0]))
-    for signal, share in enumerate(shares):
-        moved = (1 - drift) * share + drift * rng.dirichlet(np.ones(len(share)))
-        for window in range(windows):
-            now = moved if 2 * window > windows else share
-            events = rng.poisson(size) * (rng.random() > 0.1)
-            counted[window, signal, : len(share)] = rng.multinomial(events, now)
-    return reference, counted
-
-
 def _one_by_one(reference: Reference, memory: Memory, windows: Floats) -> list[Verdict]:
     found = []
     for window in windows:
@@ -60,20 +36,10 @@ def _one_by_one(reference: Reference, memory: Memory, windows: Floats) -> list[V
     return found
 
 
-def _before(reference: Reference) -> Memory:
-    """Return a memory that something is in, some of it still waiting for more events."""
-    memory = Memory.empty(*reference.counts.shape)
-    for number in (300, 40):
-        memory = memory.after(
-            np.where(reference.exists, number / reference.exists.sum(1)[:, None], 0)
-        )
-    return memory
-
-
-@given(_worlds())
+@given(worlds())
 def test_together_they_are_what_the_fold_says_of_each(world: tuple[Reference, Floats]) -> None:
     reference, windows = world
-    before = _before(reference)
+    before = some_memory(reference)
     expected = _one_by_one(reference, before, windows)
     stretch = Stretch(reference, before, windows, BUDGET)
     np.testing.assert_allclose(stretch.events, [it.events for it in expected], rtol=1e-12)
@@ -82,10 +48,10 @@ def test_together_they_are_what_the_fold_says_of_each(world: tuple[Reference, Fl
     assert _same(stretch.memory, expected[-1].memory)
 
 
-@given(_worlds())
+@given(worlds())
 def test_the_strongest_sign_is_the_largest_of_the_scores(world: tuple[Reference, Floats]) -> None:
     reference, windows = world
-    before = _before(reference)
+    before = some_memory(reference)
     expected = _one_by_one(reference, before, windows)
     stretch = Stretch(reference, before, windows, BUDGET)
     asked = np.random.default_rng(len(windows)).random(stretch.moved.shape) < 0.6
@@ -103,12 +69,12 @@ def test_the_strongest_sign_is_the_largest_of_the_scores(world: tuple[Reference,
         np.testing.assert_allclose(signs.sizes[number], size, rtol=1e-12, atol=1e-12)
 
 
-@given(_worlds(), st.sampled_from([0.05, 0.5, 1.0, 2.0]))
+@given(worlds(), st.sampled_from([0.05, 0.5, 1.0, 2.0]))
 def test_what_is_beyond_a_level_is_what_the_scores_say(
     world: tuple[Reference, Floats], level: float
 ) -> None:
     reference, windows = world
-    before = _before(reference)
+    before = some_memory(reference)
     found = Stretch(reference, before, windows, BUDGET).beyond(level)
     expected = [
         verdict.surprises.max(axis=(0, 2)) > level * verdict.threshold
@@ -117,12 +83,12 @@ def test_what_is_beyond_a_level_is_what_the_scores_say(
     assert np.array_equal(found, expected)
 
 
-@given(_worlds(), st.floats(-1.0, 60.0))
+@given(worlds(), st.floats(-1.0, 60.0))
 def test_no_score_above_a_level_is_overlooked(
     world: tuple[Reference, Floats], level: float
 ) -> None:
     reference, windows = world
-    remembered_ = trail(_before(reference), windows)
+    remembered_ = trail(some_memory(reference), windows)
     above = surprises(reference, remembered_.effective()).max(axis=-1) > max(level, 0.0)
     assert not (above & ~may_exceed(reference, remembered_, level)).any()
 

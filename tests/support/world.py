@@ -8,8 +8,9 @@ import msgspec
 from support.counting import NOW, FakeMessage, a_counter, as_json, event
 from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closed, Closing
+from tidegauge.detect.merging import merge_tenures
 from tidegauge.detect.partition import PartitionState
-from tidegauge.detect.report import merge_tenures
+from tidegauge.detect.passed import of_different_slices
 from tidegauge.detect.silence import Silence
 from tidegauge.detect.values import CellKey, RawRecord
 from tidegauge.detect.watch import Watch
@@ -139,8 +140,8 @@ def advance(state: PartitionState) -> Closed:
     """Close, revise and delete what is due after a record, as the detector does."""
     state.pass_due()
     closing = Closing(state, rules=DEFAULT_RULES, topics=TopicSettings(), watch=WATCH)
-    for counts in list(state.waiting.values()):
-        closing.close(counts)
+    for some in of_different_slices(list(state.waiting.values())):
+        closing.close_together(some)
     for window in state.to_revise():
         closing.revise(window)
     state.expire()

@@ -24,6 +24,11 @@ from tidegauge.contract.cloudevents import (
     unwrap,
     wrap,
 )
+from tidegauge.contract.configuration import (
+    Configuration,
+    ConfigurationKind,
+    configuration_after,
+)
 from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, Reason
 from tidegauge.contract.histogram import (
     Cell,
@@ -57,6 +62,7 @@ from tidegauge.contract.report import (
 )
 from tidegauge.contract.routing import cell_partition
 from tidegauge.contract.signals import LATENCY_EDGES_MS, OUTPUT_SIGNALS, STATUS_CATEGORIES
+from tidegauge.contract.silence import Matchers, Silence, Withheld
 
 __all__ = [
     "ARROW_CONTENT_TYPE",
@@ -80,6 +86,8 @@ __all__ = [
     "AuditRecord",
     "Cell",
     "Change",
+    "Configuration",
+    "ConfigurationKind",
     "CountedRange",
     "DataRange",
     "DeadLetter",
@@ -90,6 +98,7 @@ __all__ = [
     "Expectation",
     "HistogramRecord",
     "LatencySummary",
+    "Matchers",
     "MovedBin",
     "NotifyReason",
     "Outcome",
@@ -102,11 +111,14 @@ __all__ = [
     "Severity",
     "SignalHistogram",
     "SignalReport",
+    "Silence",
     "Size",
     "SourceRange",
     "WindowReport",
+    "Withheld",
     "acknowledge",
     "cell_partition",
+    "configuration_after",
     "deterministic_id",
     "encode",
     "epoch_seconds",

@@ -1,12 +1,14 @@
 """The drift figures of one window after the other by the baselines they were binned by. Pure."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from tidegauge.baseline.compare import current_counts, ordered_bins, reference_counts
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import Drift, SignalHistogram
-from tidegauge.stats import DriftTable
+from tidegauge.stats import DriftTable, compare_together
+
+Signals = Mapping[str, SignalHistogram]
 
 
 class _LaidOut(NamedTuple):
@@ -26,12 +28,31 @@ class Comparisons:
             del self._known[baseline_id]
 
     def drifts(
-        self, baseline_id: str, baseline: Baseline, signals: Mapping[str, SignalHistogram]
+        self, baseline_id: str, baseline: Baseline, signals: Signals
     ) -> dict[str, Drift | None]:
         """Return the figures of the signals that the baseline has.
 
         Raises ``ValueError`` if one was binned by another baseline.
         """
+        return self.drifts_together([(baseline_id, baseline, signals)])[0]
+
+    def drifts_together(
+        self, windows: Sequence[tuple[str, Baseline, Signals]]
+    ) -> list[dict[str, Drift | None]]:
+        """Return those of many windows, each by its own baseline: the same, and in less time."""
+        laid_out = [self._laid_out(*window) for window in windows]
+        figures = compare_together(
+            [it.table for it in laid_out],
+            [
+                [current_counts(signals[name]) for name in it.names]
+                for it, (_, _, signals) in zip(laid_out, windows, strict=True)
+            ],
+        )
+        return [
+            dict(zip(it.names, its, strict=True)) for it, its in zip(laid_out, figures, strict=True)
+        ]
+
+    def _laid_out(self, baseline_id: str, baseline: Baseline, signals: Signals) -> _LaidOut:
         names = [name for name in signals if name in baseline.signals]
         known = self._known.get(baseline_id)
         if known is None or known.names != names:
@@ -40,5 +61,4 @@ class Comparisons:
                 [reference_counts(it) for it in references], [ordered_bins(it) for it in references]
             )
             known = self._known[baseline_id] = _LaidOut(names, table)
-        figures = known.table.of([current_counts(signals[name]) for name in names])
-        return dict(zip(names, figures, strict=True))
+        return known

@@ -26,10 +26,11 @@ from tidegauge.detect.lag import InputLag
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import PartitionState
+from tidegauge.detect.passed import close_passed
 from tidegauge.detect.silence import Silence
 from tidegauge.detect.store import JoinStore
 from tidegauge.detect.transport import make_app
-from tidegauge.detect.values import RawRecord, Slice
+from tidegauge.detect.values import RawRecord
 from tidegauge.detect.watch import Watch
 from tidegauge.detect.writer import Writer
 from tidegauge.rules import RuleSet
@@ -191,15 +192,7 @@ class Detector:
             watch=self._watch,
             links=self._settings.links,
         )
-        blocked: set[Slice] = set()
-        for counts in list(state.waiting.values()):
-            window = counts.window
-            # A slice's windows close in order, so one that waits holds back those after it.
-            if window.slice in blocked or not await self._baselines.bring(state, window):
-                blocked.add(window.slice)
-                continue
-            closing.close(counts)
-            await asyncio.sleep(0)
+        await close_passed(state, closing, self._baselines)
         for window in state.to_revise():
             closing.revise(window)
         state.expire()
@@ -309,9 +302,11 @@ class Detector:
                     changelog.state.joined = []
                 self._watch.keep({it for one in owned for it in one.state.baselines})
         await self._writer.publish(outputs)
-        # Only now: what is saved is not folded again, so it would never be published again.
-        for changelog, checkpoint in checkpoints:
-            if not await self._writer.save(changelog, checkpoint):
+        # Only now: what is saved is not folded again, so it would never be published again. All
+        # partitions at once: each has one batch under way, and waits for it to be acknowledged.
+        saved = await asyncio.gather(*(self._writer.save(*one) for one in checkpoints))
+        for (changelog, _), is_whole in zip(checkpoints, saved, strict=True):
+            if not is_whole:
                 log.warning("changelog partition %d was made anew", changelog.state.partition)
                 changelog.begin()
                 self._saved_at = -math.inf  # the next pass writes all there is

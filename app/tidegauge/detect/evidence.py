@@ -13,14 +13,13 @@ from tidegauge.detect.pattern import pattern_of
 from tidegauge.detect.ranking import InAlarm, Standing, ranking
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.daily import DailyReference
-from tidegauge.sequential.detector import Verdict
 from tidegauge.sequential.discoveries import q_values
 from tidegauge.sequential.ewma import LAMBDAS
 from tidegauge.sequential.expected import BINS, MEAN, SPREAD, Expected
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES
 from tidegauge.sequential.size import size_of
-from tidegauge.stats import psi_corrected
+from tidegauge.sequential.together import Judged
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,30 +42,27 @@ class Watched(NamedTuple):
 
 
 def with_evidence(
-    part: ReportPart, watched: Watched, verdict: Verdict, budget: Budget, window: tuple[int, int]
+    part: ReportPart, watched: Watched, judged: Judged, budget: Budget, window: tuple[int, int]
 ) -> ReportPart:
     """Return a part with the evidence of its signals; ``window`` is its start and its end."""
-    strongest = _strongest(verdict)
-    rows, spans, scores = strongest
-    expected = verdict.expected.at(spans, rows) if verdict.expected else None
-    reference = expected.reference if expected else watched.reference
-    effective = verdict.memory.effective_at(spans, rows)
-    surprises = verdict.surprises[spans, rows, scores]
-    sizes = psi_corrected(effective, reference.counts)
+    verdict, (surprises, spans, scores, events, sizes) = judged
+    expected = verdict.expected.at(spans, np.arange(len(spans))) if verdict.expected else None
     said = np.array([name in part.signals for name in watched.names]) & (verdict.events[0] > 0)
     alarmed = np.flatnonzero(said & (surprises > verdict.threshold))
-    judged = [watched.names[row] for row in np.flatnonzero(said).tolist()]
+    seen = [watched.names[row] for row in np.flatnonzero(said).tolist()]
     names = [watched.names[row] for row in alarmed.tolist()]
     changed = changes(
         names,
         watched.bins,
-        reference,
+        expected.reference if expected else watched.reference,
         verdict.memory,
         Strongest(alarmed, spans[alarmed], scores[alarmed]),
         part,
         window,
         _standing(watched, surprises, sizes, said, alarmed),
     )
+    effective = verdict.memory.effective_at(spans[alarmed], alarmed)
+    counts = dict(zip(alarmed.tolist(), effective.tolist(), strict=True))
     signals = dict(part.signals)
     figures = zip(
         watched.names,
@@ -74,7 +70,7 @@ def with_evidence(
         scores.tolist(),
         spans.tolist(),
         surprises.tolist(),
-        verdict.events[spans, rows].tolist(),
+        events.tolist(),
         watched.events,
         watched.widths,
         sizes.tolist(),
@@ -95,7 +91,7 @@ def with_evidence(
             size=size_of(size),
         )
         if change is not None:
-            evidence.counts = effective[row, :bins].tolist()
+            evidence.counts = counts[row][:bins]
             evidence.change = change
             evidence.expectation = _expectation(expected, row, bins) if expected else None
         signals[name] = msgspec.structs.replace(signals[name], evidence=evidence)
@@ -108,7 +104,7 @@ def with_evidence(
         guaranteed=expected is not None,
         reason=None if expected else "baseline_without_hours",
     )
-    pattern = pattern_of(judged, changed.keys()) if judged else None
+    pattern = pattern_of(seen, changed.keys()) if seen else None
     return msgspec.structs.replace(part, signals=signals, alarm_budget=spent, pattern=pattern)
 
 
@@ -119,14 +115,6 @@ def _expectation(expected: Expected, row: int, bins: int) -> Expectation:
         degrees=expected.degrees[row, : BINS + bins].tolist(),
         skewness=expected.skewness[row, [MEAN, SPREAD]].tolist(),
     )
-
-
-def _strongest(verdict: Verdict) -> Strongest:
-    """Find the span and the score that show the largest surprise of each signal."""
-    signals = verdict.surprises.shape[1]
-    flat = verdict.surprises.transpose(1, 0, 2).reshape(signals, -1)
-    spans, scores = np.divmod(flat.argmax(axis=1), len(SCORES))
-    return Strongest(np.arange(signals), spans, scores)
 
 
 def _standing(

@@ -1,10 +1,7 @@
 """From a window's counts to its report: merging, figures, sources. Pure."""
 
-import math
-import operator
-import sys
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -24,15 +21,12 @@ from tidegauge.contract import (
     deterministic_id,
 )
 from tidegauge.detect.comparisons import Comparisons
+from tidegauge.detect.merging import merge, merge_tenures
 from tidegauge.detect.partition import Counts
 from tidegauge.detect.values import CellCounts, ScoreSum, TenureCounts
 from tidegauge.stats import drift_table, histogram_quantile
 
 Name = TypeVar("Name", bound=Hashable)
-
-_signals = msgspec.json.Decoder(dict[str, SignalHistogram])
-
-_MOST = sys.float_info.max
 
 _ERROR = STATUS_CATEGORIES.index("error")
 
@@ -40,61 +34,49 @@ _ERROR = STATUS_CATEGORIES.index("error")
 SCORE_SECONDS = 300
 
 
-def merge(histograms: Iterable[SignalHistogram]) -> SignalHistogram:
-    """Add histograms of one binning."""
-    total: SignalHistogram | None = None
-    for h in histograms:
-        if total is None:
-            total = msgspec.structs.replace(h, counts=list(h.counts))
-            continue
-        if len(total.counts) != len(h.counts):
-            raise ValueError(
-                f"histograms of {len(total.counts)} and of {len(h.counts)} bins: "
-                "only those of one binning can be added"
-            )
-        total.counts = list(map(operator.add, total.counts, h.counts))
-        total.absent += h.absent
-        total.null += h.null
-        total.nan += h.nan
-        total.invalid += h.invalid
-        total.sum = _finite(total.sum + h.sum)
-        total.sumsq = _finite(total.sumsq + h.sumsq)
-        low, high = h.minimum, h.maximum
-        if low is not None and (total.minimum is None or low < total.minimum):
-            total.minimum = low
-        if high is not None and (total.maximum is None or high > total.maximum):
-            total.maximum = high
-    return total or SignalHistogram(counts=[])
+class Asked(NamedTuple):
+    """A report to make: of a window's counts by baseline; ``scores`` are of the windows before."""
+
+    counts: Counts
+    scores: Sequence[ScoreSum]
+    revision: int
 
 
-def _finite(total: float) -> float:
-    """Bound a sum that overflowed: infinity has no JSON form, so nobody could read it back."""
-    return total if -_MOST <= total <= _MOST else math.copysign(_MOST, total)
+def make_reports(
+    asked: Sequence[Asked], *, baselines: Mapping[str, Baseline], comparisons: Comparisons
+) -> list[tuple[WindowReport, ScoreSum]]:
+    """Report windows; all their signals are compared with their baselines at once.
 
-
-def merge_tenures(tenures: CellCounts) -> dict[str, SignalHistogram]:
-    """Add what each tenure counted. In order of their names, so that sums of floats repeat."""
-    decoded = [_signals.decode(tenures[name].signals) for name in sorted(tenures)]
-    names: dict[str, None] = {}
-    for signals in decoded:
-        names.update(dict.fromkeys(signals))
-    return {name: merge(s[name] for s in decoded if name in s) for name in names}
-
-
-def make_report(
-    counts: Counts,
-    *,
-    baselines: Mapping[str, Baseline],
-    scores: Sequence[ScoreSum],
-    revision: int,
-    comparisons: Comparisons | None = None,
-) -> tuple[WindowReport, ScoreSum]:
-    """Report a window from its counts by baseline; ``scores`` are of the windows before it.
-
-    Also returns the window's own score sum, for the reports to come.
+    With each report comes the window's own score sum, for the reports to come.
     """
+    merged = [
+        {baseline: merge_tenures(tenures) for baseline, tenures in one.counts.parts.items()}
+        for one in asked
+    ]
+    compared = [
+        (at, baseline, signals)
+        for at, parts in enumerate(merged)
+        for baseline, signals in parts.items()
+        if baseline in baselines
+    ]
+    figures = comparisons.drifts_together(
+        [(baseline, baselines[baseline], signals) for _, baseline, signals in compared]
+    )
+    found = {(at, baseline): its for (at, baseline, _), its in zip(compared, figures, strict=True)}
+    return [
+        _report(one, parts, baselines, {name: found.get((at, name), {}) for name in parts})
+        for at, (one, parts) in enumerate(zip(asked, merged, strict=True))
+    ]
+
+
+def _report(
+    asked: Asked,
+    merged: Mapping[str, Mapping[str, SignalHistogram]],
+    baselines: Mapping[str, Baseline],
+    figures: Mapping[str, Mapping[str, Drift | None]],
+) -> tuple[WindowReport, ScoreSum]:
+    counts, scores, revision = asked
     window, parts = counts.window, counts.parts
-    merged = {baseline: merge_tenures(tenures) for baseline, tenures in parts.items()}
     tenures = [one for part in parts.values() for one in part.values()]
     prediction = merge(
         # Bins may differ between parts; only sums are used, and those add up in any binning.
@@ -126,12 +108,7 @@ def make_report(
                 baseline=baseline,
                 baseline_age_seconds=_baseline_age(parts[baseline]) if baseline else None,
                 events=sum(one.events for one in parts[baseline].values()),
-                signals=signal_reports(
-                    signals,
-                    baselines.get(baseline),
-                    baseline_id=baseline,
-                    comparisons=comparisons,
-                ),
+                signals=_signal_reports(signals, baselines.get(baseline), figures[baseline]),
             )
             for baseline, signals in merged.items()
         ],
@@ -199,22 +176,21 @@ def _latency(histogram: SignalHistogram) -> LatencySummary | None:
 
 
 def signal_reports(
+    signals: Mapping[str, SignalHistogram], baseline: Baseline | None
+) -> dict[str, SignalReport]:
+    """Report what was counted of each signal of one part."""
+    figures = Comparisons().drifts("", baseline, signals) if baseline is not None else {}
+    return _signal_reports(signals, baseline, figures)
+
+
+def _signal_reports(
     signals: Mapping[str, SignalHistogram],
     baseline: Baseline | None,
-    *,
-    baseline_id: str = "",
-    comparisons: Comparisons | None = None,
+    figures: Mapping[str, Drift | None],
 ) -> dict[str, SignalReport]:
-    """Report what was counted of each signal of one part.
-
-    ``comparisons`` with what is laid out under the baseline's id; of one part alone, none is worth
-    keeping.
-    """
-    if baseline is None:
-        return {name: signal_report(name, its, None, None) for name, its in signals.items()}
-    figures = (comparisons or Comparisons()).drifts(baseline_id, baseline, signals)
+    references = baseline.signals if baseline is not None else {}
     return {
-        name: signal_report(name, its, baseline.signals.get(name), figures.get(name))
+        name: signal_report(name, its, references.get(name), figures.get(name))
         for name, its in signals.items()
     }
 

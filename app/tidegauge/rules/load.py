@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from tidegauge.rules.document import Location, Problem, dotted, parse_document
+from tidegauge.rules.document import FileError, Location, Problem, dotted, parse_document
 from tidegauge.rules.model import (
     INCONSISTENT,
     SEVERITY_TAGS,
@@ -40,12 +40,8 @@ _EXPECTED = {
 }
 
 
-class RuleError(ValueError):
-    """A rule file can't be used; ``problems`` has one line for everything that is wrong with it."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+class RuleError(FileError):
+    """A rule file can't be used."""
 
 
 def load_rules(path: Path) -> RuleSet:

@@ -12,6 +12,7 @@ By Boole's inequality that bounds the starts of any of them (Rice 1944 for the s
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES
 
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 #: What a score is above a high threshold by is nearly exponential: nodes for the mean over it.
 _NODES, _WEIGHTS = np.polynomial.laguerre.laggauss(12)
@@ -62,26 +64,9 @@ class Budget:
     def thresholds(
         self, reference: Reference, events: Floats, baseline_events: Floats | None = None
     ) -> tuple[Floats, Floats]:
-        """Return :meth:`threshold` of each of many windows; ``events`` are (windows, 4, signals).
-
-        Signals of the same numbers of events on both sides have the same correlations, and most of
-        a model's are such: these are computed once.
-        """
-        scores = np.where(reference.is_ordered, len(SCORES), len(SCORES) - 2)
-        m = reference.total[..., 0] if baseline_events is None else baseline_events
-        some, many = _alike(events, m, scores)
-        correlation = _correlations(m[..., some], events[..., some])
-        counted = (events[..., some] > 0) * (scores[..., some] * many)
-        rest = _own_share(correlation)
-        looks: Floats = counted.sum(axis=(-2, -1)).astype(np.float64)
-        for _ in range(_ROUNDS):
-            at = self._thresholds_of(looks)
-            share = _starts(at[:, None, None], correlation, rest)
-            looks = (counted * share).sum(axis=(-2, -1))
-        return self._thresholds_of(looks), looks
-
-    def _thresholds_of(self, looks: Floats) -> Floats:
-        return np.array([self.threshold_of(one) for one in looks.tolist()])
+        """Return :meth:`threshold` of each of many windows; ``events``: (windows, 4, signals)."""
+        whose = np.zeros(events.shape[-1], dtype=np.intp)
+        return _solve([self] * len(events), reference, events, baseline_events, whose)
 
     def threshold_of(self, looks: float) -> float:
         """Return ln(windows · looks · slices / alarms), nats; at least ln 2, whatever is allowed.
@@ -96,16 +81,77 @@ class Budget:
         return math.log(max(self.windows * looks * self.slices / self.alarms, 2.0))
 
 
-def _alike(*columns: npt.NDArray[np.generic]) -> tuple[list[int], npt.NDArray[np.int64]]:
-    """Return one signal of each kind, and how many there are of it; signals are the last axis."""
-    signals = columns[0].shape[-1]
-    rows = np.vstack([one.reshape(-1, signals) for one in columns]).T.copy()
-    if bool((rows == rows[:1]).all()):
-        return [0][:signals], np.full(min(signals, 1), signals)
-    as_one = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel()
-    _, first, many = np.unique(as_one, return_index=True, return_counts=True)
-    in_order = np.argsort(first)  # so that what is added up is in the order of the signals
-    return first[in_order].tolist(), many[in_order].astype(np.int64)
+def thresholds_together(
+    budgets: Sequence[Budget], reference: Reference, events: Floats, whose: Places
+) -> tuple[Floats, Floats]:
+    """Return what ``Budget.threshold`` says of each of several models, to the bit.
+
+    ``reference`` and ``events`` (4, signals) have the signals of all of them, one model after the
+    other; ``whose`` is the place of each signal's model in ``budgets``.
+    """
+    return _solve(budgets, reference, events[None], None, whose)
+
+
+def _solve(
+    budgets: Sequence[Budget],
+    reference: Reference,
+    events: Floats,
+    baseline_events: Floats | None,
+    whose: Places,
+) -> tuple[Floats, Floats]:
+    """Return thresholds and sums of θ, of each window of each model: as many as ``budgets``.
+
+    Signals of the same numbers of events on both sides have the same correlations, and most of a
+    model's are such: these are computed once.
+    """
+    scores = np.where(reference.is_ordered, len(SCORES), len(SCORES) - 2)
+    scores = np.broadcast_to(scores, events.shape[1:])
+    m = reference.total[..., 0] if baseline_events is None else baseline_events
+    some, many = _alike(scores, whose, m, events)
+    events = events[..., some]
+    correlation = _correlations(m[..., some], events)
+    rest = _own_share(correlation).ravel()
+    counted = ((events > 0) * many).ravel().astype(np.float64)
+    first = np.arange(len(events))[:, None, None]
+    of = np.broadcast_to(first + whose[some], events.shape).ravel()
+    flat = correlation.ravel()
+
+    def sums(values: Floats) -> Floats:
+        # One after the other, so that nobody's sum depends on who else is there.
+        return np.asarray(np.bincount(of, values, minlength=len(budgets)), dtype=np.float64)
+
+    def looks_at(thresholds: Floats) -> Floats:
+        level, places, weights = _nodes_above(thresholds)
+        share = _stays_away(level[of], places[of], weights[of], flat, rest)
+        return sums(counted * share)
+
+    def thresholds_of(looks: Floats) -> Floats:
+        pairs = zip(budgets, looks.tolist(), strict=True)
+        return np.array([budget.threshold_of(one) for budget, one in pairs])
+
+    looks = sums(counted)
+    for _ in range(_ROUNDS):
+        looks = looks_at(thresholds_of(looks))
+    return thresholds_of(looks), looks
+
+
+def _alike(
+    scores: npt.NDArray[np.int64], *columns: npt.NDArray[np.generic]
+) -> tuple[Places, npt.NDArray[np.int64]]:
+    """Return one signal of each kind, and how many scores it has; signals are the last axis."""
+    signals = scores.shape[-1]
+    rows = np.concatenate([one.reshape(-1, signals) for one in columns])
+    differs = (rows[:, 1:] != rows[:, :-1]).any(axis=0)
+    first = np.concatenate([[0], np.flatnonzero(differs) + 1])[:signals].astype(np.intp)
+    many = np.add.reduceat(scores, first, axis=-1) if signals else scores
+    if len(first) <= len(np.unique(columns[0])):
+        return first, many
+    kinds = rows[:, first].T.copy()
+    as_one = kinds.view(np.dtype((np.void, kinds.shape[1] * kinds.itemsize))).ravel()
+    _, earliest, kind = np.unique(as_one, return_index=True, return_inverse=True)
+    total = np.stack([np.bincount(kind, row) for row in many]).astype(np.int64)
+    in_order = np.argsort(earliest)  # so that what is added up is in the order of the signals
+    return first[earliest[in_order]], total[:, in_order]
 
 
 def correlations(reference: Reference, events: Floats) -> Floats:
@@ -136,7 +182,8 @@ def starts(threshold: npt.ArrayLike, correlation: Floats) -> Floats:
     >>> starts(10.0, np.array([0.0, 0.9, 1.0])).round(3).tolist()
     [1.0, 0.676, 0.0]
     """
-    return _starts(np.asarray(threshold), correlation, _own_share(correlation))
+    own = _own_share(correlation)
+    return _stays_away(*_nodes_above(np.asarray(threshold)), correlation, own)
 
 
 def _own_share(correlation: Floats) -> Floats:
@@ -144,11 +191,19 @@ def _own_share(correlation: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(1 - correlation**2, 1e-12)))
 
 
-def _starts(threshold: Floats, correlation: Floats, rest: Floats) -> Floats:
+def _nodes_above(threshold: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the level of a normal score, and places above it, (…, 12), with their weights."""
     level = -ndtri_exp(-threshold - _LN_2)[..., None]  # of two tails
     beyond = _NODES / level
     weights = _WEIGHTS * np.exp(-(beyond**2) / 2)
-    inside = ndtr((correlation[..., None] * (level + beyond) - level) / rest[..., None])
-    stays = (inside * weights).sum(axis=-1) / weights.sum(axis=-1)
+    return level, level + beyond, weights / weights.sum(axis=-1, keepdims=True)
+
+
+def _stays_away(
+    level: Floats, places: Floats, weights: Floats, correlation: Floats, rest: Floats
+) -> Floats:
+    """Return the share of the windows above the level before which the score was below it."""
+    inside = ndtr((correlation[..., None] * places - level) / rest[..., None])
+    stays = (inside * weights).sum(axis=-1)
     result: Floats = np.minimum(np.maximum(1 - stays, 0.0), 1.0)
     return result

@@ -5,6 +5,7 @@ the number of events that independent sampling would need to be as certain of th
 the counts that many would have made.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,27 @@ class Memory:
             np.zeros((scales, signals)),
             np.zeros((scales, signals)),
             np.zeros((signals, bins)),
+        )
+
+    @classmethod
+    def joined(cls, memories: "Sequence[Memory]") -> "Memory":
+        """Return the signals of memories of equal width one after the other."""
+        if len(memories) == 1:
+            return memories[0]
+        return cls(
+            np.concatenate([it.counts for it in memories], axis=1),
+            np.concatenate([it.total for it in memories], axis=1),
+            np.concatenate([it.squared for it in memories], axis=1),
+            np.concatenate([it.pooled for it in memories]),
+        )
+
+    def of(self, signals: slice) -> "Memory":
+        """Return what is remembered of some of the signals."""
+        return Memory(
+            self.counts[:, signals],
+            self.total[:, signals],
+            self.squared[:, signals],
+            self.pooled[signals],
         )
 
     def after(self, window: Floats) -> "Memory":

@@ -16,6 +16,7 @@ spread have been brought to the counts', shape with two degrees of freedom less.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,10 @@ _MOST_TILT = 5.0
 
 #: Newton's: a change by a standard deviation is fitted to 1e-3 by then.
 _STEPS = 3
+
+#: After a shorter step what is left is about its square, of which G takes no note: it is at its
+#: minimum there.
+_NEAR = 0.01
 
 #: A score whose standard deviation is below this is the same everywhere.
 _LEAST_SIZE = 1e-4
@@ -143,32 +148,19 @@ class Expected:
         ours = self.reference
         p = ours.counts * ours.ordered
         n, _ = self._values(counts)
-        aims = [summed(counts, it) / n for it in (ours.linear, ours.quadratic)]
-        a, b = self.moments(counts)
-        for _ in range(_STEPS):
-            tilted, per_event = self._tilted(p, a, b)
-            by_linear, by_quadratic = tilted * ours.linear, tilted * ours.quadratic
-            u, v = (np.einsum("...b->...", it) * per_event for it in (by_linear, by_quadratic))
-            uu = summed(by_linear, ours.linear) * per_event - u**2
-            uv = summed(by_linear, ours.quadratic) * per_event - u * v
-            vv = summed(by_quadratic, ours.quadratic) * per_event - v**2
-            # A score that isn't there stays where it is.
-            uu, vv = np.maximum(uu, _LEAST_SIZE), np.maximum(vv, _LEAST_SIZE)
-            det = np.maximum(uu * vv - uv**2, _LEAST_SIZE * uu * vv)
-            x, y = aims[0] - u, aims[1] - v
-            a, b = a + (vv * x - uv * y) / det, b + (uu * y - uv * x) / det
-        tilted, per_event = self._tilted(p, a, b)
+        family = _Family(p, ours.linear, ours.quadratic)
+        aims = summed(counts, ours.linear) / n, summed(counts, ours.quadratic) / n
+        a, b, length = family.step(*self.moments(counts), aims)
+        far = length > _NEAR
+        if far.any():  # seldom, and only of these: what is near is fitted by now
+            some = _Family(*(it[far] for it in family))
+            u, v = a[far], b[far]
+            for _ in range(_STEPS - 1):
+                u, v, _ = some.step(u, v, (aims[0][far], aims[1][far]))
+            a[far], b[far] = u, v
+        tilted, per_event = family.tilted(a, b)
         scale = (ours.ordered_total * per_event)[..., None]
         return replace(ours, counts=np.where(ours.ordered, tilted * scale, ours.counts))
-
-    def _tilted(self, p: Floats, a: Floats, b: Floats) -> tuple[Floats, Floats]:
-        """Return p · exp(a · linear + b · quadratic), and what makes that add up to 1; or 0."""
-        a, b = (np.clip(it, -_MOST_TILT, _MOST_TILT)[..., None] for it in (a, b))
-        power = a * self.reference.linear + b * self.reference.quadratic
-        power -= power.max(axis=-1, keepdims=True)
-        tilted = p * np.exp(power, out=power)
-        total = np.einsum("...b->...", tilted)
-        return tilted, np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
 
     @cached_property
     def _there(self) -> list[npt.NDArray[np.bool_]]:
@@ -211,6 +203,38 @@ class Expected:
             z = np.where(np.abs(both[1]) < np.abs(both[0]), both[1], both[0])
             found.append(np.where(scored & some, z, 0.0))
         return found
+
+
+class _Family(NamedTuple):
+    """Shares ``p``, up to a factor, times exp(a · linear + b · quadratic); all (…, bins)."""
+
+    p: Floats
+    linear: Floats
+    quadratic: Floats
+
+    def step(self, a: Floats, b: Floats, aims: tuple[Floats, Floats]) -> tuple[Floats, ...]:
+        """Take one of Newton's steps; also return its length."""
+        tilted, per_event = self.tilted(a, b)
+        by_linear, by_quadratic = tilted * self.linear, tilted * self.quadratic
+        u, v = (np.einsum("...b->...", it) * per_event for it in (by_linear, by_quadratic))
+        uu = summed(by_linear, self.linear) * per_event - u**2
+        uv = summed(by_linear, self.quadratic) * per_event - u * v
+        vv = summed(by_quadratic, self.quadratic) * per_event - v**2
+        # A score that isn't there stays where it is.
+        uu, vv = np.maximum(uu, _LEAST_SIZE), np.maximum(vv, _LEAST_SIZE)
+        det = np.maximum(uu * vv - uv**2, _LEAST_SIZE * uu * vv)
+        x, y = aims[0] - u, aims[1] - v
+        more_a, more_b = (vv * x - uv * y) / det, (uu * y - uv * x) / det
+        return a + more_a, b + more_b, np.maximum(np.abs(more_a), np.abs(more_b))
+
+    def tilted(self, a: Floats, b: Floats) -> tuple[Floats, Floats]:
+        """Return the member of the family, and what makes its shares add up to 1; or 0."""
+        a, b = (np.clip(it, -_MOST_TILT, _MOST_TILT)[..., None] for it in (a, b))
+        power = a * self.linear + b * self.quadratic
+        power -= power.max(axis=-1, keepdims=True)
+        tilted = self.p * np.exp(power, out=power)
+        total = np.einsum("...b->...", tilted)
+        return tilted, np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
 
 
 def _in_one_direction(

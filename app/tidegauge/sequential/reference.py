@@ -1,7 +1,7 @@
 """What a baseline says of a model's signals, laid out for all of them at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import NamedTuple
 
@@ -17,6 +17,10 @@ _LEAST_FILLED = 2
 
 #: A quadratic score of less variance than this, before it is brought to 1, is rounding.
 _LEAST_SPREAD = 1e-9
+
+
+#: What follows from a reference, with the signals on the first axis.
+_BY_SIGNAL = ("total", "rest", "log_bins", "in_order", "ordered_total", "is_ordered")
 
 
 class SignalReference(NamedTuple):
@@ -60,6 +64,23 @@ class Reference:
         for bins, rows in rows_of.items():
             linear[rows, :bins], quadratic[rows, :bins] = bin_scores(counts[rows, :bins])
         return cls(counts, exists, ordered, linear, quadratic)
+
+    @classmethod
+    def joined(cls, references: "Sequence[Reference]") -> "Reference":
+        """Lay out the signals of references of equal width one after the other.
+
+        What follows from them is taken over too, so that it is the same to the bit.
+        """
+        if len(references) == 1:
+            return references[0]
+        found = cls(
+            *(np.concatenate([getattr(it, one.name) for it in references]) for one in fields(cls))
+        )
+        for name in _BY_SIGNAL:
+            found.__dict__[name] = np.concatenate([getattr(it, name) for it in references])
+        thirds = [it.third_moments for it in references]
+        found.__dict__["third_moments"] = np.concatenate(thirds, axis=-1)
+        return found
 
     @cached_property
     def total(self) -> Floats:

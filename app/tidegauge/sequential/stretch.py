@@ -1,7 +1,6 @@
 """Many windows of one slice judged together: what ``judge`` says of one after the other."""
 
 from dataclasses import fields
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES, surprises
+from tidegauge.sequential.signs import Signs
 from tidegauge.sequential.trail import remembered, trail
 from tidegauge.stats import psi_corrected
 
@@ -23,20 +23,6 @@ _SCALES = np.arange(len(LAMBDAS))[:, None]
 #: Windows at a time, and signals of windows: what they need stays in the cache of a core.
 _AT_ONCE = 8
 _ROWS_AT_ONCE = 400
-
-
-class Signs(NamedTuple):
-    """The strongest sign that a signal has changed, for many of them; arrays of one length.
-
-    ``surprises`` is -ln p, nats, of a place in ``SCORES`` over a place in ``LAMBDAS``; it rests on
-    the effective number of ``events``, whose corrected PSI, nats, is in ``sizes``.
-    """
-
-    surprises: Floats
-    spans: Places
-    scores: Places
-    events: Floats
-    sizes: Floats
 
 
 class Stretch:

@@ -1,7 +1,7 @@
 """All drift figures of many signals at once."""
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,30 +61,7 @@ class DriftTable:
         >>> round(figures.psi, 6)
         0.64002
         """
-        self._check(currents)
-        if not self._widths:
-            return []
-        bins, signals = self._shape
-        counts = np.empty((bins, 2, signals))
-        counts[:, 0], counts[:, 1] = self._padded(currents), self._references
-        values = counts * self._ordered[:, np.newaxis]
-        c_r, hit = _shares(counts)
-        c, r = c_r[:, 0], c_r[:, 1]
-        # Where nobody hit a bin, both quotients stay 1, so their logarithms and terms are 0.
-        ratio = np.log(np.divide(c, r, out=np.ones((bins, signals)), where=hit))
-        middle = ((c + r) / 2)[:, np.newaxis]
-        quotient = np.divide(c_r, middle, out=np.ones(counts.shape), where=hit[:, np.newaxis])
-        to_middle = c_r * np.log(quotient)
-        moved, _ = _shares(values)
-        ahead = np.add.accumulate(moved[:, 0] - moved[:, 1])
-        terms = np.empty((bins, 4, signals))
-        np.multiply(c, ratio, out=terms[:, 0])
-        np.multiply(r, -ratio, out=terms[:, 1])
-        np.add(to_middle[:, 0], to_middle[:, 1], out=terms[:, 2])
-        np.multiply(np.abs(ahead), self._ordered, out=terms[:, 3])
-        # No divergence is below 0; rounding can leave it there when both sides are the same.
-        figures = np.maximum(np.add.reduce(terms), 0.0)
-        return _records(figures, _both_counted(counts), _both_counted(values))
+        return compare_together([self], [currents])[0]
 
     def _check(self, currents: Counts) -> None:
         widths = list(map(len, currents))
@@ -112,6 +89,52 @@ class DriftTable:
                 f"signal {place}: found a negative count, expected how often each bin was hit"
             )
         return table
+
+
+def compare_together(
+    tables: Sequence[DriftTable], currents: Sequence[Counts]
+) -> list[list[Drift | None]]:
+    """Return what each table says of its own currents, all in one pass of numpy.
+
+    The same to the last bit as ``DriftTable.of``, which says what is raised.
+    """
+    pairs = list(zip(tables, currents, strict=True))
+    sizes = [len(table._widths) for table in tables]
+    bins, signals = max((it._shape[0] for it in tables), default=0), sum(sizes)
+    counts, ordered = np.zeros((bins, 2, signals)), np.zeros((bins, signals), dtype=np.bool_)
+    spans = [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
+    for (table, current), span in zip(pairs, spans, strict=True):
+        table._check(current)
+        rows = slice(table._shape[0])
+        counts[rows, 0, span], counts[rows, 1, span] = table._padded(current), table._references
+        ordered[rows, span] = table._ordered
+    if not bins:
+        return [[] for _ in tables]
+    figures = _figures(counts, ordered)
+    return [figures[span] for span in spans]
+
+
+def _figures(counts: FloatArray, ordered: NDArray[np.bool_]) -> list[Drift | None]:
+    """Compare currents with references, (bins, 2, signals), of which some bins are in order."""
+    bins, _, signals = counts.shape
+    values = counts * ordered[:, np.newaxis]
+    c_r, hit = _shares(counts)
+    c, r = c_r[:, 0], c_r[:, 1]
+    # Where nobody hit a bin, both quotients stay 1, so their logarithms and terms are 0.
+    ratio = np.log(np.divide(c, r, out=np.ones((bins, signals)), where=hit))
+    middle = ((c + r) / 2)[:, np.newaxis]
+    quotient = np.divide(c_r, middle, out=np.ones(counts.shape), where=hit[:, np.newaxis])
+    to_middle = c_r * np.log(quotient)
+    moved, _ = _shares(values)
+    ahead = np.add.accumulate(moved[:, 0] - moved[:, 1])
+    terms = np.empty((bins, 4, signals))
+    np.multiply(c, ratio, out=terms[:, 0])
+    np.multiply(r, -ratio, out=terms[:, 1])
+    np.add(to_middle[:, 0], to_middle[:, 1], out=terms[:, 2])
+    np.multiply(np.abs(ahead), ordered, out=terms[:, 3])
+    # No divergence is below 0; rounding can leave it there when both sides are the same.
+    figures = np.maximum(np.add.reduce(terms), 0.0)
+    return _records(figures, _both_counted(counts), _both_counted(values))
 
 
 def drift_table(

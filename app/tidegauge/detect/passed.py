@@ -1,0 +1,42 @@
+"""Closing the windows that the watermark has passed, as soon as their baselines are there."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+
+from tidegauge.detect.baselines import BaselineSupply
+from tidegauge.detect.closing import Closing
+from tidegauge.detect.partition import Counts, PartitionState
+from tidegauge.detect.values import Slice
+
+#: Windows closed at once: enough that numpy is at work and not on its way, few enough that others
+#: get their turn within a few hundredths of a second.
+AT_ONCE = 16
+
+
+async def close_passed(state: PartitionState, closing: Closing, baselines: BaselineSupply) -> None:
+    """Close what waits; a window whose baseline can't be had now holds back those of its slice."""
+    ready: list[Counts] = []
+    blocked: set[Slice] = set()
+    for counts in list(state.waiting.values()):
+        where = counts.window.slice
+        # A slice's windows close in order, so one that waits holds back those after it.
+        if where in blocked or not await baselines.bring(state, counts.window):
+            blocked.add(where)
+        else:
+            ready.append(counts)
+    for some in of_different_slices(ready):
+        closing.close_together(some)
+        await asyncio.sleep(0)
+
+
+def of_different_slices(windows: Iterable[Counts]) -> Iterator[list[Counts]]:
+    """Yield them in their order, so many at once as can be closed together."""
+    some: dict[Slice, Counts] = {}
+    for counts in windows:
+        where = counts.window.slice
+        if where in some or len(some) == AT_ONCE:
+            yield list(some.values())
+            some = {}
+        some[where] = counts
+    if some:
+        yield list(some.values())
