@@ -143,6 +143,17 @@ class WindowSettings(_Section):
     grace_seconds: int = Field(default=10, ge=0)
     #: How long after its end a window still takes late events, as a new revision of its report.
     late_seconds: int = Field(default=900, ge=0)
+    #: How long nothing may come of a version, variant or segment before its alerts end and what is
+    #: remembered of it is dropped. Three days: over a weekend nothing is.
+    forget_seconds: int = Field(default=3 * 24 * 3600, ge=1)
+
+    @property
+    def forgotten_after(self) -> int:
+        """Seconds of silence after which a slice is forgotten.
+
+        Never before its windows take no more late events, so that none of them is opened again.
+        """
+        return max(self.forget_seconds, self.grace_seconds + self.late_seconds)
 
 
 #: A dimension's name is one that JSON writes without escapes.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from tidegauge.contract import AlarmBudget, Alert, WindowReport
 from tidegauge.detect.report import signal_reports
 from tidegauge.detect.watch import Watch
 from tidegauge.rules import METRICS, AlertState, RuleSet, evaluate, measure, parse_rules
+from tidegauge.settings import WindowSettings
 
 EDGES = [-2.0, -1.0, 1.0, 2.0]
 SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
@@ -235,6 +237,65 @@ def test_every_metric_is_of_the_report_or_of_the_evidence() -> None:
     )
     measured = {metric for metric in METRICS if list(measure(metric, report))}
     assert measured == METRICS.keys() - OF_EVIDENCE
+
+
+SILENCE = parse_rules(
+    """
+rules:
+  - {name: quiet, metric: seconds_without_events, above: 600, severity: low, repeat_interval: 60}
+  - {name: slow, metric: latency_mean_ms, above: 200, severity: low, minimum_events: 0}
+""",
+    source="test",
+)
+
+
+def _slow(*minutes: int) -> list[WindowReport]:
+    return [window_report(it, part_of(300, UNKNOWN.id), latency=latency(300.0)) for it in minutes]
+
+
+@pytest.mark.parametrize("together", [1, 9])
+def test_a_silence_is_seen_between_windows_and_what_fires_goes_on_after_it(together: int) -> None:
+    reports = _slow(0, 1, 30, 31)
+    quiet, slow = _replayed(SILENCE, reports, 1.0, together).end()
+    if quiet.rule == "slow":
+        quiet, slow = slow, quiet
+    assert (quiet.starts_at, quiet.value) == (reports[1].window_end, 601.0)
+    assert quiet.window_end == quiet.starts_at + 601
+    assert quiet.ends_at == reports[2].window_start
+    assert (slow.starts_at, slow.ends_at) == (reports[0].window_start, None)
+
+
+def test_a_slice_that_sends_no_more_while_others_do_is_silent_to_the_end() -> None:
+    reports = _slow(0, 1)
+    episodes = _replayed(SILENCE, reports, 1.0, 9).end(reports[1].window_end + 4000)
+    [quiet] = [it for it in episodes if it.rule == "quiet"]
+    assert (quiet.ends_at, quiet.seconds) == (None, 4000)
+    assert len(_replayed(SILENCE, reports, 1.0, 9).end()) == 1
+
+
+def test_a_slice_that_is_forgotten_begins_anew() -> None:
+    hour = WindowSettings(forget_seconds=3600)
+    reports = [*_reports(60), *(_reports(120)[60:])]
+    later = [
+        msgspec.structs.replace(
+            it, window_start=it.window_start + 9000, window_end=it.window_end + 9000
+        )
+        for it in reports[60:]
+    ]
+    replay = Replay(RULES, lambda model: 1.0, reports[0], windows=hour)
+    replay.take([*reports[:60], *later], KNOWN)
+    apart = [_replayed(RULES, some, 1.0, 400).end() for some in (reports[:60], later)]
+    assert _begun(replay.end()) == _begun([*apart[0], *apart[1]])
+    slow = Replay(SILENCE, lambda model: 1.0, reports[0], windows=hour)
+    slow.take(_slow(0, 100), KNOWN)
+    assert [(it.rule, it.ends_at) for it in slow.end()] == [
+        ("slow", _slow(0)[0].window_end + 3600), ("quiet", _slow(0)[0].window_end + 3600),
+        ("slow", None),
+    ]  # fmt: skip
+
+
+def _begun(episodes: list[Episode]) -> list[tuple[Any, ...]]:
+    return [(it.rule, it.signal, it.starts_at, it.window_end, it.value) for it in episodes]
 
 
 def test_windows_by_hour_of_day_are_judged_as_detect_judges_them() -> None:

@@ -236,6 +236,10 @@ def test_the_action_and_the_audit_follow_from_the_alert() -> None:
     assert resolved.fingerprint == decoded("alert.firing", Alert).fingerprint
     assert resolved.episode == decoded("alert.firing", Alert).episode
     assert decoded("audit-fact.alert-resolved", AuditFact).subject == resolved.id
+    missing = decoded("alert.no-data", Alert)
+    assert (missing.episode, missing.was) == (resolved.episode, "firing")
+    assert decoded("audit-fact.alert-no-data", AuditFact).subject == missing.id
+    assert decoded("alert.silence", Alert).starts_at == missing.window_start
     pending = decoded("alert.pending", Alert)
     assert decoded("audit-fact.alert-pending", AuditFact).subject == pending.id
 

@@ -10,6 +10,7 @@ from tidegauge.telemetry import DetectMetrics
 
 BASELINE = a_baseline()
 MINUTE = int(NOW // 60 * 60)
+DAY = 24 * 3600
 
 
 class Page:
@@ -140,3 +141,26 @@ def test_of_a_segment_only_what_fires_is_shown_and_its_events_are_in_no_sum_twic
         assert float(line.rsplit(" ", 1)[1]) == float(figure), line
     page.observer.owned(set())
     assert page.series("tidegauge_alert_firing") == []
+
+
+def test_a_silence_is_shown_beside_the_last_figures_until_the_slice_is_forgotten() -> None:
+    world, state, page = firing_state()
+    before = page.series("tidegauge_missing_share")
+    for later in (800, 4 * DAY):
+        seen = len(world.log)
+        world.now = MINUTE + later
+        world.catch_up()
+        world.flush()
+        for record in world.log[seen:]:
+            join_all(state, [record])
+            page.close(state)
+        firing = page.series("tidegauge_alert_firing")
+        if later == 800:
+            assert {it.partition('rule="')[2].partition('"')[0] for it in firing} >= {
+                "latency-rollback", "no-data",
+            }  # fmt: skip
+            assert [it for it in before if 'model="m"' in it] == [
+                it for it in page.series("tidegauge_missing_share") if 'model="m"' in it
+            ]
+    assert firing == [] == page.series("tidegauge_missing_share")
+    assert page.series("tidegauge_window_end_seconds") == []

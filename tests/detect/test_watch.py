@@ -12,7 +12,7 @@ from support.world import a_state, taken_over, writes
 from tidegauge.baseline import Baseline
 from tidegauge.contract import AlarmBudget, Evidence, WindowReport
 from tidegauge.detect.changelog import Changelog
-from tidegauge.detect.values import Slice, SliceMemory
+from tidegauge.detect.values import Slice, SliceMemory, SliceState
 from tidegauge.detect.watch import MONTH_SECONDS, Watch
 from tidegauge.rules.measure import measure
 from tidegauge.sequential.budget import Budget
@@ -170,6 +170,7 @@ def test_what_is_remembered_comes_back_from_the_changelog_to_the_bit() -> None:
         memory, _ = watch.take(memory, _report(number), KNOWN)
         assert memory is not None
         changelog.state.remember(where, memory)
+        changelog.state.set_slice(where, SliceState(step=number, last_end=memory.through))
         saved.append(writes(changelog.checkpoint()))
     zombie = [one for one in saved[0] if b'"memory"' in one[0]]
     everything = [one for checkpoint in saved for one in checkpoint]

@@ -20,6 +20,11 @@ pytestmark = pytest.mark.timeout(240)
 WINDOW_SECONDS = 10
 
 
+QUIET = """
+rules: [{name: quiet, metric: seconds_without_events, above: 30, severity: high}]
+"""
+
+
 def rules(name: str, *, more: str = "") -> str:
     return f"rules: [{{name: {name}, metric: events, above: 5, severity: low{more}}}]\n"
 
@@ -102,6 +107,8 @@ def test_a_good_file_takes_force_a_bad_one_keeps_the_old_rules(running: Running)
     assert running.readiness() == ("ok", "")
     running.window()
     running.wait_for("first fires", told("first", "firing"))
+    # The window was 400 s ago, and nothing has come since.
+    running.wait_for("first lacks data", told("first", "no_data"))
 
     running.file.write_text(rules("second", more=", sevrity: low"))
     running.wait_for("the file is refused", lambda: running.readiness()[0] == "degraded")
@@ -120,3 +127,12 @@ def test_a_good_file_takes_force_a_bad_one_keeps_the_old_rules(running: Running)
     [resolved] = [it for it in running.alerts if it["state"] == "resolved"]
     assert resolved["rules_sha256"] == by_rule["second"]
     assert "was removed while its alert was firing" in resolved["summary"]
+
+    running.file.write_text(QUIET)
+    running.wait_for("the silence is told", told("quiet", "firing"))
+    running.window()
+    running.wait_for("there are events again", told("quiet", "resolved"))
+    fired, ended = [it for it in running.alerts if it["rule"] == "quiet"][:2]
+    assert fired["value"] == fired["window_end"] - fired["window_start"] > 30
+    assert (fired["report"], fired["events"], ended["events"]) == ("", 0, WINDOW_SECONDS)
+    assert ended["episode"] == fired["episode"]

@@ -37,6 +37,7 @@ rules:
     above: 0.5
     severity: high
     minimum_events: 100
+    no_data_after: 0  # the traffic is of ten minutes ago
 """
 
 Slice = tuple[tuple[str, str], ...]

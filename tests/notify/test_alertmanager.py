@@ -23,6 +23,18 @@ def test_a_firing_alert_is_held_until_it_ends() -> None:
     assert after.postings() == [] and sent[-1] == Posting(RESOLVED, RESOLVED.ends_at)
 
 
+def test_what_lacks_data_goes_on_firing_and_says_so() -> None:
+    missing = example_alert("no-data", fingerprint="f")
+    held, sent = Held().after(FIRING)[0].after(missing)
+    assert sent == [Posting(missing, None)] == held.postings()
+    said = body(Posting(missing, None))
+    assert isinstance(annotations := said["annotations"], dict)
+    assert annotations["no_data"] == "true" and "no data for" in annotations["summary"]
+    assert "no_data" not in body(Posting(FIRING, None))["annotations"]  # type: ignore[operator]
+    assert labels(missing) == labels(FIRING)
+    assert held.after(RESOLVED)[0].postings() == []
+
+
 def test_an_end_without_a_beginning_is_sent_all_the_same() -> None:
     held, sent = Held().after(RESOLVED)
     assert held.postings() == [] and sent == [Posting(RESOLVED, RESOLVED.ends_at)]

@@ -89,8 +89,10 @@ def test_the_default_rules_are_those_of_the_documentation() -> None:
         ("drift", "kl", "*", 0.05, "medium", None),
         ("drift-retrain", "kl", "*", 0.07, "high", "retrain"),
         ("latency-rollback", "latency_mean_ms", "*", 200, "critical", "rollback"),
+        ("no-data", "seconds_without_events", "*", 600, "medium", None),
     ]
-    assert [rule.required_events for rule in DEFAULT_RULES.rules] == [0, 0, 0, 0, 1000, 1000, 100]
+    required = [rule.required_events for rule in DEFAULT_RULES.rules]
+    assert required == [0, 0, 0, 0, 1000, 1000, 100, 0]
     documented = (ROOT / "docs" / "statistics.md").read_text().partition("### The default rules")[2]
     assert re.findall(r"^\| `([a-z-]+)` \|", documented, re.MULTILINE) == [
         rule.name for rule in DEFAULT_RULES.rules

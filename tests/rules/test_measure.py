@@ -69,6 +69,7 @@ EXPECTED: dict[MetricName, tuple[str | None, float, str, int]] = {
     "latency_p99_ms": (None, 900.0, "ms", 400),
     "error_share": (None, 0.02, "share", 2000),
     "events": (None, 2000.0, "events", 2000),
+    "seconds_without_events": (None, 0.0, "s", 2000),
 }
 
 

@@ -35,6 +35,7 @@ DRIFT_ALARM = f"""
     metric: surprise
     above: 1
     minimum_psi: {MINIMUM_PSI}
+    no_data_after: 0
     severity: {{minor: low, moderate: medium, major: high}}
 """
 

@@ -11,6 +11,7 @@ from tidegauge.detect.closing import Closed, Closing
 from tidegauge.detect.merging import merge_tenures
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.passed import of_different_slices
+from tidegauge.detect.silence import Silence
 from tidegauge.detect.values import CellKey, RawRecord
 from tidegauge.detect.watch import Watch
 from tidegauge.ingest.counter import Counter, Promoted
@@ -144,6 +145,7 @@ def advance(state: PartitionState) -> Closed:
     for window in state.to_revise():
         closing.revise(window)
     state.expire()
+    Silence(state, rules=DEFAULT_RULES, topics=TopicSettings()).look(closing.closed)
     return closing.closed
 
 

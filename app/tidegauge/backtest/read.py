@@ -41,7 +41,8 @@ def fired(records: Iterator[Record], since: float, until: float) -> list[Alert]:
             alert = msgspec.json.decode(record.value, type=Alert)
         except msgspec.DecodeError as error:
             raise ValueError(f"{record.place} is no alert: {error}") from error
-        fires = alert.state == "firing" and not alert.reminder
+        goes_on = alert.reminder or alert.was == "firing"
+        fires = alert.state == "firing" and not goes_on
         if fires and since < alert.window_end <= until:
             found.setdefault(alert.id, alert)
     return list(found.values())

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tidegauge.backtest.asked import OF_EVIDENCE, Asked
 from tidegauge.backtest.evidence import Judged
+from tidegauge.backtest.gaps import Gaps
 from tidegauge.backtest.reports import slices_of
 from tidegauge.backtest.result import Episode, SliceSpan
 from tidegauge.backtest.table import Layout
@@ -25,9 +26,11 @@ from tidegauge.detect.evidence import Watched
 from tidegauge.detect.values import SliceMemory
 from tidegauge.detect.watch import Watch, pack, unpack
 from tidegauge.rules import AlertState, RuleSet, evaluate
+from tidegauge.rules.metrics import SILENCE
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.stretch import Stretch
+from tidegauge.settings import WindowSettings
 
 #: Steps after which what came before has a weight of e^-4 in the longest memory.
 FULL_STEPS = round(4 / min(LAMBDAS))
@@ -46,8 +49,12 @@ class Replay:
         first: WindowReport,
         *,
         drift_at: float | None = None,
+        windows: WindowSettings | None = None,
     ) -> None:
         self._rules = rules
+        self._gaps = Gaps(rules, windows or WindowSettings(), first)
+        #: Start of the first window, then the end of the last one that was judged.
+        self._through = first.window_start
         self._watch = Watch(alarms_of)
         self._asked = Asked(rules, first)
         self._layouts: dict[str, Layout] = {}
@@ -76,15 +83,23 @@ class Replay:
 
     def take(self, reports: Sequence[WindowReport], baselines: Mapping[str, Baseline]) -> None:
         """Take in the next windows; one that is not later than the last one is passed by."""
-        later = []
+        lives: list[list[WindowReport]] = [[]]
         for report in reports:
             if report.window_end <= self.span.last_window_end:
                 # DETECT doesn't judge it either: it opened after a later one had closed.
                 self.span.passed_by += 1
                 continue
-            later.append(report)
+            if self._gaps.is_end(self.span.last_window_end, report.window_start):
+                lives.append([])
+            lives[-1].append(report)
             self.span.windows += 1
             self.span.last_window_end = report.window_end
+        for number, later in enumerate(lives):
+            if number:
+                self._forget(later[0].window_start)
+            self._take(later, baselines)
+
+    def _take(self, later: list[WindowReport], baselines: Mapping[str, Baseline]) -> None:
         if not self._asked.evidence:
             for report in later:
                 self._judge(report, self._concerned(report))
@@ -97,10 +112,18 @@ class Replay:
             else:
                 self._run(run, baseline, baselines)
 
-    def end(self) -> list[Episode]:
-        """Return the episodes, those that go on with what they have lasted."""
+    def end(self, through: int | None = None) -> list[Episode]:
+        """Return the episodes, those that go on with what they have lasted.
+
+        ``through`` is up to when it is known whether something came, if that is known.
+        """
+        through = self._through if through is None else through
+        self._pass_time(through)
+        if self._gaps.is_end(self._through, through):
+            self._forget(through)
         for one in self._open.values():
-            one.seconds = self.span.last_window_end - one.starts_at
+            ends_at = through if one.metric == SILENCE else self.span.last_window_end
+            one.seconds = ends_at - one.starts_at
         self._open = {}
         return self.episodes
 
@@ -202,6 +225,23 @@ class Replay:
                 self.span.memory_full_at = reports[int(full.argmax())].window_end
         self._steps = steps[-1]
 
+    # -- time without windows --------------------------------------------------------------------
+
+    def _pass_time(self, until: int) -> None:
+        """Take in that no window came between the last one and ``until``."""
+        if until > self._through or self._alerts.episodes:
+            self._alerts, alerts = self._gaps.told(self._through, until, self._alerts)
+            for alert in alerts:
+                self._note(alert)
+
+    def _forget(self, again: int) -> None:
+        """End what fires after a silence that was too long, and begin anew at ``again``."""
+        self._pass_time(self._through + self._gaps.longest)
+        for alert in self._gaps.forgotten(self._through, self._alerts):
+            self._note(alert)
+        self._alerts, self._memory, self._steps = AlertState(), None, None
+        self._through = again
+
     # -- rules -----------------------------------------------------------------------------------
 
     def _known_by_evidence(self) -> set[str | None]:
@@ -213,6 +253,8 @@ class Replay:
 
     def _judge(self, report: WindowReport, concerned: set[str | None] | None) -> None:
         """Judge a window by what is known to be concerned; None: anything may be."""
+        self._pass_time(report.window_start)
+        self._through = report.window_end
         if self._drift_at is not None and report.window_start >= self._drift_at:
             self._drifted += 1
             if self.drift_from is None:
@@ -230,6 +272,8 @@ class Replay:
         if alert.reminder:
             return
         if alert.state == "firing":
+            if alert.fingerprint in self._open:  # it goes on after a time without data
+                return
             one = Episode(
                 **{name: getattr(alert, name) for name in _SHARED}, ends_at=None, seconds=0
             )

@@ -23,6 +23,7 @@ from tidegauge.baseline import Baseline
 from tidegauge.contract import Alert, WindowReport
 from tidegauge.reading import Record
 from tidegauge.rules import METRICS, Rule, RuleSet
+from tidegauge.settings import WindowSettings
 
 #: Windows of a slice that are judged together.
 _TOGETHER = 256
@@ -40,7 +41,7 @@ class Plan:
     """What to try on the windows of models that match the glob ``model``.
 
     Windows count that ended in (``since``, ``until``], epoch seconds. ``alarms_of`` is the budget
-    of false alarms a month by model.
+    of false alarms a month by model, ``window_of`` how long its windows are waited for.
     """
 
     rules: RuleSet
@@ -49,6 +50,7 @@ class Plan:
     until: float
     model: str = "*"
     injection: Injection | None = None
+    window_of: Callable[[str], WindowSettings] = lambda model: WindowSettings()
 
 
 def backtest(
@@ -74,8 +76,10 @@ def backtest(
         run.judge()
     if not run.replays:
         raise NoWindows(f"no window of a model that matches {plan.model!r} ended in this time")
-    episodes = [one for replay in run.replays.values() for one in replay.end()]
     slices = [replay.span for replay in run.replays.values()]
+    # Up to there somebody counted, so what has no window by then had no events.
+    through = max(one.last_window_end for one in slices)
+    episodes = [one for replay in run.replays.values() for one in replay.end(through)]
     models = sorted({one.model for one in slices})
     watched = [
         (one.rule.name, model)
@@ -145,6 +149,7 @@ class _Run:
                 self._plan.alarms_of,
                 report,
                 drift_at=self._plan.injection.at if self._plan.injection else None,
+                windows=self._plan.window_of(report.model),
             )
         waiting = self._waiting.setdefault(key, [])
         waiting.append(report)

@@ -24,6 +24,8 @@ app = typer.Typer(help="Alerts.", no_args_is_help=True)
 
 _COLOURS = {"low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
 
+_STATES = {"resolved": "green", "no_data": "magenta"}
+
 #: Enough of an id to type; ``show`` takes any beginning that is unique.
 _SHORT = 12
 
@@ -89,7 +91,7 @@ def show_all(
     found = [
         alert
         for alert in latest(_newest(settings))
-        if (model is None or alert.model == model) and (everything or alert.state == "firing")
+        if (model is None or alert.model == model) and (everything or fires(alert))
     ]
     said = silences.read_silences(settings)
     if json:
@@ -135,6 +137,11 @@ def show(
         console.print(_bins(alert.distribution))
 
 
+def fires(alert: Alert) -> bool:
+    """Whether it fires, or did when its data ended: nothing has ended it since."""
+    return alert.state == "firing" or (alert.state == "no_data" and alert.was == "firing")
+
+
 def latest(alerts: Iterable[Alert]) -> list[Alert]:
     """Return the newest alert of each fingerprint, in the order of the topic.
 
@@ -165,12 +172,12 @@ def _with_words(alert: Alert, said: Silences, now: float) -> dict[str, object]:
 
 def _state(alert: Alert, said: Silences, now: float) -> Text:
     seen, silence = _words(alert, said, now)
-    text: str = alert.state
+    text: str = alert.state.replace("_", " ")
     if seen is not None:
         text += f", seen by {seen.who}"
     if silence is not None:
         text += f", silenced by {silence.who}"
-    return Text(text, "green" if alert.state == "resolved" else "dim" if silence else "")
+    return Text(text, _STATES.get(alert.state, "dim" if silence else ""))
 
 
 def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
@@ -235,7 +242,7 @@ def describe(alert: Alert) -> Text:
     """Return an alert in one line for a person."""
     over = alert.state in ("inactive", "resolved")
     colour = "green" if over else _COLOURS[alert.severity]
-    state = f"still firing ({alert.reminder})" if alert.reminder else alert.state
+    state = f"still firing ({alert.reminder})" if alert.reminder else alert.state.replace("_", " ")
     what = f"{state} {alert.severity}"
     return Text.assemble(
         (_time(alert.window_end), "dim"),

@@ -64,6 +64,7 @@ def try_rules(
         since=begin,
         until=end,
         model=model,
+        window_of=settings.window_of,
         injection=None if inject is None else _injection(inject, begin, end, now, seed),
     )
     topics = settings.topics

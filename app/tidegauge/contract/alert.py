@@ -37,8 +37,11 @@ class Alert(Record):
     ``pending``: the rule began to hold, and must hold in more windows before it fires;
     ``inactive``: it ceased to before that; ``firing``: act on it; ``resolved``: it is over. With a
     ``reminder`` above 0 nothing has changed: it is firing still, and this is said that many times.
+    ``no_data``: of what was pending or firing, no window could be judged for a while; such an alert
+    rests on no ``report``, and its window is the time without. ``was`` is what it was before that,
+    here and in what is told with the first window after it: firing that ``was`` firing goes on.
 
-    ``id`` is fixed by rule, model, signal, the window the episode started in, state and reminder:
+    ``id`` is fixed by rule, model, signal, the window the episode started in, state and number:
     act on an id once. ``fingerprint`` names the rule and what it watches, over all episodes;
     ``episode`` one of them, from its first window to its end. ``starts_at`` is the start of the
     first window in which the rule held, ``ends_at`` that of the window in which it was over. An
@@ -58,7 +61,7 @@ class Alert(Record):
 
     id: str
     fingerprint: str
-    state: Literal["pending", "firing", "inactive", "resolved"]
+    state: Literal["pending", "firing", "inactive", "resolved", "no_data"]
     rule: str
     severity: Severity
     model: str
@@ -91,6 +94,7 @@ class Alert(Record):
     annotations: dict[str, str] = field(default_factory=dict)
     receivers: list[str] = field(default_factory=list)
     rules_sha256: str = ""
+    was: Literal["pending", "firing"] | None = None
     threshold_by: Literal["rule", "alarm_budget"] = "rule"
     baseline_events: int | None = None
     top_bins: list[MovedBin] = field(default_factory=list)

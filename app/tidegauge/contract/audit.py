@@ -15,8 +15,9 @@ class AuditFact(Record):
 
     ``id`` follows from what the fact is about; the ledger takes each id once. ``time`` is epoch
     seconds. ``actor`` is ``rule:`` and a rule's name, or ``user:`` and a user's. Events are
-    ``alert.`` and its state or ``reminder`` or ``acknowledged``, ``action.requested``,
-    ``action.withheld``, ``action.taken``, ``action.failed``, ``baseline.promoted``,
+    ``alert.`` and its state (``alert.nodata``) or ``reminder`` or ``acknowledged``,
+    ``action.requested``, ``action.withheld``, ``action.taken``, ``action.failed``,
+    ``baseline.promoted``,
     ``silence.created`` and ``silence.ended`` (by somebody, before its time), ``rules.changed``,
     ``receivers.changed``, and ``fact.refused`` for a record that is no fact. ``subject`` is the id
     of what it happened to. A fact about several models has no ``model``, and its input ``models``

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from tidegauge.baseline.document import Baseline
+from tidegauge.detect.forgetting import is_gone
 from tidegauge.detect.partition import Counts, PartitionState, Window
 from tidegauge.detect.values import (
     BaselineKey,
@@ -99,11 +100,11 @@ class Changelog:
             self._ahead.append((at, key, raw_value))
 
     def _note_stale(self, key: Key, raw_key: bytes, raw_value: bytes | None, at: int) -> None:
-        if raw_value is None:  # what comes after it is a window that was deleted
+        if at < self._youngest.get(raw_key, 0):
+            self._stale.add(key)
+        elif raw_value is None:  # what comes after it is a window that was deleted
             self._youngest.pop(raw_key, None)
             self._stale.discard(key)
-        elif at < self._youngest.get(raw_key, 0):
-            self._stale.add(key)
         else:
             self._youngest[raw_key] = at
             self._stale.discard(key)
@@ -129,9 +130,13 @@ class Changelog:
                 state.waiting.pop(window, None)
             else:
                 state.waiting[window] = _waiting.decode(raw_value)
-        elif isinstance(key, SliceKey) and raw_value is not None:
-            value = _slices.decode(raw_value)
+        elif isinstance(key, SliceKey):
             known = state.slices.get(key.slice)
+            if raw_value is None:
+                if known is not None and is_gone(state, key.slice, known):
+                    del state.slices[key.slice]
+                return
+            value = _slices.decode(raw_value)
             state.slices[key.slice] = value if known is None else join_slices(known, value)
         elif isinstance(key, MemoryKey) and raw_value is not None:
             memory, held = _memories.decode(raw_value), state.memories.get(key.slice)
@@ -191,11 +196,14 @@ class Changelog:
             counts = state.waiting.get(Window(key.slice, key.window_start, key.window_seconds))
             return None if counts is None else msgspec.json.encode(counts)
         if isinstance(key, SliceKey):
-            return msgspec.json.encode(state.slices[key.slice])
+            value = state.slices.get(key.slice)
+            return None if value is None else msgspec.json.encode(value)
         if isinstance(key, MemoryKey):
-            return msgspec.json.encode(state.memories[key.slice])
+            memory = state.memories.get(key.slice)
+            return None if memory is None else msgspec.json.encode(memory)
         if isinstance(key, ProgressKey):
             return msgspec.json.encode(state.progress)
         if isinstance(key, LogKey):
             return b"null"  # its tag says it
-        return state.baselines[key.id].to_json()
+        baseline = state.baselines.get(key.id)
+        return None if baseline is None else baseline.to_json()

@@ -1,6 +1,6 @@
 """Closing windows: from the state of a partition to reports, alerts, actions and audit. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,21 +16,37 @@ from tidegauge.contract import (
 )
 from tidegauge.detect.partition import Counts, DataWanted, Output, PartitionState, Window
 from tidegauge.detect.report import SCORE_SECONDS, Asked, make_reports
-from tidegauge.detect.values import ScoreSum, SliceState, WindowMark
+from tidegauge.detect.values import ScoreSum, Slice, SliceState, WindowMark
 from tidegauge.detect.watch import First, Watch
 from tidegauge.rules import RuleSet, evaluate, links_of
 from tidegauge.settings import LinkSettings, TopicSettings
 
-_NO_LINKS = LinkSettings()
+NO_LINKS = LinkSettings()
 
 
 @dataclass
 class Closed:
-    """What one record led to."""
+    """What one record led to.
+
+    ``silent`` are slices of which something was told because nothing comes of them.
+    """
 
     reports: list[WindowReport] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
+    silent: list[Slice] = field(default_factory=list)
+    forgotten: list[Slice] = field(default_factory=list)
+
+
+def alert_outputs(
+    alerts: Sequence[Alert], topics: TopicSettings, links: LinkSettings
+) -> Iterator[Output]:
+    """Yield what to publish of alerts, which get their links."""
+    for alert in alerts:
+        alert.links = links_of(alert, dashboard=links.dashboard, runbook=links.runbook)
+        # What is in force now is in the history already.
+        for topic in (topics.alerts_history, topics.alerts):
+            yield Output(topic, alert.fingerprint, alert)
 
 
 class Closing:
@@ -43,7 +59,7 @@ class Closing:
         rules: RuleSet,
         topics: TopicSettings,
         watch: Watch,
-        links: LinkSettings = _NO_LINKS,
+        links: LinkSettings = NO_LINKS,
     ) -> None:
         self._state = state
         self._watch = watch
@@ -57,7 +73,10 @@ class Closing:
 
         The same as one after the other, and in less time.
         """
-        before = [self._state.slices.get(it.window.slice, SliceState()) for it in some]
+        before = [
+            self._state.slices.get(it.window.slice) or SliceState(began=it.window.end)
+            for it in some
+        ]
         reported = self._reports(
             [_asked(*pair, revision=0) for pair in zip(some, before, strict=True)]
         )
@@ -79,10 +98,6 @@ class Closing:
     ) -> None:
         window = counts.window
         verdict = evaluate(self._rules, report, before.alerts, distribution=self._distribution)
-        for alert in verdict.alerts:
-            alert.links = links_of(
-                alert, dashboard=self._links.dashboard, runbook=self._links.runbook
-            )
         last_end = max(before.last_end, window.end)
         scores = [s for s in (*before.scores, score) if s.window_end > last_end - SCORE_SECONDS]
         after = msgspec.structs.replace(
@@ -92,12 +107,7 @@ class Closing:
         self._state.closed(counts)
         topics = self._topics
         self._state.outputs += [
-            *(
-                Output(topic, alert.fingerprint, alert)
-                for alert in verdict.alerts
-                # What is in force now is in the history already.
-                for topic in (topics.alerts_history, topics.alerts)
-            ),
+            *alert_outputs(verdict.alerts, topics, self._links),
             *(self._action_output(action, counts) for action in verdict.actions),
             *(
                 Output(topics.audit_facts, report.model, self._dated(fact, counts))

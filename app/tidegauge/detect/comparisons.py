@@ -1,6 +1,6 @@
 """The drift figures of one window after the other by the baselines they were binned by. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from tidegauge.baseline.compare import current_counts, ordered_bins, reference_counts
@@ -21,6 +21,11 @@ class Comparisons:
 
     def __init__(self) -> None:
         self._known: dict[str, _LaidOut] = {}
+
+    def keep(self, baselines: Set[str]) -> None:
+        """Forget how baselines other than these are laid out."""
+        for baseline_id in self._known.keys() - baselines:
+            del self._known[baseline_id]
 
     def drifts(
         self, baseline_id: str, baseline: Baseline, signals: Signals

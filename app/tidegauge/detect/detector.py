@@ -27,6 +27,7 @@ from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.passed import close_passed
+from tidegauge.detect.silence import Silence
 from tidegauge.detect.store import JoinStore
 from tidegauge.detect.transport import make_app
 from tidegauge.detect.values import RawRecord
@@ -195,6 +196,13 @@ class Detector:
         for window in state.to_revise():
             closing.revise(window)
         state.expire()
+        silence = Silence(
+            state,
+            rules=self._rules_in_force(),
+            topics=self._settings.topics,
+            links=self._settings.links,
+        )
+        silence.look(closing.closed)
         self._observer.passed(state, closing.closed)
         self._metrics.late_events.inc(state.late_events)
         state.late_events = 0
@@ -292,6 +300,7 @@ class Detector:
                     checkpoints.append((changelog, changelog.checkpoint()))
                     acknowledged += changelog.state.joined
                     changelog.state.joined = []
+                self._watch.keep({it for one in owned for it in one.state.baselines})
         await self._writer.publish(outputs)
         # Only now: what is saved is not folded again, so it would never be published again. All
         # partitions at once: each has one batch under way, and waits for it to be acknowledged.

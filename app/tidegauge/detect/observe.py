@@ -44,12 +44,21 @@ class Observer:
         for report in closed.reports:
             if report.revision == 0:
                 labels = (report.model, report.version, report.variant)
-                where = Slice(*labels, tuple(sorted(report.segment.items())))
-                series = self._lasting(where, state.slices[where])
+                where = Slice.of(report)
+                value = state.slices.get(where)  # forgotten by now, if time has leapt that far
+                series = self._lasting(where, value) if value else {}
                 if not report.segment:
                     self._count(report)
                     series |= self._series_of(report, labels)
                 self._show(state.partition, _name(where), series)
+        for where in closed.silent:
+            name = _name(where)
+            for gauge, values in self._lasting(where, state.slices[where]).items():
+                gauge.show((state.partition, name), values)
+                self._shown.setdefault(state.partition, {}).setdefault(name, set()).add(gauge)
+        for where in closed.forgotten:
+            self._show(state.partition, _name(where), {})
+            self._shown[state.partition].pop(_name(where))
         for alert in closed.alerts:
             event = "reminder" if alert.reminder else alert.state
             metrics.alerts.labels(alert.rule, alert.severity, event).inc()

@@ -15,6 +15,7 @@ import msgspec
 
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import Record
+from tidegauge.detect.forgetting import drop_leftovers, drop_unused_baselines
 from tidegauge.detect.values import (
     BaselineKey,
     CellCounts,
@@ -37,6 +38,7 @@ from tidegauge.detect.values import (
     WaitingKey,
     hear,
 )
+from tidegauge.detect.vigil import Vigil
 from tidegauge.detect.watermark import watermark
 from tidegauge.settings import WindowSettings
 
@@ -137,6 +139,8 @@ class PartitionState:
     outputs: list[Output] = field(default_factory=list)
     #: Keys whose value in memory is not in the changelog yet.
     unsaved: set[Key] = field(default_factory=set)
+    #: When to look at slices that nothing comes of.
+    vigil: Vigil = field(default_factory=Vigil)
     late_events: int = 0
     #: By cell of a deleted window and tenure, the events that were counted, in time or as late:
     #: what comes after that is cumulative, and must not be called late as a whole.
@@ -255,6 +259,7 @@ class PartitionState:
     def _open(self, window: Window, baseline: str) -> None:
         if window not in self.windows:
             self.windows[window] = set()
+            self.vigil.seen(window.slice, window.end)
             grace = self.window_of(window.slice.model).grace_seconds
             if not self.is_closed(window):
                 heapq.heappush(self._due, (window.end + grace, window))
@@ -317,18 +322,22 @@ class PartitionState:
     def expire(self) -> None:
         """Delete the windows that take no more late events; their keys become tombstones."""
         unreported: list[tuple[float, Window]] = []
+        released: set[str] = set()
         while self._expiring and self._expiring[0][0] <= self.progress.watermark:
             at, window = heapq.heappop(self._expiring)
             if self.is_closed(window):
-                self._delete(window)
+                released |= self._delete(window)
             elif window in self.windows:
                 unreported.append((at, window))
         for one in unreported:
             heapq.heappush(self._expiring, one)
+        drop_unused_baselines(self, released)
 
-    def _delete(self, window: Window) -> None:
+    def _delete(self, window: Window) -> set[str]:
+        """Delete a window; return its baselines but for the one that its slice goes on with."""
         # Which cells are forgotten first is not to depend on the order of a set.
-        for baseline in sorted(self.windows.pop(window, ())):
+        baselines = self.windows.pop(window, set())
+        for baseline in sorted(baselines):
             key = CellKey(window.slice, window.start, window.seconds, baseline)
             for tenure, counts in self.cells.pop(key, {}).items():
                 self._remember(key, tenure, counts.events)
@@ -339,6 +348,8 @@ class PartitionState:
         self.set_slice(
             window.slice, msgspec.structs.replace(state, step=state.step + 1, marks=marks)
         )
+        memory = self.memories.get(window.slice)
+        return baselines - {memory.baseline if memory else ""}
 
     def set_slice(self, where: Slice, state: SliceState) -> None:
         """Replace the state of a slice."""
@@ -363,15 +374,13 @@ class PartitionState:
         self.late.clear()
         self._due.clear()
         self._expiring.clear()
+        self.vigil = Vigil()
         for key in list(self.cells):
             window = Window(key.slice, key.window_start, key.window_seconds)
             state = self.slices.get(key.slice)
-            if (
-                self._expired(window)
-                and not self.is_closed(window)
-                and state is not None
-                and window.end <= state.last_end
-            ):
+            # What waits for its baseline is there still, be it ever so old.
+            reported = window not in self.waiting if state is None else window.end <= state.last_end
+            if self._expired(window) and not self.is_closed(window) and reported:
                 # It was closed and deleted; a worker that had lost the partition wrote it again.
                 del self.cells[key]
                 self.unsaved.add(key)
@@ -383,6 +392,7 @@ class PartitionState:
             if mark is not None and mark.late_since is not None:
                 self.late[window] = mark.late_since
         self._restore_waiting()
+        drop_leftovers(self)
         self.ready = True
 
     def _restore_waiting(self) -> None:

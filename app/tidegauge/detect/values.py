@@ -7,7 +7,7 @@ a worker that had lost the partition does no harm.
 
 import msgspec
 
-from tidegauge.contract import PartitionClock, SourceRange
+from tidegauge.contract import PartitionClock, SourceRange, WindowReport
 from tidegauge.rules import AlertState
 
 
@@ -47,6 +47,12 @@ class Slice(msgspec.Struct, frozen=True, array_like=True, order=True):
     version: str
     variant: str
     segment: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, report: WindowReport) -> "Slice":
+        """Return the slice that a report is about."""
+        segment = tuple(sorted(report.segment.items()))
+        return cls(report.model, report.version, report.variant, segment)
 
 
 class CellKey(msgspec.Struct, frozen=True, array_like=True, tag="cell"):
@@ -179,9 +185,11 @@ class SliceState(msgspec.Struct, kw_only=True):
     """A fold over the closed windows of a slice.
 
     ``step`` counts the changes: of two values, the one with more steps has seen what the other saw.
+    ``began`` is the end of its first window since it was last forgotten; 0 if that is not known.
     """
 
     step: int = 0
+    began: int = 0
     last_end: int = 0
     marks: dict[int, WindowMark] = {}
     scores: list[ScoreSum] = []
@@ -239,5 +247,8 @@ def join_progress(a: Progress, b: Progress) -> Progress:
 
 
 def join_slices(a: SliceState, b: SliceState) -> SliceState:
-    """Take the value with more steps; between equals any fixed choice will do."""
-    return max(a, b, key=lambda state: (state.step, state.last_end, msgspec.json.encode(state)))
+    """Take the value that has seen the later window; of two with the same, that with more steps.
+
+    A slice that comes back after it was forgotten counts its steps anew, with later windows.
+    """
+    return max(a, b, key=lambda state: (state.last_end, state.step, msgspec.json.encode(state)))

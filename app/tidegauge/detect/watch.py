@@ -6,7 +6,7 @@ changes inside a window, only the part counts that was binned by the one in use;
 such a part begins anew by the other.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import chain
 from typing import NamedTuple
 
@@ -74,6 +74,12 @@ class Watch:
         self._watched: dict[str, Watched] = {}
         #: Of the same windows by the same baselines, before they are taken in.
         self.comparisons = Comparisons()
+
+    def keep(self, baselines: Set[str]) -> None:
+        """Forget how baselines other than these are laid out."""
+        for baseline_id in self._watched.keys() - baselines:
+            del self._watched[baseline_id]
+        self.comparisons.keep(baselines)
 
     def take(
         self,

@@ -88,6 +88,8 @@ def body_of(posting: Posting, *, now: float, resend_seconds: float) -> Body:
         "runbook_url": said.runbook,
         "dashboard_url": said.dashboard,
         "alert_id": alert.id,
+        # It goes on firing there: whatever was wrong, nothing says that it is over.
+        "no_data": "true" if alert.state == "no_data" else "",
     }
     body: Body = {
         "labels": dict(labels(alert)),

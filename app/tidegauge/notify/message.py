@@ -13,11 +13,15 @@ from tidegauge.rules import RUNBOOK, short
 #: Metrics that are about the serving nodes rather than about the data.
 _SERVING = ("latency_", "error_share")
 
+#: Metrics that are about how much comes.
+_VOLUME = ("events", "seconds_without_events")
+
 #: Units that a reader wants after a figure; the others follow from the metric's name.
 _UNITS = {
     "nats": " nats",
     "bins": " bins",
     "ms": " ms",
+    "s": " s",
     "of the alarm threshold": " times the alarm threshold",
 }
 
@@ -61,16 +65,19 @@ class Message(NamedTuple):
 
 
 _COLOURS = {"low": "#3274d9", "medium": "#e0a800", "high": "#e8590c", "critical": "#c92a2a"}
+_RESOLVED, _NO_DATA = "#2b8a3e", "#868e96"
 
 
 def message(alert: Alert) -> Message:
     """Put an alert into words."""
-    resolved = alert.state == "resolved"
+    resolved, no_data = alert.state == "resolved", alert.state == "no_data"
     who = one_line(f"{alert.model} {alert.version}")
     what = alert.metric if alert.signal is None else f"{alert.metric} of {alert.signal}"
     state: str = "resolved" if resolved else alert.severity
-    if alert.reminder:
+    if alert.reminder or (alert.state == "firing" and alert.was == "firing"):
         state = f"still {state}"
+    elif no_data:
+        state = f"no data, was {state}"
     return Message(
         title=one_line(f"[{state}] {who}: {what} ({alert.rule})"),
         summary=alert.summary,
@@ -78,7 +85,7 @@ def message(alert: Alert) -> Message:
         advice=None if resolved else _ADVICE[_kind(alert)],
         dashboard=alert.links.dashboard,
         runbook=alert.links.runbook,
-        colour="#2b8a3e" if resolved else _COLOURS[alert.severity],
+        colour=_RESOLVED if resolved else _NO_DATA if no_data else _COLOURS[alert.severity],
     )
 
 
@@ -104,7 +111,10 @@ def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
     if alert.evidence is not None and alert.evidence.change is not None:
         facts.append(("Onset", f"about {utc(alert.evidence.change.onset_window_end)}"))
     window = f"{utc(alert.window_start)} to {utc(alert.window_end)[11:]}"
-    facts.append(("Window", f"{window}, {alert.events:,} events"))
+    if alert.state == "no_data":
+        facts.append(("No data", window))
+    else:
+        facts.append(("Window", f"{window}, {alert.events:,} events"))
     facts.append(("Rule", one_line(alert.rule)))
     facts += [(one_line(name), one_line(text)) for name, text in sorted(_said_by_rule(alert))]
     if alert.actions:
@@ -128,9 +138,10 @@ def _measured(alert: Alert) -> str:
 
 
 def _kind(alert: Alert) -> str:
-    if alert.metric.startswith(_SERVING) or alert.signal == "latency_ms":
+    serving = alert.metric.startswith(_SERVING) or alert.signal == "latency_ms"
+    if serving and alert.state != "no_data":
         return "serving"
-    return "volume" if alert.metric == "events" else "data"
+    return "volume" if alert.metric in _VOLUME or alert.state == "no_data" else "data"
 
 
 def one_line(text: str) -> str:

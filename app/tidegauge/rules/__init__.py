@@ -12,6 +12,7 @@ from tidegauge.rules.measure import Measurement, measure, surprise
 from tidegauge.rules.metrics import METRICS, Metric
 from tidegauge.rules.model import Rule, RuleFile, rule_schema
 from tidegauge.rules.ruleset import RuleSet
+from tidegauge.rules.silence import Quiet, due_at, end_forgotten, judge_silence
 from tidegauge.rules.state import AlertState, Episode, SeriesState
 from tidegauge.rules.summary import render, short
 
@@ -28,6 +29,7 @@ __all__ = [
     "Measurement",
     "Metric",
     "Problem",
+    "Quiet",
     "Rule",
     "RuleError",
     "RuleFile",
@@ -35,7 +37,10 @@ __all__ = [
     "SeriesState",
     "Verdict",
     "check_template",
+    "due_at",
+    "end_forgotten",
     "evaluate",
+    "judge_silence",
     "links_of",
     "load_rules",
     "measure",

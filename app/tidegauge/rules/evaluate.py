@@ -68,14 +68,14 @@ def evaluate(
         return Verdict(state, [], [], [], stale=True)
     episodes = dict(before.episodes)
     verdict = Verdict(state, [], [], [])
-    _end_abandoned(rules, report, episodes, verdict)
+    end_abandoned(rules, report, episodes, verdict)
     asked = {name: times for name, times in before.asked.items() if name in rules.by_name}
     _judge(rules, report, episodes, asked, verdict, distribution)
     after = SeriesState(through=report.window_start, episodes=episodes, asked=asked)
     return verdict._replace(state=AlertState(series={**state.series, key: after}))
 
 
-def _end_abandoned(
+def end_abandoned(
     rules: RuleSet, report: WindowReport, episodes: dict[str, Episode], verdict: Verdict
 ) -> None:
     """End the episodes that no rule watches any more; nothing else would ever end them."""
@@ -88,7 +88,7 @@ def _end_abandoned(
         else:
             continue
         del episodes[identity]
-        _emit(rules, records.abandoned_alert(identity, episode, report, reason), verdict)
+        emit(rules, records.abandoned_alert(identity, episode, report, reason), verdict)
 
 
 def _by_rule_and_signal(item: tuple[str, Episode]) -> tuple[str, str]:
@@ -121,7 +121,7 @@ def _judge(
         if step.episode is None:
             del episodes[identity]
         else:
-            episodes[identity] = step.episode
+            episodes[identity] = msgspec.structs.replace(step.episode, judged_at=report.window_end)
         if step.event is None:
             continue
         alert = records.alert_of(
@@ -133,8 +133,12 @@ def _judge(
             distribution=_distribution(measured, distribution),
         )
         carry(alert, measured)
-        _emit(rules, alert, verdict)
-        if step.event == "firing" and rule.action is not None:
+        alert.was = step.was
+        if step.was is not None and step.event in ("pending", "firing"):
+            alert.summary += "; there is data again"
+        emit(rules, alert, verdict)
+        # What fires again after a time without data has asked for its action before.
+        if step.event == "firing" and step.was != "firing" and rule.action is not None:
             if order not in actions:
                 actions[order] = _ask(rule, alert, report, asked, verdict)
             alert.actions = actions[order]
@@ -256,7 +260,8 @@ def _distribution(measured: Measurement, distribution: DistributionOf) -> Distri
     return distribution(measured.baseline, measured.signal, measured.histogram)
 
 
-def _emit(rules: RuleSet, alert: Alert, verdict: Verdict) -> None:
+def emit(rules: RuleSet, alert: Alert, verdict: Verdict) -> None:
+    """Add an alert to ``verdict``, with its audit record."""
     alert.rules_sha256 = rules.sha256
     verdict.alerts.append(alert)
     verdict.audit.append(records.audit_of_alert(alert))

@@ -165,6 +165,8 @@ def _of_window(metric: MetricName, report: WindowReport) -> Iterator[Measurement
         value = report.prediction_mean_5m
     elif metric == "error_share":
         value = report.errors / events if events else None
+    elif metric == "seconds_without_events":
+        value = 0.0 if events else None
     else:
         value = float(events)
     if value is not None and math.isfinite(value):

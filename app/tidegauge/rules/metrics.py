@@ -22,7 +22,12 @@ MetricName = Literal[
     "latency_p99_ms",
     "error_share",
     "events",
+    "seconds_without_events",
 ]
+
+
+#: The metric of slices that no window comes of.
+SILENCE: MetricName = "seconds_without_events"
 
 
 class Metric(NamedTuple):
@@ -61,4 +66,6 @@ METRICS: dict[MetricName, Metric] = {
     "error_share": Metric(False, "share", 0, 1, 100),
     # Few events are what a rule on this metric is about, so no number of them is too few.
     "events": Metric(False, "events", 0, math.inf, 0),
+    # Judged between windows too: see silence.py. A window has events, so it is 0 in each.
+    "seconds_without_events": Metric(False, "s", 0, math.inf, 0),
 }

@@ -16,12 +16,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tidegauge.contract import ActionKind, Severity, Size
-from tidegauge.rules.metrics import METRICS, Metric, MetricName
+from tidegauge.rules.metrics import METRICS, SILENCE, Metric, MetricName
 from tidegauge.rules.summary import SAMPLE, render
 
 #: What there is to tell of an alert. ``inactive``: what was pending ceased to hold before it fired.
-#: ``reminder``: it is firing still.
-Event = Literal["pending", "firing", "reminder", "inactive", "resolved"]
+#: ``reminder``: it is firing still. ``no_data``: nothing says any more whether it still holds.
+Event = Literal["pending", "firing", "reminder", "inactive", "resolved", "no_data"]
 
 #: The error type of what :func:`inconsistencies` finds.
 INCONSISTENT = "inconsistent"
@@ -131,6 +131,14 @@ class Rule(_Strict):
             "0: never",
         ),
     ] = 0
+    no_data_after: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="windows without one that was judged after which an alert that is pending "
+            "or firing is told as no_data; 0: never",
+        ),
+    ] = 10
     action: Annotated[
         ActionKind | None,
         Field(description="what a firing alert asks for"),
@@ -205,9 +213,11 @@ class Rule(_Strict):
         """What there can be to tell of its alerts.
 
         >>> Rule(name="slow", metric="latency_mean_ms", above=200.0, severity="low").events
-        ('firing', 'resolved')
+        ('firing', 'resolved', 'no_data')
         """
         events: list[Event] = ["firing", "resolved"]
+        if self.no_data_after and self.metric != SILENCE:
+            events.append("no_data")
         if self.pending_windows > 1:
             events += ["pending", "inactive"]
         if self.repeat_interval:
@@ -279,6 +289,8 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
             found.append(
                 ("severity", f"found sizes, but {name} has none, only surprise; expected one word")
             )
+        if name == SILENCE:
+            found += _of_silence(rule)
         if rule.get("minimum_psi") is not None and (name != "surprise" or below is not None):
             message = "only for 'metric: surprise' with 'above'; take it away"
             found.append(("minimum_psi", message))
@@ -314,6 +326,25 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
         twice = sorted({str(name) for name in receivers if receivers.count(name) > 1})
         if twice:
             found.append(("receivers", f"found {', '.join(twice)} twice; name each once"))
+    return found
+
+
+def _of_silence(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Find what makes no sense where no window is judged."""
+    found = []
+    if rule.get("below") is not None:
+        found.append(("below", f"{SILENCE} is 0 while there are events; expected 'above'"))
+    found += [
+        (
+            field,
+            f"counts judged windows, and {SILENCE} is judged where there are none; take it away",
+        )
+        for field in ("for", "keep_firing_for", "minimum_events", "no_data_after")
+        if rule.get(field) is not None
+    ]
+    if rule.get("action") is not None:
+        message = "nothing was measured that an action could rest on; take it away"
+        found.append(("action", message))
     return found
 
 

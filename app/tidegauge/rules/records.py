@@ -16,6 +16,7 @@ from tidegauge.contract import (
     WindowReport,
     deterministic_id,
 )
+from tidegauge.rules.lifecycle import Step
 from tidegauge.rules.model import Event, Rule
 from tidegauge.rules.state import Episode
 from tidegauge.rules.summary import render, short
@@ -29,7 +30,7 @@ _OF_WINDOW = (
 )
 
 #: Units that a reader wants after a figure; the others follow from the metric's name.
-_SPOKEN_UNITS = frozenset({"nats", "bins", "ms"})
+_SPOKEN_UNITS = frozenset({"nats", "bins", "ms", "s"})
 
 _Audited = Literal[
     "alert.pending",
@@ -37,6 +38,7 @@ _Audited = Literal[
     "alert.reminder",
     "alert.inactive",
     "alert.resolved",
+    "alert.nodata",
     "action.requested",
     "action.withheld",
 ]
@@ -47,6 +49,7 @@ _AUDITED: dict[Event, _Audited] = {
     "reminder": "alert.reminder",
     "inactive": "alert.inactive",
     "resolved": "alert.resolved",
+    "no_data": "alert.nodata",
 }
 
 
@@ -95,6 +98,21 @@ def alert_of(
     return alert
 
 
+def no_data_alert(identity: str, step: Step, report: WindowReport) -> Alert:
+    """Tell that of what was pending or firing no window was judged in the time of ``report``."""
+    episode = step.told
+    watched = episode.metric if episode.signal is None else f"{episode.metric} of {episode.signal}"
+    seconds = report.window_end - report.window_start
+    summary = _of_segment(
+        f"{report.model} {report.version}: no data for {seconds} s, so nothing says whether "
+        f"{watched} is still {episode.comparison} {short(episode.threshold)}; it was {step.was}",
+        report,
+    )
+    alert = _alert("no_data", identity, episode, report, distribution=None, summary=summary)
+    alert.was = step.was
+    return alert
+
+
 def abandoned_alert(identity: str, episode: Episode, report: WindowReport, reason: str) -> Alert:
     """End an alert whose rule is not asked any more, with the last value it was told with."""
     event: Event = "resolved" if episode.phase == "firing" else "inactive"
@@ -110,10 +128,13 @@ def _alert(
     distribution: Distribution | None,
     summary: str,
 ) -> Alert:
-    # A reminder changes no state, so it needs a number to have an id of its own.
+    # A reminder changes no state, so it needs a number to have an id of its own; after no data, a
+    # state comes again in the same episode.
     reminder = episode.reminders if event == "reminder" else 0
     state = "firing" if event == "reminder" else event
-    numbered = (reminder,) if reminder else ()
+    numbered: tuple[str | int, ...] = (reminder,) if reminder else ()
+    if episode.outages and event in ("pending", "firing", "no_data"):
+        numbered = ("outage", episode.outages)
     return Alert(
         id=deterministic_id("alert", identity, episode.starts_at, state, *numbered),
         fingerprint=identity,

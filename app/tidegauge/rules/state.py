@@ -16,6 +16,9 @@ class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     which it didn't hold while firing. ``said_at`` is the end of the window in which it fired or was
     reminded of last. ``labels`` and ``receivers`` are those it began with: who was told of an alert
     is told of its end. ``action`` is what it has asked for since it fired, not as a dry run.
+    ``judged_at`` is the end of the last window that it was judged in; None in
+    what was written before there was ``no_data``. ``no_data`` says that it has been told that such
+    windows are missing, and ``outages`` how often that was.
     """
 
     rule: str
@@ -37,6 +40,9 @@ class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     labels: dict[str, str] = {}
     receivers: list[str] = []
     reminders: int = 0
+    judged_at: int | None = None
+    no_data: bool = False
+    outages: int = 0
     action: ActionKind | None = None
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from tidegauge.baseline.compare import BESIDE
 from tidegauge.contract import Alert, Change, Distribution, Drift, Evidence, Expectation
+from tidegauge.rules.metrics import SILENCE
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.expected import BINS, MEAN, SPREAD, Expected
 from tidegauge.sequential.moved import moved
@@ -39,9 +40,14 @@ def verify(alert: Alert) -> list[Check]:
     """Compute what can be computed again; raises ``ValueError`` if that is nothing.
 
     An alert by a figure of one window's counts carries both count vectors, one by ``surprise`` its
-    evidence. Means and latencies rest on sums that are in the report alone.
+    evidence. Means and latencies rest on sums that are in the report alone. Of a silence there is
+    how long it has been.
     """
+    if alert.state == "no_data":
+        raise ValueError(f"alert {alert.id} says that there is no data, so it has no figure")
     checks = [*_of_counts(alert), *_of_evidence(alert)]
+    if alert.metric == SILENCE and alert.state == "firing":
+        checks.append(Check("value", alert.value, float(alert.window_end - alert.window_start)))
     if not checks:
         raise ValueError(
             f"alert {alert.id} by {alert.metric} carries no counts; "

@@ -1,0 +1,59 @@
+"""What rules say of the time between windows of a slice, as DETECT tells it while none comes."""
+
+import math
+
+from tidegauge.contract import Alert, WindowReport
+from tidegauge.rules import AlertState, Quiet, RuleSet, due_at, end_forgotten, judge_silence
+from tidegauge.settings import WindowSettings
+
+
+class Gaps:
+    """The time without windows of one slice; ``first`` is one of its reports.
+
+    DETECT looks at every place of its log; here it is looked at when there is something to tell.
+    Reminders, which nobody counts here, are left out.
+    """
+
+    def __init__(self, rules: RuleSet, settings: WindowSettings, first: WindowReport) -> None:
+        self._rules = RuleSet(
+            rule.model_copy(update={"repeat_interval": 0}) for rule in rules.rules
+        )
+        self._settings = settings
+        self._first = first
+
+    @property
+    def longest(self) -> int:
+        """Seconds without windows after which the slice is forgotten."""
+        return self._settings.forgotten_after
+
+    def is_end(self, since: int, until: int) -> bool:
+        """Whether the slice is forgotten if nothing comes in this time."""
+        return until - since >= self.longest
+
+    def told(self, since: int, until: int, state: AlertState) -> tuple[AlertState, list[Alert]]:
+        """Return what is told up to ``until`` if the last window has ended at ``since``."""
+        quiet = self._quiet(since)
+        until = min(until, since + self.longest)
+        alerts: list[Alert] = []
+        while (at := due_at(self._rules, quiet, state)) <= until:
+            verdict = judge_silence(self._rules, quiet, state, now=math.ceil(max(at, since)))
+            state = verdict.state
+            alerts += verdict.alerts
+        return state, alerts
+
+    def forgotten(self, since: int, state: AlertState) -> list[Alert]:
+        """Return what is told when the slice is forgotten."""
+        quiet = self._quiet(since)
+        return end_forgotten(self._rules, quiet, state, seconds=self.longest).alerts
+
+    def _quiet(self, since: int) -> Quiet:
+        first = self._first
+        return Quiet(
+            first.model,
+            first.version,
+            first.variant,
+            first.segment,
+            since=since,
+            window_seconds=first.window_end - first.window_start,
+            grace_seconds=self._settings.grace_seconds,
+        )

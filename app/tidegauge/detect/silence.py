@@ -1,0 +1,97 @@
+"""Slices that nothing comes of: what is told of them, and when they are forgotten. Pure.
+
+It is decided at places of the log, by the watermark: the event time up to which every source
+partition has been heard. So it is not the silence of a model if INGEST lags behind, or if nobody
+counts at all; and if all models are silent, INGEST still says how late it is.
+"""
+
+import math
+
+import msgspec
+
+from tidegauge.detect.closing import NO_LINKS, Closed, alert_outputs
+from tidegauge.detect.forgetting import forget
+from tidegauge.detect.partition import Output, PartitionState
+from tidegauge.detect.values import Slice, SliceState
+from tidegauge.rules import Quiet, RuleSet, Verdict, due_at, end_forgotten, judge_silence
+from tidegauge.settings import LinkSettings, TopicSettings
+
+
+class Silence:
+    """Looks at the slices of a partition after windows have closed at a place of the log."""
+
+    def __init__(
+        self,
+        state: PartitionState,
+        *,
+        rules: RuleSet,
+        topics: TopicSettings,
+        links: LinkSettings = NO_LINKS,
+    ) -> None:
+        self._state = state
+        self._links = links
+        self._rules = rules
+        self._topics = topics
+        self._now = math.floor(state.progress.watermark)
+
+    def look(self, closed: Closed) -> None:
+        """Tell and forget what is due; ``closed`` is what was reported at this place of the log."""
+        state, vigil = self._state, self._state.vigil
+        if vigil.rules is not self._rules:
+            vigil.begin(self._rules)
+            changed = list(state.slices)
+        else:
+            changed = [Slice.of(report) for report in closed.reports if not report.revision]
+        for where in changed:
+            self._put(where)
+        # A slice's windows are judged in order, so what waits comes before what is missing.
+        waiting = {window.slice for window in state.waiting}
+        for where in vigil.due(self._now):
+            if where in waiting:
+                vigil.put(where, self._now)
+            else:
+                self._look_at(where, closed)
+
+    def _look_at(self, where: Slice, closed: Closed) -> None:
+        value = self._state.slices[where]
+        quiet = self._quiet(where, value)
+        allowed = self._state.window_of(where.model).forgotten_after
+        if quiet.since + allowed <= self._now:
+            verdict = end_forgotten(self._rules, quiet, value.alerts, seconds=allowed)
+            forget(self._state, where)
+            closed.forgotten.append(where)
+            self._tell(verdict, closed)
+            return
+        if due_at(self._rules, quiet, value.alerts) <= self._now:
+            verdict = judge_silence(self._rules, quiet, value.alerts, now=self._now)
+            after = {"step": value.step + 1, "alerts": verdict.state}
+            self._state.set_slice(where, msgspec.structs.replace(value, **after))
+            closed.silent.append(where)
+            self._tell(verdict, closed)
+        self._put(where)
+
+    def _put(self, where: Slice) -> None:
+        value = self._state.slices[where]
+        quiet = self._quiet(where, value)
+        forgotten = quiet.since + self._state.window_of(where.model).forgotten_after
+        self._state.vigil.put(where, min(due_at(self._rules, quiet, value.alerts), forgotten))
+
+    def _quiet(self, where: Slice, value: SliceState) -> Quiet:
+        settings = self._state.window_of(where.model)
+        return Quiet(
+            model=where.model,
+            version=where.version,
+            variant=where.variant,
+            segment=dict(where.segment),
+            since=max(value.last_end, self._state.vigil.since(where)),
+            window_seconds=settings.seconds,
+            grace_seconds=settings.grace_seconds,
+        )
+
+    def _tell(self, verdict: Verdict, closed: Closed) -> None:
+        topics = self._topics
+        self._state.outputs += [
+            *alert_outputs(verdict.alerts, topics, self._links),
+            *(Output(topics.audit_facts, fact.model, fact) for fact in verdict.audit),
+        ]
+        closed.alerts += verdict.alerts
