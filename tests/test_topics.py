@@ -17,8 +17,9 @@ def test_every_topic_of_the_settings_is_made_once() -> None:
     assert sorted(names) == sorted(
         [
             topics.predictions, topics.histograms, topics.windows, topics.alerts,
-            topics.alerts_history, topics.actions, topics.acknowledgements, topics.audit_facts,
-            topics.audit, topics.dead_letters,
+            topics.alerts_history, topics.actions, topics.acknowledgements, topics.silences,
+            topics.withheld, topics.configuration, topics.audit_facts, topics.audit,
+            topics.dead_letters,
             "tidegauge-detect-windows-changelog",
         ]
     )  # fmt: skip
@@ -66,6 +67,18 @@ def test_the_audit_trail_is_never_deleted() -> None:
     assert spec.config["retention.bytes"] == "-1"
     assert spec.config["cleanup.policy"] == "delete"
     assert {"retention.ms", "retention.bytes", "cleanup.policy"} <= spec.must
+
+
+@pytest.mark.parametrize("name", ["silences", "configuration"])
+def test_what_is_to_be_audited_is_not_compacted_before_an_outage_of_a_month_is_over(
+    name: str,
+) -> None:
+    spec = _specs()[f"tidegauge.{name}"]
+    assert "compact" in spec.config["cleanup.policy"].split(",")
+    assert int(spec.config["min.compaction.lag.ms"]) >= int(
+        _specs()["tidegauge.audit-facts"].config["retention.ms"]
+    )
+    assert "cleanup.policy" in spec.must
 
 
 def test_a_fact_and_its_record_are_in_partitions_of_the_same_number() -> None:

@@ -26,10 +26,14 @@ Keep = Callable[[bytes | None], bool]
 
 
 class Record(NamedTuple):
-    """A record of a topic out of its envelope, if it has one, and where it was."""
+    """A record of a topic out of its envelope, if it has one, and where it was.
+
+    Of a tombstone the value is empty.
+    """
 
     place: str
     value: bytes
+    key: bytes | None = None
 
 
 def read_span(
@@ -39,13 +43,14 @@ def read_span(
     until: float = math.inf,
     *,
     keep: Keep = lambda key: True,
+    tombstones: bool = False,
 ) -> Iterator[Record]:
     """Yield the records of a topic that may be about [``since``, ``until``], in order of the log.
 
     Up to what is there when it begins. Records are found by their time, which is that of their
     writing: some before and after the span come too. ``keep`` says by its key whether a record is
-    wanted. Tombstones are passed over. Raises ``ValueError`` if there is no such topic or an
-    envelope can't be read, ``KafkaException`` if no answer comes.
+    wanted. Without ``tombstones`` those are passed over. Raises ``ValueError`` if there is no such
+    topic or an envelope can't be read, ``KafkaException`` if no answer comes.
     """
     consumer = Consumer(
         {
@@ -67,7 +72,7 @@ def read_span(
         for partition, (start, end) in sorted(spans.items()):
             if start < end:
                 consumer.assign([TopicPartition(topic, partition, start)])
-                yield from _partition(consumer, end, keep)
+                yield from _partition(consumer, end, keep, tombstones=tombstones)
     finally:
         consumer.close()
 
@@ -112,12 +117,12 @@ def _spans(
 def _record(message: Message) -> Record:
     place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
     try:
-        return Record(place, unwrap(message.value(), message.headers()))
+        return Record(place, unwrap(message.value(), message.headers()), message.key())
     except msgspec.DecodeError as error:
         raise ValueError(f"{place} is no CloudEvent: {error}") from error
 
 
-def _partition(consumer: Consumer, end: int, keep: Keep) -> Iterator[Record]:
+def _partition(consumer: Consumer, end: int, keep: Keep, *, tombstones: bool) -> Iterator[Record]:
     while True:
         messages = consumer.consume(_BATCH, 0.05)
         if not messages:
@@ -132,7 +137,8 @@ def _partition(consumer: Consumer, end: int, keep: Keep) -> Iterator[Record]:
             # The last offsets may be no records but marks of transactions.
             if error is not None or message.offset() >= end:
                 return
-            if message.value() is not None and keep(message.key()):
+            there = tombstones or message.value() is not None
+            if there and keep(message.key()):
                 yield _record(message)
             if message.offset() == end - 1:
                 return

@@ -1,62 +1,57 @@
 """The rules in force: those of the rule file, as soon as it changes, unless it is wrong."""
 
+import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from tidegauge.rules import DEFAULT_RULES, RuleError, RuleSet, load_rules
+from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
+from tidegauge.watched_file import LOOK_SECONDS, WatchedFile
+
+__all__ = ["LOOK_SECONDS", "RuleFile", "rule_entries"]
 
 log = logging.getLogger(__name__)
-
-#: How often the file is looked at. What is new takes force when two looks find the same: of a file
-#: that is being written, the first half may be rules without a mistake, and all others would be
-#: taken for removed.
-LOOK_SECONDS = 2.0
 
 
 class RuleFile:
     """Reads the rules at start, and again when the file has another content.
 
-    By content and path alone, so that a file that is replaced, or a directory of symbolic links
-    that is swapped as Kubernetes does with a ConfigMap, is the same to it as one that is edited.
     ``clock`` is monotonic. Raises :class:`RuleError` if the file is wrong at start.
     """
 
     def __init__(self, path: Path | None, clock: Callable[[], float]) -> None:
-        self._path = path
-        self._clock = clock
-        self._looked_at = clock()
-        #: The rules in force.
-        self.rules: RuleSet = DEFAULT_RULES if path is None else load_rules(path)
-        #: What is wrong with the file now, empty if its rules are in force.
-        self.problems: list[str] = []
-        #: What the last look found that is not in force: rules, or what is wrong.
-        self._found: str | tuple[str, ...] = self.rules.sha256
+        self._file = (
+            None
+            if path is None
+            else WatchedFile(
+                lambda: load_rules(path), clock, what="rules", identity=lambda read: read.sha256
+            )
+        )
 
-    def look(self) -> None:
-        """Look at the file if it is time to, and take up what it has if it is sound and whole."""
-        if self._path is None or self._clock() - self._looked_at < LOOK_SECONDS:
-            return
-        self._looked_at = self._clock()
-        before = self._found
-        try:
-            read = load_rules(self._path)
-        except RuleError as error:
-            self._found = tuple(error.problems)
-            if self._found == before and self.problems != error.problems:
-                self.problems = error.problems
-                log.error("the rules of before stay in force: %s", "; ".join(self.problems))
-            return
-        self._found = read.sha256
-        if self._found != before:
-            return
-        if read.sha256 != self.rules.sha256:
-            log.warning("%d rules of %s are in force, sha256 %s", len(read), *_named(read))
-            self.rules = read
-        elif self.problems:
-            log.warning("%s is as it was, sha256 %s", *_named(read))
-        self.problems = []
+    @property
+    def rules(self) -> RuleSet:
+        """The rules in force."""
+        return DEFAULT_RULES if self._file is None else self._file.value
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the file now, empty if its rules are in force."""
+        return [] if self._file is None else self._file.problems
+
+    def look(self) -> bool:
+        """Look at the file if it is time to; True if other rules are in force since this look."""
+        if self._file is None or not self._file.look():
+            return False
+        rules = self.rules
+        log.warning(
+            "%d rules of %s are in force, sha256 %s", len(rules), rules.source, rules.sha256
+        )
+        return True
 
 
-def _named(rules: RuleSet) -> tuple[str, str]:
-    return rules.source, rules.sha256
+def rule_entries(rules: RuleSet) -> dict[str, str]:
+    """Return the SHA-256 of each rule by its name: of what it means, however it is written."""
+    return {
+        rule.name: hashlib.sha256(rule.model_dump_json(by_alias=True).encode()).hexdigest()
+        for rule in rules.rules
+    }

@@ -106,6 +106,9 @@ class TopicSettings(_Section):
     alerts_history: str = "tidegauge.alerts.history"
     actions: str = "tidegauge.actions"
     acknowledgements: str = "tidegauge.acknowledgements"
+    silences: str = "tidegauge.silences"
+    withheld: str = "tidegauge.withheld"
+    configuration: str = "tidegauge.configuration"
     audit_facts: str = "tidegauge.audit-facts"
     audit: str = "tidegauge.audit"
     dead_letters: str = "tidegauge.dead-letters"
@@ -234,7 +237,7 @@ class LedgerSettings(_Section):
 
     @property
     def acknowledgements_group_id(self) -> str:
-        """The consumer group that takes acknowledgements to the trail."""
+        """The consumer group that takes to the trail what people say, and what came into force."""
         return f"{self.group_id}-acknowledgements"
 
 

@@ -20,6 +20,14 @@ _MENDED_MS = 120 * 1000
 _SEGMENT_MS = 60 * 1000
 _TOMBSTONES_MS = 15 * 60 * 1000
 
+#: Topics of which the last record of a key holds, and the others are facts to be audited first.
+_FOR_EVER = {
+    "cleanup.policy": "compact",
+    "min.compaction.lag.ms": str(31 * _DAY),
+    "segment.ms": str(_DAY),
+}
+_LAST_WORD = _FOR_EVER | {"cleanup.policy": "compact,delete", "retention.ms": str(366 * _DAY)}
+
 #: For models with thousands of signals; a record that is small stays small.
 _LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 
@@ -80,6 +88,16 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         ),
         TopicSpec(topics.actions, 1, {"retention.ms": str(366 * _DAY)}),
         TopicSpec(topics.acknowledgements, 1, {"retention.ms": str(366 * _DAY)}),
+        # The last word on each is kept for a year, every word for an outage of LEDGER over a month.
+        TopicSpec(topics.silences, 1, _LAST_WORD, frozenset({"cleanup.policy"})),
+        TopicSpec(topics.configuration, 1, _FOR_EVER, frozenset({"cleanup.policy"})),
+        # What is over is of no use to anybody.
+        TopicSpec(
+            topics.withheld,
+            1,
+            {"cleanup.policy": "compact", "segment.ms": str(_DAY)},
+            frozenset({"cleanup.policy"}),
+        ),
         # Read within seconds; kept for an outage of LEDGER over a month.
         TopicSpec(topics.audit_facts, 1, {"retention.ms": str(31 * _DAY)}),
         # An audit trail that forgets is none, and one that is compacted or has lost its oldest

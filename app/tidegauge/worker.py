@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry
 
+from tidegauge.announcement import Announcer, InForce
 from tidegauge.baseline.cache import BaselineCache
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.ingest import Combiner, collect_seldom, extension
 from tidegauge.ledger import Acknowledged, Ledger
-from tidegauge.rule_file import RuleFile
+from tidegauge.rule_file import RuleFile, rule_entries
 from tidegauge.settings import Settings
 from tidegauge.telemetry import (
     BaselineMetrics,
@@ -31,7 +32,7 @@ from tidegauge.telemetry import (
 from tidegauge.topics import Topics, topic_specs
 
 if TYPE_CHECKING:
-    from tidegauge.notify import ReceiverFile
+    from tidegauge.notify import Notifier
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +78,11 @@ class Worker:
             common = BaselineMetrics(registry)
             common.baseline_store_up.set_function(lambda: float(self._baselines.up))
             common.baseline_age.set_function(lambda: self._baselines.age_seconds)
-        self._receivers = self._load_receivers()
+        self._announcer = Announcer(settings, stop=self._stop)
+        self._notifier = self._make_notifier()
         # Said before anybody can ask: what has no condition yet would count as ready.
         roles: tuple[str, ...] = ("ingest", "detect", "ledger") if role == "all" else (role,)
-        if role == "all" and self._receivers is not None:
+        if role == "all" and self._notifier is not None:
             roles = (*roles, "notify")
         for name in ("kafka", *roles):
             self.health.say(name, "failed", "not started yet")
@@ -90,7 +92,7 @@ class Worker:
     def _needs_baselines(self) -> bool:
         return self._role not in ("notify", "ledger")
 
-    def _load_receivers(self) -> "ReceiverFile | None":
+    def _make_notifier(self) -> "Notifier | None":
         path = self._settings.notify.receivers_file
         if self._role not in ("all", "notify"):
             return None
@@ -102,9 +104,20 @@ class Worker:
                 )
             return None
         # What it imports is only for processes that deliver.
-        from tidegauge.notify import load_receivers
+        from tidegauge.notify import Notifier
 
-        return load_receivers(path)
+        def failed(error: BaseException) -> None:
+            self._failure = error
+            self._stop.set()
+
+        return Notifier(
+            self._settings,
+            path,
+            metrics=NotifyMetrics(self._registry),
+            health=self.health,
+            failed=failed,
+            in_force=self._announcer.tell,
+        )
 
     def stop(self) -> None:
         """Ask the worker to stop; safe from a signal handler and from any thread."""
@@ -117,20 +130,25 @@ class Worker:
             self._baselines.start()
         try:
             self._await_topics()
-            if self._receivers is not None and not self._stop.is_set():
-                threads += self._start_notify(self._receivers)
+            if self._role in ("all", "detect", "notify") and not self._stop.is_set():
+                threads.append(self._start("announcements", self._announcer.run))
+            if self._notifier is not None and not self._stop.is_set():
+                self._notifier.start()
             if self._role in ("all", "ingest"):
                 threads.append(self._start_ingest())
             if self._role in ("all", "ledger") and not self._stop.is_set():
                 threads += self._start_ledger()
             if self._role in ("all", "detect") and not self._stop.is_set():
                 # No asyncio.run: after a crash of Faust's it would wait for tasks that never end.
+                self._tell_rules()
                 asyncio.new_event_loop().run_until_complete(self._detect())
             while not self._stop.is_set():
                 self._watch()
                 self._stop.wait(_WATCH_SECONDS)
         finally:
             self._stop.set()
+            if self._notifier is not None:
+                self._notifier.close()
             for thread in threads:
                 thread.join()
             if self._needs_baselines:
@@ -163,10 +181,13 @@ class Worker:
 
     def _watch(self) -> None:
         if self._role in ("all", "detect"):
-            self._rules.look()
+            if self._rules.look():
+                self._tell_rules()
             problems = self._rules.problems
             detail = f"the rules of before stay in force: {'; '.join(problems)}" if problems else ""
             self.health.say("rules", "degraded" if problems else "ok", detail)
+        if self._notifier is not None:
+            self._notifier.look()
         if not self._needs_baselines:
             return
         cache = self._baselines
@@ -227,23 +248,10 @@ class Worker:
         thread.start()
         return thread
 
-    def _start_notify(self, receivers: "ReceiverFile") -> list[threading.Thread]:
-        from tidegauge.notify import Notifier
-
-        def failed(error: BaseException) -> None:
-            self._failure = error
-            self._stop.set()
-
-        notifier = Notifier(
-            self._settings,
-            receivers,
-            metrics=NotifyMetrics(self._registry),
-            health=self.health,
-            stop=self._stop,
-        )
-        threads = notifier.start(failed)
-        self.health.say("notify", "ok", f"{len(threads)} receivers")
-        return threads
+    def _tell_rules(self) -> None:
+        rules = self._rules.rules
+        told = InForce("rules", rules.source, rules.sha256, rule_entries(rules))
+        self._announcer.tell(told)
 
     def _await_baselines(self) -> None:
         deadline = time.monotonic() + self._settings.redis.start_timeout_seconds

@@ -12,7 +12,6 @@ from tidegauge.backtest import Injection, NoWindows, Plan, Result, backtest
 from tidegauge.backtest import run as module
 from tidegauge.backtest.read import ModelKeys, fired
 from tidegauge.backtest.reports import FirstReports
-from tidegauge.backtest.when import moment
 from tidegauge.contract import Evidence, WindowReport, deterministic_id, encode
 from tidegauge.detect.report import signal_reports
 from tidegauge.detect.watch import Watch
@@ -224,25 +223,3 @@ def test_a_key_tells_the_model() -> None:
 def test_a_record_that_is_no_alert_is_named() -> None:
     with pytest.raises(ValueError, match="alerts/0 at offset 1 is no alert"):
         fired(iter([Record("alerts/0 at offset 1", b"[]")]), 0, 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("-30d", 1e7 - 30 * 86_400),
-        ("-90m", 1e7 - 5_400),
-        ("-1.5h", 1e7 - 5_400),
-        ("-2w", 1e7 - 14 * 86_400),
-        ("now", 1e7),
-        ("1970-01-01T00:00:10Z", 10.0),
-        ("1970-01-01T02:00:10+02:00", 10.0),
-    ],
-)
-def test_moments_are_read(text: str, expected: float) -> None:
-    assert moment(text, 1e7) == expected
-
-
-@pytest.mark.parametrize("text", ["", "30d", "-30", "yesterday", "2026-01-01", "2026-01-01T00:00"])
-def test_what_is_no_moment_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="expected a time such as"):
-        moment(text, 0.0)

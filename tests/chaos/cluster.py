@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,11 +21,13 @@ from chaos.faults import (
     WITH_BASELINE,
     Role,
 )
+from chaos.judged_tellings import Told
 from chaos.mutations import MUTATIONS, VARIABLE
 from chaos.supervisor import Slot, Supervisor, healthy
 from chaos.toxiproxy import Proxy, Toxiproxy
 from chaos.traffic import VERSION, reference_csv
 from support.alert_oracle import RULES_FILE
+from support.http_sink import HttpSink, Request
 from support.kafka_broker import KafkaBroker
 from support.processes import free_port, wait_until
 from support.product import Installation, told
@@ -49,7 +52,12 @@ SETTINGS = {
     "DETECT__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
     "DETECT__CHECKPOINT_SECONDS": "2",
     "DETECT__RULES_FILE": str(RULES_FILE),
+    "NOTIFY__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
+    "LEDGER__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
 }
+
+#: The one receiver of alerts; it answers 200 to everything.
+_RECEIVERS = "receivers: [{{name: hook, type: webhook, url: '{url}'}}]\n"
 
 #: What a dead letter may be long once its topic is "full".
 FULL_BYTES = 2_000
@@ -82,6 +90,10 @@ class Cluster:
         )
         self.redis = RedisServer(directory)
         self.toxiproxy = Toxiproxy(directory)
+        #: What the receiver of alerts was told, in this order.
+        self.told: list[Told] = []
+        self._sink: HttpSink | None = None
+        self._receivers = directory / "receivers.yaml"
         self.proxies: dict[str, Proxy] = {}
         #: Every baseline that was ever in force, as plain JSON.
         self.baselines: dict[Key, list[dict[str, Any]]] = {}
@@ -90,7 +102,11 @@ class Cluster:
             "chaos",
             self.broker.bootstrap_servers,
             self.redis.url,
-            SETTINGS,
+            SETTINGS
+            | {
+                "NOTIFY__RECEIVERS_FILE": str(self._receivers),
+                "NOTIFY__GROUP_ID": "chaos-notify",
+            },
         )
         self.changelog = f"{self.installation.name}-detect-windows-changelog"
         self._ports = ports
@@ -120,6 +136,9 @@ class Cluster:
         command = [sys.executable, "-m", module, "run", "--role", role]
         return Slot(role, number, command, env, port, self.directory)
 
+    def _note_told(self, request: Request) -> None:
+        self.told.append(Told(time.time(), request.headers["Idempotency-Key"], request.body))
+
     def __enter__(self) -> "Cluster":
         try:
             self._start()
@@ -132,6 +151,9 @@ class Cluster:
         self._end()
 
     def _start(self) -> None:
+        self._sink = HttpSink()
+        self._sink.on_request = self._note_told
+        self._receivers.write_text(_RECEIVERS.format(url=self._sink.url))
         broker = self.on_broker.submit(self.broker.start)
         self.on_redis.submit(self.redis.start).result()
         with ThreadPoolExecutor(2, "baselines") as pool:
@@ -152,6 +174,8 @@ class Cluster:
 
     def _end(self) -> None:
         self.supervisor.kill_all()
+        if self._sink is not None:
+            self._sink.stop()
         self.toxiproxy.stop()
         self.on_redis.submit(self.redis.stop).result()
         self.on_broker.submit(self.broker.kill).result()

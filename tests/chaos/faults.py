@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Role = Literal["ingest", "detect"]
+Role = Literal["ingest", "detect", "notify", "ledger"]
 #: What plans are drawn from.
 DrawnKind = Literal[
     "kill",
@@ -29,7 +29,7 @@ KINDS: tuple[DrawnKind, ...] = get_args(DrawnKind)
 ROLES: tuple[Role, ...] = get_args(Role)
 
 #: Workers of each role while nothing is being scaled, and the most there ever are.
-BASE_WORKERS: dict[Role, int] = {"ingest": 3, "detect": 2}
+BASE_WORKERS: dict[Role, int] = {"ingest": 3, "detect": 2, "notify": 2, "ledger": 2}
 MOST_WORKERS = 3
 
 #: Session timeout of the workers in a run, seconds: a pause must last longer to be one.
@@ -43,6 +43,9 @@ SOURCE_PARTITIONS = 6
 
 #: Events that a clock jump shifts are this far ahead or behind, seconds.
 JUMP_SECONDS = 20.0
+
+#: How likely a role is to be hit: counting rests on the first two.
+_ROLE_WEIGHTS: dict[Role, float] = {"ingest": 2, "detect": 2, "notify": 1, "ledger": 1}
 
 #: How likely each kind is beside the others, once a plan has as many kinds as it must have.
 _WEIGHTS: dict[DrawnKind, float] = {
@@ -200,7 +203,7 @@ def _draw_kinds(dice: random.Random, number: int) -> list[DrawnKind]:
 
 
 def _draw(dice: random.Random, kind: DrawnKind, at: float) -> Fault:
-    role = dice.choice(ROLES)
+    (role,) = dice.choices(ROLES, [_ROLE_WEIGHTS[role] for role in ROLES])
     worker = dice.randrange(BASE_WORKERS[role])
     match kind:
         case "kill" | "term":

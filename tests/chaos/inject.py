@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from chaos.cluster import Cluster
 from chaos.course import Span
-from chaos.faults import BASE_WORKERS, MOST_WORKERS, ROLES, Fault, Plan
+from chaos.faults import BASE_WORKERS, MOST_WORKERS, Fault, Plan, Role
 from chaos.supervisor import Slot, healthy
 from chaos.toxiproxy import Proxy
 from support.processes import wait_until
@@ -121,10 +121,19 @@ class Injector:
         supervisor.scale(fault.role, BASE_WORKERS[fault.role])
 
     def _restart_all(self) -> None:
-        """Restart worker after worker as a Deployment does: the next once the new one is ready."""
-        supervisor = self.cluster.supervisor
+        """Restart worker after worker as a Deployment does: the next once the new one is ready.
+
+        Those that hold up no window come last, and the span is without them.
+        """
         asked = time.time()
-        for slot in [slot for role in ROLES for slot in supervisor.running(role)]:
+        self._restart("ingest", "detect")
+        ended = time.time()
+        self.spans.append(Span("rolling_restart", asked, asked, ended, ended))
+        self._restart("notify", "ledger")
+
+    def _restart(self, *roles: Role) -> None:
+        supervisor = self.cluster.supervisor
+        for slot in [slot for role in roles for slot in supervisor.running(role)]:
             old = slot.child
             supervisor.terminate(slot, "rolling restart")
             wait_until(
@@ -135,8 +144,6 @@ class Injector:
                 what=f"{slot.name} is replaced by one that is ready",
             )
             self.say(f"{slot.name} has been restarted and is ready")
-        ended = time.time()
-        self.spans.append(Span("rolling_restart", asked, asked, ended, ended))
 
     def _crash_broker(self, seconds: float) -> None:
         broker = self.cluster.broker

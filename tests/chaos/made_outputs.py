@@ -72,7 +72,8 @@ class World:
         self.events: list[Event] = []
         self._ends = dict.fromkeys(range(PARTITIONS), 0)
         self.outputs: dict[str, list[Json]] = {
-            kind: [] for kind in ("windows", "alerts", "actions", "audit_facts", "dead_letters")
+            kind: []
+            for kind in ("windows", "alerts_history", "actions", "audit_facts", "dead_letters")
         }
         self.faults = [(START + 1.0, "kill ingest-0"), (START + 12.0, "restart of the broker")]
         self._fill()
@@ -259,7 +260,7 @@ class World:
         name = {key: report[key] for key in ("model", "version", "variant")}
         id_ = f"{rule} {report['model']} {signal} {state}"
         asks = kind is not None and state == "firing"
-        self.outputs["alerts"].append(
+        self.outputs["alerts_history"].append(
             {
                 "id": id_, "state": state, "rule": rule, **name, "signal": signal, "value": value,
                 "events": events, "starts_at": START + SECONDS,
@@ -296,7 +297,7 @@ class World:
     def alert(self, rule: str, state: str) -> Json:
         """Return one alert."""
         [found] = [
-            a for a in self.outputs["alerts"] if (a["rule"], a["state"]) == (rule, state)
+            a for a in self.outputs["alerts_history"] if (a["rule"], a["state"]) == (rule, state)
         ]  # fmt: skip
         return found
 

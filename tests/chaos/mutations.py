@@ -94,7 +94,9 @@ def hazard_stale_writes() -> None:
         partition = changelog.state.partition
         if partition in before:
             headers, values = before[partition]
-            await self._write(partition, headers, values)
+            own = changelog.reached
+            await self._write(changelog, headers, values)
+            changelog.reached = own  # somebody else has written, as far as the owner knows
         headers = {"at": str(checkpoint.at).encode(), "log": checkpoint.log.encode()}
         # A name or a tombstone that is written again would mean something else.
         values = [write for write in checkpoint.values if write[0] != b'["log"]' and write[1]]

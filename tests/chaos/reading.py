@@ -2,18 +2,27 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from chaos.judged_tellings import TOLD_STATES
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.product import Installation
 
-#: Topics that DETECT and INGEST write for others.
-OUTPUTS = ("windows", "alerts", "actions", "audit_facts", "dead_letters")
+#: Topics that workers write for others.
+OUTPUTS = (
+    "windows",
+    "alerts_history",
+    "actions",
+    "audit_facts",
+    "audit",
+    "dead_letters",
+)
 
 #: Partition, offset, Kafka's timestamp in ms, value.
 SourceRecord = tuple[int, int, int, bytes | None]
@@ -72,6 +81,11 @@ class Outputs:
     _readers: dict[str, TopicReader] = field(default_factory=dict)
     #: By model, version, variant and window start: the largest revision and its events.
     _latest: dict[tuple[str, str, str, int], tuple[int, int]] = field(default_factory=dict)
+    #: Ids of facts, and of those in the audit trail.
+    _facts: set[str] = field(default_factory=set)
+    _chained: set[str] = field(default_factory=set)
+    #: Alerts that the receiver must be told of.
+    _due: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for kind in OUTPUTS:
@@ -89,10 +103,20 @@ class Outputs:
             for message in reader.more():
                 new += 1
                 if kind == "windows":
-                    self._note(message)
+                    self._note_report(message)
+                elif kind in ("alerts_history", "audit_facts", "audit"):
+                    self._note(kind, json.loads(message.value()))
         return new
 
-    def _note(self, message: Message) -> None:
+    def _note(self, kind: str, record: dict[str, Any]) -> None:
+        if kind == "audit":
+            self._chained.add(record["id"])
+        elif kind == "audit_facts":
+            self._facts.add(record["id"])
+        elif record["state"] in TOLD_STATES:
+            self._due.add(record["id"])
+
+    def _note_report(self, message: Message) -> None:
         report = json.loads(message.value())
         window = tuple(report[name] for name in ("model", "version", "variant", "window_start"))
         revision, events = report["revision"], report["events"]
@@ -112,10 +136,17 @@ class Outputs:
             for kind, reader in self._readers.items()
         }
 
-    def settle(self, events: int, seconds: float, check: Callable[[], None]) -> str | None:
+    def settle(
+        self,
+        events: int,
+        seconds: float,
+        check: Callable[[], None],
+        told: Callable[[], Iterable[str]],
+    ) -> str | None:
         """Wait until ``events`` are reported and nothing more comes; say what is amiss if not.
 
-        ``check`` is called meanwhile and may raise.
+        Nothing more is to come once every fact is in the audit trail, and the receiver was ``told``
+        of every alert (by their ids). ``check`` is called meanwhile and may raise.
         """
         last = time.monotonic()
         deadline = last + seconds
@@ -124,10 +155,13 @@ class Outputs:
             if self.more():
                 last = time.monotonic()
             quiet = time.monotonic() - last
-            if self.events == events and quiet > QUIET_SECONDS:
+            settled = self.events == events and self._facts <= self._chained
+            if settled and quiet > QUIET_SECONDS and self._due.issubset(told()):
                 return None
             time.sleep(0.1)
+        facts, alerts = len(self._facts - self._chained), len(self._due.difference(told()))
         return (
             f"not settled {seconds:.0f} s after the last fault: {self.events:,} events "
-            f"reported, {events:,} sent; the last output came {quiet:.0f} s ago"
+            f"reported, {events:,} sent; {facts} facts are not in the audit trail, {alerts} alerts "
+            f"were not told; the last output came {quiet:.0f} s ago"
         )

@@ -24,6 +24,7 @@ from chaos.cluster import GRACE_SECONDS, WINDOW_SECONDS, Cluster
 from chaos.course import Course, decode_report
 from chaos.faults import Plan, draw_plan
 from chaos.inject import Injector
+from chaos.losses import Losses
 from chaos.mutations import MUTATIONS
 from chaos.reading import Outputs, SourceRecord, read_source
 from chaos.results import Result, totals
@@ -88,6 +89,7 @@ def run(
                 traffic.check_alive()
 
         injector = Injector(cluster, plan, began, note)
+        losses = turn.enter_context(Losses(cluster.supervisor.slots))
         try:
             injector.run(check)
             result.sent = _wait_for_traffic(traffic, plan.seconds + _FLUSH_SECONDS)
@@ -98,7 +100,12 @@ def run(
         injector.wait()
         note("every fault is over")
         with closing(Outputs(cluster.broker, cluster.installation)) as outputs:
-            unsettled = outputs.settle(sent.sent - sent.bad, SETTLE_SECONDS, check)
+            unsettled = outputs.settle(
+                sent.sent - sent.bad,
+                SETTLE_SECONDS,
+                check,
+                lambda: [one.key for one in list(cluster.told)],
+            )
             if unsettled is not None:
                 result.findings.append(unsettled)
             note(unsettled or "settled")
@@ -106,6 +113,8 @@ def run(
                 cluster.wait_ready(_READY_SECONDS)
             except AssertionError as error:
                 result.findings.append(str(error))
+            losses.look()
+            result.findings += losses.findings()
             result.findings += cluster.supervisor.stop()
             result.restarts = dict(cluster.supervisor.unplanned)
             note("every worker has been stopped")
@@ -167,6 +176,7 @@ def _wait_for_traffic(traffic: Child, seconds: float) -> Sent:
 
 def _judge(cluster: Cluster, outputs: Outputs, injector: Injector, result: Result) -> None:
     # Whoever judges shares nothing with what runs.
+    from chaos.judged_after import judge_after, said
     from chaos.oracle import OutputRecord, judge_run
 
     assert result.sent is not None
@@ -183,15 +193,16 @@ def _judge(cluster: Cluster, outputs: Outputs, injector: Injector, result: Resul
         for kind, found in outputs.messages.items()
     }
     verdict = judge_run(source(), records, cluster.baselines, injector.done, WINDOW_SECONDS)
+    after = judge_after(records, cluster.told, injector.done)
     if read != result.sent.sent:
         result.findings.append(
             f"the source holds {read:,} records, but {result.sent.sent:,} were delivered to it"
         )
-    result.findings += verdict.findings
+    result.findings += verdict.findings + after.lines()
     if not (verdict.exact or verdict.findings):
         result.findings.append(f"not exact, for no reason given: {verdict}")
     result.events = verdict.events
-    result.summary = str(verdict)
+    result.summary = f"{verdict}; {said(after)}"
 
 
 def _course(cluster: Cluster, outputs: Outputs, injector: Injector, result: Result) -> Course:

@@ -4,19 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from chaos.faults import KINDS, draw_plan
+from chaos.faults import KINDS, ROLES, draw_plan
 from chaos.run import run
 
 SECONDS = 40
 RATE = 20_000
 
-#: Of so few seeds, three that have every kind of fault between them.
+#: Of so few seeds, three that have every kind of fault between them, and hit every role.
 SEEDS = [2, 9, 10]
 
 
 def test_the_short_form_has_every_kind_of_fault() -> None:
     drawn = {kind for seed in SEEDS for kind in draw_plan(seed, SECONDS).counts()}
     assert drawn == set(KINDS)
+
+
+def test_the_short_form_hits_every_role() -> None:
+    hit = {fault.role for seed in SEEDS for fault in draw_plan(seed, SECONDS).faults}
+    assert hit >= set(ROLES)
 
 
 @pytest.mark.timeout(900)

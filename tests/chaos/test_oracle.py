@@ -40,7 +40,7 @@ def test_right_outputs_are_exact(world: World) -> None:
 
 
 def test_what_is_sent_again_byte_for_byte_is_no_finding(world: World) -> None:
-    for kind in ("windows", "alerts", "actions", "audit_facts"):
+    for kind in ("windows", "alerts_history", "actions", "audit_facts"):
         world.outputs[kind] += world.outputs[kind]
     verdict = world.judge()
     assert verdict.exact
@@ -88,7 +88,7 @@ def test_a_figure_at_its_threshold_may_have_been_judged_either_way() -> None:
     verdict = made.judge()
     assert verdict.exact and verdict.summary["figures_too_close"] == 2
     made._alert("latency-rollback", made.report("m1", 0), "firing", None, 200.0, 100)
-    made.outputs["alerts"][0]["starts_at"] = START
+    made.outputs["alerts_history"][0]["starts_at"] = START
     assert made.judge().exact
 
 
@@ -130,7 +130,7 @@ def test_more_findings_than_anyone_reads_are_counted() -> None:
 
 
 def test_a_run_without_events_is_not_exact() -> None:
-    kinds = ("windows", "alerts", "actions", "audit_facts", "dead_letters")
+    kinds = ("windows", "alerts_history", "actions", "audit_facts", "dead_letters")
     empty: dict[str, list[OutputRecord]] = {kind: [] for kind in kinds}
     verdict = judge_run([], empty, {}, [], SECONDS)
     assert not verdict.exact

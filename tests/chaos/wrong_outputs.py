@@ -200,13 +200,13 @@ def never_bin(world: World) -> None:
 
 def raise_another_alert(world: World) -> None:
     alert = world.alert("drift", "firing")
-    world.outputs["alerts"].append(alert | {"id": "new", "signal": "colour"})
+    world.outputs["alerts_history"].append(alert | {"id": "new", "signal": "colour"})
     world.outputs["audit_facts"].append({"id": "a", "event": "alert.firing", "subject": "new"})
 
 
 def judge_a_window_that_opened_late(world: World) -> None:
     alert = world.alert("latency-rollback", "firing")
-    world.outputs["alerts"].append(
+    world.outputs["alerts_history"].append(
         alert | {"id": "new", "model": "m3", "variant": "", "window_start": START,
                  "starts_at": START, "report": world.report("m3", 0)["id"]}
     )  # fmt: skip
@@ -300,17 +300,17 @@ WRONG_OUTPUTS: list[tuple[Spoil, str, str]] = [
     (skip_a_revision, "LOST", "has revision 2 but none of [1]"),
     (swap_first_reports, "WRONG", "closed after 1750000005, which had already counted past"),
     (never_bin, "WRONG", "no window of the model was binned by a baseline"),
-    (drop("alerts", 0), "LOST", "firing drift of x in m1/1 1750000005, since 1750000005 was not"),
-    (drop("alerts", -1), "LOST", "resolved latency-rollback in m2/1/canary 1750000010, since"),
+    (drop("alerts_history", 0), "LOST", "firing drift of x in m1/1 1750000005, since 17500000"),
+    (drop("alerts_history", -1), "LOST", "resolved latency-rollback in m2/1/canary 1750000010"),
     (raise_another_alert, "WRONG", "firing drift of colour in m1/1 1750000005, since 1750000005"),
     (judge_a_window_that_opened_late, "WRONG", "firing latency-rollback in m3/1 1750000000"),
     (resolve_late, "LOST", "resolved drift of x in m1/1 1750000010, since 1750000005 was not"),
     (resolve_late, "WRONG", "resolved drift of x in m1/1 1750000015, since 1750000005 was raised"),
-    (change("alerts", 0, starts_at=START), "LOST", "firing drift of x in m1/1 1750000005"),
-    (again("alerts", summary="!"), "WRONG", "was sent again with a different summary"),
-    (again("alerts", id="new"), "DUPLICATED", "firing drift of x in m1/1 1750000005"),
+    (change("alerts_history", 0, starts_at=START), "LOST", "firing drift of x in m1/1 1750000005"),
+    (again("alerts_history", summary="!"), "WRONG", "was sent again with a different summary"),
+    (again("alerts_history", id="new"), "DUPLICATED", "firing drift of x in m1/1 1750000005"),
     (change_a_value, "WRONG", "firing latency-rollback in m2/1/canary 1750000005, since"),
-    (change("alerts", 0, events=3), "WRONG", "of 3 events instead of Figure"),
+    (change("alerts_history", 0, events=3), "WRONG", "of 3 events instead of Figure"),
     (change_count_vectors, "WRONG", "its count vectors give another value"),
     (lose_count_vectors, "WRONG", "has no count vectors"),
     (name_another_report, "WRONG", "names report m1  1750000000 0"),

@@ -101,7 +101,13 @@ def test_every_topic_is_sent_or_received_by_a_part_of_tidegauge() -> None:
     used = {operation["channel"]["$ref"] for operation in DOCUMENT["operations"].values()}
     assert used == {f"#/channels/{name}" for name in DOCUMENT["channels"]}
     for operation in DOCUMENT["operations"].values():
-        assert ("bindings" in operation) == (operation["action"] == "receive")
+        assert ("bindings" in operation) <= (operation["action"] == "receive")
+
+
+def test_whoever_receives_does_so_in_a_group_but_for_what_is_read_from_its_beginning() -> None:
+    receive = {n: o for n, o in DOCUMENT["operations"].items() if o["action"] == "receive"}
+    alone = {name for name, operation in receive.items() if "bindings" not in operation}
+    assert alone == {"followSilences", "restoreWithheld"}
 
 
 def test_the_environment_has_no_say_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -102,7 +102,9 @@ def test_structured_mode_has_all_of_it_in_the_value() -> None:
 
 def test_every_kind_that_a_record_can_be_has_a_type() -> None:
     states = get_args(get_type_hints(Alert)["state"])
-    assert {f"alert.{state}" for state in (*states, "reminder", "raised")} == set(KINDS["alert"])
+    assert {f"alert.{state}" for state in (*states, "reminder", "raised", "resumed")} == set(
+        KINDS["alert"]
+    )
     kinds = get_args(get_type_hints(Action)["kind"])
     assert {f"action.{kind}" for kind in kinds} == set(KINDS["action"])
     outcomes = get_args(get_type_hints(Acknowledgement)["outcome"])

@@ -47,7 +47,7 @@ def test_check_names_what_is_missing_and_how_to_mend_it(installation: Installati
     assert before.returncode == 2, told(before)
     assert findings["broker"]["problems"] == []
     assert all("tidegauge topics create" in one for one in findings["topics"]["problems"])
-    assert len(findings["topics"]["problems"]) == 11
+    assert len(findings["topics"]["problems"]) == 14
     assert "baseline create" in findings["baselines"]["problems"][0]
     installation.succeed("topics", "create")
     reference = installation.directory / "reference.csv"

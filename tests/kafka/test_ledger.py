@@ -21,7 +21,7 @@ from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation, told
 from tidegauge.contract import Action, AuditFact, AuditRecord, acknowledge, encode
-from tidegauge.ledger.acknowledged import fact_of
+from tidegauge.ledger.words import fact_of
 
 pytestmark = pytest.mark.timeout(240)
 

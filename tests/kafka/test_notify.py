@@ -21,11 +21,7 @@ pytestmark = pytest.mark.timeout(120)
 def delivery(kafka_broker: KafkaBroker) -> Iterator[Delivery]:
     one = Delivery(kafka_broker)
     yield one
-    for sink in one.sinks:
-        sink.go_on()
-    one.stop()
-    for sink in one.sinks:
-        sink.stop()
+    one.close()
 
 
 def test_a_new_receiver_begins_with_the_next_alert_and_gets_each_once(delivery: Delivery) -> None:

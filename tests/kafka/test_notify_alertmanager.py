@@ -20,9 +20,7 @@ pytestmark = pytest.mark.timeout(120)
 def delivery(kafka_broker: KafkaBroker) -> Iterator[Delivery]:
     one = Delivery(kafka_broker)
     yield one
-    one.stop()
-    for sink in one.sinks:
-        sink.stop()
+    one.close()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What becomes of an acknowledgement in the audit trail."""
 
 from tidegauge.contract import Action, acknowledge
-from tidegauge.ledger.acknowledged import fact_of
+from tidegauge.ledger.words import fact_of
 
 ACTION = Action(
     id="a1", kind="retrain", alert="b", rule="drift", model="credit", version="3", variant="",

@@ -64,7 +64,7 @@ def test_an_end_says_so_and_asks_for_nothing() -> None:
 
 
 def test_a_lack_of_data_says_since_when_and_what_is_not_known() -> None:
-    said = message(example_alert("no-data"), LINKS)
+    said = message(example_alert("no-data"))
     assert said.title == "[no data, was medium] credit 3: kl of income (drift)"
     assert said.summary == (
         "credit 3: no data for 610 s, so nothing says whether kl of income is still above 0.05; "
@@ -73,12 +73,12 @@ def test_a_lack_of_data_says_since_when_and_what_is_not_known() -> None:
     assert dict(said.facts)["No data"] == "2026-03-01 12:01:00 UTC to 12:11:10 UTC"
     assert "Window" not in dict(said.facts)
     assert "whether the serving nodes still send" in (said.advice or "")
-    again = message(example_alert(was="firing"), LINKS)
+    again = message(example_alert(was="firing"))
     assert again.title == "[still medium] credit 3: kl of income (drift)"
 
 
 def test_a_silence_says_how_long_it_is() -> None:
-    said = message(example_alert("silence"), LINKS)
+    said = message(example_alert("silence"))
     assert said.title == "[medium] credit 3: seconds_without_events (no-data)"
     assert said.summary == "credit 3 has sent nothing for 601 s"
     facts = dict(said.facts)

@@ -15,10 +15,11 @@ from support.http_sink import Answer, HttpSink
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import wait_until
-from tidegauge.contract import Alert, AuditRecord, DeadLetter, encode
+from tidegauge.contract import Alert, AuditRecord, DeadLetter, Silence, Withheld, encode
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import ReceiverFile
 from tidegauge.notify.courier import Courier
+from tidegauge.notify.silence_book import SilenceBook
 from tidegauge.settings import KafkaSettings, NotifySettings, Settings, TopicSettings
 from tidegauge.telemetry import Health, NotifyMetrics
 
@@ -38,32 +39,42 @@ class Running(NamedTuple):
 class Delivery:
     """Topics of its own, alerts sent to them, and couriers in threads."""
 
-    def __init__(self, broker: KafkaBroker) -> None:
+    def __init__(self, broker: KafkaBroker, *, silences: bool = True) -> None:
         self.broker = broker
         name = unique("notify")
         self.settings = Settings(
             kafka=KafkaSettings(bootstrap_servers=broker.bootstrap_servers),
             topics=TopicSettings(
-                alerts_history=f"{name}.alerts", audit=f"{name}.audit", dead_letters=f"{name}.dead"
+                alerts_history=f"{name}.alerts",
+                silences=f"{name}.silences",
+                withheld=f"{name}.withheld",
+                audit=f"{name}.audit",
+                dead_letters=f"{name}.dead",
             ),
             notify=NotifySettings(group_id=name, session_timeout_seconds=6),
         )
-        broker.create_topics({f"{name}.alerts": 1, f"{name}.audit": 1, f"{name}.dead": 1})
+        topics = self.settings.topics
+        made = [topics.alerts_history, topics.withheld, topics.audit, topics.dead_letters]
+        broker.create_topics(dict.fromkeys([*made, topics.silences] if silences else made, 1))
         self.health = Health(clock=lambda: 0.0)
         self.registry = CollectorRegistry()
         self.metrics = NotifyMetrics(self.registry)
         self._producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "linger.ms": 0})
         self._running: list[Running] = []
+        self._over = threading.Event()
+        self.silences = SilenceBook(self.settings, health=self.health, stop=self._over)
+        self._follower = threading.Thread(target=self.silences.run)
+        self._follower.start()
         self.sinks: list[HttpSink] = []
 
     def sink(self, *answers: Answer, hanging: bool = False) -> HttpSink:
         self.sinks.append(HttpSink(*answers, hanging=hanging))
         return self.sinks[-1]
 
-    def send(self, *alerts: Alert | bytes) -> None:
+    def send(self, *alerts: Alert | bytes, topic: str | None = None) -> None:
         for alert in alerts:
             value = alert if isinstance(alert, bytes) else encode(alert)
-            self._producer.produce(self.settings.topics.alerts_history, value, b"key")
+            self._producer.produce(topic or self.settings.topics.alerts_history, value, b"key")
         assert self._producer.flush(20) == 0
 
     def send_audit(self, *records: AuditRecord) -> None:
@@ -87,6 +98,7 @@ class Delivery:
         courier = make(
             channel,
             self.settings,
+            silences=self.silences,
             metrics=self.metrics,
             health=self.health,
             stop=stop,
@@ -125,6 +137,38 @@ class Delivery:
         assert failing or not failed, failed
         return failed
 
+    def close(self) -> None:
+        """Stop everything."""
+        for sink in self.sinks:
+            sink.go_on()
+        self.stop()
+        self._over.set()
+        self._follower.join()
+        for sink in self.sinks:
+            sink.stop()
+
+    def silence(self, silence: Silence, alert: Alert, *, silenced: bool = True) -> None:
+        """Send a silence, and return once the couriers know that ``alert`` is silenced, or not."""
+        self._producer.produce(self.settings.topics.silences, encode(silence), silence.id)
+        assert self._producer.flush(20) == 0
+        wait_until(
+            lambda: (self.silences.over(alert) is not None) is silenced,
+            seconds=20,
+            what="the silence to be known",
+        )
+
+    def withheld(self) -> dict[str, Withheld | None]:
+        """Return the last record of each key of the topic of withheld alerts."""
+        reader = TopicReader(self.broker, self.settings.topics.withheld)
+        try:
+            last = {str(message.key(), "utf-8"): message.value() for message in reader.more()}
+        finally:
+            reader.close()
+        return {
+            key: msgspec.json.decode(value, type=Withheld) if value else None
+            for key, value in last.items()
+        }
+
     def committed(self, receiver: str, topic: str | None = None) -> int:
         consumer = Consumer(
             {
@@ -147,10 +191,12 @@ class Delivery:
             reader.close()
         return [msgspec.json.decode(value or b"", type=DeadLetter) for value in values]
 
+    def conditions(self) -> dict[str, dict[str, str]]:
+        found: Any = self.health.ready()[1]["conditions"]
+        return dict(found)
+
     def condition(self, receiver: str) -> dict[str, str]:
-        conditions: Any = self.health.ready()[1]["conditions"]
-        found: dict[str, str] = conditions[f"receiver {receiver}"]
-        return found
+        return self.conditions()[f"receiver {receiver}"]
 
     def metric(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(name, labels) or 0.0

@@ -65,6 +65,9 @@ NOTIFY: dict[str, MetricName] = {
     "tidegauge_notify_dead_letters_total": MetricName("counter", ("receiver", "reason")),
     "tidegauge_notify_receiver_up": MetricName("gauge", ("receiver",)),
     "tidegauge_notify_delay_seconds": MetricName("histogram", ("receiver",)),
+    "tidegauge_notify_silenced_total": MetricName("counter", ("receiver",)),
+    "tidegauge_notify_withheld": MetricName("gauge", ("receiver",)),
+    "tidegauge_notify_receivers_file_ok": MetricName("gauge"),
 }
 
 BASELINES: dict[str, MetricName] = {

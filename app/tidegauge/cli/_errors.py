@@ -8,6 +8,8 @@ import typer
 from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
+from tidegauge.sender import NotTaken
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -33,6 +35,8 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except KafkaException as error:
             raise fail(f"Kafka: {error.args[0]}", UNREACHABLE) from error
+        except NotTaken as error:
+            raise fail(str(error), UNREACHABLE) from error
         except ValidationError as error:
             # Never with the value that was found: it may be a password.
             wrong = [

@@ -9,13 +9,13 @@ from typing import Annotated, TypeVar
 
 import msgspec
 import typer
-from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from tidegauge.cli._errors import UNREACHABLE, fail, reported
+from tidegauge.cli._errors import reported
 from tidegauge.contract import Acknowledgement, Action, acknowledge, encode, source_of, wrap
 from tidegauge.reading import read_topic
+from tidegauge.sender import Sender
 from tidegauge.settings import Settings, load_settings
 
 app = typer.Typer(help="Actions that alerts asked for.", no_args_is_help=True)
@@ -24,8 +24,6 @@ T = TypeVar("T", Action, Acknowledgement)
 
 #: Enough of an id to type; ``ack`` takes any beginning that is unique.
 _SHORT = 12
-
-_SEND_SECONDS = 30.0
 
 
 class OutcomeName(StrEnum):
@@ -97,6 +95,7 @@ def ack(
     outcome: Annotated[OutcomeName, typer.Option(help="What became of it.")] = OutcomeName.taken,
     note: Annotated[str, typer.Option(help="For those who read it later.")] = "",
     actor: Annotated[str, typer.Option(help="Who says so; you, if left out.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="The record as it was sent.")] = False,
 ) -> None:
     """Say what became of an action that a person has carried out, or decided not to."""
     settings = load_settings()
@@ -112,12 +111,13 @@ def ack(
         time=time.time(),
         note=note,
     )
-    producer = Producer({**settings.kafka.librdkafka(), "enable.idempotence": True})
+    sender = Sender(settings.kafka, settings.topics.acknowledgements, "acknowledgements")
     value, headers = wrap(said, source_of(said.actor), settings.topics.cloudevents)
-    producer.produce(settings.topics.acknowledgements, value, key=said.action, headers=headers)
-    if producer.flush(_SEND_SECONDS) != 0:
-        raise fail(f"Kafka did not take it within {_SEND_SECONDS:.0f} s", UNREACHABLE)
-    typer.echo(f"{said.kind} of {said.model} {said.version}: {said.outcome}")
+    sender.write(value, said.action, headers)
+    if json:
+        typer.echo(encode(said).decode())
+    else:
+        typer.echo(f"{said.kind} of {said.model} {said.version}: {said.outcome}")
 
 
 def _asked(settings: Settings) -> list[Asked]:

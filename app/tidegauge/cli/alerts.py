@@ -1,22 +1,25 @@
 """``tidegauge alerts``: reading the alert topic."""
 
 import time
-import uuid
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 import msgspec
 import typer
-from confluent_kafka import Consumer, KafkaException
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from tidegauge.cli import silences
 from tidegauge.cli._errors import reported
-from tidegauge.contract import Alert, Distribution, encode, unwrap
+from tidegauge.cli._follow import follow
+from tidegauge.contract import Alert, Distribution, Silence, encode
 from tidegauge.reading import read_topic
 from tidegauge.settings import Settings, load_settings
+from tidegauge.silences import Silences
+from tidegauge.when import moment
 
 app = typer.Typer(help="Alerts.", no_args_is_help=True)
 
@@ -27,25 +30,52 @@ _STATES = {"resolved": "green", "no_data": "magenta"}
 #: Enough of an id to type; ``show`` takes any beginning that is unique.
 _SHORT = 12
 
-_ASSIGN_SECONDS = 30.0
+#: What a shell says of a command that was ended by Ctrl-C.
+_INTERRUPTED = 130
+
+app.command("silence")(silences.silence)
+app.command("silences")(silences.silences)
+app.command("unsilence")(silences.unsilence)
+app.command("ack")(silences.ack)
 
 
 @app.command("tail")
 @reported
 def tail(
+    model: Annotated[str | None, typer.Option(help="Of these models only, a glob.")] = None,
+    severity: Annotated[
+        list[str] | None, typer.Option(help="Of this severity only; may be given again.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Those first that were sent since: 1h, 2026-11-24T00:00:00Z.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    from_beginning: Annotated[bool, typer.Option(help="Show those there are first.")] = False,
+    from_beginning: Annotated[bool, typer.Option(help="Show all there are first.")] = False,
     count: Annotated[int | None, typer.Option("-n", min=1, help="End after so many.")] = None,
 ) -> None:
-    """Follow the alerts as they come; each is shown once, however often it was sent."""
-    console = Console()
-    for number, raw in enumerate(_follow(load_settings(), from_beginning), start=1):
-        if json:
-            typer.echo(raw.decode())
-        else:
-            console.print(describe(msgspec.json.decode(raw, type=Alert)))
-        if number == count:
-            return
+    """Follow the alerts as they come, until Ctrl-C; each is shown once, if sent again or not."""
+    wrong = sorted(set(severity or ()) - _COLOURS.keys())
+    if wrong:
+        raise ValueError(f"--severity: found {wrong[0]!r}, expected one of {', '.join(_COLOURS)}")
+    if from_beginning and since is not None:
+        raise ValueError("found --since and --from-beginning, expected one of the two")
+    begin = 0.0 if from_beginning else None if since is None else moment(since, time.time())
+    settings, console, shown = load_settings(), Console(), 0
+    try:
+        for raw, alert in follow(settings, settings.topics.alerts_history, begin):
+            if model is not None and not fnmatchcase(alert.model, model):
+                continue
+            if severity and alert.severity not in severity:
+                continue
+            if json:
+                typer.echo(raw.decode())
+            else:
+                console.print(describe(alert))
+            shown += 1
+            if shown == count:
+                return
+    except KeyboardInterrupt:
+        raise typer.Exit(_INTERRUPTED) from None
 
 
 @app.command("list")
@@ -58,21 +88,23 @@ def show_all(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List what fires now, the longest first."""
+    settings, now = load_settings(), time.time()
     found = [
         alert
-        for alert in latest(_newest(load_settings()))
+        for alert in latest(_newest(settings))
         if (model is None or alert.model == model) and (everything or fires(alert))
     ]
+    said = silences.read_silences(settings)
     if json:
         for alert in found:
-            typer.echo(encode(alert).decode())
+            typer.echo(encode(_with_words(alert, said, now)).decode())
         return
     table = Table("since", "id", "state", "severity", "model", "what")
     for alert in sorted(found, key=lambda alert: alert.starts_at):
         table.add_row(
             _time(alert.starts_at),
             alert.id[:_SHORT],
-            Text(alert.state.replace("_", " "), _STATES.get(alert.state, "")),
+            _state(alert, said, now),
             Text(alert.severity, _COLOURS[alert.severity]),
             f"{alert.model} {alert.version}",
             alert.summary,
@@ -125,6 +157,30 @@ def latest(alerts: Iterable[Alert]) -> list[Alert]:
             found.pop(alert.fingerprint, None)
             found[alert.fingerprint] = alert
     return list(found.values())
+
+
+def _words(alert: Alert, said: Silences, now: float) -> tuple[Silence | None, Silence | None]:
+    """Return who has seen an alert that is not over, and what silences it."""
+    if alert.state in ("inactive", "resolved"):
+        return None, None
+    silence = said.over(alert, now)
+    return said.seen(alert, now), None if silence and silence.reminders_only else silence
+
+
+def _with_words(alert: Alert, said: Silences, now: float) -> dict[str, object]:
+    """Return the record, with what people have said to the alert."""
+    seen, silence = _words(alert, said, now)
+    return msgspec.structs.asdict(alert) | {"acknowledgement": seen, "silence": silence}
+
+
+def _state(alert: Alert, said: Silences, now: float) -> Text:
+    seen, silence = _words(alert, said, now)
+    text: str = alert.state.replace("_", " ")
+    if seen is not None:
+        text += f", seen by {seen.who}"
+    if silence is not None:
+        text += f", silenced by {silence.who}"
+    return Text(text, _STATES.get(alert.state, "dim" if silence else ""))
 
 
 def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
@@ -200,42 +256,6 @@ def _history(settings: Settings) -> Iterator[Alert]:
 
 def _time(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
-
-
-def _follow(settings: Settings, from_beginning: bool) -> Iterator[bytes]:
-    consumer = Consumer(
-        {
-            **settings.kafka.librdkafka(),
-            # A group of its own: following takes no alert away from anybody.
-            "group.id": f"tidegauge-tail-{uuid.uuid4()}",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest" if from_beginning else "latest",
-        }
-    )
-    seen: set[str] = set()
-    try:
-        consumer.list_topics(settings.topics.alerts_history, timeout=_ASSIGN_SECONDS)
-        consumer.subscribe([settings.topics.alerts_history])
-        while True:
-            message = consumer.poll(0.5)
-            if message is None:
-                continue
-            error = message.error()
-            if error is not None:
-                raise KafkaException(error)
-            try:
-                raw = unwrap(message.value(), message.headers())
-                alert_id = msgspec.json.decode(raw, type=Alert).id
-            except msgspec.DecodeError as problem:
-                raise ValueError(
-                    f"{message.topic()}/{message.partition()} at offset {message.offset()} "
-                    f"is no alert: {problem}"
-                ) from problem
-            if alert_id not in seen:
-                seen.add(alert_id)
-                yield raw
-    finally:
-        consumer.close()
 
 
 def describe(alert: Alert) -> Text:

@@ -1,23 +1,28 @@
 """``tidegauge audit``: what was done, by whom and why, and whether the trail is whole."""
 
 import csv
+import math
 import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from tidegauge.backtest.when import moment
 from tidegauge.cli._errors import reported
-from tidegauge.contract import AuditRecord
+from tidegauge.contract import AuditRecord, encode
 from tidegauge.ledger import Chain, StoredRecord, read_audit
+from tidegauge.ledger.why import EVENTS, as_text, asked_for, explain
 from tidegauge.settings import load_settings
+from tidegauge.when import moment
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
+
+_DAY_SECONDS = 24 * 3600
 
 #: The trail is not whole.
 BROKEN = 1
@@ -78,6 +83,59 @@ def export(
 
 @app.command()
 @reported
+def why(
+    action: Annotated[
+        str, typer.Argument(help="Id of the action, or the beginning of it; or none.")
+    ] = "",
+    model: ModelOption = None,
+    on: Annotated[str | None, typer.Option("--on", help="Of this day, in UTC: 2026-11-17.")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object for each action.")] = False,
+) -> None:
+    """Say why actions were asked for: alert, figures, baseline, rules, and what people did."""
+    if not (action or model or on or since):
+        raise ValueError("say which action by its id, or by --model, --on or --since")
+    begin, end = _span(on, since, until)
+    found_at = _selected(model, None, None, None)
+    trail = [record for _, record in found_at if record.event in EVENTS]
+    asked = [
+        one
+        for one in asked_for(trail)
+        if one.subject.startswith(action) and begin <= one.time < end
+    ]
+    if not asked:
+        raise ValueError("no action of that name or time is in the audit trail; see: audit list")
+    for number, one in enumerate(asked):
+        found = explain(one, trail)
+        if json:
+            typer.echo(encode(found).decode())
+            continue
+        if number:
+            typer.echo()
+        for line in as_text(found):
+            typer.echo(line)
+
+
+def _span(on: str | None, since: str | None, until: str | None) -> tuple[float, float]:
+    """Return from when on, and before when, in epoch seconds."""
+    now = time.time()
+    if on is None:
+        return (
+            -math.inf if since is None else moment(since, now),
+            math.inf if until is None else moment(until, now),
+        )
+    if since or until:
+        raise ValueError("found --on with --since or --until; expected one or the other")
+    try:
+        day = datetime.strptime(on, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise ValueError(f"--on: found {on!r}, expected a day such as 2026-11-17") from None
+    return day, day + _DAY_SECONDS
+
+
+@app.command()
+@reported
 def verify(
     model: ModelOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -106,17 +164,18 @@ def verify(
 def describe(record: AuditRecord) -> str:
     """Return a record in one line for a person."""
     inputs = record.inputs
-    said = f"{_time(record.time)} {record.model} {record.version} {record.event}"
+    of = [record.model or record.inputs.get("models", ""), record.version, record.event]
+    said = " ".join([_time(record.time), *(one for one in of if one)])
     if action := inputs.get("action"):
         said += f" {action}"
     said += f" by {record.actor}: {record.reason}"
     if "metric" not in inputs:
         details = ", ".join(f"{name} {value}" for name, value in sorted(inputs.items()))
         return f"{said} [{details}]" if details else said
-    of = f" of {inputs['signal']}" if inputs.get("signal") else ""
+    signal = f" of {inputs['signal']}" if inputs.get("signal") else ""
     unit = f" {inputs['unit']}" if inputs.get("unit") else ""
     parts = [
-        f"{inputs['metric']}{of} {inputs['value']}{unit}, "
+        f"{inputs['metric']}{signal} {inputs['value']}{unit}, "
         f"{inputs['comparison']} {inputs['threshold']}",
         f"{inputs['events']} events, at least {inputs['minimum_events']}",
         f"window {_time(inputs['window_start'])} to {_time(inputs['window_end'])}",
@@ -150,12 +209,19 @@ def _selected(
             )
             continue
         if (
-            model in (None, record.model)
+            (model is None or _is_about(record, model))
             and event in (None, record.event)
             and (begin is None or record.time >= begin)
             and (end is None or record.time < end)
         ):
             yield stored.value, record
+
+
+def _is_about(record: AuditRecord, model: str) -> bool:
+    """Whether a fact is about a model: about it alone, or about several of which it is one."""
+    if record.model:
+        return record.model == model
+    return fnmatchcase(model, record.inputs["models"]) if "models" in record.inputs else False
 
 
 def _model_of(stored: StoredRecord) -> str:

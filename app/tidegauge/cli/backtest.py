@@ -14,13 +14,13 @@ from rich.console import Console
 from tidegauge.backtest import Injection, NoWindows, Plan, backtest
 from tidegauge.backtest.read import ModelKeys, fired
 from tidegauge.backtest.show import show
-from tidegauge.backtest.when import moment
 from tidegauge.baseline import Baseline
 from tidegauge.baseline.store import BaselineNotFound, BaselineStore
 from tidegauge.cli._errors import reported
 from tidegauge.reading import read_span
 from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
 from tidegauge.settings import Settings, load_settings
+from tidegauge.when import moment
 
 #: Episodes in the table, unless all are asked for.
 _EPISODES = 50

@@ -26,6 +26,11 @@ from tidegauge.contract.cloudevents import (
     unwrap,
     wrap,
 )
+from tidegauge.contract.configuration import (
+    Configuration,
+    ConfigurationKind,
+    configuration_after,
+)
 from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, Reason
 from tidegauge.contract.histogram import (
     Cell,
@@ -59,6 +64,7 @@ from tidegauge.contract.report import (
 )
 from tidegauge.contract.routing import cell_partition
 from tidegauge.contract.signals import LATENCY_EDGES_MS, OUTPUT_SIGNALS, STATUS_CATEGORIES
+from tidegauge.contract.silence import Matchers, Silence, Withheld
 
 __all__ = [
     "ARROW_CONTENT_TYPE",
@@ -82,6 +88,8 @@ __all__ = [
     "AuditRecord",
     "Cell",
     "Change",
+    "Configuration",
+    "ConfigurationKind",
     "CountedRange",
     "DataRange",
     "DeadLetter",
@@ -93,6 +101,7 @@ __all__ = [
     "HistogramRecord",
     "InhibitedAlert",
     "LatencySummary",
+    "Matchers",
     "MovedBin",
     "NotifyReason",
     "Outcome",
@@ -106,11 +115,14 @@ __all__ = [
     "SignalAlert",
     "SignalHistogram",
     "SignalReport",
+    "Silence",
     "Size",
     "SourceRange",
     "WindowReport",
+    "Withheld",
     "acknowledge",
     "cell_partition",
+    "configuration_after",
     "deterministic_id",
     "encode",
     "epoch_seconds",

@@ -205,6 +205,57 @@ CHANNELS = (
         ),
     ),
     Channel(
+        "silences",
+        "What people say to alerts: silences, and that they have seen one. The last record of a "
+        "key holds; compacted.",
+        (Message("silence", "Alerts are silenced, or no longer.", "silence", key="id"),),
+        (
+            Operation("sendSilences", "send", "cli", "When a person says so."),
+            # Followed from the beginning, by no group.
+            Operation("followSilences", "receive", "notify", "Delivers nothing that is silenced."),
+            Operation(
+                "auditSilences",
+                "receive",
+                "ledger",
+                "Makes facts of each.",
+                "ledger.acknowledgements_group_id",
+            ),
+        ),
+    ),
+    Channel(
+        "withheld",
+        "What a receiver has not been told of, as it was silenced: NOTIFY's own memory. Compacted; "
+        "an empty record says that it is over.",
+        (Message("withheld", "An alert is withheld.", "withheld", key="receiver/fingerprint"),),
+        (
+            Operation("sendWithheld", "send", "notify", "Before the alert's offset is committed."),
+            Operation("restoreWithheld", "receive", "notify", "When it begins to deliver."),
+        ),
+    ),
+    Channel(
+        "configuration",
+        "Which rules and receivers came into force after which. Compacted.",
+        (
+            Message(
+                "configuration",
+                "Rules or receivers came into force.",
+                "configuration",
+                key="rules or receivers",
+            ),
+        ),
+        (
+            Operation("sendRules", "send", "detect", "If others were in force before."),
+            Operation("sendReceivers", "send", "notify", "If others were in force before."),
+            Operation(
+                "auditConfiguration",
+                "receive",
+                "ledger",
+                "Makes a fact of each.",
+                "ledger.acknowledgements_group_id",
+            ),
+        ),
+    ),
+    Channel(
         "audit_facts",
         "What is to be audited. Anybody may report a fact, by the key that is its model; a "
         "producer must partition by murmur2, as Java clients do. A re-run sends an id again.",

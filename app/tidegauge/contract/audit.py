@@ -15,11 +15,13 @@ class AuditFact(Record):
 
     ``id`` follows from what the fact is about; the ledger takes each id once. ``time`` is epoch
     seconds. ``actor`` is ``rule:`` and a rule's name, or ``user:`` and a user's. Events are
-    ``alert.`` and its state (``alert.nodata``), ``reminder``, ``raised`` or ``resumed``,
-    ``alert.inhibited`` where another rule's alert says it already (its subject is the episode),
-    ``action.requested``, ``action.withheld``, ``action.taken``, ``action.failed``,
-    ``baseline.promoted``, and
-    ``fact.refused`` for a record that is no fact. ``subject`` is the id of what it happened to.
+    ``alert.`` and its state (``alert.nodata``), ``reminder``, ``raised``, ``resumed`` or
+    ``acknowledged``, ``alert.inhibited`` where another rule's alert says it already (its subject is
+    the episode), ``action.requested``, ``action.withheld``, ``action.taken``, ``action.failed``,
+    ``baseline.promoted``, ``silence.created`` and ``silence.ended`` (by somebody, before its time),
+    ``rules.changed``, ``receivers.changed``, and ``fact.refused`` for a record that is no fact.
+    ``subject`` is the id of what it happened to. A fact about several models has no ``model``, and
+    its input ``models`` is a glob.
     """
 
     id: str

@@ -31,8 +31,8 @@ Event = WindowReport | Alert | Action | Acknowledgement
 KINDS: Mapping[str, tuple[str, ...]] = {
     "window-report": ("window.closed", "window.revised"),
     "alert": (
-        "alert.pending", "alert.firing", "alert.reminder", "alert.raised",
-        "alert.inactive", "alert.resolved",
+        "alert.pending", "alert.firing", "alert.reminder", "alert.raised", "alert.resumed",
+        "alert.no_data", "alert.inactive", "alert.resolved",
     ),
     "action": ("action.retrain", "action.rollback", "action.page"),
     "acknowledgement": ("acknowledgement.taken", "acknowledgement.failed"),

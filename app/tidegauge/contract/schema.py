@@ -22,10 +22,12 @@ from tidegauge.contract.acknowledgement import Acknowledgement
 from tidegauge.contract.alert import Action, Alert
 from tidegauge.contract.audit import AuditFact, AuditRecord
 from tidegauge.contract.cloudevents import schema_id
+from tidegauge.contract.configuration import Configuration
 from tidegauge.contract.dead_letter import DeadLetter
 from tidegauge.contract.histogram import HistogramRecord
 from tidegauge.contract.prediction import PredictionEvent
 from tidegauge.contract.report import WindowReport
+from tidegauge.contract.silence import Silence, Withheld
 
 #: File name (before ``.schema.json``) of every record that leaves a process.
 RECORDS: dict[str, type[msgspec.Struct]] = {
@@ -35,6 +37,9 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "alert": Alert,
     "action": Action,
     "acknowledgement": Acknowledgement,
+    "silence": Silence,
+    "withheld": Withheld,
+    "configuration": Configuration,
     "audit-fact": AuditFact,
     "audit-record": AuditRecord,
     "dead-letter": DeadLetter,

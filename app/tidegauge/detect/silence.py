@@ -9,19 +9,27 @@ import math
 
 import msgspec
 
-from tidegauge.detect.closing import Closed
+from tidegauge.detect.closing import NO_LINKS, Closed, alert_outputs
 from tidegauge.detect.forgetting import forget
 from tidegauge.detect.partition import Output, PartitionState
 from tidegauge.detect.values import Slice, SliceState
 from tidegauge.rules import Quiet, RuleSet, Verdict, due_at, end_forgotten, judge_silence
-from tidegauge.settings import TopicSettings
+from tidegauge.settings import LinkSettings, TopicSettings
 
 
 class Silence:
     """Looks at the slices of a partition after windows have closed at a place of the log."""
 
-    def __init__(self, state: PartitionState, *, rules: RuleSet, topics: TopicSettings) -> None:
+    def __init__(
+        self,
+        state: PartitionState,
+        *,
+        rules: RuleSet,
+        topics: TopicSettings,
+        links: LinkSettings = NO_LINKS,
+    ) -> None:
         self._state = state
+        self._links = links
         self._rules = rules
         self._topics = topics
         self._now = math.floor(state.progress.watermark)
@@ -83,7 +91,7 @@ class Silence:
     def _tell(self, verdict: Verdict, closed: Closed) -> None:
         topics = self._topics
         self._state.outputs += [
-            *(Output(topics.alerts, alert.fingerprint, alert) for alert in verdict.alerts),
+            *alert_outputs(verdict.alerts, topics, self._links),
             *(Output(topics.audit_facts, fact.model, fact) for fact in verdict.audit),
         ]
         closed.alerts += verdict.alerts

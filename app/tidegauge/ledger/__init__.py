@@ -1,7 +1,7 @@
 """LEDGER: chains the facts that anybody reports into an audit trail that can be verified.
 
 ``chain`` and ``book`` are pure; ``session`` reads facts and writes records in one transaction;
-``acknowledged`` makes facts of what became of actions.
+``acknowledged`` hands on what others say, ``words`` makes facts of it.
 """
 
 from tidegauge.ledger.acknowledged import Acknowledged

@@ -1,7 +1,8 @@
-"""Takes what became of actions from its topic to the audit trail, and counts it.
+"""Takes what people say, and what came into force, from their topics to the audit trail.
 
-Each acknowledgement becomes a fact with an id of its own, so handing it on at least once is enough:
-the ledger takes each id once.
+That is what became of actions, which is counted too, silences, and rules and receivers. Each
+becomes facts with ids of their own, so handing it on at least once is enough: the ledger takes each
+id once.
 """
 
 import logging
@@ -10,8 +11,9 @@ import threading
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
-from tidegauge.contract import Acknowledgement, AuditFact, deterministic_id, encode, unwrap
+from tidegauge.contract import Acknowledgement, Configuration, Silence, encode, unwrap
 from tidegauge.ledger.clients import PARTITIONER
+from tidegauge.ledger.words import facts_of
 from tidegauge.sessions import run_sessions
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, LedgerMetrics
@@ -24,22 +26,6 @@ _DELIVERY_SECONDS = 10.0
 
 #: The condition that health has of this.
 _NAME = "acknowledgements"
-
-
-def fact_of(said: Acknowledgement) -> AuditFact:
-    """Return the fact that an action was taken, or has failed."""
-    result = {f"result {name}": value for name, value in said.result.items()}
-    return AuditFact(
-        id=deterministic_id("audit", said.id),
-        time=int(said.time),
-        actor=said.actor,
-        event=f"action.{said.outcome}",
-        subject=said.action,
-        model=said.model,
-        version=said.version,
-        reason=said.note,
-        inputs={"action": said.kind, "acknowledgement": said.id, **result},
-    )
 
 
 class Acknowledged:
@@ -69,7 +55,13 @@ class _Session:
     """One membership of the consumer group, with a producer of facts."""
 
     def __init__(self, settings: Settings, metrics: LedgerMetrics, health: Health) -> None:
-        self._topics = settings.topics
+        topics = settings.topics
+        self._facts = topics.audit_facts
+        self._kinds: dict[str, type[Acknowledgement | Silence | Configuration]] = {
+            topics.acknowledgements: Acknowledgement,
+            topics.silences: Silence,
+            topics.configuration: Configuration,
+        }
         self._metrics = metrics
         self._health = health
         kafka = settings.kafka.librdkafka()
@@ -89,7 +81,7 @@ class _Session:
 
     def run(self, stop: threading.Event) -> None:
         """Hand on what comes, and commit it once the brokers have its facts."""
-        self._consumer.subscribe([self._topics.acknowledgements])
+        self._consumer.subscribe(list(self._kinds))
         self._health.say(_NAME, "ok")
         while not stop.is_set():
             messages = self._consumer.consume(_BATCH, _POLL_SECONDS)
@@ -111,10 +103,9 @@ class _Session:
                 refused.append(error)
 
         said = [one for one in map(self._read, messages) if one is not None]
-        for one in said:
-            fact = fact_of(one)
+        for fact in (fact for one in said for fact in facts_of(one)):
             self._producer.produce(
-                self._topics.audit_facts,
+                self._facts,
                 encode(fact),
                 key=fact.model.encode(),
                 on_delivery=delivered,
@@ -124,21 +115,21 @@ class _Session:
         if refused:
             raise KafkaException(refused[0])
         for one in said:
-            self._metrics.acknowledgements.labels(one.kind, one.outcome).inc()
+            if isinstance(one, Acknowledgement):
+                self._metrics.acknowledgements.labels(one.kind, one.outcome).inc()
 
-    def _read(self, message: Message) -> Acknowledgement | None:
-        """Return the acknowledgement; one that can't be read is said, counted and passed over."""
+    def _read(self, message: Message) -> Acknowledgement | Silence | Configuration | None:
+        """Return the record; one that can't be read is said, counted and passed over."""
         error = message.error()
         if error is not None:
             raise KafkaException(error)
+        kind = self._kinds[str(message.topic())]
         try:
-            return msgspec.json.decode(
-                unwrap(message.value(), message.headers()), type=Acknowledgement
-            )
+            return msgspec.json.decode(unwrap(message.value(), message.headers()), type=kind)
         except msgspec.DecodeError as wrong:
             self._metrics.refused.inc()
             log.error(
-                "%s/%d at offset %d is no acknowledgement: %s",
-                message.topic(), message.partition(), message.offset(), wrong,
+                "%s/%d at offset %d is no %s: %s",
+                message.topic(), message.partition(), message.offset(), kind.__name__, wrong,
             )  # fmt: skip
             return None

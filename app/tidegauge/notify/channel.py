@@ -64,6 +64,7 @@ class _State(msgspec.Struct):
     """What is read of a record before it is known to be for us: other states may come to be."""
 
     state: str
+    was: str | None = None
 
 
 class AlertChannel(Channel[Alert]):
@@ -76,8 +77,10 @@ class AlertChannel(Channel[Alert]):
         return topics.alerts_history
 
     def read(self, value: bytes) -> Alert | None:
-        """Decode an alert that fires or is over."""
-        if msgspec.json.decode(value, type=_State).state not in ("firing", "resolved"):
+        """Decode an alert that fires, or did and lacks data now, or is over."""
+        said = msgspec.json.decode(value, type=_State)
+        lacks_data = (said.state, said.was) == ("no_data", "firing")
+        if said.state not in ("firing", "resolved") and not lacks_data:
             return None
         return msgspec.json.decode(value, type=Alert)
 
@@ -88,4 +91,4 @@ class AlertChannel(Channel[Alert]):
             return False
         # Alertmanager is told of every end; what it tells of them is set there.
         told = isinstance(receiver, AlertmanagerReceiver) or receiver.send_resolved
-        return receiver.match.takes(alert) and (alert.state == "firing" or told)
+        return receiver.match.takes(alert) and (alert.state != "resolved" or told)

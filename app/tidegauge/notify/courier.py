@@ -1,8 +1,8 @@
 """One receiver's courier: reads a topic in order, and takes each record to its receiver.
 
 A consumer group and a thread of its own: nobody waits for anybody else's receiver. Its offset is
-committed once a record is delivered or is a dead letter, so a crash delivers one again, by the same
-id.
+committed once a record is delivered, withheld or a dead letter, so a crash delivers one again, by
+the same id.
 """
 
 import logging
@@ -13,33 +13,29 @@ from typing import Any
 
 import msgspec
 from confluent_kafka import KafkaException
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_never,
-    wait_exponential_jitter,
-)
+from tenacity import RetryCallState
 
-from tidegauge.contract import NotifyReason, unwrap
+from tidegauge.contract import Alert, NotifyReason, Silence, Withheld, encode, unwrap
+from tidegauge.notify.attempts import BACKOFF, Attempts
 from tidegauge.notify.channel import Channel
 from tidegauge.notify.inbox import Arrival, Inbox, Interrupted
-from tidegauge.notify.letters import Letters
+from tidegauge.notify.letters import Place, letter_of, place_of
 from tidegauge.notify.outcome import Refused, RetryLater
+from tidegauge.notify.shelf import Shelf
+from tidegauge.notify.silence_book import SilenceBook
+from tidegauge.notify.withheld import is_untold, step, was_told
+from tidegauge.sender import Sender
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, NotifyMetrics
 
 log = logging.getLogger(__name__)
 
-#: Between attempts: 1 s, 2 s, 4 s … up to this, and up to 1 s more so that couriers don't march in
-#: step. Whoever is back is told within five minutes.
-_LONGEST_SECONDS = 300.0
-_BACKOFF = wait_exponential_jitter(initial=1, max=_LONGEST_SECONDS, jitter=1)
-
 _STANDBY = "another process delivers to it, or none yet"
 
 #: Between two tries to read the alerts.
 _AGAIN_SECONDS = 2.0
+
+_POLL_SECONDS = 0.25
 
 
 class Courier:
@@ -50,10 +46,11 @@ class Courier:
         channel: Channel[Any],
         settings: Settings,
         *,
+        silences: SilenceBook,
         metrics: NotifyMetrics,
         health: Health,
         stop: threading.Event,
-        backoff: Callable[[RetryCallState], float] = _BACKOFF,
+        backoff: Callable[[RetryCallState], float] = BACKOFF,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._channel = channel
@@ -63,9 +60,18 @@ class Courier:
         self._metrics = metrics.of(channel.receiver.name)
         self._health = health
         self._stop = stop
-        self._backoff = backoff
         self._clock = clock
-        self._letters = Letters(settings)
+        self._attempts = Attempts(
+            self.name,
+            channel.target,
+            metrics=self._metrics,
+            health=health,
+            pause=self._pause,
+            backoff=backoff,
+        )
+        self._silences = silences
+        self._letters = Sender(settings.kafka, settings.topics.dead_letters, "dead letters")
+        self._shelf = Shelf(settings, channel.receiver.name)
         self._inbox: Inbox
         self._resend_at = 0.0
 
@@ -73,6 +79,9 @@ class Courier:
         """Deliver until stopped; what Kafka fails in is tried again."""
         self._health.say(self.name, "ok", _STANDBY)
         while not self._stop.is_set():
+            if not self._silences.wait(_POLL_SECONDS):
+                self._beat()
+                continue
             try:
                 self._session()
             except KafkaException as error:
@@ -93,11 +102,14 @@ class Courier:
             while not self._stop.is_set():
                 self._beat()
                 arrival = inbox.next()
+                if inbox.partitions and not self._shelf.restored:
+                    self._shelf.restore(inbox.partitions)
                 try:
                     if arrival is None:
                         inbox.commit_skipped()
                     else:
                         self._take(arrival)
+                    self._release_due()
                     self._resend_if_due()
                 except Interrupted:
                     continue
@@ -105,8 +117,9 @@ class Courier:
             inbox.close()
 
     def _changed(self, assigned: bool) -> None:
-        """Forget what fires: who delivers from here on reads it for himself."""
+        """Forget what fires or waits: who delivers from here on reads it for himself."""
         self._channel.forget()
+        self._shelf.forget()
         self._resend_at = 0.0
         self._health.say(self.name, "ok", "" if assigned else _STANDBY)
 
@@ -125,95 +138,120 @@ class Courier:
             record = self._channel.read(unwrap(value, arrival.message.headers()))
         except msgspec.DecodeError as error:
             if arrival.new:
-                self._bury(arrival, "invalid_record", str(error))
+                self._bury(place_of(arrival.message), "invalid_record", str(error))
+                self._inbox.done(arrival)
             return
-        if record is None or not self._channel.wants(record):
+        if record is None or not (self._channel.wants(record) or isinstance(record, Alert)):
             self._inbox.skip(arrival)
-        elif arrival.new:
-            self._deliver(arrival, record)
+        elif not arrival.new:
+            self._restore(record)
+        elif isinstance(record, Alert):
+            self._decide(arrival, record)
         else:
-            self._channel.restore(record)
-
-    def _deliver(self, arrival: Arrival, record: object) -> None:
-        try:
-            self._persist(lambda: self._attempt(record), stop=lambda _: self._too_old(arrival))
-        except RetryLater as error:
-            hours = f"{self._receiver.give_up_hours:g} hours"
-            self._bury(arrival, "delivery_given_up", f"not delivered within {hours}: {error}")
-        except Refused as error:
-            self._bury(arrival, "delivery_refused", f"{self._channel.target}: {error}")
-        else:
-            self._metrics.delivered.inc()
-            self._metrics.delay.observe(max(0.0, self._age(arrival)))
-            self._went_well()
+            self._hand_over(arrival, record)
             self._inbox.done(arrival)
 
-    def _persist(
-        self, work: Callable[[], None], *, stop: Callable[[RetryCallState], bool] = stop_never
-    ) -> None:
-        """Do it until it is done, or until ``stop``: then raises what it failed of."""
-        Retrying(
-            retry=retry_if_exception_type(RetryLater),
-            wait=self._wait,
-            stop=stop,
-            sleep=self._pause,
-            before_sleep=self._say_failed,
-            reraise=True,
-        )(work)
+    def _restore(self, record: object) -> None:
+        """Take note of what was delivered before this began, and so not of what was withheld."""
+        if isinstance(record, Alert) and is_untold(self._shelf.get(record.fingerprint), record):
+            return
+        if self._channel.wants(record):
+            self._channel.restore(record)
+
+    def _hand_over(self, arrival: Arrival, record: object) -> None:
+        written = arrival.message.timestamp()[1] / 1000
+        if self._deliver(record, place_of(arrival.message), since=written):
+            self._metrics.delay.observe(max(0.0, self._clock() - written))
+
+    def _decide(self, arrival: Arrival, alert: Alert) -> None:
+        """Deliver an alert, or withhold it; the offset is committed once that is done."""
+        silence, kept = self._silences.over(alert), self._shelf.get(alert.fingerprint)
+        todo = step(kept, alert, silence)
+        if not self._channel.wants(alert):
+            if alert.state == "resolved":
+                self._strike(alert)
+            self._inbox.skip(arrival)
+            return
+        if todo.deliver:
+            self._hand_over(arrival, alert)
+            self._strike(alert)
+            self._inbox.done(arrival)
+            return
+        self._metrics.silenced.inc()
+        if todo.keep != "same":
+            self._keep(arrival, alert, silence, told=was_told(kept, alert))
+        self._inbox.done(arrival)
+        if todo.keep == "over":
+            self._strike(alert)
+
+    def _deliver(self, record: object, place: Place, *, since: float) -> bool:
+        """Deliver, or make a dead letter of what fails for too long after ``since``."""
+        hours = self._receiver.give_up_hours
+        try:
+            self._attempts.persist(
+                lambda: self._attempt(record),
+                stop=lambda _: self._clock() - since > hours * 3600,
+            )
+        except RetryLater as error:
+            self._bury(place, "delivery_given_up", f"not delivered within {hours:g} hours: {error}")
+            return False
+        except Refused as error:
+            self._bury(place, "delivery_refused", f"{self._channel.target}: {error}")
+            return False
+        self._metrics.delivered.inc()
+        self._went_well()
+        return True
 
     def _attempt(self, record: object) -> None:
         self._beat()
         self._channel.deliver(record)
 
     def _went_well(self) -> None:
-        self._metrics.up.set(1)
-        self._health.say(self.name, "ok")
-
-    def _failed(self, why: str, *, up: bool = False) -> None:
-        self._metrics.failed.inc()
-        self._metrics.up.set(up)
-        self._health.say(self.name, "degraded", why)
-        log.warning("%s: %s", self.name, why)
-
-    def _say_failed(self, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        after = state.next_action.sleep if state.next_action else 0.0
-        self._failed(
-            f"{self._channel.target}: {error}; attempt {state.attempt_number}, the next in "
-            f"{after:.0f} s; what comes after it waits"
-        )
-
-    def _wait(self, state: RetryCallState) -> float:
-        """Exponential with jitter, and never sooner than the receiver asks."""
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, RetryLater) else None
-        return max(self._backoff(state), asked or 0.0)
-
-    def _age(self, arrival: Arrival) -> float:
-        """Seconds since the record was written."""
-        written: int = arrival.message.timestamp()[1]
-        return self._clock() - written / 1000
-
-    def _too_old(self, arrival: Arrival) -> bool:
-        return self._age(arrival) > self._receiver.give_up_hours * 3600
+        self._attempts.went_well()
 
     def _pause(self, seconds: float) -> None:
         self._inbox.pause(seconds, self._stop, self._beat)
 
+    # --- what is withheld
+
+    def _keep(self, arrival: Arrival, alert: Alert, silence: Silence | None, *, told: bool) -> None:
+        one = Withheld(
+            receiver=self._receiver.name,
+            partition=arrival.partition,
+            offset=arrival.offset,
+            alert=alert,
+            silence=silence.id if silence else "",
+            told=told,
+        )
+        self._attempts.persist(lambda: self._shelf.put(one))
+
+    def _strike(self, alert: Alert) -> None:
+        self._attempts.persist(lambda: self._shelf.strike(alert.fingerprint))
+
+    def _release_due(self) -> None:
+        """Deliver what was withheld and is silenced no longer."""
+        for one in self._shelf.waiting():
+            if self._silences.over(one.alert) is not None:
+                continue
+            if self._channel.wants(one.alert):
+                topic = self._channel.topic(self._settings.topics)
+                place = Place(topic, one.partition, one.offset, encode(one.alert))
+                self._deliver(one.alert, place, since=self._clock())
+            self._strike(one.alert)
+        self._metrics.withheld.set(len(self._shelf))
+
     # --- the end of it
 
-    def _bury(self, arrival: Arrival, reason: NotifyReason, detail: str) -> None:
+    def _bury(self, place: Place, reason: NotifyReason, detail: str) -> None:
         """Make a dead letter of a record, which is not done with before that is written."""
-        self._persist(
-            lambda: self._letters.write(arrival.message, self._receiver.name, reason, detail)
-        )
+        letter = letter_of(place, self._receiver.name, reason, detail, now=time.time())
+        self._attempts.persist(lambda: self._letters.write(encode(letter)))
         self._metrics.dead_letters[reason].inc()
-        self._failed(
-            f"{detail}; record {arrival.partition}@{arrival.offset} is in "
+        self._attempts.failed(
+            f"{detail}; record {place.partition}@{place.offset} is in "
             f"{self._settings.topics.dead_letters}",
             up=reason != "delivery_given_up",
         )
-        self._inbox.done(arrival)
 
     def _resend_if_due(self) -> None:
         every = self._channel.resend_seconds
@@ -224,6 +262,6 @@ class Courier:
         try:
             self._channel.resend()
         except (RetryLater, Refused) as error:
-            self._failed(f"{self._channel.target}: {error}; sent again in {every:g} s")
+            self._attempts.failed(f"{self._channel.target}: {error}; sent again in {every:g} s")
         else:
             self._went_well()

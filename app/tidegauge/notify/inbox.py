@@ -99,6 +99,11 @@ class Inbox:
         """Whether there is an assignment, and all that was delivered before it has been read."""
         return bool(self._from) and not self._restoring
 
+    @property
+    def partitions(self) -> set[int]:
+        """The partitions that are ours, none while another process delivers."""
+        return set(self._from)
+
     def next(self, seconds: float = _POLL_SECONDS) -> Arrival | None:
         """Return the next record, if there is one within ``seconds``."""
         message = self._consumer.poll(seconds)

@@ -1,71 +1,39 @@
-"""Dead letters of alerts that a receiver will not take, and of records that are no alerts."""
+"""Dead letters of alerts that a receiver will not take, and of records that are no alerts. Pure."""
 
-import logging
-import time
+from typing import NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Message
 
-from tidegauge.contract import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, encode
-from tidegauge.notify.outcome import RetryLater
-from tidegauge.settings import Settings
+from tidegauge.contract import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason
 
-log = logging.getLogger(__name__)
-
-_SECONDS = 10.0
 _DETAIL_CHARACTERS = 1_000
 
 
-class Letters:
-    """Writes dead letters, by a producer that is made for the first of them."""
+class Place(NamedTuple):
+    """Where a record of the alerts was read, and what it is."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._topic = settings.topics.dead_letters
-        self._kafka = settings.kafka
-        self._producer: Producer | None = None
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
 
-    def write(self, message: Message, receiver: str, reason: NotifyReason, detail: str) -> None:
-        """Write the letter of an alert; raises :class:`RetryLater` if it isn't taken in time."""
-        if self._producer is None:
-            self._producer = Producer(
-                {
-                    **self._kafka.librdkafka(),
-                    "enable.idempotence": True,
-                    "message.timeout.ms": int(_SECONDS * 1000),
-                    "linger.ms": 0,
-                    # A topic that is gone is said to be so in this time.
-                    "topic.metadata.propagation.max.ms": 4_000,
-                },
-                logger=log,
-            )
-        answers: list[KafkaError | None] = []
-        letter = letter_of(message, receiver, reason, detail, now=time.time())
-        try:
-            self._producer.produce(
-                self._topic,
-                encode(letter),
-                on_delivery=lambda error, _: answers.append(error),
-            )
-        except KafkaException as error:  # a topic that is known to be gone is refused at once
-            answers.append(error.args[0])
-        self._producer.flush(_SECONDS + 1)
-        # Not by ==, which a KafkaError can't stand with None.
-        why = answers[0] if answers else "no answer"
-        if why is not None:
-            raise RetryLater(f"topic {self._topic} takes no dead letters: {why}")
+
+def place_of(message: Message) -> Place:
+    """Return the place of a record that was read."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None and partition is not None and offset is not None  # noqa: S101 - read
+    return Place(topic, partition, offset, message.value() or b"")
 
 
 def letter_of(
-    message: Message, receiver: str, reason: NotifyReason, detail: str, *, now: float
+    place: Place, receiver: str, reason: NotifyReason, detail: str, *, now: float
 ) -> DeadLetter:
     """Describe an alert that was not delivered; ``now`` in epoch seconds."""
-    payload = message.value() or b""
-    kept = payload[:PAYLOAD_LIMIT_BYTES]
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None and partition is not None and offset is not None  # noqa: S101 - read
+    kept = place.value[:PAYLOAD_LIMIT_BYTES]
     return DeadLetter(
-        topic=topic,
-        partition=partition,
-        offset=offset,
+        topic=place.topic,
+        partition=place.partition,
+        offset=place.offset,
         row=None,
         time=now,
         reason=reason,
@@ -73,7 +41,7 @@ def letter_of(
         # What is no alert may be no text either.
         payload=kept.decode(errors="replace"),
         payload_encoding="utf-8",
-        payload_bytes=len(payload),
-        payload_truncated=len(payload) > len(kept),
+        payload_bytes=len(place.value),
+        payload_truncated=len(place.value) > len(kept),
         receiver=receiver,
     )

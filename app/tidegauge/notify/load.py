@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tidegauge.notify.config import KINDS, Match, ReceiverFile, Secret
-from tidegauge.rules import Location, Problem, parse_document
+from tidegauge.rules import FileError, Location, Problem, parse_document
 
 _WHOLE = "'receivers:' and a list of receivers"
 
@@ -23,12 +23,8 @@ _BELOW: dict[str, type[BaseModel]] = {
 }
 
 
-class ReceiversError(ValueError):
-    """A receiver file can't be used; ``problems`` has a line for everything wrong with it."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+class ReceiversError(FileError):
+    """A receiver file can't be used."""
 
 
 def load_receivers(path: Path) -> ReceiverFile:

@@ -22,6 +22,14 @@ class Problem(NamedTuple):
         return f"{source}:{self.line}:{self.column}: {where}{self.message}"
 
 
+class FileError(ValueError):
+    """A file can't be used; ``problems`` has one line for everything that is wrong with it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
 class _Loader(yaml.SafeLoader):
     """YAML as people expect it: ``1e-3`` is a number (YAML 1.2), a date is text."""
 

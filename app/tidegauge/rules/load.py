@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tidegauge.rules.consistency import inconsistencies, wrong_inhibitors
-from tidegauge.rules.document import Location, Problem, dotted, parse_document
+from tidegauge.rules.document import FileError, Location, Problem, dotted, parse_document
 from tidegauge.rules.model import (
     INCONSISTENT,
     SEVERITY_TAGS,
@@ -43,12 +43,8 @@ _EXPECTED = {
 _LISTS = {"receivers": "[pager]", "inhibited_by": "[many-features-drift]"}
 
 
-class RuleError(ValueError):
-    """A rule file can't be used; ``problems`` has one line for everything that is wrong with it."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+class RuleError(FileError):
+    """A rule file can't be used."""
 
 
 def load_rules(path: Path) -> RuleSet:

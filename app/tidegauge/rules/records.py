@@ -266,6 +266,7 @@ def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) 
         reason=alert.summary,
         inputs=inputs
         | {
+            "episode": alert.episode,
             "report": alert.report,
             "baseline": alert.baseline,
             "severity": alert.severity,

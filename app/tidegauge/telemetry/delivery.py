@@ -18,6 +18,8 @@ class ReceiverMetrics(NamedTuple):
     dead_letters: Mapping[NotifyReason, Counter]
     up: Gauge
     delay: Histogram
+    silenced: Counter
+    withheld: Gauge
 
 
 class NotifyMetrics:
@@ -56,6 +58,24 @@ class NotifyMetrics:
             buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400),
         )
 
+        self.silenced = Counter(
+            "tidegauge_notify_silenced_total",
+            "Alerts that a receiver was not told of when their turn came, as they were silenced",
+            _RECEIVER,
+            registry=registry,
+        )
+        self.withheld = Gauge(
+            "tidegauge_notify_withheld",
+            "Alerts that a receiver is told of once nothing silences them",
+            _RECEIVER,
+            registry=registry,
+        )
+        self.receivers_file_ok = Gauge(
+            "tidegauge_notify_receivers_file_ok",
+            "1 if the receivers in force are those of the file, 0 if it is wrong or gone",
+            registry=registry,
+        )
+
     def of(self, receiver: str) -> ReceiverMetrics:
         """Return those of one receiver, from 0 on: else the first event has no rate."""
         up = self.up.labels(receiver)
@@ -67,4 +87,21 @@ class NotifyMetrics:
             dead_letters={one: self.dead_letters.labels(receiver, one) for one in reasons},
             up=up,
             delay=self.delay.labels(receiver),
+            silenced=self.silenced.labels(receiver),
+            withheld=self.withheld.labels(receiver),
         )
+
+    def forget(self, receiver: str) -> None:
+        """Expose nothing more of a receiver that there is no more."""
+        for metric in (
+            self.delivered,
+            self.failed,
+            self.up,
+            self.delay,
+            self.silenced,
+            self.withheld,
+        ):
+            metric.remove(receiver)
+        reasons: tuple[NotifyReason, ...] = get_args(NotifyReason)
+        for reason in reasons:
+            self.dead_letters.remove(receiver, reason)

@@ -86,6 +86,12 @@ class Health:
         with self._lock:
             self._conditions[name] = (state, detail)
 
+    def forget(self, name: str) -> None:
+        """Drop a condition and its heartbeat: there is no such part any more."""
+        with self._lock:
+            self._conditions.pop(name, None)
+            self._beats.pop(name, None)
+
     def beat(self, name: str) -> None:
         """Note that a loop came round."""
         with self._lock:

@@ -7,18 +7,18 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 
 
 def moment(text: str, now: float) -> float:
-    """Return epoch seconds of RFC 3339 text, or of text relative to ``now``.
+    """Return epoch seconds of RFC 3339 text, or of text that says how long before ``now``.
 
     Raises ``ValueError`` for anything else, and for a time of which nobody knows the zone.
 
-    >>> moment("-6h", 100_000.0), moment("now", 100_000.0)
-    (78400.0, 100000.0)
+    >>> moment("-6h", 100_000.0), moment("6h", 100_000.0), moment("now", 100_000.0)
+    (78400.0, 78400.0, 100000.0)
     >>> moment("1970-01-02T01:00:00+01:00", 0.0)
     86400.0
     """
     if text == "now":
         return now
-    if relative := re.fullmatch(r"-(\d+(?:\.\d+)?)([smhdw])", text):
+    if relative := re.fullmatch(r"-?(\d+(?:\.\d+)?)([smhdw])", text):
         return now - float(relative[1]) * _UNITS[relative[2]]
     expected = "expected a time such as 2026-11-21T12:00:00Z, or -30d, -6h, -90m, now"
     try:
@@ -28,3 +28,15 @@ def moment(text: str, now: float) -> float:
     if found.tzinfo is None:
         raise ValueError(f"found {text!r}, a time without its zone; {expected}")
     return found.timestamp()
+
+
+def duration(text: str) -> float:
+    """Return seconds of a length of time; raises ``ValueError`` for anything else.
+
+    >>> duration("2h"), duration("1.5d")
+    (7200.0, 129600.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    if found is None or float(found[1]) == 0:
+        raise ValueError(f"found {text!r}, expected a length of time such as 30m, 2h, 1d, 2w")
+    return float(found[1]) * _UNITS[found[2]]

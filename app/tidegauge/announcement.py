@@ -1,0 +1,121 @@
+"""Saying which rules and receivers came into force, once, however many workers see it.
+
+A worker says it when it begins and when its file has changed, if the last record of the topic says
+otherwise. Two that say it at a time give it the same id, and the audit trail has it once.
+"""
+
+import hashlib
+import logging
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+from confluent_kafka import KafkaException
+
+from tidegauge.contract import (
+    Configuration,
+    ConfigurationKind,
+    configuration_after,
+    encode,
+)
+from tidegauge.reading import read_span
+from tidegauge.sender import NotTaken, Sender
+from tidegauge.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.25
+
+#: Between two tries to say it.
+_AGAIN_SECONDS = 5.0
+
+
+class InForce(NamedTuple):
+    """What is in force: the SHA-256 of each entry by its name, and of all."""
+
+    kind: ConfigurationKind
+    source: str
+    sha256: str
+    entries: dict[str, str]
+
+
+def digest_of(entries: dict[str, str]) -> str:
+    """Return one SHA-256 over all entries, for what has none of its own."""
+    return hashlib.sha256(msgspec.json.encode(entries, order="sorted")).hexdigest()
+
+
+class Announcer:
+    """``run`` says what it was told by ``tell`` until ``stop``; what Kafka fails in is tried again.
+
+    ``clock`` is the wall clock, epoch seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        stop: threading.Event,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._clock = clock
+        self._actor = f"worker:{socket.gethostname()}"
+        self._told: queue.SimpleQueue[InForce] = queue.SimpleQueue()
+        self._sender = Sender(
+            settings.kafka, settings.topics.configuration, "records of configuration"
+        )
+
+    def tell(self, one: InForce) -> None:
+        """Have it said; returns at once."""
+        self._told.put(one)
+
+    def run(self) -> None:
+        """Say what is told, one after the other."""
+        while not self._stop.is_set():
+            try:
+                one = self._told.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            while not self._stop.is_set():
+                try:
+                    self.say(one)
+                    break
+                except (KafkaException, NotTaken, ValueError) as error:
+                    log.warning("%s in force are not in the audit trail yet: %s", one.kind, error)
+                    self._stop.wait(_AGAIN_SECONDS)
+
+    def say(self, one: InForce) -> None:
+        """Say what came into force, unless it is in force already.
+
+        Raises ``KafkaException`` and ``NotTaken`` if the brokers don't answer, ``ValueError`` if
+        there is no such topic.
+        """
+        said = configuration_after(
+            self._last(one.kind),
+            kind=one.kind,
+            sha256=one.sha256,
+            entries=one.entries,
+            source=one.source,
+            actor=self._actor,
+            time=self._clock(),
+        )
+        if said is not None:
+            self._sender.write(encode(said), said.kind)
+
+    def _last(self, kind: ConfigurationKind) -> Configuration | None:
+        last = None
+        for record in read_span(
+            self._settings.kafka,
+            self._settings.topics.configuration,
+            keep=lambda key: key == kind.encode(),
+        ):
+            try:
+                last = msgspec.json.decode(record.value, type=Configuration)
+            except msgspec.DecodeError as error:
+                log.error("%s is no record of configuration: %s", record.place, error)
+        return last

@@ -1,0 +1,216 @@
+"""``tidegauge alerts silence``, ``silences``, ``unsilence``, ``ack``: what people say to alerts."""
+
+import getpass
+import glob
+import socket
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tidegauge.cli._errors import reported
+from tidegauge.contract import Alert, Matchers, Silence, deterministic_id, encode
+from tidegauge.reading import read_topic
+from tidegauge.sender import Sender
+from tidegauge.settings import Settings, load_settings
+from tidegauge.silences import Silences, covers, in_force, matchers_text
+from tidegauge.when import duration
+
+#: Enough of an id to type; commands take any beginning that is unique.
+SHORT = 12
+
+#: The topic of silences keeps a record for a year.
+_LONGEST_SECONDS = 180 * 24 * 3600.0
+
+ActorOption = Annotated[str, typer.Option(help="Who says so; you, if left out.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="The record as it was sent.")]
+
+
+@reported
+def silence(
+    reason: Annotated[str, typer.Option(help="For those who wonder later.")],
+    rule: Annotated[str, typer.Option(help="A glob, as in drift-*.")] = "*",
+    model: Annotated[str, typer.Option(help="A glob.")] = "*",
+    version: Annotated[str, typer.Option(help="A glob.")] = "*",
+    variant: Annotated[str, typer.Option(help="A glob; '' is traffic without one.")] = "*",
+    segment: Annotated[str, typer.Option(help="A glob, as in region=*; '' is all traffic.")] = "*",
+    signal: Annotated[str, typer.Option(help="A glob.")] = "*",
+    severity: Annotated[str, typer.Option(help="A glob.")] = "*",
+    episode: Annotated[str, typer.Option(help="One alert, by its id or its episode.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Every alert there is.")] = False,
+    lasting: Annotated[str, typer.Option("--for", help="How long: 30m, 2h, 1d.")] = "2h",
+    actor: ActorOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Keep alerts from their receivers for a while. They are judged and audited all the same.
+
+    What fires still when it ends is delivered then.
+    """
+    matchers = Matchers(
+        rule=rule, model=model, version=version, variant=variant, segment=segment, signal=signal,
+        severity=severity, episode=episode,
+    )  # fmt: skip
+    if (matchers == Matchers()) != everything:
+        raise ValueError(
+            "say what to silence by --model, --rule, --signal …, or --all for every alert, and "
+            "not both"
+        )
+    settings = load_settings()
+    history = list(_history(settings))
+    if episode:
+        matchers.episode = named(history, episode).episode
+    seconds, now = duration(lasting), time.time()
+    if seconds > _LONGEST_SECONDS:
+        raise ValueError(f"--for: found {lasting}, expected 180d at most; a rule can be taken away")
+    said = Silence(
+        id=deterministic_id("silence", str(uuid.uuid4())),
+        who=_who(actor),
+        why=reason,
+        since=now,
+        until=now + seconds,
+        matchers=matchers,
+    )
+    fire = sum(covers(said, alert) for alert in _last(history) if _fires(alert))
+    _send(settings, said)
+    if json:
+        typer.echo(encode(said).decode())
+        return
+    typer.echo(
+        f"{said.id[:SHORT]} silences {matchers_text(said)} until {_time(now + seconds)}; of what "
+        f"fires now, it covers {fire}"
+    )
+
+
+@reported
+def silences(
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List the silences and acknowledgements in force, the oldest first."""
+    now = time.time()
+    known = [one for one in read_silences(load_settings()) if everything or in_force(one, now)]
+    if json:
+        for one in known:
+            typer.echo(encode(one).decode())
+        return
+    table = Table("since", "id", "what", "until", "who", "why")
+    for one in sorted(known, key=lambda one: one.since):
+        what = "reminders of " if one.reminders_only else ""
+        table.add_row(
+            _time(one.since), one.id[:SHORT], what + matchers_text(one), _end(one), one.who, one.why
+        )
+    Console().print(table)
+
+
+@reported
+def unsilence(
+    id: Annotated[str, typer.Argument(help="Of the silence, or the beginning of it.")],
+    actor: ActorOption = "",
+    json: JsonOption = False,
+) -> None:
+    """End a silence, or an acknowledgement, now; what it held back and fires still is delivered."""
+    settings, now = load_settings(), time.time()
+    found = [one for one in read_silences(settings) if one.id.startswith(id)]
+    if not found:
+        raise ValueError(f"there is no silence {id}; see: tidegauge alerts silences --all")
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} silences begin with {id}; give more of the id")
+    [one] = found
+    if not in_force(one, now):
+        raise ValueError(f"silence {one.id[:SHORT]} is over already: {_end(one)}")
+    said = msgspec.structs.replace(one, ended_at=now, ended_by=_who(actor))
+    _send(settings, said)
+    typer.echo(encode(said).decode() if json else f"{said.id[:SHORT]} is over")
+
+
+@reported
+def ack(
+    id: Annotated[str, typer.Argument(help="Of an alert, or its episode; a beginning will do.")],
+    note: Annotated[str, typer.Option(help="For those who read it later.")] = "",
+    actor: ActorOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Say that you have seen an alert: receivers are not reminded of it any more."""
+    settings, now = load_settings(), time.time()
+    alert = named(_history(settings), id)
+    if not _fires(alert):
+        raise ValueError(f"alert {id} doesn't fire any more: it is {alert.state}")
+    before = read_silences(settings).seen(alert, now)
+    said = before or Silence(
+        id=deterministic_id("acknowledgement of an alert", alert.episode),
+        who=_who(actor),
+        why=note,
+        since=now,
+        until=None,
+        # A name of a model is no glob, whatever it is made of.
+        matchers=Matchers(
+            model=glob.escape(alert.model),
+            version=glob.escape(alert.version),
+            episode=alert.episode,
+        ),
+        reminders_only=True,
+        alert=alert.id,
+    )
+    if before is None:
+        _send(settings, said)
+    if json:
+        typer.echo(encode(said).decode())
+    else:
+        already = "" if before is None else " already"
+        typer.echo(f"{alert.id[:SHORT]} is acknowledged{already} by {said.who}: {alert.summary}")
+
+
+def read_silences(settings: Settings) -> Silences:
+    """Read all that people have said so far."""
+    return Silences(read_topic(settings.kafka, settings.topics.silences, Silence))
+
+
+def named(history: Iterable[Alert], id: str) -> Alert:
+    """Return the last record of the one episode that an id of it, or of one of its records, names.
+
+    Raises ``ValueError`` if there is none, or more than one.
+    """
+    records = list(history)
+    episodes = {
+        one.episode for one in records if one.episode.startswith(id) or one.id.startswith(id)
+    }
+    if not episodes:
+        raise ValueError(f"there is no alert {id}; see: tidegauge alerts list --all")
+    if len(episodes) > 1:
+        raise ValueError(f"{len(episodes)} alerts begin with {id}; give more of the id")
+    return [one for one in records if one.episode in episodes][-1]
+
+
+def _history(settings: Settings) -> Iterator[Alert]:
+    return read_topic(settings.kafka, settings.topics.alerts_history, Alert)
+
+
+def _last(alerts: Iterable[Alert]) -> list[Alert]:
+    return list({alert.fingerprint: alert for alert in alerts}.values())
+
+
+def _fires(alert: Alert) -> bool:
+    return alert.state in ("pending", "firing")
+
+
+def _send(settings: Settings, said: Silence) -> None:
+    Sender(settings.kafka, settings.topics.silences, "silences").write(encode(said), said.id)
+
+
+def _who(actor: str) -> str:
+    return actor or f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _end(one: Silence) -> str:
+    if one.ended_at is not None:
+        return f"{_time(one.ended_at)}, ended by {one.ended_by}"
+    return "its end" if one.until is None else _time(one.until)
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))

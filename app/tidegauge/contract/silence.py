@@ -1,0 +1,61 @@
+"""What people say to alerts: be quiet for a while, or: I have seen it."""
+
+from tidegauge.contract._base import SCHEMA_VERSION, Record
+from tidegauge.contract.alert import Alert
+
+
+class Matchers(Record):
+    """Which alerts: those that fit every glob (``*``, ``?``, ``[abc]``; case matters).
+
+    ``segment`` is matched with a segment as it is written, ``region=EU``, and all the traffic is
+    ``""``; so is the ``signal`` of an alert that is about none. With an ``episode`` it is that one
+    alert alone, from its first window to its end.
+    """
+
+    rule: str = "*"
+    model: str = "*"
+    version: str = "*"
+    variant: str = "*"
+    segment: str = "*"
+    signal: str = "*"
+    severity: str = "*"
+    episode: str = ""
+
+
+class Silence(Record):
+    """Alerts that are not delivered from ``since`` on, and before ``until``, epoch seconds.
+
+    With ``reminders_only`` somebody has seen an alert: it is delivered, and its reminders aren't;
+    ``alert`` is the id of the one that was seen. Without ``until`` it lasts as long as the episode.
+    Who ended it sooner is ``ended_by``, and when, ``ended_at``. The last record of an ``id`` holds.
+    """
+
+    id: str
+    who: str
+    why: str
+    since: float
+    until: float | None
+    matchers: Matchers
+    reminders_only: bool = False
+    alert: str = ""
+    ended_at: float | None = None
+    ended_by: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+
+class Withheld(Record):
+    """An alert that a receiver has not been told of, as it was silenced when its turn came.
+
+    Told once no silence covers it, if it fires still. ``partition`` and ``offset`` are its place
+    in the topic of alerts, ``silence`` the id of what covered it. ``told`` is whether the receiver
+    heard before that the alert fires. A resolved ``alert`` marks that there is nothing to be told:
+    both its beginning and its end were silenced.
+    """
+
+    receiver: str
+    partition: int
+    offset: int
+    alert: Alert
+    silence: str
+    told: bool = False
+    schema_version: int = SCHEMA_VERSION

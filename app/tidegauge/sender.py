@@ -1,0 +1,64 @@
+"""Writing single records to Kafka, each one answered before anything follows from it."""
+
+import logging
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from tidegauge.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+_SECONDS = 10.0
+
+
+class NotTaken(Exception):
+    """The brokers have not taken a record; writing it again does no harm."""
+
+
+class Sender:
+    """Writes to one topic, by a producer that is made for the first record.
+
+    ``what`` are the records, for the error.
+    """
+
+    def __init__(self, kafka: KafkaSettings, topic: str, what: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._what = what
+        self._producer: Producer | None = None
+
+    def write(
+        self,
+        value: bytes | None,
+        key: str | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
+        """Write a record, None for a tombstone; raises :class:`NotTaken`."""
+        if self._producer is None:
+            self._producer = Producer(
+                {
+                    **self._kafka.librdkafka(),
+                    "enable.idempotence": True,
+                    "message.timeout.ms": int(_SECONDS * 1000),
+                    "linger.ms": 0,
+                    # A topic that is gone is said to be so in this time.
+                    "topic.metadata.propagation.max.ms": 4_000,
+                },
+                logger=log,
+            )
+        answers: list[KafkaError | None] = []
+        try:
+            self._producer.produce(
+                self._topic,
+                value,
+                key,
+                headers=[*(headers or ())],
+                on_delivery=lambda error, _: answers.append(error),
+            )
+        except KafkaException as error:  # a topic that is known to be gone is refused at once
+            answers.append(error.args[0])
+        self._producer.flush(_SECONDS + 1)
+        # Not by ==, which a KafkaError can't stand with None.
+        why = answers[0] if answers else "no answer"
+        if why is not None:
+            raise NotTaken(f"topic {self._topic} takes no {self._what}: {why}")
