@@ -94,6 +94,7 @@ types: venv
 
 schemas: venv
 	@$(BIN)/python -m tidegauge.contract.schema schemas
+	@$(BIN)/tidegauge config schema > schemas/config/rules.schema.json
 	@$(BIN)/python -m tidegauge.contract.released schemas
 
 freeze-schemas: venv

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from support.deployment import ROOT
 from tidegauge.cli.app import app
 
 GOOD = """\
@@ -71,3 +72,11 @@ def test_the_schema_takes_what_the_reader_takes_and_refuses_what_it_refuses() ->
     assert validator.is_valid(yaml.safe_load(GOOD))
     assert not validator.is_valid(yaml.safe_load(GOOD.replace("for: 3", "for: 0")))
     assert not validator.is_valid(yaml.safe_load(GOOD.replace("for: 3", "fro: 3")))
+
+
+def test_the_schema_is_kept_with_the_others_and_takes_the_rules_that_are_shipped() -> None:
+    kept = (ROOT / "schemas/config/rules.schema.json").read_text("utf-8")
+    assert kept == config("schema").stdout, "run `make schemas` and commit the result"
+    validator = jsonschema.Draft202012Validator(json.loads(kept))
+    for shipped in ("app/tidegauge/rules/default.yaml", "k8s/config/rules.yaml"):
+        validator.validate(yaml.safe_load((ROOT / shipped).read_text("utf-8")))
