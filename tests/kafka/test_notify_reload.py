@@ -88,7 +88,11 @@ def test_receivers_come_go_and_change_and_a_wrong_file_changes_nothing(
 
         process.write(webhook(stays, "stays"), webhook(comes, "comes"))
         process.wait_delivers("stays", "comes")
-        assert courier_threads().keys() == {"receiver stays", "receiver comes"}
+        wait_until(
+            lambda: courier_threads().keys() == {"receiver stays", "receiver comes"},
+            seconds=20,
+            what="the courier that is gone has ended",
+        )
         assert (
             delivery.registry.get_sample_value(
                 "tidegauge_notify_delivered_total", {"receiver": "goes"}

@@ -113,13 +113,13 @@ def _committed() -> None:
 def _committing_first() -> None:
     from tidegauge.notify.courier import Courier
 
-    assert callable(Courier._deliver)
+    assert callable(Courier._hand_over)
 
-    def deliver(self: Any, arrival: Any, alert: Any) -> None:
+    def hand_over(self: Any, arrival: Any, record: Any) -> None:
         self._inbox.done(arrival)
         _die()
 
-    Courier._deliver = deliver  # type: ignore[method-assign]
+    Courier._hand_over = hand_over  # type: ignore[method-assign]
 
 
 DETECT: Mapping[str, Callable[[], None]] = {

@@ -21,6 +21,9 @@ from typing import TypeVar
 _TAIL_BYTES = 20_000
 _SETPRIV = shutil.which("setpriv")
 _DIE_WITH_PARENT = [_SETPRIV, "--pdeathsig", "KILL", "--"] if _SETPRIV else []
+#: A shell's background job ignores SIGINT, and so would all that it starts.
+_ENV = shutil.which("env")
+_TAKE_SIGINT = [_ENV, "--default-signal=INT"] if _ENV else []
 
 T = TypeVar("T")
 
@@ -73,7 +76,7 @@ class Child:
         self._log_start = log.stat().st_size if log.exists() else 0
         with log.open("ab") as sink:
             self.process = subprocess.Popen(
-                [*_DIE_WITH_PARENT, *self.command],
+                [*_DIE_WITH_PARENT, *_TAKE_SIGINT, *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,

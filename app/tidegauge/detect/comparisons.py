@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tidegauge.baseline.compare import current_counts, ordered_bins, reference_counts
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import Drift, SignalHistogram
-from tidegauge.stats import DriftTable, compare_together
+from tidegauge.stats import DriftTable
 
 Signals = Mapping[str, SignalHistogram]
 
@@ -41,7 +41,7 @@ class Comparisons:
     ) -> list[dict[str, Drift | None]]:
         """Return those of many windows, each by its own baseline: the same, and in less time."""
         laid_out = [self._laid_out(*window) for window in windows]
-        figures = compare_together(
+        figures = DriftTable.together(
             [it.table for it in laid_out],
             [
                 [current_counts(signals[name]) for name in it.names]

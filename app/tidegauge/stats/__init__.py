@@ -6,7 +6,7 @@ Every divergence is in nats (a distance names its unit) and its direction by its
 from tidegauge.stats.chi2 import chi2_two_sample
 from tidegauge.stats.degrees_of_freedom import degrees_of_freedom
 from tidegauge.stats.drift import drift
-from tidegauge.stats.drift_table import DriftTable, compare_together, drift_table
+from tidegauge.stats.drift_table import DriftTable, drift_table
 from tidegauge.stats.g import g_two_sample
 from tidegauge.stats.hellinger import hellinger
 from tidegauge.stats.js import js_divergence
@@ -24,7 +24,6 @@ from tidegauge.stats.wasserstein import wasserstein_bins
 __all__ = [
     "DriftTable",
     "chi2_two_sample",
-    "compare_together",
     "degrees_of_freedom",
     "drift",
     "drift_table",

@@ -61,7 +61,36 @@ class DriftTable:
         >>> round(figures.psi, 6)
         0.64002
         """
-        return compare_together([self], [currents])[0]
+        return self.together([self], [currents])[0]
+
+    @staticmethod
+    def together(
+        tables: Sequence["DriftTable"], currents: Sequence[Counts]
+    ) -> list[list[Drift | None]]:
+        """Return what each table says of its own currents, all in one pass of numpy.
+
+        The same to the last bit as :meth:`of`, which says what is raised.
+
+        >>> one = DriftTable([[200, 300, 250]], [3])
+        >>> two = DriftTable([[20, 80], [90, 10]], [2, 0])
+        >>> windows = [[70, 140, 140]], [[30, 70], [85, 15]]
+        >>> DriftTable.together([one, two], windows) == [one.of(windows[0]), two.of(windows[1])]
+        True
+        """
+        pairs = list(zip(tables, currents, strict=True))
+        sizes = [len(table._widths) for table in tables]
+        bins, signals = max((it._shape[0] for it in tables), default=0), sum(sizes)
+        counts, ordered = np.zeros((bins, 2, signals)), np.zeros((bins, signals), dtype=np.bool_)
+        spans = [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
+        for (table, current), span in zip(pairs, spans, strict=True):
+            table._check(current)
+            rows = slice(table._shape[0])
+            counts[rows, 0, span], counts[rows, 1, span] = table._padded(current), table._references
+            ordered[rows, span] = table._ordered
+        if not bins:
+            return [[] for _ in tables]
+        figures = _figures(counts, ordered)
+        return [figures[span] for span in spans]
 
     def _check(self, currents: Counts) -> None:
         widths = list(map(len, currents))
@@ -89,29 +118,6 @@ class DriftTable:
                 f"signal {place}: found a negative count, expected how often each bin was hit"
             )
         return table
-
-
-def compare_together(
-    tables: Sequence[DriftTable], currents: Sequence[Counts]
-) -> list[list[Drift | None]]:
-    """Return what each table says of its own currents, all in one pass of numpy.
-
-    The same to the last bit as ``DriftTable.of``, which says what is raised.
-    """
-    pairs = list(zip(tables, currents, strict=True))
-    sizes = [len(table._widths) for table in tables]
-    bins, signals = max((it._shape[0] for it in tables), default=0), sum(sizes)
-    counts, ordered = np.zeros((bins, 2, signals)), np.zeros((bins, signals), dtype=np.bool_)
-    spans = [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
-    for (table, current), span in zip(pairs, spans, strict=True):
-        table._check(current)
-        rows = slice(table._shape[0])
-        counts[rows, 0, span], counts[rows, 1, span] = table._padded(current), table._references
-        ordered[rows, span] = table._ordered
-    if not bins:
-        return [[] for _ in tables]
-    figures = _figures(counts, ordered)
-    return [figures[span] for span in spans]
 
 
 def _figures(counts: FloatArray, ordered: NDArray[np.bool_]) -> list[Drift | None]:
