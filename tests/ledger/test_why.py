@@ -47,6 +47,15 @@ def test_what_the_trail_does_not_have_is_said_to_be_unknown(without: str, line: 
     assert line in told([one for one in trail() if one.event != without])
 
 
+def test_of_an_incident_the_worst_signal_is_named_first() -> None:
+    records = trail()
+    for one in records:
+        if one.event == ACTION:
+            one.inputs |= {"signal": "", "signals": "income age region"}
+    (figure,) = [line for line in told(records) if line.startswith("  figure")]
+    assert figure.startswith("  figure    kl of income (and 2 more: age region) is 0.07436 nats")
+
+
 def test_what_is_of_another_alert_or_model_is_left_out() -> None:
     others = [
         changed(SEEN, inputs={"episode": "another"}),

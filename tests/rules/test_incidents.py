@@ -95,8 +95,8 @@ def test_fifty_signals_that_drift_at_once_are_one_alert_with_a_list_worst_first(
     )
     [action] = verdicts[0].actions
     assert alert.actions == [action.id] and action.alert == alert.id
-    asked = verdicts[0].audit[0].inputs
-    assert asked["signals"].split() == sorted(FIFTY, reverse=True)
+    for fact in verdicts[0].audit:
+        assert fact.inputs["signals"].split() == sorted(FIFTY, reverse=True), fact.event
 
 
 def test_it_fires_with_the_first_signal_and_is_resolved_with_the_last() -> None:

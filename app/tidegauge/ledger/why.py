@@ -138,7 +138,11 @@ def _alert(found: Explanation) -> str:
 
 
 def _figure(inputs: dict[str, str]) -> str:
-    of = f" of {inputs['signal']}" if inputs.get("signal") else ""
+    several = inputs.get("signals", "").split()
+    signal = inputs.get("signal") or next(iter(several), "")
+    of = f" of {signal}" if signal else ""
+    if len(several) > 1:
+        of += f" (and {len(several) - 1} more: {' '.join(several[1:])})"
     unit = f" {inputs['unit']}" if inputs.get("unit") else ""
     return (
         f"{inputs['metric']}{of} is {_number(inputs['value'])}{unit}, {inputs['comparison']} "

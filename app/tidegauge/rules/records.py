@@ -221,12 +221,12 @@ def requested_action(alert: Alert, rule: Rule) -> Action:
 
 def audit_of_alert(alert: Alert) -> AuditFact:
     """Record a step in the life of an alert, with the figures that decided it."""
-    return _audit(alert.id, _AUDITED[alert.event], alert, _listed(alert))
+    return _audit(alert.id, _AUDITED[alert.event], alert, {})
 
 
 def audit_of_inhibited(alert: Alert, inhibited_by: Sequence[str]) -> AuditFact:
     """Record that an alert would have fired, and which rules kept it from being told."""
-    inputs = {"inhibited_by": " ".join(inhibited_by)} | _listed(alert)
+    inputs = {"inhibited_by": " ".join(inhibited_by)}
     return _audit(alert.episode, "alert.inhibited", alert, inputs)
 
 
@@ -265,6 +265,7 @@ def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) 
         version=alert.version,
         reason=alert.summary,
         inputs=inputs
+        | _listed(alert)
         | {
             "episode": alert.episode,
             "report": alert.report,
