@@ -1,10 +1,11 @@
 """The topics: how each must be made, making them, and saying what is wrong with those there are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from tidegauge.settings import MAX_AUDIT_BYTES, MAX_RECORD_BYTES, Settings
 
@@ -144,7 +145,10 @@ class Topics:
         self._admin = AdminClient(settings.kafka.librdkafka())
 
     def create(self) -> dict[str, bool]:
-        """Make the topics that are missing; True by name for those made now."""
+        """Make the topics that are missing, and wait until the brokers tell of them.
+
+        Returns True by name for those made now.
+        """
         specs = topic_specs(self._settings)
         there = self.partitions()
         missing = [
@@ -157,15 +161,27 @@ class Topics:
             for spec in specs
             if spec.name not in there
         ]
+        made = dict.fromkeys((spec.name for spec in specs), False)
         if missing:
-            made = self._admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS)
-            for future in made.values():
+            answers = self._admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS)
+            for name, future in answers.items():
                 try:
                     future.result()
+                    made[name] = True
                 except KafkaException as error:
                     if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                         raise
-        return {spec.name: spec.name not in there for spec in specs}
+            self._wait_until_known(made.keys())
+        return made
+
+    def _wait_until_known(self, names: Set[str]) -> None:
+        """Wait a little: the controller has made topics before every broker has heard of them."""
+        Retrying(
+            retry=retry_if_result(lambda known: not names <= known.keys()),
+            wait=wait_fixed(0.1),
+            stop=stop_after_delay(_TIMEOUT_SECONDS),
+            retry_error_callback=lambda _: None,
+        )(self.partitions)
 
     def partitions(self) -> dict[str, int]:
         """Return the number of partitions of each topic in the cluster."""

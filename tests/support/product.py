@@ -13,7 +13,7 @@ import pytest
 from support.processes import Child, free_port, wait_until
 from support.prometheus import http_get
 from tidegauge.settings import load_settings
-from tidegauge.topics import Topics, topic_specs
+from tidegauge.topics import Topics
 
 _APP = Path(__file__).resolve().parents[2] / "app"
 _COMMAND = [sys.executable, "-m", "tidegauge"]
@@ -102,13 +102,7 @@ class Installation:
                 if name.startswith("TIDEGAUGE_"):
                     patch.setenv(name, value)
             settings = load_settings()
-        topics = Topics(settings)
-        topics.create()
-        # The brokers say that they are made before each of them knows them.
-        names = {spec.name for spec in topic_specs(settings)}
-        wait_until(
-            lambda: names <= topics.partitions().keys(), seconds=20, what="the topics are known"
-        )
+        Topics(settings).create()
 
     def start(self, *arguments: str) -> Child:
         """Start a command that goes on running, such as ``run``."""
