@@ -90,7 +90,7 @@ class Course:
     grace_seconds: float
     spans: Sequence[Span]
     left: Sequence[Left]
-    #: Ends of workers that nobody saw to, by role.
+    #: Ends of workers that nobody saw to, by role, since all were ready.
     restarts: Mapping[str, int]
     reports: Sequence[Seen]
 

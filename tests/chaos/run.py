@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
@@ -78,6 +79,8 @@ def run(
         note("every worker is ready")
         turn.enter_context(_turn())
         cluster.wait_ready()
+        # Whoever ended by itself as it started, and was started again, has disturbed nothing.
+        early = Counter(cluster.supervisor.unplanned)
         if scenario is not None:
             cluster.stamp_reports()
         zero = began = time.time() + _LEAD_SECONDS
@@ -122,7 +125,7 @@ def run(
             turn.close()
             _judge(cluster, outputs, injector, result)
             if scenario is not None:
-                judged = scenario.judge(_course(cluster, outputs, injector, result))
+                judged = scenario.judge(_course(cluster, outputs, injector, result, early))
                 result.findings += judged.findings
                 result.measured = judged.measured
                 note(json.dumps(judged.measured))
@@ -205,7 +208,9 @@ def _judge(cluster: Cluster, outputs: Outputs, injector: Injector, result: Resul
     result.summary = f"{verdict}; {said(after)}"
 
 
-def _course(cluster: Cluster, outputs: Outputs, injector: Injector, result: Result) -> Course:
+def _course(
+    cluster: Cluster, outputs: Outputs, injector: Injector, result: Result, early: Counter[str]
+) -> Course:
     reports = []
     for message in outputs.messages["windows"]:
         kind, milliseconds = message.timestamp()
@@ -217,7 +222,7 @@ def _course(cluster: Cluster, outputs: Outputs, injector: Injector, result: Resu
         grace_seconds=GRACE_SECONDS,
         spans=injector.spans,
         left=cluster.supervisor.left,
-        restarts=result.restarts,
+        restarts=Counter(result.restarts) - early,
         reports=reports,
     )
 
