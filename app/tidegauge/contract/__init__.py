@@ -32,6 +32,7 @@ from tidegauge.contract.configuration import (
     configuration_after,
 )
 from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, Reason
+from tidegauge.contract.decoding import DecodingError, decode
 from tidegauge.contract.histogram import (
     Cell,
     HistogramRecord,
@@ -93,6 +94,7 @@ __all__ = [
     "CountedRange",
     "DataRange",
     "DeadLetter",
+    "DecodingError",
     "Distribution",
     "Drift",
     "DriftPattern",
@@ -123,6 +125,7 @@ __all__ = [
     "acknowledge",
     "cell_partition",
     "configuration_after",
+    "decode",
     "deterministic_id",
     "encode",
     "epoch_seconds",

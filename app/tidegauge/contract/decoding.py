@@ -1,0 +1,44 @@
+"""The one way to decode JSON that somebody else has written."""
+
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class DecodingError(ValueError):
+    """These bytes are not a record of the expected kind; the message says why."""
+
+
+def decode(value: bytes | str | None, kind: type[T]) -> T:
+    """Decode JSON from a topic, from Redis or from HTTP as ``kind``.
+
+    Whatever is wrong with one value raises :class:`DecodingError` and nothing else, so that a
+    caller who handles that error can't be ended by a record: msgspec raises ``RecursionError`` for
+    deep nesting and what a ``__post_init__`` or a hook raises, beside its own errors.
+
+    >>> decode(b'{"a": 1}', dict)
+    {'a': 1}
+    >>> decode(b'{"a":' * 6_000, dict)
+    Traceback (most recent call last):
+    tidegauge.contract.decoding.DecodingError: nested too deeply
+    >>> decode(None, dict)
+    Traceback (most recent call last):
+    tidegauge.contract.decoding.DecodingError: there is no value
+    """
+    if not value:
+        raise DecodingError("there is no value")
+    try:
+        decoded: T = _decoder(kind).decode(value)
+    except RecursionError as error:
+        raise DecodingError("nested too deeply") from error
+    except Exception as error:
+        raise DecodingError(str(error) or type(error).__name__) from error
+    return decoded
+
+
+@lru_cache(maxsize=256)
+def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(kind)
