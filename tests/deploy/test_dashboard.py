@@ -12,7 +12,7 @@ import yaml
 
 from support.deployment import ROOT, promtool, read_yaml, run, tool
 from support.metric_names import METRICS, series_names
-from support.processes import free_port, wait_until
+from support.processes import wait_until
 from support.prometheus import Prometheus
 
 FILE = ROOT / "deploy" / "grafana" / "dashboards" / "tidegauge.json"
@@ -206,10 +206,10 @@ class _Exporter:
             if metric.labels:
                 made = made.labels(*(LABEL_VALUES.get(label, "x") for label in metric.labels))
             self._metrics.append((metric.kind, made))
-        self.port = free_port()
         self._server, self._thread = prometheus_client.start_http_server(
-            self.port, addr="127.0.0.1", registry=registry
+            0, addr="127.0.0.1", registry=registry
         )
+        self.port = self._server.server_port
 
     def tick(self):
         for kind, metric in self._metrics:

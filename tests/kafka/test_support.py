@@ -1,5 +1,7 @@
 """The parts that the other tests stand on: broker, Prometheus and child processes are real."""
 
+import socket
+import struct
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from support.kafka_broker import KafkaBroker, unique
 from support.processes import Child, free_port, wait_until
-from support.prometheus import Prometheus
+from support.prometheus import Prometheus, http_get
 from support.scheduling import TOGETHER, scope_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,9 +104,59 @@ def test_a_child_that_ignores_the_request_to_end_is_ended(tmp_path: Path) -> Non
     assert child.stop(seconds=0.5) == -9
 
 
-def test_free_ports_can_be_listened_on() -> None:
-    server = HTTPServer(("127.0.0.1", free_port()), OneMetric)
-    server.server_close()
+def test_a_free_port_can_be_listened_on_again_and_again() -> None:
+    port = free_port()
+    for _ in range(2):
+        server = HTTPServer(("127.0.0.1", port), OneMetric)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            assert http_get(f"http://127.0.0.1:{port}/metrics")[0] == 200
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+def only(port: int) -> socket.socket:
+    """Return a socket that the kernel may give this port alone (``IP_LOCAL_PORT_RANGE``)."""
+    made = socket.socket()
+    try:
+        made.setsockopt(socket.IPPROTO_IP, 51, struct.pack("I", port << 16 | port))
+    except OSError:
+        made.close()
+        pytest.skip("this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3)")
+    return made
+
+
+@pytest.mark.parametrize("reuse", [0, 1])
+def test_a_free_port_is_given_to_nobody_else_while_nobody_listens_on_it(reuse: int) -> None:
+    port = free_port()
+    with (
+        HTTPServer(("127.0.0.1", 0), OneMetric) as server,
+        only(port) as client,
+        pytest.raises(OSError, match="Cannot assign requested address"),
+    ):
+        client.connect(server.server_address)
+    with only(port) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+        with pytest.raises(OSError, match="Address already in use"):
+            other.bind(("127.0.0.1", 0))
+
+
+def test_a_port_that_is_not_held_is_given_to_a_connection() -> None:
+    """What went wrong: it shows that the test before this one would notice."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with HTTPServer(("127.0.0.1", 0), OneMetric) as server, only(port) as client:
+        client.connect(server.server_address)
+        assert client.getsockname()[1] == port
+
+
+def test_nobody_answers_on_a_free_port_not_even_to_itself() -> None:
+    with socket.socket() as client, pytest.raises(ConnectionRefusedError):
+        client.connect(("127.0.0.1", free_port()))
 
 
 def test_files_that_share_a_run_go_to_one_process_and_others_each_to_one() -> None:

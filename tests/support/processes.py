@@ -1,4 +1,4 @@
-"""Child processes of the tests: free ports, waiting with a deadline, and a certain end.
+"""Child processes of the tests: ports for them, waiting with a deadline, and a certain end.
 
 A child gets a session of its own and is registered here, so that it is stopped when its owner
 forgets it or when pytest is interrupted. On Linux the kernel stops it too if pytest is killed
@@ -8,10 +8,12 @@ forgets it or when pytest is interrupted. On Linux the kernel stops it too if py
 import atexit
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,18 +32,37 @@ T = TypeVar("T")
 _running: set["Child"] = set()
 
 
-_ports_given: set[int] = set()
+#: One socket for each port that was given out; closing it would let others have the port.
+_held: dict[int, socket.socket] = {}
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on just now; never the same twice."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port not in _ports_given:
-            _ports_given.add(port)
-            return port
+    """Return a TCP port of 127.0.0.1 that is this process's until it ends, listened on or not.
+
+    A socket stays bound to it that never listens. So the kernel gives it to nobody who asks for any
+    port, be it to listen on or as the source of a connection (which is how a port that is only
+    probed gets lost), also while the server that it is for is down. The server itself sets
+    ``SO_REUSEADDR``, as servers do, and Linux lets it listen beside a socket that does not.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port: int = held.getsockname()[1]
+    if sys.platform == "linux":
+        _make_room_for_files(len(_held))
+        _held[port] = held
+    else:  # elsewhere the server would be refused
+        held.close()
+    return port
+
+
+def _make_room_for_files(held: int) -> None:
+    """See to it that ports leave the process enough files to open: many systems allow 1,024."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * held + 512
+    if now < wanted and now != resource.RLIM_INFINITY:
+        most_of_it = wanted * 2 if most == resource.RLIM_INFINITY else min(wanted * 2, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, most_of_it), most))
 
 
 def wait_until(
@@ -139,3 +160,5 @@ class Child:
 def _stop_everything() -> None:
     for child in list(_running):
         child.kill()
+    for held in _held.values():
+        held.close()
