@@ -4,7 +4,16 @@ import prometheus_client
 import pytest
 
 from support.deployment import ROOT
-from support.metric_names import BASELINES, DETECT, EVERY_ROLE, INGEST, LEDGER, METRICS, NOTIFY
+from support.metric_names import (
+    BASELINES,
+    DETECT,
+    EVERY_ROLE,
+    INGEST,
+    LEDGER,
+    METRICS,
+    NOTIFY,
+    RECORDS,
+)
 from tidegauge.telemetry.delivery import NotifyMetrics
 from tidegauge.telemetry.metrics import (
     BaselineMetrics,
@@ -19,11 +28,11 @@ from tidegauge.telemetry.metrics import (
     ("make", "listed"),
     [
         (lambda registry: CommonMetrics(registry, "all"), EVERY_ROLE),
-        (IngestMetrics, INGEST),
-        (DetectMetrics, DETECT),
+        (IngestMetrics, INGEST | RECORDS),
+        (DetectMetrics, DETECT | RECORDS),
         (BaselineMetrics, BASELINES),
-        (NotifyMetrics, NOTIFY),
-        (LedgerMetrics, LEDGER),
+        (NotifyMetrics, NOTIFY | RECORDS),
+        (LedgerMetrics, LEDGER | RECORDS),
     ],
     ids=["every role", "ingest", "detect", "baselines", "notify", "ledger"],
 )

@@ -75,11 +75,17 @@ BASELINES: dict[str, MetricName] = {
     "tidegauge_baseline_age_seconds": MetricName("gauge"),
 }
 
+#: Of every role that reads records.
+RECORDS: dict[str, MetricName] = {
+    "tidegauge_skipped_records_total": MetricName("counter", ("topic",)),
+    "tidegauge_quarantined_records_total": MetricName("counter", ("topic",)),
+}
+
 EVERY_ROLE: dict[str, MetricName] = {
     "tidegauge_build_info": MetricName("gauge", ("version", "role")),
 }
 
-METRICS = INGEST | DETECT | NOTIFY | LEDGER | BASELINES | EVERY_ROLE
+METRICS = INGEST | DETECT | NOTIFY | LEDGER | RECORDS | BASELINES | EVERY_ROLE
 
 
 def series_names(metrics: dict[str, MetricName] = METRICS) -> set[str]:

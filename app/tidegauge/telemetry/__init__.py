@@ -11,6 +11,7 @@ from tidegauge.telemetry.metrics import (
     IngestMetrics,
     LedgerMetrics,
 )
+from tidegauge.telemetry.records import RecordFaults, RecordMetrics, record_metrics
 from tidegauge.telemetry.table import GaugeTable
 
 __all__ = [
@@ -24,5 +25,8 @@ __all__ = [
     "LedgerMetrics",
     "NotifyMetrics",
     "Progress",
+    "RecordFaults",
+    "RecordMetrics",
     "configure_logging",
+    "record_metrics",
 ]

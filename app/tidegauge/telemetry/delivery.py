@@ -6,6 +6,7 @@ from typing import NamedTuple, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from tidegauge.contract import NotifyReason
+from tidegauge.telemetry.records import record_metrics
 
 _RECEIVER = ("receiver",)
 
@@ -26,6 +27,7 @@ class NotifyMetrics:
     """Metrics of NOTIFY, by receiver."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.records_set_aside = record_metrics(registry)
         self.delivered = Counter(
             "tidegauge_notify_delivered_total",
             "Alerts that a receiver has taken",

@@ -13,6 +13,7 @@ from prometheus_client import (
 
 from tidegauge.contract import LATENCY_EDGES_MS, ActionKind, Reason
 from tidegauge.telemetry.latency import MODEL, LatencyCollector
+from tidegauge.telemetry.records import record_metrics
 from tidegauge.telemetry.table import GaugeTable
 
 # A second series for each counter, with its birthday: nobody asks for it.
@@ -49,6 +50,7 @@ class IngestMetrics:
     """Metrics of INGEST."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.records_set_aside = record_metrics(registry)
         self.events = Counter(
             "tidegauge_ingest_events_total",
             "Events counted and committed, by the path they took",
@@ -114,6 +116,7 @@ class DetectMetrics:
     """Metrics of DETECT."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.records_set_aside = record_metrics(registry)
         self.events = Counter(
             "tidegauge_events_total",
             "Events counted into windows",
@@ -218,6 +221,7 @@ class LedgerMetrics:
     """Metrics of LEDGER."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.records_set_aside = record_metrics(registry)
         self.records = Counter(
             "tidegauge_ledger_records_total", "Facts chained and committed", registry=registry
         )

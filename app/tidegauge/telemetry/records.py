@@ -1,0 +1,72 @@
+"""Records that a role could not use: counted by topic, named in the log, and said by health."""
+
+import logging
+from weakref import WeakKeyDictionary
+
+from prometheus_client import CollectorRegistry, Counter
+
+from tidegauge.telemetry.health import Health
+
+log = logging.getLogger(__name__)
+
+#: The condition that health has of records in quarantine.
+QUARANTINE = "quarantine"
+
+
+class RecordMetrics:
+    """Counters that every role shares. Made by :func:`record_metrics`, once for a registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.skipped = Counter(
+            "tidegauge_skipped_records_total",
+            "Records that are not what their topic holds, and were skipped",
+            ("topic",),
+            registry=registry,
+        )
+        self.quarantined = Counter(
+            "tidegauge_quarantined_records_total",
+            "Records set aside because working on them failed in a way that nobody foresaw",
+            ("topic",),
+            registry=registry,
+        )
+
+
+_MADE: WeakKeyDictionary[CollectorRegistry, RecordMetrics] = WeakKeyDictionary()
+
+
+def record_metrics(registry: CollectorRegistry) -> RecordMetrics:
+    """Return the counters of a registry: of a process with several roles there is one set."""
+    if registry not in _MADE:
+        _MADE[registry] = RecordMetrics(registry)
+    return _MADE[registry]
+
+
+class RecordFaults:
+    """Reports records of ``topics`` that a role could not use, and went on after."""
+
+    def __init__(self, metrics: RecordMetrics, health: Health, topics: tuple[str, ...]) -> None:
+        self._metrics = metrics
+        self._health = health
+        for topic in topics:
+            # A counter that appears with its first event has no rate for it.
+            metrics.skipped.labels(topic)
+            metrics.quarantined.labels(topic)
+
+    def skipped(self, topic: str, partition: int | None, offset: int | None, why: str) -> None:
+        """Report a record that is not what its topic holds."""
+        self._metrics.skipped.labels(topic).inc()
+        log.error("%s/%s at offset %s is skipped: %s", topic, partition, offset, why)
+
+    def quarantined(
+        self, topic: str, partition: int | None, offset: int | None, error: BaseException
+    ) -> None:
+        """Report a record that work failed on; degraded until the process is started again."""
+        self._metrics.quarantined.labels(topic).inc()
+        place = f"{topic}/{partition} at offset {offset}"
+        log.error("%s is set aside, work goes on after it", place, exc_info=error)
+        self._health.say(
+            QUARANTINE,
+            "degraded",
+            f"{place} was set aside: {type(error).__name__}: {error}; the log has the traceback, "
+            "and names all such records",
+        )
