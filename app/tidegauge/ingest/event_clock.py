@@ -30,6 +30,10 @@ AHEAD_SECONDS = 1.0
 #: The skew is the largest of the last one to two times so many seconds: a scrape may miss less.
 SKEW_SECONDS = 60.0
 
+#: Where samples are taken of a batch, by turns. Not at regular places: of nodes that take turns,
+#: those might all be one node's.
+_PLACES = np.random.default_rng(0).random((64, BATCH_EVENTS))
+
 
 class _Batch(NamedTuple):
     read_at: float
@@ -54,8 +58,7 @@ class EventClock:
         self._batches: deque[_Batch] = deque()
         self._events = 0
         self._changed = False
-        # Not at regular places: nodes that take turns would then be one node.
-        self._dice = np.random.default_rng(0)
+        self._turn = 0
         self._skew = self._skew_before = self._skew_since = 0.0
 
     def note(self, times: Floats) -> None:
@@ -81,9 +84,8 @@ class EventClock:
     def _some(self, times: Floats) -> Floats:
         if len(times) <= BATCH_EVENTS:
             return times
-        share = len(times) / BATCH_EVENTS
-        places = (np.arange(BATCH_EVENTS) + self._dice.random(BATCH_EVENTS)) * share
-        return times[np.minimum(places.astype(np.intp), len(times) - 1)]
+        self._turn = (self._turn + 1) % len(_PLACES)
+        return times[(_PLACES[self._turn] * len(times)).astype(np.intp)]
 
     def _drop_old(self, at: float) -> None:
         while self._batches:
