@@ -137,7 +137,8 @@ class Fleet:
             news = EVENTS * len(self._plans) * len(windows)
             self.events += news
             position.to += max(1, news)
-            position.latest = clock
+            position.event_clock.note(np.array([clock]))
+            position.event_clock.read(clock)
             if self._transactions:
                 producer.begin_transaction()
             for partition, record in self._records(tenure, clock):

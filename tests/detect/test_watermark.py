@@ -26,6 +26,8 @@ def _progress(*clocks: SourceClock | None, before: float = 0.0) -> Progress:
         (_clock(500, 400, idle=True), 490),
         (_clock(500, None, idle=True), 490),
         (_clock(500, 495, idle=True), 495),  # never behind what has been seen
+        (_clock(500, 620), 500),  # of a worker that does not hold its clock back
+        (_clock(500, 620, idle=True), 500),
     ],
 )
 def test_a_partition_is_as_far_as_its_events_and_an_idle_one_as_the_clock(

@@ -54,6 +54,24 @@ def test_a_window_closes_when_the_watermark_has_passed_its_end_and_the_grace() -
     assert advance(story.state).reports == []
 
 
+def test_a_clock_that_is_ahead_closes_no_window_before_its_end_nor_without_the_other_nodes() -> (
+    None
+):
+    story = Story(grace_seconds=10)
+    for second in range(0, 300, 2):
+        for partition in range(3):
+            at = MINUTE + second + 0.5
+            story.world.event(partition, time=at, model="m")
+            story.world.event(partition, time=at + 120, ahead=120, model="m")
+        for report in story.read():
+            assert report.window_end + 10 <= story.world.now
+            assert report.revision == 0
+            # Of both clocks in all windows but those that only one of them has come to.
+            whole = report.window_start >= MINUTE + 120
+            assert report.events == (180 if whole else 90)
+    assert not story.state.late
+
+
 def test_windows_close_in_the_order_of_their_ends() -> None:
     story = Story()
     story.at(-70, 130, 5, 65)

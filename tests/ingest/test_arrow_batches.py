@@ -31,7 +31,7 @@ def test_rows_of_impossible_times_are_refused_by_their_own_message_and_row() -> 
     refused = [(letter.offset, letter.row) for letter in counter.dead_letters]
     assert refused == [(10, 1), (12, 0), (12, 1)]
     # Two of partition 0, whose latest is of the message that came first; none of the others.
-    assert [tenure.positions[p].latest for p in (0, 1, 2)] == [NOW - 1, None, None]
+    assert [tenure.positions[p].event_clock.latest for p in (0, 1, 2)] == [NOW - 1, None, None]
     [cell] = cells_of(tenure).values()
     assert (cell.events, counter.counted["arrow"]) == (3, 3)
 
@@ -45,7 +45,7 @@ def test_the_latest_time_of_a_partition_is_that_of_its_own_batches() -> None:
     ]
     counter.count(sent, tenure)
     counter.settle(tenure)
-    assert [tenure.positions[p].latest for p in (0, 1)] == [NOW - 4, NOW - 2]
+    assert [tenure.positions[p].event_clock.latest for p in (0, 1)] == [NOW - 4, NOW - 2]
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -191,7 +191,7 @@ def test_an_impossible_time_is_refused_and_the_other_rows_are_counted(time: floa
     assert [letter.row for letter in counter.dead_letters] == [1]
     [cell] = cells_of(tenure).values()
     assert cell.events == 2
-    assert tenure.positions[0].latest == NOW - 1
+    assert tenure.positions[0].event_clock.latest == NOW - 1
 
 
 def test_a_new_baseline_counts_by_its_own_edges_from_there_on() -> None:

@@ -231,4 +231,4 @@ def test_of_batches_counted_together_each_bad_row_is_known_by_its_own_batch() ->
     assert found == {(1, 1, "time_too_late"), (2, 0, "invalid_record")}
     assert sum(cell.events for cell in cells_of(tenure).values()) == 7
     assert counter.counted["arrow"] == 6 and counter.counted["tolerant"] == 1
-    assert [tenure.positions[p].latest for p in (0, 1)] == [NOW, NOW + 2]
+    assert [tenure.positions[p].event_clock.latest for p in (0, 1)] == [NOW, NOW + 2]

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from prometheus_client import CollectorRegistry
 
-from support.counting import NOW, FakeMessage, a_counter, a_tenure, count
+from support.counting import NOW, FakeMessage, a_counter, a_tenure, as_json, count, event
 from support.ingest_sessions import END, Clocks, Committed, event_at
 from tidegauge.contract import encode
 from tidegauge.ingest import session as session_module
@@ -64,6 +64,34 @@ def test_a_record_says_how_old_the_baselines_are(
     session._baselines_age = lambda: age
     session._flush()
     assert [record["baselines_age_seconds"] for record in committed.records] == [said]
+
+
+def test_event_times_ahead_of_the_clock_are_shown_by_partition_while_they_come(
+    session: Session,
+    clocks: Clocks,
+    health: Health,
+    registry: CollectorRegistry,
+    committed: Committed,
+) -> None:
+    def skew(partition: int) -> float | None:
+        name = "tidegauge_ingest_clock_skew_seconds"
+        return registry.get_sample_value(name, {"partition": str(partition)})
+
+    ahead = FakeMessage(as_json(event(time=NOW + 120)), 1, 0)
+    session._take([event_at(0, 0), ahead, event_at(1, 1)])
+    session._flush()
+    assert (skew(0), skew(1)) == (0, 120)
+    assert committed.records[-1]["clocks"]["1"]["latest"] == NOW
+    said = health.ready()[1]["conditions"]["clocks"]
+    assert said == {
+        "state": "degraded",
+        "detail": "event times are up to 120 s ahead of this worker's clock in partitions [1] of "
+        "predictions",
+    }
+    session._tenure.positions.pop(1)  # revoked
+    session._flush()
+    assert (skew(0), skew(1)) == (0, None)
+    assert health.ready()[1]["conditions"]["clocks"]["state"] == "ok"
 
 
 def test_events_that_are_being_counted_are_a_lag_until_they_are_committed(

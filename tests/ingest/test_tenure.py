@@ -151,29 +151,35 @@ def test_a_successor_starts_with_its_sequence_at_one() -> None:
 
 
 def _position(**fields: Any) -> Position:
-    return Position(
-        **{"origin": 0, "start": 0, "since": 0, "to": 5, "arrived": NOW - 10, "latest": 7.0}
-        | fields
-    )
+    return Position(**{"origin": 0, "start": 0, "since": 0, "to": 5, "arrived": NOW - 10} | fields)
 
 
 def test_a_partition_is_idle_only_if_caught_up_and_quiet_for_long_enough() -> None:
     assert not _position(caught_up=False).clock(NOW, 10).idle
     assert not _position(caught_up=True).clock(NOW, 10.5).idle
     idle = _position(caught_up=True).clock(NOW, 10)
-    assert (idle.idle, idle.caught_up, idle.latest) == (True, True, 7.0)
+    assert (idle.idle, idle.caught_up) == (True, True)
 
 
 def test_a_partition_without_events_has_no_latest_time() -> None:
-    assert _position(latest=None).clock(NOW, 10).latest is None
+    assert _position().clock(NOW, 10).latest is None
 
 
-def test_the_latest_time_is_the_largest_one_accepted() -> None:
+def test_the_clock_of_a_partition_has_come_to_the_latest_event_accepted() -> None:
     tenure = a_tenure()
     values = [as_json(event(time=NOW - ago)) for ago in (50, 20, 90)]
     refused = as_json(event(time=NOW + 10_000))
     count(a_counter(), tenure, [*values, refused])
-    assert tenure.positions[0].latest == NOW - 20
+    assert tenure.positions[0].event_clock.latest == NOW - 20
+
+
+def test_events_ahead_of_the_wall_move_no_clock_beyond_it() -> None:
+    tenure = a_tenure()
+    values = [as_json(event(time=NOW + ahead)) for ahead in (-1, 240, -2)]
+    count(a_counter(), tenure, values)
+    [record] = flush(tenure)[0]
+    assert record.clocks[0].latest == NOW
+    assert tenure.positions[0].event_clock.skew(NOW) == 240
 
 
 def test_sums_that_overflow_stay_readable_as_the_largest_number() -> None:

@@ -64,11 +64,12 @@ def make_log(
     As many partitions as models; ``source`` is the topic of the events, ``start`` when the first
     window begins, ``seconds`` how long each is.
     """
+    ends = [start]
     counter = Counter(
         source=source,
         settings=IngestSettings(),
         window_of=lambda model: WindowSettings(seconds=seconds),
-        clock=lambda: float(start + len(windows) * seconds),
+        clock=lambda: float(ends[-1]),
     )
     position = Position(origin=0, start=0, since=0, to=0, arrived=0.0)
     tenure = Tenure(began=0.0, positions={0: position})
@@ -77,6 +78,7 @@ def make_log(
     log = HistogramLog([], [])
     for number, below in enumerate(windows):
         begin = start + number * seconds
+        ends.append(begin + seconds)
         for model, i in itertools.product(models, range(EVENTS)):
             amount = -1.0 if i * 100 < below * EVENTS else 1.0
             time = begin + i * seconds / EVENTS

@@ -21,6 +21,7 @@ INGEST: dict[str, MetricName] = {
     "tidegauge_ingest_flush_seconds": MetricName("histogram"),
     "tidegauge_ingest_lag_events": MetricName("gauge"),
     "tidegauge_ingest_event_time_seconds": MetricName("gauge"),
+    "tidegauge_ingest_clock_skew_seconds": MetricName("gauge", ("partition",)),
     "tidegauge_ingest_tenures_total": MetricName("counter"),
     "tidegauge_ingest_transactions_aborted_total": MetricName("counter"),
     "tidegauge_ingest_source_lost_events_total": MetricName("counter"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from support.counting import NOW, FakeMessage, a_counter, as_json, event
+from support.counting import NOW, FakeMessage, as_json, event
 from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closed, Closing
 from tidegauge.detect.merging import merge_tenures
@@ -17,7 +17,7 @@ from tidegauge.detect.watch import Watch
 from tidegauge.ingest.counter import Counter, Promoted
 from tidegauge.ingest.tenure import Position, Tenure
 from tidegauge.rules import DEFAULT_RULES
-from tidegauge.settings import TopicSettings, WindowSettings
+from tidegauge.settings import IngestSettings, TopicSettings, WindowSettings
 
 SOURCE = "predictions"
 IDLE_SECONDS = 10.0
@@ -36,6 +36,7 @@ class World:
     """Source partitions 0 and 1 are worker a's at first, 2 is worker b's.
 
     ``log`` is one partition of the histogram topic; its offsets have holes, as transactions leave.
+    Events are live: the clock, ``now``, is never behind one of theirs.
     """
 
     def __init__(
@@ -48,7 +49,13 @@ class World:
         self.baselines_age_seconds: float | None = 0.5
         self.owner = {p: "a" if p < 2 else "b" for p in range(partitions)}
         self.counters: dict[str, Counter] = {
-            name: a_counter(max_ahead_seconds=1e6, **settings) for name in "ab"
+            name: Counter(
+                source=SOURCE,
+                settings=IngestSettings(max_ahead_seconds=1e6, **settings),
+                window_of=lambda model: WindowSettings(),
+                clock=lambda: self.now,
+            )
+            for name in "ab"
         }
         self.tenures = {
             name: Tenure(
@@ -63,10 +70,13 @@ class World:
     def _position(self, at: int) -> Position:
         return Position(origin=0, start=at, since=at, to=at, arrived=self.now)
 
-    def event(self, partition: int, **fields: Any) -> None:
+    def event(self, partition: int, *, ahead: float = 0.0, **fields: Any) -> None:
+        """Send an event, by a clock that is so many seconds ahead."""
         tenure = self.tenures[self.owner[partition]]
         position = tenure.positions[partition]
-        value = as_json(event(**fields))
+        said = event(**fields)
+        self.now = max(self.now, said["time"] - ahead)
+        value = as_json(said)
         self.values.append(value)
         self.counters[self.owner[partition]].count(
             [FakeMessage(value, partition, position.to)], tenure

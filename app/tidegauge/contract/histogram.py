@@ -22,8 +22,10 @@ class SourceRange(Record):
 class PartitionClock(Record):
     """Event time of one source partition as its owner saw it when the record was written.
 
-    ``latest`` is the largest event time accepted (null before the first event). ``idle`` means:
-    caught up with the end of the partition, and nothing has arrived for a while.
+    ``latest`` is how far event time has come (null before the first event): to the latest event
+    that was counted, but not beyond the wall, nor in old traffic to where only a few events have
+    come. ``idle`` means: caught up with the end of the partition, and nothing has arrived for a
+    while.
     """
 
     latest: float | None

@@ -6,12 +6,14 @@ from tidegauge.detect.values import Progress, SourceClock
 def source_time(clock: SourceClock, idle_seconds: float) -> float | None:
     """Event time up to which one source partition is complete; ``None`` if nobody knows.
 
-    A partition with traffic is as far as its latest event. An idle one has no say: it is as far as
-    the clock on the wall, less the time it takes to be called idle.
+    A partition with traffic is as far as its events have come, but not beyond the clock on the
+    wall: no window closes before its end. An idle one has no say: it is as far as that clock, less
+    the time it takes to be called idle.
     """
+    latest = None if clock.latest is None else min(clock.latest, clock.time)
     if not clock.idle:
-        return clock.latest
-    return max(clock.time - idle_seconds, clock.latest or 0.0)
+        return latest
+    return max(clock.time - idle_seconds, latest or 0.0)
 
 
 def watermark(progress: Progress, idle_seconds: float) -> float:

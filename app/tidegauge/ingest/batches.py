@@ -9,10 +9,13 @@ from tidegauge.ingest import tolerant
 from tidegauge.ingest.arrow import Batch, Streams, UnusualError
 from tidegauge.ingest.direct import DirectPath
 from tidegauge.ingest.placing import Placer, Rows
-from tidegauge.ingest.plan import Plan
+from tidegauge.ingest.plan import Floats, Plan
 from tidegauge.ingest.refusals import Message, Refusals
 from tidegauge.ingest.tenure import Tenure
 from tidegauge.ingest.tolerant import EARLIEST_TIME, LooseEvent, RefusedError
+
+#: A batch's newest event time counts as so many events at most.
+MOST_TIMES = 10_000
 
 
 class BatchPath:
@@ -77,7 +80,7 @@ class BatchPath:
         cell = self._placer.only_cell(plan, variant, lying.first, lying.last, tenure)
         if cell is None:
             return False
-        tenure.note_time(message.partition(), lying.last)
+        tenure.note_times(message.partition(), _as_many(lying.last, batch.table.num_rows))
         self._counted["arrow"] += lying.add_to(cell)
         return True
 
@@ -113,9 +116,9 @@ class BatchPath:
             categorical = [column[sound] for column in categorical]
             segments = [column.at(sound) for column in segments]
         newest = np.maximum.reduceat(known, [0, *ends[:-1]]).tolist()
-        for (message, _), time in zip(gathered, newest, strict=True):
+        for (message, one), time in zip(gathered, newest, strict=True):
             if time > -np.inf:
-                tenure.note_time(message.partition(), time)
+                tenure.note_times(message.partition(), _as_many(time, one.table.num_rows))
         if len(times):
             self._placer.add(Rows(plan, variant, times, numeric, categorical, segments), tenure)
             self._counted["arrow"] += len(times)
@@ -135,3 +138,8 @@ class BatchPath:
                 self._refusals.record(message, number, refused, b"")
                 continue
             self._count_event(event, message.partition(), tenure)
+
+
+def _as_many(newest: float, rows: int) -> Floats:
+    """Return what a batch says of event time: its newest time, with the weight of its rows."""
+    return np.full(min(rows, MOST_TIMES), newest)

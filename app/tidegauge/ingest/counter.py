@@ -45,6 +45,7 @@ class Counter:
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
+        self._clock = clock
         self._dimensions = settings.segments
         self._refusals = Refusals(source, settings, clock)
         self.placer = Placer(settings, window_of)
@@ -113,6 +114,7 @@ class Counter:
             messages, values = self._count_native(self._native, messages, values, tenure)
         if messages:
             self._count_python(messages, values, tenure)
+        tenure.end_batch(self._clock())
         kept = self._native.kept_bytes if self._native is not None else 0
         rows = self._pending_rows + self._batches.pending_rows
         if rows >= PENDING_ROWS or kept >= PENDING_BYTES:
@@ -187,7 +189,7 @@ class Counter:
     def _note_times(self, origins: Sequence[Message], times: Floats, tenure: Tenure) -> None:
         partitions = np.array([m.partition() for m in origins], dtype=np.intp)
         for partition in np.flatnonzero(np.bincount(partitions)).tolist():
-            tenure.note_time(partition, float(times[partitions == partition].max()))
+            tenure.note_times(partition, times[partitions == partition])
 
     def settle(self, tenure: Tenure) -> None:
         """Count everything put aside into the tenure's cells."""
@@ -200,6 +202,7 @@ class Counter:
         for rows in self._native.take() if self._native is not None else ():
             self.placer.add(rows, tenure)
         self._batches.settle(tenure)
+        tenure.end_batch(self._clock())
         self._pending.clear()
         self._pending_rows = 0
 
@@ -229,6 +232,6 @@ class Counter:
         self._count_event(event, message.partition(), tenure)
 
     def _count_event(self, event: tolerant.LooseEvent, partition: int, tenure: Tenure) -> None:
-        tenure.note_time(partition, event.epoch)
+        tenure.note_times(partition, np.array([event.epoch]))
         self.placer.add_event(self._plan(event.model, event.version), event, tenure)
         self.counted["tolerant"] += 1

@@ -53,6 +53,10 @@ DEAD_LETTERS = 1_000
 #: what leaving takes it must be over well before a pod's grace period of 30 s is.
 BROKER_SECONDS = 10.0
 
+#: Clocks of serving nodes that agree with this worker's to so many seconds are right: such an event
+#: is in the wrong window only at the edges of one, and less than the default grace early.
+SKEW_ALLOWED_SECONDS = 5.0
+
 
 Callback = Callable[[Consumer, list[TopicPartition]], None]
 
@@ -247,6 +251,7 @@ class Session:
         owned = sorted(self._tenure.positions)
         log.info("owns partitions %s of %s", owned, self._topics.predictions)
         self._health.say("ingest", "ok", f"owns partitions {owned}")
+        self._observe_clocks()
 
     def _flush_is_due(self) -> bool:
         # By the monotonic clock: one that was set back would put off every flush by as much.
@@ -335,10 +340,25 @@ class Session:
         for dimension, dropped in self._counter.placer.dropped.items():
             self._metrics.segments_dropped.labels(dimension).inc(dropped - self._dropped[dimension])
             self._dropped[dimension] = dropped
-        latest = [at.latest for at in self._tenure.positions.values() if at.latest is not None]
+        self._observe_clocks()
+        self._metrics.lag.set(self._lag.say(self._tenure.positions))
+
+    def _observe_clocks(self) -> None:
+        """Show how far event time has come, and which partitions have events of a wrong clock."""
+        now = self._clock()
+        clocks = {p: at.event_clock for p, at in self._tenure.positions.items()}
+        latest = [clock.latest for clock in clocks.values() if clock.latest is not None]
         if latest:
             self._metrics.event_time.set(max(latest))
-        self._metrics.lag.set(self._lag.say(self._tenure.positions))
+        skews = {p: clock.skew(now) for p, clock in sorted(clocks.items())}
+        self._metrics.clock_skew.show("ingest", {(str(p),): skew for p, skew in skews.items()})
+        ahead = {p: skew for p, skew in skews.items() if skew > SKEW_ALLOWED_SECONDS}
+        self._health.say(
+            "clocks",
+            "degraded" if ahead else "ok",
+            f"event times are up to {max(ahead.values()):.0f} s ahead of this worker's clock in "
+            f"partitions {list(ahead)} of {self._topics.predictions}" if ahead else "",
+        )  # fmt: skip
 
 
 def _is_end(message: Message) -> bool:

@@ -19,7 +19,8 @@ from tidegauge.contract import (
     encode,
 )
 from tidegauge.ingest.cells import CountingCell
-from tidegauge.ingest.plan import Plan
+from tidegauge.ingest.event_clock import EventClock
+from tidegauge.ingest.plan import Floats, Plan
 from tidegauge.ingest.segments import Segment
 
 #: Records are made about as large as this; one cell alone may make one of several MB.
@@ -28,7 +29,7 @@ RECORD_BYTES = 500_000
 
 @dataclass
 class Position:
-    """How far one source partition has been counted, and its event time.
+    """How far one source partition has been counted, and how far its event time has come.
 
     ``arrived`` is when its last record was read, by the monotonic clock, seconds. ``end`` is the
     offset after its last record when the brokers were last asked for it.
@@ -39,14 +40,14 @@ class Position:
     since: int
     to: int
     arrived: float
-    latest: float | None = None
     caught_up: bool = False
     end: int = 0
+    event_clock: EventClock = field(default_factory=EventClock)
 
     def clock(self, now: float, idle_seconds: float) -> PartitionClock:
         """Event time as of ``now``, by the monotonic clock."""
         idle = self.caught_up and now - self.arrived >= idle_seconds
-        return PartitionClock(latest=self.latest, caught_up=self.caught_up, idle=idle)
+        return PartitionClock(latest=self.event_clock.time(), caught_up=self.caught_up, idle=idle)
 
 
 #: Model, version, baseline, variant, segment, start and length of the window.
@@ -82,11 +83,14 @@ class Tenure:
             cell = self.cells[key] = CountingCell(plan, variant, segment, *window)
         return cell
 
-    def note_time(self, partition: int, time: float) -> None:
-        """Note that an event of this time, epoch seconds, was counted from a partition."""
-        position = self.positions[partition]
-        if position.latest is None or time > position.latest:
-            position.latest = time
+    def note_times(self, partition: int, times: Floats) -> None:
+        """Note the times, epoch seconds, of events that were counted from a partition."""
+        self.positions[partition].event_clock.note(times)
+
+    def end_batch(self, now: float) -> None:
+        """Note that the events noted since the last time were read at ``now``, by the wall."""
+        for position in self.positions.values():
+            position.event_clock.read(now)
 
     def successor(self, now: float) -> "Tenure":
         """Begin the next tenure with empty cells; everything counted must have been flushed.

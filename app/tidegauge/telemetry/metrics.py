@@ -95,6 +95,12 @@ class IngestMetrics:
             "Latest event time counted, epoch seconds",
             registry=registry,
         )
+        self.clock_skew = GaugeTable(
+            "tidegauge_ingest_clock_skew_seconds",
+            "How far event times were ahead of this worker's clock in the last minute or two",
+            ("partition",),
+            registry=registry,
+        )
         self.tenures = Counter(
             "tidegauge_ingest_tenures_total",
             "Tenures begun: assignments, revocations and renewals",

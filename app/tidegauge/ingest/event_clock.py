@@ -1,0 +1,129 @@
+"""The clock of a source partition: how far its event time has come. One producer can't push it.
+
+Why it is made like this, and what else was tried: docs/adr/0001-clock-of-a-source-partition.md.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+#: The latest events that are looked at, and how many of one batch. The events of one producer lie
+#: next to each other in a batch, so the last few hundred may all be by one clock.
+EVENTS = 1024
+BATCH_EVENTS = 32
+
+#: Events that were read so long before the latest batch are left out if there are others: after a
+#: backlog, its events say nothing about those that follow.
+SECONDS = 10.0
+LEAST_EVENTS = 4
+
+#: If a quarter of the events are no older than this when they are read, the traffic is live, and
+#: older events are late. An event ahead of the wall is no sign of live traffic: a clock that is
+#: ahead writes such events into a backlog as well.
+LIVE_SECONDS = 15.0
+AHEAD_SECONDS = 1.0
+
+#: The skew is the largest of the last one to two times so many seconds: a scrape may miss less.
+SKEW_SECONDS = 60.0
+
+#: Where samples are taken of a batch, by turns. Not at regular places: of nodes that take turns,
+#: those might all be one node's.
+_PLACES = np.random.default_rng(0).random((64, BATCH_EVENTS))
+
+
+class _Batch(NamedTuple):
+    read_at: float
+    ages: Floats
+
+
+class EventClock:
+    """Takes in the event times of one source partition; all times are epoch seconds.
+
+    :meth:`note` takes event times, :meth:`read` ends a batch of them, and :meth:`time` says how far
+    event time has come: in live traffic, to the latest event, but not beyond the wall; in a backlog
+    or a replay, to a time that three quarters of the latest events have come to. It never goes
+    back, and moves with events only. So a clock that is ahead can't push it, unless more than three
+    quarters of the events are by such clocks, and then not beyond the wall.
+    """
+
+    def __init__(self) -> None:
+        #: The largest event time so far, by whatever clock; None before the first event.
+        self.latest: float | None = None
+        self._time: float | None = None
+        self._unread: list[Floats] = []
+        self._batches: deque[_Batch] = deque()
+        self._events = 0
+        self._changed = False
+        self._turn = 0
+        self._skew = self._skew_before = self._skew_since = 0.0
+
+    def note(self, times: Floats) -> None:
+        """Take in event times, at least one, of the batch that :meth:`read` ends."""
+        self._unread.append(times)
+
+    def read(self, at: float) -> None:
+        """End a batch, which was read at ``at`` by the wall; it may be empty."""
+        if not self._unread:
+            return
+        times = self._unread[0] if len(self._unread) == 1 else np.concatenate(self._unread)
+        self._unread.clear()
+        newest = float(times.max())
+        if self.latest is None or newest > self.latest:
+            self.latest = newest
+        self._note_skew(newest - at, at)
+        ages = at - self._some(times)
+        self._batches.append(_Batch(at, ages))
+        self._events += len(ages)
+        self._drop_old(at)
+        self._changed = True
+
+    def _some(self, times: Floats) -> Floats:
+        if len(times) <= BATCH_EVENTS:
+            return times
+        self._turn = (self._turn + 1) % len(_PLACES)
+        return times[(_PLACES[self._turn] * len(times)).astype(np.intp)]
+
+    def _drop_old(self, at: float) -> None:
+        while self._batches:
+            oldest = self._batches[0]
+            left = self._events - len(oldest.ages)
+            is_old = oldest.read_at < at - SECONDS
+            if left < (LEAST_EVENTS if is_old else EVENTS):
+                return
+            self._batches.popleft()
+            self._events = left
+
+    def time(self) -> float | None:
+        """Return how far event time has come; None before the first event."""
+        if self._changed and self.latest is not None:
+            self._changed = False
+            time = min(self.latest, self._batches[-1].read_at - self._age())
+            self._time = time if self._time is None else max(self._time, time)
+        return self._time
+
+    def _age(self) -> float:
+        """Return how far event time was behind the wall when the latest batch was read."""
+        ages = np.concatenate([it.ages for it in self._batches])
+        live = np.count_nonzero((ages >= -AHEAD_SECONDS) & (ages <= LIVE_SECONDS))
+        if 4 * live >= len(ages):
+            age = ages.min()
+        else:
+            at = 3 * len(ages) // 4
+            age = np.partition(ages, at)[at]
+        return max(float(age), 0.0)
+
+    def _note_skew(self, skew: float, at: float) -> None:
+        if not 0.0 <= at - self._skew_since < SKEW_SECONDS:
+            is_recent = 0.0 <= at - self._skew_since < 2 * SKEW_SECONDS
+            self._skew_before = self._skew if is_recent else 0.0
+            self._skew, self._skew_since = 0.0, at
+        self._skew = max(self._skew, skew)
+
+    def skew(self, now: float) -> float:
+        """Return how far event times were ahead of the wall in the last minute or two, seconds."""
+        self._note_skew(0.0, now)
+        return max(self._skew, self._skew_before)
