@@ -176,7 +176,7 @@ def test_counted_ranges_reach_from_the_first_tenure_to_what_is_covered() -> None
     assert all(r.topic == SOURCE for r in report.counted)
     counts = state.counts(Window(Slice("m", "1", "", ()), MINUTE, 60))
     again = counted_ranges(
-        [c for part in counts.parts.values() for c in part.values()], counts.covered
+        [c for part in counts.parts.values() for c in part.values()], counts.covered, counts.past
     )
     assert again == report.counted
 

@@ -4,7 +4,8 @@ import pytest
 
 from support.counting import NOW
 from support.world import World, a_state, join_all
-from tidegauge.detect.values import Progress, Source, SourceClock, hear
+from tidegauge.detect.series import hear
+from tidegauge.detect.values import Progress, Source, SourceClock
 from tidegauge.detect.watermark import source_time, watermark
 
 

@@ -10,6 +10,7 @@ from support.ingest_sessions import Clocks, Committed, QuietConsumer
 from tidegauge.ingest import extension
 from tidegauge.ingest.letters import Letters
 from tidegauge.ingest.session import Session
+from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics
 
@@ -53,6 +54,9 @@ def session(clocks: Clocks, health: Health, registry: CollectorRegistry) -> Iter
         letters=Letters(
             topic="dead", metrics=metrics, health=health, clock=lambda: clocks.monotonic
         ),
+        condition=SourceCondition(
+            "predictions", metrics=metrics, health=health, monotonic=lambda: clocks.monotonic
+        ),
         clock=lambda: clocks.wall,
         monotonic=lambda: clocks.monotonic,
     )
@@ -66,6 +70,6 @@ def session(clocks: Clocks, health: Health, registry: CollectorRegistry) -> Iter
 
 @pytest.fixture
 def committed(session: Session, monkeypatch: pytest.MonkeyPatch) -> Committed:
-    session._destinations = session._sources = 1
+    session._destinations = session._source.partitions = 1
     monkeypatch.setattr(session, "_consumer", QuietConsumer(session._consumer))
     return Committed(monkeypatch)

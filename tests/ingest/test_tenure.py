@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support.counting import NOW, a_baseline, a_counter, a_tenure, as_json, count, event, promote
 from tidegauge.contract import HistogramRecord, cell_partition
 from tidegauge.ingest import tenure as tenure_module
+from tidegauge.ingest.lag import HELD_SECONDS, HeldPartitions
 from tidegauge.ingest.tenure import Position, Tenure
 
 DESTINATIONS = 4
@@ -195,3 +196,25 @@ def test_sums_that_overflow_stay_readable_as_the_largest_number() -> None:
     count(counter, tenure, [huge[2]] * 9)
     [cell] = [c for records in flush(tenure).values() for r in records for c in r.cells]
     assert cell.signals["amount"].counts[0] == 9
+
+
+def test_a_partition_that_an_open_transaction_holds_back_is_neither_caught_up_nor_idle() -> None:
+    position = _position(caught_up=True)
+    position.high = position.to + 3
+    assert position.held_back == 3
+    clock = position.clock(NOW + 1_000, 10)
+    assert (clock.idle, clock.caught_up) == (False, False)
+    position.caught_up = False
+    assert position.held_back == 0, "what is there may be read, and is on its way"
+    position.caught_up, position.high = True, position.to
+    assert position.clock(NOW + 1_000, 10).idle
+
+
+def test_a_partition_is_said_to_be_held_once_it_has_stood_still_for_long_enough() -> None:
+    held, position = HeldPartitions(), _position(caught_up=True)
+    position.high = position.to + 3
+    assert held.of({5: position}, 100.0) == {}
+    assert held.of({5: position}, 100.0 + HELD_SECONDS) == {5: 3}
+    position.to += 1  # a transaction has ended, and the next one is open
+    assert held.of({5: position}, 101.0 + HELD_SECONDS) == {}
+    assert held.of({}, 200.0) == held.of({5: position}, 300.0) == {}

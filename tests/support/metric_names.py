@@ -25,6 +25,9 @@ INGEST: dict[str, MetricName] = {
     "tidegauge_ingest_tenures_total": MetricName("counter"),
     "tidegauge_ingest_transactions_aborted_total": MetricName("counter"),
     "tidegauge_ingest_source_lost_events_total": MetricName("counter"),
+    "tidegauge_ingest_source_breaks_total": MetricName("counter", ("happened",)),
+    "tidegauge_ingest_source_overlap_events_total": MetricName("counter"),
+    "tidegauge_ingest_held_events": MetricName("gauge"),
     "tidegauge_ingest_segments_dropped_total": MetricName("counter", ("dimension",)),
 }
 
@@ -46,6 +49,7 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_rules_file_ok": MetricName("gauge"),
     "tidegauge_actions_total": MetricName("counter", ("kind",)),
     "tidegauge_late_events_total": MetricName("counter"),
+    "tidegauge_counted_twice_events_total": MetricName("counter"),
     "tidegauge_recounts_total": MetricName("counter"),
     "tidegauge_watermark_seconds": MetricName("gauge", ("partition",)),
     "tidegauge_lost_records_total": MetricName("counter"),

@@ -5,18 +5,25 @@ import msgspec
 from tidegauge.contract._base import SCHEMA_VERSION, Record
 
 
-class SourceRange(Record):
+class SourceRange(Record, omit_defaults=True):
     """Which offsets of one source partition a tenure has counted.
 
     ``start`` ≤ ``since`` ≤ ``to``: the tenure began at ``start``, its previous record went up to
     ``since``, this one up to ``to`` (exclusive). ``origin`` is where the consumer group first began
     to count this partition: what a reader without any history must have seen from.
+
+    ``series`` grows by one where offsets didn't go on where counting had stopped: the topic was
+    made again, its end was lost, or records were skipped. Its ``origin`` is where it began, and
+    what was counted before it has nothing to do with its offsets. ``end`` is where the partition
+    ended when its owner last heard of it, with records that may not be read yet; 0 if unknown.
     """
 
     origin: int
     start: int
     since: int
     to: int
+    series: int = 0
+    end: int = 0
 
 
 class PartitionClock(Record):
@@ -85,7 +92,9 @@ class HistogramRecord(Record):
     Every flush reaches every partition, with no cells if need be, so that ``ranges`` tile.
 
     ``baselines_age_seconds`` is how long before the flush this worker last read the baseline store
-    (null: never): its cells may be binned by a baseline that was replaced since.
+    (null: never): its cells may be binned by a baseline that was replaced since. ``topic_id`` is
+    Kafka's id of the source topic, which another topic of the same name doesn't share; empty if the
+    brokers don't tell it.
     """
 
     tenure: str
@@ -97,4 +106,5 @@ class HistogramRecord(Record):
     clocks: dict[int, PartitionClock]
     cells: list[Cell]
     baselines_age_seconds: float | None = None
+    topic_id: str = ""
     schema_version: int = SCHEMA_VERSION

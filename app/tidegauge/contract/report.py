@@ -6,13 +6,18 @@ from tidegauge.contract._base import SCHEMA_VERSION, Record
 from tidegauge.contract.histogram import SignalHistogram
 
 
-class CountedRange(Record):
-    """Source offsets [``start``, ``to``) in which every event of the window was counted."""
+class CountedRange(Record, omit_defaults=True):
+    """Source offsets [``start``, ``to``) in which every event of the window was counted.
+
+    ``topic_id`` is Kafka's id of the topic, empty if it is not known: a topic that was deleted and
+    made again has another one, and its offsets begin anew.
+    """
 
     topic: str
     partition: int
     start: int
     to: int
+    topic_id: str = ""
 
 
 class Drift(Record):

@@ -206,6 +206,14 @@ class Detector:
         self._observer.passed(state, closing.closed)
         self._metrics.late_events.inc(state.late_events)
         state.late_events = 0
+        for source_partition, start, to in state.twice:
+            self._metrics.counted_twice.inc(to - start)
+            log.error(
+                "source partition %d: offsets %d to %d were counted twice, as ingest had lost "
+                "both its group's offsets and the log of histograms",
+                source_partition, start, to,
+            )  # fmt: skip
+        state.twice = []
 
     async def watch_brokers(self) -> None:
         """Say what the brokers know: input that is not taken, which is a stall; a topic missing.

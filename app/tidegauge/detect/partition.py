@@ -16,6 +16,7 @@ import msgspec
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import Record
 from tidegauge.detect.forgetting import drop_leftovers, drop_unused_baselines
+from tidegauge.detect.series import counted_twice, covered, hear, heard_of
 from tidegauge.detect.values import (
     BaselineKey,
     CellCounts,
@@ -24,6 +25,7 @@ from tidegauge.detect.values import (
     Key,
     LogKey,
     MemoryKey,
+    PastSeries,
     Progress,
     ProgressKey,
     RawCell,
@@ -32,11 +34,8 @@ from tidegauge.detect.values import (
     SliceKey,
     SliceMemory,
     SliceState,
-    Source,
-    SourceClock,
     TenureCounts,
     WaitingKey,
-    hear,
 )
 from tidegauge.detect.vigil import Vigil
 from tidegauge.detect.watermark import watermark
@@ -66,13 +65,15 @@ class Window(NamedTuple):
 class Counts(NamedTuple):
     """What a window held, by baseline, at one place of the log.
 
-    ``covered`` is how far each source had been counted there, by topic and partition.
+    ``covered`` is how far each source had been counted there, by topic and partition, and ``past``
+    where the series of offsets ended that don't go on.
     """
 
     window: Window
     parts: dict[str, CellCounts]
     covered: Mapping[str, Mapping[int, int]]
     watermark: float
+    past: Mapping[str, Mapping[int, list[PastSeries]]] = {}
 
     @property
     def slices(self) -> int:
@@ -142,6 +143,8 @@ class PartitionState:
     #: When to look at slices that nothing comes of.
     vigil: Vigil = field(default_factory=Vigil)
     late_events: int = 0
+    #: Source records that a tenure has counted although another one had: partition, from, to.
+    twice: list[tuple[int, int, int]] = field(default_factory=list)
     #: By cell of a deleted window and tenure, the events that were counted, in time or as late:
     #: what comes after that is cumulative, and must not be called late as a whole.
     _gone: OrderedDict[tuple[CellKey, str], int] = field(default_factory=OrderedDict)
@@ -157,10 +160,9 @@ class PartitionState:
         known = self.progress.sources.get(record.source)
         found = []
         for partition, at in record.ranges.items():
-            # A reader without history must have seen everything since the group first counted.
-            covered = at.origin if known is None else known.covered.get(partition, at.origin)
-            if at.since > covered:
-                found.append(Gap(record.source, partition, covered, at.since))
+            to = covered(known, partition, at, record.topic_id)
+            if at.since > to:
+                found.append(Gap(record.source, partition, to, at.since))
         # A flush of several records moves the ranges on with its last one only.
         if not found and record.seq > self._last_seq(record) + 1:
             partition, at = next(iter(record.ranges.items()))
@@ -182,31 +184,34 @@ class PartitionState:
         self.progress.next_offset = offset + 1
         self.progress.now = max(self.progress.now, record.time)
         starts = {p: at.start for p, at in record.ranges.items()}
+        series = {p: at.series for p, at in record.ranges.items() if at.series}
         counted: dict[Slice, int] = {}
         for cell in record.cells:
-            news = self._join_cell(record, cell, starts)
+            news = self._join_cell(record, cell, starts, series)
             if news:
                 where = _slice_of(cell)
                 counted[where] = counted.get(where, 0) + news
-        heard = Source(
-            partitions=record.source_partitions,
-            covered={p: at.to for p, at in record.ranges.items()},
-            clocks={
-                p: SourceClock(time=record.time, latest=clock.latest, idle=clock.idle)
-                for p, clock in record.clocks.items()
-            },
-        )
         sources = self.progress.sources
         known = sources.get(record.source)
-        sources[record.source] = heard if known is None else hear(known, heard)
-        heard_of = self.progress.heard.setdefault(record.source, {})
+        owners = self.progress.heard.setdefault(record.source, {})
+        if known is None:
+            sources[record.source] = heard_of(record)
+        else:
+            self.twice += [
+                one
+                for one in counted_twice(known, record)
+                if (owner := owners.get(one[0])) and owner.tenure != record.tenure
+            ]
+            sources[record.source] = hear(known, heard_of(record))
         for partition in record.ranges:
-            heard_of[partition] = Heard(tenure=record.tenure, seq=record.seq)
+            owners[partition] = Heard(tenure=record.tenure, seq=record.seq)
         self.progress.watermark = watermark(self.progress, self.idle_seconds)
         self.unsaved.add(ProgressKey(self.partition))
         return counted
 
-    def _join_cell(self, record: RawRecord, cell: RawCell, starts: dict[int, int]) -> int:
+    def _join_cell(
+        self, record: RawRecord, cell: RawCell, starts: dict[int, int], series: dict[int, int]
+    ) -> int:
         key = CellKey(_slice_of(cell), cell.window_start, cell.window_seconds, cell.baseline)
         window = Window(key.slice, key.window_start, key.window_seconds)
         tenures = self.cells.get(key)
@@ -230,6 +235,8 @@ class PartitionState:
             baselines_age_seconds=record.baselines_age_seconds,
             signals=cell.signals.copy(),
             slices=cell.slices,
+            topic_id=record.topic_id,
+            series=series,
         )
         self.unsaved.add(key)
         self._note_late(window)
@@ -297,8 +304,10 @@ class PartitionState:
             )
             for baseline in sorted(self.windows[window])
         }
-        covered = {name: dict(source.covered) for name, source in self.progress.sources.items()}
-        return Counts(window, parts, covered, self.progress.watermark)
+        sources = self.progress.sources
+        ends = {name: dict(source.covered) for name, source in sources.items()}
+        past = {name: dict(source.past) for name, source in sources.items() if source.past}
+        return Counts(window, parts, ends, self.progress.watermark, past)
 
     def closed(self, counts: Counts) -> None:
         """Take note that a window was reported with ``counts``; it may hold more by now."""

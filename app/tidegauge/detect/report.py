@@ -23,7 +23,8 @@ from tidegauge.contract import (
 from tidegauge.detect.comparisons import Comparisons
 from tidegauge.detect.merging import merge, merge_tenures
 from tidegauge.detect.partition import Counts
-from tidegauge.detect.values import CellCounts, ScoreSum, TenureCounts
+from tidegauge.detect.series import may_be_one
+from tidegauge.detect.values import CellCounts, PastSeries, ScoreSum, TenureCounts
 from tidegauge.stats import drift_table, histogram_quantile
 
 Name = TypeVar("Name", bound=Hashable)
@@ -100,7 +101,7 @@ def _report(
         closed_by=counts.watermark,
         events=sum(one.events for one in tenures),
         errors=sum(signals["status"].counts[_ERROR] for signals in merged.values()),
-        counted=counted_ranges(tenures, counts.covered),
+        counted=counted_ranges(tenures, counts.covered, counts.past),
         prediction_mean_5m=_mean_score([*scores, score], window.end),
         latency=_latency(merge(signals["latency_ms"] for signals in merged.values())),
         parts=[
@@ -128,21 +129,42 @@ def _flat(segment: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def counted_ranges(
-    tenures: Iterable[TenureCounts], covered: Mapping[str, Mapping[int, int]]
+    tenures: Iterable[TenureCounts],
+    covered: Mapping[str, Mapping[int, int]],
+    past: Mapping[str, Mapping[int, Sequence[PastSeries]]],
 ) -> list[CountedRange]:
     """Return, by source partition, offsets in which every event of the window was counted.
 
-    From where the first tenure that saw one of its events began, to what is covered now.
+    From where the first tenure that saw one of its events began, to what is covered now, or to the
+    end of its series of offsets.
     """
-    starts: dict[tuple[str, int], int] = {}
+    starts: dict[tuple[str, int, int], dict[str, int]] = {}
     for counts in tenures:
         for partition, start in counts.starts.items():
-            key = (counts.source, partition)
-            starts[key] = min(start, starts.get(key, start))
-    return [
-        CountedRange(topic=topic, partition=partition, start=start, to=covered[topic][partition])
-        for (topic, partition), start in sorted(starts.items())
-    ]
+            key = (counts.source, partition, counts.series.get(partition, 0))
+            its = starts.setdefault(key, {})
+            its[counts.topic_id] = min(start, its.get(counts.topic_id, start))
+    ranges = []
+    for (topic, partition, series), its in sorted(starts.items()):
+        if "" in its and len(its) == 2:  # of the one that workers have named since
+            unnamed = its.pop("")
+            its = {topic_id: min(start, unnamed) for topic_id, start in its.items()}
+        for topic_id, start in sorted(its.items()):
+            over = [
+                one.to
+                for one in past.get(topic, {}).get(partition, ())
+                if one.series == series and may_be_one(one.topic_id, topic_id)
+            ]
+            ranges.append(
+                CountedRange(
+                    topic=topic,
+                    partition=partition,
+                    start=start,
+                    to=over[-1] if over else covered[topic][partition],
+                    topic_id=topic_id,
+                )
+            )
+    return ranges
 
 
 def _mean_score(scores: Sequence[ScoreSum], end: int) -> float | None:

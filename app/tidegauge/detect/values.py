@@ -37,6 +37,7 @@ class RawRecord(msgspec.Struct, kw_only=True):
     ranges: dict[int, SourceRange]
     clocks: dict[int, PartitionClock]
     baselines_age_seconds: float | None = None
+    topic_id: str = ""
     cells: list[RawCell]
 
 
@@ -103,10 +104,11 @@ class LogKey(msgspec.Struct, frozen=True, array_like=True, tag="log"):
 Key = CellKey | WaitingKey | MemoryKey | SliceKey | ProgressKey | BaselineKey | LogKey
 
 
-class TenureCounts(msgspec.Struct, kw_only=True):
+class TenureCounts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Counts of one cell by one tenure: everything since the tenure's ``starts``.
 
-    ``slices`` of the model share its budget of false alarms, as far as the tenure knew.
+    ``slices`` of the model share its budget of false alarms, as far as the tenure knew. ``series``
+    has the source partitions whose offsets are not of their first series.
     """
 
     seq: int
@@ -116,6 +118,8 @@ class TenureCounts(msgspec.Struct, kw_only=True):
     baselines_age_seconds: float | None
     signals: msgspec.Raw
     slices: int = 1
+    topic_id: str = ""
+    series: dict[int, int] = {}
 
 
 #: The value of a :class:`CellKey`: by tenure, the largest ``seq`` there is.
@@ -130,12 +134,29 @@ class SourceClock(msgspec.Struct, kw_only=True):
     idle: bool
 
 
-class Source(msgspec.Struct, kw_only=True):
-    """How far the partitions of one source topic have been counted."""
+class PastSeries(msgspec.Struct, kw_only=True):
+    """A series of offsets that a source partition doesn't go on with, and where it ended."""
+
+    topic_id: str
+    series: int
+    to: int
+
+
+class Source(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How far the partitions of one source topic have been counted.
+
+    ``topics`` are the ids of the topics that had its name, the present one last. ``topic_ids`` and
+    ``series`` say by partition of which topic and series ``covered`` is, and ``past`` what series
+    there were before.
+    """
 
     partitions: int
     covered: dict[int, int]
     clocks: dict[int, SourceClock]
+    topics: list[str] = []
+    topic_ids: dict[int, str] = {}
+    series: dict[int, int] = {}
+    past: dict[int, list[PastSeries]] = {}
 
 
 class Heard(msgspec.Struct, kw_only=True):
@@ -227,18 +248,6 @@ def join_cells(a: CellCounts, b: CellCounts) -> CellCounts:
         if mine is None or counts.seq > mine.seq:
             joined[tenure] = counts
     return joined
-
-
-def hear(known: Source, news: Source) -> Source:
-    """Return what is known of a source after a later record of the log, whatever its clock says."""
-    clocks = dict(known.clocks)
-    for p, clock in news.clocks.items():
-        latest = [it.latest for it in (clocks.get(p), clock) if it and it.latest is not None]
-        clocks[p] = SourceClock(time=clock.time, latest=max(latest, default=None), idle=clock.idle)
-    covered = dict(known.covered)
-    for p, to in news.covered.items():
-        covered[p] = max(to, covered.get(p, 0))
-    return Source(partitions=max(known.partitions, news.partitions), covered=covered, clocks=clocks)
 
 
 def join_progress(a: Progress, b: Progress) -> Progress:

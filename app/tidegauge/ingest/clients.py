@@ -33,6 +33,8 @@ def consumer_config(settings: Settings) -> Config:
         # 100 MB more and was no faster.
         "queued.max.messages.kbytes": 16_384,
         "fetch.wait.max.ms": 50,
+        # How soon partitions that were added are shared out; the default is five minutes.
+        "topic.metadata.refresh.interval.ms": 5_000,
         # A fetch comes on top of the queue, compressed and then not: 4 MB a partition took 80 MB
         # more and was no faster.
         "max.partition.fetch.bytes": 1_000_000,

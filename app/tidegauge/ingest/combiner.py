@@ -12,6 +12,7 @@ from collections.abc import Callable
 from tidegauge.ingest.counter import Promoted
 from tidegauge.ingest.letters import Letters
 from tidegauge.ingest.session import Session
+from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.sessions import run_sessions
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics
@@ -47,6 +48,10 @@ class Combiner:
             topic=settings.topics.dead_letters, metrics=metrics, health=health, clock=monotonic
         )
 
+        self._condition = SourceCondition(
+            settings.topics.predictions, metrics=metrics, health=health, monotonic=monotonic
+        )
+
     def run(self) -> None:
         """Count until stopped; then flush, commit and leave."""
         self._health.say("ingest", "failed", "joining the consumer group")
@@ -61,6 +66,7 @@ class Combiner:
             health=self._health,
             progress=self._progress,
             letters=self._letters,
+            condition=self._condition,
             clock=self._clock,
             monotonic=self._monotonic,
         )

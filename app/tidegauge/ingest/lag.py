@@ -10,6 +10,9 @@ from tidegauge.telemetry import Progress
 #: How long the brokers may take to say where a quiet partition ends; counting waits meanwhile.
 _ASK_SECONDS = 2.0
 
+#: A transaction of a producer that lives ends within seconds, or moves on what may be read.
+HELD_SECONDS = 10.0
+
 
 def behind(
     positions: Mapping[int, Position],
@@ -40,6 +43,25 @@ def describe(lag: Mapping[int, int]) -> str:
     return f"partitions {sorted(lag)} have a lag of {sum(lag.values())} events"
 
 
+class HeldPartitions:
+    """Knows which partitions an open transaction has held back for :data:`HELD_SECONDS`. Pure."""
+
+    def __init__(self) -> None:
+        #: By partition, where it stands and since when.
+        self._since: dict[int, tuple[int, float]] = {}
+
+    def of(self, positions: Mapping[int, Position], now: float) -> dict[int, int]:
+        """Return by partition how many offsets are held; ``now`` is by the monotonic clock."""
+        held = {p: at for p, at in positions.items() if at.held_back}
+        self._since = {
+            p: seen if (seen := self._since.get(p)) and seen[0] == at.to else (at.to, now)
+            for p, at in held.items()
+        }
+        return {
+            p: at.held_back for p, at in held.items() if now - self._since[p][1] >= HELD_SECONDS
+        }
+
+
 class LagWatch:
     """Tells the worker's progress what waits. ``quiet_seconds``: how often partitions are asked."""
 
@@ -60,14 +82,22 @@ class LagWatch:
         self._asked_at = monotonic()
 
     def say(self, positions: Mapping[int, Position], taken: Mapping[int, int] | None = None) -> int:
-        """Say what waits as far as this process knows, and return how many records that is."""
-        highs = {}
-        for partition in positions:
-            at = TopicPartition(self._topic, partition)
-            _, highs[partition] = self._consumer.get_watermark_offsets(at, cached=True)
-        lag = behind(positions, highs, taken)
+        """Say what waits as far as this process knows, and return how many records that is.
+
+        What an open transaction holds back is returned too, and is no work that waits: a restart
+        would not help.
+        """
+        self.look(positions)
+        lag = behind(positions, {p: at.high for p, at in positions.items()}, taken)
         self._progress.lag(len(lag), describe(lag))
-        return sum(lag.values())
+        return sum(lag.values()) + sum(at.held_back for at in positions.values())
+
+    def look(self, positions: Mapping[int, Position]) -> None:
+        """Note where the partitions end by what has been fetched, open transactions included."""
+        for partition, position in positions.items():
+            at = TopicPartition(self._topic, partition)
+            _, high = self._consumer.get_watermark_offsets(at, cached=True)
+            position.high = max(high, 0)  # below zero: nothing was fetched yet
 
     def ask(self, positions: Mapping[int, Position]) -> None:
         """Ask now and then where quiet partitions end: a fetcher that hangs tells of no lag."""

@@ -20,11 +20,14 @@ from confluent_kafka import (
 )
 
 from tidegauge.contract import encode
+from tidegauge.ingest.beginning import Beginning, Counted
 from tidegauge.ingest.clients import consumer_config, producer_config
 from tidegauge.ingest.counter import Counter, Promoted
 from tidegauge.ingest.ladder import Rung, to_send
-from tidegauge.ingest.lag import LagWatch
+from tidegauge.ingest.lag import HeldPartitions, LagWatch
 from tidegauge.ingest.letters import Letters
+from tidegauge.ingest.source import SourceTopic
+from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.ingest.tenure import Position, Tenure
 from tidegauge.ingest.transaction import LettersError, RebalancingError, commit
 from tidegauge.sessions import SessionError
@@ -58,6 +61,9 @@ BROKER_SECONDS = 10.0
 SKEW_ALLOWED_SECONDS = 5.0
 
 
+#: The offset that comes next is not there (any more): only an assignment can tell where to begin.
+_OFFSET_IS_GONE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION})
+
 Callback = Callable[[Consumer, list[TopicPartition]], None]
 
 
@@ -78,6 +84,7 @@ class Session:
         health: Health,
         progress: Progress,
         letters: Letters,
+        condition: SourceCondition,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
@@ -88,6 +95,7 @@ class Session:
         self._health = health
         self._progress = progress
         self._letters = letters
+        self._condition = condition
         self._clock = clock
         self._monotonic = monotonic
         self._topics = settings.topics
@@ -117,13 +125,17 @@ class Session:
             quiet_seconds=settings.health.stall_seconds / 4,
             monotonic=monotonic,
         )
+        self._held = HeldPartitions()
+        self._source = SourceTopic(settings, self._consumer, monotonic=monotonic)
+        #: Where counting of partitions has begun of which nothing is committed yet.
+        self._beginnings: dict[int, Beginning] = {}
         self._producer = Producer(producer_config(settings, alone=alone), logger=log)
-        self._sources = self._destinations = 0
+        self._destinations = 0
 
     def run(self, stop: threading.Event) -> None:
         """Join the group and count until stopped, then flush."""
         self._producer.init_transactions(BROKER_SECONDS)
-        self._sources = self._partitions_of(self._topics.predictions)
+        self._source.begin()
         self._destinations = self._partitions_of(self._topics.histograms)
         self._counter.use(self._promoted(), self._tenure)
         self._consumer.subscribe(
@@ -208,21 +220,18 @@ class Session:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._flush()
         now = self._monotonic()
-        for at in consumer.committed(partitions, timeout=BROKER_SECONDS):
-            low, _ = consumer.get_watermark_offsets(at, timeout=BROKER_SECONDS)
-            begin = at.offset if at.offset >= 0 else low
-            # The origin travels in the metadata of the committed offset, so that DETECT can tell
-            # a first record from one it has missed.
-            origin = int(at.metadata) if at.metadata else begin
-            if begin < low:
-                self._metrics.source_lost.inc(low - begin)
-                log.error(
-                    "%s/%d: offsets %d to %d were deleted by retention before they were counted",
-                    at.topic, at.partition, begin, low,
-                )  # fmt: skip
-            self._tenure.positions[at.partition] = Position(
-                origin=origin, start=begin, since=begin, to=max(begin, low), arrived=now
+        committed = consumer.committed(partitions, timeout=BROKER_SECONDS)
+        beginnings = self._source.beginnings(committed)
+        for partition, its in beginnings.items():
+            self._tenure.positions[partition] = Position(
+                origin=its.origin,
+                start=its.begin,
+                since=its.begin,
+                to=max(its.begin, its.low),
+                arrived=now,
+                series=its.series,
             )
+        self._beginnings |= beginnings
         self._renew()
         consumer.incremental_assign(
             [
@@ -236,6 +245,7 @@ class Session:
         self._flush()
         for at in partitions:
             self._tenure.positions.pop(at.partition, None)
+            self._beginnings.pop(at.partition, None)
         self._renew()
         consumer.incremental_unassign(partitions)
         self._say_owned()
@@ -286,9 +296,12 @@ class Session:
         self._flushed_at = self._monotonic()
         if not tenure.positions:
             self._progress.lag(0)
+            self._condition.held({})
             return
         if self._over:  # an assignment may follow in the same round, with a generation that counts
             raise SessionError(self._over)
+        moved = any(at.to > at.since for at in tenure.positions.values())
+        self._check_source(moved=moved)
         self._counter.settle(tenure)
         rung = self._letters.rung
         try:
@@ -300,17 +313,29 @@ class Session:
             raise SessionError(f"flush failed: {error}") from error
         except (KafkaException, TimeoutError) as error:
             raise SessionError(f"flush failed: {error}") from error
-        if any(at.to > at.since for at in tenure.positions.values()):
+        if moved:
             self._progress.moved()
         tenure.flushed()
+        for partition, its in self._beginnings.items():
+            self._condition.begun(partition, its)
+        self._beginnings.clear()
         self._letters.committed(self._counter.dead_letters, rung)
         self._observe(time.perf_counter() - began)
         self._counter.use(self._promoted(), tenure)
         if self._monotonic() - tenure.began > TENURE_SECONDS or len(tenure.cells) > TENURE_CELLS:
             self._renew()
 
+    def _check_source(self, *, moved: bool) -> None:
+        """See that what was read is of the topic that it is committed for."""
+        try:
+            self._source.check(moved=moved)
+        except KafkaException as error:
+            raise _NotNowError(f"{self._topics.predictions} can't be looked at: {error}") from error
+
     def _commit(self, tenure: Tenure, rung: Rung) -> None:
         age = self._baselines_age()
+        self._lag.look(tenure.positions)
+        topic_id = self._source.topic_id
         commit(
             self._producer,
             histograms=tenure.records(
@@ -318,15 +343,27 @@ class Session:
                 monotonic=self._monotonic(),
                 idle_seconds=self._settings.ingest.idle_seconds,
                 source=self._topics.predictions,
-                sources=self._sources,
+                sources=self._source.partitions,
                 destinations=self._destinations,
                 baselines_age_seconds=age if math.isfinite(age) else None,
+                topic_id=topic_id,
             ),
             histogram_topic=self._topics.histograms,
             letters=[encode(letter) for letter in to_send(self._counter.dead_letters, rung)],
             letter_topic=self._topics.dead_letters,
             offsets=[
-                TopicPartition(self._topics.predictions, p, at.to, metadata=str(at.origin))
+                TopicPartition(
+                    self._topics.predictions,
+                    p,
+                    at.to,
+                    metadata=Counted(
+                        origin=at.origin,
+                        to=at.to,
+                        topic_id=topic_id,
+                        series=at.series,
+                        end=max(at.high, at.to),
+                    ).metadata(),
+                )
                 for p, at in tenure.positions.items()
             ],
             group=self._consumer.consumer_group_metadata(),
@@ -342,6 +379,7 @@ class Session:
             self._dropped[dimension] = dropped
         self._observe_clocks()
         self._metrics.lag.set(self._lag.say(self._tenure.positions))
+        self._condition.held(self._held.of(self._tenure.positions, self._monotonic()))
 
     def _observe_clocks(self) -> None:
         """Show how far event time has come, and which partitions have events of a wrong clock."""
@@ -370,6 +408,6 @@ def _check(message: Message) -> None:
     """Raise for an error that stays; log one that passes."""
     error = message.error()
     assert error is not None  # noqa: S101 - only errors are checked
-    if error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
+    if error.fatal() or error.code() in _OFFSET_IS_GONE:
         raise SessionError(str(error))
     log.warning("consumer: %s", error)

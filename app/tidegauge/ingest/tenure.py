@@ -32,7 +32,8 @@ class Position:
     """How far one source partition has been counted, and how far its event time has come.
 
     ``arrived`` is when its last record was read, by the monotonic clock, seconds. ``end`` is the
-    offset after its last record when the brokers were last asked for it.
+    offset after its last record when the brokers were last asked for it. ``high`` is where it ends
+    with records of open transactions, which nobody may read yet, as far as the fetcher has seen.
     """
 
     origin: int
@@ -42,12 +43,21 @@ class Position:
     arrived: float
     caught_up: bool = False
     end: int = 0
+    high: int = 0
+    series: int = 0
     event_clock: EventClock = field(default_factory=EventClock)
+
+    @property
+    def held_back(self) -> int:
+        """Offsets that an open transaction keeps from being read."""
+        return max(self.high - self.to, 0) if self.caught_up else 0
 
     def clock(self, now: float, idle_seconds: float) -> PartitionClock:
         """Event time as of ``now``, by the monotonic clock."""
-        idle = self.caught_up and now - self.arrived >= idle_seconds
-        return PartitionClock(latest=self.event_clock.time(), caught_up=self.caught_up, idle=idle)
+        # What an open transaction holds back may be of any time before now.
+        caught_up = self.caught_up and not self.held_back
+        idle = caught_up and now - self.arrived >= idle_seconds
+        return PartitionClock(latest=self.event_clock.time(), caught_up=caught_up, idle=idle)
 
 
 #: Model, version, baseline, variant, segment, start and length of the window.
@@ -111,6 +121,7 @@ class Tenure:
         sources: int,
         destinations: int,
         baselines_age_seconds: float | None = None,
+        topic_id: str = "",
     ) -> Iterator[tuple[int, bytes]]:
         """Yield (destination partition, record) of everything that changed since the last flush.
 
@@ -141,6 +152,8 @@ class Tenure:
                         start=at.start,
                         since=at.since,
                         to=at.to if final else at.since,
+                        series=at.series,
+                        end=max(at.high, at.to),
                     )
                     for p, at in self.positions.items()
                 }
@@ -154,6 +167,7 @@ class Tenure:
                     clocks=clocks if final else {},
                     cells=[],
                     baselines_age_seconds=baselines_age_seconds,
+                    topic_id=topic_id,
                 )
                 yield partition, _with_cells(record, some)
 

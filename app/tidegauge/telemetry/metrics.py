@@ -113,7 +113,23 @@ class IngestMetrics:
         )
         self.source_lost = Counter(
             "tidegauge_ingest_source_lost_events_total",
-            "Source offsets that retention deleted before they were counted",
+            "Source offsets that were deleted, or skipped by hand, before they were counted",
+            registry=registry,
+        )
+        self.source_breaks = Counter(
+            "tidegauge_ingest_source_breaks_total",
+            "Times that a source partition didn't go on where its counting had stopped",
+            ("happened",),
+            registry=registry,
+        )
+        self.source_overlap = Counter(
+            "tidegauge_ingest_source_overlap_events_total",
+            "Source offsets not read again although the group's offsets were set back",
+            registry=registry,
+        )
+        self.held = Gauge(
+            "tidegauge_ingest_held_events",
+            "Source offsets that an open transaction has held back for ten seconds and more",
             registry=registry,
         )
 
@@ -203,6 +219,11 @@ class DetectMetrics:
         self.late_events = Counter(
             "tidegauge_late_events_total",
             "Events that came after their window was deleted, and were not counted",
+            registry=registry,
+        )
+        self.counted_twice = Counter(
+            "tidegauge_counted_twice_events_total",
+            "Source offsets that were counted although they had been counted before",
             registry=registry,
         )
         self.recounts = Counter(
