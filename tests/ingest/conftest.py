@@ -8,7 +8,9 @@ from prometheus_client import CollectorRegistry
 from support.counting import a_tenure
 from support.ingest_sessions import Clocks, Committed, QuietConsumer
 from tidegauge.ingest import extension
+from tidegauge.ingest.admission import Admission
 from tidegauge.ingest.letters import Letters
+from tidegauge.ingest.overflow import OverflowNotice
 from tidegauge.ingest.session import Session
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics
@@ -53,6 +55,8 @@ def session(clocks: Clocks, health: Health, registry: CollectorRegistry) -> Iter
         letters=Letters(
             topic="dead", metrics=metrics, health=health, clock=lambda: clocks.monotonic
         ),
+        admission=Admission(settings.ingest, lambda: clocks.monotonic),
+        overflow=OverflowNotice(metrics=metrics, health=health, clock=lambda: clocks.monotonic),
         clock=lambda: clocks.wall,
         monotonic=lambda: clocks.monotonic,
     )

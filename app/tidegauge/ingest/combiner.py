@@ -9,8 +9,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from tidegauge.ingest.admission import Admission
 from tidegauge.ingest.counter import Promoted
 from tidegauge.ingest.letters import Letters
+from tidegauge.ingest.overflow import OverflowNotice
 from tidegauge.ingest.session import Session
 from tidegauge.sessions import run_sessions
 from tidegauge.settings import Settings
@@ -46,6 +48,9 @@ class Combiner:
         self._letters = Letters(
             topic=settings.topics.dead_letters, metrics=metrics, health=health, clock=monotonic
         )
+        # A session that begins anew must not give the slots of sound models to a flood.
+        self._admission = Admission(settings.ingest, monotonic)
+        self._overflow = OverflowNotice(metrics=metrics, health=health, clock=monotonic)
 
     def run(self) -> None:
         """Count until stopped; then flush, commit and leave."""
@@ -61,6 +66,8 @@ class Combiner:
             health=self._health,
             progress=self._progress,
             letters=self._letters,
+            admission=self._admission,
+            overflow=self._overflow,
             clock=self._clock,
             monotonic=self._monotonic,
         )

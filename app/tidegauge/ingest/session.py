@@ -20,11 +20,13 @@ from confluent_kafka import (
 )
 
 from tidegauge.contract import encode
+from tidegauge.ingest.admission import Admission
 from tidegauge.ingest.clients import consumer_config, producer_config
 from tidegauge.ingest.counter import Counter, Promoted
 from tidegauge.ingest.ladder import Rung, to_send
 from tidegauge.ingest.lag import LagWatch
 from tidegauge.ingest.letters import Letters
+from tidegauge.ingest.overflow import OverflowNotice
 from tidegauge.ingest.tenure import Position, Tenure
 from tidegauge.ingest.transaction import LettersError, RebalancingError, commit
 from tidegauge.sessions import SessionError
@@ -74,6 +76,8 @@ class Session:
         health: Health,
         progress: Progress,
         letters: Letters,
+        admission: Admission,
+        overflow: OverflowNotice,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
@@ -84,6 +88,7 @@ class Session:
         self._health = health
         self._progress = progress
         self._letters = letters
+        self._overflow = overflow
         self._clock = clock
         self._monotonic = monotonic
         self._topics = settings.topics
@@ -92,6 +97,7 @@ class Session:
             settings=settings.ingest,
             window_of=settings.window_of,
             clock=clock,
+            admission=admission,
         )
         self._committed = dict.fromkeys(self._counter.counted, 0)
         self._dropped = dict.fromkeys(settings.ingest.segments, 0)
@@ -299,6 +305,7 @@ class Session:
             self._progress.moved()
         tenure.flushed()
         self._letters.committed(self._counter.dead_letters, rung)
+        self._overflow.committed(self._counter.overflow)
         self._observe(time.perf_counter() - began)
         self._counter.use(self._promoted(), tenure)
         if self._monotonic() - tenure.began > TENURE_SECONDS or len(tenure.cells) > TENURE_CELLS:

@@ -77,6 +77,14 @@ class IngestMetrics:
             ("dimension",),
             registry=registry,
         )
+        self.overflow = Counter(
+            "tidegauge_ingest_overflow_total",
+            "Events not counted since there are more names than there are slots for",
+            ("level", "model"),
+            registry=registry,
+        )
+        for level in ("model", "version", "variant", "slice"):
+            self.overflow.labels(level, "")
         self.flush = Histogram(
             "tidegauge_ingest_flush_seconds",
             "Time a flush took, from settling the counts to the committed transaction",
