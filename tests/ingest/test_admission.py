@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tidegauge.detect.forgetting import SHORTEST_SECONDS
 from tidegauge.ingest.admission import (
     GENERATION_SECONDS,
-    PROVEN_GENERATIONS,
-    UNPROVEN_GENERATIONS,
+    IDLE_GENERATIONS,
     Admission,
 )
 from tidegauge.settings import IngestSettings, WindowSettings
@@ -98,7 +98,7 @@ def test_a_slot_that_nothing_has_come_of_for_an_hour_is_anybodys() -> None:
     assert gate.counts("old")
     gate.now += GENERATION_SECONDS
     assert gate.counts("old")
-    gate.now += (PROVEN_GENERATIONS - 1) * GENERATION_SECONDS
+    gate.now += (IDLE_GENERATIONS - 1) * GENERATION_SECONDS
     assert not gate.counts("new")
     gate.now += GENERATION_SECONDS
     assert gate.counts("new")
@@ -106,9 +106,8 @@ def test_a_slot_that_nothing_has_come_of_for_an_hour_is_anybodys() -> None:
 
 
 def test_a_slot_is_not_given_to_a_flood_before_detect_has_forgotten_who_had_it() -> None:
-    windows = WindowSettings()
-    silence = (UNPROVEN_GENERATIONS - 1) * GENERATION_SECONDS
-    assert silence >= windows.late_seconds + windows.grace_seconds
+    silence = (IDLE_GENERATIONS - 1) * GENERATION_SECONDS
+    assert silence > SHORTEST_SECONDS + WindowSettings().grace_seconds
 
 
 @pytest.mark.parametrize("names", [1, 3, 50], ids=["alike", "few", "many"])
@@ -136,7 +135,7 @@ def test_a_model_version_whose_slot_is_taken_is_said_to_be_gone() -> None:
     gate = Gate(max_models=1)
     assert gate.counts("old", "1") and gate.counts("old", "2", "canary")
     assert gate.admission.take_gone() == []
-    gate.now += UNPROVEN_GENERATIONS * GENERATION_SECONDS
+    gate.now += IDLE_GENERATIONS * GENERATION_SECONDS
     assert gate.counts("new")
     assert sorted(gate.admission.take_gone()) == [("old", "1"), ("old", "2")]
     assert gate.admission.take_gone() == []

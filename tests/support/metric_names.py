@@ -47,6 +47,7 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_actions_total": MetricName("counter", ("kind",)),
     "tidegauge_late_events_total": MetricName("counter"),
     "tidegauge_recounts_total": MetricName("counter"),
+    "tidegauge_slices_left_out": MetricName("gauge"),
     "tidegauge_watermark_seconds": MetricName("gauge", ("partition",)),
     "tidegauge_lost_records_total": MetricName("counter"),
 }

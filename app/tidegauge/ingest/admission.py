@@ -11,9 +11,8 @@ So a name has to come back before it can take the slot of another:
 - A name that is refused is noted. If it comes again in the next generation, it takes the slot of a
   name that was seen in one earlier generation only. So a flood of names that never come back holds
   the slots for half a minute at most against names that do.
-- A name that was refused and does not come back gets the slot of an unproven name that nothing has
-  come of for a quarter of an hour. DETECT has forgotten that one by then, so what it holds stays
-  bounded however long a flood lasts.
+- A name that does not come back gets a slot that nothing has come of for an hour. DETECT has
+  forgotten who had it by then, so what it holds stays bounded however long a flood lasts.
 """
 
 from collections import OrderedDict
@@ -26,12 +25,9 @@ from tidegauge.settings import IngestSettings
 #: pass for a recurring one; longer would keep sound models out for longer after a restart.
 GENERATION_SECONDS = 30.0
 
-#: Generations of silence after which the slot of an unproven name is anybody's: 16 minutes, which
-#: is when DETECT forgets a slice that had one window (``WindowSettings.forgotten_after``).
-UNPROVEN_GENERATIONS = 32
-
-#: Generations of silence after which the slot of a proven name is anybody's: an hour.
-PROVEN_GENERATIONS = 120
+#: Generations of silence after which a slot is anybody's: an hour, after which DETECT forgets a
+#: slice that had one window (``detect.forgetting.SHORTEST_SECONDS``), and a minute.
+IDLE_GENERATIONS = 122
 
 #: Bits of the filter of refused names; with the most notes and four bits each, two names in a
 #: thousand are taken for ones that were seen before. 2 MiB.
@@ -88,8 +84,8 @@ class Slots(Generic[Name]):
         """Return whether there is a slot for a new name, and the name that must go for it."""
         if len(self) < self._limit:
             return True, None
-        patience = 1 if recurring else UNPROVEN_GENERATIONS
-        for names, silence in (self._unproven, patience), (self._proven, PROVEN_GENERATIONS):
+        patience = 1 if recurring else IDLE_GENERATIONS
+        for names, silence in (self._unproven, patience), (self._proven, IDLE_GENERATIONS):
             oldest = next(iter(names), None)
             if oldest is not None and names[oldest] + silence <= now:
                 return True, oldest

@@ -204,6 +204,11 @@ class DetectMetrics:
             "Events that came after their window was deleted, and were not counted",
             registry=registry,
         )
+        self.slices_left_out = Gauge(
+            "tidegauge_slices_left_out",
+            "Slices without a baseline that are shown under no name, since there are too many",
+            registry=registry,
+        )
         self.recounts = Counter(
             "tidegauge_recounts_total",
             "Times a partition was counted again because source ranges didn't tile",
