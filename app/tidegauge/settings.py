@@ -180,6 +180,13 @@ class IngestSettings(_Section):
     segments: list[Dimension] = Field(default=[], max_length=10)
     #: Values of a dimension that get slices of their own, for each model, version and variant.
     segment_values: int = Field(default=100, ge=1)
+    #: What has no baseline is counted within these bounds: models, versions of a model, variants of
+    #: a version (those of one with a baseline too), and slices of traffic, (model, version,
+    #: variant), of all of them together. See :mod:`tidegauge.ingest.admission`.
+    max_models: int = Field(default=2_000, ge=1)
+    max_versions: int = Field(default=50, ge=1)
+    max_variants: int = Field(default=20, ge=1)
+    max_slices: int = Field(default=10_000, ge=1)
 
     @field_validator("segments")
     @classmethod

@@ -1,5 +1,7 @@
 """What Prometheus is shown of closed windows, and what is taken back."""
 
+import re
+
 from prometheus_client import CollectorRegistry, generate_latest
 
 from support.counting import NOW, a_baseline, promote
@@ -164,3 +166,73 @@ def test_a_silence_is_shown_beside_the_last_figures_until_the_slice_is_forgotten
             ]
     assert firing == [] == page.series("tidegauge_missing_share")
     assert page.series("tidegauge_window_end_seconds") == []
+
+
+# -- names that somebody made up ------------------------------------------------------------------
+
+
+def flood(world: World, state: PartitionState, page: Page, names: list[str], minute: int) -> None:
+    """Let one event of each model come in a minute, and time pass to its end."""
+    for number, model in enumerate(names):
+        world.event(number % 3, time=MINUTE + 60 * minute + 5, model=model)
+    pass_time(world, state, page, 60 * minute + 75)
+
+
+def pass_time(world: World, state: PartitionState, page: Page, seconds: float) -> None:
+    seen = len(world.log)
+    world.now = MINUTE + seconds
+    world.catch_up()
+    world.flush()
+    for offset, record in world.log[seen:]:
+        page.observer.joined(state, record, state.join(record, offset))
+        page.close(state)
+
+
+def models(page: Page) -> set[str]:
+    text = generate_latest(page.registry).decode()
+    return set(re.findall(r'model="([^"]*)"', text))
+
+
+def test_of_a_slice_that_is_forgotten_no_series_is_left() -> None:
+    world, state, page = World({}), a_state(late_seconds=60), Page()
+    flood(world, state, page, ["made-up", "other"], 0)
+    assert models(page) == {"made-up", "other"}
+    for minute in range(1, 64):
+        flood(world, state, page, ["other"], minute)
+    assert models(page) == {"other"}
+    assert page.series("tidegauge_slices_left_out") == ["tidegauge_slices_left_out 0.0"]
+
+
+def test_slices_without_a_baseline_have_series_within_a_bound_and_sums_stay_right() -> None:
+    world, state, page = World(promote(BASELINE)), a_state(), Page()
+    page.observer._slices._most = 3
+    names = [f"req-{number}" for number in range(10)]
+    flood(world, state, page, [*names, "m"], 0)
+    pass_time(world, state, page, 160)
+    shown = models(page)
+    assert len(shown - {"m", ""}) == 3 and {"m", ""} <= shown
+    assert page.series("tidegauge_slices_left_out") == ["tidegauge_slices_left_out 7.0"]
+    for name in ("tidegauge_events_total", "tidegauge_windows_closed_total"):
+        assert sum(float(line.rsplit(" ", 1)[1]) for line in page.series(name)) == 11
+    assert not [line for line in page.series("tidegauge_window_end_seconds") if 'model=""' in line]
+
+
+def test_a_model_that_gets_a_baseline_gets_series_of_its_own() -> None:
+    world, state, page = World({}), a_state(), Page()
+    page.observer._slices._most = 0
+    flood(world, state, page, ["m"], 0)
+    assert models(page) == {""}
+    for name in "ab":
+        world.counters[name].use(promote(BASELINE), world.tenures[name])
+    state.hold_baseline(BASELINE.id, BASELINE)
+    flood(world, state, page, ["m"], 1)
+    assert "m" in models(page)
+    assert page.series("tidegauge_slices_left_out") == ["tidegauge_slices_left_out 0.0"]
+
+
+def test_series_of_partitions_that_others_have_make_room_when_there_is_none() -> None:
+    world, state, page = World({}), a_state(), Page()
+    page.observer._slices._most = 2
+    flood(world, state, page, ["a", "b"], 0)
+    page.observer.owned(set())
+    assert {"a", "b"} & models(page) == set()

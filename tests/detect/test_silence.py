@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from support.counting import NOW, a_baseline, promote
 from support.world import Logged, World, Written, a_state, fold, restored, taken_over, writes
+from tidegauge.baseline import Baseline
 from tidegauge.contract import Alert, encode
 from tidegauge.detect.changelog import Changelog
 from tidegauge.detect.closing import Closed
@@ -18,6 +19,8 @@ from tidegauge.detect.values import MemoryKey, Slice, SliceKey, SliceState, join
 from tidegauge.settings import TopicSettings
 
 BASELINE = a_baseline()
+#: Who is to be missed after minutes of traffic needs one.
+BASELINES = (BASELINE, msgspec.structs.replace(BASELINE, model="other"))
 MINUTE = int(NOW // 60 * 60)
 HOUR = 3600
 WINDOWS: dict[str, Any] = {"seconds": 60, "grace_seconds": 10, "late_seconds": 60}
@@ -33,9 +36,15 @@ def flushed(world: World, at: float) -> None:
     world.flush()
 
 
-def silent_log(minutes: Iterable[int], *, others: Iterable[int] = (), until: int) -> list[Logged]:
+def silent_log(
+    minutes: Iterable[int],
+    *,
+    others: Iterable[int] = (),
+    until: int,
+    baselines: Sequence[Baseline] = (BASELINE,),
+) -> list[Logged]:
     """Traffic of ``m`` in some minutes and of ``other`` in others, and a flush every minute."""
-    world, mine, theirs = World(promote(BASELINE)), set(minutes), set(others)
+    world, mine, theirs = World(promote(*baselines)), set(minutes), set(others)
     for minute in range(until):
         for partition in range(3):
             if minute in mine:
@@ -73,10 +82,33 @@ def test_one_model_of_two_is_missed_and_welcomed_back() -> None:
 
 
 def test_silence_of_the_whole_topic_is_told_as_soon_as_that_of_one_model() -> None:
-    closed = fold(fresh(**WINDOWS).state, silent_log([0, 1], others=[0, 1, 2], until=25))
+    log = silent_log([0, 1], others=[0, 1, 2], until=25, baselines=BASELINES)
+    closed = fold(fresh(**WINDOWS).state, log)
     assert sorted(told(closed)) == [
         ("m", "no-data", "firing", 12), ("other", "no-data", "firing", 13),
     ]  # fmt: skip
+
+
+def test_a_name_that_somebody_made_up_is_not_missed_but_a_model_of_a_day_is() -> None:
+    log = silent_log([0, 1], until=25, baselines=())
+    assert told(fold(fresh(**WINDOWS).state, log)) == []
+    world = World({})
+    for hour in range(26):
+        for partition in range(3) if hour <= 24 else ():
+            world.event(partition, time=MINUTE + HOUR * hour + 5)
+        flushed(world, MINUTE + HOUR * hour + 59.0)
+    closed = fold(fresh(**WINDOWS).state, world.log)
+    assert told(closed) == [("m", "no-data", "firing", 1500)]
+
+
+def test_a_rule_on_another_metric_still_tells_of_no_data_without_a_baseline() -> None:
+    world = World({})
+    for minute in range(30):
+        for i in range(100 if minute < 3 else 0):
+            world.event(i % 3, time=MINUTE + 60 * minute + 5, latency_ms=5000)
+        flushed(world, MINUTE + 60 * minute + 59.0)
+    closed = fold(fresh(**WINDOWS).state, world.log)
+    assert {it.state for it in closed.alerts if it.rule == "latency-rollback"} >= {"no_data"}
 
 
 def test_nothing_is_silent_that_ingest_has_not_read_yet() -> None:
@@ -136,6 +168,44 @@ def test_what_is_gone_for_long_enough_ends_its_alert_and_leaves_no_trace() -> No
     assert GONE not in worker.state.memories
     written = writes(worker.checkpoint())
     assert not any(b'"m"' in key for key, value, *_ in written if value is not None)
+
+
+def test_a_slice_without_a_baseline_is_forgotten_after_as_long_as_it_has_lived() -> None:
+    lives = {"moment": 1, "two": 120, "six": 360}
+    world, state = World({}), fresh(**WINDOWS).state
+    last: dict[str, int] = {}
+    ends: dict[str, int] = {}
+    for minute in range(900):
+        for model, minutes in lives.items():
+            if minute < minutes:
+                world.event(0, time=MINUTE + 60 * minute + 5, model=model)
+                last[model] = minute + 1
+        seen = len(world.log)
+        flushed(world, MINUTE + 60 * minute + 59.0)
+        for where in fold(state, world.log[seen:]).forgotten:
+            ends[where.model] = minute
+    silent = {model: ends[model] - last[model] for model in lives}
+    # The watermark is a little behind the clock.
+    assert {
+        model: pytest.approx(minutes, abs=2)
+        for model, minutes in {"moment": 60, "two": 119, "six": 359}.items()
+    } == silent
+    assert not state.slices and not state.cells and not state.windows
+
+
+def test_a_flood_of_names_leaves_nothing_in_state_or_changelog() -> None:
+    world, worker = World({}), fresh(**WINDOWS)
+    written: dict[bytes, bytes | None] = {}
+    for minute in range(70):
+        for i in range(20 if minute < 5 else 0):
+            world.event(i % 3, time=MINUTE + 60 * minute + 5, model=f"req-{minute}-{i}")
+        seen = len(world.log)
+        flushed(world, MINUTE + 60 * minute + 59.0)
+        fold(worker.state, world.log[seen:])
+        written |= {key: value for key, value, *_ in writes(worker.checkpoint())}
+    assert len(written) > 200
+    assert [key for key, value in written.items() if value is not None and b"req-" in key] == []
+    assert not worker.state.slices and not worker.state.vigil._at
 
 
 def test_its_keys_become_tombstones() -> None:
@@ -250,7 +320,9 @@ def publish(state: PartitionState, published: Published) -> None:
 
 
 #: ``other`` is silent for a while, ``m`` twice, and the second time it is forgotten.
-LOG = silent_log([0, 1, 14, 15, 44], others=[*range(12), *range(28, 48)], until=48)
+LOG = silent_log(
+    [0, 1, 14, 15, 44], others=[*range(12), *range(28, 48)], until=48, baselines=BASELINES
+)
 BRIEFLY: dict[str, Any] = {**WINDOWS, "forget_seconds": 1500}
 
 

@@ -8,7 +8,9 @@ from prometheus_client import CollectorRegistry
 from support.counting import a_tenure
 from support.ingest_sessions import Clocks, Committed, QuietConsumer
 from tidegauge.ingest import extension
+from tidegauge.ingest.admission import Admission
 from tidegauge.ingest.letters import Letters
+from tidegauge.ingest.overflow import OverflowNotice
 from tidegauge.ingest.session import Session
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.settings import Settings
@@ -57,6 +59,8 @@ def session(clocks: Clocks, health: Health, registry: CollectorRegistry) -> Iter
         condition=SourceCondition(
             "predictions", metrics=metrics, health=health, monotonic=lambda: clocks.monotonic
         ),
+        admission=Admission(settings.ingest, lambda: clocks.monotonic),
+        overflow=OverflowNotice(metrics=metrics, health=health, clock=lambda: clocks.monotonic),
         clock=lambda: clocks.wall,
         monotonic=lambda: clocks.monotonic,
     )

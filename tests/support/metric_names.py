@@ -18,6 +18,7 @@ INGEST: dict[str, MetricName] = {
     "tidegauge_ingest_events_total": MetricName("counter", ("path",)),
     "tidegauge_ingest_dead_letters_total": MetricName("counter", ("reason",)),
     "tidegauge_ingest_dead_letters_dropped_total": MetricName("counter", ("reason",)),
+    "tidegauge_ingest_overflow_total": MetricName("counter", ("level", "model")),
     "tidegauge_ingest_flush_seconds": MetricName("histogram"),
     "tidegauge_ingest_lag_events": MetricName("gauge"),
     "tidegauge_ingest_event_time_seconds": MetricName("gauge"),
@@ -51,6 +52,7 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_late_events_total": MetricName("counter"),
     "tidegauge_counted_twice_events_total": MetricName("counter"),
     "tidegauge_recounts_total": MetricName("counter"),
+    "tidegauge_slices_left_out": MetricName("gauge"),
     "tidegauge_watermark_seconds": MetricName("gauge", ("partition",)),
     "tidegauge_lost_records_total": MetricName("counter"),
 }

@@ -169,6 +169,7 @@ def fold(state: PartitionState, records: Iterable[Logged]) -> Closed:
         all_closed.reports += closed.reports
         all_closed.alerts += closed.alerts
         all_closed.actions += closed.actions
+        all_closed.forgotten += closed.forgotten
     return all_closed
 
 

@@ -3,7 +3,16 @@
 import math
 
 from tidegauge.contract import Alert, WindowReport
-from tidegauge.rules import AlertState, Quiet, RuleSet, due_at, end_forgotten, judge_silence
+from tidegauge.detect.forgetting import forgotten_after
+from tidegauge.rules import (
+    MISSED_AFTER_SECONDS,
+    AlertState,
+    Quiet,
+    RuleSet,
+    due_at,
+    end_forgotten,
+    judge_silence,
+)
 from tidegauge.settings import WindowSettings
 
 
@@ -20,20 +29,21 @@ class Gaps:
         )
         self._settings = settings
         self._first = first
+        self._based = any(part.baseline for part in first.parts)
 
-    @property
-    def longest(self) -> int:
-        """Seconds without windows after which the slice is forgotten."""
-        return self._settings.forgotten_after
+    def longest(self, since: int) -> int:
+        """Seconds without windows from ``since`` on after which the slice is forgotten."""
+        lived = since - self._first.window_end
+        return forgotten_after(self._settings, lived_seconds=lived, based=self._based)
 
     def is_end(self, since: int, until: int) -> bool:
         """Whether the slice is forgotten if nothing comes in this time."""
-        return until - since >= self.longest
+        return until - since >= self.longest(since)
 
     def told(self, since: int, until: int, state: AlertState) -> tuple[AlertState, list[Alert]]:
         """Return what is told up to ``until`` if the last window has ended at ``since``."""
         quiet = self._quiet(since)
-        until = min(until, since + self.longest)
+        until = min(until, since + self.longest(since))
         alerts: list[Alert] = []
         while (at := due_at(self._rules, quiet, state)) <= until:
             verdict = judge_silence(self._rules, quiet, state, now=math.ceil(max(at, since)))
@@ -44,7 +54,7 @@ class Gaps:
     def forgotten(self, since: int, state: AlertState) -> list[Alert]:
         """Return what is told when the slice is forgotten."""
         quiet = self._quiet(since)
-        return end_forgotten(self._rules, quiet, state, seconds=self.longest).alerts
+        return end_forgotten(self._rules, quiet, state, seconds=self.longest(since)).alerts
 
     def _quiet(self, since: int) -> Quiet:
         first = self._first
@@ -56,4 +66,5 @@ class Gaps:
             since=since,
             window_seconds=first.window_end - first.window_start,
             grace_seconds=self._settings.grace_seconds,
+            is_missed=self._based or since - first.window_end >= MISSED_AFTER_SECONDS,
         )

@@ -236,7 +236,7 @@ class Replay:
 
     def _forget(self, again: int) -> None:
         """End what fires after a silence that was too long, and begin anew at ``again``."""
-        self._pass_time(self._through + self._gaps.longest)
+        self._pass_time(self._through + self._gaps.longest(self._through))
         for alert in self._gaps.forgotten(self._through, self._alerts):
             self._note(alert)
         self._alerts, self._memory, self._steps = AlertState(), None, None

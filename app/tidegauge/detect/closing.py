@@ -101,7 +101,11 @@ class Closing:
         last_end = max(before.last_end, window.end)
         scores = [s for s in (*before.scores, score) if s.window_end > last_end - SCORE_SECONDS]
         after = msgspec.structs.replace(
-            before, last_end=last_end, scores=scores, alerts=verdict.state
+            before,
+            last_end=last_end,
+            scores=scores,
+            alerts=verdict.state,
+            based=before.based or any(part.baseline for part in report.parts),
         )
         self._advance(window, after, report)
         self._state.closed(counts)

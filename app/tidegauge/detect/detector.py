@@ -175,9 +175,7 @@ class Detector:
     async def _fold(self, state: PartitionState, record: RawRecord, offset: int) -> None:
         counted = state.join(record, offset)
         self._progress.moved()
-        for where, events in counted.items():
-            if not where.segment:  # or an event would be there once more for each of its segments
-                self._metrics.events.labels(where.model, where.version, where.variant).inc(events)
+        self._observer.joined(state, record, counted)
         # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
         if record.clocks:
             await self._advance(state)
@@ -298,18 +296,22 @@ class Detector:
         """Publish what the fold has led to; if a checkpoint is due, save it and acknowledge."""
         checkpoints: list[tuple[Changelog, Checkpoint]] = []
         acknowledged: list[EventT] = []
-        async with self._intake.lock:
-            owned = [it for it in self._store.changelogs.values() if it.state.ready]
-            outputs = [output for it in owned for output in it.state.take_outputs()]
-            if last or self._checkpoint_is_due():
+        await self._publish()
+        if last or self._checkpoint_is_due():
+            await self._wait_between_records()
+            try:
                 self._saved_at = self._clock()
                 self._unsaved_bytes = 0
+                owned = self._owned_changelogs()
+                outputs = [output for it in owned for output in it.state.take_outputs()]
                 for changelog in owned:
                     checkpoints.append((changelog, changelog.checkpoint()))
                     acknowledged += changelog.state.joined
                     changelog.state.joined = []
                 self._watch.keep({it for one in owned for it in one.state.baselines})
-        await self._writer.publish(outputs)
+            finally:
+                self._intake.lock.release()
+            await self._writer.publish(outputs)
         # Only now: what is saved is not folded again, so it would never be published again. All
         # partitions at once: each has one batch under way, and waits for it to be acknowledged.
         saved = await asyncio.gather(*(self._writer.save(*one) for one in checkpoints))
@@ -324,6 +326,30 @@ class Detector:
         if self._has_joined:
             self.say_owned()
         self._say_waiting()
+
+    def _owned_changelogs(self) -> list[Changelog]:
+        return [it for it in self._store.changelogs.values() if it.state.ready]
+
+    async def _publish(self) -> None:
+        """Publish what there is, in the middle of a record too: other windows may close for long.
+
+        What is published before it is saved is published again, to the same bytes, after a crash.
+        """
+        owned = self._owned_changelogs()
+        await self._writer.publish([it for one in owned for it in one.state.take_outputs()])
+
+    async def _wait_between_records(self) -> None:
+        """Take the lock of the intake; publish on while a record is folded in."""
+        taking = asyncio.ensure_future(self._intake.lock.acquire())
+        try:
+            while not taking.done():
+                await asyncio.wait([taking], timeout=self._settings.detect.publish_seconds)
+                if not taking.done():
+                    await self._publish()
+        except BaseException:
+            if not taking.cancel() and not taking.cancelled():
+                self._intake.lock.release()
+            raise
 
     def _checkpoint_is_due(self) -> bool:
         waited = self._clock() - self._saved_at

@@ -9,14 +9,35 @@ from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from tidegauge.detect.values import BaselineKey, MemoryKey, Slice, SliceKey, SliceState
+from tidegauge.settings import WindowSettings
 
 if TYPE_CHECKING:
     from tidegauge.detect.partition import PartitionState
 
 
+#: A slice without a baseline is remembered for as long as it has lived, but for no less than this.
+#: A name that a producer made up for one event must not be remembered like a model.
+SHORTEST_SECONDS = 3600
+
+
+def forgotten_after(settings: WindowSettings, *, lived_seconds: int, based: bool) -> int:
+    """Return the seconds of silence after which a slice is forgotten; ``based``: by a baseline."""
+    if based:
+        return settings.forgotten_after
+    still_open = settings.grace_seconds + settings.late_seconds
+    return min(settings.forgotten_after, max(SHORTEST_SECONDS, lived_seconds, still_open))
+
+
+def patience(state: "PartitionState", where: Slice, value: SliceState) -> int:
+    """Return the seconds of silence after which a slice with this value is forgotten."""
+    return forgotten_after(
+        state.window_of(where.model), lived_seconds=value.lived_seconds, based=value.based
+    )
+
+
 def is_gone(state: "PartitionState", where: Slice, value: SliceState) -> bool:
     """Whether the watermark has come to where a slice with this value is forgotten."""
-    return value.last_end + state.window_of(where.model).forgotten_after <= state.progress.watermark
+    return value.last_end + patience(state, where, value) <= state.progress.watermark
 
 
 def forget(state: "PartitionState", where: Slice) -> None:

@@ -1,17 +1,19 @@
 """What closed windows say to Prometheus, and what has to be taken back."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 import msgspec
 
 from tidegauge.contract import Drift, WindowReport
 from tidegauge.detect.closing import Closed
 from tidegauge.detect.partition import PartitionState
-from tidegauge.detect.values import Slice, SliceState
+from tidegauge.detect.shown import Labels, ShownSlices
+from tidegauge.detect.values import RawRecord, Slice, SliceState
 from tidegauge.rules import surprise
 from tidegauge.telemetry import DetectMetrics, GaugeTable
 
 _STATISTICS = Drift.__struct_fields__
-
-Labels = tuple[str, ...]
 
 #: By gauge, the values of its series.
 Series = dict[GaugeTable, dict[Labels, float]]
@@ -23,6 +25,9 @@ class Observer:
     Figures are of all of a model's traffic; of a segment only what is firing is shown, since its
     figures would be as many series as the model's for each value. They are in the window reports.
 
+    Names that producers make up have no baseline. A bounded number of slices without one has series
+    of its own; the rest are counted under no name.
+
     A gauge stays where it was set. So what a partition showed is taken back when another worker
     takes it over, and what was firing is shown again by whoever does: a model's state is on exactly
     one worker's page.
@@ -32,6 +37,26 @@ class Observer:
         self._metrics = metrics
         #: By partition and slice, the gauges that show something of it.
         self._shown: dict[int, dict[Labels, set[GaugeTable]]] = {}
+        self._slices = ShownSlices(self._take_back)
+        metrics.slices_left_out.set_function(lambda: float(self._slices.left_out))
+
+    def _take_back(self, labels: Labels) -> None:
+        metrics = self._metrics
+        for counter in (metrics.events, metrics.windows_closed, metrics.errors):
+            with suppress(KeyError):  # not counted yet
+                counter.remove(*labels)
+        metrics.latency.remove(labels)
+
+    def joined(
+        self, state: PartitionState, record: RawRecord, counted: Mapping[Slice, int]
+    ) -> None:
+        """Count the events that a record brought, by slice."""
+        based = {(it.model, it.version, it.variant) for it in record.cells if it.baseline}
+        for where, events in counted.items():
+            if not where.segment:  # or an event would be there once more for each of its segments
+                name = where.model, where.version, where.variant
+                shown = self._slices.labels(name, state.partition, based=name in based)
+                self._metrics.events.labels(*shown).inc(events)
 
     def restored(self, state: PartitionState) -> None:
         """Show what was firing when the partition's last owner wrote its state."""
@@ -43,14 +68,7 @@ class Observer:
         metrics = self._metrics
         for report in closed.reports:
             if report.revision == 0:
-                labels = (report.model, report.version, report.variant)
-                where = Slice.of(report)
-                value = state.slices.get(where)  # forgotten by now, if time has leapt that far
-                series = self._lasting(where, value) if value else {}
-                if not report.segment:
-                    self._count(report)
-                    series |= self._series_of(report, labels)
-                self._show(state.partition, _name(where), series)
+                self._passed(state, report)
         for where in closed.silent:
             name = _name(where)
             for gauge, values in self._lasting(where, state.slices[where]).items():
@@ -59,6 +77,8 @@ class Observer:
         for where in closed.forgotten:
             self._show(state.partition, _name(where), {})
             self._shown[state.partition].pop(_name(where))
+            if not where.segment:
+                self._slices.drop((where.model, where.version, where.variant))
         for alert in closed.alerts:
             event = alert.event
             metrics.alerts.labels(alert.rule, alert.severity, event).inc()
@@ -73,6 +93,22 @@ class Observer:
             for name in list(self._shown[partition]):
                 self._show(partition, name, {})
             del self._shown[partition]
+        self._slices.owned(partitions)
+
+    def _passed(self, state: PartitionState, report: WindowReport) -> None:
+        where = Slice.of(report)
+        value = state.slices.get(where)  # forgotten by now, if time has leapt that far
+        series = self._lasting(where, value) if value else {}
+        if not report.segment:
+            name = (report.model, report.version, report.variant)
+            based = any(part.baseline for part in report.parts)
+            labels = self._slices.labels(name, state.partition, based=based)
+            self._count(report, labels)
+            if labels == name:
+                series |= self._series_of(report, labels)
+            else:
+                series.pop(self._metrics.window_end, None)
+        self._show(state.partition, _name(where), series)
 
     def _show(self, partition: int, name: Labels, series: Series) -> None:
         shown, owner = self._shown.setdefault(partition, {}), (partition, name)
@@ -94,9 +130,8 @@ class Observer:
             series[self._metrics.window_end] = {labels: float(value.last_end)}
         return series
 
-    def _count(self, report: WindowReport) -> None:
+    def _count(self, report: WindowReport, labels: Labels) -> None:
         metrics = self._metrics
-        labels = (report.model, report.version, report.variant)
         metrics.windows_closed.labels(*labels).inc()
         metrics.errors.labels(*labels).inc(report.errors)
         for part in report.parts:

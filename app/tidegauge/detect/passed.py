@@ -24,6 +24,10 @@ async def close_passed(state: PartitionState, closing: Closing, baselines: Basel
             blocked.add(where)
         else:
             ready.append(counts)
+    # Slices with a baseline first: a thousand names that somebody made up end their windows at the
+    # same time, and nobody waits for those. A slice's windows stay in their order.
+    based = {it.window.slice for it in ready if any(it.parts)}
+    ready.sort(key=lambda it: it.window.slice not in based)
     for some in of_different_slices(ready):
         closing.close_together(some)
         await asyncio.sleep(0)

@@ -10,10 +10,18 @@ import math
 import msgspec
 
 from tidegauge.detect.closing import NO_LINKS, Closed, alert_outputs
-from tidegauge.detect.forgetting import forget
+from tidegauge.detect.forgetting import forget, patience
 from tidegauge.detect.partition import Output, PartitionState
 from tidegauge.detect.values import Slice, SliceState
-from tidegauge.rules import Quiet, RuleSet, Verdict, due_at, end_forgotten, judge_silence
+from tidegauge.rules import (
+    MISSED_AFTER_SECONDS,
+    Quiet,
+    RuleSet,
+    Verdict,
+    due_at,
+    end_forgotten,
+    judge_silence,
+)
 from tidegauge.settings import LinkSettings, TopicSettings
 
 
@@ -55,7 +63,7 @@ class Silence:
     def _look_at(self, where: Slice, closed: Closed) -> None:
         value = self._state.slices[where]
         quiet = self._quiet(where, value)
-        allowed = self._state.window_of(where.model).forgotten_after
+        allowed = patience(self._state, where, value)
         if quiet.since + allowed <= self._now:
             verdict = end_forgotten(self._rules, quiet, value.alerts, seconds=allowed)
             forget(self._state, where)
@@ -73,7 +81,7 @@ class Silence:
     def _put(self, where: Slice) -> None:
         value = self._state.slices[where]
         quiet = self._quiet(where, value)
-        forgotten = quiet.since + self._state.window_of(where.model).forgotten_after
+        forgotten = quiet.since + patience(self._state, where, value)
         self._state.vigil.put(where, min(due_at(self._rules, quiet, value.alerts), forgotten))
 
     def _quiet(self, where: Slice, value: SliceState) -> Quiet:
@@ -86,6 +94,7 @@ class Silence:
             since=max(value.last_end, self._state.vigil.since(where)),
             window_seconds=settings.seconds,
             grace_seconds=settings.grace_seconds,
+            is_missed=value.based or value.lived_seconds >= MISSED_AFTER_SECONDS,
         )
 
     def _tell(self, verdict: Verdict, closed: Closed) -> None:

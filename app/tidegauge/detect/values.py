@@ -207,6 +207,7 @@ class SliceState(msgspec.Struct, kw_only=True):
 
     ``step`` counts the changes: of two values, the one with more steps has seen what the other saw.
     ``began`` is the end of its first window since it was last forgotten; 0 if that is not known.
+    ``based`` says whether a window since then was counted by a baseline.
     """
 
     step: int = 0
@@ -215,6 +216,12 @@ class SliceState(msgspec.Struct, kw_only=True):
     marks: dict[int, WindowMark] = {}
     scores: list[ScoreSum] = []
     alerts: AlertState = msgspec.field(default_factory=AlertState)
+    based: bool = False
+
+    @property
+    def lived_seconds(self) -> int:
+        """From the first to the last window since it was last forgotten."""
+        return self.last_end - self.began
 
 
 class SliceMemory(msgspec.Struct, kw_only=True, omit_defaults=True):

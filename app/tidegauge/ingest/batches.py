@@ -22,7 +22,8 @@ class BatchPath:
     """Counts batches by the plans of ``plan_of``; of ``dimensions`` the segments are monitored.
 
     ``counted`` is told of events under "arrow"; a row that needs to be looked at by itself goes
-    through ``count_event``, with its partition.
+    through ``count_event``, with its partition. ``plan_of`` is asked by model, version, variant and
+    number of events; where it returns None, it has counted them as an overflow.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class BatchPath:
         placer: Placer,
         refusals: Refusals,
         counted: dict[str, int],
-        plan_of: Callable[[str, str], Plan],
+        plan_of: Callable[[str, str, str, int], Plan | None],
         count_event: Callable[[LooseEvent, int, Tenure], None],
     ) -> None:
         self._dimensions = dimensions
@@ -69,9 +70,14 @@ class BatchPath:
     def _count_directly(
         self, message: Message, batch: Batch, identity: tuple[str, str, str], tenure: Tenure
     ) -> bool:
-        """Count a batch where it lies; return False, with nothing counted, if it can't be."""
+        """Count a batch where it lies; return False, with nothing counted, if it can't be.
+
+        A batch that there is no slot for is done with too.
+        """
         model, version, variant = identity
-        plan = self._plan_of(model, version)
+        plan = self._plan_of(model, version, variant, batch.table.num_rows)
+        if plan is None:
+            return True
         lying = self._direct.find(batch, plan)
         if lying is None:
             return False
@@ -88,7 +94,9 @@ class BatchPath:
         batch = Batch.joined([one for _, one in gathered])
         assert batch.identity is not None  # noqa: S101 - the others aren't gathered
         model, version, variant = batch.identity
-        plan = self._plan_of(model, version)
+        plan = self._plan_of(model, version, variant, batch.table.num_rows)
+        if plan is None:
+            return
         try:
             times = batch.times()
             numeric, categorical = batch.columns(plan)

@@ -9,8 +9,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from tidegauge.ingest.admission import Admission
 from tidegauge.ingest.counter import Promoted
 from tidegauge.ingest.letters import Letters
+from tidegauge.ingest.overflow import OverflowNotice
 from tidegauge.ingest.session import Session
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.sessions import run_sessions
@@ -47,6 +49,9 @@ class Combiner:
         self._letters = Letters(
             topic=settings.topics.dead_letters, metrics=metrics, health=health, clock=monotonic
         )
+        # A session that begins anew must not give the slots of sound models to a flood.
+        self._admission = Admission(settings.ingest, monotonic)
+        self._overflow = OverflowNotice(metrics=metrics, health=health, clock=monotonic)
 
         self._condition = SourceCondition(
             settings.topics.predictions, metrics=metrics, health=health, monotonic=monotonic
@@ -67,6 +72,8 @@ class Combiner:
             progress=self._progress,
             letters=self._letters,
             condition=self._condition,
+            admission=self._admission,
+            overflow=self._overflow,
             clock=self._clock,
             monotonic=self._monotonic,
         )

@@ -9,9 +9,11 @@ import numpy as np
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import ARROW_MAGIC
 from tidegauge.ingest import extension, tolerant
+from tidegauge.ingest.admission import Admission
 from tidegauge.ingest.batches import BatchPath
 from tidegauge.ingest.fast import FastPath, event_times, group_key, is_one_group
 from tidegauge.ingest.native import NativePath
+from tidegauge.ingest.overflow import Overflow
 from tidegauge.ingest.placing import Placer, Rows
 from tidegauge.ingest.plan import Floats, Plan, make_plan
 from tidegauge.ingest.refusals import Message, Refusals, check_size
@@ -30,6 +32,11 @@ PENDING_BYTES = 16 * 1024 * 1024
 #: Models without a baseline that get a decoder of their own; the rest take the tolerant path.
 MAX_MODELS_WITHOUT_BASELINE = 1_000
 
+#: Decoders are made anew for new plans at once while these are few. Beyond that, so many messages
+#: are counted in between for each: names that come and go must not cost more than the counting.
+FEW_PLANS = 50
+MESSAGES_A_PLAN = 20
+
 Promoted = Mapping[tuple[str, str], tuple[str, Baseline]]
 
 
@@ -43,9 +50,12 @@ class Counter:
         settings: IngestSettings,
         window_of: Callable[[str], WindowSettings],
         clock: Callable[[], float],
+        admission: Admission | None = None,
     ) -> None:
+        """``admission`` outlives the counter; by default it is one of its own, by ``clock``."""
         self._settings = settings
         self._clock = clock
+        self._admission = Admission(settings, clock) if admission is None else admission
         self._dimensions = settings.segments
         self._refusals = Refusals(source, settings, clock)
         self.placer = Placer(settings, window_of)
@@ -53,11 +63,15 @@ class Counter:
         self._plans: dict[tuple[str, str], Plan] = {}
         self._fast = FastPath((), self._dimensions)
         self._native: NativePath | None = None
-        self._paths_are_stale = False
+        #: Whether decoders go by other baselines, or know other models, than there are by now.
+        self._paths_are_stale = self._paths_lag = False
+        self._since_paths_made = 0
         self._pending: dict[tuple[type, str, str], tuple[list[Any], list[Floats]]] = {}
         self._pending_rows = 0
         self._errors: list[Any] = []
         self.dead_letters = self._refusals.letters
+        #: Events that there was no slot for, since they were last taken.
+        self.overflow = Overflow()
         #: Events counted since the start, by the path they took.
         self.counted = {"native": 0, "fast": 0, "tolerant": 0, "arrow": 0}
         self._batches = BatchPath(
@@ -75,40 +89,67 @@ class Counter:
             return
         self.settle(tenure)
         self._promoted = promoted
+        self._admission.use(promoted)
         before, self._plans = self._plans, {}
-        for (model, version), (baseline_id, _) in promoted.items():
+        for (model, version), (baseline_id, baseline) in promoted.items():
             plan = before.get((model, version))
-            if plan is not None and plan.baseline == baseline_id:
-                self._plans[model, version] = plan
-            else:
-                self._plan(model, version)
+            if plan is None or plan.baseline != baseline_id:
+                plan = make_plan(model, version, baseline_id, baseline)
+            self._plans[model, version] = plan
         for key, plan in before.items():
             if not plan.baseline:
                 self._plans.setdefault(key, plan)
         self._paths_are_stale = True
 
-    def _plan(self, model: str, version: str) -> Plan:
+    def _plan(self, model: str, version: str, variant: str, events: int) -> Plan | None:
+        """Return how to count events; None if there is no slot for them, and they are noted so."""
+        level = self._admission.refuse(model, version, variant)
+        if level is not None:
+            known = model if self._admission.knows(model) else ""
+            self.overflow.add(level, known, events, (model, version, variant))
+            return None
         key = (model, version)
         plan = self._plans.get(key)
         if plan is None:
-            baseline_id, baseline = self._promoted.get(key, ("", None))
-            plan = self._plans[key] = make_plan(model, version, baseline_id, baseline)
-            self._paths_are_stale = self._paths_are_stale or len(self._plans) <= self._fast_models()
+            plan = self._plans[key] = make_plan(model, version, "", None)
+            self._paths_lag = self._paths_lag or len(self._plans) <= self._fast_models()
         return plan
+
+    def _plan_of_counted(
+        self, path: str, model: str, version: str, variant: str, events: int
+    ) -> Plan | None:
+        """Return the plan of events that are counted under a path, unless there is no slot."""
+        plan = self._plan(model, version, variant, events)
+        if plan is None:
+            self.counted[path] -= events
+        return plan
+
+    def _drop_gone(self) -> None:
+        for key in self._admission.take_gone():
+            if key not in self._promoted and self._plans.pop(key, None) is not None:
+                self._paths_lag = True
 
     def _fast_models(self) -> int:
         return len(self._promoted) + MAX_MODELS_WITHOUT_BASELINE
 
+    def _make_paths(self) -> None:
+        """Make the decoders of the plans there are."""
+        # Plans of promoted baselines were made first, so they are always among these.
+        plans = list(islice(self._plans.values(), self._fast_models()))
+        self._fast = FastPath(plans, self._dimensions)
+        if extension.MODULE is not None:
+            self._native = NativePath(plans, self._dimensions)
+        self._paths_are_stale = self._paths_lag = False
+        self._since_paths_made = 0
+
     def count(self, messages: Sequence[Message], tenure: Tenure) -> None:
         """Take messages in; call :meth:`settle` before the tenure's records are made."""
-        if self._paths_are_stale:
+        self._since_paths_made += len(messages)
+        plans = min(len(self._plans), self._fast_models())
+        enough = MESSAGES_A_PLAN * max(0, plans - FEW_PLANS)
+        if self._paths_are_stale or (self._paths_lag and self._since_paths_made >= enough):
             self.settle(tenure)
-            # Plans of promoted baselines were made first, so they are always among these.
-            plans = list(islice(self._plans.values(), self._fast_models()))
-            self._fast = FastPath(plans, self._dimensions)
-            if extension.MODULE is not None:
-                self._native = NativePath(plans, self._dimensions)
-            self._paths_are_stale = False
+            self._make_paths()
         values: list[bytes | None] = [message.value() for message in messages]
         if self._native is not None:
             messages, values = self._count_native(self._native, messages, values, tenure)
@@ -194,17 +235,25 @@ class Counter:
     def settle(self, tenure: Tenure) -> None:
         """Count everything put aside into the tenure's cells."""
         for (struct, version, variant), (events, times) in self._pending.items():
-            plan = self._plan(self._fast.model_of(struct), version)
+            model = self._fast.model_of(struct)
+            plan = self._plan_of_counted("fast", model, version, variant, len(events))
+            if plan is None:
+                continue
             columns = self._fast.extract(struct, plan, events)
             segments = self._fast.segments(events)
             rows = Rows(plan, variant, np.concatenate(times), *columns, segments)
             self.placer.add(rows, tenure)
-        for rows in self._native.take() if self._native is not None else ():
+        for rows in self._native.take(self._has_slot) if self._native is not None else ():
             self.placer.add(rows, tenure)
         self._batches.settle(tenure)
         tenure.end_batch(self._clock())
         self._pending.clear()
         self._pending_rows = 0
+        self._drop_gone()
+
+    def _has_slot(self, plan: Plan, variant: str, events: int) -> bool:
+        found = self._plan_of_counted("native", plan.model, plan.version, variant, events)
+        return found is not None
 
     def take_errors(self) -> list[Any]:
         """Return the messages so far that were no records but news of the consumer's."""
@@ -233,5 +282,8 @@ class Counter:
 
     def _count_event(self, event: tolerant.LooseEvent, partition: int, tenure: Tenure) -> None:
         tenure.note_times(partition, np.array([event.epoch]))
-        self.placer.add_event(self._plan(event.model, event.version), event, tenure)
+        plan = self._plan(event.model, event.version, event.variant or "", 1)
+        if plan is None:
+            return
+        self.placer.add_event(plan, event, tenure)
         self.counted["tolerant"] += 1

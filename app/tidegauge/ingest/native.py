@@ -5,7 +5,7 @@ they are taken out as columns; whatever is unusual it leaves to :mod:`tidegauge.
 the same counts.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -63,11 +63,16 @@ class NativePath:
         """Memory that the events kept take, bytes."""
         return self._decoder.kept_bytes
 
-    def take(self) -> Iterator[Rows]:
-        """Yield what was kept since the last time; go through all of it before decoding more."""
+    def take(self, wanted: Callable[[Plan, str, int], bool] | None = None) -> Iterator[Rows]:
+        """Yield what was kept since the last time; go through all of it before decoding more.
+
+        Nothing is yielded of a plan and a variant, with so many rows, that are not ``wanted``.
+        """
         groups, values = self._decoder.groups()
         for group, (layout, variant, rows) in enumerate(groups):
             plan = self._plans[layout]
+            if wanted is not None and not wanted(plan, variant, rows):
+                continue
             width = 1 + len(plan.numeric) + len(plan.categorical) + len(self._dimensions)
             most = max(1, COLUMN_BYTES // (8 * width))
             for first in range(0, rows, most):

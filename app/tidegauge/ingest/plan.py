@@ -4,8 +4,8 @@ A plan follows from a baseline (or from none) and never changes; a new baseline 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from typing import Literal
 
 import msgspec
@@ -111,6 +111,17 @@ class Plan:
 
 def make_plan(model: str, version: str, baseline_id: str, baseline: Baseline | None) -> Plan:
     """Lay out the counts for a baseline; without one, only the outputs are counted."""
+    if baseline is None:  # thousands of them take little more than their names
+        return replace(_outputs_only(), model=model, version=version)
+    return _make_plan(model, version, baseline_id, baseline)
+
+
+@cache
+def _outputs_only() -> Plan:
+    return _make_plan("", "", "", None)
+
+
+def _make_plan(model: str, version: str, baseline_id: str, baseline: Baseline | None) -> Plan:
     numeric: list[NumericPlan] = []
     categorical: list[CategoricalPlan] = []
     size = 0

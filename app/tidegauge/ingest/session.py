@@ -20,12 +20,14 @@ from confluent_kafka import (
 )
 
 from tidegauge.contract import encode
+from tidegauge.ingest.admission import Admission
 from tidegauge.ingest.beginning import Beginning, Counted
 from tidegauge.ingest.clients import consumer_config, producer_config
 from tidegauge.ingest.counter import Counter, Promoted
 from tidegauge.ingest.ladder import Rung, to_send
 from tidegauge.ingest.lag import HeldPartitions, LagWatch
 from tidegauge.ingest.letters import Letters
+from tidegauge.ingest.overflow import OverflowNotice
 from tidegauge.ingest.source import SourceTopic
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.ingest.tenure import Position, Tenure
@@ -85,6 +87,8 @@ class Session:
         progress: Progress,
         letters: Letters,
         condition: SourceCondition,
+        admission: Admission,
+        overflow: OverflowNotice,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
@@ -96,6 +100,7 @@ class Session:
         self._progress = progress
         self._letters = letters
         self._condition = condition
+        self._overflow = overflow
         self._clock = clock
         self._monotonic = monotonic
         self._topics = settings.topics
@@ -104,6 +109,7 @@ class Session:
             settings=settings.ingest,
             window_of=settings.window_of,
             clock=clock,
+            admission=admission,
         )
         self._committed = dict.fromkeys(self._counter.counted, 0)
         self._dropped = dict.fromkeys(settings.ingest.segments, 0)
@@ -320,6 +326,7 @@ class Session:
             self._condition.begun(partition, its)
         self._beginnings.clear()
         self._letters.committed(self._counter.dead_letters, rung)
+        self._overflow.committed(self._counter.overflow)
         self._observe(time.perf_counter() - began)
         self._counter.use(self._promoted(), tenure)
         if self._monotonic() - tenure.began > TENURE_SECONDS or len(tenure.cells) > TENURE_CELLS:

@@ -12,13 +12,20 @@ from tidegauge.rules.measure import Measurement, measure, surprise
 from tidegauge.rules.metrics import METRICS, Metric
 from tidegauge.rules.model import Rule, RuleFile, rule_schema
 from tidegauge.rules.ruleset import RuleSet
-from tidegauge.rules.silence import Quiet, due_at, end_forgotten, judge_silence
+from tidegauge.rules.silence import (
+    MISSED_AFTER_SECONDS,
+    Quiet,
+    due_at,
+    end_forgotten,
+    judge_silence,
+)
 from tidegauge.rules.state import AlertState, Episode, SeriesState
 from tidegauge.rules.summary import listed, render, short
 
 __all__ = [
     "DEFAULT_RULES",
     "METRICS",
+    "MISSED_AFTER_SECONDS",
     "MOST_MOVED",
     "RUNBOOK",
     "AlertState",

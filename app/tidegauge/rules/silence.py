@@ -20,12 +20,17 @@ from tidegauge.rules.model import Rule
 from tidegauge.rules.ruleset import RuleSet
 from tidegauge.rules.state import AlertState, Incident, SeriesState
 
+#: A slice without a baseline is missed only if it has had windows for so long. Else each request id
+#: that a producer wrote into ``version`` would raise an alert, as nothing more comes of it.
+MISSED_AFTER_SECONDS = 24 * 3600
+
 
 class Quiet(NamedTuple):
     """A slice, and the event time from which on nothing of it is known.
 
     ``since`` is the end of its last window, epoch seconds. A window lasts ``window_seconds`` and
-    closes ``grace_seconds`` after its end.
+    closes ``grace_seconds`` after its end. ``is_missed``: it has a baseline, or has had windows for
+    :data:`MISSED_AFTER_SECONDS`.
     """
 
     model: str
@@ -35,6 +40,7 @@ class Quiet(NamedTuple):
     since: int
     window_seconds: int
     grace_seconds: int
+    is_missed: bool = True
 
     def until(self, now: int, since: int | None = None) -> WindowReport:
         """Return the time without events as a window that nothing was counted in."""
@@ -153,6 +159,8 @@ def _dues(
         if one.watches(report):
             incidents = series.incidents.values()
             known = next((it for it in incidents if it.shown.rule == one.rule.name), None)
+            if known is None and not quiet.is_missed:
+                continue
             yield _Due(_silence_due(one.rule, quiet, known), one.order, "", "", True)
     for identity, incident in series.incidents.items():
         shown = incident.shown

@@ -28,6 +28,11 @@ class LatencyCollector(Collector):
             added = [a + b for a, b in zip(before, counts, strict=True)]
             self._totals[labels] = (added, sum_before + total)
 
+    def remove(self, labels: tuple[str, ...]) -> None:
+        """Show these labels no more."""
+        with self._lock:
+            self._totals.pop(labels, None)
+
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """Yield the family, buckets cumulative as Prometheus has them."""
         family = HistogramMetricFamily(

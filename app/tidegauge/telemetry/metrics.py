@@ -79,6 +79,14 @@ class IngestMetrics:
             ("dimension",),
             registry=registry,
         )
+        self.overflow = Counter(
+            "tidegauge_ingest_overflow_total",
+            "Events not counted since there are more names than there are slots for",
+            ("level", "model"),
+            registry=registry,
+        )
+        for level in ("model", "version", "variant", "slice"):
+            self.overflow.labels(level, "")
         self.flush = Histogram(
             "tidegauge_ingest_flush_seconds",
             "Time a flush took, from settling the counts to the committed transaction",
@@ -224,6 +232,11 @@ class DetectMetrics:
         self.counted_twice = Counter(
             "tidegauge_counted_twice_events_total",
             "Source offsets that were counted although they had been counted before",
+            registry=registry,
+        )
+        self.slices_left_out = Gauge(
+            "tidegauge_slices_left_out",
+            "Slices without a baseline that are shown under no name, since there are too many",
             registry=registry,
         )
         self.recounts = Counter(
