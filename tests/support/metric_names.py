@@ -45,6 +45,7 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_rules_file_ok": MetricName("gauge"),
     "tidegauge_actions_total": MetricName("counter", ("kind",)),
     "tidegauge_late_events_total": MetricName("counter"),
+    "tidegauge_baselines_refused_total": MetricName("counter"),
     "tidegauge_recounts_total": MetricName("counter"),
     "tidegauge_watermark_seconds": MetricName("gauge", ("partition",)),
     "tidegauge_lost_records_total": MetricName("counter"),
@@ -73,6 +74,7 @@ NOTIFY: dict[str, MetricName] = {
 BASELINES: dict[str, MetricName] = {
     "tidegauge_baseline_store_up": MetricName("gauge"),
     "tidegauge_baseline_age_seconds": MetricName("gauge"),
+    "tidegauge_baselines_unusable": MetricName("gauge"),
 }
 
 EVERY_ROLE: dict[str, MetricName] = {

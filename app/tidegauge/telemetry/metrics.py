@@ -43,6 +43,11 @@ class BaselineMetrics:
             "Seconds since the promoted baselines were last read from the store",
             registry=registry,
         )
+        self.baselines_unusable = Gauge(
+            "tidegauge_baselines_unusable",
+            "Promoted baselines that can't be used or read; those before them stay in force",
+            registry=registry,
+        )
 
 
 class IngestMetrics:
@@ -194,6 +199,11 @@ class DetectMetrics:
         self.late_events = Counter(
             "tidegauge_late_events_total",
             "Events that came after their window was deleted, and were not counted",
+            registry=registry,
+        )
+        self.baselines_refused = Counter(
+            "tidegauge_baselines_refused_total",
+            "Baselines that windows were counted by and that can't be used: no drift is reported",
             registry=registry,
         )
         self.recounts = Counter(
