@@ -78,6 +78,7 @@ class Worker:
             common = BaselineMetrics(registry)
             common.baseline_store_up.set_function(lambda: float(self._baselines.up))
             common.baseline_age.set_function(lambda: self._baselines.age_seconds)
+            common.baselines_unusable.set_function(lambda: float(len(self._baselines.problems)))
         self._announcer = Announcer(settings, stop=self._stop)
         self._notifier = self._make_notifier()
         # Said before anybody can ask: what has no condition yet would count as ready.
@@ -273,6 +274,7 @@ class Worker:
             partitions=Topics(self._settings).partitions()[histograms],
             rules=lambda: self._rules.rules,
             baseline_of=self._baselines.get,
+            refused=self._baselines.refused,
             pointers=lambda: self._baselines.pointers,
             metrics=metrics,
             health=self.health,

@@ -3,7 +3,7 @@
 import gzip
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -169,9 +169,8 @@ def test_a_csv_column_is_judged_by_all_of_its_values_not_by_the_first_block(writ
     assert numeric(baseline, "n").maximum == 59_999
     assert sum(numeric(baseline, "n").counts) == 60_001
     lines.append("unknown,z")
-    assert categorical(build(write("\n".join(lines)), warn=lambda message: None), "n").categories[
-        :2
-    ] == ["0", "0.5"]
+    mixed = build(write("\n".join(lines)), types={"n": "categorical"}, warn=lambda message: None)
+    assert sum(categorical(mixed, "n").counts) == 60_002
 
 
 def test_missing_and_not_a_number_are_counted_apart_in_csv(write: Write) -> None:
@@ -189,15 +188,90 @@ def test_the_top_20_categories_have_bins_and_the_rest_is_other_and_known(write: 
     assert signal.known_complete
 
 
+def _column(values: Iterable[str]) -> str:
+    return "\n".join(["c,x", *(f"{value},1" for value in values)])
+
+
 def test_of_many_categories_the_commonest_are_known_and_the_document_says_it_is_not_all(
     write: Write,
 ) -> None:
-    rows = [*(f"k{i:05}" for i in range(11_000)), "k10999", "k10998"]
-    signal = categorical(build(write("\n".join(["c,x", *(f"{r},1" for r in rows)]))), "c")
+    warnings: list[str] = []
+    values = [f"k{i:05}" for i in range(11_000)]
+    path = write(_column([*values, *values, "k10999", "k10998"]))
+    signal = categorical(build(path, warn=warnings.append), "c")
     assert not signal.known_complete
     assert signal.categories[:3] == ["k10998", "k10999", "k00000"]
     assert signal.known == [f"k{i:05}" for i in range(18, 10_018)]
-    assert sum(signal.counts) == 11_002
+    assert sum(signal.counts) == 22_002
+    assert warnings == [
+        "column 'c' has 11,000 different values (0 of its 22,002 values were seen once), of which "
+        '10,020 are kept: all others count as "other", and none as never seen'
+    ]
+
+
+def test_of_many_values_those_seen_once_are_not_kept_and_of_few_they_are(write: Write) -> None:
+    often = [f"often{i:03}" for i in range(200)]
+    many = [*often, *often, *(f"once{i}" for i in range(801))]
+    signal = categorical(build(write(_column(many)), warn=lambda message: None), "c")
+    assert len(signal.categories) + len(signal.known) == 200 and not signal.known_complete
+    assert signal.counts == [*[2] * 20, 360 + 801, 0]
+    few = build(write(_column(many[:-1])))
+    assert len(categorical(few, "c").known) == 980 and categorical(few, "c").known_complete
+
+
+def test_values_are_kept_as_far_as_they_fit_be_they_ever_so_long(write: Write) -> None:
+    values = [f"{i:03}" + "x" * 5_000 for i in range(100)]
+    signal = categorical(
+        build(write(_column([*values, *values, "short"])), warn=lambda message: None), "c"
+    )
+    assert signal.categories == [*values[:6], "short"] and len(signal.known) == 52
+    assert not signal.known_complete
+    assert signal.counts == [*[2] * 6, 1, 2 * 94, 0]
+
+
+@pytest.mark.parametrize(
+    "value", [lambda i: f"id-{i}", lambda i: f"review {i} " + "the order is late " * 100]
+)
+def test_a_column_of_ids_or_texts_is_refused_with_what_settles_it(
+    write: Write, value: Callable[[int], str]
+) -> None:
+    path = write(_column(value(i) for i in range(12_000)))
+    with pytest.raises(BaselineError, match=r"'c': 12,000 of its 12,000 values were seen once"):
+        build(path)
+    assert set(build(path, exclude=["c"]).signals) == {"x"}
+    warnings: list[str] = []
+    kept = build(path, types={"c": "categorical"}, warn=warnings.append)
+    assert "all that is watched of it is how often it is missing; --exclude c" in warnings[0]
+    signal = categorical(kept, "c")
+    assert (signal.categories, signal.known, signal.known_complete) == ([], [], False)
+    assert signal.counts == [12_000, 0]
+    assert len(kept.to_json()) < 1_000
+
+
+def test_all_columns_of_ids_are_named_at_once(write: Write) -> None:
+    names = [f"id {i}" for i in range(60)]
+    rows = [",".join(f"{row}-{i}" for i in range(60)) + ",1" for row in range(1_001)]
+    with pytest.raises(BaselineError) as refused:
+        build(write("\n".join([",".join([*names, "x"]), *rows])))
+    assert "60 columns look like ids or free text" in str(refused.value)
+    for name in names:
+        assert f"--exclude '{name}'" in str(refused.value)
+    assert "--type 'id 0'=categorical" in str(refused.value)
+
+
+def test_a_table_of_more_columns_than_a_baseline_has_signals_is_refused(write: Write) -> None:
+    columns = [f"f{i}" for i in range(15_000)]
+    path = write("\n".join([",".join(columns), *[",".join("1" * 15_000)] * 3]))
+    with pytest.raises(BaselineError, match=r"15,000 columns to watch, .* at most 4,000 signals"):
+        build(path)
+
+
+def test_a_baseline_that_is_too_large_is_refused_with_its_largest_signals(write: Write) -> None:
+    values = [[f"{i}-{column}-" + "x" * 150 for column in range(60)] for i in range(1_700)]
+    lines = [",".join(row) for row in values]
+    path = write("\n".join([",".join(f"c{i:02}" for i in range(60)), *lines, *lines]))
+    with pytest.raises(BaselineError, match=r"largest of its 60 signals are 'c10' .*by --exclude"):
+        build(path, warn=lambda message: None)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The cache, on a real Redis that goes away, comes back and loses data."""
 
+import hashlib
 import math
 import threading
 import time
@@ -8,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 
@@ -15,7 +17,8 @@ from support.baselines import small_baseline
 from support.processes import free_port, wait_until
 from support.redis_server import RedisServer
 from tidegauge.baseline.cache import BaselineCache
-from tidegauge.baseline.store import BaselineStore
+from tidegauge.baseline.store import BaselineStore, Snapshot
+from tidegauge.baseline.validation import MAX_DOCUMENT_BYTES
 
 KEY = ("credit", "1")
 
@@ -225,6 +228,71 @@ def test_a_damaged_successor_leaves_the_previous_baseline_in_force(
         assert promoted_id(cache) == first
 
 
+def _promote_by_hand(redis_url: str, document: bytes, previous: str | None = None) -> str:
+    id = hashlib.sha256(document).hexdigest()
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(f"tidegauge:baseline:doc:{id}", document)
+        pointer = msgspec.json.encode({"id": id, "promoted_at": 1.0, "previous": previous})
+        client.hset("tidegauge:baseline:promoted", '["credit","1"]', pointer)
+        client.incr("tidegauge:baseline:generation")
+    return id
+
+
+def _unusable() -> bytes:
+    wrong = small_baseline()
+    wrong.rows = 1
+    return wrong.to_json()
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        (_unusable(), "'amount': its counts add up to 10, more than the 1 rows"),
+        (b" " * (MAX_DOCUMENT_BYTES + 1), "the document has 8,388,609 bytes"),
+        (b'{"unknown":' * 20_000, "nested too deeply"),
+    ],
+    ids=["wrong", "too large", "deep"],
+)
+def test_a_document_that_cant_be_used_leaves_the_one_before_in_force_also_after_a_restart(
+    counting: "Counting", empty_redis_url: str, document: bytes, why: str
+) -> None:
+    first, other = promote(counting), promote(counting, model="fraud")
+    with running(counting) as before:
+        assert before.wait_loaded(5)
+        wrong = _promote_by_hand(empty_redis_url, document, previous=first)
+        wait_until(lambda: before.problems, seconds=5, what="the problem to be said")
+        with running(counting) as after:
+            assert after.wait_loaded(5)
+            for cache in (before, after):
+                assert promoted_id(cache) == first
+                assert promoted_id(cache, ("fraud", "1")) == other
+                [problem] = cache.problems
+                assert problem.startswith(
+                    f"model 'credit' version '1': baseline {wrong[:12]} can't"
+                )
+                assert why in problem and problem.endswith(f"; {first[:12]} stays in force")
+                assert cache.get(wrong) is None and why in (cache.refused(wrong) or "")
+    asked = counting.asked
+    with running(counting) as cache:
+        wait_until(lambda: cache.age_seconds < 1, seconds=5, what="a first look")
+        loads = counting.loads
+        wait_until(lambda: counting.loads > loads + 3, seconds=5, what="three more looks")
+        assert counting.asked == asked + 3, "what can never be used is read once"
+
+
+def test_a_model_whose_only_baseline_cant_be_used_has_none(
+    store: BaselineStore, empty_redis_url: str
+) -> None:
+    _promote_by_hand(empty_redis_url, _unusable())
+    with running(store) as cache:
+        assert cache.wait_loaded(5)
+        assert promoted_id(cache) is None
+        assert (cache.error or "").endswith("it is counted without")
+        promote(store)
+        wait_until(lambda: promoted_id(cache) is not None, seconds=5, what="a better one")
+        wait_until(lambda: cache.error is None, seconds=5, what="the problem to go")
+
+
 def test_a_pointer_to_a_baseline_of_another_model_is_not_followed(
     store: BaselineStore, empty_redis_url: str
 ) -> None:
@@ -251,10 +319,15 @@ class Counting(BaselineStore):
 
     asked = 0
     polled = 0
+    loads = 0
 
     def generation(self) -> int:
         self.polled += 1
         return super().generation()
+
+    def snapshot(self) -> Snapshot:
+        self.loads += 1
+        return super().snapshot()
 
     def get(self, id: str):  # type: ignore[no-untyped-def]
         self.asked += 1

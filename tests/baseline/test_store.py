@@ -18,9 +18,11 @@ from tidegauge.baseline.store import (
     CorruptBaseline,
     Pointer,
     PromotionRefused,
+    RefusedBaseline,
     StoreUnavailable,
     earlier_version,
 )
+from tidegauge.baseline.validation import MAX_DOCUMENT_BYTES
 
 
 @pytest.fixture
@@ -76,6 +78,39 @@ def test_a_document_of_another_format_is_reported(
     client.set(f"tidegauge:baseline:doc:{id}", document)
     with pytest.raises(CorruptBaseline, match="missing required field `version`"):
         store.get(id)
+
+
+def _put_by_hand(client: redis.Redis, document: bytes) -> str:
+    id = hashlib.sha256(document).hexdigest()
+    client.set(f"tidegauge:baseline:doc:{id}", document)
+    client.zadd("tidegauge:baselines", {id: 1.0})
+    return id
+
+
+def test_a_document_that_cant_be_used_is_neither_stored_nor_promoted_and_is_listed_with_why(
+    store: BaselineStore, client: redis.Redis
+) -> None:
+    wrong = small_baseline()
+    wrong.rows = 1
+    with pytest.raises(RefusedBaseline, match="'amount': its counts add up to 10, more than the 1"):
+        store.put(wrong)
+    id = _put_by_hand(client, wrong.to_json())
+    for act in (lambda: store.get(id), lambda: store.promote("credit", "1", id, now=1.0)):
+        with pytest.raises(RefusedBaseline, match=f"baseline {id[:12]} can't be used: signal"):
+            act()
+    [entry] = store.list()
+    assert entry.baseline is None and "can't be used" in (entry.problem or "")
+    assert store.promoted() == {}
+
+
+def test_a_document_that_is_too_large_is_not_even_read(
+    store: BaselineStore, client: redis.Redis
+) -> None:
+    id = _put_by_hand(client, b" " * (MAX_DOCUMENT_BYTES + 1))
+    before = client.info("stats")["total_net_output_bytes"]
+    with pytest.raises(RefusedBaseline, match="has 8,388,609 bytes, expected at most 8,388,608"):
+        store.get(id)
+    assert client.info("stats")["total_net_output_bytes"] - before < 100_000
 
 
 def test_an_id_is_found_by_a_beginning_that_is_unique(store: BaselineStore) -> None:

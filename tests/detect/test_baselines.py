@@ -2,8 +2,8 @@
 
 import asyncio
 
-from support.counting import a_baseline, promote
-from support.world import World, a_state, join_all
+from support.counting import NOW, a_baseline, promote
+from support.world import World, a_state, fold, join_all
 from tidegauge.baseline import Baseline
 from tidegauge.detect.baselines import RETRY_SECONDS, WAIT_SECONDS, BaselineSupply
 from tidegauge.detect.partition import PartitionState, Window
@@ -18,7 +18,8 @@ class Store:
         self.holds = holds
         self.asked = 0
         self.now = 0.0
-        self.supply = BaselineSupply(self._get, lambda: self.now)
+        self.why: str | None = None
+        self.supply = BaselineSupply(self._get, lambda: self.now, refused=lambda _: self.why)
 
     def _get(self, baseline_id: str) -> Baseline | None:
         assert baseline_id == BASELINE.id
@@ -64,3 +65,27 @@ def test_a_window_is_reported_without_a_baseline_that_cannot_be_had_for_ten_minu
     store.now = WAIT_SECONDS + 0.5
     assert store.bring(state, window)
     assert not state.baselines and store.supply.awaited() == []
+
+
+def test_a_window_does_not_wait_for_a_baseline_that_can_never_be_used() -> None:
+    store, (state, window) = Store(), counted_with_a_baseline()
+    store.why = "baseline 12 can't be used: it has 0 signals"
+    assert store.bring(state, window) and store.bring(state, window)
+    assert store.asked == 1 and state.newly_refused == 1
+    assert not state.baselines and store.supply.awaited() == []
+
+
+def test_what_was_counted_by_a_baseline_that_cant_be_used_is_reported_without_drift() -> None:
+    world = World(promote(BASELINE))
+    for number in range(3):
+        world.event(0, time=NOW + number, features={"amount": 7.0, "country": "XX"})
+    world.now = NOW + 500.0
+    world.catch_up()
+    world.flush()
+    [report] = fold(a_state(), world.log).reports
+    [part] = report.parts
+    assert (report.events, part.baseline) == (3, BASELINE.id)
+    assert all(signal.drift is None for signal in part.signals.values())
+    assert part.signals["amount"].unseen_share is None
+    assert part.signals["country"].unseen_share is None
+    assert part.signals["status"].unseen_share == 0.0

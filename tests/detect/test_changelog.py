@@ -293,6 +293,19 @@ def test_who_begins_again_voids_what_was_written_before() -> None:
     assert _facts(restored(written, **WINDOWS)) == _facts(worker.state)
 
 
+def test_a_baseline_that_cant_be_used_is_passed_by_and_deleted_from_the_changelog() -> None:
+    worker = _fresh()
+    wrong = msgspec.structs.replace(BASELINE, rows=1)
+    worker.state.baselines = {BASELINE.id: wrong}
+    written = _saved(worker, LOG)
+    successor = taken_over(written, **WINDOWS)
+    assert successor.state.baselines == {}
+    assert successor.state.refused_baselines == {BASELINE.id}
+    assert totals(successor.state) == totals(worker.state)
+    tombstones = {key for key, value, *_ in writes(successor.checkpoint()) if value is None}
+    assert msgspec.json.encode(["baseline", BASELINE.id]) in tombstones
+
+
 def test_a_record_that_is_none_of_ours_is_refused() -> None:
     with pytest.raises(msgspec.DecodeError):
         Changelog(a_state()).restore(b"not JSON", b"{}", 0, "")

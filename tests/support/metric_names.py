@@ -51,6 +51,7 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_actions_total": MetricName("counter", ("kind",)),
     "tidegauge_late_events_total": MetricName("counter"),
     "tidegauge_counted_twice_events_total": MetricName("counter"),
+    "tidegauge_baselines_refused_total": MetricName("counter"),
     "tidegauge_recounts_total": MetricName("counter"),
     "tidegauge_slices_left_out": MetricName("gauge"),
     "tidegauge_watermark_seconds": MetricName("gauge", ("partition",)),
@@ -80,6 +81,7 @@ NOTIFY: dict[str, MetricName] = {
 BASELINES: dict[str, MetricName] = {
     "tidegauge_baseline_store_up": MetricName("gauge"),
     "tidegauge_baseline_age_seconds": MetricName("gauge"),
+    "tidegauge_baselines_unusable": MetricName("gauge"),
 }
 
 #: Of every role that reads records.

@@ -1,6 +1,7 @@
 """Building a baseline from a file of rows: CSV, Parquet or NDJSON."""
 
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -15,11 +16,14 @@ from tidegauge.baseline.errors import BaselineError
 from tidegauge.baseline.ndjson_table import NdjsonTable
 from tidegauge.baseline.parquet_table import ParquetTable
 from tidegauge.baseline.signals import (
+    MANY_VALUES,
     TOP_CATEGORIES,
     categorical_signal,
     numeric_signal,
+    seen_once,
     text_spellings,
 )
+from tidegauge.baseline.validation import MAX_SIGNALS, UnusableBaseline, validate
 from tidegauge.contract import OUTPUT_SIGNALS
 
 __all__ = ["BaselineError", "build_baseline"]
@@ -39,6 +43,9 @@ _READERS: Mapping[str, Callable[[Path], Table]] = {
     ".ndjson.gz": NdjsonTable,
     ".jsonl.gz": NdjsonTable,
 }
+
+#: Of a column of which so many of the values never come again, nothing can be compared.
+_NOTHING_RECURS = 0.95
 
 _NO_SIGNAL: Mapping[Kind, str] = {
     "instant": "holds dates or times",
@@ -89,10 +96,16 @@ def build_baseline(
     }
     if not roles:
         raise BaselineError(f"every column of {path} is excluded: nothing is left to watch")
+    if len(roles) > MAX_SIGNALS:
+        raise BaselineError(
+            f"{path} has {len(roles):,} columns to watch, and a baseline has at most "
+            f"{MAX_SIGNALS:,} signals: leave out those of least use by --exclude"
+        )
     names = _signal_names(roles, prediction)
 
     signals: dict[str, Signal] = {}
     timed: dict[str, Timed] = {}
+    unusable: dict[str, Counter[str]] = {}
     with Collector(roles, memory_bytes=memory_bytes) as collector:
         for batch in table.batches(roles):
             collector.add(batch)
@@ -103,6 +116,9 @@ def build_baseline(
                 signal = _numeric(collector, column, table.rows)
             else:
                 counts = collector.take_categories(column)
+                if _nothing_recurs(counts) and column not in types:
+                    unusable[column] = counts
+                    continue
                 signal = _categorical(counts, collector, column, table, warn)
                 if time is not None:
                     kind = table.kinds[column] if table.categories_are_text else "string"
@@ -110,6 +126,8 @@ def build_baseline(
             signals[names[column]] = signal
             timed[names[column]] = Timed(column, role, signal, places)
             progress("Binning", i / len(roles))
+    if unusable:
+        raise BaselineError(_ids_or_texts(unusable))
     baseline = Baseline(
         model=model, version=version, rows=table.rows, source=path.name, signals=signals
     )
@@ -118,6 +136,12 @@ def build_baseline(
             table, time, timed, memory_bytes=memory_bytes, progress=progress, warn=warn
         )
         baseline.daily = daily or msgspec.UNSET
+    try:
+        validate(baseline)
+    except UnusableBaseline as error:
+        raise BaselineError(
+            f"{path} makes a baseline that can't be used: {error}; leave columns out by --exclude"
+        ) from error
     return baseline
 
 
@@ -220,11 +244,43 @@ def _categorical(
     warn: Callable[[str], None],
 ) -> CategoricalSignal:
     missing = collector.missing[column]
-    if len(counts) == table.rows - missing and len(counts) > TOP_CATEGORIES:
+    signal = categorical_signal(
+        counts, kind=table.kinds[column], are_text=table.categories_are_text, missing=missing
+    )
+    if _nothing_recurs(counts):
+        warn(
+            f"column {column!r} looks like an id or free text ({_recurrence(counts)}): all that is "
+            f"watched of it is how often it is missing; --exclude {shlex.quote(column)}"
+        )
+    elif len(counts) == table.rows - missing and len(counts) > TOP_CATEGORIES:
         warn(
             f"column {column!r} has a different value in every row: if it is an id, its drift "
-            f"means nothing; --exclude {column}"
+            f"means nothing; --exclude {shlex.quote(column)}"
         )
-    return categorical_signal(
-        counts, kind=table.kinds[column], are_text=table.categories_are_text, missing=missing
+    elif not signal.known_complete:
+        kept = len(signal.categories) + len(signal.known)
+        warn(
+            f"column {column!r} has {len(counts):,} different values ({_recurrence(counts)}), of "
+            f'which {kept:,} are kept: all others count as "other", and none as never seen'
+        )
+    return signal
+
+
+def _nothing_recurs(counts: Counter[str]) -> bool:
+    """Whether a column is one of ids or free text: many values, of which hardly one comes again."""
+    return len(counts) > MANY_VALUES and seen_once(counts) >= _NOTHING_RECURS * counts.total()
+
+
+def _recurrence(counts: Counter[str]) -> str:
+    return f"{seen_once(counts):,} of its {counts.total():,} values were seen once"
+
+
+def _ids_or_texts(columns: Mapping[str, Counter[str]]) -> str:
+    first, counts = next(iter(columns.items()))
+    named = f"column {first!r} looks" if len(columns) == 1 else f"{len(columns)} columns look"
+    excluded = " ".join(f"--exclude {shlex.quote(name)}" for name in columns)
+    return (
+        f"{named} like ids or free text, whose drift can't be seen ({first!r}: "
+        f"{_recurrence(counts)}): {excluded}; or to watch how often one is missing, "
+        f"--type {shlex.quote(first)}=categorical"
     )

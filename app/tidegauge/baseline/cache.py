@@ -16,6 +16,7 @@ from tidegauge.baseline.store import (
     Key,
     Pointer,
     PromotionRefused,
+    RefusedBaseline,
     StoreError,
     StoreUnavailable,
 )
@@ -37,7 +38,8 @@ class BaselineCache:
 
     A baseline once promoted is never dropped: there is no way to withdraw one, so if Redis comes
     back without it, Redis has lost it. The cache goes on with what it has and says so in ``error``.
-    Likewise a document that is damaged leaves the previous one in force.
+    Likewise a document that is damaged or can't be used leaves the previous one in force, also in a
+    process that starts after it was promoted; without one the model is counted as if it had none.
     """
 
     def __init__(
@@ -67,6 +69,8 @@ class BaselineCache:
         self._documents: OrderedDict[str, Baseline] = OrderedDict()
         #: Ids that could not be had: when to ask again, and what was wrong if not just absent.
         self._misses: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
+        #: Ids of documents that can never be used, with the reason: they are not read again.
+        self._refused: OrderedDict[str, str] = OrderedDict()
 
     def start(self) -> None:
         """Begin to follow; does nothing if it has begun."""
@@ -113,6 +117,11 @@ class BaselineCache:
         return math.inf if at is None else max(0.0, self._clock() - at)
 
     @property
+    def problems(self) -> list[str]:
+        """What is wrong with promoted baselines, one message each; replaced as a whole."""
+        return self._problems
+
+    @property
     def error(self) -> str | None:
         """What is wrong at present, all in one line; None if nothing is."""
         with self._lock:
@@ -133,12 +142,17 @@ class BaselineCache:
             if id in self._documents:
                 self._documents.move_to_end(id)
                 return self._documents[id]
-            if not self._up or self._misses.get(id, (-math.inf, None))[0] > self._clock():
+            if id in self._refused or not self._up:
+                return None
+            if self._misses.get(id, (-math.inf, None))[0] > self._clock():
                 return None
         try:
             baseline = self._store.get(id)
         except StoreUnavailable as error:
             self._went_down(str(error))
+            return None
+        except RefusedBaseline as error:
+            self._refuse(id, str(error))
             return None
         except StoreError as error:
             message = None if isinstance(error, BaselineNotFound) else str(error)
@@ -150,6 +164,18 @@ class BaselineCache:
             return None
         self._keep(id, baseline)
         return baseline
+
+    def refused(self, id: str) -> str | None:
+        """Return why a baseline that was asked for can never be used; None if that is not known."""
+        with self._lock:
+            return self._refused.get(id)
+
+    def _refuse(self, id: str, message: str) -> None:
+        with self._lock:
+            self._misses.pop(id, None)
+            self._refused[id] = message
+            while len(self._refused) > self._documents_kept:
+                self._refused.popitem(last=False)
 
     def _keep(self, id: str, baseline: Baseline) -> None:
         with self._lock:
@@ -208,11 +234,17 @@ class BaselineCache:
         promoted: dict[Key, tuple[str, Baseline]] = {}
         for key, pointer in snapshot.promoted.items():
             try:
-                promoted[key] = (pointer.id, self._promoted_document(key, pointer))
+                promoted[key] = (pointer.id, self._document(key, pointer.id))
             except StoreUnavailable:
                 raise
             except StoreError as error:
-                problems.append(f"model {key[0]!r} version {key[1]!r}: {error}")
+                former = held.get(key) or self._former(key, pointer)
+                if former is not None:
+                    promoted[key] = former
+                problems.append(
+                    f"model {key[0]!r} version {key[1]!r}: {error}; "
+                    + (f"{former[0][:12]} stays in force" if former else "it is counted without")
+                )
         for key, (id, baseline) in held.items():
             if key not in promoted:
                 promoted[key] = (id, baseline)
@@ -233,16 +265,34 @@ class BaselineCache:
         self._problems = problems
         self._generation = snapshot.generation
 
-    def _promoted_document(self, key: Key, pointer: Pointer) -> Baseline:
-        id, baseline = self._promoted.get(key, ("", None))
-        if id == pointer.id and baseline is not None:
+    def _former(self, key: Key, pointer: Pointer) -> tuple[str, Baseline] | None:
+        """Return the baseline that was promoted before, so that all workers go on with the same."""
+        if pointer.previous is None:
+            return None
+        try:
+            return pointer.previous, self._document(key, pointer.previous)
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            return None
+
+    def _document(self, key: Key, id: str) -> Baseline:
+        held_id, baseline = self._promoted.get(key, ("", None))
+        if held_id == id and baseline is not None:
             return baseline
         with self._lock:
-            kept = self._documents.get(pointer.id)
-        found = kept or self._store.get(pointer.id)
+            kept = self._documents.get(id)
+            reason = self._refused.get(id)
+        if reason is not None:
+            raise RefusedBaseline(reason)
+        try:
+            found = kept or self._store.get(id)
+        except RefusedBaseline as error:
+            self._refuse(id, str(error))
+            raise
         if (found.model, found.version) != key:
             raise PromotionRefused(
-                f"baseline {pointer.id[:12]} is promoted, but was made for model {found.model!r} "
+                f"baseline {id[:12]} is promoted, but was made for model {found.model!r} "
                 f"version {found.version!r}"
             )
         return found

@@ -65,6 +65,14 @@ def ordered_bins(signal: Signal) -> int:
     return len(signal.counts) if isinstance(signal, NumericSignal) else 0
 
 
+def tells_unseen(signal: Signal) -> bool:
+    """Whether a value that the baseline never saw can be told from a rare one.
+
+    It can where all values are known; otherwise both count as "other".
+    """
+    return not isinstance(signal, NumericSignal) and signal.known_complete
+
+
 def bin_labels(signal: Signal) -> list[str]:
     """Return a label for each bin, fit for a person.
 

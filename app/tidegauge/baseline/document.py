@@ -107,8 +107,3 @@ class Baseline(Record):
     def id(self) -> str:
         """SHA-256 of :meth:`to_json`, 64 hexadecimal digits."""
         return hashlib.sha256(self.to_json()).hexdigest()
-
-    @staticmethod
-    def from_json(document: bytes) -> "Baseline":
-        """Decode; raises ``msgspec.ValidationError`` naming the field that is wrong."""
-        return msgspec.json.decode(document, type=Baseline)

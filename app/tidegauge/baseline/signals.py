@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,15 @@ TOP_CATEGORIES = 20
 
 #: Further values remembered, so that one never seen before can be told from a rare one.
 KNOWN_CATEGORIES = 10_000
+
+#: The values of both kinds are kept as far as they fit: 20 categories of 1,600 letters, 10,000
+#: known values of 26. Labels of bins are in every alert, and every worker holds the known values.
+CATEGORIES_BYTES = 32 * 1024
+KNOWN_BYTES = 256 * 1024
+
+#: Of a column with more different values than this, those seen once are not kept: they are ids,
+#: texts and typing errors, and the next rows have others.
+MANY_VALUES = 1_000
 
 _INTEGER = re.compile(r"-?(0|[1-9]\d*)")
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")
@@ -67,17 +76,44 @@ def categorical_signal(
     """
     if are_text:
         counts = canonical_texts(counts, kind)
-    ranked = sorted(counts, key=lambda name: (-counts[name], name))
-    categories, rest = ranked[:TOP_CATEGORIES], ranked[TOP_CATEGORIES:]
-    in_other = sum(counts[name] for name in rest)
+    least = 2 if len(counts) > MANY_VALUES else 1
+    recurring = [name for name, count in counts.items() if count >= least]
+    ranked = sorted(recurring, key=lambda name: (-counts[name], name))
+    categories, rest = _fitting(ranked, TOP_CATEGORIES, CATEGORIES_BYTES)
+    known, _ = _fitting(rest, KNOWN_CATEGORIES, KNOWN_BYTES)
+    in_categories = [counts[name] for name in categories]
     return CategoricalSignal(
         dtype=_dtype(counts, kind),
         categories=categories,
-        known=sorted(rest[:KNOWN_CATEGORIES]),
-        known_complete=len(rest) <= KNOWN_CATEGORIES,
-        counts=[*(counts[name] for name in categories), in_other, 0],
+        known=sorted(known),
+        known_complete=len(categories) + len(known) == len(counts),
+        counts=[*in_categories, counts.total() - sum(in_categories), 0],
         missing=missing,
     )
+
+
+def _fitting(ranked: Sequence[str], most: int, most_bytes: int) -> tuple[list[str], list[str]]:
+    """Part the names that are kept, the first ones that fit, from all others.
+
+    >>> _fitting(["a", "a long one", "b", "c"], 2, 5)
+    (['a', 'b'], ['a long one', 'c'])
+    """
+    kept: list[str] = []
+    left: list[str] = []
+    size = 0
+    for name in ranked:
+        its = len(name.encode())
+        if len(kept) < most and size + its <= most_bytes:
+            kept.append(name)
+            size += its
+        else:
+            left.append(name)
+    return kept, left
+
+
+def seen_once(counts: Counter[str]) -> int:
+    """Return how many values never came again."""
+    return sum(count == 1 for count in counts.values())
 
 
 def canonical_texts(counts: Counter[str], kind: Kind) -> Counter[str]:

@@ -23,6 +23,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tidegauge.baseline.document import Baseline
+from tidegauge.baseline.validation import (
+    MAX_DOCUMENT_BYTES,
+    UnusableBaseline,
+    read_baseline,
+    validate,
+)
 
 #: What Redis calls the model and version that a baseline is promoted for.
 Key = tuple[str, str]
@@ -42,6 +48,10 @@ class BaselineNotFound(StoreError, LookupError):
 
 class CorruptBaseline(StoreError, ValueError):
     """What is stored under an id is not the document of that id, or can't be decoded."""
+
+
+class RefusedBaseline(CorruptBaseline):
+    """The document of an id is whole, and can never be used as a baseline."""
 
 
 class PromotionRefused(StoreError, ValueError):
@@ -155,7 +165,14 @@ class BaselineStore:
         self._redis.close()
 
     def put(self, baseline: Baseline) -> str:
-        """Store a baseline and return its id; storing it again changes nothing."""
+        """Store a baseline and return its id; storing it again changes nothing.
+
+        Raises ``RefusedBaseline`` if it can't be used.
+        """
+        try:
+            validate(baseline)
+        except UnusableBaseline as error:
+            raise RefusedBaseline(f"the baseline can't be used: {error}") from error
         document = baseline.to_json()
         id = baseline.id
         with self.unavailable_if_redis_fails():
@@ -170,9 +187,21 @@ class BaselineStore:
         return id
 
     def get(self, id: str) -> Baseline:
-        """Return a baseline. Raises ``BaselineNotFound`` or ``CorruptBaseline``."""
+        """Return a baseline.
+
+        Raises ``BaselineNotFound`` or ``CorruptBaseline``: ``RefusedBaseline`` if no mending of the
+        store can make it one that can be used.
+        """
+        key = self._documents + id
         with self.unavailable_if_redis_fails():
-            document = self._redis.get(self._documents + id)
+            # Asked first: what is too large is not worth a second of everybody's network.
+            size = self._redis.strlen(key)
+            document = self._redis.get(key) if size <= MAX_DOCUMENT_BYTES else None
+        if size > MAX_DOCUMENT_BYTES:
+            raise RefusedBaseline(
+                f"baseline {id[:12]} can't be used: the document has {size:,} bytes, expected at "
+                f"most {MAX_DOCUMENT_BYTES:,}; make another and promote it"
+            )
         return _decode(id, document)
 
     def find(self, id_prefix: str) -> str:
@@ -199,14 +228,14 @@ class BaselineStore:
         """Return all stored baselines, oldest first; those that can't be read say why."""
         with self.unavailable_if_redis_fails():
             created = self._redis.zrange(self._created, 0, -1, withscores=True)
-            keys = [self._documents + id.decode() for id, _ in created]
-            documents = self._redis.mget(keys) if keys else []
         entries = []
-        for (raw_id, created_at), document in zip(created, documents, strict=True):
+        for raw_id, created_at in created:
             id = raw_id.decode()
             baseline, problem = None, None
             try:
-                baseline = _decode(id, document)
+                baseline = self.get(id)
+            except StoreUnavailable:
+                raise
             except StoreError as error:
                 problem = str(error)
             entries.append(Entry(id=id, created_at=created_at, baseline=baseline, problem=problem))
@@ -340,9 +369,11 @@ def _decode(id: str, document: bytes | None) -> Baseline:
             f"baseline {id} is damaged: its content has the hash {found[:12]}; create it again"
         )
     try:
-        return Baseline.from_json(document)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CorruptBaseline(f"baseline {id} can't be decoded: {error}") from error
+        return read_baseline(document)
+    except UnusableBaseline as error:
+        raise RefusedBaseline(
+            f"baseline {id[:12]} can't be used: {error}; make another and promote it"
+        ) from error
 
 
 def _pointer(value: bytes | None) -> Pointer | None:

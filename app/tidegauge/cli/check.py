@@ -13,7 +13,7 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.table import Table
 
-from tidegauge.baseline.store import BaselineStore, StoreError
+from tidegauge.baseline.store import BaselineStore, Pointer, StoreError, StoreUnavailable
 from tidegauge.cli._errors import reported
 from tidegauge.rules import DEFAULT_RULES, RuleError, RuleSet, load_rules
 from tidegauge.settings import Settings, load_settings
@@ -50,26 +50,50 @@ def check_kafka(settings: Settings) -> list[Finding]:
 
 
 def check_baselines(settings: Settings) -> list[Finding]:
-    """Ask the store for the promoted baselines, and read each."""
+    """Read every promoted baseline; all that is wrong is said at once."""
     store = BaselineStore(
         settings.redis.url,
         password=settings.redis.plain_password,
         prefix=settings.redis.prefix,
     )
     try:
-        promoted = store.promoted()
-        for pointer in promoted.values():
-            store.get(pointer.id)
-    except StoreError as error:
+        snapshot = store.snapshot()
+        problems = list(snapshot.problems)
+        for (model, model_version), pointer in sorted(snapshot.promoted.items()):
+            if problem := _baseline_problem(store, model, model_version, pointer):
+                problems.append(problem)
+    except StoreUnavailable as error:
         return [Finding("baselines", "", [str(error)], 3)]
     finally:
         store.close()
-    problems = (
-        []
-        if promoted
-        else ["none is promoted, so no drift can be seen; see: tidegauge baseline create --help"]
-    )
-    return [Finding("baselines", f"{len(promoted)} promoted", problems, 2)]
+    if not (snapshot.promoted or problems):
+        problems = [
+            "none is promoted, so no drift can be seen; see: tidegauge baseline create --help"
+        ]
+    return [Finding("baselines", f"{len(snapshot.promoted)} promoted", problems, 2)]
+
+
+def _baseline_problem(
+    store: BaselineStore, model: str, model_version: str, pointer: Pointer
+) -> str | None:
+    of = f"model {model!r} version {model_version!r}"
+    try:
+        baseline = store.get(pointer.id)
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        before = (
+            f"baseline {pointer.previous[:12]} stays in force"
+            if pointer.previous
+            else ("it is counted without a baseline")
+        )
+        return f"{of}: {error}. Until then {before}"
+    if (baseline.model, baseline.version) != (model, model_version):
+        return (
+            f"{of}: baseline {pointer.id[:12]} was made for model {baseline.model!r} version "
+            f"{baseline.version!r}; promote one that was made for it"
+        )
+    return None
 
 
 def check_rules(settings: Settings) -> list[Finding]:

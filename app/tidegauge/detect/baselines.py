@@ -19,12 +19,22 @@ RETRY_SECONDS = 1.0
 
 BaselineOf = Callable[[str], Baseline | None]
 
+#: Why a baseline that was asked for can never be used; None if it may come yet.
+RefusedWhy = Callable[[str], str | None]
+
 
 class BaselineSupply:
     """Brings baselines from the store into the state of the partitions that use them."""
 
-    def __init__(self, baseline_of: BaselineOf, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        baseline_of: BaselineOf,
+        clock: Callable[[], float],
+        *,
+        refused: RefusedWhy = lambda _: None,
+    ) -> None:
         self._baseline_of = baseline_of
+        self._refused = refused
         self._clock = clock
         #: Baselines that windows wait for: since when, and when they were last asked for.
         self._missing_since: dict[str, float] = {}
@@ -32,7 +42,8 @@ class BaselineSupply:
 
     async def bring(self, state: PartitionState, window: Window) -> bool:
         """Bring the window's baselines into the state; false if it has to wait for one."""
-        for baseline_id in state.windows[window] - state.baselines.keys() - {""}:
+        missing = state.windows[window] - state.baselines.keys() - state.refused_baselines - {""}
+        for baseline_id in missing:
             now = self._clock()
             if now - self._asked_at.get(baseline_id, -math.inf) < RETRY_SECONDS:
                 return False
@@ -41,6 +52,11 @@ class BaselineSupply:
                 state.hold_baseline(baseline_id, baseline)
                 self._missing_since.pop(baseline_id, None)
                 self._asked_at.pop(baseline_id, None)
+                continue
+            if (why := self._refused(baseline_id)) is not None:
+                state.refuse_baseline(baseline_id)
+                self._missing_since.pop(baseline_id, None)
+                log.error("windows counted by it are reported without drift: %s", why)
                 continue
             if now - self._missing_since.setdefault(baseline_id, now) < WAIT_SECONDS:
                 self._asked_at[baseline_id] = now

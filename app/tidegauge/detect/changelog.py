@@ -15,12 +15,13 @@ gets there (``min.compaction.lag.ms`` of the topic): a reader what others left l
 there is as soon as others have written between his own writes.
 """
 
+import logging
 import uuid
 from typing import NamedTuple
 
 import msgspec
 
-from tidegauge.baseline.document import Baseline
+from tidegauge.baseline.validation import UnusableBaseline, read_baseline
 from tidegauge.detect.forgetting import is_gone
 from tidegauge.detect.partition import Counts, PartitionState, Window
 from tidegauge.detect.values import (
@@ -41,6 +42,8 @@ from tidegauge.detect.values import (
     join_progress,
     join_slices,
 )
+
+log = logging.getLogger(__name__)
 
 _keys = msgspec.json.Decoder(Key)
 _cells = msgspec.json.Decoder(CellCounts)
@@ -142,7 +145,19 @@ class Changelog:
             memory, held = _memories.decode(raw_value), state.memories.get(key.slice)
             state.memories[key.slice] = memory if held is None else join_memories(held, memory)
         elif isinstance(key, BaselineKey) and raw_value is not None:
-            state.baselines[key.id] = Baseline.from_json(raw_value)
+            self._hold_baseline(key, raw_value)
+
+    def _hold_baseline(self, key: BaselineKey, document: bytes) -> None:
+        """Hold a baseline; of one that can't be used, saved by an older version, delete the record.
+
+        What was counted by it is there, and is reported without drift.
+        """
+        try:
+            self.state.baselines[key.id] = read_baseline(document)
+        except UnusableBaseline as error:
+            log.error("the baseline %s in the changelog can't be used: %s", key.id, error)
+            self.state.refuse_baseline(key.id)
+            self.state.unsaved.add(key)
 
     def restored(self) -> None:
         """Take up work: the changelog has been read to its end."""

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.baseline.compare import bin_labels
+from tidegauge.baseline.compare import bin_labels, tells_unseen
 from tidegauge.baseline.document import NumericSignal, Signal
 from tidegauge.contract import Change, MovedBin, ReportPart, SignalReport
 from tidegauge.detect.ranking import Standing
@@ -79,7 +79,6 @@ def changes(
         its, report = bins[name], part.signals[name]
         missing = len(its.signal.counts)  # the bins of values come before it
         deltas = (current[at] - baseline[at]).tolist()
-        numeric = isinstance(its.signal, NumericSignal)
         place = standing[name]
         found[name] = Change(
             span=_SPAN_WORDS[spans[at]],
@@ -101,7 +100,7 @@ def changes(
                 report,
             ),
             missing_share_delta=deltas[missing],
-            unseen_share_delta=None if numeric else deltas[missing - 1],
+            unseen_share_delta=deltas[missing - 1] if tells_unseen(its.signal) else None,
             onset_window_end=onsets[at],
             q_value=place.q_value,
             rank=place.rank,

@@ -18,7 +18,7 @@ from faust.types import EventT, StreamT
 
 from tidegauge.contract import source_of
 from tidegauge.detect.asked import Pointers
-from tidegauge.detect.baselines import BaselineOf, BaselineSupply
+from tidegauge.detect.baselines import BaselineOf, BaselineSupply, RefusedWhy
 from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closing
 from tidegauge.detect.intake import Intake
@@ -67,11 +67,12 @@ class Detector:
         metrics: DetectMetrics,
         health: Health,
         clock: Callable[[], float],
+        refused: RefusedWhy = lambda _: None,
     ) -> None:
         self._settings = settings
         self._rules = rules
         self._watch = Watch(settings.alarms_of)
-        self._baselines = BaselineSupply(baseline_of, clock)
+        self._baselines = BaselineSupply(baseline_of, clock, refused=refused)
         self._metrics = metrics
         self._observer = Observer(metrics)
         self._health = health
@@ -212,6 +213,8 @@ class Detector:
                 source_partition, start, to,
             )  # fmt: skip
         state.twice = []
+        self._metrics.baselines_refused.inc(state.newly_refused)
+        state.newly_refused = 0
 
     async def watch_brokers(self) -> None:
         """Say what the brokers know: input that is not taken, which is a stall; a topic missing.

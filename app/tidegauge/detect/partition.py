@@ -130,6 +130,9 @@ class PartitionState:
     slices: dict[Slice, SliceState] = field(default_factory=dict)
     memories: dict[Slice, SliceMemory] = field(default_factory=dict)
     baselines: dict[str, Baseline] = field(default_factory=dict)
+    #: Baselines that can't be used: windows counted by them are reported without drift.
+    refused_baselines: set[str] = field(default_factory=set)
+    newly_refused: int = 0
     #: Baselines of each window that has cells.
     windows: dict[Window, set[str]] = field(default_factory=dict)
     #: Windows that have been passed and can't be reported yet, with what they held then.
@@ -439,6 +442,12 @@ class PartitionState:
         if baseline_id not in self.baselines:
             self.baselines[baseline_id] = baseline
             self.unsaved.add(BaselineKey(baseline_id))
+
+    def refuse_baseline(self, baseline_id: str) -> None:
+        """Report the windows that were counted by a baseline without it."""
+        if baseline_id not in self.refused_baselines:
+            self.refused_baselines.add(baseline_id)
+            self.newly_refused += 1
 
 
 def _slice_of(cell: RawCell) -> Slice:

@@ -5,7 +5,12 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from tidegauge.baseline.compare import current_counts, ordered_bins, reference_counts
+from tidegauge.baseline.compare import (
+    current_counts,
+    ordered_bins,
+    reference_counts,
+    tells_unseen,
+)
 from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal
 from tidegauge.contract import (
     LATENCY_EDGES_MS,
@@ -232,7 +237,9 @@ def signal_report(
         if name in OUTPUT_SIGNALS
         else isinstance(reference, NumericSignal)
     )
-    unseen = None if numeric else histogram.counts[-1]
+    # What is in the last bin of a feature only its baseline can say.
+    tells = name in OUTPUT_SIGNALS if reference is None else tells_unseen(reference)
+    unseen = histogram.counts[-1] if tells and not numeric else None
     return SignalReport(
         kind="numeric" if numeric else "categorical",
         histogram=histogram,

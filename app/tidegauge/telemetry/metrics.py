@@ -44,6 +44,11 @@ class BaselineMetrics:
             "Seconds since the promoted baselines were last read from the store",
             registry=registry,
         )
+        self.baselines_unusable = Gauge(
+            "tidegauge_baselines_unusable",
+            "Promoted baselines that can't be used or read; those before them stay in force",
+            registry=registry,
+        )
 
 
 class IngestMetrics:
@@ -237,6 +242,11 @@ class DetectMetrics:
         self.slices_left_out = Gauge(
             "tidegauge_slices_left_out",
             "Slices without a baseline that are shown under no name, since there are too many",
+            registry=registry,
+        )
+        self.baselines_refused = Counter(
+            "tidegauge_baselines_refused_total",
+            "Baselines that windows were counted by and that can't be used: no drift is reported",
             registry=registry,
         )
         self.recounts = Counter(
