@@ -34,8 +34,10 @@ from tidegauge.contract import (
     Acknowledgement,
     Action,
     CountedRange,
+    DecodingError,
     Outcome,
     acknowledge,
+    decode,
     source_of,
     unwrap,
     wrap,
@@ -101,9 +103,8 @@ def parse() -> argparse.Namespace:
 def read(message: Message) -> Action | None:
     """Return the action; one that can't be read is said and passed over, for it never will be."""
     try:
-        value = unwrap(message.value(), message.headers())  # it comes as a CloudEvent
-        return msgspec.json.decode(value, type=Action)
-    except msgspec.DecodeError as error:
+        return decode(unwrap(message.value()), Action)  # it comes as a CloudEvent
+    except DecodingError as error:
         print(f"{message.topic()} at offset {message.offset()}: {error}", file=sys.stderr)
         return None
 
@@ -196,8 +197,8 @@ def rows(value: bytes) -> Iterator[dict[str, object]]:
             yield from stream.read_all().to_pylist()
         return
     try:
-        yield msgspec.json.decode(value, type=dict[str, object])
-    except msgspec.DecodeError:
+        yield decode(value, dict[str, object])
+    except DecodingError:
         return  # tidegauge has made a dead letter of it
 
 

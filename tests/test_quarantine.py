@@ -87,3 +87,17 @@ def errors() -> Iterator[tuple[BaseException, bool]]:
 def test_an_outage_is_of_no_record() -> None:
     for error, expected in errors():
         assert is_of_a_record(error) is expected, error
+
+
+def test_other_partitions_that_go_on_meanwhile_hide_nothing() -> None:
+    quarantine, passed, failures = Quarantine(), 100, 0
+    while True:
+        size = quarantine.limit or 500
+        for _ in range(3):  # of another partition, before the record that fails is read again
+            passed += size
+            quarantine.passed(size)
+        size, failures = quarantine.limit or 500, failures + 1
+        if quarantine.failed({0: 5, 1: passed}, size):
+            break
+        assert failures < 40
+    assert size == 1

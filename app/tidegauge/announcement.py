@@ -19,12 +19,15 @@ from confluent_kafka import KafkaException
 from tidegauge.contract import (
     Configuration,
     ConfigurationKind,
+    DecodingError,
     configuration_after,
+    decode,
     encode,
 )
 from tidegauge.reading import read_span
 from tidegauge.sender import NotTaken, Sender
 from tidegauge.settings import Settings
+from tidegauge.telemetry import RecordFaults
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +62,12 @@ class Announcer:
         settings: Settings,
         *,
         stop: threading.Event,
+        faults: RecordFaults,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._stop = stop
+        self._faults = faults
         self._clock = clock
         self._actor = f"worker:{socket.gethostname()}"
         self._told: queue.SimpleQueue[InForce] = queue.SimpleQueue()
@@ -85,8 +90,10 @@ class Announcer:
                 try:
                     self.say(one)
                     break
-                except (KafkaException, NotTaken, ValueError) as error:
-                    log.warning("%s in force are not in the audit trail yet: %s", one.kind, error)
+                except Exception as error:
+                    said = "%s in force are not in the audit trail yet: %s"
+                    foreseen = isinstance(error, KafkaException | NotTaken | ValueError)
+                    log.warning(said, one.kind, error, exc_info=None if foreseen else error)
                     self._stop.wait(_AGAIN_SECONDS)
 
     def say(self, one: InForce) -> None:
@@ -108,14 +115,13 @@ class Announcer:
             self._sender.write(encode(said), said.kind)
 
     def _last(self, kind: ConfigurationKind) -> Configuration | None:
-        last = None
+        last, topic = None, self._settings.topics.configuration
+        skipped = self._faults.skipped_of(topic)
         for record in read_span(
-            self._settings.kafka,
-            self._settings.topics.configuration,
-            keep=lambda key: key == kind.encode(),
+            self._settings.kafka, topic, keep=lambda key: key == kind.encode(), skipped=skipped
         ):
             try:
-                last = msgspec.json.decode(record.value, type=Configuration)
-            except msgspec.DecodeError as error:
-                log.error("%s is no record of configuration: %s", record.place, error)
+                last = decode(record.value, Configuration)
+            except DecodingError as error:
+                skipped(record.place, f"no record of configuration: {error}")
         return last

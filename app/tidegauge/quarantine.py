@@ -55,7 +55,8 @@ class Quarantine:
     def __init__(self) -> None:
         self.limit: int | None = None
         self._begin: Mapping[Any, int] = {}
-        self._again = False
+        #: What the batches that fail there have been halved to.
+        self._narrowest: int | None = None
         self._suspects = 0
 
     def failed(self, begin: Mapping[Any, int], records: int) -> bool:
@@ -64,24 +65,24 @@ class Quarantine:
         ``begin`` is the first offset of each partition of the batch, which had so many records.
         Call it for errors that :func:`is_of_a_record` alone.
         """
-        # Which partitions are in a batch may differ from one session to the next.
-        again = self._again and bool(begin.items() & self._begin.items())
-        self._begin, self._again = dict(begin), True
+        # Between two failures records of other partitions may pass, so one offset is enough.
+        again = bool(begin.items() & self._begin.items())
+        self._begin = dict(begin)
         self._suspects = max(self._suspects, records)
         if not again:
+            self._narrowest = None
             return False
         if records <= 1:
             self._forget()
             return True
-        self.limit = max(1, records // 2)
+        self.limit = self._narrowest = max(1, min(records, self._narrowest or records) // 2)
         return False
 
     def passed(self, records: int) -> None:
         """Note that a batch of so many records went through."""
-        self._again = False
         self._suspects -= records
         if self._suspects <= 0:
-            self._forget()
+            self._suspects, self.limit = 0, None
 
     def _forget(self) -> None:
-        self.limit, self._begin, self._again, self._suspects = None, {}, False, 0
+        self.limit, self._begin, self._narrowest, self._suspects = None, {}, None, 0

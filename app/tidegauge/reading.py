@@ -5,10 +5,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
-import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tidegauge.contract import unwrap
+from tidegauge.contract import DecodingError, decode, unwrap
 from tidegauge.settings import KafkaSettings
 
 #: How far clocks may be apart: an event's may be ahead of a broker's by five minutes.
@@ -23,6 +22,14 @@ _BATCH = 500
 T = TypeVar("T")
 
 Keep = Callable[[bytes | None], bool]
+
+#: Is called with the place of a record that can't be read, and with what it is not and why.
+Skipped = Callable[[str, str], None]
+
+
+def refuse(place: str, why: str) -> None:
+    """Raise ``ValueError`` that names the place of a record that can't be read."""
+    raise ValueError(f"{place} is {why}")
 
 
 class Record(NamedTuple):
@@ -44,13 +51,15 @@ def read_span(
     *,
     keep: Keep = lambda key: True,
     tombstones: bool = False,
+    skipped: Skipped = refuse,
 ) -> Iterator[Record]:
     """Yield the records of a topic that may be about [``since``, ``until``], in order of the log.
 
     Up to what is there when it begins. Records are found by their time, which is that of their
     writing: some before and after the span come too. ``keep`` says by its key whether a record is
-    wanted. Without ``tombstones`` those are passed over. Raises ``ValueError`` if there is no such
-    topic or an envelope can't be read, ``KafkaException`` if no answer comes.
+    wanted. Without ``tombstones`` those are passed over. ``skipped`` is called with what has an
+    envelope that can't be read; by default it raises ``ValueError``. Raises ``ValueError`` if there
+    is no such topic, ``KafkaException`` if no answer comes.
     """
     consumer = Consumer(
         {
@@ -72,22 +81,26 @@ def read_span(
         for partition, (start, end) in sorted(spans.items()):
             if start < end:
                 consumer.assign([TopicPartition(topic, partition, start)])
-                yield from _partition(consumer, end, keep, tombstones=tombstones)
+                yield from _partition(consumer, end, keep, skipped, tombstones=tombstones)
     finally:
         consumer.close()
 
 
-def read_topic(kafka: KafkaSettings, topic: str, kind: type[T]) -> Iterator[T]:
+def read_topic(
+    kafka: KafkaSettings, topic: str, kind: type[T], skipped: Skipped = refuse
+) -> Iterator[T]:
     """Yield every record of ``topic`` up to its present end, each partition in order.
 
-    Raises ``ValueError`` that names the place of what is no such record, or that there is no such
-    topic; ``KafkaException`` if no answer comes.
+    ``skipped`` is called with what is no such record; by default it raises ``ValueError``. Raises
+    ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
     """
-    for record in read_span(kafka, topic):
+    for record in read_span(kafka, topic, skipped=skipped):
         try:
-            yield msgspec.json.decode(record.value, type=kind)
-        except msgspec.DecodeError as error:
-            raise ValueError(f"{record.place} is no {kind.__name__}: {error}") from error
+            found = decode(record.value, kind)
+        except DecodingError as error:
+            skipped(record.place, f"no {kind.__name__}: {error}")
+        else:
+            yield found
 
 
 def _spans(
@@ -114,15 +127,20 @@ def _spans(
     return {p: (starts[p], min(stops[p], ends[p])) for p in found.partitions}
 
 
-def _record(message: Message) -> Record:
+def _record(message: Message, skipped: Skipped) -> Iterator[Record]:
+    """Yield the record, or none if its envelope can't be read."""
     place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
     try:
-        return Record(place, unwrap(message.value(), message.headers()), message.key())
-    except msgspec.DecodeError as error:
-        raise ValueError(f"{place} is no CloudEvent: {error}") from error
+        record = Record(place, unwrap(message.value()), message.key())
+    except DecodingError as error:
+        skipped(place, f"no CloudEvent: {error}")
+    else:
+        yield record
 
 
-def _partition(consumer: Consumer, end: int, keep: Keep, *, tombstones: bool) -> Iterator[Record]:
+def _partition(
+    consumer: Consumer, end: int, keep: Keep, skipped: Skipped, *, tombstones: bool
+) -> Iterator[Record]:
     while True:
         messages = consumer.consume(_BATCH, 0.05)
         if not messages:
@@ -139,6 +157,6 @@ def _partition(consumer: Consumer, end: int, keep: Keep, *, tombstones: bool) ->
                 return
             there = tombstones or message.value() is not None
             if there and keep(message.key()):
-                yield _record(message)
+                yield from _record(message, skipped)
             if message.offset() == end - 1:
                 return

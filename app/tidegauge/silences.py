@@ -15,6 +15,13 @@ def in_force(silence: Silence, now: float) -> bool:
     return silence.since <= now < min(ends, default=float("inf"))
 
 
+def checked(silence: Silence) -> Silence:
+    """Return a silence whose globs can be matched; raises what is wrong with one of them."""
+    for name in GLOBS:
+        fnmatchcase("", getattr(silence.matchers, name))
+    return silence
+
+
 def covers(silence: Silence, alert: Alert) -> bool:
     """Whether an alert is one of those that a silence is about, whatever the time."""
     if silence.reminders_only and not alert.reminder:

@@ -1,7 +1,7 @@
-"""Moments as people write them on a command line."""
+"""Moments as people write and read them on a command line."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 
@@ -40,3 +40,15 @@ def duration(text: str) -> float:
     if found is None or float(found[1]) == 0:
         raise ValueError(f"found {text!r}, expected a length of time such as 30m, 2h, 1d, 2w")
     return float(found[1]) * _UNITS[found[2]]
+
+
+def utc_text(seconds: float | str, form: str = "%Y-%m-%d %H:%M:%SZ") -> str:
+    """Write epoch seconds of a record; what is no time that anybody can write stays as it is.
+
+    >>> utc_text(1772366460), utc_text("0", "%H:%M"), utc_text(1e300), utc_text("soon")
+    ('2026-03-01 12:01:00Z', '00:00', '1e+300', 'soon')
+    """
+    try:
+        return datetime.fromtimestamp(float(seconds), UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)

@@ -28,6 +28,8 @@ from tidegauge.telemetry import (
     IngestMetrics,
     LedgerMetrics,
     NotifyMetrics,
+    RecordFaults,
+    record_metrics,
 )
 from tidegauge.topics import Topics, topic_specs
 
@@ -79,7 +81,9 @@ class Worker:
             common.baseline_store_up.set_function(lambda: float(self._baselines.up))
             common.baseline_age.set_function(lambda: self._baselines.age_seconds)
             common.baselines_unusable.set_function(lambda: float(len(self._baselines.problems)))
-        self._announcer = Announcer(settings, stop=self._stop)
+        topics = (settings.topics.configuration,)
+        faults = RecordFaults(record_metrics(registry), self.health, topics)
+        self._announcer = Announcer(settings, stop=self._stop, faults=faults)
         self._notifier = self._make_notifier()
         # Said before anybody can ask: what has no condition yet would count as ready.
         roles: tuple[str, ...] = ("ingest", "detect", "ledger") if role == "all" else (role,)

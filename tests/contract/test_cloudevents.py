@@ -21,6 +21,7 @@ from tidegauge.contract import (
     Acknowledgement,
     Action,
     Alert,
+    DecodingError,
     Sent,
     encode,
     source_of,
@@ -117,7 +118,7 @@ def test_every_kind_that_a_record_can_be_has_a_type() -> None:
 def test_what_was_wrapped_is_unwrapped_to_the_same_bytes(mode: Mode) -> None:
     for _, record in EVENTS:
         sent = wrap(record, "/x", mode)
-        assert unwrap(sent.value, sent.headers) == encode(record)
+        assert unwrap(sent.value, sent.headers) == unwrap(sent.value) == encode(record)
 
 
 def test_an_acknowledgement_that_the_official_sdk_wrote_is_unwrapped() -> None:
@@ -126,6 +127,7 @@ def test_an_acknowledgement_that_the_official_sdk_wrote_is_unwrapped() -> None:
     for made in (to_binary_event(event), to_structured_event(event)):
         value = made.value if isinstance(made.value, bytes) else made.value.encode()
         found = unwrap(value, list(made.headers.items()))
+        assert unwrap(value) == found
         assert msgspec.json.decode(found, type=Acknowledgement) == record
 
 
@@ -142,8 +144,32 @@ def test_a_structured_event_is_known_by_its_media_type(content_type: bytes) -> N
 
 @pytest.mark.parametrize("value", [b"{}", b"no json", b"[]"])
 def test_an_event_that_holds_nothing_is_refused(value: bytes) -> None:
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(DecodingError):
         unwrap(value, [("content-type", STRUCTURED_CONTENT_TYPE.encode())])
+
+
+NESTED = b'{"x":' * 6_000 + b"1" + b"}" * 6_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"specversion": "1.0"}',
+        b'{"specversion": 1, "data": {}}',
+        b'{"specversion": "1.0", "data_base64": "%%%"}',
+        b'{"specversion": "1.0", "data": ' + NESTED + b"}",
+        b'{"specversion": "1.0", "data": {"a": 1}',
+        b'{"specversion": "1.0", "\xff": 1}',
+    ],
+)
+def test_an_envelope_that_cant_be_read_is_one_kind_of_error(value: bytes) -> None:
+    with pytest.raises(DecodingError):
+        unwrap(value)
+
+
+def test_the_word_inside_of_a_record_makes_no_envelope() -> None:
+    value = b'{"labels": {"specversion": "1.0"}, "data": 1}'
+    assert unwrap(value) == value
 
 
 @pytest.mark.parametrize("headers", [None, [], [("content-type", b"application/json")]])

@@ -46,6 +46,10 @@ class Bench:
         )
         self.detector._intake._sequence._read = self._read  # type: ignore[method-assign]
         self.detector._offsets.begin = lambda topic, partition: begin  # type: ignore[method-assign]
+        self.detector._offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
+        self.detector._offsets.ends = lambda topic, partitions: dict.fromkeys(  # type: ignore[method-assign]
+            partitions, 10**6
+        )
         self.take_over()
 
     def take_over(self) -> None:

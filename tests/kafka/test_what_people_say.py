@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from confluent_kafka import Producer
+from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from support.alerts import example_alert
@@ -21,6 +22,7 @@ from tidegauge.announcement import Announcer, InForce
 from tidegauge.cli.app import app
 from tidegauge.contract import Alert, AuditRecord, Silence, encode
 from tidegauge.settings import KafkaSettings, Settings, TopicSettings
+from tidegauge.telemetry import Health, RecordFaults, record_metrics
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -137,7 +139,13 @@ def announcer(installation: Here) -> Announcer:
         kafka=KafkaSettings(bootstrap_servers=installation.bootstrap_servers),
         topics=TopicSettings(configuration=installation.topic("configuration")),
     )
-    return Announcer(settings, stop=threading.Event())
+    return Announcer(
+        settings,
+        stop=threading.Event(),
+        faults=RecordFaults(
+            record_metrics(CollectorRegistry()), Health(clock=lambda: 0.0), ("configuration",)
+        ),
+    )
 
 
 def test_one_command_says_why_it_retrained_from_what_everybody_has_said(

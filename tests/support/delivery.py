@@ -62,7 +62,9 @@ class Delivery:
         self._producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "linger.ms": 0})
         self._running: list[Running] = []
         self._over = threading.Event()
-        self.silences = SilenceBook(self.settings, health=self.health, stop=self._over)
+        self.silences = SilenceBook(
+            self.settings, metrics=self.metrics, health=self.health, stop=self._over
+        )
         self._follower = threading.Thread(target=self.silences.run)
         self._follower.start()
         self.sinks: list[HttpSink] = []

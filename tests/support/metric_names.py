@@ -35,6 +35,7 @@ INGEST: dict[str, MetricName] = {
 DETECT: dict[str, MetricName] = {
     "tidegauge_events_total": MetricName("counter", _MODEL),
     "tidegauge_windows_closed_total": MetricName("counter", _MODEL),
+    "tidegauge_failed_slices_total": MetricName("counter", ("model",)),
     "tidegauge_window_end_seconds": MetricName("gauge", _MODEL),
     "tidegauge_prediction_mean_5m": MetricName("gauge", _MODEL),
     "tidegauge_drift": MetricName("gauge", (*_MODEL, "signal", "statistic")),

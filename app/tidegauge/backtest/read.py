@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-import msgspec
-
-from tidegauge.contract import Alert
-from tidegauge.reading import Record
+from tidegauge.contract import Alert, DecodingError, decode
+from tidegauge.reading import Record, Skipped, refuse
 
 
 class ModelKeys:
@@ -21,8 +19,8 @@ class ModelKeys:
     def __call__(self, key: bytes | None) -> bool:
         """Return whether the record is to be read."""
         try:
-            named = msgspec.json.decode(key or b"", type=list[object])
-        except msgspec.DecodeError:
+            named = decode(key, list[object])
+        except DecodingError:
             return True
         if not named or not isinstance(named[0], str) or self._matches(named[0]):
             return True
@@ -30,17 +28,20 @@ class ModelKeys:
         return False
 
 
-def fired(records: Iterator[Record], since: float, until: float) -> list[Alert]:
+def fired(
+    records: Iterator[Record], since: float, until: float, skipped: Skipped = refuse
+) -> list[Alert]:
     """Return the alerts that fired in a window that ended in (``since``, ``until``], each once.
 
-    Raises ``ValueError`` that names the place of what is no alert.
+    ``skipped`` is called with what is no alert; by default it raises ``ValueError``.
     """
     found: dict[str, Alert] = {}
     for record in records:
         try:
-            alert = msgspec.json.decode(record.value, type=Alert)
-        except msgspec.DecodeError as error:
-            raise ValueError(f"{record.place} is no alert: {error}") from error
+            alert = decode(record.value, Alert)
+        except DecodingError as error:
+            skipped(record.place, f"no alert: {error}")
+            continue
         fires = alert.event == "firing"
         if fires and since < alert.window_end <= until:
             found.setdefault(alert.id, alert)

@@ -5,8 +5,15 @@ from typing import cast
 
 import msgspec
 
-from tidegauge.contract import Evidence, ReportPart, SignalReport, WindowReport
-from tidegauge.reading import Record
+from tidegauge.contract import (
+    DecodingError,
+    Evidence,
+    ReportPart,
+    SignalReport,
+    WindowReport,
+    decode,
+)
+from tidegauge.reading import Record, Skipped, refuse
 
 #: A name that no report has. What DETECT had made of a window is not to be mistaken for what it
 #: would make of it now, and not to decode it saves a quarter of the time.
@@ -30,9 +37,6 @@ def slices_of(report: WindowReport) -> int:
     return max((part.alarm_budget.slices for part in report.parts if part.alarm_budget), default=1)
 
 
-_decoder = msgspec.json.Decoder(_Report)
-
-
 class FirstReports:
     """Yields first revisions that ended in (``since``, ``until``], each once, without evidence.
 
@@ -40,8 +44,9 @@ class FirstReports:
     events made revisions of which no alert came.
     """
 
-    def __init__(self, since: float, until: float) -> None:
+    def __init__(self, since: float, until: float, skipped: Skipped = refuse) -> None:
         self._since = since
+        self._skipped = skipped
         self._until = until
         self._seen: set[str] = set()
         #: Reports passed over because they were there twice, as after a crash, and as revisions.
@@ -49,12 +54,13 @@ class FirstReports:
         self.revisions = 0
 
     def of(self, records: Iterable[Record]) -> Iterator[WindowReport]:
-        """Decode; raises ``ValueError`` that names the place of what is no window report."""
+        """Decode; what is no window report is skipped, or a ``ValueError`` by default."""
         for record in records:
             try:
-                report = cast(WindowReport, _decoder.decode(record.value))
-            except msgspec.DecodeError as error:
-                raise ValueError(f"{record.place} is no window report: {error}") from error
+                report = cast(WindowReport, decode(record.value, _Report))
+            except DecodingError as error:
+                self._skipped(record.place, f"no window report: {error}")
+                continue
             if not self._since < report.window_end <= self._until:
                 continue
             if report.revision:

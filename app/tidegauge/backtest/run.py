@@ -21,7 +21,7 @@ from tidegauge.backtest.result import (
 )
 from tidegauge.baseline import Baseline
 from tidegauge.contract import Alert, WindowReport
-from tidegauge.reading import Record
+from tidegauge.reading import Record, Skipped, refuse
 from tidegauge.rules import METRICS, Rule, RuleSet
 from tidegauge.settings import WindowSettings
 
@@ -60,19 +60,21 @@ def backtest(
     records: Iterable[Record],
     baseline_of: Callable[[str], Baseline | None],
     in_force: Iterable[Alert] = (),
+    skipped: Skipped = refuse,
 ) -> Result:
     """Replay window reports, given in the order of their log.
 
     ``in_force`` are alerts that fired in that time by the rules in force. Memories of the detector
     and of the alerts are empty at first.
 
-    Raises ``NoWindows`` if there is none, and ``ValueError`` if a record is no report or there is
-    no window to put the injection into.
+    ``skipped`` is called with what is no report; by default it raises ``ValueError``. Raises
+    ``NoWindows`` if there is none, and ``ValueError`` if there is no window to put the injection
+    into.
     """
     if plan.injection is not None:
         plan = replace(plan, rules=_each_signal_apart(plan.rules))
     run = _Run(plan, baseline_of)
-    reports = FirstReports(plan.since, plan.until)
+    reports = FirstReports(plan.since, plan.until, skipped)
     with _no_collector():
         for report in reports.of(records):
             if fnmatchcase(report.model, plan.model):

@@ -29,6 +29,7 @@ from tidegauge.baseline.validation import (
     read_baseline,
     validate,
 )
+from tidegauge.contract import DecodingError, decode
 
 #: What Redis calls the model and version that a baseline is promoted for.
 Key = tuple[str, str]
@@ -300,9 +301,8 @@ class BaselineStore:
         problems = []
         for field, value in sorted(fields.items()):
             try:
-                key = msgspec.json.decode(field, type=Key)
-                promoted[key] = msgspec.json.decode(value, type=Pointer)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                promoted[decode(field, Key)] = decode(value, Pointer)
+            except DecodingError as error:
                 problems.append(
                     f"{self._promoted}, field {field.decode(errors='replace')}: {error}; "
                     f"promote a baseline again"
@@ -379,6 +379,6 @@ def _decode(id: str, document: bytes | None) -> Baseline:
 def _pointer(value: bytes | None) -> Pointer | None:
     """Decode a pointer about to be replaced; a damaged one has nothing worth keeping."""
     try:
-        return None if value is None else msgspec.json.decode(value, type=Pointer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None if value is None else decode(value, Pointer)
+    except DecodingError:
         return None

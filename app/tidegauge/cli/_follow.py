@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
@@ -13,19 +12,22 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from tidegauge.contract import Alert, unwrap
+from tidegauge.contract import Alert, DecodingError, decode, unwrap
+from tidegauge.reading import Skipped
 from tidegauge.settings import Settings
 
 _SECONDS = 30.0
 _POLL_SECONDS = 0.5
 
 
-def follow(settings: Settings, topic: str, since: float | None) -> Iterator[tuple[bytes, Alert]]:
+def follow(
+    settings: Settings, topic: str, since: float | None, skipped: Skipped
+) -> Iterator[tuple[bytes, Alert]]:
     """Yield each alert once, with its record, however often it was sent; never ends by itself.
 
     From what was written at ``since`` on, epoch seconds: None is from now on, and what is before
-    all of it from the beginning. Raises ``ValueError`` for a record that is no alert and a topic
-    that isn't there, ``KafkaException`` if no answer comes.
+    all of it from the beginning. ``skipped`` is called with what is no alert. Raises ``ValueError``
+    for a topic that isn't there, ``KafkaException`` if no answer comes.
     """
     consumer = Consumer(
         {
@@ -51,13 +53,12 @@ def follow(settings: Settings, topic: str, since: float | None) -> Iterator[tupl
             if error is not None:
                 raise KafkaException(error)
             try:
-                raw = unwrap(message.value(), message.headers())
-                alert = msgspec.json.decode(raw, type=Alert)
-            except msgspec.DecodeError as problem:
-                raise ValueError(
-                    f"{message.topic()}/{message.partition()} at offset {message.offset()} "
-                    f"is no alert: {problem}"
-                ) from problem
+                raw = unwrap(message.value())
+                alert = decode(raw, Alert)
+            except DecodingError as problem:
+                place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
+                skipped(place, f"no alert: {problem}")
+                continue
             if alert.id not in seen:
                 seen.add(alert.id)
                 yield raw, alert

@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tidegauge.cli._errors import reported
+from tidegauge.cli._skipped import skipping
 from tidegauge.contract import Acknowledgement, Action, acknowledge, encode, source_of, wrap
 from tidegauge.reading import read_topic
 from tidegauge.sender import Sender
 from tidegauge.settings import Settings, load_settings
+from tidegauge.when import utc_text
 
 app = typer.Typer(help="Actions that alerts asked for.", no_args_is_help=True)
 
@@ -74,7 +76,7 @@ def show(
     table = Table("asked for", "id", "action", "model", "status", "why")
     for one in asked:
         action = one.action
-        at = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(action.requested_at))
+        at = utc_text(action.requested_at)
         last = one.acknowledgements[-1] if one.acknowledgements else None
         status = f"{one.status} by {last.actor}: {last.note}" if last else one.status
         table.add_row(
@@ -122,7 +124,8 @@ def ack(
 
 def _asked(settings: Settings) -> list[Asked]:
     topics = settings.topics
-    return joined(
-        read_topic(settings.kafka, topics.actions, Action),
-        read_topic(settings.kafka, topics.acknowledgements, Acknowledgement),
-    )
+    with skipping() as skipped:
+        return joined(
+            read_topic(settings.kafka, topics.actions, Action, skipped),
+            read_topic(settings.kafka, topics.acknowledgements, Acknowledgement, skipped),
+        )

@@ -15,11 +15,12 @@ from rich.text import Text
 from tidegauge.cli import silences
 from tidegauge.cli._errors import reported
 from tidegauge.cli._follow import follow
+from tidegauge.cli._skipped import SkippedRecords, skipping, warn
 from tidegauge.contract import Alert, Distribution, Silence, encode
 from tidegauge.reading import read_topic
 from tidegauge.settings import Settings, load_settings
 from tidegauge.silences import Silences
-from tidegauge.when import moment
+from tidegauge.when import moment, utc_text
 
 app = typer.Typer(help="Alerts.", no_args_is_help=True)
 
@@ -61,8 +62,13 @@ def tail(
         raise ValueError("found --since and --from-beginning, expected one of the two")
     begin = 0.0 if from_beginning else None if since is None else moment(since, time.time())
     settings, console, shown = load_settings(), Console(), 0
+
+    def skipped(place: str, why: str) -> None:
+        # At once: this command may never end.
+        warn(f"{place} is skipped: {why}")
+
     try:
-        for raw, alert in follow(settings, settings.topics.alerts_history, begin):
+        for raw, alert in follow(settings, settings.topics.alerts_history, begin, skipped):
             if model is not None and not fnmatchcase(alert.model, model):
                 continue
             if severity and alert.severity not in severity:
@@ -89,12 +95,13 @@ def show_all(
 ) -> None:
     """List what fires now, the longest first."""
     settings, now = load_settings(), time.time()
-    found = [
-        alert
-        for alert in latest(_newest(settings))
-        if (model is None or alert.model == model) and (everything or fires(alert))
-    ]
-    said = silences.read_silences(settings)
+    with skipping() as skipped:
+        found = [
+            alert
+            for alert in latest(_newest(settings, skipped))
+            if (model is None or alert.model == model) and (everything or fires(alert))
+        ]
+        said = silences.read_silences(settings, skipped)
     if json:
         for alert in found:
             typer.echo(encode(_with_words(alert, said, now)).decode())
@@ -119,7 +126,8 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="The record as it was sent.")] = False,
 ) -> None:
     """Show one alert: the figures that decided it, and how the signal's bins have moved."""
-    found = {a.id: a for a in _history(load_settings()) if a.id.startswith(id)}
+    with skipping() as skipped:
+        found = {a.id: a for a in _history(load_settings(), skipped) if a.id.startswith(id)}
     if not found:
         raise ValueError(f"there is no alert {id}; see: tidegauge alerts list --all")
     if len(found) > 1:
@@ -245,17 +253,17 @@ def _bins(distribution: Distribution) -> Table:
     return table
 
 
-def _newest(settings: Settings) -> Iterator[Alert]:
+def _newest(settings: Settings, skipped: SkippedRecords) -> Iterator[Alert]:
     """Yield at least the newest record of each fingerprint: compaction leaves some older ones."""
-    return read_topic(settings.kafka, settings.topics.alerts, Alert)
+    return read_topic(settings.kafka, settings.topics.alerts, Alert, skipped)
 
 
-def _history(settings: Settings) -> Iterator[Alert]:
-    return read_topic(settings.kafka, settings.topics.alerts_history, Alert)
+def _history(settings: Settings, skipped: SkippedRecords) -> Iterator[Alert]:
+    return read_topic(settings.kafka, settings.topics.alerts_history, Alert, skipped)
 
 
 def _time(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
+    return utc_text(seconds)
 
 
 def describe(alert: Alert) -> Text:

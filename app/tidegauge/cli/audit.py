@@ -14,11 +14,12 @@ import msgspec
 import typer
 
 from tidegauge.cli._errors import reported
-from tidegauge.contract import AuditRecord, encode
+from tidegauge.cli._skipped import SkippedRecords, skipping
+from tidegauge.contract import AuditRecord, DecodingError, decode, encode
 from tidegauge.ledger import Chain, StoredRecord, read_audit
 from tidegauge.ledger.why import EVENTS, as_text, asked_for, explain
 from tidegauge.settings import load_settings
-from tidegauge.when import moment
+from tidegauge.when import moment, utc_text
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
 
@@ -26,6 +27,13 @@ _DAY_SECONDS = 24 * 3600
 
 #: The trail is not whole.
 BROKEN = 1
+
+#: Inputs of a fact about a figure, and of one that asks for data.
+_FIGURES = {
+    "metric", "value", "comparison", "threshold", "events", "minimum_events", "window_start",
+    "window_end", "baseline", "report",
+}  # fmt: skip
+_DATA = {"data_since", "data_until", "data_offsets"}
 
 ModelOption = Annotated[str | None, typer.Option("--model", help="Of this model alone.")]
 EventOption = Annotated[
@@ -54,7 +62,9 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Say who did what, when and why, and on which figures: one line each, the oldest first."""
-    for raw, record in sorted(_selected(model, since, until, event), key=lambda one: one[1].time):
+    with skipping() as skipped:
+        found = list(_selected(model, since, until, event, skipped))
+    for raw, record in sorted(found, key=lambda one: one[1].time):
         typer.echo(raw.decode() if json else describe(record))
 
 
@@ -68,17 +78,18 @@ def export(
     format: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.jsonl,
 ) -> None:
     """Write records to standard output, as they are in the topic or as a table."""
-    found = _selected(model, since, until, event)
-    if format is Format.jsonl:
-        for raw, _ in found:
-            typer.echo(raw.decode())
-        return
-    names = AuditRecord.__struct_fields__
-    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-    writer.writeheader()
-    for _, record in found:
-        row = msgspec.to_builtins(record)
-        writer.writerow({**row, "inputs": msgspec.json.encode(row["inputs"]).decode()})
+    with skipping() as skipped:
+        found = _selected(model, since, until, event, skipped)
+        if format is Format.jsonl:
+            for raw, _ in found:
+                typer.echo(raw.decode())
+            return
+        names = AuditRecord.__struct_fields__
+        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+        writer.writeheader()
+        for _, record in found:
+            row = msgspec.to_builtins(record)
+            writer.writerow({**row, "inputs": msgspec.json.encode(row["inputs"]).decode()})
 
 
 @app.command()
@@ -97,8 +108,9 @@ def why(
     if not (action or model or on or since):
         raise ValueError("say which action by its id, or by --model, --on or --since")
     begin, end = _span(on, since, until)
-    found_at = _selected(model, None, None, None)
-    trail = [record for _, record in found_at if record.event in EVENTS]
+    with skipping() as skipped:
+        found_at = _selected(model, None, None, None, skipped)
+        trail = [record for _, record in found_at if record.event in EVENTS]
     asked = [
         one
         for one in asked_for(trail)
@@ -169,7 +181,8 @@ def describe(record: AuditRecord) -> str:
     if action := inputs.get("action"):
         said += f" {action}"
     said += f" by {record.actor}: {record.reason}"
-    if "metric" not in inputs:
+    # Anybody may send a fact: what it lacks is not made up.
+    if not inputs.keys() >= _FIGURES:
         details = ", ".join(f"{name} {value}" for name, value in sorted(inputs.items()))
         return f"{said} [{details}]" if details else said
     signal = f" of {inputs['signal']}" if inputs.get("signal") else ""
@@ -182,7 +195,7 @@ def describe(record: AuditRecord) -> str:
     ]
     if "withheld" in inputs:
         parts.insert(0, f"withheld: {inputs['withheld']}")
-    if "data_since" in inputs:
+    if inputs.keys() >= _DATA:
         parts.append(
             f"data {_time(inputs['data_since'])} to {_time(inputs['data_until'])}, "
             f"up to {inputs['data_offsets']}"
@@ -193,20 +206,21 @@ def describe(record: AuditRecord) -> str:
 
 
 def _selected(
-    model: str | None, since: str | None, until: str | None, event: str | None
+    model: str | None,
+    since: str | None,
+    until: str | None,
+    event: str | None,
+    skipped: SkippedRecords,
 ) -> Iterator[tuple[bytes, AuditRecord]]:
     now = time.time()
     begin = None if since is None else moment(since, now)
     end = None if until is None else moment(until, now)
     for stored in read_audit(load_settings()):
         try:
-            record = msgspec.json.decode(stored.value, type=AuditRecord)
-        except msgspec.DecodeError as error:
-            typer.echo(
-                f"tidegauge: warning: partition {stored.partition}, offset {stored.offset} is no "
-                f"audit record: {error}",
-                err=True,
-            )
+            record = decode(stored.value, AuditRecord)
+        except DecodingError as error:
+            place = f"partition {stored.partition}, offset {stored.offset}"
+            skipped(place, f"no audit record: {error}")
             continue
         if (
             (model is None or _is_about(record, model))
@@ -227,8 +241,8 @@ def _is_about(record: AuditRecord, model: str) -> bool:
 def _model_of(stored: StoredRecord) -> str:
     """Return whose chain a record is in; that of its key if it can't be read."""
     try:
-        return str(msgspec.json.decode(stored.value, type=dict[str, Any])["model"])
-    except (msgspec.DecodeError, KeyError):
+        return str(decode(stored.value, dict[str, Any])["model"])
+    except (DecodingError, KeyError):
         return (stored.key or b"").decode(errors="replace")
 
 
@@ -258,4 +272,4 @@ def _as_json(chains: dict[tuple[int, str], Chain], *, broken: bool) -> dict[str,
 
 
 def _time(seconds: int | str) -> str:
-    return datetime.fromtimestamp(float(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc_text(seconds, "%Y-%m-%dT%H:%M:%SZ")

@@ -17,6 +17,7 @@ from tidegauge.backtest.show import show
 from tidegauge.baseline import Baseline
 from tidegauge.baseline.store import BaselineNotFound, BaselineStore
 from tidegauge.cli._errors import reported
+from tidegauge.cli._skipped import skipping
 from tidegauge.reading import read_span
 from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
 from tidegauge.settings import Settings, load_settings
@@ -68,12 +69,13 @@ def try_rules(
         injection=None if inject is None else _injection(inject, begin, end, now, seed),
     )
     topics = settings.topics
-    in_force = fired(read_span(settings.kafka, topics.alerts_history, begin, end), begin, end)
     keys = ModelKeys(lambda name: fnmatchcase(name, model))
-    records = read_span(settings.kafka, topics.windows, begin, end, keep=keys)
-    with _baselines(settings) as baseline_of:
+    with _baselines(settings) as baseline_of, skipping() as skipped:
+        history = read_span(settings.kafka, topics.alerts_history, begin, end, skipped=skipped)
+        in_force = fired(history, begin, end, skipped)
+        records = read_span(settings.kafka, topics.windows, begin, end, keep=keys, skipped=skipped)
         try:
-            result = backtest(plan, records, baseline_of, in_force)
+            result = backtest(plan, records, baseline_of, in_force, skipped)
         except NoWindows as error:
             others = ", ".join(sorted(keys.others))
             there = f"there are some of {others}" if others else f"{topics.windows} has none at all"

@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tidegauge.cli._errors import reported
+from tidegauge.cli._skipped import SkippedRecords, skipping
 from tidegauge.contract import Alert, Matchers, Silence, deterministic_id, encode
 from tidegauge.reading import read_topic
 from tidegauge.sender import Sender
 from tidegauge.settings import Settings, load_settings
 from tidegauge.silences import Silences, covers, in_force, matchers_text
-from tidegauge.when import duration
+from tidegauge.when import duration, utc_text
 
 #: Enough of an id to type; commands take any beginning that is unique.
 SHORT = 12
@@ -61,7 +62,8 @@ def silence(
             "not both"
         )
     settings = load_settings()
-    history = list(_history(settings))
+    with skipping() as skipped:
+        history = list(_history(settings, skipped))
     if episode:
         matchers.episode = named(history, episode).episode
     seconds, now = duration(lasting), time.time()
@@ -93,7 +95,9 @@ def silences(
 ) -> None:
     """List the silences and acknowledgements in force, the oldest first."""
     now = time.time()
-    known = [one for one in read_silences(load_settings()) if everything or in_force(one, now)]
+    with skipping() as skipped:
+        found = read_silences(load_settings(), skipped)
+    known = [one for one in found if everything or in_force(one, now)]
     if json:
         for one in known:
             typer.echo(encode(one).decode())
@@ -115,7 +119,8 @@ def unsilence(
 ) -> None:
     """End a silence, or an acknowledgement, now; what it held back and fires still is delivered."""
     settings, now = load_settings(), time.time()
-    found = [one for one in read_silences(settings) if one.id.startswith(id)]
+    with skipping() as skipped:
+        found = [one for one in read_silences(settings, skipped) if one.id.startswith(id)]
     if not found:
         raise ValueError(f"there is no silence {id}; see: tidegauge alerts silences --all")
     if len(found) > 1:
@@ -137,10 +142,11 @@ def ack(
 ) -> None:
     """Say that you have seen an alert: receivers are not reminded of it any more."""
     settings, now = load_settings(), time.time()
-    alert = named(_history(settings), id)
-    if not _fires(alert):
-        raise ValueError(f"alert {id} doesn't fire any more: it is {alert.state}")
-    before = read_silences(settings).seen(alert, now)
+    with skipping() as skipped:
+        alert = named(_history(settings, skipped), id)
+        if not _fires(alert):
+            raise ValueError(f"alert {id} doesn't fire any more: it is {alert.state}")
+        before = read_silences(settings, skipped).seen(alert, now)
     said = before or Silence(
         id=deterministic_id("acknowledgement of an alert", alert.episode),
         who=_who(actor),
@@ -165,9 +171,9 @@ def ack(
         typer.echo(f"{alert.id[:SHORT]} is acknowledged{already} by {said.who}: {alert.summary}")
 
 
-def read_silences(settings: Settings) -> Silences:
+def read_silences(settings: Settings, skipped: SkippedRecords) -> Silences:
     """Read all that people have said so far."""
-    return Silences(read_topic(settings.kafka, settings.topics.silences, Silence))
+    return Silences(read_topic(settings.kafka, settings.topics.silences, Silence, skipped))
 
 
 def named(history: Iterable[Alert], id: str) -> Alert:
@@ -186,8 +192,8 @@ def named(history: Iterable[Alert], id: str) -> Alert:
     return [one for one in records if one.episode in episodes][-1]
 
 
-def _history(settings: Settings) -> Iterator[Alert]:
-    return read_topic(settings.kafka, settings.topics.alerts_history, Alert)
+def _history(settings: Settings, skipped: SkippedRecords) -> Iterator[Alert]:
+    return read_topic(settings.kafka, settings.topics.alerts_history, Alert, skipped)
 
 
 def _last(alerts: Iterable[Alert]) -> list[Alert]:
@@ -213,4 +219,4 @@ def _end(one: Silence) -> str:
 
 
 def _time(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
+    return utc_text(seconds)

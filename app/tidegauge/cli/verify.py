@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from tidegauge.cli._errors import BAD_INPUT, fail, reported
-from tidegauge.contract import Alert
+from tidegauge.contract import Alert, DecodingError, decode
 from tidegauge.rules.verify import verify as checks_of
 
 #: The alert is not true.
@@ -22,8 +22,8 @@ def verify(
     """Compute an alert's figures again; say CONFIRMED, or what differs and exit with 1."""
     raw = typer.get_binary_stream("stdin").read() if str(file) == "-" else file.read_bytes()
     try:
-        alert = msgspec.json.decode(raw, type=Alert)
-    except msgspec.DecodeError as error:
+        alert = decode(raw, Alert)
+    except DecodingError as error:
         raise fail(f"{file} is no alert: {error}", BAD_INPUT) from error
     checks = checks_of(alert)
     wrong = [check for check in checks if not check.holds]

@@ -18,6 +18,7 @@ import msgspec
 from tidegauge.contract._base import SCHEMA_VERSION, encode
 from tidegauge.contract.acknowledgement import Acknowledgement
 from tidegauge.contract.alert import Action, Alert
+from tidegauge.contract.decoding import DecodingError, decode
 from tidegauge.contract.prediction import JSON_CONTENT_TYPE
 from tidegauge.contract.report import WindowReport
 
@@ -54,6 +55,7 @@ class Sent(NamedTuple):
 class _Structured(msgspec.Struct):
     """What a reader wants of an event in structured mode; another SDK may write its data so."""
 
+    specversion: str = ""
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     data_base64: bytes | msgspec.UnsetType = msgspec.UNSET
 
@@ -116,26 +118,32 @@ def wrap(record: Event, source: str, mode: Mode) -> Sent:
     return Sent(value, headers + [(f"ce_{name}", text.encode()) for name, text in said.items()])
 
 
-def unwrap(value: bytes | None, headers: Headers | None) -> bytes:
+def unwrap(value: bytes | None, headers: Headers | None = None) -> bytes:
     r"""Return the record of a Kafka record's value, in whichever mode it was written.
 
-    Without an envelope the value is the record. Raises ``msgspec.DecodeError`` for an envelope that
+    An envelope is known by its ``specversion``, which no record has, or by ``headers`` if they are
+    given. Better don't: ``confluent_kafka.Message.headers`` makes a list that must not be touched,
+    and ends the process, of a header whose name is no UTF-8, and anybody can send that.
+
+    Without an envelope the value is the record. Raises :class:`DecodingError` for an envelope that
     can't be read or holds nothing.
 
-    >>> unwrap(b'{"specversion":"1.0","data":{"id":"1"}}',
-    ...        [("content-type", b"application/cloudevents+json; charset=UTF-8")])
+    >>> unwrap(b'{"specversion":"1.0","data":{"id":"1"}}')
     b'{"id":"1"}'
-    >>> unwrap(b'{"id":"1"}', None)
+    >>> unwrap(b'{"id":"1"}')
     b'{"id":"1"}'
     """
-    if not value or not _is_structured(headers):
+    structured = _is_structured(headers)
+    if not value or not (structured or b'"specversion"' in value):
         return value or b""
-    event = msgspec.json.decode(value, type=_Structured)
+    event = decode(value, _Structured)
+    if not (structured or event.specversion):  # it is somewhere inside of a record
+        return value
     if event.data is not msgspec.UNSET:
         return bytes(event.data)
     if event.data_base64 is not msgspec.UNSET:
         return event.data_base64
-    raise msgspec.ValidationError("a CloudEvent without data; expected a record in `data`")
+    raise DecodingError("a CloudEvent without data; expected a record in `data`")
 
 
 def _is_structured(headers: Headers | None) -> bool:

@@ -1,7 +1,7 @@
 """The one way to decode JSON that somebody else has written."""
 
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import msgspec
 
@@ -12,7 +12,15 @@ class DecodingError(ValueError):
     """These bytes are not a record of the expected kind; the message says why."""
 
 
-def decode(value: bytes | str | None, kind: type[T]) -> T:
+@overload
+def decode(value: bytes | str | msgspec.Raw | None, kind: type[T]) -> T: ...
+
+
+@overload
+def decode(value: bytes | str | msgspec.Raw | None, kind: Any) -> Any: ...
+
+
+def decode(value: bytes | str | msgspec.Raw | None, kind: Any) -> Any:
     """Decode JSON from a topic, from Redis or from HTTP as ``kind``.
 
     Whatever is wrong with one value raises :class:`DecodingError` and nothing else, so that a
@@ -31,12 +39,11 @@ def decode(value: bytes | str | None, kind: type[T]) -> T:
     if not value:
         raise DecodingError("there is no value")
     try:
-        decoded: T = _decoder(kind).decode(value)
+        return _decoder(kind).decode(value)
     except RecursionError as error:
         raise DecodingError("nested too deeply") from error
     except Exception as error:
         raise DecodingError(str(error) or type(error).__name__) from error
-    return decoded
 
 
 @lru_cache(maxsize=256)

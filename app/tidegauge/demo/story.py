@@ -17,7 +17,7 @@ from rich.table import Table
 
 from tidegauge.baseline.build import build_baseline
 from tidegauge.baseline.store import BaselineStore
-from tidegauge.contract import Alert, Distribution, unwrap
+from tidegauge.contract import Alert, DecodingError, Distribution, decode, unwrap
 from tidegauge.demo.model import DRIFT_FACTOR, DRIFTED, NAME, VERSION, train
 from tidegauge.demo.nodes import NODES, RATE, ServingNodes
 from tidegauge.demo.services import MOCK_PARTITIONS, MockKafka, free_port, redis_server, worker
@@ -207,7 +207,11 @@ class _Demo:
                 if message is None or message.error() is not None:
                     yield None
                     continue
-                alert = msgspec.json.decode(unwrap(message.value(), message.headers()), type=Alert)
+                try:
+                    alert = decode(unwrap(message.value()), Alert)
+                except DecodingError:  # not ours, on a broker of the reader's own
+                    yield None
+                    continue
                 if alert.id not in seen:
                     seen.add(alert.id)
                     yield alert

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -10,15 +11,17 @@ from tidegauge.contract import (
     Action,
     Alert,
     AuditFact,
+    DecodingError,
     Distribution,
     SignalHistogram,
     WindowReport,
 )
+from tidegauge.detect.fitting import misfits
 from tidegauge.detect.partition import Counts, DataWanted, Output, PartitionState, Window
 from tidegauge.detect.report import SCORE_SECONDS, Asked, make_reports
-from tidegauge.detect.values import ScoreSum, Slice, SliceState, WindowMark
+from tidegauge.detect.values import ScoreSum, Slice, SliceMemory, SliceState, WindowMark
 from tidegauge.detect.watch import First, Watch
-from tidegauge.rules import RuleSet, evaluate, links_of
+from tidegauge.rules import RuleSet, Verdict, evaluate, links_of
 from tidegauge.settings import LinkSettings, TopicSettings
 
 NO_LINKS = LinkSettings()
@@ -38,6 +41,34 @@ class Closed:
     forgotten: list[Slice] = field(default_factory=list)
 
 
+class Failures(Protocol):
+    """What is told of a slice that something can't be done for."""
+
+    def failed(self, where: Slice, what: str, error: Exception) -> None:
+        """Report it; work goes on without."""
+
+    def window_failed(self, window: Window, error: Exception) -> None:
+        """Report that a window has no report."""
+
+    def went_well(self, where: Slice) -> None:
+        """Take note that a window of a slice was reported."""
+
+
+class Raising:
+    """Failures as a program has them that wants to know of each at once."""
+
+    def failed(self, where: Slice, what: str, error: Exception) -> None:
+        """Raise it."""
+        raise error
+
+    def window_failed(self, window: Window, error: Exception) -> None:
+        """Raise it."""
+        raise error
+
+    def went_well(self, where: Slice) -> None:
+        """Do nothing."""
+
+
 def alert_outputs(
     alerts: Sequence[Alert], topics: TopicSettings, links: LinkSettings
 ) -> Iterator[Output]:
@@ -47,6 +78,23 @@ def alert_outputs(
         # What is in force now is in the history already.
         for topic in (topics.alerts_history, topics.alerts):
             yield Output(topic, alert.fingerprint, alert)
+
+
+class _Made(NamedTuple):
+    """A window's report, the slice before it, and what the detector remembers, if that changes."""
+
+    before: SliceState
+    report: WindowReport
+    score: ScoreSum
+    memory: SliceMemory | None
+
+
+class _Judgement(NamedTuple):
+    """What the rules make of a report: the slice after it, and what is published."""
+
+    verdict: Verdict
+    after: SliceState
+    outputs: list[Output]
 
 
 class Closing:
@@ -60,8 +108,10 @@ class Closing:
         topics: TopicSettings,
         watch: Watch,
         links: LinkSettings = NO_LINKS,
+        failures: Failures | None = None,
     ) -> None:
         self._state = state
+        self._failures = failures or Raising()
         self._watch = watch
         self._rules = rules
         self._topics = topics
@@ -71,12 +121,64 @@ class Closing:
     def close_together(self, some: Sequence[Counts]) -> None:
         """Report windows of different slices for the first time, judge them, and fold them in.
 
-        The same as one after the other, and in less time.
+        The same as one after the other, and in less time. One that can't be reported is let go, and
+        the others are: what failed of several is done one by one.
         """
-        before = [
-            self._state.slices.get(it.window.slice) or SliceState(began=it.window.end)
-            for it in some
-        ]
+        try:
+            made = self._made(some)
+        except Exception as error:
+            if len(some) > 1:
+                for one in some:
+                    self.close_together([one])
+            else:
+                self._close_what_fits(some[0], error)
+            return
+        for counts, report in zip(some, made, strict=True):
+            try:
+                judged = self._judged(counts, report)
+            except Exception as error:
+                self._let_go(counts, error)
+            else:
+                self._take_in(counts, report, judged)
+                self._failures.went_well(counts.window.slice)
+
+    def _close_what_fits(self, counts: Counts, error: Exception) -> None:
+        """Close a window without the tenures that can't have counted it; if all fit, let it go."""
+        found = misfits(counts.parts, self._state.baselines)
+        if not found:
+            self._let_go(counts, error)
+            return
+        for _, tenure, why in found:
+            lost = DecodingError(f"what tenure {tenure} says is left out: {why}")
+            self._failures.failed(counts.window.slice, f"window {counts.window.start}", lost)
+        tenures = [(baseline, tenure) for baseline, tenure, _ in found]
+        self._state.leave_out(counts.window, tenures)
+        left = counts.without(tenures)
+        if left.parts:
+            self.close_together([left])
+        else:
+            self._let_go(left, error)
+
+    def _let_go(self, counts: Counts, error: Exception) -> None:
+        """Close a window without a report. Late events may make one, as a revision, that can be."""
+        self._failures.window_failed(counts.window, error)
+        window, state = counts.window, self._state
+        before = self._before(counts)
+        events = sum(one.events for part in counts.parts.values() for one in part.values())
+        mark = WindowMark(seconds=window.seconds, revision=0, events=events)
+        marks = {**before.marks, window.start: mark}
+        after = msgspec.structs.replace(
+            before, step=before.step + 1, last_end=max(before.last_end, window.end), marks=marks
+        )
+        state.set_slice(window.slice, after)
+        state.closed(counts)
+
+    def _before(self, counts: Counts) -> SliceState:
+        return self._state.slices.get(counts.window.slice) or SliceState(began=counts.window.end)
+
+    def _made(self, some: Sequence[Counts]) -> list["_Made"]:
+        """Report windows, and take them in with the detector; changes nothing."""
+        before = [self._before(it) for it in some]
         reported = self._reports(
             [_asked(*pair, revision=0) for pair in zip(some, before, strict=True)]
         )
@@ -86,20 +188,21 @@ class Closing:
             for memory, (report, _), counts in zip(memories, reported, some, strict=True)
         ]
         taken = self._watch.take_together(firsts, self._state.baselines)
-        for counts, was, (_, score), remembered, (memory, report) in zip(
-            some, before, reported, memories, taken, strict=True
-        ):
-            if memory is not None and memory is not remembered:
-                self._state.remember(counts.window.slice, memory)
-            self._judge(counts, was, report, score)
+        return [
+            _Made(was, report, score, None if memory is remembered else memory)
+            for was, (_, score), remembered, (memory, report) in zip(
+                before, reported, memories, taken, strict=True
+            )
+        ]
 
-    def _judge(
-        self, counts: Counts, before: SliceState, report: WindowReport, score: ScoreSum
-    ) -> None:
-        window = counts.window
+    def _judged(self, counts: Counts, made: "_Made") -> "_Judgement":
+        """Judge a window by the rules; changes nothing."""
+        before, report = made.before, made.report
         verdict = evaluate(self._rules, report, before.alerts, distribution=self._distribution)
-        last_end = max(before.last_end, window.end)
-        scores = [s for s in (*before.scores, score) if s.window_end > last_end - SCORE_SECONDS]
+        last_end = max(before.last_end, counts.window.end)
+        scores = [
+            s for s in (*before.scores, made.score) if s.window_end > last_end - SCORE_SECONDS
+        ]
         after = msgspec.structs.replace(
             before,
             last_end=last_end,
@@ -107,10 +210,8 @@ class Closing:
             alerts=verdict.state,
             based=before.based or any(part.baseline for part in report.parts),
         )
-        self._advance(window, after, report)
-        self._state.closed(counts)
         topics = self._topics
-        self._state.outputs += [
+        outputs = [
             *alert_outputs(verdict.alerts, topics, self._links),
             *(self._action_output(action, counts) for action in verdict.actions),
             *(
@@ -118,11 +219,25 @@ class Closing:
                 for fact in verdict.audit
             ),
         ]
-        self.closed.alerts += verdict.alerts
-        self.closed.actions += verdict.actions
+        return _Judgement(verdict, after, outputs)
+
+    def _take_in(self, counts: Counts, made: "_Made", judged: "_Judgement") -> None:
+        if made.memory is not None:
+            self._state.remember(counts.window.slice, made.memory)
+        self._advance(counts.window, judged.after, made.report)
+        self._state.closed(counts)
+        self._state.outputs += judged.outputs
+        self.closed.alerts += judged.verdict.alerts
+        self.closed.actions += judged.verdict.actions
 
     def revise(self, window: Window) -> None:
         """Report a window again that late events have changed. Alerts look forward only."""
+        try:
+            self._revise(window)
+        except Exception as error:
+            self._failures.window_failed(window, error)
+
+    def _revise(self, window: Window) -> None:
         before = self._state.slices[window.slice]
         mark = before.marks[window.start]
         asked = _asked(self._state.counts(window), before, revision=mark.revision + 1)

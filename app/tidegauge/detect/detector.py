@@ -21,6 +21,7 @@ from tidegauge.detect.asked import Pointers
 from tidegauge.detect.baselines import BaselineOf, BaselineSupply, RefusedWhy
 from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closing
+from tidegauge.detect.failures import SliceFailures
 from tidegauge.detect.intake import Intake
 from tidegauge.detect.lag import InputLag
 from tidegauge.detect.observe import Observer
@@ -35,7 +36,7 @@ from tidegauge.detect.watch import Watch
 from tidegauge.detect.writer import Writer
 from tidegauge.rules import RuleSet
 from tidegauge.settings import Settings
-from tidegauge.telemetry import DetectMetrics, Health
+from tidegauge.telemetry import DetectMetrics, Health, RecordFaults
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,12 @@ class Detector:
         self._table.key_serializer = self._table.value_serializer = "raw"
         self._counted_rules: RuleSet | None = None
         self._rules_in_force()
-        self._intake = Intake(settings, self._store, self._offsets, metrics, fold=self._fold)
+        topics = (settings.topics.histograms, self._table.changelog_topic_name)
+        self._faults = RecordFaults(metrics.records_set_aside, health, topics)
+        self._failures = SliceFailures(metrics, health)
+        self._intake = Intake(
+            settings, self._store, self._offsets, metrics, self._faults, fold=self._fold
+        )
         self._writer = Writer(
             self.app,
             self._table.changelog_topic_name,
@@ -174,12 +180,23 @@ class Detector:
                 self._unsaved_bytes += len(value)
 
     async def _fold(self, state: PartitionState, record: RawRecord, offset: int) -> None:
-        counted = state.join(record, offset)
+        try:
+            counted = state.join(record, offset)
+        except Exception as error:  # nothing of it was joined
+            state.skip(offset)
+            self._quarantine(state, offset, error)
+            return
         self._progress.moved()
         self._observer.joined(state, record, counted)
         # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
         if record.clocks:
-            await self._advance(state)
+            try:
+                await self._advance(state)
+            except Exception as error:  # what is due is tried again with the next record
+                self._quarantine(state, offset, error)
+
+    def _quarantine(self, state: PartitionState, offset: int, error: Exception) -> None:
+        self._faults.quarantined(self._settings.topics.histograms, state.partition, offset, error)
 
     async def _advance(self, state: PartitionState) -> None:
         """Report, revise and delete what is due at this place of the log."""
@@ -190,6 +207,7 @@ class Detector:
             topics=self._settings.topics,
             watch=self._watch,
             links=self._settings.links,
+            failures=self._failures,
         )
         await close_passed(state, closing, self._baselines)
         for window in state.to_revise():
@@ -200,9 +218,10 @@ class Detector:
             rules=self._rules_in_force(),
             topics=self._settings.topics,
             links=self._settings.links,
+            failures=self._failures,
         )
         silence.look(closing.closed)
-        self._observer.passed(state, closing.closed)
+        self._observer.passed(state, closing.closed, self._failures)
         self._metrics.late_events.inc(state.late_events)
         state.late_events = 0
         for source_partition, start, to in state.twice:

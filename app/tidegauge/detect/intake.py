@@ -11,20 +11,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
-import msgspec
 from confluent_kafka import KafkaException
 
+from tidegauge.contract import DecodingError
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import Gap, PartitionState
 from tidegauge.detect.sequence import InputSequence
 from tidegauge.detect.store import JoinStore
+from tidegauge.detect.validation import check_signals, read_record
 from tidegauge.detect.values import Heard, RawRecord
 from tidegauge.settings import Settings
-from tidegauge.telemetry import DetectMetrics
+from tidegauge.telemetry import DetectMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
-
-_records = msgspec.json.Decoder(RawRecord)
 
 Fold = Callable[[PartitionState, RawRecord, int], Awaitable[None]]
 
@@ -38,10 +37,14 @@ class Intake:
         store: JoinStore,
         offsets: Offsets,
         metrics: DetectMetrics,
+        faults: RecordFaults,
         *,
         fold: Fold,
     ) -> None:
         self._topic = settings.topics.histograms
+        self._source = settings.topics.predictions
+        self._max_ahead_seconds = settings.ingest.max_ahead_seconds
+        self._faults = faults
         self._store = store
         self._offsets = offsets
         self._metrics = metrics
@@ -104,24 +107,56 @@ class Intake:
         if offset < state.progress.next_offset:
             return True
         try:
-            record = _records.decode(value)
-        except msgspec.DecodeError as error:
-            self._metrics.lost_records.inc()
-            log.error(
-                "partition %d: offset %d is no histogram record and is skipped: %s",
-                state.partition, offset, error,
-            )  # fmt: skip
-            return True
-        if gaps := state.gaps(record):
-            if not nothing_left_out:
+            record = await self._read(state, value)
+            gaps = state.gaps(record)
+            if gaps and not nothing_left_out:
                 self._sequence.doubt(state.partition)
                 return False
-            if not await self._are_gone(state, gaps):
-                if self._owned(state.partition) is state:  # and not taken away meanwhile
-                    self._count_again(state.partition)
-                return False
+            if gaps:
+                await self._check_that_it_was_there(state, record)
+        except DecodingError as error:
+            self._faults.skipped(self._topic, state.partition, offset, f"no histograms: {error}")
+            state.skip(offset)
+            return True
+        if gaps and not await self._are_gone(state, gaps):
+            if self._owned(state.partition) is state:  # and not taken away meanwhile
+                self._count_again(state.partition)
+            return False
         await self._fold(state, record, offset)
         return True
+
+    async def _read(self, state: PartitionState, value: bytes) -> RawRecord:
+        """Return what INGEST wrote; raises ``DecodingError`` if it can't have written that."""
+        record = read_record(value, source=self._source, max_ahead_seconds=self._max_ahead_seconds)
+        if state.is_new(record):
+            check_signals(record)
+        known = state.progress.sources.get(record.source)
+        if known is None or record.source_partitions > known.partitions:
+            # One too many would hold the watermark for ever, since nobody would speak for it.
+            there = await asyncio.to_thread(self._offsets.partitions, record.source)
+            if record.source_partitions > there > 0:  # 0: it is being made anew
+                raise DecodingError(
+                    f"source_partitions is {record.source_partitions}, {record.source} has {there}"
+                )
+        return record
+
+    async def _check_that_it_was_there(self, state: PartitionState, record: RawRecord) -> None:
+        """Raise ``DecodingError`` if a record that leaves a gap has counted what never was.
+
+        It is not worth counting everything again. Of a topic that is no more, nobody can tell.
+        """
+        known = state.progress.sources.get(record.source)
+        if known is None or record.topic_id not in ("", *known.topics[-1:]):
+            return
+        try:
+            ends = await asyncio.to_thread(self._offsets.ends, record.source, record.ranges)
+        except KafkaException:  # nobody knows, if the topic is being made anew
+            return
+        for partition, at in record.ranges.items():
+            if at.to > ends[partition]:
+                raise DecodingError(
+                    f"ranges[{partition}] ends at {at.to}, {record.source} at {ends[partition]}"
+                )
 
     async def _are_gone(self, state: PartitionState, gaps: list[Gap]) -> bool:
         """Return whether records that nobody left out are not in the log any more.

@@ -5,19 +5,18 @@ import sys
 from collections.abc import Iterable
 from operator import add
 
-import msgspec
-
-from tidegauge.contract import SignalHistogram
+from tidegauge.contract import SignalHistogram, decode
 from tidegauge.detect.values import CellCounts
 
-_signals = msgspec.json.Decoder(dict[str, SignalHistogram])
-
 _MOST = sys.float_info.max
+
+#: What a cell has counted, by signal.
+Signals = dict[str, SignalHistogram]
 
 
 def merge_tenures(tenures: CellCounts) -> dict[str, SignalHistogram]:
     """Add what each tenure counted. In order of their names, so that sums of floats repeat."""
-    decoded = [_signals.decode(tenures[name].signals) for name in sorted(tenures)]
+    decoded = [decode(tenures[name].signals, Signals) for name in sorted(tenures)]
     names: dict[str, None] = {}
     for signals in decoded:
         names.update(dict.fromkeys(signals))

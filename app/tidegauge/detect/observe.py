@@ -6,7 +6,7 @@ from contextlib import suppress
 import msgspec
 
 from tidegauge.contract import Drift, WindowReport
-from tidegauge.detect.closing import Closed
+from tidegauge.detect.closing import Closed, Failures, Raising
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.shown import Labels, ShownSlices
 from tidegauge.detect.values import RawRecord, Slice, SliceState
@@ -63,12 +63,18 @@ class Observer:
         for where, value in state.slices.items():
             self._show(state.partition, _name(where), self._lasting(where, value))
 
-    def passed(self, state: PartitionState, closed: Closed) -> None:
+    def passed(
+        self, state: PartitionState, closed: Closed, failures: Failures | None = None
+    ) -> None:
         """Show what one pass over a partition led to."""
+        failures = failures or Raising()
         metrics = self._metrics
         for report in closed.reports:
             if report.revision == 0:
-                self._passed(state, report)
+                try:
+                    self._passed(state, report)
+                except Exception as error:
+                    failures.failed(Slice.of(report), "showing its figures", error)
         for where in closed.silent:
             name = _name(where)
             for gauge, values in self._lasting(where, state.slices[where]).items():
@@ -86,6 +92,16 @@ class Observer:
             metrics.actions.labels(action.kind).inc()
         watermark: dict[Labels, float] = {(str(state.partition),): state.progress.watermark}
         self._show(state.partition, (), {metrics.watermark: watermark})
+
+    def _reported(self, state: PartitionState, report: WindowReport) -> None:
+        labels = (report.model, report.version, report.variant)
+        where = Slice.of(report)
+        value = state.slices.get(where)  # forgotten by now, if time has leapt that far
+        series = self._lasting(where, value) if value else {}
+        if not report.segment:
+            self._count(report)
+            series |= self._series_of(report, labels)
+        self._show(state.partition, _name(where), series)
 
     def owned(self, partitions: set[int]) -> None:
         """Take back what was shown of partitions that another worker has now."""

@@ -72,6 +72,12 @@ class Offsets:
             found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
         return bool(found.partitions)
 
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has; raises as :meth:`ends` does."""
+        with self._lock:
+            found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+        return len(found.partitions)
+
     def begin(self, topic: str, partition: int) -> int:
         """Return the first offset that retention has left; raises as :meth:`ends` does."""
         with self._lock:

@@ -5,9 +5,10 @@ how often a worker looks, nor from which worker it is. So whoever reads the log 
 or beside a worker that was paused, comes to the same outputs, byte for byte.
 """
 
+import copy
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import msgspec
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import Record
 from tidegauge.detect.forgetting import drop_leftovers, drop_unused_baselines
+from tidegauge.detect.journal import Journal
 from tidegauge.detect.series import counted_twice, covered, hear, heard_of
 from tidegauge.detect.values import (
     BaselineKey,
@@ -74,6 +76,15 @@ class Counts(NamedTuple):
     covered: Mapping[str, Mapping[int, int]]
     watermark: float
     past: Mapping[str, Mapping[int, list[PastSeries]]] = {}
+
+    def without(self, tenures: Iterable[tuple[str, str]]) -> "Counts":
+        """Return it without what some tenures have said, each with its baseline."""
+        out = set(tenures)
+        parts = {
+            baseline: {t: one for t, one in said.items() if (baseline, t) not in out}
+            for baseline, said in self.parts.items()
+        }
+        return self._replace(parts={baseline: said for baseline, said in parts.items() if said})
 
     @property
     def slices(self) -> int:
@@ -180,32 +191,55 @@ class PartitionState:
     def join(self, record: RawRecord, offset: int) -> dict[Slice, int]:
         """Join a record that leaves no gap; return the newly counted events by slice.
 
-        A record that is read again changes nothing.
+        A record that is read again changes nothing, and neither does one at which it raises.
         """
         if offset < self.progress.next_offset:
             return {}
+        journal, late_events = Journal(), self.late_events
+        before = copy.copy(self.progress)
+        try:
+            return self._join(record, offset, journal)
+        except Exception:
+            journal.undo()
+            self.progress, self.late_events = before, late_events
+            raise
+
+    def skip(self, offset: int) -> None:
+        """Go on after a record that is not joined."""
+        self.progress.next_offset = max(self.progress.next_offset, offset + 1)
+        self.unsaved.add(ProgressKey(self.partition))
+
+    def is_new(self, record: RawRecord) -> bool:
+        """Whether nothing was joined of the tenure that a record is of, or not lately."""
+        heard = self.progress.heard.get(record.source, {})
+        return all(one.tenure != record.tenure for one in heard.values())
+
+    def _join(self, record: RawRecord, offset: int, journal: Journal) -> dict[Slice, int]:
         self.progress.next_offset = offset + 1
         self.progress.now = max(self.progress.now, record.time)
         starts = {p: at.start for p, at in record.ranges.items()}
         series = {p: at.series for p, at in record.ranges.items() if at.series}
         counted: dict[Slice, int] = {}
         for cell in record.cells:
-            news = self._join_cell(record, cell, starts, series)
+            news = self._join_cell(record, cell, starts, series, journal)
             if news:
                 where = _slice_of(cell)
                 counted[where] = counted.get(where, 0) + news
-        sources = self.progress.sources
+        sources, heard = self.progress.sources, self.progress.heard
         known = sources.get(record.source)
-        owners = self.progress.heard.setdefault(record.source, {})
+        journal.note(heard, record.source)
+        owners = heard[record.source] = dict(heard.get(record.source, {}))
+        journal.note(sources, record.source)
         if known is None:
             sources[record.source] = heard_of(record)
         else:
-            self.twice += [
+            twice = [
                 one
                 for one in counted_twice(known, record)
                 if (owner := owners.get(one[0])) and owner.tenure != record.tenure
             ]
             sources[record.source] = hear(known, heard_of(record))
+            self.twice += twice
         for partition in record.ranges:
             owners[partition] = Heard(tenure=record.tenure, seq=record.seq)
         self.progress.watermark = watermark(self.progress, self.idle_seconds)
@@ -213,7 +247,12 @@ class PartitionState:
         return counted
 
     def _join_cell(
-        self, record: RawRecord, cell: RawCell, starts: dict[int, int], series: dict[int, int]
+        self,
+        record: RawRecord,
+        cell: RawCell,
+        starts: dict[int, int],
+        series: dict[int, int],
+        journal: Journal,
     ) -> int:
         key = CellKey(_slice_of(cell), cell.window_start, cell.window_seconds, cell.baseline)
         window = Window(key.slice, key.window_start, key.window_seconds)
@@ -223,13 +262,17 @@ class PartitionState:
             counted = before.events if before else self._gone.get((key, record.tenure), 0)
             if not key.slice.segment:  # which has every event, those of segments too
                 self.late_events += max(0, cell.events - counted)
+            journal.note(self._gone, (key, record.tenure))
             self._remember(key, record.tenure, max(cell.events, counted))
             return 0
         if before is not None and before.seq >= record.seq:
             return 0
         if tenures is None:
+            journal.note(self.cells, key)
+            journal.note(self.windows, window)
             tenures = self.cells[key] = {}
             self._open(window, cell.baseline)
+        journal.note(tenures, record.tenure)
         tenures[record.tenure] = TenureCounts(
             seq=record.seq,
             source=record.source,
@@ -242,6 +285,8 @@ class PartitionState:
             series=series,
         )
         self.unsaved.add(key)
+        journal.note(self.slices, window.slice)
+        journal.note(self.late, window)
         self._note_late(window)
         return cell.events - (before.events if before else 0)
 
@@ -268,13 +313,13 @@ class PartitionState:
 
     def _open(self, window: Window, baseline: str) -> None:
         if window not in self.windows:
-            self.windows[window] = set()
             self.vigil.seen(window.slice, window.end)
             grace = self.window_of(window.slice.model).grace_seconds
             if not self.is_closed(window):
                 heapq.heappush(self._due, (window.end + grace, window))
             heapq.heappush(self._expiring, (self._expiry(window), window))
-        self.windows[window].add(baseline)
+        # Another set, since what there was may have to be put back.
+        self.windows[window] = self.windows.get(window, set()) | {baseline}
 
     def is_closed(self, window: Window) -> bool:
         """Whether the window has been reported."""
@@ -311,6 +356,17 @@ class PartitionState:
         ends = {name: dict(source.covered) for name, source in sources.items()}
         past = {name: dict(source.past) for name, source in sources.items() if source.past}
         return Counts(window, parts, ends, self.progress.watermark, past)
+
+    def leave_out(self, window: Window, tenures: Iterable[tuple[str, str]]) -> None:
+        """Forget what tenures have said of a window, each with its baseline."""
+        for baseline, tenure in tenures:
+            key = CellKey(window.slice, window.start, window.seconds, baseline)
+            said = self.cells.get(key, {})
+            said.pop(tenure, None)
+            self.unsaved.add(key)
+            if not said:
+                self.cells.pop(key, None)
+                self.windows[window] = self.windows[window] - {baseline}
 
     def closed(self, counts: Counts) -> None:
         """Take note that a window was reported with ``counts``; it may hold more by now."""

@@ -7,8 +7,7 @@ series goes on; what was counted of those before stays counted.
 
 from collections.abc import Iterator
 
-from tidegauge.contract import SourceRange
-from tidegauge.detect.values import PastSeries, RawRecord, Source, SourceClock
+from tidegauge.detect.values import PastSeries, RawRange, RawRecord, Source, SourceClock
 
 #: Past series of a partition, and past topics of one name, that are remembered: those that windows
 #: may still have counts of. Far more than are made while a window takes late events.
@@ -45,7 +44,7 @@ def may_be_one(a: str, b: str) -> bool:
     return not a or not b or a == b
 
 
-def covered(known: Source | None, partition: int, at: SourceRange, topic_id: str) -> int:
+def covered(known: Source | None, partition: int, at: RawRange, topic_id: str) -> int:
     """Return up to where a partition was counted of the series that a range is of.
 
     A reader without history must have seen everything since the series' origin; what lies before

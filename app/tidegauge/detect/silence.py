@@ -6,10 +6,11 @@ counts at all; and if all models are silent, INGEST still says how late it is.
 """
 
 import math
+from collections.abc import Callable
 
 import msgspec
 
-from tidegauge.detect.closing import NO_LINKS, Closed, alert_outputs
+from tidegauge.detect.closing import NO_LINKS, Closed, Failures, Raising, alert_outputs
 from tidegauge.detect.forgetting import forget, patience
 from tidegauge.detect.partition import Output, PartitionState
 from tidegauge.detect.values import Slice, SliceState
@@ -35,7 +36,9 @@ class Silence:
         rules: RuleSet,
         topics: TopicSettings,
         links: LinkSettings = NO_LINKS,
+        failures: Failures | None = None,
     ) -> None:
+        self._failures = failures or Raising()
         self._state = state
         self._links = links
         self._rules = rules
@@ -51,14 +54,21 @@ class Silence:
         else:
             changed = [Slice.of(report) for report in closed.reports if not report.revision]
         for where in changed:
-            self._put(where)
+            self._try(self._put, where)
         # A slice's windows are judged in order, so what waits comes before what is missing.
         waiting = {window.slice for window in state.waiting}
         for where in vigil.due(self._now):
             if where in waiting:
                 vigil.put(where, self._now)
             else:
-                self._look_at(where, closed)
+                self._try(lambda where: self._look_at(where, closed), where)
+
+    def _try(self, work: Callable[[Slice], None], where: Slice) -> None:
+        """Look at one slice; if that fails, it is looked at again with its next window."""
+        try:
+            work(where)
+        except Exception as error:
+            self._failures.failed(where, "looking for what is missing", error)
 
     def _look_at(self, where: Slice, closed: Closed) -> None:
         value = self._state.slices[where]

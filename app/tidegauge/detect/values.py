@@ -5,10 +5,50 @@ Every join is commutative, associative and idempotent, so a value that was writt
 a worker that had lost the partition does no harm.
 """
 
+from typing import Annotated
+
 import msgspec
 
-from tidegauge.contract import PartitionClock, SourceRange, WindowReport
+from tidegauge.contract import WindowReport
 from tidegauge.rules import AlertState
+
+#: More events than a tenure can count, and so few that windows add up within 63 bits.
+LARGEST_COUNT = 2**48
+
+#: No time is later: the year 2100, epoch seconds.
+LATEST_SECONDS = 4_102_444_800
+
+#: No window is longer: a month.
+LONGEST_WINDOW_SECONDS = 31 * 24 * 3600
+
+#: More cells than INGEST puts into a record, which has half a megabyte of them, or a single one.
+MOST_CELLS = 10_000
+
+#: More partitions than a topic has in any cluster; each is looked at for every record.
+MOST_PARTITIONS = 50_000
+
+_Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+_Partition = Annotated[int, msgspec.Meta(ge=0, lt=MOST_PARTITIONS)]
+_Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST_SECONDS)]
+
+
+class RawRange(msgspec.Struct, kw_only=True):
+    """Offsets of one source partition as they arrive (:class:`tidegauge.contract.SourceRange`)."""
+
+    origin: _Offset
+    start: _Offset
+    since: _Offset
+    to: _Offset
+    series: _Offset = 0
+    end: _Offset = 0
+
+
+class RawClock(msgspec.Struct, kw_only=True):
+    """A clock as it arrives (:class:`tidegauge.contract.PartitionClock`)."""
+
+    latest: _Time | None
+    caught_up: bool
+    idle: bool
 
 
 class RawCell(msgspec.Struct, kw_only=True):
@@ -18,27 +58,27 @@ class RawCell(msgspec.Struct, kw_only=True):
     version: str
     variant: str
     segment: dict[str, str]
-    window_start: int
-    window_seconds: int
+    window_start: Annotated[int, msgspec.Meta(ge=0, le=LATEST_SECONDS)]
+    window_seconds: Annotated[int, msgspec.Meta(gt=0, le=LONGEST_WINDOW_SECONDS)]
     baseline: str
-    events: int
+    events: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
     signals: msgspec.Raw
-    slices: int = 1
+    slices: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)] = 1
 
 
 class RawRecord(msgspec.Struct, kw_only=True):
-    """A histogram record with undecoded signals."""
+    """A histogram record with undecoded signals, within bounds; see ``validation``."""
 
-    tenure: str
-    seq: int
-    time: float
+    tenure: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    seq: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
+    time: _Time
     source: str
-    source_partitions: int
-    ranges: dict[int, SourceRange]
-    clocks: dict[int, PartitionClock]
+    source_partitions: Annotated[int, msgspec.Meta(ge=1, le=MOST_PARTITIONS)]
+    ranges: Annotated[dict[_Partition, RawRange], msgspec.Meta(min_length=1)]
+    clocks: dict[_Partition, RawClock]
     baselines_age_seconds: float | None = None
-    topic_id: str = ""
-    cells: list[RawCell]
+    topic_id: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    cells: Annotated[list[RawCell], msgspec.Meta(max_length=MOST_CELLS)]
 
 
 class Slice(msgspec.Struct, frozen=True, array_like=True, order=True):

@@ -7,16 +7,25 @@ id once.
 
 import logging
 import threading
+from typing import NamedTuple
 
-import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
-from tidegauge.contract import Acknowledgement, Configuration, Silence, encode, unwrap
+from tidegauge.contract import (
+    Acknowledgement,
+    Configuration,
+    DecodingError,
+    Silence,
+    decode,
+    encode,
+    unwrap,
+)
 from tidegauge.ledger.clients import PARTITIONER
 from tidegauge.ledger.words import facts_of
+from tidegauge.quarantine import is_of_a_record
 from tidegauge.sessions import run_sessions
 from tidegauge.settings import Settings
-from tidegauge.telemetry import Health, LedgerMetrics
+from tidegauge.telemetry import Health, LedgerMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +33,23 @@ _BATCH = 500
 _POLL_SECONDS = 0.5
 _DELIVERY_SECONDS = 10.0
 
+#: What the producer holds at most before it is waited for: it takes 1 GB, and then no more.
+_HELD_BYTES = 256 * 2**20
+
+#: No record that is read or written here is larger.
+_LARGEST_BYTES = 2**20
+
 #: The condition that health has of this.
 _NAME = "acknowledgements"
+
+Said = Acknowledgement | Silence | Configuration
+
+
+class _Read(NamedTuple):
+    """What a record says, and what goes to the audit trail: the key and value of each fact."""
+
+    said: Said
+    facts: list[tuple[bytes, bytes]]
 
 
 class Acknowledged:
@@ -38,13 +62,19 @@ class Acknowledged:
         self._metrics = metrics
         self._health = health
         self._stop = stop
+        topics = settings.topics
+        self._faults = RecordFaults(
+            metrics.records_set_aside,
+            health,
+            (topics.acknowledgements, topics.silences, topics.configuration),
+        )
 
     def run(self) -> None:
         """Hand acknowledgements on until stopped."""
         run_sessions(self._begin, self._stop, failed=self._report)
 
     def _begin(self) -> "_Session":
-        return _Session(self._settings, self._metrics, self._health)
+        return _Session(self._settings, self._metrics, self._health, self._faults)
 
     def _report(self, error: object) -> None:
         self._health.say(_NAME, "degraded", f"{error}; trying again")
@@ -54,10 +84,13 @@ class Acknowledged:
 class _Session:
     """One membership of the consumer group, with a producer of facts."""
 
-    def __init__(self, settings: Settings, metrics: LedgerMetrics, health: Health) -> None:
+    def __init__(
+        self, settings: Settings, metrics: LedgerMetrics, health: Health, faults: RecordFaults
+    ) -> None:
         topics = settings.topics
+        self._faults = faults
         self._facts = topics.audit_facts
-        self._kinds: dict[str, type[Acknowledgement | Silence | Configuration]] = {
+        self._kinds: dict[str, type[Said]] = {
             topics.acknowledgements: Acknowledgement,
             topics.silences: Silence,
             topics.configuration: Configuration,
@@ -96,40 +129,70 @@ class _Session:
 
     def _hand_on(self, messages: list[Message]) -> None:
         """Send the facts and wait until the brokers have them, or raise ``KafkaException``."""
-        refused: list[KafkaError] = []
-
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            if error is not None:
-                refused.append(error)
-
-        said = [one for one in map(self._read, messages) if one is not None]
-        for fact in (fact for one in said for fact in facts_of(one)):
-            self._producer.produce(
-                self._facts,
-                encode(fact),
-                key=fact.model.encode(),
-                on_delivery=delivered,
-            )
+        refused: list[tuple[Message, KafkaError]] = []
+        handed_on: list[Said] = []
+        for message in messages:
+            read = self._read(message)
+            if read is not None:
+                self._send(message, read.facts, refused)
+                handed_on.append(read.said)
         if self._producer.flush(_DELIVERY_SECONDS):
             raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))
-        if refused:
-            raise KafkaException(refused[0])
-        for one in said:
-            if isinstance(one, Acknowledgement):
-                self._metrics.acknowledgements.labels(one.kind, one.outcome).inc()
+        for message, error in refused:
+            if not is_of_a_record(KafkaException(error)):
+                raise KafkaException(error)
+            self._skip(message, f"its facts can't be written: {error}")
+        for said in handed_on:
+            if isinstance(said, Acknowledgement):
+                self._metrics.acknowledgements.labels(said.kind, said.outcome).inc()
 
-    def _read(self, message: Message) -> Acknowledgement | Silence | Configuration | None:
-        """Return the record; one that can't be read is said, counted and passed over."""
+    def _send(
+        self,
+        message: Message,
+        facts: list[tuple[bytes, bytes]],
+        refused: list[tuple[Message, KafkaError]],
+    ) -> None:
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                refused.append((message, error))
+
+        for key, value in facts:
+            if len(self._producer) * _LARGEST_BYTES > _HELD_BYTES:
+                self._producer.flush(_DELIVERY_SECONDS)
+            try:
+                self._producer.produce(self._facts, value, key=key, on_delivery=delivered)
+            except KafkaException as error:
+                refused.append((message, error.args[0]))
+
+    def _read(self, message: Message) -> _Read | None:
+        """Read a record; one that can't be read is reported, counted and passed over."""
         error = message.error()
         if error is not None:
             raise KafkaException(error)
         kind = self._kinds[str(message.topic())]
         try:
-            return msgspec.json.decode(unwrap(message.value(), message.headers()), type=kind)
-        except msgspec.DecodeError as wrong:
-            self._metrics.refused.inc()
-            log.error(
-                "%s/%d at offset %d is no %s: %s",
-                message.topic(), message.partition(), message.offset(), kind.__name__, wrong,
-            )  # fmt: skip
-            return None
+            return facts_in(message.value(), kind)
+        except DecodingError as wrong:
+            self._skip(message, f"no {kind.__name__}: {wrong}")
+        except Exception as wrong:
+            self._faults.quarantined(
+                str(message.topic()), message.partition(), message.offset(), wrong
+            )
+        return None
+
+    def _skip(self, message: Message, why: str) -> None:
+        self._faults.skipped(str(message.topic()), message.partition(), message.offset(), why)
+
+
+def facts_in(value: bytes | None, kind: type[Said]) -> _Read:
+    """Return what a record says and the facts of it; raises :class:`DecodingError` if it is none.
+
+    Names that are no fact's are found here, and not once the fact is sent: a time that no fact can
+    have, for example.
+    """
+    said = decode(unwrap(value), kind)
+    try:
+        facts = [(fact.model.encode(), encode(fact)) for fact in facts_of(said)]
+    except (ValueError, OverflowError, UnicodeError) as error:
+        raise DecodingError(f"what it says makes no fact: {error}") from error
+    return _Read(said, facts)

@@ -6,13 +6,21 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tidegauge.contract import AuditFact, deterministic_id
+from tidegauge.contract import AuditFact, DecodingError, decode, deterministic_id
 from tidegauge.contract.audit import AuditRecord
 from tidegauge.ledger.chain import START, Break, Chain, Head, link
+from tidegauge.settings import MAX_AUDIT_BYTES
 
 #: Ids that are remembered, the youngest: some 150 MB. A fact is sent again within seconds of a
 #: crash, or, if DETECT's changelog is lost, as far back as the histograms go: four days.
 IDS = 1_000_000
+
+#: Of a record that is refused, so much of its key is taken for a model, and of what was wrong is
+#: said: a refusal always fits its topic.
+_SHOWN = 1_000
+
+#: What producing adds to a record: less than this.
+_OVERHEAD_BYTES = 1_000
 
 
 class Origin(NamedTuple):
@@ -35,7 +43,8 @@ class Entry(NamedTuple):
 class Book:
     """Chains facts, each id once; :meth:`restore` what is written first."""
 
-    def __init__(self, ids: int = IDS) -> None:
+    def __init__(self, ids: int = IDS, *, largest: int = MAX_AUDIT_BYTES) -> None:
+        self._largest = largest
         self.heads: dict[str, Head] = {}
         self._limit = ids
         # In the order of their coming; a dict is a set that has one.
@@ -46,8 +55,8 @@ class Book:
     def restore(self, offset: int, value: bytes) -> None:
         """Take in a record of the audit topic, in the order of the log."""
         try:
-            record = msgspec.json.decode(value, type=AuditRecord)
-        except msgspec.DecodeError as error:
+            record = decode(value, AuditRecord)
+        except DecodingError as error:
             self._unreadable.append(("", Break(offset, "unreadable", str(error))))
             return
         self._chains.setdefault(record.model, Chain()).take(offset, value)
@@ -70,17 +79,30 @@ class Book:
 
         What is no fact is chained as ``fact.refused``: nothing that is sent goes unnoticed.
         """
-        refused = False
         try:
-            fact = _decoded(value or b"")
-        except msgspec.DecodeError as error:
-            refused = True
-            fact = msgspec.to_builtins(_refusal(key, value or b"", origin, str(error)))
-        if fact["id"] in self._ids:
-            return None
-        self._remember(fact["id"])
+            fact = _decoded(value)
+            if fact["id"] in self._ids:
+                return None
+            return self._chain(fact, refused=False)
+        except Exception as error:  # whatever it is, it is of this record, and it is chained
+            return self.refuse(key, value, origin, str(error) or type(error).__name__)
+
+    def refuse(
+        self, key: bytes | None, value: bytes | None, origin: Origin, why: str
+    ) -> Entry | None:
+        """Chain that a record is no fact; None if that is in the chain already."""
+        fact = msgspec.to_builtins(_refusal(key, value or b"", origin, why))
+        return None if fact["id"] in self._ids else self._chain(fact, refused=True)
+
+    def _chain(self, fact: dict[str, Any], *, refused: bool) -> Entry:
+        """Make the record, and only then take note of it; raises what is wrong with the fact."""
         model = fact["model"]
-        record, self.heads[model] = link(fact, self.heads.get(model, START))
+        record, head = link(fact, self.heads.get(model, START))
+        size = len(record) + len(model.encode()) + _OVERHEAD_BYTES
+        if size > self._largest:
+            raise ValueError(f"chained it has {len(record)} bytes, more than its topic takes")
+        self.heads[model] = head
+        self._remember(fact["id"])
         return Entry(model, record, refused)
 
     def _remember(self, id: str) -> None:
@@ -89,9 +111,9 @@ class Book:
             del self._ids[next(iter(self._ids))]
 
 
-def _decoded(value: bytes) -> dict[str, Any]:
+def _decoded(value: bytes | None) -> dict[str, Any]:
     """Return a fact with the fields that later releases may have added to it."""
-    fact = msgspec.json.decode(value, type=dict[str, Any])
+    fact = decode(value, dict[str, Any])
     known = msgspec.convert(fact, AuditFact)
     return {**dict(_others(fact)), **msgspec.to_builtins(known)}
 
@@ -109,8 +131,8 @@ def _refusal(key: bytes | None, value: bytes, origin: Origin, why: str) -> Audit
         actor="ledger",
         event="fact.refused",
         subject=place,
-        model=(key or b"").decode(errors="replace"),
+        model=(key or b"")[:_SHOWN].decode(errors="replace"),
         version="",
-        reason=why,
+        reason=why[:_SHOWN],
         inputs={"sha256": hashlib.sha256(value).hexdigest(), "bytes": str(len(value))},
     )

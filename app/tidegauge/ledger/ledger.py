@@ -3,10 +3,10 @@
 import logging
 import threading
 
-from tidegauge.ledger.session import Session
+from tidegauge.ledger.session import Session, SetAside
 from tidegauge.sessions import run_sessions
 from tidegauge.settings import Settings
-from tidegauge.telemetry import Health, LedgerMetrics
+from tidegauge.telemetry import Health, LedgerMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,9 @@ class Ledger:
         self._health = health
         self._stop = stop
         self._progress = health.progress("ledger", done="chained")
+        self._aside = SetAside()
+        topics = (settings.topics.audit_facts,)
+        self._faults = RecordFaults(metrics.records_set_aside, health, topics)
 
     def run(self) -> None:
         """Chain facts until stopped, then leave."""
@@ -30,7 +33,12 @@ class Ledger:
 
     def _begin(self) -> Session:
         return Session(
-            self._settings, metrics=self._metrics, health=self._health, progress=self._progress
+            self._settings,
+            metrics=self._metrics,
+            health=self._health,
+            progress=self._progress,
+            aside=self._aside,
+            faults=self._faults,
         )
 
     def _report(self, error: object) -> None:

@@ -19,9 +19,10 @@ from tidegauge.bounded import bounded
 from tidegauge.ledger.book import Book, Entry, Origin
 from tidegauge.ledger.clients import consumer_config, producer_config
 from tidegauge.ledger.read import read_partition
+from tidegauge.quarantine import Quarantine, is_of_a_record
 from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
-from tidegauge.telemetry import Health, LedgerMetrics, Progress
+from tidegauge.telemetry import Health, LedgerMetrics, Progress, RecordFaults
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +40,30 @@ _GIVE_UP_SECONDS = 1.5 * BROKER_SECONDS
 Callback = Callable[[Consumer, list[TopicPartition]], None]
 
 
+class SetAside:
+    """What the sessions of a ledger know of records that ended others; outlives them."""
+
+    def __init__(self) -> None:
+        self.quarantine = Quarantine()
+        #: By partition and offset, why a fact can't be written: that is chained in its place.
+        self.why: dict[tuple[int, int], str] = {}
+
+
 class Session:
     """One membership of the consumer group with one transactional producer."""
 
     def __init__(
-        self, settings: Settings, *, metrics: LedgerMetrics, health: Health, progress: Progress
+        self,
+        settings: Settings,
+        *,
+        metrics: LedgerMetrics,
+        health: Health,
+        progress: Progress,
+        aside: SetAside,
+        faults: RecordFaults,
     ) -> None:
+        self._aside = aside
+        self._faults = faults
         self._settings = settings
         self._facts = settings.topics.audit_facts
         self._metrics = metrics
@@ -69,7 +88,8 @@ class Session:
             on_lost=self._on_lost,
         )
         while not stop.is_set():
-            messages = self._consumer.consume(BATCH, _POLL_SECONDS)
+            most = min(BATCH, self._aside.quarantine.limit or BATCH)
+            messages = self._consumer.consume(most, _POLL_SECONDS)
             if self._over:
                 raise SessionError(self._over)
             self._take(messages)
@@ -109,8 +129,7 @@ class Session:
         for partition, message in facts:
             offset = message.offset()
             assert offset is not None  # noqa: S101 - a record has one
-            origin = Origin(self._facts, partition, offset, message.timestamp()[1] // 1000)
-            entry = self._books[partition].take(_raw(message.key()), _raw(message.value()), origin)
+            entry = self._entry(partition, offset, message)
             if entry is None:
                 self._metrics.duplicates.inc()
             else:
@@ -118,13 +137,42 @@ class Session:
             offsets[partition] = offset + 1
         try:
             self._commit(entries, offsets)
-        except (KafkaException, TimeoutError) as error:
+        except (KafkaException, TimeoutError, BufferError) as error:
+            self._note_failure(error, facts)
             raise SessionError(f"not committed: {error}") from error
+        self._aside.quarantine.passed(len(facts))
         self._progress.moved()
         self._progress.lag(0)
         self._observe([entry for _, entry in entries])
 
+    def _entry(self, partition: int, offset: int, message: Message) -> Entry | None:
+        """Chain what a message holds; None if that is in the chain already."""
+        origin = Origin(self._facts, partition, offset, message.timestamp()[1] // 1000)
+        key, value = _raw(message.key()), _raw(message.value())
+        why = self._aside.why.get((partition, offset))
+        if why is not None:
+            return self._books[partition].refuse(key, value, origin, why)
+        return self._books[partition].take(key, value, origin)
+
+    def _note_failure(self, error: Exception, facts: list[tuple[int, Message]]) -> None:
+        """Find the fact that can't be written, if it is one and not the brokers."""
+        if not is_of_a_record(error):
+            return
+        begin: dict[int, int] = {}
+        for partition, message in facts:
+            begin.setdefault(partition, message.offset() or 0)
+        if self._aside.quarantine.failed(begin, len(facts)):
+            [(partition, offset)] = begin.items()
+            self._aside.why[partition, offset] = f"it can't be written to the trail: {error}"
+            self._faults.quarantined(self._facts, partition, offset, error)
+
     def _commit(self, entries: list[tuple[int, Entry]], offsets: dict[int, int]) -> None:
+        refused: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                refused.append(error)
+
         group = self._consumer.consumer_group_metadata()
         self._producer.begin_transaction()
         for partition, entry in entries:
@@ -133,6 +181,7 @@ class Session:
                 entry.value,
                 key=entry.model.encode(),
                 partition=partition,
+                on_delivery=delivered,
             )
         reached = [TopicPartition(self._facts, p, offset) for p, offset in offsets.items()]
 
@@ -140,7 +189,14 @@ class Session:
             self._producer.send_offsets_to_transaction(reached, group, BROKER_SECONDS)
             self._producer.commit_transaction(BROKER_SECONDS)
 
-        bounded(finish, _GIVE_UP_SECONDS)
+        try:
+            bounded(finish, _GIVE_UP_SECONDS)
+        except KafkaException:
+            # A record that was refused fails its transaction, which says less of the reason.
+            of_a_record = [one for one in map(KafkaException, refused) if is_of_a_record(one)]
+            if of_a_record:
+                raise of_a_record[0] from None
+            raise
 
     def _observe(self, entries: list[Entry]) -> None:
         for entry in entries:
@@ -157,8 +213,10 @@ class Session:
                 return
             try:
                 callback(consumer, partitions)
-            except (KafkaException, ValueError) as error:
-                self._over = str(error)
+            except Exception as error:
+                if not isinstance(error, KafkaException | ValueError):
+                    log.exception("a change of the assignment failed")
+                self._over = str(error) or type(error).__name__
 
         return guarded
 

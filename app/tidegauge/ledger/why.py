@@ -4,11 +4,12 @@ From the action to the alert that asked for it, the rule and the file that it st
 of the window, the baseline that they were held against, and what people did about it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 
 from tidegauge.contract import AuditRecord
 from tidegauge.contract._base import Record
+from tidegauge.when import utc_text
 
 _REQUESTED = ("action.requested", "action.withheld")
 _OUTCOMES = ("action.taken", "action.failed")
@@ -144,10 +145,11 @@ def _figure(inputs: dict[str, str]) -> str:
     if len(several) > 1:
         of += f" (and {len(several) - 1} more: {' '.join(several[1:])})"
     unit = f" {inputs['unit']}" if inputs.get("unit") else ""
+    said = defaultdict(lambda: "?", inputs)  # anybody may send a fact that lacks some of it
     return (
-        f"{inputs['metric']}{of} is {_number(inputs['value'])}{unit}, {inputs['comparison']} "
-        f"{_number(inputs['threshold'])}, in {inputs['events']} events "
-        f"(at least {inputs['minimum_events']})"
+        f"{said['metric']}{of} is {_number(said['value'])}{unit}, {said['comparison']} "
+        f"{_number(said['threshold'])}, in {said['events']} events "
+        f"(at least {said['minimum_events']})"
     )
 
 
@@ -187,17 +189,20 @@ def _outcome(one: AuditRecord) -> str:
 
 
 def _number(text: str) -> str:
-    return f"{float(text):.4g}"
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return text
 
 
 def _at(inputs: dict[str, str], name: str) -> str:
-    return when(float(inputs[name]))
+    return when(inputs.get(name, "?"))
 
 
-def when(seconds: float) -> str:
+def when(seconds: float | str) -> str:
     """Write a moment as people read it, with its weekday: "why did it retrain on Tuesday?".
 
     >>> when(1772366460)
     'Sun 2026-03-01 12:01:00Z'
     """
-    return datetime.fromtimestamp(seconds, UTC).strftime("%a %Y-%m-%d %H:%M:%SZ")
+    return utc_text(seconds, "%a %Y-%m-%d %H:%M:%SZ")

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from tidegauge.contract import Alert
+from tidegauge.contract import Alert, decode
 from tidegauge.notify.config import AlertmanagerReceiver, AlertReceiver, Receiver
 from tidegauge.settings import TopicSettings
 
@@ -37,7 +37,7 @@ class Channel(ABC, Generic[T]):
     def read(self, value: bytes) -> T | None:
         """Decode a record; None if it is of a kind that is never delivered.
 
-        Raises ``msgspec.DecodeError`` if it is no record of this topic.
+        Raises :class:`DecodingError` if it is no record of this topic.
         """
 
     @abstractmethod
@@ -78,11 +78,11 @@ class AlertChannel(Channel[Alert]):
 
     def read(self, value: bytes) -> Alert | None:
         """Decode an alert that fires, or did and lacks data now, or is over."""
-        said = msgspec.json.decode(value, type=_State)
+        said = decode(value, _State)
         lacks_data = (said.state, said.was) == ("no_data", "firing")
         if said.state not in ("firing", "resolved") and not lacks_data:
             return None
-        return msgspec.json.decode(value, type=Alert)
+        return decode(value, Alert)
 
     def wants(self, alert: Alert) -> bool:
         """Whether the receiver is to be told of an alert: if its rule names any, only those are."""

@@ -87,7 +87,12 @@ class AlertmanagerChannel(AlertChannel):
 
     def _post(self, postings: list[Posting]) -> None:
         receiver, now = self.receiver, self._clock()
-        bodies = [body_of(one, now=now, resend_seconds=receiver.resend_seconds) for one in postings]
+        try:
+            bodies = [
+                body_of(one, now=now, resend_seconds=receiver.resend_seconds) for one in postings
+            ]
+        except Exception as error:  # it must not keep the others from being sent again
+            raise Refused(f"{type(error).__name__} in an alert's body: {error}") from error
         headers = {}
         if receiver.authorization is not None:
             headers["Authorization"] = receiver.authorization.reveal()

@@ -8,25 +8,33 @@ the same id.
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from confluent_kafka import KafkaException
 from tenacity import RetryCallState
 
-from tidegauge.contract import Alert, NotifyReason, Silence, Withheld, encode, unwrap
+from tidegauge.contract import (
+    Alert,
+    DecodingError,
+    NotifyReason,
+    Silence,
+    Withheld,
+    encode,
+    unwrap,
+)
 from tidegauge.notify.attempts import BACKOFF, Attempts
 from tidegauge.notify.channel import Channel
 from tidegauge.notify.inbox import Arrival, Inbox, Interrupted
-from tidegauge.notify.letters import Place, letter_of, place_of
+from tidegauge.notify.letters import DETAIL_CHARACTERS, Place, letter_of, place_of
 from tidegauge.notify.outcome import Refused, RetryLater
 from tidegauge.notify.shelf import Shelf
 from tidegauge.notify.silence_book import SilenceBook
 from tidegauge.notify.withheld import is_untold, step, was_told
 from tidegauge.sender import Sender
 from tidegauge.settings import Settings
-from tidegauge.telemetry import Health, NotifyMetrics
+from tidegauge.telemetry import Health, NotifyMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +44,10 @@ _STANDBY = "another process delivers to it, or none yet"
 _AGAIN_SECONDS = 2.0
 
 _POLL_SECONDS = 0.25
+
+
+class RecordFailed(Exception):
+    """Work on a record failed in a way that nobody foresaw; it is tried once more."""
 
 
 class Courier:
@@ -58,6 +70,13 @@ class Courier:
         self.name = f"receiver {channel.receiver.name}"
         self._settings = settings
         self._metrics = metrics.of(channel.receiver.name)
+        topics = settings.topics
+        self._topic = channel.topic(topics)
+        self._faults = RecordFaults(
+            metrics.records_set_aside, health, (self._topic, topics.withheld)
+        )
+        #: Records that failed once, by partition and offset: the next time they are set aside.
+        self._failed: set[tuple[int, int]] = set()
         self._health = health
         self._stop = stop
         self._clock = clock
@@ -71,7 +90,7 @@ class Courier:
         )
         self._silences = silences
         self._letters = Sender(settings.kafka, settings.topics.dead_letters, "dead letters")
-        self._shelf = Shelf(settings, channel.receiver.name)
+        self._shelf = Shelf(settings, channel.receiver.name, self._faults)
         self._inbox: Inbox
         self._resend_at = 0.0
 
@@ -85,15 +104,20 @@ class Courier:
             try:
                 self._session()
             except KafkaException as error:
-                why = f"Kafka: {error.args[0]}; what was not committed is delivered again"
-                self._health.say(self.name, "degraded", why)
-                log.warning("%s: %s", self.name, why)
-                self._stop.wait(_AGAIN_SECONDS)
+                self._go_on_after(f"Kafka: {error.args[0]}")
+            except RecordFailed as error:
+                self._go_on_after(str(error))
+
+    def _go_on_after(self, failure: str) -> None:
+        why = f"{failure}; what was not committed is delivered again"
+        self._health.say(self.name, "degraded", why)
+        log.warning("%s: %s", self.name, why)
+        self._stop.wait(_AGAIN_SECONDS)
 
     def _session(self) -> None:
         inbox = self._inbox = Inbox(
             self._settings,
-            self._channel.topic(self._settings.topics),
+            self._topic,
             f"{self._settings.notify.group_id}-{self._receiver.name}",
             from_beginning=self._channel.resend_seconds is not None,
             changed=self._changed,
@@ -108,7 +132,7 @@ class Courier:
                     if arrival is None:
                         inbox.commit_skipped()
                     else:
-                        self._take(arrival)
+                        self._take_or_set_aside(arrival)
                     self._release_due()
                     self._resend_if_due()
                 except Interrupted:
@@ -128,6 +152,30 @@ class Courier:
 
     # --- one record
 
+    def _take_or_set_aside(self, arrival: Arrival) -> None:
+        """Take a record; one that fails twice in a way that nobody foresaw is a dead letter."""
+        try:
+            self._take(arrival)
+        except (Interrupted, KafkaException):
+            raise
+        except Exception as error:
+            place = (arrival.partition, arrival.offset)
+            if place not in self._failed:
+                self._failed.add(place)
+                log.exception("%s: offset %d", self.name, arrival.offset)
+                raise RecordFailed(
+                    f"{type(error).__name__} at {self._topic}/{arrival.partition} "
+                    f"offset {arrival.offset}: {error}"
+                ) from error
+            self._set_aside(place_of(arrival.message), error, letter=arrival.new)
+            if arrival.new:
+                self._inbox.done(arrival)
+
+    def _set_aside(self, place: Place, error: Exception, *, letter: bool) -> None:
+        self._faults.quarantined(place.topic, place.partition, place.offset, error)
+        if letter:
+            self._bury(place, "invalid_record", _traceback(error))
+
     def _take(self, arrival: Arrival) -> None:
         """Deliver a record that is new, and note what fires of one that isn't."""
         value = arrival.message.value()
@@ -135,8 +183,8 @@ class Courier:
             self._inbox.skip(arrival)
             return
         try:
-            record = self._channel.read(unwrap(value, arrival.message.headers()))
-        except msgspec.DecodeError as error:
+            record = self._channel.read(unwrap(value))
+        except DecodingError as error:
             if arrival.new:
                 self._bury(place_of(arrival.message), "invalid_record", str(error))
                 self._inbox.done(arrival)
@@ -231,12 +279,16 @@ class Courier:
     def _release_due(self) -> None:
         """Deliver what was withheld and is silenced no longer."""
         for one in self._shelf.waiting():
-            if self._silences.over(one.alert) is not None:
-                continue
-            if self._channel.wants(one.alert):
-                topic = self._channel.topic(self._settings.topics)
-                place = Place(topic, one.partition, one.offset, encode(one.alert))
-                self._deliver(one.alert, place, since=self._clock())
+            place = Place(self._topic, one.partition, one.offset, encode(one.alert))
+            try:
+                if self._silences.over(one.alert) is not None:
+                    continue
+                if self._channel.wants(one.alert):
+                    self._deliver(one.alert, place, since=self._clock())
+            except (Interrupted, KafkaException):
+                raise
+            except Exception as error:
+                self._set_aside(place, error, letter=True)
             self._strike(one.alert)
         self._metrics.withheld.set(len(self._shelf))
 
@@ -265,3 +317,8 @@ class Courier:
             self._attempts.failed(f"{self._channel.target}: {error}; sent again in {every:g} s")
         else:
             self._went_well()
+
+
+def _traceback(error: Exception) -> str:
+    """Return the end of a traceback, where it says what happened, within a letter's limit."""
+    return "".join(traceback.format_exception(error))[-DETAIL_CHARACTERS:]

@@ -6,7 +6,8 @@ from confluent_kafka import Message
 
 from tidegauge.contract import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason
 
-_DETAIL_CHARACTERS = 1_000
+#: Of what was wrong, so much is said.
+DETAIL_CHARACTERS = 1_000
 
 
 class Place(NamedTuple):
@@ -37,7 +38,7 @@ def letter_of(
         row=None,
         time=now,
         reason=reason,
-        detail=detail[:_DETAIL_CHARACTERS],
+        detail=detail[:DETAIL_CHARACTERS],
         # What is no alert may be no text either.
         payload=kept.decode(errors="replace"),
         payload_encoding="utf-8",

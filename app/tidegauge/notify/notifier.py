@@ -58,7 +58,7 @@ class Notifier:
         self._failed = failed
         self._in_force = in_force
         self._stop = threading.Event()
-        self._silences = SilenceBook(settings, health=health, stop=self._stop)
+        self._silences = SilenceBook(settings, metrics=metrics, health=health, stop=self._stop)
         self._threads: list[threading.Thread] = []
         self._running: dict[str, _Running] = {}
         metrics.receivers_file_ok.set_function(lambda: float(not self._file.problems))

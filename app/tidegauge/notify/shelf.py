@@ -4,25 +4,22 @@ A record is written before the offset of its alert is committed, and struck out 
 delivered. So a crash in between delivers one again, by the same id, and loses none.
 """
 
-import logging
 from collections.abc import Collection
 
-import msgspec
-
-from tidegauge.contract import Withheld, encode
+from tidegauge.contract import DecodingError, Withheld, decode, encode
 from tidegauge.notify.withheld import is_waiting
-from tidegauge.reading import read_span
+from tidegauge.reading import Record, read_span
 from tidegauge.sender import Sender
 from tidegauge.settings import Settings
-
-log = logging.getLogger(__name__)
+from tidegauge.telemetry import RecordFaults
 
 
 class Shelf:
     """What ``receiver`` is not told of for now, by fingerprint. Nothing before :meth:`restore`."""
 
-    def __init__(self, settings: Settings, receiver: str) -> None:
+    def __init__(self, settings: Settings, receiver: str, faults: RecordFaults) -> None:
         self._settings = settings
+        self._faults = faults
         self._receiver = receiver
         self._sender = Sender(settings.kafka, settings.topics.withheld, "withheld alerts")
         self._kept: dict[str, Withheld] = {}
@@ -40,19 +37,38 @@ class Shelf:
     def restore(self, partitions: Collection[int]) -> None:
         """Read what was withheld of the alerts of ``partitions``.
 
-        What is no such record is said in the log and passed over. Raises ``KafkaException``.
+        What is no such record is skipped. Raises ``KafkaException``.
         """
-        topic, last = self._settings.topics.withheld, dict[bytes, bytes]()
-        for record in read_span(self._settings.kafka, topic, tombstones=True):
+        topic, last = self._settings.topics.withheld, dict[bytes, Record]()
+        skipped = self._faults.skipped_of(topic)
+        # Those of other receivers are read by their own couriers.
+        mine = self._key("").encode()
+        for record in read_span(
+            self._settings.kafka,
+            topic,
+            keep=lambda key: key is not None and key.startswith(mine),
+            tombstones=True,
+            skipped=skipped,
+        ):
             if record.key is not None:
-                last[record.key] = record.value
-        found = [_decode(key, value) for key, value in last.items() if value]
-        self._kept = {
-            one.alert.fingerprint: one
-            for one in found
-            if one is not None and one.receiver == self._receiver and one.partition in partitions
-        }
+                last[record.key] = record
+        self._kept = {}
+        for key, record in last.items():
+            if record.value:
+                try:
+                    one = self._read(key, record.value)
+                except DecodingError as error:
+                    skipped(record.place, f"no withheld alert: {error}")
+                else:
+                    if one.partition in partitions:
+                        self._kept[one.alert.fingerprint] = one
         self.restored = True
+
+    def _read(self, key: bytes, value: bytes) -> Withheld:
+        one = decode(value, Withheld)
+        if key != self._key(one.alert.fingerprint).encode():  # it could never be struck out
+            raise DecodingError(f"it has the key {key!r}, which is of another alert")
+        return one
 
     def get(self, fingerprint: str) -> Withheld | None:
         """Return what is kept of a fingerprint."""
@@ -76,11 +92,3 @@ class Shelf:
 
     def _key(self, fingerprint: str) -> str:
         return f"{self._receiver}/{fingerprint}"
-
-
-def _decode(key: bytes, value: bytes) -> Withheld | None:
-    try:
-        return msgspec.json.decode(value, type=Withheld)
-    except msgspec.DecodeError as error:
-        log.error("withheld alert %r can't be read, passed over: %s", key, error)
-        return None

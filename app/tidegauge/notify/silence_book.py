@@ -10,13 +10,19 @@ import time
 import uuid
 from collections.abc import Callable
 
-import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
-from tidegauge.contract import Alert, Silence
+from tidegauge.contract import Alert, DecodingError, Silence, decode, unwrap
 from tidegauge.settings import Settings
-from tidegauge.silences import Silences
-from tidegauge.telemetry import Health
+from tidegauge.silences import Silences, checked
+from tidegauge.telemetry import Health, NotifyMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +41,7 @@ class SilenceBook:
         self,
         settings: Settings,
         *,
+        metrics: NotifyMetrics,
         health: Health,
         stop: threading.Event,
         clock: Callable[[], float] = time.time,
@@ -45,6 +52,7 @@ class SilenceBook:
         self._stop = stop
         self._clock = clock
         self._lock = threading.Lock()
+        self._faults = RecordFaults(metrics.records_set_aside, health, (self._topic,))
         self._silences = Silences()
         self._read = threading.Event()
 
@@ -93,7 +101,7 @@ class SilenceBook:
                     continue
                 error = message.error()
                 if error is None:
-                    self._take(message.value() or b"", f"{self._topic} at {message.offset()}")
+                    self._take(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
                     unread.discard(message.partition())
                     if not unread:
@@ -104,14 +112,18 @@ class SilenceBook:
         finally:
             consumer.close()
 
-    def _take(self, value: bytes, place: str) -> None:
-        if not value:
+    def _take(self, message: Message) -> None:
+        """Take a silence in; of one that can't be read, an alert too many is better than none."""
+        value = message.value()
+        if not value:  # a tombstone of compaction
             return
+        place = self._topic, message.partition(), message.offset()
         try:
-            silence = msgspec.json.decode(value, type=Silence)
-        except msgspec.DecodeError as error:
-            # An alert too many is better than none at all.
-            log.error("%s is no silence, passed over: %s", place, error)
-            return
-        with self._lock:
-            self._silences.take(silence)
+            silence = checked(decode(unwrap(value), Silence))
+        except DecodingError as error:
+            self._faults.skipped(*place, f"no silence: {error}")
+        except Exception as error:
+            self._faults.quarantined(*place, error)
+        else:
+            with self._lock:
+                self._silences.take(silence)

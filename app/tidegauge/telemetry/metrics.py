@@ -164,6 +164,12 @@ class DetectMetrics:
             MODEL,
             registry=registry,
         )
+        self.failed_slices = Counter(
+            "tidegauge_failed_slices_total",
+            "Windows that could not be closed, and other work on a slice that failed",
+            ("model",),
+            registry=registry,
+        )
         self.window_end = GaugeTable(
             "tidegauge_window_end_seconds",
             "End of the last closed window, epoch seconds",

@@ -1,6 +1,7 @@
 """Records that a role could not use: counted by topic, named in the log, and said by health."""
 
 import logging
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter
@@ -54,8 +55,16 @@ class RecordFaults:
 
     def skipped(self, topic: str, partition: int | None, offset: int | None, why: str) -> None:
         """Report a record that is not what its topic holds."""
-        self._metrics.skipped.labels(topic).inc()
-        log.error("%s/%s at offset %s is skipped: %s", topic, partition, offset, why)
+        self.skipped_of(topic)(f"{topic}/{partition} at offset {offset}", why)
+
+    def skipped_of(self, topic: str) -> Callable[[str, str], None]:
+        """Return what to call with the place of such a record, and with what it is not and why."""
+
+        def skipped(place: str, why: str) -> None:
+            self._metrics.skipped.labels(topic).inc()
+            log.error("%s is skipped: %s", place, why)
+
+        return skipped
 
     def quarantined(
         self, topic: str, partition: int | None, offset: int | None, error: BaseException

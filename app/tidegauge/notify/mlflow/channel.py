@@ -7,9 +7,7 @@ of those are in one order, each once, with a number by which a record that comes
 import base64
 from fnmatch import fnmatchcase
 
-import msgspec
-
-from tidegauge.contract import AuditRecord
+from tidegauge.contract import AuditRecord, decode
 from tidegauge.notify.channel import Channel
 from tidegauge.notify.config import MlflowReceiver
 from tidegauge.notify.http import origin
@@ -48,7 +46,7 @@ class MlflowChannel(Channel[AuditRecord]):
 
     def read(self, value: bytes) -> AuditRecord | None:
         """Decode a record of an alert that fires or is over, or of an action."""
-        record = msgspec.json.decode(value, type=AuditRecord)
+        record = decode(value, AuditRecord)
         return record if record.event in _EVENTS else None
 
     def wants(self, record: AuditRecord) -> bool:

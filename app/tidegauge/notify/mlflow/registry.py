@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from tidegauge.contract import DecodingError, decode
 from tidegauge.notify.http import request
 from tidegauge.notify.outcome import Refused, RetryLater
 
@@ -108,8 +109,8 @@ class Registry:
             timeout_seconds=self._left(),
         )
         try:
-            return msgspec.json.decode(answer, type=type)
-        except msgspec.DecodeError as error:
+            return decode(answer, type)
+        except DecodingError as error:
             raise Refused(f"the answer is not one of MLflow's REST API: {error}") from error
 
     def _send(

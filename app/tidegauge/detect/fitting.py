@@ -1,0 +1,58 @@
+"""Of a window that can't be closed: which tenures don't fit, so that the others can be. Pure.
+
+A cell is read in full when its window closes. One that anybody sent under a real tenure's name, or
+that was binned by something else, must not cost the window what real tenures have counted.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from tidegauge.baseline.document import Baseline, NumericSignal
+from tidegauge.contract import DecodingError
+from tidegauge.detect.validation import BoundedHistogram, histograms_of
+from tidegauge.detect.values import CellCounts
+
+#: The number of bins of each signal.
+_Layout = tuple[tuple[str, int], ...]
+
+
+def misfits(
+    parts: Mapping[str, CellCounts], baselines: Mapping[str, Baseline]
+) -> list[tuple[str, str, str]]:
+    """Return baseline, tenure and reason of what can't be a count of this window, in their order.
+
+    Where the baseline is not known, what most tenures have in common is taken for its binning.
+    """
+    found: list[tuple[str, str, str]] = []
+    for baseline, tenures in parts.items():
+        layouts: dict[str, _Layout] = {}
+        for tenure in sorted(tenures):
+            counts = tenures[tenure]
+            try:
+                signals = histograms_of(counts.signals, counts.events, baseline=baseline)
+                _check_bins(signals, baselines.get(baseline))
+            except DecodingError as error:
+                found.append((baseline, tenure, str(error)))
+            else:
+                layouts[tenure] = tuple(
+                    sorted((name, len(it.counts)) for name, it in signals.items())
+                )
+        if layouts:
+            [(usual, _)] = Counter(layouts.values()).most_common(1)
+            found += [
+                (baseline, tenure, "it has other bins than the other tenures")
+                for tenure, layout in layouts.items()
+                if layout != usual
+            ]
+    return found
+
+
+def _check_bins(signals: Mapping[str, BoundedHistogram], baseline: Baseline | None) -> None:
+    if baseline is None:
+        return
+    for name, signal in baseline.signals.items():
+        if name == "prediction" and not isinstance(signal, NumericSignal):
+            continue
+        bins = len(signals[name].counts) if name in signals else None
+        if bins != len(signal.counts):
+            raise DecodingError(f"{name} has {bins} bins, its baseline {len(signal.counts)}")
