@@ -22,9 +22,14 @@ DrawnKind = Literal[
     "clock_jump",
     "dead_letters_full",
 ]
+#: What only a cluster of several brokers can bear, or is to bear one after the other.
+BrokerKind = Literal["broker_loss", "disk_full", "brokers_away"]
 #: What only a scenario does.
 WrittenKind = Literal["rolling_restart"]
-Kind = DrawnKind | WrittenKind
+Kind = DrawnKind | BrokerKind | WrittenKind
+#: Why a broker is the one that is lost: it leads a partition, or coordinates.
+Part = Literal["source", "changelog", "transactions", "group"]
+PARTS: tuple[Part, ...] = get_args(Part)
 KINDS: tuple[DrawnKind, ...] = get_args(DrawnKind)
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -43,6 +48,13 @@ SOURCE_PARTITIONS = 6
 
 #: Events that a clock jump shifts are this far ahead or behind, seconds.
 JUMP_SECONDS = 20.0
+
+_PART_NAMES: dict[Part, str] = {
+    "source": "the leader of source partition",
+    "changelog": "the leader of changelog partition",
+    "transactions": "the transaction coordinator of ingest",
+    "group": "the coordinator of group",
+}
 
 #: How likely a role is to be hit: counting rests on the first two.
 _ROLE_WEIGHTS: dict[Role, float] = {"ingest": 2, "detect": 2, "notify": 1, "ledger": 1}
@@ -95,6 +107,8 @@ class Fault:
     #: No role: Redis' connection.
     role: Role | None = None
     worker: int | None = None
+    #: broker_loss: what the broker does, and for which partition or worker.
+    part: Part | None = None
     #: cut: packets vanish, instead of connections being refused.
     silent: bool = False
     #: slow_network: mean delay of each answer and its jitter, milliseconds.
@@ -136,6 +150,10 @@ class Fault:
                 what = " until the end"
             case "rolling_restart":
                 what = " of every worker"
+            case "broker_loss":
+                what = f" of {_PART_NAMES[self.part or 'source']} {self.partition}{lasting}"
+            case "brokers_away":
+                what = f" but for one{lasting}"
             case _:
                 what = lasting
         return f"{self.kind}{what}"
@@ -148,25 +166,33 @@ class Fault:
 class Plan:
     """All faults of a run with ``seconds`` of traffic, in order of their beginning.
 
-    ``name`` is that of a scenario; a plan that was drawn has none.
+    ``name`` is that of a scenario; a plan that was drawn of all kinds has none.
     """
 
     seed: int
     seconds: float
     faults: Sequence[Fault]
     name: str = ""
+    brokers: int = 1
+
+    @property
+    def label(self) -> str:
+        """What the run is called: of a scenario that is drawn, by its seed as well."""
+        seed = f"seed-{self.seed}"
+        if not self.name:
+            return seed
+        return self.name if self.brokers == 1 else f"{self.name}-{seed}"
 
     def counts(self) -> dict[str, int]:
         """Return how many faults there are of each kind that occurs."""
         kinds = [fault.kind for fault in self.faults]
-        every = (*KINDS, *get_args(WrittenKind))
+        every = (*KINDS, *get_args(BrokerKind), *get_args(WrittenKind))
         return {kind: kinds.count(kind) for kind in every if kind in kinds}
 
     def __str__(self) -> str:
         kinds = len(self.counts())
-        name = self.name or f"seed {self.seed}"
-        head = f"plan of {name}: {len(self.faults)} faults of {kinds} kinds in {self.seconds:.0f} s"
-        return "\n".join([head, *(f"  {fault}" for fault in self.faults)])
+        of = f"{len(self.faults)} faults of {kinds} kinds in {self.seconds:.0f} s"
+        return "\n".join([f"plan of {self.label}: {of}", *(f"  {fault}" for fault in self.faults)])
 
 
 def draw_plan(seed: int, seconds: float = 70.0) -> Plan:

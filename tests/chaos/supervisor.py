@@ -259,6 +259,13 @@ class Supervisor:
             thread.join()
 
 
+def readiness(slot: Slot) -> str:
+    """Return what a worker says of its conditions; nothing if it doesn't answer."""
+    with suppress(URLError, OSError):
+        return http_get(f"http://127.0.0.1:{slot.http_port}/readyz", seconds=_ANSWER_SECONDS)[1]
+    return ""
+
+
 def healthy(slot: Slot, path: str = "/healthz") -> bool:
     """Whether a worker says that it is alive, or by another path that it works."""
     with suppress(URLError, OSError):
