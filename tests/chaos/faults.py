@@ -21,6 +21,9 @@ DrawnKind = Literal[
     "changelog_lost",
     "clock_jump",
     "dead_letters_full",
+    "open_transaction",
+    "offsets_reset",
+    "partitions_added",
 ]
 #: What only a cluster of several brokers can bear, or is to bear one after the other.
 BrokerKind = Literal["broker_loss", "disk_full", "brokers_away"]
@@ -43,8 +46,9 @@ SESSION_SECONDS = 6.0
 #: Models whose windows are held against a baseline.
 WITH_BASELINE = ("m0", "m1", "m2", "m3")
 
-#: Partitions of the predictions topic in a run.
+#: Partitions of the predictions topic in a run, until some are added, and from then on.
 SOURCE_PARTITIONS = 6
+MORE_PARTITIONS = 8
 
 #: Events that a clock jump shifts are this far ahead or behind, seconds.
 JUMP_SECONDS = 20.0
@@ -74,6 +78,9 @@ _WEIGHTS: dict[DrawnKind, float] = {
     "changelog_lost": 1,
     "clock_jump": 1.5,
     "dead_letters_full": 1,
+    "open_transaction": 1.5,
+    "offsets_reset": 1.5,
+    "partitions_added": 1,
 }
 
 #: More of these in one run would leave no time in which anything works, or would do nothing new.
@@ -85,6 +92,9 @@ _AT_MOST: dict[DrawnKind, int] = {
     "changelog_lost": 1,
     "clock_jump": 2,
     "dead_letters_full": 1,
+    "open_transaction": 2,
+    "offsets_reset": 2,
+    "partitions_added": 1,
 }
 
 _FIRST_SECONDS = 8.0
@@ -116,6 +126,8 @@ class Fault:
     jitter_ms: int = 0
     #: promote: the model.
     model: str = ""
+    #: offsets_reset: the whole group is deleted, instead of set back to the beginning.
+    gone: bool = False
     #: clock_jump: seconds ahead (negative: behind), of one source partition or of all (None).
     shift: float = 0.0
     partition: int | None = None
@@ -148,6 +160,12 @@ class Fault:
                 what = f" {where} by {self.shift:+.0f} s{lasting}"
             case "dead_letters_full":
                 what = " until the end"
+            case "open_transaction":
+                what = f" of a stranger on p{self.partition}{lasting}"
+            case "offsets_reset":
+                what = " by deleting the group" if self.gone else " to the beginning"
+            case "partitions_added":
+                what = f" to the source, which has {MORE_PARTITIONS} then"
             case "rolling_restart":
                 what = " of every worker"
             case "broker_loss":
@@ -264,6 +282,11 @@ def _draw(dice: random.Random, kind: DrawnKind, at: float) -> Fault:
                 latency_ms=latency,
                 jitter_ms=latency // 3,
             )
+        case "open_transaction":
+            seconds, partition = dice.uniform(4, 10), dice.randrange(SOURCE_PARTITIONS)
+            return Fault(at, kind, _tenths(seconds), partition=partition)
+        case "offsets_reset":
+            return Fault(at, kind, gone=dice.random() < 0.5)
         case "promote":
             return Fault(at, kind, model=dice.choice(WITH_BASELINE))
         case "clock_jump":

@@ -19,6 +19,9 @@ from support.processes import wait_until
 #: may have had to end first.
 _OVER_SECONDS = 150.0
 
+#: Workers take up to 25 s to leave, and one that is killed then up to 6 s to be missed.
+_RESET_SECONDS = 90.0
+
 #: A broker whose disk is full ends by itself; it must be written to for that.
 _DISK_SECONDS = 30.0
 
@@ -106,6 +109,13 @@ class Injector:
                 cluster.lose_changelog()
             case "dead_letters_full":
                 cluster.fill_dead_letters()
+            case "open_transaction":
+                assert fault.partition is not None, fault
+                cluster.leave_open(fault.partition, fault.seconds)
+            case "offsets_reset":
+                self._reset_offsets(fault)
+            case "partitions_added":
+                cluster.add_partitions()
             case "broker_loss":
                 cluster.on_broker.submit(self._lose_broker, fault).result()
             case "disk_full":
@@ -132,6 +142,23 @@ class Injector:
         supervisor.scale(fault.role, MOST_WORKERS)
         _wait(fault.seconds / 2)
         supervisor.scale(fault.role, BASE_WORKERS[fault.role])
+
+    def _reset_offsets(self, fault: Fault) -> None:
+        """Stop every INGEST worker, change what the group has committed, and start them again.
+
+        The brokers refuse that of a group with members, and another fault may have started some.
+        """
+        supervisor = self.cluster.supervisor
+
+        def changed() -> bool:
+            if any(slot.wanted for slot in supervisor.slots if slot.role == "ingest"):
+                supervisor.scale("ingest", 0)
+            gone = not supervisor.running("ingest")
+            return gone and self.cluster.reset_offsets(gone=fault.gone)
+
+        wait_until(changed, seconds=_RESET_SECONDS, what="the group's offsets are changed")
+        self.say("the group's offsets have been changed")
+        supervisor.scale("ingest", BASE_WORKERS["ingest"])
 
     def _restart_all(self) -> None:
         """Restart worker after worker as a Deployment does: the next once the new one is ready.

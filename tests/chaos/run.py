@@ -31,7 +31,7 @@ from chaos.mutations import MUTATIONS
 from chaos.reading import Outputs, SourceRecord, read_source
 from chaos.results import Result, totals
 from chaos.scenarios import SCENARIOS
-from chaos.traffic import Sent, jumps_of
+from chaos.traffic import Sent, grown_at, jumps_of
 from support.kafka_cluster import BROKERS
 from support.processes import Child, wait_until
 
@@ -164,6 +164,8 @@ def _start_traffic(cluster: Cluster, plan: Plan, *, rate: float, began: float) -
         "jumps": json.dumps([asdict(jump) for jump in jumps_of(plan.faults)]),
         "result": _sent_file(cluster.directory),
     }
+    if (grown := grown_at(plan.faults)) is not None:
+        arguments["grown"] = grown
     command = [sys.executable, "-m", "chaos.traffic"]
     for name, value in arguments.items():
         command += [f"--{name}", str(value)]
