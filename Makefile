@@ -8,7 +8,7 @@ SEED_START ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types schemas freeze-schemas bench bench-quick bench-detect \
-  bench-memory bench-recovery bench-detection bench-detection-quick check-peers chaos scenarios clean \
+  bench-memory bench-recovery bench-detection bench-detection-quick check-peers chaos chaos-brokers scenarios clean \
   test-machine test-broker test-collect
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-detection-quick  the main rows of it, in two minutes"
 	@echo "make check-peers  our figures against Evidently's and NannyML's own, on random counts"
 	@echo "make chaos     random faults under load, each run judged for exactness (SEEDS, SEED_START)"
+	@echo "make chaos-brokers  three brokers, lost one after the other, then two (SEEDS=5, SEED_START, ARGS)"
 	@echo "make scenarios Redis down, the broker down, every worker restarted: judged and measured (ARGS)"
 	@echo "make venv      the virtualenv that the others use"
 	@echo "make clean     remove what the others left, the virtualenv included"
@@ -126,6 +127,11 @@ check-peers: venv
 
 chaos: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --seeds $(SEEDS) --seed-start $(SEED_START) $(ARGS)
+
+# Five seeds unless SEEDS says otherwise: its default is that of the other suite.
+chaos-brokers: venv test-machine
+	@PYTHONPATH=tests $(BIN)/python -m chaos.run --brokers 3 --seed-start $(SEED_START) \
+	  --seeds $(if $(filter file,$(origin SEEDS)),5,$(SEEDS)) $(ARGS)
 
 scenarios: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --scenario redis_outage --scenario broker_outage \

@@ -176,3 +176,8 @@ def test_librdkafka_gets_credentials_and_certificates_in_its_own_names() -> None
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         load_settings().windows.seconds = 5  # type: ignore[misc]
+
+
+def test_topics_that_could_never_be_written_are_refused() -> None:
+    with pytest.raises(ValidationError, match="min_insync_replicas 2 is more than"):
+        Settings(topics={"min_insync_replicas": 2})

@@ -4,7 +4,7 @@ import logging
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from tidegauge.settings import KafkaSettings
+from tidegauge.settings import RECONNECTING, KafkaSettings
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class Sender:
             self._producer = Producer(
                 {
                     **self._kafka.librdkafka(),
+                    **RECONNECTING,
                     "enable.idempotence": True,
                     "message.timeout.ms": int(_SECONDS * 1000),
                     "linger.ms": 0,

@@ -42,6 +42,13 @@ MAX_RECORD_BYTES = 8 * 1024 * 1024
 MAX_AUDIT_BYTES = 2 * 1024 * 1024
 
 
+#: By default librdkafka asks for a broker that is away more and more seldom, up to every 10 s. What
+#: waits for a coordinator is looked at again only when a connection changes: after the loss of a
+#: broker, offsets sent to a transaction waited for 8 to 15 s; with this for 4, which is what it
+#: takes the others to have a new coordinator. For all that reports and the audit trail wait for.
+RECONNECTING = {"reconnect.backoff.max.ms": 500}
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -115,9 +122,20 @@ class TopicSettings(_Section):
     predictions_partitions: int = Field(default=8, ge=1)
     detect_partitions: int = Field(default=8, ge=1)
     replication_factor: int = Field(default=1, ge=1)
+    #: Without it, the brokers' own default holds.
+    min_insync_replicas: int | None = Field(default=None, ge=1)
     #: How the CloudEvents of reports, alerts, actions and acknowledgements are written: attributes
     #: in headers, or the whole event in the value. Readers take both.
     cloudevents: Literal["binary", "structured"] = "binary"
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> "TopicSettings":
+        if (self.min_insync_replicas or 1) > self.replication_factor:
+            raise ValueError(
+                f"min_insync_replicas {self.min_insync_replicas} is more than replication_factor "
+                f"{self.replication_factor}: nothing could ever be written"
+            )
+        return self
 
 
 class RedisSettings(_Section):

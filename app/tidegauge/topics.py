@@ -1,13 +1,16 @@
 """The topics: how each must be made, making them, and saying what is wrong with those there are."""
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from tidegauge.settings import MAX_AUDIT_BYTES, MAX_RECORD_BYTES, Settings
+
+#: How many replicas must have a record before it counts as written.
+MIN_INSYNC = "min.insync.replicas"
 
 _DAY = 24 * 3600 * 1000
 
@@ -50,8 +53,27 @@ class TopicSpec:
     exact: bool = False
 
 
+def changelog_topic(settings: Settings) -> str:
+    """Return the name that Faust gives the changelog of DETECT's table."""
+    return f"{settings.detect.app_id}-windows-changelog"
+
+
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """Return every topic that tidegauge reads or writes."""
+    wanted = settings.topics.min_insync_replicas
+    if wanted is None:
+        return _own_specs(settings)
+    return [
+        replace(
+            spec,
+            config={**spec.config, MIN_INSYNC: str(wanted)},
+            must=spec.must | {MIN_INSYNC},
+        )
+        for spec in _own_specs(settings)
+    ]
+
+
+def _own_specs(settings: Settings) -> list[TopicSpec]:
     topics = settings.topics
     return [
         TopicSpec(topics.predictions, topics.predictions_partitions, {}),
@@ -116,7 +138,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         ),
         TopicSpec(topics.dead_letters, 1, {"retention.ms": str(14 * _DAY)}),
         TopicSpec(
-            f"{settings.detect.app_id}-windows-changelog",
+            changelog_topic(settings),
             topics.detect_partitions,
             {
                 "cleanup.policy": "compact",
@@ -222,7 +244,7 @@ class Topics:
 
 
 def _satisfies(name: str, found: str, expected: str) -> bool:
-    if name == "min.compaction.lag.ms":
+    if name in ("min.compaction.lag.ms", MIN_INSYNC):
         return int(found) >= int(expected)
     if name == "cleanup.policy":
         return set(found.split(",")) == set(expected.split(","))

@@ -32,6 +32,7 @@ from tidegauge.telemetry import (
     record_metrics,
 )
 from tidegauge.topics import Topics, topic_specs
+from tidegauge.writable import WritableWatch
 
 if TYPE_CHECKING:
     from tidegauge.notify import Notifier
@@ -89,6 +90,7 @@ class Worker:
         roles: tuple[str, ...] = ("ingest", "detect", "ledger") if role == "all" else (role,)
         if role == "all" and self._notifier is not None:
             roles = (*roles, "notify")
+        self._writable = WritableWatch(settings, roles, health=self.health, stop=self._stop)
         for name in ("kafka", *roles):
             self.health.say(name, "failed", "not started yet")
         self.http = HttpServer(settings.http.host, settings.http.port, registry, self.health)
@@ -135,6 +137,7 @@ class Worker:
             self._baselines.start()
         try:
             self._await_topics()
+            threads.append(self._start("topics", self._writable.run))
             if self._role in ("all", "detect", "notify") and not self._stop.is_set():
                 threads.append(self._start("announcements", self._announcer.run))
             if self._notifier is not None and not self._stop.is_set():

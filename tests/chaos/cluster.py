@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +11,28 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    ResourceType,
+)
 
 from chaos.faults import (
+    MORE_PARTITIONS,
     MOST_WORKERS,
     ROLES,
     SESSION_SECONDS,
     SOURCE_PARTITIONS,
     WITH_BASELINE,
+    Part,
     Role,
 )
 from chaos.judged_tellings import Told
@@ -28,7 +42,8 @@ from chaos.toxiproxy import Proxy, Toxiproxy
 from chaos.traffic import VERSION, reference_csv
 from support.alert_oracle import RULES_FILE
 from support.http_sink import HttpSink, Request
-from support.kafka_broker import KafkaBroker
+from support.kafka_broker import KafkaBroker, unique
+from support.kafka_cluster import BROKERS, MIN_INSYNC, KafkaCluster
 from support.processes import free_port, wait_until
 from support.product import Installation, told
 from support.redis_server import RedisServer
@@ -56,6 +71,12 @@ SETTINGS = {
     "LEDGER__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
 }
 
+#: What is set beside that where there are several brokers.
+REPLICATED = {
+    "TOPICS__REPLICATION_FACTOR": str(BROKERS),
+    "TOPICS__MIN_INSYNC_REPLICAS": str(MIN_INSYNC),
+}
+
 #: The one receiver of alerts; it answers 200 to everything.
 _RECEIVERS = "receivers: [{{name: hook, type: webhook, url: '{url}'}}]\n"
 
@@ -71,30 +92,49 @@ Key = tuple[str, str]
 class Cluster:
     """One cluster with an installation of its own. A context manager: what it started, it stops.
 
-    ``mutation`` names one of ``chaos.mutations`` that the workers run with. Clients in here talk
-    to broker and Redis directly, the workers through proxies.
+    ``mutation`` names one of ``chaos.mutations`` that the workers run with. Of ``brokers`` there
+    are one or three. Clients in here talk to brokers and Redis directly, the workers through
+    proxies.
     """
 
     def __init__(
-        self, directory: Path, *, say: Callable[[str], None], mutation: str | None = None
+        self,
+        directory: Path,
+        *,
+        say: Callable[[str], None],
+        mutation: str | None = None,
+        brokers: int = 1,
     ) -> None:
         if mutation is not None and mutation not in MUTATIONS:
             raise ValueError(f"no mutation {mutation}; there are {', '.join(sorted(MUTATIONS))}")
         self._mutation = mutation
         names = [f"{role}-{number}" for role in ROLES for number in range(MOST_WORKERS)]
-        ports = {name: free_port() for name in [*names, "redis"]}
+        #: By worker, the port of its proxy of each broker.
+        ports = {name: [free_port() for _ in range(brokers)] for name in names}
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.broker = KafkaBroker(
-            directory / "kafka", listeners={_listener(name): ports[name] for name in names}
-        )
+        self.broker: KafkaBroker | KafkaCluster
+        settings = SETTINGS
+        if brokers == 1:
+            self.broker = KafkaBroker(
+                directory / "kafka",
+                listeners={_listener(name): port for name, (port,) in ports.items()},
+            )
+        else:
+            assert brokers == BROKERS, f"there are clusters of 1 and of {BROKERS}"
+            self.broker = KafkaCluster(
+                directory / "kafka",
+                listeners={_listener(name): listed for name, listed in ports.items()},
+            )
+            settings = SETTINGS | REPLICATED
         self.redis = RedisServer(directory)
         self.toxiproxy = Toxiproxy(directory)
         #: What the receiver of alerts was told, in this order.
         self.told: list[Told] = []
         self._sink: HttpSink | None = None
         self._receivers = directory / "receivers.yaml"
-        self.proxies: dict[str, Proxy] = {}
+        #: By worker those of all brokers, and that of Redis.
+        self.proxies: dict[str, list[Proxy]] = {}
         #: Every baseline that was ever in force, as plain JSON.
         self.baselines: dict[Key, list[dict[str, Any]]] = {}
         self.installation = Installation(
@@ -102,7 +142,7 @@ class Cluster:
             "chaos",
             self.broker.bootstrap_servers,
             self.redis.url,
-            SETTINGS
+            settings
             | {
                 "NOTIFY__RECEIVERS_FILE": str(self._receivers),
                 "NOTIFY__GROUP_ID": "chaos-notify",
@@ -110,6 +150,7 @@ class Cluster:
         )
         self.changelog = f"{self.installation.name}-detect-windows-changelog"
         self._ports = ports
+        self._redis_port = free_port()
         slots = [self._slot(role, number) for role in ROLES for number in range(MOST_WORKERS)]
         self.supervisor = Supervisor(slots, say)
         # Children die with the thread that started them, and what is done to one server is done
@@ -121,8 +162,10 @@ class Cluster:
         name = f"{role}-{number}"
         port = free_port()
         env = self.installation.environment() | {
-            "TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{self._ports[name]}",
-            "TIDEGAUGE_REDIS__URL": f"redis://127.0.0.1:{self._ports['redis']}/0",
+            "TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS": ",".join(
+                f"127.0.0.1:{port}" for port in self._ports[name]
+            ),
+            "TIDEGAUGE_REDIS__URL": f"redis://127.0.0.1:{self._redis_port}/0",
             "TIDEGAUGE_HTTP__PORT": str(port),
             "TIDEGAUGE_INGEST__TRANSACTIONAL_ID": f"{self.installation.name}-{name}",
         }
@@ -161,14 +204,17 @@ class Cluster:
         broker.result()
         self.toxiproxy.start()
         for slot in self.supervisor.slots:
-            self.proxies[slot.name] = self.toxiproxy.proxy(
-                slot.name,
-                port=self._ports[slot.name],
-                upstream=self.broker.listener_ports[_listener(slot.name)],
-            )
-        self.proxies["redis"] = self.toxiproxy.proxy(
-            "redis", port=self._ports["redis"], upstream=self.redis.port
-        )
+            self.proxies[slot.name] = [
+                self.toxiproxy.proxy(
+                    f"{slot.name}-of-{broker.id}",
+                    port=port,
+                    upstream=broker.listener_ports[_listener(slot.name)],
+                )
+                for broker, port in zip(self.broker.brokers, self._ports[slot.name], strict=True)
+            ]
+        self.proxies["redis"] = [
+            self.toxiproxy.proxy("redis", port=self._redis_port, upstream=self.redis.port)
+        ]
         self.installation.succeed("topics", "create")
         self.supervisor.start()
 
@@ -208,6 +254,34 @@ class Cluster:
         shown = json.loads(self._command("baseline", "show", id, "--json"))
         self.baselines.setdefault((model, VERSION), []).append(shown)
 
+    def broker_of(self, part: Part, number: int) -> KafkaBroker:
+        """Return the broker that has a part just now; ``number``: see ``Fault.partition``."""
+        name = self.installation.name
+        assert isinstance(self.broker, KafkaCluster)
+        match part:
+            case "source":
+                return self.broker.leader(self.installation.topic("predictions"), number)
+            case "changelog":
+                return self.broker.leader(self.changelog, number)
+            case "transactions":
+                return self.broker.coordinator("__transaction_state", f"{name}-ingest-{number}")
+            case "group":
+                group = f"{name}-{('ingest', 'detect')[number]}"
+                return self.broker.coordinator("__consumer_offsets", group)
+
+    def unwritable(self, role: Role) -> list[str]:
+        """Return the topics that a worker must name once they can't be written."""
+        topic = self.installation.topic
+        match role:
+            case "ingest":
+                return [topic("histograms")]
+            case "detect":
+                return [topic("windows"), topic("alerts_history"), self.changelog]
+            case "ledger":
+                return [topic("audit")]
+            case "notify":
+                return [topic("withheld")]
+
     def lose_changelog(self) -> None:
         """Delete DETECT's changelog, and make it again."""
         admin = self.broker.admin()
@@ -222,6 +296,73 @@ class Cluster:
 
         wait_until(deleted, seconds=_RETRY_SECONDS, what=f"{self.changelog} is deleted")
         self._command("topics", "create")
+
+    def leave_open(self, partition: int, seconds: float) -> None:
+        """Have a stranger begin a transaction on a source partition, and give it up later."""
+        topic = self.installation.topic("predictions")
+        producer = Producer(
+            {
+                "bootstrap.servers": self.broker.bootstrap_servers,
+                "transactional.id": unique("stranger"),
+                "transaction.timeout.ms": int(2 * 1000 * (seconds + _RETRY_SECONDS)),
+                "log_level": 2,
+            }
+        )
+
+        def begun() -> bool:
+            with suppress(KafkaException):
+                producer.init_transactions(10)
+                return True
+            return False
+
+        wait_until(begun, seconds=_RETRY_SECONDS, what="a stranger has a transactional producer")
+        producer.begin_transaction()
+        # Nobody is to count it, though it would be an event.
+        producer.produce(topic, b'{"model":"never","version":"1","time":0}', partition=partition)
+        producer.flush(_RETRY_SECONDS)
+        threading.Event().wait(seconds)
+
+        def ended() -> bool:
+            with suppress(KafkaException):
+                producer.abort_transaction(10)
+                return True
+            return False
+
+        wait_until(ended, seconds=_RETRY_SECONDS, what="the stranger's transaction is aborted")
+
+    def reset_offsets(self, *, gone: bool) -> bool:
+        """Delete INGEST's group, or set it back to the beginning; False if it may not be yet."""
+        group = f"{self.installation.name}-ingest"
+        admin = self.broker.admin()
+        with suppress(KafkaException):
+            if gone:
+                admin.delete_consumer_groups([group], request_timeout=10)[group].result()
+                return True
+            topic = self.installation.topic("predictions")
+            partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
+            begin = [TopicPartition(topic, partition, 0) for partition in partitions]
+            [asked] = admin.alter_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group, begin)], request_timeout=10
+            ).values()
+            return all(at.error is None for at in asked.result().topic_partitions)
+        return False
+
+    def add_partitions(self) -> None:
+        """Give the source more partitions; the traffic uses them once it sees them."""
+        admin, topic = self.broker.admin(), self.installation.topic("predictions")
+
+        def added() -> bool:
+            with suppress(KafkaException):
+                if len(admin.list_topics(topic, timeout=5).topics[topic].partitions) > (
+                    SOURCE_PARTITIONS
+                ):
+                    return True
+                wanted = [NewPartitions(topic, MORE_PARTITIONS)]
+                for future in admin.create_partitions(wanted, request_timeout=10).values():
+                    future.result()
+            return False
+
+        wait_until(added, seconds=_RETRY_SECONDS, what=f"{topic} has {MORE_PARTITIONS} partitions")
 
     def fill_dead_letters(self) -> None:
         """Make the topic of dead letters refuse what is longer than ``FULL_BYTES``."""
@@ -265,7 +406,7 @@ class Cluster:
     def tails(self, lines: int = 25) -> str:
         """Return the end of every log."""
         logs = [slot.log for slot in self.supervisor.slots]
-        logs += [self.broker.log, self.directory / "redis.log", self.toxiproxy.log]
+        logs += [*self.broker.logs, self.directory / "redis.log", self.toxiproxy.log]
         found = []
         for log in logs:
             if log.exists():

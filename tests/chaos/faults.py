@@ -21,10 +21,18 @@ DrawnKind = Literal[
     "changelog_lost",
     "clock_jump",
     "dead_letters_full",
+    "open_transaction",
+    "offsets_reset",
+    "partitions_added",
 ]
+#: What only a cluster of several brokers can bear, or is to bear one after the other.
+BrokerKind = Literal["broker_loss", "disk_full", "brokers_away"]
 #: What only a scenario does.
 WrittenKind = Literal["rolling_restart"]
-Kind = DrawnKind | WrittenKind
+Kind = DrawnKind | BrokerKind | WrittenKind
+#: Why a broker is the one that is lost: it leads a partition, or coordinates.
+Part = Literal["source", "changelog", "transactions", "group"]
+PARTS: tuple[Part, ...] = get_args(Part)
 KINDS: tuple[DrawnKind, ...] = get_args(DrawnKind)
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -38,11 +46,19 @@ SESSION_SECONDS = 6.0
 #: Models whose windows are held against a baseline.
 WITH_BASELINE = ("m0", "m1", "m2", "m3")
 
-#: Partitions of the predictions topic in a run.
+#: Partitions of the predictions topic in a run, until some are added, and from then on.
 SOURCE_PARTITIONS = 6
+MORE_PARTITIONS = 8
 
 #: Events that a clock jump shifts are this far ahead or behind, seconds.
 JUMP_SECONDS = 20.0
+
+_PART_NAMES: dict[Part, str] = {
+    "source": "the leader of source partition",
+    "changelog": "the leader of changelog partition",
+    "transactions": "the transaction coordinator of ingest",
+    "group": "the coordinator of group",
+}
 
 #: How likely a role is to be hit: counting rests on the first two.
 _ROLE_WEIGHTS: dict[Role, float] = {"ingest": 2, "detect": 2, "notify": 1, "ledger": 1}
@@ -62,6 +78,9 @@ _WEIGHTS: dict[DrawnKind, float] = {
     "changelog_lost": 1,
     "clock_jump": 1.5,
     "dead_letters_full": 1,
+    "open_transaction": 1.5,
+    "offsets_reset": 1.5,
+    "partitions_added": 1,
 }
 
 #: More of these in one run would leave no time in which anything works, or would do nothing new.
@@ -73,6 +92,9 @@ _AT_MOST: dict[DrawnKind, int] = {
     "changelog_lost": 1,
     "clock_jump": 2,
     "dead_letters_full": 1,
+    "open_transaction": 2,
+    "offsets_reset": 2,
+    "partitions_added": 1,
 }
 
 _FIRST_SECONDS = 8.0
@@ -95,6 +117,8 @@ class Fault:
     #: No role: Redis' connection.
     role: Role | None = None
     worker: int | None = None
+    #: broker_loss: what the broker does, and for which partition or worker.
+    part: Part | None = None
     #: cut: packets vanish, instead of connections being refused.
     silent: bool = False
     #: slow_network: mean delay of each answer and its jitter, milliseconds.
@@ -102,6 +126,8 @@ class Fault:
     jitter_ms: int = 0
     #: promote: the model.
     model: str = ""
+    #: offsets_reset: the whole group is deleted, instead of set back to the beginning.
+    gone: bool = False
     #: clock_jump: seconds ahead (negative: behind), of one source partition or of all (None).
     shift: float = 0.0
     partition: int | None = None
@@ -134,8 +160,18 @@ class Fault:
                 what = f" {where} by {self.shift:+.0f} s{lasting}"
             case "dead_letters_full":
                 what = " until the end"
+            case "open_transaction":
+                what = f" of a stranger on p{self.partition}{lasting}"
+            case "offsets_reset":
+                what = " by deleting the group" if self.gone else " to the beginning"
+            case "partitions_added":
+                what = f" to the source, which has {MORE_PARTITIONS} then"
             case "rolling_restart":
                 what = " of every worker"
+            case "broker_loss":
+                what = f" of {_PART_NAMES[self.part or 'source']} {self.partition}{lasting}"
+            case "brokers_away":
+                what = f" but for one{lasting}"
             case _:
                 what = lasting
         return f"{self.kind}{what}"
@@ -148,25 +184,33 @@ class Fault:
 class Plan:
     """All faults of a run with ``seconds`` of traffic, in order of their beginning.
 
-    ``name`` is that of a scenario; a plan that was drawn has none.
+    ``name`` is that of a scenario; a plan that was drawn of all kinds has none.
     """
 
     seed: int
     seconds: float
     faults: Sequence[Fault]
     name: str = ""
+    brokers: int = 1
+
+    @property
+    def label(self) -> str:
+        """What the run is called: of a scenario that is drawn, by its seed as well."""
+        seed = f"seed-{self.seed}"
+        if not self.name:
+            return seed
+        return self.name if self.brokers == 1 else f"{self.name}-{seed}"
 
     def counts(self) -> dict[str, int]:
         """Return how many faults there are of each kind that occurs."""
         kinds = [fault.kind for fault in self.faults]
-        every = (*KINDS, *get_args(WrittenKind))
+        every = (*KINDS, *get_args(BrokerKind), *get_args(WrittenKind))
         return {kind: kinds.count(kind) for kind in every if kind in kinds}
 
     def __str__(self) -> str:
         kinds = len(self.counts())
-        name = self.name or f"seed {self.seed}"
-        head = f"plan of {name}: {len(self.faults)} faults of {kinds} kinds in {self.seconds:.0f} s"
-        return "\n".join([head, *(f"  {fault}" for fault in self.faults)])
+        of = f"{len(self.faults)} faults of {kinds} kinds in {self.seconds:.0f} s"
+        return "\n".join([f"plan of {self.label}: {of}", *(f"  {fault}" for fault in self.faults)])
 
 
 def draw_plan(seed: int, seconds: float = 70.0) -> Plan:
@@ -238,6 +282,11 @@ def _draw(dice: random.Random, kind: DrawnKind, at: float) -> Fault:
                 latency_ms=latency,
                 jitter_ms=latency // 3,
             )
+        case "open_transaction":
+            seconds, partition = dice.uniform(4, 10), dice.randrange(SOURCE_PARTITIONS)
+            return Fault(at, kind, _tenths(seconds), partition=partition)
+        case "offsets_reset":
+            return Fault(at, kind, gone=dice.random() < 0.5)
         case "promote":
             return Fault(at, kind, model=dice.choice(WITH_BASELINE))
         case "clock_jump":

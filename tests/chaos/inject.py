@@ -8,14 +8,22 @@ from dataclasses import dataclass, field
 
 from chaos.cluster import Cluster
 from chaos.course import Span
-from chaos.faults import BASE_WORKERS, MOST_WORKERS, Fault, Plan, Role
-from chaos.supervisor import Slot, healthy
+from chaos.faults import BASE_WORKERS, MOST_WORKERS, ROLES, Fault, Plan, Role
+from chaos.supervisor import Slot, healthy, readiness
 from chaos.toxiproxy import Proxy
+from support.kafka_broker import KafkaBroker
+from support.kafka_cluster import KafkaCluster
 from support.processes import wait_until
 
 #: The last fault that lasts is over so long after it began, at the most: an outage of the broker
 #: may have had to end first.
 _OVER_SECONDS = 150.0
+
+#: Workers take up to 25 s to leave, and one that is killed then up to 6 s to be missed.
+_RESET_SECONDS = 90.0
+
+#: A broker whose disk is full ends by itself; it must be written to for that.
+_DISK_SECONDS = 30.0
 
 #: A worker that was asked to leave must be replaced by one that works within this.
 _REPLACED_SECONDS = 90.0
@@ -33,6 +41,8 @@ class Injector:
     done: list[tuple[float, str]] = field(default_factory=list)
     #: Outages and restarts, once they are over.
     spans: list[Span] = field(default_factory=list)
+    #: What was seen to be amiss while a fault lasted.
+    findings: list[str] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
     _failures: list[tuple[Fault, BaseException]] = field(default_factory=list)
 
@@ -99,6 +109,19 @@ class Injector:
                 cluster.lose_changelog()
             case "dead_letters_full":
                 cluster.fill_dead_letters()
+            case "open_transaction":
+                assert fault.partition is not None, fault
+                cluster.leave_open(fault.partition, fault.seconds)
+            case "offsets_reset":
+                self._reset_offsets(fault)
+            case "partitions_added":
+                cluster.add_partitions()
+            case "broker_loss":
+                cluster.on_broker.submit(self._lose_broker, fault).result()
+            case "disk_full":
+                cluster.on_broker.submit(self._fill_disk, fault.seconds).result()
+            case "brokers_away":
+                cluster.on_broker.submit(self._lose_two_brokers, fault).result()
             case "clock_jump":
                 pass  # the traffic knows the plan
 
@@ -119,6 +142,23 @@ class Injector:
         supervisor.scale(fault.role, MOST_WORKERS)
         _wait(fault.seconds / 2)
         supervisor.scale(fault.role, BASE_WORKERS[fault.role])
+
+    def _reset_offsets(self, fault: Fault) -> None:
+        """Stop every INGEST worker, change what the group has committed, and start them again.
+
+        The brokers refuse that of a group with members, and another fault may have started some.
+        """
+        supervisor = self.cluster.supervisor
+
+        def changed() -> bool:
+            if any(slot.wanted for slot in supervisor.slots if slot.role == "ingest"):
+                supervisor.scale("ingest", 0)
+            gone = not supervisor.running("ingest")
+            return gone and self.cluster.reset_offsets(gone=fault.gone)
+
+        wait_until(changed, seconds=_RESET_SECONDS, what="the group's offsets are changed")
+        self.say("the group's offsets have been changed")
+        supervisor.scale("ingest", BASE_WORKERS["ingest"])
 
     def _restart_all(self) -> None:
         """Restart worker after worker as a Deployment does: the next once the new one is ready.
@@ -149,6 +189,86 @@ class Injector:
         broker = self.cluster.broker
         self._away("broker_kill", broker.kill, seconds, broker.start)
 
+    def _lose_broker(self, fault: Fault) -> None:
+        """Kill the broker that has a part, and go on once it has caught up again."""
+        cluster = self._brokers()
+        assert fault.part is not None and fault.partition is not None, fault
+        broker = self.cluster.broker_of(fault.part, fault.partition)
+        self.say(f"{fault.kind} hits broker {broker.id}")
+        self._away(fault.kind, broker.kill, fault.seconds, lambda: _return(cluster, broker))
+
+    def _fill_disk(self, seconds: float) -> None:
+        cluster = self._brokers()
+        broker = cluster.small_disk_broker
+        assert broker.disk is not None
+        disk = broker.disk
+
+        def fill() -> None:
+            disk.fill()
+            wait_until(
+                broker.has_ended,
+                seconds=_DISK_SECONDS,
+                what=lambda: f"broker {broker.id} ends, its disk full\n{broker.tail()}",
+            )
+            broker.kill()
+            self.say(f"broker {broker.id} has ended, its disk full")
+
+        def come_back() -> None:
+            disk.free()
+            _return(cluster, broker)
+
+        self._away("disk_full", fill, seconds, come_back)
+
+    def _lose_two_brokers(self, fault: Fault) -> None:
+        """Kill all brokers but one, and see that workers say which topics can't be written."""
+        cluster = self._brokers()
+        assert fault.partition is not None, fault
+        lost = [one for number, one in enumerate(cluster.brokers) if number != fault.partition]
+
+        def kill() -> None:
+            for broker in lost:
+                broker.kill()
+
+        asked = time.time()
+        kill()
+        began = time.time()
+        self._look_for_unwritable(fault.seconds)
+        _wait(began + fault.seconds - time.time())
+        ended = time.time()
+        _return(cluster, *lost)
+        self.spans.append(Span(fault.kind, asked, began, ended, time.time()))
+
+    def _look_for_unwritable(self, seconds: float) -> None:
+        supervisor = self.cluster.supervisor
+        lacking: dict[str, list[str]] = {}
+
+        def all_say_so() -> bool:
+            lacking.clear()
+            for slot in (one for role in ROLES for one in supervisor.running(role)):
+                said = readiness(slot)
+                topics = self.cluster.unwritable(slot.role)
+                missing = [t for t in topics if f"topic {t} can't be written" not in said]
+                if missing:
+                    lacking[slot.name] = [*missing, said]
+            return not lacking
+
+        began = time.time()
+        try:
+            wait_until(all_say_so, seconds=seconds, what="every worker names its topics")
+        except AssertionError:
+            self.findings.extend(
+                f"{name} did not say on /readyz within {seconds:.0f} s that {', '.join(topics)} "
+                f"can't be written; it says {said}"
+                for name, (*topics, said) in lacking.items()
+            )
+        else:
+            took = time.time() - began
+            self.say(f"every worker names the topics that can't be written, after {took:.1f} s")
+
+    def _brokers(self) -> KafkaCluster:
+        assert isinstance(self.cluster.broker, KafkaCluster), "there is only one broker"
+        return self.cluster.broker
+
     def _stop_redis(self, seconds: float) -> None:
         redis = self.cluster.redis
         self._away("redis_stop", redis.stop, seconds, redis.start)
@@ -173,11 +293,21 @@ class Injector:
     def _proxies(self, fault: Fault) -> Sequence[Proxy]:
         proxies = self.cluster.proxies
         if fault.role is None:
-            return [proxies["redis"]]
+            return proxies["redis"]
         if fault.worker is None:
-            return [proxies[f"{fault.role}-{number}"] for number in range(MOST_WORKERS)]
-        return [proxies[fault.target]]
+            names = [f"{fault.role}-{number}" for number in range(MOST_WORKERS)]
+            return [proxy for name in names for proxy in proxies[name]]
+        return proxies[fault.target]
+
+
+def _return(cluster: KafkaCluster, *brokers: KafkaBroker) -> None:
+    """Start brokers again, and return once they have caught up."""
+    for broker in brokers:
+        broker.launch()
+    for broker in brokers:
+        broker.wait_ready()
+    cluster.wait_whole()
 
 
 def _wait(seconds: float) -> None:
-    threading.Event().wait(seconds)
+    threading.Event().wait(max(0.0, seconds))

@@ -59,6 +59,6 @@ def totals(results: list[Result], mutation: str | None = None) -> dict[str, Any]
             if not result.exact
         ],
     }
-    if measured := {one.plan.name: one.measured for one in results if one.plan.name}:
+    if measured := {one.plan.label: one.measured for one in results if one.plan.name}:
         found["measured"] = measured
     return found if mutation is None else {"mutation": mutation, **found}

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
+from chaos.broker_faults import FULL_SECONDS, draw_broker_plan
 from chaos.cluster import GRACE_SECONDS, WINDOW_SECONDS, Cluster
 from chaos.course import Course, decode_report
 from chaos.faults import Plan, draw_plan
@@ -30,7 +31,8 @@ from chaos.mutations import MUTATIONS
 from chaos.reading import Outputs, SourceRecord, read_source
 from chaos.results import Result, totals
 from chaos.scenarios import SCENARIOS
-from chaos.traffic import Sent, jumps_of
+from chaos.traffic import Sent, grown_at, jumps_of
+from support.kafka_cluster import BROKERS
 from support.processes import Child, wait_until
 
 #: The workers have so long to report everything once nothing is done to them any more.
@@ -44,6 +46,9 @@ _LEAD_SECONDS = 2.0
 
 #: The traffic may need so much longer than planned, as it waits for brokers to deliver.
 _FLUSH_SECONDS = 180.0
+
+#: Events a second, by the number of brokers: three do thrice the work, on the same machine.
+_RATES = {1: 20_000.0, BROKERS: 5_000.0}
 
 _TESTS = Path(__file__).resolve().parents[1]
 
@@ -74,7 +79,10 @@ def run(
         say(line)
 
     say(str(plan))
-    with Cluster(directory, say=note, mutation=mutation) as cluster, ExitStack() as turn:
+    with (
+        Cluster(directory, say=note, mutation=mutation, brokers=plan.brokers) as cluster,
+        ExitStack() as turn,
+    ):
         cluster.wait_ready()
         note("every worker is ready")
         turn.enter_context(_turn())
@@ -101,6 +109,7 @@ def run(
         finally:
             traffic.kill()
         injector.wait()
+        result.findings += injector.findings
         note("every fault is over")
         with closing(Outputs(cluster.broker, cluster.installation)) as outputs:
             unsettled = outputs.settle(
@@ -155,6 +164,8 @@ def _start_traffic(cluster: Cluster, plan: Plan, *, rate: float, began: float) -
         "jumps": json.dumps([asdict(jump) for jump in jumps_of(plan.faults)]),
         "result": _sent_file(cluster.directory),
     }
+    if (grown := grown_at(plan.faults)) is not None:
+        arguments["grown"] = grown
     command = [sys.executable, "-m", "chaos.traffic"]
     for name, value in arguments.items():
         command += [f"--{name}", str(value)]
@@ -230,9 +241,11 @@ def _course(
 def main() -> None:
     """Parse the command line, and run seed after seed, or scenario after scenario."""
     parser = argparse.ArgumentParser(prog="chaos.run", description=__doc__)
-    parser.add_argument("--seeds", type=int, help="how many runs (20)")
+    parser.add_argument("--seeds", type=int, help="how many runs (20; with several brokers 5)")
     parser.add_argument("--seed-start", type=int, help="seed of the first (1)")
-    parser.add_argument("--seconds", type=float, help="of traffic in each (70)")
+    parser.add_argument(
+        "--seconds", type=float, help="of traffic in each (70; several brokers: time for all)"
+    )
     parser.add_argument(
         "--scenario",
         action="append",
@@ -240,12 +253,23 @@ def main() -> None:
         default=[],
         help="instead of seeds; may be repeated",
     )
-    parser.add_argument("--rate", type=float, default=20_000.0, help="events a second")
+    parser.add_argument(
+        "--brokers",
+        type=int,
+        choices=(1, BROKERS),
+        default=1,
+        help=f"with {BROKERS}, what is drawn is which of them are lost (1)",
+    )
+    parser.add_argument(
+        "--rate", type=float, help=f"events a second (20000; with {BROKERS} brokers 5000)"
+    )
     parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="break the workers so")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave all data and logs there")
     given = parser.parse_args()
     drawn = {name: getattr(given, name) for name in ("seeds", "seed_start", "seconds")}
     drawn = {name: value for name, value in drawn.items() if value is not None}
+    if given.brokers != 1:
+        drawn["brokers"] = given.brokers
     if given.scenario and drawn:
         parser.error(f"a scenario's plan is not drawn: leave out {', '.join(drawn)}")
     if given.seeds is not None and given.seeds < 1:
@@ -253,18 +277,30 @@ def main() -> None:
     # Line by line, also into a pipe: a run takes minutes.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     plans = [SCENARIOS[name].long for name in given.scenario] or _draw_plans(**drawn)
-    results = [_run_apart(plan, given.rate, given.mutation, given.keep) for plan in plans]
+    results = [
+        _run_apart(plan, given.rate or _RATES[plan.brokers], given.mutation, given.keep)
+        for plan in plans
+    ]
     print(json.dumps(totals(results, given.mutation)))
     sys.exit(not all(result.exact for result in results))
 
 
-def _draw_plans(seeds: int = 20, seed_start: int = 1, seconds: float = 70.0) -> list[Plan]:
-    return [draw_plan(seed, seconds) for seed in range(seed_start, seed_start + seeds)]
+def _draw_plans(
+    seeds: int | None = None,
+    seed_start: int = 1,
+    seconds: float | None = None,
+    brokers: int = 1,
+) -> list[Plan]:
+    if brokers == 1:
+        drawn = range(seed_start, seed_start + (seeds or 20))
+        return [draw_plan(seed, seconds or 70.0) for seed in drawn]
+    drawn = range(seed_start, seed_start + (seeds or 5))
+    return [draw_broker_plan(seed, seconds or FULL_SECONDS) for seed in drawn]
 
 
 def _run_apart(plan: Plan, rate: float, mutation: str | None, keep: Path | None) -> Result:
     """Run in a directory of its own; a failure of the harness is a result too, never EXACT."""
-    name = plan.name or f"seed-{plan.seed}"
+    name = plan.label
     if keep is None:
         directory = Path(tempfile.mkdtemp(prefix=f"chaos-{name}-"))
     else:
@@ -276,8 +312,9 @@ def _run_apart(plan: Plan, rate: float, mutation: str | None, keep: Path | None)
         traceback.print_exc(file=sys.stdout)
         result = Result(plan, findings=[f"the harness has failed: {error}"])
     if keep is None:
-        rest = directory if result.exact else directory / "kafka" / "data"
-        shutil.rmtree(rest, ignore_errors=True)
+        rests = [directory] if result.exact else [*directory.glob("kafka/**/data")]
+        for rest in rests:
+            shutil.rmtree(rest, ignore_errors=True)
     if not result.exact:
         print(f"{name} is not exact; logs are in {directory}")
     return result

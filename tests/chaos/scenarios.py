@@ -5,12 +5,13 @@ A scenario has a long form, whose figures are worth telling, and a short one for
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from statistics import median
-from typing import Any
+from dataclasses import dataclass
 
+from chaos.broker_faults import SHORT_SECONDS, draw_broker_plan
 from chaos.course import Course, Delay, Seen, Span, spread
 from chaos.faults import BASE_WORKERS, WITH_BASELINE, Fault, Plan
+from chaos.judged_brokers import judge_three_brokers
+from chaos.judgement import LATE_SECONDS, Judgement, judge_calm, judge_no_restart
 
 #: The workers read Redis every 2 s. On a busy machine a reading may be late by some more, and
 #: by as much the age that a flush says differs from what the clock says.
@@ -25,26 +26,11 @@ FRESH_SECONDS = REFRESH_SECONDS + SLACK_SECONDS
 #: two clocks are compared: wall and monotonic.
 CLOCK_SECONDS = 0.5
 
-#: A report that comes this much later than undisturbed ones do is late: several flushes.
-LATE_SECONDS = 3.0
-
-#: Undisturbed, a report comes this soon after it was due: two flushes and a publication, on a busy
-#: machine. If not, nothing can be said of what a disturbance adds.
-CALM_SECONDS = 5.0
-
 #: A rolling restart may delay a first report by so much.
 DELAY_BAR_SECONDS = 15.0
 
 #: A worker must be gone so long after SIGTERM: a pod has 30 s.
 LEAVE_BAR_SECONDS = 25.0
-
-
-@dataclass
-class Judgement:
-    """What is amiss, in words, and what was measured."""
-
-    findings: list[str] = field(default_factory=list)
-    measured: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,8 +49,8 @@ def judge_redis_outage(course: Course) -> Judgement:
     """Judge that reports go on and say how old the baselines are, and that no worker ends."""
     judged = Judgement()
     span = _only_span(course, "redis_stop", judged)
-    _judge_no_restart(course, judged)
-    calm = _judge_calm(course, judged)
+    judge_no_restart(course, judged)
+    calm = judge_calm(course, judged)
     if span is None or calm is None:
         return judged
     for one in course.delays():
@@ -130,7 +116,7 @@ def judge_broker_outage(course: Course) -> Judgement:
     """Judge that reports are in time again once the broker is back, and stay so."""
     judged = Judgement()
     span = _only_span(course, "broker_kill", judged)
-    calm = _judge_calm(course, judged)
+    calm = judge_calm(course, judged)
     if span is None or calm is None:
         return judged
     judged.measured["outage_seconds"] = round(span.back - span.began, 1)
@@ -159,9 +145,9 @@ def judge_rolling_restart(course: Course) -> Judgement:
     """Judge that every worker leaves once, by itself and in time, and no first report is late."""
     judged = Judgement()
     span = _only_span(course, "rolling_restart", judged)
-    _judge_no_restart(course, judged)
+    judge_no_restart(course, judged)
     _judge_leaving(course, judged)
-    calm = _judge_calm(course, judged)
+    calm = judge_calm(course, judged)
     if span is None or calm is None:
         return judged
     if span.back > course.ended:
@@ -216,30 +202,6 @@ def _only_span(course: Course, kind: str, judged: Judgement) -> Span | None:
     return None
 
 
-def _judge_no_restart(course: Course, judged: Judgement) -> None:
-    judged.findings.extend(
-        f"{number} workers of {role} ended by themselves or were found dead"
-        for role, number in course.restarts.items()
-        if number
-    )
-
-
-def _judge_calm(course: Course, judged: Judgement) -> float | None:
-    """Return the median delay before anything was disturbed, seconds."""
-    calm, _ = course.split_delays()
-    if not calm:
-        judged.findings.append("no window was due before the disturbance: nothing to compare with")
-        return None
-    judged.measured["undisturbed_delay_seconds"] = spread(calm)
-    usual = median(one.seconds for one in calm)
-    if usual > CALM_SECONDS:
-        judged.findings.append(
-            f"reports came {usual:.1f} s after they were due before anything was disturbed, "
-            f"expected {CALM_SECONDS:.0f} s at most: there is nothing to compare with"
-        )
-    return usual
-
-
 def _scenario(
     name: str,
     fault: Callable[[float, float], Fault],
@@ -278,5 +240,6 @@ _ALL = [
         long=(25, 0, 110),
         short=(14, 0, 75),
     ),
+    Scenario(draw_broker_plan(1), draw_broker_plan(1, SHORT_SECONDS), judge_three_brokers),
 ]
 SCENARIOS: Mapping[str, Scenario] = {scenario.long.name: scenario for scenario in _ALL}

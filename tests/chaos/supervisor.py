@@ -117,8 +117,11 @@ class Supervisor:
         with self._lock:
             return [slot for slot in self._of(role) if slot.child is not None]
 
-    def wait_running(self, role: Role, seconds: float = 10.0) -> list[Slot]:
-        """Return the slots of a role that have a process, of which there is one at least."""
+    def wait_running(self, role: Role, seconds: float = 90.0) -> list[Slot]:
+        """Return the slots of a role that have a process, of which there is one at least.
+
+        Another fault may have stopped them all for a while.
+        """
         return wait_until(
             lambda: self.running(role), seconds=seconds, what=f"a process of role {role}"
         )
@@ -257,6 +260,13 @@ class Supervisor:
         self._over.set()
         for thread in self._threads:
             thread.join()
+
+
+def readiness(slot: Slot) -> str:
+    """Return what a worker says of its conditions; nothing if it doesn't answer."""
+    with suppress(URLError, OSError):
+        return http_get(f"http://127.0.0.1:{slot.http_port}/readyz", seconds=_ANSWER_SECONDS)[1]
+    return ""
 
 
 def healthy(slot: Slot, path: str = "/healthz") -> bool:

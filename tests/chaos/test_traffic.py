@@ -3,12 +3,22 @@
 import csv
 import io
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from chaos.faults import Fault
-from chaos.traffic import BAD_SHARE, Events, Jump, drifts, jumps_of, reference_csv
+from chaos.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, Fault
+from chaos.traffic import (
+    BAD_SHARE,
+    Events,
+    Jump,
+    drifts,
+    grown_at,
+    jumps_of,
+    reference_csv,
+    send,
+)
 
 NOW = 1_750_000_000.0  # no drift in these ten seconds
 
@@ -98,3 +108,48 @@ def test_reference_data_are_those_of_a_model_that_is_well() -> None:
     assert abs(np.mean([float(row["x"]) for row in rows])) < 0.1
     assert {row["colour"] for row in rows} == {"red", "green", "blue"}
     assert reference_csv(1) != reference_csv(2)
+
+
+class FakeProducer:
+    """Takes everything; has more partitions once it was asked for the second time."""
+
+    def __init__(self) -> None:
+        self.partitions: list[int] = []
+        self.asked: list[int] = []
+
+    def produce(self, topic: str, value: bytes | None, partition: int) -> None:
+        self.partitions.append(partition)
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        self.asked.append(len(self.partitions))
+        number = SOURCE_PARTITIONS if len(self.asked) == 1 else MORE_PARTITIONS
+        found = SimpleNamespace(partitions=dict.fromkeys(range(number)))
+        return SimpleNamespace(topics={topic: found})
+
+    def poll(self, seconds: float) -> None:
+        pass
+
+    def flush(self, seconds: float) -> int:
+        return 0
+
+
+def test_partitions_that_are_added_get_events_once_they_are_seen() -> None:
+    producer, now = FakeProducer(), [NOW]
+
+    def clock() -> float:
+        now[0] += 0.1
+        return now[0]
+
+    send(
+        producer, "predictions", Events(1), seed=1, rate=1_000, seconds=30, began=NOW,
+        jumps=[Jump(0, 30, 5, None)], grown=10.0, clock=clock,
+    )  # fmt: skip
+    first, second = producer.asked
+    assert 9_000 < first < second < 14_000
+    assert set(producer.partitions[:second]) == set(range(SOURCE_PARTITIONS))
+    assert set(producer.partitions[second:]) == set(range(MORE_PARTITIONS))
+
+
+def test_a_plan_says_from_when_on_partitions_are_added() -> None:
+    assert grown_at([Fault(10.0, "kill", role="detect", worker=0)]) is None
+    assert grown_at([Fault(12.0, "partitions_added")]) == 12.0

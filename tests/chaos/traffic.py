@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from chaos.faults import SOURCE_PARTITIONS, Fault
+from chaos.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, Fault
 
 MODELS = tuple(f"m{n}" for n in range(8))
 VERSION = "1"
@@ -67,6 +67,11 @@ def jumps_of(faults: Sequence[Fault]) -> list[Jump]:
         for fault in faults
         if fault.kind == "clock_jump"
     ]
+
+
+def grown_at(faults: Sequence[Fault]) -> float | None:
+    """Return from when on (seconds of traffic) the source may have more partitions, if ever."""
+    return next((fault.at for fault in faults if fault.kind == "partitions_added"), None)
 
 
 def drifts(event_time: float) -> bool:
@@ -200,25 +205,31 @@ def send(
     seconds: float,
     began: float,
     jumps: Sequence[Jump],
+    grown: float | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Sent:
     """Send ``rate`` events a second for ``seconds`` from ``began`` (epoch seconds) on, and flush.
 
-    Late, it makes up for it. Raises ``RuntimeError`` if not everything was delivered.
+    Late, it makes up for it. After ``grown`` seconds the brokers are asked for more partitions
+    until there are, and those get events too. Raises ``RuntimeError`` if not everything was
+    delivered.
     """
     partitions = random.Random(f"partitions of {seed}")
-    shifts = [0.0] * SOURCE_PARTITIONS
+    shifts = [0.0] * MORE_PARTITIONS
+    number, asked = SOURCE_PARTITIONS, 0.0
     time.sleep(max(0.0, began - clock()))
     while (elapsed := clock() - began) < seconds:
         due = min(_AT_ONCE, int(rate * elapsed) - events.made)
         if due < _AT_ONCE / 4:
             producer.poll(0.005)
             continue
-        for partition in range(SOURCE_PARTITIONS):
+        if grown is not None and elapsed > max(grown, asked + 1) and number < MORE_PARTITIONS:
+            number, asked = _partitions(producer, topic), elapsed
+        for partition in range(number):
             shifts[partition] = sum(jump.shift_at(elapsed, partition) for jump in jumps)
         now = began + elapsed
         for _ in range(due):
-            partition = int(partitions.random() * SOURCE_PARTITIONS)
+            partition = int(partitions.random() * number)
             value = events.next(now + shifts[partition])
             while True:
                 try:
@@ -234,6 +245,14 @@ def send(
     return Sent(events.made, events.bad, round(took, 3), round(events.made / took, 1))
 
 
+def _partitions(producer: Producer, topic: str) -> int:
+    try:
+        found = producer.list_topics(topic, timeout=1).topics[topic]
+    except KafkaException:
+        return SOURCE_PARTITIONS
+    return MORE_PARTITIONS if len(found.partitions) >= MORE_PARTITIONS else SOURCE_PARTITIONS
+
+
 def main() -> None:
     """Parse the command line, send, and write what was sent."""
     parser = argparse.ArgumentParser(prog="chaos.traffic", description=__doc__)
@@ -244,6 +263,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--began", type=float, required=True, help="epoch seconds")
     parser.add_argument("--jumps", default="[]", help="JSON: a list of the fields of Jump")
+    parser.add_argument("--grown", type=float, help="seconds; see send")
     parser.add_argument("--result", type=Path, required=True, help="JSON file to write at the end")
     given = parser.parse_args()
     failures: list[str] = []
@@ -278,6 +298,7 @@ def main() -> None:
         seconds=given.seconds,
         began=given.began,
         jumps=[Jump(**jump) for jump in json.loads(given.jumps)],
+        grown=given.grown,
     )
     if failures:
         sys.exit(f"{len(failures)} records were refused, the first: {failures[0]}")

@@ -136,6 +136,7 @@ def test_the_configuration_is_accepted_and_says_where_rules_and_receivers_are(
     monkeypatch.setenv("TIDEGAUGE_CONFIG", str(tmp_path / "tidegauge.yaml"))
     settings = load_settings()
     assert settings.topics.replication_factor == 3
+    assert settings.topics.min_insync_replicas == 2
     load_rules(tmp_path / settings.detect.rules_file.name)
     load_receivers(tmp_path / settings.notify.receivers_file.name)
     for pod in pods.values():

@@ -9,14 +9,21 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.codec import zstd_decode, zstd_encode
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from aiokafka.structs import BrokerMetadata
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types import TP
 from faust.types.auth import AuthProtocol
 from intervaltree import IntervalTree
 
-from tidegauge.detect.transport import CommittedTransport, make_app
+from tidegauge.detect.transport import (
+    ANSWER_SECONDS,
+    CommittedTransport,
+    bound_requests,
+    make_app,
+)
 from tidegauge.settings import Settings
 
 
@@ -127,3 +134,62 @@ def test_the_offsets_that_transactions_leave_out_do_not_hold_up_the_commit() -> 
     consumer._acked[tp] += records
     assert consumer._new_offset(tp) == records[-1] + 1
     assert consumer._acked[tp] == []
+
+
+def test_a_broker_that_takes_connections_and_answers_nothing_is_not_waited_for() -> None:
+    async def connect() -> float:
+        gone = asyncio.Event()
+
+        async def be_frozen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()  # until it is left
+            writer.close()
+            await writer.wait_closed()
+            gone.set()
+
+        server = await asyncio.start_server(be_frozen, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        client = AIOKafkaClient(bootstrap_servers=f"127.0.0.1:{port}", request_timeout_ms=60_000)
+        client.cluster._brokers = {7: BrokerMetadata(7, "127.0.0.1", port, None)}
+        bound_requests(client, 0.2)
+        began = asyncio.get_running_loop().time()
+        assert not await client.ready(7)
+        took = asyncio.get_running_loop().time() - began
+        await gone.wait()
+        await client.close()
+        server.close()
+        return took
+
+    assert asyncio.run(connect()) < 10
+
+
+def test_requests_to_a_coordinator_may_take_as_long_as_a_rebalance() -> None:
+    class Connection:
+        _request_timeout = 30.0
+
+    class Client:
+        async def _get_conn(self, node_id: int, **_: object) -> Connection:
+            return Connection()
+
+    async def timeouts() -> list[float]:
+        client = Client()
+        bound_requests(client, 6.0)
+        found = [await client._get_conn(1, group=group) for group in ConnectionGroup]
+        return [one._request_timeout for one in found]
+
+    asked = dict(zip(ConnectionGroup, asyncio.run(timeouts()), strict=True))
+    assert asked == {ConnectionGroup.DEFAULT: 6.0, ConnectionGroup.COORDINATION: 30.0}
+
+
+def test_a_batch_that_is_not_taken_is_never_given_up() -> None:
+    async def made() -> tuple[float, float]:
+        app = make_app(Settings(), 4)
+        producer = app.transport.Producer(app.transport)._new_producer()
+        try:
+            return producer._message_accumulator._batch_ttl, producer._sender._request_timeout_ms
+        finally:
+            producer._closed = True  # it was never started
+
+    ttl, timeout_ms = asyncio.run(made())
+    assert ttl == float("inf")
+    # The broker says that replicas are missing before the connection is given up.
+    assert timeout_ms < ANSWER_SECONDS * 1000

@@ -12,7 +12,7 @@ from tidegauge.contract import encode
 from tidegauge.ingest import session as session_module
 from tidegauge.ingest.dead_letters import without_payload
 from tidegauge.ingest.session import BROKER_SECONDS, DEAD_LETTERS, Session
-from tidegauge.ingest.transaction import LettersError, RebalancingError
+from tidegauge.ingest.transaction import LettersError, RebalancingError, StuckError
 from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health
@@ -186,6 +186,36 @@ def test_a_flush_that_meets_a_rebalance_is_tried_again_with_everything_counted_s
     assert [cell["events"] for cell in record["cells"]] == [3]
     assert (record["ranges"]["0"]["since"], record["ranges"]["0"]["to"]) == (0, 3)
     assert record["seq"] == 1
+
+
+def test_a_producer_that_is_stuck_is_replaced_and_nothing_that_was_counted_is_dropped(
+    session: Session, clocks: Clocks, committed: Committed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group's coordinator is lost: a new session would take longer than it does to find one."""
+    begun: list[object] = []
+
+    class Other:
+        def __init__(self, config: dict[str, object], **_: object) -> None:
+            assert config["transactional.id"] == Settings().transactional_id
+
+        def init_transactions(self, seconds: float) -> None:
+            begun.append(self)
+
+        def purge(self) -> None:
+            pass
+
+    monkeypatch.setattr(session_module, "Producer", Other)
+    session._take([event_at(0, 5)])
+    committed.fails = [StuckError("no offsets")]
+    session._flush_or_wait()
+    assert committed.records == []
+    assert begun == [session._producer]
+    session._take([event_at(0, 6)])
+    clocks.monotonic += 1
+    session._flush_or_wait()
+    [record] = committed.records
+    assert [cell["events"] for cell in record["cells"]] == [2]
+    assert (record["ranges"]["0"]["since"], record["ranges"]["0"]["to"]) == (0, 7)
 
 
 def test_a_rebalance_that_does_not_end_ends_the_session(

@@ -1,12 +1,14 @@
 """Which of a flush's failures are the dead letters' fault; the deliveries say so. No broker."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from tidegauge.ingest.transaction import LettersError, RebalancingError, commit
+from tidegauge.ingest import transaction
+from tidegauge.ingest.transaction import LettersError, RebalancingError, StuckError, commit
 
 OK = None
 TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
@@ -150,3 +152,27 @@ def test_any_other_failure_of_the_offsets_leaves_the_transaction_to_the_next_pro
     with pytest.raises(KafkaException):
         flush(producer)
     assert "abort" not in producer.done
+
+
+def test_offsets_that_are_never_taken_are_given_up_and_committed_by_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As librdkafka does once the group's coordinator has left the cluster."""
+    monkeypatch.setattr(transaction, "OFFSETS_SECONDS", 0.05)
+    found, returned = threading.Event(), threading.Event()
+
+    class Stuck(FakeProducer):
+        def send_offsets_to_transaction(self, *_: Any) -> None:
+            self.done.append("offsets")
+            found.wait()
+            returned.set()
+
+    producer = Stuck()
+    with pytest.raises(StuckError, match="coordinator took no offsets"):
+        flush(producer, letters=0)
+    found.set()
+    returned.wait()
+    # Whatever the thread that was left does later: it is not to commit.
+    for left in [it for it in threading.enumerate() if it.name == "bounded"]:
+        left.join(10)
+    assert producer.done == ["begin", "offsets"]

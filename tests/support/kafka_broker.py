@@ -1,15 +1,20 @@
-"""A real Kafka broker: one node, KRaft, its own data directory, free ports on 127.0.0.1.
+"""A real Kafka broker: KRaft, its own data directory, free ports on 127.0.0.1.
 
-The jars come from ``scripts/test-machine``.
+By itself it is a cluster of one node; ``support.kafka_cluster`` makes clusters of several. The jars
+come from ``scripts/test-machine``.
 """
 
+import base64
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -26,20 +31,18 @@ _CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 _START_SECONDS = 60
 
 _PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners={advertised}
+process.roles={roles}
+node.id={id}
+controller.quorum.voters={voters}
+listeners={listeners}
 controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,{protocols}
 log.dirs={data}
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
+offsets.topic.replication.factor={replicas}
+offsets.topic.num.partitions={internal_partitions}
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={min_insync}
+transaction.state.log.num.partitions={internal_partitions}
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
@@ -47,10 +50,33 @@ auto.create.topics.enable=false
 message.max.bytes={message_max_bytes}
 """
 
+#: Only of nodes that clients connect to.
+_BROKER_PROPERTIES = """\
+advertised.listeners={advertised}
+inter.broker.listener.name=PLAINTEXT
+"""
+
+#: Partitions of the topics of consumer groups and of transactions.
+INTERNAL_PARTITIONS = 4
+
 _LOGGING = [
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
 ]
+
+
+class Node(NamedTuple):
+    """What a process is in a cluster of several: one that stores topics, or their controller."""
+
+    id: int
+    role: str
+    #: The controllers, as Kafka's setting has them.
+    voters: str
+    #: How many of the cluster's nodes have each of the internal topics, and must have a write.
+    replicas: int
+    min_insync: int
+    #: Further properties.
+    properties: Mapping[str, str]
 
 
 class KafkaBroker:
@@ -58,7 +84,7 @@ class KafkaBroker:
 
     ``listeners`` are further listeners by name, each with the port that its clients are told to
     connect to: that of a proxy before ``listener_ports[name]``. When it ends it writes the classes
-    it has used to ``archive``.
+    it has used to ``archive``. ``node`` is its place in a cluster; without, it is the whole of it.
     """
 
     def __init__(
@@ -69,9 +95,12 @@ class KafkaBroker:
         heap_megabytes: int = 512,
         listeners: Mapping[str, int] | None = None,
         archive: Path | None = None,
+        node: Node | None = None,
+        port: int | None = None,
     ) -> None:
         self.directory = directory
-        self.port = free_port()
+        self.port = port or free_port()
+        self.id = 1 if node is None else node.id
         self.listener_ports = {name: free_port() for name in listeners or {}}
         self.log = directory / "broker.log"
         self._heap_megabytes = heap_megabytes
@@ -85,16 +114,44 @@ class KafkaBroker:
         directory.mkdir(parents=True, exist_ok=True)
         own = {"PLAINTEXT": self.port, **self.listener_ports}
         advertised = {"PLAINTEXT": self.port, **(listeners or {})}
-        self._config.write_text(
-            _PROPERTIES.format(
-                listeners=_addresses(own),
-                advertised=_addresses(advertised),
-                protocols=",".join(f"{name}:PLAINTEXT" for name in own),
-                controller_port=free_port(),
-                data=directory / "data",
-                message_max_bytes=message_max_bytes,
-            )
+        if node is None:
+            controller = {"CONTROLLER": free_port()}
+            voters = f"1@127.0.0.1:{controller['CONTROLLER']}"
+            node = Node(1, "broker,controller", voters, replicas=1, min_insync=1, properties={})
+            bound = own | controller
+        else:
+            bound = {"CONTROLLER": self.port} if node.role == "controller" else own
+        text = _PROPERTIES.format(
+            roles=node.role,
+            id=node.id,
+            voters=node.voters,
+            listeners=_addresses(bound),
+            protocols=",".join(f"{name}:PLAINTEXT" for name in own),
+            data=self.data,
+            replicas=node.replicas,
+            min_insync=node.min_insync,
+            internal_partitions=INTERNAL_PARTITIONS,
+            message_max_bytes=message_max_bytes,
         )
+        if node.role != "controller":
+            text += _BROKER_PROPERTIES.format(advertised=_addresses(advertised))
+        text += "".join(f"{name}={value}\n" for name, value in node.properties.items())
+        self._config.write_text(text)
+
+    @property
+    def data(self) -> Path:
+        """Its data directory, as the broker sees it."""
+        return self.directory / "data"
+
+    @property
+    def brokers(self) -> "Sequence[KafkaBroker]":
+        """The brokers of the cluster."""
+        return [self]
+
+    @property
+    def logs(self) -> list[Path]:
+        """Every log of the cluster."""
+        return [self.log]
 
     @property
     def bootstrap_servers(self) -> str:
@@ -118,9 +175,18 @@ class KafkaBroker:
     def launch(self) -> None:
         """Start, and return at once."""
         assert self._child is None, "this broker is running already"
-        if not (self.directory / "data").exists():
+        if not (self._reached(self.data) / "meta.properties").exists():
             self._format()
-        self._child = Child(self._java("kafka.Kafka", str(self._config)), log=self.log)
+        command = self._java("kafka.Kafka", str(self._config))
+        self._child = Child(self._inside(command), log=self.log)
+
+    def _reached(self, path: Path) -> Path:
+        """Return by what path this process sees a path of the broker's."""
+        return path
+
+    def _inside(self, command: list[str]) -> list[str]:
+        """Return the command that runs ``command`` where the broker's paths are."""
+        return command
 
     def wait_ready(self) -> None:
         """Return once the broker answers."""
@@ -185,6 +251,12 @@ class KafkaBroker:
 
         wait_until(led, seconds=20, what=f"every partition of {', '.join(partitions)} has a leader")
 
+    def format_command(self) -> list[str]:
+        """Return what formats its data directory, by Kafka itself."""
+        return self._java(
+            "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._config)
+        )
+
     def _java(self, main: str, *arguments: str) -> list[str]:
         assert (_JARS / ".complete").exists(), (
             f"no Kafka jars in {_JARS}; run scripts/test-machine (make test does)"
@@ -203,26 +275,30 @@ class KafkaBroker:
         ]
 
     def _format(self) -> None:
-        data = self.directory / "data"
         if not _FORMATTED.exists():
-            self._format_by_kafka()
-            made = Path(tempfile.mkdtemp(dir=_FORMATTED.parent))
-            shutil.copytree(data, made, dirs_exist_ok=True)
-            try:
-                made.rename(_FORMATTED)
-            except OSError:  # another process was quicker
-                shutil.rmtree(made)
-        else:
-            shutil.copytree(_FORMATTED, data)
+            _make_formatted()
+        data = self._reached(self.data)
+        shutil.copytree(_FORMATTED, data, dirs_exist_ok=True)
+        if self.id == 1:
+            return
+        # As Kafka would have formatted it for another node.
+        meta = data / "meta.properties"
+        directory_id = base64.urlsafe_b64encode(b"tidegauge-node-" + bytes([self.id]))
+        text = re.sub(r"(?m)^node\.id=.*$", f"node.id={self.id}", meta.read_text())
+        own = f"directory.id={directory_id.decode().rstrip('=')}"
+        meta.write_text(re.sub(r"(?m)^directory\.id=.*$", own, text))
 
-    def _format_by_kafka(self) -> None:
-        command = self._java(
-            "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._config)
-        )
+
+def _make_formatted() -> None:
+    with tempfile.TemporaryDirectory(dir=_FORMATTED.parent) as made:
+        broker = KafkaBroker(Path(made))
+        command = broker.format_command()
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+        with suppress(OSError):  # another process was quicker
+            broker.data.rename(_FORMATTED)
 
 
 class SharedBroker(KafkaBroker):

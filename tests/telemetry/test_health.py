@@ -91,3 +91,12 @@ def test_a_stall_is_logged_once_since_a_failed_probe_tells_nobody_why(
         assert record.getMessage() == "not alive: ingest: lag and nothing was counted for 60 s"
         one.progress.lag(0)
         assert one.stalled == {}
+
+
+def test_a_condition_is_ok_until_somebody_says_that_it_is_not() -> None:
+    health = Health(clock=lambda: 0.0)
+    assert health.is_ok("topics")
+    health.say("topics", "degraded", "one can't be written")
+    assert not health.is_ok("topics")
+    health.say("topics", "ok")
+    assert health.is_ok("topics")

@@ -249,6 +249,11 @@ class Detector:
                 # An outage of the brokers is no stall.
                 self._progress.lag(0)
                 self._reading_since = None
+                self._health.beat("detect")
+            else:
+                # Nor is a topic that can't be written: the loop that publishes waits for it.
+                if not self._health.is_ok("topics"):
+                    self._health.beat("detect")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), timeout=LAG_SECONDS)
 

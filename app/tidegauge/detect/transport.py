@@ -4,7 +4,9 @@ Faust reads uncommitted records except under its own exactly-once mode, which is
 aiokafka driver has one method that makes the worker's consumer; the class below overrides that.
 """
 
+import asyncio
 import logging
+import math
 import ssl
 import sys
 import tempfile
@@ -13,18 +15,34 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.codec import zstd_encode
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from faust.auth import SASLCredentials, SSLCredentials
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.transport.drivers.aiokafka import (
+    AIOKafkaConsumerThread,
+    Consumer,
+    Producer,
+    Transport,
+)
 from faust.types import TP
 
 from tidegauge.settings import MAX_RECORD_BYTES, KafkaSettings, Settings
 
+log = logging.getLogger(__name__)
+
+#: A broker that is there answers within a second or two, with a fetch that found nothing after 1.5;
+#: this is for one that is busy. With what it takes others to lead its partitions (9 s by Kafka's
+#: default), reports are late by no more than that.
+ANSWER_SECONDS = 6.0
+
 # A topic that is missing is told a thousand times a second, for as long as something is written
 # to it. Health says it once.
 logging.getLogger("aiokafka.cluster").setLevel(logging.CRITICAL)
+# The same for a batch that is tried again, by the partition, ten times a second.
+logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
 
 # aiokafka compresses by zstd's level 3 and has no setting for it (aiokafka/codec.py). Level 1 takes
 # half of the time for reports and two thirds for cells, and makes both of them smaller.
@@ -38,6 +56,11 @@ class _CommittedThread(AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # Read when the fetcher is made, at start (aiokafka/consumer/consumer.py).
         consumer._isolation_level = "read_committed"
+        return consumer
+
+    def _create_consumer(self, *args: Any, **kwargs: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_consumer(*args, **kwargs)
+        bound_requests(consumer._client, ANSWER_SECONDS)
         return consumer
 
 
@@ -54,10 +77,59 @@ class _CommittedConsumer(Consumer):
         await super()._add_gap(tp, offset_from, offset_to - 1)
 
 
+class _PatientProducer(Producer):
+    """Waits for as long as a topic can't be written, and not for a broker that doesn't answer."""
+
+    def _new_producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
+        producer = super()._new_producer(transactional_id)
+        # aiokafka gives a batch up after its request timeout, counted from when it was made, with
+        # an error that ends the process. While replicas are missing, or the brokers are away, a new
+        # process could not write either; this one keeps its place, and goes on in order.
+        producer._message_accumulator._batch_ttl = math.inf
+        # How long a broker waits for its followers before it says that they are missing.
+        producer._sender._request_timeout_ms = int(ANSWER_SECONDS * 500)
+        bound_requests(producer.client, ANSWER_SECONDS)
+        return producer
+
+
 class CommittedTransport(Transport):
     """aiokafka transport whose worker never sees an aborted record."""
 
     Consumer = _CommittedConsumer
+    Producer = _PatientProducer
+
+
+def bound_requests(client: AIOKafkaClient, seconds: float) -> None:
+    """Give up a connection, or a request but for those to coordinators, after ``seconds``.
+
+    aiokafka has one timeout for all requests. It must be longer than a rebalance, since joining a
+    group takes that long, and a broker that is there but doesn't answer (it is frozen, or its
+    machine is gone without a word) would be waited for as long: by a fetch, by a request for
+    metadata, which asks brokers at random, and by all that wait for a connection to be made. Its
+    partitions have new leaders meanwhile.
+    """
+    get_conn = client._get_conn
+
+    async def bounded(
+        node_id: int,
+        *,
+        group: ConnectionGroup = ConnectionGroup.DEFAULT,
+        no_hint: bool = False,
+    ) -> AIOKafkaConnection | None:
+        try:
+            async with asyncio.timeout(seconds):
+                conn: AIOKafkaConnection | None = await get_conn(
+                    node_id, group=group, no_hint=no_hint
+                )
+        except TimeoutError:
+            log.warning("broker %s can't be connected to within %g s", node_id, seconds)
+            client.force_metadata_update()
+            return None
+        if conn is not None and group == ConnectionGroup.DEFAULT:
+            conn._request_timeout = seconds
+        return conn
+
+    client._get_conn = bounded
 
 
 class DetectApp(faust.App):

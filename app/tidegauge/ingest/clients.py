@@ -1,6 +1,6 @@
 """Settings of INGEST's Kafka clients, each with its reason."""
 
-from tidegauge.settings import MAX_RECORD_BYTES, Settings
+from tidegauge.settings import MAX_RECORD_BYTES, RECONNECTING, Settings
 
 Config = dict[str, str | int | float | bool]
 
@@ -10,6 +10,7 @@ def consumer_config(settings: Settings) -> Config:
     ingest = settings.ingest
     return {
         **settings.kafka.librdkafka(),
+        **RECONNECTING,
         "group.id": ingest.group_id,
         # Offsets are committed in the producer's transaction, never beside it.
         "enable.auto.commit": False,
@@ -45,6 +46,7 @@ def producer_config(settings: Settings, *, alone: bool = False) -> Config:
     """Properties of the transactional producer; ``alone``: every record is a batch of its own."""
     return {
         **settings.kafka.librdkafka(),
+        **RECONNECTING,
         "transactional.id": settings.transactional_id,
         # A worker killed inside a transaction holds back readers of committed records this long.
         "transaction.timeout.ms": 10_000,

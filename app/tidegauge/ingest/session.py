@@ -31,7 +31,7 @@ from tidegauge.ingest.overflow import OverflowNotice
 from tidegauge.ingest.source import SourceTopic
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.ingest.tenure import Position, Tenure
-from tidegauge.ingest.transaction import LettersError, RebalancingError, commit
+from tidegauge.ingest.transaction import LettersError, RebalancingError, StuckError, commit
 from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics, Progress
@@ -314,6 +314,9 @@ class Session:
             self._commit(tenure, rung)
         except RebalancingError as error:
             raise _NotNowError(f"the group is being rebalanced: {error}") from error
+        except StuckError as error:
+            self._replace_producer()
+            raise _NotNowError(f"not committed: {error}") from error
         except LettersError as error:
             self._letters.failed(error)
             raise SessionError(f"flush failed: {error}") from error
@@ -338,6 +341,16 @@ class Session:
             self._source.check(moved=moved)
         except KafkaException as error:
             raise _NotNowError(f"{self._topics.predictions} can't be looked at: {error}") from error
+
+    def _replace_producer(self) -> None:
+        """Go on with another producer, whose first act is to end the transaction of this one.
+
+        What was counted stays, and is committed by the next flush. Raises ``KafkaException``.
+        """
+        self._metrics.aborted.inc()
+        alone = self._letters.rung != "full"
+        self._producer = Producer(producer_config(self._settings, alone=alone), logger=log)
+        self._producer.init_transactions(BROKER_SECONDS)
 
     def _commit(self, tenure: Tenure, rung: Rung) -> None:
         age = self._baselines_age()

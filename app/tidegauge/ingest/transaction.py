@@ -17,10 +17,16 @@ COMMIT_SECONDS = 10.0
 #: librdkafka gives a message up after the transaction's timeout, and notices a second later.
 _DELIVERY_SECONDS = COMMIT_SECONDS + 2
 
-#: librdkafka's send_offsets_to_transaction passes over its timeout, and after a restart of the
-#: coordinator may never return (confluentinc/librdkafka issues 5456 and 5511). Whatever came later
-#: than this the brokers would not commit any more.
+#: A call of librdkafka's that passes over its timeout is given up after this; whatever came later
+#: the brokers would not commit any more.
 _GIVE_UP_SECONDS = 1.5 * COMMIT_SECONDS
+
+#: librdkafka's send_offsets_to_transaction passes over its timeout, and once the group's
+#: coordinator is lost it may never return (confluentinc/librdkafka issues 5456 and 5511): it waits
+#: for a broker that has left the cluster. The others have a new coordinator after some 4 s, and
+#: another producer finds it. Every report waits for that; sent to a coordinator that is there,
+#: offsets take milliseconds.
+OFFSETS_SECONDS = 4.0
 
 #: By these a topic says no, and will say so again. The rest may pass.
 REFUSALS = frozenset(
@@ -60,6 +66,13 @@ class RebalancingError(Exception):
     """
 
 
+class StuckError(TimeoutError):
+    """Offsets were not taken in time, so nothing was or will be committed by this producer.
+
+    Another one must take its place: a thread may be left in it for good.
+    """
+
+
 class LettersError(Exception):
     """Every histogram arrived and a dead letter did not. ``refused``: nor would it next time."""
 
@@ -93,9 +106,9 @@ def commit(
 ) -> None:
     """Commit it all, or raise.
 
-    Raises :class:`RebalancingError`, :class:`LettersError`, or ``KafkaException`` or
-    ``TimeoutError`` for anything else. After any but the first the producer must not be used any
-    more: the next one's first act is to end the transaction that this one left.
+    Raises :class:`RebalancingError`, :class:`StuckError`, :class:`LettersError`, or
+    ``KafkaException`` or ``TimeoutError`` for anything else. After any but the first the producer
+    must not be used any more: the next one's first act is to end the transaction that this left.
     """
     arrived = Deliveries()
     # Begun only now: an open transaction holds back every reader of committed records.
@@ -103,14 +116,15 @@ def commit(
     for partition, record in histograms:
         producer.produce(histogram_topic, record, partition=partition, on_delivery=arrived)
 
-    def finish() -> None:
-        if letters:
-            _await(producer, arrived)
-            errors = _send_letters(producer, letter_topic, letters)
-            if errors and all(error.code() in _PURGED for error in errors):
-                errors += _transaction_error(producer, offsets, group)
-            if errors:
-                raise letters_error(errors)
+    def deliver_letters() -> None:
+        _await(producer, arrived)
+        errors = _send_letters(producer, letter_topic, letters)
+        if errors and all(error.code() in _PURGED for error in errors):
+            errors += _transaction_error(producer, offsets, group)
+        if errors:
+            raise letters_error(errors)
+
+    def send_offsets() -> None:
         try:
             producer.send_offsets_to_transaction(offsets, group, COMMIT_SECONDS)
         except KafkaException as error:
@@ -118,9 +132,15 @@ def commit(
                 raise
             producer.abort_transaction(COMMIT_SECONDS)
             raise RebalancingError(error.args[0].str()) from error
-        producer.commit_transaction(COMMIT_SECONDS)
 
-    bounded(finish, _GIVE_UP_SECONDS)
+    if letters:
+        bounded(deliver_letters, _GIVE_UP_SECONDS)
+    try:
+        bounded(send_offsets, OFFSETS_SECONDS)
+    except TimeoutError as error:
+        raise StuckError(f"the group's coordinator took no offsets: {error}") from error
+    # Not in the thread that may have been given up: what it is in must never commit.
+    bounded(lambda: producer.commit_transaction(COMMIT_SECONDS), _GIVE_UP_SECONDS)
 
 
 def _await(producer: Producer, deliveries: Deliveries) -> None:

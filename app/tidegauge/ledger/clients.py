@@ -1,6 +1,6 @@
 """Settings of LEDGER's Kafka clients, each with its reason."""
 
-from tidegauge.settings import MAX_AUDIT_BYTES, Settings
+from tidegauge.settings import MAX_AUDIT_BYTES, RECONNECTING, Settings
 
 Config = dict[str, str | int | float | bool]
 
@@ -13,6 +13,7 @@ def consumer_config(settings: Settings) -> Config:
     """Properties of the consumer of facts."""
     return {
         **settings.kafka.librdkafka(),
+        **RECONNECTING,
         "group.id": settings.ledger.group_id,
         # Offsets are committed in the producer's transaction, never beside it.
         "enable.auto.commit": False,
@@ -31,6 +32,7 @@ def reader_config(settings: Settings) -> Config:
     """Properties of a consumer that reads the audit topic, and joins no group."""
     return {
         **settings.kafka.librdkafka(),
+        **RECONNECTING,
         "group.id": f"{settings.ledger.group_id}-reader",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -46,6 +48,7 @@ def producer_config(settings: Settings) -> Config:
     """Properties of the transactional producer."""
     return {
         **settings.kafka.librdkafka(),
+        **RECONNECTING,
         "transactional.id": settings.ledger_transactional_id,
         # A worker killed inside a transaction holds back its successor this long.
         "transaction.timeout.ms": 10_000,

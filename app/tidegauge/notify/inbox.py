@@ -21,7 +21,7 @@ from confluent_kafka import (
 )
 
 from tidegauge.notify.start import starting_offset
-from tidegauge.settings import Settings
+from tidegauge.settings import RECONNECTING, Settings
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,7 @@ class Inbox:
         self._consumer = Consumer(
             {
                 **settings.kafka.librdkafka(),
+                **RECONNECTING,
                 "group.id": group,
                 "enable.auto.commit": False,
                 # Never used: every partition is assigned with its offset.

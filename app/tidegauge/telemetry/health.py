@@ -86,6 +86,11 @@ class Health:
         with self._lock:
             self._conditions[name] = (state, detail)
 
+    def is_ok(self, name: str) -> bool:
+        """Whether nothing is amiss with a condition, as far as anybody has said."""
+        with self._lock:
+            return self._conditions.get(name, ("ok", ""))[0] == "ok"
+
     def forget(self, name: str) -> None:
         """Drop a condition and its heartbeat: there is no such part any more."""
         with self._lock:
