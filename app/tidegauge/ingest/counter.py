@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from tidegauge.baseline.document import Baseline
-from tidegauge.contract import ARROW_MAGIC
+from tidegauge.contract import ARROW_MAGIC, cloudevents
 from tidegauge.ingest import extension, tolerant
+from tidegauge.ingest.arrow_size import Limits
 from tidegauge.ingest.batches import BatchPath
 from tidegauge.ingest.fast import FastPath, event_times, group_key, is_one_group
 from tidegauge.ingest.native import NativePath
@@ -62,6 +63,7 @@ class Counter:
         self.counted = {"native": 0, "fast": 0, "tolerant": 0, "arrow": 0}
         self._batches = BatchPath(
             self._dimensions,
+            limits=Limits.of(settings),
             placer=self.placer,
             refusals=self._refusals,
             counted=self.counted,
@@ -162,7 +164,7 @@ class Counter:
         sound = (times >= EARLIEST_TIME) & (times <= latest)
         if not sound.all():
             for wrong in np.flatnonzero(~sound).tolist():
-                self._refusals.time(origins[wrong], None, float(times[wrong]), latest)
+                self._refusals.time(origins[wrong], float(times[wrong]), latest)
             keep = np.flatnonzero(sound).tolist()
             events = [events[i] for i in keep]
             origins = [origins[i] for i in keep]
@@ -215,21 +217,40 @@ class Counter:
         if message.error() is not None:
             self._errors.append(message)
             return
-        value = message.value()
         try:
-            if not value:
-                raise RefusedError("empty", "the record has no value")
-            if value.startswith(ARROW_MAGIC):
-                check_size(value, self._settings.max_batch_bytes)
-                self._batches.take(message, value, tenure)
-                return
-            check_size(value, self._settings.max_event_bytes)
-            event = tolerant.decode(value)
-            tolerant.check_time(event.epoch, self._refusals.latest_time())
-        except RefusedError as refused:
-            self._refusals.record(message, None, refused, value or b"")
+            found = self._decode_odd(message)
+        except Exception as error:  # of this record alone: whatever is wrong with it, one letter
+            self._refusals.failed(message, error)
             return
-        self._count_event(event, message.partition(), tenure)
+        if isinstance(found, bytes):
+            self._batches.take(message, found, tenure)
+        else:
+            self._count_event(found, message.partition(), tenure)
+
+    def _decode_odd(self, message: Message) -> tolerant.LooseEvent | bytes:
+        """Return the event of a record, or the stream of a column batch; or raise."""
+        value = message.value()
+        if not value:
+            raise RefusedError("empty", "the record has no value")
+        try:
+            return self._event_or_stream(value)
+        except RefusedError as refused:
+            # Not before: to ask each of millions of good records for its headers would cost a lot.
+            if refused.reason != "invalid_record":
+                raise
+            record = cloudevents.unwrap(value, message.headers())
+            if record == value:
+                raise
+            return self._event_or_stream(record)
+
+    def _event_or_stream(self, value: bytes) -> tolerant.LooseEvent | bytes:
+        if value.startswith(ARROW_MAGIC):
+            check_size(value, self._settings.max_batch_bytes)
+            return value
+        check_size(value, self._settings.max_event_bytes)
+        event = tolerant.decode(value)
+        tolerant.check_time(event.epoch, self._refusals.latest_time())
+        return event
 
     def _count_event(self, event: tolerant.LooseEvent, partition: int, tenure: Tenure) -> None:
         tenure.note_times(partition, np.array([event.epoch]))

@@ -26,6 +26,7 @@ from tidegauge.ingest.counter import Counter, Promoted
 from tidegauge.ingest.ladder import Rung, to_send
 from tidegauge.ingest.lag import HeldPartitions, LagWatch
 from tidegauge.ingest.letters import Letters
+from tidegauge.ingest.refusals import DEAD_LETTERS
 from tidegauge.ingest.source import SourceTopic
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.ingest.tenure import Position, Tenure
@@ -48,9 +49,6 @@ POLL_SECONDS = 0.01
 #: over two tenures, which costs DETECT little if it is rare.
 TENURE_SECONDS = 600.0
 TENURE_CELLS = 50_000
-
-#: Dead letters that wait for a flush; with their payloads 64 MB at most, however bad the input is.
-DEAD_LETTERS = 1_000
 
 #: A call to the brokers that takes longer than this is given up, and the session begins anew. With
 #: what leaving takes it must be over well before a pod's grace period of 30 s is.
