@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 
+from tidegauge.ingest.backstop import Backstop
 from tidegauge.ingest.counter import Promoted
 from tidegauge.ingest.letters import Letters
 from tidegauge.ingest.session import Session
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.sessions import run_sessions
 from tidegauge.settings import Settings
-from tidegauge.telemetry import Health, IngestMetrics
+from tidegauge.telemetry import Health, IngestMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,9 @@ class Combiner:
         self._letters = Letters(
             topic=settings.topics.dead_letters, metrics=metrics, health=health, clock=monotonic
         )
+        topic = settings.topics.predictions
+        faults = RecordFaults(metrics.records_set_aside, health, (topic,))
+        self._backstop = Backstop(topic, faults)
 
         self._condition = SourceCondition(
             settings.topics.predictions, metrics=metrics, health=health, monotonic=monotonic
@@ -67,6 +71,7 @@ class Combiner:
             progress=self._progress,
             letters=self._letters,
             condition=self._condition,
+            backstop=self._backstop,
             clock=self._clock,
             monotonic=self._monotonic,
         )

@@ -1,5 +1,6 @@
 """From raw records to counts: everything INGEST does between reading and writing, without Kafka."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -30,6 +31,8 @@ PENDING_BYTES = 16 * 1024 * 1024
 
 #: Models without a baseline that get a decoder of their own; the rest take the tolerant path.
 MAX_MODELS_WITHOUT_BASELINE = 1_000
+
+log = logging.getLogger(__name__)
 
 Promoted = Mapping[tuple[str, str], tuple[str, Baseline]]
 
@@ -108,8 +111,7 @@ class Counter:
             # Plans of promoted baselines were made first, so they are always among these.
             plans = list(islice(self._plans.values(), self._fast_models()))
             self._fast = FastPath(plans, self._dimensions)
-            if extension.MODULE is not None:
-                self._native = NativePath(plans, self._dimensions)
+            self._native = _native_path(plans, self._dimensions)
             self._paths_are_stale = False
         values: list[bytes | None] = [message.value() for message in messages]
         if self._native is not None:
@@ -208,6 +210,10 @@ class Counter:
         self._pending.clear()
         self._pending_rows = 0
 
+    def refuse(self, message: Message, refused: RefusedError) -> None:
+        """Make a dead letter of a message without a look at it."""
+        self._refusals.record(message, refused, message.value() or b"")
+
     def take_errors(self) -> list[Any]:
         """Return the messages so far that were no records but news of the consumer's."""
         errors, self._errors = self._errors, []
@@ -256,3 +262,15 @@ class Counter:
         tenure.note_times(partition, np.array([event.epoch]))
         self.placer.add_event(self._plan(event.model, event.version), event, tenure)
         self.counted["tolerant"] += 1
+
+
+def _native_path(plans: Sequence[Plan], dimensions: Sequence[str]) -> NativePath | None:
+    if extension.MODULE is None:
+        return None
+    try:
+        return NativePath(plans, dimensions)
+    except Exception:  # of a baseline that the extension has no room for; it is no record's fault
+        log.exception(
+            "the extension refuses a baseline; events are counted by Python alone, more slowly"
+        )
+        return None

@@ -58,11 +58,11 @@ class Refusals:
     def failed(self, message: Message, error: Exception) -> None:
         """Refuse a record whose decoding raised this, whatever it is."""
         payload = message.value() or b""
-        self._add(message, _as_refused(error, payload), payload)
+        self._add(message, as_refused(error, payload), payload)
 
     def rest(self, message: Message, error: Exception, rows: int) -> None:
         """Refuse the last so many rows of a batch, whose decoding raised this."""
-        self._add_rest(message, _as_refused(error, message.value() or b""), rows)
+        self._add_rest(message, as_refused(error, message.value() or b""), rows)
 
     def rows(self, message: Message, refused: Iterable[tuple[int, RefusedError]]) -> None:
         """Refuse rows of a batch, by their numbers."""
@@ -125,7 +125,8 @@ class Refusals:
         )
 
 
-def _as_refused(error: Exception, payload: bytes) -> RefusedError:
+def as_refused(error: Exception, payload: bytes) -> RefusedError:
+    """Return what a record is refused for if reading it raised this."""
     if isinstance(error, RefusedError):
         return error
     reason: Reason = "invalid_arrow" if payload.startswith(ARROW_MAGIC) else "invalid_record"
