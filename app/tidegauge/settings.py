@@ -190,6 +190,11 @@ class IngestSettings(_Section):
     session_timeout_seconds: float = Field(default=10.0, ge=6)
     max_event_bytes: int = Field(default=1024 * 1024, ge=1)
     max_batch_bytes: int = Field(default=32 * 1024 * 1024, ge=1)
+    #: What an Arrow batch may hold, whatever its size: a column of nulls takes no bytes at all, and
+    #: compressed ones next to none.
+    max_batch_rows: int = Field(default=1_000_000, ge=1)
+    max_batch_columns: int = Field(default=20_000, ge=1)
+    max_batch_decoded_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
     #: Event times further ahead of the clock than this are refused: they'd close other windows.
     max_ahead_seconds: float = Field(default=300.0, ge=0)
     redact_dead_letters: bool = False

@@ -11,6 +11,7 @@ use pyo3::types::PyCapsule;
 
 use crate::cell::writable;
 use crate::column::{Bins, Block, Totals, BLOCK};
+use crate::guarded;
 
 /// As https://arrow.apache.org/docs/format/CDataInterface.html has it.
 #[repr(C)]
@@ -137,16 +138,18 @@ impl BatchCounter {
         let counts = writable(py, &counts)?;
         let (sums, sumsqs) = (writable(py, &sums)?, writable(py, &sumsqs)?);
         let (minima, maxima) = (writable(py, &minima)?, writable(py, &maxima)?);
-        for column in &self.columns {
-            let values = batch.column(&column.path).ok_or_else(unusable)?;
-            let totals = column.count(&values, &counts[column.offset..]);
-            totals.add_to(sums, sumsqs, minima, maxima, column.number);
-        }
-        let rows = batch.0.length;
-        for place in &self.places {
-            counts[*place].set(counts[*place].get() + rows);
-        }
-        Ok(rows)
+        guarded(|| {
+            for column in &self.columns {
+                let values = batch.column(&column.path).ok_or_else(unusable)?;
+                let totals = column.count(&values, &counts[column.offset..]);
+                totals.add_to(sums, sumsqs, minima, maxima, column.number);
+            }
+            let rows = batch.0.length;
+            for place in &self.places {
+                counts[*place].set(counts[*place].get() + rows);
+            }
+            Ok(rows)
+        })
     }
 }
 

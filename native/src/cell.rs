@@ -7,6 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::column::{Bins, Block, Totals, BLOCK};
+use crate::guarded;
 
 /// Add rows given by column to a cell.
 ///
@@ -32,20 +33,22 @@ pub fn add_columns(
     let counts = writable(py, &counts)?;
     let (sums, sumsqs) = (writable(py, &sums)?, writable(py, &sumsqs)?);
     let (minima, maxima) = (writable(py, &minima)?, writable(py, &maxima)?);
-    for (j, column) in numeric.iter().enumerate() {
-        let bins = Bins::new(readable(py, &edges[j])?.iter().map(ReadOnlyCell::get));
-        let totals = count(readable(py, column)?, &bins, &counts[offsets[j]..]);
-        totals.add_to(sums, sumsqs, minima, maxima, j);
-    }
-    for (column, offset) in codes.iter().zip(code_offsets) {
-        let bins = &counts[offset..];
-        for code in readable(py, column)? {
-            let bin = usize::try_from(code.get())
-                .map_err(|_| PyValueError::new_err("a bin number below 0"))?;
-            bins[bin].set(bins[bin].get() + 1);
+    guarded(|| {
+        for (j, column) in numeric.iter().enumerate() {
+            let bins = Bins::new(readable(py, &edges[j])?.iter().map(ReadOnlyCell::get));
+            let totals = count(readable(py, column)?, &bins, &counts[offsets[j]..]);
+            totals.add_to(sums, sumsqs, minima, maxima, j);
         }
-    }
-    Ok(())
+        for (column, offset) in codes.iter().zip(code_offsets) {
+            let bins = &counts[offset..];
+            for code in readable(py, column)? {
+                let bin = usize::try_from(code.get())
+                    .map_err(|_| PyValueError::new_err("a bin number below 0"))?;
+                bins[bin].set(bins[bin].get() + 1);
+            }
+        }
+        Ok(())
+    })
 }
 
 fn count(column: &[ReadOnlyCell<f64>], bins: &Bins, counts: &[Cell<i64>]) -> Totals {

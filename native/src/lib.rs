@@ -17,7 +17,9 @@ mod plain;
 mod segments;
 mod values;
 
-use pyo3::exceptions::PyIndexError;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use pyo3::exceptions::{PyIndexError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -68,7 +70,9 @@ impl Decoder {
         for value in values.iter() {
             let time = match value.downcast::<PyBytes>() {
                 Ok(bytes) if bytes.as_bytes().len() <= limit => {
-                    self.keep(bytes.as_bytes(), &times).unwrap_or(f64::NAN)
+                    // An event that is more than this decoder was made for is the caller's.
+                    let keep = AssertUnwindSafe(|| self.keep(bytes.as_bytes(), &times));
+                    catch_unwind(keep).ok().flatten().unwrap_or(f64::NAN)
                 }
                 _ => f64::NAN,
             };
@@ -109,8 +113,10 @@ impl Decoder {
             || PyIndexError::new_err(format!("group {group} has no rows {first} to {end}"));
         let size = self.kept.size(group, first, end).ok_or_else(missing)?;
         PyBytes::new_with(py, size, |out| {
-            self.kept.columns(group, first, end, out);
-            Ok(())
+            guarded(|| {
+                self.kept.columns(group, first, end, out);
+                Ok(())
+            })
         })
     }
 
@@ -130,6 +136,19 @@ impl Decoder {
             .push(head.layout, &head.variant, head.time, &self.row);
         Some(head.time)
     }
+}
+
+/// Do what should not panic; if it does, that is a `RuntimeError`, as exceptions are in Python.
+/// pyo3 would make it one that no `except Exception` catches.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let why = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Err(PyRuntimeError::new_err(format!(
+            "the extension failed: {}",
+            why.unwrap_or("no reason given")
+        )))
+    })
 }
 
 #[pymodule]

@@ -9,12 +9,13 @@ from support.counting import a_tenure
 from support.ingest_sessions import Clocks, Committed, QuietConsumer
 from tidegauge.ingest import extension
 from tidegauge.ingest.admission import Admission
+from tidegauge.ingest.backstop import Backstop
 from tidegauge.ingest.letters import Letters
 from tidegauge.ingest.overflow import OverflowNotice
 from tidegauge.ingest.session import Session
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.settings import Settings
-from tidegauge.telemetry import Health, IngestMetrics
+from tidegauge.telemetry import Health, IngestMetrics, RecordFaults
 
 
 @pytest.fixture(params=["native", "python"], scope="module", autouse=True)
@@ -61,6 +62,9 @@ def session(clocks: Clocks, health: Health, registry: CollectorRegistry) -> Iter
         ),
         admission=Admission(settings.ingest, lambda: clocks.monotonic),
         overflow=OverflowNotice(metrics=metrics, health=health, clock=lambda: clocks.monotonic),
+        backstop=Backstop(
+            "predictions", RecordFaults(metrics.records_set_aside, health, ("predictions",))
+        ),
         clock=lambda: clocks.wall,
         monotonic=lambda: clocks.monotonic,
     )

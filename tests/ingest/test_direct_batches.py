@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.counting import (
+    LIMITS,
     NOW,
     CellName,
     FakeMessage,
@@ -208,7 +209,7 @@ def test_a_new_baseline_counts_by_its_own_edges_from_there_on() -> None:
 def test_what_is_remembered_of_schemas_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direct, "HEAD_BYTES", 4_000)
     plan = make_plan("m", "1", "", None)
-    path, streams = direct.DirectPath(segmented=False), Streams()
+    path, streams = direct.DirectPath(segmented=False), Streams(LIMITS)
     for number in range(100):
         path.find(streams.read(_stream(PLAIN | {f"column {number}": STRINGS})), plan)
     assert 0 < sum(map(len, path._counters)) <= 4_000

@@ -17,6 +17,7 @@ from support.counting import (
     as_json,
     cells_of,
     count,
+    counted,
     event,
     messages,
     promote,
@@ -171,11 +172,14 @@ def test_whole_numbers_of_nanoseconds_are_times_too_late_and_stop_nobody() -> No
     assert [letter.reason for letter in _letters(batch)] == ["time_too_late"]
 
 
-def test_a_batch_whose_rows_python_has_no_values_for_is_refused_as_a_whole() -> None:
-    dates = pa.array([2**31 - 1], pa.date32())
+def test_a_value_that_python_has_no_object_for_counts_as_invalid() -> None:
+    dates = pa.array([2**31 - 1, None], pa.date32())
     features = pa.StructArray.from_arrays([dates], names=["amount"])
-    [letter] = _letters(as_arrow(ROW | {"features": features}))
-    assert (letter.reason, letter.row) == ("invalid_arrow", None)
+    cells = counted(
+        [as_arrow({"time": pa.array([NOW, NOW]), "features": features})], promote(a_baseline())
+    )
+    [cell] = cells.values()
+    assert (cell.signals["amount"].invalid, cell.signals["amount"].null) == (1, 1)
 
 
 def test_redacted_letters_say_how_large_the_record_was_and_nothing_of_it() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
+from support.counting import LIMITS
 from tidegauge.ingest import arrow
 from tidegauge.ingest.arrow import Batch, Streams
 from tidegauge.ingest.tolerant import RefusedError
@@ -30,7 +31,7 @@ STREAM = _stream(PLAIN)
 
 
 def _warm(streams: Sequence[bytes]) -> Streams:
-    warm = Streams()
+    warm = Streams(LIMITS)
     for one in streams:
         warm.read(one)
     return warm
@@ -49,7 +50,7 @@ def _warm(streams: Sequence[bytes]) -> Streams:
     ],
 )
 def test_a_stream_that_begins_as_one_before_is_read_as_the_first(stream: bytes) -> None:
-    fresh = Streams().read(stream)
+    fresh = Streams(LIMITS).read(stream)
     again = _warm([STREAM, _stream(ENCODED), stream]).read(stream)
     assert again.table.to_pylist() == fresh.table.to_pylist()
     assert again.table.schema == fresh.table.schema
@@ -66,14 +67,14 @@ def test_a_damaged_stream_is_refused_however_it_begins(damage: str) -> None:
         "garbage at the end": STREAM.removesuffix(END) + b"garbage",
         "garbage in the middle": STREAM[:middle] + b"\xff" * 60 + STREAM[middle + 60 :],
     }[damage]
-    for streams in (Streams(), _warm([STREAM])):
+    for streams in (Streams(LIMITS), _warm([STREAM])):
         with pytest.raises(RefusedError):
             streams.read(damaged)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrow, "HEAD_BYTES", 4_000)
-    streams = Streams()
+    streams = Streams(LIMITS)
     for number in range(100):
         table = PLAIN.append_column(f"column {number}", pa.array([1, 2, 3]))
         assert streams.read(_stream(table)).table.num_rows == 3

@@ -12,12 +12,16 @@ import pytest
 
 from tidegauge.baseline import Baseline, CategoricalSignal, NumericSignal
 from tidegauge.contract import Cell
+from tidegauge.ingest.arrow_size import Limits
 from tidegauge.ingest.counter import Counter, Promoted
 from tidegauge.ingest.tenure import Position, Tenure
 from tidegauge.settings import IngestSettings, WindowSettings
 
 #: What the clock of these tests says; the start of a minute.
 NOW = 1_750_000_020.0
+
+#: What a batch may hold where nothing else is set.
+LIMITS = Limits.of(IngestSettings())
 
 #: Model, version, baseline, variant, segment, window start.
 CellName = tuple[str, str, str, str, tuple[tuple[str, str], ...], int]
@@ -31,6 +35,10 @@ class FakeMessage:
     at_partition: int = 0
     at_offset: int = 0
     problem: object | None = None
+    has_headers: list[tuple[str, bytes | None]] | None = None
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        return self.has_headers
 
     def value(self) -> bytes | None:
         return self.payload

@@ -27,6 +27,7 @@ PAYLOAD_LIMIT_BYTES = 64 * 1024
 class DeadLetter(Record):
     """One refused record. ``row`` is set if it was a row of an Arrow batch (0-based).
 
+    ``rows`` is set if the letter stands for so many rows of a batch, all refused for this reason.
     ``payload`` is null if redacted, or, with ``payload_truncated``, if this topic took no more;
     ``payload_bytes`` always says how large the record was. ``receiver`` is the one that an
     alert was not delivered to.
@@ -44,4 +45,5 @@ class DeadLetter(Record):
     payload_bytes: int
     payload_truncated: bool
     receiver: str | None = None
+    rows: int | None = None
     schema_version: int = SCHEMA_VERSION

@@ -6,9 +6,9 @@ Schema metadata names ``model``, ``version`` and, if need be, ``variant``; the c
 row by row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidegauge.contract import ARROW_MAGIC, OUTPUT_SIGNALS
+from tidegauge.ingest.arrow_rows import chunks, shared_bytes
+from tidegauge.ingest.arrow_size import Limits, check_batches, measure_schema, too_many_bytes
 from tidegauge.ingest.cells import ABSENT_VALUE, NAN_VALUE, NULL_VALUE
 from tidegauge.ingest.fast import Columns
 from tidegauge.ingest.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan
@@ -54,26 +56,27 @@ class Batch:
             return first
         return cls(pa.concat_tables([it.table for it in batches]), first.identity, first.head)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return every row as the JSON event it stands for.
+    def rows(
+        self, features: Collection[str] | None, segments: Collection[str]
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Yield every row as the JSON event it stands for, some at a time.
 
-        Raises :class:`RefusedError` if Python has no values for them.
+        Only the ``features`` (None: all) and ``segments`` of these names are read. Raises
+        :class:`RefusedError` for times that no row can be read with.
         """
-        constants: dict[str, Any] = {}
+        constants: dict[str, str] = {}
         if self.identity:
             constants = dict(zip(("model", "version", "variant"), self.identity, strict=True))
         table = self.table
-        try:
-            # Nanoseconds have no Python type; as seconds every kind of time column can be read.
-            seconds = pa.array(self.times())
-            table = table.set_column(table.column_names.index("time"), "time", seconds)
-        except UnusualError:
-            pass  # each row's time is judged by itself
-        try:
-            rows = table.to_pylist()
-        except (pa.ArrowException, ValueError, OverflowError) as error:
-            raise RefusedError("invalid_arrow", f"rows can't be read: {error}") from error
-        return [{**row, **constants} for row in rows]
+        column = self._column("time")
+        if column is not None and pa.types.is_timestamp(column.type):
+            if column.type.tz is None:
+                raise RefusedError(
+                    "invalid_record", "times without a time zone; expected a zone, such as UTC"
+                )
+            place = table.column_names.index("time")
+            table = table.set_column(place, "time", _seconds(column))
+        return chunks(table, constants=constants, features=features, segments=segments)
 
     def times(self) -> Floats:
         """Event times, epoch seconds; raises :class:`UnusualError` if not a column of times."""
@@ -86,8 +89,7 @@ class Batch:
         if pa.types.is_timestamp(kind):
             if kind.tz is None:
                 raise UnusualError("times without a time zone")
-            microseconds = column.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64())
-            seconds: Floats = _numpy(microseconds) / 1e6
+            seconds: Floats = _numpy(_seconds(column))
             return seconds
         if pa.types.is_floating(kind) or pa.types.is_integer(kind):
             # Unsafe, or a whole number beyond 2^53 (nanoseconds, say) would raise.
@@ -202,6 +204,20 @@ def _as_text(column: pa.Array) -> pa.Array:
     raise UnusualError(f"categories of type {kind}")
 
 
+#: Ticks of a timestamp in a second; nanoseconds are cut to microseconds first: as floats, the last
+#: ones of a window would be of the next.
+_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e6}
+
+
+def _seconds(timestamps: pa.Array) -> pa.Array:
+    """Convert to epoch seconds, nulls to nulls; the name of the zone doesn't matter, nor exist."""
+    ticks = timestamps.cast(pa.int64())
+    if timestamps.type.unit == "ns":
+        ticks = pc.divide(ticks, 1000)
+    seconds = ticks.cast(pa.float64(), safe=False)
+    return pc.divide(seconds, _PER_SECOND[timestamps.type.unit])
+
+
 def _without_nulls(column: pa.Array) -> pa.Array:
     return column.fill_null(0.0) if column.null_count else column
 
@@ -210,42 +226,85 @@ def _numpy(column: pa.Array) -> Any:
     return column.to_numpy(zero_copy_only=False)
 
 
-class Streams:
-    """Reads Arrow IPC streams. How they begin is remembered: a sender's all begin alike."""
+class _Known(NamedTuple):
+    """What is remembered of how a stream begins."""
 
-    def __init__(self) -> None:
-        self._known: dict[bytes, tuple[pa.Schema, tuple[str, str, str] | None]] = {}
+    schema: pa.Schema
+    identity: tuple[str, str, str] | None
+    #: Bytes of text that rows may share; None if they can't.
+    most_shared: int | None
+
+
+class Streams:
+    """Reads Arrow IPC streams. How they begin is remembered: a sender's all begin alike.
+
+    Nothing of a stream is decoded before it is known that it stays within the ``limits``.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._known: dict[bytes, _Known] = {}
+        #: Metadata of batches that are within the limits, whatever is in them.
+        self._small: set[bytes] = set()
         self._bytes = 0
 
     def read(self, payload: bytes) -> Batch:
-        """Decode a stream; raises :class:`RefusedError` if it isn't one."""
+        """Decode a stream.
+
+        Raises :class:`RefusedError` if it isn't one or is too large; what is corrupt in other ways
+        can raise anything.
+        """
         head = _head(payload)
         known = self._known.get(head)
-        if known is not None:
-            schema, identity = known
-            found = _only_batch(payload, len(head), schema)
+        if known is not None and _metadata(payload, len(head)) in self._small:
+            found = _only_batch(payload, len(head), known)
             if found is not None:
-                return Batch(pa.Table.from_batches([found]), identity, head)
-        batch = _read(payload, head)
+                return Batch(pa.Table.from_batches([found]), known.identity, head)
         if known is None:
-            self._remember(head, batch)
+            has_views = measure_schema(payload, self._limits).has_views
+            most_shared = self._limits.decoded_bytes if has_views else None
+        else:
+            most_shared = known.most_shared
+        small = check_batches(payload, len(head), self._limits)
+        if known is not None:
+            found = _only_batch(payload, len(head), known)
+            if found is not None:
+                self._remember_small(small)
+                return Batch(pa.Table.from_batches([found]), known.identity, head)
+        batch = _read(payload, head, most_shared)
+        self._remember(head, _Known(batch.table.schema, batch.identity, most_shared))
         return batch
 
-    def _remember(self, head: bytes, batch: Batch) -> None:
-        self._bytes += len(head)
+    def _remember(self, head: bytes, known: _Known) -> None:
+        if head not in self._known:
+            self._make_room(len(head))
+            self._known[head] = known
+
+    def _remember_small(self, metadata: bytes) -> None:
+        if metadata:
+            self._make_room(len(metadata))
+            self._small.add(metadata)
+
+    def _make_room(self, size: int) -> None:
+        self._bytes += size
         if self._bytes > HEAD_BYTES:
             self._known.clear()
-            self._bytes = len(head)
-        self._known[head] = batch.table.schema, batch.identity
+            self._small.clear()
+            self._bytes = size
+
+
+def _metadata(payload: bytes, start: int) -> bytes:
+    """Return the metadata of the message at a place, with what comes before it."""
+    length = int.from_bytes(payload[start + 4 : start + 8], "little")
+    return payload[start : start + 8 + length]
 
 
 def _head(payload: bytes) -> bytes:
     """Return the message with the schema, which a stream begins with."""
-    length = int.from_bytes(payload[4:8], "little")
-    return payload[: 8 + length]
+    return _metadata(payload, 0)
 
 
-def _only_batch(payload: bytes, start: int, schema: pa.Schema) -> pa.RecordBatch | None:
+def _only_batch(payload: bytes, start: int, known: _Known) -> pa.RecordBatch | None:
     """Return what follows the schema if that is one sound batch and nothing else."""
     try:
         rest = pa.BufferReader(pa.py_buffer(payload).slice(start))
@@ -253,17 +312,28 @@ def _only_batch(payload: bytes, start: int, schema: pa.Schema) -> pa.RecordBatch
         # Dictionaries would come first, each in a message of its own.
         if message.type != "record batch" or rest.read() not in _ENDS:
             return None
-        batch = pa.ipc.read_record_batch(message, schema)
+        batch = pa.ipc.read_record_batch(message, known.schema)
+        if known.most_shared is not None:
+            _check_shared(batch.columns, known.most_shared)
         batch.validate(full=True)
     except (pa.ArrowException, OSError, EOFError):
         return None
     return batch
 
 
-def _read(payload: bytes, head: bytes) -> Batch:
+def _check_shared(columns: Iterable[pa.Array], most: int) -> None:
+    """Refuse text that many rows share before each row's is validated."""
+    found = sum(map(shared_bytes, columns))
+    if found > most:
+        raise too_many_bytes(found, most)
+
+
+def _read(payload: bytes, head: bytes, most_shared: int | None) -> Batch:
     try:
         with pa.ipc.open_stream(payload) as reader:
             table = reader.read_all()
+        if most_shared is not None:
+            _check_shared((part for it in table.columns for part in it.chunks), most_shared)
         # Offsets inside a corrupt buffer would otherwise be followed later, out of bounds.
         table.validate(full=True)
         metadata: dict[bytes, bytes] = table.schema.metadata or {}

@@ -1,12 +1,13 @@
 """Arrow batches from messages to counts: where they lie, gathered by column, or row by row."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from tidegauge.ingest import tolerant
-from tidegauge.ingest.arrow import Batch, Streams, UnusualError
+from tidegauge.ingest.arrow import Batch, Streams
+from tidegauge.ingest.arrow_size import Limits
 from tidegauge.ingest.direct import DirectPath
 from tidegauge.ingest.placing import Placer, Rows
 from tidegauge.ingest.plan import Floats, Plan
@@ -16,6 +17,12 @@ from tidegauge.ingest.tolerant import EARLIEST_TIME, LooseEvent, RefusedError
 
 #: A batch's newest event time counts as so many events at most.
 MOST_TIMES = 10_000
+
+#: Rows of a batch that are looked at one by one, at some 15 µs each; by column they cost a
+#: hundredth. Compressed ones can be very many in a few bytes, so those must be there as well: at
+#: least so many for each row after the first thousand.
+MAX_ROWS_ONE_BY_ONE = 50_000
+BYTES_OF_A_ROW = 4
 
 
 class BatchPath:
@@ -30,6 +37,7 @@ class BatchPath:
         self,
         dimensions: Sequence[str],
         *,
+        limits: Limits,
         placer: Placer,
         refusals: Refusals,
         counted: dict[str, int],
@@ -42,19 +50,23 @@ class BatchPath:
         self._counted = counted
         self._plan_of = plan_of
         self._count_event = count_event
-        self._streams = Streams()
+        self._streams = Streams(limits)
         self._direct = DirectPath(segmented=bool(dimensions))
         self._pending: dict[bytes, list[tuple[Message, Batch]]] = {}
         #: Rows that wait for :meth:`settle`.
         self.pending_rows = 0
 
     def take(self, message: Message, value: bytes, tenure: Tenure) -> None:
-        """Take the batch of a message in; raises :class:`RefusedError` if that is none."""
-        batch = self._streams.read(value)
+        """Take the batch of a message in, or refuse it."""
+        try:
+            batch = self._streams.read(value)
+        except Exception as error:  # of this message alone; corrupt streams raise all kinds
+            self._refusals.failed(message, error)
+            return
         if not batch.table.num_rows:
             return
         if batch.identity is None:
-            self._count_rows(message, batch, tenure)
+            self._count_rows(message, batch, "it names the model by row", tenure)
         elif not self._count_directly(message, batch, batch.identity, tenure):
             # With those like it: a column of many rows costs little more.
             self._pending.setdefault(batch.head, []).append((message, batch))
@@ -91,33 +103,33 @@ class BatchPath:
         return True
 
     def _count_gathered(self, gathered: Sequence[tuple[Message, Batch]], tenure: Tenure) -> None:
-        batch = Batch.joined([one for _, one in gathered])
-        assert batch.identity is not None  # noqa: S101 - the others aren't gathered
-        model, version, variant = batch.identity
-        plan = self._plan_of(model, version, variant, batch.table.num_rows)
+        identity = gathered[0][1].identity
+        assert identity is not None  # noqa: S101 - the others aren't gathered
+        model, version, variant = identity
+        plan = self._plan_of(model, version, variant, sum(b.table.num_rows for _, b in gathered))
         if plan is None:
             return
         try:
+            batch = Batch.joined([one for _, one in gathered])
             times = batch.times()
             numeric, categorical = batch.columns(plan)
             segments = batch.segments(self._dimensions)
-        except (UnusualError, pa.ArrowException):
-            for message, one in gathered:
-                if len(gathered) > 1:
-                    self._count_gathered([(message, one)], tenure)
-                else:
-                    self._count_rows(message, one, tenure)
+        except Exception as error:  # nothing is counted yet, and row by row it is known whose it is
+            if len(gathered) > 1:
+                for one_of_them in gathered:
+                    self._count_gathered([one_of_them], tenure)
+            else:
+                [(message, one)] = gathered
+                self._count_rows(message, one, str(error), tenure, plan)
             return
         latest = self._refusals.latest_time()
         sound = (times >= EARLIEST_TIME) & (times <= latest)
         ends = np.cumsum([one.table.num_rows for _, one in gathered])
         known = times
         if not sound.all():
-            for row in np.flatnonzero(~sound).tolist():
-                at = int(np.searchsorted(ends, row, side="right"))
-                message, one = gathered[at]
-                first = int(ends[at]) - one.table.num_rows
-                self._refusals.time(message, row - first, float(times[row]), latest)
+            begins = [0, *ends[:-1].tolist()]
+            for (message, _), begin, end in zip(gathered, begins, ends.tolist(), strict=True):
+                self._refusals.row_times(message, times[begin:end], latest)
             known = np.where(sound, times, -np.inf)
             times = times[sound]
             numeric = [column[sound] for column in numeric]
@@ -131,21 +143,62 @@ class BatchPath:
             self._placer.add(Rows(plan, variant, times, numeric, categorical, segments), tenure)
             self._counted["arrow"] += len(times)
 
-    def _count_rows(self, message: Message, batch: Batch, tenure: Tenure) -> None:
-        try:
-            rows = batch.rows()
-        except RefusedError as refused:
-            self._refusals.record(message, None, refused, message.value() or b"")
-            return
-        latest = self._refusals.latest_time()
-        for number, row in enumerate(rows):
+    def _count_rows(
+        self,
+        message: Message,
+        batch: Batch,
+        why: str,
+        tenure: Tenure,
+        plan: Plan | None = None,
+    ) -> None:
+        """Count a batch row by row, because of ``why``; ``plan`` is that of all rows, if any."""
+        chunks = self._chunks(message, batch, why, plan)
+        refused: list[tuple[int, RefusedError]] = []
+        done = 0
+        while True:
             try:
-                event = tolerant.from_row(row)
-                tolerant.check_time(event.epoch, latest)
-            except RefusedError as refused:
-                self._refusals.record(message, number, refused, b"")
-                continue
-            self._count_event(event, message.partition(), tenure)
+                chunk = next(chunks, None)
+            except Exception as error:  # of this message alone, of which so many rows are done
+                if done:
+                    self._refusals.rest(message, error, batch.table.num_rows - done)
+                else:
+                    self._refusals.failed(message, error)
+                break
+            if chunk is None:
+                break
+            for row, event in enumerate(chunk, done):
+                if isinstance(event, RefusedError):
+                    refused.append((row, event))
+                else:
+                    self._count_event(event, message.partition(), tenure)
+            done += len(chunk)
+        self._refusals.rows(message, refused)
+
+    def _chunks(
+        self, message: Message, batch: Batch, why: str, plan: Plan | None
+    ) -> Iterator[list[LooseEvent | RefusedError]]:
+        """Yield the rows of a batch, some at a time, as events or why they are refused."""
+        rows, size = batch.table.num_rows, len(message.value() or b"")
+        most = min(MAX_ROWS_ONE_BY_ONE, 1_000 + size // BYTES_OF_A_ROW)
+        if rows > most:
+            raise RefusedError(
+                "too_large",
+                f"{rows} rows of which each must be looked at by itself ({why}); of {size} bytes "
+                f"at most {most} such rows are taken",
+            )
+        features = None if plan is None else [signal.name for signal in plan.features]
+        latest = self._refusals.latest_time()
+        for chunk in batch.rows(features, self._dimensions):
+            yield [_event(row, latest) for row in chunk]
+
+
+def _event(row: Mapping[str, Any], latest: float) -> LooseEvent | RefusedError:
+    try:
+        event = tolerant.from_row(row)
+        tolerant.check_time(event.epoch, latest)
+    except RefusedError as refused:
+        return refused
+    return event
 
 
 def _as_many(newest: float, rows: int) -> Floats:

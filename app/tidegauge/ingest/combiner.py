@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from tidegauge.ingest.admission import Admission
+from tidegauge.ingest.backstop import Backstop
 from tidegauge.ingest.counter import Promoted
 from tidegauge.ingest.letters import Letters
 from tidegauge.ingest.overflow import OverflowNotice
@@ -17,7 +18,7 @@ from tidegauge.ingest.session import Session
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.sessions import run_sessions
 from tidegauge.settings import Settings
-from tidegauge.telemetry import Health, IngestMetrics
+from tidegauge.telemetry import Health, IngestMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,9 @@ class Combiner:
         # A session that begins anew must not give the slots of sound models to a flood.
         self._admission = Admission(settings.ingest, monotonic)
         self._overflow = OverflowNotice(metrics=metrics, health=health, clock=monotonic)
+        topic = settings.topics.predictions
+        faults = RecordFaults(metrics.records_set_aside, health, (topic,))
+        self._backstop = Backstop(topic, faults)
 
         self._condition = SourceCondition(
             settings.topics.predictions, metrics=metrics, health=health, monotonic=monotonic
@@ -74,6 +78,7 @@ class Combiner:
             condition=self._condition,
             admission=self._admission,
             overflow=self._overflow,
+            backstop=self._backstop,
             clock=self._clock,
             monotonic=self._monotonic,
         )

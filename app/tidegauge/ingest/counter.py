@@ -1,5 +1,6 @@
 """From raw records to counts: everything INGEST does between reading and writing, without Kafka."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from tidegauge.baseline.document import Baseline
-from tidegauge.contract import ARROW_MAGIC
+from tidegauge.contract import ARROW_MAGIC, cloudevents
 from tidegauge.ingest import extension, tolerant
 from tidegauge.ingest.admission import Admission
+from tidegauge.ingest.arrow_size import Limits
 from tidegauge.ingest.batches import BatchPath
 from tidegauge.ingest.fast import FastPath, event_times, group_key, is_one_group
 from tidegauge.ingest.native import NativePath
@@ -36,6 +38,7 @@ MAX_MODELS_WITHOUT_BASELINE = 1_000
 #: are counted in between for each: names that come and go must not cost more than the counting.
 FEW_PLANS = 50
 MESSAGES_A_PLAN = 20
+log = logging.getLogger(__name__)
 
 Promoted = Mapping[tuple[str, str], tuple[str, Baseline]]
 
@@ -76,6 +79,7 @@ class Counter:
         self.counted = {"native": 0, "fast": 0, "tolerant": 0, "arrow": 0}
         self._batches = BatchPath(
             self._dimensions,
+            limits=Limits.of(settings),
             placer=self.placer,
             refusals=self._refusals,
             counted=self.counted,
@@ -137,8 +141,7 @@ class Counter:
         # Plans of promoted baselines were made first, so they are always among these.
         plans = list(islice(self._plans.values(), self._fast_models()))
         self._fast = FastPath(plans, self._dimensions)
-        if extension.MODULE is not None:
-            self._native = NativePath(plans, self._dimensions)
+        self._native = _native_path(plans, self._dimensions)
         self._paths_are_stale = self._paths_lag = False
         self._since_paths_made = 0
 
@@ -203,7 +206,7 @@ class Counter:
         sound = (times >= EARLIEST_TIME) & (times <= latest)
         if not sound.all():
             for wrong in np.flatnonzero(~sound).tolist():
-                self._refusals.time(origins[wrong], None, float(times[wrong]), latest)
+                self._refusals.time(origins[wrong], float(times[wrong]), latest)
             keep = np.flatnonzero(sound).tolist()
             events = [events[i] for i in keep]
             origins = [origins[i] for i in keep]
@@ -255,6 +258,10 @@ class Counter:
         found = self._plan_of_counted("native", plan.model, plan.version, variant, events)
         return found is not None
 
+    def refuse(self, message: Message, refused: RefusedError) -> None:
+        """Make a dead letter of a message without a look at it."""
+        self._refusals.record(message, refused, message.value() or b"")
+
     def take_errors(self) -> list[Any]:
         """Return the messages so far that were no records but news of the consumer's."""
         errors, self._errors = self._errors, []
@@ -264,21 +271,40 @@ class Counter:
         if message.error() is not None:
             self._errors.append(message)
             return
-        value = message.value()
         try:
-            if not value:
-                raise RefusedError("empty", "the record has no value")
-            if value.startswith(ARROW_MAGIC):
-                check_size(value, self._settings.max_batch_bytes)
-                self._batches.take(message, value, tenure)
-                return
-            check_size(value, self._settings.max_event_bytes)
-            event = tolerant.decode(value)
-            tolerant.check_time(event.epoch, self._refusals.latest_time())
-        except RefusedError as refused:
-            self._refusals.record(message, None, refused, value or b"")
+            found = self._decode_odd(message)
+        except Exception as error:  # of this record alone: whatever is wrong with it, one letter
+            self._refusals.failed(message, error)
             return
-        self._count_event(event, message.partition(), tenure)
+        if isinstance(found, bytes):
+            self._batches.take(message, found, tenure)
+        else:
+            self._count_event(found, message.partition(), tenure)
+
+    def _decode_odd(self, message: Message) -> tolerant.LooseEvent | bytes:
+        """Return the event of a record, or the stream of a column batch; or raise."""
+        value = message.value()
+        if not value:
+            raise RefusedError("empty", "the record has no value")
+        try:
+            return self._event_or_stream(value)
+        except RefusedError as refused:
+            # Not before: to ask each of millions of good records for its headers would cost a lot.
+            if refused.reason != "invalid_record":
+                raise
+            record = cloudevents.unwrap(value, message.headers())
+            if record == value:
+                raise
+            return self._event_or_stream(record)
+
+    def _event_or_stream(self, value: bytes) -> tolerant.LooseEvent | bytes:
+        if value.startswith(ARROW_MAGIC):
+            check_size(value, self._settings.max_batch_bytes)
+            return value
+        check_size(value, self._settings.max_event_bytes)
+        event = tolerant.decode(value)
+        tolerant.check_time(event.epoch, self._refusals.latest_time())
+        return event
 
     def _count_event(self, event: tolerant.LooseEvent, partition: int, tenure: Tenure) -> None:
         tenure.note_times(partition, np.array([event.epoch]))
@@ -287,3 +313,15 @@ class Counter:
             return
         self.placer.add_event(plan, event, tenure)
         self.counted["tolerant"] += 1
+
+
+def _native_path(plans: Sequence[Plan], dimensions: Sequence[str]) -> NativePath | None:
+    if extension.MODULE is None:
+        return None
+    try:
+        return NativePath(plans, dimensions)
+    except Exception:  # of a baseline that the extension has no room for; it is no record's fault
+        log.exception(
+            "the extension refuses a baseline; events are counted by Python alone, more slowly"
+        )
+        return None

@@ -21,6 +21,7 @@ def dead_letter(
     partition: int,
     offset: int,
     row: int | None,
+    rows: int | None,
     time: float,
     refused: RefusedError,
     payload: bytes,
@@ -40,14 +41,20 @@ def dead_letter(
         partition=partition,
         offset=offset,
         row=row,
+        rows=rows,
         time=time,
         reason=refused.reason,
-        detail=refused.detail[:_DETAIL_CHARACTERS],
+        detail=_writable(refused.detail[:_DETAIL_CHARACTERS]),
         payload=text,
         payload_encoding=encoding,
         payload_bytes=len(payload),
         payload_truncated=not redact and len(payload) > len(kept),
     )
+
+
+def _writable(text: str) -> str:
+    """Return text that can be encoded: half a surrogate pair, quoted from a record, can't."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def without_payload(letter: DeadLetter) -> DeadLetter:

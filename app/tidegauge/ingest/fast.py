@@ -216,7 +216,7 @@ class FastPath:
                     if not _are_sound((value,), limit):
                         raise ValueError
                     events.append(self._decode(value))  # type: ignore[arg-type]
-                except (ValueError, msgspec.MsgspecError, RecursionError):
+                except Exception:
                     odd.append(row)
             return events, odd
         # A loop in C. When a value raises, the iterator goes on after it, and the list has what
@@ -226,7 +226,7 @@ class FastPath:
             try:
                 events.extend(decoded)
                 return events, odd
-            except (msgspec.MsgspecError, RecursionError):  # of any shape, nested to any depth
+            except Exception:  # of any shape, nested to any depth, with half a surrogate pair
                 odd.append(len(events) + len(odd))
 
     def model_of(self, struct: type) -> str:

@@ -44,9 +44,10 @@ class Letters:
         """Count the letters of a committed flush, those that were not sent too, and forget them."""
         self._ladder.committed(letters, rung)
         for letter in letters:
-            self._metrics.dead_letters.labels(letter.reason).inc()
+            refused = letter.rows or 1
+            self._metrics.dead_letters.labels(letter.reason).inc(refused)
             if rung == "counted":
-                self._metrics.dead_letters_dropped.labels(letter.reason).inc()
+                self._metrics.dead_letters_dropped.labels(letter.reason).inc(refused)
         if letters and rung == "counted":
             origins = [f"{letter.partition}@{letter.offset}" for letter in letters[:_ORIGINS]]
             log.error(

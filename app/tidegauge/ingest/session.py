@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from confluent_kafka import (
     Consumer,
@@ -21,6 +21,7 @@ from confluent_kafka import (
 
 from tidegauge.contract import encode
 from tidegauge.ingest.admission import Admission
+from tidegauge.ingest.backstop import Backstop
 from tidegauge.ingest.beginning import Beginning, Counted
 from tidegauge.ingest.clients import consumer_config, producer_config
 from tidegauge.ingest.counter import Counter, Promoted
@@ -28,6 +29,7 @@ from tidegauge.ingest.ladder import Rung, to_send
 from tidegauge.ingest.lag import HeldPartitions, LagWatch
 from tidegauge.ingest.letters import Letters
 from tidegauge.ingest.overflow import OverflowNotice
+from tidegauge.ingest.refusals import DEAD_LETTERS
 from tidegauge.ingest.source import SourceTopic
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.ingest.tenure import Position, Tenure
@@ -50,9 +52,6 @@ POLL_SECONDS = 0.01
 #: over two tenures, which costs DETECT little if it is rare.
 TENURE_SECONDS = 600.0
 TENURE_CELLS = 50_000
-
-#: Dead letters that wait for a flush; with their payloads 64 MB at most, however bad the input is.
-DEAD_LETTERS = 1_000
 
 #: A call to the brokers that takes longer than this is given up, and the session begins anew. With
 #: what leaving takes it must be over well before a pod's grace period of 30 s is.
@@ -89,6 +88,7 @@ class Session:
         condition: SourceCondition,
         admission: Admission,
         overflow: OverflowNotice,
+        backstop: Backstop,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
@@ -100,17 +100,13 @@ class Session:
         self._progress = progress
         self._letters = letters
         self._condition = condition
+        self._admission = admission
         self._overflow = overflow
+        self._backstop = backstop
         self._clock = clock
         self._monotonic = monotonic
         self._topics = settings.topics
-        self._counter = Counter(
-            source=self._topics.predictions,
-            settings=settings.ingest,
-            window_of=settings.window_of,
-            clock=clock,
-            admission=admission,
-        )
+        self._counter = self._new_counter()
         self._committed = dict.fromkeys(self._counter.counted, 0)
         self._dropped = dict.fromkeys(settings.ingest.segments, 0)
         for dimension in self._dropped:  # from 0 on, or its first events have no rate
@@ -135,11 +131,23 @@ class Session:
         self._source = SourceTopic(settings, self._consumer, monotonic=monotonic)
         #: Where counting of partitions has begun of which nothing is committed yet.
         self._beginnings: dict[int, Beginning] = {}
+        #: How far partitions were read that are read again since counting failed.
+        self._read_before: dict[int, int] = {}
         self._producer = Producer(producer_config(settings, alone=alone), logger=log)
         self._destinations = 0
 
+    def _new_counter(self) -> Counter:
+        return Counter(
+            source=self._topics.predictions,
+            settings=self._settings.ingest,
+            window_of=self._settings.window_of,
+            clock=self._clock,
+            admission=self._admission,
+        )
+
     def run(self, stop: threading.Event) -> None:
         """Join the group and count until stopped, then flush."""
+        self._backstop.dropped()
         self._producer.init_transactions(BROKER_SECONDS)
         self._source.begin()
         self._destinations = self._partitions_of(self._topics.histograms)
@@ -151,10 +159,15 @@ class Session:
             on_lost=self._on_lost,
         )
         while not stop.is_set():
-            messages = self._consumer.consume(BATCH, POLL_SECONDS)
+            messages = self._consumer.consume(self._backstop.batch(BATCH), POLL_SECONDS)
             if self._over:
                 raise SessionError(self._over)
-            self._take(messages)
+            try:
+                self._take(messages)
+            except (SessionError, KafkaException):
+                raise
+            except Exception as error:
+                self._count_again(error, messages)
             if self._flush_is_due():
                 self._flush_or_wait()
             self._lag.ask(self._tenure.positions)
@@ -188,7 +201,17 @@ class Session:
         # Said before they are counted: if that takes for ever, this is the lag.
         taken = {p: m.offset() + 1 for p, m in last.items() if m.error() is None}
         self._lag.say(owned, taken)
-        self._counter.count(messages, self._tenure)
+        if self._read_before:
+            self._check_rewound(messages)
+        records = sum(to - owned[p].to for p, to in taken.items() if p in owned)
+        messages_to_count, refused = self._backstop.take(messages, records)
+        self._counter.count(messages_to_count, self._tenure)
+        for message, why in refused:
+            self._counter.refuse(message, why)
+        if self._backstop.limit is not None:
+            # To see that it can be committed, before the transaction is begun.
+            self._counter.settle(self._tenure)
+            list(self._records(self._tenure))
         errors = [message for message in self._counter.take_errors() if not _is_end(message)]
         for message in errors:
             _check(message)
@@ -204,6 +227,40 @@ class Session:
             if to > position.to:
                 position.to = to
                 position.arrived = now
+
+    def _count_again(self, error: Exception, messages: list[Message]) -> None:
+        """Drop what was counted since the last flush, and go back to the committed offsets.
+
+        The backstop finds the record that ``error`` is of; if it can be of none, it is raised.
+        """
+        if not self._backstop.failed(error, self._tenure.positions):
+            raise error
+        log.warning("counting failed, and begins again at the committed offsets", exc_info=error)
+        self._metrics.aborted.inc()
+        read = {partition: at.to for partition, at in self._tenure.positions.items()}
+        self._counter = self._new_counter()
+        self._committed = dict.fromkeys(self._committed, 0)
+        self._dropped = dict.fromkeys(self._dropped, 0)
+        for message in messages:
+            if message.error() is None and message.partition() in read:
+                read[message.partition()] = message.offset() + 1
+        self._tenure = self._tenure.rewound(self._monotonic())
+        self._counter.use(self._promoted(), self._tenure)
+        for partition, at in self._tenure.positions.items():
+            if read[partition] > at.to:
+                self._consumer.seek(TopicPartition(self._topics.predictions, partition, at.to))
+                self._read_before[partition] = read[partition]
+
+    def _check_rewound(self, messages: list[Message]) -> None:
+        """See that the client hands out again what it did before :meth:`_count_again`."""
+        for message in messages:
+            if message.error() is None:
+                before = self._read_before.pop(message.partition(), None)
+                if before is not None and message.offset() >= before:
+                    raise SessionError(
+                        f"partition {message.partition()} was to be read again from before offset "
+                        f"{before}, and went on at {message.offset()}"
+                    )
 
     def _guarded(self, callback: Callback) -> Callback:
         """Let a callback that fails end the session, and keep it out of the way of leaving.
@@ -251,6 +308,7 @@ class Session:
         self._flush()
         for at in partitions:
             self._tenure.positions.pop(at.partition, None)
+            self._read_before.pop(at.partition, None)
             self._beginnings.pop(at.partition, None)
         self._renew()
         consumer.incremental_unassign(partitions)
@@ -273,6 +331,8 @@ class Session:
         # By the monotonic clock: one that was set back would put off every flush by as much.
         waited = self._monotonic() - self._flushed_at
         letters = len(self._counter.dead_letters)
+        if self._backstop.flush_is_due:
+            return True
         return waited >= self._settings.ingest.flush_seconds or letters >= DEAD_LETTERS
 
     def _flush_or_wait(self) -> None:
@@ -308,9 +368,9 @@ class Session:
             raise SessionError(self._over)
         moved = any(at.to > at.since for at in tenure.positions.values())
         self._check_source(moved=moved)
-        self._counter.settle(tenure)
         rung = self._letters.rung
         try:
+            self._counter.settle(tenure)
             self._commit(tenure, rung)
         except RebalancingError as error:
             raise _NotNowError(f"the group is being rebalanced: {error}") from error
@@ -322,9 +382,15 @@ class Session:
             raise SessionError(f"flush failed: {error}") from error
         except (KafkaException, TimeoutError) as error:
             raise SessionError(f"flush failed: {error}") from error
+        except Exception as error:
+            if not self._backstop.failed(error, tenure.positions):
+                raise
+            log.exception("a flush failed")
+            raise SessionError(f"flush failed: {type(error).__name__}: {error}") from error
         if moved:
             self._progress.moved()
         tenure.flushed()
+        self._backstop.committed(tenure.positions)
         for partition, its in self._beginnings.items():
             self._condition.begun(partition, its)
         self._beginnings.clear()
@@ -352,22 +418,25 @@ class Session:
         self._producer = Producer(producer_config(self._settings, alone=alone), logger=log)
         self._producer.init_transactions(BROKER_SECONDS)
 
-    def _commit(self, tenure: Tenure, rung: Rung) -> None:
+    def _records(self, tenure: Tenure) -> Iterator[tuple[int, bytes]]:
         age = self._baselines_age()
+        return tenure.records(
+            now=self._clock(),
+            monotonic=self._monotonic(),
+            idle_seconds=self._settings.ingest.idle_seconds,
+            source=self._topics.predictions,
+            sources=self._source.partitions,
+            destinations=self._destinations,
+            baselines_age_seconds=age if math.isfinite(age) else None,
+            topic_id=self._source.topic_id,
+        )
+
+    def _commit(self, tenure: Tenure, rung: Rung) -> None:
         self._lag.look(tenure.positions)
         topic_id = self._source.topic_id
         commit(
             self._producer,
-            histograms=tenure.records(
-                now=self._clock(),
-                monotonic=self._monotonic(),
-                idle_seconds=self._settings.ingest.idle_seconds,
-                source=self._topics.predictions,
-                sources=self._source.partitions,
-                destinations=self._destinations,
-                baselines_age_seconds=age if math.isfinite(age) else None,
-                topic_id=topic_id,
-            ),
+            histograms=self._records(tenure),
             histogram_topic=self._topics.histograms,
             letters=[encode(letter) for letter in to_send(self._counter.dead_letters, rung)],
             letter_topic=self._topics.dead_letters,

@@ -7,7 +7,7 @@ this one ended, so tenures tile the source offsets without gap or overlap.
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -110,6 +110,24 @@ class Tenure:
         for position in self.positions.values():
             position.start = position.since
         return Tenure(began=now, positions=self.positions)
+
+    def rewound(self, now: float) -> "Tenure":
+        """Begin the next tenure at what is committed, whatever was counted since.
+
+        ``now`` is by the monotonic clock.
+        """
+        positions = {
+            partition: replace(
+                at,
+                start=at.since,
+                to=at.since,
+                arrived=now,
+                caught_up=False,
+                event_clock=EventClock(),
+            )
+            for partition, at in self.positions.items()
+        }
+        return Tenure(began=now, positions=positions)
 
     def records(
         self,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tidegauge.contract import Reason
+from tidegauge.ingest.hints import hint_of_object, with_hint
 
 #: Before this no event of Kafka's can have been; a clock at zero, or days for seconds, is.
 EARLIEST_TIME = 946_684_800.0  # 2000-01-01T00:00:00Z
@@ -67,6 +68,8 @@ class LooseEvent(msgspec.Struct, kw_only=True):
         return self.time.timestamp() if isinstance(self.time, datetime) else self.time
 
 
+_FIELDS = LooseEvent.__struct_fields__
+
 _decoder = msgspec.json.Decoder(LooseEvent)
 
 
@@ -76,32 +79,40 @@ def decode(payload: bytes) -> LooseEvent:
         text = payload.decode()
     except UnicodeDecodeError as error:
         raise RefusedError(
-            "invalid_utf8", f"byte {error.start} is not UTF-8: {error.reason}"
+            "invalid_utf8",
+            with_hint(f"byte {error.start} is not UTF-8: {error.reason}", payload),
         ) from error
     try:
         return _decoder.decode(payload)
-    except (msgspec.DecodeError, RecursionError):  # a number out of range is a ValidationError
-        return _decode_by_json(text)
+    # A number out of range is a ValidationError; half a surrogate pair is a UnicodeEncodeError.
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return _decode_by_json(payload, text)
 
 
-def _decode_by_json(text: str) -> LooseEvent:
+def _decode_by_json(payload: bytes, text: str) -> LooseEvent:
     """Decode what only Python's own decoder takes: the tokens NaN and Infinity, huge numbers."""
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RefusedError("invalid_json", str(error)) from error
-    try:
-        return msgspec.convert(parsed, LooseEvent)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise RefusedError("invalid_record", str(error)) from error
+        raise RefusedError("invalid_json", with_hint(str(error), payload)) from error
+    if not isinstance(parsed, dict):
+        return from_row(parsed)
+    try:  # unknown names can be anything, half a surrogate pair too
+        return from_row({name: parsed[name] for name in _FIELDS if name in parsed})
+    except RefusedError as refused:
+        raise RefusedError(refused.reason, refused.detail + hint_of_object(parsed)) from refused
 
 
-def from_row(row: Mapping[str, Any]) -> LooseEvent:
-    """Make an event of one row of a column batch; raises :class:`RefusedError`."""
+def from_row(row: Any) -> LooseEvent:
+    """Make an event of what JSON or one row of a column batch has; raises :class:`RefusedError`."""
     try:
         return msgspec.convert(row, LooseEvent)
-    except msgspec.ValidationError as error:
-        raise RefusedError("invalid_record", str(error)) from error
+    except UnicodeEncodeError as error:
+        raise RefusedError(
+            "invalid_record", "half a surrogate pair in a time, name or version: no Unicode text"
+        ) from error
+    except Exception as error:  # each is of this one record; whatever it is, it can't be counted
+        raise RefusedError("invalid_record", str(error) or type(error).__name__) from error
 
 
 def check_time(time: float, latest: float) -> None:
