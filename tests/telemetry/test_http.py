@@ -1,27 +1,37 @@
 """/metrics, /healthz and /readyz as Prometheus and Kubernetes see them."""
 
+import gzip
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.processes import wait_until
 from tidegauge.contract import LATENCY_EDGES_MS
 from tidegauge.telemetry import (
     BaselineMetrics,
     CommonMetrics,
     DetectMetrics,
+    GaugeTable,
     Health,
     HttpServer,
     IngestMetrics,
     NotifyMetrics,
 )
+from tidegauge.telemetry import http as http_module
+from tidegauge.telemetry import page as page_module
 from tidegauge.telemetry.health import STALL_SECONDS
 from tidegauge.telemetry.latency import LatencyCollector
+from tidegauge.telemetry.page import MetricsPage
 
 
 class Running:
@@ -41,6 +51,21 @@ class Running:
             return answer.status, answer.read().decode()
         finally:
             connection.close()
+
+    def ask(self, method: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+        try:
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, dict(answer.headers), answer.read()
+        finally:
+            connection.close()
+
+    def connect(self, *said: bytes) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.server.port), timeout=10)
+        for part in said:
+            connection.sendall(part)
+        return connection
 
     def json(self, path: str) -> tuple[int, Any]:
         status, body = self.get(path)
@@ -136,6 +161,194 @@ def test_a_slow_client_delays_nobody(running: Running) -> None:
         leave.set()
         scrape.join(10)
     assert not scrape.is_alive()
+
+
+class Stuck:
+    """A collector that is in the middle of its work until it may go on."""
+
+    def __init__(self) -> None:
+        self.entered, self.leave = threading.Event(), threading.Event()
+
+    def collect(self) -> Iterator[Any]:
+        self.entered.set()
+        self.leave.wait(10)
+        yield GaugeMetricFamily("depth", "Metres", value=4.5)
+
+    def describe(self) -> list[Any]:
+        return []
+
+
+def test_a_page_that_takes_long_is_answered_by_the_one_before_in_a_second(
+    running: Running,
+) -> None:
+    CommonMetrics(running.registry, "all")
+    wait_until(
+        lambda: b"tidegauge_build_info" in running.ask("GET", "/metrics")[2],
+        seconds=10,
+        what="a first page",
+    )
+    stuck = Stuck()
+    running.registry.register(stuck)  # type: ignore[arg-type]
+    try:
+        began = time.monotonic()
+        status, headers, body = running.ask("GET", "/metrics")
+        assert (
+            stuck.entered.is_set() and time.monotonic() - began < 5
+        )  # a second, on an idle machine
+        assert status == 200 and b"tidegauge_build_info" in body and b"depth" not in body
+        assert int(headers["Age"]) >= 0
+    finally:
+        stuck.leave.set()
+    wait_until(
+        lambda: b"depth 4.5" in running.ask("GET", "/metrics")[2], seconds=10, what="a new page"
+    )
+
+
+def test_a_collector_that_fails_is_a_failed_scrape_and_no_old_page(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Stuck):
+        def collect(self) -> Iterator[Any]:
+            raise RuntimeError("broken")
+
+    running.get("/metrics")
+    running.registry.register(Broken())  # type: ignore[arg-type]
+    assert running.get("/metrics") == (500, "can't be rendered: RuntimeError('broken')\n")
+    assert running.get("/readyz")[0] == 200
+    assert "broken" in caplog.text
+
+
+def test_a_large_page_is_the_one_that_prometheus_own_client_makes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(page_module, "_AT_ONCE", 3)
+    monkeypatch.setattr(page_module, "_LARGE", 10)
+    registry = CollectorRegistry()
+    IngestMetrics(registry).events.labels("fast").inc(3)
+    detect = DetectMetrics(registry)
+    for model in "abcdefgh":
+        detect.latency.add((model, "1", ""), [1] * (len(LATENCY_EDGES_MS) + 1), 12.5)
+        detect.window_end.show(model, {(model, "1", ""): 1.5})
+    page = MetricsPage(registry)
+    try:
+        assert page.ask().result(10).text == generate_latest(registry)
+    finally:
+        page.stop()
+
+
+def test_a_page_is_packed_for_whoever_takes_gzip(running: Running) -> None:
+    CommonMetrics(running.registry, "all")
+    _, headers, plain = running.ask("GET", "/metrics")
+    assert "Content-Encoding" not in headers
+    _, headers, packed = running.ask("GET", "/metrics", **{"Accept-Encoding": "deflate, gzip;q=1"})
+    assert headers["Content-Encoding"] == "gzip" and gzip.decompress(packed) == plain
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz"])
+def test_head_is_answered_as_get_is_without_the_body(running: Running, path: str) -> None:
+    CommonMetrics(running.registry, "all")
+    _, get, body = running.ask("GET", path)
+    status, head, nothing = running.ask("HEAD", path)
+    assert (status, nothing) == (200, b"")
+    assert head["Content-Type"] == get["Content-Type"]
+    assert int(head["Content-Length"]) > 0 and body
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_other_methods_are_not_allowed_and_it_says_which_are(running: Running, method: str) -> None:
+    status, headers, _ = running.ask(method, "/readyz")
+    assert status == 405 and {"GET", "HEAD"} == set(headers["Allow"].split(","))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /readyz HTTP/1.1\r\n" + b"X: y\r\n" * 10_000 + b"\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20 + b"\r\n\r\n",
+        b"\x00" * 1000 + b"\r\n\r\n",
+        b"GET /%00%1b HTTP/9.9\r\n\r\n",
+        b"BREW /metrics HTTP/1.1\r\nHost: here\r\n\r\n",
+    ],
+    ids=["long line", "many headers", "tls", "zeros", "no such version", "no such method"],
+)
+def test_what_is_no_request_is_refused_and_others_are_answered(
+    running: Running, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = running.connect()
+    try:
+        connection.sendall(request_)
+        assert b" 400 Bad Request" in connection.recv(1000).splitlines()[0]
+    except ConnectionError:
+        pass  # cut while it was still sending
+    finally:
+        connection.close()
+    assert running.get("/readyz")[0] == 200
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "said", [[], [b"GET /met"], [b"GET /metrics HTTP/1.1\r\n", b"X: y\r\n"]],
+    ids=["nothing", "half a line", "no end"],
+)  # fmt: skip
+def test_a_connection_without_a_request_is_cut(
+    running: Running, monkeypatch: pytest.MonkeyPatch, said: list[bytes]
+) -> None:
+    monkeypatch.setattr(http_module, "CONNECTION_SECONDS", 0.2)
+    with running.connect(*said) as connection:
+        connection.settimeout(10)
+        with suppress(ConnectionError):
+            assert connection.recv(1) == b""
+
+
+def test_a_connection_that_sends_byte_by_byte_is_cut(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_module, "CONNECTION_SECONDS", 0.2)
+    with running.connect(b"GET /metrics HTTP/1.1\r\n") as connection:
+
+        def is_cut() -> bool:
+            try:
+                connection.sendall(b"X: y\r\n")
+            except ConnectionError:
+                return True
+            return False
+
+        wait_until(is_cut, seconds=10, what="the connection is cut")
+
+
+def test_an_answer_that_nobody_reads_is_given_up(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = GaugeTable("depth", "Metres", ("place",), registry=running.registry)
+    table.show("all", {(f"{'x' * 1000}-{i}",): 1.0 for i in range(20_000)})
+    wait_until(lambda: len(running.get("/metrics")[1]) > 1000, seconds=20, what="a large page")
+    monkeypatch.setattr(http_module, "CONNECTION_SECONDS", 0.2)
+    monkeypatch.setattr(http_module, "FRESH_SECONDS", 0.0)
+    with running.connect(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n") as connection:
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+        read = []
+
+        def is_over() -> bool:  # little by little: what the kernels hold is some MB
+            with suppress(ConnectionError):
+                read.append(len(connection.recv(200_000)))
+                return read[-1] == 0
+            return True
+
+        wait_until(is_over, seconds=30, what="the connection is cut")
+        assert sum(read) < 20_000_000
+    assert running.get("/readyz")[0] == 200
+
+
+def test_many_slow_connections_cost_no_thread_and_delay_no_probe(running: Running) -> None:
+    running.get("/metrics")
+    threads = threading.active_count()
+    with ExitStack() as slow:
+        for _ in range(3 * http_module.MOST_CONNECTIONS):
+            slow.enter_context(running.connect(b"GET /metrics HTTP/1.1\r\n"))
+        assert running.get("/readyz")[0] == 200
+        assert running.get("/metrics")[0] == 200
+        assert threading.active_count() <= threads + 1
 
 
 def test_a_stopped_server_gives_its_port_back() -> None:

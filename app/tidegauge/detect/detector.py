@@ -12,6 +12,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 from confluent_kafka import KafkaException
 from faust.types import EventT, StreamT
@@ -39,6 +40,8 @@ from tidegauge.settings import Settings
 from tidegauge.telemetry import DetectMetrics, Health, RecordFaults
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TABLE = "windows"
 
@@ -341,7 +344,8 @@ class Detector:
             await self._writer.publish(outputs)
         # Only now: what is saved is not folded again, so it would never be published again. All
         # partitions at once: each has one batch under way, and waits for it to be acknowledged.
-        saved = await asyncio.gather(*(self._writer.save(*one) for one in checkpoints))
+        saving = asyncio.gather(*(self._writer.save(*one) for one in checkpoints))
+        saved = await self._publish_until(saving)
         for (changelog, _), is_whole in zip(checkpoints, saved, strict=True):
             if not is_whole:
                 log.warning("changelog partition %d was made anew", changelog.state.partition)
@@ -369,14 +373,19 @@ class Detector:
         """Take the lock of the intake; publish on while a record is folded in."""
         taking = asyncio.ensure_future(self._intake.lock.acquire())
         try:
-            while not taking.done():
-                await asyncio.wait([taking], timeout=self._settings.detect.publish_seconds)
-                if not taking.done():
-                    await self._publish()
+            await self._publish_until(taking)
         except BaseException:
             if not taking.cancel() and not taking.cancelled():
                 self._intake.lock.release()
             raise
+
+    async def _publish_until(self, done: "asyncio.Future[T]") -> T:
+        """Publish every ``publish_seconds`` until something else is done; return what it gave."""
+        while not done.done():
+            await asyncio.wait([done], timeout=self._settings.detect.publish_seconds)
+            if not done.done():
+                await self._publish()
+        return await done
 
     def _checkpoint_is_due(self) -> bool:
         waited = self._clock() - self._saved_at
