@@ -72,7 +72,7 @@ class Observer:
         for report in closed.reports:
             if report.revision == 0:
                 try:
-                    self._passed(state, report)
+                    self._reported(state, report)
                 except Exception as error:
                     failures.failed(Slice.of(report), "showing its figures", error)
         for where in closed.silent:
@@ -93,16 +93,6 @@ class Observer:
         watermark: dict[Labels, float] = {(str(state.partition),): state.progress.watermark}
         self._show(state.partition, (), {metrics.watermark: watermark})
 
-    def _reported(self, state: PartitionState, report: WindowReport) -> None:
-        labels = (report.model, report.version, report.variant)
-        where = Slice.of(report)
-        value = state.slices.get(where)  # forgotten by now, if time has leapt that far
-        series = self._lasting(where, value) if value else {}
-        if not report.segment:
-            self._count(report)
-            series |= self._series_of(report, labels)
-        self._show(state.partition, _name(where), series)
-
     def owned(self, partitions: set[int]) -> None:
         """Take back what was shown of partitions that another worker has now."""
         for partition in self._shown.keys() - partitions:
@@ -111,7 +101,7 @@ class Observer:
             del self._shown[partition]
         self._slices.owned(partitions)
 
-    def _passed(self, state: PartitionState, report: WindowReport) -> None:
+    def _reported(self, state: PartitionState, report: WindowReport) -> None:
         where = Slice.of(report)
         value = state.slices.get(where)  # forgotten by now, if time has leapt that far
         series = self._lasting(where, value) if value else {}

@@ -49,7 +49,7 @@ def from_metadata(metadata: str | None, offset: int) -> Counted | None:
     (None, None)
     """
     try:
-        found = decode(metadata, Counted | int)  # type: ignore[arg-type]
+        found = decode(metadata, Counted | int)
     except DecodingError:
         return None
     counted = found if isinstance(found, Counted) else Counted(origin=found, to=offset)

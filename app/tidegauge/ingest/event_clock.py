@@ -85,7 +85,8 @@ class EventClock:
         if len(times) <= BATCH_EVENTS:
             return times
         self._turn = (self._turn + 1) % len(_PLACES)
-        return times[(_PLACES[self._turn] * len(times)).astype(np.intp)]
+        some: Floats = times[(_PLACES[self._turn] * len(times)).astype(np.intp)]
+        return some
 
     def _drop_old(self, at: float) -> None:
         while self._batches:
