@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from chaos.faults import (
+    BASE_WORKERS,
     MOST_WORKERS,
     ROLES,
     SESSION_SECONDS,
@@ -71,12 +72,18 @@ Key = tuple[str, str]
 class Cluster:
     """One cluster with an installation of its own. A context manager: what it started, it stops.
 
-    ``mutation`` names one of ``chaos.mutations`` that the workers run with. Clients in here talk
-    to broker and Redis directly, the workers through proxies.
+    ``mutation`` names one of ``chaos.mutations`` that the workers run with, and ``workers`` says
+    how many of each role there are at first. Clients in here talk to broker and Redis directly, the
+    workers through proxies.
     """
 
     def __init__(
-        self, directory: Path, *, say: Callable[[str], None], mutation: str | None = None
+        self,
+        directory: Path,
+        *,
+        say: Callable[[str], None],
+        mutation: str | None = None,
+        workers: Mapping[Role, int] = BASE_WORKERS,
     ) -> None:
         if mutation is not None and mutation not in MUTATIONS:
             raise ValueError(f"no mutation {mutation}; there are {', '.join(sorted(MUTATIONS))}")
@@ -111,7 +118,7 @@ class Cluster:
         self.changelog = f"{self.installation.name}-detect-windows-changelog"
         self._ports = ports
         slots = [self._slot(role, number) for role in ROLES for number in range(MOST_WORKERS)]
-        self.supervisor = Supervisor(slots, say)
+        self.supervisor = Supervisor(slots, say, workers)
         # Children die with the thread that started them, and what is done to one server is done
         # one thing after the other.
         self.on_broker = ThreadPoolExecutor(1, "broker")

@@ -77,7 +77,7 @@ def run(
     with Cluster(directory, say=note, mutation=mutation) as cluster, ExitStack() as turn:
         cluster.wait_ready()
         note("every worker is ready")
-        turn.enter_context(_turn())
+        turn.enter_context(machine_turn())
         cluster.wait_ready()
         # Whoever ended by itself as it started, and was started again, has disturbed nothing.
         early = Counter(cluster.supervisor.unplanned)
@@ -136,7 +136,7 @@ def run(
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
+def machine_turn() -> Iterator[None]:
     """Wait until no other run on this checkout has its turn, and have it."""
     _TURN.parent.mkdir(exist_ok=True)
     with _TURN.open("a") as file:
