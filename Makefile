@@ -8,7 +8,8 @@ SEED_START ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types schemas freeze-schemas bench bench-quick bench-detect \
-  bench-memory bench-recovery bench-detection bench-detection-quick check-peers chaos chaos-brokers scenarios clean \
+  bench-memory bench-recovery bench-detection bench-detection-quick check-peers chaos chaos-brokers \
+  scenarios starts clean \
   test-machine test-broker test-collect
 
 help:
@@ -29,6 +30,7 @@ help:
 	@echo "make chaos     random faults under load, each run judged for exactness (SEEDS, SEED_START)"
 	@echo "make chaos-brokers  three brokers, lost one after the other, then two (SEEDS=5, SEED_START, ARGS)"
 	@echo "make scenarios Redis down, the broker down, every worker restarted: judged and measured (ARGS)"
+	@echo "make starts    workers of detect that start at once and are restarted, on a busy machine (ARGS)"
 	@echo "make venv      the virtualenv that the others use"
 	@echo "make clean     remove what the others left, the virtualenv included"
 
@@ -72,7 +74,7 @@ test-collect: venv
 
 # A cluster under faults and load is the machine's own: two may only start and be judged at a time.
 # What mostly waits for brokers goes by sixes.
-CLUSTERS = tests/chaos/test_chaos.py tests/chaos/test_scenarios.py
+CLUSTERS = tests/chaos/test_chaos.py tests/chaos/test_scenarios.py tests/chaos/test_starts.py
 
 # A file is one process's; what takes minutes shouldn't begin when all others are done.
 LONGEST_FIRST = tests/kafka $(filter-out tests/kafka %.py %__pycache__,$(wildcard tests/*)) \
@@ -136,6 +138,9 @@ chaos-brokers: venv test-machine
 scenarios: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --scenario redis_outage --scenario broker_outage \
 	  --scenario rolling_restart $(ARGS)
+
+starts: venv test-machine
+	@PYTHONPATH=tests $(BIN)/python -m chaos.starts $(ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

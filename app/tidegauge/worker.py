@@ -288,7 +288,7 @@ class Worker:
             clock=time.monotonic,
         )
         self.health.say("detect", "failed", "joining the consumer group")
-        # Faust's start ends with the recovery, which may take long; a stop must not wait for it.
+        # Faust's start ends once the group is joined, which may take long; a stop must not wait.
         starting = asyncio.ensure_future(detector.app.start())
         watching = asyncio.ensure_future(detector.watch_brokers())
         while not self._stop.is_set() and not starting.done():

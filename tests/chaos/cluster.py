@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +26,7 @@ from confluent_kafka.admin import (
 )
 
 from chaos.faults import (
+    BASE_WORKERS,
     MORE_PARTITIONS,
     MOST_WORKERS,
     ROLES,
@@ -93,8 +94,8 @@ class Cluster:
     """One cluster with an installation of its own. A context manager: what it started, it stops.
 
     ``mutation`` names one of ``chaos.mutations`` that the workers run with. Of ``brokers`` there
-    are one or three. Clients in here talk to brokers and Redis directly, the workers through
-    proxies.
+    are one or three. ``workers`` says how many of each role there are at first. Clients in here
+    talk to brokers and Redis directly, the workers through proxies.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Cluster:
         say: Callable[[str], None],
         mutation: str | None = None,
         brokers: int = 1,
+        workers: Mapping[Role, int] = BASE_WORKERS,
     ) -> None:
         if mutation is not None and mutation not in MUTATIONS:
             raise ValueError(f"no mutation {mutation}; there are {', '.join(sorted(MUTATIONS))}")
@@ -152,7 +154,7 @@ class Cluster:
         self._ports = ports
         self._redis_port = free_port()
         slots = [self._slot(role, number) for role in ROLES for number in range(MOST_WORKERS)]
-        self.supervisor = Supervisor(slots, say)
+        self.supervisor = Supervisor(slots, say, workers)
         # Children die with the thread that started them, and what is done to one server is done
         # one thing after the other.
         self.on_broker = ThreadPoolExecutor(1, "broker")

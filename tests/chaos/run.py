@@ -85,7 +85,7 @@ def run(
     ):
         cluster.wait_ready()
         note("every worker is ready")
-        turn.enter_context(_turn())
+        turn.enter_context(machine_turn())
         cluster.wait_ready()
         # Whoever ended by itself as it started, and was started again, has disturbed nothing.
         early = Counter(cluster.supervisor.unplanned)
@@ -145,7 +145,7 @@ def run(
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
+def machine_turn() -> Iterator[None]:
     """Wait until no other run on this checkout has its turn, and have it."""
     _TURN.parent.mkdir(exist_ok=True)
     with _TURN.open("a") as file:

@@ -76,6 +76,8 @@ class Supervisor:
 
     slots: Sequence[Slot]
     say: Callable[[str], None]
+    #: How many workers of each role there are from the start.
+    workers: Mapping[Role, int] = field(default_factory=BASE_WORKERS.copy)
     #: Ends of workers that nobody here has seen to, by role.
     unplanned: Counter[str] = field(default_factory=Counter)
     #: Workers that ended after SIGTERM, before :meth:`stop`.
@@ -87,9 +89,9 @@ class Supervisor:
     _failure: BaseException | None = None
 
     def start(self) -> None:
-        """Start the base number of workers of each role, and look after them from now on."""
+        """Start the workers of each role, and look after them from now on."""
         for role in ROLES:
-            self.scale(role, BASE_WORKERS[role])
+            self.scale(role, self.workers.get(role, 0))
         # Children die with the thread that started them: one starts them all, and outlives them.
         for work, seconds in ((self._tend, _TICK_SECONDS), (self._poll, _POLL_SECONDS)):
             thread = threading.Thread(target=self._repeat, args=(work, seconds))

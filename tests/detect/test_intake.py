@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import pytest
@@ -15,12 +16,12 @@ from support.world import World
 from tidegauge.contract import encode
 from tidegauge.detect import detector as detector_module
 from tidegauge.detect.changelog import Changelog
-from tidegauge.detect.detector import RECOVERY_SECONDS, Detector
-from tidegauge.detect.lag import InputLag
+from tidegauge.detect.detector import Detector
 from tidegauge.detect.partition import PartitionState
 from tidegauge.rules import DEFAULT_RULES
 from tidegauge.settings import Settings
 from tidegauge.telemetry import DetectMetrics, Health
+from tidegauge.telemetry.health import Progress
 
 Log = list[tuple[int, bytes]]
 
@@ -260,51 +261,38 @@ def test_a_detector_that_reads_back_its_state_is_not_ready(log: Log) -> None:
     run(log, scenario)
 
 
-def test_a_recovery_that_reads_nothing_ends_the_process_and_one_that_may_go_on_does_not(
-    log: Log,
-) -> None:
+def test_a_state_that_cannot_be_read_back_is_said_with_the_reason(log: Log) -> None:
     async def scenario(bench: Bench) -> None:
-        detector, lag = bench.detector, InputLag()
-        detector._offsets.exists = lambda topic: True  # type: ignore[method-assign]
-        detector._offsets.ends = lambda topic, ps: dict.fromkeys(ps, 0)  # type: ignore[method-assign]
-
-        def rebalance() -> None:
-            detector.app.rebalancing_count += 1
-
         bench.state.ready = False
-        for goes_on in (detector._on_restored, rebalance):
-            for _ in range(5):
-                await detector._look_at_brokers(lag)
-                bench.now += RECOVERY_SECONDS - 1
-                goes_on()
-        await detector._look_at_brokers(lag)
-        bench.now += RECOVERY_SECONDS + 1
-        with pytest.raises(RuntimeError, match=r"nothing of the changelog of partitions \[0\]"):
-            await detector._look_at_brokers(lag)
-        bench.state.ready = True
-        await detector._look_at_brokers(lag)
+        bench.detector._store.problem = "the brokers are away"
+        bench.detector.say_owned()
+        is_ready, body = bench.detector._health.ready()
+        assert not is_ready and "which doesn't go on: the brokers are away" in str(body)
 
     run(log, scenario)
 
 
-def test_brokers_that_were_away_begin_the_wait_for_a_recovery_anew(
+def test_reading_back_that_stands_still_is_a_stall_unless_the_brokers_are_away(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(detector_module, "LAG_SECONDS", 0.001)
-    looks: list[float] = []
+    stalled: list[str | None] = []
 
     async def scenario(bench: Bench) -> None:
         detector = bench.detector
+        assert detector._store._on_read == detector._progress.moved
+        detector._progress = Progress("detect", lambda: bench.now)
 
         def exists(topic: str) -> bool:
-            looks.append(bench.now)
-            match len(looks):
-                case 2:
-                    raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+            stalled.append(detector._progress.stalled(60))
+            match len(stalled):
                 case 3:
-                    bench.now += RECOVERY_SECONDS + 1
-                case 4:
+                    detector._progress.moved()
+                case 5:
+                    raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+                case 7:
                     detector._stopping.set()
+            bench.now += 61
             return True
 
         detector._offsets.exists = exists  # type: ignore[method-assign]
@@ -313,4 +301,44 @@ def test_brokers_that_were_away_begin_the_wait_for_a_recovery_anew(
         await detector.watch_brokers()
 
     run(log, scenario)
-    assert len(looks) == 4
+    assert [one is not None for one in stalled] == [False, False, True, True, True, False, False]
+    assert "the state of partitions [0] is read back" in str(stalled[2])
+
+
+@pytest.mark.parametrize("problem", ["not read back", "not ours", "brokers away"])
+def test_a_record_that_was_not_taken_is_acknowledged_with_what_was(log: Log, problem: str) -> None:
+    """It is read once more before the next one; unacknowledged, it would hold up the commit."""
+
+    class Event(NamedTuple):
+        message: Any
+        value: bytes
+
+    class Stream:
+        def noack(self) -> "Stream":
+            return self
+
+        async def events(self) -> AsyncGenerator[Event, None]:
+            for at, value in log[25:27]:
+                yield Event(SimpleNamespace(partition=0, offset=at), value)
+
+    async def scenario(bench: Bench) -> None:
+        match problem:
+            case "not read back":
+                bench.state.ready = False
+            case "not ours":
+                bench.detector._store.changelogs.clear()
+            case _:
+
+                def fail() -> None:
+                    raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+                bench.on_read = fail
+        await bench.detector._join(cast(Any, Stream()))
+        if problem != "not ours":
+            assert [event.message.offset for event in bench.state.joined] == [
+                log[25][0],
+                log[26][0],
+            ]
+            assert bench.state.progress.next_offset == 0
+
+    run(log, scenario)

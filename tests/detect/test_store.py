@@ -1,132 +1,405 @@
-"""Faust's store for DETECT: partitions come and go, and recovery never overwrites or gives up."""
+"""Faust's store for DETECT: partitions come and go, and are read back by joining, to the end."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException, Message
 from faust.types import TP
 
 from support.counting import NOW
 from support.world import World, Written, a_state, join_all, totals, writes
+from tidegauge.detect import store as store_module
 from tidegauge.detect.changelog import Changelog
 from tidegauge.detect.partition import PartitionState
+from tidegauge.detect.readback import ChangelogReader, LogShorterError, ReadRecords
 from tidegauge.detect.store import JoinStore
 
 CHANGELOG = "app-windows-changelog"
 
-
-@dataclass
-class FakeApp:
-    """What the store does to the application if it can't go on."""
-
-    crashed_by: BaseException | None = None
-
-    def _crash(self, error: BaseException) -> None:
-        self.crashed_by = error
+#: What a reader that hangs waits for.
+FOREVER = 3_600.0
 
 
-def _store() -> tuple[JoinStore, FakeApp, list[int]]:
-    app, ready = FakeApp(), []
+class Record(NamedTuple):
+    """A record of the changelog, as confluent-kafka gives it."""
 
-    def make(partition: int) -> PartitionState:
-        state = a_state()
-        state.partition = partition
-        return state
+    at_partition: int
+    at_offset: int
+    written: Written
 
-    async def build() -> JoinStore:
-        return JoinStore(
+    def partition(self) -> int:
+        return self.at_partition
+
+    def offset(self) -> int:
+        return self.at_offset
+
+    def key(self) -> bytes:
+        return self.written[0]
+
+    def value(self) -> bytes | None:
+        return self.written[1]
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [("at", str(self.written[2]).encode()), ("log", self.written[3].encode())]
+
+
+class FakeReader:
+    """Gives what ``there`` has by partition, a record at a time; ``before`` is done before each."""
+
+    def __init__(self) -> None:
+        self.there: dict[int, list[Written]] = {}
+        self.readings: list[dict[int, int]] = []
+        self.before: Callable[[int, int], Coroutine[Any, Any, None]] | None = None
+        self.closed = 0
+
+    async def read(self, begins: Mapping[int, int]) -> AsyncGenerator[ReadRecords, None]:
+        self.readings.append(dict(begins))
+        try:
+            for partition, begin in begins.items():
+                there = self.there.get(partition, [])
+                if begin > len(there):
+                    raise LogShorterError(partition)
+                for offset in range(begin, len(there)):
+                    if self.before is not None:
+                        await self.before(partition, offset)
+                    record = cast(Message, Record(partition, offset, there[offset]))
+                    yield ReadRecords([record], set())
+                yield ReadRecords([], {partition})
+        finally:
+            self.closed += 1
+
+
+class Bench:
+    """A store with a fake reader, and what it calls."""
+
+    def __init__(self) -> None:
+        self.reader = FakeReader()
+        self.ready: list[int] = []
+        self.taken_up: list[int] = []
+        self.read = 0
+        self.store = JoinStore(
             "memory://",
-            app,
+            SimpleNamespace(),
             SimpleNamespace(changelog_topic_name=CHANGELOG, name="windows"),
-            make=make,
-            on_ready=lambda state: ready.append(state.partition),
-            on_restored=lambda: None,
+            reader=cast(ChangelogReader, self.reader),
+            make=_make,
+            on_ready=lambda state: self.ready.append(state.partition),
+            on_read=self._on_read,
         )
 
-    return asyncio.run(build()), app, ready
+    def _on_read(self) -> None:
+        self.read += 1
+
+    async def rebalance(self, *partitions: int) -> None:
+        tps = {TP(CHANGELOG, p) for p in partitions} | {TP("other", 9)}
+        await self.store.on_rebalance(tps, set(), set())
+
+    async def read_back(self) -> None:
+        await self.store.read_back(self.taken_up.append)
+
+    def totals(self, partition: int) -> Any:
+        return totals(self.store.partitions[partition])
 
 
-def _events(written: list[Written], partition: int = 0) -> list[Any]:
-    return [
-        SimpleNamespace(
-            message=SimpleNamespace(
-                key=key,
-                value=value,
-                partition=partition,
-                offset=offset,
-                headers=[("at", str(at).encode()), ("log", log.encode())],
-            )
-        )
-        for offset, (key, value, at, log) in enumerate(written)
-    ]
+def _make(partition: int) -> PartitionState:
+    state = a_state()
+    state.partition = partition
+    return state
 
 
-def _rebalance(store: JoinStore, *partitions: int) -> None:
-    tps = {TP(CHANGELOG, p) for p in partitions} | {TP("other", 9)}
-    asyncio.run(store.on_rebalance(tps, set(), set()))
+def run(scenario: Callable[[Bench], Coroutine[Any, Any, None]]) -> Bench:
+    async def whole() -> Bench:
+        bench = Bench()
+        await scenario(bench)
+        return bench
+
+    return asyncio.run(asyncio.wait_for(whole(), 20))
 
 
-def _recovered(store: JoinStore, *partitions: int) -> None:
-    asyncio.run(store.on_recovery_completed({TP(CHANGELOG, p) for p in partitions}, set()))
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "_RETRY_SECONDS", (0.001, 0.002))
 
 
-def test_partitions_come_and_go_and_are_not_ready_before_recovery() -> None:
-    store, _, ready = _store()
-    _rebalance(store, 0, 1)
-    assert store.partitions.keys() == {0, 1}
-    assert not any(state.ready for state in store.partitions.values())
-    _recovered(store, 0, 1)
-    assert sorted(ready) == [0, 1]
-    kept = store.partitions[1]
-    _rebalance(store, 1, 2)
-    assert store.partitions.keys() == {1, 2}
-    assert store.partitions[1] is kept and not kept.ready
-
-
-def test_a_partition_that_was_away_begins_with_nothing() -> None:
-    store, _, _ = _store()
-    _rebalance(store, 0)
-    before = store.partitions[0]
-    _rebalance(store)
-    _rebalance(store, 0)
-    assert store.partitions[0] is not before
-
-
-def test_a_changelog_is_joined_whatever_stale_values_a_paused_worker_wrote() -> None:
+@pytest.fixture(scope="module")
+def changelog() -> tuple[PartitionState, list[Written]]:
+    """Make a state, and the changelog of three checkpoints that led to it."""
     world = World()
     writer = Changelog(a_state())
     writer.restored()
-    changelog: list[Written] = []
+    written: list[Written] = []
     for _ in range(3):
         world.event(0, time=NOW)
         seen = len(world.log)
         world.flush()
         join_all(writer.state, world.log[seen:])
-        changelog += writes(writer.checkpoint())
-    store, _, _ = _store()
-    _rebalance(store, 0)
-    stale = changelog[1:3]
-    store.apply_changelog_batch(_events([*changelog, *stale]), lambda k: k, lambda v: v)
-    _recovered(store, 0)
-    assert totals(store.partitions[0]) == totals(writer.state)
+        written += writes(writer.checkpoint())
+    return writer.state, written
 
 
-def test_records_of_a_partition_that_is_gone_are_left_alone() -> None:
-    store, app, _ = _store()
-    _rebalance(store, 0)
-    store.apply_changelog_batch(
-        _events([(b"not even JSON", b"", 0, "")], 5), lambda k: k, lambda v: v
-    )
-    assert app.crashed_by is None
+Made = tuple[PartitionState, Sequence[Written]]
 
 
-def test_a_changelog_that_cannot_be_read_ends_the_process_instead_of_losing_state() -> None:
-    store, app, _ = _store()
-    _rebalance(store, 0)
-    with pytest.raises(Exception, match="malformed"):
-        store.apply_changelog_batch(
-            _events([(b"not JSON", b"{}", 0, "")]), lambda k: k, lambda v: v
-        )
-    assert app.crashed_by is not None
+def test_partitions_come_and_go_and_are_not_ready_before_they_are_read_back() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.rebalance(0, 1)
+        assert bench.store.partitions.keys() == {0, 1}
+        assert bench.store.unread == [0, 1]
+        await bench.read_back()
+        assert bench.ready == bench.taken_up == [0, 1]
+        assert bench.store.unread == []
+        kept = bench.store.partitions[1]
+        await bench.rebalance(1, 2)
+        assert bench.store.partitions.keys() == {1, 2}
+        assert bench.store.partitions[1] is kept and not kept.ready
+        await bench.read_back()
+        assert bench.ready == [0, 1, 1, 2]
+
+    run(scenario)
+
+
+def test_a_partition_that_was_away_begins_with_nothing() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.rebalance(0)
+        before = bench.store.partitions[0]
+        await bench.rebalance()
+        await bench.rebalance(0)
+        assert bench.store.partitions[0] is not before
+
+    run(scenario)
+
+
+def test_a_changelog_is_joined_whatever_stale_values_a_paused_worker_wrote(changelog: Made) -> None:
+    state, written = changelog
+
+    async def scenario(bench: Bench) -> None:
+        bench.reader.there = {0: [*written, *written[1:3]]}
+        await bench.rebalance(0)
+        await bench.read_back()
+        assert bench.totals(0) == totals(state)
+
+    run(scenario)
+
+
+def test_a_partition_that_stays_reads_on_from_where_it_was(changelog: Made) -> None:
+    state, written = changelog
+    half = len(written) // 2
+
+    async def scenario(bench: Bench) -> None:
+        bench.reader.there = {0: list(written[:half])}
+        await bench.rebalance(0)
+        await bench.read_back()
+        bench.reader.there = {0: list(written)}  # another one wrote while it was paused
+        await bench.rebalance(0)
+        await bench.read_back()
+        assert bench.reader.readings == [{0: 0}, {0: half}]
+        assert bench.totals(0) == totals(state)
+        assert bench.store.changelogs[0].reached == len(written)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_rebalance_in_the_middle_of_a_reading_mixes_nothing(changelog: Made, stays: bool) -> None:
+    """The reading of before joins nothing more and makes nothing ready, and the next is whole."""
+    state, written = changelog
+
+    async def scenario(bench: Bench) -> None:
+        middle, go_on = asyncio.Event(), asyncio.Event()
+
+        async def wait_in_the_middle(partition: int, offset: int) -> None:
+            if offset == 3 and not middle.is_set():
+                middle.set()
+                await go_on.wait()
+
+        bench.reader.there = {0: list(written), 1: list(written)}
+        bench.reader.before = wait_in_the_middle
+        await bench.rebalance(0, 1)
+        first = asyncio.ensure_future(bench.read_back())
+        await middle.wait()
+        half_read = bench.store.partitions[0]
+        await bench.rebalance(*([0] if stays else []), 1, 2)
+        go_on.set()
+        await first
+        assert bench.ready == [] and bench.taken_up == []
+        assert bench.store.unread == [*([0] if stays else []), 1, 2]
+        await bench.read_back()
+        assert bench.reader.closed == 2
+        assert bench.reader.readings[1].get(0) == (3 if stays else None)
+        for partition in bench.store.partitions.keys() - {2}:
+            assert bench.totals(partition) == totals(state)
+        assert (half_read in bench.store.partitions.values()) == stays
+        assert half_read.ready == stays
+
+    run(scenario)
+
+
+def test_a_stop_in_the_middle_of_a_reading_is_prompt(changelog: Made) -> None:
+    async def scenario(bench: Bench) -> None:
+        middle = asyncio.Event()
+
+        async def hang(partition: int, offset: int) -> None:
+            middle.set()
+            await asyncio.sleep(FOREVER)
+
+        bench.reader.there = {0: list(changelog[1])}
+        bench.reader.before = hang
+        await bench.rebalance(0)
+        reading = asyncio.ensure_future(bench.read_back())
+        await middle.wait()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert bench.ready == []
+
+    run(scenario)
+
+
+def test_brokers_that_go_away_are_asked_again_and_readiness_says_why(changelog: Made) -> None:
+    state, written = changelog
+
+    async def scenario(bench: Bench) -> None:
+        failures = iter([1, 3, 3])
+        fails_at = next(failures)
+        said = []
+
+        async def fail(partition: int, offset: int) -> None:
+            nonlocal fails_at
+            said.append(bench.store.problem)
+            if offset == fails_at:
+                fails_at = next(failures, -1)
+                raise KafkaException(KafkaError(KafkaError._TRANSPORT, "they are away"))
+
+        bench.reader.there = {0: list(written)}
+        bench.reader.before = fail
+        await bench.rebalance(0)
+        event = object()
+        bench.store.partitions[0].joined.append(event)
+        await bench.read_back()
+        # What was read before may be another topic's by now: half of it is worth nothing.
+        assert bench.reader.readings == [{0: 0}] * 4
+        assert any("they are away" in one for one in said)
+        assert bench.store.problem == ""
+        assert bench.totals(0) == totals(state)
+        assert bench.store.partitions[0].joined == [event]
+
+    run(scenario)
+
+
+def test_a_partition_that_is_ready_stays_so_while_others_are_read_again(changelog: Made) -> None:
+    async def scenario(bench: Bench) -> None:
+        failures = [1]
+
+        async def fail(partition: int, offset: int) -> None:
+            if partition == 1 and failures:
+                failures.pop()
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+        bench.reader.there = {0: list(changelog[1]), 1: list(changelog[1])}
+        bench.reader.before = fail
+        await bench.rebalance(0, 1)
+        await bench.read_back()
+        assert bench.taken_up == [0, 1]
+        assert bench.reader.readings == [{0: 0, 1: 0}, {1: 0}]
+
+    run(scenario)
+
+
+def test_what_was_whole_stays_when_the_changelog_is_made_anew(changelog: Made) -> None:
+    state, written = changelog
+
+    async def scenario(bench: Bench) -> None:
+        bench.reader.there = {0: list(written)}
+        await bench.rebalance(0)
+        await bench.read_back()
+        bench.reader.there = {0: []}
+        await bench.rebalance(0)
+        await bench.read_back()
+        assert bench.totals(0) == totals(state)
+        # The next write has an offset before this one, and is followed by all there is.
+        assert bench.store.changelogs[0].reached == len(written)
+
+    run(scenario)
+
+
+def test_what_was_half_read_of_a_changelog_that_was_made_anew_is_dropped(changelog: Made) -> None:
+    state, written = changelog
+
+    async def scenario(bench: Bench) -> None:
+        middle = asyncio.Event()
+
+        async def hang(partition: int, offset: int) -> None:
+            if offset == len(written) - 1 and not middle.is_set():
+                middle.set()
+                await asyncio.sleep(FOREVER)
+
+        bench.reader.there = {0: list(written)}
+        bench.reader.before = hang
+        await bench.rebalance(0)
+        first = asyncio.ensure_future(bench.read_back())
+        await middle.wait()
+        half_read = bench.store.partitions[0]
+        await bench.rebalance(0)
+        await first
+        bench.reader.there = {0: list(written[:2])}
+        await bench.read_back()
+        assert bench.store.partitions[0] is not half_read
+        assert bench.reader.readings == [{0: 0}, {0: len(written) - 1}, {0: 0}]
+        assert bench.totals(0) != totals(state)
+
+    run(scenario)
+
+
+def test_what_comes_after_the_end_is_not_joined_to_a_state_that_is_at_work(
+    changelog: Made,
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        async def late(begins: Mapping[int, int]) -> AsyncGenerator[ReadRecords, None]:
+            yield ReadRecords([], {0})
+            record = cast(Message, Record(0, 0, (b"not JSON", b"", 0, "")))
+            yield ReadRecords([record], {1})
+
+        bench.reader.read = late  # type: ignore[method-assign]
+        await bench.rebalance(0, 1)
+        await bench.read_back()
+        assert bench.ready == [0, 1]
+
+    run(scenario)
+
+
+def test_a_changelog_that_cannot_be_read_is_an_error_instead_of_a_loss_of_state() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.reader.there = {0: [(b"not JSON", b"{}", 0, "")]}
+        await bench.rebalance(0)
+        with pytest.raises(Exception, match="malformed"):
+            await bench.read_back()
+        assert bench.ready == []
+
+    run(scenario)
+
+
+def test_joining_lets_others_have_their_turn(
+    changelog: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_TURN_SECONDS", 0.0)
+    state, written = changelog
+
+    async def scenario(bench: Bench) -> None:
+        async def at_once(begins: Mapping[int, int]) -> AsyncGenerator[ReadRecords, None]:
+            records = [cast(Message, Record(0, i, one)) for i, one in enumerate(written)]
+            yield ReadRecords(records, {0})
+
+        bench.reader.read = at_once  # type: ignore[method-assign]
+        await bench.rebalance(0)
+        reading = asyncio.ensure_future(bench.read_back())
+        turns = 0
+        while not reading.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > len(written)
+        assert bench.totals(0) == totals(state)
+
+    run(scenario)

@@ -4,11 +4,14 @@ import asyncio
 import ssl
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.codec import zstd_decode, zstd_encode
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
@@ -123,17 +126,97 @@ def test_the_consumer_of_a_worker_reads_committed_records_only() -> None:
     assert "_isolation_level" in AIOKafkaConsumer.__init__.__code__.co_names
 
 
-def test_the_offsets_that_transactions_leave_out_do_not_hold_up_the_commit() -> None:
-    consumer, tp = object.__new__(CommittedTransport.Consumer), TP("histograms", 0)
-    consumer._committed_offset = {tp: None}
+def _acknowledging(tp: TP) -> Any:
+    consumer: Any = object.__new__(CommittedTransport.Consumer)
+    consumer._committed_offset = {tp: 21}
     consumer._gap = defaultdict(IntervalTree)
-    records = list(range(0, 40, 2))  # each followed by the marker of its transaction
     consumer._acked, consumer._acked_index = {tp: []}, {tp: set()}
-    for before, offset in pairwise(records):
-        asyncio.run(consumer._add_gap(tp, before + 1, offset))
-    consumer._acked[tp] += records
-    assert consumer._new_offset(tp) == records[-1] + 1
-    assert consumer._acked[tp] == []
+    return consumer
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        # Each is followed by the marker of its transaction.
+        range(21, 60, 2),
+        # After a rebalance Faust throws some away, of which it will know nothing.
+        range(24, 60),
+        [24, 26, 27, 40],
+        [24],
+    ],
+)
+def test_offsets_that_faust_passes_over_do_not_hold_up_the_commit(records: Iterable[int]) -> None:
+    tp = TP("histograms", 0)
+    consumer, acked = _acknowledging(tp), list(records)
+    for before, offset in pairwise(acked):
+        if offset > before + 1:
+            asyncio.run(consumer._add_gap(tp, before + 1, offset))
+    assert consumer._new_offset(tp) is None
+    consumer._acked[tp] += acked
+    consumer._acked_index[tp] |= set(acked)
+    assert consumer._new_offset(tp) == acked[-1] + 1
+    assert consumer._new_offset(tp) is None
+    assert consumer._acked == {tp: []} and consumer._acked_index == {tp: set()}
+    assert not consumer._gap
+
+
+class FakeConsumer:
+    """aiokafka's, as far as it is asked here."""
+
+    def __init__(self, assigned: set[TopicPartition]) -> None:
+        self.assigned = assigned
+        self.paused: set[TopicPartition] = set()
+        self._coordinator = SimpleNamespace(generation=7)
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.assigned
+
+    def pause(self, *tps: TopicPartition) -> None:
+        assert tps is not None
+        self.paused |= set(tps)
+
+    async def seek_to_committed(self) -> dict[TopicPartition, int]:
+        assert self.assigned, "No partitions are currently assigned"
+        return dict.fromkeys(self.assigned, 3)
+
+
+@pytest.mark.parametrize("assigned", [set(), {TopicPartition("histograms", 1)}])
+def test_a_worker_without_partitions_seeks_nothing(assigned: set[TopicPartition]) -> None:
+    thread: Any = object.__new__(CommittedTransport.Consumer.consumer_thread_class)
+    thread._consumer = FakeConsumer(assigned)
+
+    async def call_thread(function: Any) -> Any:
+        return await function()
+
+    thread.call_thread = call_thread
+    assert asyncio.run(thread.seek_to_committed()) == dict.fromkeys(assigned, 3)
+
+
+def test_changelogs_are_assigned_and_never_fetched_by_the_consumer_of_the_stream() -> None:
+    changelog, log = TopicPartition("windows-changelog", 2), TopicPartition("histograms", 2)
+    consumer, given = FakeConsumer({changelog, log}), []
+
+    async def assign(assigned: set[TP], generation: int) -> None:
+        given.append((assigned, generation, set(consumer.paused)))
+
+    thread = SimpleNamespace(
+        app=SimpleNamespace(
+            tables=SimpleNamespace(changelog_topics={"windows-changelog"}),
+            consumer_generation_id=None,
+        ),
+        on_partitions_assigned=assign,
+        _ensure_consumer=lambda: consumer,
+    )
+    listener: Any = CommittedTransport.Consumer.RebalanceListener(cast(Any, thread))
+    asyncio.run(listener.on_partitions_assigned({changelog, log}))
+    assert given == [({TP(*changelog), TP(*log)}, 7, {changelog})]
+    # Faust would take a changelog that nobody fetches for a fault, and say so for ever.
+    reader: Any = object.__new__(CommittedTransport.Consumer)
+    reader.app, seen = thread.app, []
+    reader._thread = SimpleNamespace(verify_event_path=lambda now, tp: seen.append(tp))
+    for tp in (changelog, log):
+        reader.verify_event_path(0.0, TP(*tp))
+    assert seen == [TP(*log)]
 
 
 def test_a_broker_that_takes_connections_and_answers_nothing_is_not_waited_for() -> None:

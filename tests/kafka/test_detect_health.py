@@ -145,10 +145,7 @@ def test_a_worker_without_its_changelog_says_so_and_goes_on_once_it_is_there(
         installation.succeed("topics", "create")
 
         def reported() -> bool:
-            nonlocal child
-            if child.process.poll() is not None:
-                # Where Faust's recovery hangs it ends, to be started again as a pod is.
-                child = installation.start("run")
+            child.check_alive()
             return running.reported() == running.sent
 
         wait_until(reported, seconds=120, what=lambda: f"all are reported\n{child.tail()}")

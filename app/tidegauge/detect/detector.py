@@ -29,6 +29,7 @@ from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.passed import close_passed
+from tidegauge.detect.readback import ChangelogReader
 from tidegauge.detect.silence import Silence
 from tidegauge.detect.store import JoinStore
 from tidegauge.detect.transport import make_app
@@ -50,11 +51,6 @@ UNSAVED_BYTES = 32 * 1024 * 1024
 
 #: How often the brokers are asked for the ends of the input.
 LAG_SECONDS = 5.0
-
-#: A recovery that reads nothing for so long, while the brokers answer, hangs in Faust: after two
-#: rebalances in a row its fetcher may never deliver. A new process is back within seconds. Longer
-#: than a rebalance may take (transport.py), since nothing is read back while the group is in one.
-RECOVERY_SECONDS = 30.0
 
 
 class Detector:
@@ -85,9 +81,6 @@ class Detector:
         self._progress = health.progress("detect", done="joined")
         self._saved_at = clock()
         self._unsaved_bytes = 0
-        #: Since when a changelog is being read back and nothing of it has come, and after which of
-        #: Faust's rebalances.
-        self._reading_since: tuple[float, int] | None = None
         #: Whether this process has ever had its share of the partitions, be it none.
         self._has_joined = False
         self._stopping = asyncio.Event()
@@ -102,9 +95,12 @@ class Detector:
             "memory://",
             self.app,
             self._table,
+            reader=ChangelogReader(
+                settings.kafka, settings.detect.app_id, self._table.changelog_topic_name
+            ),
             make=self._make_state,
             on_ready=self._on_ready,
-            on_restored=self._on_restored,
+            on_read=self._progress.moved,  # reading back a long changelog is no stall
         )
         self._table._data = self._store
         self._table.key_serializer = self._table.value_serializer = "raw"
@@ -145,10 +141,6 @@ class Detector:
             idle_seconds=self._settings.ingest.idle_seconds,
         )
 
-    def _on_restored(self) -> None:
-        self._progress.moved()  # reading back a long changelog is no stall
-        self._reading_since = None
-
     def _on_ready(self, state: PartitionState) -> None:
         self._intake.doubt(state.partition)
         self._observer.restored(state)
@@ -158,12 +150,13 @@ class Detector:
     def say_owned(self) -> None:
         """Say which partitions are ours; a worker with none is ready to take over all the same."""
         self._has_joined = True
-        owned = self._store.partitions
-        reading = sorted(partition for partition, state in owned.items() if not state.ready)
-        if reading:
-            self._health.say("detect", "failed", f"reads back the state of partitions {reading}")
+        if unread := self._store.unread:
+            detail = f"reads back the state of partitions {unread}"
+            if self._store.problem:
+                detail = f"{detail}, which doesn't go on: {self._store.problem}"
+            self._health.say("detect", "failed", detail)
         else:
-            self._health.say("detect", "ok", f"owns partitions {sorted(owned)}")
+            self._health.say("detect", "ok", f"owns partitions {sorted(self._store.partitions)}")
 
     # -- input -----------------------------------------------------------------------------------
 
@@ -175,9 +168,10 @@ class Detector:
                 state = await self._intake.receive(message.partition, message.offset, value)
             except KafkaException as error:
                 log.warning("partition %d can't be read: %s", message.partition, error)
-                # It is read before the next record, as its turn is by the progress that is saved,
-                # and not by what is acknowledged: that would never get past a hole.
-                state = self._store.partitions.get(message.partition)
+                state = None
+            # What wasn't taken is read before the next record, as its turn is by the progress that
+            # is saved, and not by what is acknowledged: that would never get past a hole.
+            state = state or self._store.partitions.get(message.partition)
             if state is not None:
                 state.joined.append(event)
                 self._unsaved_bytes += len(value)
@@ -241,8 +235,8 @@ class Detector:
     async def watch_brokers(self) -> None:
         """Say what the brokers know: input that is not taken, which is a stall; a topic missing.
 
-        From the start on, and until :meth:`stop`: an application's own tasks begin only after its
-        first recovery. Raises ``RuntimeError`` if a recovery hangs.
+        From the start on, and until :meth:`stop`: an application's own tasks begin only once it has
+        joined the group.
         """
         lag = InputLag()
         while not self._stopping.is_set():
@@ -251,7 +245,6 @@ class Detector:
             except KafkaException:
                 # An outage of the brokers is no stall.
                 self._progress.lag(0)
-                self._reading_since = None
                 self._health.beat("detect")
             else:
                 # Nor is a topic that can't be written: the loop that publishes waits for it.
@@ -266,7 +259,6 @@ class Detector:
         missing = f"{changelog} is missing: nothing is reported; `tidegauge topics create` makes it"
         self._health.say("changelog", "ok" if exists else "failed", "" if exists else missing)
         topic, states = self._settings.topics.histograms, self._store.partitions
-        self._end_if_recovery_hangs(sorted(p for p, state in states.items() if not state.ready))
         assigned = {
             tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == topic
         }
@@ -275,24 +267,12 @@ class Detector:
         joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
         waiting = lag.of(ends, joined)
         if self.app.rebalancing:
-            self._progress.lag(1, "the group is rebalancing, or its state is read back")
+            self._progress.lag(1, "the group is rebalancing")
+        elif unread := self._store.unread:
+            self._progress.lag(len(unread), f"the state of partitions {unread} is read back")
         else:
             self._progress.lag(
                 sum(waiting.values()), f"partitions {sorted(waiting)} of {topic} have new records"
-            )
-
-    def _end_if_recovery_hangs(self, unread: list[int]) -> None:
-        now, rebalance = self._clock(), self.app.rebalancing_count
-        if not unread:
-            self._reading_since = None
-            return
-        if self._reading_since is None or self._reading_since[1] != rebalance:
-            self._reading_since = now, rebalance
-        still = now - self._reading_since[0]
-        if still > RECOVERY_SECONDS:
-            raise RuntimeError(
-                f"nothing of the changelog of partitions {unread} came for {still:.0f} s "
-                "while the brokers answered"
             )
 
     # -- committing ------------------------------------------------------------------------------
