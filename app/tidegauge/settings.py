@@ -34,7 +34,8 @@ def config_file() -> Path:
     return Path(named or "tidegauge.yaml")
 
 
-#: The largest record on the topics of histograms, windows and state: some 30,000 signals in a cell.
+#: The largest record on the topics of histograms, windows, alerts and state. Baselines are bounded
+#: so that cells and reports fit it (``baseline.validation``).
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 
 

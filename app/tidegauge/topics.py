@@ -82,11 +82,15 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             topics.histograms,
             topics.detect_partitions,
             {"retention.ms": str(4 * _DAY), **_LARGE},
+            frozenset(_LARGE),
             exact=True,
         ),
         # Kept for looking back over a quarter.
         TopicSpec(
-            topics.windows, topics.detect_partitions, {"retention.ms": str(92 * _DAY), **_LARGE}
+            topics.windows,
+            topics.detect_partitions,
+            {"retention.ms": str(92 * _DAY), **_LARGE},
+            frozenset(_LARGE),
         ),
         # The newest state of each fingerprint. What has said nothing for a year goes, so that it
         # doesn't grow for ever with versions that are long gone.
@@ -100,14 +104,14 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
                 "segment.ms": str(_DAY),
                 **_LARGE,
             },
-            frozenset({"cleanup.policy"}),
+            frozenset({"cleanup.policy", *_LARGE}),
         ),
         # Every step; compacted, it would lose those that a receiver has not been told of yet.
         TopicSpec(
             topics.alerts_history,
             1,
             {"cleanup.policy": "delete", "retention.ms": str(366 * _DAY), **_LARGE},
-            frozenset({"cleanup.policy"}),
+            frozenset({"cleanup.policy", *_LARGE}),
         ),
         TopicSpec(topics.actions, 1, {"retention.ms": str(366 * _DAY)}),
         TopicSpec(topics.acknowledgements, 1, {"retention.ms": str(366 * _DAY)}),
@@ -153,7 +157,9 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
                 "min.cleanable.dirty.ratio": "0.1",
                 **_LARGE,
             },
-            frozenset({"cleanup.policy", "message.timestamp.type", "min.compaction.lag.ms"}),
+            frozenset(
+                {"cleanup.policy", "message.timestamp.type", "min.compaction.lag.ms", *_LARGE}
+            ),
             exact=True,
         ),
     ]
@@ -244,7 +250,7 @@ class Topics:
 
 
 def _satisfies(name: str, found: str, expected: str) -> bool:
-    if name in ("min.compaction.lag.ms", MIN_INSYNC):
+    if name in ("min.compaction.lag.ms", MIN_INSYNC, *_LARGE):
         return int(found) >= int(expected)
     if name == "cleanup.policy":
         return set(found.split(",")) == set(expected.split(","))

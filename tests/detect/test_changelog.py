@@ -1,6 +1,6 @@
 """Whatever crashes, tears and pauses: the outputs are those of the log, byte for byte."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from support.world import (
     writes,
 )
 from tidegauge.contract import WindowReport, encode
+from tidegauge.detect import parts
 from tidegauge.detect.changelog import Changelog
 from tidegauge.detect.partition import REVISE_SECONDS, PartitionState
 from tidegauge.settings import TopicSettings
@@ -54,6 +55,16 @@ def logs(draw: st.DrawFn) -> list[Logged]:
     return world.log
 
 
+@pytest.fixture(
+    scope="module", params=[parts.PART_BYTES, 60], ids=["whole", "in parts"], autouse=True
+)
+def _part_bytes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All of it holds as well where hardly a value fits a record."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "PART_BYTES", request.param)
+        yield
+
+
 def _fresh() -> Changelog:
     changelog = Changelog(a_state(**WINDOWS))
     changelog.restored()
@@ -81,7 +92,7 @@ def _rest(log: Iterable[Logged], state: PartitionState) -> list[Logged]:
     return [at for at in log if at[0] >= state.progress.next_offset]
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(logs(), st.data())
 def test_crashes_torn_checkpoints_and_paused_workers_change_no_byte(
     log: list[Logged], data: st.DataObject
@@ -119,7 +130,7 @@ def test_crashes_torn_checkpoints_and_paused_workers_change_no_byte(
     assert totals(worker.state) == totals(undisturbed.state)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(logs(), st.data())
 def test_compaction_of_superseded_values_loses_nothing(
     log: list[Logged], data: st.DataObject

@@ -53,6 +53,7 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_late_events_total": MetricName("counter"),
     "tidegauge_counted_twice_events_total": MetricName("counter"),
     "tidegauge_baselines_refused_total": MetricName("counter"),
+    "tidegauge_outputs_refused_total": MetricName("counter", ("topic",)),
     "tidegauge_recounts_total": MetricName("counter"),
     "tidegauge_slices_left_out": MetricName("gauge"),
     "tidegauge_watermark_seconds": MetricName("gauge", ("partition",)),

@@ -8,6 +8,7 @@ as sound: whatever is wrong with one is said of that one, before anything is cou
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal, Signal
 from tidegauge.baseline.hours import DailyCycle
@@ -24,14 +25,15 @@ MAX_SIGNALS = 4_000
 #: A signal has 27 bins at most by ``baseline create``; four times that for those made by hand.
 MAX_BINS = 110
 
-#: A cell is one record, whatever it counts, of MAX_RECORD_BYTES (settings). The rest is for what is
-#: said beside it: ranges and clocks of some thousands of source partitions.
-MAX_CELL_BYTES = 7 * 1024 * 1024
+#: A cell is one record, whatever it counts, and so is its window's report, which says 600 bytes
+#: more of each signal: 4,000 times that, and offsets of some hundred partitions, are left of 8 MiB.
+MAX_CELL_BYTES = 5_750_000
 
 #: Up to here a float holds every integer, and the counts of a signal add up without overflow.
 MAX_COUNT = 2**53
 
-MAX_NAME_CHARACTERS = 500
+#: As JSON writes it. An alert on many signals lists a thousand of them.
+MAX_NAME_BYTES = 500
 
 #: Labels of bins stand in every alert on the signal.
 MAX_CATEGORIES_BYTES = 64 * 1024
@@ -134,7 +136,7 @@ def _problems(baseline: Baseline) -> Iterator[str]:
         "model, version or source", (baseline.model, baseline.version, baseline.source)
     )
     for name, signal in baseline.signals.items():
-        for problem in (*_name_problems(name, signal), *_signal_problems(signal, baseline.rows)):
+        for problem in chain(_name_problems(name, signal), _signal_problems(signal, baseline.rows)):
             yield f"signal {_quoted(name)}: {problem}"
     importances = baseline.importances or {}
     if any(it > _MAX_IMPORTANCE for it in importances.values()):
@@ -145,8 +147,8 @@ def _problems(baseline: Baseline) -> Iterator[str]:
 
 def _name_problems(name: str, signal: Signal) -> Iterator[str]:
     yield from _unicode_problems("its name", (name,))
-    if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
-        yield f"its name has {len(name):,} characters, expected 1 to {MAX_NAME_CHARACTERS}"
+    if not 1 <= (size := len(encode(name)) - len('""')) <= MAX_NAME_BYTES:
+        yield f"its name has {size:,} bytes, expected 1 to {MAX_NAME_BYTES}"
     expected = {"prediction": NumericSignal, "label": CategoricalSignal}.get(name)
     if expected is not None and not isinstance(signal, expected):
         kind = "numeric" if expected is NumericSignal else "categorical"

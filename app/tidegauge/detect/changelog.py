@@ -13,6 +13,9 @@ Compaction leaves the last value of a key, and that may be one that joins as the
 no progress vouches for. So whoever sees such a value writes his own after it, before compaction
 gets there (``min.compaction.lag.ms`` of the topic): a reader what others left last, the owner all
 there is as soon as others have written between his own writes.
+
+A value that is too large for a record is written in parts (``parts``); all of the above is said of
+whole values.
 """
 
 import logging
@@ -24,6 +27,7 @@ import msgspec
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
 from tidegauge.detect.forgetting import is_gone
 from tidegauge.detect.partition import Counts, PartitionState, Window
+from tidegauge.detect.parts import PartKey, Parts, Whole, Write
 from tidegauge.detect.values import (
     BaselineKey,
     CellCounts,
@@ -45,15 +49,12 @@ from tidegauge.detect.values import (
 
 log = logging.getLogger(__name__)
 
-_keys = msgspec.json.Decoder(Key)
+_keys = msgspec.json.Decoder(Key | PartKey)
 _cells = msgspec.json.Decoder(CellCounts)
 _waiting = msgspec.json.Decoder(Counts)
 _memories = msgspec.json.Decoder(SliceMemory)
 _slices = msgspec.json.Decoder(SliceState)
 _progress = msgspec.json.Decoder(Progress)
-
-#: An encoded key with its encoded value, or with None for a tombstone.
-Write = tuple[bytes, bytes | None]
 
 
 class Checkpoint(NamedTuple):
@@ -78,10 +79,21 @@ class Changelog:
         self._youngest: dict[bytes, int] = {}
         #: Keys of which the last value in the log is not the youngest.
         self._stale: set[Key] = set()
+        self._parts = Parts()
 
     def restore(self, raw_key: bytes, raw_value: bytes | None, at: int, log: str) -> None:
         """Take in one tagged record; raises ``msgspec.DecodeError`` if it is none of ours."""
         key = _keys.decode(raw_key)
+        if isinstance(key, PartKey):
+            whole = self._parts.read_part(key, raw_value)
+        else:
+            whole = self._parts.read(Whole(key, raw_key, raw_value, at, log))
+        if whole is not None:
+            self._restore(*whole)
+
+    def _restore(
+        self, key: Key, raw_key: bytes, raw_value: bytes | None, at: int, log: str
+    ) -> None:
         if isinstance(key, LogKey) and log != self._name:
             self._name = log
             self._ahead.clear()
@@ -162,10 +174,13 @@ class Changelog:
     def restored(self) -> None:
         """Take up work: the changelog has been read to its end."""
         self._stale.update(key for _, key, _ in self._ahead)
+        self._stale |= self._parts.finish()
         self._ahead.clear()
         if not self._name:
             self.begin()
-        self.state.unsaved |= self._stale & self.state.everything()
+        there = self.state.everything()
+        self.state.unsaved |= self._stale & there
+        self.state.unsaved |= self._parts.written - there  # parts of what is no more
         self._stale.clear()
         self.state.restored()
 
@@ -193,15 +208,17 @@ class Changelog:
         state = self.state
         unsaved, state.unsaved = state.unsaved, set()
         progress = ProgressKey(state.partition)
-        writes = [(key, msgspec.json.encode(key)) for key in unsaved - {progress}]
         # What is read before the name is taken for another changelog's.
-        writes.sort(key=lambda write: not isinstance(write[0], LogKey))
+        keys = sorted(unsaved - {progress}, key=lambda key: not isinstance(key, LogKey))
         return Checkpoint(
             at=state.progress.next_offset,
             log=self._name,
-            values=[(raw_key, self._encoded(key)) for key, raw_key in writes],
-            progress=[(msgspec.json.encode(progress), self._encoded(progress))] if unsaved else [],
+            values=[write for key in keys for write in self._writes(key)],
+            progress=self._writes(progress) if unsaved else [],
         )
+
+    def _writes(self, key: Key) -> list[Write]:
+        return self._parts.write(key, self._encoded(key))
 
     def _encoded(self, key: Key) -> bytes | None:
         state = self.state

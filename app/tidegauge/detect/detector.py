@@ -27,7 +27,7 @@ from tidegauge.detect.intake import Intake
 from tidegauge.detect.lag import InputLag
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
-from tidegauge.detect.partition import PartitionState
+from tidegauge.detect.partition import Output, PartitionState
 from tidegauge.detect.passed import close_passed
 from tidegauge.detect.readback import ChangelogReader
 from tidegauge.detect.silence import Silence
@@ -48,6 +48,9 @@ TABLE = "windows"
 
 #: Input that waits for a checkpoint is held in memory; with more than this it is made at once.
 UNSAVED_BYTES = 32 * 1024 * 1024
+
+#: How long it is said that an output was too large for its topic.
+REFUSED_SECONDS = 600.0
 
 #: How often the brokers are asked for the ends of the input.
 LAG_SECONDS = 5.0
@@ -81,6 +84,8 @@ class Detector:
         self._progress = health.progress("detect", done="joined")
         self._saved_at = clock()
         self._unsaved_bytes = 0
+        #: When an output was last too large for its topic.
+        self._refused_at = math.inf
         #: Whether this process has ever had its share of the partitions, be it none.
         self._has_joined = False
         self._stopping = asyncio.Event()
@@ -119,6 +124,7 @@ class Detector:
             pointers=pointers,
             source=source_of(settings.detect.app_id),
             mode=settings.topics.cloudevents,
+            on_refused=self._on_refused,
         )
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
         self.app.task(self._commit_forever)
@@ -146,6 +152,17 @@ class Detector:
         self._observer.restored(state)
         self.say_owned()
         log.info("partition %d restored: %d windows", state.partition, len(state.windows))
+
+    def _on_refused(self, output: Output) -> None:
+        self._metrics.outputs_refused.labels(output.topic).inc()
+        self._refused_at = self._clock()
+        detail = f"a record of {output.topic} was too large for it and is not published"
+        self._health.say("outputs", "degraded", f"{detail}: key {output.key:.200}")
+
+    def _say_no_more_of_refused(self) -> None:
+        if self._clock() - self._refused_at > REFUSED_SECONDS:
+            self._refused_at = math.inf
+            self._health.say("outputs", "ok")
 
     def say_owned(self) -> None:
         """Say which partitions are ours; a worker with none is ready to take over all the same."""
@@ -337,6 +354,7 @@ class Detector:
         if self._has_joined:
             self.say_owned()
         self._say_waiting()
+        self._say_no_more_of_refused()
 
     def _owned_changelogs(self) -> list[Changelog]:
         return [it for it in self._store.changelogs.values() if it.state.ready]

@@ -2,19 +2,30 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+from faust.exceptions import ProducerSendError
 from faust.types import AppT
 
 from tidegauge.contract import Action, Alert, Record, WindowReport, encode, wrap
 from tidegauge.contract.cloudevents import Mode, Sent
 from tidegauge.detect.asked import Pointers, with_data, with_target
-from tidegauge.detect.changelog import Changelog, Checkpoint, Write
+from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import Output
+from tidegauge.detect.parts import Write
+from tidegauge.detect.shortening import shortened
+from tidegauge.settings import MAX_RECORD_BYTES
 
 log = logging.getLogger(__name__)
+
+#: Values that are published; the rest of a record is for its key, its headers and its batch.
+MAX_OUTPUT_BYTES = MAX_RECORD_BYTES - 64 * 1024
+
+#: What is said of a record that its topic doesn't take, whoever finds it: the client or a broker.
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 #: Changelog writes under way at once: enough that the brokers' answers overlap, few enough that a
 #: rebalance does not wait for long.
@@ -33,27 +44,51 @@ class Writer:
         pointers: Pointers,
         source: str,
         mode: Mode,
+        on_refused: Callable[[Output], None] = lambda _: None,
     ) -> None:
-        """Take what outputs need: as CloudEvents their source, for rollbacks the pointers."""
+        """Take what outputs need: as CloudEvents their source, for rollbacks the pointers.
+
+        ``on_refused`` is called with each output that is too large for its topic.
+        """
         self._app = app
         self._topic = changelog_topic
         self._offsets = offsets
         self._pointers = pointers
         self._source = source
         self._mode: Mode = mode
+        self._on_refused = on_refused
 
     async def publish(self, outputs: Sequence[Output]) -> None:
-        """Publish in this order."""
-        sent = [await self._send(output) for output in outputs]
-        for future in sent:
-            await future
+        """Publish in this order; an output that is too large for its topic holds up no other."""
+        sent = [(output, await self._send(output)) for output in outputs]
+        for output, future in sent:
+            try:
+                if future is not None:
+                    await future
+            except _TOO_LARGE as error:
+                self._refused(output, error)
 
-    async def _send(self, output: Output) -> Awaitable[object]:
-        value, headers = self._wrapped(await self._looked_up(output))
-        sent: Awaitable[object] = await self._app.producer.send(
-            output.topic, output.key.encode(), value, None, None, headers
-        )
+    async def _send(self, output: Output) -> Awaitable[object] | None:
+        record = await self._looked_up(output)
+        value, headers = self._wrapped(record)
+        if len(value) > MAX_OUTPUT_BYTES and isinstance(record, WindowReport):
+            shorter = shortened(record, MAX_OUTPUT_BYTES - (len(value) - len(encode(record))))
+            if shorter is not None:
+                value, headers = self._wrapped(shorter)
+        try:
+            sent: Awaitable[object] = await self._app.producer.send(
+                output.topic, output.key.encode(), value, None, None, headers
+            )
+        except ProducerSendError as error:
+            if not isinstance(error.__cause__, _TOO_LARGE):
+                raise
+            self._refused(output, error)
+            return None
         return sent
+
+    def _refused(self, output: Output, error: Exception) -> None:
+        log.error("not published, as %s doesn't take it: %.200s", output.topic, error)
+        self._on_refused(output)
 
     async def _looked_up(self, output: Output) -> Record:
         record = output.record

@@ -298,8 +298,9 @@ class Turn:
             if silent:
                 silent.sort(key=lambda it: (-one.badness(it.value), it.signal or ""))
                 signals = [it.signal for it in silent if it.signal is not None]
+                listed = signals[: records.MOST_INHIBITED]
                 found.append(
-                    InhibitedAlert(rule=one.rule.name, severity=severest(silent), signals=signals)
+                    InhibitedAlert(rule=one.rule.name, severity=severest(silent), signals=listed)
                 )
         return found
 

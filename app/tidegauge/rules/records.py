@@ -21,6 +21,13 @@ from tidegauge.rules.model import Event, Rule
 from tidegauge.rules.state import Episode, Incident
 from tidegauge.rules.summary import listed, render, short
 
+#: Signals that an alert lists, the worst first; its summary says how many there are. A thousand of
+#: the longest names are half of what the topics of facts and actions take as a record.
+MOST_LISTED = 1_000
+
+#: The same of each rule that an alert inhibits.
+MOST_INHIBITED = 100
+
 _OF_SIGNAL = (
     "{model} {version}: {metric} of {signal} is {value}{unit}, {comparison} {threshold}, "
     "in {events} events"
@@ -112,7 +119,7 @@ def alert_of(
             "without it"
         )
     alert = _alert(event, identity, told, report, summary=summary)
-    alert.signals = list(signals)
+    alert.signals = list(signals[:MOST_LISTED])
     places = _places(episode, report, [one.signal for one in signals])
     alert.annotations = {name: render(text, places) for name, text in rule.annotations.items()}
     return alert
@@ -133,7 +140,7 @@ def no_data_alert(
         report,
     )
     alert = _alert("no_data", identity, told, report, summary=summary)
-    alert.signals = list(signals)
+    alert.signals = list(signals[:MOST_LISTED])
     alert.was = told.told
     return alert
 

@@ -255,6 +255,12 @@ class DetectMetrics:
             "Baselines that windows were counted by and that can't be used: no drift is reported",
             registry=registry,
         )
+        self.outputs_refused = Counter(
+            "tidegauge_outputs_refused_total",
+            "Reports, alerts, actions and facts that were too large for their topic",
+            ("topic",),
+            registry=registry,
+        )
         self.recounts = Counter(
             "tidegauge_recounts_total",
             "Times a partition was counted again because source ranges didn't tile",
