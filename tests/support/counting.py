@@ -35,10 +35,9 @@ class FakeMessage:
     at_partition: int = 0
     at_offset: int = 0
     problem: object | None = None
-    has_headers: list[tuple[str, bytes | None]] | None = None
 
-    def headers(self) -> list[tuple[str, bytes | None]] | None:
-        return self.has_headers
+    def headers(self) -> None:
+        raise AssertionError("a header whose name is not UTF-8 would end the process")
 
     def value(self) -> bytes | None:
         return self.payload

@@ -289,10 +289,11 @@ class Counter:
         try:
             return self._event_or_stream(value)
         except RefusedError as refused:
-            # Not before: to ask each of millions of good records for its headers would cost a lot.
+            # Not before: no event has an envelope by chance, and it would cost all of them. Nor by
+            # the headers, which a client can't be asked for safely: see unwrap.
             if refused.reason != "invalid_record":
                 raise
-            record = cloudevents.unwrap(value, message.headers())
+            record = cloudevents.unwrap(value)
             if record == value:
                 raise
             return self._event_or_stream(record)

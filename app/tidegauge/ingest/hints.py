@@ -1,8 +1,5 @@
 """What a value that is no event looks like, by how it begins; said in its dead letter."""
 
-from collections.abc import Mapping
-from typing import Any
-
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (
         b"\xef\xbb\xbf",
@@ -40,13 +37,3 @@ def with_hint(detail: str, payload: bytes) -> str:
             f"(00 and the id {schema}): send plain JSON, by a serializer without a registry"
         )
     return detail
-
-
-def hint_of_object(parsed: Mapping[str, Any]) -> str:
-    """Return what a JSON object that is no event seems to be, or nothing."""
-    if "specversion" in parsed and ("data" in parsed or "data_base64" in parsed):
-        return (
-            "; it looks like a CloudEvent in structured mode, which needs the header "
-            "content-type: application/cloudevents+json"
-        )
-    return ""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -28,7 +28,6 @@ class Message(Protocol):
     def partition(self) -> int: ...  # noqa: D102
     def offset(self) -> int: ...  # noqa: D102
     def error(self) -> object | None: ...  # noqa: D102
-    def headers(self) -> Any: ...  # noqa: D102
 
 
 class Refusals:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tidegauge.contract import Reason
-from tidegauge.ingest.hints import hint_of_object, with_hint
+from tidegauge.ingest.hints import with_hint
 
 #: Before this no event of Kafka's can have been; a clock at zero, or days for seconds, is.
 EARLIEST_TIME = 946_684_800.0  # 2000-01-01T00:00:00Z
@@ -97,10 +97,8 @@ def _decode_by_json(payload: bytes, text: str) -> LooseEvent:
         raise RefusedError("invalid_json", with_hint(str(error), payload)) from error
     if not isinstance(parsed, dict):
         return from_row(parsed)
-    try:  # unknown names can be anything, half a surrogate pair too
-        return from_row({name: parsed[name] for name in _FIELDS if name in parsed})
-    except RefusedError as refused:
-        raise RefusedError(refused.reason, refused.detail + hint_of_object(parsed)) from refused
+    # Unknown names can be anything, half a surrogate pair too.
+    return from_row({name: parsed[name] for name in _FIELDS if name in parsed})
 
 
 def from_row(row: Any) -> LooseEvent:
