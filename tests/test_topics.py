@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegauge.settings import DetectSettings, Settings
+from tidegauge.settings import MAX_RECORD_BYTES, DetectSettings, Settings
 from tidegauge.topics import TopicSpec, _satisfies, topic_specs
 
 
@@ -90,6 +90,19 @@ def test_a_fact_of_the_largest_size_still_fits_with_its_hashes() -> None:
     specs = _specs()
     assert "max.message.bytes" not in specs["tidegauge.audit-facts"].config  # 1 MiB
     assert int(specs["tidegauge.audit"].config["max.message.bytes"]) >= 2 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["histograms", "windows", "alerts", "alerts.history", "withheld", "detect-windows-changelog"],
+)
+def test_a_topic_of_large_records_takes_the_largest_and_check_sees_to_it(name: str) -> None:
+    prefix = "tidegauge-" if name.startswith("detect") else "tidegauge."
+    spec = _specs()[f"{prefix}{name}"]
+    assert "max.message.bytes" in spec.must
+    assert int(spec.config["max.message.bytes"]) >= MAX_RECORD_BYTES
+    assert _satisfies("max.message.bytes", str(2 * MAX_RECORD_BYTES), str(MAX_RECORD_BYTES))
+    assert not _satisfies("max.message.bytes", "1048588", str(MAX_RECORD_BYTES))
 
 
 def test_the_users_own_topic_is_left_as_the_cluster_makes_it() -> None:

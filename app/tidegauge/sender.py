@@ -4,7 +4,7 @@ import logging
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from tidegauge.settings import RECONNECTING, KafkaSettings
+from tidegauge.settings import MAX_RECORD_BYTES, RECONNECTING, KafkaSettings
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ class Sender:
                     "enable.idempotence": True,
                     "message.timeout.ms": int(_SECONDS * 1000),
                     "linger.ms": 0,
+                    # An alert that is withheld may be as large as alerts are.
+                    "message.max.bytes": MAX_RECORD_BYTES,
                     # A topic that is gone is said to be so in this time.
                     "topic.metadata.propagation.max.ms": 4_000,
                 },

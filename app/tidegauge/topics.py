@@ -122,8 +122,8 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(
             topics.withheld,
             1,
-            {"cleanup.policy": "compact", "segment.ms": str(_DAY)},
-            frozenset({"cleanup.policy"}),
+            {"cleanup.policy": "compact", "segment.ms": str(_DAY), **_LARGE},
+            frozenset({"cleanup.policy", *_LARGE}),
         ),
         # Read within seconds; kept for an outage of LEDGER over a month.
         TopicSpec(topics.audit_facts, 1, {"retention.ms": str(31 * _DAY)}),

@@ -97,7 +97,7 @@ WRONG: list[tuple[Callable[[Document], None], str]] = [
     (_set("signals", "c", "counts", -1, 3), "'c': the last of counts.* must be 0"),
     (_set("signals", "c", "categories", ["a", "a"]), "'c': categories and known have 'a' twice"),
     (_set("signals", "c", "known", ["b"]), "'c': categories and known have 'b' twice"),
-    (_set("signals", "c", "categories", 0, "a" * 70_000), "its categories have 70,001 bytes"),
+    (_set("signals", "c", "categories", 0, "a" * 140_000), "its categories have 140,001 bytes"),
     (_set("signals", "c", "dtype", "float"), "Invalid enum value"),
     (_set("signals", "n", "known", ["3.5"]), "'n': '3.5' is no integer"),
     (_set("signals", "n", "known", ["٣"]), "'n': '٣' is no integer"),

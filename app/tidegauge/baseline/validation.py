@@ -35,8 +35,9 @@ MAX_COUNT = 2**53
 #: As JSON writes it. An alert on many signals lists a thousand of them.
 MAX_NAME_BYTES = 500
 
-#: Labels of bins stand in every alert on the signal.
-MAX_CATEGORIES_BYTES = 64 * 1024
+#: Labels of bins stand in every alert on the signal, up to three times. Four times what ``create``
+#: keeps: older versions kept texts of whatever length.
+MAX_CATEGORIES_BYTES = 128 * 1024
 
 #: Variances and degrees of freedom are multiplied, and importances added up, without overflow.
 _MAX_FIGURE = 1e12
