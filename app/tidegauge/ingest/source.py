@@ -34,6 +34,16 @@ LOOK_SECONDS = 5.0
 #: A broker that has just come up, or has not heard of a new topic, is given this long.
 DOUBT_SECONDS = 1.0
 
+#: What is said if a broker is lost.
+_NO_ANSWER = frozenset(
+    {
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._DESTROY_BROKER,
+    }
+)
+
 #: Kafka's word for "no id", of topics that were made before there were any.
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 
@@ -47,11 +57,9 @@ class SourceTopic:
         self._topic = settings.topics.predictions
         self._consumer = consumer
         self._monotonic = monotonic
-        self._admin = AdminClient(
-            # A broker that is lost is tried again soon: flushes wait for the answer.
-            settings.kafka.librdkafka() | {"reconnect.backoff.max.ms": 1_000},
-            logger=log,
-        )
+        # A broker that is lost is tried again soon: flushes wait for the answer.
+        self._admin_config = settings.kafka.librdkafka() | {"reconnect.backoff.max.ms": 1_000}
+        self._admin = AdminClient(self._admin_config, logger=log)
         self._tail = HistogramTail(
             settings.kafka, self._admin, settings.topics.histograms, self._topic
         )
@@ -150,6 +158,17 @@ class SourceTopic:
             raise SessionError(f"{self._topic} was deleted and made again")
 
     def _ask(self, seconds: float) -> tuple[str, int]:
+        try:
+            return self._describe(seconds)
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_ANSWER:
+                raise
+        # Of several brokers the rest are there. An admin client waits for the one that it takes for
+        # the controller, also after that has left the cluster; a new one learns of the others.
+        self._admin = AdminClient(self._admin_config, logger=log)
+        return self._describe(seconds)
+
+    def _describe(self, seconds: float) -> tuple[str, int]:
         asked = self._admin.describe_topics(
             TopicCollection([self._topic]), request_timeout=seconds
         )[self._topic]

@@ -1,0 +1,59 @@
+"""Asking for the source topic while a broker is lost. No broker."""
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from tidegauge.ingest import source
+from tidegauge.ingest.source import SourceTopic
+from tidegauge.settings import Settings
+
+
+class FakeAdmin:
+    """The first one waits for a broker that is gone; those made later know the others."""
+
+    made: list["FakeAdmin"]
+    problem: int
+
+    def __init__(self, config: dict[str, Any], **_: Any) -> None:
+        self.lost = not self.made
+        self.made.append(self)
+
+    def describe_topics(self, topics: Any, **_: Any) -> dict[str, Future[Any]]:
+        answer: Future[Any] = Future()
+        if self.lost:
+            answer.set_exception(KafkaException(KafkaError(self.problem)))
+        else:
+            answer.set_result(SimpleNamespace(topic_id="an id", partitions=[0, 1, 2]))
+        return {"predictions": answer}
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> SourceTopic:
+    monkeypatch.setattr(source, "AdminClient", FakeAdmin)
+    FakeAdmin.made, FakeAdmin.problem = [], KafkaError._TIMED_OUT
+    made = SourceTopic(Settings(), SimpleNamespace(), monotonic=lambda: 0.0)  # type: ignore[arg-type]
+    made.topic_id, made._asked_at = "an id", 0.0
+    return made
+
+
+@pytest.mark.parametrize("problem", [KafkaError._TIMED_OUT, KafkaError._TRANSPORT])
+def test_a_client_that_waits_for_a_lost_broker_is_replaced(
+    topic: SourceTopic, problem: int
+) -> None:
+    FakeAdmin.problem = problem
+    topic.check(moved=True)
+    assert topic.partitions == 3
+    assert len(FakeAdmin.made) == 2
+    topic.check(moved=True)
+    assert len(FakeAdmin.made) == 2
+
+
+def test_what_the_brokers_refuse_another_client_would_not_be_told(topic: SourceTopic) -> None:
+    FakeAdmin.problem = KafkaError.TOPIC_AUTHORIZATION_FAILED
+    with pytest.raises(KafkaException):
+        topic.check(moved=True)
+    assert len(FakeAdmin.made) == 1
