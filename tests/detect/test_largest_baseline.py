@@ -59,7 +59,7 @@ WIDEST = [(MAX_SIGNALS, 27, MAX_NAME_BYTES), (MAX_SIGNALS, MAX_BINS, 5)]
 
 def _records(baseline: Baseline, counts: Any, window: int = 0) -> list[bytes]:
     positions = {
-        p: Position(origin=2**62, start=2**62, since=2**62, to=2**63 - 1, arrived=NOW)
+        p: Position(origin=2**61, start=2**61, since=2**61, to=2**62, arrived=NOW)
         for p in range(PARTITIONS)
     }
     tenure = Tenure(began=NOW, positions=positions)
