@@ -63,8 +63,10 @@ def _records(baseline: Baseline, counts: Any, window: int = 0) -> list[bytes]:
         for p in range(PARTITIONS)
     }
     tenure = Tenure(began=NOW, positions=positions)
+    now = MINUTE + 60.0 * window + 59.0
     for position in positions.values():
-        position.latest = MINUTE + 60.0 * window + 59.0
+        position.event_clock.note(np.array([now]))
+        position.event_clock.read(now)
     plan = make_plan("m", "1", baseline.id, baseline)
     segment = tuple((f"{i:0200}", "v" * 200) for i in range(10))
     for its in ((), segment):
@@ -76,7 +78,7 @@ def _records(baseline: Baseline, counts: Any, window: int = 0) -> list[bytes]:
     return [
         value
         for _, value in tenure.records(
-            now=NOW + 60.0 * window, monotonic=NOW, idle_seconds=10.0, source="predictions",
+            now=now, monotonic=NOW, idle_seconds=10.0, source="predictions",
             sources=PARTITIONS, destinations=1,
         )
     ]  # fmt: skip
