@@ -66,6 +66,9 @@ class Alert(Record):
     With ``raised`` above 0 it is firing still and more severe than it was said to be, which rose
     that many times; ``severities_before`` has what it was told with before.
 
+    ``revised``: the rule holds in the window only with events that came after it was reported, or
+    after a later window of the slice was; so this is said later than it would have been.
+
     ``no_data``: of what was pending or firing, no window could be judged for a while; such an alert
     rests on no ``report``, and its window is the time without. ``was`` is what it was before that,
     here and in what is told with the first window after it: firing that ``was`` firing goes on.
@@ -75,14 +78,14 @@ class Alert(Record):
     is what is not told while this fires. ``flapping``: it has fired so often that its end is told
     only after the rule's ``flapping_windows``.
 
-    ``id`` is fixed by rule, model, signal, the window the episode started in, state, ``reminder``
-    and ``raised``: act on an id once. ``fingerprint`` names the rule and what it watches, over all
-    episodes and whatever is in the list;
-    ``episode`` one of them, from its first window to its end. ``starts_at`` is the start of the
-    first window in which the rule held, ``ends_at`` that of the window in which it was over. An
-    alert by the metric ``surprise`` carries the ``evidence`` and the ``alarm_budget`` that it rests
-    on. ``labels``, ``annotations`` and ``receivers`` are the rule's, over a whole episode the same
-    labels and receivers; ``rules_sha256`` is the hash of the rule file that judged the window.
+    ``id`` is fixed by rule, model, signal, the window the episode started in and its revision,
+    state, ``reminder`` and ``raised``: act on an id once. ``fingerprint`` names the rule and what
+    it watches, over all episodes and whatever is in the list; ``episode`` one of them, from its
+    first window to its end. ``starts_at`` is the start of the first window in which the rule held,
+    ``ends_at`` that of the window in which it was over. An alert by the metric ``surprise`` carries
+    the ``evidence`` and the ``alarm_budget`` that it rests on. ``labels``, ``annotations`` and
+    ``receivers`` are the rule's, over a whole episode the same labels and receivers;
+    ``rules_sha256`` is the hash of the rule file that judged the window.
 
     ``value`` is of ``events`` of the window, against ``baseline_events`` of the baseline that has
     the SHA-256 ``baseline``; null where no baseline was asked. ``threshold`` is a number of the
@@ -140,6 +143,7 @@ class Alert(Record):
     links: AlertLinks = field(default_factory=AlertLinks)
     action: ActionKind | None = None
     was: Literal["pending", "firing"] | None = None
+    revised: bool = False
     schema_version: int = SCHEMA_VERSION
 
     @property

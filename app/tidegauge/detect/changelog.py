@@ -32,6 +32,8 @@ from tidegauge.detect.values import (
     BaselineKey,
     CellCounts,
     CellKey,
+    JudgedCounts,
+    JudgedKey,
     Key,
     LogKey,
     MemoryKey,
@@ -42,6 +44,7 @@ from tidegauge.detect.values import (
     SliceState,
     WaitingKey,
     join_cells,
+    join_judged,
     join_memories,
     join_progress,
     join_slices,
@@ -52,6 +55,7 @@ log = logging.getLogger(__name__)
 _keys = msgspec.json.Decoder(Key | PartKey)
 _cells = msgspec.json.Decoder(CellCounts)
 _waiting = msgspec.json.Decoder(Counts)
+_judged = msgspec.json.Decoder(JudgedCounts)
 _memories = msgspec.json.Decoder(SliceMemory)
 _slices = msgspec.json.Decoder(SliceState)
 _progress = msgspec.json.Decoder(Progress)
@@ -145,6 +149,13 @@ class Changelog:
                 state.waiting.pop(window, None)
             else:
                 state.waiting[window] = _waiting.decode(raw_value)
+        elif isinstance(key, JudgedKey):
+            window = Window(key.slice, key.window_start, key.window_seconds)
+            if raw_value is None:
+                state.judged.pop(window, None)
+            else:
+                judged, other = _judged.decode(raw_value), state.judged.get(window)
+                state.judged[window] = judged if other is None else join_judged(judged, other)
         elif isinstance(key, SliceKey):
             known = state.slices.get(key.slice)
             if raw_value is None:
@@ -198,6 +209,7 @@ class Changelog:
         void: set[Key] = {
             *self.state.cells,
             *(WaitingKey(*window) for window in self.state.waiting),
+            *(JudgedKey(*window) for window in self.state.judged),
         }
         self.state = self.state.emptied()
         self.begin()
@@ -227,6 +239,9 @@ class Changelog:
         if isinstance(key, WaitingKey):
             counts = state.waiting.get(Window(key.slice, key.window_start, key.window_seconds))
             return None if counts is None else msgspec.json.encode(counts)
+        if isinstance(key, JudgedKey):
+            judged = state.judged.get(Window(key.slice, key.window_start, key.window_seconds))
+            return None if judged is None else msgspec.json.encode(judged)
         if isinstance(key, SliceKey):
             value = state.slices.get(key.slice)
             return None if value is None else msgspec.json.encode(value)

@@ -21,7 +21,7 @@ from tidegauge.detect.partition import Counts, DataWanted, Output, PartitionStat
 from tidegauge.detect.report import SCORE_SECONDS, Asked, make_reports
 from tidegauge.detect.values import ScoreSum, Slice, SliceMemory, SliceState, WindowMark
 from tidegauge.detect.watch import First, Watch
-from tidegauge.rules import RuleSet, Verdict, evaluate, links_of
+from tidegauge.rules import Revised, RuleSet, Verdict, evaluate, evaluate_late, links_of
 from tidegauge.settings import LinkSettings, TopicSettings
 
 NO_LINKS = LinkSettings()
@@ -31,13 +31,15 @@ NO_LINKS = LinkSettings()
 class Closed:
     """What one record led to.
 
-    ``silent`` are slices of which something was told because nothing comes of them.
+    ``silent`` are slices of which something was told because nothing comes of them, ``late`` those
+    of which something was told because of late events.
     """
 
     reports: list[WindowReport] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     silent: list[Slice] = field(default_factory=list)
+    late: list[Slice] = field(default_factory=list)
     forgotten: list[Slice] = field(default_factory=list)
 
 
@@ -94,6 +96,7 @@ class _Judgement(NamedTuple):
 
     verdict: Verdict
     after: SliceState
+    held: list[str]
     outputs: list[Output]
 
 
@@ -188,17 +191,22 @@ class Closing:
             for memory, (report, _), counts in zip(memories, reported, some, strict=True)
         ]
         taken = self._watch.take_together(firsts, self._state.baselines)
-        return [
-            _Made(was, report, score, None if memory is remembered else memory)
-            for was, (_, score), remembered, (memory, report) in zip(
-                before, reported, memories, taken, strict=True
-            )
-        ]
+        made = []
+        for was, (report, score), remembered, (memory, seen) in zip(
+            before, reported, memories, taken, strict=True
+        ):
+            if memory is not None and report.window_end <= memory.through and memory is remembered:
+                memory = self._watch.take_late(memory, report, None, self._state.baselines)
+            made.append(_Made(was, seen, score, None if memory is remembered else memory))
+        return made
 
     def _judged(self, counts: Counts, made: "_Made") -> "_Judgement":
         """Judge a window by the rules; changes nothing."""
         before, report = made.before, made.report
         verdict = evaluate(self._rules, report, before.alerts, distribution=self._distribution)
+        held: list[str] = []
+        if verdict.stale:  # it opened after a later one had closed
+            verdict, held = self._judge_late(report, None, before)
         last_end = max(before.last_end, counts.window.end)
         scores = [
             s for s in (*before.scores, made.score) if s.window_end > last_end - SCORE_SECONDS
@@ -210,28 +218,28 @@ class Closing:
             alerts=verdict.state,
             based=before.based or any(part.baseline for part in report.parts),
         )
+        return _Judgement(verdict, after, held, self._outputs(verdict, counts))
+
+    def _outputs(self, verdict: Verdict, counts: Counts) -> list[Output]:
         topics = self._topics
-        outputs = [
+        return [
             *alert_outputs(verdict.alerts, topics, self._links),
             *(self._action_output(action, counts) for action in verdict.actions),
             *(
-                Output(topics.audit_facts, report.model, self._dated(fact, counts))
+                Output(topics.audit_facts, fact.model, self._dated(fact, counts))
                 for fact in verdict.audit
             ),
         ]
-        return _Judgement(verdict, after, outputs)
 
     def _take_in(self, counts: Counts, made: "_Made", judged: "_Judgement") -> None:
         if made.memory is not None:
             self._state.remember(counts.window.slice, made.memory)
-        self._advance(counts.window, judged.after, made.report)
+        self._advance(counts.window, judged.after, made.report, judged.held)
         self._state.closed(counts)
-        self._state.outputs += judged.outputs
-        self.closed.alerts += judged.verdict.alerts
-        self.closed.actions += judged.verdict.actions
+        self._publish(judged.verdict, judged.outputs)
 
     def revise(self, window: Window) -> None:
-        """Report a window again that late events have changed. Alerts look forward only."""
+        """Report a window again that late events have changed, and judge what that changes."""
         try:
             self._revise(window)
         except Exception as error:
@@ -239,11 +247,53 @@ class Closing:
 
     def _revise(self, window: Window) -> None:
         before = self._state.slices[window.slice]
-        mark = before.marks[window.start]
-        asked = _asked(self._state.counts(window), before, revision=mark.revision + 1)
+        mark, memory = before.marks[window.start], self._state.memories.get(window.slice)
+        counts, judged = self._state.counts(window), self._state.judged.get(window)
+        asked = _asked(counts, before, revision=mark.revision + 1)
         ((report, score),) = self._reports([asked])
         scores = [score if s.window_end == window.end else s for s in before.scores]
-        self._advance(window, msgspec.structs.replace(before, scores=scores), report)
+        verdict, held = Verdict(before.alerts, [], [], []), mark.held
+        if judged is not None:
+            earlier = self._earlier(counts._replace(parts=judged.parts), before, mark)
+            memory = self._watch.take_late(memory, report, earlier, self._state.baselines)
+            verdict, held = self._judge_late(report, earlier, before, held=mark.held)
+        outputs = self._outputs(verdict, counts)
+        self._state.take_judged(window)
+        if memory is not None and memory is not self._state.memories.get(window.slice):
+            self._state.remember(window.slice, memory)
+        after = msgspec.structs.replace(before, scores=scores, alerts=verdict.state)
+        self._advance(window, after, report, held)
+        self._publish(verdict, outputs)
+        if verdict.alerts:
+            self.closed.late.append(window.slice)
+
+    def _earlier(self, counts: Counts, before: SliceState, mark: WindowMark) -> WindowReport | None:
+        """Return the last report of a window again; None if it was let go without one."""
+        if not counts.parts:
+            return None
+        try:
+            ((report, _),) = self._reports([_asked(counts, before, revision=mark.revision)])
+        except Exception:
+            # It failed as the window closed, and that was told then.
+            return None
+        return report
+
+    def _publish(self, verdict: Verdict, outputs: Sequence[Output]) -> None:
+        self._state.outputs += outputs
+        self.closed.alerts += verdict.alerts
+        self.closed.actions += verdict.actions
+
+    def _judge_late(
+        self,
+        report: WindowReport,
+        earlier: WindowReport | None,
+        before: SliceState,
+        held: Sequence[str] = (),
+    ) -> Revised:
+        return evaluate_late(
+            self._rules, report, earlier, before.alerts,
+            held=held, distribution=self._distribution,
+        )  # fmt: skip
 
     def _action_output(self, action: Action, counts: Counts) -> Output:
         wanted = self._data(counts) if action.kind == "retrain" else None
@@ -271,9 +321,16 @@ class Closing:
             asked, baselines=self._state.baselines, comparisons=self._watch.comparisons
         )
 
-    def _advance(self, window: Window, state: SliceState, report: WindowReport) -> None:
+    def _advance(
+        self, window: Window, state: SliceState, report: WindowReport, held: Sequence[str]
+    ) -> None:
         """Take one step of the slice's fold."""
-        mark = WindowMark(seconds=window.seconds, revision=report.revision, events=report.events)
+        mark = WindowMark(
+            seconds=window.seconds,
+            revision=report.revision,
+            events=report.events,
+            held=list(held),
+        )
         self._state.set_slice(
             window.slice,
             msgspec.structs.replace(

@@ -75,7 +75,8 @@ class Observer:
                     self._reported(state, report)
                 except Exception as error:
                     failures.failed(Slice.of(report), "showing its figures", error)
-        for where in closed.silent:
+        late = [where for where in closed.late if where in state.slices]
+        for where in (*closed.silent, *late):
             name = _name(where)
             for gauge, values in self._lasting(where, state.slices[where]).items():
                 gauge.show((state.partition, name), values)

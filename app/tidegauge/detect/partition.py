@@ -24,6 +24,8 @@ from tidegauge.detect.values import (
     CellCounts,
     CellKey,
     Heard,
+    JudgedCounts,
+    JudgedKey,
     Key,
     LogKey,
     MemoryKey,
@@ -150,6 +152,8 @@ class PartitionState:
     waiting: dict[Window, Counts] = field(default_factory=dict)
     #: Closed windows that have had late events since their last report, and since when.
     late: dict[Window, float] = field(default_factory=dict)
+    #: What those reports counted.
+    judged: dict[Window, JudgedCounts] = field(default_factory=dict)
     #: What the fold has led to and nobody has published yet.
     outputs: list[Output] = field(default_factory=list)
     #: Keys whose value in memory is not in the changelog yet.
@@ -267,6 +271,10 @@ class PartitionState:
             return 0
         if before is not None and before.seq >= record.seq:
             return 0
+        for changed in (self.late, self.judged):
+            journal.note(changed, window)
+        journal.note(self.slices, window.slice)
+        self._note_late(window)
         if tenures is None:
             journal.note(self.cells, key)
             journal.note(self.windows, window)
@@ -285,18 +293,22 @@ class PartitionState:
             series=series,
         )
         self.unsaved.add(key)
-        journal.note(self.slices, window.slice)
-        journal.note(self.late, window)
-        self._note_late(window)
         return cell.events - (before.events if before else 0)
 
-    def _note_late(self, window: Window) -> None:
-        """Remember since when a closed window has had events that its report lacks."""
+    def _note_late(self, window: Window, parts: dict[str, CellCounts] | None = None) -> None:
+        """Remember since when a closed window has had events that its report lacks.
+
+        The report counted ``parts``, or if not given what the window holds now.
+        """
         state = self.slices.get(window.slice)
         mark = state.marks.get(window.start) if state else None
         if state is None or mark is None or mark.late_since is not None:
             return
         since = self.late[window] = self.progress.now
+        if parts is None:  # nothing, if all that was said of it was left out
+            parts = self.counts(window).parts if window in self.windows else {}
+        self.judged[window] = JudgedCounts(revision=mark.revision, parts=parts)
+        self.unsaved.add(JudgedKey(*window))
         late = msgspec.structs.replace(mark, late_since=since)
         self.set_slice(
             window.slice,
@@ -374,7 +386,7 @@ class PartitionState:
         # It is in the changelog, and needs a tombstone, if it has waited for longer than a save.
         self.unsaved ^= {WaitingKey(*counts.window)}
         if self.counts(counts.window).parts != counts.parts:
-            self._note_late(counts.window)
+            self._note_late(counts.window, counts.parts)
 
     def to_revise(self) -> list[Window]:
         """Take out the closed windows whose late events have been gathered for long enough."""
@@ -386,6 +398,15 @@ class PartitionState:
         for window in found:
             del self.late[window]
         return found
+
+    def take_judged(self, window: Window) -> dict[str, CellCounts] | None:
+        """Take out what the last report of a window counted, as it is reported anew.
+
+        None if that isn't known: an earlier release closed the window.
+        """
+        self.unsaved.add(JudgedKey(*window))
+        judged = self.judged.pop(window, None)
+        return None if judged is None else judged.parts
 
     def expire(self) -> None:
         """Delete the windows that take no more late events; their keys become tombstones."""
@@ -411,6 +432,8 @@ class PartitionState:
                 self._remember(key, tenure, counts.events)
             self.unsaved.add(key)
         self.late.pop(window, None)
+        if self.judged.pop(window, None) is not None:
+            self.unsaved.add(JudgedKey(*window))
         state = self.slices[window.slice]
         marks = {start: mark for start, mark in state.marks.items() if start != window.start}
         self.set_slice(
@@ -460,6 +483,7 @@ class PartitionState:
             if mark is not None and mark.late_since is not None:
                 self.late[window] = mark.late_since
         self._restore_waiting()
+        self._restore_judged()
         drop_leftovers(self)
         self.ready = True
 
@@ -470,6 +494,15 @@ class PartitionState:
             self.unsaved.add(WaitingKey(*window))
         passed = sorted(self.waiting.values(), key=lambda it: (it.watermark, it.window.end))
         self.waiting = {counts.window: counts for counts in passed}
+
+    def _restore_judged(self) -> None:
+        for window, judged in list(self.judged.items()):
+            state = self.slices.get(window.slice)
+            mark = state.marks.get(window.start) if state else None
+            if window not in self.late or mark is None or mark.revision != judged.revision:
+                # Reported anew since: a worker that had lost the partition wrote it again.
+                del self.judged[window]
+                self.unsaved.add(JudgedKey(*window))
 
     def emptied(self) -> "PartitionState":
         """Return a state of the same partition that has read nothing yet."""
@@ -488,6 +521,7 @@ class PartitionState:
             ProgressKey(self.partition),
             *self.cells,
             *(WaitingKey(*window) for window in self.waiting),
+            *(JudgedKey(*window) for window in self.judged),
             *(SliceKey(where) for where in self.slices),
             *(MemoryKey(where) for where in self.memories),
             *(BaselineKey(baseline_id) for baseline_id in self.baselines),

@@ -53,6 +53,7 @@ class Silence:
             changed = list(state.slices)
         else:
             changed = [Slice.of(report) for report in closed.reports if not report.revision]
+            changed += closed.late
         for where in changed:
             self._try(self._put, where)
         # A slice's windows are judged in order, so what waits comes before what is missing.

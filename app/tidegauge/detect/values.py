@@ -113,6 +113,14 @@ class WaitingKey(msgspec.Struct, frozen=True, array_like=True, tag="waiting"):
     window_seconds: int
 
 
+class JudgedKey(msgspec.Struct, frozen=True, array_like=True, tag="judged"):
+    """Key of what the last report of a window counted, while late events wait for the next one."""
+
+    slice: Slice
+    window_start: int
+    window_seconds: int
+
+
 class MemoryKey(msgspec.Struct, frozen=True, array_like=True, tag="memory"):
     """Key of what the drift detector remembers of a slice."""
 
@@ -141,7 +149,7 @@ class LogKey(msgspec.Struct, frozen=True, array_like=True, tag="log"):
     """Key of the name that who begins a changelog gives it: what has no such name is void."""
 
 
-Key = CellKey | WaitingKey | MemoryKey | SliceKey | ProgressKey | BaselineKey | LogKey
+Key = CellKey | WaitingKey | JudgedKey | MemoryKey | SliceKey | ProgressKey | BaselineKey | LogKey
 
 
 class TenureCounts(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -225,13 +233,22 @@ class Progress(msgspec.Struct, kw_only=True):
 class WindowMark(msgspec.Struct, kw_only=True):
     """A closed window that still takes late events: its last revision, and what that counted.
 
-    ``late_since`` is when the first event came that no revision has counted yet.
+    ``late_since`` is when the first event came that no revision has counted yet. ``held`` are the
+    fingerprints of what rules have held on in it, once it has been revised.
     """
 
     seconds: int
     revision: int
     events: int
     late_since: float | None = None
+    held: list[str] = []
+
+
+class JudgedCounts(msgspec.Struct, kw_only=True):
+    """What a report counted, by baseline, and its revision."""
+
+    revision: int
+    parts: dict[str, CellCounts]
 
 
 class ScoreSum(msgspec.Struct, kw_only=True):
@@ -269,7 +286,8 @@ class SliceMemory(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     The arrays of ``sequential.ewma.Memory`` as bytes of float64, so that they come back to the bit;
     their shape is that of the signals of ``baseline``. ``hours`` and ``pooled_hours`` are those of
-    ``sequential.hours.HoursMemory``, empty if the baseline has no hours of the day.
+    ``sequential.hours.HoursMemory``, empty if the baseline has no hours of the day. ``late`` is how
+    often late counts were added since ``through``: they are in ``pooled``, for the next window.
     """
 
     through: int
@@ -280,11 +298,12 @@ class SliceMemory(msgspec.Struct, kw_only=True, omit_defaults=True):
     pooled: bytes
     hours: bytes = b""
     pooled_hours: bytes = b""
+    late: int = 0
 
 
 def join_memories(a: SliceMemory, b: SliceMemory) -> SliceMemory:
-    """Take the one that has seen the later window; of one window there is only one."""
-    return max(a, b, key=lambda memory: (memory.through, msgspec.json.encode(memory)))
+    """Take the one that has seen the later window; of the same, that with more late counts."""
+    return max(a, b, key=lambda it: (it.through, it.late, msgspec.json.encode(it)))
 
 
 def join_cells(a: CellCounts, b: CellCounts) -> CellCounts:
@@ -295,6 +314,11 @@ def join_cells(a: CellCounts, b: CellCounts) -> CellCounts:
         if mine is None or counts.seq > mine.seq:
             joined[tenure] = counts
     return joined
+
+
+def join_judged(a: JudgedCounts, b: JudgedCounts) -> JudgedCounts:
+    """Take the later revision; of one there is only one."""
+    return max(a, b, key=lambda it: (it.revision, msgspec.json.encode(it)))
 
 
 def join_progress(a: Progress, b: Progress) -> Progress:

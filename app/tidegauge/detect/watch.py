@@ -1,9 +1,9 @@
 """The drift detector over the windows of a slice: what it remembers, and what it says of the next.
 
-Windows are taken in once, when they are first reported, and in the order of their ends: one that
-opened after a later one had closed is passed by, and so is what late events add. Where the baseline
-changes inside a window, only the part counts that was binned by the one in use; a window without
-such a part begins anew by the other.
+Windows are taken in once, when they are first reported, and in the order of their ends; one that
+opened after a later one had closed is passed by. Its events, and what late events add to others,
+are taken in with the next window. Where the baseline changes inside a window, only the part counts
+that was binned by the one in use; a window without such a part begins anew by the other.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -25,7 +25,7 @@ from tidegauge.detect.values import SliceMemory
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.detector import judge_daily
 from tidegauge.sequential.ewma import LAMBDAS, Memory
-from tidegauge.sequential.hours import HOURS, HoursMemory
+from tidegauge.sequential.hours import HOURS, HoursMemory, hour_weights
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.signs import signs_of
 from tidegauge.sequential.together import Judged, Turn, judge_together
@@ -136,6 +136,40 @@ class Watch:
             hours = HoursMemory.empty(len(watched.names))
         budget = self.budget_of(report, slices)
         return _Look(report, part, watched, before, hours, _window(part, watched), budget)
+
+    def take_late(
+        self,
+        memory: SliceMemory | None,
+        report: WindowReport,
+        earlier: WindowReport | None,
+        baselines: Mapping[str, Baseline],
+    ) -> SliceMemory | None:
+        """Add what a report counts beyond the ``earlier`` one to what the next window counts.
+
+        ``earlier`` is what was reported of the same window before; None if nothing was.
+        """
+        if memory is None or memory.baseline not in baselines:
+            return memory
+        watched = self.signals_of(memory.baseline, baselines[memory.baseline])
+        news = self._counted(report, memory.baseline, watched)
+        if earlier is not None:
+            news = news - self._counted(earlier, memory.baseline, watched)
+        if not news.any():
+            return memory
+        known, hours = unpack(memory, watched.reference), _unpack_hours(memory, len(watched.names))
+        if hours is not None:
+            weights = hour_weights(report.window_start, report.window_end)
+            hours = HoursMemory(
+                hours.events, hours.pooled + news.sum(axis=-1, keepdims=True) * weights
+            )
+        after = Memory(known.counts, known.total, known.squared, known.pooled + news)
+        packed = pack(after, memory.through, memory.baseline, hours)
+        return msgspec.structs.replace(packed, late=memory.late + 1)
+
+    @staticmethod
+    def _counted(report: WindowReport, baseline: str, watched: Watched) -> npt.NDArray[np.float64]:
+        part = next((it for it in report.parts if it.baseline == baseline), None)
+        return np.zeros(watched.reference.counts.shape) if part is None else _window(part, watched)
 
     def budget_of(self, report: WindowReport, slices: int) -> Budget:
         """Return what a window of a slice is judged by, if the model has so many slices."""

@@ -11,6 +11,7 @@ from tidegauge.rules.load import DEFAULT_RULES, RuleError, load_rules, parse_rul
 from tidegauge.rules.measure import Measurement, measure, surprise
 from tidegauge.rules.metrics import METRICS, Metric
 from tidegauge.rules.model import Rule, RuleFile, rule_schema
+from tidegauge.rules.revision import Revised, evaluate_late
 from tidegauge.rules.ruleset import RuleSet
 from tidegauge.rules.silence import (
     MISSED_AFTER_SECONDS,
@@ -37,6 +38,7 @@ __all__ = [
     "Metric",
     "Problem",
     "Quiet",
+    "Revised",
     "Rule",
     "RuleError",
     "RuleFile",
@@ -47,6 +49,7 @@ __all__ = [
     "due_at",
     "end_forgotten",
     "evaluate",
+    "evaluate_late",
     "judge_silence",
     "links_of",
     "listed",

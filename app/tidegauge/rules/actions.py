@@ -12,12 +12,15 @@ STALE_SECONDS = 3600.0
 DAY_SECONDS = 24 * 3600
 
 
-def why_withheld(rule: Rule, asked: Sequence[int], report: WindowReport) -> str | None:
+def why_withheld(
+    rule: Rule, asked: Sequence[int], report: WindowReport, *, now: int | None = None
+) -> str | None:
     """Return why the action must not be asked for in the window of ``report``; None if it may.
 
-    ``asked`` is when it was, for this rule and slice, as :func:`remembered` keeps it.
+    ``asked`` is when it was, for this rule and slice, as :func:`remembered` keeps it. ``now`` is
+    the end of the last window judged, if that is later than the report's.
     """
-    now = report.window_end
+    now = report.window_end if now is None else now
     ages = [part.baseline_age_seconds for part in report.parts]
     oldest = max((age for age in ages if age is not None), default=0.0)
     if oldest > STALE_SECONDS:

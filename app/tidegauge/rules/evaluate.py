@@ -42,8 +42,8 @@ class Verdict(NamedTuple):
     """What one report led to.
 
     ``stale`` means that it was not judged: the state had already taken in this window or a later
-    one, so it was a replay, a revision, or a window closed out of order. Alerts look forward only;
-    what late events changed is told by the report's own revision.
+    one, so it was a replay, a revision, or a window closed out of order. The last two are for
+    :func:`tidegauge.rules.revision.evaluate_late`.
     """
 
     state: AlertState
@@ -96,11 +96,19 @@ class Turn:
         before: SeriesState,
         verdict: Verdict,
         distribution: DistributionOf,
+        *,
+        is_late: bool = False,
     ) -> None:
+        """``is_late``: the window is not later than the last one judged."""
         self._rules = rules
         self._report = report
         self._verdict = verdict
         self._distribution = distribution
+        self._is_late = is_late
+        self._now = report.window_end
+        if is_late and before.through is not None:
+            length = report.window_end - report.window_start
+            self._now = max(self._now, before.through + length)
         self.episodes = dict(before.episodes)
         self.incidents = dict(before.incidents)
         names = rules.by_name
@@ -158,7 +166,27 @@ class Turn:
 
     def judge(self) -> None:
         """Step every episode, then every incident, and tell what there is to tell."""
-        moves = self._step_episodes()
+        known: dict[Watch, Episode] = {
+            (self._rules.by_name[episode.rule].order, episode.signal): episode
+            for episode in self.episodes.values()
+        }
+        self._follow(self._step_episodes(known, *decide(self._rules, self._report, known)))
+
+    def judge_late(self, holding: Mapping[Watch, Measurement]) -> None:
+        """Step the episodes where a rule holds with late events only, but for what fires."""
+        known: dict[Watch, Episode] = {
+            (self._rules.by_name[episode.rule].order, episode.signal): episode
+            for episode in self.episodes.values()
+        }
+        news = {
+            watch: measured
+            for watch, measured in holding.items()
+            if watch not in known or known[watch].phase == "pending"
+        }
+        self._follow(self._step_episodes(known, news, {}))
+
+    def _follow(self, moves: Mapping[tuple[int, str], Sequence[Move]]) -> None:
+        """Step the incidents of episodes that moved, and tell what there is to tell."""
         if not moves:
             return
         firing = {one.rule for one in self.episodes.values() if one.phase == "firing"}
@@ -181,13 +209,13 @@ class Turn:
         for told in self._step_incident(one, identity, [move], firing):
             self._tell(told, {})
 
-    def _step_episodes(self) -> dict[tuple[int, str], list[Move]]:
+    def _step_episodes(
+        self,
+        known: Mapping[Watch, Episode],
+        holding: Mapping[Watch, Measurement],
+        ceased: Mapping[Watch, Measurement],
+    ) -> dict[tuple[int, str], list[Move]]:
         """Return the moves of the episodes by rule and incident, in the order of telling."""
-        known: dict[Watch, Episode] = {
-            (self._rules.by_name[episode.rule].order, episode.signal): episode
-            for episode in self.episodes.values()
-        }
-        holding, ceased = decide(self._rules, self._report, known)
         moves: dict[tuple[int, str], list[Move]] = {}
         watches = [*holding, *ceased]
         for watch in sorted(watches, key=lambda it: place(self._rules, it, holding, ceased)):
@@ -243,13 +271,27 @@ class Turn:
             fired=fired,
             inhibited=bool(inhibited_by),
         )
+        if self._is_late:
+            courses = [self._as_late(course) for course in courses]
         for course in courses:
             if course.after is not None:
                 self.incidents[identity] = course.after
             if course.fires and one.rule.flapping_after > 1:
-                latest = [*fired, window.end][1 - one.rule.flapping_after :]
+                latest = sorted([*fired, window.end])[1 - one.rule.flapping_after :]
                 self.fired[identity] = latest
         return [_Told(one, identity, course, members, inhibited_by) for course in courses]
+
+    def _as_late(self, course: Course) -> Course:
+        """Return what late events make of an incident: it is told now, and not at their time."""
+
+        def timed(incident: Incident) -> Incident:
+            said = incident.said_at if course.event is None else self._now
+            return msgspec.structs.replace(incident, judged_at=self._now, said_at=said)
+
+        told = timed(course.told)
+        if course.begins:
+            told = msgspec.structs.replace(told, revision=self._report.revision)
+        return course._replace(told=told, after=None if course.after is None else told)
 
     def _tell(self, it: _Told, actions: dict[int, list[str]]) -> None:
         rule, course = it.one.rule, it.course
@@ -257,7 +299,7 @@ class Turn:
             return
         alert = records.alert_of(
             course.event or "firing", it.identity, course.told, self._report, rule=rule,
-            signals=signals_of(course.told, it.members, it.one.worse),
+            signals=signals_of(course.told, it.members, it.one.worse), is_late=self._is_late,
         )  # fmt: skip
         alert.rules_sha256 = self._rules.sha256
         if course.event is None:
@@ -308,11 +350,11 @@ class Turn:
         """Ask for the rule's action if that may be now; return the ids of what was asked for."""
         action = records.requested_action(alert, rule)
         before = self.asked.get(rule.name, [])
-        why = why_withheld(rule, before, self._report)
+        why = why_withheld(rule, before, self._report, now=self._now)
         if why is not None:
             self._verdict.audit.append(records.audit_of_withheld(action, alert, why))
             return []
-        times = remembered(rule, before, self._report.window_end)
+        times = remembered(rule, before, self._now)
         if times:
             self.asked[rule.name] = times
         self._verdict.actions.append(action)

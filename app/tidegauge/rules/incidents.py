@@ -50,7 +50,7 @@ class Course(NamedTuple):
 
     ``after`` is what is remembered, None if it is over; ``told`` what the ``event`` is about, and
     ``measured`` its figures, if there are any. ``fires``: it didn't before. ``was`` is what it was
-    before there was no data, if this is told because of that.
+    before there was no data, if this is told because of that. ``begins``: there was none before.
     """
 
     after: Incident | None
@@ -59,6 +59,7 @@ class Course(NamedTuple):
     measured: Measurement | None = None
     fires: bool = False
     was: Literal["pending", "firing"] | None = None
+    begins: bool = False
 
 
 def follow(
@@ -127,6 +128,7 @@ def _go_on(
     )
     latest = members[0] if leading is None else leading.now
     known = [one.severity for one in firing or members]
+    begins = before is None
     if before is None:
         latest = msgspec.structs.replace(latest, starts_at=window.start)
         before = Incident(shown=latest, grouped=rule.grouped)
@@ -147,7 +149,7 @@ def _go_on(
     if event is None:
         if before.told == "firing":  # as it was told
             now = msgspec.structs.replace(now, shown=before.shown)
-        return Course(now, now, fires=fires)
+        return Course(now, now, fires=fires, begins=begins)
     now = msgspec.structs.replace(
         now,
         told=phase,
@@ -160,7 +162,7 @@ def _go_on(
         no_data=False,
     )
     measured = leading.measured if leading else None
-    return Course(now, now, event, measured, fires, _interrupted(before))
+    return Course(now, now, event, measured, fires, _interrupted(before), begins)
 
 
 def _is_worse(before: Incident, shown: Episode) -> bool:

@@ -1,5 +1,7 @@
 """Where rules hold in a window, and where what was there ceased to: by the worst measurement."""
 
+from collections.abc import Mapping
+
 from tidegauge.contract import WindowReport
 from tidegauge.rules.measure import Measurement, measure
 from tidegauge.rules.ruleset import CompiledRule, RuleSet
@@ -10,7 +12,7 @@ Watch = tuple[int, str | None]
 
 
 def decide(
-    rules: RuleSet, report: WindowReport, known: dict[Watch, Episode]
+    rules: RuleSet, report: WindowReport, known: Mapping[Watch, Episode]
 ) -> tuple[dict[Watch, Measurement], dict[Watch, Measurement]]:
     """Find the worst measurement wherever a rule holds, and wherever what is known ceased to."""
     holding: dict[Watch, Measurement] = {}
@@ -50,8 +52,8 @@ def _keep_worst(
 def place(
     rules: RuleSet,
     watch: Watch,
-    holding: dict[Watch, Measurement],
-    ceased: dict[Watch, Measurement],
+    holding: Mapping[Watch, Measurement],
+    ceased: Mapping[Watch, Measurement],
 ) -> tuple[int, bool, float, float, str]:
     """Sort what was found: by rule, what holds before what ceased to, and the worst first."""
     order, signal = watch

@@ -93,6 +93,7 @@ def alert_of(
     *,
     rule: Rule,
     signals: Sequence[SignalAlert] = (),
+    is_late: bool = False,
 ) -> Alert:
     """Tell what the window of ``report`` made of an alert; the caller adds actions and evidence.
 
@@ -118,7 +119,10 @@ def alert_of(
             f"; it flaps, so it is resolved after {rule.flapping_windows} windows in a row "
             "without it"
         )
+    if is_late:
+        summary += "; seen with events that came late"
     alert = _alert(event, identity, told, report, summary=summary)
+    alert.revised = is_late
     alert.signals = list(signals[:MOST_LISTED])
     places = _places(episode, report, [one.signal for one in signals])
     alert.annotations = {name: render(text, places) for name, text in rule.annotations.items()}
@@ -167,8 +171,9 @@ def _alert(
     elif told.outages and event in ("pending", "firing", "resumed", "no_data"):
         # After no data, a state comes again in the same episode.
         numbered = ("outage", told.outages)
+    revision: tuple[str | int, ...] = ("revision", told.revision) if told.revision else ()
     return Alert(
-        id=deterministic_id("alert", identity, episode.starts_at, state, *numbered),
+        id=deterministic_id("alert", identity, episode.starts_at, state, *numbered, *revision),
         fingerprint=identity,
         state=state,
         rule=episode.rule,
@@ -195,7 +200,7 @@ def _alert(
         distribution=None,
         actions=[],
         summary=summary,
-        episode=deterministic_id("episode", identity, episode.starts_at),
+        episode=deterministic_id("episode", identity, episode.starts_at, *revision),
         reminder=reminder,
         raised=raised,
         severities_before=told.severities_before,
@@ -238,9 +243,11 @@ def audit_of_inhibited(alert: Alert, inhibited_by: Sequence[str]) -> AuditFact:
 
 
 def _listed(alert: Alert) -> dict[str, str]:
+    """Return what most alerts have none of."""
     lists = {
         "signals": " ".join(one.signal for one in alert.signals),
         "severities_before": " ".join(alert.severities_before),
+        "revised": "true" if alert.revised else "",
     }
     return {name: names for name, names in lists.items() if names}
 

@@ -50,6 +50,9 @@ class Incident(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
     ``judged_at`` is the end of the last window that one of them was judged in. ``no_data`` says
     that it has been told that such windows are missing, and ``outages`` how often that was.
+
+    ``revision`` is that of its first window, if it began with late events: then there may have been
+    an incident before that began in the same window.
     """
 
     shown: Episode
@@ -64,6 +67,7 @@ class Incident(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     judged_at: int | None = None
     no_data: bool = False
     outages: int = 0
+    revision: int = 0
 
 
 class SeriesState(msgspec.Struct, kw_only=True, frozen=True):

@@ -1,0 +1,67 @@
+"""Judging a window again with its late events: what holds only with them is told once.
+
+In a revision, a rule is judged where it didn't hold in any report of the window before. If it holds
+now, that is one more judged window in which it does: of what is firing already, nothing follows.
+Where a rule held and doesn't with the late events, what was told stays told. Otherwise episodes go
+by the first reports of windows, which come in order: so what begins here is over with the next of
+them in which the rule doesn't hold.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from tidegauge.contract import WindowReport
+from tidegauge.rules import records
+from tidegauge.rules.evaluate import DistributionOf, Turn, Verdict
+from tidegauge.rules.judge import decide
+from tidegauge.rules.ruleset import RuleSet
+from tidegauge.rules.state import AlertState, SeriesState
+
+
+class Revised(NamedTuple):
+    """What a revision led to; ``held`` are the fingerprints of what held in the window so far."""
+
+    verdict: Verdict
+    held: list[str]
+
+
+def evaluate_late(
+    rules: RuleSet,
+    report: WindowReport,
+    earlier: WindowReport | None,
+    state: AlertState,
+    *,
+    held: Collection[str] = (),
+    distribution: DistributionOf,
+) -> Revised:
+    """Judge the ``report`` of a window that is not later than the last one judged.
+
+    ``earlier`` is what was reported of the window before; None if nothing was, since it opened
+    after a later one had closed. ``held`` is what :class:`Revised` said of it. Same inputs, same
+    bytes.
+    """
+    key = records.series_key(report)
+    before = state.series.get(key, SeriesState())
+    known = set(held)
+    if earlier is not None:
+        holding, _ = decide(rules, earlier, {})
+        known |= {_name(rules, earlier, *watch) for watch in holding}
+    now, _ = decide(rules, report, {})
+    news = {
+        watch: measured
+        for watch, measured in now.items()
+        if _name(rules, report, *watch) not in known
+    }
+    known |= {_name(rules, report, *watch) for watch in news}
+    verdict = Verdict(state, [], [], [])
+    if news:
+        evaluation = Turn(rules, report, before, verdict, distribution, is_late=True)
+        evaluation.end_abandoned()
+        evaluation.judge_late(news)
+        after = evaluation.state(before.through)
+        verdict = verdict._replace(state=AlertState(series={**state.series, key: after}))
+    return Revised(verdict, sorted(known))
+
+
+def _name(rules: RuleSet, report: WindowReport, order: int, signal: str | None) -> str:
+    return records.fingerprint(rules.compiled[order].rule.name, report, signal)
