@@ -11,7 +11,7 @@ from chaos.findings import Copies, Findings, Kind, OutputRecord, read_output
 from chaos.judged_windows import Baselines, WindowJudge
 from chaos.recount import FIXED
 from chaos.reports import Closed, window_name
-from chaos.source import SliceName, WindowKey
+from chaos.source import SliceName
 from support.alert_oracle import RULES, ExpectedAlert, Judged, WatchedRule, life
 from support.oracle import Histogram, current_bins, kl_nats, reference_bins
 
@@ -51,12 +51,13 @@ class Alert(msgspec.Struct):
     distribution: Distribution | None
     actions: list[str]
     reminder: int
+    revised: bool = False
 
     @property
     def key(self) -> ExpectedAlert:
         return ExpectedAlert(
             self.rule, self.model, self.version, self.variant, self.signal, self.state,
-            self.starts_at, self.window_start, self.reminder,
+            self.starts_at, self.window_start, self.reminder, self.revised,
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -101,7 +102,8 @@ def alert_name(key: ExpectedAlert) -> str:
     window = window_name(((key.model, key.version, key.variant), key.window_start))
     of = f" of {key.signal}" if key.signal else ""
     state = f"still {key.state}" if key.reminder else key.state
-    return f"{state} {key.rule}{of} in {window}, since {key.starts_at}"
+    late = " (with late events)" if key.revised else ""
+    return f"{state} {key.rule}{of} in {window}{late}, since {key.starts_at}"
 
 
 class AlertJudge:
@@ -134,43 +136,44 @@ class AlertJudge:
             if alert.key in found:
                 self._say("DUPLICATED", alert.key, f"{alert} under two ids")
             found[alert.key] = alert
-        expected: dict[ExpectedAlert, Figure] = {}
-        for where, closed in self._windows.closed.items():
-            expected |= self._fold(where, closed, found)
+        expected: dict[ExpectedAlert, tuple[Figure, str]] = {}
+        for where, reported in self._windows.reported.items():
+            expected |= self._fold(where, reported, found)
         for key in expected.keys() - found.keys():
-            self._say("LOST", key, f"{alert_name(key)} was not raised, though {expected[key]}")
+            self._say("LOST", key, f"{alert_name(key)} was not raised, though {expected[key][0]}")
         for key in found.keys() - expected.keys():
             self._say("WRONG", key, f"{alert_name(key)} was raised against the rules")
-        reports = {
-            one.report.window: one.report.id
-            for closed in self._windows.closed.values()
-            for one in closed
-        }
         for key in expected.keys() & found.keys():
-            self._judge_figures(found[key], expected[key], reports)
+            self._judge_figures(found[key], *expected[key])
 
     def _fold(
-        self, where: SliceName, closed: list[Closed], found: Mapping[ExpectedAlert, Alert]
-    ) -> dict[ExpectedAlert, Figure]:
-        """Work out the alerts of one slice from its windows, in the order in which they closed."""
+        self, where: SliceName, reported: list[Closed], found: Mapping[ExpectedAlert, Alert]
+    ) -> dict[ExpectedAlert, tuple[Figure, str]]:
+        """Work out the alerts of one slice from its reports, in the order in which they came."""
         judged: dict[Watch, list[Judged]] = defaultdict(list)
-        measured: dict[tuple[Watch, int], Figure] = {}
+        measured: dict[tuple[Watch, int, bool], tuple[Figure, str]] = {}
         unclear: list[tuple[Watch, int]] = []
-        through: int | None = None
-        for one in closed:
-            window = one.report.window_start
-            if through is not None and window <= through:
-                # It opened after later ones had closed: alerts look forward only.
-                self._findings.count("windows_not_judged_by_rules")
-                continue
-            through = window
+        through, now = -1, 0
+        for one in reported:
+            report = one.report
+            window, late = report.window_start, report.revision > 0
+            if not late and window <= through:
+                # It opened after later ones had closed.
+                self._findings.count("windows_judged_late")
+                late = True
+            elif not late:
+                through, now = window, report.window_end
             for watch, figures in self._figures(one).items():
                 threshold = watch[0].threshold
-                worst = measured[watch, window] = max(figures)
+                worst = max(figures)
+                holds = worst.value > threshold
+                key = watch, window, late
+                if not late or (holds and key not in measured):
+                    measured[key] = worst, report.id
                 if abs(worst.value - threshold) <= TOO_CLOSE * max(1.0, threshold):
                     self._findings.count("figures_too_close")
                     unclear.append((watch, len(judged[watch])))
-                judged[watch].append(Judged(window, one.report.window_end, worst.value > threshold))
+                judged[watch].append(Judged(window, report.window_end, holds, late, now))
         told = {watch: self._told(where, watch, windows) for watch, windows in judged.items()}
         said: dict[tuple[str, str | None], set[ExpectedAlert]] = defaultdict(set)
         for key in found:
@@ -184,7 +187,10 @@ class AlertJudge:
             if len(instead ^ said[rule_and_signal]) < len(told[watch] ^ said[rule_and_signal]):
                 judged[watch], told[watch] = other, instead
         return {
-            key: measured[watch, key.window_start] for watch, keys in told.items() for key in keys
+            key: measured[watch, key.window_start, key.revised]
+            for watch, keys in told.items()
+            for key in keys
+            if (watch, key.window_start, key.revised) in measured
         }
 
     @staticmethod
@@ -222,11 +228,8 @@ class AlertJudge:
                 found.append((name, kl_nats(current, against)))
         return found
 
-    def _judge_figures(
-        self, alert: Alert, figure: Figure, reports: Mapping[WindowKey, str]
-    ) -> None:
-        window = (alert.model, alert.version, alert.variant), alert.window_start
-        if alert.report != reports[window]:
+    def _judge_figures(self, alert: Alert, figure: Figure, report: str) -> None:
+        if alert.report != report:
             self._say("WRONG", alert.key, f"{alert} names report {alert.report}")
         if alert.events != figure.events or not _close(alert.value, figure.value):
             said = f"value {alert.value} of {alert.events} events"
@@ -261,7 +264,7 @@ class AlertJudge:
         together: dict[tuple[Any, ...], list[Alert]] = defaultdict(list)
         for alert in (one.contents[0] for one in alerts.values()):
             if _fires(alert) and _ACTIONS.get(alert.rule):
-                together[(*alert.key[:4], alert.window_start)].append(alert)
+                together[(*alert.key[:4], alert.report)].append(alert)
             elif alert.actions:
                 self._say("WRONG", alert.key, f"{alert} names actions {alert.actions}")
         for group in together.values():

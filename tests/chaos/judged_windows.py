@@ -27,6 +27,8 @@ class WindowJudge:
         self._findings = findings
         #: By slice, the first reports of its windows in the order in which they appeared.
         self.closed: dict[SliceName, list[Closed]] = defaultdict(list)
+        #: By slice, all reports of its windows, with those of late events.
+        self.reported: dict[SliceName, list[Closed]] = defaultdict(list)
         self._reported_at: dict[WindowKey, float] = {}
 
     def reported_at(self, window: WindowKey) -> float:
@@ -102,10 +104,14 @@ class WindowJudge:
             parts = [self._as_reported(report, part, rows) for part in report.parts]
             if comparable:
                 self._add_up(report, rows)
-        if report.revision == 0 and report is copies.contents[0]:
+        if report is not copies.contents[0]:
+            return
+        closed = Closed(report, copies.first, parts, whole["latency_ms"])
+        self.reported[report.window[0]].append(closed)
+        if report.revision == 0:
             if any(part.baseline for part in report.parts):
                 self._findings.count("binned_windows")
-            self._close(Closed(report, copies.first, parts, whole["latency_ms"]))
+            self._close(closed)
 
     def _check_ranges(self, report: Report) -> None:
         topics = {counted.topic for counted in report.counted}

@@ -80,7 +80,7 @@ _SUMMARY = (
     "reports",
     "binned_windows",
     "mixed_reports",
-    "windows_not_judged_by_rules",
+    "windows_judged_late",
     "figures_too_close",
     "alerts",
     "actions",

@@ -204,11 +204,21 @@ def raise_another_alert(world: World) -> None:
     world.outputs["audit_facts"].append({"id": "a", "event": "alert.firing", "subject": "new"})
 
 
-def judge_a_window_that_opened_late(world: World) -> None:
+def judge_no_window_that_opened_late(world: World) -> None:
+    alerts = world.outputs["alerts_history"]
+    alerts[:] = [alert for alert in alerts if not alert["revised"]]
+
+
+def call_a_late_window_on_time(world: World) -> None:
+    for alert in world.outputs["alerts_history"]:
+        alert["revised"] = False
+
+
+def judge_a_revision_against_the_rules(world: World) -> None:
     alert = world.alert("latency-rollback", "firing")
     world.outputs["alerts_history"].append(
-        alert | {"id": "new", "model": "m3", "variant": "", "window_start": START,
-                 "starts_at": START, "report": world.report("m3", 0)["id"]}
+        alert | {"id": "new", "window_start": START, "starts_at": START, "revised": True,
+                 "report": world.report("m2", 0, 1)["id"]}
     )  # fmt: skip
 
 
@@ -303,7 +313,10 @@ WRONG_OUTPUTS: list[tuple[Spoil, str, str]] = [
     (drop("alerts_history", 0), "LOST", "firing drift of x in m1/1 1750000005, since 17500000"),
     (drop("alerts_history", -1), "LOST", "resolved latency-rollback in m2/1/canary 1750000010"),
     (raise_another_alert, "WRONG", "firing drift of colour in m1/1 1750000005, since 1750000005"),
-    (judge_a_window_that_opened_late, "WRONG", "firing latency-rollback in m3/1 1750000000"),
+    (judge_no_window_that_opened_late, "LOST", "in m3/1 1750000000 (with late events), since"),
+    (call_a_late_window_on_time, "LOST", "in m3/1 1750000000 (with late events), since"),
+    (call_a_late_window_on_time, "WRONG", "firing latency-rollback in m3/1 1750000000, since"),
+    (judge_a_revision_against_the_rules, "WRONG", "1750000000 (with late events), since"),
     (resolve_late, "LOST", "resolved drift of x in m1/1 1750000010, since 1750000005 was not"),
     (resolve_late, "WRONG", "resolved drift of x in m1/1 1750000015, since 1750000005 was raised"),
     (change("alerts_history", 0, starts_at=START), "LOST", "firing drift of x in m1/1 1750000005"),

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ class ExpectedAlert(NamedTuple):
     starts_at: int
     window_start: int
     reminder: int = 0
+    revised: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,55 +54,66 @@ RULES = [
 
 
 class Judged(NamedTuple):
-    """A window in which a rule was judged, and whether it held."""
+    """A report of a window in which a rule was judged, and whether it held.
+
+    ``late``: a revision, or the first report of a window after that of a later one; ``now`` is then
+    the end of the last window that was on time.
+    """
 
     start: int
     end: int
     holds: bool
+    late: bool = False
+    now: int = 0
 
 
 class Told(NamedTuple):
-    """One event of an alert."""
+    """One event of an alert; ``revised``: because of a late report."""
 
     state: str
     starts_at: int
     window_start: int
     reminder: int = 0
+    revised: bool = False
 
 
-def life(rule: WatchedRule, windows: Sequence[Judged]) -> Iterator[Told]:
-    """Yield what there is to tell of one alert, from all the windows that its rule was judged in.
+def life(rule: WatchedRule, reports: Sequence[Judged]) -> Iterator[Told]:
+    """Yield what there is to tell of one alert, from all the reports that its rule was judged in.
 
-    Each run of windows in which the rule holds is a try: it fires if the run is long enough, and
-    is then over with the first run of the others that is long enough.
+    A late one counts where the rule holds, for the first time in its window, and doesn't fire.
     """
-    at = 0
-    while at < len(windows):
-        begin = windows[at].start
-        run = len(list(takewhile(lambda one: one.holds, windows[at:])))
-        if run == 0:
-            at += 1
+    held_in: set[int] = set()
+    begin, held, quiet, said, reminders = 0, 0, 0, 0, 0
+    fires = False
+    for one in reports:
+        is_news = one.holds and one.start not in held_in
+        held_in |= {one.start} if one.holds else set()
+        if one.late and (fires or not is_news):
             continue
-        if rule.pending_windows > 1:
-            yield Told("pending", begin, begin)
-        if run < rule.pending_windows:
-            at += run
-            if at < len(windows):
-                yield Told("inactive", begin, windows[at].start)
-            continue
-        at += rule.pending_windows - 1
-        yield Told("firing", begin, windows[at].start)
-        said, reminders, quiet = windows[at].end, 0, 0
-        while quiet < rule.keep_firing_for:
-            at += 1
-            if at == len(windows):
-                return
-            quiet = 0 if windows[at].holds else quiet + 1
-            if windows[at].holds and 0 < rule.repeat_interval <= windows[at].end - said:
-                said, reminders = windows[at].end, reminders + 1
-                yield Told("firing", begin, windows[at].start, reminders)
-        yield Told("resolved", begin, windows[at].start)
-        at += 1
+        now = max(one.end, one.now)
+        if not one.holds:
+            if fires:
+                quiet += 1
+                if quiet == rule.keep_firing_for:
+                    yield Told("resolved", begin, one.start)
+                    fires = False
+            elif held:
+                yield Told("inactive", begin, one.start)
+            held = 0
+        elif fires:
+            quiet = 0
+            if 0 < rule.repeat_interval <= now - said:
+                said, reminders = now, reminders + 1
+                yield Told("firing", begin, one.start, reminders)
+        else:
+            if not held:
+                begin = one.start
+                if rule.pending_windows > 1:
+                    yield Told("pending", begin, begin, revised=one.late)
+            held += 1
+            if held == rule.pending_windows:
+                yield Told("firing", begin, one.start, revised=one.late)
+                fires, quiet, said, reminders, held = True, 0, now, 0, 0
 
 
 class Figure(NamedTuple):
