@@ -32,6 +32,7 @@ from chaos.faults import (
     ROLES,
     SESSION_SECONDS,
     SOURCE_PARTITIONS,
+    WINDOW_SECONDS,
     WITH_BASELINE,
     Part,
     Role,
@@ -49,8 +50,15 @@ from support.processes import free_port, wait_until
 from support.product import Installation, told
 from support.redis_server import RedisServer
 
-WINDOW_SECONDS = 5
 GRACE_SECONDS = 2
+
+#: How far ahead an event may be: of a skewed clock, not of a bad record.
+MAX_AHEAD_SECONDS = 360
+
+#: How long windows take late events. In runs without clocks that are far behind it is short, so
+#: that windows are deleted in their time.
+LATE_SECONDS = 60
+LONG_LATE_SECONDS = 1_200
 
 _TESTS = Path(__file__).resolve().parents[1]
 
@@ -60,11 +68,11 @@ SETTINGS = {
     "TOPICS__DETECT_PARTITIONS": "4",
     "WINDOWS__SECONDS": str(WINDOW_SECONDS),
     "WINDOWS__GRACE_SECONDS": str(GRACE_SECONDS),
-    "WINDOWS__LATE_SECONDS": "60",
+    "WINDOWS__LATE_SECONDS": str(LATE_SECONDS),
     "INGEST__IDLE_SECONDS": "3",
     "INGEST__FLUSH_SECONDS": "0.5",
     "INGEST__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
-    "INGEST__MAX_AHEAD_SECONDS": "60",
+    "INGEST__MAX_AHEAD_SECONDS": str(MAX_AHEAD_SECONDS),
     "DETECT__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
     "DETECT__CHECKPOINT_SECONDS": "2",
     "DETECT__RULES_FILE": str(RULES_FILE),
@@ -94,8 +102,9 @@ class Cluster:
     """One cluster with an installation of its own. A context manager: what it started, it stops.
 
     ``mutation`` names one of ``chaos.mutations`` that the workers run with. Of ``brokers`` there
-    are one or three. ``workers`` says how many of each role there are at first. Clients in here
-    talk to brokers and Redis directly, the workers through proxies.
+    are one or three. ``workers`` says how many of each role there are at first. Windows take late
+    events for ``late_seconds``. Clients in here talk to brokers and Redis directly, the workers
+    through proxies.
     """
 
     def __init__(
@@ -106,6 +115,7 @@ class Cluster:
         mutation: str | None = None,
         brokers: int = 1,
         workers: Mapping[Role, int] = BASE_WORKERS,
+        late_seconds: int = LATE_SECONDS,
     ) -> None:
         if mutation is not None and mutation not in MUTATIONS:
             raise ValueError(f"no mutation {mutation}; there are {', '.join(sorted(MUTATIONS))}")
@@ -148,6 +158,7 @@ class Cluster:
             | {
                 "NOTIFY__RECEIVERS_FILE": str(self._receivers),
                 "NOTIFY__GROUP_ID": "chaos-notify",
+                "WINDOWS__LATE_SECONDS": str(late_seconds),
             },
         )
         self.changelog = f"{self.installation.name}-detect-windows-changelog"

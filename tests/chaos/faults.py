@@ -20,6 +20,7 @@ DrawnKind = Literal[
     "promote",
     "changelog_lost",
     "clock_jump",
+    "clock_skew",
     "dead_letters_full",
     "open_transaction",
     "offsets_reset",
@@ -43,6 +44,9 @@ MOST_WORKERS = 3
 #: Session timeout of the workers in a run, seconds: a pause must last longer to be one.
 SESSION_SECONDS = 6.0
 
+#: How long windows are in a run.
+WINDOW_SECONDS = 5
+
 #: Models whose windows are held against a baseline.
 WITH_BASELINE = ("m0", "m1", "m2", "m3")
 
@@ -52,6 +56,12 @@ MORE_PARTITIONS = 8
 
 #: Events that a clock jump shifts are this far ahead or behind, seconds.
 JUMP_SECONDS = 20.0
+
+#: A skewed clock is so far ahead at most, or behind if negative, seconds.
+SKEW_SECONDS = (-900.0, 300.0)
+
+#: Share of the events that are by the skewed clock.
+SKEWED_SHARES = (0.01, 0.1, 0.3)
 
 _PART_NAMES: dict[Part, str] = {
     "source": "the leader of source partition",
@@ -77,6 +87,7 @@ _WEIGHTS: dict[DrawnKind, float] = {
     "promote": 1.5,
     "changelog_lost": 1,
     "clock_jump": 1.5,
+    "clock_skew": 1.5,
     "dead_letters_full": 1,
     "open_transaction": 1.5,
     "offsets_reset": 1.5,
@@ -91,6 +102,7 @@ _AT_MOST: dict[DrawnKind, int] = {
     "scale": 2,
     "changelog_lost": 1,
     "clock_jump": 2,
+    "clock_skew": 2,
     "dead_letters_full": 1,
     "open_transaction": 2,
     "offsets_reset": 2,
@@ -129,8 +141,10 @@ class Fault:
     #: offsets_reset: the whole group is deleted, instead of set back to the beginning.
     gone: bool = False
     #: clock_jump: seconds ahead (negative: behind), of one source partition or of all (None).
+    #: clock_skew: of a share of the events, as by one serving node of several.
     shift: float = 0.0
     partition: int | None = None
+    share: float = 1.0
 
     @property
     def target(self) -> str:
@@ -158,6 +172,9 @@ class Fault:
             case "clock_jump":
                 where = "all partitions" if self.partition is None else f"p{self.partition}"
                 what = f" {where} by {self.shift:+.0f} s{lasting}"
+            case "clock_skew":
+                where = "all partitions" if self.partition is None else f"p{self.partition}"
+                what = f" {self.share:.0%} of {where} by {self.shift:+.0f} s{lasting}"
             case "dead_letters_full":
                 what = " until the end"
             case "open_transaction":
@@ -298,6 +315,18 @@ def _draw(dice: random.Random, kind: DrawnKind, at: float) -> Fault:
                 shift=dice.choice([-JUMP_SECONDS, JUMP_SECONDS]),
                 partition=None if everywhere else dice.randrange(SOURCE_PARTITIONS),
             )
+        case "clock_skew":
+            everywhere = dice.random() < 0.7
+            behind, ahead = SKEW_SECONDS
+            return Fault(
+                at,
+                kind,
+                _tenths(dice.uniform(6, 12)),
+                shift=_tenths(dice.uniform(0, ahead) if dice.random() < 0.6 else
+                              dice.uniform(behind, 0)),
+                partition=None if everywhere else dice.randrange(SOURCE_PARTITIONS),
+                share=dice.choice(SKEWED_SHARES),
+            )  # fmt: skip
         case _:
             return Fault(at, kind)
 

@@ -25,6 +25,9 @@ _RESET_SECONDS = 90.0
 #: A broker whose disk is full ends by itself; it must be written to for that.
 _DISK_SECONDS = 30.0
 
+#: Nothing is said of the end of these.
+_WITHOUT_END = ("kill", "term", "clock_jump", "clock_skew", "dead_letters_full")
+
 #: A worker that was asked to leave must be replaced by one that works within this.
 _REPLACED_SECONDS = 90.0
 
@@ -74,7 +77,7 @@ class Injector:
         except BaseException as error:  # told by wait()
             self._failures.append((fault, error))
         else:
-            if fault.kind not in ("kill", "term", "clock_jump", "dead_letters_full"):
+            if fault.kind not in _WITHOUT_END:
                 self.say(f"{fault.kind} is over")
 
     def _do(self, number: int, fault: Fault) -> None:
@@ -122,7 +125,7 @@ class Injector:
                 cluster.on_broker.submit(self._fill_disk, fault.seconds).result()
             case "brokers_away":
                 cluster.on_broker.submit(self._lose_two_brokers, fault).result()
-            case "clock_jump":
+            case "clock_jump" | "clock_skew":
                 pass  # the traffic knows the plan
 
     def _slot(self, fault: Fault) -> Slot:

@@ -18,13 +18,26 @@ class WindowJudge:
     """Judges the windows topic; afterwards ``closed`` and ``reported_at`` are for other judges."""
 
     def __init__(
-        self, recounter: Recounter, baselines: Baselines, window_seconds: int, findings: Findings
+        self,
+        recounter: Recounter,
+        baselines: Baselines,
+        window_seconds: int,
+        findings: Findings,
+        due: float,
+        *,
+        is_live: bool,
     ) -> None:
+        """Windows that begin at ``due`` or later need not be reported.
+
+        If the traffic ``is_live``, none may be before its end.
+        """
+        self._is_live = is_live
         self._recounter = recounter
         self._source = recounter.source
         self._baselines = baselines
         self._window_seconds = window_seconds
         self._findings = findings
+        self._due = due
         #: By slice, the first reports of its windows in the order in which they appeared.
         self.closed: dict[SliceName, list[Closed]] = defaultdict(list)
         #: By slice, all reports of its windows, with those of late events.
@@ -47,7 +60,8 @@ class WindowJudge:
                 self._findings.add("DUPLICATED", f"report of {report} under two ids", at=at)
             revisions[report.window].setdefault(report.revision, one)
         for window in self._source.windows.keys() - revisions.keys():
-            self._never_reported(window)
+            if window[1] < self._due:
+                self._never_reported(window)
         for one in copies.values():
             for report in one.contents:
                 self._judge_report(report, one)
@@ -224,6 +238,9 @@ class WindowJudge:
     def _close(self, closed: Closed) -> None:
         """Note that a window closed; it may close after a later one only if it opened after it."""
         where, start = closed.report.window
+        early = closed.report.window_end - closed.first.timestamp_ms / 1000
+        if self._is_live and early > 0:
+            self._wrong(closed.report, f"was reported {early:.1f} s before its end")
         for other in self.closed[where]:
             if other.report.window_start > start:
                 before = self._recounter.rows(

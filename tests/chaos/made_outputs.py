@@ -313,7 +313,7 @@ class World:
         ]  # fmt: skip
         return found
 
-    def judge(self) -> Verdict:
+    def judge(self, **how: Any) -> Verdict:
         """Let the oracle judge the world as it stands; outputs are 1 s apart."""
         outputs = {
             kind: [
@@ -323,7 +323,7 @@ class World:
             for kind, records in self.outputs.items()
         }
         baselines = {("m1", "1"): [FIRST, SECOND]}
-        return judge_run(self.source, outputs, baselines, self.faults, SECONDS)
+        return judge_run(self.source, outputs, baselines, self.faults, SECONDS, **how)
 
 
 def _second(event: Json) -> float:

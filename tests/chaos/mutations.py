@@ -135,6 +135,20 @@ def progress_first() -> None:
     replace(Writer, "save", save)
 
 
+def latest_event_is_the_clock() -> None:
+    """Event time has come to the latest event, whatever the clock on the wall says."""
+    from tidegauge.detect import watermark
+    from tidegauge.ingest.event_clock import EventClock
+
+    replace(EventClock, "time", lambda self: self.latest)
+    source_time = watermark.source_time
+
+    def unbounded(clock: Any, idle_seconds: float) -> float | None:
+        return source_time(clock, idle_seconds) if clock.idle else clock.latest
+
+    replace(watermark, "source_time", unbounded)
+
+
 MUTATIONS: Mapping[str, Callable[[], None]] = {
     mutation.__name__: mutation
     for mutation in (
@@ -144,6 +158,7 @@ MUTATIONS: Mapping[str, Callable[[], None]] = {
         left_out_records,
         recovery_overwrites,
         progress_first,
+        latest_event_is_the_clock,
         hazard_left_out,
         hazard_stale_writes,
     )

@@ -5,6 +5,7 @@ dead letter is missing), DUPLICATED (one was counted or raised twice) or WRONG (
 """
 
 import base64
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -41,6 +42,8 @@ def judge_run(
     window_seconds: int,
     *,
     max_ahead_seconds: float = 60.0,
+    due: float = math.inf,
+    is_live: bool = False,
 ) -> Verdict:
     """Judge everything that a run of the product has put out.
 
@@ -49,7 +52,8 @@ def judge_run(
     ``audit_facts`` and ``dead_letters``. ``baselines`` has, by model and version, every document
     that was ever promoted, as ``tidegauge baseline show --json`` prints it. ``faults`` are (when
     it began in epoch seconds, what). The run must have used judged_rules.yaml and a settled end:
-    what the product would still have reported counts as lost.
+    what the product would still have reported counts as lost, but for windows that begin at ``due``
+    or later. If the traffic ``is_live``, no window may be reported before its end.
 
     Raises ``ValueError`` if the source can't be judged: see ``read_source``.
     """
@@ -64,7 +68,7 @@ def judge_run(
     if not read.events:
         findings.add("WRONG", "there is no sound event in the source: nothing was judged", at=0.0)
     _judge_dead_letters(read, outputs["dead_letters"], findings)
-    windows = WindowJudge(Recounter(read), by_id, window_seconds, findings)
+    windows = WindowJudge(Recounter(read), by_id, window_seconds, findings, due, is_live=is_live)
     windows.judge(outputs["windows"])
     AlertJudge(windows, by_id, findings).judge(outputs)
     summary = {

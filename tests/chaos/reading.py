@@ -129,10 +129,9 @@ class Outputs:
         if revision >= self._latest.get(window, (0, 0))[0]:
             self._latest[window] = revision, events
 
-    @property
-    def events(self) -> int:
-        """Events in the latest revision of every window."""
-        return sum(events for _, events in self._latest.values())
+    def events(self, due: float) -> int:
+        """Return how many are in the latest revision of the windows that began before ``due``."""
+        return sum(events for (*_, start), (_, events) in self._latest.items() if start < due)
 
     @property
     def messages(self) -> dict[str, list[Message]]:
@@ -145,12 +144,14 @@ class Outputs:
     def settle(
         self,
         events: int,
+        due: float,
         seconds: float,
         check: Callable[[], None],
         told: Callable[[], Iterable[str]],
     ) -> str | None:
         """Wait until ``events`` are reported and nothing more comes; say what is amiss if not.
 
+        They are those of windows that began before ``due``: others may be reported or not.
         Nothing more is to come once every fact is in the audit trail, and the receiver was ``told``
         of every alert (by their ids). ``check`` is called meanwhile and may raise.
         """
@@ -161,13 +162,13 @@ class Outputs:
             if self.more():
                 last = time.monotonic()
             quiet = time.monotonic() - last
-            settled = self.events == events and self._facts <= self._chained
+            settled = self.events(due) == events and self._facts <= self._chained
             if settled and quiet > QUIET_SECONDS and self._due.issubset(told()):
                 return None
             time.sleep(0.1)
         facts, alerts = len(self._facts - self._chained), len(self._due.difference(told()))
         return (
-            f"not settled {seconds:.0f} s after the last fault: {self.events:,} events "
+            f"not settled {seconds:.0f} s after the last fault: {self.events(due):,} events "
             f"reported, {events:,} sent; {facts} facts are not in the audit trail, {alerts} alerts "
             f"were not told; the last output came {quiet:.0f} s ago"
         )

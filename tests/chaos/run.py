@@ -22,16 +22,22 @@ from pathlib import Path
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from chaos.broker_faults import FULL_SECONDS, draw_broker_plan
-from chaos.cluster import GRACE_SECONDS, WINDOW_SECONDS, Cluster
+from chaos.cluster import (
+    GRACE_SECONDS,
+    LATE_SECONDS,
+    LONG_LATE_SECONDS,
+    MAX_AHEAD_SECONDS,
+    Cluster,
+)
 from chaos.course import Course, decode_report
-from chaos.faults import Plan, draw_plan
+from chaos.faults import JUMP_SECONDS, WINDOW_SECONDS, Plan, draw_plan
 from chaos.inject import Injector
 from chaos.losses import Losses
 from chaos.mutations import MUTATIONS
 from chaos.reading import Outputs, SourceRecord, read_source
 from chaos.results import Result, totals
 from chaos.scenarios import SCENARIOS
-from chaos.traffic import Sent, grown_at, jumps_of
+from chaos.traffic import Sent, grown_at, jumps_of, last_due
 from support.kafka_cluster import BROKERS
 from support.processes import Child, wait_until
 
@@ -79,10 +85,15 @@ def run(
         say(line)
 
     say(str(plan))
-    with (
-        Cluster(directory, say=note, mutation=mutation, brokers=plan.brokers) as cluster,
-        ExitStack() as turn,
-    ):
+    is_far_behind = any(fault.shift < -JUMP_SECONDS for fault in plan.faults)
+    made = Cluster(
+        directory,
+        say=note,
+        mutation=mutation,
+        brokers=plan.brokers,
+        late_seconds=LONG_LATE_SECONDS if is_far_behind else LATE_SECONDS,
+    )
+    with made as cluster, ExitStack() as turn:
         cluster.wait_ready()
         note("every worker is ready")
         turn.enter_context(machine_turn())
@@ -113,7 +124,8 @@ def run(
         note("every fault is over")
         with closing(Outputs(cluster.broker, cluster.installation)) as outputs:
             unsettled = outputs.settle(
-                sent.sent - sent.bad,
+                sent.sent - sent.bad - sent.far_ahead,
+                last_due(began + plan.seconds),
                 SETTLE_SECONDS,
                 check,
                 lambda: [one.key for one in list(cluster.told)],
@@ -206,7 +218,16 @@ def _judge(cluster: Cluster, outputs: Outputs, injector: Injector, result: Resul
         kind: [OutputRecord(m.partition(), m.offset(), m.timestamp()[1], m.value()) for m in found]
         for kind, found in outputs.messages.items()
     }
-    verdict = judge_run(source(), records, cluster.baselines, injector.done, WINDOW_SECONDS)
+    verdict = judge_run(
+        source(),
+        records,
+        cluster.baselines,
+        injector.done,
+        WINDOW_SECONDS,
+        max_ahead_seconds=MAX_AHEAD_SECONDS,
+        due=last_due(injector.began + result.plan.seconds),
+        is_live=True,
+    )
     after = judge_after(records, cluster.told, injector.done)
     if read != result.sent.sent:
         result.findings.append(

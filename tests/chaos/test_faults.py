@@ -59,6 +59,8 @@ def test_what_is_drawn_makes_sense() -> None:
                 assert fault.worker < BASE_WORKERS[fault.role]
             if fault.kind == "slow_network":
                 assert fault.latency_ms >= 100 and 0 < fault.jitter_ms < fault.latency_ms
+            if fault.kind == "clock_skew":
+                assert -900 <= fault.shift <= 300 and fault.share < 1
             assert fault.kind in str(fault)
 
 

@@ -71,6 +71,21 @@ def test_one_lost_record_of_a_topic_leads_to_few_findings(world: World) -> None:
     assert len(spoilt(world, lose_an_event).findings) == 1
 
 
+def test_in_live_traffic_no_window_may_be_reported_before_its_end(world: World) -> None:
+    assert world.judge().exact
+    verdict = world.judge(is_live=True)
+    [*_, said] = verdict.findings
+    assert said.startswith("WRONG: m2/1/canary 1750000015 revision 0: was reported 5.0 s before")
+
+
+def test_windows_that_lie_too_far_ahead_need_not_be_reported(world: World) -> None:
+    for report in world.outputs["windows"][:]:
+        if report["window_start"] == START + 3 * SECONDS:
+            world.outputs["windows"].remove(report)
+    assert world.judge(due=START + 3 * SECONDS).exact
+    assert world.judge().summary["lost"] == 2
+
+
 # -- judging by rules ------------------------------------------------------------------------------
 
 

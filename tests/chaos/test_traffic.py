@@ -96,6 +96,8 @@ def test_a_jump_shifts_its_partition_while_it_lasts() -> None:
         Fault(12.0, "kill", role="detect", worker=0),
     ]
     assert jumps_of(faults) == [Jump(10.0, 14.0, -20.0, 2)]
+    skew = Fault(1.0, "clock_skew", 2.0, shift=120.0, share=0.1)
+    assert jumps_of([skew]) == [Jump(1.0, 3.0, 120.0, None, 0.1)]
     (jump,) = jumps_of(faults)
     assert jump.shift_at(10, 2) == -20
     assert jump.shift_at(14, 2) == 0 == jump.shift_at(10, 3)

@@ -6,6 +6,7 @@ and its number alone, except for its time, which is when it was sent.
 
 import argparse
 import json
+import math
 import random
 import sys
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from chaos.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, Fault
+from chaos.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, WINDOW_SECONDS, Fault
 
 MODELS = tuple(f"m{n}" for n in range(8))
 VERSION = "1"
@@ -40,19 +41,26 @@ _AT_ONCE = 500
 _DAY = 86_400.0
 _IN_1999 = 915_148_800.0
 
+#: How long after the traffic windows that lie ahead are waited for.
+_WAIT_SECONDS = 30.0
+
 #: An outage of the brokers is waited for, however long: nothing may be given up.
 _DELIVERY_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
 class Jump:
-    """Events sent between ``start`` and ``end`` (seconds of traffic) carry shifted times."""
+    """Events sent between ``start`` and ``end`` (seconds of traffic) carry shifted times.
+
+    Of a ``share`` of them it is so, at random.
+    """
 
     start: float
     end: float
     shift: float
     #: None: of every partition.
     partition: int | None
+    share: float = 1.0
 
     def shift_at(self, elapsed: float, partition: int) -> float:
         """Return by how much an event sent now to ``partition`` is shifted, seconds."""
@@ -61,17 +69,25 @@ class Jump:
 
 
 def jumps_of(faults: Sequence[Fault]) -> list[Jump]:
-    """Return the clock jumps of a plan."""
+    """Return the clock jumps and skewed clocks of a plan."""
     return [
-        Jump(fault.at, fault.at + fault.seconds, fault.shift, fault.partition)
+        Jump(fault.at, fault.at + fault.seconds, fault.shift, fault.partition, fault.share)
         for fault in faults
-        if fault.kind == "clock_jump"
+        if fault.kind in ("clock_jump", "clock_skew")
     ]
 
 
 def grown_at(faults: Sequence[Fault]) -> float | None:
     """Return from when on (seconds of traffic) the source may have more partitions, if ever."""
     return next((fault.at for fault in faults if fault.kind == "partitions_added"), None)
+
+
+def last_due(ended: float) -> int:
+    """Return the event time from which on windows of a run need not be reported, epoch seconds.
+
+    Traffic ``ended`` at an epoch second; windows farther ahead close when nobody waits any more.
+    """
+    return int((ended + _WAIT_SECONDS) // WINDOW_SECONDS * WINDOW_SECONDS)
 
 
 def drifts(event_time: float) -> bool:
@@ -122,10 +138,11 @@ def reference_csv(seed: int, *, rows: int = 5_000) -> str:
 
 
 class Events:
-    """The events of a run, one after the other."""
+    """The events of a run, one after the other; ``far_ahead`` of them are of ``due`` or later."""
 
-    def __init__(self, seed: int) -> None:
-        self.bad = 0
+    def __init__(self, seed: int, due: float = math.inf) -> None:
+        self.bad = self.far_ahead = 0
+        self._due = due
         self.made = 0
         self._drawn = drawn(seed)
         self._dice = random.Random(f"bad records of {seed}")
@@ -149,6 +166,7 @@ class Events:
             f'"colour":"{COLOURS[colour]}"}}}}'
         ).encode()
         if bad >= BAD_SHARE:
+            self.far_ahead += time >= self._due
             return event
         self.bad += 1
         return self._spoilt(event, time)
@@ -187,12 +205,16 @@ def number_of(event: bytes) -> int:
 
 @dataclass(frozen=True)
 class Sent:
-    """What was delivered, for certain: ``rate`` is records/s from the beginning to the last."""
+    """What was delivered, for certain: ``rate`` is records/s from the beginning to the last.
+
+    ``far_ahead`` of them lie in windows that need not be reported.
+    """
 
     sent: int
     bad: int
     seconds: float
     rate: float
+    far_ahead: int = 0
 
 
 def send(
@@ -215,7 +237,9 @@ def send(
     delivered.
     """
     partitions = random.Random(f"partitions of {seed}")
+    nodes = random.Random(f"nodes of {seed}")
     shifts = [0.0] * MORE_PARTITIONS
+    skews: list[list[Jump]] = [[] for _ in range(MORE_PARTITIONS)]
     number, asked = SOURCE_PARTITIONS, 0.0
     time.sleep(max(0.0, began - clock()))
     while (elapsed := clock() - began) < seconds:
@@ -226,11 +250,14 @@ def send(
         if grown is not None and elapsed > max(grown, asked + 1) and number < MORE_PARTITIONS:
             number, asked = _partitions(producer, topic), elapsed
         for partition in range(number):
-            shifts[partition] = sum(jump.shift_at(elapsed, partition) for jump in jumps)
+            now_on = [jump for jump in jumps if jump.shift_at(elapsed, partition)]
+            shifts[partition] = sum(jump.shift for jump in now_on if jump.share == 1)
+            skews[partition] = [jump for jump in now_on if jump.share < 1]
         now = began + elapsed
         for _ in range(due):
             partition = int(partitions.random() * number)
-            value = events.next(now + shifts[partition])
+            skew = sum(one.shift for one in skews[partition] if nodes.random() < one.share)
+            value = events.next(now + shifts[partition] + skew)
             while True:
                 try:
                     producer.produce(topic, value, partition=partition)
@@ -242,7 +269,8 @@ def send(
     if left:
         raise RuntimeError(f"{left} of {events.made} records were not delivered")
     took = clock() - began
-    return Sent(events.made, events.bad, round(took, 3), round(events.made / took, 1))
+    rate = round(events.made / took, 1)
+    return Sent(events.made, events.bad, round(took, 3), rate, events.far_ahead)
 
 
 def _partitions(producer: Producer, topic: str) -> int:
@@ -292,7 +320,7 @@ def main() -> None:
     sent = send(
         producer,
         given.topic,
-        Events(given.seed),
+        Events(given.seed, last_due(given.began + given.seconds)),
         seed=given.seed,
         rate=given.rate,
         seconds=given.seconds,
