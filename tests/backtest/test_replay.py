@@ -21,7 +21,15 @@ from tidegauge.baseline import Baseline
 from tidegauge.contract import AlarmBudget, Alert, WindowReport
 from tidegauge.detect.report import signal_reports
 from tidegauge.detect.watch import Watch
-from tidegauge.rules import METRICS, AlertState, RuleSet, evaluate, measure, parse_rules
+from tidegauge.rules import (
+    METRICS,
+    AlertState,
+    RuleSet,
+    evaluate,
+    evaluate_late,
+    measure,
+    parse_rules,
+)
 from tidegauge.settings import WindowSettings
 
 EDGES = [-2.0, -1.0, 1.0, 2.0]
@@ -107,14 +115,74 @@ def _reports(
 
 
 def _one_by_one(rules: RuleSet, reports: Sequence[WindowReport], alarms: float) -> list[Alert]:
-    """Judge first reports as detect/closing.py does."""
+    """Judge reports as detect/closing.py does."""
     watch, memory, state = Watch(lambda model: alarms), None, AlertState()
     found = []
+    known: dict[int, WindowReport] = {}
+    held: dict[int, list[str]] = {}
+    through = 0
     for report in reports:
-        memory, seen = watch.take(memory, report, KNOWN, slices=slices_of(report))
-        verdict = evaluate(rules, seen, state, distribution=lambda *_: None)
+        start = report.window_start
+        if report.revision or report.window_end <= through:
+            earlier = known.get(start)
+            memory = watch.take_late(memory, report, earlier, KNOWN)
+            verdict, held[start] = evaluate_late(
+                rules, report, earlier, state,
+                held=held.get(start, ()), distribution=lambda *_: None,
+            )  # fmt: skip
+        else:
+            through = report.window_end
+            memory, seen = watch.take(memory, report, KNOWN, slices=slices_of(report))
+            verdict = evaluate(rules, seen, state, distribution=lambda *_: None)
+        known[start] = report
         state = verdict.state
         found += verdict.alerts
+    return found
+
+
+def _part_of_the_events(report: WindowReport, share: float) -> WindowReport:
+    """Return what a report would say with some of its events only, in a quick window."""
+    parts = []
+    for part in report.parts:
+        histograms = {
+            name: msgspec.structs.replace(
+                it.histogram, counts=[int(n * share) for n in it.histogram.counts]
+            )
+            for name, it in part.signals.items()
+        }
+        known = KNOWN.get(part.baseline)
+        some = part_of(int(part.events * share), part.baseline, **signal_reports(histograms, known))
+        some.alarm_budget = part.alarm_budget
+        parts.append(some)
+    events = sum(part.events for part in parts)
+    return msgspec.structs.replace(
+        report, id=f"{report.id} {share}", parts=parts, latency=latency(50.0), events=events
+    )
+
+
+def _with_late_events(reports: Sequence[WindowReport], seed: int) -> list[WindowReport]:
+    """Report some windows with a part of their events, and with the others windows later."""
+    rng = np.random.default_rng(seed)
+    due: dict[int, list[WindowReport]] = {}
+    found = []
+    for at, report in enumerate(reports):
+        kind = rng.choice(["whole", "late", "opens late"], p=[0.7, 0.2, 0.1])
+        if report.events < 100:
+            kind = "whole"
+        later = at + int(rng.integers(1, 12))
+        if kind == "opens late" and at > 0:
+            due.setdefault(later, []).append(report)
+        elif kind == "late":
+            found.append(_part_of_the_events(report, float(rng.choice([0.05, 0.5]))))
+            for revision, when in enumerate(sorted({later, later + 2}), 1):
+                late = report if revision == 2 else _part_of_the_events(report, 0.8)
+                late = msgspec.structs.replace(
+                    late, id=f"{report.id} {revision}", revision=revision
+                )
+                due.setdefault(when, []).append(late)
+        else:
+            found.append(report)
+        found += due.pop(at, [])
     return found
 
 
@@ -203,7 +271,17 @@ def test_an_episode_lasts_up_to_where_it_ends_or_the_windows_do() -> None:
     assert last.ends_at is None and last.seconds == reports[-1].window_end - last.starts_at
 
 
-def test_a_window_that_opened_after_a_later_one_closed_is_passed_by() -> None:
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("at_once", [7, 50])
+def test_late_events_are_judged_as_they_were(seed: int, at_once: int) -> None:
+    whole = _reports(150, drifts=[range(40, 60), range(110, 200)], seed=seed)
+    reports = _with_late_events(whole, seed)
+    expected = _one_by_one(RULES, reports, 1.0)
+    assert any(alert.revised for alert in expected)
+    assert _told(_replayed(RULES, reports, 1.0, at_once).end()) == _facts(expected)
+
+
+def test_a_window_that_opened_after_a_later_one_closed_is_judged_as_late() -> None:
     reports = _reports(30)
     late = [*reports[:10], reports[12], reports[10], reports[11], *reports[13:]]
     replay = _replayed(RULES, late, 1.0, 8)

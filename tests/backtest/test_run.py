@@ -11,7 +11,7 @@ from support.window_reports import part_of, signal_report, window_report
 from tidegauge.backtest import Injection, NoWindows, Plan, Result, backtest
 from tidegauge.backtest import run as module
 from tidegauge.backtest.read import ModelKeys, fired
-from tidegauge.backtest.reports import FirstReports
+from tidegauge.backtest.reports import ReportsInOrder
 from tidegauge.contract import Evidence, WindowReport, deterministic_id, encode
 from tidegauge.detect.report import signal_reports
 from tidegauge.detect.watch import Watch
@@ -208,7 +208,7 @@ def test_evidence_in_reports_is_not_taken_for_what_would_be_found() -> None:
     report.parts[0].signals["amount"].evidence = Evidence(
         score="mean", span_windows=1, surprise_nats=99.0, events=1.0, baseline_events=1, bins=1
     )
-    [found] = FirstReports(START, START + 60).of(_records([report]))
+    [found] = ReportsInOrder(START, START + 60).of(_records([report]))
     assert found.parts[0].signals["amount"].evidence is None
     assert _result([report]).episodes == []
 

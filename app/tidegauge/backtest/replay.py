@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tidegauge.backtest.asked import OF_EVIDENCE, Asked
 from tidegauge.backtest.evidence import Judged
 from tidegauge.backtest.gaps import Gaps
+from tidegauge.backtest.late import LateReports
 from tidegauge.backtest.reports import slices_of
 from tidegauge.backtest.result import Episode, SliceSpan
 from tidegauge.backtest.table import Layout
@@ -57,6 +58,10 @@ class Replay:
         self._through = first.window_start
         self._watch = Watch(alarms_of)
         self._asked = Asked(rules, first)
+        settings = windows or WindowSettings()
+        self._late = LateReports(
+            rules, self._watch, self._asked, settings.grace_seconds + settings.late_seconds
+        )
         self._layouts: dict[str, Layout] = {}
         self._memory: SliceMemory | None = None
         self._alerts = AlertState()
@@ -82,22 +87,44 @@ class Replay:
         )
 
     def take(self, reports: Sequence[WindowReport], baselines: Mapping[str, Baseline]) -> None:
-        """Take in the next windows; one that is not later than the last one is passed by."""
+        """Take in the next reports: windows, each later than the last one, and late ones."""
         lives: list[list[WindowReport]] = [[]]
         for report in reports:
-            if report.window_end <= self.span.last_window_end:
-                # DETECT doesn't judge it either: it opened after a later one had closed.
-                self.span.passed_by += 1
+            is_passed = report.window_end <= self.span.last_window_end
+            if report.revision or is_passed:
+                # It opened after a later one had closed, or late events came to it.
+                self.span.passed_by += not report.revision
+                self._take_lives(lives, baselines)
+                lives = [[]]
+                self._take_late(report, baselines)
                 continue
             if self._gaps.is_end(self.span.last_window_end, report.window_start):
                 lives.append([])
             lives[-1].append(report)
             self.span.windows += 1
             self.span.last_window_end = report.window_end
+        self._take_lives(lives, baselines)
+
+    def _take_lives(
+        self, lives: Sequence[list[WindowReport]], baselines: Mapping[str, Baseline]
+    ) -> None:
         for number, later in enumerate(lives):
             if number:
                 self._forget(later[0].window_start)
-            self._take(later, baselines)
+            if later:
+                self._take(later, baselines)
+                self._late.note(later, baselines)
+
+    def _take_late(self, report: WindowReport, baselines: Mapping[str, Baseline]) -> None:
+        if not self._late.knows(report):
+            return
+        if self._asked.evidence:
+            self._memory = self._late.add(self._memory, report, baselines)
+        verdict = self._late.judge(report, self._alerts)
+        self._late.note([report], baselines)
+        self._alerts = verdict.state
+        for alert in verdict.alerts:
+            self._note(alert)
 
     def _take(self, later: list[WindowReport], baselines: Mapping[str, Baseline]) -> None:
         if not self._asked.evidence:

@@ -1,4 +1,4 @@
-"""Window reports as they were first published, in the order of the log."""
+"""Window reports as they were published, in the order of the log."""
 
 from collections.abc import Iterable, Iterator
 from typing import cast
@@ -37,17 +37,24 @@ def slices_of(report: WindowReport) -> int:
     return max((part.alarm_budget.slices for part in report.parts if part.alarm_budget), default=1)
 
 
-class FirstReports:
-    """Yields first revisions that ended in (``since``, ``until``], each once, without evidence.
+class ReportsInOrder:
+    """Yields reports of windows that ended in (``since``, ``until``], each once, without evidence.
 
-    DETECT judges windows when it first reports them and in that order, and so it is done here: late
-    events made revisions of which no alert came.
+    In the order in which DETECT published them, and judged them; ``with_revisions`` or without.
     """
 
-    def __init__(self, since: float, until: float, skipped: Skipped = refuse) -> None:
+    def __init__(
+        self,
+        since: float,
+        until: float,
+        skipped: Skipped = refuse,
+        *,
+        with_revisions: bool = True,
+    ) -> None:
         self._since = since
         self._skipped = skipped
         self._until = until
+        self._with_revisions = with_revisions
         self._seen: set[str] = set()
         #: Reports passed over because they were there twice, as after a crash, and as revisions.
         self.repeated = 0
@@ -63,7 +70,7 @@ class FirstReports:
                 continue
             if not self._since < report.window_end <= self._until:
                 continue
-            if report.revision:
+            if report.revision and not self._with_revisions:
                 self.revisions += 1
             elif report.id in self._seen:
                 self.repeated += 1

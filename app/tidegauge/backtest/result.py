@@ -55,7 +55,8 @@ class SliceSpan(msgspec.Struct, kw_only=True):
     """The windows replayed of one slice.
 
     The longest memory of the detector holds windows from before ``memory_full_at`` too few to
-    matter; null if there were never so many, or if no rule asks for evidence.
+    matter; null if there were never so many, or if no rule asks for evidence. ``passed_by`` are
+    windows that opened after a later one had closed: they are judged as late events are.
     """
 
     model: str
@@ -107,7 +108,10 @@ class MissingBaseline(msgspec.Struct, kw_only=True):
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """Everything that a backtest found. Times are epoch seconds."""
+    """Everything that a backtest found. Times are epoch seconds.
+
+    ``revisions_passed_over``: of late events, if there is an injection, as none is put into them.
+    """
 
     since: float
     until: float

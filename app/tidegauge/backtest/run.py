@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from tidegauge.backtest.inject import Injection, Injector
 from tidegauge.backtest.replay import Replay
-from tidegauge.backtest.reports import FirstReports
+from tidegauge.backtest.reports import ReportsInOrder
 from tidegauge.backtest.result import (
     Episode,
     InjectionResult,
@@ -74,7 +74,9 @@ def backtest(
     if plan.injection is not None:
         plan = replace(plan, rules=_each_signal_apart(plan.rules))
     run = _Run(plan, baseline_of)
-    reports = FirstReports(plan.since, plan.until, skipped)
+    # Into which of the events that came late a drift would be put, nobody can say.
+    with_revisions = plan.injection is None
+    reports = ReportsInOrder(plan.since, plan.until, skipped, with_revisions=with_revisions)
     with _no_collector():
         for report in reports.of(records):
             if fnmatchcase(report.model, plan.model):

@@ -30,6 +30,8 @@ from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.signs import signs_of
 from tidegauge.sequential.together import Judged, Turn, judge_together
 
+Floats = npt.NDArray[np.float64]
+
 #: What budgets are of, seconds.
 MONTH_SECONDS = 30 * 24 * 3600
 
@@ -57,7 +59,7 @@ class _Look(NamedTuple):
     watched: Watched
     before: Memory
     hours: HoursMemory | None
-    window: npt.NDArray[np.float64]
+    window: Floats
     budget: Budget
 
     @property
@@ -150,25 +152,33 @@ class Watch:
         """
         if memory is None or memory.baseline not in baselines:
             return memory
-        watched = self.signals_of(memory.baseline, baselines[memory.baseline])
-        news = self._counted(report, memory.baseline, watched)
+        news = self.counted(report, memory.baseline, baselines)
         if earlier is not None:
-            news = news - self._counted(earlier, memory.baseline, watched)
+            news = news - self.counted(earlier, memory.baseline, baselines)
+        ends = report.window_start, report.window_end
+        return self.add_late(memory, news, ends, baselines[memory.baseline])
+
+    def add_late(
+        self, memory: SliceMemory, news: Floats, ends: tuple[int, int], baseline: Baseline
+    ) -> SliceMemory:
+        """Add counts (signals, bins) of a window between two epoch seconds to the next window's."""
         if not news.any():
             return memory
+        watched = self.signals_of(memory.baseline, baseline)
         known, hours = unpack(memory, watched.reference), _unpack_hours(memory, len(watched.names))
         if hours is not None:
-            weights = hour_weights(report.window_start, report.window_end)
-            hours = HoursMemory(
-                hours.events, hours.pooled + news.sum(axis=-1, keepdims=True) * weights
-            )
+            its = news.sum(axis=-1, keepdims=True) * hour_weights(*ends)
+            hours = HoursMemory(hours.events, hours.pooled + its)
         after = Memory(known.counts, known.total, known.squared, known.pooled + news)
         packed = pack(after, memory.through, memory.baseline, hours)
         return msgspec.structs.replace(packed, late=memory.late + 1)
 
-    @staticmethod
-    def _counted(report: WindowReport, baseline: str, watched: Watched) -> npt.NDArray[np.float64]:
-        part = next((it for it in report.parts if it.baseline == baseline), None)
+    def counted(
+        self, report: WindowReport, baseline_id: str, baselines: Mapping[str, Baseline]
+    ) -> Floats:
+        """Return what a report counts by a baseline, (signals, bins); 0 if it has no such part."""
+        watched = self.signals_of(baseline_id, baselines[baseline_id])
+        part = next((it for it in report.parts if it.baseline == baseline_id), None)
         return np.zeros(watched.reference.counts.shape) if part is None else _window(part, watched)
 
     def budget_of(self, report: WindowReport, slices: int) -> Budget:
@@ -222,7 +232,7 @@ def _part_in_use(
     return max(same or known, key=lambda part: (part.events, part.baseline), default=None)
 
 
-def _window(part: ReportPart, watched: Watched) -> npt.NDArray[np.float64]:
+def _window(part: ReportPart, watched: Watched) -> Floats:
     window = np.zeros(watched.reference.counts.shape)
     signals = [part.signals.get(name) for name in watched.names]
     rows = [[] if it is None else current_counts(it.histogram) for it in signals]

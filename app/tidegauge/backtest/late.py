@@ -1,0 +1,94 @@
+"""Reports of late events: what they add to the detector's memory, and what holds only with them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.backtest.asked import Asked
+from tidegauge.baseline import Baseline
+from tidegauge.contract import WindowReport
+from tidegauge.detect.values import SliceMemory
+from tidegauge.detect.watch import Watch
+from tidegauge.rules import AlertState, RuleSet, Verdict, evaluate_late
+
+Counts = npt.NDArray[np.int32]
+
+
+@dataclass
+class _Known:
+    """What is kept of a window: its revision, counts by baseline, and where rules held in it."""
+
+    end: int
+    revision: int
+    counts: dict[str, Counts] = field(default_factory=dict)
+    held: Sequence[str] = ()
+
+
+class LateReports:
+    """Remembers the windows of a slice for as long as they take late events, ``seconds``."""
+
+    def __init__(self, rules: RuleSet, watch: Watch, asked: Asked, seconds: int) -> None:
+        self._rules = rules
+        self._watch = watch
+        self._asked = asked
+        self._seconds = seconds
+        self._known: dict[int, _Known] = {}
+
+    def knows(self, report: WindowReport) -> bool:
+        """Whether what came before a late report is known; before a window's first, nothing did."""
+        known = self._known.get(report.window_start)
+        return not report.revision or (known is not None and known.revision == report.revision - 1)
+
+    def add(
+        self,
+        memory: SliceMemory | None,
+        report: WindowReport,
+        baselines: Mapping[str, Baseline],
+    ) -> SliceMemory | None:
+        """Return what is remembered with what a late report counts more, for the next window."""
+        if memory is None or memory.baseline not in baselines:
+            return memory
+        news = self._watch.counted(report, memory.baseline, baselines)
+        known = self._known.get(report.window_start)
+        if known is not None and memory.baseline in known.counts:
+            news = news - known.counts[memory.baseline]
+        ends = report.window_start, report.window_end
+        return self._watch.add_late(memory, news, ends, baselines[memory.baseline])
+
+    def judge(self, report: WindowReport, alerts: AlertState) -> Verdict:
+        """Judge a late report; what held in its window before is what was noted of it."""
+        known = self._known.get(report.window_start)
+        held = known.held if known else ()
+        verdict, _ = evaluate_late(
+            self._rules, report, None, alerts, held=held, distribution=_without
+        )
+        return verdict
+
+    def note(self, reports: Sequence[WindowReport], baselines: Mapping[str, Baseline]) -> None:
+        """Remember reports that were taken in, late ones after they were judged."""
+        for report in reports:
+            before = self._known.get(report.window_start)
+            known = _Known(report.window_end, report.revision, held=before.held if before else ())
+            if self._asked.may_hold(report):
+                _, known.held = evaluate_late(
+                    self._rules, report, None, AlertState(), held=known.held, distribution=_without
+                )
+            if self._asked.evidence:
+                known.counts = {
+                    part.baseline: self._watch.counted(report, part.baseline, baselines).astype(
+                        np.int32
+                    )
+                    for part in report.parts
+                    if part.baseline in baselines
+                }
+            self._known[report.window_start] = known
+        through = max((known.end for known in self._known.values()), default=0)
+        for start, known in list(self._known.items()):
+            if known.end + self._seconds <= through:
+                del self._known[start]
+
+
+def _without(baseline: str, signal: str, histogram: object) -> None:
+    """Show no counts: nobody reads these alerts."""
