@@ -3,7 +3,10 @@
 from collections.abc import Collection
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
 
+from support.alert_oracle import Judged, Told, WatchedRule, life
 from support.window_reports import kl_report, window_report
 from tidegauge.contract import Alert, WindowReport, encode
 from tidegauge.rules import AlertState, Revised, RuleSet, evaluate, evaluate_late, parse_rules
@@ -159,3 +162,44 @@ def test_no_data_is_counted_from_when_it_was_told() -> None:
 def test_an_alert_without_late_events_says_so_by_default() -> None:
     [alert] = Story(rules_of()).first(0, 0.4)
     assert b'"revised":false' in encode(alert)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 8), st.booleans(), st.sampled_from([0.1, 0.0, None])), max_size=30
+    ),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.sampled_from([0, 60, 150]),
+)
+def test_every_course_of_late_reports_is_told_as_the_oracle_tells_it(
+    course: list[tuple[int, bool, float | None]], holds: int, clear: int, repeat: int
+) -> None:
+    """Each step is the next window, or as late a report: of one that there was, or that opens."""
+    rule = WatchedRule(
+        "drift", "kl", 0.05, 1000,
+        pending_windows=holds, keep_firing_for=clear, repeat_interval=repeat,
+    )  # fmt: skip
+    more = f", for: {holds}, keep_firing_for: {clear}, repeat_interval: {repeat}"
+    story, judged, alerts = Story(rules_of(more)), list[Judged](), list[Alert]()
+    latest = -1
+    for back, opens, value in course:
+        # Every second window opens late, if ever.
+        window = latest - back if back and latest - back >= 0 else latest + 1 + opens
+        is_late = window <= latest
+        report = (story.late if is_late else story.first)(window, value or 0.0, **_known(value))
+        alerts += report
+        latest = max(latest, window)
+        at = story.reports[window]
+        if value is not None:
+            now = window_report(latest).window_end
+            judged.append(Judged(at.window_start, at.window_end, value > 0.05, is_late, now))
+    expected = list(life(rule, judged))
+    said = [Told(a.state, a.starts_at, a.window_start, a.reminder, a.revised) for a in alerts]
+    assert said == expected
+    assert len({alert.id for alert in alerts}) == len(alerts)
+
+
+def _known(value: float | None) -> dict[str, object]:
+    """Return nothing special, or too few events to be judged by."""
+    return {"events": 10} if value is None else {}
