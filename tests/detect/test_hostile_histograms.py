@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detect.test_intake import Bench, Log
 from support.counting import NOW
 from support.hostile import hostile_records, nested, with_field
-from support.world import World, a_state
+from support.world import World, a_state, advance
 from tidegauge.contract import DecodingError
 from tidegauge.detect.validation import check_signals, read_record
 from tidegauge.detect.values import RawRecord
@@ -79,6 +81,7 @@ CHANGES: dict[str, Change] = {
     "a negative seq": _set("seq", to=-3),
     "a time of 1e300": _set("time", to=1e300),
     "a negative time": _set("time", to=-1.0),
+    "a time of years ahead": _set("time", to=4e9),
     "a time in milliseconds": _set("time", to=NOW * 1000),
     "a foreign source": _set("source", to="other"),
     "no partitions": _set("source_partitions", to=0),
@@ -279,6 +282,29 @@ def test_a_record_that_fails_in_a_way_nobody_foresaw_is_set_aside(
     body = bench.detector._health.ready()[1]
     assert body["status"] == "degraded" and "quarantine" in str(body)
     assert f"tidegauge.histograms/0 at offset {LOG[5][0] + 1}" in str(body)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), min_size=1, max_size=4)
+)
+def test_whatever_is_flipped_a_record_is_refused_or_can_be_joined_and_closed(
+    flips: list[tuple[int, int]],
+) -> None:
+    value = bytearray(SOUND)
+    for at, byte in flips:
+        value[at] = byte
+    try:
+        record = read_record(bytes(value), source="predictions", max_ahead_seconds=300)
+        check_signals(record)
+    except DecodingError:
+        return
+    state = a_state()
+    for at, sound in LOG[:4]:
+        state.join(msgspec.json.decode(sound, type=RawRecord), at)
+    state.join(record, LOG[4][0])
+    # Any failure is raised here.
+    state.progress.watermark = NOW + 86_400
+    advance(state)
 
 
 def test_signals_under_a_known_tenure_are_left_for_the_end_of_the_window() -> None:
