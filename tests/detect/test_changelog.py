@@ -1,5 +1,6 @@
 """Whatever crashes, tears and pauses: the outputs are those of the log, byte for byte."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.counting import NOW, a_baseline, promote
+from support.hostile import nested
 from support.world import (
     Logged,
     World,
@@ -21,7 +23,7 @@ from support.world import (
     totals,
     writes,
 )
-from tidegauge.contract import WindowReport, encode
+from tidegauge.contract import DecodingError, WindowReport, encode
 from tidegauge.detect import parts
 from tidegauge.detect.changelog import Changelog
 from tidegauge.detect.partition import REVISE_SECONDS, PartitionState
@@ -317,8 +319,30 @@ def test_a_baseline_that_cant_be_used_is_passed_by_and_deleted_from_the_changelo
     assert msgspec.json.encode(["baseline", BASELINE.id]) in tombstones
 
 
+@pytest.mark.parametrize("value", [b"{", b"null", nested(6_000), b'"x"'])
+@pytest.mark.parametrize("kind", ["cell", "progress", "slice", "memory", "waiting"])
+def test_a_value_of_ours_that_cant_be_read_has_the_partition_counted_again(
+    kind: str, value: bytes
+) -> None:
+    worker = _fresh()
+    written = _saved(worker, LOG)
+    keys = [key for key, *_ in written if json.loads(key)[0] == kind]
+    broken = [
+        (key, value if key in keys[:1] else sound, at, log) for key, sound, at, log in written
+    ]
+    successor = taken_over(broken, **WINDOWS)
+    if keys:
+        assert successor.state.progress.next_offset == 0 and not successor.state.cells
+    # What it writes from here on is read back, with the broken value still there.
+    written = broken + writes(successor.checkpoint())
+    fold(successor.state, LOG)
+    written += writes(successor.checkpoint())
+    assert _facts(restored(written, **WINDOWS)) == _facts(successor.state)
+    assert totals(successor.state) == totals(worker.state)
+
+
 def test_a_record_that_is_none_of_ours_is_refused() -> None:
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(DecodingError):
         Changelog(a_state()).restore(b"not JSON", b"{}", 0, "")
 
 

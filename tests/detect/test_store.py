@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from faust.types import TP
 
 from support.counting import NOW
+from support.hostile import nested
 from support.world import World, Written, a_state, join_all, totals, writes
 from tidegauge.detect import store as store_module
 from tidegauge.detect.changelog import Changelog
@@ -80,6 +81,7 @@ class Bench:
         self.ready: list[int] = []
         self.taken_up: list[int] = []
         self.read = 0
+        self.skipped: list[tuple[int, int]] = []
         self.store = JoinStore(
             "memory://",
             SimpleNamespace(),
@@ -88,6 +90,7 @@ class Bench:
             make=_make,
             on_ready=lambda state: self.ready.append(state.partition),
             on_read=self._on_read,
+            skipped=lambda partition, offset, why: self.skipped.append((partition, offset)),
         )
 
     def _on_read(self) -> None:
@@ -370,13 +373,64 @@ def test_what_comes_after_the_end_is_not_joined_to_a_state_that_is_at_work(
     run(scenario)
 
 
-def test_a_changelog_that_cannot_be_read_is_an_error_instead_of_a_loss_of_state() -> None:
+TAGS = [("at", b"0"), ("log", b"")]
+
+
+class Foreign(NamedTuple):
+    """A record that somebody else wrote."""
+
+    at_key: bytes | None
+    at_headers: Any
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return 7
+
+    def key(self) -> bytes | None:
+        return self.at_key
+
+    def value(self) -> bytes | None:
+        return b"{}"
+
+    def headers(self) -> Any:
+        return self.at_headers
+
+
+@pytest.mark.parametrize(
+    ("key", "headers"),
+    [
+        (b"not JSON", TAGS),
+        (None, TAGS),
+        (nested(6_000), TAGS),
+        (b'["cell"]', TAGS),
+        (b'["part",["log"],1000000000]', TAGS),
+        (b'["log"]', None),
+        (b'["log"]', []),
+        (b'["log"]', [("at", b"0")]),
+        (b'["log"]', [("at", b"soon"), ("log", b"x")]),
+        (b'["log"]', [("at", b"0"), ("log", b"\xff")]),
+        (b'["log"]', [("at", None), ("log", b"x")]),
+    ],
+)
+def test_a_foreign_record_is_skipped_and_named(
+    changelog: Made, key: bytes | None, headers: Any
+) -> None:
+    state, written = changelog
+
     async def scenario(bench: Bench) -> None:
-        bench.reader.there = {0: [(b"not JSON", b"{}", 0, "")]}
+        async def with_it(begins: Mapping[int, int]) -> AsyncGenerator[ReadRecords, None]:
+            half = len(written) // 2
+            records = [cast(Message, Record(0, i, one)) for i, one in enumerate(written)]
+            foreign = cast(Message, Foreign(key, headers))
+            yield ReadRecords([*records[:half], foreign, *records[half:]], {0})
+
+        bench.reader.read = with_it  # type: ignore[method-assign]
         await bench.rebalance(0)
-        with pytest.raises(Exception, match="malformed"):
-            await bench.read_back()
-        assert bench.ready == []
+        await bench.read_back()
+        assert bench.skipped == [(0, 7)]
+        assert bench.totals(0) == totals(state)
 
     run(scenario)
 

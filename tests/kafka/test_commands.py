@@ -1,16 +1,22 @@
 """The commands beside ``run``, on a real broker and a real Redis."""
 
+import asyncio
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import ConfigResource, ResourceType
 
+from support.hostile import hostile_records, in_unknown_fields
 from support.kafka_broker import KafkaBroker, unique
 from support.product import Installation, told
-from tidegauge.contract import Alert, encode, wrap
+from support.wild_headers import send_wild
+from tidegauge.contract import Action, Alert, Silence, acknowledge, encode, wrap
+
+T = TypeVar("T")
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "schemas" / "examples"
 
@@ -18,6 +24,10 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "schemas" / "examples"
 @pytest.fixture
 def installation(tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str) -> Installation:
     return Installation(tmp_path, unique("cmd"), kafka_broker.bootstrap_servers, redis_url)
+
+
+def example(name: str, kind: type[T]) -> T:
+    return msgspec.json.decode((EXAMPLES / f"{name}.json").read_bytes(), type=kind)
 
 
 def example_alert() -> Alert:
@@ -110,11 +120,51 @@ def test_what_fires_is_listed_and_each_alert_can_be_looked_at(installation: Inst
     assert missing.returncode == 2 and "no alert zzz" in missing.stderr
 
 
-def test_a_record_that_is_no_alert_is_named_by_its_place(installation: Installation) -> None:
+def test_records_that_are_none_are_skipped_and_named_once_by_every_command(
+    installation: Installation,
+) -> None:
     installation.succeed("topics", "create")
+    alert, action = example_alert(), example("action.retrain", Action)
+    silence = example("silence.two-hours", Silence)
+    said = acknowledge(action, "taken", actor="ana", time=1_772_367_000.0, note="")
+    sound = {"alerts": alert, "alerts_history": alert, "silences": silence, "actions": action,
+             "acknowledgements": said}  # fmt: skip
     producer = Producer({"bootstrap.servers": installation.bootstrap_servers})
-    producer.produce(installation.topic("alerts_history"), b"{}")
+    number = {}
+    for kind, record in sound.items():
+        hostile = [it for it in hostile_records(encode(record)) if it is not None]
+        number[kind] = len(hostile)
+        garbage = in_unknown_fields(encode(record))
+        for n, value in enumerate([*hostile, *garbage, encode(record)]):
+            producer.produce(installation.topic(kind), value, b"%d" % n, partition=0)
     assert producer.flush(10) == 0
-    done = installation.cli("alerts", "tail", "--from-beginning", "-n", "1")
-    assert done.returncode == 2, told(done)
-    assert f"{installation.topic('alerts_history')}/0 at offset 0" in done.stderr
+    asyncio.run(
+        send_wild(installation.bootstrap_servers, installation.topic("alerts"), 0, encode(alert))
+    )
+
+    def skipped(*arguments: str) -> str:
+        done = installation.cli(*arguments)
+        assert done.returncode == 0, told(done)
+        assert "Traceback" not in done.stderr
+        skipping = [line for line in done.stderr.splitlines() if "skipped" in line]
+        assert len(skipping) == len(done.stderr.splitlines()), told(done)
+        return done.stderr
+
+    listed = ("alerts", "list", "--all", "--json")
+    assert json.loads(installation.succeed(*listed))["id"] == alert.id
+    [line] = skipped(*listed).splitlines()
+    assert f"{number['alerts'] + number['silences']} records were skipped" in line
+    assert f"{installation.topic('alerts')}/0 at offset 0" in line
+    assert "more" in line
+    for arguments, kinds in (
+        (("alerts", "list"), ("alerts", "silences")),
+        (("alerts", "silences", "--all"), ("silences",)),
+        (("alerts", "show", alert.id), ("alerts_history",)),
+        (("alerts", "silence", "--model", "m", "--reason", "r"), ("alerts_history",)),
+        (("actions", "list", "--json"), ("actions", "acknowledgements")),
+    ):
+        [line] = skipped(*arguments).splitlines()
+        assert f"{sum(number[kind] for kind in kinds)} records were skipped" in line, line
+    lines = skipped("alerts", "tail", "--from-beginning", "-n", "1").splitlines()
+    assert len(lines) == number["alerts_history"]
+    assert f"{installation.topic('alerts_history')}/0 at offset 0 is skipped" in lines[0]

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from confluent_kafka import ConsumerGroupState, Producer
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from support import dying_ledger
 from support.kafka_broker import KafkaBroker, unique
@@ -272,7 +274,10 @@ def test_what_became_of_an_action_is_in_the_trail_once_and_counted(
             counted = "tidegauge_action_acknowledgements_total"
             assert installation.gauge(f'{counted}{{kind="retrain",outcome="failed"}}') == 2
             assert installation.gauge(f'{counted}{{kind="retrain",outcome="taken"}}') == 1
-            assert installation.gauge("tidegauge_ledger_refused_total") == 1
+            topic = installation.topic("acknowledgements")
+            skipped = f'tidegauge_skipped_records_total{{topic="{topic}"}}'
+            assert installation.gauge(skipped) == 1
+            assert installation.gauge("tidegauge_ledger_refused_total") == 0
             assert child.stop() == 0, child.tail()
         # Committed: another process hands nothing on again.
         with running(starts(installation)) as child:
@@ -309,3 +314,44 @@ def test_a_promotion_is_audited_with_who_did_it(
     assert (record.actor, record.subject, record.model) == ("user:ana", id, "m")
     assert int(before) <= record.time <= time.time()
     assert record.inputs["previous"] == ""
+
+
+def test_a_fact_that_the_trail_does_not_take_is_set_aside_and_refused_in_its_place(
+    installation: Installation, kafka_broker: KafkaBroker
+) -> None:
+    # Smaller than the ledger knows of: it is the brokers who refuse the record.
+    limit(kafka_broker, installation.topic("audit"), 20_000)
+    sent = facts(range(8))
+    sent[5] = msgspec.structs.replace(sent[5], reason=os.urandom(30_000).hex())
+    reader = TopicReader(kafka_broker, installation.topic("audit"))
+    try:
+        with running(starts(installation)) as child:
+            installation.wait_ready(child)
+            send(installation, sent)
+            good = {one.id for one in sent} - {sent[5].id}
+            records = wait_chained(reader, good, child)
+            topic = installation.topic("audit_facts")
+            aside = f'tidegauge_quarantined_records_total{{topic="{topic}"}}'
+            assert installation.gauge(aside) == 1
+            answer = installation.http("/readyz")
+            assert answer is not None and answer[0] == 200 and "quarantine" in answer[1]
+            assert child.stop() == 0, child.tail()
+    finally:
+        reader.close()
+    [refused] = [record for record in records if record.event == "fact.refused"]
+    assert "can't be written" in refused.reason
+    check_chains(installation, records, 8)
+
+
+def limit(broker: KafkaBroker, topic: str, size: int) -> None:
+    """Let a topic take no larger batches."""
+    resource = ConfigResource(
+        ResourceType.TOPIC,
+        topic,
+        incremental_configs=[
+            ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        ],
+    )
+    admin = broker.admin()  # kept in a variable: what it does ends with it
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(10)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.hostile import hostile_values, nested
+from support.hostile import hostile_values, in_unknown_fields, nested
 from tidegauge.cli.audit import describe
 from tidegauge.contract import (
     Acknowledgement,
@@ -42,7 +42,7 @@ def fact(**changes: Any) -> bytes:
     return json.dumps(FACT | changes).encode()
 
 
-@pytest.mark.parametrize("value", hostile_values(fact()))
+@pytest.mark.parametrize("value", [*hostile_values(fact()), *in_unknown_fields(fact())])
 @pytest.mark.parametrize("key", [None, b"", b"credit", b"\xff" * 1_000_000])
 def test_a_hostile_fact_is_chained_as_refused_and_the_chain_goes_on(
     key: bytes | None, value: bytes | None
@@ -86,7 +86,7 @@ def test_any_bytes_are_chained(value: bytes) -> None:
     assert entry is not None and entry.refused
 
 
-@pytest.mark.parametrize("value", hostile_values(fact()))
+@pytest.mark.parametrize("value", [*hostile_values(fact()), *in_unknown_fields(fact())])
 def test_a_hostile_record_of_the_trail_is_a_break_and_no_more(value: bytes | None) -> None:
     book = Book()
     first = book.take(b"credit", fact(), ORIGIN)

@@ -35,11 +35,8 @@ def _hostile(sound: bytes) -> Iterator[tuple[str, bytes | None]]:
     yield "nested object", with_field(sound, nested(6_000))
     yield "nested array", with_field(sound, b"[" * 6_000 + b"]" * 6_000)
     yield "unclosed", b'{"x":' * 6_000
-    yield "bytes in a name", with_field(sound, b"1", b"\xff")
-    yield "bytes in a text", with_field(sound, b'"\xff"')
     yield "surrogate in a name", with_field(sound, b"1", b"\\ud800")
     yield "surrogate in a text", with_field(sound, b'"\\ud800"')
-    yield "number out of range", with_field(sound, b"1e999")
     yield "not a number", with_field(sound, b"NaN")
     yield "control character", with_field(sound, b'"\x01"')
     yield "envelope without data", b'{"specversion": "1.0"}'
@@ -49,6 +46,15 @@ def _hostile(sound: bytes) -> Iterator[tuple[str, bytes | None]]:
         if name != "schema_version":
             wrong = {"x": 1} if not isinstance(value, dict) else [1]
             yield f"{name} of a wrong type", json.dumps(json.loads(sound) | {name: wrong}).encode()
+
+
+def in_unknown_fields(sound: bytes) -> list[bytes]:
+    """Return sound records with garbage where a reader of a Struct does not look."""
+    return [
+        with_field(sound, b"1", b"\xff"),
+        with_field(sound, b'"\xff"'),
+        with_field(sound, b"1e999"),
+    ]
 
 
 def hostile_values(sound: bytes) -> list[object]:

@@ -74,7 +74,7 @@ def tail(
             if severity and alert.severity not in severity:
                 continue
             if json:
-                typer.echo(raw.decode())
+                typer.echo(raw.decode(errors="replace"))
             else:
                 console.print(describe(alert))
             shown += 1

@@ -65,7 +65,7 @@ def list_(
     with skipping() as skipped:
         found = list(_selected(model, since, until, event, skipped))
     for raw, record in sorted(found, key=lambda one: one[1].time):
-        typer.echo(raw.decode() if json else describe(record))
+        typer.echo(raw.decode(errors="replace") if json else describe(record))
 
 
 @app.command()
@@ -82,7 +82,7 @@ def export(
         found = _selected(model, since, until, event, skipped)
         if format is Format.jsonl:
             for raw, _ in found:
-                typer.echo(raw.decode())
+                typer.echo(raw.decode(errors="replace"))
             return
         names = AuditRecord.__struct_fields__
         writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")

@@ -121,9 +121,9 @@ def wrap(record: Event, source: str, mode: Mode) -> Sent:
 def unwrap(value: bytes | None, headers: Headers | None = None) -> bytes:
     r"""Return the record of a Kafka record's value, in whichever mode it was written.
 
-    An envelope is known by its ``specversion``, which no record has, or by ``headers`` if they are
-    given. Better don't: ``confluent_kafka.Message.headers`` makes a list that must not be touched,
-    and ends the process, of a header whose name is no UTF-8, and anybody can send that.
+    An envelope is known by ``headers`` if they are given, and otherwise by its ``specversion``,
+    which no record has. Better give none: of a header whose name is no UTF-8, which anybody can
+    send, ``confluent_kafka.Message.headers`` makes a list that ends the process.
 
     Without an envelope the value is the record. Raises :class:`DecodingError` for an envelope that
     can't be read or holds nothing.
@@ -133,11 +133,11 @@ def unwrap(value: bytes | None, headers: Headers | None = None) -> bytes:
     >>> unwrap(b'{"id":"1"}')
     b'{"id":"1"}'
     """
-    structured = _is_structured(headers)
-    if not value or not (structured or b'"specversion"' in value):
+    structured = b'"specversion"' in (value or b"") if headers is None else _is_structured(headers)
+    if not value or not structured:
         return value or b""
     event = decode(value, _Structured)
-    if not (structured or event.specversion):  # it is somewhere inside of a record
+    if headers is None and not event.specversion:  # it is somewhere inside of a record
         return value
     if event.data is not msgspec.UNSET:
         return bytes(event.data)

@@ -20,11 +20,13 @@ whole values.
 
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
+from tidegauge.contract import DecodingError, decode
 from tidegauge.detect.forgetting import is_gone
 from tidegauge.detect.partition import Counts, PartitionState, Window
 from tidegauge.detect.parts import PartKey, Parts, Whole, Write
@@ -52,14 +54,6 @@ from tidegauge.detect.values import (
 
 log = logging.getLogger(__name__)
 
-_keys = msgspec.json.Decoder(Key | PartKey)
-_cells = msgspec.json.Decoder(CellCounts)
-_waiting = msgspec.json.Decoder(Counts)
-_judged = msgspec.json.Decoder(JudgedCounts)
-_memories = msgspec.json.Decoder(SliceMemory)
-_slices = msgspec.json.Decoder(SliceState)
-_progress = msgspec.json.Decoder(Progress)
-
 
 class Checkpoint(NamedTuple):
     """What to write: ``values`` in any order, and ``progress`` once they are all there."""
@@ -84,14 +78,36 @@ class Changelog:
         #: Keys of which the last value in the log is not the youngest.
         self._stale: set[Key] = set()
         self._parts = Parts()
+        #: What of our own values can't be read, and why; empty if all can. Without it the state is
+        #: not whole, so once all is read, the partition is counted again.
+        self.damage = ""
 
-    def restore(self, raw_key: bytes, raw_value: bytes | None, at: int, log: str) -> None:
-        """Take in one tagged record; raises ``msgspec.DecodeError`` if it is none of ours."""
-        key = _keys.decode(raw_key)
-        if isinstance(key, PartKey):
-            whole = self._parts.read_part(key, raw_value)
-        else:
-            whole = self._parts.read(Whole(key, raw_key, raw_value, at, log))
+    def take(
+        self, raw_key: bytes | None, raw_value: bytes | None, tags: Mapping[str, bytes]
+    ) -> None:
+        """Take in a record as it was read; raises :class:`DecodingError` if it is none of ours."""
+        try:
+            at, log = int(tags["at"]), tags["log"].decode()
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            key = decode(raw_key, Key | PartKey)
+            # What it may hide by compaction is written again after it.
+            self._stale.add(key.key if isinstance(key, PartKey) else key)
+            raise DecodingError(f"it has not our headers: {error!r}") from error
+        self.restore(raw_key, raw_value, at, log)
+
+    def restore(self, raw_key: bytes | None, raw_value: bytes | None, at: int, log: str) -> None:
+        """Take in one tagged record; raises :class:`DecodingError` if it is none of ours."""
+        key = decode(raw_key, Key | PartKey)
+        try:
+            if isinstance(key, PartKey):
+                whole = self._parts.read_part(key, raw_value)
+            else:
+                whole = self._parts.read(Whole(key, raw_key or b"", raw_value, at, log))
+        except DecodingError as error:
+            if log != self._name:
+                raise
+            self.damage = f"{key}: {error}"
+            return
         if whole is not None:
             self._restore(*whole)
 
@@ -100,6 +116,7 @@ class Changelog:
     ) -> None:
         if isinstance(key, LogKey) and log != self._name:
             self._name = log
+            self.damage = ""
             self._ahead.clear()
             self._youngest.clear()
             self._stale.clear()
@@ -111,7 +128,7 @@ class Changelog:
             return
         self._note_stale(key, raw_key, raw_value, at)
         if isinstance(key, ProgressKey):
-            state.progress = join_progress(state.progress, _progress.decode(raw_value or b""))
+            self._join(key, raw_value)
             self._catch_up(state.progress.next_offset)
         elif at <= state.progress.next_offset:
             self._join(key, raw_value)
@@ -137,24 +154,35 @@ class Changelog:
                 self._ahead.append((at, key, raw_value))
 
     def _join(self, key: Key, raw_value: bytes | None) -> None:
+        try:
+            self._join_value(key, raw_value)
+        except Exception as error:
+            self.damage = f"{key}: {error}"
+            log.exception("a value of the changelog can't be read: %s", key)
+
+    def _join_value(self, key: Key, raw_value: bytes | None) -> None:
         state = self.state
-        if isinstance(key, CellKey):
+        if isinstance(key, ProgressKey):
+            state.progress = join_progress(state.progress, decode(raw_value, Progress))
+        elif isinstance(key, CellKey):
             if raw_value is None:
                 state.cells.pop(key, None)
             else:
-                state.cells[key] = join_cells(state.cells.get(key, {}), _cells.decode(raw_value))
+                state.cells[key] = join_cells(
+                    state.cells.get(key, {}), decode(raw_value, CellCounts)
+                )
         elif isinstance(key, WaitingKey):
             window = Window(key.slice, key.window_start, key.window_seconds)
             if raw_value is None:
                 state.waiting.pop(window, None)
             else:
-                state.waiting[window] = _waiting.decode(raw_value)
+                state.waiting[window] = decode(raw_value, Counts)
         elif isinstance(key, JudgedKey):
             window = Window(key.slice, key.window_start, key.window_seconds)
             if raw_value is None:
                 state.judged.pop(window, None)
             else:
-                judged, other = _judged.decode(raw_value), state.judged.get(window)
+                judged, other = decode(raw_value, JudgedCounts), state.judged.get(window)
                 state.judged[window] = judged if other is None else join_judged(judged, other)
         elif isinstance(key, SliceKey):
             known = state.slices.get(key.slice)
@@ -162,10 +190,10 @@ class Changelog:
                 if known is not None and is_gone(state, key.slice, known):
                     del state.slices[key.slice]
                 return
-            value = _slices.decode(raw_value)
+            value = decode(raw_value, SliceState)
             state.slices[key.slice] = value if known is None else join_slices(known, value)
         elif isinstance(key, MemoryKey) and raw_value is not None:
-            memory, held = _memories.decode(raw_value), state.memories.get(key.slice)
+            memory, held = decode(raw_value, SliceMemory), state.memories.get(key.slice)
             state.memories[key.slice] = memory if held is None else join_memories(held, memory)
         elif isinstance(key, BaselineKey) and raw_value is not None:
             self._hold_baseline(key, raw_value)
@@ -187,7 +215,11 @@ class Changelog:
         self._stale.update(key for _, key, _ in self._ahead)
         self._stale |= self._parts.finish()
         self._ahead.clear()
-        if not self._name:
+        if self.damage:
+            log.error("partition %d is counted again: %s", self.state.partition, self.damage)
+            self.damage = ""
+            self.forget()
+        elif not self._name:
             self.begin()
         there = self.state.everything()
         self.state.unsaved |= self._stale & there

@@ -149,6 +149,8 @@ class Closing:
         """Close a window without the tenures that can't have counted it; if all fit, let it go."""
         found = misfits(counts.parts, self._state.baselines)
         if not found:
+            # What the detector remembers of the slice may be the reason, and would stay it.
+            self._state.forget_memory(counts.window.slice)
             self._let_go(counts, error)
             return
         for _, tenure, why in found:

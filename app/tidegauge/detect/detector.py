@@ -106,6 +106,7 @@ class Detector:
             make=self._make_state,
             on_ready=self._on_ready,
             on_read=self._progress.moved,  # reading back a long changelog is no stall
+            skipped=self._changelog_skipped,
         )
         self._table._data = self._store
         self._table.key_serializer = self._table.value_serializer = "raw"
@@ -146,6 +147,10 @@ class Detector:
             window_of=self._settings.window_of,
             idle_seconds=self._settings.ingest.idle_seconds,
         )
+
+    def _changelog_skipped(self, partition: int, offset: int, why: str) -> None:
+        topic = self._table.changelog_topic_name
+        self._faults.skipped(topic, partition, offset, f"no state: {why}")
 
     def _on_ready(self, state: PartitionState) -> None:
         self._intake.doubt(state.partition)

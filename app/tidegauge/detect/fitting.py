@@ -9,11 +9,9 @@ from collections.abc import Mapping
 
 from tidegauge.baseline.document import Baseline, NumericSignal
 from tidegauge.contract import DecodingError
-from tidegauge.detect.validation import BoundedHistogram, histograms_of
+from tidegauge.detect.merging import BoundedHistogram
+from tidegauge.detect.validation import histograms_of
 from tidegauge.detect.values import CellCounts
-
-#: The number of bins of each signal.
-_Layout = tuple[tuple[str, int], ...]
 
 
 def misfits(
@@ -21,11 +19,11 @@ def misfits(
 ) -> list[tuple[str, str, str]]:
     """Return baseline, tenure and reason of what can't be a count of this window, in their order.
 
-    Where the baseline is not known, what most tenures have in common is taken for its binning.
+    Where the baseline is not known, what most tenures have of a signal is taken for its binning.
     """
     found: list[tuple[str, str, str]] = []
     for baseline, tenures in parts.items():
-        layouts: dict[str, _Layout] = {}
+        layouts: dict[str, set[tuple[str, int]]] = {}
         for tenure in sorted(tenures):
             counts = tenures[tenure]
             try:
@@ -34,17 +32,21 @@ def misfits(
             except DecodingError as error:
                 found.append((baseline, tenure, str(error)))
             else:
-                layouts[tenure] = tuple(
-                    sorted((name, len(it.counts)) for name, it in signals.items())
-                )
-        if layouts:
-            [(usual, _)] = Counter(layouts.values()).most_common(1)
-            found += [
-                (baseline, tenure, "it has other bins than the other tenures")
-                for tenure, layout in layouts.items()
-                if layout != usual
-            ]
+                layouts[tenure] = {(name, len(it.counts)) for name, it in signals.items()}
+        seen = Counter(one for layout in layouts.values() for one in layout)
+        # Of two that are as frequent, that with more bins.
+        usual = {name: bins for (name, bins), _ in sorted(seen.items(), key=_frequency)}
+        found += [
+            (baseline, tenure, "it has other bins than the other tenures")
+            for tenure, layout in layouts.items()
+            if layout - usual.items()
+        ]
     return found
+
+
+def _frequency(seen: tuple[tuple[str, int], int]) -> tuple[int, int]:
+    (_, bins), number = seen
+    return number, bins
 
 
 def _check_bins(signals: Mapping[str, BoundedHistogram], baseline: Baseline | None) -> None:

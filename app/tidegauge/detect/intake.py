@@ -8,6 +8,7 @@ was deleted by retention, or was passed over before: then the partition is count
 import asyncio
 import copy
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
@@ -25,6 +26,10 @@ from tidegauge.telemetry import DetectMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
 
+#: Clocks of workers may differ, but by less: the time of a record from that of the records before
+#: it, or from the clock here.
+_AHEAD_SECONDS = 24 * 3600.0
+
 Fold = Callable[[PartitionState, RawRecord, int], Awaitable[None]]
 
 
@@ -40,7 +45,10 @@ class Intake:
         faults: RecordFaults,
         *,
         fold: Fold,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """``clock`` is the wall clock, epoch seconds."""
+        self._clock = clock
         self._topic = settings.topics.histograms
         self._source = settings.topics.predictions
         self._max_ahead_seconds = settings.ingest.max_ahead_seconds
@@ -128,6 +136,9 @@ class Intake:
     async def _read(self, state: PartitionState, value: bytes) -> RawRecord:
         """Return what INGEST wrote; raises ``DecodingError`` if it can't have written that."""
         record = read_record(value, source=self._source, max_ahead_seconds=self._max_ahead_seconds)
+        if record.time > max(state.progress.now, self._clock()) + _AHEAD_SECONDS:
+            # It would close every window there is, and all that comes would be late for ever.
+            raise DecodingError(f"its time is {record.time:.0f}, a day or more ahead")
         if state.is_new(record):
             check_signals(record)
         known = state.progress.sources.get(record.source)

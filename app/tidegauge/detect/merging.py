@@ -4,23 +4,47 @@ import math
 import sys
 from collections.abc import Iterable
 from operator import add
+from typing import Annotated
 
-from tidegauge.contract import SignalHistogram, decode
-from tidegauge.detect.values import CellCounts
+import msgspec
+
+from tidegauge.contract import DecodingError, SignalHistogram, decode
+from tidegauge.detect.values import LARGEST_COUNT, CellCounts
 
 _MOST = sys.float_info.max
 
-#: What a cell has counted, by signal.
-Signals = dict[str, SignalHistogram]
+#: Signals that every cell has; all others are of its baseline.
+REQUIRED = ("prediction", "latency_ms", "status")
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_COUNT)]
+
+
+class BoundedHistogram(SignalHistogram, kw_only=True, omit_defaults=True):
+    """The counts of one signal within the bounds that arithmetic on windows needs."""
+
+    counts: Annotated[list[_Count], msgspec.Meta(min_length=1)]
+    absent: _Count = 0
+    null: _Count = 0
+    nan: _Count = 0
+    invalid: _Count = 0
 
 
 def merge_tenures(tenures: CellCounts) -> dict[str, SignalHistogram]:
     """Add what each tenure counted. In order of their names, so that sums of floats repeat."""
-    decoded = [decode(tenures[name].signals, Signals) for name in sorted(tenures)]
+    decoded = [signals_of(tenures[name].signals) for name in sorted(tenures)]
     names: dict[str, None] = {}
     for signals in decoded:
         names.update(dict.fromkeys(signals))
     return {name: merge(s[name] for s in decoded if name in s) for name in names}
+
+
+def signals_of(signals: msgspec.Raw) -> dict[str, BoundedHistogram]:
+    """Decode what a cell has counted, by signal; raises :class:`DecodingError`."""
+    found = decode(signals, dict[str, BoundedHistogram])
+    for name in REQUIRED:
+        if name not in found:
+            raise DecodingError(f"signals has no {name}")
+    return found
 
 
 def merge(histograms: Iterable[SignalHistogram]) -> SignalHistogram:

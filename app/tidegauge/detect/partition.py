@@ -245,7 +245,11 @@ class PartitionState:
             sources[record.source] = hear(known, heard_of(record))
             self.twice += twice
         for partition in record.ranges:
-            owners[partition] = Heard(tenure=record.tenure, seq=record.seq)
+            last = owners.get(partition)
+            # Who sends a record again takes nothing back: what comes next is no gap.
+            same = last is not None and last.tenure == record.tenure
+            if last is None or not same or record.seq > last.seq:
+                owners[partition] = Heard(tenure=record.tenure, seq=record.seq)
         self.progress.watermark = watermark(self.progress, self.idle_seconds)
         self.unsaved.add(ProgressKey(self.partition))
         return counted
@@ -451,6 +455,11 @@ class PartitionState:
         """Replace what the drift detector remembers of a slice."""
         self.memories[where] = memory
         self.unsaved.add(MemoryKey(where))
+
+    def forget_memory(self, where: Slice) -> None:
+        """Begin anew with what the drift detector remembers of a slice."""
+        if self.memories.pop(where, None) is not None:
+            self.unsaved.add(MemoryKey(where))
 
     def take_outputs(self) -> list[Output]:
         """Take out what is to be published."""

@@ -11,7 +11,7 @@ Neither is a value, and whoever reads one writes his own value after it (``Chang
 """
 
 import hashlib
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -29,11 +29,15 @@ _DIGITS = 64
 _MOST_DIGITS = 6
 
 
+#: More parts than a value has; each is a tombstone once it is no longer needed.
+_MOST_PARTS = 10_000
+
+
 class PartKey(msgspec.Struct, frozen=True, array_like=True, tag="part"):
     """Key of one part of the value of a key."""
 
     key: Key
-    index: int
+    index: Annotated[int, msgspec.Meta(ge=0, lt=_MOST_PARTS)]
 
 
 #: An encoded key with its encoded value, or with None for a tombstone.

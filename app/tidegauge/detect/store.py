@@ -15,9 +15,11 @@ from confluent_kafka import KafkaException, Message
 from faust.stores.base import Store
 from faust.types import TP
 
+from tidegauge.contract import DecodingError
 from tidegauge.detect.changelog import Changelog
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.readback import ChangelogReader, LogShorterError
+from tidegauge.headers import headers_of
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class JoinStore(Store):
         make: Callable[[int], PartitionState],
         on_ready: Callable[[PartitionState], None],
         on_read: Callable[[], None],
+        skipped: Callable[[int, int, str], None],
         **kwargs: Any,
     ) -> None:
         """``on_ready`` is called with the state of a partition, ``on_read`` with every reading."""
@@ -49,6 +52,7 @@ class JoinStore(Store):
         self._make = make
         self._on_ready = on_ready
         self._on_read = on_read
+        self._skipped = skipped
         self.changelogs: dict[int, Changelog] = {}
         #: By partition, offset in the changelog after the last record that was read back.
         self._read: dict[int, int] = {}
@@ -167,20 +171,16 @@ class JoinStore(Store):
                 turn = time.monotonic()
 
     def _restore_one(self, record: Message) -> None:
-        """Join a record; raises whatever makes it unreadable, as losing it would lose state."""
+        """Join a record; one that is none of ours is skipped, and one of ours is never lost so."""
         partition = record.partition()
         changelog = self.changelogs[partition]
         if changelog.state.ready:
             return  # it was written after the end
         changelog.reached = self._read[partition] = record.offset() + 1
         try:
-            tags = dict(record.headers() or [])
-            changelog.restore(record.key(), record.value(), int(tags["at"]), tags["log"].decode())
-        except Exception:
-            log.exception(
-                "the changelog can't be read: partition %d, offset %d", partition, record.offset()
-            )
-            raise
+            changelog.take(record.key(), record.value(), headers_of(record))
+        except DecodingError as error:
+            self._skipped(partition, record.offset(), str(error))
 
     def _take_up(self, partition: int) -> None:
         """Take up work on a partition whose changelog has been read."""

@@ -31,6 +31,7 @@ from faust.transport.drivers.aiokafka import (
 )
 from faust.types import TP
 
+from tidegauge.detect import header_names
 from tidegauge.detect.recovery import ReadBackTables
 from tidegauge.settings import MAX_RECORD_BYTES, KafkaSettings, Settings
 
@@ -52,6 +53,9 @@ logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
 vars(sys.modules[DefaultRecordBatchBuilder.__module__])["zstd_encode"] = partial(
     zstd_encode, level=1
 )
+
+
+header_names.install()
 
 
 class _CommittedThread(AIOKafkaConsumerThread):

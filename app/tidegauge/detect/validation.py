@@ -6,40 +6,19 @@ and watermark for good. So a record is looked at before anything of it is joined
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated
 
 import msgspec
 
 from tidegauge.contract import LATENCY_EDGES_MS, STATUS_CATEGORIES, DecodingError, decode
-from tidegauge.detect.values import LARGEST_COUNT, RawCell, RawRecord
+from tidegauge.detect.merging import BoundedHistogram, signals_of
+from tidegauge.detect.values import RawCell, RawRecord
 
 #: How far an event's clock may be ahead of its worker's beyond what INGEST accepts: workers' own
 #: clocks may be set back between an event and the flush that tells of it.
 _CLOCKS_SECONDS = 24 * 3600.0
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_COUNT)]
-
 #: Bins of the signals that every cell has; a prediction has one for each interval of its baseline.
 _OUTPUT_BINS = {"latency_ms": len(LATENCY_EDGES_MS) + 1, "status": len(STATUS_CATEGORIES) + 2}
-
-
-class BoundedHistogram(msgspec.Struct, kw_only=True):
-    """The counts of one signal within the bounds that arithmetic on windows needs."""
-
-    counts: Annotated[list[Count], msgspec.Meta(min_length=1)]
-    absent: Count = 0
-    null: Count = 0
-    nan: Count = 0
-    invalid: Count = 0
-    sum: float = 0.0
-    sumsq: float = 0.0
-    minimum: float | None = None
-    maximum: float | None = None
-
-    @property
-    def events(self) -> int:
-        """Events that were counted, each once."""
-        return sum(self.counts) + self.absent + self.null + self.nan + self.invalid
 
 
 def read_record(value: bytes | None, *, source: str, max_ahead_seconds: float) -> RawRecord:
@@ -71,15 +50,16 @@ def histograms_of(
     signals: msgspec.Raw, events: int, *, baseline: str
 ) -> Mapping[str, BoundedHistogram]:
     """Return the histograms of a cell of so many events; raises :class:`DecodingError`."""
-    found = decode(signals, dict[str, BoundedHistogram])
+    found = signals_of(signals)
     for name, bins in {**_OUTPUT_BINS, "prediction": None if baseline else 1}.items():
-        if name not in found:
-            raise DecodingError(f"signals has no {name}")
         if bins is not None and len(found[name].counts) != bins:
             raise DecodingError(f"{name} has {len(found[name].counts)} bins, expected {bins}")
     for name, histogram in found.items():
-        if histogram.events != events:
-            raise DecodingError(f"{name} has {histogram.events} events, the cell has {events}")
+        counted = (
+            histogram.n + histogram.absent + histogram.null + histogram.nan + histogram.invalid
+        )
+        if counted != events:
+            raise DecodingError(f"{name} has {counted} events, the cell has {events}")
     return found
 
 

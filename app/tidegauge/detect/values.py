@@ -12,8 +12,8 @@ import msgspec
 from tidegauge.contract import WindowReport
 from tidegauge.rules import AlertState
 
-#: More events than a tenure can count, and so few that windows add up within 63 bits.
-LARGEST_COUNT = 2**48
+#: More events than a tenure can count; up to here a float holds every integer.
+LARGEST_COUNT = 2**53
 
 #: No time is later: the year 2100, epoch seconds.
 LATEST_SECONDS = 4_102_444_800

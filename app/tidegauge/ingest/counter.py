@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tidegauge.baseline.document import Baseline
-from tidegauge.contract import ARROW_MAGIC, cloudevents
+from tidegauge.contract import ARROW_MAGIC, DecodingError, cloudevents
 from tidegauge.ingest import extension, tolerant
 from tidegauge.ingest.admission import Admission
 from tidegauge.ingest.arrow_size import Limits
@@ -293,7 +293,10 @@ class Counter:
             # the headers, which a client can't be asked for safely: see unwrap.
             if refused.reason != "invalid_record":
                 raise
-            record = cloudevents.unwrap(value)
+            try:
+                record = cloudevents.unwrap(value)
+            except DecodingError:
+                raise refused from None
             if record == value:
                 raise
             return self._event_or_stream(record)
