@@ -13,10 +13,10 @@ def test_workers_that_start_at_once_or_one_after_the_other_are_soon_at_work(
     tmp_path: Path,
 ) -> None:
     said: list[str] = []
-    seen = run(tmp_path / "run", starts=3, restarts=2, load=os.cpu_count() or 1, say=said.append)
+    seen = run(tmp_path / "run", starts=3, restarts=1, load=os.cpu_count() or 1, say=said.append)
     assert not seen.findings, "\n".join([*said, *seen.findings])
-    assert (len(seen.ready), len(seen.replaced)) == (3, 2 * WORKERS)
-    assert len(seen.taken) == 3 + 2
+    assert (len(seen.ready), len(seen.replaced)) == (3, WORKERS)
+    assert len(seen.taken) == 3 + 1
 
 
 def test_the_last_line_has_the_figures_and_every_finding() -> None:

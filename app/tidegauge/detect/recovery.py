@@ -1,11 +1,12 @@
 """Faust's recovery of tables, replaced: state is read back by the table's store, not by Faust.
 
 Faust reads changelogs by the consumer of the stream, and counts offsets to know when it is done.
-Records that this consumer fetched before a second rebalance, it throws away or takes for old ones,
-and then waits for them for ever: workers that start together, each of them one more rebalance, hang
-(faust-streaming issues 21 and 74, robinhood/faust pull request 542; still so in
-``faust/tables/recovery.py`` of 0.15). Here nothing is counted. Faust resumes the stream as soon as
-partitions are assigned; the input of each follows when its state has been read back.
+That consumer passes over records at a rebalance: those on their way into a queue that is cleared,
+and those before the last offset that it saw by then (``transport`` says what this does to commits;
+robinhood/faust pull request 542). A recovery that lacks one of them waits for ever, as when workers
+start together, which is a rebalance more for each (faust-streaming issues 21 and 74, and still so
+in ``faust/tables/recovery.py`` of 0.15). Here nothing is counted. Faust resumes the stream as soon
+as partitions are assigned; the input of each follows when its state has been read back.
 """
 
 from functools import partial
