@@ -28,6 +28,8 @@ from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation
+from tidegauge.detect.offsets import Offsets
+from tidegauge.detect.partition import DataWanted
 from tidegauge.ingest import histogram_tail
 from tidegauge.ingest.beginning import Counted
 from tidegauge.ingest.histogram_tail import HistogramTail
@@ -208,6 +210,7 @@ def test_a_topic_that_was_deleted_and_made_again_is_counted_from_its_beginning(s
         assert site.one.gauge(broken("recreated")) == 2
         assert site.one.gauge(LOST) == 0
         assert "is another topic of the same name" in site.conditions()["source"]["detail"]
+        assert data_there(site, {0: 175, 1: 175, 2: 70}) == {0: (0, 175), 1: (0, 175), 2: (70, 70)}
         # At once of more than the old one had: the old offset is there, and means nothing.
         site.make_again(partitions=2)
         site.send(800, partitions=2)
@@ -242,6 +245,18 @@ def test_a_topic_that_was_deleted_and_made_again_is_counted_from_its_beginning(s
         assert site.one.gauge(LOST) == 30
         assert "30 records of the one before were never counted" in child.log.read_text()
         assert site.one.gauge(RECOUNTS) == 0 and site.one.gauge(TWICE) == 0, child.tail()
+
+
+def data_there(site: Site, covered: dict[int, int]) -> dict[int, tuple[int, int]]:
+    """Look up what a retrain action would name."""
+    offsets = Offsets(KafkaSettings(bootstrap_servers=site.broker.bootstrap_servers), unique("g"))
+    try:
+        gone = DataWanted(unique("gone"), {0: 7}, site.window)
+        assert [(one.start, one.to) for one in offsets.data(gone).offsets] == [(7, 7)]
+        found = offsets.data(DataWanted(site.topic, covered, site.window)).offsets
+    finally:
+        offsets.close()
+    return {one.partition: (one.start, one.to) for one in found}
 
 
 def a_transaction(site: Site, events: int) -> Producer:
