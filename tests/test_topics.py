@@ -3,7 +3,7 @@
 import pytest
 
 from tidegauge.settings import MAX_RECORD_BYTES, DetectSettings, Settings
-from tidegauge.topics import TopicSpec, _satisfies, topic_specs
+from tidegauge.topics import TopicSpec, _satisfies, config_problems, topic_specs
 
 
 def _specs(**settings: object) -> dict[str, TopicSpec]:
@@ -138,3 +138,41 @@ def test_replicas_that_must_have_a_write_are_asked_for_only_if_the_settings_do()
         assert "min.insync.replicas" in spec.must
     assert _satisfies("min.insync.replicas", "3", "2")
     assert not _satisfies("min.insync.replicas", "1", "2")
+
+
+def _problems(name: str, **found: str) -> list[str]:
+    spec = _specs()[name]
+    there = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3600 * 1000), **spec.config}
+    return list(config_problems(spec, there | {k.replace("_", "."): v for k, v in found.items()}))
+
+
+@pytest.mark.parametrize("name", _specs())
+def test_topics_as_they_are_made_are_as_they_must_be(name: str) -> None:
+    assert _problems(name) == []
+
+
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+def test_a_topic_whose_every_record_counts_may_not_be_compacted(policy: str) -> None:
+    compacted = {name for name in _specs() if _problems(name, cleanup_policy=policy)}
+    last_words = {"alerts", "silences", "configuration", "withheld"}
+    assert compacted >= {"predictions"} | {
+        name for name in _specs() if name.removeprefix("tidegauge.") not in last_words
+    } - {"tidegauge-detect-windows-changelog"}
+    [problem] = _problems("predictions", cleanup_policy=policy)
+    assert f"topic predictions has cleanup.policy={policy}, expected delete" in problem
+    assert "--entity-name predictions --add-config cleanup.policy=delete" in problem
+
+
+def test_what_is_read_once_is_kept_for_as_long_as_its_reader_may_be_away() -> None:
+    hour, day = 3600 * 1000, 24 * 3600 * 1000
+    assert _problems("predictions", retention_ms=str(hour)) == []
+    assert _problems("predictions", retention_ms="-1") == []
+    [problem] = _problems("predictions", retention_ms=str(hour - 1))
+    assert "retention.ms=3599999, expected 3600000 at least" in problem
+    [problem] = _problems("tidegauge.histograms", retention_ms=str(day - 1))
+    assert f"--add-config retention.ms={4 * day}" in problem
+
+
+def test_a_list_is_written_as_kafkas_tool_takes_it() -> None:
+    [problem] = _problems("tidegauge.silences", cleanup_policy="delete")
+    assert problem.endswith("cleanup.policy=[compact,delete]")

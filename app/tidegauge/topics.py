@@ -12,7 +12,8 @@ from tidegauge.settings import MAX_AUDIT_BYTES, MAX_RECORD_BYTES, Settings
 #: How many replicas must have a record before it counts as written.
 MIN_INSYNC = "min.insync.replicas"
 
-_DAY = 24 * 3600 * 1000
+_HOUR = 3600 * 1000
+_DAY = 24 * _HOUR
 
 #: Compaction leaves the last value of a key. Where that is a paused worker's old one, or one of a
 #: checkpoint that a worker died in, the owner writes his own after it: at his next checkpoint but
@@ -51,6 +52,10 @@ class TopicSpec:
     must: frozenset[str] = field(default=frozenset())
     #: Cells are routed by the number of partitions, so it must be just this.
     exact: bool = False
+    #: Every record is read once and counts; where there are keys, compaction would delete most.
+    each_counts: bool = False
+    #: How long records must be kept at least, so that an outage of their reader costs none.
+    least_kept_ms: int = 0
 
 
 def changelog_topic(settings: Settings) -> str:
@@ -76,7 +81,13 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
 def _own_specs(settings: Settings) -> list[TopicSpec]:
     topics = settings.topics
     return [
-        TopicSpec(topics.predictions, topics.predictions_partitions, {}),
+        TopicSpec(
+            topics.predictions,
+            topics.predictions_partitions,
+            {},
+            each_counts=True,
+            least_kept_ms=_HOUR,
+        ),
         # Read within seconds; kept for an outage of DETECT over a long weekend.
         TopicSpec(
             topics.histograms,
@@ -84,6 +95,8 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             {"retention.ms": str(4 * _DAY), **_LARGE},
             frozenset(_LARGE),
             exact=True,
+            each_counts=True,
+            least_kept_ms=_DAY,
         ),
         # Kept for looking back over a quarter.
         TopicSpec(
@@ -91,6 +104,7 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             topics.detect_partitions,
             {"retention.ms": str(92 * _DAY), **_LARGE},
             frozenset(_LARGE),
+            each_counts=True,
         ),
         # The newest state of each fingerprint. What has said nothing for a year goes, so that it
         # doesn't grow for ever with versions that are long gone.
@@ -113,8 +127,8 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             {"cleanup.policy": "delete", "retention.ms": str(366 * _DAY), **_LARGE},
             frozenset({"cleanup.policy", *_LARGE}),
         ),
-        TopicSpec(topics.actions, 1, {"retention.ms": str(366 * _DAY)}),
-        TopicSpec(topics.acknowledgements, 1, {"retention.ms": str(366 * _DAY)}),
+        TopicSpec(topics.actions, 1, {"retention.ms": str(366 * _DAY)}, each_counts=True),
+        TopicSpec(topics.acknowledgements, 1, {"retention.ms": str(366 * _DAY)}, each_counts=True),
         # The last word on each is kept for a year, every word for an outage of LEDGER over a month.
         TopicSpec(topics.silences, 1, _LAST_WORD, frozenset({"cleanup.policy"})),
         TopicSpec(topics.configuration, 1, _FOR_EVER, frozenset({"cleanup.policy"})),
@@ -126,7 +140,13 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             frozenset({"cleanup.policy", *_LARGE}),
         ),
         # Read within seconds; kept for an outage of LEDGER over a month.
-        TopicSpec(topics.audit_facts, 1, {"retention.ms": str(31 * _DAY)}),
+        TopicSpec(
+            topics.audit_facts,
+            1,
+            {"retention.ms": str(31 * _DAY)},
+            each_counts=True,
+            least_kept_ms=_DAY,
+        ),
         # An audit trail that forgets is none, and one that is compacted or has lost its oldest
         # segment is a broken chain.
         TopicSpec(
@@ -140,7 +160,7 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             },
             frozenset({"retention.ms", "retention.bytes", "cleanup.policy"}),
         ),
-        TopicSpec(topics.dead_letters, 1, {"retention.ms": str(14 * _DAY)}),
+        TopicSpec(topics.dead_letters, 1, {"retention.ms": str(14 * _DAY)}, each_counts=True),
         TopicSpec(
             changelog_topic(settings),
             topics.detect_partitions,
@@ -229,7 +249,7 @@ class Topics:
                     f"topic {spec.name} has {there[spec.name]} partitions, expected "
                     f"{spec.partitions}; set topics.detect_partitions to what it has"
                 )
-            if spec.must:
+            if spec.must or spec.each_counts or spec.least_kept_ms:
                 checked.append(spec)
         yield from self._config_problems(checked)
 
@@ -238,15 +258,47 @@ class Topics:
             return
         resources = [ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs]
         answers = self._admin.describe_configs(resources, request_timeout=_TIMEOUT_SECONDS)
-        found = {resource.name: future.result() for resource, future in answers.items()}
-        for spec in specs:
-            for name in sorted(spec.must):
-                value = found[spec.name][name].value
-                if not _satisfies(name, value, spec.config[name]):
-                    yield (
-                        f"topic {spec.name} has {name}={value}, expected {spec.config[name]}; "
-                        f"alter it with kafka-configs.sh --alter --add-config"
-                    )
+        for resource, future in answers.items():
+            entries = future.result()
+            found = {name: entry.value for name, entry in entries.items()}
+            (spec,) = (spec for spec in specs if spec.name == resource.name)
+            yield from config_problems(spec, found)
+
+
+def config_problems(spec: TopicSpec, found: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is wrong with the settings that a topic has, each with how to mend it."""
+    for name in sorted(spec.must):
+        if not _satisfies(name, found[name], spec.config[name]):
+            yield _problem(spec, name, found[name], spec.config[name])
+    policy = found["cleanup.policy"]
+    if spec.each_counts and "cleanup.policy" not in spec.must and policy != "delete":
+        yield _problem(
+            spec,
+            "cleanup.policy",
+            policy,
+            "delete, since compaction deletes records that a later one has the key of",
+            "delete",
+        )
+    kept = int(found["retention.ms"])
+    if 0 <= kept < spec.least_kept_ms:
+        yield _problem(
+            spec,
+            "retention.ms",
+            str(kept),
+            f"{spec.least_kept_ms} at least, since what is deleted before it is read is lost",
+            spec.config.get("retention.ms", str(7 * _DAY)),
+        )
+
+
+def _problem(spec: TopicSpec, name: str, found: str, expected: str, to: str | None = None) -> str:
+    to = to or expected
+    if "," in to:  # a list is written so there
+        to = f"[{to}]"
+    return (
+        f"topic {spec.name} has {name}={found}, expected {expected}; alter it with "
+        f"kafka-configs.sh --alter --entity-type topics --entity-name {spec.name} "
+        f"--add-config {name}={to}"
+    )
 
 
 def _satisfies(name: str, found: str, expected: str) -> bool:

@@ -31,6 +31,7 @@ from tidegauge.telemetry import (
     RecordFaults,
     record_metrics,
 )
+from tidegauge.topic_watch import TopicWatch
 from tidegauge.topics import Topics, topic_specs
 from tidegauge.writable import WritableWatch
 
@@ -76,7 +77,7 @@ class Worker:
             ),
             settings.redis.refresh_seconds,
         )
-        CommonMetrics(registry, role)
+        self._metrics = CommonMetrics(registry, role)
         if self._needs_baselines:
             common = BaselineMetrics(registry)
             common.baseline_store_up.set_function(lambda: float(self._baselines.up))
@@ -138,6 +139,10 @@ class Worker:
         try:
             self._await_topics()
             threads.append(self._start("topics", self._writable.run))
+            watch = TopicWatch(
+                self._settings, metrics=self._metrics, health=self.health, stop=self._stop
+            )
+            threads.append(self._start("topic settings", watch.run))
             if self._role in ("all", "detect", "notify") and not self._stop.is_set():
                 threads.append(self._start("announcements", self._announcer.run))
             if self._notifier is not None and not self._stop.is_set():

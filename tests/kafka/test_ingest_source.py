@@ -16,12 +16,20 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import NewPartitions
+from confluent_kafka.admin import (
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    ResourceType,
+)
 
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation
+from tidegauge.detect.offsets import Offsets
+from tidegauge.detect.partition import DataWanted
 from tidegauge.ingest import histogram_tail
 from tidegauge.ingest.beginning import Counted
 from tidegauge.ingest.histogram_tail import HistogramTail
@@ -78,9 +86,17 @@ class Site:
     def send(self, events: int, *, partitions: int) -> None:
         # A new one each time: what it knows of a topic that is gone would be in the way.
         producer = Producer({"bootstrap.servers": self.broker.bootstrap_servers, "log_level": 2})
+        errors: list[object] = []
         for i in range(events):
-            producer.produce(self.topic, self.event(), partition=i % partitions)
+            producer.produce(
+                self.topic,
+                self.event(),
+                partition=i % partitions,
+                key=f"{i}",  # as a topic that is compacted wants it
+                on_delivery=lambda error, _: errors.append(error),
+            )
         assert producer.flush(30) == 0
+        assert errors == [None] * events
 
     @contextmanager
     def worker(self, *arguments: str) -> Iterator[Child]:
@@ -194,6 +210,7 @@ def test_a_topic_that_was_deleted_and_made_again_is_counted_from_its_beginning(s
         assert site.one.gauge(broken("recreated")) == 2
         assert site.one.gauge(LOST) == 0
         assert "is another topic of the same name" in site.conditions()["source"]["detail"]
+        assert data_there(site, {0: 175, 1: 175, 2: 70}) == {0: (0, 175), 1: (0, 175), 2: (70, 70)}
         # At once of more than the old one had: the old offset is there, and means nothing.
         site.make_again(partitions=2)
         site.send(800, partitions=2)
@@ -228,6 +245,18 @@ def test_a_topic_that_was_deleted_and_made_again_is_counted_from_its_beginning(s
         assert site.one.gauge(LOST) == 30
         assert "30 records of the one before were never counted" in child.log.read_text()
         assert site.one.gauge(RECOUNTS) == 0 and site.one.gauge(TWICE) == 0, child.tail()
+
+
+def data_there(site: Site, covered: dict[int, int]) -> dict[int, tuple[int, int]]:
+    """Look up what a retrain action would name."""
+    offsets = Offsets(KafkaSettings(bootstrap_servers=site.broker.bootstrap_servers), unique("g"))
+    try:
+        gone = DataWanted(unique("gone"), {0: 7}, site.window)
+        assert [(one.start, one.to) for one in offsets.data(gone).offsets] == [(7, 7)]
+        found = offsets.data(DataWanted(site.topic, covered, site.window)).offsets
+    finally:
+        offsets.close()
+    return {one.partition: (one.start, one.to) for one in found}
 
 
 def a_transaction(site: Site, events: int) -> Producer:
@@ -380,3 +409,42 @@ def test_the_end_of_the_log_of_histograms_tells_how_far_each_partition_was_count
     monkeypatch.setattr(histogram_tail, "_TIMEOUT_SECONDS", 1.0)
     with pytest.raises(KafkaException, match="can't be read to"):
         tail.counted({0})
+
+
+def findings(site: Site) -> tuple[int, dict[str, list[str]]]:
+    done = site.one.cli("check", "--json")
+    return done.returncode, {it["check"]: it["problems"] for it in json.loads(done.stdout)}
+
+
+def test_events_that_are_all_late_and_a_topic_that_is_compacted_are_said(site: Site) -> None:
+    late = "tidegauge_late_events_total"
+    site.send(20, partitions=1)
+    _, found = findings(site)
+    assert found["topics"] == [] and found["event times"] == []
+    admin = site.broker.admin()
+    policy = ConfigEntry("cleanup.policy", "compact", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, site.topic, incremental_configs=[policy])
+    admin.incremental_alter_configs([resource])[resource].result(30)
+    with site.worker() as child:
+        site.wait_reported(child, 20)
+        # Two hours old, and into a topic that is idle: none of them is in any report.
+        site.window -= 7_200
+        site.send(40, partitions=1)
+        site.wait_gauge(child, late, 40)
+        assert site.one.gauge(late) == 40
+        said = child.log.read_text()
+        assert "40 events came after their windows had been deleted" in said and "'m' 40" in said
+        mend = "--add-config cleanup.policy=delete"
+        wait_until(
+            lambda: mend in site.conditions().get("topic_settings", {}).get("detail", ""),
+            seconds=30,
+            what=lambda: f"/readyz names the topic, it is {site.conditions()}",
+        )
+        assert site.conditions()["topic_settings"]["state"] == "degraded"
+        assert site.one.gauge("tidegauge_topic_problems") == 1
+        assert f"topic {site.topic} has cleanup.policy=compact" in said
+    code, found = findings(site)
+    [problem] = found["topics"]
+    assert code == 2 and mend in problem
+    [problem] = found["event times"]
+    assert problem.startswith(f"20 of the 20 youngest events of {site.topic} were written up to 7")

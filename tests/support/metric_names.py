@@ -94,6 +94,7 @@ RECORDS: dict[str, MetricName] = {
 
 EVERY_ROLE: dict[str, MetricName] = {
     "tidegauge_build_info": MetricName("gauge", ("version", "role")),
+    "tidegauge_topic_problems": MetricName("gauge"),
 }
 
 METRICS = INGEST | DETECT | NOTIFY | LEDGER | RECORDS | BASELINES | EVERY_ROLE

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tidegauge.baseline.store import BaselineStore, Pointer, StoreError, StoreUnavailable
 from tidegauge.cli._errors import reported
+from tidegauge.cli._event_times import latest_event_times
 from tidegauge.rules import DEFAULT_RULES, RuleError, RuleSet, load_rules
 from tidegauge.settings import Settings, load_settings
 from tidegauge.topics import Topics
@@ -47,6 +48,25 @@ def check_kafka(settings: Settings) -> list[Finding]:
         Finding("broker", f"{servers}, {len(found)} topics", [], 3),
         Finding("topics", "partitions, retention, compaction", problems, 2),
     ]
+
+
+def check_event_times(settings: Settings) -> list[Finding]:
+    """Look at the youngest events: those that come too late for their windows are in no report."""
+    try:
+        found = latest_event_times(settings)
+    except KafkaException:  # told by the check of the brokers
+        return []
+    if not found.events:
+        return []
+    problems = []
+    if 2 * found.late > found.events:
+        problems.append(
+            f"{found.late} of the {found.events} youngest events of {settings.topics.predictions} "
+            f"were written up to {found.most_seconds:.0f} s after they happened, too late for "
+            "their windows if these are closed by then; raise windows.late_seconds, or mend the "
+            "clock of their producer"
+        )
+    return [Finding("event times", f"{found.events} youngest events", problems, 2)]
 
 
 def check_baselines(settings: Settings) -> list[Finding]:
@@ -146,6 +166,7 @@ def check_versions(_: Settings) -> list[Finding]:
 
 CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (
     check_kafka,
+    check_event_times,
     check_baselines,
     check_rules,
     check_receivers,

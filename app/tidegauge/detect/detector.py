@@ -25,6 +25,7 @@ from tidegauge.detect.closing import Closing
 from tidegauge.detect.failures import SliceFailures
 from tidegauge.detect.intake import Intake
 from tidegauge.detect.lag import InputLag
+from tidegauge.detect.late import LateLog
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import Output, PartitionState
@@ -78,6 +79,7 @@ class Detector:
         self._baselines = BaselineSupply(baseline_of, clock, refused=refused)
         self._metrics = metrics
         self._observer = Observer(metrics)
+        self._late = LateLog(clock)
         self._health = health
         self._clock = clock
         self._offsets = Offsets(settings.kafka, settings.detect.app_id)
@@ -243,6 +245,8 @@ class Detector:
         self._observer.passed(state, closing.closed, self._failures)
         self._metrics.late_events.inc(state.late_events)
         state.late_events = 0
+        self._late.note(state.late_models)
+        state.late_models = {}
         for source_partition, start, to in state.twice:
             self._metrics.counted_twice.inc(to - start)
             log.error(

@@ -40,16 +40,24 @@ class Offsets:
         Raises ``confluent_kafka.KafkaException`` if the brokers don't answer for a minute.
         """
         since = wanted.since
-        times = [TopicPartition(wanted.topic, p, since * 1000) for p in sorted(wanted.covered)]
         with self._lock:
-            found = _RETRYING(self._consumer.offsets_for_times, times, timeout=_TIMEOUT_SECONDS)
+            cluster = _RETRYING(self._consumer.list_topics, wanted.topic, timeout=_TIMEOUT_SECONDS)
+            # A topic that was deleted, or made again with fewer partitions, has none of that data.
+            there = sorted(wanted.covered.keys() & cluster.topics[wanted.topic].partitions.keys())
+            times = [TopicPartition(wanted.topic, p, since * 1000) for p in there]
+            asked = (
+                _RETRYING(self._consumer.offsets_for_times, times, timeout=_TIMEOUT_SECONDS)
+                if times
+                else []
+            )
+        found = {at.partition: at.offset for at in asked}
         offsets = []
-        for at in found:
-            to = wanted.covered[at.partition]
+        for partition, to in sorted(wanted.covered.items()):
             # Below zero: no record is as young as that, so there is nothing to train on.
-            start = min(at.offset, to) if at.offset >= 0 else to
+            offset = found.get(partition, -1)
+            start = min(offset, to) if offset >= 0 else to
             offsets.append(
-                CountedRange(topic=wanted.topic, partition=at.partition, start=start, to=to)
+                CountedRange(topic=wanted.topic, partition=partition, start=start, to=to)
             )
         return DataRange(since=since, until=wanted.until, offsets=offsets)
 

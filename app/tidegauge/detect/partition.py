@@ -161,6 +161,8 @@ class PartitionState:
     #: When to look at slices that nothing comes of.
     vigil: Vigil = field(default_factory=Vigil)
     late_events: int = 0
+    #: The same by model.
+    late_models: dict[str, int] = field(default_factory=dict)
     #: Source records that a tenure has counted although another one had: partition, from, to.
     twice: list[tuple[int, int, int]] = field(default_factory=list)
     #: By cell of a deleted window and tenure, the events that were counted, in time or as late:
@@ -269,7 +271,11 @@ class PartitionState:
         if self._expired(window):
             counted = before.events if before else self._gone.get((key, record.tenure), 0)
             if not key.slice.segment:  # which has every event, those of segments too
-                self.late_events += max(0, cell.events - counted)
+                late = max(0, cell.events - counted)
+                self.late_events += late
+                if late:
+                    journal.note(self.late_models, cell.model)
+                    self.late_models[cell.model] = self.late_models.get(cell.model, 0) + late
             journal.note(self._gone, (key, record.tenure))
             self._remember(key, record.tenure, max(cell.events, counted))
             return 0

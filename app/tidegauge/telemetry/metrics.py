@@ -28,6 +28,11 @@ class CommonMetrics:
     def __init__(self, registry: CollectorRegistry, role: str) -> None:
         info = Gauge("tidegauge_build_info", "Always 1", ("version", "role"), registry=registry)
         info.labels(version("tidegauge"), role).set(1)
+        self.topic_problems = Gauge(
+            "tidegauge_topic_problems",
+            "What is wrong with the topics: missing, or with settings that lose records",
+            registry=registry,
+        )
 
 
 class BaselineMetrics:
