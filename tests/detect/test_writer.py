@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 
-from support.counting import NOW
+from support.counting import NOW, a_baseline, categorical
 from support.world import World, a_state, join_all
 from tidegauge.baseline.store import Key, Pointer
 from tidegauge.contract import Action, AuditFact, DataRange, Sent, encode, unwrap
@@ -146,3 +147,36 @@ def test_a_fact_for_the_audit_trail_has_no_envelope() -> None:
     producer = _Producer()
     asyncio.run(_writer(producer, "structured").publish([Output("facts", "m", fact)]))
     assert producer.sent == [Sent(encode(fact), [])]
+
+
+class _Topic(_Producer):
+    """Takes no record above ``most`` bytes."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    async def send(self, topic: str, key: bytes, value: bytes, *rest: Any) -> Any:
+        if value is not None and len(value) > self.most:
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_exception(MessageSizeTooLargeError("no"))
+            return answer
+        return await super().send(topic, key, value, *rest)
+
+
+def test_a_changelog_that_refuses_large_records_gets_smaller_ones_before_any_progress() -> None:
+    producer, changelog = _Topic(most=120_000), _changelog()
+    known = [f"{i:04}" + "x" * 96 for i in range(6_000)]
+    baseline = a_baseline(c=categorical("string", ["a"], known))
+    changelog.state.hold_baseline(baseline.id, baseline)
+    writer, progress = _writer(producer), b'["progress",0]'
+    for parts_of in ("900,000", "450,000", "225,000"):
+        assert asyncio.run(writer.save(changelog, changelog.checkpoint())), parts_of
+        assert progress not in producer.keys
+        [problem] = writer.unsaved.values()
+        assert "raise max.message.bytes" in problem
+    assert "parts of 112,500 bytes" in problem
+    assert asyncio.run(writer.save(changelog, changelog.checkpoint()))
+    assert writer.unsaved == {}
+    assert producer.keys[-1] == progress
+    assert sum(key.startswith(b'["part",["baseline"') for key in producer.keys) >= 6

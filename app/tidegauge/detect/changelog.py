@@ -231,6 +231,11 @@ class Changelog:
         """Write everything there is, after what others have written in between."""
         self.state.unsaved |= self.state.everything() - {LogKey()}
 
+    def write_smaller(self) -> int:
+        """Write everything there is once more, in parts half as large; return their size."""
+        self.rewrite()
+        return self._parts.halve()
+
     def begin(self) -> None:
         """Write everything there is, under a new name."""
         self._name = uuid.uuid4().hex

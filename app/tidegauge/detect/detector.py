@@ -166,6 +166,13 @@ class Detector:
         detail = f"a record of {output.topic} was too large for it and is not published"
         self._health.say("outputs", "degraded", f"{detail}: key {output.key:.200}")
 
+    def _say_unsaved(self) -> None:
+        for partition in self._writer.unsaved.keys() - self._store.partitions.keys():
+            del self._writer.unsaved[partition]
+        problems = "; ".join(self._writer.unsaved.values())
+        if problems or not self._health.is_ok("state"):
+            self._health.say("state", "degraded" if problems else "ok", problems)
+
     def _say_no_more_of_refused(self) -> None:
         if self._clock() - self._refused_at > REFUSED_SECONDS:
             self._refused_at = math.inf
@@ -364,6 +371,7 @@ class Detector:
             self.say_owned()
         self._say_waiting()
         self._say_no_more_of_refused()
+        self._say_unsaved()
 
     def _owned_changelogs(self) -> list[Changelog]:
         return [it for it in self._store.changelogs.values() if it.state.ready]

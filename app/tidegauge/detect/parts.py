@@ -21,6 +21,9 @@ from tidegauge.detect.values import Key
 #: A topic that was made with Kafka's default of 1 MiB a message takes a part as well.
 PART_BYTES = 900_000
 
+#: Parts that are refused are halved down to this.
+LEAST_PART_BYTES = 50_000
+
 #: No JSON begins so.
 _MARK = b"#"
 _DIGITS = 64
@@ -68,14 +71,21 @@ class Parts:
         self._heads: dict[Key, _Head] = {}
         #: By key, one more than the largest index of a part that stands in the log.
         self._written: dict[Key, int] = {}
+        self._part_bytes = PART_BYTES
+
+    def halve(self) -> int:
+        """Make parts half as large from here on; return how large they are at most."""
+        self._part_bytes = max(LEAST_PART_BYTES, self._part_bytes // 2)
+        return self._part_bytes
 
     def write(self, key: Key, value: bytes | None) -> list[Write]:
         """Return the records of a value, of which the parts that it no longer needs are deleted."""
         raw_key = msgspec.json.encode(key)
         before = self._written.pop(key, 0)
         chunks: list[bytes] = []
-        if value is not None and len(value) > PART_BYTES:
-            chunks = [value[at : at + PART_BYTES] for at in range(0, len(value), PART_BYTES)]
+        if value is not None and len(value) > self._part_bytes:
+            at_once = self._part_bytes
+            chunks = [value[at : at + at_once] for at in range(0, len(value), at_once)]
             self._written[key] = len(chunks)
             digest = hashlib.sha256(value).hexdigest().encode()
             value = b"%b%b%d" % (_MARK, digest, len(chunks))

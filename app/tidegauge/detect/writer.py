@@ -27,6 +27,9 @@ MAX_OUTPUT_BYTES = MAX_RECORD_BYTES - 64 * 1024
 #: What is said of a record that its topic doesn't take, whoever finds it: the client or a broker.
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
+#: What a write of the changelog may show.
+_Found = Literal["anew", "others", "refused"]
+
 #: Changelog writes under way at once: enough that the brokers' answers overlap, few enough that a
 #: rebalance does not wait for long.
 WRITES_AT_ONCE = 1_000
@@ -57,6 +60,8 @@ class Writer:
         self._source = source
         self._mode: Mode = mode
         self._on_refused = on_refused
+        #: By partition whose state could not be saved the last time, the reason.
+        self.unsaved: dict[int, str] = {}
 
     async def publish(self, outputs: Sequence[Output]) -> None:
         """Publish in this order; an output that is too large for its topic holds up no other."""
@@ -110,9 +115,20 @@ class Writer:
         False if the changelog was made anew since the last one, and so lacks what was saved before.
         """
         headers = {"at": str(checkpoint.at).encode(), "log": checkpoint.log.encode()}
+        partition = changelog.state.partition
         found = await self._write(changelog, headers, checkpoint.values)
-        found |= await self._write(changelog, headers, checkpoint.progress)
-        if "others" in found:
+        if "refused" not in found:  # or it would say that all is there
+            found |= await self._write(changelog, headers, checkpoint.progress)
+        self.unsaved.pop(partition, None)
+        if "refused" in found:
+            # Nothing is lost by it: after a crash, the input is read from what was saved before.
+            part_bytes = changelog.write_smaller()
+            self.unsaved[partition] = (
+                f"partition {partition} could not be saved: {self._topic} takes no records of its "
+                f"size; trying parts of {part_bytes:,} bytes; raise max.message.bytes of the topic"
+            )
+            log.error("%s", self.unsaved[partition])
+        elif "others" in found:
             log.warning(
                 "changelog partition %d: others wrote to it; writing all there is after that",
                 changelog.state.partition,
@@ -122,16 +138,23 @@ class Writer:
 
     async def _write(
         self, changelog: Changelog, headers: dict[str, bytes], writes: Sequence[Write]
-    ) -> set[Literal["anew", "others"]]:
-        """Write, and return what the offsets tell: they go on by one while nobody else writes."""
-        partition, found = changelog.state.partition, set[Literal["anew", "others"]]()
+    ) -> set[_Found]:
+        """Write, and return what the offsets tell: they go on by one while nobody else writes.
+
+        ``refused`` if one was too large for the topic.
+        """
+        partition, found = changelog.state.partition, set[_Found]()
         for i in range(0, len(writes), WRITES_AT_ONCE):
             sent = [
                 await self._app.producer.send(self._topic, key, value, partition, None, headers)
                 for key, value in writes[i : i + WRITES_AT_ONCE]
             ]
             for future in sent:
-                offset: int = (await future).offset
+                try:
+                    offset: int = (await future).offset
+                except _TOO_LARGE:
+                    found.add("refused")
+                    continue
                 if offset != changelog.reached:
                     found.add("anew" if offset < changelog.reached else "others")
                 changelog.reached = offset + 1
