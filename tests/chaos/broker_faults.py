@@ -22,7 +22,7 @@ _AWAY_SECONDS = (5.0, 8.0)
 _TWO_AWAY_SECONDS = 13.0
 
 #: And so long before the end of the traffic: reports must be in time again.
-_LAST_BEFORE_END = 32.0
+_LAST_BEFORE_END = 38.0
 
 #: Time for one loss of one, and of two.
 SHORT_SECONDS = _FIRST_SECONDS + _APART_SECONDS + _LAST_BEFORE_END

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,23 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    KafkaException,
-    Producer,
-    TopicPartition,
-)
-from confluent_kafka.admin import (
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    NewPartitions,
-    ResourceType,
-)
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from chaos.faults import (
     BASE_WORKERS,
-    MORE_PARTITIONS,
     MOST_WORKERS,
     ROLES,
     SESSION_SECONDS,
@@ -39,12 +26,13 @@ from chaos.faults import (
 )
 from chaos.judged_tellings import Told
 from chaos.mutations import MUTATIONS, VARIABLE
+from chaos.poison import Poison
 from chaos.supervisor import Slot, Supervisor, healthy
 from chaos.toxiproxy import Proxy, Toxiproxy
 from chaos.traffic import VERSION, reference_csv
 from support.alert_oracle import RULES_FILE
 from support.http_sink import HttpSink, Request
-from support.kafka_broker import KafkaBroker, unique
+from support.kafka_broker import KafkaBroker
 from support.kafka_cluster import BROKERS, MIN_INSYNC, KafkaCluster
 from support.processes import free_port, wait_until
 from support.product import Installation, told
@@ -161,6 +149,9 @@ class Cluster:
                 "WINDOWS__LATE_SECONDS": str(late_seconds),
             },
         )
+        self.source = self.installation.topic("predictions")
+        #: What nobody can use, and where it is.
+        self.poison = Poison(self.broker, self.installation)
         self.changelog = f"{self.installation.name}-detect-windows-changelog"
         self._ports = ports
         self._redis_port = free_port()
@@ -273,7 +264,7 @@ class Cluster:
         assert isinstance(self.broker, KafkaCluster)
         match part:
             case "source":
-                return self.broker.leader(self.installation.topic("predictions"), number)
+                return self.broker.leader(self.source, number)
             case "changelog":
                 return self.broker.leader(self.changelog, number)
             case "transactions":
@@ -309,73 +300,6 @@ class Cluster:
 
         wait_until(deleted, seconds=_RETRY_SECONDS, what=f"{self.changelog} is deleted")
         self._command("topics", "create")
-
-    def leave_open(self, partition: int, seconds: float) -> None:
-        """Have a stranger begin a transaction on a source partition, and give it up later."""
-        topic = self.installation.topic("predictions")
-        producer = Producer(
-            {
-                "bootstrap.servers": self.broker.bootstrap_servers,
-                "transactional.id": unique("stranger"),
-                "transaction.timeout.ms": int(2 * 1000 * (seconds + _RETRY_SECONDS)),
-                "log_level": 2,
-            }
-        )
-
-        def begun() -> bool:
-            with suppress(KafkaException):
-                producer.init_transactions(10)
-                return True
-            return False
-
-        wait_until(begun, seconds=_RETRY_SECONDS, what="a stranger has a transactional producer")
-        producer.begin_transaction()
-        # Nobody is to count it, though it would be an event.
-        producer.produce(topic, b'{"model":"never","version":"1","time":0}', partition=partition)
-        producer.flush(_RETRY_SECONDS)
-        threading.Event().wait(seconds)
-
-        def ended() -> bool:
-            with suppress(KafkaException):
-                producer.abort_transaction(10)
-                return True
-            return False
-
-        wait_until(ended, seconds=_RETRY_SECONDS, what="the stranger's transaction is aborted")
-
-    def reset_offsets(self, *, gone: bool) -> bool:
-        """Delete INGEST's group, or set it back to the beginning; False if it may not be yet."""
-        group = f"{self.installation.name}-ingest"
-        admin = self.broker.admin()
-        with suppress(KafkaException):
-            if gone:
-                admin.delete_consumer_groups([group], request_timeout=10)[group].result()
-                return True
-            topic = self.installation.topic("predictions")
-            partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
-            begin = [TopicPartition(topic, partition, 0) for partition in partitions]
-            [asked] = admin.alter_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group, begin)], request_timeout=10
-            ).values()
-            return all(at.error is None for at in asked.result().topic_partitions)
-        return False
-
-    def add_partitions(self) -> None:
-        """Give the source more partitions; the traffic uses them once it sees them."""
-        admin, topic = self.broker.admin(), self.installation.topic("predictions")
-
-        def added() -> bool:
-            with suppress(KafkaException):
-                if len(admin.list_topics(topic, timeout=5).topics[topic].partitions) > (
-                    SOURCE_PARTITIONS
-                ):
-                    return True
-                wanted = [NewPartitions(topic, MORE_PARTITIONS)]
-                for future in admin.create_partitions(wanted, request_timeout=10).values():
-                    future.result()
-            return False
-
-        wait_until(added, seconds=_RETRY_SECONDS, what=f"{topic} has {MORE_PARTITIONS} partitions")
 
     def fill_dead_letters(self) -> None:
         """Make the topic of dead letters refuse what is longer than ``FULL_BYTES``."""

@@ -25,6 +25,7 @@ DrawnKind = Literal[
     "open_transaction",
     "offsets_reset",
     "partitions_added",
+    "poison",
 ]
 #: What only a cluster of several brokers can bear, or is to bear one after the other.
 BrokerKind = Literal["broker_loss", "disk_full", "brokers_away"]
@@ -92,6 +93,7 @@ _WEIGHTS: dict[DrawnKind, float] = {
     "open_transaction": 1.5,
     "offsets_reset": 1.5,
     "partitions_added": 1,
+    "poison": 1.5,
 }
 
 #: More of these in one run would leave no time in which anything works, or would do nothing new.
@@ -107,6 +109,7 @@ _AT_MOST: dict[DrawnKind, int] = {
     "open_transaction": 2,
     "offsets_reset": 2,
     "partitions_added": 1,
+    "poison": 2,
 }
 
 _FIRST_SECONDS = 8.0
@@ -177,6 +180,8 @@ class Fault:
                 what = f" {self.share:.0%} of {where} by {self.shift:+.0f} s{lasting}"
             case "dead_letters_full":
                 what = " until the end"
+            case "poison":
+                what = " on every topic that is read"
             case "open_transaction":
                 what = f" of a stranger on p{self.partition}{lasting}"
             case "offsets_reset":

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from chaos.cluster import Cluster
 from chaos.course import Span
 from chaos.faults import BASE_WORKERS, MOST_WORKERS, ROLES, Fault, Plan, Role
+from chaos.source_faults import add_partitions, leave_open, reset_offsets
 from chaos.supervisor import Slot, healthy, readiness
 from chaos.toxiproxy import Proxy
 from support.kafka_broker import KafkaBroker
@@ -112,13 +113,16 @@ class Injector:
                 cluster.lose_changelog()
             case "dead_letters_full":
                 cluster.fill_dead_letters()
+            case "poison":
+                sent = cluster.poison.send(1_000 * self.plan.seed + number)
+                self.say(f"{sent} records that nobody can use have been sent")
             case "open_transaction":
                 assert fault.partition is not None, fault
-                cluster.leave_open(fault.partition, fault.seconds)
+                leave_open(cluster.broker, cluster.source, fault.partition, fault.seconds)
             case "offsets_reset":
                 self._reset_offsets(fault)
             case "partitions_added":
-                cluster.add_partitions()
+                add_partitions(cluster.broker, cluster.source)
             case "broker_loss":
                 cluster.on_broker.submit(self._lose_broker, fault).result()
             case "disk_full":
@@ -157,7 +161,12 @@ class Injector:
             if any(slot.wanted for slot in supervisor.slots if slot.role == "ingest"):
                 supervisor.scale("ingest", 0)
             gone = not supervisor.running("ingest")
-            return gone and self.cluster.reset_offsets(gone=fault.gone)
+            return gone and reset_offsets(
+                self.cluster.broker,
+                f"{self.cluster.installation.name}-ingest",
+                self.cluster.source,
+                gone=fault.gone,
+            )
 
         wait_until(changed, seconds=_RESET_SECONDS, what="the group's offsets are changed")
         self.say("the group's offsets have been changed")

@@ -58,6 +58,8 @@ def judge_trail(
         heads[model] = link
         if id in chained:
             findings.add("DUPLICATED", f"{place} has {id} again", at=at)
+        elif said.get("event") == "fact.refused":
+            findings.count("refused_facts")
         elif id not in sent:
             findings.add("WRONG", f"{place} has {id}, which nobody has sent", at=at)
         chained.add(id)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from chaos.unforeseen import UNFORESEEN
+
 #: Environment variable with the name of the mutation to apply.
 VARIABLE = "CHAOS_MUTATION"
 
@@ -149,6 +151,28 @@ def latest_event_is_the_clock() -> None:
     replace(watermark, "source_time", unbounded)
 
 
+def hazard_unforeseen() -> None:
+    """INGEST's counting fails on one record of the source in a way that nobody foresaw."""
+    from tidegauge.ingest.counter import Counter
+
+    count = Counter.count
+
+    def fail(self: Any, messages: Any, *rest: Any, **others: Any) -> Any:
+        if any(message.value() == UNFORESEEN for message in messages):
+            raise LookupError("this was not foreseen")
+        return count(self, messages, *rest, **others)
+
+    replace(Counter, "count", fail)
+
+
+def no_quarantine() -> None:
+    """Nobody looks for the record at which session after session fails, nor sets it aside."""
+    hazard_unforeseen()
+    from tidegauge.quarantine import Quarantine
+
+    replace(Quarantine, "failed", lambda self, begin, records: False)
+
+
 MUTATIONS: Mapping[str, Callable[[], None]] = {
     mutation.__name__: mutation
     for mutation in (
@@ -161,6 +185,8 @@ MUTATIONS: Mapping[str, Callable[[], None]] = {
         latest_event_is_the_clock,
         hazard_left_out,
         hazard_stale_writes,
+        hazard_unforeseen,
+        no_quarantine,
     )
 }
 

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from chaos.judged_tellings import TOLD_STATES
 from support.kafka_broker import KafkaBroker, unique
+from support.kafka_cluster import KafkaCluster
 from support.kafka_reader import TopicReader
 from support.product import Installation
 
@@ -33,7 +34,7 @@ QUIET_SECONDS = 2.0
 _SECONDS = 60.0
 
 
-def read_source(broker: KafkaBroker, topic: str) -> Iterator[SourceRecord]:
+def read_source(broker: KafkaBroker | KafkaCluster, topic: str) -> Iterator[SourceRecord]:
     """Yield every record of a topic that was not aborted, each partition in order.
 
     Keeps none: there are millions. Raises ``AssertionError`` if the end is not reached.
@@ -82,8 +83,10 @@ def read_source(broker: KafkaBroker, topic: str) -> Iterator[SourceRecord]:
 class Outputs:
     """Everything on the output topics so far."""
 
-    broker: KafkaBroker
+    broker: KafkaBroker | KafkaCluster
     installation: Installation
+    #: Whether a record of a kind is none, by kind, partition and offset.
+    is_poison: Callable[[str, int | None, int | None], bool] = lambda *_: False
     _readers: dict[str, TopicReader] = field(default_factory=dict)
     #: By model, version, variant and window start: the largest revision and its events.
     _latest: dict[tuple[str, str, str, int], tuple[int, int]] = field(default_factory=dict)
@@ -108,6 +111,8 @@ class Outputs:
         for kind, reader in self._readers.items():
             for message in reader.more():
                 new += 1
+                if self.is_poison(kind, message.partition(), message.offset()):
+                    continue
                 if kind == "windows":
                     self._note_report(message)
                 elif kind in ("alerts_history", "audit_facts", "audit"):

@@ -34,6 +34,7 @@ from chaos.faults import JUMP_SECONDS, WINDOW_SECONDS, Plan, draw_plan
 from chaos.inject import Injector
 from chaos.losses import Losses
 from chaos.mutations import MUTATIONS
+from chaos.poison import judge_poison, without_answers
 from chaos.reading import Outputs, SourceRecord, read_source
 from chaos.results import Result, totals
 from chaos.scenarios import SCENARIOS
@@ -122,7 +123,7 @@ def run(
         injector.wait()
         result.findings += injector.findings
         note("every fault is over")
-        with closing(Outputs(cluster.broker, cluster.installation)) as outputs:
+        with closing(Outputs(cluster.broker, cluster.installation, cluster.poison.has)) as outputs:
             unsettled = outputs.settle(
                 sent.sent - sent.bad - sent.far_ahead,
                 last_due(began + plan.seconds),
@@ -206,11 +207,13 @@ def _judge(cluster: Cluster, outputs: Outputs, injector: Injector, result: Resul
     from chaos.oracle import OutputRecord, judge_run
 
     assert result.sent is not None
-    read = 0
+    read, poison = 0, cluster.poison
 
     def source() -> Iterator[SourceRecord]:
         nonlocal read
         for record in read_source(cluster.broker, cluster.installation.topic("predictions")):
+            if poison.has("predictions", record[0], record[1]):
+                continue
             read += 1
             yield record
 
@@ -218,6 +221,11 @@ def _judge(cluster: Cluster, outputs: Outputs, injector: Injector, result: Resul
         kind: [OutputRecord(m.partition(), m.offset(), m.timestamp()[1], m.value()) for m in found]
         for kind, found in outputs.messages.items()
     }
+    for kind in ("alerts_history", "audit_facts"):
+        records[kind] = poison.without(kind, records[kind])
+    records["dead_letters"], answers = without_answers(
+        poison, cluster.installation, records["dead_letters"]
+    )
     verdict = judge_run(
         source(),
         records,
@@ -234,6 +242,13 @@ def _judge(cluster: Cluster, outputs: Outputs, injector: Injector, result: Resul
             f"the source holds {read:,} records, but {result.sent.sent:,} were delivered to it"
         )
     result.findings += verdict.findings + after.lines()
+    result.findings += judge_poison(
+        poison,
+        cluster.installation,
+        answers,
+        records["audit"],
+        [slot.log for slot in cluster.supervisor.slots],
+    )
     if not (verdict.exact or verdict.findings):
         result.findings.append(f"not exact, for no reason given: {verdict}")
     result.events = verdict.events
