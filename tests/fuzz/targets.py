@@ -59,6 +59,14 @@ _CLOUD_EVENT = [("content-type", b"application/cloudevents+json")]
 _PROMOTED = promote(a_baseline())
 
 
+class Counted(NamedTuple):
+    """What came of a record: cells, letters, events of names that there was no slot for."""
+
+    cells: dict[str, Any]
+    letters: list[tuple[Any, ...]]
+    overflow: int
+
+
 class _Way:
     """A counter with or without the extension, used for one record after another."""
 
@@ -66,18 +74,21 @@ class _Way:
         self._module = module
         self._counter: Counter | None = None
 
-    def count(self, value: bytes) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
-        """Count a record between two good ones; return the cells, and what was refused."""
+    def count(self, value: bytes) -> Counted:
+        """Count a record between two good ones."""
         before, extension.MODULE = extension.MODULE, self._module
         try:
             return self._count(value)
         finally:
             extension.MODULE = before
 
-    def _count(self, value: bytes) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
+    def _count(self, value: bytes) -> Counted:
         tenure = a_tenure()
         if self._counter is None:
-            self._counter = a_counter(segments=["region"])
+            # Few names, so that memory is all there is of it before it is looked at.
+            self._counter = a_counter(
+                segments=["region"], max_models=20, max_versions=5, max_variants=5, max_slices=100
+            )
             self._counter.use(_PROMOTED, tenure)
         counter = self._counter
         good = FakeMessage(_GOOD, 0, 0), FakeMessage(_GOOD, 0, 2)
@@ -96,7 +107,9 @@ class _Way:
         for letter in counter.dead_letters:
             encode(letter)
         counter.dead_letters.clear()
-        return cells, letters
+        overflow = sum(counter.overflow.events.values())
+        counter.overflow.clear()
+        return Counted(cells, letters, overflow)
 
 
 _native, _python = _Way(extension.MODULE), _Way(None)
@@ -104,13 +117,13 @@ _native, _python = _Way(extension.MODULE), _Way(None)
 
 def ingest(value: bytes) -> None:
     """Count a record by both decoders; each must account for it once, and both alike."""
-    cells, letters = _native.count(value)
-    if (cells_again := _python.count(value))[1] != letters:
-        raise UnaccountedError(f"{letters} by the extension, {cells_again[1]} by Python")
-    if _rounded(cells) != _rounded(cells_again[0]):
+    found, again = _native.count(value), _python.count(value)
+    if (found.letters, found.overflow) != (again.letters, again.overflow):
+        raise UnaccountedError(f"{found[1:]} by the extension, {again[1:]} by Python")
+    if _rounded(found.cells) != _rounded(again.cells):
         raise UnaccountedError("the extension and Python count differently")
-    events = sum(cell["events"] for cell in cells.values() if not cell.get("segment"))
-    _check_accounts(value, events - 2, letters)
+    events = sum(cell["events"] for cell in found.cells.values() if not cell.get("segment"))
+    _check_accounts(value, events - 2 + found.overflow, found.letters)
 
 
 def _check_accounts(value: bytes, events: int, letters: list[tuple[Any, ...]]) -> None:
