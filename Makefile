@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 ARGS ?=
 SEEDS ?= 20
 SEED_START ?= 1
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types schemas freeze-schemas bench bench-quick bench-detect \
   bench-memory bench-recovery bench-detection bench-detection-quick check-peers chaos chaos-brokers \
-  scenarios starts clean \
+  scenarios starts fuzz fuzz-quick clean \
   test-machine test-broker test-collect
 
 help:
@@ -31,6 +32,8 @@ help:
 	@echo "make chaos-brokers  three brokers, lost one after the other, then two (SEEDS=5, SEED_START, ARGS)"
 	@echo "make scenarios Redis down, the broker down, every worker restarted: judged and measured (ARGS)"
 	@echo "make starts    workers of detect that start at once and are restarted, on a busy machine (ARGS)"
+	@echo "make fuzz      mutated records against every decoder, native and Python (MINUTES, ARGS='--only streams')"
+	@echo "make fuzz-quick  a minute of it, without what needs a Rust compiler"
 	@echo "make venv      the virtualenv that the others use"
 	@echo "make clean     remove what the others left, the virtualenv included"
 
@@ -141,6 +144,13 @@ scenarios: venv test-machine
 
 starts: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.starts $(ARGS)
+
+# The native decoder is built with coverage for it, by the Rust that is there.
+fuzz: venv
+	@PYTHONPATH=tests $(BIN)/python -m fuzz.run --minutes $(MINUTES) $(ARGS)
+
+fuzz-quick: venv
+	@PYTHONPATH=tests $(BIN)/python -m fuzz.run --minutes 1 --without-native
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

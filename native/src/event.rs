@@ -21,7 +21,7 @@ pub struct Times {
 }
 
 /// A row as its columns have it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Row {
     pub numeric: Vec<f64>,
     pub codes: Vec<i64>,
@@ -46,6 +46,28 @@ impl Row {
     ) -> Option<Head<'de>> {
         layouts.dimensions.clear(&mut self.segments);
         let event = plain::read(text, self, layouts).or_else(|| self.read_any(text, layouts))?;
+        self.complete(event, layouts, times)
+    }
+
+    /// As [`Row::read`], by the general parser alone: the two must agree.
+    #[cfg(fuzzing)]
+    pub fn read_by_parser<'de>(
+        &mut self,
+        text: &'de str,
+        layouts: &mut Layouts,
+        times: &Times,
+    ) -> Option<Head<'de>> {
+        let event = self.read_any(text, layouts)?;
+        self.complete(event, layouts, times)
+    }
+
+    /// Put into this row what an event has beside its features, and those if they came first.
+    fn complete<'de>(
+        &mut self,
+        event: Event<'de>,
+        layouts: &mut Layouts,
+        times: &Times,
+    ) -> Option<Head<'de>> {
         let time = event.time?;
         if !(times.earliest <= time && time <= times.latest) {
             return None;

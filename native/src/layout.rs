@@ -1,5 +1,6 @@
 //! Where each signal of a model's version goes, and which bin a category is.
 
+#[cfg(not(fuzzing))]
 use pyo3::prelude::*;
 
 use crate::names::Names;
@@ -11,7 +12,7 @@ pub type Numeric = (String, bool);
 pub type Categorical = (String, bool, String, Vec<(Category, i64)>, i64, i64, i64);
 
 /// A category as Python gives it.
-#[derive(FromPyObject)]
+#[cfg_attr(not(fuzzing), derive(FromPyObject))]
 pub enum Category {
     // Before the integer: Python's bool is one.
     Bool(bool),

@@ -24,6 +24,7 @@ mod values;
 use event::{Row, Times};
 use kept::Kept;
 use layout::{Categorical, Category, Layouts, Numeric};
+use serde::de::IgnoredAny;
 
 const TIMES: Times = Times {
     earliest: 946_684_800.0,
@@ -97,12 +98,16 @@ impl State {
         match (&fast, &slow) {
             (None, None) => return,
             (Some(a), Some(b)) => {
-                assert_eq!(
-                    (a.layout, &a.variant, a.time.to_bits()),
-                    (b.layout, &b.variant, b.time.to_bits())
-                );
+                let said =
+                    |it: &event::Head| (it.layout, it.variant.to_string(), it.time.to_bits());
+                assert_eq!(said(a), said(b));
             }
-            _ => panic!("read one way and not the other"),
+            // The parser may leave more to the caller, but what was read must be JSON.
+            (Some(_), None) => {
+                serde_json::from_str::<IgnoredAny>(text).expect("JSON");
+                self.slow.clone_from(&self.fast);
+            }
+            (None, Some(_)) => panic!("read by the parser alone"),
         }
         let bits = |row: &Row| -> Vec<u64> { row.numeric.iter().map(|it| it.to_bits()).collect() };
         assert_eq!(bits(&self.fast), bits(&self.slow));
