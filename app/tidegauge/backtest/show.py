@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tidegauge.backtest.result import Episode, InjectionResult, Result, Sighting, SliceSpan
+from tidegauge.printable import printable
 from tidegauge.rules import listed
 
 #: Slices whose memory is told of one by one.
@@ -38,7 +38,7 @@ def _memories(slices: list[SliceSpan]) -> list[str]:
     for one in slices[:_SLICES]:
         full = one.memory_full_at
         since = f"full from {_instant(full)} on" if full is not None else "never full, or not asked"
-        lines.append(f"{escape(_slice(one))}: {one.windows:,} windows, memory {since}")
+        lines.append(f"{printable(_slice(one))}: {one.windows:,} windows, memory {since}")
     if len(slices) > _SLICES:
         lines.append(f"{len(slices) - _SLICES} more slices: --json has them")
     return lines
@@ -50,8 +50,8 @@ def _by_rule(result: Result) -> Table:
         table.columns[name].justify = "right"
     for one in result.rules:
         table.add_row(
-            escape(one.rule),
-            escape(one.model),
+            printable(one.rule),
+            printable(one.model),
             f"{one.alarms:,}",
             f"{one.alarms_per_month:.4g}",
             _lasted(one.seconds_firing),
@@ -64,7 +64,7 @@ def _by_rule(result: Result) -> Table:
 
 def _show_injection(injection: InjectionResult, console: Console) -> None:
     console.print(
-        escape(
+        printable(
             f"Injected from {_instant(injection.at)} on: {injection.kind} {injection.size:g} of "
             f"{injection.signal}, {injection.windows:,} windows"
         )
@@ -73,7 +73,7 @@ def _show_injection(injection: InjectionResult, console: Console) -> None:
     for column in table.columns[2:]:
         column.justify = "right"
     for one in injection.seen:
-        table.add_row(escape(one.rule), escape(_slice(one)), *_seen(one))
+        table.add_row(printable(one.rule), printable(_slice(one)), *_seen(one))
     console.print(table)
 
 
@@ -93,11 +93,11 @@ def _of_episodes(episodes: list[Episode]) -> Table:
         table.add_row(
             _instant(one.starts_at),
             _lasted(one.seconds) + ("" if one.ends_at is not None else ", goes on"),
-            escape(one.rule),
+            printable(one.rule),
             one.severity,
-            escape(_slice(one)),
-            escape(one.signal or listed(one.signals)),
-            escape(value),
+            printable(_slice(one)),
+            printable(one.signal or listed(one.signals)),
+            printable(value),
         )
     return table
 

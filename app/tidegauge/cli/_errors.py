@@ -8,6 +8,7 @@ import typer
 from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
+from tidegauge.printable import printable_lines
 from tidegauge.sender import NotTaken
 
 P = ParamSpec("P")
@@ -22,7 +23,7 @@ UNREACHABLE = 3
 
 def fail(message: str, code: int) -> typer.Exit:
     """Say what is wrong; raise what this returns."""
-    typer.secho(f"tidegauge: {message}", err=True, fg="red")
+    typer.secho(printable_lines(f"tidegauge: {message}"), err=True, fg="red")
     return typer.Exit(code)
 
 

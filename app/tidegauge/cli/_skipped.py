@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
+from tidegauge.cli._print import echo
 
 #: Places that are named; the others are counted.
 _NAMED = 5
@@ -43,4 +43,4 @@ def skipping() -> Iterator[SkippedRecords]:
 
 def warn(text: str) -> None:
     """Say something on standard error that changes nothing for the exit code."""
-    typer.echo(f"tidegauge: warning: {text}", err=True)
+    echo(f"tidegauge: warning: {text}", err=True)

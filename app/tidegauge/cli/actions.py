@@ -9,10 +9,10 @@ from typing import Annotated, TypeVar
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tidegauge.cli._errors import reported
+from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.cli._skipped import skipping
 from tidegauge.contract import Acknowledgement, Action, acknowledge, encode, source_of, wrap
 from tidegauge.reading import read_topic
@@ -71,7 +71,7 @@ def show(
     ]
     if json:
         for one in asked:
-            typer.echo(encode(one).decode())
+            echo_json(encode(one))
         return
     table = Table("asked for", "id", "action", "model", "status", "why")
     for one in asked:
@@ -83,11 +83,11 @@ def show(
             at,
             action.id[:_SHORT],
             action.kind,
-            f"{action.model} {action.version}",
-            status,
-            action.reason,
+            plain(f"{action.model} {action.version}"),
+            plain(status),
+            plain(action.reason),
         )
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 @app.command("ack")
@@ -117,9 +117,9 @@ def ack(
     value, headers = wrap(said, source_of(said.actor), settings.topics.cloudevents)
     sender.write(value, said.action, headers)
     if json:
-        typer.echo(encode(said).decode())
+        echo_json(encode(said))
     else:
-        typer.echo(f"{said.kind} of {said.model} {said.version}: {said.outcome}")
+        echo(f"{said.kind} of {said.model} {said.version}: {said.outcome}")
 
 
 def _asked(settings: Settings) -> list[Asked]:

@@ -7,16 +7,16 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from tidegauge.cli import silences
 from tidegauge.cli._errors import reported
 from tidegauge.cli._follow import follow
+from tidegauge.cli._print import PlainConsole, echo_json, plain
 from tidegauge.cli._skipped import SkippedRecords, skipping, warn
 from tidegauge.contract import Alert, Distribution, Silence, encode
+from tidegauge.printable import printable
 from tidegauge.reading import read_topic
 from tidegauge.settings import Settings, load_settings
 from tidegauge.silences import Silences
@@ -61,7 +61,7 @@ def tail(
     if from_beginning and since is not None:
         raise ValueError("found --since and --from-beginning, expected one of the two")
     begin = 0.0 if from_beginning else None if since is None else moment(since, time.time())
-    settings, console, shown = load_settings(), Console(), 0
+    settings, console, shown = load_settings(), PlainConsole(), 0
 
     def skipped(place: str, why: str) -> None:
         # At once: this command may never end.
@@ -74,7 +74,7 @@ def tail(
             if severity and alert.severity not in severity:
                 continue
             if json:
-                typer.echo(raw.decode(errors="replace"))
+                echo_json(raw)
             else:
                 console.print(describe(alert))
             shown += 1
@@ -104,7 +104,7 @@ def show_all(
         said = silences.read_silences(settings, skipped)
     if json:
         for alert in found:
-            typer.echo(encode(_with_words(alert, said, now)).decode())
+            echo_json(encode(_with_words(alert, said, now)))
         return
     table = Table("since", "id", "state", "severity", "model", "what")
     for alert in sorted(found, key=lambda alert: alert.starts_at):
@@ -113,10 +113,10 @@ def show_all(
             alert.id[:_SHORT],
             _state(alert, said, now),
             Text(alert.severity, _COLOURS[alert.severity]),
-            f"{alert.model} {alert.version}",
-            alert.summary,
+            plain(f"{alert.model} {alert.version}"),
+            plain(alert.summary),
         )
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 @app.command("show")
@@ -134,13 +134,13 @@ def show(
         raise ValueError(f"{len(found)} alerts begin with {id}; give more of the id")
     [alert] = found.values()
     if json:
-        typer.echo(encode(alert).decode())
+        echo_json(encode(alert))
         return
-    console = Console()
+    console = PlainConsole()
     console.print(describe(alert))
     facts = Table(show_header=False, box=None)
     for name, value in _facts(alert):
-        facts.add_row(name, value)
+        facts.add_row(name, plain(value))
     console.print(facts)
     if alert.signals:
         console.print(_signals(alert))
@@ -188,7 +188,7 @@ def _state(alert: Alert, said: Silences, now: float) -> Text:
         text += f", seen by {seen.who}"
     if silence is not None:
         text += f", silenced by {silence.who}"
-    return Text(text, _STATES.get(alert.state, "dim" if silence else ""))
+    return plain(text, _STATES.get(alert.state, "dim" if silence else ""))
 
 
 def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
@@ -238,7 +238,7 @@ def _signals(alert: Alert) -> Table:
     for one in alert.signals:
         until = "" if one.ends_at is None else _time(one.ends_at)
         table.add_row(
-            escape(one.signal), f"{one.value:.6g}", one.severity, _time(one.starts_at), until
+            plain(one.signal), f"{one.value:.6g}", one.severity, _time(one.starts_at), until
         )
     return table
 
@@ -249,7 +249,9 @@ def _bins(distribution: Distribution) -> Table:
     for label, of_reference, of_current in zip(
         distribution.bins, distribution.reference, distribution.current, strict=True
     ):
-        table.add_row(label, f"{of_reference / reference:.2%}", f"{of_current / current:.2%}")
+        table.add_row(
+            plain(label), f"{of_reference / reference:.2%}", f"{of_current / current:.2%}"
+        )
     return table
 
 
@@ -278,5 +280,5 @@ def describe(alert: Alert) -> Text:
         (_time(alert.window_end), "dim"),
         " ",
         (what, colour),
-        f" {alert.model} {alert.version}: {alert.summary}",
+        printable(f" {alert.model} {alert.version}: {alert.summary}"),
     )

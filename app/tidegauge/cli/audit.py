@@ -14,10 +14,12 @@ import msgspec
 import typer
 
 from tidegauge.cli._errors import reported
+from tidegauge.cli._print import echo, echo_json
 from tidegauge.cli._skipped import SkippedRecords, skipping
 from tidegauge.contract import AuditRecord, DecodingError, decode, encode
 from tidegauge.ledger import Chain, StoredRecord, read_audit
 from tidegauge.ledger.why import EVENTS, as_text, asked_for, explain
+from tidegauge.printable import printable, printable_json
 from tidegauge.settings import load_settings
 from tidegauge.when import moment, utc_text
 
@@ -65,7 +67,7 @@ def list_(
     with skipping() as skipped:
         found = list(_selected(model, since, until, event, skipped))
     for raw, record in sorted(found, key=lambda one: one[1].time):
-        typer.echo(raw.decode(errors="replace") if json else describe(record))
+        echo_json(raw) if json else echo(describe(record))
 
 
 @app.command()
@@ -82,14 +84,16 @@ def export(
         found = _selected(model, since, until, event, skipped)
         if format is Format.jsonl:
             for raw, _ in found:
-                typer.echo(raw.decode(errors="replace"))
+                echo_json(raw)
             return
         names = AuditRecord.__struct_fields__
         writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
         writer.writeheader()
         for _, record in found:
             row = msgspec.to_builtins(record)
-            writer.writerow({**row, "inputs": msgspec.json.encode(row["inputs"]).decode()})
+            shown = {name: printable(it) if isinstance(it, str) else it for name, it in row.items()}
+            inputs = printable_json(msgspec.json.encode(row["inputs"]).decode())
+            writer.writerow({**shown, "inputs": inputs})
 
 
 @app.command()
@@ -121,12 +125,12 @@ def why(
     for number, one in enumerate(asked):
         found = explain(one, trail)
         if json:
-            typer.echo(encode(found).decode())
+            echo_json(encode(found))
             continue
         if number:
-            typer.echo()
+            echo()
         for line in as_text(found):
-            typer.echo(line)
+            echo(line)
 
 
 def _span(on: str | None, since: str | None, until: str | None) -> tuple[float, float]:
@@ -165,10 +169,10 @@ def verify(
             chain.take(stored.offset, stored.value)
     broken = any(chain.breaks for chain in chains.values())
     if json:
-        typer.echo(msgspec.json.encode(_as_json(chains, broken=broken)))
+        echo_json(msgspec.json.encode(_as_json(chains, broken=broken)))
     else:
         for line in _as_lines(chains, broken=broken):
-            typer.echo(line)
+            echo(line)
     if broken:
         raise typer.Exit(BROKEN)
 

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 
 from tidegauge.backtest import Injection, NoWindows, Plan, backtest
 from tidegauge.backtest.read import ModelKeys, fired
@@ -17,6 +16,7 @@ from tidegauge.backtest.show import show
 from tidegauge.baseline import Baseline
 from tidegauge.baseline.store import BaselineNotFound, BaselineStore
 from tidegauge.cli._errors import reported
+from tidegauge.cli._print import PlainConsole, echo, echo_json
 from tidegauge.cli._skipped import skipping
 from tidegauge.reading import read_span
 from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
@@ -81,15 +81,15 @@ def try_rules(
             there = f"there are some of {others}" if others else f"{topics.windows} has none at all"
             raise ValueError(f"{error}; {there}") from error
     for one in result.missing_baselines:
-        typer.echo(
+        echo(
             f"tidegauge: warning: {one.windows} windows of {one.model} were counted by baseline "
             f"{one.id[:12]}, which is not in the store: they have no evidence of a drift",
             err=True,
         )
     if json:
-        typer.echo(msgspec.json.encode(result).decode())
+        echo_json(msgspec.json.encode(result))
     else:
-        console = Console()
+        console = PlainConsole()
         show(result, console, episodes=None if everything else _EPISODES)
 
 

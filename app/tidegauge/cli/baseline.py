@@ -14,7 +14,6 @@ import typer
 import yaml
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -32,7 +31,9 @@ from tidegauge.baseline.store import (
     StoreUnavailable,
 )
 from tidegauge.cli._errors import BAD_INPUT, UNREACHABLE, fail
+from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.contract import OUTPUT_SIGNALS, AuditFact, deterministic_id
+from tidegauge.printable import printable
 from tidegauge.settings import Settings, load_settings
 
 app = typer.Typer(help="What models are compared with.", no_args_is_help=True)
@@ -101,23 +102,23 @@ def create(
                 exclude=exclude or (),
                 types=_types(types or []),
                 progress=progress,
-                warn=lambda message: typer.echo(f"tidegauge: warning: {message}", err=True),
+                warn=lambda message: echo(f"tidegauge: warning: {message}", err=True),
             )
         if importance is not None:
             features = [name for name in baseline.signals if name not in OUTPUT_SIGNALS]
             baseline.importances = read_importances(importance, features)
         id = store.put(baseline)
         numeric = sum(isinstance(signal, NumericSignal) for signal in baseline.signals.values())
-        typer.echo(
+        echo(
             f"{baseline.rows:,} rows; {numeric} numeric and {len(baseline.signals) - numeric} "
             f"categorical signals: {', '.join(baseline.signals)}",
             err=True,
         )
         if promote:
             pointer = store.promote(model, version, id, now=time.time())
-            typer.echo(f"promoted for {model} version {version}", err=True)
+            echo(f"promoted for {model} version {version}", err=True)
             _audit(model, version, pointer, baseline.source, actor)
-        typer.echo(id)
+        echo(id)
 
 
 @app.command("list")
@@ -128,7 +129,7 @@ def list_(json: JsonOption = False) -> None:
         snapshot = store.snapshot()
     promoted = {pointer.id for pointer in snapshot.promoted.values()}
     for problem in [*snapshot.problems, *(e.problem for e in entries if e.problem)]:
-        typer.echo(f"tidegauge: warning: {problem}", err=True)
+        echo(f"tidegauge: warning: {problem}", err=True)
     rows = [
         {
             "id": entry.id,
@@ -144,7 +145,7 @@ def list_(json: JsonOption = False) -> None:
         for entry in entries
     ]
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        echo_json(msgspec.json.format(msgspec.json.encode(rows)))
         return
     table = Table("id", "model", "version", "rows", "signals", "source", "created", "promoted")
     for row in rows:
@@ -175,15 +176,13 @@ def show(
             raise fail("give an ID, or both --model and --version", BAD_INPUT)
         baseline = store.get(full_id)
     if json:
-        typer.echo(msgspec.json.format(baseline.to_json()).decode())
+        echo_json(msgspec.json.format(baseline.to_json()))
         return
     output = _output()
-    output.print(f"[bold]{full_id}[/bold]")
+    output.print(plain(full_id, "bold"))
     output.print(
-        escape(
-            f"model {baseline.model}, version {baseline.version}: "
-            f"{baseline.rows:,} rows of {baseline.source}"
-        )
+        f"model {baseline.model}, version {baseline.version}: "
+        f"{baseline.rows:,} rows of {baseline.source}"
     )
     output.print(_hours_line(baseline))
     output.print(_signals_table(baseline))
@@ -208,7 +207,7 @@ def promote(
         version = baseline.version if version is None else version
         pointer = store.promote(model, version, full_id, now=time.time())
     before = f", before: {pointer.previous[:_SHORT]}" if pointer.previous else ""
-    typer.echo(
+    echo(
         f"baseline {full_id[:_SHORT]} is promoted for {model} version "
         f"{version} since {_instant(pointer.promoted_at)}{before}"
     )
@@ -241,8 +240,8 @@ def _audit(model: str, version: str, pointer: Pointer, source: str, actor: str |
         )
     except NotAudited as error:
         typer.secho(
-            f"tidegauge: warning: promoted, but NOT in the audit trail: {error}; promote it again "
-            "when Kafka is there",
+            printable(f"tidegauge: warning: promoted, but NOT in the audit trail: {error}")
+            + "; promote it again when Kafka is there",
             err=True,
             fg="red",
         )
@@ -296,7 +295,7 @@ def _store() -> Iterator[BaselineStore]:
 @contextmanager
 def _progress() -> Iterator[Callable[[str, float], None]]:
     """Show a bar on stderr if that is a terminal."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     columns = (
         TextColumn("{task.description:14}"),
         BarColumn(),
@@ -357,9 +356,9 @@ def _signals_table(baseline: Baseline) -> Table:
         if baseline.importances:
             kind += f"\nimportance {baseline.importances.get(name, 0.0):.6g}"
         table.add_row(
-            escape(name),
+            plain(name),
             kind,
-            escape("\n".join(bin_labels(signal))),
+            "\n".join(map(printable, bin_labels(signal))),
             "\n".join(f"{count:,}" for count in counts),
             "\n".join(f"{count / baseline.rows:.2%}" for count in counts),
             end_section=True,
@@ -376,7 +375,7 @@ def _number(value: float | None) -> str:
 
 
 def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else escape(str(value))
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
 
 
 def _instant(epoch_seconds: float) -> str:
@@ -385,5 +384,5 @@ def _instant(epoch_seconds: float) -> str:
 
 def _output() -> Console:
     """Return a console on stdout that doesn't cut ids to the width of a pipe."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=160)

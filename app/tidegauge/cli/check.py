@@ -10,12 +10,14 @@ import confluent_kafka
 import msgspec
 import typer
 from confluent_kafka import KafkaException
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tidegauge.baseline.store import BaselineStore, Pointer, StoreError, StoreUnavailable
 from tidegauge.cli._errors import reported
 from tidegauge.cli._event_times import latest_event_times
+from tidegauge.cli._print import PlainConsole, echo_json
+from tidegauge.printable import printable_lines
 from tidegauge.rules import DEFAULT_RULES, RuleError, RuleSet, load_rules
 from tidegauge.settings import Settings, load_settings
 from tidegauge.topics import Topics
@@ -182,12 +184,16 @@ def check(
     settings = load_settings()
     findings = [finding for run in CHECKS for finding in run(settings)]
     if json:
-        typer.echo(msgspec.json.encode(findings).decode())
+        echo_json(msgspec.json.encode(findings))
     else:
         table = Table("", "check", "found", show_lines=False)
         for finding in findings:
-            lines = [finding.detail, *(f"[red]{problem}[/red]" for problem in finding.problems)]
-            mark = "[red]✗[/red]" if finding.problems else "[green]✓[/green]"
-            table.add_row(mark, finding.check, "\n".join(line for line in lines if line))
-        Console().print(table)
+            problems = [Text(printable_lines(problem), "red") for problem in finding.problems]
+            lines = [
+                *([Text(printable_lines(finding.detail))] if finding.detail else []),
+                *problems,
+            ]
+            mark = Text("✗", "red") if problems else Text("✓", "green")
+            table.add_row(mark, finding.check, Text("\n").join(lines))
+        PlainConsole().print(table)
     raise typer.Exit(max((f.code for f in findings if f.problems), default=0))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tidegauge.cli._errors import BAD_INPUT
+from tidegauge.cli._print import echo, echo_json
 from tidegauge.rules import RuleError, load_rules, rule_schema
 
 app = typer.Typer(help="Rule files.", no_args_is_help=True)
@@ -28,12 +29,12 @@ def validate(
         problems = error.problems
     if json:
         said = {"file": str(file), "problems": problems, "rules": rules, "sha256": sha256}
-        typer.echo(jsonlib.dumps(said))
+        echo_json(jsonlib.dumps(said))
     elif problems:
         for problem in problems:
-            typer.echo(problem, err=True)
+            echo(problem, err=True)
     else:
-        typer.echo(f"{file}: {len(rules)} rules, nothing wrong; sha256 {sha256}")
+        echo(f"{file}: {len(rules)} rules, nothing wrong; sha256 {sha256}")
     if problems:
         raise typer.Exit(BAD_INPUT)
 
@@ -41,4 +42,4 @@ def validate(
 @app.command("schema")
 def schema() -> None:
     """Print the JSON Schema of rule files, for editors that complete and check them."""
-    typer.echo(jsonlib.dumps(rule_schema(), indent=2))
+    echo_json(jsonlib.dumps(rule_schema(), indent=2))

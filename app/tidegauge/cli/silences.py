@@ -10,10 +10,10 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tidegauge.cli._errors import reported
+from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.cli._skipped import SkippedRecords, skipping
 from tidegauge.contract import Alert, Matchers, Silence, deterministic_id, encode
 from tidegauge.reading import read_topic
@@ -80,9 +80,9 @@ def silence(
     fire = sum(covers(said, alert) for alert in _last(history) if _fires(alert))
     _send(settings, said)
     if json:
-        typer.echo(encode(said).decode())
+        echo_json(encode(said))
         return
-    typer.echo(
+    echo(
         f"{said.id[:SHORT]} silences {matchers_text(said)} until {_time(now + seconds)}; of what "
         f"fires now, it covers {fire}"
     )
@@ -100,15 +100,17 @@ def silences(
     known = [one for one in found if everything or in_force(one, now)]
     if json:
         for one in known:
-            typer.echo(encode(one).decode())
+            echo_json(encode(one))
         return
     table = Table("since", "id", "what", "until", "who", "why")
     for one in sorted(known, key=lambda one: one.since):
         what = "reminders of " if one.reminders_only else ""
         table.add_row(
-            _time(one.since), one.id[:SHORT], what + matchers_text(one), _end(one), one.who, one.why
+            _time(one.since),
+            one.id[:SHORT],
+            *map(plain, (what + matchers_text(one), _end(one), one.who, one.why)),
         )
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 @reported
@@ -130,7 +132,10 @@ def unsilence(
         raise ValueError(f"silence {one.id[:SHORT]} is over already: {_end(one)}")
     said = msgspec.structs.replace(one, ended_at=now, ended_by=_who(actor))
     _send(settings, said)
-    typer.echo(encode(said).decode() if json else f"{said.id[:SHORT]} is over")
+    if json:
+        echo_json(encode(said))
+    else:
+        echo(f"{said.id[:SHORT]} is over")
 
 
 @reported
@@ -165,10 +170,10 @@ def ack(
     if before is None:
         _send(settings, said)
     if json:
-        typer.echo(encode(said).decode())
+        echo_json(encode(said))
     else:
         already = "" if before is None else " already"
-        typer.echo(f"{alert.id[:SHORT]} is acknowledged{already} by {said.who}: {alert.summary}")
+        echo(f"{alert.id[:SHORT]} is acknowledged{already} by {said.who}: {alert.summary}")
 
 
 def read_silences(settings: Settings, skipped: SkippedRecords) -> Silences:

@@ -1,10 +1,11 @@
 """``tidegauge topics``: making the topics as they must be."""
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tidegauge.cli._errors import reported
+from tidegauge.cli._print import PlainConsole
+from tidegauge.printable import printable_lines
 from tidegauge.settings import load_settings
 from tidegauge.topics import Topics, topic_specs
 
@@ -28,6 +29,6 @@ def create() -> None:
         config = ", ".join(f"{name}={value}" for name, value in spec.config.items())
         there = "made" if made[spec.name] else "was there"
         table.add_row(spec.name, str(spec.partitions), config, there)
-    Console().print(table)
+    PlainConsole().print(table)
     for problem in topics.problems():
-        typer.secho(f"warning: {problem}", err=True, fg="yellow")
+        typer.secho(printable_lines(f"warning: {problem}"), err=True, fg="yellow")

@@ -7,6 +7,7 @@ import msgspec
 import typer
 
 from tidegauge.cli._errors import BAD_INPUT, fail, reported
+from tidegauge.cli._print import echo, echo_json
 from tidegauge.contract import Alert, DecodingError, decode
 from tidegauge.rules.verify import verify as checks_of
 
@@ -30,11 +31,11 @@ def verify(
     verdict = "DIFFERS" if wrong else "CONFIRMED"
     if json:
         listed = [{**check._asdict(), "holds": check.holds} for check in checks]
-        typer.echo(msgspec.json.encode({"verdict": verdict, "checks": listed}))
+        echo_json(msgspec.json.encode({"verdict": verdict, "checks": listed}))
     else:
-        typer.echo(f"{verdict}: alert {alert.id}, rule {alert.rule}")
+        echo(f"{verdict}: alert {alert.id}, rule {alert.rule}")
         for check in checks:
             said = "as the alert says" if check.holds else f"the alert says {check.claimed!r}"
-            typer.echo(f"  {check.what}: {check.found!r}, {said}")
+            echo(f"  {check.what}: {check.found!r}, {said}")
     if wrong:
         raise typer.Exit(DIFFERS)

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from tidegauge.baseline.build import build_baseline
 from tidegauge.baseline.store import BaselineStore
@@ -21,6 +22,7 @@ from tidegauge.contract import Alert, DecodingError, Distribution, decode, unwra
 from tidegauge.demo.model import DRIFT_FACTOR, DRIFTED, NAME, VERSION, train
 from tidegauge.demo.nodes import NODES, RATE, ServingNodes
 from tidegauge.demo.services import MOCK_PARTITIONS, MockKafka, free_port, redis_server, worker
+from tidegauge.printable import printable
 from tidegauge.rules import listed
 from tidegauge.settings import KafkaSettings, Settings, TopicSettings
 
@@ -251,9 +253,9 @@ def _panel(alert: Alert) -> Panel:
         ("since", _time(alert.starts_at)),
         ("baseline", alert.baseline[:12] or "none"),
     ):
-        table.add_row(f"[dim]{label}[/dim]", value)
+        table.add_row(f"[dim]{label}[/dim]", Text(printable(value)))
     body = Table.grid()
-    body.add_row(alert.summary)
+    body.add_row(Text(printable(alert.summary)))
     body.add_row(table)
     if firing and alert.distribution is not None:
         body.add_row(_chart(alert.distribution))
@@ -271,7 +273,9 @@ def _chart(distribution: Distribution) -> Table:
         if r or c:
             before, now = r / reference, c / current
             bar = "█" * round(now * 2 * _BAR)
-            chart.add_row(label, f"{before:.1%}", f"{now:.1%}", f"[yellow]{bar}[/yellow]")
+            chart.add_row(
+                Text(printable(label)), f"{before:.1%}", f"{now:.1%}", f"[yellow]{bar}[/yellow]"
+            )
     return chart
 
 

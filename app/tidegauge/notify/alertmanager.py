@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tidegauge.contract import Alert
 from tidegauge.notify.message import message
+from tidegauge.printable import printable, printable_lines
 from tidegauge.rules import segment_of
 
 #: Rounds of sending that may be missed before an alert ends by itself; Prometheus has four too.
@@ -36,7 +37,7 @@ def labels(alert: Alert) -> Labels:
         "segment": segment_of(alert),
         "signal": alert.signal or "",
     }
-    return tuple((name, value) for name, value in values.items() if value)
+    return tuple((name, printable(value)) for name, value in values.items() if value)
 
 
 class Posting(NamedTuple):
@@ -82,8 +83,8 @@ def body_of(posting: Posting, *, now: float, resend_seconds: float) -> Body:
     ends_at = (
         now + _ROUNDS * resend_seconds if posting.ends_at is None else min(posting.ends_at, now)
     )
-    annotations = alert.annotations | {
-        "summary": alert.summary,
+    annotations = {name: printable_lines(it) for name, it in alert.annotations.items()} | {
+        "summary": said.summary,
         "description": said.text(),
         "runbook_url": said.runbook,
         "dashboard_url": said.dashboard,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tidegauge.contract import Alert
+from tidegauge.printable import printable
 from tidegauge.rules import RUNBOOK, listed, short
 
 #: Metrics that are about the serving nodes rather than about the data.
@@ -79,7 +80,7 @@ _RESOLVED, _NO_DATA = "#2b8a3e", "#868e96"
 def message(alert: Alert) -> Message:
     """Put an alert into words."""
     resolved, no_data = alert.state == "resolved", alert.state == "no_data"
-    who = one_line(f"{alert.model} {alert.version}")
+    who = printable(f"{alert.model} {alert.version}")
     what = alert.metric if not _about(alert) else f"{alert.metric} of {_about(alert)}"
     state: str = "resolved" if resolved else alert.severity
     if alert.reminder or alert.event == "resumed":
@@ -89,8 +90,8 @@ def message(alert: Alert) -> Message:
     elif alert.raised:
         state = f"now {state}"
     return Message(
-        title=one_line(f"[{state}] {who}: {what} ({alert.rule})"),
-        summary=alert.summary,
+        title=printable(f"[{state}] {who}: {what} ({alert.rule})"),
+        summary=printable(alert.summary),
         facts=_facts(alert, who),
         advice=None if resolved else _ADVICE[_kind(alert)],
         dashboard=alert.links.dashboard,
@@ -110,7 +111,7 @@ def _signals(alert: Alert) -> str:
     """List the signals of an alert, the worst first, with what is not the same for all of them."""
     lines = []
     for one in alert.signals[:_MOST]:
-        said = f"{one_line(one.signal)} {figure(one.value)}"
+        said = f"{printable(one.signal)} {figure(one.value)}"
         if one.severity != alert.severity:
             said += f", {one.severity}"
         if one.starts_at != alert.starts_at:
@@ -128,21 +129,21 @@ def _inhibited(alert: Alert) -> str:
     """List what is not told because this alert is."""
     lines = []
     for one in alert.inhibited:
-        names = [one_line(name) for name in one.signals]
+        names = [printable(name) for name in one.signals]
         said = f": {listed(names, _MOST)}" if names else ""
-        lines.append(f"{one_line(one.rule)} ({one.severity}){said}")
+        lines.append(f"{printable(one.rule)} ({one.severity}){said}")
     return _BREAK.join(lines)
 
 
 def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
     facts = [("Model", who)]
     if alert.variant:
-        facts.append(("Variant", one_line(alert.variant)))
+        facts.append(("Variant", printable(alert.variant)))
     if alert.segment:
         segment = ", ".join(f"{name}={value}" for name, value in sorted(alert.segment.items()))
-        facts.append(("Segment", one_line(segment)))
+        facts.append(("Segment", printable(segment)))
     if alert.signal is not None:
-        facts.append(("Signal", one_line(alert.signal)))
+        facts.append(("Signal", printable(alert.signal)))
     if alert.signals:
         facts.append(("Signals" if len(alert.signals) > 1 else "Signal", _signals(alert)))
     severity: str = alert.severity
@@ -165,12 +166,12 @@ def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
         facts.append(("No data", window))
     else:
         facts.append(("Window", f"{window}, {alert.events:,} events"))
-    facts.append(("Rule", one_line(alert.rule)))
+    facts.append(("Rule", printable(alert.rule)))
     if alert.inhibited:
         facts.append(("Says also", _inhibited(alert)))
     if alert.flapping and alert.state == "firing":
         facts.append(("Flapping", "it has come and gone; its end is told once it stays away"))
-    facts += [(one_line(name), one_line(text)) for name, text in sorted(_said_by_rule(alert))]
+    facts += [(printable(name), printable(text)) for name, text in sorted(_said_by_rule(alert))]
     if alert.actions:
         n = len(alert.actions)
         facts.append(("Actions", f"{n} asked for; see the topic of actions"))
@@ -197,15 +198,6 @@ def _kind(alert: Alert) -> str:
     if serving and alert.state != "no_data":
         return "serving"
     return "volume" if alert.metric in _VOLUME or alert.state == "no_data" else "data"
-
-
-def one_line(text: str) -> str:
-    r"""Return a text without line breaks or other control characters, which no title may have.
-
-    >>> one_line("credit\n3")
-    'credit 3'
-    """
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def figure(value: float) -> str:

@@ -22,7 +22,8 @@ def slack_body(alert: Alert) -> bytes:
         {"type": "section", "text": _markdown(escape(said.summary), _SECTION_CHARACTERS)},
     ]
     fields = [
-        _markdown(f"*{name}*\n{escape(fact)}", _FIELD_CHARACTERS) for name, fact in said.facts
+        _markdown(f"*{escape(name)}*\n{escape(fact)}", _FIELD_CHARACTERS)
+        for name, fact in said.facts
     ]
     for i in range(0, len(fields), _FIELDS):
         blocks.append({"type": "section", "fields": fields[i : i + _FIELDS]})
@@ -47,11 +48,14 @@ def slack_body(alert: Alert) -> bytes:
 
 
 def _plain(text: str) -> dict[str, str]:
+    # Slack reads nothing in it, but whoever passes it on may: a mention becomes none.
+    text = text.replace("<!", "\u2039!").replace("<@", "\u2039@")
     return {"type": "plain_text", "text": _cut(text, _HEADER_CHARACTERS)}
 
 
 def _markdown(text: str, characters: int) -> dict[str, str]:
-    return {"type": "mrkdwn", "text": _cut(text, characters)}
+    # Verbatim: Slack makes no links and mentions of its own of addresses and names.
+    return {"type": "mrkdwn", "text": _cut(text, characters), "verbatim": True}
 
 
 def _cut(text: str, characters: int) -> str:

@@ -7,8 +7,8 @@ import re
 from typing import NamedTuple
 
 from tidegauge.contract import AuditRecord
-from tidegauge.notify.message import one_line
 from tidegauge.notify.mlflow.tags import BY_RULE, comes_before, epoch, iso
+from tidegauge.printable import printable
 
 _BEGIN = "<!-- tidegauge:begin, rewritten with each alert -->"
 _END = "<!-- tidegauge:end -->"
@@ -78,10 +78,10 @@ _TITLES = {"ok": "nothing fires", "unknown": "firing"}
 
 
 def _row(record: AuditRecord) -> _Row:
-    subject = one_line(record.subject).replace("`", "'").translate(_ENTITIES)
-    reason = one_line(record.reason)
+    subject = printable(record.subject).replace("`", "'").translate(_ENTITIES)
+    reason = printable(record.reason)
     if "withheld" in record.inputs:
-        reason = f"{one_line(record.inputs['withheld'])}; {reason}"
+        reason = f"{printable(record.inputs['withheld'])}; {reason}"
     if len(reason) > _REASON_CHARACTERS:
         reason = reason[: _REASON_CHARACTERS - 1] + "…"
     cells = (iso(record.time), _what(record), _plain(reason), f"#{record.seq} `{subject}`")
@@ -98,7 +98,7 @@ def _what(record: AuditRecord) -> str:
     if given("dry_run") == "true":
         words += ", dry run"
     by_rule = record.actor.startswith(BY_RULE)
-    return words if by_rule else f"{words} by {_plain(one_line(record.actor))}"
+    return words if by_rule else f"{words} by {_plain(printable(record.actor))}"
 
 
 def _plain(text: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from tidegauge.contract import AuditRecord, Severity
+from tidegauge.printable import printable
 
 #: An actor that is a rule.
 BY_RULE = "rule:"
@@ -99,7 +100,9 @@ def _key(first: str, signal: str | None = "", *others: str | None) -> str:
 
 
 def _line(said: Mapping[str, str | None]) -> str:
-    return " ".join(f"{name}={value}" for name, value in said.items() if value is not None)
+    return " ".join(
+        f"{name}={printable(value)}" for name, value in said.items() if value is not None
+    )
 
 
 def _is_older(record: AuditRecord, value: str) -> bool:

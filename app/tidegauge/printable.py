@@ -1,0 +1,62 @@
+"""Text that others have written, as it may be shown: on a terminal, in a title, in a log.
+
+Names of models, versions, variants, segments, features and rules come from whoever may write to a
+topic. Among their characters may be escape sequences that move the cursor or rename the window,
+ones that write from right to left, ones of no width that make two names look alike, and line breaks
+that begin a new header. Here is the one place that decides what such characters become. Markup is
+not text's business: whoever writes HTML, Markdown or Slack's form escapes that too.
+"""
+
+import json
+import re
+
+#: Of these a reader only has to know that there is something between two words.
+_SPACES = re.compile(r"\s")
+
+#: Characters that need a look; the rest, in most texts all of it, is printable ASCII.
+_SUSPECT = re.compile(r"[^\x20-\x7e]")
+
+
+def printable(text: str) -> str:
+    r"""Return a text in one line of characters that can be seen, others written as escapes.
+
+    >>> printable("credit\n3"), printable("\x1b[31mred \u202e\u200b"), printable("Zürich 東京 🙂")
+    ('credit 3', '\\x1b[31mred \\u202e\\u200b', 'Zürich 東京 🙂')
+    """
+    return text if text.isprintable() else _SUSPECT.sub(_shown, text)
+
+
+def printable_lines(text: str) -> str:
+    r"""Do that with each line of a text that has lines of its own.
+
+    >>> printable_lines("two\nlines\x07")
+    'two\nlines\\x07'
+    """
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def printable_json(text: str) -> str:
+    r"""Return the same JSON in characters that can be seen.
+
+    JSON has control characters of ASCII as escapes already; a terminal obeys others as well.
+
+    >>> print(printable_json('{"model":"\x9b31m\u202e"}'))
+    {"model":"\u009b31m\u202e"}
+    """
+    return _SUSPECT.sub(_in_json, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    character = found[0]
+    if character.isprintable():
+        return character
+    if _SPACES.match(character):
+        return " "
+    return character.encode("unicode_escape").decode()
+
+
+def _in_json(found: re.Match[str]) -> str:
+    character = found[0]
+    if character == "\n" or character.isprintable():  # the one between values, of an indented one
+        return character
+    return json.dumps(character)[1:-1]
