@@ -16,9 +16,12 @@ import redis
 from support.baselines import small_baseline
 from support.processes import free_port, wait_until
 from support.redis_server import RedisServer
+from tidegauge.baseline import cache as cache_module
 from tidegauge.baseline.cache import BaselineCache
 from tidegauge.baseline.store import BaselineStore, Snapshot
 from tidegauge.baseline.validation import MAX_DOCUMENT_BYTES
+from tidegauge.cli.check import check_baselines
+from tidegauge.settings import Settings
 
 KEY = ("credit", "1")
 
@@ -412,3 +415,63 @@ def test_a_redis_that_is_down_is_not_asked_without_pause() -> None:
     store.close()
     pauses = [b - a for a, b in pairwise(tries)]
     assert min(pauses) >= 0.19
+
+
+# -- what Redis loses while it answers ------------------------------------------------------------
+
+DOCUMENT, POINTERS, GENERATION = (
+    "tidegauge:baseline:doc:{id}",
+    "tidegauge:baseline:promoted",
+    "tidegauge:baseline:generation",
+)
+
+
+def _replaced(client: redis.Redis, key: str) -> None:
+    client.delete(key)
+    client.rpush(key, "a list")
+
+
+LOSSES: dict[str, Callable[[redis.Redis, str], object]] = {
+    "all": lambda client, id: client.flushall(),
+    "the pointers": lambda client, id: client.delete(POINTERS),
+    "one pointer": lambda client, id: client.hdel(POINTERS, '["credit","1"]'),
+    "a pointer that is no JSON": lambda client, id: client.hset(POINTERS, '["credit","1"]', "{"),
+    "pointers of a wrong type": lambda client, id: _replaced(client, POINTERS),
+    "a generation of a wrong type": lambda client, id: _replaced(client, GENERATION),
+    "a generation that is no number": lambda client, id: client.set(GENERATION, "many"),
+    "the document": lambda client, id: client.delete(DOCUMENT.format(id=id)),
+    "a document of a wrong type": lambda client, id: _replaced(client, DOCUMENT.format(id=id)),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_redis_loses_is_said_and_withdraws_nothing_until_it_is_mended(
+    store: BaselineStore, empty_redis_url: str, monkeypatch: pytest.MonkeyPatch, loss: str
+) -> None:
+    monkeypatch.setattr(cache_module, "READ_SECONDS", 0.1)
+    id = promote(store)
+    with running(store) as cache, redis.Redis.from_url(empty_redis_url) as client:
+        assert cache.wait_loaded(5)
+        LOSSES[loss](client, id)
+        wait_until(lambda: cache.error is not None, seconds=10, what="that something is lost")
+        assert cache.up and cache.problems
+        assert promoted_id(cache) == id and cache.get(id) == small_baseline()
+        for key in (POINTERS, GENERATION, DOCUMENT.format(id=id)):
+            client.delete(key)
+        promote(store)
+        wait_until(lambda: cache.error is None, seconds=10, what=lambda: f"mended: {cache.error}")
+        assert cache.problems == [] and promoted_id(cache) == id
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_check_says_what_redis_has_lost(
+    store: BaselineStore, empty_redis_url: str, loss: str
+) -> None:
+    id = promote(store)
+    settings = Settings(redis={"url": empty_redis_url})
+    (sound,) = check_baselines(settings)
+    assert sound.problems == []
+    with redis.Redis.from_url(empty_redis_url) as client:
+        LOSSES[loss](client, id)
+    (found,) = check_baselines(settings)
+    assert len(found.problems) == 1, found

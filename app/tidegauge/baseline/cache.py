@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 #: before that, whatever was configured.
 LONGEST_REFRESH_SECONDS = 2.5
 
+#: How often all pointers are read, and their documents looked for, whatever else says that nothing
+#: has changed.
+READ_SECONDS = 10.0
+
 #: How soon the thread sees that it shall stop.
 _SLICE_SECONDS = 0.1
 
@@ -64,6 +68,8 @@ class BaselineCache:
         self._up = False
         self._refreshed_at: float | None = None
         self._generation: int | None = None
+        #: When all was read last.
+        self._read_at: float | None = None
         self._lock = threading.Lock()
         #: Immutable documents, the latest used last; beside those that are promoted.
         self._documents: OrderedDict[str, Baseline] = OrderedDict()
@@ -217,9 +223,13 @@ class BaselineCache:
         return False
 
     def _refresh(self, *, everything: bool) -> None:
-        # A problem may be mended without a promotion, so as long as there is one all is read.
-        if everything or self._problems or self._store.generation() != self._generation:
+        # A problem may be mended without a promotion, so as long as there is one all is read. And
+        # what is lost, evicted or overwritten changes no generation.
+        now = self._clock()
+        due = self._read_at is None or now - self._read_at >= READ_SECONDS
+        if everything or due or self._problems or self._store.generation() != self._generation:
             self._load()
+            self._read_at = now
         self._refreshed_at = self._clock()
         if not self._up and self._failure:
             log.info("Redis at %s is back", self._store.address)
@@ -253,6 +263,13 @@ class BaselineCache:
                         f"Redis no longer says what is promoted for model {key[0]!r} version "
                         f"{key[1]!r}: going on with baseline {id[:12]}; promote one again"
                     )
+        held_ids = {id: key for key, (id, _) in promoted.items()}
+        for id in self._store.missing(held_ids):
+            model, version = held_ids[id]
+            problems.append(
+                f"Redis no longer has baseline {id[:12]} of model {model!r} version {version!r}: "
+                "going on with what was read of it; create it again of its file"
+            )
         for message in problems:
             if message not in self._problems:
                 log.error("%s", message)

@@ -12,7 +12,7 @@ Keys, with the default prefix::
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -93,6 +93,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Baseline | None
     problem: str | None
 
+
+#: A generation that is no number.
+UNREADABLE = -1
 
 #: In the class below, ``list`` is a method.
 Entries = list[Entry]
@@ -196,8 +199,11 @@ class BaselineStore:
         key = self._documents + id
         with self.unavailable_if_redis_fails():
             # Asked first: what is too large is not worth a second of everybody's network.
-            size = self._redis.strlen(key)
-            document = self._redis.get(key) if size <= MAX_DOCUMENT_BYTES else None
+            try:
+                size = self._redis.strlen(key)
+                document = self._redis.get(key) if size <= MAX_DOCUMENT_BYTES else None
+            except redis.ResponseError as error:
+                raise CorruptBaseline(f"baseline {id}: {_refused(key, error)}") from error
         if size > MAX_DOCUMENT_BYTES:
             raise RefusedBaseline(
                 f"baseline {id[:12]} can't be used: the document has {size:,} bytes, expected at "
@@ -296,9 +302,15 @@ class BaselineStore:
             pipe = self._redis.pipeline(transaction=True)
             pipe.get(self._generation)
             pipe.hgetall(self._promoted)
-            generation, fields = pipe.execute()
+            generation, fields = pipe.execute(raise_on_error=False)
+            problems = [
+                _refused(key, found)
+                for key, found in ((self._generation, generation), (self._promoted, fields))
+                if isinstance(found, Exception)
+            ]
+        if isinstance(fields, Exception):
+            fields = {}
         promoted: dict[Key, Pointer] = {}
-        problems = []
         for field, value in sorted(fields.items()):
             try:
                 promoted[decode(field, Key)] = decode(value, Pointer)
@@ -307,12 +319,32 @@ class BaselineStore:
                     f"{self._promoted}, field {field.decode(errors='replace')}: {error}; "
                     f"promote a baseline again"
                 )
-        return Snapshot(generation=int(generation or 0), promoted=promoted, problems=problems)
+        if _number(generation) == UNREADABLE and not isinstance(generation, Exception):
+            problems.append(f"{self._generation} is no number; delete it, and promote a baseline")
+        return Snapshot(generation=_number(generation), promoted=promoted, problems=problems)
+
+    def missing(self, ids: Collection[str]) -> Collection[str]:
+        """Return those of the ids of which there is no document, or something else in its place."""
+        if not ids:
+            return []
+        with self.unavailable_if_redis_fails():
+            pipe = self._redis.pipeline(transaction=False)
+            for id in ids:
+                pipe.type(self._documents + id)
+            kinds = pipe.execute()
+        return [id for id, kind in zip(ids, kinds, strict=True) if kind != b"string"]
 
     def generation(self) -> int:
-        """Return how often a baseline has been promoted; cheap to ask for."""
+        """Return how often a baseline has been promoted; cheap to ask for.
+
+        :data:`UNREADABLE` if what is there is no number: the snapshot says what is wrong.
+        """
         with self.unavailable_if_redis_fails():
-            return int(self._redis.get(self._generation) or 0)
+            try:
+                return _number(self._redis.get(self._generation))
+            except redis.ResponseError as error:
+                _refused(self._generation, error)
+                return UNREADABLE
 
     def follow(self) -> Changes:
         """Subscribe to promotions. The caller closes what is returned."""
@@ -358,6 +390,21 @@ def address_of(url: str) -> str:
     """
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _refused(key: str, error: Exception) -> str:
+    """Say what is wrong with a key of another type; raises any other error."""
+    if not str(error).startswith("WRONGTYPE"):
+        raise error
+    return f"{key} is of a wrong type; delete it, and create and promote its baselines again"
+
+
+def _number(value: object) -> int:
+    """Read a counter of Redis's; 0 if there is none."""
+    try:
+        return int(value or 0)  # type: ignore[call-overload, no-any-return]
+    except (TypeError, ValueError):
+        return UNREADABLE
 
 
 def _decode(id: str, document: bytes | None) -> Baseline:

@@ -84,14 +84,15 @@ def check_baselines(settings: Settings) -> list[Finding]:
         for (model, model_version), pointer in sorted(snapshot.promoted.items()):
             if problem := _baseline_problem(store, model, model_version, pointer):
                 problems.append(problem)
+        stored = 0 if snapshot.promoted else len(store.list())
     except StoreUnavailable as error:
         return [Finding("baselines", "", [str(error)], 3)]
     finally:
         store.close()
     if not (snapshot.promoted or problems):
-        problems = [
-            "none is promoted, so no drift can be seen; see: tidegauge baseline create --help"
-        ]
+        lost = "none of those stored is promoted; if some were, Redis has lost that: promote them"
+        none = "none is promoted, so no drift can be seen; see: tidegauge baseline create --help"
+        problems = [lost if stored else none]
     return [Finding("baselines", f"{len(snapshot.promoted)} promoted", problems, 2)]
 
 
