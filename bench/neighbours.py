@@ -85,7 +85,7 @@ def flood_of(kind: str) -> Iterator[bytes]:
             "models": (name, "1", ""),
             "versions": (MODELS[0], name, ""),
             "variants": (MODELS[0], "1", name),
-            "slices": (f"model-{number % 1999}", name, name),
+            "slices": (f"model-{number % 999}", name, name),
             "repeated": (f"req-{number % REPEATED:08x}", "1", ""),
         }
         if kind == "garbage":

@@ -207,10 +207,10 @@ class IngestSettings(_Section):
     #: What has no baseline is counted within these bounds: models, versions of a model, variants of
     #: a version (those of one with a baseline too), and slices of traffic, (model, version,
     #: variant), of all of them together. See :mod:`tidegauge.ingest.admission`.
-    max_models: int = Field(default=2_000, ge=1)
+    max_models: int = Field(default=1_000, ge=1)
     max_versions: int = Field(default=50, ge=1)
     max_variants: int = Field(default=20, ge=1)
-    max_slices: int = Field(default=10_000, ge=1)
+    max_slices: int = Field(default=5_000, ge=1)
 
     @field_validator("segments")
     @classmethod

@@ -53,7 +53,7 @@ def _plain(text: str) -> dict[str, str]:
     return {"type": "plain_text", "text": _cut(text, _HEADER_CHARACTERS)}
 
 
-def _markdown(text: str, characters: int) -> dict[str, str]:
+def _markdown(text: str, characters: int) -> dict[str, Any]:
     # Verbatim: Slack makes no links and mentions of its own of addresses and names.
     return {"type": "mrkdwn", "text": _cut(text, characters), "verbatim": True}
 
