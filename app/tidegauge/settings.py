@@ -11,7 +11,16 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -19,6 +28,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+
+from tidegauge.unshown import shown, without_quotes
 
 _LOCATORS = {"TIDEGAUGE_CONFIG", "TIDEGAUGE_SECRETS_DIR"}
 
@@ -381,4 +392,46 @@ def load_settings() -> Settings:
             f"unknown environment variable {', '.join(sorted(unknown))}; "
             f"known are TIDEGAUGE_ and one of {', '.join(sorted(Settings.model_fields)).upper()}"
         )
-    return Settings()
+    file = config_file()
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise _without_input(error) from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not UTF-8 at byte {error.start}") from None
+    except Exception as error:
+        import yaml  # by now it has been; at the top, every command would wait for it
+
+        if not isinstance(error, yaml.YAMLError):
+            raise
+        mark = getattr(error, "problem_mark", None)
+        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        said = without_quotes(str(getattr(error, "problem", None) or "it can't be read"))
+        raise ValueError(f"{file}: not YAML{place}: {said}") from None
+
+
+def _without_input(error: ValidationError) -> ValidationError:
+    """Return the error with nothing of what was found: it may be a secret, in any place."""
+    known = _known_names(Settings)
+    return ValidationError.from_exception_data(
+        error.title,
+        [
+            {
+                "type": PydanticCustomError("setting", "{said}", {"said": one["msg"]}),
+                "loc": tuple(shown(it, known) if isinstance(it, str) else it for it in one["loc"]),
+                "input": None,
+            }
+            for one in error.errors(include_input=False, include_url=False)
+        ],
+        hide_input=True,
+    )
+
+
+def _known_names(model: type[BaseModel]) -> set[str]:
+    names: set[str] = set()
+    for name, field in model.model_fields.items():
+        names.add(name)
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names |= _known_names(kind)
+    return names

@@ -44,6 +44,13 @@ def _mail_address(value: str) -> str:
 _Address = Annotated[str, AfterValidator(_mail_address)]
 
 
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+
+#: What a path begins with, and no secret does as a rule.
+_PATHS = ("/", "./", "../", "~/")
+_NAMED = "that 'file' names"
+
+
 class _Strict(BaseModel):
     # Strict: 25 in quotes, or yes for a number, is a slip to be shown, not guessed at.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -66,13 +73,19 @@ class Secret(_Strict):
                     "names that begin with TIDEGAUGE_ are settings; choose another, "
                     "such as NOTIFY_SECRET"
                 )
-            value, where = os.environ.get(self.env, ""), f"environment variable {self.env}"
+            # Only what looks like a name is shown: somebody may have written the secret here.
+            named = self.env if _VARIABLE.fullmatch(self.env) else "that 'env' names"
+            value, where = os.environ.get(self.env, ""), f"environment variable {named}"
         else:
-            where = f"file {self.file}"
+            path = self.file or ""
+            where = f"file {path if path.startswith(_PATHS) else _NAMED}"
             try:
-                value = Path(self.file or "").read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"{where} can't be read: {error}") from error
+                value = Path(path).read_text("utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{where} can't be read: not UTF-8") from error
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or "no path"
+                raise ValueError(f"{where} can't be read: {why}") from error
         if not value:
             raise ValueError(f"{where} is not set or empty")
         self._value = SecretStr(value)

@@ -1,6 +1,6 @@
 """Reading the receiver file: every problem at once, each with its line and column."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from pydantic_core import ErrorDetails
 
 from tidegauge.notify.config import KINDS, Match, ReceiverFile, Secret
 from tidegauge.rules import FileError, Location, Problem, parse_document
+from tidegauge.settings import Settings
+from tidegauge.unshown import UNSHOWN, shown
 
 _WHOLE = "'receivers:' and a list of receivers"
 
@@ -21,6 +23,18 @@ _BELOW: dict[str, type[BaseModel]] = {
     "authorization": Secret,
     "url": Secret,
 }
+
+
+#: The keys of this file, and those of the settings, which are sometimes written into it.
+_MODELS: tuple[type[BaseModel], ...] = (ReceiverFile, *KINDS.values(), *_BELOW.values())
+_WORDS = {
+    *Settings.model_fields,
+    *(field.alias or name for model in _MODELS for name, field in model.model_fields.items()),
+}
+
+
+def _show(key: str) -> str:
+    return shown(key, _WORDS)
 
 
 class ReceiversError(FileError):
@@ -42,11 +56,11 @@ def load_receivers(path: Path) -> ReceiverFile:
 def parse_receivers(text: str, *, source: str) -> ReceiverFile:
     """Parse the text of a receiver file; ``source`` names it in errors.
 
-    Raises :class:`ReceiversError` with every problem as ``source:line:column: where: what``. The
-    value that was found is shown only where a word of a list was expected: it may be a secret that
-    somebody wrote into the wrong place.
+    Raises :class:`ReceiversError` with every problem as ``source:line:column: where: what``. What
+    was found is not shown, nor are keys that no such file has: each may be a secret that somebody
+    wrote into the wrong place.
     """
-    root, data, problems = parse_document(text, expected=_WHOLE)
+    root, data, problems = parse_document(text, expected=_WHOLE, show=_show)
     found = None
     if root is not None:
         try:
@@ -75,20 +89,24 @@ def _translate(root: Location, error: ErrorDetails) -> Problem:
         return root.problem(path[:-1], f"found no '{path[-1]}', expected one")
     if kind == "extra_forbidden":
         known = _known_keys(as_pydantic_has_it[:-1])
-        near = get_close_matches(str(path[-1]), known, n=1)
+        near = _near(str(path[-1]), known)
         hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
         return root.problem(path, f"unknown key; {hint}", at_key=True)
     if kind == "union_tag_not_found":
         return root.problem(path, f"found no 'type', expected one of {', '.join(KINDS)}")
     if kind == "union_tag_invalid":
         tag = error["ctx"]["tag"]
-        near = get_close_matches(tag, KINDS, n=1)
+        near = _near(tag, KINDS)
         hint = f"; did you mean {near[0]}?" if near else ""
-        return root.problem(
-            (*path, "type"), f"found {tag!r}, expected one of {', '.join(KINDS)}{hint}"
-        )
+        found = f"found {tag!r}" if near else "found none that there is"
+        return root.problem((*path, "type"), f"{found}, expected one of {', '.join(KINDS)}{hint}")
     message = error["msg"].removeprefix("Value error, ")
     return root.problem(path, message[:1].lower() + message[1:])
+
+
+def _near(word: str, known: Collection[str]) -> list[str]:
+    """Return what a word is a slip of; nothing of one that may be a secret."""
+    return [] if shown(word, known) == UNSHOWN else get_close_matches(word, known, n=1)
 
 
 def _names_twice(root: Location, data: Any) -> Iterator[Problem]:

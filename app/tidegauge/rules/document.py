@@ -1,11 +1,17 @@
 """A YAML text as plain values, with the place in the text that each of them came from."""
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import yaml
 
+from tidegauge.unshown import without_quotes
+
 Path = tuple[int | str, ...]
+
+#: How a key is shown.
+Show = Callable[[str], str]
 
 
 class Problem(NamedTuple):
@@ -48,13 +54,14 @@ _Loader.add_implicit_resolver(
 class Location:
     """Finds the place of a value in the text by its path, such as ``("rules", 2, "metric")``."""
 
-    def __init__(self, root: yaml.Node) -> None:
+    def __init__(self, root: yaml.Node, show: Show = str) -> None:
         self._root = root
+        self._show = show
 
     def problem(self, path: Path, message: str, *, at_key: bool = False) -> Problem:
         """Say ``message`` of the value at ``path``, or of its key."""
         mark = self._mark(path, at_key)
-        return Problem(mark.line + 1, mark.column + 1, dotted(path), message)
+        return Problem(mark.line + 1, mark.column + 1, dotted(path, self._show), message)
 
     def line(self, path: Path) -> int:
         """Return the line of the value at ``path``, from 1."""
@@ -82,24 +89,24 @@ def _child(node: yaml.Node, step: int | str) -> tuple[yaml.Node | None, yaml.Nod
     return None
 
 
-def dotted(path: Path) -> str:
-    """Write a path the way it is read.
+def dotted(path: Path, show: Show = str) -> str:
+    """Write a path the way it is read, each key as it is shown.
 
     >>> dotted(("rules", 2, "metric"))
     'rules[2].metric'
     """
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{show(step)}" for step in path)
     return text.removeprefix(".")
 
 
 def parse_document(
-    text: str, *, expected: str = "'rules:' and a list of rules"
+    text: str, *, expected: str = "'rules:' and a list of rules", show: Show | None = None
 ) -> tuple[Location | None, Any, list[Problem]]:
     """Parse YAML: where things are, the values, and the problems of the text itself.
 
     ``expected``: what an empty file should have. The location is ``None`` if there are no values
     to go on with. Every tag that would make something else than text, numbers, lists and mappings
-    is refused.
+    is refused. With ``show``, which says how a key is shown, nothing of the text is but that.
     """
     try:
         loader = _Loader(text)
@@ -114,30 +121,33 @@ def parse_document(
         if root is None:
             message = f"the file is empty, expected {expected}"
             return None, None, [Problem(1, 1, "", message)]
-        problems = list(_duplicate_keys(root))
-        return Location(root), loader.construct_document(root), problems
+        problems = list(_duplicate_keys(root, show or str))
+        return Location(root, show or str), loader.construct_document(root), problems
     except yaml.MarkedYAMLError as error:
-        return None, None, [_syntax_problem(error)]
+        return None, None, [_syntax_problem(error, secret=show is not None)]
     except ValueError as error:
-        return None, None, [Problem(1, 1, "", f"a value can't be read: {error}")]
+        said = "" if show else f": {error}"
+        return None, None, [Problem(1, 1, "", f"a value can't be read{said}")]
     except RecursionError:
         return None, None, [Problem(1, 1, "", "the file is nested too deeply")]
     finally:
         loader.dispose()
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
+def _syntax_problem(error: yaml.MarkedYAMLError, *, secret: bool) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     began = error.context_mark
     context = f"{error.context}, " if error.context else ""
     if context and began is not None and began.line + 1 != line:
         context = f"{error.context} that began in line {began.line + 1}, "
-    message = f"not YAML: {context}{error.problem}; look at the indentation and quotes here"
+    said = f"{context}{error.problem}"
+    said = without_quotes(said) if secret else said
+    message = f"not YAML: {said}; look at the indentation and quotes here"
     return Problem(line, column, "", message)
 
 
-def _duplicate_keys(root: yaml.Node) -> list[Problem]:
+def _duplicate_keys(root: yaml.Node, show: Show) -> list[Problem]:
     """Find keys that a mapping has twice: YAML would let the last one win without a word."""
     problems: list[Problem] = []
     # An alias is the same node again, and may contain itself.
@@ -161,6 +171,6 @@ def _duplicate_keys(root: yaml.Node) -> list[Problem]:
                 if key.value in first:
                     message = f"found the key again, first in line {first[key.value]}; keep one"
                     column = key.start_mark.column + 1
-                    problems.append(Problem(line, column, dotted(here), message))
+                    problems.append(Problem(line, column, dotted(here, show), message))
                 first.setdefault(key.value, line)
     return problems
