@@ -9,7 +9,7 @@ MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types schemas freeze-schemas bench bench-quick bench-detect \
-  bench-memory bench-recovery bench-detection bench-detection-quick check-peers chaos chaos-brokers \
+  bench-memory bench-neighbours bench-recovery bench-detection bench-detection-quick check-peers chaos chaos-brokers \
   scenarios starts fuzz fuzz-quick clean \
   test-machine test-broker test-collect
 
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-quick  the main rows of it, in four minutes"
 	@echo "make bench-detect  cells merged a second, and how soon windows are judged (ARGS)"
 	@echo "make bench-memory  ingest's memory at full speed (ARGS='--minutes 10'; default 2)"
+	@echo "make bench-neighbours  what sound models notice of a flood (ARGS='--flood garbage --seconds 20')"
 	@echo "make bench-recovery  how long detect takes to read its state back (ARGS=--day: growth over a day)"
 	@echo "make bench-detection  false alarms beside the budget, delays beside an oracle (ARGS=--write)"
 	@echo "make bench-detection-quick  the main rows of it, in two minutes"
@@ -117,6 +118,9 @@ bench-detect: venv test-machine
 
 bench-memory: venv test-machine
 	@$(BIN)/python bench/memory.py $(ARGS)
+
+bench-neighbours: venv test-machine
+	@$(BIN)/python bench/neighbours.py $(ARGS)
 
 bench-recovery: venv test-machine
 	@$(BIN)/python bench/recovery.py $(ARGS)

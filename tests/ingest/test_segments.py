@@ -264,3 +264,16 @@ def test_a_cell_goes_to_its_segments_partition_and_every_slice_is_among_the_mode
 def test_dimensions_that_cannot_be_monitored_are_refused(segments: list[str]) -> None:
     with pytest.raises(ValidationError, match="segments"):
         IngestSettings(segments=segments)
+
+
+def test_values_of_what_has_no_baseline_are_bounded_all_together() -> None:
+    counter, tenure = a_counter(segments=["region"], max_slices=3), a_tenure()
+    counter.use(promote(a_baseline()), tenure)
+    for number in range(6):
+        at = {"region": f"r{number}"}
+        values = [as_json(event(model=model, segments=at)) for model in ("m", "x", "y")]
+        count(counter, tenure, values)
+    found = Counter(name[0] for name in cells_of(tenure) if name[4])
+    assert found == {"m": 6, "x": 2, "y": 1}
+    assert counter.placer.dropped["region"] == 9
+    assert sum(cell.events for name, cell in cells_of(tenure).items() if not name[4]) == 18

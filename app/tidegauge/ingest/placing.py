@@ -49,6 +49,7 @@ class Placer:
     ) -> None:
         self._dimensions = settings.segments
         self._most_values = settings.segment_values
+        self._most_without_baseline = settings.max_slices
         self._window_of = window_of
         #: Events that no slice of the dimension was there for, since the start; the dimension has
         #: more values than are taken, or theirs can't name one.
@@ -129,7 +130,12 @@ class Placer:
         if value is None:
             return None
         values = tenure.values[plan.model, plan.version, variant, dimension]
-        if value not in values and len(values) >= self._most_values:
-            return None
-        values.add(value)
+        if value not in values:
+            if len(values) >= self._most_values:
+                return None
+            if not plan.baseline:
+                if tenure.values_without_baseline >= self._most_without_baseline:
+                    return None
+                tenure.values_without_baseline += 1
+            values.add(value)
         return ((dimension, value),)

@@ -78,6 +78,8 @@ class Tenure:
     values: defaultdict[tuple[str, str, str, str], set[str]] = field(
         default_factory=lambda: defaultdict(set)
     )
+    #: How many of them are of slices without a baseline.
+    values_without_baseline: int = 0
     #: Number of the last record that was committed, by destination; DETECT misses none.
     seqs: dict[int, int] = field(default_factory=dict)
     _sent: dict[int, int] = field(default_factory=dict)
