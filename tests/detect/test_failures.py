@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from detect.test_passed import BASELINES, BY_ID, MINUTE, MODELS
+from support.closing_models import BASELINES, BY_ID, MINUTE, MODELS
 from support.counting import promote
 from support.world import WATCH, Logged, World, a_state, join_all, restored, saved
 from tidegauge.baseline import Baseline

@@ -2,10 +2,10 @@
 
 import asyncio
 
-import msgspec
 import pytest
 
-from support.counting import NOW, a_baseline, numeric, promote
+from support.closing_models import BASELINES, BY_ID, MINUTE, MODELS
+from support.counting import promote
 from support.world import WATCH, Logged, World, a_state, join_all, saved
 from tidegauge.baseline import Baseline
 from tidegauge.contract import encode
@@ -15,16 +15,6 @@ from tidegauge.detect.partition import Counts, PartitionState
 from tidegauge.detect.passed import AT_ONCE, close_passed, of_different_slices
 from tidegauge.rules import DEFAULT_RULES
 from tidegauge.settings import TopicSettings
-
-MINUTE = int(NOW // 60 * 60)
-MODELS = [f"model-{number}" for number in range(AT_ONCE + 3)]
-BASELINES = {
-    name: msgspec.structs.replace(
-        a_baseline(amount=numeric([0.0, 1.0 + number % 3][: 1 + number % 2])), model=name
-    )
-    for number, name in enumerate(MODELS)
-}
-BY_ID = {it.id: it for it in BASELINES.values()}
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,14 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from detect.test_hostile_histograms import CHANGES
-from kafka.test_wrong_input import QUICK, Traffic, readiness
 from support.delivery import Delivery, ids, numbered, wait_committed, wait_ids, webhook
 from support.hostile import hostile_records, nested, with_field
+from support.hostile_histograms import CHANGES
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation
+from support.quick_windows import QUICK, Traffic, readiness
 from support.wild_headers import send_wild
 from tidegauge.contract import (
     Acknowledgement,

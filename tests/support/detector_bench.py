@@ -1,0 +1,73 @@
+"""A detector of one partition without brokers, for tests of what it takes in."""
+
+from collections.abc import Callable, Generator
+
+from prometheus_client import CollectorRegistry
+
+from tidegauge.contract import encode
+from tidegauge.detect.changelog import Changelog
+from tidegauge.detect.detector import Detector
+from tidegauge.detect.partition import PartitionState
+from tidegauge.rules import DEFAULT_RULES
+from tidegauge.settings import Settings
+from tidegauge.telemetry import DetectMetrics, Health
+
+Log = list[tuple[int, bytes]]
+
+
+class Bench:
+    """A detector of one partition without brokers; ``there`` is what they would give to read."""
+
+    def __init__(self, there: Log, begin: int = 0) -> None:
+        self.there = there
+        self.read: list[tuple[int, int]] = []
+        self.on_read: Callable[[], None] = lambda: None
+        self.registry = CollectorRegistry()
+        self.now = 0.0
+        self.detector = Detector(
+            Settings(windows={"seconds": 60, "grace_seconds": 1, "late_seconds": 90}),
+            partitions=1,
+            rules=lambda: DEFAULT_RULES,
+            baseline_of=lambda baseline_id: None,
+            pointers=dict,
+            metrics=DetectMetrics(self.registry),
+            health=Health(clock=lambda: 0.0),
+            clock=lambda: self.now,
+        )
+        self.detector._intake._sequence._read = self._read  # type: ignore[method-assign]
+        self.detector._offsets.begin = lambda topic, partition: begin  # type: ignore[method-assign]
+        self.detector._offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
+        self.detector._offsets.ends = lambda topic, partitions: dict.fromkeys(  # type: ignore[method-assign]
+            partitions, 10**6
+        )
+        self.take_over()
+
+    def take_over(self) -> None:
+        """Begin with an empty changelog, as after a rebalance."""
+        changelog = Changelog(self.detector._make_state(0))
+        changelog.restored()
+        self.detector._store.changelogs[0] = changelog
+        self.detector._on_ready(changelog.state)
+
+    @property
+    def state(self) -> PartitionState:
+        return self.detector._store.partitions[0]
+
+    def _read(self, partition: int, begin: int, end: int) -> Generator[Log, None, None]:
+        self.read.append((begin, end))
+        there = self.there
+        self.on_read()
+        yield [(at, value) for at, value in there if begin <= at < end]
+
+    async def deliver(self, log: Log) -> None:
+        for at, value in log:
+            await self.detector._intake.receive(0, at, value)
+
+    def published(self) -> list[bytes]:
+        return [encode(output.record) for output in self.state.take_outputs()]
+
+    def count(self, metric: str) -> float:
+        return self.registry.get_sample_value(metric) or 0.0
+
+    def close(self) -> None:
+        self.detector._offsets.close()
