@@ -11,7 +11,7 @@ SECONDS = 40
 RATE = 20_000
 
 #: Of so few seeds, three that have every kind of fault between them, and hit every role.
-SEEDS = [12, 56, 110]
+SEEDS = [4, 372, 775]
 
 
 def test_the_short_form_has_every_kind_of_fault() -> None:
