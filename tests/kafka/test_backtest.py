@@ -72,9 +72,10 @@ def _amounts(rng: np.random.Generator, number: int, shift: float = 0.0) -> Any:
 def _baseline() -> Baseline:
     amount = sampled_signal(_amounts(np.random.default_rng(5), 100_000))
     country = categorical("string", ["a", "b"])
-    return a_baseline(
+    made = a_baseline(
         amount=amount, country=msgspec.structs.replace(country, counts=[50_000, 40_000, 10_000, 0])
     )
+    return msgspec.structs.replace(made, rows=100_000)
 
 
 def _report(number: int, start: int, baseline: Baseline, model: str) -> WindowReport:

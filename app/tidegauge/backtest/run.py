@@ -149,7 +149,7 @@ class _Run:
     def take(self, report: WindowReport) -> None:
         """Take in the next report."""
         for part in report.parts:
-            self._bring(part.baseline, report.model)
+            self._bring(part.baseline, report)
         key = (report.model, report.version, report.variant, tuple(sorted(report.segment.items())))
         if key not in self.replays:
             self.replays[key] = Replay(
@@ -181,12 +181,12 @@ class _Run:
             self._injected[key] += injected
         self.replays[key].take(reports, self._baselines)
 
-    def _bring(self, baseline: str, model: str) -> None:
+    def _bring(self, baseline: str, report: WindowReport) -> None:
         if baseline and baseline not in self._baselines:
             found = None if baseline in self._unknown else self._baseline_of(baseline)
             if found is None:
                 self._unknown.add(baseline)
-                self.missing[baseline, model] += 1
+                self.missing[baseline, report.model] += not report.revision  # windows, not reports
             else:
                 self._baselines[baseline] = found
 
