@@ -32,6 +32,7 @@ from _tally import (
     ratios,
 )
 from _workload import WINDOW_SECONDS, Expected, Workload
+from support.counting import LIMITS
 from tidegauge.ingest.arrow import Streams
 
 START = 1_700_000_040.0  # a multiple of the window
@@ -120,10 +121,10 @@ def test_the_peers_counter_counts_what_numpy_counts() -> None:
 def test_arrow_batches_hold_the_rows_of_the_stream() -> None:
     workload = Workload("arrow", "", 1_500, numeric=2, batch_rows=500)
     (chunk,) = workload.chunks(START)
-    batches = [Streams().read(value) for _, value in _arrow(workload, chunk)]
+    batches = [Streams(LIMITS).read(value) for _, value in _arrow(workload, chunk)]
     times = [time for batch in batches for time in batch.times().tolist()]
     assert times == chunk.times.tolist()
-    rows = [row for batch in batches for row in batch.rows()]
+    rows = [row for batch in batches for some in batch.rows(None, ()) for row in some]
     assert [row["features"]["f1"] for row in rows] == chunk.numeric[1].tolist()
 
 

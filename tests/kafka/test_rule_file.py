@@ -90,6 +90,12 @@ def running(kafka_broker: KafkaBroker, redis_url: str, tmp_path: Path) -> Iterat
         },
     )
     installation.create_topics()
+    # Only what has a baseline, or came for a day, is missed.
+    trained = tmp_path / "trained.csv"
+    trained.write_text("x\n" + "\n".join(map(str, range(100))) + "\n")
+    installation.succeed(
+        "baseline", "create", "--model", "m", "--version", "1", "--from", str(trained), "--promote"
+    )
     child = installation.start("run")
     running = Running(kafka_broker, installation, file)
     try:

@@ -25,7 +25,16 @@ from support.processes import Child, wait_until
 from support.product import Installation
 from support.prometheus import Prometheus
 from support.senders import Senders
-from support.traffic import VERSIONS, WINDOW_SECONDS, WINDOWS, Traffic, credit_rows, fraud_rows
+from support.traffic import (
+    EVENTS,
+    LATE_WINDOWS,
+    VERSIONS,
+    WINDOW_SECONDS,
+    WINDOWS,
+    Traffic,
+    credit_rows,
+    fraud_rows,
+)
 
 #: In force beside the rules of alert_oracle.py. What hand-written events leave out or get wrong is
 #: a drift too, from the first window on, and a small one.
@@ -149,6 +158,11 @@ def monitored(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[
         for number, one in enumerate(Traffic(seed=20_251, start=start, now=now).rounds()):
             if number == WINDOWS // 2:
                 child = installation.start("run")
+            if number == WINDOWS + LATE_WINDOWS - 1:
+                # What comes now is of the last window alone, and makes revisions of it.
+                assert child is not None
+                last = start + (WINDOWS - 1) * WINDOW_SECONDS
+                _wait_for_window(readers["windows"], last, child)
             senders.send(one)
         senders.send_record(huge_record(now))
         assert child is not None
@@ -236,8 +250,27 @@ def _judge(source: TopicReader, baselines: Baselines) -> Verdict:
     return judge(records, baselines, window_seconds=WINDOW_SECONDS, latest_time=time.time() + 300)
 
 
+def _wait_for_window(reader: TopicReader, window_start: int, child: Child) -> None:
+    """Wait until a window has been reported of every model."""
+
+    def reported() -> set[str]:
+        reports = [json.loads(message.value()) for message in reader.messages]
+        return {it["model"] for it in reports if it["window_start"] == window_start}
+
+    def complete() -> bool:
+        child.check_alive()
+        list(reader.more())
+        return reported() >= EVENTS.keys()
+
+    wait_until(
+        complete,
+        seconds=120,
+        what=lambda: f"window {window_start} of all models, it is {reported()}\n{child.tail()}",
+    )
+
+
 def _wait_for_reports(reader: TopicReader, verdict: Verdict, child: Child) -> None:
-    reports: list[Any] = []
+    reports = [json.loads(message.value()) for message in reader.messages]
 
     def complete() -> bool:
         child.check_alive()
