@@ -262,6 +262,10 @@ class Counter:
         """Make a dead letter of a message without a look at it."""
         self._refusals.record(message, refused, message.value() or b"")
 
+    def refuse_range(self, partition: int, first: int, end: int, why: str) -> None:
+        """Make a dead letter of offsets that can't be read, ``first`` to before ``end``."""
+        self._refusals.unreadable(partition, first, end, why)
+
     def take_errors(self) -> list[Any]:
         """Return the messages so far that were no records but news of the consumer's."""
         errors, self._errors = self._errors, []

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,6 +28,19 @@ class Message(Protocol):
     def partition(self) -> int: ...  # noqa: D102
     def offset(self) -> int: ...  # noqa: D102
     def error(self) -> object | None: ...  # noqa: D102
+
+
+class _Place(NamedTuple):
+    """Where a record is that was never seen."""
+
+    at_partition: int
+    at_offset: int
+
+    def partition(self) -> int:
+        return self.at_partition
+
+    def offset(self) -> int:
+        return self.at_offset
 
 
 class Refusals:
@@ -58,6 +71,12 @@ class Refusals:
         """Refuse a record whose decoding raised this, whatever it is."""
         payload = message.value() or b""
         self._add(message, as_refused(error, payload), payload)
+
+    def unreadable(self, partition: int, first: int, end: int, why: str) -> None:
+        """Refuse offsets ``first`` to before ``end``, which nobody can read."""
+        detail = f"offsets {first} to {end - 1} can't be read: {why}"
+        place = _Place(partition, first)
+        self._add(place, RefusedError("too_large", detail), b"", rows=end - first)
 
     def rest(self, message: Message, error: Exception, rows: int) -> None:
         """Refuse the last so many rows of a batch, whose decoding raised this."""
@@ -102,7 +121,7 @@ class Refusals:
 
     def _add(
         self,
-        message: Message,
+        message: "Message | _Place",
         refused: RefusedError,
         payload: bytes,
         *,

@@ -34,6 +34,7 @@ from tidegauge.ingest.source import SourceTopic
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.ingest.tenure import Position, Tenure
 from tidegauge.ingest.transaction import LettersError, RebalancingError, StuckError, commit
+from tidegauge.ingest.unreadable import PassingOver, is_unreadable
 from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics, Progress
@@ -131,6 +132,7 @@ class Session:
         self._source = SourceTopic(settings, self._consumer, monotonic=monotonic)
         #: Where counting of partitions has begun of which nothing is committed yet.
         self._beginnings: dict[int, Beginning] = {}
+        self._passing_over = PassingOver()
         #: How far partitions were read that are read again since counting failed.
         self._read_before: dict[int, int] = {}
         self._producer = Producer(producer_config(settings, alone=alone), logger=log)
@@ -213,8 +215,10 @@ class Session:
             self._counter.settle(self._tenure)
             list(self._records(self._tenure))
         errors = [message for message in self._counter.take_errors() if not _is_end(message)]
+        unreadable = [m for m in errors if is_unreadable(m) and m.partition() in owned]
         for message in errors:
-            _check(message)
+            if message not in unreadable:
+                _check(message)
         if errors:  # they have no offset, so they say nothing of how far the partition was read
             last = {m.partition(): m for m in messages if m.error() is None or _is_end(m)}
         now = self._monotonic()
@@ -227,6 +231,19 @@ class Session:
             if to > position.to:
                 position.to = to
                 position.arrived = now
+        for message in unreadable:
+            self._pass_over(message)
+
+    def _pass_over(self, message: Message) -> None:
+        """Go on after a batch that the client can't read, now or later."""
+        partition = message.partition()
+        at = self._tenure.positions[partition]
+        source = TopicPartition(self._topics.predictions, partition, at.to)
+        _, end = self._consumer.get_watermark_offsets(source, timeout=BROKER_SECONDS)
+        source.offset = self._passing_over.next(partition, at.to, end)
+        self._counter.refuse_range(partition, at.to, source.offset, str(message.error()))
+        at.to = source.offset
+        self._consumer.seek(source)
 
     def _count_again(self, error: Exception, messages: list[Message]) -> None:
         """Drop what was counted since the last flush, and go back to the committed offsets.
