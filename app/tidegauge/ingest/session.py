@@ -34,7 +34,7 @@ from tidegauge.ingest.source import SourceTopic
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.ingest.tenure import Position, Tenure
 from tidegauge.ingest.transaction import LettersError, RebalancingError, StuckError, commit
-from tidegauge.ingest.unreadable import PassingOver, is_unreadable
+from tidegauge.ingest.unreadable import ReadFrom, UnreadableBatches, is_end, stopping
 from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics, Progress
@@ -132,7 +132,7 @@ class Session:
         self._source = SourceTopic(settings, self._consumer, monotonic=monotonic)
         #: Where counting of partitions has begun of which nothing is committed yet.
         self._beginnings: dict[int, Beginning] = {}
-        self._passing_over = PassingOver()
+        self._unreadable = UnreadableBatches()
         #: How far partitions were read that are read again since counting failed.
         self._read_before: dict[int, int] = {}
         self._producer = Producer(producer_config(settings, alone=alone), logger=log)
@@ -192,6 +192,9 @@ class Session:
         return len(found.partitions)
 
     def _take(self, messages: list[Message]) -> None:
+        messages, steps = self._unreadable.take(messages)
+        for step in steps:
+            self._read_on(step)
         if not messages:
             return
         owned = self._tenure.positions
@@ -214,36 +217,47 @@ class Session:
             # To see that it can be committed, before the transaction is begun.
             self._counter.settle(self._tenure)
             list(self._records(self._tenure))
-        errors = [message for message in self._counter.take_errors() if not _is_end(message)]
-        unreadable = [m for m in errors if is_unreadable(m) and m.partition() in owned]
+        errors = [message for message in self._counter.take_errors() if not is_end(message)]
         for message in errors:
-            if message not in unreadable:
-                _check(message)
-        if errors:  # they have no offset, so they say nothing of how far the partition was read
-            last = {m.partition(): m for m in messages if m.error() is None or _is_end(m)}
+            _check(message)
+        if errors:  # they say nothing of how far the partition was read
+            last = {m.partition(): m for m in messages if m.error() is None or is_end(m)}
         now = self._monotonic()
         for partition, message in last.items():
             position = owned.get(partition)
             if position is None:
                 continue
-            position.caught_up = _is_end(message)
+            position.caught_up = is_end(message)
             to = message.offset() + (0 if position.caught_up else 1)
             if to > position.to:
                 position.to = to
                 position.arrived = now
-        for message in unreadable:
-            self._pass_over(message)
+        for message in stopping(messages) if errors else ():
+            if message.partition() in owned:
+                self._search(message)
 
-    def _pass_over(self, message: Message) -> None:
-        """Go on after a batch that the client can't read, now or later."""
-        partition = message.partition()
+    def _search(self, error: Message) -> None:
+        """Begin to search for the end of a batch that the client can't read."""
+        partition = error.partition()
         at = self._tenure.positions[partition]
-        source = TopicPartition(self._topics.predictions, partition, at.to)
+        source = TopicPartition(self._topics.predictions, partition)
         _, end = self._consumer.get_watermark_offsets(source, timeout=BROKER_SECONDS)
-        source.offset = self._passing_over.next(partition, at.to, end)
-        self._counter.refuse_range(partition, at.to, source.offset, str(message.error()))
-        at.to = source.offset
-        self._consumer.seek(source)
+        step = self._unreadable.begin(error, at.to, end)
+        if step is not None:
+            at.caught_up = False
+            self._read_on(step)
+
+    def _read_on(self, step: ReadFrom) -> None:
+        """Go on after an unreadable batch, or where the search for its end leads."""
+        if step.passed is not None:
+            at = self._tenure.positions[step.partition]
+            self._counter.refuse_range(step.partition, *step.passed)
+            at.to, at.arrived = step.offset, self._monotonic()
+            self._read_before.pop(step.partition, None)
+        topic = self._topics.predictions
+        self._consumer.seek(TopicPartition(topic, step.partition, step.offset))
+        # Each step halves what is left, so there is an end to them: this is no stall.
+        self._progress.moved()
 
     def _count_again(self, error: Exception, messages: list[Message]) -> None:
         """Drop what was counted since the last flush, and go back to the committed offsets.
@@ -265,8 +279,10 @@ class Session:
         self._counter.use(self._promoted(), self._tenure)
         for partition, at in self._tenure.positions.items():
             if read[partition] > at.to:
-                self._consumer.seek(TopicPartition(self._topics.predictions, partition, at.to))
                 self._read_before[partition] = read[partition]
+            if read[partition] > at.to or partition in self._unreadable:
+                self._consumer.seek(TopicPartition(self._topics.predictions, partition, at.to))
+        self._unreadable.clear()
 
     def _check_rewound(self, messages: list[Message]) -> None:
         """See that the client hands out again what it did before :meth:`_count_again`."""
@@ -327,6 +343,7 @@ class Session:
             self._tenure.positions.pop(at.partition, None)
             self._read_before.pop(at.partition, None)
             self._beginnings.pop(at.partition, None)
+            self._unreadable.drop(at.partition)
         self._renew()
         consumer.incremental_unassign(partitions)
         self._say_owned()
@@ -503,11 +520,6 @@ class Session:
             f"event times are up to {max(ahead.values()):.0f} s ahead of this worker's clock in "
             f"partitions {list(ahead)} of {self._topics.predictions}" if ahead else "",
         )  # fmt: skip
-
-
-def _is_end(message: Message) -> bool:
-    error = message.error()
-    return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
 def _check(message: Message) -> None:
