@@ -9,11 +9,14 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from faust.types import TP
 
 from support.counting import NOW
 from support.detector_bench import Bench, Log
 from support.world import World
 from tidegauge.detect import detector as detector_module
+from tidegauge.detect.lag import InputLag
+from tidegauge.settings import TopicSettings
 from tidegauge.telemetry.health import Progress
 
 
@@ -236,6 +239,25 @@ def test_reading_back_that_stands_still_is_a_stall_unless_the_brokers_are_away(
     run(log, scenario)
     assert [one is not None for one in stalled] == [False, False, True, True, True, False, False]
     assert "the state of partitions [0] is read back" in str(stalled[2])
+
+
+@pytest.mark.parametrize(("end", "is_shorter"), [(3, True), (1_000_000, False)])
+def test_input_that_ends_before_what_was_read_of_it_is_said(
+    log: Log, end: int, is_shorter: bool
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        detector, topic = bench.detector, TopicSettings().histograms
+        detector.app.assignor.assigned_actives = lambda: {TP(topic, 0)}
+        detector._offsets.exists = lambda topic: True  # type: ignore[method-assign]
+        detector._offsets.ends = lambda topic, ps: dict.fromkeys(ps, end)  # type: ignore[method-assign]
+        detector.say_owned()
+        bench.state.skip(40)
+        await detector._look_at_brokers(InputLag())
+        is_ready, body = detector._health.ready()
+        assert is_ready is not is_shorter
+        assert ("partition 0 ends at 3 and was read to 41" in str(body)) is is_shorter
+
+    run(log, scenario)
 
 
 @pytest.mark.parametrize("problem", ["not read back", "not ours", "brokers away"])

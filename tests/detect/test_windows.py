@@ -8,7 +8,7 @@ from support.world import WATCH, World, a_state, advance, fold
 from tidegauge.contract import WindowReport
 from tidegauge.detect.closing import Closing
 from tidegauge.detect.partition import REVISE_SECONDS, PartitionState
-from tidegauge.detect.values import CellKey, RawRecord, SliceState
+from tidegauge.detect.values import CellKey, RawRecord, Slice, SliceState
 from tidegauge.rules import DEFAULT_RULES
 from tidegauge.settings import TopicSettings
 
@@ -271,3 +271,27 @@ def test_a_cell_that_does_not_say_how_many_slices_there_are_is_the_only_one() ->
     [report] = [report for report in closed.reports if report.model == "m"]
     budget = report.parts[0].alarm_budget
     assert budget is not None and budget.slices == 1
+
+
+def test_the_mean_of_a_late_revision_is_of_the_same_five_minutes_as_that_of_the_first_report() -> (
+    None
+):
+    story = Story()
+    for minute in range(10):
+        story.world.event(
+            0, time=MINUTE + 60 * minute, model="m", prediction=0.9 if minute == 4 else 0.1
+        )
+    story.all_reach(700)
+    means = {it.window_start: it.prediction_mean_5m for it in story.read()}
+    assert means[MINUTE + 240] == pytest.approx((4 * 0.1 + 0.9) / 5)
+    story.world.event(0, time=MINUTE + 241, model="m", prediction=0.9)
+    story.read()
+    story.world.now += REVISE_SECONDS
+    [revision] = story.read()
+    assert revision.prediction_mean_5m == pytest.approx((4 * 0.1 + 2 * 0.9) / 6)
+    assert len(story.state.slices[Slice("m", "1", "", ())].scores) == 10
+    for minute in (60, 70):  # late events of before are not taken any more
+        story.at(60 * minute)
+        story.all_reach(60 * minute + 100)
+        story.read()
+    assert len(story.state.slices[Slice("m", "1", "", ())].scores) == 2

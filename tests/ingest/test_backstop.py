@@ -270,3 +270,16 @@ def test_offsets_of_a_topic_that_was_made_anew_are_not_set_aside(world: World) -
     position[0].to = 1
     backstop.committed(position)
     assert backstop.take(record, 1) == (record, [])
+
+
+def test_a_partition_that_nothing_comes_of_makes_no_two_failures_one(world: World) -> None:
+    backstop = world.session._backstop
+    positions = {p: Position(origin=0, start=0, since=0, to=0, arrived=NOW) for p in (0, 1)}
+    for offset in (0, 500):
+        positions[1].since = positions[1].to = offset
+        record = [FakeMessage(b"x", 1, offset)]
+        backstop.take(record, 1)
+        backstop.failed(MemoryError(), positions)
+        assert backstop.take(record, 1) == (record, [])
+        positions[1].to = offset + 1
+        backstop.committed(positions)

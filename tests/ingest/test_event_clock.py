@@ -76,7 +76,31 @@ def test_a_burst_of_old_events_holds_it_back_for_no_longer_than_they_are_looked_
     clock = EventClock()
     read(clock, NOW, *[NOW - 1] * 100)
     assert read(clock, NOW + 1, *[NOW - 3600] * 20_000) == NOW - 1
-    assert read(clock, NOW + 2, *[NOW + 1.5] * 50) == NOW + 1.5
+    assert read(clock, NOW + 2, *[NOW + 1.5] * 50) == NOW - 1
+    assert read(clock, NOW + 2 + SECONDS, *[NOW + 11.5] * 50) == NOW + 11.5
+
+
+def test_events_that_come_one_by_one_weigh_no_more_than_those_of_large_batches() -> None:
+    # A hundredth of the traffic is of a producer that is 15 minutes behind, spread over many reads;
+    # the rest comes in columns, which are taken in once a second.
+    clock = EventClock()
+    for second in range(60):
+        for hundredth in range(100):
+            at = NOW + second + hundredth / 100
+            read(clock, at, *[at - 900] * 5)
+        at = NOW + second + 1
+        assert read(clock, at, *np.repeat(at - np.arange(10) / 10, 5_000)) == at
+
+
+def test_nor_do_they_push_it_in_old_traffic() -> None:
+    # A backlog of two minutes, of which a hundredth is by a clock that is two minutes ahead.
+    clock = EventClock()
+    for second in range(60):
+        for fiftieth in range(50):
+            clock.note(np.full(4, NOW + second + fiftieth / 50))
+            clock.read(NOW + second + fiftieth / 50)
+        at = NOW + second + 1
+        assert read(clock, at, *[at - 120] * 20_000) == at - 120
 
 
 def test_an_event_late_by_more_than_live_traffic_is_moves_nothing_back() -> None:

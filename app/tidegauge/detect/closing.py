@@ -210,9 +210,10 @@ class Closing:
         if verdict.stale:  # it opened after a later one had closed
             verdict, held = self._judge_late(report, None, before)
         last_end = max(before.last_end, counts.window.end)
-        scores = [
-            s for s in (*before.scores, made.score) if s.window_end > last_end - SCORE_SECONDS
-        ]
+        # Those windows that may be revised yet need what came before them once more.
+        ends = [start + mark.seconds for start, mark in before.marks.items()]
+        oldest = min([last_end, counts.window.end, *ends]) - SCORE_SECONDS
+        scores = [s for s in (*before.scores, made.score) if s.window_end > oldest]
         after = msgspec.structs.replace(
             before,
             last_end=last_end,

@@ -24,7 +24,7 @@ from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closing
 from tidegauge.detect.failures import SliceFailures
 from tidegauge.detect.intake import Intake
-from tidegauge.detect.lag import InputLag
+from tidegauge.detect.lag import InputLag, shortened
 from tidegauge.detect.late import LateLog
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
@@ -299,6 +299,10 @@ class Detector:
         # One that is assigned but has no state is not joined at all.
         joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
         waiting = lag.of(ends, joined)
+        # What has offsets that were joined before is passed by, which nothing else would say.
+        lost = "; ".join(shortened(ends, joined))
+        what = f"{topic} was made anew or lost its end: {lost}. What it has there is not reported"
+        self._health.say("histograms", "failed" if lost else "ok", what if lost else "")
         if self.app.rebalancing:
             self._progress.lag(1, "the group is rebalancing")
         elif unread := self._store.unread:

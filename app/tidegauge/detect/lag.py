@@ -27,3 +27,16 @@ class InputLag:
         }
         waiting = {p: end - self._seen[p][1] for p, end in ends.items()}
         return {p: n for p, n in waiting.items() if n > 0}
+
+
+def shortened(ends: Mapping[int, int], joined: Mapping[int, int]) -> list[str]:
+    """Say which partitions end before what was joined of them: made anew, or their end was lost.
+
+    >>> shortened({0: 7, 1: 12}, {0: 7, 1: 40})
+    ['partition 1 ends at 12 and was read to 40']
+    """
+    return [
+        f"partition {p} ends at {end} and was read to {joined[p]}"
+        for p, end in sorted(ends.items())
+        if end < joined[p]
+    ]

@@ -74,7 +74,9 @@ class Backstop:
         self.dropped()
         if not records or not is_of_a_record(error):
             return False
-        begin = {partition: at.since for partition, at in positions.items()}
+        # A partition that nothing comes of stays where it is, and would make any two failures one.
+        read = {message.partition() for message in batch}
+        begin = {p: at.since for p, at in positions.items() if at.to > at.since or p in read}
         if self._quarantine.failed(begin, records):
             self._set_aside(next(it for it in batch if it.error() is None), error)
         return True

@@ -36,8 +36,11 @@ _PLACES = np.random.default_rng(0).random((64, BATCH_EVENTS))
 
 
 class _Batch(NamedTuple):
+    """A sample of the events of a batch, of which each stands for ``weight`` events."""
+
     read_at: float
     ages: Floats
+    weight: float
 
 
 class EventClock:
@@ -76,7 +79,7 @@ class EventClock:
             self.latest = newest
         self._note_skew(newest - at, at)
         ages = at - self._some(times)
-        self._batches.append(_Batch(at, ages))
+        self._batches.append(_Batch(at, ages, len(times) / len(ages)))
         self._events += len(ages)
         self._drop_old(at)
         self._changed = True
@@ -109,12 +112,18 @@ class EventClock:
     def _age(self) -> float:
         """Return how far event time was behind the wall when the latest batch was read."""
         ages = np.concatenate([it.ages for it in self._batches])
-        live = np.count_nonzero((ages >= -AHEAD_SECONDS) & (ages <= LIVE_SECONDS))
-        if 4 * live >= len(ages):
+        # A batch of ten thousand events has no more samples than one of 32.
+        weights = np.repeat(
+            [it.weight for it in self._batches], [len(it.ages) for it in self._batches]
+        )
+        all_events = weights.sum()
+        if 4 * weights[(ages >= -AHEAD_SECONDS) & (ages <= LIVE_SECONDS)].sum() >= all_events:
             age = ages.min()
         else:
-            at = 3 * len(ages) // 4
-            age = np.partition(ages, at)[at]
+            order = np.argsort(ages)
+            younger = np.cumsum(weights[order])
+            at = np.searchsorted(younger, 0.75 * all_events, side="right")
+            age = ages[order[min(at, len(ages) - 1)]]
         return max(float(age), 0.0)
 
     def _note_skew(self, skew: float, at: float) -> None:
