@@ -1,12 +1,21 @@
 """Which alerts a silence covers, from when on and until when."""
 
+import json
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from support.alerts import example_alert
-from tidegauge.contract import Alert, Matchers, Silence
+from tidegauge.contract import (
+    GLOB_CHARACTERS,
+    Alert,
+    DecodingError,
+    Matchers,
+    Silence,
+    decode,
+    encode,
+)
 from tidegauge.silences import Silences, covers, in_force, matchers_text
 
 NOW = 1_000.0
@@ -120,3 +129,19 @@ def test_it_is_said_which_alerts_it_covers() -> None:
     assert matchers_text(a_silence(model="credit", signal="inc*")) == "model=credit signal=inc*"
     assert matchers_text(a_silence(episode="e")) == "episode=e"
     assert matchers_text(a_silence()) == "every alert"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("field", ["rule", "model", "signal", "episode"])
+def test_a_glob_that_would_take_hours_is_no_silence(field: str) -> None:
+    said = json.loads(encode(a_silence()))
+    said["matchers"][field] = "[" * 900_000
+    with pytest.raises(DecodingError, match=f"{field} has 900,000 characters, expected at most"):
+        decode(json.dumps(said).encode(), Silence)
+
+
+def test_the_longest_name_can_be_silenced_whatever_it_is_made_of() -> None:
+    name = "[" * 200
+    alert = example_alert(model=name)
+    assert covers(a_silence(model="[[]" * 200), alert)
+    assert covers(a_silence(model="?" * 200 + "*" * (GLOB_CHARACTERS - 200)), alert)

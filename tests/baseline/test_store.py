@@ -217,6 +217,17 @@ def test_the_list_shows_damaged_documents_beside_whole_ones(
     assert "there is no baseline" in (entries[gone].problem or "")
 
 
+def test_an_index_with_what_is_no_id_is_listed_and_searched(
+    store: BaselineStore, client: redis.Redis
+) -> None:
+    id = store.put(small_baseline())
+    client.zadd("tidegauge:baselines", {b"\xff\xfe": float("inf"), b"": float("-inf")})
+    nothing, whole, damaged = store.list()
+    assert whole.problem is None and whole.id == id
+    assert nothing.problem and damaged.problem and "no baseline" in damaged.problem
+    assert store.find(id[:12]) == id
+
+
 def test_stores_with_different_prefixes_do_not_meet(
     store: BaselineStore, empty_redis_url: str
 ) -> None:

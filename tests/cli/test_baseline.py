@@ -150,6 +150,15 @@ def test_list_warns_of_a_damaged_document_and_shows_the_others(empty_redis_url: 
     assert "damaged" in refused(run("show", first))
 
 
+def test_list_shows_what_is_stored_beside_what_is_no_id(empty_redis_url: str) -> None:
+    id = created()
+    with redis.Redis.from_url(empty_redis_url) as client:
+        client.zadd("tidegauge:baselines", {b"\xff\xfe": float("inf")})
+    result = run("list")
+    assert result.exit_code == 0, result.stderr
+    assert "there is no baseline" in result.stderr and id[:12] in result.stdout
+
+
 def test_show_has_the_bins_of_every_signal() -> None:
     id = created()
     shown = run("show", id[:10]).stdout

@@ -1,7 +1,7 @@
 """One value that can't be decoded raises one kind of error, whatever is wrong with it."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -54,3 +54,11 @@ def test_random_bytes_raise_nothing_else(value: bytes) -> None:
         pass
     else:
         assert isinstance(json.loads(value), dict)
+
+
+def test_a_message_says_what_is_wrong_and_where_however_long_the_value_is() -> None:
+    with pytest.raises(DecodingError) as found:
+        decode(b'{"kind":"%s"}' % (b"x" * 900_000), dict[str, Literal["retrain"]])
+    message = str(found.value)
+    assert message.startswith("Invalid enum value 'xx") and message.endswith("at `$[...]`")
+    assert len(message) < 1_000

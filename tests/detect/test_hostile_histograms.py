@@ -96,6 +96,44 @@ def test_what_no_worker_writes_is_refused_before_anything_is_joined(
     ) == 0  # fmt: skip
 
 
+async def _named(hostile: bytes | None, *, after: int = 5) -> Bench:
+    """Deliver the log with the source's id in each record, and one more record in between."""
+    bench = Bench([])
+    for number, (at, value) in enumerate(LOG):
+        await bench.deliver([(at, _of_topic(value, "present"))])
+        if number == after and hostile is not None:
+            await bench.deliver([(at + 1, hostile)])
+    bench.close()
+    return bench
+
+
+def _of_topic(value: bytes, topic_id: str, **more: Any) -> bytes:
+    return json.dumps(json.loads(value) | {"topic_id": topic_id} | more).encode()
+
+
+def test_a_topic_that_the_brokers_do_not_have_silences_nobody() -> None:
+    expected = asyncio.run(_named(None)).published()
+    hostile = _of_topic(SOUND, "another", tenure="somebody", cells=[])
+    bench = asyncio.run(_named(hostile))
+    assert bench.published() == expected and len(expected) > 2
+    assert _skipped(bench) == 1 and not bench.count("tidegauge_recounts_total")
+    assert bench.state.progress.sources["predictions"].topics == ["present"]
+
+
+def test_the_topics_of_a_log_are_taken_up_though_the_brokers_have_but_the_last() -> None:
+    async def joined() -> Bench:
+        bench = Bench([])
+        for at, (topic_id, value) in enumerate(zip(("first", "second"), (SOUND,) * 2, strict=True)):
+            bench.topic_id = "third"
+            await bench.deliver([(at, _of_topic(value, topic_id, tenure=topic_id))])
+        bench.close()
+        return bench
+
+    bench = asyncio.run(joined())
+    assert bench.state.progress.sources["predictions"].topics == ["first", "second"]
+    assert _skipped(bench) == 0
+
+
 def test_all_of_them_together_change_nothing(undisturbed: list[bytes]) -> None:
     values = list(_hostile())
     bench, published = _take(values)

@@ -1,5 +1,6 @@
 """Where counting begins: nothing twice, nothing left out unsaid, whatever becomes of the topic."""
 
+import json
 from dataclasses import dataclass, field
 
 import pytest
@@ -23,6 +24,23 @@ def begun(
 
 @pytest.mark.parametrize("metadata", ["", None, "x", "[]", "true", "-1", '{"to": 3}', "{" * 5_000])
 def test_metadata_of_others_say_nothing(metadata: str | None) -> None:
+    assert from_metadata(metadata, 200) is None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"series": 2**62},
+        {"series": 10**400},
+        {"to": 2**62},
+        {"to": 10**400},
+        {"end": 10**400},
+        {"end": -1},
+        {"topic_id": "a" * 201},
+    ],
+)
+def test_metadata_beyond_what_detect_takes_say_nothing(more: dict[str, object]) -> None:
+    metadata = json.dumps(json.loads(KNOWN.metadata()) | more)
     assert from_metadata(metadata, 200) is None
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.hostile import hostile_values, in_unknown_fields, nested
-from tidegauge.cli.audit import describe
+from tidegauge.cli.audit import _is_about, describe
 from tidegauge.contract import (
     Acknowledgement,
     Action,
@@ -140,3 +140,10 @@ def test_an_absurd_time_makes_a_fact_that_can_be_chained_and_read(time: float) -
     entry = Book().take(key, value, ORIGIN)
     assert entry is not None and not entry.refused
     assert describe(decode(entry.value, AuditRecord))
+
+
+@pytest.mark.timeout(20)
+def test_a_fact_with_a_glob_that_would_take_hours_is_about_no_model() -> None:
+    entry = Book().take(b"", fact(model="", inputs={"models": "[" * 900_000}), ORIGIN)
+    assert entry is not None and not entry.refused
+    assert not _is_about(decode(entry.value, AuditRecord), "credit")

@@ -24,6 +24,8 @@ class Bench:
         self.on_read: Callable[[], None] = lambda: None
         self.registry = CollectorRegistry()
         self.now = 0.0
+        #: That of the source topic, as the brokers tell it.
+        self.topic_id = "present"
         self.detector = Detector(
             Settings(windows={"seconds": 60, "grace_seconds": 1, "late_seconds": 90}),
             partitions=1,
@@ -37,6 +39,7 @@ class Bench:
         self.detector._intake._sequence._read = self._read  # type: ignore[method-assign]
         self.detector._offsets.begin = lambda topic, partition: begin  # type: ignore[method-assign]
         self.detector._offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
+        self.detector._offsets.topic_id = lambda topic: self.topic_id  # type: ignore[method-assign]
         self.detector._offsets.ends = lambda topic, partitions: dict.fromkeys(  # type: ignore[method-assign]
             partitions, 10**6
         )

@@ -217,7 +217,7 @@ class BaselineStore:
         Raises ``BaselineNotFound`` if none does or more than one does.
         """
         with self.unavailable_if_redis_fails():
-            ids = [id.decode() for id in self._redis.zrange(self._created, 0, -1)]
+            ids = [_id(id) for id in self._redis.zrange(self._created, 0, -1)]
         found: Ids = [id for id in ids if id.startswith(id_prefix)]
         if not id_prefix or not found:
             raise BaselineNotFound(
@@ -237,7 +237,7 @@ class BaselineStore:
             created = self._redis.zrange(self._created, 0, -1, withscores=True)
         entries = []
         for raw_id, created_at in created:
-            id = raw_id.decode()
+            id = _id(raw_id)
             baseline, problem = None, None
             try:
                 baseline = self.get(id)
@@ -405,6 +405,11 @@ def _number(value: object) -> int:
         return int(value or 0)  # type: ignore[call-overload, no-any-return]
     except (TypeError, ValueError):
         return UNREADABLE
+
+
+def _id(member: bytes) -> str:
+    """Read an id of the index; of one that is no text there is no baseline either."""
+    return member.decode(errors="replace")
 
 
 def _decode(id: str, document: bytes | None) -> Baseline:

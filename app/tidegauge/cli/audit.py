@@ -16,7 +16,7 @@ import typer
 from tidegauge.cli._errors import reported
 from tidegauge.cli._print import echo, echo_json
 from tidegauge.cli._skipped import SkippedRecords, skipping
-from tidegauge.contract import AuditRecord, DecodingError, decode, encode
+from tidegauge.contract import GLOB_CHARACTERS, AuditRecord, DecodingError, decode, encode
 from tidegauge.ledger import Chain, StoredRecord, read_audit
 from tidegauge.ledger.why import EVENTS, as_text, asked_for, explain
 from tidegauge.printable import printable, printable_json
@@ -239,7 +239,8 @@ def _is_about(record: AuditRecord, model: str) -> bool:
     """Whether a fact is about a model: about it alone, or about several of which it is one."""
     if record.model:
         return record.model == model
-    return fnmatchcase(model, record.inputs["models"]) if "models" in record.inputs else False
+    models = record.inputs.get("models")
+    return models is not None and len(models) <= GLOB_CHARACTERS and fnmatchcase(model, models)
 
 
 def _model_of(stored: StoredRecord) -> str:

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +34,7 @@ from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.contract import OUTPUT_SIGNALS, AuditFact, deterministic_id
 from tidegauge.printable import printable
 from tidegauge.settings import Settings, load_settings
+from tidegauge.when import utc_text
 
 app = typer.Typer(help="What models are compared with.", no_args_is_help=True)
 
@@ -379,7 +379,7 @@ def _cell(value: object) -> str:
 
 
 def _instant(epoch_seconds: float) -> str:
-    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="seconds")
+    return utc_text(epoch_seconds, "%Y-%m-%dT%H:%M:%S+00:00")
 
 
 def _output() -> Console:

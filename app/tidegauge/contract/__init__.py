@@ -65,11 +65,12 @@ from tidegauge.contract.report import (
 )
 from tidegauge.contract.routing import cell_partition
 from tidegauge.contract.signals import LATENCY_EDGES_MS, OUTPUT_SIGNALS, STATUS_CATEGORIES
-from tidegauge.contract.silence import Matchers, Silence, Withheld
+from tidegauge.contract.silence import GLOB_CHARACTERS, Matchers, Silence, Withheld
 
 __all__ = [
     "ARROW_CONTENT_TYPE",
     "ARROW_MAGIC",
+    "GLOB_CHARACTERS",
     "JSON_CONTENT_TYPE",
     "LATENCY_EDGES_MS",
     "NON_FINITE",

@@ -8,8 +8,20 @@ import msgspec
 T = TypeVar("T")
 
 
+#: What a message has at most of its beginning, and of its end, which says where in the record.
+_BEGINNING, _END = 400, 100
+
+
 class DecodingError(ValueError):
-    """These bytes are not a record of the expected kind; the message says why."""
+    """These bytes are not a record of the expected kind; the message says why.
+
+    A message may quote the record, which may be a megabyte, and goes to logs, pages and terminals.
+    """
+
+    def __init__(self, why: str) -> None:
+        if len(why) > _BEGINNING + _END:
+            why = f"{why[:_BEGINNING]}…{why[-_END:]}"
+        super().__init__(why)
 
 
 @overload

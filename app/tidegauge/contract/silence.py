@@ -3,6 +3,10 @@
 from tidegauge.contract._base import SCHEMA_VERSION, Record
 from tidegauge.contract.alert import Alert
 
+#: The longest glob. A name has at most 200 characters, each of which may be escaped by two more;
+#: a glob of many open brackets takes time that grows with the square of its length.
+GLOB_CHARACTERS = 1_000
+
 
 class Matchers(Record):
     """Which alerts: those that fit every glob (``*``, ``?``, ``[abc]``; case matters).
@@ -20,6 +24,15 @@ class Matchers(Record):
     signal: str = "*"
     severity: str = "*"
     episode: str = ""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            found = len(getattr(self, name))
+            if found > GLOB_CHARACTERS:
+                raise ValueError(
+                    f"matchers.{name} has {found:,} characters, expected at most "
+                    f"{GLOB_CHARACTERS:,}"
+                )
 
 
 class Silence(Record):

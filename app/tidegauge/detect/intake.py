@@ -142,6 +142,14 @@ class Intake:
         if state.is_new(record):
             check_signals(record)
         known = state.progress.sources.get(record.source)
+        topics = [] if known is None else known.topics
+        if topics and record.topic_id and record.topic_id not in topics:
+            # Taken for the topic's successor, it would make those who count that topic go unheard.
+            present = await asyncio.to_thread(self._offsets.topic_id, record.source)
+            if present == topics[-1]:
+                raise DecodingError(
+                    f"topic_id is {record.topic_id!r}, {record.source} has {present!r}"
+                )
         if known is None or record.source_partitions > known.partitions:
             # One too many would hold the watermark for ever, since nobody would speak for it.
             there = await asyncio.to_thread(self._offsets.partitions, record.source)

@@ -3,8 +3,16 @@
 import logging
 import threading
 from collections.abc import Iterable
+from concurrent.futures import TimeoutError as FutureTimeoutError
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tidegauge.contract import CountedRange, DataRange
@@ -14,6 +22,15 @@ from tidegauge.settings import KafkaSettings
 log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 10.0
+
+#: Brokers that have no such topic, or no ids of topics.
+_NO_ID = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNSUPPORTED_VERSION,
+        KafkaError._UNSUPPORTED_FEATURE,
+    }
+)
 
 #: A broker that restarts is back within seconds.
 _RETRYING = Retrying(
@@ -32,6 +49,7 @@ class Offsets:
         self._consumer = Consumer(
             {**kafka.librdkafka(), "group.id": f"{group_id}-offsets"}, logger=log
         )
+        self._admin = AdminClient(kafka.librdkafka(), logger=log)
         self._lock = threading.Lock()
 
     def data(self, wanted: DataWanted) -> DataRange:
@@ -85,6 +103,20 @@ class Offsets:
         with self._lock:
             found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
         return len(found.partitions)
+
+    def topic_id(self, topic: str) -> str:
+        """Return Kafka's id of a topic, "" if there is none; raises as :meth:`ends` does."""
+        asked = self._admin.describe_topics(
+            TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS
+        )[topic]
+        try:
+            return str(asked.result(2 * _TIMEOUT_SECONDS).topic_id)
+        except FutureTimeoutError as error:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
+        except KafkaException as error:
+            if error.args[0].code() in _NO_ID:
+                return ""
+            raise
 
     def begin(self, topic: str, partition: int) -> int:
         """Return the first offset that retention has left; raises as :meth:`ends` does."""

@@ -19,6 +19,10 @@ BREAKS: tuple[Break, ...] = get_args(Break)
 #: What a broker that has just come up may also say for a moment.
 DOUBTFUL: frozenset[Break] = frozenset({"recreated", "truncated", "moved_beyond"})
 
+#: DETECT takes no larger offset, nor series, and no longer id of a topic.
+LARGEST_OFFSET = 2**62
+ID_CHARACTERS = 200
+
 
 class Counted(msgspec.Struct, kw_only=True, frozen=True):
     """What is known of a source partition: metadata of its committed offset, or its last record.
@@ -32,6 +36,17 @@ class Counted(msgspec.Struct, kw_only=True, frozen=True):
     topic_id: str = ""
     series: int = 0
     end: int = 0
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether a worker can have counted so."""
+        largest = max(self.origin, self.to, self.end, self.series)
+        return (
+            0 <= self.origin <= self.to
+            and min(self.end, self.series) >= 0
+            and largest < LARGEST_OFFSET
+            and len(self.topic_id) <= ID_CHARACTERS
+        )
 
     def metadata(self) -> str:
         """Return what goes with the committed offset."""
@@ -53,7 +68,7 @@ def from_metadata(metadata: str | None, offset: int) -> Counted | None:
     except DecodingError:
         return None
     counted = found if isinstance(found, Counted) else Counted(origin=found, to=offset)
-    return counted if 0 <= counted.origin <= counted.to and counted.series >= 0 else None
+    return counted if counted.is_sound else None
 
 
 class Beginning(NamedTuple):

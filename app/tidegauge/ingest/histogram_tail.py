@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 #: longer than it takes until another worker owns it.
 TAIL_SECONDS = 120.0
 
+#: Clocks of workers may differ, but by less: what is said to be later was written by no worker.
+_AHEAD_SECONDS = 24 * 3600.0
+
 #: Records read at first; four times as many then, for as long as it takes.
 _BLOCK = 250
 
@@ -64,11 +67,12 @@ class HistogramTail:
         found: dict[int, Counted] = {}
         youngest: float | None = None
         block, stop = _BLOCK, end
+        latest = time.time() + _AHEAD_SECONDS
         consumer = self._consumer()
         try:
             while stop > low and partitions - found.keys():
                 begin = max(stop - block, low)
-                records = list(self._read(consumer, begin, stop))
+                records = [r for r in self._read(consumer, begin, stop) if r.time <= latest]
                 for record in reversed(records):
                     if record.source == self._source:
                         self._take(record, partitions, found)
@@ -84,15 +88,15 @@ class HistogramTail:
     @staticmethod
     def _take(record: _TailRecord, partitions: set[int], found: dict[int, Counted]) -> None:
         for partition, at in record.ranges.items():
-            sound = 0 <= at.origin <= at.to and at.series >= 0
-            if sound and partition in partitions and partition not in found:
-                found[partition] = Counted(
-                    origin=at.origin,
-                    to=at.to,
-                    topic_id=record.topic_id,
-                    series=at.series,
-                    end=at.end,
-                )
+            counted = Counted(
+                origin=at.origin,
+                to=at.to,
+                topic_id=record.topic_id,
+                series=at.series,
+                end=at.end,
+            )
+            if counted.is_sound and partition in partitions and partition not in found:
+                found[partition] = counted
 
     def _offset(self, spec: OffsetSpec) -> int:
         asked = self._admin.list_offsets(
