@@ -1,6 +1,7 @@
 """Histogram records that no INGEST worker writes: a sound one, each with one thing changed."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,7 @@ CHANGES: dict[str, Change] = {
     "a time of 1e300": _set("time", to=1e300),
     "a negative time": _set("time", to=-1.0),
     "a time of years ahead": _set("time", to=4e9),
+    "a time of two hours ahead": _set("time", to=time.time() + 7_200.0),
     "a time in milliseconds": _set("time", to=NOW * 1000),
     "a foreign source": _set("source", to="other"),
     "no partitions": _set("source_partitions", to=0),

@@ -27,8 +27,9 @@ from tidegauge.telemetry import DetectMetrics, RecordFaults
 log = logging.getLogger(__name__)
 
 #: Clocks of workers may differ, but by less: the time of a record from that of the records before
-#: it, or from the clock here.
-_AHEAD_SECONDS = 24 * 3600.0
+#: it, or from the clock here. Whatever is taken closes windows up to its time, so one record that
+#: no worker wrote could make all that comes late for as long.
+_AHEAD_SECONDS = 3600.0
 
 Fold = Callable[[PartitionState, RawRecord, int], Awaitable[None]]
 
@@ -138,7 +139,7 @@ class Intake:
         record = read_record(value, source=self._source, max_ahead_seconds=self._max_ahead_seconds)
         if record.time > max(state.progress.now, self._clock()) + _AHEAD_SECONDS:
             # It would close every window there is, and all that comes would be late for ever.
-            raise DecodingError(f"its time is {record.time:.0f}, a day or more ahead")
+            raise DecodingError(f"its time is {record.time:.0f}, an hour or more ahead")
         if state.is_new(record):
             check_signals(record)
         known = state.progress.sources.get(record.source)
