@@ -24,6 +24,9 @@ from fuzz.targets import TARGETS
 #: Of the time, what the native decoder gets; it makes a hundred times as many executions.
 NATIVE_SHARE = 0.15
 
+#: Of a target's time, what goes without the guide, to look at memory (``fuzz.child``).
+PLAIN_SHARE = 0.35
+
 MOST_GROWTH = 1.5
 
 #: libFuzzer's code for a deadly input, a timeout, memory above the limit.
@@ -65,28 +68,40 @@ def fuzz_python(name: str, seconds: float, folder: Path, totals: Totals) -> None
     for number, seed in enumerate(target.seeds()):
         (corpus / f"seed-{number}").write_bytes(seed)
     _write_words(folder / "words")
-    end = time.time() + seconds
-    # In the last seconds a process would do little but import.
-    while end - time.time() > min(10.0, seconds / 2):
-        (found / "stats.json").unlink(missing_ok=True)
-        with (folder / "log").open("ab") as log:
-            code = subprocess.run(
-                [sys.executable, "-m", "fuzz.child", name, f"{end:.1f}", str(corpus), str(found)],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONHASHSEED": "0"},
-            ).returncode
-        stats = json.loads((found / "stats.json").read_text()) if _exists(found) else {}
-        totals.executions += stats.get("executions", 0)
-        totals.unaccounted += stats.get("unaccounted", 0)
-        if stats.get("rss_ratio"):
-            totals.rss_ratios.append(stats["rss_ratio"])
-        if code != 0:
-            totals.crashes += 1
-            print(f"{name}: ended with {code}; see {folder}", flush=True)
-            if totals.crashes >= 5:
-                return
+    begin, looked = time.time(), len(totals.rss_ratios)
+    for plain, end in (False, begin + (1 - PLAIN_SHARE) * seconds), (True, begin + seconds):
+        # In the last seconds a process would do little but import.
+        while end - time.time() > min(10.0, PLAIN_SHARE * seconds / 2):
+            code = _fuzz_once(name, end, folder, totals, plain=plain)
+            if code != 0:
+                totals.crashes += 1
+                print(f"{name}: ended with {code}; see {folder}", flush=True)
+                if totals.crashes >= 5:
+                    return
+    if len(totals.rss_ratios) == looked:
+        totals.crashes += 1
+        print(f"{name}: its memory was never looked at; see {folder}", flush=True)
     print(f"{name}: {totals.line()}", flush=True)
+
+
+def _fuzz_once(name: str, end: float, folder: Path, totals: Totals, *, plain: bool) -> int:
+    """Run one process, add what it did, and return its exit code."""
+    corpus, found = folder / "corpus", folder / "found"
+    (found / "stats.json").unlink(missing_ok=True)
+    arguments = [name, f"{end:.1f}", str(corpus), str(found), *(["plain"] if plain else [])]
+    with (folder / "log").open("ab") as log:
+        code = subprocess.run(
+            [sys.executable, "-m", "fuzz.child", *arguments],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+        ).returncode
+    stats = json.loads((found / "stats.json").read_text()) if _exists(found) else {}
+    totals.executions += stats.get("executions", 0)
+    totals.unaccounted += stats.get("unaccounted", 0)
+    if stats.get("rss_ratio"):
+        totals.rss_ratios.append(stats["rss_ratio"])
+    return code
 
 
 def _exists(found: Path) -> bool:
