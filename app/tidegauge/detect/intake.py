@@ -19,6 +19,7 @@ from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import Gap, PartitionState
 from tidegauge.detect.sequence import InputSequence
 from tidegauge.detect.store import JoinStore
+from tidegauge.detect.topic_changes import Change
 from tidegauge.detect.validation import check_signals, read_record
 from tidegauge.detect.values import Heard, RawRecord
 from tidegauge.settings import Settings
@@ -65,16 +66,42 @@ class Intake:
         self._counted_again: set[int] = set()
         #: By partition of which retention has deleted unread records: what was heard before them.
         self._heard_before_hole: dict[int, dict[str, dict[int, Heard]]] = {}
+        #: Partitions that were made anew, of which the stream may still hand out what is gone.
+        self.anew: set[int] = set()
 
     def doubt(self, partition: int) -> None:
         """Don't take for granted that the next record delivered is the next one of the log."""
         self._sequence.doubt(partition)
+
+    async def begin_log(self, state: PartitionState, topic_id: str, change: Change) -> bool:
+        """Read a partition from its beginning; False if it isn't ours any more.
+
+        What was counted of a topic that was made anew stays in the windows, and what nobody had
+        read of it is gone. Of one that lost its end, the records are there to count again.
+        """
+        async with self.lock:
+            if self._owned(state.partition) is not state:
+                return False
+            if change == "truncated":
+                self._count_again(state.partition)
+            else:
+                self._begin_log(state, topic_id)
+            self.anew.add(state.partition)
+        return True
+
+    def _begin_log(self, state: PartitionState, topic_id: str) -> None:
+        self._heard_before_hole[state.partition] = copy.deepcopy(state.progress.heard)
+        state.begin_log(topic_id)
+        self._store.changelogs[state.partition].begin()
+        self._sequence.doubt(state.partition)
 
     async def receive(self, partition: int, offset: int, value: bytes) -> PartitionState | None:
         """Take a record and before it what was left out; None if the partition isn't ours now.
 
         Raises ``confluent_kafka.KafkaException`` if the brokers don't give what was left out.
         """
+        if partition in self.anew:
+            return await self._receive_anew(partition, offset)
         while state := self._owned(partition):
             whole = not self._sequence.doubts(partition)
             if not whole and not await self._take_left_out(state, offset):
@@ -85,6 +112,18 @@ class Intake:
                 if await self._take(state, offset, value, nothing_left_out=not whole):
                     return state
         return None
+
+    async def _receive_anew(self, partition: int, offset: int) -> PartitionState | None:
+        """Take what the log has up to a record that may be of the topic that is gone."""
+        ends = await asyncio.to_thread(self._offsets.ends, self._topic, [partition])
+        state = self._owned(partition)
+        if state is None or offset >= ends[partition]:
+            return None
+        # Not the record that was handed out, but what the log has at its place.
+        if not await self._take_left_out(state, offset + 1):
+            return None
+        self.anew.discard(partition)
+        return state
 
     async def _take_left_out(self, state: PartitionState, offset: int) -> bool:
         """Take what lies before ``offset``; False if there is another state to do so by now."""
@@ -129,7 +168,7 @@ class Intake:
             return True
         if gaps and not await self._are_gone(state, gaps):
             if self._owned(state.partition) is state:  # and not taken away meanwhile
-                self._count_again(state.partition)
+                await self._read_anew(state)
             return False
         await self._fold(state, record, offset)
         return True
@@ -200,6 +239,17 @@ class Intake:
         self._metrics.lost_records.inc(len(gaps))
         log.error("partition %d: %s are gone from the log; going on", partition, gaps)
         return True
+
+    async def _read_anew(self, state: PartitionState) -> None:
+        """Read the partition from its beginning, with what was counted if the topic is another."""
+        known = state.progress.topic_id
+        present = await asyncio.to_thread(self._offsets.topic_id, self._topic) if known else ""
+        if self._owned(state.partition) is not state:
+            return
+        if present and present != known:
+            self._begin_log(state, present)
+        else:
+            self._count_again(state.partition)
 
     def _count_again(self, partition: int) -> None:
         """Forget the partition: its next record has the whole log read before it."""

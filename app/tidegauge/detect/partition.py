@@ -215,6 +215,15 @@ class PartitionState:
         self.progress.next_offset = max(self.progress.next_offset, offset + 1)
         self.unsaved.add(ProgressKey(self.partition))
 
+    def begin_log(self, topic_id: str) -> None:
+        """Go on with the first record of a topic that was made anew; what was counted stays."""
+        self.progress = msgspec.structs.replace(self.progress, next_offset=0, topic_id=topic_id)
+
+    def note_log(self, topic_id: str) -> None:
+        """Take note of which topic the offsets are of."""
+        self.progress.topic_id = topic_id
+        self.unsaved.add(ProgressKey(self.partition))
+
     def is_new(self, record: RawRecord) -> bool:
         """Whether nothing was joined of the tenure that a record is of, or not lately."""
         heard = self.progress.heard.get(record.source, {})
