@@ -279,7 +279,7 @@ class DetectMetrics:
         )
         self.lost_records = Counter(
             "tidegauge_lost_records_total",
-            "Histogram records that retention deleted before they were read",
+            "Gaps in the log of histograms: deleted before they were read, or never filled",
             registry=registry,
         )
         self.watermark = GaugeTable(
