@@ -36,6 +36,9 @@ _LAST_WORD = _FOR_EVER | {"cleanup.policy": "compact,delete", "retention.ms": st
 #: For models with thousands of signals; a record that is small stays small.
 _LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 
+#: Kafka's word for "no id", of topics that were made before there were any.
+NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
+
 _TIMEOUT_SECONDS = 15.0
 
 #: A broker that is there lists its topics in milliseconds; one that isn't is said to be soon.

@@ -440,6 +440,7 @@ LOSSES: dict[str, Callable[[redis.Redis, str], object]] = {
     "a generation of a wrong type": lambda client, id: _replaced(client, GENERATION),
     "a generation that is no number": lambda client, id: client.set(GENERATION, "many"),
     "the document": lambda client, id: client.delete(DOCUMENT.format(id=id)),
+    "a document that is overwritten": lambda client, id: client.set(DOCUMENT.format(id=id), b"x"),
     "a document of a wrong type": lambda client, id: _replaced(client, DOCUMENT.format(id=id)),
 }
 
@@ -461,6 +462,34 @@ def test_what_redis_loses_is_said_and_withdraws_nothing_until_it_is_mended(
         promote(store)
         wait_until(lambda: cache.error is None, seconds=10, what=lambda: f"mended: {cache.error}")
         assert cache.problems == [] and promoted_id(cache) == id
+
+
+@pytest.mark.parametrize("garbage", ["shorter", "of the same size"])
+def test_a_document_that_is_overwritten_is_said_once_and_stays_in_force(
+    store: BaselineStore,
+    empty_redis_url: str,
+    garbage: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(cache_module, "READ_SECONDS", 0.2)
+    others = [promote(store, model=f"other{i}") for i in range(3)]
+    id = promote(store)
+    # One at a time: that of another size doesn't wait for its turn.
+    monkeypatch.setattr(cache_module, "READ_BYTES", 1)
+    with running(store) as cache, redis.Redis.from_url(empty_redis_url) as client:
+        assert cache.wait_loaded(5) and cache.error is None
+        key = f"tidegauge:baseline:doc:{id}"
+        sound = client.get(key)
+        client.set(key, b"x" * (len(sound) if garbage == "of the same size" else 3))
+        wait_until(lambda: cache.error is not None, seconds=5, what="that it is overwritten")
+        assert f"Redis has something else as baseline {id[:12]}" in str(cache.error)
+        assert len(cache.problems) == 1
+        assert promoted_id(cache) == id and len(cache.promoted) == len(others) + 1
+        client.set(key, sound)
+        wait_until(lambda: cache.error is None, seconds=5, what="that it is mended")
+    said = [it for it in caplog.records if "something else" in it.getMessage()]
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -220,6 +220,8 @@ def test_reading_back_that_stands_still_is_a_stall_unless_the_brokers_are_away(
         detector._progress = Progress("detect", lambda: bench.now)
 
         def exists(topic: str) -> bool:
+            if topic == TopicSettings().histograms:
+                return True
             stalled.append(detector._progress.stalled(60))
             match len(stalled):
                 case 3:

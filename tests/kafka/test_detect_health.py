@@ -154,6 +154,42 @@ def test_a_worker_without_its_changelog_says_so_and_goes_on_once_it_is_there(
         child.stop()
 
 
+def test_a_topic_of_histograms_that_is_made_anew_is_counted_from_its_beginning(
+    running: Running, kafka_broker: KafkaBroker
+) -> None:
+    installation = running.installation
+    histograms, admin = installation.topic("histograms"), kafka_broker.admin()
+    child = installation.start("run")
+    try:
+        installation.wait_ready(child)
+        # More than the topic will have when it is made anew: those offsets were joined once.
+        for _ in range(3):
+            running.send(20)
+            running.wait_reported(child)
+        for future in admin.delete_topics([histograms]).values():
+            future.result(10)
+        running.wait_status("/readyz", 503, child)
+        running.send(20)
+        installation.succeed("topics", "create")
+        running.wait_reported(child)
+        running.wait_status("/readyz", 200, child)
+        assert "was made anew" in running.page("/readyz")[1]
+        # And while nobody looks: what was saved by now is of a topic that is gone.
+        child.stop()
+        for future in admin.delete_topics([histograms]).values():
+            future.result(10)
+        running.send(20)
+        installation.succeed("topics", "create")
+        child = installation.start("run")
+        running.wait_reported(child)
+        running.send(20)
+        running.wait_reported(child)
+        assert installation.gauge("tidegauge_recounts_total") == 0
+        child.check_alive()
+    finally:
+        child.stop()
+
+
 def test_a_worker_that_gets_no_partition_is_ready_and_alive(
     running: Running, tmp_path: Path
 ) -> None:

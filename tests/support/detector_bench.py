@@ -26,6 +26,10 @@ class Bench:
         self.now = 0.0
         #: That of the source topic, as the brokers tell it.
         self.topic_id = "present"
+        #: Where partitions end, as the brokers tell it.
+        self.end = 10**6
+        #: Partitions that the stream was told to begin again with.
+        self.rewound: list[int] = []
         self.detector = Detector(
             Settings(windows={"seconds": 60, "grace_seconds": 1, "late_seconds": 90}),
             partitions=1,
@@ -41,7 +45,7 @@ class Bench:
         self.detector._offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
         self.detector._offsets.topic_id = lambda topic: self.topic_id  # type: ignore[method-assign]
         self.detector._offsets.ends = lambda topic, partitions: dict.fromkeys(  # type: ignore[method-assign]
-            partitions, 10**6
+            partitions, self.end
         )
         self.take_over()
 

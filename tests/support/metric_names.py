@@ -55,6 +55,7 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_baselines_refused_total": MetricName("counter"),
     "tidegauge_outputs_refused_total": MetricName("counter", ("topic",)),
     "tidegauge_recounts_total": MetricName("counter"),
+    "tidegauge_histogram_breaks_total": MetricName("counter", ("happened",)),
     "tidegauge_slices_left_out": MetricName("gauge"),
     "tidegauge_watermark_seconds": MetricName("gauge", ("partition",)),
     "tidegauge_lost_records_total": MetricName("counter"),

@@ -31,6 +31,10 @@ LONGEST_REFRESH_SECONDS = 2.5
 #: has changed.
 READ_SECONDS = 10.0
 
+#: So much of the documents is read again with that, at least one of them: that of another size is
+#: seen at once, and any other within as many readings as it takes to read them all.
+READ_BYTES = 4 * 1024 * 1024
+
 #: How soon the thread sees that it shall stop.
 _SLICE_SECONDS = 0.1
 
@@ -70,6 +74,10 @@ class BaselineCache:
         self._generation: int | None = None
         #: When all was read last.
         self._read_at: float | None = None
+        #: By id, the size of a document that is held, and the one that was compared last.
+        self._sizes: dict[str, int] = {}
+        self._read_last = ""
+        self._overwritten: set[str] = set()
         self._lock = threading.Lock()
         #: Immutable documents, the latest used last; beside those that are promoted.
         self._documents: OrderedDict[str, Baseline] = OrderedDict()
@@ -263,13 +271,7 @@ class BaselineCache:
                         f"Redis no longer says what is promoted for model {key[0]!r} version "
                         f"{key[1]!r}: going on with baseline {id[:12]}; promote one again"
                     )
-        held_ids = {id: key for key, (id, _) in promoted.items()}
-        for id in self._store.missing(held_ids):
-            model, version = held_ids[id]
-            problems.append(
-                f"Redis no longer has baseline {id[:12]} of model {model!r} version {version!r}: "
-                "going on with what was read of it; create it again of its file"
-            )
+        problems += self._stored_otherwise(promoted)
         for message in problems:
             if message not in self._problems:
                 log.error("%s", message)
@@ -281,6 +283,42 @@ class BaselineCache:
         self._pointers = MappingProxyType({**self._pointers, **snapshot.promoted})
         self._problems = problems
         self._generation = snapshot.generation
+
+    def _stored_otherwise(self, promoted: Promoted) -> list[str]:
+        """Say which documents that are held are not in Redis any more, or not as they were."""
+        held = {id: (key, baseline) for key, (id, baseline) in promoted.items()}
+        missing = self._store.missing(held)
+        self._sizes = {
+            id: self._sizes.get(id) or len(baseline.to_json()) for id, (_, baseline) in held.items()
+        }
+        there = {id: size for id, size in self._sizes.items() if id not in missing}
+        # One that was found is read until it is mended.
+        whole = self._next_to_read(there) | (self._overwritten & there.keys())
+        self._overwritten = set(self._store.overwritten(there, whole))
+        told = dict.fromkeys(missing, "no longer has") | dict.fromkeys(
+            sorted(self._overwritten), "has something else as"
+        )
+        return [
+            f"Redis {what} baseline {id[:12]} of model {held[id][0][0]!r} version "
+            f"{held[id][0][1]!r}: going on with what was read of it; create it again of its file"
+            for id, what in told.items()
+        ]
+
+    def _next_to_read(self, sizes: Mapping[str, int]) -> set[str]:
+        """Return the documents whose turn it is to be read again, each in its turn."""
+        ids = sorted(sizes)
+        ids = [id for id in ids if id > self._read_last] + [
+            id for id in ids if id <= self._read_last
+        ]
+        chosen: set[str] = set()
+        read_bytes = 0
+        for id in ids:
+            read_bytes += sizes[id]
+            if chosen and read_bytes > READ_BYTES:
+                break
+            chosen.add(id)
+            self._read_last = id
+        return chosen
 
     def _former(self, key: Key, pointer: Pointer) -> tuple[str, Baseline] | None:
         """Return the baseline that was promoted before, so that all workers go on with the same."""

@@ -334,6 +334,25 @@ class BaselineStore:
             kinds = pipe.execute()
         return [id for id, kind in zip(ids, kinds, strict=True) if kind != b"string"]
 
+    def overwritten(self, sizes: Mapping[str, int], whole: Collection[str]) -> Collection[str]:
+        """Return those ids whose documents are not what they were, by their sizes in bytes.
+
+        The documents of ``whole`` are read, and compared by their hash.
+        """
+        if not sizes:
+            return []
+        with self.unavailable_if_redis_fails():
+            pipe = self._redis.pipeline(transaction=False)
+            for id in sizes:
+                pipe.strlen(self._documents + id)
+            found = dict(zip(sizes, pipe.execute(raise_on_error=False), strict=True))
+            others = [id for id, size in found.items() if size != sizes[id]]
+            for id in whole - set(others):
+                document = self._redis.get(self._documents + id)
+                if document is not None and hashlib.sha256(document).hexdigest() != id:
+                    others.append(id)
+        return others
+
     def generation(self) -> int:
         """Return how often a baseline has been promoted; cheap to ask for.
 

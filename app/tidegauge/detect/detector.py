@@ -12,10 +12,10 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException
-from faust.types import EventT, StreamT
+from faust.types import TP, EventT, StreamT
 
 from tidegauge.contract import source_of
 from tidegauge.detect.asked import Pointers
@@ -23,8 +23,9 @@ from tidegauge.detect.baselines import BaselineOf, BaselineSupply, RefusedWhy
 from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closing
 from tidegauge.detect.failures import SliceFailures
+from tidegauge.detect.histogram_topic import HistogramTopic
 from tidegauge.detect.intake import Intake
-from tidegauge.detect.lag import InputLag, shortened
+from tidegauge.detect.lag import InputLag
 from tidegauge.detect.late import LateLog
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
@@ -119,6 +120,15 @@ class Detector:
         self._failures = SliceFailures(metrics, health)
         self._intake = Intake(
             settings, self._store, self._offsets, metrics, self._faults, fold=self._fold
+        )
+        self._histograms = HistogramTopic(
+            settings.topics.histograms,
+            offsets=self._offsets,
+            intake=self._intake,
+            metrics=metrics,
+            health=health,
+            clock=clock,
+            rewind=self._rewind,
         )
         self._writer = Writer(
             self.app,
@@ -291,6 +301,9 @@ class Detector:
         exists = await asyncio.to_thread(self._offsets.exists, changelog)
         missing = f"{changelog} is missing: nothing is reported; `tidegauge topics create` makes it"
         self._health.say("changelog", "ok" if exists else "failed", "" if exists else missing)
+        if not await self._histograms.is_there():
+            self._progress.lag(0)
+            return
         topic, states = self._settings.topics.histograms, self._store.partitions
         assigned = {
             tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == topic
@@ -299,10 +312,7 @@ class Detector:
         # One that is assigned but has no state is not joined at all.
         joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
         waiting = lag.of(ends, joined)
-        # What has offsets that were joined before is passed by, which nothing else would say.
-        lost = "; ".join(shortened(ends, joined))
-        what = f"{topic} was made anew or lost its end: {lost}. What it has there is not reported"
-        self._health.say("histograms", "failed" if lost else "ok", what if lost else "")
+        await self._histograms.look(ends, states)
         if self.app.rebalancing:
             self._progress.lag(1, "the group is rebalancing")
         elif unread := self._store.unread:
@@ -311,6 +321,12 @@ class Detector:
             self._progress.lag(
                 sum(waiting.values()), f"partitions {sorted(waiting)} of {topic} have new records"
             )
+
+    async def _rewind(self, partition: int) -> None:
+        """Have the stream begin again with a partition, and the next pass write all there is."""
+        self._saved_at = -math.inf
+        consumer: Any = self.app.consumer
+        await consumer.read_from_beginning(TP(self._settings.topics.histograms, partition))
 
     # -- committing ------------------------------------------------------------------------------
 

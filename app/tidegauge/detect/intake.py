@@ -9,16 +9,19 @@ import asyncio
 import copy
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
+from typing import Literal, NamedTuple
 
 from confluent_kafka import KafkaException
 
 from tidegauge.contract import DecodingError
+from tidegauge.detect.gaps import GapBook
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import Gap, PartitionState
 from tidegauge.detect.sequence import InputSequence
 from tidegauge.detect.store import JoinStore
+from tidegauge.detect.topic_changes import Change
 from tidegauge.detect.validation import check_signals, read_record
 from tidegauge.detect.values import Heard, RawRecord
 from tidegauge.settings import Settings
@@ -30,6 +33,26 @@ log = logging.getLogger(__name__)
 #: it, or from the clock here. Whatever is taken closes windows up to its time, so one record that
 #: no worker wrote could make all that comes late for as long.
 _AHEAD_SECONDS = 3600.0
+
+
+class _Hole(NamedTuple):
+    """What had been heard before a hole in the log, and what is missing there.
+
+    ``deleted``: nobody has read it. ``read``: it was read before it was deleted. ``unknown``: it is
+    not in the log, and may never have been.
+    """
+
+    heard: dict[str, dict[int, Heard]]
+    what: Literal["deleted", "read", "unknown"]
+
+    def explains(self, gaps: Iterable[Gap], heard: Mapping[str, Mapping[int, Heard]]) -> bool:
+        """Whether nothing was heard since of the source partitions that gaps are of."""
+        return all(
+            self.heard.get(gap.source, {}).get(gap.partition)
+            == heard.get(gap.source, {}).get(gap.partition)
+            for gap in gaps
+        )
+
 
 Fold = Callable[[PartitionState, RawRecord, int], Awaitable[None]]
 
@@ -61,20 +84,45 @@ class Intake:
         self._sequence = InputSequence(settings.kafka, settings.detect.app_id, self._topic)
         #: Held while a record is folded in: a checkpoint in between would be of no offset.
         self.lock = asyncio.Lock()
-        #: Partitions that have been counted again since this process began.
-        self._counted_again: set[int] = set()
-        #: By partition of which retention has deleted unread records: what was heard before them.
-        self._heard_before_hole: dict[int, dict[str, dict[int, Heard]]] = {}
+        self._gaps = GapBook(clock)
+        #: By partition of which records are deleted: what was heard before them.
+        self._holes: dict[int, _Hole] = {}
+        #: Partitions that were made anew, of which the stream may still hand out what is gone.
+        self.anew: set[int] = set()
 
     def doubt(self, partition: int) -> None:
         """Don't take for granted that the next record delivered is the next one of the log."""
         self._sequence.doubt(partition)
+
+    async def begin_log(self, state: PartitionState, topic_id: str, change: Change) -> bool:
+        """Read a partition from its beginning; False if it isn't ours any more.
+
+        What was counted of a topic that was made anew stays in the windows, and what nobody had
+        read of it is gone. Of one that lost its end, the records are there to count again.
+        """
+        async with self.lock:
+            if self._owned(state.partition) is not state:
+                return False
+            if change == "truncated":
+                self._count_again(state.partition)
+            else:
+                self._begin_log(state, topic_id)
+            self.anew.add(state.partition)
+        return True
+
+    def _begin_log(self, state: PartitionState, topic_id: str) -> None:
+        self._holes[state.partition] = _Hole(copy.deepcopy(state.progress.heard), "deleted")
+        state.begin_log(topic_id)
+        self._store.changelogs[state.partition].begin()
+        self._sequence.doubt(state.partition)
 
     async def receive(self, partition: int, offset: int, value: bytes) -> PartitionState | None:
         """Take a record and before it what was left out; None if the partition isn't ours now.
 
         Raises ``confluent_kafka.KafkaException`` if the brokers don't give what was left out.
         """
+        if partition in self.anew:
+            return await self._receive_anew(partition, offset)
         while state := self._owned(partition):
             whole = not self._sequence.doubts(partition)
             if not whole and not await self._take_left_out(state, offset):
@@ -84,6 +132,18 @@ class Intake:
                     continue
                 if await self._take(state, offset, value, nothing_left_out=not whole):
                     return state
+        return None
+
+    async def _receive_anew(self, partition: int, offset: int) -> PartitionState | None:
+        """Take what the log has up to a record that may be of the topic that is gone."""
+        ends = await asyncio.to_thread(self._offsets.ends, self._topic, [partition])
+        if offset >= ends[partition]:
+            return None
+        while state := self._owned(partition):
+            # Not the record that was handed out, but what the log has at its place.
+            if await self._take_left_out(state, offset + 1):
+                self.anew.discard(partition)
+                return state
         return None
 
     async def _take_left_out(self, state: PartitionState, offset: int) -> bool:
@@ -127,11 +187,12 @@ class Intake:
             self._faults.skipped(self._topic, state.partition, offset, f"no histograms: {error}")
             state.skip(offset)
             return True
-        if gaps and not await self._are_gone(state, gaps):
+        if gaps and not await self._are_gone(state, record, gaps):
             if self._owned(state.partition) is state:  # and not taken away meanwhile
-                self._count_again(state.partition)
+                await self._read_anew(state, record)
             return False
         await self._fold(state, record, offset)
+        self._note_lost(state, record)
         return True
 
     async def _read(self, state: PartitionState, value: bytes) -> RawRecord:
@@ -178,33 +239,53 @@ class Intake:
                     f"ranges[{partition}] ends at {at.to}, {record.source} at {ends[partition]}"
                 )
 
-    async def _are_gone(self, state: PartitionState, gaps: list[Gap]) -> bool:
+    async def _are_gone(self, state: PartitionState, record: RawRecord, gaps: list[Gap]) -> bool:
         """Return whether records that nobody left out are not in the log any more.
 
         Where retention has deleted some, what each source partition lacks shows with the first
-        record that speaks of it. Elsewhere counting the partition again tells, and that once.
+        record that speaks of it. Elsewhere counting the partition again tells.
         """
         partition, heard = state.partition, state.progress.heard
         begin = await asyncio.to_thread(self._offsets.begin, self._topic, partition)
         if begin > state.progress.next_offset:
-            self._heard_before_hole[partition] = copy.deepcopy(heard)
-        before = self._heard_before_hole.get(partition)
-        deleted = before is not None and all(
-            before.get(gap.source, {}).get(gap.partition)
-            == heard.get(gap.source, {}).get(gap.partition)
-            for gap in gaps
-        )
-        if not deleted and partition not in self._counted_again:
-            log.error("partition %d: %s are passed over", partition, gaps)
-            return False
-        self._metrics.lost_records.inc(len(gaps))
+            was_read = begin <= self._gaps.read_to(partition)
+            self._holes[partition] = _Hole(copy.deepcopy(heard), "read" if was_read else "deleted")
+        hole = self._holes.get(partition)
+        if hole is None or not hole.explains(gaps, heard):
+            if self._gaps.may_count_again(partition, record):
+                log.error("partition %d: %s are passed over", partition, gaps)
+                return False
+            hole = self._holes[partition] = _Hole(copy.deepcopy(heard), "unknown")
+        if hole.what == "read":
+            return True
         log.error("partition %d: %s are gone from the log; going on", partition, gaps)
+        if hole.what == "deleted":
+            self._metrics.lost_records.inc(len(gaps))
+        else:
+            self._gaps.passed(partition, record, gaps, state.progress.now)
         return True
+
+    def _note_lost(self, state: PartitionState, record: RawRecord) -> None:
+        """Count what is lost for good by now, and let go of what this record shows not to be."""
+        lost = self._gaps.heard(state.partition, record, state.progress.now)
+        self._metrics.lost_records.inc(lost)
+
+    async def _read_anew(self, state: PartitionState, record: RawRecord) -> None:
+        """Read the partition from its beginning, with what was counted if the topic is another."""
+        known = state.progress.topic_id
+        present = await asyncio.to_thread(self._offsets.topic_id, self._topic) if known else ""
+        if self._owned(state.partition) is not state:
+            return
+        if present and present != known:
+            self._begin_log(state, present)
+        else:
+            self._gaps.counts_again(state.partition, record)
+            self._count_again(state.partition)
 
     def _count_again(self, partition: int) -> None:
         """Forget the partition: its next record has the whole log read before it."""
         self._metrics.recounts.inc()
         log.error("partition %d is counted again from the beginning of the log", partition)
-        self._counted_again.add(partition)
+        self._gaps.begins_again(partition, self._store.partitions[partition].progress.next_offset)
         self._store.changelogs[partition].forget()
         self._sequence.doubt(partition)

@@ -18,6 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from tidegauge.contract import CountedRange, DataRange
 from tidegauge.detect.partition import DataWanted
 from tidegauge.settings import KafkaSettings
+from tidegauge.topics import NO_TOPIC_ID
 
 log = logging.getLogger(__name__)
 
@@ -106,17 +107,23 @@ class Offsets:
 
     def topic_id(self, topic: str) -> str:
         """Return Kafka's id of a topic, "" if there is none; raises as :meth:`ends` does."""
+        with self._lock:
+            cluster = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS)
+        # The mock cluster of librdkafka has no controller, and there nobody knows of ids.
+        if cluster.controller_id not in cluster.brokers:
+            return ""
         asked = self._admin.describe_topics(
             TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS
         )[topic]
         try:
-            return str(asked.result(2 * _TIMEOUT_SECONDS).topic_id)
+            topic_id = str(asked.result(2 * _TIMEOUT_SECONDS).topic_id)
         except FutureTimeoutError as error:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
         except KafkaException as error:
             if error.args[0].code() in _NO_ID:
                 return ""
             raise
+        return "" if topic_id == NO_TOPIC_ID else topic_id
 
     def begin(self, topic: str, partition: int) -> int:
         """Return the first offset that retention has left; raises as :meth:`ends` does."""

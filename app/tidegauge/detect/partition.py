@@ -53,6 +53,10 @@ REVISE_SECONDS = 5.0
 GONE_CELLS = 50_000
 
 
+#: Tenures that are remembered: far more than speak within the time of a window.
+TENURES = 1_000
+
+
 class Window(NamedTuple):
     """One window of one slice."""
 
@@ -168,6 +172,9 @@ class PartitionState:
     #: By cell of a deleted window and tenure, the events that were counted, in time or as late:
     #: what comes after that is cumulative, and must not be called late as a whole.
     _gone: OrderedDict[tuple[CellKey, str], int] = field(default_factory=OrderedDict)
+    #: The last ``seq`` of tenures, the ones that were heard of last: whoever speaks under another
+    #: name in between takes nothing back.
+    _tenures: OrderedDict[str, int] = field(default_factory=OrderedDict)
     #: Input that has been joined; acknowledged once what it changed is in the changelog.
     joined: list[Any] = field(default_factory=list)
     _due: list[tuple[float, Window]] = field(default_factory=list)
@@ -192,7 +199,12 @@ class PartitionState:
     def _last_seq(self, record: RawRecord) -> int:
         heard = self.progress.heard.get(record.source, {})
         known = [heard[p] for p in record.ranges if p in heard]
-        return max((one.seq for one in known if one.tenure == record.tenure), default=0)
+        last = max((one.seq for one in known if one.tenure == record.tenure), default=0)
+        return max(last, self._tenures.get(record.tenure, 0))
+
+    def has_heard(self, tenure: str) -> bool:
+        """Return whether a record of a tenure was joined since the state was read back."""
+        return tenure in self._tenures
 
     def join(self, record: RawRecord, offset: int) -> dict[Slice, int]:
         """Join a record that leaves no gap; return the newly counted events by slice.
@@ -204,15 +216,29 @@ class PartitionState:
         journal, late_events = Journal(), self.late_events
         before = copy.copy(self.progress)
         try:
-            return self._join(record, offset, journal)
+            counted = self._join(record, offset, journal)
         except Exception:
             journal.undo()
             self.progress, self.late_events = before, late_events
             raise
+        last = self._tenures.pop(record.tenure, 0)
+        self._tenures[record.tenure] = max(last, record.seq)
+        if len(self._tenures) > TENURES:
+            self._tenures.popitem(last=False)
+        return counted
 
     def skip(self, offset: int) -> None:
         """Go on after a record that is not joined."""
         self.progress.next_offset = max(self.progress.next_offset, offset + 1)
+        self.unsaved.add(ProgressKey(self.partition))
+
+    def begin_log(self, topic_id: str) -> None:
+        """Go on with the first record of a topic that was made anew; what was counted stays."""
+        self.progress = msgspec.structs.replace(self.progress, next_offset=0, topic_id=topic_id)
+
+    def note_log(self, topic_id: str) -> None:
+        """Take note of which topic the offsets are of."""
+        self.progress.topic_id = topic_id
         self.unsaved.add(ProgressKey(self.partition))
 
     def is_new(self, record: RawRecord) -> bool:
@@ -243,6 +269,8 @@ class PartitionState:
                 one
                 for one in counted_twice(known, record)
                 if (owner := owners.get(one[0])) and owner.tenure != record.tenure
+                # One that was heard before has not begun now.
+                if not self.has_heard(record.tenure)
             ]
             sources[record.source] = hear(known, heard_of(record))
             self.twice += twice

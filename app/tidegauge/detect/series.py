@@ -48,18 +48,26 @@ def covered(known: Source | None, partition: int, at: RawRange, topic_id: str) -
     """Return up to where a partition was counted of the series that a range is of.
 
     A reader without history must have seen everything since the series' origin; what lies before
-    that was never counted, and nobody will.
+    that was never counted, and nobody will. A past series that goes on was not over: a record that
+    no worker wrote had said so.
     """
-    if known is None or not goes_on(known, partition, topic_id, at.series):
+    if known is None:
         return at.origin
-    return max(known.covered.get(partition, at.origin), at.origin)
+    if goes_on(known, partition, topic_id, at.series):
+        return max(known.covered.get(partition, at.origin), at.origin)
+    past = [it.to for it in known.past.get(partition, []) if _is_of(it, topic_id, at.series)]
+    return max([at.origin, *past])
+
+
+def _is_of(past: PastSeries, topic_id: str, series: int) -> bool:
+    return past.series == series and may_be_one(past.topic_id, topic_id)
 
 
 def counted_twice(known: Source, record: RawRecord) -> Iterator[tuple[int, int, int]]:
     """Yield partition and offsets [from, to) of what a tenure that begins has counted again."""
     for partition, at in record.ranges.items():
         to = known.covered.get(partition)
-        if to is None or at.start >= to:
+        if to is None or at.start >= to or at.since > at.start:  # its first record was another
             continue
         if goes_on(known, partition, record.topic_id, at.series):
             yield partition, at.start, to
@@ -75,12 +83,15 @@ def hear(known: Source, news: Source) -> Source:
         clocks[p] = SourceClock(time=clock.time, latest=max(latest, default=None), idle=clock.idle)
     ends, past = dict(known.covered), dict(known.past)
     for p, to in news.covered.items():
-        if p in ends and not goes_on(known, p, news.topic_ids.get(p, ""), news.series.get(p, 0)):
+        topic_id, series = news.topic_ids.get(p, ""), news.series.get(p, 0)
+        if p in ends and not goes_on(known, p, topic_id, series):
             over = PastSeries(
                 topic_id=known.topic_ids.get(p, ""), series=known.series.get(p, 0), to=ends[p]
             )
-            past[p] = [*past.get(p, []), over][-PAST:]
-            ends[p] = to
+            before = past.get(p, [])
+            taken_up = [it for it in before if _is_of(it, topic_id, series)]
+            past[p] = [*(it for it in before if it not in taken_up), over][-PAST:]
+            ends[p] = max([to, *(it.to for it in taken_up)])
         else:
             ends[p] = max(to, ends.get(p, 0))
     topics, partitions = known.topics, known.partitions

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.codec import zstd_encode
 from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import IllegalStateError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import (
@@ -78,6 +79,12 @@ class _CommittedThread(AIOKafkaConsumerThread):
         # aiokafka fails where nothing is assigned, be it only by now.
         return await consumer.seek_to_committed() if consumer.assignment() else {}
 
+    async def seek_to_beginning_of(self, tp: TP) -> None:
+        await self.call_thread(self._seek_to_beginning_of, tp)
+
+    async def _seek_to_beginning_of(self, tp: TP) -> None:
+        self._ensure_consumer().seek(tp, 0)
+
 
 class _PausingListener(ConsumerRebalanceListener):
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -107,6 +114,20 @@ class _CommittedConsumer(Consumer):
         self._acked_index[tp].difference_update(acked)
         acked.clear()
         return offset
+
+    async def read_from_beginning(self, tp: TP) -> None:
+        """Read a partition of a topic that was made anew from its first record.
+
+        Faust would hand out nothing below the offsets of the topic that is gone.
+        """
+        self._committed_offset[tp] = None
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        try:
+            await self._thread.seek_to_beginning_of(tp)
+        except IllegalStateError:  # it is not assigned any more
+            log.info("partition %d went before it was read anew", tp.partition)
+        self._read_offset[tp] = None
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Remember no offsets that have no record: nobody waits for them."""

@@ -220,7 +220,8 @@ class Progress(msgspec.Struct, kw_only=True):
     Everything before ``next_offset`` is in the table. ``now`` is the time of
     the youngest record, by the clock of the worker that wrote it. ``watermark`` never goes back: a
     window that it has passed by more than its lateness stays deleted. ``heard`` is by source topic
-    and partition.
+    and partition. ``topic_id`` is Kafka's id of the histogram topic that ``next_offset`` is of, ""
+    if that isn't known.
     """
 
     next_offset: int = 0
@@ -228,6 +229,7 @@ class Progress(msgspec.Struct, kw_only=True):
     watermark: float = 0.0
     sources: dict[str, Source] = {}
     heard: dict[str, dict[int, Heard]] = {}
+    topic_id: str = ""
 
 
 class WindowMark(msgspec.Struct, kw_only=True):

@@ -19,6 +19,7 @@ from tidegauge.ingest.beginning import DOUBTFUL, Beginning, Counted, begin_at, f
 from tidegauge.ingest.histogram_tail import HistogramTail
 from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
+from tidegauge.topics import NO_TOPIC_ID
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +44,6 @@ _NO_ANSWER = frozenset(
         KafkaError._DESTROY_BROKER,
     }
 )
-
-#: Kafka's word for "no id", of topics that were made before there were any.
-_NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 
 
 class SourceTopic:
@@ -182,7 +180,7 @@ class SourceTopic:
                 raise self._missing(error.args[0]) from error
             raise
         topic_id = str(found.topic_id)
-        return ("" if topic_id == _NO_ID else topic_id), len(found.partitions)
+        return ("" if topic_id == NO_TOPIC_ID else topic_id), len(found.partitions)
 
     def _missing(self, error: object) -> SessionError:
         return SessionError(

@@ -266,6 +266,12 @@ class DetectMetrics:
             ("topic",),
             registry=registry,
         )
+        self.histogram_breaks = Counter(
+            "tidegauge_histogram_breaks_total",
+            "Partitions of the histogram topic that were made anew, or lost their end",
+            ("happened",),
+            registry=registry,
+        )
         self.recounts = Counter(
             "tidegauge_recounts_total",
             "Times a partition was counted again because source ranges didn't tile",
@@ -273,7 +279,7 @@ class DetectMetrics:
         )
         self.lost_records = Counter(
             "tidegauge_lost_records_total",
-            "Histogram records that retention deleted before they were read",
+            "Gaps in the log of histograms: deleted before they were read, or never filled",
             registry=registry,
         )
         self.watermark = GaugeTable(

@@ -1,0 +1,100 @@
+"""Goes on with a topic of histograms that was deleted and made again, or that lost its end."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping
+
+from tidegauge.detect.intake import Intake
+from tidegauge.detect.lag import shortened
+from tidegauge.detect.offsets import Offsets
+from tidegauge.detect.partition import PartitionState
+from tidegauge.detect.topic_changes import Change, Joined, TopicChanges
+from tidegauge.telemetry import DetectMetrics, Health
+
+log = logging.getLogger(__name__)
+
+#: How long the condition stays degraded after such a change.
+SHOWN_SECONDS = 600.0
+
+_WHAT: Mapping[Change, str] = {
+    "recreated": "was made anew: it is read from its beginning",
+    "truncated": "has lost its end: it is counted again from its beginning",
+}
+
+
+class HistogramTopic:
+    """Looks at the topic beside the stream, and has partitions read anew that need it.
+
+    The windows that are open keep what was counted: to join it again changes nothing.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        *,
+        offsets: Offsets,
+        intake: Intake,
+        metrics: DetectMetrics,
+        health: Health,
+        clock: Callable[[], float],
+        rewind: Callable[[int], Awaitable[None]],
+    ) -> None:
+        """``rewind`` has the stream hand out a partition from its first record."""
+        self._topic = topic
+        self._offsets = offsets
+        self._intake = intake
+        self._metrics = metrics
+        self._health = health
+        self._clock = clock
+        self._rewind = rewind
+        self._changes = TopicChanges()
+        self._said = ""
+        self._changed_at = -math.inf
+        for change in _WHAT:
+            metrics.histogram_breaks.labels(change)
+
+    async def is_there(self) -> bool:
+        """Return whether it exists; raises ``KafkaException`` if the brokers don't answer."""
+        if await asyncio.to_thread(self._offsets.exists, self._topic):
+            return True
+        missing = f"{self._topic} is missing: nothing is counted; make it with"
+        self._health.say("histograms", "failed", f"{missing} `tidegauge topics create`")
+        return False
+
+    async def look(self, ends: Mapping[int, int], states: Mapping[int, PartitionState]) -> None:
+        """Compare ``ends`` of partitions with what was joined; raises as :meth:`is_there`."""
+        topic_id = await asyncio.to_thread(self._offsets.topic_id, self._topic)
+        ready = {p: states[p] for p in ends if p in states and states[p].ready}
+        joined = {
+            p: Joined(state.progress.next_offset, state.progress.topic_id)
+            for p, state in ready.items()
+        }
+        changed = self._changes.of(topic_id, ends, joined)
+        for partition, change in changed.items():
+            if await self._intake.begin_log(ready[partition], topic_id, change):
+                self._note(partition, change, joined[partition], ends[partition])
+        for partition in sorted(self._intake.anew & ready.keys()):
+            # Again, until a record comes: what the stream was handing out may have undone it.
+            await self._rewind(partition)
+        same = {p: it for p, it in joined.items() if p not in changed}
+        lost = shortened({p: ends[p] for p in same}, {p: it.next_offset for p, it in same.items()})
+        for partition, it in same.items():
+            if topic_id and not it.topic_id and not lost:
+                ready[partition].note_log(topic_id)
+        if lost:
+            what = f"{self._topic} was made anew or lost its end: {'; '.join(lost)}"
+            self._health.say("histograms", "failed", what)
+        elif self._clock() - self._changed_at < SHOWN_SECONDS:
+            self._health.say("histograms", "degraded", self._said)
+        else:
+            self._health.say("histograms", "ok")
+
+    def _note(self, partition: int, change: Change, joined: Joined, end: int) -> None:
+        self._metrics.histogram_breaks.labels(change).inc()
+        self._said = f"{self._topic} {_WHAT[change]}. What nobody had read of it is lost"
+        self._changed_at = self._clock()
+        log.error(
+            "%s %s: partition %d ends at %d and was read to %d",
+            self._topic, _WHAT[change], partition, end, joined.next_offset,
+        )  # fmt: skip
