@@ -3,7 +3,7 @@
 Pure: a rule file, window reports and the state so far go in; alerts, actions and audit come out.
 """
 
-from tidegauge.rules.document import FileError, Location, Problem, parse_document
+from tidegauge.rules.document import FileError, Location, Problem, dotted, parse_document
 from tidegauge.rules.evaluate import DistributionOf, Verdict, evaluate
 from tidegauge.rules.figures import MOST_MOVED
 from tidegauge.rules.links import RUNBOOK, check_template, links_of, segment_of
@@ -46,6 +46,7 @@ __all__ = [
     "SeriesState",
     "Verdict",
     "check_template",
+    "dotted",
     "due_at",
     "end_forgotten",
     "evaluate",
