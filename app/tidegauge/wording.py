@@ -24,13 +24,22 @@ def figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3g}"
 
 
+def exact(value: float) -> str:
+    """Write a threshold as somebody wrote it, up to six digits.
+
+    >>> exact(0.05), exact(1200.0), exact(0.123456)
+    ('0.05', '1,200', '0.123456')
+    """
+    return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
+
+
 def figure_beside(value: float, threshold: float) -> str:
     """Write a figure with as many digits as show on which side of a threshold it is.
 
     >>> figure_beside(0.0743, 0.05), figure_beside(0.050004, 0.05), figure_beside(0.05, 0.05)
     ('0.0743', '0.050004', '0.05')
     """
-    written = figure(threshold)
+    written = exact(threshold)
     for digits in range(3, 9):
         text = figure(value) if digits == 3 else f"{value:.{digits}g}"
         if text != written:
@@ -54,9 +63,18 @@ def quantity(value: float, unit: str, threshold: float | None = None) -> str:
     text = _digits(value, threshold)
     if unit == OF_THRESHOLD:
         return f"{text} times the alarm threshold"
-    if unit == "value":
+    if unit in ("", "value"):
         return text
     return f"{text} {unit.removesuffix('s') if unit in _COUNTS and value == 1 else unit}".rstrip()
+
+
+def limit_text(threshold: float, unit: str) -> str:
+    """Write a threshold that stands beside a quantity, without repeating the unit.
+
+    >>> limit_text(0.05, "nats"), limit_text(600.0, "s"), limit_text(0.05, "share")
+    ('0.05', '10 min', '5%')
+    """
+    return quantity(threshold, unit) if unit in ("s", "share") else exact(threshold)
 
 
 _COUNTS = frozenset({"signals", "events", "bins"})

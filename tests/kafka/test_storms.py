@@ -149,7 +149,9 @@ def test_a_digest_leaves_out_what_was_silenced_meanwhile_and_a_refused_one_is_de
     wait_committed(delivery, "hook", 4)
     assert ids(sink) == ["id-0"] and len(waiting(delivery)) == 3
     # It becomes critical: told at once, and no more in the digest.
-    worse = msgspec.structs.replace(risen, id="id-3-raised", severity="critical", raised=1)
+    worse = msgspec.structs.replace(
+        risen, id="id-3-raised", severity="critical", severities_before=["high"], raised=1
+    )
     delivery.send(worse)
     wait_until(
         lambda: ids(sink) == ["id-0", "id-3-raised"], seconds=30, what=lambda: str(ids(sink))

@@ -11,7 +11,7 @@ from tidegauge.contract import Alert, SignalAlert
 from tidegauge.printable import printable
 from tidegauge.rules import RUNBOOK, listed
 from tidegauge.when import duration_text
-from tidegauge.wording import counted, figure, quantity, subject, with_subject
+from tidegauge.wording import counted, figure, limit_text, quantity, subject, with_subject
 
 #: Metrics that are about the serving nodes rather than about the data.
 _SERVING = ("latency_", "error_share")
@@ -170,7 +170,7 @@ def _facts(alert: Alert) -> list[tuple[str, str]]:
     if alert.signals:
         facts.append(("Signals" if len(alert.signals) > 1 else "Signal", _signals(alert)))
     severity: str = alert.severity
-    if alert.raised:
+    if alert.raised and alert.severities_before:
         severity += f", {alert.severities_before[-1]} before"
     facts.append(("Severity", severity))
     facts.append(("Since", utc(alert.starts_at)))
@@ -217,15 +217,8 @@ def _measured(alert: Alert) -> str:
     worst = " at worst" if len(alert.signals) > 1 and alert.state == "firing" else ""
     return (
         f"{alert.metric} {quantity(alert.value, alert.unit, alert.threshold)}{worst}; "
-        f"the rule fires {alert.comparison} {threshold_text(alert)}"
+        f"the rule fires {alert.comparison} {limit_text(alert.threshold, alert.unit)}"
     )
-
-
-def threshold_text(alert: Alert) -> str:
-    """Write the threshold of an alert, with its unit where the metric's name has none."""
-    if alert.unit in ("s", "share"):
-        return quantity(alert.threshold, alert.unit)
-    return figure(alert.threshold)
 
 
 def _kind(alert: Alert) -> str:

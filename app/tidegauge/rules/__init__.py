@@ -21,7 +21,7 @@ from tidegauge.rules.silence import (
     judge_silence,
 )
 from tidegauge.rules.state import AlertState, Episode, SeriesState
-from tidegauge.rules.summary import listed, render, short
+from tidegauge.rules.summary import listed, render
 
 __all__ = [
     "DEFAULT_RULES",
@@ -61,6 +61,5 @@ __all__ = [
     "render",
     "rule_schema",
     "segment_of",
-    "short",
     "surprise",
 ]
