@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from tidegauge.settings import KafkaSettings, Settings, WindowSettings, load_settings
+from tidegauge.settings_errors import SettingsError
 
 
 @pytest.fixture(autouse=True)
@@ -96,13 +97,17 @@ def test_a_misspelt_variable_is_refused_by_name(name: str, monkeypatch: pytest.M
 
 def test_a_misspelt_part_of_a_section_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGAUGE_WINDOWS__SECOND", "5")
-    with pytest.raises(ValidationError, match="second"):
+    with pytest.raises(SettingsError) as refused:
         load_settings()
+    assert refused.value.problems == [
+        "environment variable TIDEGAUGE_WINDOWS__SECOND: windows.second: unknown key; "
+        "did you mean 'seconds'?"
+    ]
 
 
 def test_a_misspelt_key_of_the_file_is_refused_by_name(folder: Path) -> None:
     (folder / "tidegauge.yaml").write_text("kafka: {bootstrap: 'x:1'}\n")
-    with pytest.raises(ValidationError, match="bootstrap"):
+    with pytest.raises(SettingsError, match=r"tidegauge.yaml:1:9: kafka.bootstrap: unknown key"):
         load_settings()
 
 
@@ -181,3 +186,71 @@ def test_settings_are_frozen() -> None:
 def test_topics_that_could_never_be_written_are_refused() -> None:
     with pytest.raises(ValidationError, match="min_insync_replicas 2 is more than"):
         Settings(topics={"min_insync_replicas": 2})
+
+
+MISTAKES = """\
+kafka:
+  bootstrap_server: x:9092
+  security_protocol: sasl_sll
+windows: {seconds: soon, grace_seconds: -1}
+model_windows:
+  M-1: {secnds: 5}
+nofity: {group_id: g}
+http: 8000
+topics: {min_insync_replicas: 3}
+links:
+  runbook: "https://x/{modle}"
+"""
+
+
+def test_every_mistake_of_the_file_is_told_with_its_line_and_what_was_meant(folder: Path) -> None:
+    (folder / "tidegauge.yaml").write_text(MISTAKES)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    found = dict(
+        problem.removeprefix("tidegauge.yaml:").split(": ", 1) for problem in refused.value.problems
+    )
+    assert found["2:3"] == "kafka.bootstrap_server: unknown key; did you mean 'bootstrap_servers'?"
+    assert found["3:22"] == (
+        "kafka.security_protocol: expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL; "
+        "did you mean SASL_SSL?"
+    )
+    assert found["4:20"] == "windows.seconds: expected a whole number"
+    assert found["4:41"] == "windows.grace_seconds: expected greater than or equal to 0"
+    assert found["6:9"] == "model_windows.….secnds: unknown key; did you mean 'seconds'?"
+    assert found["7:1"] == "nofity: unknown key; did you mean 'notify'?"
+    assert found["8:7"] == "http: expected a mapping, its keys indented below it"
+    assert found["9:9"].startswith("topics: min_insync_replicas 3 is more than")
+    assert "{modle}" in found["11:12"] and "{model}" in found["11:12"]
+    assert list(found) == sorted(found, key=lambda at: tuple(map(int, at.split(":"))))
+
+
+def test_text_that_is_no_yaml_and_keys_given_twice_are_told_with_their_line(folder: Path) -> None:
+    (folder / "tidegauge.yaml").write_text("kafka:\n  a: 'x\n")
+    with pytest.raises(SettingsError, match=r"tidegauge.yaml:3:1: not YAML: "):
+        load_settings()
+    (folder / "tidegauge.yaml").write_text("http: {port: 1}\nkafka: {}\nhttp: {host: x}\n")
+    with pytest.raises(SettingsError, match=r"tidegauge.yaml:3:1: http: found the key again"):
+        load_settings()
+
+
+def test_a_mistake_is_told_where_it_was_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "tidegauge.yaml").write_text("http: {port: 9000}\n")
+    monkeypatch.setenv("TIDEGAUGE_HTTP__PORT", "many")
+    monkeypatch.setenv("TIDEGAUGE_KAFKA_BOOTSTRAP_SERVERS", "x:1")
+    secrets = folder / "secrets"
+    secrets.mkdir()
+    (secrets / "tidegauge_log_level").write_text("warn")
+    monkeypatch.setenv("TIDEGAUGE_SECRETS_DIR", str(secrets))
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    first, *others = refused.value.problems
+    assert first.startswith(
+        "unknown environment variable TIDEGAUGE_KAFKA_BOOTSTRAP_SERVERS; did you mean "
+        "TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS? known are"
+    )
+    assert others == [
+        "environment variable TIDEGAUGE_HTTP__PORT: http.port: expected a whole number",
+        f"secret {secrets}/tidegauge_log_level: log_level: expected one of DEBUG, INFO, WARNING, "
+        "ERROR; did you mean WARNING?",
+    ]

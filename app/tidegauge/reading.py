@@ -1,5 +1,6 @@
 """Reading what Kafka kept of a topic, without a consumer group to join."""
 
+import logging
 import math
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from tidegauge.contract import DecodingError, decode, unwrap
 from tidegauge.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
 
 #: How far clocks may be apart: an event's may be ahead of a broker's by five minutes.
 _MARGIN_SECONDS = 900.0
@@ -73,7 +76,8 @@ def read_span(
             "auto.offset.reset": "earliest",
             # It waits a second before it fetches more, unless told otherwise.
             "fetch.queue.backoff.ms": 5,
-        }
+        },
+        logger=log,
     )
     try:
         spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)

@@ -20,7 +20,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -28,8 +27,6 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
-
-from tidegauge.unshown import shown, without_quotes
 
 _LOCATORS = {"TIDEGAUGE_CONFIG", "TIDEGAUGE_SECRETS_DIR"}
 
@@ -374,7 +371,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the settings; raises ``ValueError`` that names every wrong or unknown setting.
+    """Read the settings; raises :class:`SettingsError` that names every wrong or unknown setting.
 
     pydantic-settings ignores environment variables that it does not know. A typing error in one
     would leave the default in force unnoticed, so an unknown ``TIDEGAUGE_…`` is refused here.
@@ -387,51 +384,66 @@ def load_settings() -> Settings:
         and not _SERVICE_LINK.search(name)
         and name.removeprefix("TIDEGAUGE_").split("__")[0].lower() not in Settings.model_fields
     ]
+    file, secrets = config_file(), os.environ.get("TIDEGAUGE_SECRETS_DIR")
+    problems: list[str] = []
     if unknown:
-        raise ValueError(
-            f"unknown environment variable {', '.join(sorted(unknown))}; "
-            f"known are TIDEGAUGE_ and one of {', '.join(sorted(Settings.model_fields)).upper()}"
-        )
-    file = config_file()
+        from tidegauge.settings_errors import unknown_variables  # only a mistake needs it
+
+        problems += unknown_variables(unknown, Settings)
+    found = None
     try:
-        return Settings()
+        found = Settings()
     except ValidationError as error:
-        raise _without_input(error) from None
+        from tidegauge.settings_errors import settings_problems
+
+        problems += settings_problems(error, Settings, file, Path(secrets) if secrets else None)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: not UTF-8 at byte {error.start}") from None
+        problems.append(f"{file}: not UTF-8 at byte {error.start}")
     except Exception as error:
-        import yaml  # by now it has been; at the top, every command would wait for it
+        problems += _of_document(error, file)
+    if found is not None and file.is_file() and _has_a_key_twice(file):
+        from tidegauge.settings_errors import document_problems
 
-        if not isinstance(error, yaml.YAMLError):
-            raise
-        mark = getattr(error, "problem_mark", None)
-        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        said = without_quotes(str(getattr(error, "problem", None) or "it can't be read"))
-        raise ValueError(f"{file}: not YAML{place}: {said}") from None
+        problems += document_problems(file.read_bytes().decode("utf-8-sig"), Settings, str(file))
+    if problems or found is None:
+        from tidegauge.settings_errors import SettingsError
 
-
-def _without_input(error: ValidationError) -> ValidationError:
-    """Return the error with nothing of what was found: it may be a secret, in any place."""
-    known = _known_names(Settings)
-    return ValidationError.from_exception_data(
-        error.title,
-        [
-            {
-                "type": PydanticCustomError("setting", "{said}", {"said": one["msg"]}),
-                "loc": tuple(shown(it, known) if isinstance(it, str) else it for it in one["loc"]),
-                "input": None,
-            }
-            for one in error.errors(include_input=False, include_url=False)
-        ],
-        hide_input=True,
-    )
+        # Not from pydantic's error, which shows what it found.
+        raise SettingsError(problems) from None
+    return found
 
 
-def _known_names(model: type[BaseModel]) -> set[str]:
-    names: set[str] = set()
-    for name, field in model.model_fields.items():
-        names.add(name)
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            names |= _known_names(kind)
-    return names
+def _of_document(error: Exception, file: Path) -> list[str]:
+    """Return what is wrong with the YAML of the file; raises an error that is about another."""
+    import yaml  # by now it has been; at the top, every command would wait for it
+
+    from tidegauge.settings_errors import document_problems
+
+    if not isinstance(error, yaml.YAMLError):
+        raise error
+    text = file.read_bytes().decode("utf-8-sig")
+    return document_problems(text, Settings, str(file)) or [f"{file}: not YAML"]
+
+
+def _has_a_key_twice(file: Path) -> bool:
+    """Whether a mapping of the file has a key twice: YAML lets the last one win without a word.
+
+    Where they are is for who looks closer; that takes an import that no command should wait for.
+    """
+    import yaml
+
+    # An alias is the same node again, and may contain itself.
+    stack, seen = [yaml.compose(file.read_bytes(), yaml.SafeLoader)], set[int]()
+    while stack:
+        node = stack.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            stack += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if len(set(keys)) < len(keys):
+                return True
+            stack += [value for _, value in node.value]
+    return False

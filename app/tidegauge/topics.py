@@ -1,5 +1,6 @@
 """The topics: how each must be made, making them, and saying what is wrong with those there are."""
 
+import logging
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
@@ -8,6 +9,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from tidegauge.settings import MAX_AUDIT_BYTES, MAX_RECORD_BYTES, Settings
+
+log = logging.getLogger(__name__)
 
 #: How many replicas must have a record before it counts as written.
 MIN_INSYNC = "min.insync.replicas"
@@ -193,7 +196,7 @@ class Topics:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admin = AdminClient(settings.kafka.librdkafka())
+        self._admin = AdminClient(settings.kafka.librdkafka(), logger=log)
 
     def create(self) -> dict[str, bool]:
         """Make the topics that are missing, and wait until the brokers tell of them.

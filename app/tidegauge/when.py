@@ -42,6 +42,23 @@ def duration(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def duration_text(seconds: float) -> str:
+    """Write a length of time by its two largest units, rounded to whole seconds.
+
+    >>> duration_text(59), duration_text(1560), duration_text(3720), duration_text(90000)
+    ('59 s', '26 min', '1 h 2 min', '1 d 1 h')
+    """
+    left = round(seconds)
+    parts = []
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        n, left = divmod(left, size)
+        if n:
+            parts.append(f"{n} {name}")
+        elif parts:
+            break  # 1 d 3 s says more than anybody asks
+    return " ".join(parts[:2]) or "0 s"
+
+
 def utc_text(seconds: float | str, form: str = "%Y-%m-%d %H:%M:%SZ") -> str:
     """Write epoch seconds of a record; what is no time that anybody can write stays as it is.
 

@@ -37,7 +37,7 @@ def test_a_sound_file_is_said_to_be_so_with_its_hash(rule_file: Path) -> None:
     result = config("validate", str(rule_file))
     sha256 = hashlib.sha256(GOOD.encode()).hexdigest()
     assert result.exit_code == 0
-    assert result.stdout == f"{rule_file}: 1 rules, nothing wrong; sha256 {sha256}\n"
+    assert result.stdout == f"{rule_file}: 1 rule, nothing wrong; sha256 {sha256}\n"
 
 
 def test_every_mistake_is_told_with_its_place_and_what_is_allowed(rule_file: Path) -> None:
@@ -59,6 +59,53 @@ def test_a_program_reads_the_same(rule_file: Path) -> None:
     assert result.exit_code == 2
     said = json.loads(result.stdout)
     assert len(said["problems"]) == 1 and said["sha256"] is None
+
+
+SETTINGS = "kafka: {bootstrap_servers: 'k:9092'}\nwindows: {seconds: 30}\n"
+RECEIVERS = """\
+receivers:
+  - {name: chat, type: webhook, url: "https://chat.example.com/x"}
+"""
+
+
+def test_each_kind_of_file_is_known_by_what_is_in_it(
+    tmp_path: Path, rule_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the file says is checked, not what the environment would make of it.
+    monkeypatch.setenv("TIDEGAUGE_WINDOWS__SECONDS", "soon")
+    settings, receivers = tmp_path / "prod.yaml", tmp_path / "receivers.yaml"
+    settings.write_text(SETTINGS)
+    receivers.write_text(RECEIVERS)
+    files = [str(rule_file), str(settings), str(receivers)]
+    result = config("validate", *files)
+    assert result.exit_code == 0, result.output
+    first, second, third = result.stdout.splitlines()
+    assert "1 rule, nothing wrong" in first
+    assert second == f"{settings}: settings of kafka, windows, nothing wrong"
+    assert third == f"{receivers}: 1 receiver, nothing wrong"
+    said = [json.loads(line) for line in config("validate", "--json", *files).stdout.splitlines()]
+    assert [one["kind"] for one in said] == ["rules", "settings", "receivers"]
+    assert said[2]["receivers"] == ["chat"] and said[1]["problems"] == []
+
+
+def test_mistakes_of_every_kind_of_file_are_told_and_one_of_them_is_enough_for_2(
+    tmp_path: Path, rule_file: Path
+) -> None:
+    settings, receivers = tmp_path / "prod.yaml", tmp_path / "receivers.yaml"
+    settings.write_text(SETTINGS.replace("seconds", "secnds").replace("kafka", "kafak"))
+    receivers.write_text(RECEIVERS.replace("webhook", "webhok"))
+    result = config("validate", str(settings), str(rule_file), str(receivers))
+    assert result.exit_code == 2 and "1 rule, nothing wrong" in result.stdout
+    assert result.stderr.splitlines() == [
+        f"{settings}:1:1: kafak: unknown key; did you mean 'kafka'?",
+        f"{settings}:2:11: windows.secnds: unknown key; did you mean 'seconds'?",
+        f"{receivers}:2:24: receivers[0].type: found 'webhok', expected one of alertmanager, "
+        "webhook, email, slack, mlflow; did you mean webhook?",
+    ]
+    for text, said in (("- a\n", "expected settings"), ("log_level: loud\n", ":1:12: log_level: ")):
+        settings.write_text(text)
+        result = config("validate", "--kind", "settings", str(settings))
+        assert result.exit_code == 2 and said in result.stderr, result.output
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_what_is_gone_for_long_enough_ends_its_alert_and_leaves_no_trace() -> No
     log = silent_log([0, 1], others=range(70), until=70)
     closed = fold(worker.state, log)
     assert told(closed) == [("m", "no-data", "firing", 12), ("m", "no-data", "resolved", 62)]
-    assert closed.alerts[-1].summary.startswith("m 1: no events for 3600 s, so it is taken for")
+    assert closed.alerts[-1].summary.startswith("m 1: no events for 1 h, so it counts as retired")
     assert worker.state.slices.keys() == {STAYS}
     assert GONE not in worker.state.memories
     written = writes(worker.checkpoint())

@@ -32,9 +32,9 @@ def test_the_text_says_what_since_when_how_bad_and_what_to_do() -> None:
         links=LINKS,
     )
     said = message(alert)
-    assert said.title == "[high] credit 3: kl of income (drift)"
+    assert said.title == "[high] credit 3 canary region=EU: kl of income (drift)"
     assert said.text() == (
-        "credit 3: income has drifted, KL 0.0744 nats over 0.05 in 3000 events\n"
+        "credit 3 canary region=EU: income has drifted, KL 0.0744 nats over 0.05 in 3000 events\n"
         "\n"
         "Model:     credit 3\n"
         "Variant:   canary\n"
@@ -45,11 +45,15 @@ def test_the_text_says_what_since_when_how_bad_and_what_to_do() -> None:
         "Measured:  kl 0.0744 nats; the rule fires above 0.05\n"
         "Window:    2026-03-01 12:00:00 UTC to 12:01:00 UTC, 3,000 events\n"
         "Rule:      drift\n"
+        f"Alert:     {alert.id}\n"
         "\n"
         "What to do: Find the source of the signal and what changed there. Missing or unseen "
         "values: a source broke; tell its owner, don't retrain. Many features and the prediction "
         "together: the traffic changed. Right after a release: was the baseline made from this "
         "version?\n"
+        "\n"
+        f"Show:      tidegauge alerts show {alert.id[:12]}\n"
+        f'Ack:       tidegauge alerts ack {alert.id[:12]} --note "looking into it"\n'
         "\n"
         "Runbook:   https://wiki.example.com/tidegauge/drift\n"
         "Dashboard: https://grafana.example.com/d/x?var-model=credit\n"
@@ -82,7 +86,7 @@ def test_a_silence_says_how_long_it_is() -> None:
     assert said.title == "[medium] credit 3: seconds_without_events (no-data)"
     assert said.summary == "credit 3 has sent nothing for 601 s"
     facts = dict(said.facts)
-    assert facts["Measured"] == "seconds_without_events 601 s; the rule fires above 600"
+    assert facts["Measured"] == "seconds_without_events 10 min 1 s; the rule fires above 10 min"
     assert facts["Since"] == "2026-03-01 12:01:00 UTC"
 
 
@@ -91,7 +95,7 @@ def test_the_size_of_a_drift_and_the_actions_are_said() -> None:
     assert facts["Size"] == "moderate, PSI 0.14"
     assert facts["Measured"] == "surprise 13.3 times the alarm threshold; the rule fires above 1"
     assert facts["Onset"] == "about 2026-03-01 12:01:00 UTC"
-    assert facts["Actions"] == "1 asked for; see the topic of actions"
+    assert facts["Actions"] == "1 action requested; see: tidegauge actions list"
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_the_first_ten_signals_are_named_with_what_is_not_the_same_for_all() -> 
     assert lines[6] == "region 4.4, low"
     assert lines[9:] == ["prediction 2.1, low", "and 2 more"]
     assert facts["Measured"].startswith("surprise 13.3 times the alarm threshold at worst; ")
-    assert facts["Says also"] == (
+    assert facts["Includes"] == (
         "feature-drift (low): income, age, tenure, balance, limit, debt, region, channel, "
         "children, prediction and 2 more"
     )

@@ -196,14 +196,14 @@ def test_the_alert_says_what_was_measured_where_and_against_what() -> None:
     )
     assert (
         alert.summary
-        == "credit 3: kl of age is 0.0625 nats, above 0.05, in 4000 events (region=eu)"
+        == "credit 3: kl of age is 0.0625 nats, above 0.05, in 4,000 events (region=eu)"
     )
 
 
 def test_the_resolved_alert_says_how_long_it_lasted() -> None:
     _, resolved = alerts_of(fold([kl_report(0, 0.1), kl_report(4, 0.02)]))
     assert resolved.summary == (
-        "credit 3: kl of age is back at 0.02 nats, no longer above 0.05, after 240 s"
+        "credit 3: kl of age is back at 0.02 nats, no longer above 0.05, after 4 min"
     )
 
 

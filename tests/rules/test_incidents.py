@@ -15,6 +15,7 @@ from support.window_reports import (
     window_report,
 )
 from tidegauge.contract import Alert, Distribution, SignalHistogram, WindowReport, encode
+from tidegauge.notify.message import message
 from tidegauge.rules import AlertState, RuleSet, Verdict, evaluate, parse_rules
 
 START = window_report(0, part_of(1)).window_start
@@ -90,13 +91,25 @@ def test_fifty_signals_that_drift_at_once_are_one_alert_with_a_list_worst_first(
     assert (alert.value, alert.signals[0].value) == (FIFTY["f49"], FIFTY["f49"])
     assert alert.distribution is not None and alert.distribution.bins == ["b1/f49"]
     assert alert.summary == (
-        "credit 3: kl is above 0.05 nats for f49, f48, f47 and 47 more, at worst 0.149 nats, "
-        "in 1000 events"
+        "credit 3: kl is above 0.05 for f49, f48, f47 and 47 more, at worst 0.149 nats, "
+        "in 1,000 events"
     )
     [action] = verdicts[0].actions
     assert alert.actions == [action.id] and action.alert == alert.id
     for fact in verdicts[0].audit:
         assert fact.inputs["signals"].split() == sorted(FIFTY, reverse=True), fact.event
+
+
+def test_a_reminder_names_the_signals_that_drift_now_and_lists_those_that_are_over() -> None:
+    all_seven = {f"f{n}": 0.1 + n / 100 for n in range(7)}
+    two = {name: 0.1 if name in ("f0", "f1") else 0.0 for name in all_seven}
+    rules = rules_of(kl_rule(", repeat_interval: 300"))
+    *_, reminder = alerts_of(fold(windows(all_seven, *[two] * 5), rules))
+    assert reminder.reminder == 1 and len(reminder.signals) == 7
+    assert reminder.summary == (
+        "credit 3: kl is above 0.05 for f0, f1, at worst 0.1 nats, in 1,000 events; for 6 min now"
+    )
+    assert message(reminder).title == "[still medium] credit 3: kl of f0, f1 (drift)"
 
 
 def test_it_fires_with_the_first_signal_and_is_resolved_with_the_last() -> None:
@@ -110,7 +123,7 @@ def test_it_fires_with_the_first_signal_and_is_resolved_with_the_last() -> None:
         ("a", 0.1, START, START + 120),
     ]
     assert firing.fingerprint == resolved.fingerprint and firing.episode == resolved.episode
-    assert resolved.summary == ("credit 3: kl of 2 signals is no longer above 0.05, after 180 s")
+    assert resolved.summary == ("credit 3: kl of 2 signals is no longer above 0.05, after 3 min")
 
 
 def test_each_signal_must_hold_for_the_windows_asked_for() -> None:
@@ -226,7 +239,7 @@ def test_what_was_pending_and_fired_inhibited_is_no_longer_said_to_be_pending() 
     rules = rules_of(kl_rule(", inhibited_by: [worse], for: 2"), kl_rule(name="worse", above=0.5))
     verdicts = fold(windows({"a": 0.1}, {"a": 0.9}, {"a": 0.0}), rules)
     assert story(verdicts) == "P.I"
-    assert alerts_of(verdicts)[-2].summary.endswith("; it fired while inhibited")
+    assert alerts_of(verdicts)[-2].summary.endswith("; fired only while inhibited")
 
 
 def test_only_the_same_slice_inhibits() -> None:
@@ -277,7 +290,7 @@ def test_a_severity_that_rises_is_told_once_and_one_that_falls_is_not() -> None:
     ]
     assert all(it.state == "firing" for it in alerts[:3])
     assert len({it.id for it in alerts}) == 4 and len({it.episode for it in alerts}) == 1
-    assert alerts[1].summary.endswith("; medium by now, low before")
+    assert alerts[1].summary.endswith("; now medium, before low")
     assert [bool(one.actions) for one in verdicts] == [True] + [False] * 7
     assert [fact.event for fact in verdicts[1].audit] == ["alert.raised"]
     assert verdicts[7].audit[0].inputs["severities_before"] == "low medium"
@@ -334,7 +347,7 @@ def test_a_damped_alert_says_so_and_ends_when_it_has_been_away_long_enough() -> 
     damped = alerts_of(verdicts)[-1]
     assert damped.flapping
     assert damped.summary.endswith(
-        "; it flaps, so it is resolved after 5 windows in a row without it"
+        "; it comes and goes, so it is resolved only after 5 windows in a row without it"
     )
     assert story(fold(windows(*courses), rules)) == "FRFR" + "FR." + "FR..", "not within 3 windows"
 

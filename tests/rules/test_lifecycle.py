@@ -72,7 +72,7 @@ def test_it_fires_in_the_last_of_the_windows_asked_for_and_is_pending_before() -
     assert len({it.id for it in (pending, firing, resolved)}) == 3
     assert len({it.episode for it in (pending, firing, resolved)}) == 1
     assert len({it.fingerprint for it in (pending, firing, resolved)}) == 1
-    assert pending.summary.endswith("; pending, it fires after 3 windows in a row")
+    assert pending.summary.endswith("; pending, fires after 3 windows in a row")
 
 
 def test_what_is_pending_and_recovers_becomes_inactive_and_asks_for_nothing() -> None:
@@ -80,7 +80,7 @@ def test_what_is_pending_and_recovers_becomes_inactive_and_asks_for_nothing() ->
     assert story(verdicts) == "P.IPI"
     first, inactive, second, _ = alerts_of(verdicts)
     assert (inactive.starts_at, inactive.ends_at) == (START, START + 120)
-    assert inactive.summary.endswith("after 120 s; it was pending and has not fired")
+    assert inactive.summary.endswith("after 2 min; was pending, has never fired")
     assert first.episode == inactive.episode != second.episode
     assert not any(one.actions for one in verdicts)
     assert [it.event for one in verdicts for it in one.audit] == [
@@ -127,7 +127,7 @@ def test_reminders_keep_their_distance_and_are_still_firing() -> None:
     assert len({it.id for it in (firing, first, second)}) == 3
     assert {it.episode for it in (first, second)} == {firing.episode}
     assert first.window_start == START + 180 and first.actions == []
-    assert first.summary.endswith("; it has been so for 240 s")
+    assert first.summary.endswith("; for 4 min now")
     assert sum(len(one.actions) for one in verdicts) == 1
     assert [one.audit[0].event for one in verdicts if one.audit] == [
         "alert.firing", "alert.reminder", "alert.reminder", "alert.resolved",

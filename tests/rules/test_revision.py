@@ -73,7 +73,7 @@ def test_a_rule_that_holds_with_late_events_only_fires_once_and_is_over_with_the
     [alert] = story.late(0, 0.4)
     assert told([alert]) == [("firing", True, 0)]
     assert alert.starts_at == alert.window_start
-    assert alert.summary.endswith("; seen with events that came late")
+    assert alert.summary.endswith("; found when late events were counted")
     assert story.actions == ["retrain"]
     assert story.late(0, 0.5) == story.late(0, 0.6) == []
     [over] = story.first(2, 0.01)

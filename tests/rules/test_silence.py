@@ -99,10 +99,10 @@ def test_what_fires_is_told_once_as_no_data_and_fires_again_with_the_next_window
     assert (missing.report, missing.counted, missing.ends_at) == ("", [], None)
     assert missing.value == fired.value and missing.distribution is None
     assert missing.summary == (
-        "credit 3: no data for 190 s, so nothing says whether kl of age is still above 0.05; "
-        "it was firing"
+        "credit 3: no data for 3 min 10 s; it is unknown whether kl of age is still above 0.05; "
+        "the alert was firing"
     )
-    assert again.summary.endswith("; there is data again")
+    assert again.summary.endswith("; data comes again")
 
 
 def test_no_data_asks_for_nothing_and_what_fires_again_does_not_ask_twice() -> None:
@@ -208,10 +208,8 @@ def test_silence_fires_when_it_is_longer_than_the_threshold_and_ends_with_a_wind
     assert (fired.value, fired.unit, fired.events) == (601.0, "s", 0)
     assert (fired.starts_at, fired.window_end) == (START + 60, START + 661)
     assert (resolved.value, resolved.ends_at) == (0.0, START + 4200)
-    assert fired.summary == ("credit 3: seconds_without_events is 601 s, above 600, in 0 events")
-    assert resolved.summary == (
-        "credit 3: seconds_without_events is back at 0 s, no longer above 600, after 4140 s"
-    )
+    assert fired.summary == ("credit 3: no events for 10 min 1 s, longer than 10 min")
+    assert resolved.summary == ("credit 3: events again, after 1 h 9 min without any")
     assert [it.event for one in verdicts for it in one.audit] == ["alert.firing", "alert.resolved"]
 
 
@@ -256,7 +254,7 @@ def test_a_slice_that_is_forgotten_ends_its_alerts_with_the_reason() -> None:
         ("drift", "inactive", START + 60 + 86_400), ("no-data", "resolved", START + 60 + 86_400),
     ]  # fmt: skip
     assert ended.alerts[1].summary == (
-        "credit 3: no events for 86400 s, so it is taken for gone; "
+        "credit 3: no events for 1 d, so it counts as retired; "
         "the alert of rule 'no-data' was firing"
     )
     assert [it.event for it in ended.audit] == ["alert.inactive", "alert.resolved"]

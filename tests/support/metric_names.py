@@ -78,6 +78,8 @@ NOTIFY: dict[str, MetricName] = {
     "tidegauge_notify_delay_seconds": MetricName("histogram", ("receiver",)),
     "tidegauge_notify_silenced_total": MetricName("counter", ("receiver",)),
     "tidegauge_notify_withheld": MetricName("gauge", ("receiver",)),
+    "tidegauge_notify_digested_total": MetricName("counter", ("receiver",)),
+    "tidegauge_notify_digest_waiting": MetricName("gauge", ("receiver",)),
     "tidegauge_notify_receivers_file_ok": MetricName("gauge"),
 }
 

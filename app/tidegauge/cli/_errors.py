@@ -8,6 +8,7 @@ import typer
 from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
+from tidegauge.cli._kafka import BrokersAway
 from tidegauge.printable import printable_lines
 from tidegauge.sender import NotTaken
 
@@ -36,7 +37,7 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except KafkaException as error:
             raise fail(f"Kafka: {error.args[0]}", UNREACHABLE) from error
-        except NotTaken as error:
+        except (BrokersAway, NotTaken) as error:
             raise fail(str(error), UNREACHABLE) from error
         except ValidationError as error:
             # Never with the value that was found: it may be a password.

@@ -1,5 +1,6 @@
 """How late events come: the youngest of the source topic, held against the windows' settings."""
 
+import logging
 import time
 import uuid
 from typing import NamedTuple
@@ -8,6 +9,8 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, Message, TopicPar
 
 from tidegauge.ingest.tolerant import RefusedError, decode
 from tidegauge.settings import Settings
+
+log = logging.getLogger(__name__)
 
 #: Records looked at of each partition.
 _RECORDS = 20
@@ -36,7 +39,8 @@ def latest_event_times(settings: Settings) -> EventTimes:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
-        }
+        },
+        logger=log,
     )
     found: list[tuple[float, bool]] = []
     try:

@@ -1,5 +1,6 @@
 """Following the alerts as they come."""
 
+import logging
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,8 @@ from confluent_kafka import (
 from tidegauge.contract import Alert, DecodingError, decode, unwrap
 from tidegauge.reading import Skipped
 from tidegauge.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _SECONDS = 30.0
 _POLL_SECONDS = 0.5
@@ -37,7 +40,8 @@ def follow(
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.queue.backoff.ms": 50,
-        }
+        },
+        logger=log,
     )
     seen: set[str] = set()
     try:

@@ -12,12 +12,13 @@ import typer
 from rich.table import Table
 
 from tidegauge.cli._errors import reported
+from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.cli._skipped import skipping
 from tidegauge.contract import Acknowledgement, Action, acknowledge, encode, source_of, wrap
 from tidegauge.reading import read_topic
 from tidegauge.sender import Sender
-from tidegauge.settings import Settings, load_settings
+from tidegauge.settings import Settings
 from tidegauge.when import utc_text
 
 app = typer.Typer(help="Actions that alerts asked for.", no_args_is_help=True)
@@ -66,7 +67,7 @@ def show(
     """List actions, oldest first, each with what became of it."""
     asked = [
         one
-        for one in _asked(load_settings())
+        for one in _asked(kafka_settings())
         if (model is None or one.action.model == model) and not (only_open and one.acknowledgements)
     ]
     if json:
@@ -100,7 +101,7 @@ def ack(
     json: Annotated[bool, typer.Option("--json", help="The record as it was sent.")] = False,
 ) -> None:
     """Say what became of an action that a person has carried out, or decided not to."""
-    settings = load_settings()
+    settings = kafka_settings()
     found = [one.action for one in _asked(settings) if one.action.id.startswith(id)]
     if not found:
         raise ValueError(f"there is no action {id}; see: tidegauge actions list")

@@ -13,12 +13,13 @@ from rich.text import Text
 from tidegauge.cli import silences
 from tidegauge.cli._errors import reported
 from tidegauge.cli._follow import follow
+from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import PlainConsole, echo_json, plain
 from tidegauge.cli._skipped import SkippedRecords, skipping, warn
 from tidegauge.contract import Alert, Distribution, Silence, encode
 from tidegauge.printable import printable
 from tidegauge.reading import read_topic
-from tidegauge.settings import Settings, load_settings
+from tidegauge.settings import Settings
 from tidegauge.silences import Silences
 from tidegauge.when import moment, utc_text
 
@@ -61,7 +62,7 @@ def tail(
     if from_beginning and since is not None:
         raise ValueError("found --since and --from-beginning, expected one of the two")
     begin = 0.0 if from_beginning else None if since is None else moment(since, time.time())
-    settings, console, shown = load_settings(), PlainConsole(), 0
+    settings, console, shown = kafka_settings(), PlainConsole(), 0
 
     def skipped(place: str, why: str) -> None:
         # At once: this command may never end.
@@ -94,7 +95,7 @@ def show_all(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List what fires now, the longest first."""
-    settings, now = load_settings(), time.time()
+    settings, now = kafka_settings(), time.time()
     with skipping() as skipped:
         found = [
             alert
@@ -127,7 +128,7 @@ def show(
 ) -> None:
     """Show one alert: the figures that decided it, and how the signal's bins have moved."""
     with skipping() as skipped:
-        found = {a.id: a for a in _history(load_settings(), skipped) if a.id.startswith(id)}
+        found = {a.id: a for a in _history(kafka_settings(), skipped) if a.id.startswith(id)}
     if not found:
         raise ValueError(f"there is no alert {id}; see: tidegauge alerts list --all")
     if len(found) > 1:

@@ -1,5 +1,6 @@
 """Puts the subcommands together."""
 
+import logging
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -64,10 +65,17 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
     ] = False,
 ) -> None:
-    pass
+    # What Kafka clients log is for a worker's log. Here, what matters of it is in the error.
+    logging.getLogger("tidegauge").addHandler(logging.NullHandler())
 
 
 def main() -> None:

@@ -14,13 +14,13 @@ import msgspec
 import typer
 
 from tidegauge.cli._errors import reported
+from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import echo, echo_json
 from tidegauge.cli._skipped import SkippedRecords, skipping
 from tidegauge.contract import GLOB_CHARACTERS, AuditRecord, DecodingError, decode, encode
 from tidegauge.ledger import Chain, StoredRecord, read_audit
 from tidegauge.ledger.why import EVENTS, as_text, asked_for, explain
 from tidegauge.printable import printable, printable_json
-from tidegauge.settings import load_settings
 from tidegauge.when import moment, utc_text
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
@@ -162,7 +162,7 @@ def verify(
     that this prints, elsewhere, and look whether they are still there.
     """
     chains: dict[tuple[int, str], Chain] = {}
-    for stored in read_audit(load_settings()):
+    for stored in read_audit(kafka_settings()):
         name = _model_of(stored)
         if model is None or name == model:
             chain = chains.setdefault((stored.partition, name), Chain())
@@ -219,7 +219,7 @@ def _selected(
     now = time.time()
     begin = None if since is None else moment(since, now)
     end = None if until is None else moment(until, now)
-    for stored in read_audit(load_settings()):
+    for stored in read_audit(kafka_settings()):
         try:
             record = decode(stored.value, AuditRecord)
         except DecodingError as error:

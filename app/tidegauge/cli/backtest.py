@@ -16,11 +16,12 @@ from tidegauge.backtest.show import show
 from tidegauge.baseline import Baseline
 from tidegauge.baseline.store import BaselineNotFound, BaselineStore
 from tidegauge.cli._errors import reported
+from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import PlainConsole, echo, echo_json
 from tidegauge.cli._skipped import skipping
 from tidegauge.reading import read_span
 from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
-from tidegauge.settings import Settings, load_settings
+from tidegauge.settings import Settings
 from tidegauge.when import moment
 
 #: Episodes in the table, unless all are asked for.
@@ -53,7 +54,7 @@ def try_rules(
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Replay window reports through rules: what would have fired, when, and for how long."""
-    settings, now = load_settings(), time.time()
+    settings, now = kafka_settings(), time.time()
     begin, end = _moment("--since", since, now), _moment("--until", until, now)
     if begin >= end:
         raise ValueError(f"--since {since} is not before --until {until}")

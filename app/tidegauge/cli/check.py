@@ -16,6 +16,7 @@ from rich.text import Text
 from tidegauge.baseline.store import BaselineStore, Pointer, StoreError, StoreUnavailable
 from tidegauge.cli._errors import reported
 from tidegauge.cli._event_times import latest_event_times
+from tidegauge.cli._kafka import BrokersAway, ask_brokers
 from tidegauge.cli._print import PlainConsole, echo_json
 from tidegauge.printable import printable_lines
 from tidegauge.rules import DEFAULT_RULES, RuleError, RuleSet, load_rules
@@ -37,15 +38,12 @@ def check_kafka(settings: Settings) -> list[Finding]:
     """Ask the brokers for their topics, and hold these against what they must be."""
     servers = settings.kafka.bootstrap_servers
     try:
+        ask_brokers(settings.kafka)
         topics = Topics(settings)
         found = topics.partitions()
         problems = list(topics.problems())
-    except KafkaException as error:
-        problem = (
-            f"no answer: {error.args[0]}; start the broker or set "
-            "TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS"
-        )
-        return [Finding("broker", servers, [problem], 3)]
+    except (BrokersAway, KafkaException) as error:
+        return [Finding("broker", servers, [str(error)], 3)]
     return [
         Finding("broker", f"{servers}, {len(found)} topics", [], 3),
         Finding("topics", "partitions, retention, compaction", problems, 2),
@@ -177,13 +175,21 @@ CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (
 )
 
 
+#: Checks that ask the brokers; where they don't answer, that is said once and not waited for again.
+_OF_BROKERS = (check_event_times,)
+
+
 @reported
 def check(
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Check brokers, topics, baselines, rules, receivers and versions; exits 0, or else 2 or 3."""
     settings = load_settings()
-    findings = [finding for run in CHECKS for finding in run(settings)]
+    findings: list[Finding] = []
+    for run in CHECKS:
+        away = any(one.check == "broker" and one.problems for one in findings)
+        if not (away and run in _OF_BROKERS):
+            findings += run(settings)
     if json:
         echo_json(msgspec.json.encode(findings))
     else:

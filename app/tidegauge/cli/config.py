@@ -1,41 +1,64 @@
-"""``tidegauge config``: checking a rule file before it is in force."""
+"""``tidegauge config``: checking files before they are in force."""
 
 import json as jsonlib
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from tidegauge.cli._errors import BAD_INPUT
 from tidegauge.cli._print import echo, echo_json
-from tidegauge.rules import RuleError, load_rules, rule_schema
+from tidegauge.rules import FileError, RuleError, load_rules, parse_document, rule_schema
+from tidegauge.settings import Settings
+from tidegauge.settings_errors import SettingsError, load_settings_file
+from tidegauge.wording import counted
 
-app = typer.Typer(help="Rule files.", no_args_is_help=True)
+app = typer.Typer(help="Files of settings, rules and receivers.", no_args_is_help=True)
+
+
+class FileKind(StrEnum):
+    """What a file may be of."""
+
+    settings = "settings"
+    rules = "rules"
+    receivers = "receivers"
+
+
+class _Read(NamedTuple):
+    """What was found in a file: ``names`` of what it has, and what is wrong."""
+
+    kind: FileKind
+    names: list[str]
+    problems: list[str]
+    sha256: str | None = None
 
 
 @app.command("validate")
 def validate(
-    file: Annotated[Path, typer.Argument(help="A rule file.")],
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    files: Annotated[list[Path], typer.Argument(help="Files of settings, rules or receivers.")],
+    kind: Annotated[
+        FileKind | None, typer.Option(help="What they are of; found out if left out.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
 ) -> None:
-    """Find everything that is wrong with a rule file, by line and column; exit with 2 if it is."""
-    problems: list[str] = []
-    rules: list[str] = []
-    sha256 = None
-    try:
-        read = load_rules(file)
-        rules, sha256 = [rule.name for rule in read.rules], read.sha256
-    except RuleError as error:
-        problems = error.problems
-    if json:
-        said = {"file": str(file), "problems": problems, "rules": rules, "sha256": sha256}
-        echo_json(jsonlib.dumps(said))
-    elif problems:
-        for problem in problems:
-            echo(problem, err=True)
-    else:
-        echo(f"{file}: {len(rules)} rules, nothing wrong; sha256 {sha256}")
-    if problems:
+    """Find everything that is wrong with files, by line and column; exit with 2 if anything is.
+
+    Secrets that a file of receivers names are read too, so check it where they are.
+    """
+    wrong = False
+    for file in files:
+        read = _read(file, kind or _kind_of(file))
+        wrong = wrong or bool(read.problems)
+        if json:
+            echo_json(jsonlib.dumps(_as_json(file, read)))
+        elif read.problems:
+            for problem in read.problems:
+                echo(problem, err=True)
+        else:
+            said = f"; sha256 {read.sha256}" if read.sha256 else ""
+            echo(f"{file}: {_contents(read)}, nothing wrong{said}")
+    if wrong:
         raise typer.Exit(BAD_INPUT)
 
 
@@ -43,3 +66,49 @@ def validate(
 def schema() -> None:
     """Print the JSON Schema of rule files, for editors that complete and check them."""
     echo_json(jsonlib.dumps(rule_schema(), indent=2))
+
+
+def _kind_of(file: Path) -> FileKind:
+    """Tell by its keys what a file is of; what can't be read is taken for rules.
+
+    A file of rules or receivers has that one key; one of settings, any of the others.
+    """
+    try:
+        _, data, _ = parse_document(file.read_bytes().decode("utf-8-sig"))
+    except (OSError, UnicodeDecodeError):
+        data = None
+    keys = set(data) if isinstance(data, dict) else set()
+    for kind in (FileKind.receivers, FileKind.rules):
+        if kind.value in keys:
+            return kind
+    known = keys & Settings.model_fields.keys()
+    return FileKind.settings if known or file.name == "tidegauge.yaml" else FileKind.rules
+
+
+def _read(file: Path, kind: FileKind) -> _Read:
+    try:
+        if kind is FileKind.rules:
+            rules = load_rules(file)
+            return _Read(kind, [rule.name for rule in rules.rules], [], rules.sha256)
+        if kind is FileKind.receivers:
+            # What it imports is needed only for such a file.
+            from tidegauge.notify import load_receivers
+
+            return _Read(kind, [one.name for one in load_receivers(file).receivers], [])
+        return _Read(kind, sorted(load_settings_file(file, Settings)), [])
+    except (FileError, RuleError, SettingsError) as error:
+        return _Read(kind, [], error.problems)
+
+
+def _contents(read: _Read) -> str:
+    if read.kind is FileKind.settings:
+        return f"settings of {', '.join(read.names)}" if read.names else "no settings"
+    return counted(len(read.names), read.kind.value.removesuffix("s"))
+
+
+def _as_json(file: Path, read: _Read) -> dict[str, Any]:
+    said: dict[str, Any] = {"file": str(file), "kind": read.kind.value, "problems": read.problems}
+    said[read.kind.value] = read.names
+    if read.kind is FileKind.rules:
+        said["sha256"] = read.sha256
+    return said

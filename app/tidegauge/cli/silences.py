@@ -13,12 +13,13 @@ import typer
 from rich.table import Table
 
 from tidegauge.cli._errors import reported
+from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.cli._skipped import SkippedRecords, skipping
 from tidegauge.contract import Alert, Matchers, Silence, deterministic_id, encode
 from tidegauge.reading import read_topic
 from tidegauge.sender import Sender
-from tidegauge.settings import Settings, load_settings
+from tidegauge.settings import Settings
 from tidegauge.silences import Silences, covers, in_force, matchers_text
 from tidegauge.when import duration, utc_text
 
@@ -61,7 +62,7 @@ def silence(
             "say what to silence by --model, --rule, --signal …, or --all for every alert, and "
             "not both"
         )
-    settings = load_settings()
+    settings = kafka_settings()
     with skipping() as skipped:
         history = list(_history(settings, skipped))
     if episode:
@@ -96,7 +97,7 @@ def silences(
     """List the silences and acknowledgements in force, the oldest first."""
     now = time.time()
     with skipping() as skipped:
-        found = read_silences(load_settings(), skipped)
+        found = read_silences(kafka_settings(), skipped)
     known = [one for one in found if everything or in_force(one, now)]
     if json:
         for one in known:
@@ -120,7 +121,7 @@ def unsilence(
     json: JsonOption = False,
 ) -> None:
     """End a silence, or an acknowledgement, now; what it held back and fires still is delivered."""
-    settings, now = load_settings(), time.time()
+    settings, now = kafka_settings(), time.time()
     with skipping() as skipped:
         found = [one for one in read_silences(settings, skipped) if one.id.startswith(id)]
     if not found:
@@ -146,7 +147,7 @@ def ack(
     json: JsonOption = False,
 ) -> None:
     """Say that you have seen an alert: receivers are not reminded of it any more."""
-    settings, now = load_settings(), time.time()
+    settings, now = kafka_settings(), time.time()
     with skipping() as skipped:
         alert = named(_history(settings, skipped), id)
         if not _fires(alert):

@@ -4,9 +4,9 @@ import typer
 from rich.table import Table
 
 from tidegauge.cli._errors import reported
+from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import PlainConsole
 from tidegauge.printable import printable_lines
-from tidegauge.settings import load_settings
 from tidegauge.topics import Topics, topic_specs
 
 app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
@@ -21,7 +21,7 @@ def _group() -> None:
 @reported
 def create() -> None:
     """Make the topics that are missing, with the right partitions, retention and compaction."""
-    settings = load_settings()
+    settings = kafka_settings()
     topics = Topics(settings)
     made = topics.create()
     table = Table("topic", "partitions", "settings", "")

@@ -57,12 +57,15 @@ class Silence(Record):
 
 
 class Withheld(Record):
-    """An alert that a receiver has not been told of, as it was silenced when its turn came.
+    """An alert that a receiver has not been notified of when its turn came.
 
-    Told once no silence covers it, if it fires still. ``partition`` and ``offset`` are its place
-    in the topic of alerts, ``silence`` the id of what covered it. ``told`` is whether the receiver
-    heard before that the alert fires. A resolved ``alert`` marks that there is nothing to be told:
-    both its beginning and its end were silenced.
+    Either a silence covered it: delivered once none does, if it still fires. ``partition`` and
+    ``offset`` are its place in the topic of alerts, ``silence`` the id of what covered it. ``told``
+    is whether the receiver was notified before that the alert fires. A resolved ``alert`` marks
+    that there is nothing to deliver: both its beginning and its end were silenced.
+
+    Or the rate limit of the receiver was reached: then ``digest`` is the id of the one message that
+    it waits for, which is sent at ``due``, epoch seconds, or earlier with a critical alert.
     """
 
     receiver: str
@@ -71,4 +74,6 @@ class Withheld(Record):
     alert: Alert
     silence: str
     told: bool = False
+    digest: str = ""
+    due: float = 0.0
     schema_version: int = SCHEMA_VERSION

@@ -1,5 +1,6 @@
 """Reading the audit topic, from its beginning to where it ends now."""
 
+import logging
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -8,6 +9,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tidegauge.ledger.clients import reader_config
 from tidegauge.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -32,7 +35,7 @@ def read_audit(settings: Settings) -> Iterator[StoredRecord]:
     Raises ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
     """
     topic = settings.topics.audit
-    consumer = Consumer(reader_config(settings))
+    consumer = Consumer(reader_config(settings), logger=log)
     try:
         found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
         if found.error is not None or not found.partitions:
@@ -47,7 +50,7 @@ def read_partition(settings: Settings, partition: int) -> Iterator[StoredRecord]
     """Yield the records of one partition; waits for transactions that are open at its end."""
     at = TopicPartition(settings.topics.audit, partition, 0)
     end = _end(settings, at)
-    consumer = Consumer(reader_config(settings))
+    consumer = Consumer(reader_config(settings), logger=log)
     try:
         low, _ = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)
         consumer.assign([TopicPartition(at.topic, partition, low)])
@@ -77,7 +80,8 @@ def _end(settings: Settings, at: TopicPartition) -> int:
     Whoever reads up to there has seen how they ended.
     """
     # The end that a client is told depends on its own isolation level.
-    consumer = Consumer({**reader_config(settings), "isolation.level": "read_uncommitted"})
+    config = {**reader_config(settings), "isolation.level": "read_uncommitted"}
+    consumer = Consumer(config, logger=log)
     try:
         found: tuple[int, int] = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)
         return found[1]

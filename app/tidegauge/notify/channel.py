@@ -8,6 +8,8 @@ import msgspec
 
 from tidegauge.contract import Alert, decode
 from tidegauge.notify.config import AlertmanagerReceiver, AlertReceiver, Receiver
+from tidegauge.notify.digest import Digest
+from tidegauge.notify.rate_limit import Limit
 from tidegauge.settings import TopicSettings
 
 Clock = Callable[[], float]
@@ -45,8 +47,20 @@ class Channel(ABC, Generic[T]):
         """Whether the receiver is to be told of a record."""
 
     @abstractmethod
-    def deliver(self, record: T) -> None:
-        """Deliver once; raises :class:`RetryLater` or :class:`Refused`."""
+    def deliver(self, record: T, note: str = "") -> None:
+        """Deliver once, with a ``note`` for people about the delivery.
+
+        Raises :class:`RetryLater` or :class:`Refused`.
+        """
+
+    @property
+    def limit(self) -> Limit | None:
+        """How many messages the receiver takes in a period; None: as many as there are."""
+        return None
+
+    def deliver_digest(self, digest: Digest) -> None:
+        """Deliver several alerts as one message; raises as :meth:`deliver` does."""
+        raise NotImplementedError("this receiver has no rate limit")
 
     # Only what resends does any of the following.
 
@@ -71,6 +85,16 @@ class AlertChannel(Channel[Alert]):
     """A way for alerts, from their topic."""
 
     receiver: AlertReceiver
+
+    @property
+    def limit(self) -> Limit | None:
+        """What the file of receivers says."""
+        found = self.receiver.rate_limit
+        return None if found is None else found.limit
+
+    @abstractmethod
+    def deliver_digest(self, digest: Digest) -> None:
+        """Deliver several alerts as one message; raises as :meth:`deliver` does."""
 
     def topic(self, topics: TopicSettings) -> str:
         """Return that of every transition."""

@@ -16,11 +16,12 @@ from tidegauge.notify.config import (
     SlackReceiver,
     WebhookReceiver,
 )
+from tidegauge.notify.digest import Digest, digest_body
 from tidegauge.notify.http import origin, post
-from tidegauge.notify.mail import mail
+from tidegauge.notify.mail import digest_mail, mail
 from tidegauge.notify.mlflow import MlflowChannel
 from tidegauge.notify.outcome import Refused
-from tidegauge.notify.slack import slack_body
+from tidegauge.notify.slack import digest_slack_body, slack_body
 from tidegauge.notify.smtp import send
 from tidegauge.notify.webhook import (
     IDEMPOTENCY_HEADER,
@@ -49,7 +50,7 @@ class AlertmanagerChannel(AlertChannel):
         """Scheme, host and port."""
         return origin(self.receiver.url)
 
-    def deliver(self, alert: Alert) -> None:
+    def deliver(self, alert: Alert, note: str = "") -> None:
         """Send what the alert changes, and hold it if it fires."""
         held, postings = self._held.after(alert)
         try:
@@ -59,6 +60,15 @@ class AlertmanagerChannel(AlertChannel):
             # one that has ended kept firing.
             self._held = self._held.without(alert.fingerprint)
             raise
+        self._held = held
+
+    def deliver_digest(self, digest: Digest) -> None:
+        """Send what all of its alerts change in one request."""
+        held, postings = self._held, list[Posting]()
+        for alert in digest.alerts:
+            held, more = held.after(alert)
+            postings += more
+        self._post(postings)
         self._held = held
 
     def restore(self, alert: Alert) -> None:
@@ -114,11 +124,18 @@ class WebhookChannel(AlertChannel):
         """Scheme, host and port."""
         return origin(self.receiver.url)
 
-    def deliver(self, alert: Alert) -> None:
+    def deliver(self, alert: Alert, note: str = "") -> None:
         """Send the signed body."""
+        with_bins = self.receiver.include_distributions
+        self._send(alert.id, webhook_body(alert, include_distributions=with_bins, note=note))
+
+    def deliver_digest(self, digest: Digest) -> None:
+        """Send the signed body of the digest."""
+        self._send(digest.id, digest_body(digest))
+
+    def _send(self, id: str, body: bytes) -> None:
         receiver = self.receiver
-        body = webhook_body(alert, include_distributions=receiver.include_distributions)
-        headers = {IDEMPOTENCY_HEADER: alert.id}
+        headers = {IDEMPOTENCY_HEADER: id}
         if receiver.secret is not None:
             # Signed anew for each attempt: a receiver may refuse old signatures.
             headers[SIGNATURE_HEADER] = signature(receiver.secret.reveal(), body, now=self._clock())
@@ -137,12 +154,19 @@ class SlackChannel(AlertChannel):
         """Scheme, host and port."""
         return origin(self.receiver.url.reveal())
 
-    def deliver(self, alert: Alert) -> None:
+    def deliver(self, alert: Alert, note: str = "") -> None:
         """Send the blocks."""
+        self._send(alert.id, slack_body(alert, note))
+
+    def deliver_digest(self, digest: Digest) -> None:
+        """Send the blocks of the digest."""
+        self._send(digest.id, digest_slack_body(digest))
+
+    def _send(self, id: str, body: bytes) -> None:
         post(
             self.receiver.url.reveal(),
-            slack_body(alert),
-            {IDEMPOTENCY_HEADER: alert.id},
+            body,
+            {IDEMPOTENCY_HEADER: id},
             timeout_seconds=self.receiver.timeout_seconds,
         )
 
@@ -157,13 +181,15 @@ class EmailChannel(AlertChannel):
         """Scheme, host and port."""
         return f"{self.receiver.host}:{self.receiver.port}"
 
-    def deliver(self, alert: Alert) -> None:
+    def deliver(self, alert: Alert, note: str = "") -> None:
         """Send the e-mail."""
-        receiver = self.receiver
-        send(
-            mail(alert, sender=receiver.sender, to=receiver.to, now=self._clock()),
-            receiver,
-        )
+        to = self.receiver
+        send(mail(alert, note, sender=to.sender, to=to.to, now=self._clock()), to)
+
+    def deliver_digest(self, digest: Digest) -> None:
+        """Send the e-mail of the digest."""
+        to = self.receiver
+        send(digest_mail(digest, sender=to.sender, to=to.to, now=self._clock()), to)
 
 
 def channel_to(receiver: Receiver, clock: Clock = time.time) -> Channel[Any]:

@@ -19,6 +19,8 @@ from pydantic import (
 )
 
 from tidegauge.contract import ActionKind, Alert, Severity
+from tidegauge.notify.rate_limit import Limit
+from tidegauge.when import duration
 
 
 def _web_address(value: str) -> str:
@@ -116,6 +118,33 @@ class Match(_Strict):
         )
 
 
+#: The longest period of a rate limit: nobody wants to hear of an alert a week later.
+_LONGEST_PERIOD_SECONDS = 24 * 3600.0
+
+
+def _period(value: str) -> str:
+    seconds = duration(value)
+    if not 1 <= seconds <= _LONGEST_PERIOD_SECONDS:
+        raise ValueError(f"found {value}, expected 1s to 24h")
+    return value
+
+
+class RateLimit(_Strict):
+    """At most ``messages`` in a period of ``per``; what is beyond comes as one digest after it."""
+
+    messages: Annotated[int, Field(ge=1, le=10_000)]
+    per: Annotated[str, AfterValidator(_period)] = "1h"
+
+    @property
+    def limit(self) -> Limit:
+        """The limit in seconds."""
+        return Limit(self.messages, duration(self.per))
+
+
+#: For what people read: more than that in an hour, nobody reads one by one.
+_FOR_PEOPLE = RateLimit(messages=20)
+
+
 class _Receiver(_Strict):
     # The name is part of a consumer group and a label of metrics.
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -135,6 +164,8 @@ class AlertmanagerReceiver(_Receiver):
     #: What fires is sent again this often, as Alertmanager forgets over a restart.
     resend_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
     authorization: Secret | None = None
+    #: Alertmanager groups by itself, and takes all alerts in one request.
+    rate_limit: RateLimit | None = None
 
 
 class WebhookReceiver(_Receiver):
@@ -147,6 +178,8 @@ class WebhookReceiver(_Receiver):
     send_resolved: bool = True
     #: Bins of a signal show its values: both distributions and the bins that moved.
     include_distributions: bool = False
+    #: Read by a program, as a rule, that wants each alert by itself.
+    rate_limit: RateLimit | None = None
 
 
 class SlackReceiver(_Receiver):
@@ -155,6 +188,7 @@ class SlackReceiver(_Receiver):
     type: Literal["slack"]
     url: Secret
     send_resolved: bool = True
+    rate_limit: RateLimit | None = _FOR_PEOPLE
 
     @field_validator("url")
     @classmethod
@@ -182,6 +216,7 @@ class EmailReceiver(_Receiver):
     sender: Annotated[_Address, Field(alias="from")]
     to: Annotated[list[_Address], Field(min_length=1)]
     send_resolved: bool = True
+    rate_limit: RateLimit | None = _FOR_PEOPLE
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "EmailReceiver":

@@ -10,8 +10,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import msgspec
 from confluent_kafka import KafkaException
 from tenacity import RetryCallState
 
@@ -29,6 +31,7 @@ from tidegauge.notify.channel import Channel
 from tidegauge.notify.inbox import Arrival, Inbox, Interrupted
 from tidegauge.notify.letters import DETAIL_CHARACTERS, Place, letter_of, place_of
 from tidegauge.notify.outcome import Refused, RetryLater
+from tidegauge.notify.rate_limiter import RateLimiter
 from tidegauge.notify.shelf import Shelf
 from tidegauge.notify.silence_book import SilenceBook
 from tidegauge.notify.withheld import is_untold, step, was_told
@@ -91,6 +94,7 @@ class Courier:
         self._silences = silences
         self._letters = Sender(settings.kafka, settings.topics.dead_letters, "dead letters")
         self._shelf = Shelf(settings, channel.receiver.name, self._faults)
+        self._limiter = RateLimiter(channel.receiver.name, channel.limit, self._shelf, clock)
         self._inbox: Inbox
         self._resend_at = 0.0
 
@@ -121,6 +125,7 @@ class Courier:
             f"{self._settings.notify.group_id}-{self._receiver.name}",
             from_beginning=self._channel.resend_seconds is not None,
             changed=self._changed,
+            metadata=lambda: self._limiter.metadata,
         )
         try:
             while not self._stop.is_set():
@@ -140,10 +145,11 @@ class Courier:
         finally:
             inbox.close()
 
-    def _changed(self, assigned: bool) -> None:
-        """Forget what fires or waits: who delivers from here on reads it for himself."""
+    def _changed(self, assigned: bool, metadata: list[str | None]) -> None:
+        """Forget what fires or waits: the process that delivers from here on reads it anew."""
         self._channel.forget()
         self._shelf.forget()
+        self._limiter.restore(metadata)
         self._resend_at = 0.0
         self._health.say(self.name, "ok", "" if assigned else _STANDBY)
 
@@ -201,15 +207,40 @@ class Courier:
 
     def _restore(self, record: object) -> None:
         """Take note of what was delivered before this began, and so not of what was withheld."""
-        if isinstance(record, Alert) and is_untold(self._shelf.get(record.fingerprint), record):
+        if isinstance(record, Alert) and (
+            is_untold(self._shelf.get(record.fingerprint), record)
+            or self._shelf.is_collected(record)
+        ):
             return
         if self._channel.wants(record):
             self._channel.restore(record)
 
-    def _hand_over(self, arrival: Arrival, record: object) -> None:
+    def _hand_over(self, arrival: Arrival, record: object, note: str = "") -> bool:
         written = arrival.message.timestamp()[1] / 1000
-        if self._deliver(record, place_of(arrival.message), since=written):
+        delivered = self._deliver(record, place_of(arrival.message), since=written, note=note)
+        if delivered:
             self._metrics.delay.observe(max(0.0, self._clock() - written))
+        return delivered
+
+    def _hand_over_or_collect(self, arrival: Arrival, alert: Alert) -> None:
+        """Deliver an alert, or keep it for the digest if the rate limit has been reached."""
+        due = self._limiter.collect_until(alert)
+        if due is not None:
+            self._collect(place_of(arrival.message), alert, due)
+        elif self._hand_over(arrival, alert, self._limiter.note(alert)):
+            self._sent(alert)
+
+    def _sent(self, alert: Alert) -> None:
+        """Count a message; what waited of the same alert is older, and of no use any more."""
+        self._limiter.sent_alert(alert)
+        older = [it for it in self._shelf.collected() if it.alert.fingerprint == alert.fingerprint]
+        if older:
+            self._attempts.persist(lambda: self._shelf.strike_collected(older))
+
+    def _collect(self, place: Place, alert: Alert, due: float) -> None:
+        one = self._limiter.collected(place, alert, due)
+        self._attempts.persist(lambda: self._shelf.put(one))
+        self._metrics.digested.inc()
 
     def _decide(self, arrival: Arrival, alert: Alert) -> None:
         """Deliver an alert, or withhold it; the offset is committed once that is done."""
@@ -221,7 +252,7 @@ class Courier:
             self._inbox.skip(arrival)
             return
         if todo.deliver:
-            self._hand_over(arrival, alert)
+            self._hand_over_or_collect(arrival, alert)
             self._strike(alert)
             self._inbox.done(arrival)
             return
@@ -232,27 +263,31 @@ class Courier:
         if todo.keep == "over":
             self._strike(alert)
 
-    def _deliver(self, record: object, place: Place, *, since: float) -> bool:
+    def _deliver(self, record: object, place: Place, *, since: float, note: str = "") -> bool:
         """Deliver, or make a dead letter of what fails for too long after ``since``."""
-        hours = self._receiver.give_up_hours
-        try:
-            self._attempts.persist(
-                lambda: self._attempt(record),
-                stop=lambda _: self._clock() - since > hours * 3600,
-            )
-        except RetryLater as error:
-            self._bury(place, "delivery_given_up", f"not delivered within {hours:g} hours: {error}")
-            return False
-        except Refused as error:
-            self._bury(place, "delivery_refused", f"{self._channel.target}: {error}")
-            return False
-        self._metrics.delivered.inc()
-        self._went_well()
-        return True
+        return self._persist(lambda: self._channel.deliver(record, note), [place], since)
 
-    def _attempt(self, record: object) -> None:
-        self._beat()
-        self._channel.deliver(record)
+    def _persist(self, send: Callable[[], None], places: list[Place], since: float) -> bool:
+        hours = self._receiver.give_up_hours
+
+        def attempt() -> None:
+            self._beat()
+            send()
+
+        reason: NotifyReason
+        try:
+            self._attempts.persist(attempt, stop=lambda _: self._clock() - since > hours * 3600)
+        except RetryLater as error:
+            reason, why = "delivery_given_up", f"not delivered within {hours:g} hours: {error}"
+        except Refused as error:
+            reason, why = "delivery_refused", f"{self._channel.target}: {error}"
+        else:
+            self._metrics.delivered.inc(len(places))
+            self._went_well()
+            return True
+        for place in places:
+            self._bury(place, reason, why)
+        return False
 
     def _went_well(self) -> None:
         self._attempts.went_well()
@@ -277,20 +312,77 @@ class Courier:
         self._attempts.persist(lambda: self._shelf.strike(alert.fingerprint))
 
     def _release_due(self) -> None:
-        """Deliver what was withheld and is silenced no longer."""
+        """Deliver what was withheld and is silenced no longer, and the digest if it is due."""
         for one in self._shelf.waiting():
-            place = Place(self._topic, one.partition, one.offset, encode(one.alert))
+            place = self._place(one)
             try:
                 if self._silences.over(one.alert) is not None:
                     continue
                 if self._channel.wants(one.alert):
-                    self._deliver(one.alert, place, since=self._clock())
+                    self._release(one, place)
             except (Interrupted, KafkaException):
                 raise
             except Exception as error:
                 self._set_aside(place, error, letter=True)
             self._strike(one.alert)
+        self._send_digest(self._limiter.due())
         self._metrics.withheld.set(len(self._shelf))
+        self._metrics.digest_waiting.set(len(self._shelf.collected()))
+
+    def _release(self, one: Withheld, place: Place) -> None:
+        due = self._limiter.collect_until(one.alert)
+        if due is not None:
+            self._collect(place, one.alert, due)
+        elif self._deliver(
+            one.alert, place, since=self._clock(), note=self._limiter.note(one.alert)
+        ):
+            self._sent(one.alert)
+
+    def _send_digest(self, waiting: list[Withheld]) -> None:
+        """Deliver the alerts that waited for a digest, but for those that are silenced by now.
+
+        An alert is struck out after the message is delivered: after a crash in between, the same
+        digest is sent again, by the same id.
+        """
+        some = [one for one in waiting if not self._is_silenced_by_now(one)]
+        if some:
+            digest, places = self._limiter.digest_of(some), [self._place(one) for one in some]
+            try:
+                send = partial(self._channel.deliver_digest, digest)
+                if self._persist(send, places, self._clock()):
+                    self._limiter.sent(critical=False)
+            except (Interrupted, KafkaException):
+                raise
+            except Exception as error:
+                for place in places:
+                    self._set_aside(place, error, letter=True)
+            self._attempts.persist(lambda: self._shelf.strike_collected(some))
+
+    def _is_silenced_by_now(self, one: Withheld) -> bool:
+        """Decide again on an alert that waited: what is silenced meanwhile waits for that's end."""
+        alert = one.alert
+        silence, kept = self._silences.over(alert), self._shelf.get(alert.fingerprint)
+        todo = step(kept, alert, silence)
+        if todo.deliver and self._channel.wants(alert):
+            return False
+        if not todo.deliver:
+            self._metrics.silenced.inc()
+        if todo.keep == "this":
+            moved = msgspec.structs.replace(
+                one,
+                silence=silence.id if silence else "",
+                told=was_told(kept, alert),
+                digest="",
+                due=0.0,
+            )
+            self._attempts.persist(lambda: self._shelf.put(moved))
+        elif todo.keep == "over":
+            self._strike(alert)
+        self._attempts.persist(lambda: self._shelf.strike_collected([one]))
+        return True
+
+    def _place(self, one: Withheld) -> Place:
+        return Place(self._topic, one.partition, one.offset, encode(one.alert))
 
     # --- the end of it
 

@@ -46,8 +46,9 @@ class Inbox:
     """A membership of the consumer group ``group``, which reads ``topic``, for one thread.
 
     With ``from_beginning`` everything the topic holds is read first, to know what fires.
-    ``changed`` is told of each new assignment, whether there is any; what was read before is void
-    then. Methods raise ``KafkaException``; the membership is of no use after that.
+    ``changed`` is called with each new assignment: whether there is any, and the metadata of its
+    committed offsets; what was read before is void then. ``metadata`` is what to commit with an
+    offset. Methods raise ``KafkaException``; the membership is of no use after that.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Inbox:
         group: str,
         *,
         from_beginning: bool,
-        changed: Callable[[bool], None],
+        changed: Callable[[bool, list[str | None]], None],
+        metadata: Callable[[], str] = lambda: "",
     ) -> None:
         self._topic = topic
         self._group = group
         self._from_beginning = from_beginning
         self._changed = changed
+        self._metadata = metadata
         #: Offsets from which on alerts are to be delivered. A new one for each assignment.
         self._from: dict[int, int] = {}
         #: Partitions of which what was delivered before is still being read.
@@ -164,7 +167,10 @@ class Inbox:
         self._consumer.close()
 
     def _commit(self, offsets: dict[int, int]) -> None:
-        positions = [TopicPartition(self._topic, p, offset) for p, offset in offsets.items()]
+        text = self._metadata()
+        positions = [
+            TopicPartition(self._topic, p, offset, metadata=text) for p, offset in offsets.items()
+        ]
         for position in self._consumer.commit(offsets=positions, asynchronous=False):
             if position.error is not None:
                 raise KafkaException(position.error)
@@ -178,6 +184,7 @@ class Inbox:
     def _begin(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._drop()
         unknown: dict[int, int] = {}
+        metadata: list[str | None] = []
         for one in consumer.committed(partitions, timeout=_BROKER_SECONDS):
             if one.error is not None:  # and not: nothing was ever committed
                 raise KafkaException(one.error)
@@ -186,6 +193,7 @@ class Inbox:
             )
             committed = None if one.offset == OFFSET_INVALID else one.offset
             start = starting_offset(committed, low, high)
+            metadata.append(one.metadata)
             if start.lost:
                 log.error("%s: %s", self._group, start.lost)
             if committed is None:
@@ -202,11 +210,11 @@ class Inbox:
         if unknown:
             # From now on, and not from whenever the first alert comes.
             self._commit(unknown)
-        self._changed(bool(self._from))
+        self._changed(bool(self._from), metadata)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._drop()
-        self._changed(False)
+        self._changed(False, [])
 
     def _drop(self) -> None:
         self._from = {}

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from tidegauge.notify.config import KINDS, Match, ReceiverFile, Secret
+from tidegauge.notify.config import KINDS, Match, RateLimit, ReceiverFile, Secret
 from tidegauge.rules import FileError, Location, Problem, parse_document
 from tidegauge.settings import Settings
 from tidegauge.unshown import UNSHOWN, shown
@@ -18,6 +18,7 @@ _WHOLE = "'receivers:' and a list of receivers"
 #: Models below a receiver, by the key that they stand under.
 _BELOW: dict[str, type[BaseModel]] = {
     "match": Match,
+    "rate_limit": RateLimit,
     "secret": Secret,
     "password": Secret,
     "authorization": Secret,

@@ -6,31 +6,43 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from tidegauge.contract import Alert
+from tidegauge.notify.digest import Digest, digest_message
 from tidegauge.notify.message import Message, message
 
 _STYLE = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 
 
-def mail(alert: Alert, *, sender: str, to: list[str], now: float) -> EmailMessage:
+def mail(alert: Alert, note: str = "", *, sender: str, to: list[str], now: float) -> EmailMessage:
     """Write the e-mail. Its Message-ID is the alert's id, so that a second copy is known as one.
 
     All of an episode refer to the same id, made of fingerprint and beginning: mail programs show
     them as one thread.
     """
-    said = message(alert)
     domain = sender.rpartition("@")[2]
+    made = _mail(message(alert, note), alert.id, sender, to, now)
+    made["References"] = f"<{alert.fingerprint}.{alert.starts_at}@{domain}>"
+    made["X-Tidegauge-Alert"] = alert.id
+    return made
+
+
+def digest_mail(digest: Digest, *, sender: str, to: list[str], now: float) -> EmailMessage:
+    """Write the e-mail of a digest, whose id is its Message-ID."""
+    made = _mail(digest_message(digest), digest.id, sender, to, now)
+    made["X-Tidegauge-Digest"] = digest.id
+    return made
+
+
+def _mail(text: Message, id: str, sender: str, to: list[str], now: float) -> EmailMessage:
     made = EmailMessage()
     made["From"] = f"tidegauge <{sender}>"
     made["To"] = ", ".join(to)
-    made["Subject"] = said.title
+    made["Subject"] = text.title
     made["Date"] = format_datetime(datetime.datetime.fromtimestamp(now, datetime.UTC))
-    made["Message-ID"] = f"<{alert.id}@{domain}>"
-    made["References"] = f"<{alert.fingerprint}.{alert.starts_at}@{domain}>"
+    made["Message-ID"] = f"<{id}@{sender.rpartition('@')[2]}>"
     # RFC 3834: nobody's absence should be answered to us.
     made["Auto-Submitted"] = "auto-generated"
-    made["X-Tidegauge-Alert"] = alert.id
-    made.set_content(said.text())
-    made.add_alternative(_html(said), subtype="html")
+    made.set_content(text.text())
+    made.add_alternative(_html(text), subtype="html")
     return made
 
 
@@ -45,6 +57,11 @@ def _html(said: Message) -> str:
         f'<p style="margin:16px 0 0"><b>What to do.</b> {html.escape(said.advice)}</p>'
         if said.advice
         else ""
+    )
+    commands = "".join(
+        f'<tr><td style="padding:3px 16px 3px 0;color:#667">{html.escape(name)}</td>'
+        f'<td style="padding:3px 0"><code>{html.escape(command)}</code></td></tr>'
+        for name, command in said.commands
     )
     buttons = "".join(
         f'<a href="{html.escape(url)}" style="display:inline-block;margin:16px 10px 0 0;'
@@ -61,7 +78,9 @@ def _html(said: Message) -> str:
         f'<h1 style="margin:0 0 8px;font-size:19px">{html.escape(said.title)}</h1>'
         f'<p style="margin:0 0 14px">{html.escape(said.summary)}</p>'
         f'<table role="presentation" cellpadding="0" cellspacing="0" style="font-size:14px">{rows}'
-        f"</table>{advice}{buttons}</td></tr></table></body></html>"
+        f"</table>{advice}"
+        f'<table role="presentation" cellpadding="0" cellspacing="0" style="font-size:13px;'
+        f'margin:16px 0 0">{commands}</table>{buttons}</td></tr></table></body></html>'
     )
 
 

@@ -7,24 +7,17 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tidegauge.contract import Alert
+from tidegauge.contract import Alert, SignalAlert
 from tidegauge.printable import printable
-from tidegauge.rules import RUNBOOK, listed, short
+from tidegauge.rules import RUNBOOK, listed
+from tidegauge.when import duration_text
+from tidegauge.wording import counted, figure, limit_text, quantity, subject, with_subject
 
 #: Metrics that are about the serving nodes rather than about the data.
 _SERVING = ("latency_", "error_share")
 
 #: Metrics that are about how much comes.
 _VOLUME = ("events", "seconds_without_events")
-
-#: Units that a reader wants after a figure; the others follow from the metric's name.
-_UNITS = {
-    "nats": " nats",
-    "bins": " bins",
-    "ms": " ms",
-    "s": " s",
-    "of the alarm threshold": " times the alarm threshold",
-}
 
 _ADVICE = {
     "serving": (
@@ -43,12 +36,16 @@ _ADVICE = {
 
 
 class Message(NamedTuple):
-    """An alert in words. ``facts`` are pairs of a name and what there is to say, in lines."""
+    """An alert in words. ``facts`` are pairs of a name and a text, which may have lines.
+
+    ``commands`` are what to run next, each with its purpose.
+    """
 
     title: str
     summary: str
     facts: list[tuple[str, str]]
     advice: str | None
+    commands: list[tuple[str, str]]
     dashboard: str | None
     runbook: str | None
     colour: str
@@ -62,8 +59,9 @@ class Message(NamedTuple):
         if self.advice:
             lines += ["", "What to do: " + self.advice]
         links = [("Runbook", self.runbook), ("Dashboard", self.dashboard)]
-        shown = [f"{name + ':':<{width}}{url}" for name, url in links if url]
-        lines += ["", *shown] if shown else []
+        for pairs in (self.commands, links):
+            shown = [f"{name + ':':<{width}}{text}" for name, text in pairs if text]
+            lines += ["", *shown] if shown else []
         return "\n".join(lines) + "\n"
 
 
@@ -73,14 +71,19 @@ _BREAK = "\n"
 #: Signals of one alert that a message names; the rest is a number.
 _MOST = 10
 
-_COLOURS = {"low": "#3274d9", "medium": "#e0a800", "high": "#e8590c", "critical": "#c92a2a"}
+#: Signals that a title names; of more it says how many there are.
+_MOST_IN_TITLE = 3
+
+#: Enough of an id to type; commands take any beginning that is unique.
+SHORT_ID = 12
+
+COLOURS = {"low": "#3274d9", "medium": "#e0a800", "high": "#e8590c", "critical": "#c92a2a"}
 _RESOLVED, _NO_DATA = "#2b8a3e", "#868e96"
 
 
-def message(alert: Alert) -> Message:
-    """Put an alert into words."""
+def message(alert: Alert, note: str = "") -> Message:
+    """Put an alert into words; ``note`` is about its delivery."""
     resolved, no_data = alert.state == "resolved", alert.state == "no_data"
-    who = printable(f"{alert.model} {alert.version}")
     what = alert.metric if not _about(alert) else f"{alert.metric} of {_about(alert)}"
     state: str = "resolved" if resolved else alert.severity
     if alert.reminder or alert.event == "resumed":
@@ -89,54 +92,74 @@ def message(alert: Alert) -> Message:
         state = f"no data, was {state}"
     elif alert.raised:
         state = f"now {state}"
+    facts = _facts(alert)
+    if note:
+        facts.append(("Delivery", note))
     return Message(
-        title=printable(f"[{state}] {who}: {what} ({alert.rule})"),
-        summary=printable(alert.summary),
-        facts=_facts(alert, who),
+        title=printable(f"[{state}] {subject(alert)}: {what} ({alert.rule})"),
+        summary=printable(with_subject(alert)),
+        facts=facts,
         advice=None if resolved else _ADVICE[_kind(alert)],
+        commands=_commands(alert),
         dashboard=alert.links.dashboard,
         runbook=alert.links.runbook,
-        colour=_RESOLVED if resolved else _NO_DATA if no_data else _COLOURS[alert.severity],
+        colour=_RESOLVED if resolved else _NO_DATA if no_data else COLOURS[alert.severity],
     )
 
 
+def _commands(alert: Alert) -> list[tuple[str, str]]:
+    """Return what to run for the figures of an alert, and to end its reminders."""
+    id = printable(alert.id[:SHORT_ID])
+    commands = [("Show", f"tidegauge alerts show {id}")]
+    if alert.state != "resolved":
+        commands.append(("Ack", f'tidegauge alerts ack {id} --note "looking into it"'))
+    return commands
+
+
+def _current(alert: Alert) -> list[SignalAlert]:
+    """Return the signals that are not over; of an alert that is, all that it had."""
+    current = [one for one in alert.signals if one.ends_at is None]
+    return current if current and alert.state != "resolved" else alert.signals
+
+
 def _about(alert: Alert) -> str:
-    """Name the signal of an alert, or say how many there are; nothing where it is of none."""
-    if len(alert.signals) == 1:
-        return alert.signals[0].signal
-    return f"{len(alert.signals)} signals" if alert.signals else alert.signal or ""
+    """Name the signals that an alert is about now, or say how many; nothing where it has none."""
+    names = [one.signal for one in _current(alert)]
+    if len(names) > _MOST_IN_TITLE:
+        return f"{len(names):,} signals"
+    return ", ".join(names) or alert.signal or ""
 
 
 def _signals(alert: Alert) -> str:
     """List the signals of an alert, the worst first, with what is not the same for all of them."""
     lines = []
     for one in alert.signals[:_MOST]:
-        said = f"{printable(one.signal)} {figure(one.value)}"
+        text = f"{printable(one.signal)} {figure(one.value)}"
         if one.severity != alert.severity:
-            said += f", {one.severity}"
+            text += f", {one.severity}"
         if one.starts_at != alert.starts_at:
-            said += f", since {utc(one.starts_at)}"
+            text += f", since {utc(one.starts_at)}"
         if one.ends_at is not None and one.ends_at != alert.ends_at:
-            said += f", until {utc(one.ends_at)}"
-        lines.append(said)
+            text += f", until {utc(one.ends_at)}"
+        lines.append(text)
     more = len(alert.signals) - _MOST
     if more > 0:
-        lines.append(f"and {more} more")
+        lines.append(f"and {more:,} more")
     return _BREAK.join(lines)
 
 
 def _inhibited(alert: Alert) -> str:
-    """List what is not told because this alert is."""
+    """List the alerts that are not sent because this one is."""
     lines = []
     for one in alert.inhibited:
         names = [printable(name) for name in one.signals]
-        said = f": {listed(names, _MOST)}" if names else ""
-        lines.append(f"{printable(one.rule)} ({one.severity}){said}")
+        of = f": {listed(names, _MOST)}" if names else ""
+        lines.append(f"{printable(one.rule)} ({one.severity}){of}")
     return _BREAK.join(lines)
 
 
-def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
-    facts = [("Model", who)]
+def _facts(alert: Alert) -> list[tuple[str, str]]:
+    facts = [("Model", printable(f"{alert.model} {alert.version}"))]
     if alert.variant:
         facts.append(("Variant", printable(alert.variant)))
     if alert.segment:
@@ -147,12 +170,12 @@ def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
     if alert.signals:
         facts.append(("Signals" if len(alert.signals) > 1 else "Signal", _signals(alert)))
     severity: str = alert.severity
-    if alert.raised:
+    if alert.raised and alert.severities_before:
         severity += f", {alert.severities_before[-1]} before"
     facts.append(("Severity", severity))
     facts.append(("Since", utc(alert.starts_at)))
     if alert.ends_at is not None:
-        lasted = duration(alert.ends_at - alert.starts_at)
+        lasted = duration_text(alert.ends_at - alert.starts_at)
         facts.append(("Until", f"{utc(alert.ends_at)}, after {lasted}"))
     facts.append(("Measured", _measured(alert)))
     if alert.evidence is not None and alert.evidence.size is not None:
@@ -164,17 +187,23 @@ def _facts(alert: Alert, who: str) -> list[tuple[str, str]]:
     window = f"{utc(alert.window_start)} to {utc(alert.window_end)[11:]}"
     if alert.state == "no_data":
         facts.append(("No data", window))
+    elif alert.metric == "seconds_without_events" and alert.state == "firing":
+        facts.append(("No events", window))
     else:
-        facts.append(("Window", f"{window}, {alert.events:,} events"))
+        facts.append(("Window", f"{window}, {counted(alert.events, 'event')}"))
     facts.append(("Rule", printable(alert.rule)))
     if alert.inhibited:
-        facts.append(("Says also", _inhibited(alert)))
+        facts.append(("Includes", _inhibited(alert)))
     if alert.flapping and alert.state == "firing":
-        facts.append(("Flapping", "it has come and gone; its end is told once it stays away"))
+        text = "it has come and gone; resolved is sent only once it has stayed away"
+        facts.append(("Flapping", text))
     facts += [(printable(name), printable(text)) for name, text in sorted(_said_by_rule(alert))]
     if alert.actions:
-        n = len(alert.actions)
-        facts.append(("Actions", f"{n} asked for; see the topic of actions"))
+        requested = (
+            f"{counted(len(alert.actions), 'action')} requested; see: tidegauge actions list"
+        )
+        facts.append(("Actions", requested))
+    facts.append(("Alert", printable(alert.id)))
     return facts
 
 
@@ -185,11 +214,10 @@ def _said_by_rule(alert: Alert) -> Iterator[tuple[str, str]]:
 
 
 def _measured(alert: Alert) -> str:
-    unit = _UNITS.get(alert.unit, "")
     worst = " at worst" if len(alert.signals) > 1 and alert.state == "firing" else ""
     return (
-        f"{alert.metric} {figure(alert.value)}{unit}{worst}; "
-        f"the rule fires {alert.comparison} {figure(alert.threshold)}"
+        f"{alert.metric} {quantity(alert.value, alert.unit, alert.threshold)}{worst}; "
+        f"the rule fires {alert.comparison} {limit_text(alert.threshold, alert.unit)}"
     )
 
 
@@ -200,15 +228,6 @@ def _kind(alert: Alert) -> str:
     return "volume" if alert.metric in _VOLUME or alert.state == "no_data" else "data"
 
 
-def figure(value: float) -> str:
-    """Write a figure for people: three significant digits of a small one, all of a large one's.
-
-    >>> figure(0.0743570), figure(13.3456), figure(12345.6)
-    ('0.0744', '13.3', '12345.6')
-    """
-    return f"{value:.3g}" if abs(value) < 1000 else short(value)
-
-
 def utc(seconds: int) -> str:
     """Write a time for people.
 
@@ -216,17 +235,3 @@ def utc(seconds: int) -> str:
     '2026-03-01 12:00:00 UTC'
     """
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
-
-
-def duration(seconds: int) -> str:
-    """Write a length of time by its two largest units.
-
-    >>> duration(59), duration(3720), duration(90000), duration(0)
-    ('59 s', '1 h 2 min', '1 d 1 h', '0 s')
-    """
-    parts = []
-    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        n, seconds = divmod(seconds, size)
-        if n:
-            parts.append(f"{n} {name}")
-    return " ".join(parts[:2]) or "0 s"

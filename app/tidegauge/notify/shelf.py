@@ -4,9 +4,9 @@ A record is written before the offset of its alert is committed, and struck out 
 delivered. So a crash in between delivers one again, by the same id, and loses none.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
-from tidegauge.contract import DecodingError, Withheld, decode, encode
+from tidegauge.contract import Alert, DecodingError, Withheld, decode, encode
 from tidegauge.notify.withheld import is_waiting
 from tidegauge.reading import Record, read_span
 from tidegauge.sender import Sender
@@ -23,6 +23,8 @@ class Shelf:
         self._receiver = receiver
         self._sender = Sender(settings.kafka, settings.topics.withheld, "withheld alerts")
         self._kept: dict[str, Withheld] = {}
+        #: What waits for a digest, by the id of the alert's record.
+        self._collected: dict[str, Withheld] = {}
         #: Whether what was withheld before is known.
         self.restored = False
 
@@ -31,7 +33,7 @@ class Shelf:
 
     def forget(self) -> None:
         """Drop what is in memory: another process may deliver from here on."""
-        self._kept = {}
+        self._kept, self._collected = {}, {}
         self.restored = False
 
     def restore(self, partitions: Collection[int]) -> None:
@@ -52,7 +54,7 @@ class Shelf:
         ):
             if record.key is not None:
                 last[record.key] = record
-        self._kept = {}
+        self._kept, self._collected = {}, {}
         for key, record in last.items():
             if record.value:
                 try:
@@ -61,12 +63,12 @@ class Shelf:
                     skipped(record.place, f"no withheld alert: {error}")
                 else:
                     if one.partition in partitions:
-                        self._kept[one.alert.fingerprint] = one
+                        self._take(one)
         self.restored = True
 
     def _read(self, key: bytes, value: bytes) -> Withheld:
         one = decode(value, Withheld)
-        if key != self._key(one.alert.fingerprint).encode():  # it could never be struck out
+        if key != self._key_of(one).encode():  # it could never be struck out
             raise DecodingError(f"it has the key {key!r}, which is of another alert")
         return one
 
@@ -79,10 +81,18 @@ class Shelf:
         found = [one for one in self._kept.values() if is_waiting(one)]
         return sorted(found, key=lambda one: (one.partition, one.offset))
 
+    def collected(self) -> list[Withheld]:
+        """Return what waits for a digest, in the order of the alerts."""
+        return sorted(self._collected.values(), key=lambda one: (one.partition, one.offset))
+
+    def is_collected(self, alert: Alert) -> bool:
+        """Whether this record of an alert waits for a digest."""
+        return alert.id in self._collected
+
     def put(self, one: Withheld) -> None:
         """Keep an alert; raises :class:`NotTaken`."""
-        self._sender.write(encode(one), self._key(one.alert.fingerprint))
-        self._kept[one.alert.fingerprint] = one
+        self._sender.write(encode(one), self._key_of(one))
+        self._take(one)
 
     def strike(self, fingerprint: str) -> None:
         """Keep it no longer; raises :class:`NotTaken`."""
@@ -90,5 +100,23 @@ class Shelf:
             self._sender.write(None, self._key(fingerprint))
             del self._kept[fingerprint]
 
-    def _key(self, fingerprint: str) -> str:
-        return f"{self._receiver}/{fingerprint}"
+    def strike_collected(self, some: Iterable[Withheld]) -> None:
+        """Keep these of a digest no longer; raises :class:`NotTaken`."""
+        for one in some:
+            if one.alert.id in self._collected:
+                self._sender.write(None, self._key_of(one))
+                del self._collected[one.alert.id]
+
+    def _take(self, one: Withheld) -> None:
+        if one.digest:
+            self._collected[one.alert.id] = one
+        else:
+            self._kept[one.alert.fingerprint] = one
+
+    def _key_of(self, one: Withheld) -> str:
+        if one.digest:
+            return self._key(f"digest/{one.alert.id}")
+        return self._key(one.alert.fingerprint)
+
+    def _key(self, name: str) -> str:
+        return f"{self._receiver}/{name}"

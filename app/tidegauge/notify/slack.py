@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from tidegauge.contract import Alert
-from tidegauge.notify.message import message
+from tidegauge.notify.digest import Digest, digest_message
+from tidegauge.notify.message import Message, message
 
 # Slack refuses a message with a longer text in one of these.
 _HEADER_CHARACTERS = 150
@@ -14,35 +15,51 @@ _SECTION_CHARACTERS = 3000
 _FIELDS = 10
 
 
-def slack_body(alert: Alert) -> bytes:
+def slack_body(alert: Alert, note: str = "") -> bytes:
     """Return the body; ``text`` is what notifications and old clients show."""
-    said = message(alert)
+    return _body(message(alert, note), f"tidegauge alert {alert.id}")
+
+
+def digest_slack_body(digest: Digest) -> bytes:
+    """Return the body of a digest."""
+    return _body(digest_message(digest), f"tidegauge digest {digest.id}")
+
+
+def _body(text: Message, context: str) -> bytes:
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": _plain(said.title)},
-        {"type": "section", "text": _markdown(escape(said.summary), _SECTION_CHARACTERS)},
+        {"type": "header", "text": _plain(text.title)},
+        {"type": "section", "text": _markdown(escape(text.summary), _SECTION_CHARACTERS)},
     ]
     fields = [
         _markdown(f"*{escape(name)}*\n{escape(fact)}", _FIELD_CHARACTERS)
-        for name, fact in said.facts
+        for name, fact in text.facts
+        if len(fact) < _FIELD_CHARACTERS // 4
     ]
     for i in range(0, len(fields), _FIELDS):
         blocks.append({"type": "section", "fields": fields[i : i + _FIELDS]})
-    if said.advice:
-        advice = _markdown(f"*What to do*\n{escape(said.advice)}", _SECTION_CHARACTERS)
+    for name, fact in text.facts:
+        if len(fact) >= _FIELD_CHARACTERS // 4:  # a list: it wants the whole width
+            long = _markdown(f"*{escape(name)}*\n{escape(fact)}", _SECTION_CHARACTERS)
+            blocks.append({"type": "section", "text": long})
+    if text.advice:
+        advice = _markdown(f"*What to do*\n{escape(text.advice)}", _SECTION_CHARACTERS)
         blocks.append({"type": "section", "text": advice})
+    if text.commands:
+        lines = "\n".join(f"{escape(name)}: `{escape(it)}`" for name, it in text.commands)
+        blocks.append({"type": "section", "text": _markdown(lines, _SECTION_CHARACTERS)})
     buttons = [
         {"type": "button", "text": _plain(name), "url": url}
-        for name, url in (("Runbook", said.runbook), ("Dashboard", said.dashboard))
+        for name, url in (("Runbook", text.runbook), ("Dashboard", text.dashboard))
         if url
     ]
     if buttons:
         blocks.append({"type": "actions", "elements": buttons})
-    blocks.append({"type": "context", "elements": [_plain(f"tidegauge alert {alert.id}")]})
+    blocks.append({"type": "context", "elements": [_plain(context)]})
     # As an attachment, for the colour at its side; the text above it is the notification.
     return msgspec.json.encode(
         {
-            "text": escape(f"{said.title}: {said.summary}"),
-            "attachments": [{"color": said.colour, "blocks": blocks}],
+            "text": escape(f"{text.title}\n{text.summary}"),
+            "attachments": [{"color": text.colour, "blocks": blocks}],
         }
     )
 

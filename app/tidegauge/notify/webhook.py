@@ -21,13 +21,13 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 _SHOWING = ("counts", "expectation")
 
 
-def webhook_body(alert: Alert, *, include_distributions: bool) -> bytes:
+def webhook_body(alert: Alert, *, include_distributions: bool, note: str = "") -> bytes:
     """Return the body: what people read, links, and the alert as its topic has it.
 
     Without ``include_distributions``, the alert comes without everything that names bins of its
     signal: they are values that the model saw.
     """
-    said = message(alert)
+    said = message(alert, note)
     record: dict[str, Any] = msgspec.to_builtins(alert)
     if not include_distributions:
         record["distribution"] = None

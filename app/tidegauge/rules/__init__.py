@@ -3,7 +3,7 @@
 Pure: a rule file, window reports and the state so far go in; alerts, actions and audit come out.
 """
 
-from tidegauge.rules.document import FileError, Location, Problem, parse_document
+from tidegauge.rules.document import FileError, Location, Problem, dotted, parse_document
 from tidegauge.rules.evaluate import DistributionOf, Verdict, evaluate
 from tidegauge.rules.figures import MOST_MOVED
 from tidegauge.rules.links import RUNBOOK, check_template, links_of, segment_of
@@ -21,7 +21,7 @@ from tidegauge.rules.silence import (
     judge_silence,
 )
 from tidegauge.rules.state import AlertState, Episode, SeriesState
-from tidegauge.rules.summary import listed, render, short
+from tidegauge.rules.summary import listed, render
 
 __all__ = [
     "DEFAULT_RULES",
@@ -46,6 +46,7 @@ __all__ = [
     "SeriesState",
     "Verdict",
     "check_template",
+    "dotted",
     "due_at",
     "end_forgotten",
     "evaluate",
@@ -60,6 +61,5 @@ __all__ = [
     "render",
     "rule_schema",
     "segment_of",
-    "short",
     "surprise",
 ]

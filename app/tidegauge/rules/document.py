@@ -63,6 +63,14 @@ class Location:
         mark = self._mark(path, at_key)
         return Problem(mark.line + 1, mark.column + 1, dotted(path, self._show), message)
 
+    def has(self, path: Path) -> bool:
+        """Whether the text has a value at ``path``."""
+        node: yaml.Node | None = self._root
+        for step in path:
+            child = None if node is None else _child(node, step)
+            node = None if child is None else child[1]
+        return node is not None
+
     def line(self, path: Path) -> int:
         """Return the line of the value at ``path``, from 1."""
         return int(self._mark(path, False).line) + 1

@@ -311,7 +311,7 @@ class Turn:
             carry(alert, measured)
         alert.was = course.was
         if course.was is not None and alert.state in ("pending", "firing"):
-            alert.summary += "; there is data again"
+            alert.summary += "; data comes again"
         if alert.state == "firing":
             alert.inhibited = self._inhibited(rule)
         self.emit(alert)

@@ -17,9 +17,12 @@ from tidegauge.contract import (
     WindowReport,
     deterministic_id,
 )
+from tidegauge.rules.metrics import SILENCE
 from tidegauge.rules.model import Event, Rule
 from tidegauge.rules.state import Episode, Incident
-from tidegauge.rules.summary import listed, render, short
+from tidegauge.rules.summary import Exact, listed, render
+from tidegauge.when import duration_text
+from tidegauge.wording import counted, limit_text, quantity
 
 #: Signals that an alert lists, the worst first; its summary says how many there are. A thousand of
 #: the longest names are half of what the topics of facts and actions take as a record.
@@ -29,19 +32,17 @@ MOST_LISTED = 1_000
 MOST_INHIBITED = 100
 
 _OF_SIGNAL = (
-    "{model} {version}: {metric} of {signal} is {value}{unit}, {comparison} {threshold}, "
-    "in {events} events"
+    "{model} {version}: {metric} of {signal} is {amount}, {comparison} {limit}, in {counted}"
 )
 _OF_SIGNALS = (
-    "{model} {version}: {metric} is {comparison} {threshold}{unit} for {signal}, at worst "
-    "{value}{unit}, in {events} events"
+    "{model} {version}: {metric} is {comparison} {limit} for {signal}, at worst {amount}, in "
+    "{counted}"
 )
-_OF_WINDOW = (
-    "{model} {version}: {metric} is {value}{unit}, {comparison} {threshold}, in {events} events"
-)
+_OF_WINDOW = "{model} {version}: {metric} is {amount}, {comparison} {limit}, in {counted}"
+_OF_INACTIVITY = "{model} {version}: no events for {amount}, longer than {limit}"
 
-#: Units that a reader wants after a figure; the others follow from the metric's name.
-_SPOKEN_UNITS = frozenset({"nats", "bins", "ms", "s"})
+#: Units that are no more than the metric's name says already.
+_UNSPOKEN = frozenset({"value", "signals", "events"})
 
 _Audited = Literal[
     "alert.pending",
@@ -100,31 +101,33 @@ def alert_of(
     ``told`` shows the figures of that window, ``signals`` is its list if it is of several.
     """
     episode = told.shown
+    # What is over is in the list, and not what the alert is about now.
+    current = [one.signal for one in signals if one.ends_at is None]
     if event in ("inactive", "resolved"):
         summary = _ended_summary(told, report, len(signals))
     else:
-        summary = _held_summary(rule.summary, episode, report, [one.signal for one in signals])
-    lasted = report.window_end - episode.starts_at
+        summary = _held_summary(rule.summary, episode, report, current)
+    windows = counted(rule.pending_windows, "window")
     if event == "pending":
-        summary += f"; pending, it fires after {rule.pending_windows} windows in a row"
+        summary += f"; pending, fires after {windows} in a row"
     elif event == "reminder":
-        summary += f"; it has been so for {lasted} s"
+        summary += f"; for {duration_text(report.window_end - episode.starts_at)} now"
     elif event == "raised":
-        summary += f"; {episode.severity} by now, {told.severities_before[-1]} before"
+        summary += f"; now {episode.severity}, before {told.severities_before[-1]}"
     elif event == "inactive":
         fired = episode.phase == "firing"
-        summary += "; it fired while inhibited" if fired else "; it was pending and has not fired"
+        summary += "; fired only while inhibited" if fired else "; was pending, has never fired"
     elif event == "firing" and told.flapping:
         summary += (
-            f"; it flaps, so it is resolved after {rule.flapping_windows} windows in a row "
-            "without it"
+            "; it comes and goes, so it is resolved only after "
+            f"{counted(rule.flapping_windows, 'window')} in a row without it"
         )
     if is_late:
-        summary += "; seen with events that came late"
+        summary += "; found when late events were counted"
     alert = _alert(event, identity, told, report, summary=summary)
     alert.revised = is_late
     alert.signals = list(signals[:MOST_LISTED])
-    places = _places(episode, report, [one.signal for one in signals])
+    places = _places(episode, report, current or [one.signal for one in signals])
     alert.annotations = {name: render(text, places) for name, text in rule.annotations.items()}
     return alert
 
@@ -137,10 +140,11 @@ def no_data_alert(
     names = [one.signal for one in signals if one.ends_at is None]
     of = listed(names) if names else episode.signal
     watched = episode.metric if of is None else f"{episode.metric} of {of}"
-    seconds = report.window_end - report.window_start
+    lasted = duration_text(report.window_end - report.window_start)
     summary = _of_segment(
-        f"{report.model} {report.version}: no data for {seconds} s, so nothing says whether "
-        f"{watched} is still {episode.comparison} {short(episode.threshold)}; it was {told.told}",
+        f"{report.model} {report.version}: no data for {lasted}; it is unknown whether {watched} "
+        f"is still {episode.comparison} {limit_text(episode.threshold, episode.unit)}; the alert "
+        f"was {told.told}",
         report,
     )
     alert = _alert("no_data", identity, told, report, summary=summary)
@@ -309,9 +313,11 @@ def _held_summary(
     places = _places(episode, report, signals)
     if template is None:
         template = _OF_WINDOW if episode.signal is None else _OF_SIGNAL
-        if len(signals) > 1:
+        if episode.metric == SILENCE:
+            template = _OF_INACTIVITY
+        elif len(signals) > 1:
             template = _OF_SIGNALS
-        places["unit"] = _spoken(episode)
+        places["counted"] = counted(episode.events, "event")
     return _of_segment(render(template, places), report)
 
 
@@ -330,8 +336,10 @@ def _places(
         "metric": episode.metric,
         "value": episode.value,
         "unit": episode.unit,
+        "amount": _amount(episode),
+        "limit": limit_text(episode.threshold, episode.unit),
         "comparison": episode.comparison,
-        "threshold": episode.threshold,
+        "threshold": Exact(episode.threshold),
         "events": episode.events,
         "minimum_events": episode.minimum_events,
         "window_start": report.window_start,
@@ -341,16 +349,19 @@ def _places(
 
 def _ended_summary(told: Incident, report: WindowReport, signals: int) -> str:
     episode = told.shown
-    watched = episode.metric if episode.signal is None else f"{episode.metric} of {episode.signal}"
-    back = f"is back at {short(episode.value)}{_spoken(episode)}, "
-    if signals > 1:
-        watched, back = f"{episode.metric} of {signals} signals", "is "
-    lasted = report.window_start - episode.starts_at
-    summary = (
-        f"{report.model} {report.version}: {watched} {back}no longer {episode.comparison} "
-        f"{short(episode.threshold)}, after {lasted} s"
-    )
-    return _of_segment(summary, report)
+    lasted = duration_text(report.window_start - episode.starts_at)
+    limit = f"{episode.comparison} {limit_text(episode.threshold, episode.unit)}"
+    if episode.metric == SILENCE:
+        text = f"events again, after {lasted} without any"
+    elif signals > 1:
+        text = f"{episode.metric} of {signals} signals is no longer {limit}, after {lasted}"
+    else:
+        watched = (
+            episode.metric if episode.signal is None else f"{episode.metric} of {episode.signal}"
+        )
+        amount = _amount(episode, beside=False)
+        text = f"{watched} is back at {amount}, no longer {limit}, after {lasted}"
+    return _of_segment(f"{report.model} {report.version}: {text}", report)
 
 
 def _segment(of: WindowReport | Alert) -> str:
@@ -363,5 +374,7 @@ def _of_segment(summary: str, report: WindowReport) -> str:
     return summary if segment in summary else f"{summary} ({segment})"
 
 
-def _spoken(episode: Episode) -> str:
-    return f" {episode.unit}" if episode.unit in _SPOKEN_UNITS else ""
+def _amount(episode: Episode, *, beside: bool = True) -> str:
+    """Write the value with its unit, and with digits that show on which side it is."""
+    unit = "" if episode.unit in _UNSPOKEN else episode.unit
+    return quantity(episode.value, unit, episode.threshold if beside else None)

@@ -19,6 +19,7 @@ from tidegauge.rules.metrics import METRICS, SILENCE
 from tidegauge.rules.model import Rule
 from tidegauge.rules.ruleset import RuleSet
 from tidegauge.rules.state import AlertState, Incident, SeriesState
+from tidegauge.when import duration_text
 
 #: A slice without a baseline is missed only if it has had windows for so long. Else each request id
 #: that a producer wrote into ``version`` would raise an alert, as nothing more comes of it.
@@ -121,8 +122,8 @@ def end_forgotten(rules: RuleSet, quiet: Quiet, state: AlertState, *, seconds: i
         if incident.told is None:
             continue
         reason = (
-            f"{quiet.model} {quiet.version}: no events for {seconds} s, so it is taken for gone; "
-            f"the alert of rule {incident.shown.rule!r} was {incident.told}"
+            f"{quiet.model} {quiet.version}: no events for {duration_text(seconds)}, so it counts "
+            f"as retired; the alert of rule {incident.shown.rule!r} was {incident.told}"
         )
         turn.emit(records.abandoned_alert(identity, incident, report, reason))
     return verdict

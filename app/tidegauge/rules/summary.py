@@ -5,6 +5,8 @@ from difflib import get_close_matches
 from string import Formatter
 from typing import Any
 
+from tidegauge.wording import exact, figure
+
 #: What a template may name, each with a value to try the template on.
 SAMPLE: dict[str, str | int | float] = {
     "rule": "input-drift",
@@ -18,6 +20,8 @@ SAMPLE: dict[str, str | int | float] = {
     "metric": "kl",
     "value": 0.0625,
     "unit": "nats",
+    "amount": "0.0625 nats",
+    "limit": "0.05",
     "comparison": "above",
     "threshold": 0.05,
     "events": 12_000,
@@ -44,9 +48,16 @@ class _Places(Formatter):
         return kwargs[field_name], field_name
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        if isinstance(value, float) and not format_spec:
-            return short(value)
+        if isinstance(value, float) and not isinstance(value, Exact) and not format_spec:
+            return figure(value)
         return str(super().format_field(value, format_spec))
+
+
+class Exact(float):
+    """A figure that is written as somebody wrote it."""
+
+    def __format__(self, spec: str) -> str:
+        return super().__format__(spec) if spec else exact(self)
 
 
 def render(template: str, places: Mapping[str, str | int | float]) -> str:
@@ -56,17 +67,6 @@ def render(template: str, places: Mapping[str, str | int | float]) -> str:
     'credit: 0.0625 > 0.050'
     """
     return _Places().vformat(template, (), places)
-
-
-def short(value: float) -> str:
-    """Write a figure with six significant digits, and without an exponent up to 10¹⁵.
-
-    >>> short(0.0712345678), short(1234567.5), short(200.0)
-    ('0.0712346', '1234568', '200')
-    """
-    if 1e5 <= abs(value) < 1e15:
-        return f"{value:.0f}"
-    return f"{value:.6g}"
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

@@ -21,6 +21,8 @@ class ReceiverMetrics(NamedTuple):
     delay: Histogram
     silenced: Counter
     withheld: Gauge
+    digested: Counter
+    digest_waiting: Gauge
 
 
 class NotifyMetrics:
@@ -72,6 +74,18 @@ class NotifyMetrics:
             _RECEIVER,
             registry=registry,
         )
+        self.digested = Counter(
+            "tidegauge_notify_digested_total",
+            "Alerts that the rate limit of a receiver put into a digest",
+            _RECEIVER,
+            registry=registry,
+        )
+        self.digest_waiting = Gauge(
+            "tidegauge_notify_digest_waiting",
+            "Alerts that wait for the digest of a receiver",
+            _RECEIVER,
+            registry=registry,
+        )
         self.receivers_file_ok = Gauge(
             "tidegauge_notify_receivers_file_ok",
             "1 if the receivers in force are those of the file, 0 if it is wrong or gone",
@@ -91,6 +105,8 @@ class NotifyMetrics:
             delay=self.delay.labels(receiver),
             silenced=self.silenced.labels(receiver),
             withheld=self.withheld.labels(receiver),
+            digested=self.digested.labels(receiver),
+            digest_waiting=self.digest_waiting.labels(receiver),
         )
 
     def forget(self, receiver: str) -> None:
@@ -102,6 +118,8 @@ class NotifyMetrics:
             self.delay,
             self.silenced,
             self.withheld,
+            self.digested,
+            self.digest_waiting,
         ):
             metric.remove(receiver)
         reasons: tuple[NotifyReason, ...] = get_args(NotifyReason)

@@ -67,7 +67,7 @@ class MlflowChannel(Channel[AuditRecord]):
             and (rule is None or any(fnmatchcase(rule, glob) for glob in match.rules))
         )
 
-    def deliver(self, record: AuditRecord) -> None:
+    def deliver(self, record: AuditRecord, note: str = "") -> None:
         """Make the model version say it: its tags first, then its description.
 
         Only what differs is written, so doing it again changes nothing.
