@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegauge.baseline.compare import bin_labels, distribution, vectors
-from tidegauge.baseline.document import NumericSignal, Signal
+from tidegauge.baseline.compare import (
+    bin_labels,
+    current_counts,
+    distribution,
+    reference_counts,
+    vectors,
+)
+from tidegauge.baseline.document import CategoricalSignal, NumericSignal, Signal
 from tidegauge.baseline.signals import categorical_signal, numeric_signal
 from tidegauge.contract import SignalHistogram
 
@@ -70,7 +76,7 @@ def test_neighbouring_edges_are_written_as_long_as_they_can_be_told_apart() -> N
 
 
 def test_missing_is_absent_and_null_together() -> None:
-    signal = categorical({"a": 3, "b": 1}, missing=2)
+    signal = categorical({"a": 3, "b": 1})
     histogram = SignalHistogram(counts=[1, 0, 0, 5], absent=10, null=1, nan=2, invalid=3)
     found = distribution(signal, histogram)
     assert dict(zip(found.bins, zip(found.reference, found.current, strict=True), strict=True)) == {
@@ -78,7 +84,7 @@ def test_missing_is_absent_and_null_together() -> None:
         "b": (1, 0),
         "other": (0, 0),
         "never seen": (0, 5),
-        "missing": (2, 11),
+        "missing": (0, 11),
         "not finite": (0, 2),
         "invalid type": (0, 3),
     }
@@ -91,3 +97,35 @@ def test_a_category_called_other_is_told_from_the_bin_for_others() -> None:
 def test_a_histogram_of_another_binning_is_refused() -> None:
     with pytest.raises(ValueError, match="2 bins and the baseline's signal 3"):
         vectors(numeric([1.0, 2.0, 3.0]), SignalHistogram(counts=[1, 2]))
+
+
+def number(missing: int, nan: int) -> NumericSignal:
+    return NumericSignal(
+        edges=[1.0], counts=[30, 50], missing=missing, nan=nan,
+        mean=0.0, std=1.0, minimum=0.0, maximum=2.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("missing", "nan"), [(20, 0), (0, 20), (5, 15)])
+@pytest.mark.parametrize(("absent", "null", "not_finite"), [(0, 20, 0), (0, 0, 20), (3, 7, 10)])
+def test_missing_null_and_nan_of_the_same_rows_are_the_same(
+    missing: int, nan: int, absent: int, null: int, not_finite: int
+) -> None:
+    signal = number(missing=missing, nan=nan)
+    window = SignalHistogram(counts=[30, 50], absent=absent, null=null, nan=not_finite)
+    assert current_counts(signal, window) == reference_counts(signal) == [30, 50, 20, 0, 0]
+
+
+def test_not_finite_is_a_bin_of_its_own_where_the_baseline_has_nothing_missing() -> None:
+    signal = number(missing=0, nan=0)
+    window = SignalHistogram(counts=[30, 50], null=5, nan=15)
+    assert current_counts(signal, window) == [30, 50, 5, 15, 0]
+
+
+def test_a_category_that_is_missing_in_the_baseline_may_come_as_nan() -> None:
+    signal = CategoricalSignal(
+        dtype="string", categories=["a"], known=[], known_complete=True, counts=[80, 0, 0],
+        missing=20,
+    )  # fmt: skip
+    window = SignalHistogram(counts=[80, 0, 0], nan=20)
+    assert current_counts(signal, window) == reference_counts(signal)

@@ -223,7 +223,7 @@ class AlertJudge:
         for name, reference in references.items():
             if name in FIXED or name not in signals:
                 continue
-            current, against = current_bins(signals[name]), reference_bins(reference)
+            current, against = current_bins(reference, signals[name]), reference_bins(reference)
             if len(current) == len(against) and any(current) and any(against):
                 found.append((name, kl_nats(current, against)))
         return found

@@ -21,7 +21,7 @@ def _alone(baseline: Baseline, signals: dict[str, SignalHistogram]) -> dict[str,
     known = {name: it for name, it in baseline.signals.items() if name in signals}
     return {
         name: drift_table(
-            [reference_counts(it)], [current_counts(signals[name])], [ordered_bins(it)]
+            [reference_counts(it)], [current_counts(it, signals[name])], [ordered_bins(it)]
         )[0]
         for name, it in known.items()
     }

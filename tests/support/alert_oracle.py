@@ -139,7 +139,7 @@ def figures(cells: dict[CellKey, Cell], baselines: Baselines) -> Iterator[Figure
         for name, signal in baselines.get(key[:2], {"signals": {}})["signals"].items():
             if name in ("latency_ms", "status"):
                 continue
-            value = kl_nats(current_bins(cell.signals[name]), reference_bins(signal))
+            value = kl_nats(current_bins(signal, cell.signals[name]), reference_bins(signal))
             for rule in RULES:
                 if rule.metric == "kl":
                     yield Figure(key, rule, name, value, cell.events)

@@ -269,7 +269,11 @@ def count_categories(values: list[Any], signal: Mapping[str, Any]) -> Histogram:
             text = category_text(value)
             if text in categories:
                 histogram.counts[categories.index(text)] += 1
-            elif text in known or not signal["known_complete"]:
+            elif text in known:
+                histogram.counts[-2] += 1
+            elif text in ("NaN", "Infinity", "-Infinity"):
+                histogram.nan += 1
+            elif not signal["known_complete"]:
                 histogram.counts[-2] += 1
             else:
                 histogram.counts[-1] += 1
@@ -289,12 +293,14 @@ def category_text(value: str | bool | float) -> str:
 
 def reference_bins(signal: Mapping[str, Any]) -> list[int]:
     """Return the baseline's counts with the bins that a window's specials are compared with."""
-    return [*signal["counts"], signal["missing"], signal.get("nan", 0), 0]
+    return [*signal["counts"], signal["missing"] + signal.get("nan", 0), 0, 0]
 
 
-def current_bins(histogram: Histogram) -> list[int]:
-    """Value bins, missing, not finite, invalid."""
+def current_bins(signal: Mapping[str, Any], histogram: Histogram) -> list[int]:
+    """Value bins, missing, not finite, invalid; not finite is missing if the baseline has any."""
     missing = histogram.absent + histogram.null
+    if signal["missing"] or signal.get("nan"):
+        return [*histogram.counts, missing + histogram.nan, 0, histogram.invalid]
     return [*histogram.counts, missing, histogram.nan, histogram.invalid]
 
 

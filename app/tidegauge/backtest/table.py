@@ -15,6 +15,7 @@ class Layout:
 
     def __init__(self, watched: Watched) -> None:
         self._names = watched.names
+        self._signals = watched.bins
         self._shape = watched.reference.counts.shape
         self._widths = watched.reference.exists.sum(axis=1).tolist()
         self._places = np.flatnonzero(watched.reference.exists)
@@ -33,7 +34,8 @@ class Layout:
         found: list[int] = []
         for name, width in zip(self._names, self._widths, strict=True):
             signal = part.signals.get(name)
-            counts = [0] * width if signal is None else current_counts(signal.histogram)
+            reference = self._signals[name].signal
+            counts = [0] * width if signal is None else current_counts(reference, signal.histogram)
             if len(counts) != width:
                 raise ValueError(
                     f"a report has {len(counts)} bins of the signal {name!r} by the baseline "

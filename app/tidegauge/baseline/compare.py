@@ -1,7 +1,11 @@
 """A window's histogram beside the baseline it was binned by, bin by bin.
 
-Value bins come first; three more follow for every signal: missing (absent or null), not finite and
-invalid type. So reference and current always have the same length, and no event is left out.
+Value bins come first; three more follow for every signal: missing, not finite and invalid type. So
+reference and current always have the same length, and no event is left out.
+
+*Missing* is absent or null. Where the baseline has missing values it is NaN too: frames write a
+missing number as NaN, Parquet and JSON as null, and the same rows come by either way. What was
+counted stays apart, in the document and in the histogram; only the comparison takes them together.
 """
 
 import math
@@ -29,7 +33,7 @@ def vectors(
     _check_bins(signal, histogram)
     return (
         np.array(reference_counts(signal), dtype=np.int64),
-        np.array(current_counts(histogram), dtype=np.int64),
+        np.array(current_counts(signal, histogram), dtype=np.int64),
         ordered_bins(signal),
     )
 
@@ -48,16 +52,26 @@ def distribution(signal: Signal, histogram: SignalHistogram) -> Distribution:
     )
 
 
+def nan_is_missing(signal: Signal) -> bool:
+    """Whether NaN counts as missing: it does where the baseline itself has values missing or NaN.
+
+    Where it has neither, whatever is not finite has a bin of its own: it is news.
+    """
+    return signal.missing > 0 or (isinstance(signal, NumericSignal) and signal.nan > 0)
+
+
 def reference_counts(signal: Signal) -> list[int]:
     """Return the baseline's counts in the bins of :func:`bin_labels`."""
     nan = signal.nan if isinstance(signal, NumericSignal) else 0
-    return [*signal.counts, signal.missing, nan, 0]
+    return [*signal.counts, signal.missing + nan, 0, 0]
 
 
-def current_counts(histogram: SignalHistogram) -> list[int]:
+def current_counts(signal: Signal, histogram: SignalHistogram) -> list[int]:
     """Return a window's counts in the bins of :func:`bin_labels`."""
-    missing = histogram.absent + histogram.null
-    return [*histogram.counts, missing, histogram.nan, histogram.invalid]
+    missing, nan = histogram.absent + histogram.null, histogram.nan
+    if nan_is_missing(signal):
+        missing, nan = missing + nan, 0
+    return [*histogram.counts, missing, nan, histogram.invalid]
 
 
 def ordered_bins(signal: Signal) -> int:

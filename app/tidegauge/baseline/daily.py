@@ -120,13 +120,13 @@ def _places_of(
 
 
 def _bins(batch: TimedRows, its: Timed) -> NDArray[np.int64]:
-    """Return the bin of each row; after those of the values, missing and not finite."""
+    """Return the bin of each row; after those of the values, missing: null or not finite."""
     rows, beyond = batch.columns[its.column], len(its.signal.counts)
     if isinstance(rows, NumericRows):
         edges = its.signal.edges if isinstance(its.signal, NumericSignal) else []
         finite = np.isfinite(rows.values)
         found = np.searchsorted(edges, np.where(finite, rows.values, 0.0), side="right")
-        return np.where(rows.missing, beyond, np.where(finite, found, beyond + 1))
+        return np.where(rows.missing | ~finite, beyond, found)
     place = np.array([*(its.places[name] for name in rows.names), beyond], dtype=np.int64)
     return place[rows.places]  # -1, which is missing, is the last
 

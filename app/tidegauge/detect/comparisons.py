@@ -44,8 +44,8 @@ class Comparisons:
         figures = DriftTable.together(
             [it.table for it in laid_out],
             [
-                [current_counts(signals[name]) for name in it.names]
-                for it, (_, _, signals) in zip(laid_out, windows, strict=True)
+                [current_counts(baseline.signals[name], signals[name]) for name in it.names]
+                for it, (_, baseline, signals) in zip(laid_out, windows, strict=True)
             ],
         )
         return [

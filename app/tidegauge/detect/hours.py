@@ -10,6 +10,9 @@ from tidegauge.sequential.expected import BINS, MEAN, SPREAD
 from tidegauge.sequential.hours import HOURS
 from tidegauge.sequential.reference import Reference
 
+#: Places of bins, from the end of a signal's.
+_MISSING, _NOT_FINITE = -3, -2
+
 
 def daily_reference(cycle: DailyCycle, names: Sequence[str], pooled: Reference) -> DailyReference:
     """Lay out the hours of the signals in ``names``, the rows of ``pooled``."""
@@ -23,6 +26,10 @@ def daily_reference(cycle: DailyCycle, names: Sequence[str], pooled: Reference) 
         its = cycle.signals[name]
         width = len(its.counts[0])
         counts[row, :, :width] = its.counts
+        # As in ``compare.reference_counts``: a baseline's NaN are compared as missing.
+        missing, nan = width + _MISSING, width + _NOT_FINITE
+        counts[row, :, missing] += counts[row, :, nan]
+        counts[row, :, nan] = 0
         excess[row, :, : BINS + width] = its.excess
         degrees[row, :, : BINS + width] = its.degrees
         skewness[row][:, [MEAN, SPREAD]] = its.skewness

@@ -7,6 +7,7 @@ import msgspec
 
 from tidegauge.baseline.compare import (
     current_counts,
+    nan_is_missing,
     ordered_bins,
     reference_counts,
     tells_unseen,
@@ -232,6 +233,8 @@ def signal_report(
     n = histogram.n
     missing = histogram.absent + histogram.null
     events = n + missing + histogram.nan + histogram.invalid
+    if reference is not None and nan_is_missing(reference):
+        missing += histogram.nan
     numeric = (
         name in ("prediction", "latency_ms")
         if name in OUTPUT_SIGNALS
@@ -256,7 +259,7 @@ def drifts(
     """Compare windows of signals with their baselines, all at once."""
     figures = drift_table(
         [reference_counts(reference) for _, reference in compared.values()],
-        [current_counts(histogram) for histogram, _ in compared.values()],
+        [current_counts(reference, histogram) for histogram, reference in compared.values()],
         [ordered_bins(reference) for _, reference in compared.values()],
     )
     return dict(zip(compared, figures, strict=True))

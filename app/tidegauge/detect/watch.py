@@ -234,8 +234,12 @@ def _part_in_use(
 
 def _window(part: ReportPart, watched: Watched) -> Floats:
     window = np.zeros(watched.reference.counts.shape)
-    signals = [part.signals.get(name) for name in watched.names]
-    rows = [[] if it is None else current_counts(it.histogram) for it in signals]
+    rows = [
+        []
+        if (it := part.signals.get(name)) is None
+        else current_counts(watched.bins[name].signal, it.histogram)
+        for name in watched.names
+    ]
     if list(map(len, rows)) == watched.widths:  # as nearly all windows: a row at a time takes twice
         window[watched.reference.exists] = np.fromiter(chain.from_iterable(rows), np.float64)
         return window

@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.baseline.document import Baseline, NumericSignal
-from tidegauge.contract import LATENCY_EDGES_MS, OUTPUT_SIGNALS, STATUS_CATEGORIES
+from tidegauge.contract import (
+    LATENCY_EDGES_MS,
+    NON_FINITE,
+    OUTPUT_SIGNALS,
+    STATUS_CATEGORIES,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,7 +51,10 @@ Dtype = Literal["string", "integer", "boolean"]
 
 @dataclass(frozen=True, eq=False)
 class CategoricalPlan:
-    """A categorical signal: categories, other, unseen; then the four specials."""
+    """A categorical signal: categories, other, unseen; then the four specials.
+
+    ``bin_of`` has the categories, and the names of what is not finite, whose place is a special.
+    """
 
     name: str
     dtype: Dtype
@@ -137,7 +145,10 @@ def _make_plan(model: str, version: str, baseline_id: str, baseline: Baseline | 
     ) -> None:
         nonlocal size
         other = len(categories)
-        bin_of = {value: other for value in known} | {v: i for i, v in enumerate(categories)}
+        # By these names a number that isn't finite travels; a frame's row has NaN for missing text.
+        # Where the baseline has none of that name, such a value is no category that nobody knows.
+        bin_of = {value: other + 2 + NAN for value in sorted(NON_FINITE)}
+        bin_of |= {value: other for value in known} | {v: i for i, v in enumerate(categories)}
         default = other + 1 if complete else other
         categorical.append(CategoricalPlan(name, dtype, bin_of, default, other + 2, size))
         size += other + 2 + SPECIALS
