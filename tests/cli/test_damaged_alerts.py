@@ -1,4 +1,4 @@
-"""``tidegauge alerts`` shows what decodes as an alert, or says in one line what is wrong with it."""
+"""``tidegauge alerts`` shows what decodes as an alert, or says in a line what is wrong with it."""
 
 import json
 from collections.abc import Iterator
