@@ -26,6 +26,15 @@ def printable(text: str) -> str:
     return text if text.isprintable() else _SUSPECT.sub(_shown, text)
 
 
+def shortened(text: str, beginning: int = 400, end: int = 100) -> str:
+    """Return the beginning and the end of a text that is longer than both.
+
+    >>> shortened("to be or not to be", 5, 2), shortened("to be", 5, 2)
+    ('to be…be', 'to be')
+    """
+    return text if len(text) <= beginning + end else f"{text[:beginning]}…{text[-end:]}"
+
+
 def printable_lines(text: str) -> str:
     r"""Do that with each line of a text that has lines of its own.
 

@@ -436,6 +436,11 @@ LOSSES: dict[str, Callable[[redis.Redis, str], object]] = {
     "the pointers": lambda client, id: client.delete(POINTERS),
     "one pointer": lambda client, id: client.hdel(POINTERS, '["credit","1"]'),
     "a pointer that is no JSON": lambda client, id: client.hset(POINTERS, '["credit","1"]', "{"),
+    "a pointer of 10 MB": lambda client, id: client.hset(
+        POINTERS,
+        '["credit","1"]',
+        msgspec.json.encode({"id": "x" * 10**7, "promoted_at": 1.0, "previous": None}),
+    ),
     "pointers of a wrong type": lambda client, id: _replaced(client, POINTERS),
     "a generation of a wrong type": lambda client, id: _replaced(client, GENERATION),
     "a generation that is no number": lambda client, id: client.set(GENERATION, "many"),
@@ -456,6 +461,7 @@ def test_what_redis_loses_is_said_and_withdraws_nothing_until_it_is_mended(
         LOSSES[loss](client, id)
         wait_until(lambda: cache.error is not None, seconds=10, what="that something is lost")
         assert cache.up and cache.problems
+        assert len(str(cache.error)) < 1_000
         assert promoted_id(cache) == id and cache.get(id) == small_baseline()
         for key in (POINTERS, GENERATION, DOCUMENT.format(id=id)):
             client.delete(key)

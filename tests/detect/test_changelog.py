@@ -355,3 +355,18 @@ def test_reports_are_among_what_is_compared() -> None:
         if topic == TopicSettings().windows
     ]
     assert {report.events for report in reports} == {3}
+
+
+def test_a_memory_that_was_forgotten_is_not_read_back() -> None:
+    worker = _fresh()
+    written = _saved(worker, LOG[:6])
+    where = next(iter(worker.state.memories))
+    worker.state.forget_memory(where)
+    forgotten = writes(worker.checkpoint())
+    assert where in restored(written, **WINDOWS).memories
+    assert where not in restored(written + forgotten, **WINDOWS).memories
+    # What is remembered anew stays, though a paused worker forgets it once more.
+    written += forgotten + _saved(worker, LOG[6:])
+    late = [one for one in forgotten if one[1] is None and b'"memory"' in one[0]]
+    assert late and where in worker.state.memories
+    assert restored(written + late, **WINDOWS).memories == worker.state.memories

@@ -6,13 +6,15 @@ import msgspec
 import numpy as np
 import pytest
 
+from support import world
 from support.counting import NOW, a_baseline, numeric, promote
 from support.world import World, a_state, advance, restored, saved
 from tidegauge.baseline import Baseline
-from tidegauge.detect.closing import Closed
-from tidegauge.detect.partition import REVISE_SECONDS, Output, PartitionState
+from tidegauge.detect.closing import Closed, Closing, Raising
+from tidegauge.detect.partition import REVISE_SECONDS, Output, PartitionState, Window
 from tidegauge.detect.values import JudgedCounts, Slice, SliceMemory, join_judged, join_memories
 from tidegauge.detect.watch import Watch, unpack
+from tidegauge.rules import parse_rules
 
 BASELINE = msgspec.structs.replace(a_baseline(amount=numeric([0.0], [500, 500])), rows=1_000)
 MINUTE = int(NOW // 60 * 60)
@@ -247,3 +249,67 @@ def test_values_of_late_counts_join_in_any_order() -> None:
     old = msgspec.json.decode(b'{"through":60,"baseline":"b","counts":"","total":"","squared":"",'
                               b'"pooled":""}', type=SliceMemory)  # fmt: skip
     assert old.late == 0
+
+
+MEAN = parse_rules(
+    """
+    rules:
+      - {name: mean, metric: prediction_mean_5m, above: 0.55, severity: low, minimum_events: 1}
+    """,
+    source="rules.yaml",
+)
+
+
+def test_a_mean_over_windows_that_are_revised_together_is_told(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "DEFAULT_RULES", MEAN)
+
+    def send(window: int, events: int, prediction: float) -> None:
+        for number in range(events):
+            at = MINUTE + 60 * window + number
+            story.world.event(number % 3, time=at, prediction=prediction)
+
+    send(0, 20, 0.1)
+    send(1, 20, 0.8)
+    story.reach(131)
+    assert not story.closed.alerts
+    send(0, 30, 0.75)
+    send(1, 1, 0.8)
+    story.gather()
+    # Of the first alone it is .49; with that, .58 in the second, which was .45 when it closed.
+    found = {(it.window_start, it.revision): it.prediction_mean_5m for it in story.closed.reports}
+    assert found[MINUTE, 1] == pytest.approx(0.49)
+    assert found[MINUTE + 60, 1] == pytest.approx(0.5817, abs=1e-3)
+    assert [(it.rule, it.window_start, it.revised) for it in story.closed.alerts] == [
+        ("mean", MINUTE + 60, True)
+    ]
+
+
+def test_a_revision_that_failed_is_tried_again_with_the_next_late_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    story, failed = Story(), []
+
+    class Noted(Raising):
+        def window_failed(self, window: Window, error: Exception) -> None:
+            failed.append(str(error))
+
+    monkeypatch.setattr("tidegauge.detect.closing.Raising", Noted)
+    story.send(0, 20)
+    story.reach(71)
+    story.send(0, 10)
+    with monkeypatch.context() as patch:
+
+        def fail(self: Closing, window: Window) -> None:
+            raise RuntimeError("it failed")
+
+        patch.setattr(Closing, "_revise", fail)
+        story.gather()
+    assert failed == ["it failed"]
+    story.gather()
+    assert [it.events for it in story.closed.reports] == [20]
+    story.send(0, 180, slow=True)
+    story.gather()
+    assert [(it.revision, it.events) for it in story.closed.reports] == [(0, 20), (1, 210)]
+    assert _told(story) == [("latency-rollback", "firing", True, 0)]

@@ -147,3 +147,12 @@ def test_the_example_of_the_manual_is_valid(
         field.alias or name for kind in KINDS.values() for name, field in kind.model_fields.items()
     } - {"type", "match"}
     assert not [key for key in keys if f"`{key}`" not in text]
+
+
+@pytest.mark.parametrize("path", ["/Sup3rSecret", "./Sup3rSecret", "{there}/Sup3r/Secret", "Sup3r"])
+def test_a_secret_that_is_written_as_its_file_is_not_shown(path: str, tmp_path: Path) -> None:
+    found = path.format(there=tmp_path)
+    text = f"receivers:\n  - {{name: ops, type: slack, url: {{file: '{found}'}}}}\n"
+    [problem] = problems(text)
+    assert "Sup3r" not in problem and "can't be read: No such file" in problem
+    assert (f"file {tmp_path}/…" in problem) is ("there" in path)

@@ -100,3 +100,14 @@ def test_a_condition_is_ok_until_somebody_says_that_it_is_not() -> None:
     assert not health.is_ok("topics")
     health.say("topics", "ok")
     assert health.is_ok("topics")
+
+
+def test_a_detail_is_bounded_whatever_it_quotes() -> None:
+    one = Watched(stall_seconds=1.0)
+    one.health.say("baselines", "degraded", "no baseline " + "x" * 10_000_000 + ": promote one")
+    one.progress.lag(1, f"partitions {list(range(50_000))} have a lag")
+    one.now += 5
+    _, said = one.health.ready()
+    assert len(str(said)) < 3_000
+    assert "no baseline xxx" in str(said) and "xxx: promote one" in str(said)
+    assert len(str(one.stalled)) < 3_000 and "was counted for 5 s" in str(one.stalled)

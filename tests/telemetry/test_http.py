@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.processes import wait_until
@@ -239,9 +243,32 @@ def test_a_large_page_is_the_one_that_prometheus_own_client_makes(
         detect.window_end.show(model, {(model, "1", ""): 1.5})
     page = MetricsPage(registry)
     try:
-        assert page.ask().result(10).text == generate_latest(registry)
+        made = page.ask().result(10)
+        assert made.body("text") == generate_latest(registry)
+        assert made.body("openmetrics") == openmetrics.generate_latest(registry)
     finally:
         page.stop()
+
+
+def test_a_scrape_gets_the_form_that_it_asks_for_of_the_same_page(running: Running) -> None:
+    IngestMetrics(running.registry).events.labels("fast").inc(3)
+    # As Prometheus sends it.
+    asked = (
+        "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.5,"
+        "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+    )
+    _, headers, body = running.ask("GET", "/metrics", Accept=asked)
+    assert headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert headers["Vary"] == "Accept, Accept-Encoding"
+    families = {family.name: family for family in parse_openmetrics(body.decode())}
+    [counted] = [it for it in families["tidegauge_ingest_events"].samples if it.value]
+    assert counted.name == "tidegauge_ingest_events_total" and counted.value == 3
+    _, headers, packed = running.ask("GET", "/metrics", Accept=asked, **{"Accept-Encoding": "gzip"})
+    assert headers["Content-Encoding"] == "gzip" and gzip.decompress(packed).endswith(b"# EOF\n")
+    for accept in ("*/*", "text/plain", "text/html, application/json", ""):
+        _, headers, body = running.ask("GET", "/metrics", Accept=accept)
+        assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert b"# EOF" not in body and b"tidegauge_ingest_events_total{" in body
 
 
 def test_a_page_is_packed_for_whoever_takes_gzip(running: Running) -> None:

@@ -20,6 +20,7 @@ from tidegauge.baseline.store import (
     StoreError,
     StoreUnavailable,
 )
+from tidegauge.printable import shortened
 
 log = logging.getLogger(__name__)
 
@@ -272,6 +273,7 @@ class BaselineCache:
                         f"{key[1]!r}: going on with baseline {id[:12]}; promote one again"
                     )
         problems += self._stored_otherwise(promoted)
+        problems = [shortened(message) for message in problems]
         for message in problems:
             if message not in self._problems:
                 log.error("%s", message)

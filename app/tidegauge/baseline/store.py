@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -59,6 +59,10 @@ class PromotionRefused(StoreError, ValueError):
     """The baseline was made for another model or version."""
 
 
+#: Ids are hashes; whatever else is in their place is in many messages.
+_StoredId = Annotated[str, msgspec.Meta(max_length=200)]
+
+
 class Pointer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which baseline is promoted, since when (epoch seconds), and which one was before.
 
@@ -66,9 +70,9 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     one was promoted.
     """
 
-    id: str
+    id: _StoredId
     promoted_at: float
-    previous: str | None
+    previous: _StoredId | None
     first_promoted_at: float | None = None
 
     @property
@@ -316,7 +320,7 @@ class BaselineStore:
                 promoted[decode(field, Key)] = decode(value, Pointer)
             except DecodingError as error:
                 problems.append(
-                    f"{self._promoted}, field {field.decode(errors='replace')}: {error}; "
+                    f"{self._promoted}, field {field[:200].decode(errors='replace')}: {error}; "
                     f"promote a baseline again"
                 )
         if _number(generation) == UNREADABLE and not isinstance(generation, Exception):

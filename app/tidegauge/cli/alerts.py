@@ -137,6 +137,8 @@ def show(
     if json:
         echo_json(encode(alert))
         return
+    if alert.distribution is not None:
+        _check(alert.id, alert.distribution)
     console = PlainConsole()
     console.print(describe(alert))
     facts = Table(show_header=False, box=None)
@@ -242,6 +244,16 @@ def _signals(alert: Alert) -> Table:
             plain(one.signal), f"{one.value:.6g}", one.severity, _time(one.starts_at), until
         )
     return table
+
+
+def _check(id: str, distribution: Distribution) -> None:
+    """Raise ``ValueError`` if there is not one count for each bin: no detector sent that."""
+    sizes = [len(it) for it in (distribution.bins, distribution.reference, distribution.current)]
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f"alert {id} is damaged: its distribution has {sizes[0]} bins, and counts of "
+            f"{sizes[1]} and {sizes[2]}; --json shows it as it is"
+        )
 
 
 def _bins(distribution: Distribution) -> Table:

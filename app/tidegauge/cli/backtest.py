@@ -14,11 +14,11 @@ from tidegauge.backtest import Injection, NoWindows, Plan, backtest
 from tidegauge.backtest.read import ModelKeys, fired
 from tidegauge.backtest.show import show
 from tidegauge.baseline import Baseline
-from tidegauge.baseline.store import BaselineNotFound, BaselineStore
+from tidegauge.baseline.store import BaselineNotFound, BaselineStore, CorruptBaseline
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import PlainConsole, echo, echo_json
-from tidegauge.cli._skipped import skipping
+from tidegauge.cli._skipped import skipping, warn
 from tidegauge.reading import read_span
 from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
 from tidegauge.settings import Settings
@@ -84,7 +84,8 @@ def try_rules(
     for one in result.missing_baselines:
         echo(
             f"tidegauge: warning: {one.windows} windows of {one.model} were counted by baseline "
-            f"{one.id[:12]}, which is not in the store: they have no evidence of a drift",
+            f"{one.id[:12]}, which is not in the store or can't be used: they have no evidence of "
+            "a drift",
             err=True,
         )
     if json:
@@ -125,6 +126,9 @@ def _baselines(settings: Settings) -> Iterator[Callable[[str], Baseline | None]]
         try:
             return store.get(id)
         except BaselineNotFound:
+            return None
+        except CorruptBaseline as error:  # the other windows have theirs
+            warn(str(error))
             return None
 
     try:

@@ -5,6 +5,8 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
+from tidegauge.printable import shortened
+
 T = TypeVar("T")
 
 
@@ -19,9 +21,7 @@ class DecodingError(ValueError):
     """
 
     def __init__(self, why: str) -> None:
-        if len(why) > _BEGINNING + _END:
-            why = f"{why[:_BEGINNING]}…{why[-_END:]}"
-        super().__init__(why)
+        super().__init__(shortened(why, _BEGINNING, _END))
 
 
 @overload

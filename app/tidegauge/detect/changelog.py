@@ -126,7 +126,10 @@ class Changelog:
             self._stale.add(key)
         if log != self._name or isinstance(key, LogKey):
             return
+        late = at < self._youngest.get(raw_key, 0)
         self._note_stale(key, raw_key, raw_value, at)
+        if late and raw_value is None and isinstance(key, MemoryKey):
+            return  # of a worker that was paused: what is remembered since stays
         if isinstance(key, ProgressKey):
             self._join(key, raw_value)
             self._catch_up(state.progress.next_offset)
@@ -192,7 +195,10 @@ class Changelog:
                 return
             value = decode(raw_value, SliceState)
             state.slices[key.slice] = value if known is None else join_slices(known, value)
-        elif isinstance(key, MemoryKey) and raw_value is not None:
+        elif isinstance(key, MemoryKey):
+            if raw_value is None:
+                state.memories.pop(key.slice, None)
+                return
             memory, held = decode(raw_value, SliceMemory), state.memories.get(key.slice)
             state.memories[key.slice] = memory if held is None else join_memories(held, memory)
         elif isinstance(key, BaselineKey) and raw_value is not None:

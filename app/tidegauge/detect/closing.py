@@ -279,6 +279,8 @@ class Closing:
         except Exception:
             # It failed as the window closed, and that was told then.
             return None
+        if mark.prediction_mean_5m is not msgspec.UNSET:
+            report.prediction_mean_5m = mark.prediction_mean_5m
         return report
 
     def _publish(self, verdict: Verdict, outputs: Sequence[Output]) -> None:
@@ -333,6 +335,7 @@ class Closing:
             revision=report.revision,
             events=report.events,
             held=list(held),
+            prediction_mean_5m=report.prediction_mean_5m,
         )
         self._state.set_slice(
             window.slice,

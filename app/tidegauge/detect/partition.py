@@ -340,7 +340,11 @@ class PartitionState:
         """
         state = self.slices.get(window.slice)
         mark = state.marks.get(window.start) if state else None
-        if state is None or mark is None or mark.late_since is not None:
+        if state is None or mark is None:
+            return
+        if mark.late_since is not None:
+            # If it isn't to be revised, that has failed. With what comes now it may not.
+            self.late.setdefault(window, self.progress.now)
             return
         since = self.late[window] = self.progress.now
         if parts is None:  # nothing, if all that was said of it was left out

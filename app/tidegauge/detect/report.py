@@ -232,7 +232,8 @@ def signal_report(
     """Report what was counted of one signal; ``drift`` is what :func:`drifts` says of it."""
     n = histogram.n
     missing = histogram.absent + histogram.null
-    events = n + missing + histogram.nan + histogram.invalid
+    # No worker counts nothing at all; of nothing, no share is missing.
+    events = n + missing + histogram.nan + histogram.invalid or 1
     if reference is not None and nan_is_missing(reference):
         missing += histogram.nan
     numeric = (

@@ -236,7 +236,9 @@ class WindowMark(msgspec.Struct, kw_only=True):
     """A closed window that still takes late events: its last revision, and what that counted.
 
     ``late_since`` is when the first event came that no revision has counted yet. ``held`` are the
-    fingerprints of what rules have held on in it, once it has been revised.
+    fingerprints of what rules have held on in it, once it has been revised. ``prediction_mean_5m``
+    is what the last report said; it is of other windows too, which may have been revised since.
+    Unset if there is no report, or an earlier release made it.
     """
 
     seconds: int
@@ -244,6 +246,7 @@ class WindowMark(msgspec.Struct, kw_only=True):
     events: int
     late_since: float | None = None
     held: list[str] = []
+    prediction_mean_5m: float | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class JudgedCounts(msgspec.Struct, kw_only=True):

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from string import Formatter
@@ -20,6 +21,7 @@ from pydantic import (
 
 from tidegauge.contract import ActionKind, Alert, Severity
 from tidegauge.notify.rate_limit import Limit
+from tidegauge.unshown import UNSHOWN
 from tidegauge.when import duration
 
 
@@ -48,9 +50,20 @@ _Address = Annotated[str, AfterValidator(_mail_address)]
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
-#: What a path begins with, and no secret does as a rule.
-_PATHS = ("/", "./", "../", "~/")
+#: What is said of a file that isn't there.
 _NAMED = "that 'file' names"
+
+
+def _known_part(path: str) -> str:
+    """Return a path as far as it is there: what comes after that may be the secret itself."""
+    at = Path(path)
+    with suppress(OSError, ValueError):
+        if at.exists():
+            return path
+        there = next(one for one in at.parents if one.is_dir())
+        if there not in (Path("/"), Path(".")):
+            return f"{there}/{UNSHOWN}"
+    return _NAMED
 
 
 class _Strict(BaseModel):
@@ -80,7 +93,7 @@ class Secret(_Strict):
             value, where = os.environ.get(self.env, ""), f"environment variable {named}"
         else:
             path = self.file or ""
-            where = f"file {path if path.startswith(_PATHS) else _NAMED}"
+            where = f"file {_known_part(path)}"
             try:
                 value = Path(path).read_text("utf-8").strip()
             except UnicodeDecodeError as error:

@@ -43,7 +43,8 @@ def histogram_quantile(
     cumulative = list(accumulate(counts))
     if cumulative[-1] == 0:
         return None
-    rank = q * cumulative[-1]
+    # A float holds no integer beyond 2**53, so the product may be more than there is.
+    rank = min(q * cumulative[-1], cumulative[-1])
     # Rank 0 is the lower end of the first bin that was hit, not of an empty bin before it.
     index = bisect_left(cumulative, rank) if rank > 0 else bisect_right(cumulative, 0)
     lower = edges[index - 1] if index > 0 else None

@@ -6,12 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tidegauge.printable import shortened
+
 log = logging.getLogger(__name__)
 
 State = Literal["ok", "degraded", "failed"]
 
 #: A loop that has not come round for this long is stuck; ten session timeouts.
 STALL_SECONDS = 100.0
+
+#: Of a detail, so many characters of its beginning and its end. It may name what others have
+#: written, or partitions by the thousand.
+_DETAIL = (1_500, 200)
 
 
 class Progress:
@@ -52,7 +58,7 @@ class Progress:
                 self._since = None
             elif self._since is None:
                 self._since = self._clock()
-            self._detail = detail
+            self._detail = shortened(detail, *_DETAIL)
 
     def stalled(self, seconds: float) -> str | None:
         """Return what stands still if it has stood still for ``seconds``."""
@@ -82,7 +88,8 @@ class Health:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def say(self, name: str, state: State, detail: str = "") -> None:
-        """Set a condition."""
+        """Set a condition; of a detail that is very long, its beginning and end are shown."""
+        detail = shortened(detail, *_DETAIL)
         with self._lock:
             self._conditions[name] = (state, detail)
 

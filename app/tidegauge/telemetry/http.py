@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from tidegauge.telemetry.health import Health
-from tidegauge.telemetry.page import MetricsPage
+from tidegauge.telemetry.page import CONTENT_TYPES, MetricsPage, form_of
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +48,15 @@ def make_app(page: MetricsPage, health: Health) -> web.Application:
         last = page.last
         if last is None:
             return web.Response(status=503, text="the first page is being rendered\n")
+        form = form_of(request.headers.get("Accept", ""))
         headers = {
-            "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
+            "Content-Type": CONTENT_TYPES[form],
             "Age": f"{last.age_seconds:.0f}",
-            "Vary": "Accept-Encoding",
+            "Vary": "Accept, Accept-Encoding",
         }
         if "gzip" not in request.headers.get("Accept-Encoding", ""):
-            return web.Response(body=last.text, headers=headers)
-        packed = await asyncio.to_thread(page.packed, last)
+            return web.Response(body=last.body(form), headers=headers)
+        packed = await asyncio.to_thread(page.packed, last, form)
         return web.Response(body=packed, headers={**headers, "Content-Encoding": "gzip"})
 
     async def healthz(request: web.Request) -> web.Response:

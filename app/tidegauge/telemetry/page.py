@@ -4,11 +4,13 @@ import gzip
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.samples import Sample
 
 log = logging.getLogger(__name__)
@@ -22,11 +24,45 @@ _LARGE = 5_000
 _REST = 2.0
 
 
-class Rendered(NamedTuple):
-    """A page, and when it was rendered, by the monotonic clock."""
+Form = Literal["text", "openmetrics"]
 
-    text: bytes
+CONTENT_TYPES: Mapping[Form, str] = {
+    "text": "text/plain; version=0.0.4; charset=utf-8",
+    "openmetrics": "application/openmetrics-text; version=1.0.0; charset=utf-8",
+}
+
+_END_OF_OPENMETRICS = b"# EOF\n"
+
+
+def form_of(accept: str) -> Form:
+    """Return the form that a request asks for by its header ``Accept``.
+
+    >>> form_of("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4")
+    'openmetrics'
+    >>> form_of("*/*")
+    'text'
+    """
+    _, content_type = choose_encoder(accept)
+    return "openmetrics" if content_type.startswith("application/openmetrics-text") else "text"
+
+
+class Rendered(NamedTuple):
+    """A page, and when it was rendered, by the monotonic clock.
+
+    The forms differ in what stands before the samples of a family: ``heads``, by form. ``samples``
+    are the lines of each family.
+    """
+
+    heads: Mapping[Form, Sequence[bytes]]
+    samples: Sequence[bytes]
     at: float
+
+    def body(self, form: Form) -> bytes:
+        """Return the page in a form."""
+        lines = [
+            part for family in zip(self.heads[form], self.samples, strict=True) for part in family
+        ]
+        return b"".join(lines) + (_END_OF_OPENMETRICS if form == "openmetrics" else b"")
 
     @property
     def age_seconds(self) -> float:
@@ -43,7 +79,7 @@ class MetricsPage:
         self._wanted: Future[Rendered] | None = None
         self._asked = threading.Event()
         self._stopped = False
-        self._packed: tuple[Rendered, bytes] | None = None
+        self._packed: dict[Form, tuple[Rendered, bytes]] = {}
         #: None until the first one is done.
         self.last: Rendered | None = None
         #: Why the last rendering failed, if it did.
@@ -60,11 +96,11 @@ class MetricsPage:
                 self._asked.set()
             return self._wanted
 
-    def packed(self, page: Rendered) -> bytes:
+    def packed(self, page: Rendered, form: Form) -> bytes:
         """Return a page by gzip; of the last one it is kept."""
-        kept = self._packed
+        kept = self._packed.get(form)
         if kept is None or kept[0] is not page:
-            kept = self._packed = page, gzip.compress(page.text, compresslevel=1)
+            kept = self._packed[form] = page, gzip.compress(page.body(form), compresslevel=1)
         return kept[1]
 
     def stop(self) -> None:
@@ -84,8 +120,7 @@ class MetricsPage:
             if wanted is None:
                 continue
             try:
-                at = time.monotonic()
-                last = self.last = Rendered(b"".join(self._render()), at)
+                last = self.last = self._render(time.monotonic())
                 self.error = None
             except Exception as error:  # of a collector, whose code is anybody's
                 log.exception("the page of metrics can't be rendered")
@@ -94,20 +129,24 @@ class MetricsPage:
             else:
                 wanted.set_result(last)
 
-    def _render(self) -> Iterator[bytes]:
+    def _render(self, at: float) -> Rendered:
+        heads: dict[Form, list[bytes]] = {form: [] for form in CONTENT_TYPES}
+        samples: list[bytes] = []
         done = 0
         for family in self._registry.collect():
-            head = True
-            for first in range(0, max(1, len(family.samples)), _AT_ONCE):
-                samples = family.samples[first : first + _AT_ONCE]
+            heads["text"].append(generate_latest(_Part(family, [])))
+            head = openmetrics.generate_latest(_Part(family, []))  # type: ignore[no-untyped-call]
+            heads["openmetrics"].append(head.removesuffix(_END_OF_OPENMETRICS))
+            lines: list[bytes] = []
+            for first in range(0, len(family.samples), _AT_ONCE):
+                some = family.samples[first : first + _AT_ONCE]
                 began = time.monotonic()
-                text = generate_latest(_Part(family, samples))
-                # Of all parts but the first without HELP and TYPE.
-                yield text if head else text.split(b"\n", 2)[2]
-                head = False
-                done += len(samples)
+                lines.append(generate_latest(_Part(family, some)).split(b"\n", 2)[2])
+                done += len(some)
                 if done > _LARGE and not self._stopped:
                     time.sleep(_REST * (time.monotonic() - began))
+            samples.append(b"".join(lines))
+        return Rendered(heads, samples, at)
 
 
 class _Part:
