@@ -90,6 +90,9 @@ DECODE = Contestant("decode_only", "limit: consume and decode", _limit("decode_o
 #: The rows of ``make bench-quick``.
 QUICK = (TIDEGAUGE_JSON, KAFKA_STREAMS, QUIX, FAUST, DECODE, CONSUME)
 
+#: By whose first run a workload is made long enough: marks of all others come more often.
+QUICKEST = frozenset({TIDEGAUGE_JSON.name, TIDEGAUGE_ARROW.name})
+
 _LIMITED = (TIDEGAUGE_JSON, DECODE, CONSUME)
 
 #: Every workload with who takes part in it.

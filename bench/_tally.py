@@ -1,5 +1,6 @@
 """From what was seen of a run to its figures; pure, so that it can be tested without a broker."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -18,6 +19,15 @@ RATIOS = {
     "bytewax": "bytewax",
     "limit": "decode_only",
 }
+
+
+#: A stretch of less time has so few marks, of which ours come once a second, that its rate says
+#: little.
+LEAST_SECONDS = 4.0
+
+
+class TooShortError(ValueError):
+    """A run was over before there was enough of it to measure."""
 
 
 class WrongCountsError(Exception):
@@ -50,17 +60,33 @@ class Figures:
     cpu_seconds: float
     megabytes: float
 
+    @property
+    def seconds(self) -> float:
+        """How long the stretch took that the rates are of."""
+        return self.cpu_seconds * self.per_cpu_second / self.per_second
+
+
+def longer(found: Figures | None) -> int:
+    """Return how many times as many events are needed, after a first run; None: it was too short.
+
+    >>> longer(Figures(per_second=800, per_cpu_second=400, cpu_seconds=3, megabytes=90))
+    3
+    """
+    if found is None:
+        return 4
+    return math.ceil(LEAST_SECONDS / found.seconds)
+
 
 def figures(marks: Sequence[Mark], samples: Sequence[Sample], events: int) -> Figures:
     """Return the figures of a run over the stretch between warm-up and the end of ``events``.
 
     The stretch ends at the last mark before the end of the stream: who reports once a second would
-    otherwise be charged for waiting until it says that it is done. Raises ``ValueError`` where
-    marks or samples don't span it.
+    otherwise be charged for waiting until it says that it is done. Raises :class:`TooShortError`
+    where there are too few marks, ``ValueError`` where samples don't span it.
     """
     within = [mark for mark in marks if WARM_UP * events <= mark.events < events]
     if len(within) < 2 or within[0].events == within[-1].events:
-        raise ValueError(
+        raise TooShortError(
             f"{len(within)} marks between {WARM_UP:.0%} and the end of {events} events, "
             "2 are needed; use more events"
         )
@@ -68,7 +94,7 @@ def figures(marks: Sequence[Mark], samples: Sequence[Sample], events: int) -> Fi
     done, seconds = last.events - first.events, last.time - first.time
     cpu = _cpu_at(samples, last.time) - _cpu_at(samples, first.time)
     if seconds <= 0 or cpu <= 0:
-        raise ValueError(f"{done} events in {seconds} s and {cpu} s of CPU; use more events")
+        raise TooShortError(f"{done} events in {seconds} s and {cpu} s of CPU; use more events")
     return Figures(
         per_second=done / seconds,
         per_cpu_second=done / cpu,

@@ -2,15 +2,17 @@
 
 One worker runs every role. Sound models with a baseline send a few events a second each. After a
 while a flood joins them: fresh names of models, versions or variants, the same 60,000 names again
-and again, or garbage. Printed: how long after its end the report of a sound model's window was in
-Kafka, alone and beside the flood, how long ``/metrics`` took, how large it and the worker's memory
-were. Every record must be accounted for. One JSON line last.
+and again, garbage, bombs (Arrow batches and JSON that cost much more than their size says, or did
+once), or records that gzip makes a hundredth as large. Printed: how long after its end the report
+of a sound model's window was in Kafka, alone and beside the flood, how long ``/metrics`` took, how
+large it and the worker's memory were. Every record must be accounted for. One JSON line last.
 
     python bench/neighbours.py [--flood models] [--rate 5000] [--seconds 60]
 """
 
 import argparse
 import contextlib
+import gzip
 import itertools
 import json
 import multiprocessing
@@ -18,9 +20,11 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 import _harness  # noqa: F401 - puts the tests' support on the path
@@ -40,7 +44,13 @@ WINDOW = WindowSettings(seconds=10, grace_seconds=2, late_seconds=60)
 #: Of the flood that repeats itself.
 REPEATED = 60_000
 
-FLOODS = ("models", "versions", "variants", "slices", "repeated", "garbage")
+FLOODS = ("models", "versions", "variants", "slices", "repeated", "garbage", "bombs", "gzip")
+
+#: Records that ended or stopped a worker once.
+HOSTILE = Path(__file__).resolve().parents[1] / "tests" / "ingest" / "hostile"
+
+#: What a record of the gzip flood is filled up with.
+FILLING = b" " * 20_000
 
 #: A tick of the senders, seconds.
 _TICK = 0.02
@@ -77,8 +87,40 @@ def baseline(model: str) -> Baseline:
     )
 
 
+def bombs() -> list[bytes]:
+    """Return records that are small and would take much; ``%s`` stands for the time."""
+
+    def stream(table: pa.Table, compression: str | None) -> bytes:
+        sink = pa.BufferOutputStream()
+        options = pa.ipc.IpcWriteOptions(compression=compression)
+        with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+            writer.write_table(table)
+        return bytes(sink.getvalue())
+
+    zeros = pa.array(np.zeros(1_000_000))
+    wide = pa.table({f"f{number}": zeros for number in range(40)})
+    names = pa.table({f"f{number}": pa.nulls(1) for number in range(200)})
+    nested = b"[" * 3_000 + b"]" * 3_000
+    return [
+        # The one with a time zone that doesn't exist is counted by now, as three events.
+        *(it.read_bytes() for it in sorted(HOSTILE.iterdir()) if it.name != "tz.arrows"),
+        stream(pa.table({"time": pa.nulls(1_000_000_000)}), None),
+        stream(pa.table({"model": pa.nulls(900_000)}), None),
+        stream(pa.table({"time": zeros, "model": zeros}), "zstd"),
+        stream(wide, "zstd"),
+        stream(names, None),
+        gzip.compress(b"{" + b" " * 900_000 + b"}"),
+        b'{"time":%s,"model":"sound-0","version":"1","x":' + nested + b"}",
+        b'{"time":%s,"model":"sound-0","version":"1","features":{"amount":' + nested + b"}}",
+        b'{"time":%s,"model":"' + b"m" * 1_000 + b'","version":"1"}',
+        b'{"time":%s,"model":"sound-0","version":"1","prediction":' + b"9" * 1_000 + b"}",
+    ]
+
+
 def flood_of(kind: str) -> Iterator[bytes]:
     """Yield what a producer sends; ``%s`` stands for the time."""
+    if kind == "bombs":
+        yield from itertools.cycle(bombs())
     for number in itertools.count():
         name = f"req-{number:08x}"
         names = {
@@ -88,6 +130,9 @@ def flood_of(kind: str) -> Iterator[bytes]:
             "slices": (f"model-{number % 999}", name, name),
             "repeated": (f"req-{number % REPEATED:08x}", "1", ""),
         }
+        if kind == "gzip":  # no event either, or each would be a name of its own
+            yield b'{"time":%s,"model":"' + name.encode() + b'",' + FILLING
+            continue
         if kind == "garbage":
             yield b'{"time":%%s,"model":"%s' % name.encode()
             continue
@@ -114,12 +159,15 @@ def sound() -> Iterator[bytes]:
 def produce(pipe: Connection, servers: str, topic: str, kind: str, rate: float) -> None:
     """Send at a rate until told to stop; send back how many were delivered."""
     events = sound() if kind == "sound" else flood_of(kind)
-    producer = Producer({"bootstrap.servers": servers, "linger.ms": 5, "acks": 1})
+    config = {"bootstrap.servers": servers, "linger.ms": 5, "acks": 1}
+    if kind == "gzip":
+        config["compression.type"] = "gzip"
+    producer = Producer(config)
     sent, began = 0, time.monotonic()
     while not pipe.poll():
         now = b"%.3f" % time.time()
         for _ in range(int((time.monotonic() - began) * rate) - sent):
-            producer.produce(topic, next(events) % now, partition=sent % PARTITIONS)
+            producer.produce(topic, next(events).replace(b"%s", now), partition=sent % PARTITIONS)
             sent += 1
         producer.poll(0)
         time.sleep(_TICK)

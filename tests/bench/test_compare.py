@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from _counting import Counter as PeersCounter
 
+from _contestants import TIDEGAUGE_JSON
 from _document import (
     BEGIN,
     DOCUMENT,
@@ -25,6 +26,7 @@ from _tally import (
     Figures,
     Mark,
     Sample,
+    TooShortError,
     WrongCountsError,
     check_counts,
     figures,
@@ -32,6 +34,7 @@ from _tally import (
     ratios,
 )
 from _workload import WINDOW_SECONDS, Expected, Workload
+from compare import long_enough
 from support.counting import LIMITS
 from tidegauge.ingest.arrow import Streams
 
@@ -176,6 +179,41 @@ def test_too_few_marks_are_no_rate(marks: list[Mark]) -> None:
 def test_a_stretch_without_samples_is_no_rate() -> None:
     with pytest.raises(ValueError, match="no sample"):
         figures([Mark(40, 1.0), Mark(90, 9.0)], [Sample(0.0, 0.0, 1), Sample(2.0, 1.0, 1)], 100)
+
+
+class FakeArena:
+    """Notes how long the streams were that it was asked for."""
+
+    def __init__(self) -> None:
+        self.filled: list[int] = []
+        self.deleted: list[int] = []
+
+    def fill(self, workload: Workload) -> int:
+        self.filled.append(workload.events)
+        return workload.events
+
+    def delete(self, filled: int) -> None:
+        self.deleted.append(filled)
+
+
+@pytest.mark.parametrize(
+    ("per_second", "runs", "needed"),
+    [(100_000, [2_000_000], 2_000_000), (700_000, [2_000_000], 6_000_000),
+     (3_000_000, [2_000_000, 8_000_000], 24_000_000)],
+)  # fmt: skip
+def test_a_stream_is_long_enough_for_the_machine(
+    per_second: int, runs: list[int], needed: int
+) -> None:
+    def run(_: object, events: int) -> Figures:
+        seconds = 0.6 * events / per_second
+        if seconds < 1:
+            raise TooShortError
+        return Figures(per_second, per_second, seconds, 1)
+
+    at, workload = FakeArena(), Workload("small", "", 2_000_000)
+    found = long_enough(at, workload, [TIDEGAUGE_JSON], {TIDEGAUGE_JSON.name: run})
+    assert found.events == needed
+    assert at.filled == at.deleted == runs
 
 
 def test_medians_are_taken_figure_by_figure() -> None:

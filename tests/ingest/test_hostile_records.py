@@ -24,6 +24,7 @@ from support.counting import (
     promote,
 )
 from tidegauge.contract import DeadLetter, encode
+from tidegauge.ingest import tolerant
 from tidegauge.ingest.refusals import DEAD_LETTERS, ROW_LETTERS
 
 HOSTILE = Path(__file__).parent / "hostile"
@@ -102,6 +103,18 @@ def test_a_record_that_once_ended_a_worker_is_counted_or_refused(path: Path) -> 
         assert events > 0 and not letters
     else:
         assert (events, len(letters)) == (0, 1)
+
+
+def test_what_is_nested_too_deeply_is_not_given_to_a_slower_decoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(tolerant.json, "loads", fail)
+    nested = b"[" * 3_000 + b"]" * 3_000
+    events, [letter] = _events(b'{"features":{"amount":' + nested + b"}," + GOOD[1:])
+    assert (events, letter.reason, letter.detail) == (0, "invalid_json", "nested too deeply")
 
 
 def test_a_compressed_batch_is_refused_before_it_is_decompressed() -> None:

@@ -1,6 +1,7 @@
 """One session of the combiner: what a round of messages does to positions. No broker is asked."""
 
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -49,6 +50,15 @@ def test_records_of_a_partition_that_was_taken_away_are_left_to_its_new_owner(
     session._take([event_at(0, 5), event_at(7, 3), FakeMessage(b"end", 7, 4, problem=END)])
     assert _events(session) == 1
     assert session._tenure.positions.keys() == {0, 1}
+
+
+def test_messages_are_kept_no_longer_than_they_are_counted(session: Session) -> None:
+    messages = [event_at(0, 5), event_at(1, 2), event_at(0, 6)]
+    kept = [weakref.ref(message) for message in messages]
+    session._take(messages)
+    assert _events(session) == 3
+    del messages
+    assert [reference() for reference in kept] == [None, None, None]
 
 
 @pytest.mark.parametrize("partition", [0, None])

@@ -68,6 +68,14 @@ class Backstop:
                 refused.append((message, why))
         return counted, refused
 
+    def counted(self) -> None:
+        """Note that the messages were counted: their memory is needed for the next ones.
+
+        A record that is alone since the last flush may still have to be set aside.
+        """
+        alone = self._records == 1
+        self._batch = [it for it in self._batch if it.error() is None] if alone else ()
+
     def failed(self, error: Exception, positions: Mapping[int, Position]) -> bool:
         """Note what counting or a flush raised; False if no record can be the reason."""
         records, batch = self._records, self._batch

@@ -145,8 +145,13 @@ class Counter:
         self._paths_are_stale = self._paths_lag = False
         self._since_paths_made = 0
 
-    def count(self, messages: Sequence[Message], tenure: Tenure) -> None:
-        """Take messages in; call :meth:`settle` before the tenure's records are made."""
+    def count(
+        self, messages: Sequence[Message], tenure: Tenure, partitions: list[int] | None = None
+    ) -> None:
+        """Take messages in; call :meth:`settle` before the tenure's records are made.
+
+        ``partitions`` are those of the messages, if the caller has asked each of them already.
+        """
         self._since_paths_made += len(messages)
         plans = min(len(self._plans), self._fast_models())
         enough = MESSAGES_A_PLAN * max(0, plans - FEW_PLANS)
@@ -155,7 +160,11 @@ class Counter:
             self._make_paths()
         values: list[bytes | None] = [message.value() for message in messages]
         if self._native is not None:
-            messages, values = self._count_native(self._native, messages, values, tenure)
+            if partitions is None:
+                partitions = _partitions(messages)
+            messages, values = self._count_native(
+                self._native, messages, partitions, values, tenure
+            )
         if messages:
             self._count_python(messages, values, tenure)
         tenure.end_batch(self._clock())
@@ -168,6 +177,7 @@ class Counter:
         self,
         path: NativePath,
         messages: Sequence[Message],
+        partitions: list[int],
         values: list[bytes | None],
         tenure: Tenure,
     ) -> tuple[Sequence[Message], list[bytes | None]]:
@@ -175,12 +185,13 @@ class Counter:
         times = path.decode(values, self._settings.max_event_bytes, self._refusals.latest_time())
         fits = ~np.isnan(times)
         if fits.all():
-            kept, left = messages, []
-        else:
-            kept = [messages[row] for row in np.flatnonzero(fits).tolist()]
-            left = np.flatnonzero(~fits).tolist()
-        self._note_times(kept, times[fits], tenure)
+            _note_times(partitions, times, tenure)
+            self.counted["native"] += len(times)
+            return [], []
+        kept = [partitions[row] for row in np.flatnonzero(fits).tolist()]
+        _note_times(kept, times[fits], tenure)
         self.counted["native"] += len(kept)
+        left = np.flatnonzero(~fits).tolist()
         return [messages[row] for row in left], [values[row] for row in left]
 
     def _count_python(
@@ -213,7 +224,7 @@ class Counter:
             times = times[keep]
             if not events:
                 return
-        self._note_times(origins, times, tenure)
+        _note_times(_partitions(origins), times, tenure)
         self._pending_rows += len(events)
         self.counted["fast"] += len(events)
         if is_one_group(events):
@@ -229,11 +240,6 @@ class Counter:
         pending = self._pending.setdefault(key, ([], []))
         pending[0].extend(events)
         pending[1].append(times)
-
-    def _note_times(self, origins: Sequence[Message], times: Floats, tenure: Tenure) -> None:
-        partitions = np.array([m.partition() for m in origins], dtype=np.intp)
-        for partition in np.flatnonzero(np.bincount(partitions)).tolist():
-            tenure.note_times(partition, times[partitions == partition])
 
     def settle(self, tenure: Tenure) -> None:
         """Count everything put aside into the tenure's cells."""
@@ -333,3 +339,19 @@ def _native_path(plans: Sequence[Plan], dimensions: Sequence[str]) -> NativePath
             "the extension refuses a baseline; events are counted by Python alone, more slowly"
         )
         return None
+
+
+def _partitions(messages: Sequence[Message]) -> list[int]:
+    return [message.partition() for message in messages]
+
+
+def _note_times(partitions: list[int], times: Floats, tenure: Tenure) -> None:
+    """Note the times of events that came from these partitions, one each."""
+    if not partitions:
+        return
+    if partitions.count(partitions[0]) == len(partitions):
+        tenure.note_times(partitions[0], times)
+        return
+    of_event = np.array(partitions, dtype=np.intp)
+    for partition in np.flatnonzero(np.bincount(of_event)).tolist():
+        tenure.note_times(partition, times[of_event == partition])

@@ -170,6 +170,9 @@ class Session:
                 raise
             except Exception as error:
                 self._count_again(error, messages)
+            # Freed before the next ones are made: those are then made where the processor's cache
+            # still has these.
+            del messages
             if self._flush_is_due():
                 self._flush_or_wait()
             self._lag.ask(self._tenure.positions)
@@ -198,7 +201,9 @@ class Session:
         if not messages:
             return
         owned = self._tenure.positions
-        last = {message.partition(): message for message in messages}
+        # Asking each of millions of messages costs, so the answers are handed on.
+        partitions = [message.partition() for message in messages]
+        last = _last_of(partitions, messages)
         # Records of a partition that has just been revoked may still be in the batch: its new
         # owner counts them. An error may be of no partition at all.
         if not last.keys() <= owned.keys():
@@ -209,8 +214,9 @@ class Session:
         if self._read_before:
             self._check_rewound(messages)
         records = sum(to - owned[p].to for p, to in taken.items() if p in owned)
-        messages_to_count, refused = self._backstop.take(messages, records)
-        self._counter.count(messages_to_count, self._tenure)
+        to_count, refused = self._backstop.take(messages, records)
+        known = partitions if len(to_count) == len(partitions) else None  # none was left out
+        self._counter.count(to_count, self._tenure, known)
         for message, why in refused:
             self._counter.refuse(message, why)
         if self._backstop.limit is not None:
@@ -232,6 +238,7 @@ class Session:
             if to > position.to:
                 position.to = to
                 position.arrived = now
+        self._backstop.counted()
         for message in stopping(messages) if errors else ():
             if message.partition() in owned:
                 self._search(message)
@@ -520,6 +527,13 @@ class Session:
             f"event times are up to {max(ahead.values()):.0f} s ahead of this worker's clock in "
             f"partitions {list(ahead)} of {self._topics.predictions}" if ahead else "",
         )  # fmt: skip
+
+
+def _last_of(partitions: list[int], messages: list[Message]) -> dict[int, Message]:
+    """Return the last message of each partition; ``partitions`` are those of the messages."""
+    if partitions.count(partitions[0]) == len(partitions):  # in a backlog, mostly
+        return {partitions[0]: messages[-1]}
+    return dict(zip(partitions, messages, strict=True))
 
 
 def _check(message: Message) -> None:

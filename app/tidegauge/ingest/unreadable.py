@@ -124,13 +124,13 @@ class UnreadableBatches:
         self._searches[partition] = search
         return self._go_on(partition, search)
 
-    def take(self, messages: Sequence[Message]) -> tuple[list[Message], list[ReadFrom]]:
+    def take(self, messages: list[Message]) -> tuple[list[Message], list[ReadFrom]]:
         """Take the answers out of messages; return those to count, and where to read next.
 
         Of a partition that is being searched nothing is to be counted: it is read again.
         """
         if not self._searches:
-            return list(messages), []
+            return messages, []
         others: list[Message] = []
         answers: dict[int, Message] = {}
         for message in messages:
