@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +25,12 @@ from chaos.faults import (
     Part,
     Role,
 )
+from chaos.hold import Hold
 from chaos.judged_tellings import Told
 from chaos.mutations import MUTATIONS, VARIABLE
 from chaos.poison import Poison
+from chaos.recreation import Deleted, SourceCopy, delete_copied, topic_id
+from chaos.source_faults import delete_topic
 from chaos.supervisor import Slot, Supervisor, healthy
 from chaos.toxiproxy import Proxy, Toxiproxy
 from chaos.traffic import VERSION, reference_csv
@@ -47,6 +51,9 @@ MAX_AHEAD_SECONDS = 360
 #: that windows are deleted in their time.
 LATE_SECONDS = 60
 LONG_LATE_SECONDS = 1_200
+
+#: Where copies of source topics that were deleted are.
+COPIES = "sources"
 
 _TESTS = Path(__file__).resolve().parents[1]
 
@@ -150,6 +157,16 @@ class Cluster:
             },
         )
         self.source = self.installation.topic("predictions")
+        self.group = f"{self.installation.name}-ingest"
+        #: Kafka's ids of the topics that the source has been, the present one last.
+        self.source_ids: list[str] = []
+        #: Those that are gone.
+        self.deleted: list[Deleted] = []
+        #: Held by whoever changes the source topic, or knows by offset what he writes to it.
+        self.source_turn = threading.Lock()
+        self.hold = Hold(directory)
+        self._copied = directory / COPIES / "0"
+        self._copy: SourceCopy | None = None
         #: What nobody can use, and where it is.
         self.poison = Poison(self.broker, self.installation)
         self.changelog = f"{self.installation.name}-detect-windows-changelog"
@@ -220,10 +237,13 @@ class Cluster:
             self.toxiproxy.proxy("redis", port=self._redis_port, upstream=self.redis.port)
         ]
         self.installation.succeed("topics", "create")
+        self.source_ids.append(topic_id(self.broker, self.source))
         self.supervisor.start()
 
     def _end(self) -> None:
         self.supervisor.kill_all()
+        if self._copy is not None:
+            self._copy.close()
         if self._sink is not None:
             self._sink.stop()
         self.toxiproxy.stop()
@@ -286,19 +306,42 @@ class Cluster:
             case "notify":
                 return [topic("withheld")]
 
+    def copy_source(self) -> None:
+        """Begin to copy what comes in, since the source will be deleted."""
+        self._copied.parent.mkdir(exist_ok=True)
+        self._copy = SourceCopy(self.broker, self.source, self._copied)
+
+    def make_source_again(
+        self, is_traffic_over: Callable[[], bool], say: Callable[[str], None]
+    ) -> None:
+        """Delete the source topic, and make it again as an operator would."""
+        with self.source_turn:
+            copy, self._copy = self._copy, None
+            assert copy is not None, "nobody has copied it"
+            gone = Deleted(len(self.deleted), self.source_ids[-1], self._copied)
+            delete_copied(
+                self.broker,
+                self.source,
+                self.group,
+                gone,
+                copy,
+                hold=self.hold,
+                is_over=is_traffic_over,
+                make_again=lambda: self._command("topics", "create"),
+                say=say,
+            )
+            self.deleted.append(gone)
+            self.source_ids.append(topic_id(self.broker, self.source))
+            self.poison.topic = len(self.deleted)
+
+    def partitions(self) -> int:
+        """Return how many partitions the source has."""
+        found = self.broker.admin().list_topics(self.source, timeout=30).topics[self.source]
+        return len(found.partitions)
+
     def lose_changelog(self) -> None:
         """Delete DETECT's changelog, and make it again."""
-        admin = self.broker.admin()
-
-        def deleted() -> bool:
-            with suppress(KafkaException, TimeoutError):
-                if self.changelog not in admin.list_topics(timeout=5).topics:
-                    return True
-                for future in admin.delete_topics([self.changelog]).values():
-                    future.result(10)
-            return False
-
-        wait_until(deleted, seconds=_RETRY_SECONDS, what=f"{self.changelog} is deleted")
+        delete_topic(self.broker.admin(), self.changelog)
         self._command("topics", "create")
 
     def fill_dead_letters(self) -> None:

@@ -26,6 +26,7 @@ DrawnKind = Literal[
     "offsets_reset",
     "partitions_added",
     "poison",
+    "source_recreated",
 ]
 #: What only a cluster of several brokers can bear, or is to bear one after the other.
 BrokerKind = Literal["broker_loss", "disk_full", "brokers_away"]
@@ -94,6 +95,7 @@ _WEIGHTS: dict[DrawnKind, float] = {
     "offsets_reset": 1.5,
     "partitions_added": 1,
     "poison": 1.5,
+    "source_recreated": 1.5,
 }
 
 #: More of these in one run would leave no time in which anything works, or would do nothing new.
@@ -110,10 +112,11 @@ _AT_MOST: dict[DrawnKind, int] = {
     "offsets_reset": 2,
     "partitions_added": 1,
     "poison": 2,
+    "source_recreated": 1,
 }
 
 _FIRST_SECONDS = 8.0
-_GAP_SECONDS = (4.0, 8.0)
+_GAP_SECONDS = (4.0, 7.5)
 _LAST_BEFORE_END = 3.0
 _KINDS_AT_LEAST = 5
 
@@ -188,6 +191,8 @@ class Fault:
                 what = " by deleting the group" if self.gone else " to the beginning"
             case "partitions_added":
                 what = f" to the source, which has {MORE_PARTITIONS} then"
+            case "source_recreated":
+                what = f" with {SOURCE_PARTITIONS} partitions"
             case "rolling_restart":
                 what = " of every worker"
             case "broker_loss":

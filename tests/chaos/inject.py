@@ -41,6 +41,8 @@ class Injector:
     plan: Plan
     began: float
     say: Callable[[str], None]
+    #: Whether all was sent: nobody then waits to be held.
+    is_traffic_over: Callable[[], bool] = lambda: False
     #: What was done, in order of its beginning: epoch seconds and what it was.
     done: list[tuple[float, str]] = field(default_factory=list)
     #: Outages and restarts, once they are over.
@@ -52,6 +54,8 @@ class Injector:
 
     def run(self, check: Callable[[], None]) -> None:
         """Begin every fault when it is due; ``check`` is called meanwhile and may raise."""
+        if "source_recreated" in self.plan.counts():
+            self.cluster.copy_source()
         for number, fault in enumerate(self.plan.faults):
             while time.time() < self.began + fault.at:
                 check()
@@ -114,7 +118,8 @@ class Injector:
             case "dead_letters_full":
                 cluster.fill_dead_letters()
             case "poison":
-                sent = cluster.poison.send(1_000 * self.plan.seed + number)
+                with cluster.source_turn:
+                    sent = cluster.poison.send(1_000 * self.plan.seed + number)
                 self.say(f"{sent} records that nobody can use have been sent")
             case "open_transaction":
                 assert fault.partition is not None, fault
@@ -122,7 +127,10 @@ class Injector:
             case "offsets_reset":
                 self._reset_offsets(fault)
             case "partitions_added":
-                add_partitions(cluster.broker, cluster.source)
+                with cluster.source_turn:
+                    add_partitions(cluster.broker, cluster.source)
+            case "source_recreated":
+                cluster.make_source_again(self.is_traffic_over, self.say)
             case "broker_loss":
                 cluster.on_broker.submit(self._lose_broker, fault).result()
             case "disk_full":
@@ -160,13 +168,12 @@ class Injector:
         def changed() -> bool:
             if any(slot.wanted for slot in supervisor.slots if slot.role == "ingest"):
                 supervisor.scale("ingest", 0)
-            gone = not supervisor.running("ingest")
-            return gone and reset_offsets(
-                self.cluster.broker,
-                f"{self.cluster.installation.name}-ingest",
-                self.cluster.source,
-                gone=fault.gone,
-            )
+            if supervisor.running("ingest"):
+                return False
+            with self.cluster.source_turn:
+                return reset_offsets(
+                    self.cluster.broker, self.cluster.group, self.cluster.source, gone=fault.gone
+                )
 
         wait_until(changed, seconds=_RESET_SECONDS, what="the group's offsets are changed")
         self.say("the group's offsets have been changed")

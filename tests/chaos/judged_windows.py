@@ -1,7 +1,7 @@
 """Every window report against the source: each revision of each, recounted in its own ranges."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -9,9 +9,11 @@ from chaos.findings import Copies, Findings, Kind, OutputRecord, read_output
 from chaos.recount import FIXED, Recounter, Rows, differences, signals_of, total
 from chaos.reports import Closed, Counts, Part, Report, window_name
 from chaos.source import SliceName, WindowKey
+from chaos.topics import number_by_id
 from support.oracle import Histogram
 
 Baselines = Mapping[str, Mapping[str, Any]]  # by id
+Ranges = list[tuple[int, int, int]]  # partition, from, to
 
 
 class WindowJudge:
@@ -26,11 +28,13 @@ class WindowJudge:
         due: float,
         *,
         is_live: bool,
+        topic_ids: Sequence[str] = (),
     ) -> None:
         """Windows that begin at ``due`` or later need not be reported.
 
         If the traffic ``is_live``, none may be before its end.
         """
+        self._topic_ids = topic_ids
         self._is_live = is_live
         self._recounter = recounter
         self._source = recounter.source
@@ -92,9 +96,16 @@ class WindowJudge:
             self._say("LOST", window, f"{last}, the last, left out {where}")
 
     def _rows(self, report: Report) -> Rows:
-        return self._recounter.rows(
-            report.window, [(r.partition, r.start, r.to) for r in report.counted]
-        )
+        return self._recounter.rows(report.window, self._counted(report))
+
+    def _counted(self, report: Report) -> Ranges:
+        """Return where a report counted; what it says of a topic that never was is left out."""
+        found = []
+        for its in report.counted:
+            number = number_by_id(its.partition, its.topic_id, self._topic_ids)
+            if number is not None:
+                found.append((number, its.start, its.to))
+        return sorted(found)
 
     # -- one report ------------------------------------------------------------------------------
 
@@ -129,7 +140,10 @@ class WindowJudge:
 
     def _check_ranges(self, report: Report) -> None:
         topics = {counted.topic for counted in report.counted}
-        ranges = sorted((r.partition, r.start, r.to) for r in report.counted)
+        ranges = self._counted(report)
+        if len(ranges) < len(report.counted):
+            ids = sorted({counted.topic_id for counted in report.counted})
+            self._wrong(report, f"counted in topics {ids}, and there are {[*self._topic_ids]}")
         if len(topics) > 1:
             self._wrong(report, f"counted in several topics: {sorted(topics)}")
         if any(a[0] == b[0] and b[1] < a[2] for a, b in pairwise(ranges)):
@@ -244,7 +258,7 @@ class WindowJudge:
         for other in self.closed[where]:
             if other.report.window_start > start:
                 before = self._recounter.rows(
-                    closed.report.window, [(r.partition, 0, r.to) for r in other.report.counted]
+                    closed.report.window, [(p, 0, to) for p, _, to in self._counted(other.report)]
                 )
                 if len(before):
                     self._wrong(

@@ -173,6 +173,25 @@ def no_quarantine() -> None:
     replace(Quarantine, "failed", lambda self, begin, records: False)
 
 
+def topic_id_ignored() -> None:
+    """INGEST never asks whether the source is still the topic that was counted."""
+    from msgspec.structs import replace as changed
+
+    from tidegauge.ingest import source
+
+    begin_at = source.begin_at
+
+    def compare(self: Any, seconds: float) -> None:
+        _, self.partitions = self._ask(seconds)
+
+    def begin(counted: Any, *, topic_id: str, **rest: Any) -> Any:
+        same = counted and changed(counted, topic_id=topic_id)
+        return begin_at(same, topic_id=topic_id, **rest)
+
+    replace(source.SourceTopic, "_compare", compare)
+    replace(source, "begin_at", begin)
+
+
 MUTATIONS: Mapping[str, Callable[[], None]] = {
     mutation.__name__: mutation
     for mutation in (
@@ -187,6 +206,7 @@ MUTATIONS: Mapping[str, Callable[[], None]] = {
         hazard_stale_writes,
         hazard_unforeseen,
         no_quarantine,
+        topic_id_ignored,
     )
 }
 

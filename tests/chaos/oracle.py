@@ -6,7 +6,7 @@ dead letter is missing), DUPLICATED (one was counted or raised twice) or WRONG (
 
 import base64
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +16,7 @@ from chaos.judged_alerts import AlertJudge
 from chaos.judged_windows import WindowJudge
 from chaos.recount import Recounter, baseline_id
 from chaos.source import Bad, Source, SourceRecord, read_source
+from chaos.topics import number_by_id, partition_name
 
 __all__ = ["OutputRecord", "Verdict", "judge_run"]
 
@@ -30,6 +31,7 @@ class Letter(msgspec.Struct):
     payload: str | None
     payload_encoding: Literal["utf-8", "base64"] | None
     payload_bytes: int
+    topic_id: str = ""
     #: Of an alert that was not delivered; judged with what was (judged_tellings.py).
     receiver: str | None = None
 
@@ -44,6 +46,7 @@ def judge_run(
     max_ahead_seconds: float = 60.0,
     due: float = math.inf,
     is_live: bool = False,
+    topic_ids: Sequence[str] = (),
 ) -> Verdict:
     """Judge everything that a run of the product has put out.
 
@@ -53,7 +56,8 @@ def judge_run(
     that was ever promoted, as ``tidegauge baseline show --json`` prints it. ``faults`` are (when
     it began in epoch seconds, what). The run must have used judged_rules.yaml and a settled end:
     what the product would still have reported counts as lost, but for windows that begin at ``due``
-    or later. If the traffic ``is_live``, no window may be reported before its end.
+    or later. If the traffic ``is_live``, no window may be reported before its end. ``topic_ids``
+    are those of the topics that the source has been; partitions are ``numbered`` by them.
 
     Raises ``ValueError`` if the source can't be judged: see ``read_source``.
     """
@@ -67,8 +71,10 @@ def judge_run(
     )
     if not read.events:
         findings.add("WRONG", "there is no sound event in the source: nothing was judged", at=0.0)
-    _judge_dead_letters(read, outputs["dead_letters"], findings)
-    windows = WindowJudge(Recounter(read), by_id, window_seconds, findings, due, is_live=is_live)
+    _judge_dead_letters(read, outputs["dead_letters"], topic_ids, findings)
+    windows = WindowJudge(
+        Recounter(read), by_id, window_seconds, findings, due, is_live=is_live, topic_ids=topic_ids
+    )
     windows.judge(outputs["windows"])
     AlertJudge(windows, by_id, findings).judge(outputs)
     summary = {
@@ -102,7 +108,12 @@ def _kinds(baselines: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return kinds
 
 
-def _judge_dead_letters(source: Source, records: list[OutputRecord], findings: Findings) -> None:
+def _judge_dead_letters(
+    source: Source,
+    records: list[OutputRecord],
+    topic_ids: Sequence[str],
+    findings: Findings,
+) -> None:
     """Every bad record must have one dead letter, and no other record any."""
     decoder = msgspec.json.Decoder(Letter)
     seen: set[tuple[int, int]] = set()
@@ -115,8 +126,12 @@ def _judge_dead_letters(source: Source, records: list[OutputRecord], findings: F
             continue
         if letter.receiver is not None:
             continue
-        origin = letter.partition, letter.offset
-        name = f"dead letter of partition {origin[0]} offset {origin[1]}"
+        number = number_by_id(letter.partition, letter.topic_id, topic_ids)
+        if number is None:
+            findings.add("WRONG", f"a dead letter is of topic {letter.topic_id!r}", at=at)
+            continue
+        origin = number, letter.offset
+        name = f"dead letter of {partition_name(origin[0])} offset {origin[1]}"
         bad = source.bad.get(origin)
         if bad is None:
             findings.add("WRONG", f"{name} ({letter.reason}): there is no bad record", at=at)
@@ -128,7 +143,7 @@ def _judge_dead_letters(source: Source, records: list[OutputRecord], findings: F
         seen.add(origin)
     for origin in source.bad.keys() - seen:
         bad = source.bad[origin]
-        name = f"dead letter of partition {origin[0]} offset {origin[1]} ({bad.reason})"
+        name = f"dead letter of {partition_name(origin[0])} offset {origin[1]} ({bad.reason})"
         findings.add("LOST", f"{name} was never sent", at=bad.timestamp_ms / 1000)
 
 

@@ -9,11 +9,14 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
 from chaos.findings import OutputRecord
+from chaos.recreation import Deleted
+from chaos.source import SourceRecord
+from chaos.topics import number_by_id, numbered
 from chaos.unforeseen import UNFORESEEN
 from support.kafka_broker import KafkaBroker
 from support.kafka_cluster import KafkaCluster
@@ -80,6 +83,10 @@ class Poison:
         self._broker = broker
         self._installation = installation
         self.places: dict[str, dict[Place, bytes]] = defaultdict(dict)
+        #: Which topic of its name the source is just now; see topics.py.
+        self.topic = 0
+        #: Of those that it was before, what nobody had counted when they were deleted.
+        self._gone: set[Place] = set()
 
     def send(self, seed: int) -> int:
         """Send each value to a drawn partition of each topic; return how many there are.
@@ -110,6 +117,8 @@ class Poison:
                         failed.append(f"{kind}: {error}")
                         return
                     place = Place(message.partition() or 0, message.offset() or 0)
+                    if kind == "predictions":
+                        place = Place(numbered(place.partition, self.topic), place.offset)
                     self.places[kind][place] = message.value() or b""
 
                 producer.produce(
@@ -127,7 +136,19 @@ class Poison:
 
     def has(self, kind: str, partition: int | None, offset: int | None) -> bool:
         """Whether a record is one of these."""
-        return (partition, offset) in self.places.get(kind, {})
+        place = (partition, offset)
+        return place in self.places.get(kind, {}) or (kind == "predictions" and place in self._gone)
+
+    def forget_uncounted(self, gone: Deleted) -> None:
+        """Expect nothing any more of records of a deleted topic that nobody had counted."""
+        for place in [*self.places["predictions"]]:
+            if gone.has_lost(*place):
+                del self.places["predictions"][place]
+                self._gone.add(place)
+
+    def without_own(self, records: Iterable[SourceRecord]) -> Iterator[SourceRecord]:
+        """Yield the records of the source that are not, by the numbers of partitions."""
+        return (one for one in records if not self.has("predictions", one[0], one[1]))
 
     def without(self, kind: str, records: Iterable[OutputRecord]) -> list[OutputRecord]:
         """Return the records of a topic that are not."""
@@ -135,17 +156,30 @@ class Poison:
 
 
 def without_answers(
-    poison: Poison, installation: Installation, letters: Iterable[OutputRecord]
+    poison: Poison,
+    installation: Installation,
+    letters: Iterable[OutputRecord],
+    topic_ids: Sequence[str] = (),
 ) -> tuple[list[OutputRecord], list[OutputRecord]]:
-    """Return the dead letters of other records, and those of poison."""
+    """Return the dead letters of other records, and those of poison.
+
+    ``topic_ids`` are those of the topics that the source has been.
+    """
     topics = {installation.topic(kind): kind for kind in _LETTERS}
     others, answers = [], []
     for record in letters:
         letter = json.loads(record.value)
         kind = topics.get(letter["topic"], "")
-        is_answer = poison.has(kind, letter["partition"], letter["offset"])
+        is_answer = poison.has(kind, *_place(letter, kind, topic_ids))
         (answers if is_answer else others).append(record)
     return others, answers
+
+
+def _place(letter: Mapping[str, Any], kind: str, topic_ids: Sequence[str]) -> Place:
+    number: int | None = letter["partition"]
+    if kind == "predictions":
+        number = number_by_id(letter["partition"], letter.get("topic_id", ""), topic_ids)
+    return Place(-1 if number is None else number, letter["offset"])
 
 
 def judge_poison(
@@ -154,9 +188,13 @@ def judge_poison(
     answers: Iterable[OutputRecord],
     trail: Iterable[OutputRecord],
     logs: Sequence[Path],
+    topic_ids: Sequence[str] = (),
 ) -> list[str]:
     """Say which records of poison are not accounted for, or more than once."""
-    found = [*_judge_letters(poison, installation, answers), *_judge_trail(poison, trail)]
+    found = [
+        *_judge_letters(poison, installation, answers, topic_ids),
+        *_judge_trail(poison, trail),
+    ]
     said = "\n".join(log.read_text(errors="replace") for log in logs if log.exists())
     for kind in KINDS:
         if kind in _LETTERS or kind == _TRAIL:
@@ -170,15 +208,20 @@ def judge_poison(
 
 
 def _judge_letters(
-    poison: Poison, installation: Installation, answers: Iterable[OutputRecord]
+    poison: Poison,
+    installation: Installation,
+    answers: Iterable[OutputRecord],
+    topic_ids: Sequence[str],
 ) -> Iterator[str]:
+    kinds = {installation.topic(kind): kind for kind in _LETTERS}
     counts: dict[tuple[str, Place], int] = defaultdict(int)
     for record in answers:
         letter = json.loads(record.value)
-        counts[letter["topic"], Place(letter["partition"], letter["offset"])] += 1
+        kind = kinds[letter["topic"]]
+        counts[kind, _place(letter, kind, topic_ids)] += 1
     for kind, receiver in _LETTERS.items():
         for place, value in poison.places.get(kind, {}).items():
-            number = counts[installation.topic(kind), place]
+            number = counts[kind, place]
             if number == 0:
                 yield f"LOST: there is no dead letter of {_named(kind, place, value)}"
             elif number > 1 and receiver is None:

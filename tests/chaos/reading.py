@@ -10,6 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from chaos.judged_tellings import TOLD_STATES
+from chaos.source import SourceRecord
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_cluster import KafkaCluster
 from support.kafka_reader import TopicReader
@@ -24,9 +25,6 @@ OUTPUTS = (
     "audit",
     "dead_letters",
 )
-
-#: Partition, offset, Kafka's timestamp in ms, value.
-SourceRecord = tuple[int, int, int, bytes | None]
 
 #: Nothing new for so long is taken to be the end, seconds.
 QUIET_SECONDS = 2.0

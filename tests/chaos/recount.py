@@ -20,6 +20,7 @@ from chaos.source import (
     place,
     position,
 )
+from chaos.topics import partition_name
 from support.oracle import ABSENT, LATENCY_EDGES_MS, Histogram
 
 Rows = NDArray[np.intp]
@@ -132,7 +133,7 @@ class Recounter:
         for partition in np.unique(partitions).tolist():
             of = offsets[partitions == partition]
             where = f"offset {of[0]}" if len(of) == 1 else f"offsets {of[0]} to {of[-1]}"
-            said.append(f"{len(of)} in partition {partition} at {where}")
+            said.append(f"{len(of)} in {partition_name(partition)} at {where}")
         return ", ".join(said)
 
 

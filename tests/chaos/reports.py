@@ -16,6 +16,7 @@ class Range(msgspec.Struct):
     partition: int
     start: int
     to: int
+    topic_id: str = ""
 
 
 class Signal(msgspec.Struct):

@@ -23,19 +23,19 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from chaos.broker_faults import FULL_SECONDS, draw_broker_plan
 from chaos.cluster import (
+    COPIES,
     GRACE_SECONDS,
     LATE_SECONDS,
     LONG_LATE_SECONDS,
-    MAX_AHEAD_SECONDS,
     Cluster,
 )
 from chaos.course import Course, decode_report
-from chaos.faults import JUMP_SECONDS, WINDOW_SECONDS, Plan, draw_plan
+from chaos.faults import JUMP_SECONDS, Plan, draw_plan
 from chaos.inject import Injector
-from chaos.losses import Losses
-from chaos.mutations import MUTATIONS
-from chaos.poison import judge_poison, without_answers
-from chaos.reading import Outputs, SourceRecord, read_source
+from chaos.judged_run import judge, learn_what_was_counted
+from chaos.losses import QUARANTINED, SOURCE_LOST, Losses
+from chaos.mutations import MUTATIONS, hazard_unforeseen
+from chaos.reading import Outputs
 from chaos.results import Result, totals
 from chaos.scenarios import SCENARIOS
 from chaos.traffic import Sent, grown_at, jumps_of, last_due
@@ -111,7 +111,7 @@ def run(
             if traffic.process.poll() not in (None, 0):
                 traffic.check_alive()
 
-        injector = Injector(cluster, plan, began, note)
+        injector = Injector(cluster, plan, began, note, lambda: traffic.process.poll() is not None)
         losses = turn.enter_context(Losses(cluster.supervisor.slots))
         try:
             injector.run(check)
@@ -123,10 +123,13 @@ def run(
         injector.wait()
         result.findings += injector.findings
         note("every fault is over")
+        due = last_due(began + plan.seconds)
+        gone, findings = learn_what_was_counted(cluster, due, SETTLE_SECONDS, check)
+        result.findings += findings
         with closing(Outputs(cluster.broker, cluster.installation, cluster.poison.has)) as outputs:
             unsettled = outputs.settle(
-                sent.sent - sent.bad - sent.far_ahead,
-                last_due(began + plan.seconds),
+                sent.sent - sent.bad - sent.far_ahead - gone,
+                due,
                 SETTLE_SECONDS,
                 check,
                 lambda: [one.key for one in list(cluster.told)],
@@ -139,13 +142,17 @@ def run(
             except AssertionError as error:
                 result.findings.append(str(error))
             losses.look()
-            result.findings += losses.findings()
+            # What was lost of a topic that is gone is judged below, and so is each dead letter of
+            # the hazard that is to be set aside.
+            allowed = [SOURCE_LOST] if cluster.deleted else []
+            allowed += [QUARANTINED] if mutation == hazard_unforeseen.__name__ else []
+            result.findings += losses.findings(allowed=allowed)
             result.findings += cluster.supervisor.stop()
             result.restarts = dict(cluster.supervisor.unplanned)
             note("every worker has been stopped")
             outputs.more()
             turn.close()
-            _judge(cluster, outputs, injector, result)
+            judge(cluster, outputs, injector, losses, result)
             if scenario is not None:
                 judged = scenario.judge(_course(cluster, outputs, injector, result, early))
                 result.findings += judged.findings
@@ -177,6 +184,8 @@ def _start_traffic(cluster: Cluster, plan: Plan, *, rate: float, began: float) -
         "jumps": json.dumps([asdict(jump) for jump in jumps_of(plan.faults)]),
         "result": _sent_file(cluster.directory),
     }
+    if "source_recreated" in plan.counts():
+        arguments["hold"] = cluster.directory
     if (grown := grown_at(plan.faults)) is not None:
         arguments["grown"] = grown
     command = [sys.executable, "-m", "chaos.traffic"]
@@ -199,60 +208,6 @@ def _wait_for_traffic(traffic: Child, seconds: float) -> Sent:
     if traffic.process.returncode:
         traffic.check_alive()
     return Sent(**json.loads(_sent_file(traffic.log.parent).read_text()))
-
-
-def _judge(cluster: Cluster, outputs: Outputs, injector: Injector, result: Result) -> None:
-    # Whoever judges shares nothing with what runs.
-    from chaos.judged_after import judge_after, said
-    from chaos.oracle import OutputRecord, judge_run
-
-    assert result.sent is not None
-    read, poison = 0, cluster.poison
-
-    def source() -> Iterator[SourceRecord]:
-        nonlocal read
-        for record in read_source(cluster.broker, cluster.installation.topic("predictions")):
-            if poison.has("predictions", record[0], record[1]):
-                continue
-            read += 1
-            yield record
-
-    records = {
-        kind: [OutputRecord(m.partition(), m.offset(), m.timestamp()[1], m.value()) for m in found]
-        for kind, found in outputs.messages.items()
-    }
-    for kind in ("alerts_history", "audit_facts"):
-        records[kind] = poison.without(kind, records[kind])
-    records["dead_letters"], answers = without_answers(
-        poison, cluster.installation, records["dead_letters"]
-    )
-    verdict = judge_run(
-        source(),
-        records,
-        cluster.baselines,
-        injector.done,
-        WINDOW_SECONDS,
-        max_ahead_seconds=MAX_AHEAD_SECONDS,
-        due=last_due(injector.began + result.plan.seconds),
-        is_live=True,
-    )
-    after = judge_after(records, cluster.told, injector.done)
-    if read != result.sent.sent:
-        result.findings.append(
-            f"the source holds {read:,} records, but {result.sent.sent:,} were delivered to it"
-        )
-    result.findings += verdict.findings + after.lines()
-    result.findings += judge_poison(
-        poison,
-        cluster.installation,
-        answers,
-        records["audit"],
-        [slot.log for slot in cluster.supervisor.slots],
-    )
-    if not (verdict.exact or verdict.findings):
-        result.findings.append(f"not exact, for no reason given: {verdict}")
-    result.events = verdict.events
-    result.summary = f"{verdict}; {said(after)}"
 
 
 def _course(
@@ -348,7 +303,9 @@ def _run_apart(plan: Plan, rate: float, mutation: str | None, keep: Path | None)
         traceback.print_exc(file=sys.stdout)
         result = Result(plan, findings=[f"the harness has failed: {error}"])
     if keep is None:
-        rests = [directory] if result.exact else [*directory.glob("kafka/**/data")]
+        rests = [directory]
+        if not result.exact:
+            rests = [*directory.glob("kafka/**/data"), directory / COPIES]
         for rest in rests:
             shutil.rmtree(rest, ignore_errors=True)
     if not result.exact:

@@ -9,7 +9,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import NewPartitions
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from chaos.faults import MORE_PARTITIONS
 from support.kafka_broker import KafkaBroker, unique
@@ -20,7 +20,7 @@ from support.processes import wait_until
 _RETRY_SECONDS = 60.0
 
 #: Nobody is to count it, though it would be an event.
-_NEVER_COMMITTED = b'{"model":"never","version":"1","time":0}'
+NEVER_COMMITTED = b'{"model":"never","version":"1","time":0}'
 
 Brokers = KafkaBroker | KafkaCluster
 
@@ -44,7 +44,7 @@ def leave_open(brokers: Brokers, topic: str, partition: int, seconds: float) -> 
 
     wait_until(begun, seconds=_RETRY_SECONDS, what="a stranger has a transactional producer")
     producer.begin_transaction()
-    producer.produce(topic, _NEVER_COMMITTED, partition=partition)
+    producer.produce(topic, NEVER_COMMITTED, partition=partition)
     producer.flush(_RETRY_SECONDS)
     threading.Event().wait(seconds)
 
@@ -87,3 +87,17 @@ def add_partitions(brokers: Brokers, topic: str) -> None:
         return False
 
     wait_until(added, seconds=_RETRY_SECONDS, what=f"{topic} has {MORE_PARTITIONS} partitions")
+
+
+def delete_topic(admin: AdminClient, topic: str) -> None:
+    """Delete a topic, and return once it is gone."""
+
+    def deleted() -> bool:
+        with suppress(KafkaException, TimeoutError):
+            if topic not in admin.list_topics(timeout=5).topics:
+                return True
+            for future in admin.delete_topics([topic]).values():
+                future.result(10)
+        return False
+
+    wait_until(deleted, seconds=_RETRY_SECONDS, what=f"{topic} is deleted")

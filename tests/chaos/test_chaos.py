@@ -11,7 +11,7 @@ SECONDS = 40
 RATE = 20_000
 
 #: Of so few seeds, three that have every kind of fault between them, and hit every role.
-SEEDS = [4, 372, 775]
+SEEDS = [202, 220, 258]
 
 
 def test_the_short_form_has_every_kind_of_fault() -> None:
@@ -28,7 +28,7 @@ def test_the_short_form_hits_every_role() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_happens_every_count_is_exact(seed: int, tmp_path: Path) -> None:
     plan = draw_plan(seed, SECONDS)
-    assert len(plan.faults) >= 6
+    assert len(plan.faults) >= 7
     result = run(plan, tmp_path / "run", rate=RATE)
     assert result.exact, "\n".join([str(plan), *result.log, result.tails, str(result)])
     assert result.events > 0

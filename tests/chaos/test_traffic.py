@@ -152,6 +152,27 @@ def test_partitions_that_are_added_get_events_once_they_are_seen() -> None:
     assert set(producer.partitions[second:]) == set(range(MORE_PARTITIONS))
 
 
+def test_after_the_source_was_made_again_another_producer_sends_to_the_partitions_it_has() -> None:
+    first, second, now = FakeProducer(), FakeProducer(), [NOW]
+
+    def clock() -> float:
+        now[0] += 0.1
+        return now[0]
+
+    def held(producer: Any) -> Any:
+        return second if producer is first and now[0] > NOW + 20 else None
+
+    sent = send(
+        first, "predictions", Events(1), seed=1, rate=1_000, seconds=30, began=NOW, jumps=[],
+        grown=10.0, held=held, clock=clock,
+    )  # fmt: skip
+    assert len(first.partitions) + len(second.partitions) == sent.sent
+    assert set(first.partitions) == set(range(MORE_PARTITIONS))
+    asked, again = second.asked
+    assert set(second.partitions[:again]) == set(range(SOURCE_PARTITIONS))
+    assert asked < 200 < 1_000 <= again - asked, "a second later, and not before"
+
+
 def test_a_plan_says_from_when_on_partitions_are_added() -> None:
     assert grown_at([Fault(10.0, "kill", role="detect", worker=0)]) is None
     assert grown_at([Fault(12.0, "partitions_added")]) == 12.0

@@ -18,6 +18,7 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from chaos.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, WINDOW_SECONDS, Fault
+from chaos.hold import Hold
 
 MODELS = tuple(f"m{n}" for n in range(8))
 VERSION = "1"
@@ -228,13 +229,15 @@ def send(
     began: float,
     jumps: Sequence[Jump],
     grown: float | None = None,
+    held: Callable[[Producer], Producer | None] = lambda _: None,
     clock: Callable[[], float] = time.time,
 ) -> Sent:
     """Send ``rate`` events a second for ``seconds`` from ``began`` (epoch seconds) on, and flush.
 
     Late, it makes up for it. After ``grown`` seconds the brokers are asked for more partitions
-    until there are, and those get events too. Raises ``RuntimeError`` if not everything was
-    delivered.
+    until there are, and those get events too. ``held`` is asked time and again whether the source
+    was made again meanwhile, and returns another producer then. Raises ``RuntimeError`` if not
+    everything was delivered.
     """
     partitions = random.Random(f"partitions of {seed}")
     nodes = random.Random(f"nodes of {seed}")
@@ -243,6 +246,9 @@ def send(
     number, asked = SOURCE_PARTITIONS, 0.0
     time.sleep(max(0.0, began - clock()))
     while (elapsed := clock() - began) < seconds:
+        if (other := held(producer)) is not None:
+            producer, number, asked = other, SOURCE_PARTITIONS, 0.0
+            continue
         due = min(_AT_ONCE, int(rate * elapsed) - events.made)
         if due < _AT_ONCE / 4:
             producer.poll(0.005)
@@ -265,12 +271,16 @@ def send(
                 except BufferError:
                     producer.poll(0.1)
         producer.poll(0)
-    left = producer.flush(_DELIVERY_SECONDS)
-    if left:
-        raise RuntimeError(f"{left} of {events.made} records were not delivered")
+    _deliver(producer)
     took = clock() - began
     rate = round(events.made / took, 1)
     return Sent(events.made, events.bad, round(took, 3), rate, events.far_ahead)
+
+
+def _deliver(producer: Producer) -> None:
+    left = producer.flush(_DELIVERY_SECONDS)
+    if left:
+        raise RuntimeError(f"{left} records were not delivered")
 
 
 def _partitions(producer: Producer, topic: str) -> int:
@@ -292,6 +302,7 @@ def main() -> None:
     parser.add_argument("--began", type=float, required=True, help="epoch seconds")
     parser.add_argument("--jumps", default="[]", help="JSON: a list of the fields of Jump")
     parser.add_argument("--grown", type=float, help="seconds; see send")
+    parser.add_argument("--hold", type=lambda text: Hold(Path(text)), help="directory; see hold.py")
     parser.add_argument("--result", type=Path, required=True, help="JSON file to write at the end")
     given = parser.parse_args()
     failures: list[str] = []
@@ -300,25 +311,32 @@ def main() -> None:
         if error is not None:
             failures.append(f"{message.topic()}/{message.partition()}: {error}")
 
-    producer = Producer(
-        {
-            "bootstrap.servers": given.bootstrap_servers,
-            "enable.idempotence": True,
-            "message.timeout.ms": int(_DELIVERY_SECONDS * 1000),
-            "linger.ms": 20,
-            "compression.type": "lz4",
-            # Minutes of an outage fit; after that the traffic waits.
-            "queue.buffering.max.messages": 5_000_000,
-            "queue.buffering.max.kbytes": 1_500_000,
-            # A callback for each of 20,000 records a second would cost as much as making them.
-            "delivery.report.only.error": True,
-            "on_delivery": delivered,
-            "reconnect.backoff.max.ms": 500,
-            "log_level": 2,
-        }
-    )
+    config = {
+        "bootstrap.servers": given.bootstrap_servers,
+        "enable.idempotence": True,
+        "message.timeout.ms": int(_DELIVERY_SECONDS * 1000),
+        "linger.ms": 20,
+        "compression.type": "lz4",
+        # Minutes of an outage fit; after that the traffic waits.
+        "queue.buffering.max.messages": 5_000_000,
+        "queue.buffering.max.kbytes": 1_500_000,
+        # A callback for each of 20,000 records a second would cost as much as making them.
+        "delivery.report.only.error": True,
+        "on_delivery": delivered,
+        "reconnect.backoff.max.ms": 500,
+        "log_level": 2,
+    }
+
+    def held(producer: Producer) -> Producer | None:
+        if given.hold is None or not given.hold.is_asked():
+            return None
+        _deliver(producer)
+        given.hold.wait()
+        # The one before knows of the topic that is gone.
+        return Producer(config)
+
     sent = send(
-        producer,
+        Producer(config),
         given.topic,
         Events(given.seed, last_due(given.began + given.seconds)),
         seed=given.seed,
@@ -327,6 +345,7 @@ def main() -> None:
         began=given.began,
         jumps=[Jump(**jump) for jump in json.loads(given.jumps)],
         grown=given.grown,
+        held=held,
     )
     if failures:
         sys.exit(f"{len(failures)} records were refused, the first: {failures[0]}")

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,26 @@ class Site:
             )
         assert producer.flush(30) == 0
         assert errors == [None] * events
+
+    def send_garbage(self) -> None:
+        producer = Producer({"bootstrap.servers": self.broker.bootstrap_servers, "log_level": 2})
+        producer.produce(self.topic, b"garbage", partition=1)
+        assert producer.flush(30) == 0
+
+    def wait_letters(self, child: Child, number: int) -> list[dict[str, Any]]:
+        with closing(TopicReader(self.broker, self.one.topic("dead_letters"))) as reader:
+
+            def come() -> bool:
+                for _ in reader.more():
+                    pass
+                return len(reader.messages) >= number
+
+            wait_until(
+                come,
+                seconds=30,
+                what=lambda: f"{number} dead letters\n{child.tail()}",
+            )
+            return [json.loads(message.value() or b"") for message in reader.messages]
 
     @contextmanager
     def worker(self, *arguments: str) -> Iterator[Child]:
@@ -244,6 +264,14 @@ def test_a_topic_that_was_deleted_and_made_again_is_counted_from_its_beginning(s
         assert site.one.gauge(broken("recreated")) == 2
         assert site.one.gauge(LOST) == 30
         assert "30 records of the one before were never counted" in child.log.read_text()
+        # A dead letter, too, says which topic of the name its offset is of.
+        site.send_garbage()
+        [letter] = site.wait_letters(child, 1)
+        [present] = {
+            one["topic_id"] for it in site.last_reports() for one in it["counted"]
+        } - topic_ids
+        assert (letter["partition"], letter["offset"]) == (1, 20)
+        assert letter["topic_id"] == present
         assert site.one.gauge(RECOUNTS) == 0 and site.one.gauge(TWICE) == 0, child.tail()
 
 

@@ -30,7 +30,9 @@ class DeadLetter(Record):
     ``rows`` is set if the letter stands for so many rows of a batch, all refused for this reason.
     ``payload`` is null if redacted, or, with ``payload_truncated``, if this topic took no more;
     ``payload_bytes`` always says how large the record was. ``receiver`` is the one that an
-    alert was not delivered to.
+    alert was not delivered to. ``topic_id`` is Kafka's id of the topic, where ingest refused the
+    record and the brokers tell it: a topic that was deleted and made again has another one, and its
+    offsets begin anew.
     """
 
     topic: str
@@ -46,4 +48,5 @@ class DeadLetter(Record):
     payload_truncated: bool
     receiver: str | None = None
     rows: int | None = None
+    topic_id: str = ""
     schema_version: int = SCHEMA_VERSION

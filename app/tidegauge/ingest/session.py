@@ -18,6 +18,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
+from msgspec.structs import replace
 
 from tidegauge.contract import encode
 from tidegauge.ingest.admission import Admission
@@ -479,7 +480,10 @@ class Session:
             self._producer,
             histograms=self._records(tenure),
             histogram_topic=self._topics.histograms,
-            letters=[encode(letter) for letter in to_send(self._counter.dead_letters, rung)],
+            letters=[
+                encode(replace(letter, topic_id=topic_id))
+                for letter in to_send(self._counter.dead_letters, rung)
+            ],
             letter_topic=self._topics.dead_letters,
             offsets=[
                 TopicPartition(

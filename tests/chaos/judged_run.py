@@ -1,0 +1,126 @@
+"""A whole run, judged by all judges: of the source, of what came of it, and of what was said.
+
+They share nothing with what runs but the topics.
+"""
+
+from collections.abc import Callable, Iterator
+
+from chaos.cluster import MAX_AHEAD_SECONDS, Cluster
+from chaos.faults import SOURCE_PARTITIONS, WINDOW_SECONDS
+from chaos.inject import Injector
+from chaos.judged_after import judge_after, said
+from chaos.losses import SOURCE_LOST, Losses
+from chaos.oracle import OutputRecord, judge_run
+from chaos.poison import judge_poison, without_answers
+from chaos.reading import Outputs, read_source
+from chaos.recreation import Counted, counted_by_topic, judge_recreation
+from chaos.results import Result
+from chaos.source import SourceRecord
+from chaos.source import read_source as sort_source
+from chaos.topics import numbered
+from chaos.traffic import last_due
+from support.processes import wait_until
+
+
+def learn_what_was_counted(
+    cluster: Cluster, due: float, seconds: float, check: Callable[[], None]
+) -> tuple[int, list[str]]:
+    """Note how far topics that are gone were counted; return how many events are gone with them.
+
+    Those are of windows that begin before ``due``. And say what is amiss: in ``seconds`` every
+    partition of the present one must be counted. ``check`` is called meanwhile and may raise.
+    """
+    if not cluster.deleted:
+        return 0, []
+    present, histograms = cluster.source_ids[-1], cluster.installation.topic("histograms")
+    known: dict[str, dict[int, Counted]] = {}
+
+    def all_are_counted() -> bool:
+        # Only then is nothing of the old ones counted any more.
+        check()
+        known.update(counted_by_topic(cluster.broker, histograms))
+        return len(known.get(present, ())) >= cluster.partitions()
+
+    findings: list[str] = []
+    events = 0
+    what = f"every partition of the topic {present}, made again, is counted"
+    try:
+        wait_until(all_are_counted, seconds=seconds, what=what)
+    except AssertionError as error:
+        findings.append(f"LOST: {error}")
+    for one in cluster.deleted:
+        one.counted = known.get(one.topic_id, {})
+        cluster.poison.forget_uncounted(one)
+        lost = sort_source(
+            cluster.poison.without_own(one.uncounted()),
+            {},
+            window_seconds=WINDOW_SECONDS,
+            max_ahead_seconds=MAX_AHEAD_SECONDS,
+        )
+        events += sum(to - start for (_, at), (start, to) in lost.windows.items() if at < due)
+    return events, findings
+
+
+def judge(
+    cluster: Cluster, outputs: Outputs, injector: Injector, losses: Losses, result: Result
+) -> None:
+    """Hold what a run has left against what was sent; what is amiss goes to the result."""
+    assert result.sent is not None
+    read, poison = 0, cluster.poison
+
+    def source() -> Iterator[SourceRecord]:
+        nonlocal read
+        for record in poison.without_own(_every_topic(cluster)):
+            read += 1
+            yield record
+
+    records = {
+        kind: [OutputRecord(m.partition(), m.offset(), m.timestamp()[1], m.value()) for m in found]
+        for kind, found in outputs.messages.items()
+    }
+    for kind in ("alerts_history", "audit_facts"):
+        records[kind] = poison.without(kind, records[kind])
+    records["dead_letters"], answers = without_answers(
+        poison, cluster.installation, records["dead_letters"], cluster.source_ids
+    )
+    verdict = judge_run(
+        source(),
+        records,
+        cluster.baselines,
+        injector.done,
+        WINDOW_SECONDS,
+        max_ahead_seconds=MAX_AHEAD_SECONDS,
+        due=last_due(injector.began + result.plan.seconds),
+        is_live=True,
+        topic_ids=cluster.source_ids,
+    )
+    after = judge_after(records, cluster.told, injector.done)
+    read += sum(1 for one in cluster.deleted for _ in poison.without_own(one.uncounted()))
+    if read != result.sent.sent:
+        result.findings.append(
+            f"the source holds {read:,} records, but {result.sent.sent:,} were delivered to it"
+        )
+    result.findings += verdict.findings + after.lines()
+    logs = [slot.log for slot in cluster.supervisor.slots]
+    result.findings += judge_poison(
+        poison, cluster.installation, answers, records["audit"], logs, cluster.source_ids
+    )
+    for one in cluster.deleted:
+        result.findings += judge_recreation(
+            one, cluster.source, SOURCE_PARTITIONS, logs, losses.said(SOURCE_LOST)
+        )
+    if not (verdict.exact or verdict.findings):
+        result.findings.append(f"not exact, for no reason given: {verdict}")
+    result.events = verdict.events
+    result.summary = f"{verdict}; {said(after)}"
+    result.summary += "".join(
+        f"; {one.unread:,} records of a deleted topic were never counted" for one in cluster.deleted
+    )
+
+
+def _every_topic(cluster: Cluster) -> Iterator[SourceRecord]:
+    """Yield what must be accounted for, by the numbers of partitions, of every source there was."""
+    for one in cluster.deleted:
+        yield from one.to_judge()
+    for partition, *rest in read_source(cluster.broker, cluster.source):
+        yield (numbered(partition, len(cluster.deleted)), *rest)
