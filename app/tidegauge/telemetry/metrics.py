@@ -49,6 +49,11 @@ class BaselineMetrics:
             "Seconds since the promoted baselines were last read from the store",
             registry=registry,
         )
+        self.baselines_promoted = Gauge(
+            "tidegauge_baselines_promoted",
+            "Promoted baselines that the store had when it was last read",
+            registry=registry,
+        )
         self.baselines_unusable = Gauge(
             "tidegauge_baselines_unusable",
             "Promoted baselines that can't be used or read; those before them stay in force",
@@ -253,6 +258,17 @@ class DetectMetrics:
         self.slices_left_out = Gauge(
             "tidegauge_slices_left_out",
             "Slices without a baseline that are shown under no name, since there are too many",
+            registry=registry,
+        )
+        self.versions_without_baseline = Gauge(
+            "tidegauge_versions_without_baseline",
+            "Versions of models that are counted without a baseline: no drift of them is seen",
+            registry=registry,
+        )
+        self.without_baseline = GaugeTable(
+            "tidegauge_without_baseline",
+            "1 for the versions without a baseline that have the most traffic, at most ten",
+            ("model", "version", "nearest"),
             registry=registry,
         )
         self.baselines_refused = Counter(
