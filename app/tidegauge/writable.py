@@ -172,7 +172,7 @@ class WritableWatch:
         try:
             found = self._ask()
         except KafkaException as error:
-            self._reachability.no_answer(error.args[0])
+            self._reachability.no_answer(error.args[0].str())
             # Of the topics nothing is known then; their condition stays as it is.
             if self._reachability.away:
                 self._health.outage(True)

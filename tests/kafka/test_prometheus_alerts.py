@@ -1,0 +1,133 @@
+"""What Prometheus calls for by the shipped rules, while brokers, Redis, baselines, workers go away.
+
+The rules are loaded as they are shipped, but that each alert waits for two seconds and not for its
+own time, and that they are evaluated every second.
+"""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from support.kafka_broker import unique
+from support.processes import wait_until
+from support.product import Installation, told
+from support.watched_site import ROLES, WatchedSite, shipped_rules
+
+pytestmark = pytest.mark.timeout(240)
+
+SETTINGS = {
+    "TOPICS__PREDICTIONS_PARTITIONS": "2",
+    "TOPICS__DETECT_PARTITIONS": "2",
+    "WINDOWS__SECONDS": "2",
+    "WINDOWS__GRACE_SECONDS": "1",
+    "INGEST__IDLE_SECONDS": "2",
+    "INGEST__FLUSH_SECONDS": "0.5",
+    "REDIS__REFRESH_SECONDS": "0.5",
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedSite]:
+    directory = tmp_path_factory.mktemp("watched")
+    with WatchedSite(directory, SETTINGS, rules=shipped_rules(directory, wait="2s")) as one:
+        one.send_events("1")
+        yield one
+
+
+def test_a_version_without_a_baseline_is_called_for_with_the_nearest_one(
+    site: WatchedSite,
+) -> None:
+    wait_until(
+        lambda: site.prometheus.query("sum(tidegauge_windows_closed_total) > 2"),
+        seconds=40,
+        what="windows are closed",
+    )
+    assert [one for one in site.prometheus.firing() if "NoWindow" not in one["alertname"]] == []
+    site.send_events("1", "2")
+    (alert,) = site.wait_fires("TidegaugeMissingBaseline")
+    assert alert["severity"] == "medium"
+    assert "m 2 (nearest: m 1)" in alert["summary"]
+    done = site.any.cli("check")
+    assert done.returncode == 0, told(done)
+    assert "m 2 has no baseline (nearest: m 1, promoted " in done.stdout
+    for role in ROLES[:2]:
+        assert f"│ {role} " in done.stdout and "1 member, " in done.stdout
+
+
+def test_a_burst_of_dead_letters_is_called_for(site: WatchedSite) -> None:
+    site.send_garbage(17_500)
+    (alert,) = site.wait_fires("TidegaugeDeadLetters")
+    assert alert["severity"] == "high"
+    assert alert["runbook_url"] == "docs/operations.md#tidegaugedeadletters"
+
+
+def test_an_emptied_redis_is_called_for(site: WatchedSite) -> None:
+    with redis.Redis.from_url(site.redis.url) as client:
+        client.flushall()
+    (alert,) = site.wait_fires("TidegaugeBaselinesLost")
+    assert alert["summary"].startswith("Redis has lost 1 of the baselines")
+    # What a worker holds is no help to the next one, of which the same is said.
+    site.stop("ingest")
+    site.start("ingest")
+    site.any.wait_ready(site.children["ingest"])
+    site.create_baseline("m", "1")
+    site.wait_ends("TidegaugeBaselinesLost")
+
+
+def test_without_brokers_every_role_is_not_ready_and_alive_and_comes_back(
+    site: WatchedSite,
+) -> None:
+    together = site.installation("all", unique("all"))
+    together.create_topics()
+    child = together.start("run")
+    workers = [*site.installations.values(), together]
+
+    def wait_for(status: int, seconds: float) -> None:
+        wait_until(
+            lambda: statuses(workers, "/readyz") == {status},
+            seconds=seconds,
+            what=lambda: f"/readyz of all is {status}, it is {statuses(workers, '/readyz')}",
+        )
+
+    try:
+        together.wait_ready(child)
+        site.broker.kill()
+        wait_for(503, seconds=30)
+        for worker in workers:
+            answer = worker.http("/readyz")
+            assert answer is not None
+            kafka = json.loads(answer[1])["conditions"]["kafka"]
+            assert kafka["state"] == "failed" and "no answer from the brokers" in kafka["detail"]
+        away = site.wait_fires("TidegaugeBrokersAway", n=len(ROLES))
+        assert {one["role"] for one in away} == set(ROLES)
+        assert {one["severity"] for one in away} == {"critical"}
+        assert statuses(workers, "/healthz") == {200}
+        site.broker.start()
+        wait_for(200, seconds=60)
+        assert statuses(workers, "/healthz") == {200}
+        site.wait_ends("TidegaugeBrokersAway")
+    finally:
+        child.stop()
+
+
+def statuses(workers: list[Installation], path: str) -> set[int | None]:
+    answers = [worker.http(path) for worker in workers]
+    return {None if answer is None else answer[0] for answer in answers}
+
+
+def test_a_role_of_which_no_worker_runs_is_called_for_and_found_by_check(
+    site: WatchedSite,
+) -> None:
+    site.stop("detect")
+    roles = {one["role"] for one in site.wait_fires("TidegaugeRoleMissing")}
+    assert roles == {"detect"}
+    done = site.any.cli("check", "--json")
+    assert done.returncode == 4, told(done)
+    findings = {one["check"]: one for one in json.loads(done.stdout)}
+    (problem,) = findings["detect"]["problems"]
+    assert "no worker of detect runs" in problem
+    assert "start one: tidegauge run --role detect" in problem
+    assert "no member, " in findings["detect"]["detail"]
+    assert findings["ingest"]["problems"] == []
