@@ -19,6 +19,7 @@ INGEST: dict[str, MetricName] = {
     "tidegauge_ingest_dead_letters_total": MetricName("counter", ("reason",)),
     "tidegauge_ingest_dead_letters_dropped_total": MetricName("counter", ("reason",)),
     "tidegauge_ingest_overflow_total": MetricName("counter", ("level", "model")),
+    "tidegauge_ingest_ignored_features": MetricName("gauge", ("model", "version", "reason")),
     "tidegauge_ingest_flush_seconds": MetricName("histogram"),
     "tidegauge_ingest_lag_events": MetricName("gauge"),
     "tidegauge_ingest_event_time_seconds": MetricName("gauge"),

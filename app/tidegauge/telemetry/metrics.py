@@ -102,6 +102,12 @@ class IngestMetrics:
         )
         for level in ("model", "version", "variant", "slice"):
             self.overflow.labels(level, "")
+        self.ignored_features = GaugeTable(
+            "tidegauge_ingest_ignored_features",
+            "Names of features that are counted nowhere, in events that were looked at",
+            (*MODEL[:2], "reason"),
+            registry=registry,
+        )
         self.flush = Histogram(
             "tidegauge_ingest_flush_seconds",
             "Time a flush took, from settling the counts to the committed transaction",
