@@ -128,8 +128,9 @@ def test_versions_without_a_baseline_are_those_that_have_none_promoted_either() 
         a_report("credit", "9", parts=bare, events=50),
         a_report("credit", "3", parts=bare),
         a_report("churn", "1"),
+        a_report("credit", "1", parts=bare, window_end=int(NOW) - 4000),
     ]
-    assert counted_without(reports, POINTERS) == [("credit", "9"), ("credit", "4")]
+    assert counted_without(reports, POINTERS, NOW) == [("credit", "9"), ("credit", "4")]
 
 
 def test_alarms_of_the_budget_are_counted_once_for_an_episode_and_by_model() -> None:

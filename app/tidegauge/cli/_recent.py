@@ -3,7 +3,6 @@
 Of a report only what is shown is decoded: a model with a thousand signals has a large one.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -16,8 +15,11 @@ from tidegauge.settings import Settings
 #: Reports of each partition that are read in any case, however old they are.
 _AT_LEAST = 200
 
-#: Lately: so much is read of a model's windows, or two of them if they are longer.
+#: All that was reported in this time is read.
 _SECONDS = 300.0
+
+#: A version of which no window ended for so long, or for two of its windows, is not counted now.
+_COUNTED_SECONDS = 3600.0
 
 
 class RecentEvidence(msgspec.Struct):
@@ -59,14 +61,9 @@ class RecentReport(msgspec.Struct):
         return any(part.baseline for part in self.parts)
 
 
-def recent_reports(
-    settings: Settings, skipped: Skipped, now: float | None = None
-) -> Iterator[RecentReport]:
-    """Yield the reports of late, and some older ones where there are few."""
-    windows = (settings.windows, *settings.model_windows.values())
-    lately = max(_SECONDS, *(2 * (one.seconds + one.grace_seconds) for one in windows))
-    since = (time.time() if now is None else now) - lately
-    topic = settings.topics.windows
+def recent_reports(settings: Settings, skipped: Skipped, now: float) -> Iterator[RecentReport]:
+    """Yield the reports of the last minutes, and some older ones where there are few."""
+    topic, since = settings.topics.windows, now - _SECONDS
     for record in read_tail(settings.kafka, topic, since, at_least=_AT_LEAST, skipped=skipped):
         try:
             yield decode(record.value, RecentReport)
@@ -89,14 +86,17 @@ def _order(report: RecentReport) -> tuple[int, int]:
     return report.window_end, report.revision
 
 
-def counted_without(newest: Iterable[RecentReport], promoted: Iterable[Key]) -> list[Key]:
-    """Return the versions whose last window has no baseline and that have none promoted either.
+def counted_without(
+    newest: Iterable[RecentReport], promoted: Iterable[Key], now: float
+) -> list[Key]:
+    """Return the versions that are counted now without a baseline, and have none promoted either.
 
     Those with the most events first: made-up names have few.
     """
     known, events = set(promoted), dict[Key, int]()
     for one in newest:
-        key = one.model, one.version
-        if key not in known and not one.has_baseline:
+        key, seconds = (one.model, one.version), one.window_end - one.window_start
+        is_counted = now - one.window_end < max(_COUNTED_SECONDS, 2 * seconds)
+        if is_counted and key not in known and not one.has_baseline:
             events[key] = events.get(key, 0) + one.events
     return sorted(events, key=lambda key: (-events[key], key))

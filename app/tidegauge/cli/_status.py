@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from tidegauge.baseline.nearest import nearest_baseline
+from tidegauge.baseline.nearest import name_of, nearest_baseline
 from tidegauge.baseline.store import Key, Pointer
 from tidegauge.cli._recent import RecentReport
 from tidegauge.contract import Alert
+
+#: Rows of versions without a baseline that have the nearest one: to find it takes milliseconds.
+_MOST_NEAREST = 20
 
 _WORST = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
@@ -36,7 +39,7 @@ class Row(msgspec.Struct):
     """One model version and variant.
 
     ``events_per_second`` are of the last window, which ended at ``window_end``, epoch seconds; null
-    if none was reported lately. ``alarms`` are the drift alarms of the model in the last 30 days,
+    if none was reported. ``alarms`` are the drift alarms of the model in the last 30 days,
     ``alarms_allowed`` the false ones that its budget allows in a month.
     """
 
@@ -72,15 +75,24 @@ def status_rows(
         by_name.setdefault(name, []).append(_firing(alert, newest.get(name)))
     names = newest.keys() | by_name.keys()
     counted = {model for model, _, _ in names}
-    for model in {model for model, _ in pointers} - counted:
-        key = nearest_baseline(pointers, model, "")
-        if key is not None:
-            names |= {(*key, "")}
+    names |= {(*key, "") for key in _last_promoted(pointers) if key[0] not in counted}
     rows = [
         _row(name, newest.get(name), by_name.get(name, []), pointers, alarms, allowed)
         for name in names
     ]
-    return sorted(rows, key=_order)
+    rows.sort(key=_order)
+    for row in [row for row in rows if not row.baseline][:_MOST_NEAREST]:
+        nearest = nearest_baseline(pointers, row.model, row.version)
+        row.nearest_baseline = name_of(nearest) if nearest else ""
+    return rows
+
+
+def _last_promoted(pointers: Mapping[Key, Pointer]) -> Iterable[Key]:
+    """Return of each model the version whose baseline was promoted last."""
+    last: dict[str, tuple[float, Key]] = {}
+    for key, pointer in pointers.items():
+        last[key[0]] = max(last.get(key[0], (0.0, key)), (pointer.promoted_at, key))
+    return [key for _, key in last.values()]
 
 
 def _row(
@@ -93,7 +105,6 @@ def _row(
 ) -> Row:
     model, version, variant = name
     pointer = pointers.get((model, version))
-    nearest = None if pointer else nearest_baseline(pointers, model, version)
     firing.sort(key=lambda one: (bool(one.segment), _WORST.get(one.severity, 9), one.since))
     seconds = report.window_end - report.window_start if report else 0
     return Row(
@@ -105,7 +116,7 @@ def _row(
         firing=firing,
         baseline=pointer.id if pointer else "",
         baseline_promoted_at=pointer.promoted_at if pointer else None,
-        nearest_baseline=" ".join(nearest) if nearest else "",
+        nearest_baseline="",
         alarms=alarms.get(model, 0),
         alarms_allowed=allowed(model),
     )

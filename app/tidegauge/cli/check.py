@@ -169,6 +169,7 @@ def _workers(groups: Groups, of: RoleGroup) -> Finding:
 
 def check_versions_counted(settings: Settings) -> list[Finding]:
     """Look at the last windows: versions of which no drift is seen, since they have no baseline."""
+    now = time.time()
     store = BaselineStore(
         settings.redis.url,
         password=settings.redis.plain_password,
@@ -176,12 +177,12 @@ def check_versions_counted(settings: Settings) -> list[Finding]:
     )
     try:
         pointers = store.snapshot().promoted
-        newest = newest_reports(recent_reports(settings, lambda place, why: None))
+        newest = newest_reports(recent_reports(settings, lambda place, why: None, now))
     except (KafkaException, StoreUnavailable, ValueError):  # told by the checks of either
         return []
     finally:
         store.close()
-    missing = counted_without(newest.values(), pointers)
+    missing = counted_without(newest.values(), pointers, now)
     said = without_baseline(missing, pointers)
     versions = {(one.model, one.version) for one in newest.values()}
     detail = f"{len(versions)} counted lately"
@@ -247,9 +248,8 @@ CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (
     check_versions,
 )
 
-
 #: Checks that ask the brokers; where they don't answer, that is said once and not waited for again.
-_OF_BROKERS = (check_event_times,)
+_OF_BROKERS = (check_workers, check_event_times, check_versions_counted)
 
 
 @reported

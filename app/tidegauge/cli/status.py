@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tidegauge.baseline.store import BaselineStore, Key, Pointer, StoreUnavailable
 from tidegauge.cli._errors import reported
+from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import PlainConsole, echo_json, plain
 from tidegauge.cli._recent import newest_reports, recent_reports
 from tidegauge.cli._skipped import SkippedRecords, skipping, warn
@@ -21,8 +22,7 @@ from tidegauge.cli._status import Firing, Row, drift_alarms, status_rows
 from tidegauge.cli.alerts import fires, latest
 from tidegauge.contract import Alert, DecodingError, decode
 from tidegauge.reading import read_span, read_topic
-from tidegauge.settings import Settings, load_settings
-from tidegauge.topics import Topics
+from tidegauge.settings import Settings
 from tidegauge.when import duration_text, utc_text
 
 #: What the budget of alarms is held against.
@@ -49,8 +49,7 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show every version: events, last window, what drifts, baseline, alarms of the budget."""
-    settings, now = load_settings(), time.time()
-    Topics(settings).partitions()  # where no broker answers, that is said within seconds
+    settings, now = kafka_settings(), time.time()
     with skipping() as skipped:
         rows = [row for row in _rows(settings, skipped, now) if model is None or row.model == model]
     mode = _actions_mode(settings)
