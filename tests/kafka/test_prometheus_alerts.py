@@ -52,8 +52,15 @@ def test_a_version_without_a_baseline_is_called_for_with_the_nearest_one(
     done = site.any.cli("check")
     assert done.returncode == 0, told(done)
     assert "m 2 has no baseline (nearest: m 1, promoted " in done.stdout
-    for role in ROLES[:2]:
-        assert f"│ {role} " in done.stdout and "1 member, " in done.stdout
+    for role in ("ingest", "detect", "ledger", "receiver nobody"):
+        (line,) = [line for line in done.stdout.splitlines() if f"│ {role} " in line]
+        assert "✓" in line and "1 member, " in line
+    status = json.loads(site.any.succeed("status", "--json"))
+    versions = {one["version"]: one for one in status["versions"]}
+    assert versions.keys() == {"1", "2"}
+    assert all(one["model"] == "m" and one["events_per_second"] > 0 for one in versions.values())
+    assert versions["1"]["baseline"] and versions["2"]["nearest_baseline"] == "m 1"
+    assert "m 2" in site.any.succeed("status")
 
 
 def test_a_burst_of_dead_letters_is_called_for(site: WatchedSite) -> None:
