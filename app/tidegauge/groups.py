@@ -4,7 +4,7 @@ Everything is asked of the brokers, so it needs no access to any worker, and hol
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
@@ -119,7 +119,7 @@ class Groups:
     def _offsets(self, topic: str, spec: OffsetSpec) -> dict[int, int]:
         return {partition: at.offset for partition, at in self._ask(topic, spec).items()}
 
-    def _ask(self, topic: str, spec: OffsetSpec) -> dict[int, object]:
+    def _ask(self, topic: str, spec: OffsetSpec) -> dict[int, Any]:
         found = self._admin.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
         wanted = {TopicPartition(topic, partition): spec for partition in found.partitions}
         if not wanted:

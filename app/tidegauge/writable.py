@@ -211,7 +211,9 @@ class WritableWatch:
 
     def _topics(self, *names: str) -> dict[str, TopicMetadata]:
         """Return what any broker knows of one topic, or of all."""
-        found = self._client.list_topics(*names, timeout=_ANSWER_SECONDS).topics
+        found: dict[str, TopicMetadata] = self._client.list_topics(
+            *names, timeout=_ANSWER_SECONDS
+        ).topics
         self._reachability.answered()
         return found
 

@@ -91,32 +91,39 @@ def test_without_brokers_every_role_is_not_ready_and_alive_and_comes_back(
     child = together.start("run")
     workers = [*site.installations.values(), together]
 
-    def wait_for(status: int, seconds: float) -> None:
-        wait_until(
-            lambda: statuses(workers, "/readyz") == {status},
-            seconds=seconds,
-            what=lambda: f"/readyz of all is {status}, it is {statuses(workers, '/readyz')}",
-        )
-
     try:
         together.wait_ready(child)
         site.broker.kill()
-        wait_for(503, seconds=30)
-        for worker in workers:
-            answer = worker.http("/readyz")
-            assert answer is not None
-            kafka = json.loads(answer[1])["conditions"]["kafka"]
-            assert kafka["state"] == "failed" and "no answer from the brokers" in kafka["detail"]
+        wait_until(
+            lambda: all(
+                one["state"] == "failed" and "no answer from the brokers" in one["detail"]
+                for one in map(kafka_condition, workers)
+            ),
+            seconds=30,
+            what=lambda: f"nobody is ready: {[kafka_condition(one) for one in workers]}",
+        )
+        assert statuses(workers, "/readyz") == {503}
         away = site.wait_fires("TidegaugeBrokersAway", n=len(ROLES))
         assert {one["role"] for one in away} == set(ROLES)
         assert {one["severity"] for one in away} == {"critical"}
         assert statuses(workers, "/healthz") == {200}
         site.broker.start()
-        wait_for(200, seconds=60)
+        wait_until(
+            lambda: statuses(workers, "/readyz") == {200},
+            seconds=60,
+            what=lambda: f"all are ready: {[worker.http('/readyz') for worker in workers]}",
+        )
         assert statuses(workers, "/healthz") == {200}
         site.wait_ends("TidegaugeBrokersAway")
     finally:
         child.stop()
+
+
+def kafka_condition(worker: Installation) -> dict[str, str]:
+    answer = worker.http("/readyz")
+    assert answer is not None
+    condition: dict[str, str] = json.loads(answer[1])["conditions"]["kafka"]
+    return condition
 
 
 def statuses(workers: list[Installation], path: str) -> set[int | None]:

@@ -110,7 +110,7 @@ class MissingBaselines:
         detail = without_baseline(found, pointers)
         self._health.say(_NAME, "degraded" if found else "ok", detail)
         self._metrics.versions_without_baseline.set(len(found))
-        series = {}
+        series: dict[tuple[str, ...], float] = {}
         for model, version in found[:MOST_NAMED]:
             nearest = nearest_baseline(pointers, model, version)
             series[model, version, name_of(nearest) if nearest else ""] = 1.0
