@@ -10,7 +10,7 @@ MINUTES ?= 10
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types schemas freeze-schemas bench bench-quick bench-detect \
   bench-memory bench-neighbours bench-recovery bench-detection bench-detection-quick check-peers chaos chaos-brokers \
-  scenarios starts fuzz fuzz-quick clean \
+  scenarios starts quiet fuzz fuzz-quick clean \
   test-machine test-broker test-collect
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo "make chaos-brokers  three brokers, lost one after the other, then two (SEEDS=5, SEED_START, ARGS)"
 	@echo "make scenarios Redis down, the broker down, every worker restarted: judged and measured (ARGS)"
 	@echo "make starts    workers of detect that start at once and are restarted, on a busy machine (ARGS)"
+	@echo "make quiet     twenty minutes of sound traffic, in which Prometheus calls for nobody (ARGS)"
 	@echo "make fuzz      mutated records against every decoder, native and Python (MINUTES, ARGS='--only streams')"
 	@echo "make fuzz-quick  a minute of it, without what needs a Rust compiler"
 	@echo "make venv      the virtualenv that the others use"
@@ -148,6 +149,9 @@ scenarios: venv test-machine
 
 starts: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.starts $(ARGS)
+
+quiet: venv test-machine
+	@PYTHONPATH=tests $(BIN)/python -m chaos.quiet $(ARGS)
 
 # The native decoder is built with coverage for it, by the Rust that is there.
 fuzz: venv

@@ -64,21 +64,7 @@ def read_span(
     envelope that can't be read; by default it raises ``ValueError``. Raises ``ValueError`` if there
     is no such topic, ``KafkaException`` if no answer comes.
     """
-    consumer = Consumer(
-        {
-            **kafka.librdkafka(),
-            # No group is joined and nothing committed; librdkafka wants a name all the same.
-            "group.id": f"tidegauge-read-{uuid.uuid4()}",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            # What retention deletes meanwhile is passed over.
-            "auto.offset.reset": "earliest",
-            # It waits a second before it fetches more, unless told otherwise.
-            "fetch.queue.backoff.ms": 5,
-        },
-        logger=log,
-    )
+    consumer = _consumer(kafka)
     try:
         spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)
         # One after the other: what is waiting in memory is bounded by one partition's windows.
@@ -86,6 +72,26 @@ def read_span(
             if start < end:
                 consumer.assign([TopicPartition(topic, partition, start)])
                 yield from _partition(consumer, end, keep, skipped, tombstones=tombstones)
+    finally:
+        consumer.close()
+
+
+def read_tail(
+    kafka: KafkaSettings, topic: str, since: float, *, at_least: int, skipped: Skipped = refuse
+) -> Iterator[Record]:
+    """Yield what was written ``since``, epoch seconds, by the times that its records have.
+
+    Of each partition the last ``at_least`` offsets in any case, markers of transactions among them.
+    Up to what is there when it begins; raises as :func:`read_span` does.
+    """
+    consumer = _consumer(kafka)
+    try:
+        spans = _spans(consumer, topic, since, math.inf)
+        for partition, (start, end) in sorted(spans.items()):
+            begin = max(min(start, end - at_least), 0)
+            if begin < end:
+                consumer.assign([TopicPartition(topic, partition, begin)])
+                yield from _partition(consumer, end, lambda key: True, skipped, tombstones=False)
     finally:
         consumer.close()
 
@@ -105,6 +111,24 @@ def read_topic(
             skipped(record.place, f"no {kind.__name__}: {error}")
         else:
             yield found
+
+
+def _consumer(kafka: KafkaSettings) -> Consumer:
+    return Consumer(
+        {
+            **kafka.librdkafka(),
+            # No group is joined and nothing committed; librdkafka wants a name all the same.
+            "group.id": f"tidegauge-read-{uuid.uuid4()}",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            # What retention deletes meanwhile is passed over.
+            "auto.offset.reset": "earliest",
+            # It waits a second before it fetches more, unless told otherwise.
+            "fetch.queue.backoff.ms": 5,
+        },
+        logger=log,
+    )
 
 
 def _spans(

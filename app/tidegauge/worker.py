@@ -22,6 +22,7 @@ from tidegauge.settings import Settings
 from tidegauge.telemetry import (
     BaselineMetrics,
     CommonMetrics,
+    ConditionCollector,
     DetectMetrics,
     Health,
     HttpServer,
@@ -78,10 +79,12 @@ class Worker:
             settings.redis.refresh_seconds,
         )
         self._metrics = CommonMetrics(registry, role)
+        ConditionCollector(registry, role, self.health)
         if self._needs_baselines:
             common = BaselineMetrics(registry)
             common.baseline_store_up.set_function(lambda: float(self._baselines.up))
             common.baseline_age.set_function(lambda: self._baselines.age_seconds)
+            common.baselines_promoted.set_function(lambda: float(self._baselines.stored))
             common.baselines_unusable.set_function(lambda: float(len(self._baselines.problems)))
         topics = (settings.topics.configuration,)
         faults = RecordFaults(record_metrics(registry), self.health, topics)
@@ -288,6 +291,7 @@ class Worker:
             baseline_of=self._baselines.get,
             refused=self._baselines.refused,
             pointers=lambda: self._baselines.pointers,
+            baselines_known=lambda: self._baselines.up,
             metrics=metrics,
             health=self.health,
             clock=time.monotonic,

@@ -2,7 +2,8 @@
 
 A write waits while a partition has no leader, or fewer replicas in sync than its topic's
 ``min.insync.replicas``. Clients retry it for a long time before they report anything, and then they
-often name no topic; so the brokers are asked.
+often name no topic; so the brokers are asked. That they don't answer at all is told to
+:class:`~tidegauge.reachability.Reachability`.
 """
 
 import logging
@@ -13,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, TopicMetadata
 
-from tidegauge.settings import Settings
+from tidegauge.reachability import Reachability
+from tidegauge.settings import RECONNECTING, Settings
 from tidegauge.telemetry import Health
 from tidegauge.telemetry.health import State
 from tidegauge.topics import MIN_INSYNC, changelog_topic
@@ -114,7 +116,11 @@ def _named(partitions: list[int]) -> str:
 
 
 class WritableWatch:
-    """Sets the condition ``topics`` of a process; ``run`` looks again and again until ``stop``."""
+    """Sets the conditions ``topics`` and ``kafka``; ``run`` looks again and again until ``stop``.
+
+    While the brokers are away, or a topic that the process needs can't be written, ``health`` is
+    told of an outage: what stands still then is not mended by a restart.
+    """
 
     def __init__(
         self,
@@ -130,10 +136,22 @@ class WritableWatch:
         self._health = health
         self._stop = stop
         self._clock = clock
+        servers = settings.kafka.bootstrap_servers
+        self._reachability = Reachability(servers, health=health, clock=clock)
         kafka = settings.kafka.librdkafka()
         # A consumer, that joins no group: any broker tells it of topics, while an admin client asks
         # the one that it takes for the controller, which may be away.
-        self._client = Consumer({**kafka, "group.id": "tidegauge-topics"}, logger=log)
+        self._client = Consumer(
+            {
+                **kafka,
+                **RECONNECTING,
+                "group.id": "tidegauge-topics",
+                # A broker that is there and doesn't answer is left for another one after this; by
+                # default it is asked again and again for a minute.
+                "socket.timeout.ms": int(_ANSWER_SECONDS * 1000),
+            },
+            logger=log,
+        )
         self._admin = AdminClient(kafka, logger=log)
         #: ``min.insync.replicas`` by topic, of those that there are, and when that was known.
         self._min_insync: dict[str, int] = {}
@@ -154,11 +172,14 @@ class WritableWatch:
         try:
             found = self._ask()
         except KafkaException as error:
-            # Who needs an answer says that there is none; of the topics nobody knows anything.
-            log.debug("the replicas of topics are not known: %s", error)
+            self._reachability.no_answer(error.args[0].str())
+            # Of the topics nothing is known then; their condition stays as it is.
+            if self._reachability.away:
+                self._health.outage(True)
             return
         state, detail = self.condition(found)
         self._health.say(_NAME, state, detail)
+        self._health.outage(state == "failed")
         if detail != self._said:
             log.log(logging.WARNING if detail else logging.INFO, "%s", detail or "all is written")
             self._said = detail
@@ -175,7 +196,7 @@ class WritableWatch:
             self._learn()
         replicas: dict[str, list[Replicas]] = {}
         for name in self._min_insync:
-            found = self._client.list_topics(name, timeout=_ANSWER_SECONDS).topics[name]
+            found = self._topics(name)[name]
             # One that isn't there, or may not be asked for, is another condition's.
             if found.error is None:
                 replicas[name] = [
@@ -188,9 +209,17 @@ class WritableWatch:
             if (said := describe_unwritable(name, partitions, self._min_insync[name]))
         }
 
+    def _topics(self, *names: str) -> dict[str, TopicMetadata]:
+        """Return what any broker knows of one topic, or of all."""
+        found: dict[str, TopicMetadata] = self._client.list_topics(
+            *names, timeout=_ANSWER_SECONDS
+        ).topics
+        self._reachability.answered()
+        return found
+
     def _learn(self) -> None:
         """Learn which topics there are, and what each asks of its replicas."""
-        there = self._client.list_topics(timeout=_ANSWER_SECONDS).topics
+        there = self._topics()
         names = sorted((self._written.required | self._written.others) & there.keys())
         # What was known is likely to hold still. Who may not ask takes Kafka's default.
         known = {name: self._min_insync.get(name, 1) for name in names}

@@ -134,3 +134,10 @@ def test_prometheus_scrapes_the_services_by_their_names():
     (source,) = job["dns_sd_configs"]
     assert set(source["names"]) == {"ingest", "detect", "notify", "ledger"} <= SERVICES.keys()
     assert source["port"] == Settings().http.port
+
+
+def test_prometheus_sends_its_alerts_to_the_alertmanager():
+    (one,) = read_yaml("deploy/prometheus/prometheus.yml")["alerting"]["alertmanagers"]
+    (static,) = one["static_configs"]
+    assert static["targets"] == ["alertmanager:9093"]
+    assert "alertmanager" in SERVICES

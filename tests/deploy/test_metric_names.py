@@ -6,6 +6,7 @@ import pytest
 from support.deployment import ROOT
 from support.metric_names import (
     BASELINES,
+    CONDITIONS,
     DETECT,
     EVERY_ROLE,
     INGEST,
@@ -14,6 +15,7 @@ from support.metric_names import (
     NOTIFY,
     RECORDS,
 )
+from tidegauge.telemetry import ConditionCollector, Health
 from tidegauge.telemetry.delivery import NotifyMetrics
 from tidegauge.telemetry.metrics import (
     BaselineMetrics,
@@ -28,13 +30,14 @@ from tidegauge.telemetry.metrics import (
     ("make", "listed"),
     [
         (lambda registry: CommonMetrics(registry, "all"), EVERY_ROLE),
+        (lambda registry: ConditionCollector(registry, "all", Health(float)), CONDITIONS),
         (IngestMetrics, INGEST | RECORDS),
         (DetectMetrics, DETECT | RECORDS),
         (BaselineMetrics, BASELINES),
         (NotifyMetrics, NOTIFY | RECORDS),
         (LedgerMetrics, LEDGER | RECORDS),
     ],
-    ids=["every role", "ingest", "detect", "baselines", "notify", "ledger"],
+    ids=["every role", "conditions", "ingest", "detect", "baselines", "notify", "ledger"],
 )
 def test_every_metric_that_a_role_registers_is_listed_and_no_other(make, listed):
     registry = prometheus_client.CollectorRegistry()

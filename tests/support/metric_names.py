@@ -19,6 +19,7 @@ INGEST: dict[str, MetricName] = {
     "tidegauge_ingest_dead_letters_total": MetricName("counter", ("reason",)),
     "tidegauge_ingest_dead_letters_dropped_total": MetricName("counter", ("reason",)),
     "tidegauge_ingest_overflow_total": MetricName("counter", ("level", "model")),
+    "tidegauge_ingest_ignored_features": MetricName("gauge", ("model", "version", "reason")),
     "tidegauge_ingest_flush_seconds": MetricName("histogram"),
     "tidegauge_ingest_lag_events": MetricName("gauge"),
     "tidegauge_ingest_event_time_seconds": MetricName("gauge"),
@@ -52,6 +53,8 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_actions_total": MetricName("counter", ("kind",)),
     "tidegauge_late_events_total": MetricName("counter"),
     "tidegauge_counted_twice_events_total": MetricName("counter"),
+    "tidegauge_versions_without_baseline": MetricName("gauge"),
+    "tidegauge_without_baseline": MetricName("gauge", ("model", "version", "nearest")),
     "tidegauge_baselines_refused_total": MetricName("counter"),
     "tidegauge_outputs_refused_total": MetricName("counter", ("topic",)),
     "tidegauge_recounts_total": MetricName("counter"),
@@ -86,6 +89,7 @@ NOTIFY: dict[str, MetricName] = {
 BASELINES: dict[str, MetricName] = {
     "tidegauge_baseline_store_up": MetricName("gauge"),
     "tidegauge_baseline_age_seconds": MetricName("gauge"),
+    "tidegauge_baselines_promoted": MetricName("gauge"),
     "tidegauge_baselines_unusable": MetricName("gauge"),
 }
 
@@ -100,7 +104,12 @@ EVERY_ROLE: dict[str, MetricName] = {
     "tidegauge_topic_problems": MetricName("gauge"),
 }
 
-METRICS = INGEST | DETECT | NOTIFY | LEDGER | RECORDS | BASELINES | EVERY_ROLE
+#: Of every process, by the conditions that it has.
+CONDITIONS: dict[str, MetricName] = {
+    "tidegauge_condition": MetricName("gauge", ("role", "condition", "state")),
+}
+
+METRICS = INGEST | DETECT | NOTIFY | LEDGER | RECORDS | BASELINES | EVERY_ROLE | CONDITIONS
 
 
 def series_names(metrics: dict[str, MetricName] = METRICS) -> set[str]:

@@ -12,8 +12,10 @@ from support.processes import Child, free_port, wait_until
 
 _CONFIG = """\
 global:
-  scrape_interval: 1s
-  scrape_timeout: 1s
+  scrape_interval: {scrape}s
+  scrape_timeout: {timeout}s
+  evaluation_interval: {evaluation}s
+rule_files: {rules}
 scrape_configs:
   - job_name: tidegauge
     static_configs:
@@ -34,12 +36,28 @@ def http_get(url: str, *, seconds: float = 5) -> tuple[int, str]:
 class Prometheus:
     """Prometheus with its data in ``directory``, scraping ``targets`` (``host:port``)."""
 
-    def __init__(self, directory: Path, targets: list[str]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        targets: list[str],
+        *,
+        rules: Path | None = None,
+        scrape_seconds: int = 1,
+        evaluation_seconds: int = 1,
+    ) -> None:
         program = shutil.which("prometheus")
         assert program, "no prometheus on PATH; run scripts/test-machine (make test does)"
         directory.mkdir(parents=True, exist_ok=True)
         config = directory / "prometheus.yml"
-        config.write_text(_CONFIG.format(targets=json.dumps(targets)))
+        config.write_text(
+            _CONFIG.format(
+                targets=json.dumps(targets),
+                rules=json.dumps([] if rules is None else [str(rules)]),
+                scrape=scrape_seconds,
+                timeout=min(scrape_seconds, 10),
+                evaluation=evaluation_seconds,
+            )
+        )
         self.url = f"http://127.0.0.1:{free_port()}"
         self._child = Child(
             [
@@ -61,6 +79,16 @@ class Prometheus:
                 return False
 
         wait_until(ready, seconds=30, what=lambda: f"Prometheus is ready\n{self._child.tail()}")
+
+    def firing(self) -> list[dict[str, str]]:
+        """Return the labels and annotations of each alert that fires."""
+        status, body = http_get(f"{self.url}/api/v1/alerts")
+        assert status == 200, body
+        return [
+            one["labels"] | one["annotations"]
+            for one in json.loads(body)["data"]["alerts"]
+            if one["state"] == "firing"
+        ]
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """Return labels and value of every series of an instant query."""

@@ -111,3 +111,33 @@ def test_a_detail_is_bounded_whatever_it_quotes() -> None:
     assert len(str(said)) < 3_000
     assert "no baseline xxx" in str(said) and "xxx: promote one" in str(said)
     assert len(str(one.stalled)) < 3_000 and "was counted for 5 s" in str(one.stalled)
+
+
+def test_nothing_stalls_while_the_brokers_are_away_and_it_counts_from_their_return() -> None:
+    one = Watched()
+    one.health.beat("detect")
+    one.progress.lag(5, "lag")
+    one.now += 50
+    one.health.outage(True)
+    one.now += 400
+    assert one.stalled == {}
+    one.health.outage(False)
+    assert one.stalled == {}, "what stood still during the outage is excused"
+    one.now += 59
+    assert one.stalled == {}
+    one.now += 1
+    assert one.stalled == {"ingest": "lag and nothing was counted for 60 s"}
+    one.now += 40
+    assert one.health.live()[1]["stalled"] == {
+        "detect": "the loop has not come round for 550 s",
+        "ingest": "lag and nothing was counted for 100 s",
+    }
+
+
+def test_an_outage_that_is_reported_again_and_again_has_one_end() -> None:
+    one = Watched()
+    one.progress.lag(5, "lag")
+    for _ in range(3):
+        one.health.outage(False)
+        one.now += 20
+    assert one.stalled == {"ingest": "lag and nothing was counted for 60 s"}

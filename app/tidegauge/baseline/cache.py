@@ -69,6 +69,7 @@ class BaselineCache:
         self._promoted: Promoted = MappingProxyType({})
         self._pointers: Mapping[Key, Pointer] = MappingProxyType({})
         self._problems: list[str] = []
+        self._stored = 0
         self._failure: str | None = None
         self._up = False
         self._refreshed_at: float | None = None
@@ -119,6 +120,14 @@ class BaselineCache:
     def pointers(self) -> Mapping[Key, Pointer]:
         """What is known of the promotion of each model and version; replaced as a whole."""
         return self._pointers
+
+    @property
+    def stored(self) -> int:
+        """How many versions have a promoted baseline by what Redis had when it was last read.
+
+        Not more than are held, and less if Redis has lost some.
+        """
+        return self._stored
 
     @property
     def up(self) -> bool:
@@ -284,6 +293,7 @@ class BaselineCache:
             self._promoted = MappingProxyType(promoted)
         self._pointers = MappingProxyType({**self._pointers, **snapshot.promoted})
         self._problems = problems
+        self._stored = len(snapshot.promoted)
         self._generation = snapshot.generation
 
     def _stored_otherwise(self, promoted: Promoted) -> list[str]:

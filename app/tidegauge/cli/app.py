@@ -12,6 +12,7 @@ import tidegauge
 #: By name, the module in here and what it has: a group of commands, or a function.
 _COMMANDS = {
     "run": ("run", "run"),
+    "status": ("status", "status"),
     "check": ("check", "check"),
     "config": ("config", "app"),
     "verify": ("verify", "verify"),

@@ -1,6 +1,7 @@
 """``tidegauge check``: what is wrong, and how to mend it."""
 
 import platform
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
@@ -9,29 +10,43 @@ from typing import Annotated
 import confluent_kafka
 import msgspec
 import typer
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from rich.table import Table
 from rich.text import Text
 
+from tidegauge.baseline.nearest import without_baseline
 from tidegauge.baseline.store import BaselineStore, Pointer, StoreError, StoreUnavailable
 from tidegauge.cli._errors import reported
 from tidegauge.cli._event_times import latest_event_times
 from tidegauge.cli._kafka import BrokersAway, ask_brokers
-from tidegauge.cli._print import PlainConsole, echo_json
+from tidegauge.cli._print import PlainConsole, echo_json, plain
+from tidegauge.cli._recent import counted_without, newest_reports, recent_reports
+from tidegauge.cli._workers import describe_group, idle_worker, missing_worker
+from tidegauge.groups import Groups, RoleGroup, role_groups
 from tidegauge.printable import printable_lines
 from tidegauge.rules import DEFAULT_RULES, RuleError, RuleSet, load_rules
 from tidegauge.settings import Settings, load_settings
 from tidegauge.topics import Topics
 
+#: By these a client says that no broker answers.
+_AWAY = frozenset({KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN})
+
+#: The exit code if no worker runs of a role that ran before.
+NO_WORKER = 4
+
 
 class Finding(msgspec.Struct):
-    """The result of one check; ``problems`` is empty if all is well."""
+    """The result of one check; ``problems`` is empty if all is well.
+
+    ``warnings`` are what somebody should know and what changes nothing for the exit code.
+    """
 
     check: str
     detail: str
     problems: list[str]
-    #: The exit code if there are problems: 2 wrong configuration, 3 not reachable.
+    #: The exit code if there are problems: 2 wrong configuration, 3 not reachable, 4 no worker.
     code: int
+    warnings: list[str] = []
 
 
 def check_kafka(settings: Settings) -> list[Finding]:
@@ -117,6 +132,63 @@ def _baseline_problem(
     return None
 
 
+def check_workers(settings: Settings) -> list[Finding]:
+    """Ask for the consumer groups: whether workers of each role are there, and how far they are."""
+    receivers: list[tuple[str, str]] = []
+    if settings.notify.receivers_file is not None:
+        from tidegauge.notify import ReceiversError, load_receivers
+
+        topics = settings.topics
+        with suppress(ReceiversError):  # told by the check of the receivers
+            receivers = [
+                (one.name, topics.audit if one.type == "mlflow" else topics.alerts_history)
+                for one in load_receivers(settings.notify.receivers_file).receivers
+            ]
+    try:
+        groups = Groups(settings)
+        return [_workers(groups, of) for of in role_groups(settings, receivers)]
+    except KafkaException:  # told by the check of the brokers
+        return []
+
+
+def _workers(groups: Groups, of: RoleGroup) -> Finding:
+    now = time.time()
+    try:
+        state = groups.state(of)
+    except KafkaException as error:
+        if error.args[0].code() in _AWAY:
+            raise
+        unknown = f"how its group {of.group} stands can't be asked: {error.args[0].str()}"
+        return Finding(of.name, "", [], NO_WORKER, [unknown])
+    missing, idle = missing_worker(state), idle_worker(state, now)
+    detail = describe_group(state, now)
+    if missing and state.started:
+        return Finding(of.name, detail, [missing], NO_WORKER)
+    return Finding(of.name, detail, [], NO_WORKER, [one for one in (missing, idle) if one])
+
+
+def check_versions_counted(settings: Settings) -> list[Finding]:
+    """Look at the last windows: versions of which no drift is seen, since they have no baseline."""
+    now = time.time()
+    store = BaselineStore(
+        settings.redis.url,
+        password=settings.redis.plain_password,
+        prefix=settings.redis.prefix,
+    )
+    try:
+        pointers = store.snapshot().promoted
+        newest = newest_reports(recent_reports(settings, lambda place, why: None, now))
+    except (KafkaException, StoreUnavailable, ValueError):  # told by the checks of either
+        return []
+    finally:
+        store.close()
+    missing = counted_without(newest.values(), pointers, now)
+    said = without_baseline(missing, pointers)
+    versions = {(one.model, one.version) for one in newest.values()}
+    detail = f"{len(versions)} counted lately"
+    return [Finding("model versions", detail, [], 2, [said] if said else [])]
+
+
 def check_rules(settings: Settings) -> list[Finding]:
     """Load the rules."""
     path = settings.detect.rules_file
@@ -167,23 +239,28 @@ def check_versions(_: Settings) -> list[Finding]:
 
 CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (
     check_kafka,
+    check_workers,
     check_event_times,
     check_baselines,
+    check_versions_counted,
     check_rules,
     check_receivers,
     check_versions,
 )
 
-
 #: Checks that ask the brokers; where they don't answer, that is said once and not waited for again.
-_OF_BROKERS = (check_event_times,)
+_OF_BROKERS = (check_workers, check_event_times, check_versions_counted)
 
 
 @reported
 def check(
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Check brokers, topics, baselines, rules, receivers and versions; exits 0, or else 2 or 3."""
+    """Check brokers, topics, workers, baselines, rules and receivers.
+
+    Exit code: 0 if all is well, 2 wrong configuration, 3 not reachable, 4 no worker of a role runs;
+    the largest of them. Warnings change nothing.
+    """
     settings = load_settings()
     findings: list[Finding] = []
     for run in CHECKS:
@@ -195,12 +272,17 @@ def check(
     else:
         table = Table("", "check", "found", show_lines=False)
         for finding in findings:
-            problems = [Text(printable_lines(problem), "red") for problem in finding.problems]
             lines = [
                 *([Text(printable_lines(finding.detail))] if finding.detail else []),
-                *problems,
+                *(Text(printable_lines(problem), "red") for problem in finding.problems),
+                *(Text(printable_lines(warning), "yellow") for warning in finding.warnings),
             ]
-            mark = Text("✗", "red") if problems else Text("✓", "green")
-            table.add_row(mark, finding.check, Text("\n").join(lines))
+            table.add_row(_mark(finding), plain(finding.check), Text("\n").join(lines))
         PlainConsole().print(table)
     raise typer.Exit(max((f.code for f in findings if f.problems), default=0))
+
+
+def _mark(finding: Finding) -> Text:
+    if finding.problems:
+        return Text("✗", "red")
+    return Text("!", "yellow") if finding.warnings else Text("✓", "green")

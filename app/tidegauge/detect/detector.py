@@ -27,6 +27,7 @@ from tidegauge.detect.histogram_topic import HistogramTopic
 from tidegauge.detect.intake import Intake
 from tidegauge.detect.lag import InputLag
 from tidegauge.detect.late import LateLog
+from tidegauge.detect.missing_baselines import MissingBaselines
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import Output, PartitionState
@@ -73,6 +74,7 @@ class Detector:
         health: Health,
         clock: Callable[[], float],
         refused: RefusedWhy = lambda _: None,
+        baselines_known: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._rules = rules
@@ -80,6 +82,9 @@ class Detector:
         self._baselines = BaselineSupply(baseline_of, clock, refused=refused)
         self._metrics = metrics
         self._observer = Observer(metrics)
+        self._missing_baselines = MissingBaselines(
+            metrics, health, pointers=pointers, known=baselines_known, clock=clock
+        )
         self._late = LateLog(clock)
         self._health = health
         self._clock = clock
@@ -226,6 +231,7 @@ class Detector:
             return
         self._progress.moved()
         self._observer.joined(state, record, counted)
+        self._missing_baselines.counted(state.partition, record.cells)
         # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
         if record.clocks:
             try:
@@ -387,6 +393,7 @@ class Detector:
         for event in acknowledged:
             event.ack()
         self._observer.owned(set(self._store.partitions))
+        self._missing_baselines.look(set(self._store.partitions))
         if self._has_joined:
             self.say_owned()
         self._say_waiting()

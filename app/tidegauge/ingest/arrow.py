@@ -78,6 +78,15 @@ class Batch:
             table = table.set_column(place, "time", _seconds(column))
         return chunks(table, constants=constants, features=features, segments=segments)
 
+    def feature_names(self) -> list[str]:
+        """Return the names of the columns of features, none if there is no struct of them."""
+        if "features" not in self.table.column_names:
+            return []
+        kind = self.table.schema.field("features").type
+        if not pa.types.is_struct(kind):
+            return []
+        return [kind.field(i).name for i in range(kind.num_fields)]
+
     def times(self) -> Floats:
         """Event times, epoch seconds; raises :class:`UnusualError` if not a column of times."""
         column = self._column("time")

@@ -9,6 +9,7 @@ from tidegauge.ingest import tolerant
 from tidegauge.ingest.arrow import Batch, Streams
 from tidegauge.ingest.arrow_size import Limits
 from tidegauge.ingest.direct import DirectPath
+from tidegauge.ingest.ignored import IgnoredFeatures
 from tidegauge.ingest.placing import Placer, Rows
 from tidegauge.ingest.plan import Floats, Plan
 from tidegauge.ingest.refusals import Message, Refusals
@@ -30,7 +31,8 @@ class BatchPath:
 
     ``counted`` is told of events under "arrow"; a row that needs to be looked at by itself goes
     through ``count_event``, with its partition. ``plan_of`` is asked by model, version, variant and
-    number of events; where it returns None, it has counted them as an overflow.
+    number of events; where it returns None, it has counted them as an overflow. ``ignored`` is
+    shown the columns.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class BatchPath:
         counted: dict[str, int],
         plan_of: Callable[[str, str, str, int], Plan | None],
         count_event: Callable[[LooseEvent, int, Tenure], None],
+        ignored: IgnoredFeatures,
     ) -> None:
         self._dimensions = dimensions
         self._placer = placer
@@ -50,6 +53,7 @@ class BatchPath:
         self._counted = counted
         self._plan_of = plan_of
         self._count_event = count_event
+        self._ignored = ignored
         self._streams = Streams(limits)
         self._direct = DirectPath(segmented=bool(dimensions))
         self._pending: dict[bytes, list[tuple[Message, Batch]]] = {}
@@ -67,7 +71,9 @@ class BatchPath:
             return
         if batch.identity is None:
             self._count_rows(message, batch, "it names the model by row", tenure)
-        elif not self._count_directly(message, batch, batch.identity, tenure):
+            return
+        self._ignored.look_at_columns(*batch.identity[:2], batch.feature_names)
+        if not self._count_directly(message, batch, batch.identity, tenure):
             # With those like it: a column of many rows costs little more.
             self._pending.setdefault(batch.head, []).append((message, batch))
             self.pending_rows += batch.table.num_rows

@@ -14,6 +14,7 @@ from tidegauge.ingest.admission import Admission
 from tidegauge.ingest.arrow_size import Limits
 from tidegauge.ingest.batches import BatchPath
 from tidegauge.ingest.fast import FastPath, event_times, group_key, is_one_group
+from tidegauge.ingest.ignored import IgnoredFeatures
 from tidegauge.ingest.native import NativePath
 from tidegauge.ingest.overflow import Overflow
 from tidegauge.ingest.placing import Placer, Rows
@@ -75,6 +76,8 @@ class Counter:
         self.dead_letters = self._refusals.letters
         #: Events that there was no slot for, since they were last taken.
         self.overflow = Overflow()
+        #: Features of events that no baseline knows.
+        self.ignored = IgnoredFeatures(lambda key: self._plans.get(key))
         #: Events counted since the start, by the path they took.
         self.counted = {"native": 0, "fast": 0, "tolerant": 0, "arrow": 0}
         self._batches = BatchPath(
@@ -85,6 +88,7 @@ class Counter:
             counted=self.counted,
             plan_of=self._plan,
             count_event=self._count_event,
+            ignored=self.ignored,
         )
 
     def use(self, promoted: Promoted, tenure: Tenure) -> None:
@@ -104,6 +108,7 @@ class Counter:
             if not plan.baseline:
                 self._plans.setdefault(key, plan)
         self._paths_are_stale = True
+        self.ignored.keep(key for key, plan in before.items() if self._plans.get(key) is plan)
 
     def _plan(self, model: str, version: str, variant: str, events: int) -> Plan | None:
         """Return how to count events; None if there is no slot for them, and they are noted so."""
@@ -159,6 +164,7 @@ class Counter:
             self.settle(tenure)
             self._make_paths()
         values: list[bytes | None] = [message.value() for message in messages]
+        self.ignored.look(values)
         if self._native is not None:
             if partitions is None:
                 partitions = _partitions(messages)

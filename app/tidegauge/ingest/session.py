@@ -511,6 +511,7 @@ class Session:
         for dimension, dropped in self._counter.placer.dropped.items():
             self._metrics.segments_dropped.labels(dimension).inc(dropped - self._dropped[dimension])
             self._dropped[dimension] = dropped
+        self._metrics.ignored_features.show("ingest", self._counter.ignored.series())
         self._observe_clocks()
         self._metrics.lag.set(self._lag.say(self._tenure.positions))
         self._condition.held(self._held.of(self._tenure.positions, self._monotonic()))

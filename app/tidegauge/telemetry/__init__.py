@@ -1,5 +1,6 @@
 """What operators see: Prometheus metrics, health, JSON logs."""
 
+from tidegauge.telemetry.conditions import ConditionCollector
 from tidegauge.telemetry.delivery import NotifyMetrics
 from tidegauge.telemetry.health import Health, Progress
 from tidegauge.telemetry.http import HttpServer
@@ -17,6 +18,7 @@ from tidegauge.telemetry.table import GaugeTable
 __all__ = [
     "BaselineMetrics",
     "CommonMetrics",
+    "ConditionCollector",
     "DetectMetrics",
     "GaugeTable",
     "Health",

@@ -1,6 +1,7 @@
 """Health as the orchestrator sees it: is the process alive, is it doing its work, what is amiss."""
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -76,7 +77,8 @@ class Health:
     """Conditions by name, heartbeats of the loops that must keep turning, and their progress.
 
     A *failed* condition makes the process not ready; a *degraded* one is said, but work goes on.
-    Thread-safe.
+    During an outage of the brokers nothing counts as a stall: a restart would not mend it. Whatever
+    doesn't move on after the outage is a stall, counted from its end. Thread-safe.
     """
 
     clock: Callable[[], float]
@@ -85,6 +87,8 @@ class Health:
     _beats: dict[str, float] = field(default_factory=dict)
     _progress: dict[str, Progress] = field(default_factory=dict)
     _stalled: set[str] = field(default_factory=set)
+    _outage: bool = False
+    _outage_ended: float = -math.inf
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def say(self, name: str, state: State, detail: str = "") -> None:
@@ -116,21 +120,38 @@ class Health:
                 self._progress[name] = Progress(name, self.clock, done=done)
             return self._progress[name]
 
+    def outage(self, present: bool) -> None:
+        """Set whether the brokers are away, so that no work can be done whatever this does."""
+        with self._lock:
+            if self._outage and not present:
+                self._outage_ended = self.clock()
+                for progress in self._progress.values():
+                    progress.moved()
+            self._outage = present
+
+    def conditions(self) -> dict[str, tuple[State, str]]:
+        """Return the state and the detail of each condition."""
+        with self._lock:
+            return dict(self._conditions)
+
     def live(self) -> tuple[bool, dict[str, object]]:
         """Return whether all loops turn and move on; how long ago each came round, what stalls."""
         now = self.clock()
         with self._lock:
             ages = {name: round(now - beat, 3) for name, beat in self._beats.items()}
             watched = dict(self._progress)
-        stalled = {
-            name: f"the loop has not come round for {age:.0f} s"
-            for name, age in ages.items()
-            if age >= STALL_SECONDS
-        }
-        for name, progress in watched.items():
-            reason = progress.stalled(self.stall_seconds)
-            if reason is not None:
-                stalled[name] = reason
+            outage, answering = self._outage, now - self._outage_ended
+        stalled: dict[str, str] = {}
+        if not outage:
+            stalled = {
+                name: f"the loop has not come round for {age:.0f} s"
+                for name, age in ages.items()
+                if min(age, answering) >= STALL_SECONDS
+            }
+            for name, progress in watched.items():
+                reason = progress.stalled(self.stall_seconds)
+                if reason is not None:
+                    stalled[name] = reason
         with self._lock:
             news, self._stalled = stalled.keys() - self._stalled, set(stalled)
         for name in sorted(news):
@@ -140,8 +161,7 @@ class Health:
 
     def ready(self) -> tuple[bool, dict[str, object]]:
         """Return whether nothing has failed, and every condition with its detail."""
-        with self._lock:
-            conditions = dict(self._conditions)
+        conditions = self.conditions()
         states = {state for state, _ in conditions.values()}
         status = next((s for s in ("failed", "degraded") if s in states), "ok")
         detail = {

@@ -49,6 +49,11 @@ class BaselineMetrics:
             "Seconds since the promoted baselines were last read from the store",
             registry=registry,
         )
+        self.baselines_promoted = Gauge(
+            "tidegauge_baselines_promoted",
+            "Promoted baselines that the store had when it was last read",
+            registry=registry,
+        )
         self.baselines_unusable = Gauge(
             "tidegauge_baselines_unusable",
             "Promoted baselines that can't be used or read; those before them stay in force",
@@ -97,6 +102,12 @@ class IngestMetrics:
         )
         for level in ("model", "version", "variant", "slice"):
             self.overflow.labels(level, "")
+        self.ignored_features = GaugeTable(
+            "tidegauge_ingest_ignored_features",
+            "Names of features that are counted nowhere, in events that were looked at",
+            (*MODEL[:2], "reason"),
+            registry=registry,
+        )
         self.flush = Histogram(
             "tidegauge_ingest_flush_seconds",
             "Time a flush took, from settling the counts to the committed transaction",
@@ -253,6 +264,17 @@ class DetectMetrics:
         self.slices_left_out = Gauge(
             "tidegauge_slices_left_out",
             "Slices without a baseline that are shown under no name, since there are too many",
+            registry=registry,
+        )
+        self.versions_without_baseline = Gauge(
+            "tidegauge_versions_without_baseline",
+            "Versions of models that are counted without a baseline: no drift of them is seen",
+            registry=registry,
+        )
+        self.without_baseline = GaugeTable(
+            "tidegauge_without_baseline",
+            "1 for the versions without a baseline that have the most traffic, at most ten",
+            ("model", "version", "nearest"),
             registry=registry,
         )
         self.baselines_refused = Counter(

@@ -87,7 +87,10 @@ def test_every_figure_of_a_report_follows_from_its_counts(run: Monitored) -> Non
             assert signal["missing_share"] == pytest.approx(missing, rel=1e-12), (key, name)
             if name not in reference or name in ("latency_ms", "status"):
                 continue
-            current, against = current_bins(reference[name], expected), reference_bins(reference[name])
+            current, against = (
+                current_bins(reference[name], expected),
+                reference_bins(reference[name]),
+            )
             forth, back = kl_nats(current, against), kl_nats(against, current)
             drift = signal["drift"]
             where = f"{key} {name}"

@@ -1,0 +1,102 @@
+"""What was counted lately, by version: the newest of the window reports. For ``check``, ``status``.
+
+Of a report only what is shown is decoded: a model with a thousand signals has a large one.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from tidegauge.baseline.store import Key
+from tidegauge.contract import DecodingError, decode
+from tidegauge.reading import Skipped, read_tail
+from tidegauge.settings import Settings
+
+#: Reports of each partition that are read in any case, however old they are.
+_AT_LEAST = 200
+
+#: All that was reported in this time is read.
+_SECONDS = 300.0
+
+#: A version of which no window ended for so long, or for two of its windows, is not counted now.
+_COUNTED_SECONDS = 3600.0
+
+
+class RecentEvidence(msgspec.Struct):
+    """Of the evidence of a drift, how big it is."""
+
+    psi_corrected: float | None = None
+
+
+class RecentSignal(msgspec.Struct):
+    """One signal of a window."""
+
+    evidence: RecentEvidence | None = None
+
+
+class RecentPart(msgspec.Struct):
+    """What was counted by one baseline, "" for none."""
+
+    baseline: str
+    events: int
+    signals: dict[str, RecentSignal]
+
+
+class RecentReport(msgspec.Struct):
+    """A window report, as far as it is shown."""
+
+    model: str
+    version: str
+    variant: str
+    segment: dict[str, str]
+    window_start: int
+    window_end: int
+    revision: int
+    events: int
+    parts: list[RecentPart]
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether any of its events was counted by a baseline."""
+        return any(part.baseline for part in self.parts)
+
+
+def recent_reports(settings: Settings, skipped: Skipped, now: float) -> Iterator[RecentReport]:
+    """Yield the reports of the last minutes, and some older ones where there are few."""
+    topic, since = settings.topics.windows, now - _SECONDS
+    for record in read_tail(settings.kafka, topic, since, at_least=_AT_LEAST, skipped=skipped):
+        try:
+            yield decode(record.value, RecentReport)
+        except DecodingError as error:
+            skipped(record.place, f"no window report: {error}")
+
+
+def newest_reports(reports: Iterable[RecentReport]) -> dict[tuple[str, str, str], RecentReport]:
+    """Return the report of the last window of each model, version and variant, without segments."""
+    newest: dict[tuple[str, str, str], RecentReport] = {}
+    for one in reports:
+        name = one.model, one.version, one.variant
+        before = newest.get(name)
+        if not one.segment and (before is None or _order(before) <= _order(one)):
+            newest[name] = one
+    return newest
+
+
+def _order(report: RecentReport) -> tuple[int, int]:
+    return report.window_end, report.revision
+
+
+def counted_without(
+    newest: Iterable[RecentReport], promoted: Iterable[Key], now: float
+) -> list[Key]:
+    """Return the versions that are counted now without a baseline, and have none promoted either.
+
+    Those with the most events first: made-up names have few.
+    """
+    known, events = set(promoted), dict[Key, int]()
+    for one in newest:
+        key, seconds = (one.model, one.version), one.window_end - one.window_start
+        is_counted = now - one.window_end < max(_COUNTED_SECONDS, 2 * seconds)
+        if is_counted and key not in known and not one.has_baseline:
+            events[key] = events.get(key, 0) + one.events
+    return sorted(events, key=lambda key: (-events[key], key))

@@ -1,0 +1,193 @@
+"""``tidegauge status``: every model version at a glance."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal
+
+import msgspec
+import typer
+from rich import box
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tidegauge.baseline.store import BaselineStore, Key, Pointer, StoreUnavailable
+from tidegauge.cli._errors import reported
+from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._print import PlainConsole, echo_json, plain
+from tidegauge.cli._recent import newest_reports, recent_reports
+from tidegauge.cli._skipped import SkippedRecords, skipping, warn
+from tidegauge.cli._status import Firing, Row, drift_alarms, status_rows
+from tidegauge.cli.alerts import fires, latest
+from tidegauge.contract import Alert, DecodingError, decode
+from tidegauge.reading import read_span, read_topic
+from tidegauge.settings import Settings
+from tidegauge.when import duration_text, utc_text
+
+#: What the budget of alarms is held against.
+_MONTH_SECONDS = 30 * 24 * 3600.0
+
+#: Alerts of a version that are named, and versions without a baseline: anybody can make up names.
+_NAMED_ALERTS = 3
+_NAMED_VERSIONS = 5
+
+#: Of the columns after the first one; a figure or an age fits, and a long name is folded.
+_WIDTHS = (9, 11, 14, 8)
+
+#: Enough of an id to type.
+_SHORT = 8
+
+_COLOURS = {"low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
+
+_WORDS = {"psi": "PSI", "kl": "KL", "surprise": "surprise"}
+
+
+@reported
+def status(
+    model: Annotated[str | None, typer.Option(help="Of this model only.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show every version: events, last window, what drifts, baseline, alarms of the budget."""
+    settings, now = kafka_settings(), time.time()
+    with skipping() as skipped:
+        rows = [row for row in _rows(settings, skipped, now) if model is None or row.model == model]
+    mode = _actions_mode(settings)
+    if json:
+        body: dict[str, object] = {"time": now, "actions_mode": mode, "versions": rows}
+        echo_json(msgspec.json.encode(body))
+        return
+    console = PlainConsole()
+    console.print(heading(rows, mode, now))
+    if rows:
+        console.print(status_table(rows, now, console.width))
+    left_out = len(rows) - len(shown_rows(rows))
+    if left_out:
+        console.print(f"and {left_out:,} more versions without a baseline; --json has them all")
+
+
+def _rows(settings: Settings, skipped: SkippedRecords, now: float) -> list[Row]:
+    newest = newest_reports(recent_reports(settings, skipped, now))
+    alerts = read_topic(settings.kafka, settings.topics.alerts, Alert, skipped)
+    firing = [alert for alert in latest(alerts) if fires(alert)]
+    since = now - _MONTH_SECONDS
+    return status_rows(
+        newest,
+        firing,
+        _pointers(settings),
+        alarms=drift_alarms(_history(settings, since, skipped), since),
+        allowed=settings.alarms_of,
+    )
+
+
+def _history(settings: Settings, since: float, skipped: SkippedRecords) -> Iterator[Alert]:
+    topic = settings.topics.alerts_history
+    for record in read_span(settings.kafka, topic, since, skipped=skipped):
+        try:
+            yield decode(record.value, Alert)
+        except DecodingError as error:
+            skipped(record.place, f"no Alert: {error}")
+
+
+def _pointers(settings: Settings) -> dict[Key, Pointer]:
+    store = BaselineStore(
+        settings.redis.url,
+        password=settings.redis.plain_password,
+        prefix=settings.redis.prefix,
+    )
+    try:
+        return dict(store.snapshot().promoted)
+    except StoreUnavailable as error:
+        # What is counted and what fires can be seen without.
+        warn(f"{error}: no baseline is known")
+        return {}
+    finally:
+        store.close()
+
+
+def _actions_mode(settings: Settings) -> str | None:
+    return getattr(getattr(settings, "actions", None), "mode", None)
+
+
+def heading(rows: list[Row], mode: str | None, now: float) -> str:
+    """Return the line above the table."""
+    said = [
+        f"{len(rows)} version{'' if len(rows) == 1 else 's'}",
+        f"{sum(bool(row.firing) for row in rows)} with alerts",
+        f"{sum(not row.baseline for row in rows)} without baseline",
+    ]
+    if mode is not None:
+        said.append(f"actions {mode}")
+    return f"{utc_text(now, '%Y-%m-%d %H:%MZ')}  {', '.join(said)}"
+
+
+def shown_rows(rows: Iterable[Row]) -> list[Row]:
+    """Return all rows but those of very many versions without a baseline of which nothing fires."""
+    shown: list[Row] = []
+    unnamed = 0
+    for row in rows:
+        unnamed += not row.baseline and not row.firing
+        if row.baseline or row.firing or unnamed <= _NAMED_VERSIONS:
+            shown.append(row)
+    return shown
+
+
+def status_table(rows: list[Row], now: float, columns: int) -> Table:
+    """Return the table; long names and texts go on in the next line, so nothing is cut."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    rest = max(columns - sum(_WIDTHS) - len(_WIDTHS), 1)
+    table.add_column("version, and what fires", overflow="fold", max_width=rest)
+    heads = ("events/s", "last window", "baseline", "alarms,\n30 days")
+    for head, width in zip(heads, _WIDTHS, strict=True):
+        justify: Literal["left", "right"] = "left" if head in heads[1:3] else "right"
+        table.add_column(head, justify=justify, overflow="fold", width=width)
+    for row in shown_rows(rows):
+        name = " ".join(filter(None, (row.model, row.version, row.variant)))
+        table.add_row(
+            Group(plain(name, "bold"), *(Padding(one, (0, 0, 0, 2)) for one in _fires(row, now))),
+            "-" if row.events_per_second is None else figure(row.events_per_second),
+            "none lately" if row.window_end is None else f"{_age(now - row.window_end)} ago",
+            _baseline(row, now),
+            f"{row.alarms} of {row.alarms_allowed:g}",
+        )
+    return table
+
+
+def _age(seconds: float) -> str:
+    """Write a length of time by its largest unit, which stays in the line of its number."""
+    return "\N{NO-BREAK SPACE}".join(duration_text(max(0.0, seconds)).split()[:2])
+
+
+def _baseline(row: Row, now: float) -> Text:
+    if row.baseline_promoted_at is not None:
+        return plain(f"{row.baseline[:_SHORT]} {_age(now - row.baseline_promoted_at)}")
+    nearest = f", nearest: {row.nearest_baseline}" if row.nearest_baseline else ""
+    return plain(f"none{nearest}", "yellow")
+
+
+def _fires(row: Row, now: float) -> Iterator[Text]:
+    for one in row.firing[:_NAMED_ALERTS]:
+        yield _firing(one, now)
+    more = len(row.firing) - _NAMED_ALERTS
+    if more > 0:
+        yield Text(f"and {more} more")
+
+
+def _firing(one: Firing, now: float) -> Text:
+    where = ", ".join(f"{name}={value}" for name, value in sorted(one.segment.items()))
+    word = _WORDS.get(one.metric, one.metric)
+    what = " ".join(filter(None, (where, one.signal, word, figure(one.value))))
+    if one.more:
+        what += f", {one.more} more"
+    if one.no_data:
+        what += ", no data now"
+    return plain(f"{what}, for {_age(now - one.since)}", _COLOURS.get(one.severity, ""))
+
+
+def figure(value: float) -> str:
+    """Write a figure with three significant digits.
+
+    >>> figure(0.074357), figure(213.4), figure(12345.6)
+    ('0.0744', '213', '12,346')
+    """
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
