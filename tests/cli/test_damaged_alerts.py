@@ -60,7 +60,7 @@ def _damaged(document: dict[str, Any]) -> Iterator[bytes]:
 
 
 def _read(monkeypatch: pytest.MonkeyPatch, found: list[Alert]) -> None:
-    monkeypatch.setattr(alerts, "load_settings", Settings)
+    monkeypatch.setattr(alerts, "kafka_settings", Settings)
     monkeypatch.setattr(alerts, "_history", lambda settings, skipped: iter(found))
     monkeypatch.setattr(alerts, "_newest", lambda settings, skipped: iter(found))
     monkeypatch.setattr(alerts.silences, "read_silences", lambda *of: Silences())

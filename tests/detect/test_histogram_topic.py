@@ -32,8 +32,8 @@ def run(there: Log, scenario: Callable[[Bench], Coroutine[Any, Any, None]]) -> B
     async def whole() -> Bench:
         bench = Bench(there)
 
-        async def rewind(partition: int) -> None:
-            bench.rewound.append(partition)
+        async def rewind(partition: int, offset: int) -> None:
+            bench.rewound.append((partition, offset))
 
         bench.detector._histograms._rewind = rewind
         await scenario(bench)
@@ -68,10 +68,10 @@ def test_what_was_counted_stays_and_the_new_topic_is_read_from_its_beginning(
         bench.there, bench.topic_id = anew, "another"
         said = await look(bench, 3)
         assert "'status': 'degraded'" in said and "was made anew" in said
-        assert bench.rewound == [0]
+        assert bench.rewound == [(0, 0)]
         await bench.deliver(anew)
         await look(bench, 10**6)
-        assert bench.rewound == [0]
+        assert bench.rewound == [(0, 0)]
 
     bench = run(log, scenario)
     assert bench.state.progress.next_offset == len(anew)
@@ -145,7 +145,7 @@ def test_a_record_of_the_topic_that_is_gone_is_not_taken(log: Log, expected: lis
         await look(bench, len(anew))
         assert await bench.detector._intake.receive(0, len(anew) + 7, log[19][1]) is None
         await look(bench, len(anew))
-        assert bench.rewound == [0, 0]
+        assert bench.rewound == [(0, 0), (0, 0)]
         # Handed out still, at an offset that the new topic has: what that has there is taken.
         await bench.detector._intake.receive(0, 2, log[19][1])
         await bench.deliver(anew[3:])
@@ -215,5 +215,23 @@ def test_a_topic_that_is_gone_is_said(log: Log) -> None:
         assert not await bench.detector._histograms.is_there()
         is_ready, body = bench.detector._health.ready()
         assert not is_ready and "tidegauge topics create" in str(body)
+
+    run(log, scenario)
+
+
+def test_a_partition_of_which_the_stream_hands_out_nothing_is_begun_again_with(log: Log) -> None:
+    """As after a rebalance, if what is committed is of the topic before."""
+
+    async def scenario(bench: Bench) -> None:
+        await bench.deliver(log[:20])
+        histograms, states = bench.detector._histograms, bench.detector._store.partitions
+        reached = bench.state.progress.next_offset
+        for looks, rewound in ((1, 0), (2, 1), (3, 1), (13, 1), (14, 2)):
+            while histograms._waited.get(0, 0) < looks:
+                await histograms.look({0: 10**6}, states, waiting={0})
+            assert bench.rewound == [(0, reached)] * rewound
+        await histograms.look({0: 10**6}, states)
+        await histograms.look({0: 10**6}, states, waiting={0})
+        assert len(bench.rewound) == 2
 
     run(log, scenario)

@@ -160,6 +160,31 @@ def test_offsets_that_faust_passes_over_do_not_hold_up_the_commit(records: Itera
     assert not consumer._gap
 
 
+def test_after_it_was_told_to_begin_again_faust_takes_what_is_below_the_offsets_before() -> None:
+    tp, other = TP("histograms", 0), TP("histograms", 1)
+
+    class Handed:
+        def __init__(self, tp: TP) -> None:
+            self.tp, self.acked = tp, False
+
+    consumer, sought = _acknowledging(tp), []
+    before, others = Handed(tp), Handed(other)
+    consumer._unacked_messages = {before, others}
+    consumer._read_offset = {tp: 900}
+    consumer._acked[tp], consumer._acked_index[tp] = [899], {899}
+
+    async def seek_to(tp: TP, offset: int) -> None:
+        sought.append((tp, offset))
+
+    consumer._thread = SimpleNamespace(seek_to=seek_to)
+    asyncio.run(consumer.read_from(tp, 3))
+    assert sought == [(tp, 3)]
+    assert consumer._read_offset == {tp: None} and consumer._committed_offset == {tp: None}
+    assert consumer._new_offset(tp) is None
+    # What is acknowledged late of the topic before is not committed any more (consumer.ack).
+    assert before.acked and not others.acked and consumer._unacked_messages == {others}
+
+
 class FakeConsumer:
     """aiokafka's, as far as it is asked here."""
 

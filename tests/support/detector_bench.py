@@ -28,8 +28,8 @@ class Bench:
         self.topic_id = "present"
         #: Where partitions end, as the brokers tell it.
         self.end = 10**6
-        #: Partitions that the stream was told to begin again with.
-        self.rewound: list[int] = []
+        #: Partitions that the stream was told to begin again with, each with its offset.
+        self.rewound: list[tuple[int, int]] = []
         self.detector = Detector(
             Settings(windows={"seconds": 60, "grace_seconds": 1, "late_seconds": 90}),
             partitions=1,

@@ -12,7 +12,7 @@ Keys, with the default prefix::
 import hashlib
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -338,7 +338,7 @@ class BaselineStore:
             kinds = pipe.execute()
         return [id for id, kind in zip(ids, kinds, strict=True) if kind != b"string"]
 
-    def overwritten(self, sizes: Mapping[str, int], whole: Collection[str]) -> Collection[str]:
+    def overwritten(self, sizes: Mapping[str, int], whole: Set[str]) -> Collection[str]:
         """Return those ids whose documents are not what they were, by their sizes in bytes.
 
         The documents of ``whole`` are read, and compared by their hash.

@@ -318,7 +318,7 @@ class Detector:
         # One that is assigned but has no state is not joined at all.
         joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
         waiting = lag.of(ends, joined)
-        await self._histograms.look(ends, states)
+        await self._histograms.look(ends, states, waiting=waiting)
         if self.app.rebalancing:
             self._progress.lag(1, "the group is rebalancing")
         elif unread := self._store.unread:
@@ -328,11 +328,11 @@ class Detector:
                 sum(waiting.values()), f"partitions {sorted(waiting)} of {topic} have new records"
             )
 
-    async def _rewind(self, partition: int) -> None:
-        """Have the stream begin again with a partition, and the next pass write all there is."""
+    async def _rewind(self, partition: int, offset: int) -> None:
+        """Have the stream go on at an offset, and the next pass write all there is to write."""
         self._saved_at = -math.inf
         consumer: Any = self.app.consumer
-        await consumer.read_from_beginning(TP(self._settings.topics.histograms, partition))
+        await consumer.read_from(TP(self._settings.topics.histograms, partition), offset)
 
     # -- committing ------------------------------------------------------------------------------
 

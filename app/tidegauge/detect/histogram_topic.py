@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from tidegauge.detect.intake import Intake
 from tidegauge.detect.lag import shortened
@@ -16,6 +16,10 @@ log = logging.getLogger(__name__)
 
 #: How long the condition stays degraded after such a change.
 SHOWN_SECONDS = 600.0
+
+#: A partition of which the stream hands out nothing is begun again with after two looks, and then
+#: once in so many.
+_LOOKS = 12
 
 _WHAT: Mapping[Change, str] = {
     "recreated": "was made anew: it is read from its beginning",
@@ -38,9 +42,9 @@ class HistogramTopic:
         metrics: DetectMetrics,
         health: Health,
         clock: Callable[[], float],
-        rewind: Callable[[int], Awaitable[None]],
+        rewind: Callable[[int, int], Awaitable[None]],
     ) -> None:
-        """``rewind`` has the stream hand out a partition from its first record."""
+        """``rewind`` has the stream hand out a partition from an offset on."""
         self._topic = topic
         self._offsets = offsets
         self._intake = intake
@@ -49,6 +53,8 @@ class HistogramTopic:
         self._clock = clock
         self._rewind = rewind
         self._changes = TopicChanges()
+        #: By partition, how many looks in a row found new records and none of them joined.
+        self._waited: dict[int, int] = {}
         self._said = ""
         self._changed_at = -math.inf
         for change in _WHAT:
@@ -62,8 +68,17 @@ class HistogramTopic:
         self._health.say("histograms", "failed", f"{missing} `tidegauge topics create`")
         return False
 
-    async def look(self, ends: Mapping[int, int], states: Mapping[int, PartitionState]) -> None:
-        """Compare ``ends`` of partitions with what was joined; raises as :meth:`is_there`."""
+    async def look(
+        self,
+        ends: Mapping[int, int],
+        states: Mapping[int, PartitionState],
+        *,
+        waiting: Collection[int] = (),
+    ) -> None:
+        """Compare ``ends`` of partitions with what was joined; raises as :meth:`is_there`.
+
+        ``waiting`` are those that have new records, none of which was joined since the last look.
+        """
         topic_id = await asyncio.to_thread(self._offsets.topic_id, self._topic)
         ready = {p: states[p] for p in ends if p in states and states[p].ready}
         joined = {
@@ -74,9 +89,12 @@ class HistogramTopic:
         for partition, change in changed.items():
             if await self._intake.begin_log(ready[partition], topic_id, change):
                 self._note(partition, change, joined[partition], ends[partition])
-        for partition in sorted(self._intake.anew & ready.keys()):
-            # Again, until a record comes: what the stream was handing out may have undone it.
-            await self._rewind(partition)
+        self._waited = {p: self._waited.get(p, 0) + 1 for p in waiting if p in ready}
+        stuck = {p for p, looks in self._waited.items() if looks % _LOOKS == 2}
+        for partition in sorted((self._intake.anew | stuck) & ready.keys()):
+            # Again, until a record comes: what the stream was handing out may have undone it. And
+            # after a rebalance it starts at what is committed, which may be of a topic before.
+            await self._rewind(partition, ready[partition].progress.next_offset)
         same = {p: it for p, it in joined.items() if p not in changed}
         lost = shortened({p: ends[p] for p in same}, {p: it.next_offset for p, it in same.items()})
         for partition, it in same.items():

@@ -79,11 +79,11 @@ class _CommittedThread(AIOKafkaConsumerThread):
         # aiokafka fails where nothing is assigned, be it only by now.
         return await consumer.seek_to_committed() if consumer.assignment() else {}
 
-    async def seek_to_beginning_of(self, tp: TP) -> None:
-        await self.call_thread(self._seek_to_beginning_of, tp)
+    async def seek_to(self, tp: TP, offset: int) -> None:
+        await self.call_thread(self._seek_to, tp, offset)
 
-    async def _seek_to_beginning_of(self, tp: TP) -> None:
-        self._ensure_consumer().seek(tp, 0)
+    async def _seek_to(self, tp: TP, offset: int) -> None:
+        self._ensure_consumer().seek(tp, offset)
 
 
 class _PausingListener(ConsumerRebalanceListener):
@@ -115,16 +115,20 @@ class _CommittedConsumer(Consumer):
         acked.clear()
         return offset
 
-    async def read_from_beginning(self, tp: TP) -> None:
-        """Read a partition of a topic that was made anew from its first record.
+    async def read_from(self, tp: TP, offset: int) -> None:
+        """Hand out a partition from an offset on, which may be below what was handed out before.
 
-        Faust would hand out nothing below the offsets of the topic that is gone.
+        Faust takes nothing below the offset that it has committed or read last, also where that is
+        of a topic that is gone. What is not acknowledged yet is of that, and never will be.
         """
+        for message in [it for it in self._unacked_messages if it.tp == tp]:
+            message.acked = True
+            self._unacked_messages.discard(message)
         self._committed_offset[tp] = None
         self._acked[tp].clear()
         self._acked_index[tp].clear()
         try:
-            await self._thread.seek_to_beginning_of(tp)
+            await self._thread.seek_to(tp, offset)
         except IllegalStateError:  # it is not assigned any more
             log.info("partition %d went before it was read anew", tp.partition)
         self._read_offset[tp] = None
