@@ -17,8 +17,17 @@ ENCODED = PLAIN.append_column("country", COUNTRIES)
 END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
-def _stream(table: pa.Table, *, batches: int = 1, compression: str | None = None) -> bytes:
-    table = table.replace_schema_metadata({"model": "m", "version": "1", "variant": "v"})
+NAMED = {"model": "m", "version": "1", "variant": "v"}
+
+
+def _stream(
+    table: pa.Table,
+    *,
+    batches: int = 1,
+    compression: str | None = None,
+    metadata: dict[str, str] | None = None,
+) -> bytes:
+    table = table.replace_schema_metadata(NAMED if metadata is None else metadata)
     sink = io.BytesIO()
     options = pa.ipc.IpcWriteOptions(compression=compression)
     with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
@@ -80,3 +89,42 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert streams.read(_stream(table)).table.num_rows == 3
     kept = sum(map(len, streams._known))
     assert 1_000 < kept <= 4_000
+
+
+def _nameless(columns: int) -> bytes:
+    table = pa.table({f"column {number}": [1.0] for number in range(columns)})
+    return _stream(table, metadata={})
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [(_nameless(20), "invalid_arrow"), (_stream(pa.table({"time": pa.nulls(10**9)})), "too_large")],
+)
+def test_what_is_refused_for_its_beginning_is_not_measured_again(
+    stream: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> tuple[str, str]:
+        with pytest.raises(RefusedError) as caught:
+            streams.read(stream)
+        return caught.value.reason, caught.value.detail
+
+    def fail(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    streams = Streams(LIMITS)
+    first = refused()
+    monkeypatch.setattr(arrow, "measure_schema", fail)
+    monkeypatch.setattr(arrow, "_read", fail)
+    assert refused() == refused() == first
+    assert first[0] == reason
+
+
+def test_what_is_remembered_of_refused_streams_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow, "HEAD_BYTES", 4_000)
+    monkeypatch.setattr(arrow, "UNREAD_HEAD_BYTES", 2_000)
+    streams = Streams(LIMITS)
+    for columns in range(2, 60):
+        with pytest.raises(RefusedError, match="neither in the schema"):
+            streams.read(_nameless(columns))
+        assert sum(map(len, streams._known)) <= 4_000
+    assert max(map(len, streams._known)) <= 2_000

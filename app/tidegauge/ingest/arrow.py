@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidegauge.contract import ARROW_MAGIC, OUTPUT_SIGNALS
+from tidegauge.contract import ARROW_MAGIC, OUTPUT_SIGNALS, Reason
 from tidegauge.ingest.arrow_rows import chunks, shared_bytes
 from tidegauge.ingest.arrow_size import Limits, check_batches, measure_schema, too_many_bytes
 from tidegauge.ingest.cells import ABSENT_VALUE, NAN_VALUE, NULL_VALUE
@@ -32,6 +32,9 @@ class UnusualError(Exception):
 #: Bytes of beginnings of streams that are remembered; a sender has one of some kB for each version
 #: of a model.
 HEAD_BYTES = 16 * 1024 * 1024
+
+#: The longest one that is remembered before a stream was read with it.
+UNREAD_HEAD_BYTES = 64 * 1024
 
 #: What may follow the last batch of a stream.
 _ENDS = (b"", ARROW_MAGIC + bytes(4))
@@ -235,13 +238,20 @@ def _numpy(column: pa.Array) -> Any:
     return column.to_numpy(zero_copy_only=False)
 
 
+class _SchemaError(RefusedError):
+    """No stream of this schema can be counted."""
+
+
 class _Known(NamedTuple):
     """What is remembered of how a stream begins."""
 
-    schema: pa.Schema
-    identity: tuple[str, str, str] | None
     #: Bytes of text that rows may share; None if they can't.
     most_shared: int | None
+    #: None until a stream that begins so was read.
+    schema: pa.Schema | None = None
+    identity: tuple[str, str, str] | None = None
+    #: Why no stream that begins so can be counted.
+    refused: tuple[Reason, str] | None = None
 
 
 class Streams:
@@ -265,29 +275,39 @@ class Streams:
         """
         head = _head(payload)
         known = self._known.get(head)
-        if known is not None and _metadata(payload, len(head)) in self._small:
-            found = _only_batch(payload, len(head), known)
-            if found is not None:
-                return Batch(pa.Table.from_batches([found]), known.identity, head)
         if known is None:
             has_views = measure_schema(payload, self._limits).has_views
-            most_shared = self._limits.decoded_bytes if has_views else None
-        else:
-            most_shared = known.most_shared
+            known = _Known(self._limits.decoded_bytes if has_views else None)
+            self._remember_unread(head, known)  # what is refused comes again, too
+        elif known.refused is not None:
+            raise RefusedError(*known.refused)
+        elif known.schema is not None and _metadata(payload, len(head)) in self._small:
+            found = _only_batch(payload, len(head), known.schema, known.most_shared)
+            if found is not None:
+                return Batch(pa.Table.from_batches([found]), known.identity, head)
         small = check_batches(payload, len(head), self._limits)
-        if known is not None:
-            found = _only_batch(payload, len(head), known)
+        if known.schema is not None:
+            found = _only_batch(payload, len(head), known.schema, known.most_shared)
             if found is not None:
                 self._remember_small(small)
                 return Batch(pa.Table.from_batches([found]), known.identity, head)
-        batch = _read(payload, head, most_shared)
-        self._remember(head, _Known(batch.table.schema, batch.identity, most_shared))
+        try:
+            batch = _read(payload, head, known.most_shared)
+        except _SchemaError as error:
+            self._remember_unread(head, known._replace(refused=(error.reason, error.detail)))
+            raise
+        known = known._replace(schema=batch.table.schema, identity=batch.identity)
+        self._remember(head, known)
         return batch
 
     def _remember(self, head: bytes, known: _Known) -> None:
         if head not in self._known:
             self._make_room(len(head))
-            self._known[head] = known
+        self._known[head] = known
+
+    def _remember_unread(self, head: bytes, known: _Known) -> None:
+        if len(head) <= UNREAD_HEAD_BYTES:
+            self._remember(head, known)
 
     def _remember_small(self, metadata: bytes) -> None:
         if metadata:
@@ -313,7 +333,9 @@ def _head(payload: bytes) -> bytes:
     return _metadata(payload, 0)
 
 
-def _only_batch(payload: bytes, start: int, known: _Known) -> pa.RecordBatch | None:
+def _only_batch(
+    payload: bytes, start: int, schema: pa.Schema, most_shared: int | None
+) -> pa.RecordBatch | None:
     """Return what follows the schema if that is one sound batch and nothing else."""
     try:
         rest = pa.BufferReader(pa.py_buffer(payload).slice(start))
@@ -321,9 +343,9 @@ def _only_batch(payload: bytes, start: int, known: _Known) -> pa.RecordBatch | N
         # Dictionaries would come first, each in a message of its own.
         if message.type != "record batch" or rest.read() not in _ENDS:
             return None
-        batch = pa.ipc.read_record_batch(message, known.schema)
-        if known.most_shared is not None:
-            _check_shared(batch.columns, known.most_shared)
+        batch = pa.ipc.read_record_batch(message, schema)
+        if most_shared is not None:
+            _check_shared(batch.columns, most_shared)
         batch.validate(full=True)
     except (pa.ArrowException, OSError, EOFError):
         return None
@@ -340,26 +362,33 @@ def _check_shared(columns: Iterable[pa.Array], most: int) -> None:
 def _read(payload: bytes, head: bytes, most_shared: int | None) -> Batch:
     try:
         with pa.ipc.open_stream(payload) as reader:
+            identity = _identity(reader.schema)
             table = reader.read_all()
         if most_shared is not None:
             _check_shared((part for it in table.columns for part in it.chunks), most_shared)
         # Offsets inside a corrupt buffer would otherwise be followed later, out of bounds.
         table.validate(full=True)
-        metadata: dict[bytes, bytes] = table.schema.metadata or {}
-        named = [metadata.get(key, b"").decode() for key in (b"model", b"version", b"variant")]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RefusedError("invalid_arrow", str(error)) from error
-    model, version, variant = named
-    if len(set(table.column_names)) != len(table.column_names):
-        raise RefusedError("invalid_arrow", "two columns have the same name")
+    return Batch(table, identity, head)
+
+
+def _identity(schema: pa.Schema) -> tuple[str, str, str] | None:
+    """Return what batches of a schema say they are of; None if each row says so."""
+    metadata: dict[bytes, bytes] = schema.metadata or {}
+    model, version, variant = named = [
+        metadata.get(key, b"").decode() for key in (b"model", b"version", b"variant")
+    ]
+    if len(set(schema.names)) != len(schema.names):
+        raise _SchemaError("invalid_arrow", "two columns have the same name")
     if max(map(len, named)) > NAME_CHARACTERS:
-        raise RefusedError("invalid_arrow", f"a name of over {NAME_CHARACTERS} characters")
+        raise _SchemaError("invalid_arrow", f"a name of over {NAME_CHARACTERS} characters")
     if model and version:
-        return Batch(table, (model, version, variant), head)
-    missing = {"model", "version"} - set(table.column_names)
+        return model, version, variant
+    missing = {"model", "version"} - set(schema.names)
     if missing:
-        raise RefusedError(
+        raise _SchemaError(
             "invalid_arrow",
             f"{' and '.join(sorted(missing))} neither in the schema's metadata nor a column",
         )
-    return Batch(table, None, head)
+    return None
