@@ -72,8 +72,9 @@ def _found(site: WatchedSite, minutes: float) -> dict[str, Any]:
         return sorted({labels["alertname"] for labels, _ in site.prometheus.query(series)})
 
     def total(counter: str) -> int:
-        query = f"sum(max_over_time({counter}{span}))"
-        return int(sum(value for _, value in site.prometheus.query(query)))
+        # A worker that is restarted begins at 0, which an increase takes into account.
+        query = f"sum(increase({counter}{span}))"
+        return round(sum(value for _, value in site.prometheus.query(query)))
 
     return {
         "minutes": minutes,

@@ -54,8 +54,8 @@ def test_topics_are_made_once_with_the_compaction_that_recovery_needs(
 
 def test_check_names_what_is_missing_and_how_to_mend_it(installation: Installation) -> None:
     before = installation.cli("check", "--json")
+    assert before.returncode == 2 and before.stdout, told(before)
     findings = {one["check"]: one for one in json.loads(before.stdout)}
-    assert before.returncode == 2, told(before)
     assert findings["broker"]["problems"] == []
     assert all("tidegauge topics create" in one for one in findings["topics"]["problems"])
     assert len(findings["topics"]["problems"]) == 14
