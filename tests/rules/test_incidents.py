@@ -22,7 +22,7 @@ START = window_report(0, part_of(1)).window_start
 
 
 def bins_of(baseline: str, signal: str, histogram: SignalHistogram) -> Distribution | None:
-    return Distribution(bins=[f"{baseline}/{signal}"], reference=[1], current=[sum([600, 400])])
+    return Distribution(bins=[f"{baseline}/{signal}"], reference=[1000], current=[sum([600, 400])])
 
 
 def rules_of(*rules: str) -> RuleSet:
