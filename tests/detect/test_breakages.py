@@ -179,6 +179,24 @@ def test_a_feature_that_comes_back_and_drifts_is_told_of_then() -> None:
     assert found.asked == [("retrain", "")]
 
 
+def test_of_a_feed_that_was_mended_nothing_follows_but_the_end() -> None:
+    def change(row: Row, window: int, at: int) -> None:
+        if window in (2, 3):
+            del row["features"]["age"]
+
+    found = run(change, windows=6)
+    assert found.fired == [("not-sent", "", ["age"])]
+    assert [(it.rule, it.event) for it in found.alerts] == [
+        ("not-sent", "firing"),
+        ("not-sent", "resolved"),
+    ]
+    last = found.reports[-1].parts[0]
+    alarm = max(it.evidence.surprise_nats for it in last.signals.values() if it.evidence)
+    assert last.alarm_budget is not None and alarm > last.alarm_budget.threshold_nats
+    quiet = [it.inputs["inhibited_by"] for it in found.audit if it.event == "alert.inhibited"]
+    assert "not-sent" in quiet
+
+
 def test_a_drift_of_one_segment_alone_is_told_there_and_its_action_names_it() -> None:
     found = run(moved("age", 0.6, "EU"))
     assert ("drift-retrain", "EU", ["age"]) in found.fired

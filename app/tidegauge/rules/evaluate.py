@@ -29,9 +29,9 @@ from tidegauge.rules.incidents import Course, Move, Window, follow, severest, si
 from tidegauge.rules.judge import Watch, decide, episode_of, place
 from tidegauge.rules.lifecycle import cease, hold, same_episode
 from tidegauge.rules.measure import Measurement
-from tidegauge.rules.metrics import OF_DRIFT
+from tidegauge.rules.metrics import OF_DRIFT, OF_QUALITY
 from tidegauge.rules.model import Rule
-from tidegauge.rules.quiet import Quiet
+from tidegauge.rules.quiet import Quiet, still_remembered
 from tidegauge.rules.ruleset import CompiledRule, RuleSet
 from tidegauge.rules.state import AlertState, Episode, Incident, SeriesState
 
@@ -142,7 +142,8 @@ class Turn:
                 for one in rules.compiled
                 if is_of_latency(one.rule) and one.watches(report)
             }
-        self._quiet = Quiet(whole)
+        self.broken = still_remembered(before.broken, report)
+        self._quiet = Quiet(report, self.broken, whole)
 
     def _still_counting(self, fired: Mapping[str, list[int]]) -> dict[str, list[int]]:
         """Forget what is too long ago to make anything flap."""
@@ -159,6 +160,7 @@ class Turn:
             fired=self.fired,
             asked=self.asked,
             never_sound=sorted(self.never_sound),
+            broken=self.broken,
         )
 
     def end_abandoned(self) -> None:
@@ -204,7 +206,11 @@ class Turn:
         asked = {by_name[name].order for name in self.never_sound}
         decided = decide(self._rules, self._report, known, asked=asked)
         self.never_sound -= {self._rules.rules[order].name for order in decided.sound}
-        self._follow(self._step_episodes(known, decided.holding, decided.ceased))
+        moves = self._step_episodes(known, decided.holding, decided.ceased)
+        for one in self.episodes.values():
+            if one.signal is not None and one.metric in OF_QUALITY:
+                self.broken[one.signal] = self._report.window_end
+        self._follow(moves)
 
     def judge_late(
         self, holding: Mapping[Watch, Measurement], all_of_it: Collection[Watch]
