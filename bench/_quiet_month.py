@@ -20,7 +20,7 @@ from tidegauge.contract import (
     WindowReport,
     deterministic_id,
 )
-from tidegauge.detect.pattern import pattern_of
+from tidegauge.detect.pattern import pattern_of, size_of_values
 from tidegauge.rules import DEFAULT_RULES, AlertState, evaluate
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.ewma import LAMBDAS, Memory
@@ -89,7 +89,8 @@ def quiet_month(
         alarms_at = stretch.beyond(1.0).reshape(_TOGETHER, models, signals).any(axis=2)
         follows = np.concatenate([before[None], alarms_at[:-1]])
         before = alarms_at[-1]
-        for window, model, part in _parts(stretch, alarms_at | follows, names, events):
+        asked = alarms_at | follows
+        for window, model, part in _parts(stretch, asked, names, events, world.reference.counts):
             report = _report(model, start + window, events, part)
             verdict = evaluate(DEFAULT_RULES, report, states[model], distribution=lambda *_: None)
             states[model] = verdict.state
@@ -115,6 +116,7 @@ def _parts(
     judged: "np.ndarray[tuple[int, int], np.dtype[np.bool_]]",
     names: list[str],
     events: int,
+    references: "np.ndarray[tuple[int, int], np.dtype[np.float64]]",
 ) -> Iterator[tuple[int, int, ReportPart]]:
     """Yield window, model and what its signals show, in the order of the windows."""
     windows, models = np.nonzero(judged)
@@ -123,12 +125,18 @@ def _parts(
     signs = stretch.signs(at, rows.ravel())
     for number, (window, model) in enumerate(zip(windows.tolist(), models.tolist(), strict=True)):
         threshold = float(stretch.thresholds[window])
-        found, in_alarm = {}, set()
+        found, drifts = {}, {}
         for place, name in enumerate(names):
             row = number * len(names) + place
             size = float(signs.sizes[row])
             if signs.surprises[row] > threshold:
-                in_alarm.add(name)
+                spans = np.arange(len(LAMBDAS))
+                its = np.full_like(spans, rows.ravel()[row])
+                counts = stretch.effective(np.full_like(spans, window), spans, its)
+                found_sizes = [size_of_values(it, references[its[0]]) for it in counts]
+                of_values = max((it for it in found_sizes if it is not None), default=None)
+                if of_values is not None:
+                    drifts[name] = of_values
             evidence = Evidence(
                 score=SCORES[signs.scores[row]], span_windows=round(1 / LAMBDAS[signs.spans[row]]),
                 surprise_nats=float(signs.surprises[row]), events=float(signs.events[row]),
@@ -145,7 +153,7 @@ def _parts(
                 threshold_nats=threshold, looks=float(stretch.looks[window]) / len(judged[0]),
                 alarms_per_month=1.0, windows_per_month=float(WINDOWS),
             ),
-            pattern=pattern_of(names, in_alarm),
+            pattern=pattern_of(names, drifts),
         )  # fmt: skip
 
 

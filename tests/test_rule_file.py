@@ -123,3 +123,16 @@ def test_a_wrong_file_at_start_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(WRONG)
     with pytest.raises(RuleError, match="found 'kll'"):
         RuleFile(tmp_path / "rules.yaml", lambda: 0.0)
+
+
+def test_in_a_dry_run_no_rule_asks_in_earnest_and_the_rules_are_otherwise_the_same(
+    tmp_path: Path,
+) -> None:
+    live, dry = (RuleFile(None, lambda: 0.0, dry_run=it).rules for it in (False, True))
+    assert live is DEFAULT_RULES and dry.sha256 == live.sha256
+    assert [it.dry_run for it in dry.rules] == [it.action is not None for it in live.rules]
+    assert [it.name for it in dry.rules] == [it.name for it in live.rules]
+    path = tmp_path / "rules.yaml"
+    path.write_text(FIRST.replace("low}", "low, action: page}"))
+    file = RuleFile(path, lambda: 0.0, dry_run=True)
+    assert file.rules is file.rules and file.rules.rules[0].dry_run

@@ -16,10 +16,16 @@ log = logging.getLogger(__name__)
 class RuleFile:
     """Reads the rules at start, and again when the file has another content.
 
-    ``clock`` is monotonic. Raises :class:`RuleError` if the file is wrong at start.
+    ``clock`` is monotonic. With ``dry_run`` none of the rules asks for an action in earnest. Raises
+    :class:`RuleError` if the file is wrong at start.
     """
 
-    def __init__(self, path: Path | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path | None, clock: Callable[[], float], *, dry_run: bool = False
+    ) -> None:
+        self._dry_run = dry_run
+        #: The rules as they were read last, and as they are in force.
+        self._made: tuple[RuleSet, RuleSet] | None = None
         self._file = (
             None
             if path is None
@@ -30,8 +36,11 @@ class RuleFile:
 
     @property
     def rules(self) -> RuleSet:
-        """The rules in force."""
-        return DEFAULT_RULES if self._file is None else self._file.value
+        """The rules in force: the same object until others are."""
+        read = DEFAULT_RULES if self._file is None else self._file.value
+        if self._made is None or self._made[0] is not read:
+            self._made = read, read.with_dry_run() if self._dry_run else read
+        return self._made[1]
 
     @property
     def problems(self) -> list[str]:

@@ -240,6 +240,14 @@ class DetectSettings(_Section):
     session_timeout_seconds: float = Field(default=10.0, ge=6)
 
 
+class ActionSettings(_Section):
+    """What is made of the actions that rules ask for."""
+
+    #: ``dry_run``: every action is asked for as one that is not to be carried out, whatever its
+    #: rule says; ``live``: those whose rule doesn't say so are meant.
+    mode: Literal["live", "dry_run"] = "live"
+
+
 class LinkSettings(_Section):
     """Templates of the links in every alert; see :mod:`tidegauge.rules.links`."""
 
@@ -314,6 +322,7 @@ class Settings(BaseSettings):
     model_windows: dict[str, WindowSettings] = {}
     ingest: IngestSettings = IngestSettings()
     detect: DetectSettings = DetectSettings()
+    actions: ActionSettings = ActionSettings()
     links: LinkSettings = LinkSettings()
     notify: NotifySettings = NotifySettings()
     ledger: LedgerSettings = LedgerSettings()

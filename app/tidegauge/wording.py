@@ -84,6 +84,32 @@ def _digits(value: float, threshold: float | None) -> str:
     return figure(value) if threshold is None else figure_beside(value, threshold)
 
 
+#: What is lost, by the metric of it.
+_LOST = {
+    "absent_excess": "absent values",
+    "missing_excess": "missing values",
+    "not_finite_excess": "NaN or infinite values",
+    "invalid_excess": "values of another type",
+    "unseen_excess": "new values",
+    "constant": "constant values",
+}
+
+
+def is_of_lost_values(metric: str) -> bool:
+    """Whether a metric is about values that can't be used."""
+    return metric in _LOST
+
+
+def metric_text(metric: str, of: str = "") -> str:
+    """Name what a rule watches, and of which signals.
+
+    >>> metric_text("absent_excess", "income"), metric_text("kl", "age"), metric_text("events")
+    ('absent values of income', 'kl of age', 'events')
+    """
+    what = _LOST.get(metric, metric)
+    return f"{what} of {of}" if of else what
+
+
 def counted(n: int, what: str, many: str = "") -> str:
     """Write a number of things.
 

@@ -64,7 +64,9 @@ class Worker:
     def __init__(self, settings: Settings, role: Role) -> None:
         self._settings = settings
         self._role = role
-        self._rules = RuleFile(settings.detect.rules_file, time.monotonic)
+        self._rules = RuleFile(
+            settings.detect.rules_file, time.monotonic, dry_run=settings.actions.mode == "dry_run"
+        )
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         registry = CollectorRegistry()

@@ -85,6 +85,7 @@ class Audit(msgspec.Struct):
     id: str
     event: str
     subject: str
+    inputs: dict[str, str] = {}
 
     def __str__(self) -> str:
         return f"{self.event} of {self.subject}"
@@ -113,6 +114,11 @@ class AlertJudge:
         self._windows = windows
         self._baselines = baselines
         self._findings = findings
+        #: Firing alerts, by their keys, that must not ask for going back: until then the slice had
+        #: been slow in every window.
+        self._never_faster: set[ExpectedAlert] = set()
+        #: Rules and slices of which nobody can say that.
+        self._undecided: set[tuple[str, SliceName]] = set()
 
     def judge(self, outputs: Mapping[str, list[OutputRecord]]) -> None:
         """Judge the topics of alerts, actions and audit records."""
@@ -179,6 +185,10 @@ class AlertJudge:
         for key in found:
             if (key.model, key.version, key.variant) == where:
                 said[key.rule, key.signal].add(key)
+        for watch, windows in judged.items():
+            if watch[0].action == "rollback":
+                self._never_faster |= self._without_a_better_time(where, watch, windows)
+        self._undecided |= {(watch[0].name, where) for watch, _ in unclear}
         for watch, at in unclear:
             # Nobody can say; whatever was said of it is taken as said.
             other = [*judged[watch]]
@@ -192,6 +202,19 @@ class AlertJudge:
             for key in keys
             if (watch, key.window_start, key.revised) in measured
         }
+
+    def _without_a_better_time(
+        self, where: SliceName, watch: Watch, windows: list[Judged]
+    ) -> set[ExpectedAlert]:
+        """Return what fires before the rule has not held in any window that was on time."""
+        found, known = set[ExpectedAlert](), list[Judged]()
+        for one in windows:
+            if not one.late and not one.holds:
+                break
+            known.append(one)
+            told = self._told(where, watch, known)
+            found |= {it for it in told if it.state == "firing" and not it.reminder}
+        return found
 
     @staticmethod
     def _told(where: SliceName, watch: Watch, windows: list[Judged]) -> set[ExpectedAlert]:
@@ -270,11 +293,18 @@ class AlertJudge:
         for group in together.values():
             asked_for = sorted({a.id for alert in group for a in by_alert[alert.id]})
             first = group[0]
-            if not asked_for:
+            if (first.rule, first.key[1:4]) in self._undecided:
+                continue
+            if first.key in self._never_faster:
+                if asked_for or any(alert.actions for alert in group):
+                    self._say("WRONG", first.key, f"{first} asks for {asked_for}, never faster")
+            elif not asked_for:
                 self._say("LOST", first.key, f"{first} has no {_ACTIONS[first.rule]}")
             elif len(asked_for) > 1:
                 self._say("DUPLICATED", first.key, f"{first} has {len(asked_for)} actions")
             for alert in group:
+                if first.key in self._never_faster:
+                    continue
                 if asked_for and alert.actions != asked_for:
                     said = f"names actions {alert.actions} instead of {asked_for}"
                     self._say("WRONG", alert.key, f"{alert} {said}")
@@ -295,6 +325,11 @@ class AlertJudge:
             # Nobody waits for Kafka to promote, so a promotion may be missing, but not made up.
             if record.event == "baseline.promoted" and record.subject in self._baselines:
                 continue
+            if record.event == "action.withheld":
+                withheld = alerts.get(record.inputs.get("alert", ""))
+                if withheld is None or not self._may_be_withheld(withheld.contents[0]):
+                    self._findings.add("WRONG", f"{record}: it was not to be withheld", at=at)
+                continue
             if record.subject not in events:
                 self._findings.add("WRONG", f"audit of {record}: there is no such thing", at=at)
             elif record.event != events[record.subject][0]:
@@ -306,6 +341,9 @@ class AlertJudge:
             event, first = events[subject]
             at = first.timestamp_ms / 1000
             self._findings.add("LOST", f"{event} of {subject} has no audit record", at=at)
+
+    def _may_be_withheld(self, alert: Alert) -> bool:
+        return alert.key in self._never_faster or (alert.rule, alert.key[1:4]) in self._undecided
 
     def _say(self, kind: Kind, key: ExpectedAlert, what: str) -> None:
         window = (key.model, key.version, key.variant), key.window_start

@@ -256,21 +256,24 @@ class World:
                 self._follow_late_window()
 
     def _follow_late_window(self) -> None:
-        """Raise what m3 must: its slow window opened after a later one had closed."""
+        """Raise what m3 must: its slow window opened after a later one had closed.
+
+        The later one had too few events to be judged, so m3 has never been faster.
+        """
         report = self.report("m3", 0)
         latency = report["parts"][0]["signals"]["latency_ms"]["histogram"]
         n = sum(latency["counts"])
         for rule, state in (("latency-rollback", "firing"), ("slow-lasting", "pending")):
-            self._alert(rule, report, state, None, latency["sum"] / n, n)
+            self._alert(rule, report, state, None, latency["sum"] / n, n, withheld=True)
             self.outputs["alerts_history"][-1] |= {"starts_at": START, "revised": True}
 
     def _alert(self, rule: str, report: Json, state: str, signal: str | None, value: float,
-               events: int, current: Iterable[int] = (), reference: Iterable[int] = ()
-               ) -> None:  # fmt: skip
+               events: int, current: Iterable[int] = (), reference: Iterable[int] = (),
+               withheld: bool = False) -> None:  # fmt: skip
         kind = {"drift-retrain": "retrain", "latency-rollback": "rollback"}.get(rule)
         name = {key: report[key] for key in ("model", "version", "variant")}
         id_ = f"{rule} {report['model']} {signal} {state}"
-        asks = kind is not None and state == "firing"
+        asks = kind is not None and state == "firing" and not withheld
         self.outputs["alerts_history"].append(
             {
                 "id": id_, "state": state, "rule": rule, **name, "signal": signal, "value": value,
@@ -286,11 +289,12 @@ class World:
             action = {"id": f"{kind} for {id_}", "kind": kind, "alert": id_, "rule": rule, **name}
             self.outputs["actions"].append(action)
             self._audit(str(action["id"]), "action.requested")
+        elif kind is not None and state == "firing":
+            self._audit(f"{kind} for {id_}", "action.withheld", alert=id_)
 
-    def _audit(self, subject: str, event: str) -> None:
-        self.outputs["audit_facts"].append(
-            {"id": f"audit {subject}", "event": event, "subject": subject}
-        )
+    def _audit(self, subject: str, event: str, **inputs: str) -> None:
+        fact = {"id": f"audit {subject}", "event": event, "subject": subject, "inputs": inputs}
+        self.outputs["audit_facts"].append(fact)
 
     # -- judging ---------------------------------------------------------------------------------
 

@@ -251,6 +251,23 @@ def act_for_a_resolved_alert(world: World) -> None:
     world.outputs["actions"][0]["alert"] = world.alert("drift-retrain", "resolved")["id"]
 
 
+def go_back_from_what_was_never_faster(world: World) -> None:
+    [alert] = [
+        it for it in world.outputs["alerts_history"]
+        if it["revised"] and it["rule"] == "latency-rollback"
+    ]  # fmt: skip
+    name = {key: alert[key] for key in ("rule", "model", "version", "variant")}
+    action = {"id": "new", "kind": "rollback", "alert": alert["id"], **name}
+    world.outputs["actions"].append(action)
+    alert["actions"] = ["new"]
+
+
+def withhold_what_was_to_be_asked_for(world: World) -> None:
+    alert = world.alert("latency-rollback", "firing")
+    fact = {"id": "a", "event": "action.withheld", "subject": "b", "inputs": {"alert": alert["id"]}}
+    world.outputs["audit_facts"].append(fact)
+
+
 def name_no_action(world: World) -> None:
     world.alert("latency-rollback", "firing")["actions"] = []
 
@@ -334,6 +351,8 @@ WRONG_OUTPUTS: list[tuple[Spoil, str, str]] = [
     (change("actions", kind="rollback"), "WRONG", "does not follow from firing drift-retrain"),
     (change("actions", alert="none"), "WRONG", "is for no alert there is"),
     (again("actions", data={}), "WRONG", "was sent again with a different data"),
+    (go_back_from_what_was_never_faster, "WRONG", "asks for ['new'], never faster"),
+    (withhold_what_was_to_be_asked_for, "WRONG", "action.withheld of b: it was not to be withheld"),
     (name_no_action, "WRONG", "names actions [] instead of ['rollback for"),
     (ask_without_a_rule, "WRONG", "names actions ['retrain']"),
     (drop("audit_facts"), "LOST", "has no audit record"),

@@ -11,8 +11,8 @@ import redis
 from support.baselines import small_baseline
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.baseline.validation import MAX_DOCUMENT_BYTES
-from tidegauge.cli.check import check_baselines
-from tidegauge.settings import RedisSettings, Settings
+from tidegauge.cli.check import check_actions, check_baselines
+from tidegauge.settings import ActionSettings, RedisSettings, Settings
 
 
 @pytest.fixture
@@ -53,3 +53,14 @@ def test_every_baseline_that_cant_be_used_is_named_with_what_holds_until_it_is_m
     assert "can't be used: signal 'amount': its counts add up to 10" in fraud
     assert "make another and promote it" in fraud
     assert fraud.endswith("Until then it is counted without a baseline")
+
+
+def test_it_says_whether_actions_are_meant_and_which_rules_ask_for_them() -> None:
+    [live] = check_actions(Settings())
+    assert live.detail == (
+        "actions.mode is live; retrain by drift-retrain, rollback by latency-rollback"
+    )
+    [dry] = check_actions(Settings(actions=ActionSettings(mode="dry_run")))
+    assert dry.detail.startswith(
+        "actions.mode is dry_run: what is asked for is marked as not to be carried out; retrain"
+    )

@@ -4,10 +4,9 @@ import pytest
 
 from support.counting import a_baseline, numeric
 from tidegauge.baseline import Baseline
-from tidegauge.baseline.compare import current_counts, ordered_bins, reference_counts
 from tidegauge.contract import Drift, SignalHistogram
 from tidegauge.detect.comparisons import Comparisons
-from tidegauge.stats import drift_table
+from tidegauge.detect.report import drifts
 
 A = a_baseline(amount=numeric([2.0], [60, 40]), size=numeric([1.0, 3.0], [10, 20, 30]))
 B = a_baseline(amount=numeric([2.0], [10, 90]))
@@ -19,12 +18,7 @@ def _histograms(**counts: list[int]) -> dict[str, SignalHistogram]:
 
 def _alone(baseline: Baseline, signals: dict[str, SignalHistogram]) -> dict[str, Drift | None]:
     known = {name: it for name, it in baseline.signals.items() if name in signals}
-    return {
-        name: drift_table(
-            [reference_counts(it)], [current_counts(it, signals[name])], [ordered_bins(it)]
-        )[0]
-        for name, it in known.items()
-    }
+    return {name: drifts({name: (signals[name], it)})[name] for name, it in known.items()}
 
 
 def test_each_window_has_the_figures_it_has_alone_whatever_signals_the_last_one_had() -> None:

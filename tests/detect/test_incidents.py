@@ -51,5 +51,5 @@ def test_a_grouped_alert_is_confirmed_from_its_own_numbers() -> None:
             checks = verify(read)
             assert [check for check in checks if not check.holds] == []
             by_metric[alert.metric] = {check.what for check in checks}
-    assert by_metric.keys() == {"kl", "surprise"}
+    assert by_metric.keys() == {"kl_values", "surprise"}
     assert all("signals[0].value" in checked for checked in by_metric.values())

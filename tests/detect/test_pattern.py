@@ -3,7 +3,7 @@
 import pytest
 
 from support.window_reports import part_of, window_report
-from tidegauge.contract import DriftPattern, WindowReport
+from tidegauge.contract import DriftedSignal, DriftPattern, WindowReport
 from tidegauge.detect.pattern import pattern_of
 from tidegauge.rules import AlertState, evaluate, measure, parse_rules
 
@@ -29,7 +29,7 @@ def test_the_reading_follows_from_what_is_in_alarm(
     reading: str | None,
     prediction_drifted: bool | None,
 ) -> None:
-    found = pattern_of([*FEATURES, *outcomes], in_alarm)
+    found = pattern_of([*FEATURES, *outcomes], dict.fromkeys(in_alarm, 0.2))
     drifted = len(in_alarm & set(FEATURES))
     assert found == DriftPattern(
         signals=4,
@@ -37,18 +37,21 @@ def test_the_reading_follows_from_what_is_in_alarm(
         drifted_share=drifted / 4,
         prediction_drifted=prediction_drifted,
         reading=reading,  # type: ignore[arg-type]
+        drifts=[
+            DriftedSignal(signal=name, psi_corrected=0.2) for name in FEATURES if name in in_alarm
+        ],
     )
 
 
 def test_a_prediction_alone_has_no_share_of_features() -> None:
-    found = pattern_of(["prediction"], {"prediction"})
+    found = pattern_of(["prediction"], {"prediction": 0.2})
     assert (found.signals, found.drifted_share, found.reading) == (0, 0.0, "score_only")
 
 
 def _report(number: int, drifted: int | None) -> WindowReport:
     part = part_of(1000)
     if drifted is not None:
-        part.pattern = pattern_of(FEATURES, set(FEATURES[:drifted]))
+        part.pattern = pattern_of(FEATURES, dict.fromkeys(FEATURES[:drifted], 0.2))
     return window_report(number, part)
 
 

@@ -98,6 +98,7 @@ def _told(story: Story) -> list[tuple[str, str, bool, int]]:
 def test_a_window_that_is_slow_with_its_late_events_only_raises_its_alert_and_action_once(
     story: Story,
 ) -> None:
+    story.send(-1, 120)
     story.send(0, 20)
     story.reach(71)
     story.send(0, 180, slow=True)
@@ -105,6 +106,7 @@ def test_a_window_that_is_slow_with_its_late_events_only_raises_its_alert_and_ac
     story.send(0, 10, slow=True)
     story.gather()
     assert [(it.revision, it.events) for it in story.closed.reports] == [
+        (0, 120),
         (0, 20),
         (1, 200),
         (2, 210),
@@ -112,7 +114,7 @@ def test_a_window_that_is_slow_with_its_late_events_only_raises_its_alert_and_ac
     assert _told(story) == [("latency-rollback", "firing", True, 0)]
     assert [it.kind for it in story.closed.actions] == ["rollback"]
     [alert] = [it for it in story.closed.alerts if it.revised]
-    assert alert.report == story.closed.reports[1].id
+    assert alert.report == story.closed.reports[2].id
     story.send(1, 120)
     story.reach(131)
     assert _told(story)[1:] == [("latency-rollback", "resolved", False, 1)]

@@ -54,7 +54,7 @@ def test_a_cell_goes_to_the_partition_of_its_slice_and_nowhere_else() -> None:
     seen: dict[str, int] = {}
     for partition, records in flush(tenure).items():
         for cell in (cell for record in records for cell in record.cells):
-            assert cell_partition(cell.model, "1", "", {}, DESTINATIONS) == partition
+            assert cell_partition(cell.model, "1", "", DESTINATIONS) == partition
             assert cell.model not in seen
             seen[cell.model] = partition
     assert seen.keys() == set(models)

@@ -17,7 +17,6 @@ from support.kafka_reader import TopicReader
 from support.processes import wait_until
 from support.product import Installation
 from tidegauge import PredictionLogger
-from tidegauge.contract import cell_partition
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -172,12 +171,6 @@ def test_every_slice_of_every_window_is_reported_with_all_of_its_events(run: Run
         (part,) = report["parts"]
         assert part["baseline"], report
         assert part["signals"]["amount"]["drift"] is not None
-
-
-def test_the_slices_of_a_model_are_spread_over_the_partitions(run: Run) -> None:
-    slices = {slice_of(report) for report in run.reports}
-    found = {cell_partition("credit", "3", "", dict(one), DETECT_PARTITIONS) for one in slices}
-    assert len(found) > 1
 
 
 def test_a_drift_in_one_region_is_an_alert_of_that_region_and_of_nothing_else(run: Run) -> None:

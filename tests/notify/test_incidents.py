@@ -39,7 +39,7 @@ def test_fifty_features_that_drift_at_once_are_one_delivery(sink: HttpSink) -> N
                 channel.deliver(alert)
     [request] = sink.requests
     body = json.loads(request.body)
-    assert body["title"] == "[high] credit 3: kl of 50 signals (drift-retrain)"
+    assert body["title"] == "[high] credit 3: kl_values of 50 signals (drift-retrain)"
     assert len(body["alert"]["signals"]) == 50
     [facts] = [it for it in body["text"].split("\n\n") if it.startswith("Model:")]
     listed = facts.partition("Signals:")[2].partition("Severity:")[0].splitlines()

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from support.window_reports import kl_report
-from tidegauge.contract import Action, AuditFact, encode
+from support.window_reports import kl_report, latency, part_of, window_report
+from tidegauge.contract import Action, AuditFact, Distribution, encode
 from tidegauge.rules import AlertState, RuleError, Verdict, evaluate, parse_rules
 from tidegauge.rules.actions import STALE_SECONDS
 
@@ -115,3 +115,95 @@ def test_what_is_withheld_or_a_dry_run_has_not_been_asked_for(limits: str) -> No
     assert told(verdicts) == [
         ("firing", meant), ("resolved", meant), ("firing", None), ("resolved", None),
     ]  # fmt: skip
+
+
+SLOW = (
+    "rules: [{name: slow, metric: latency_mean_ms, above: 200, severity: high, action: rollback}]"
+)
+
+
+def slowed(*means: float, events: int = 1000, state: AlertState | None = None) -> list[Verdict]:
+    rules, state, verdicts = parse_rules(SLOW, source="rules.yaml"), state or AlertState(), []
+    for number, mean in enumerate(means):
+        report = window_report(number, part_of(events), latency=latency(mean))
+        verdicts.append(evaluate(rules, report, state, distribution=lambda *_: None))
+        state = msgspec.json.decode(encode(verdicts[-1].state), type=AlertState)
+    return verdicts
+
+
+@pytest.mark.parametrize(
+    ("means", "numbers"),
+    [
+        ((300.0,), []),
+        ((300.0, 300.0, 50.0, 300.0), [3]),
+        ((50.0, 300.0, 50.0, 300.0), [1, 3]),
+        ((200.0, 300.0), [1]),
+    ],
+)
+def test_going_back_is_asked_for_only_where_the_version_has_been_faster(
+    means: tuple[float, ...], numbers: list[int]
+) -> None:
+    verdicts = slowed(*means)
+    assert asked(verdicts) == numbers
+    first = verdicts[0].alerts
+    why = [it.withheld for it in first]
+    said = (
+        "latency_mean_ms has been above 200 since the first window of this version, 22:14 UTC: "
+        "nothing is known to have changed that going back would mend"
+    )
+    assert why == ([said] if 0 not in numbers and means[0] == 300.0 else [])
+    assert [it.inputs["withheld"] for it in withheld(verdicts)] == why
+    for alert in first:
+        assert alert.summary.endswith(f"; no rollback is asked for: {said}")
+        assert (alert.actions, alert.action, alert.state) == ([], None, "firing")
+
+
+def test_windows_with_too_few_events_say_nothing_of_whether_a_version_was_faster() -> None:
+    rules = parse_rules(SLOW, source="rules.yaml")
+    few = window_report(0, part_of(99), latency=latency(20.0))
+    state = evaluate(rules, few, AlertState(), distribution=lambda *_: None).state
+    slow = window_report(1, part_of(1000), latency=latency(300.0))
+    assert not evaluate(rules, slow, state, distribution=lambda *_: None).actions
+
+
+def test_a_slice_that_an_earlier_release_judged_may_ask_as_it_did() -> None:
+    state = slowed(50.0)[0].state
+    old = msgspec.to_builtins(state)
+    for series in old["series"].values():
+        del series["never_sound"]
+    slow = window_report(1, part_of(1000), latency=latency(300.0))
+    rules = parse_rules(SLOW, source="rules.yaml")
+    for before in (msgspec.convert(old, AlertState), slowed(300.0)[0].state):
+        asks = evaluate(rules, slow, before, distribution=lambda *_: None).actions
+        assert bool(asks) == (before != slowed(300.0)[0].state)
+
+
+def test_a_retraining_needs_a_baseline_of_more_than_a_few_rows() -> None:
+    rules = parse_rules(
+        "rules: [{name: drift, metric: kl, above: 0.05, severity: low, action: retrain}]",
+        source="rules.yaml",
+    )
+    for rows, asks in ((499, False), (500, True)):
+        shown = Distribution(bins=["a", "b"], reference=[rows - 1, 1], current=[500, 500])
+        verdict = evaluate(
+            rules, kl_report(0, 0.1), AlertState(), distribution=lambda *_, it=shown: it
+        )
+        assert bool(verdict.actions) == asks == (not verdict.alerts[0].withheld)
+
+
+def test_a_dry_run_is_said_in_the_alert_and_in_the_action() -> None:
+    verdicts = judged(", dry_run: true", UP)
+    [alert], [action] = verdicts[0].alerts, verdicts[0].actions
+    assert alert.dry_run and action.dry_run and alert.actions == [action.id]
+    assert alert.summary.endswith("; asks for a retrain, as a dry run: it is not to be carried out")
+    [alert] = judged("", UP)[0].alerts
+    assert not alert.dry_run
+
+
+def test_an_action_names_the_segment_whose_alert_asked_for_it() -> None:
+    report = kl_report(0, UP, segment={"region": "EU"})
+    rules = parse_rules(
+        "rules: [{name: drift, metric: kl, above: 0.05, severity: low, action: page}]", source="r"
+    )
+    [action] = evaluate(rules, report, AlertState(), distribution=lambda *_: None).actions
+    assert action.segment == {"region": "EU"}

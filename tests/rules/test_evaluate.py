@@ -40,7 +40,9 @@ RULES = rules_of(DRIFT)
 
 def bins_of(baseline: str, signal: str, histogram: SignalHistogram) -> Distribution | None:
     bins = [f"{baseline}/{signal}/{i}" for i in range(len(histogram.counts))]
-    return Distribution(bins=bins, reference=[5] * len(histogram.counts), current=histogram.counts)
+    return Distribution(
+        bins=bins, reference=[500] * len(histogram.counts), current=histogram.counts
+    )
 
 
 def fold(
@@ -192,7 +194,7 @@ def test_the_alert_says_what_was_measured_where_and_against_what() -> None:
     assert (alert.variant, alert.segment, alert.baseline) == ("canary", {"region": "eu"}, "b1")
     assert alert.counted == report.counted
     assert alert.distribution == Distribution(
-        bins=["b1/age/0", "b1/age/1"], reference=[5, 5], current=[600, 400]
+        bins=["b1/age/0", "b1/age/1"], reference=[500, 500], current=[600, 400]
     )
     assert (
         alert.summary
@@ -272,8 +274,9 @@ def test_every_alert_and_every_action_has_one_audit_record() -> None:
 
 def test_the_default_rules_on_a_drifted_and_slow_model() -> None:
     drifted = signal_report(kl_current_reference_nats=0.08)
-    report = window_report(0, part_of(1000, age=drifted), latency=latency(250.0))
-    (verdict,) = fold([report], DEFAULT_RULES)
+    report = window_report(1, part_of(1000, age=drifted), latency=latency(250.0))
+    sound = window_report(0, part_of(1000, age=signal_report()), latency=latency(50.0))
+    _, verdict = fold([sound, report], DEFAULT_RULES)
     assert [(alert.rule, alert.severity) for alert in verdict.alerts] == [
         ("drift-retrain", "high"),
         ("latency-rollback", "critical"),
@@ -281,7 +284,7 @@ def test_the_default_rules_on_a_drifted_and_slow_model() -> None:
     assert [action.kind for action in verdict.actions] == ["retrain", "rollback"]
     assert [it.rule for it in verdict.alerts[0].inhibited] == ["drift"]
     assert verdict.alerts[1].summary == (
-        "credit 3 is slow, 250 ms on average over 200 in 1000 events; roll back"
+        "credit 3 is slow, 250 ms on average over 200 in 1000 events; asks for a rollback"
     )
     assert verdict.alerts[1].distribution is None
 

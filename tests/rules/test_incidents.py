@@ -22,7 +22,7 @@ START = window_report(0, part_of(1)).window_start
 
 
 def bins_of(baseline: str, signal: str, histogram: SignalHistogram) -> Distribution | None:
-    return Distribution(bins=[f"{baseline}/{signal}"], reference=[1], current=[sum([600, 400])])
+    return Distribution(bins=[f"{baseline}/{signal}"], reference=[1000], current=[sum([600, 400])])
 
 
 def rules_of(*rules: str) -> RuleSet:
@@ -260,6 +260,111 @@ def test_an_inhibited_rule_inhibits_and_the_first_of_them_is_told() -> None:
     [alert] = alerts_of(fold(windows({"a": 0.1}), rules))
     assert alert.rule == "first"
     assert [one.rule for one in alert.inhibited] == ["second"]
+
+
+# --- inhibited signal by signal
+
+BROKEN = rules_of(
+    "name: gaps, metric: missing_share, above: 0.5, severity: low",
+    kl_rule(", signal_inhibited_by: [gaps], action: retrain"),
+)
+
+
+def broken(*courses: Mapping[str, tuple[float, float]]) -> list[WindowReport]:
+    """Windows of a minute; of each, the KL and the missing share of its signals."""
+    reports = windows(*({name: kl for name, (kl, _) in one.items()} for one in courses))
+    for report, one in zip(reports, courses, strict=True):
+        for name, (_, missing) in one.items():
+            report.parts[0].signals[name].missing_share = missing
+    return reports
+
+
+def test_what_is_broken_is_no_drift_from_the_first_window_on_and_others_are_told_of() -> None:
+    verdicts = fold(broken({"a": (0.9, 0.9), "b": (0.1, 0.0)}), BROKEN)
+    gaps, drift = alerts_of(verdicts)
+    assert [it.signal for it in gaps.signals] == ["a"]
+    assert [(it.rule, it.signals) for it in gaps.inhibited] == [("drift", ["a"])]
+    assert ([it.signal for it in drift.signals], drift.value) == (["b"], 0.1)
+    assert [it.reason for it in verdicts[0].actions] == [drift.summary]
+    assert drift.summary.startswith("credit 3: kl of b is 0.1 nats, ")
+
+
+def test_if_all_that_drifts_is_broken_nothing_is_told_or_asked_for_and_that_is_audited() -> None:
+    verdicts = fold(broken({"a": (0.9, 0.9)}, {"a": (0.9, 0.9)}), BROKEN)
+    assert story(verdicts) == ".." and story(verdicts, "gaps") == "F."
+    assert not verdicts[0].actions
+    [fact] = [it for it in verdicts[0].audit if it.event == "alert.inhibited"]
+    assert (fact.actor, fact.inputs["inhibited_by"]) == ("rule:drift", "gaps")
+
+
+def test_what_still_drifts_when_it_is_mended_is_told_then_with_its_action() -> None:
+    courses = [{"a": (0.9, 0.9)}, {"a": (0.9, 0.0)}, {"a": (0.0, 0.0)}]
+    verdicts = fold(broken(*courses), BROKEN)
+    assert story(verdicts) == ".FR" and story(verdicts, "gaps") == "FR."
+    assert [bool(it.actions) for it in verdicts] == [False, True, False]
+
+
+def test_a_rule_that_is_pending_keeps_the_other_quiet_too() -> None:
+    rules = rules_of(
+        "name: gaps, metric: missing_share, above: 0.5, severity: low, for: 2",
+        kl_rule(", signal_inhibited_by: [gaps]"),
+    )
+    verdicts = fold(broken({"a": (0.9, 0.9)}, {"a": (0.9, 0.9)}), rules)
+    assert story(verdicts) == ".." and story(verdicts, "gaps") == "PF"
+
+
+def test_what_was_told_before_it_broke_is_told_of_its_end_and_nothing_else() -> None:
+    rules = rules_of(
+        "name: gaps, metric: missing_share, above: 0.5, severity: low",
+        kl_rule(", signal_inhibited_by: [gaps], repeat_interval: 60"),
+    )
+    courses = [{"a": (0.9, 0.0)}, {"a": (0.9, 0.9)}, {"a": (0.9, 0.9)}, {"a": (0.0, 0.9)}]
+    assert story(fold(broken(*courses), rules)) == "F..R"
+
+
+# --- segments
+
+LATER = rules_of(kl_rule(", action: retrain"))
+
+
+def fold_both(
+    whole: Iterable[Mapping[str, float]], part: Iterable[Mapping[str, float]]
+) -> tuple[list[Verdict], list[Verdict]]:
+    """Judge windows of all the traffic, and after each that of a segment."""
+    states, told = [AlertState(), AlertState()], ([], [])  # type: ignore[var-annotated]
+    for at, report in enumerate(zip(windows(*whole), windows(*part), strict=True)):
+        del at
+        its = msgspec.structs.replace(report[1], segment={"region": "EU"})
+        told[0].append(evaluate(LATER, report[0], states[0], distribution=bins_of))
+        states[0] = told[0][-1].state
+        told[1].append(evaluate(LATER, its, states[1], distribution=bins_of, whole=states[0]))
+        states[1] = told[1][-1].state
+    return told
+
+
+def test_what_holds_for_all_the_traffic_is_not_said_of_its_segment_again() -> None:
+    whole, part = fold_both([{"a": 0.9}, {"a": 0.0}], [{"a": 0.9}, {"a": 0.0}])
+    assert (story(whole), story(part)) == ("FR", "..")
+    assert len(whole[0].actions) == 1 and not part[0].actions
+    [fact] = part[0].audit
+    assert fact.event == "alert.inhibited"
+    assert fact.inputs["inhibited_by"] == "all-traffic:drift"
+    assert fact.inputs["segment"] == "region=EU"
+
+
+def test_what_holds_for_one_segment_only_is_told_there() -> None:
+    whole, part = fold_both(
+        [{"a": 0.0, "b": 0.9}, {"a": 0.0, "b": 0.0}], [{"a": 0.9, "b": 0.9}] * 2
+    )
+    assert (story(whole), story(part)) == ("FR", "F.")
+    [told] = alerts_of(part)
+    assert [it.signal for it in told.signals] == ["a"]
+    assert part[0].actions[0].segment == {"region": "EU"}
+
+
+def test_what_lasts_longer_in_a_segment_is_told_when_it_is_over_elsewhere() -> None:
+    whole, part = fold_both([{"a": 0.9}, {"a": 0.0}, {"a": 0.0}], [{"a": 0.9}] * 2 + [{"a": 0.0}])
+    assert (story(whole), story(part)) == ("FR.", ".FR")
 
 
 # --- severity

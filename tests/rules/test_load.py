@@ -76,23 +76,33 @@ def test_a_file_is_read_and_named_in_its_errors(tmp_path: Path) -> None:
         load_rules(tmp_path)
 
 
+def test_the_rules_of_the_deployments_are_the_default_ones() -> None:
+    assert load_rules(ROOT / "k8s" / "config" / "rules.yaml").rules == DEFAULT_RULES.rules
+
+
 def test_the_default_rules_are_those_of_the_documentation() -> None:
     rules = [
         (rule.name, rule.metric, rule.signal, rule.above, rule.severity, rule.action)
         for rule in DEFAULT_RULES.rules
     ]
     assert rules == [
+        ("not-sent", "absent_excess", "*", 0.8, "high", None),
+        ("missing-values", "missing_excess", "*", 0.05, "medium", None),
+        ("not-finite-values", "not_finite_excess", "*", 0.01, "medium", None),
+        ("invalid-values", "invalid_excess", "*", 0.01, "medium", None),
+        ("new-values", "unseen_excess", "*", 0.05, "medium", None),
+        ("constant-values", "constant", "*", 0, "high", None),
         ("many-features-drift", "drifted_signals", "*", 2, "high", None),
         ("output-drift", "surprise", "prediction", 1, "medium", None),
         ("label-drift", "surprise", "label", 1, "medium", None),
         ("feature-drift", "surprise", "*", 1, "low", None),
-        ("drift", "kl", "*", 0.05, "medium", None),
-        ("drift-retrain", "kl", "*", 0.07, "high", "retrain"),
+        ("drift", "kl_values", "*", 0.05, "medium", None),
+        ("drift-retrain", "kl_values", "*", 0.07, "high", "retrain"),
         ("latency-rollback", "latency_mean_ms", "*", 200, "critical", "rollback"),
         ("no-data", "seconds_without_events", "*", 600, "medium", None),
     ]
     required = [rule.required_events for rule in DEFAULT_RULES.rules]
-    assert required == [0, 0, 0, 0, 1000, 1000, 100, 0]
+    assert required == [100] * 6 + [0, 0, 0, 0, 1000, 1000, 100, 0]
     documented = (ROOT / "docs" / "statistics.md").read_text().partition("### The default rules")[2]
     assert re.findall(r"^\| `([a-z-]+)` \|", documented, re.MULTILINE) == [
         rule.name for rule in DEFAULT_RULES.rules

@@ -173,6 +173,21 @@ from support.rule_files import BY_SIZE, GOOD, only_problem_of, problems_of
         ),
         (
             "metric: kl\n",
+            "metric: kl\n    signal_inhibited_by: [quiet]\n",
+            "rules.yaml:4:27: rules[0].signal_inhibited_by[0]: found 'quiet', which is about no",
+        ),
+        (
+            "metric: kl\n",
+            "metric: kl\n    signal_inhibited_by: [input-drfit]\n",
+            "rules.yaml:4:27: rules[0].signal_inhibited_by[0]: found 'input-drfit', expected the",
+        ),
+        (
+            "metric: events",
+            "metric: events\n    signal_inhibited_by: [input-drift]",
+            "rules.yaml:13:26: rules[1].signal_inhibited_by: events is measured once for the whole",
+        ),
+        (
+            "metric: kl\n",
             "metric: kl\n    flapping_after: 0\n    flapping_windows: 9\n",
             "rules.yaml:5:23: rules[0].flapping_windows: nothing is damped with 'flapping",
         ),

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from support.window_reports import latency, part_of, signal_report, window_report
-from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, WindowReport
+from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, Quality, WindowReport
 from tidegauge.rules import METRICS, measure
 from tidegauge.rules.metrics import MetricName
 
@@ -18,6 +18,16 @@ AGE = signal_report(
     kl_reference_current_nats=0.16,
     js_nats=0.04,
     wasserstein_bins=0.8,
+    kl_values_nats=0.12,
+    values_surprise_nats=30.0,
+)
+AGE.histogram.nan, AGE.histogram.invalid = 100, 200
+AGE.quality = Quality(
+    absent_excess=0.02,
+    missing_excess=0.2,
+    not_finite_excess=0.04,
+    invalid_excess=0.09,
+    constant=True,
 )
 AGE.evidence = Evidence(
     score="mean",
@@ -56,12 +66,22 @@ EXPECTED: dict[MetricName, tuple[str | None, float, str, int]] = {
     "kl": ("age", 0.15, "nats", 2000),
     "kl_reverse": ("age", 0.16, "nats", 2000),
     "js": ("age", 0.04, "nats", 2000),
-    "wasserstein": ("age", 0.8, "bins", 1500),
+    "wasserstein": ("age", 0.8, "bins", 1200),
+    "kl_values": ("age", 0.12, "nats", 2000),
     "surprise": ("age", 2.0, "of the alarm threshold", 2000),
     "drifted_signals": (None, 3.0, "signals", 2000),
     "drifted_share": (None, 0.375, "share", 2000),
     "missing_share": ("age", 0.25, "share", 2000),
-    "mean": ("age", 41.5, "value", 1500),
+    "absent_share": ("age", 0.0, "share", 2000),
+    "not_finite_share": ("age", 0.05, "share", 2000),
+    "invalid_share": ("age", 0.1, "share", 2000),
+    "missing_excess": ("age", 0.2, "share", 2000),
+    "absent_excess": ("age", 0.02, "share", 2000),
+    "not_finite_excess": ("age", 0.04, "share", 2000),
+    "invalid_excess": ("age", 0.09, "share", 2000),
+    "unseen_excess": ("age", 0.0, "share", 2000),
+    "constant": ("age", 1.0, "yes (1) or no (0)", 2000),
+    "mean": ("age", 41.5, "value", 1200),
     "prediction_mean_5m": (None, 0.61, "value", 2000),
     "latency_mean_ms": (None, 180.0, "ms", 400),
     "latency_p50_ms": (None, 120.0, "ms", 400),
@@ -83,6 +103,39 @@ def test_a_metric_is_the_figure_of_the_report_it_is_named_after(metric: MetricNa
 
 def test_every_metric_is_tried_here() -> None:
     assert set(EXPECTED) | {"unseen_share"} == set(METRICS)
+
+
+@pytest.mark.parametrize(
+    ("figures", "value"),
+    [
+        ({"kl_values_nats": 0.4, "values_surprise_nats": 16.0}, [0.4]),
+        ({"kl_values_nats": 0.4, "values_surprise_nats": 15.9}, [0.0]),
+        ({"kl_current_reference_nats": 0.4}, [0.4]),
+    ],
+)
+def test_values_differ_only_beyond_noise_and_old_reports_speak_of_all_bins(
+    figures: dict[str, float], value: list[float]
+) -> None:
+    report = window_report(0, part_of(1000, age=signal_report(**figures)))
+    assert [one.value for one in measure("kl_values", report)] == value
+
+
+def test_what_is_not_there_has_no_drift_of_its_values() -> None:
+    gone = signal_report(counts=(0, 0), null=1000, kl_current_reference_nats=5.0)
+    assert list(measure("kl_values", window_report(0, part_of(1000, age=gone)))) == []
+
+
+def test_a_signal_without_a_baseline_is_no_more_and_no_less_than_expected() -> None:
+    report = window_report(0, part_of(500, "", age=signal_report(drifted=False, missing_share=0.9)))
+    assert list(measure("missing_excess", report)) == []
+
+
+def test_the_dimension_of_a_segment_is_left_out_of_its_slices() -> None:
+    part = part_of(2000, region=AGE, age=AGE)
+    for segment, expected in (({}, {"region", "age"}), ({"region": "EU"}, {"age"})):
+        report = window_report(0, part, segment=segment)
+        for metric in ("kl", "kl_values", "missing_share", "missing_excess"):
+            assert {it.signal for it in measure(metric, report)} == expected
 
 
 def test_the_unseen_share_is_measured_on_categories_alone() -> None:

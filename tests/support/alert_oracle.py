@@ -1,12 +1,21 @@
 """Which alerts judged_rules.yaml must lead to, worked out from the oracle's own counts."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from support.oracle import Baselines, Cell, CellKey, current_bins, kl_nats, reference_bins
+from support.oracle import (
+    Baselines,
+    Cell,
+    CellKey,
+    current_bins,
+    kl_nats,
+    kl_values_nats,
+    reference_bins,
+    unseen_excess,
+)
 
 #: The rule file that an installation must have for its alerts to be judged.
 RULES_FILE = Path(__file__).with_name("judged_rules.yaml")
@@ -39,6 +48,8 @@ class WatchedRule:
     pending_windows: int = 1
     keep_firing_for: int = 1
     repeat_interval: int = 0
+    #: While this one holds on a signal, nothing is told of it.
+    quiet_by: str | None = None
 
 
 RULES = [
@@ -53,11 +64,34 @@ RULES = [
 ]  # fmt: skip
 
 
+#: On what broke, and on the values that are there; in a file, as :data:`VALUE_RULES_TEXT`.
+VALUE_RULES = [
+    WatchedRule("new-values", "unseen_excess", 0.05, 1000),
+    WatchedRule("values-drift", "kl_values", 0.07, 1000, quiet_by="new-values"),
+    WatchedRule("drift-unless-new", "kl", 0.05, 1000, quiet_by="new-values"),
+]
+
+VALUE_RULES_TEXT = "".join(
+    f"""
+  - name: {rule.name}
+    metric: {rule.metric}
+    group: none
+    flapping_after: 0
+    no_data_after: 0
+    above: {rule.threshold}
+    minimum_events: {rule.minimum_events}
+    severity: low
+    signal_inhibited_by: [{rule.quiet_by or ""}]
+"""
+    for rule in VALUE_RULES
+)
+
+
 class Judged(NamedTuple):
     """A report of a window in which a rule was judged, and whether it held.
 
     ``late``: a revision, or the first report of a window after that of a later one; ``now`` is then
-    the end of the last window that was on time.
+    the end of the last window that was on time. ``quiet``: another rule says it already.
     """
 
     start: int
@@ -65,6 +99,7 @@ class Judged(NamedTuple):
     holds: bool
     late: bool = False
     now: int = 0
+    quiet: bool = False
 
 
 class Told(NamedTuple):
@@ -143,6 +178,24 @@ def figures(cells: dict[CellKey, Cell], baselines: Baselines) -> Iterator[Figure
             for rule in RULES:
                 if rule.metric == "kl":
                     yield Figure(key, rule, name, value, cell.events)
+            yield from _of_values(key, cell, name, signal)
+
+
+def _of_values(key: CellKey, cell: Cell, name: str, signal: Mapping[str, Any]) -> Iterator[Figure]:
+    current, reference = current_bins(cell.signals[name]), reference_bins(signal)
+    numeric = "edges" in signal
+    figures = {
+        "kl": kl_nats(current, reference),
+        "kl_values": kl_values_nats(current, reference, numeric),
+    }
+    if not numeric and signal["known_complete"]:
+        *own, others, _ = signal["counts"]
+        once = sum(count == 1 for count in own) + min(len(signal["known"]), others)
+        figures["unseen_excess"] = unseen_excess(current, reference, once)
+    for rule in VALUE_RULES:
+        value = figures.get(rule.metric)
+        if value is not None:
+            yield Figure(key, rule, name, value, cell.events)
 
 
 def expected_alerts(
@@ -165,8 +218,40 @@ def expected_alerts(
         holds = figure.value > rule.threshold
         watched = (rule, *figure.cell[:3], figure.signal)
         judged[watched].append(Judged(start, start + window_seconds, holds))
-    return {
-        ExpectedAlert(rule.name, *where, *told)
+    holds_in = {
+        (rule.name, *where, one.start)
         for (rule, *where), windows in judged.items()
-        for told in life(rule, sorted(windows))
+        for one in windows
+        if one.holds
     }
+    expected = set()
+    for (rule, *where), windows in judged.items():
+        said = [
+            one._replace(quiet=(rule.quiet_by, *where, one.start) in holds_in)
+            for one in sorted(windows)
+        ]
+        expected |= {ExpectedAlert(rule.name, *where, *told) for told in spoken(rule, said)}
+    return expected
+
+
+def spoken(rule: WatchedRule, reports: Sequence[Judged]) -> Iterator[Told]:
+    """Yield what there is to tell of one alert, none of it while another says it.
+
+    What fires still when it is said no longer is told then; its end is told if it was.
+    """
+    if not any(one.quiet for one in reports):
+        yield from life(rule, reports)
+        return
+    assert rule.pending_windows == rule.keep_firing_for == 1, "not worked out here"
+    begin: int | None = None
+    told = False
+    for one in reports:
+        if not one.holds:
+            if told and begin is not None:
+                yield Told("resolved", begin, one.start)
+            begin, told = None, False
+            continue
+        begin = one.start if begin is None else begin
+        if not one.quiet and not told:
+            yield Told("firing", begin, one.start)
+            told = True

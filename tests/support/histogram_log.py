@@ -39,7 +39,7 @@ def one_model_for_each(partitions: int) -> list[str]:
     found: dict[int, str] = {}
     for number in itertools.count():
         model = f"m{number}"
-        found.setdefault(cell_partition(model, VERSION, "", {}, partitions), model)
+        found.setdefault(cell_partition(model, VERSION, "", partitions), model)
         if len(found) == partitions:
             return [model for _, model in sorted(found.items())]
     raise AssertionError("there is no end to numbers")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from confluent_kafka import Message
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from support.alert_oracle import RULES_FILE
+from support.alert_oracle import RULES_FILE, VALUE_RULES_TEXT
 from support.bad_records import huge_record
 from support.encodings import Row
 from support.kafka_broker import KafkaBroker, unique
@@ -128,7 +128,7 @@ OUTPUTS = (
 def monitored(directory: Path, broker: KafkaBroker, redis_url: str) -> Iterator[Monitored]:
     """Run the product on all of the traffic, and wait until it has reported every event."""
     rules = directory / "rules.yaml"
-    rules.write_text(RULES_FILE.read_text("utf-8") + DRIFT_ALARM)
+    rules.write_text(RULES_FILE.read_text("utf-8") + VALUE_RULES_TEXT + DRIFT_ALARM)
     installation = Installation(
         directory / "installation",
         unique("e2e"),

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from scipy.stats import chi2
 
 EARLIEST = datetime.fromisoformat("2000-01-01T00:00:00+00:00").timestamp()
 LATENCY_EDGES_MS = [
@@ -311,4 +312,44 @@ def kl_nats(of: list[int], against: list[int]) -> float:
     total_against = math.fsum(b for _, b in pairs)
     return math.fsum(
         a / total_of * math.log((a / total_of) / (b / total_against)) for a, b in pairs
+    )
+
+
+#: Rows of the baseline below which a category has no bin of its own among the values.
+RARE_ROWS = 10
+
+
+def values_of(bins: list[int], reference: list[int], numeric: bool) -> list[int]:
+    """Return the bins that hold values the baseline knows, rare categories among the others."""
+    if numeric:
+        return bins[:-3]
+    common = [count for count, rows in zip(bins, reference[:-5], strict=False) if rows >= RARE_ROWS]
+    return [*common, sum(bins[:-4]) - sum(common)]
+
+
+def kl_values_nats(current: list[int], reference: list[int], numeric: bool) -> float | None:
+    """KL of the values alone; 0 where their likelihood ratio is no rarer than e^-16 by chance."""
+    a, b = (values_of(it, reference, numeric) for it in (current, reference))
+    n, m = sum(a), sum(b)
+    if not n or not m:
+        return None
+    g = 0.0
+    for pair in zip(a, b, strict=True):
+        for count, total in zip(pair, (n, m), strict=True):
+            if count:
+                g += 2 * count * math.log(count * (n + m) / (sum(pair) * total))
+    degrees = sum(1 for pair in zip(a, b, strict=True) if any(pair)) - 1
+    surprise = -chi2.logsf(g, degrees) if degrees else 0.0
+    kl = kl_nats(a, b)
+    assert kl < 0.04 or not 15 < surprise < 17, f"too close: {surprise} nats"
+    return kl if surprise >= 16 else 0.0
+
+
+def unseen_excess(current: list[int], reference: list[int], may_be_missed: int) -> float:
+    """Share of categories that the baseline never saw, beyond chance, five standard errors."""
+    n, m = sum(current), sum(reference)
+    share, known = current[-4] / n, may_be_missed / m
+    both = (current[-4] + may_be_missed) / (n + m)
+    return max(0.0, share - known - 5 * math.sqrt(both * (1 - both) * (1 / n + 1 / m))) / (
+        1 - known
     )

@@ -1,6 +1,6 @@
 """Two INGEST workers over three source partitions, with real tenures, and what DETECT reads."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closed, Closing
 from tidegauge.detect.merging import merge_tenures
 from tidegauge.detect.partition import PartitionState
-from tidegauge.detect.passed import of_different_slices
+from tidegauge.detect.passed import in_time, of_different_slices
 from tidegauge.detect.silence import Silence
 from tidegauge.detect.values import CellKey, RawRecord
 from tidegauge.detect.watch import Watch
@@ -85,6 +85,18 @@ class World:
         position.arrived = self.now
         position.caught_up = False
 
+    def events(self, partition: int, values: Sequence[bytes], now: float) -> None:
+        """Send events as they are, at a time."""
+        tenure = self.tenures[self.owner[partition]]
+        position = tenure.positions[partition]
+        self.now = max(self.now, now)
+        self.counters[self.owner[partition]].count(
+            [FakeMessage(it, partition, position.to + at) for at, it in enumerate(values)], tenure
+        )
+        position.to += len(values)
+        position.arrived = self.now
+        position.caught_up = False
+
     def catch_up(self) -> None:
         for tenure in self.tenures.values():
             for position in tenure.positions.values():
@@ -150,7 +162,7 @@ def advance(state: PartitionState) -> Closed:
     """Close, revise and delete what is due after a record, as the detector does."""
     state.pass_due()
     closing = Closing(state, rules=DEFAULT_RULES, topics=TopicSettings(), watch=WATCH)
-    for some in of_different_slices(list(state.waiting.values())):
+    for some in of_different_slices(in_time(state.waiting.values())):
         closing.close_together(some)
     for window in state.to_revise():
         closing.revise(window)

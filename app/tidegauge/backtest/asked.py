@@ -20,8 +20,10 @@ class Asked:
         watching = [one.rule for one in rules.compiled if one.watches(first)]
         of_evidence = [rule for rule in watching if rule.metric in OF_EVIDENCE]
         self.evidence = bool(of_evidence)
-        #: Whether a rule is on what all signals say together.
-        self.together = any(rule.metric != "surprise" for rule in of_evidence)
+        #: Whether a rule is on what all signals say together, or asks whether values drift.
+        self.together = any(
+            rule.metric != "surprise" or rule.signal_inhibited_by for rule in of_evidence
+        )
         #: Above which multiple of its threshold evidence matters; None if below some it does too.
         #: What is in alarm, above 1, always does.
         self.level: float | None = None

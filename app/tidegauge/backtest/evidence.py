@@ -1,11 +1,13 @@
 """The evidence of many windows at once: as much of it as rules ask for, and no reasons."""
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 
 from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, ReportPart
 from tidegauge.detect.evidence import Watched
-from tidegauge.detect.pattern import pattern_of
+from tidegauge.detect.pattern import drift_of_values, pattern_of
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.ewma import LAMBDAS
 from tidegauge.sequential.scores import SCORES
@@ -25,6 +27,7 @@ class Judged:
     def __init__(self, stretch: Stretch, watched: Watched, budget: Budget, asked: Bools) -> None:
         self._stretch = stretch
         self._names = watched.names
+        self._watched = watched
         self._row = {name: row for row, name in enumerate(watched.names)}
         self._bins = watched.reference.exists.sum(axis=1).tolist()
         self._baseline_events = watched.reference.counts.sum(axis=1).astype(int).tolist()
@@ -60,17 +63,37 @@ class Judged:
             reason="baseline_without_hours",
         )
 
-    def pattern(self, at: int, part: ReportPart) -> DriftPattern | None:
-        """Return what the signals in alarm say together; all that may be are to be asked for."""
+    def pattern(
+        self, at: int, part: ReportPart, dimensions: Collection[str]
+    ) -> DriftPattern | None:
+        """Return what the signals in alarm say together; all that may be are to be asked for.
+
+        But for the ``dimensions`` of the segment, as in ``with_evidence``.
+        """
         counted = np.flatnonzero(self._stretch.events[at, 0] > 0).tolist()
-        judged = [self._names[row] for row in counted if self._names[row] in part.signals]
+        there = part.signals.keys() - set(dimensions)
+        judged = [self._names[row] for row in counted if self._names[row] in there]
         threshold = float(self._stretch.thresholds[at])
         in_alarm = {
             name
             for name, its in self.asked(at).items()
-            if its.surprise_nats > threshold and name in part.signals
+            if its.surprise_nats > threshold and name in there
         }
-        return pattern_of(judged, in_alarm) if judged else None
+        if not judged:
+            return None
+        references, widths = self._watched.reference.counts, self._watched.widths
+        spans = np.arange(len(LAMBDAS))
+        sizes = {}
+        for name in in_alarm:
+            row = self._row[name]
+            counts = self._stretch.effective(
+                np.full_like(spans, at), spans, np.full_like(spans, row)
+            )
+            sizes[name] = drift_of_values(
+                part.signals[name], self._watched.bins[name],
+                counts[:, : widths[row]], references[row, : widths[row]],
+            )  # fmt: skip
+        return pattern_of(judged, {name: it for name, it in sizes.items() if it is not None})
 
     def _evidence(
         self, windows: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]

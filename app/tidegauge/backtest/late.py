@@ -57,12 +57,12 @@ class LateReports:
         ends = report.window_start, report.window_end
         return self._watch.add_late(memory, news, ends, baselines[memory.baseline])
 
-    def judge(self, report: WindowReport, alerts: AlertState) -> Verdict:
+    def judge(self, report: WindowReport, alerts: AlertState, whole: AlertState | None) -> Verdict:
         """Judge a late report; what held in its window before is what was noted of it."""
         known = self._known.get(report.window_start)
         held = known.held if known else ()
         verdict, _ = evaluate_late(
-            self._rules, report, None, alerts, held=held, distribution=_without
+            self._rules, report, None, alerts, held=held, distribution=_without, whole=whole
         )
         return verdict
 

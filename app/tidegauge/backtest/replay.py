@@ -7,6 +7,7 @@ pending or firing, no score is above the level that a rule asks for, and no othe
 far side of its threshold. To know that takes a fraction of judging the window.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
@@ -51,7 +52,9 @@ class Replay:
         *,
         drift_at: float | None = None,
         windows: WindowSettings | None = None,
+        whole: "Replay | None" = None,
     ) -> None:
+        """``whole``: of all the traffic, if this is of a segment; it takes a window first."""
         self._rules = rules
         self._gaps = Gaps(rules, windows or WindowSettings(), first)
         #: Start of the first window, then the end of the last one that was judged.
@@ -65,6 +68,9 @@ class Replay:
         self._layouts: dict[str, Layout] = {}
         self._memory: SliceMemory | None = None
         self._alerts = AlertState()
+        self._whole = whole
+        #: By the end of the window that led to it, every state with other episodes than before.
+        self._states: list[tuple[int, AlertState]] = []
         self._steps: npt.NDArray[np.int64] | None = None
         self._drift_at = drift_at
         self._open: dict[str, Episode] = {}
@@ -120,9 +126,9 @@ class Replay:
             return
         if self._asked.evidence:
             self._memory = self._late.add(self._memory, report, baselines)
-        verdict = self._late.judge(report, self._alerts)
+        verdict = self._late.judge(report, self._alerts, self._known_of_whole())
         self._late.note([report], baselines)
-        self._alerts = verdict.state
+        self._go_on(verdict.state)
         for alert in verdict.alerts:
             self._note(alert)
 
@@ -233,7 +239,9 @@ class Replay:
                     if name in concerned or name in _ALWAYS
                 },
                 alarm_budget=judged.budget(at),
-                pattern=judged.pattern(at, part) if self._asked.together else None,
+                pattern=(
+                    judged.pattern(at, part, report.segment) if self._asked.together else None
+                ),
             )
             self._judge(msgspec.structs.replace(report, parts=[part]), concerned)
 
@@ -257,7 +265,8 @@ class Replay:
     def _pass_time(self, until: int) -> None:
         """Take in that no window came between the last one and ``until``."""
         if until > self._through or self._alerts.episodes:
-            self._alerts, alerts = self._gaps.told(self._through, until, self._alerts)
+            state, alerts = self._gaps.told(self._through, until, self._alerts)
+            self._go_on(state)
             for alert in alerts:
                 self._note(alert)
 
@@ -266,8 +275,9 @@ class Replay:
         self._pass_time(self._through + self._gaps.longest(self._through))
         for alert in self._gaps.forgotten(self._through, self._alerts):
             self._note(alert)
-        self._alerts, self._memory, self._steps = AlertState(), None, None
+        self._memory, self._steps = None, None
         self._through = again
+        self._go_on(AlertState())
 
     # -- rules -----------------------------------------------------------------------------------
 
@@ -290,10 +300,26 @@ class Replay:
             if not concerned:
                 return
             report = _only(report, concerned)
-        verdict = evaluate(self._rules, report, self._alerts, distribution=_without)
-        self._alerts = verdict.state
+        verdict = evaluate(
+            self._rules, report, self._alerts, distribution=_without, whole=self._known_of_whole()
+        )
+        self._go_on(verdict.state)
         for alert in verdict.alerts:
             self._note(alert)
+
+    def _go_on(self, state: AlertState) -> None:
+        before = self._states[-1][1] if self._states else AlertState()
+        if _held(before) != _held(state):
+            self._states.append((self._through, state))
+        self._alerts = state
+
+    def _known_of_whole(self) -> AlertState | None:
+        """Return what is known of all the traffic once it has taken in the same window."""
+        if self._whole is None:
+            return None
+        states = self._whole._states
+        at = bisect_right(states, self._through, key=lambda it: it[0])
+        return states[at - 1][1] if at else None
 
     def _note(self, alert: Alert) -> None:
         if alert.event == "firing":
@@ -310,6 +336,10 @@ class Replay:
             one = self._open.pop(alert.fingerprint)
             one.ends_at = alert.ends_at
             one.seconds = (alert.ends_at or one.starts_at) - one.starts_at
+
+
+def _held(state: AlertState) -> set[tuple[str, str | None]]:
+    return {(one.rule, one.signal) for one in state.episodes}
 
 
 #: What an episode has of the alert that it began with.

@@ -130,6 +130,12 @@ def _no_collector() -> Iterator[None]:
 _Slice = tuple[str, str, str, tuple[tuple[str, str], ...]]
 
 
+def _whole(key: _Slice) -> _Slice:
+    """Return the slice of all the traffic that a segment is a part of."""
+    model, version, variant, _ = key
+    return model, version, variant, ()
+
+
 class _Run:
     """All slices: their reports wait here until there are enough to judge together."""
 
@@ -158,6 +164,7 @@ class _Run:
                 report,
                 drift_at=self._plan.injection.at if self._plan.injection else None,
                 windows=self._plan.window_of(report.model),
+                whole=self.replays.get(_whole(key)) if self._plan.injection is None else None,
             )
         waiting = self._waiting.setdefault(key, [])
         waiting.append(report)
@@ -165,13 +172,18 @@ class _Run:
         if self._held > _SIGNALS_HELD:
             self.judge()
         elif len(waiting) == _TOGETHER:
-            self._held -= sum(len(part.signals) for one in waiting for part in one.parts)
-            self._replay(key, self._waiting.pop(key))
+            # Of a segment only once all the traffic has come as far, which it is judged by.
+            for one in dict.fromkeys((_whole(key), key)):
+                if one in self._waiting:
+                    self._held -= sum(
+                        len(part.signals) for it in self._waiting[one] for part in it.parts
+                    )
+                    self._replay(one, self._waiting.pop(one))
 
     def judge(self) -> None:
-        """Judge what waits."""
-        for key, reports in self._waiting.items():
-            self._replay(key, reports)
+        """Judge what waits, all the traffic before its segments."""
+        for key in sorted(self._waiting, key=lambda it: bool(it[-1])):
+            self._replay(key, self._waiting[key])
         self._waiting, self._held = {}, 0
 
     def _replay(self, key: _Slice, reports: list[WindowReport]) -> None:
@@ -222,7 +234,7 @@ class _Run:
 
 
 def _each_signal_apart(rules: RuleSet) -> RuleSet:
-    alone = {"group": "none", "inhibited_by": []}
+    alone = {"group": "none", "inhibited_by": [], "signal_inhibited_by": []}
     made = [rule.model_copy(update=alone) for rule in rules.rules]
     return RuleSet(made, source=rules.source, sha256=rules.sha256)
 

@@ -9,6 +9,7 @@ counted stays apart, in the document and in the histogram; only the comparison t
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,11 @@ from tidegauge.contract import Distribution, SignalHistogram
 
 #: Labels of the bins after the value bins.
 BESIDE = ("missing", "not finite", "invalid type")
+
+#: Rows of a baseline that a category must have for its share to say something by itself.
+RARE_ROWS = 10
+
+_NO_VALUES = (-1,) * len(BESIDE)
 
 _DASH = "\u2013"
 _AT_LEAST = "\u2265"
@@ -85,6 +91,28 @@ def tells_unseen(signal: Signal) -> bool:
     It can where all values are known; otherwise both count as "other".
     """
     return not isinstance(signal, NumericSignal) and signal.known_complete
+
+
+def value_bins(reference: Sequence[int], ordered: int) -> list[int]:
+    """Return which bin of values each of a baseline's is; -1 if it holds none.
+
+    ``ordered`` bins are of numbers; 0 of categories. Missing, not finite and invalid are no values,
+    and never seen is none that the baseline knows. Categories with fewer than ``RARE_ROWS`` rows of
+    the baseline share the bin of the others: which of a thousand categories are among the commonest
+    of a small baseline is chance.
+
+    >>> value_bins([5, 4, 1, 0, 0], 2)
+    [0, 1, -1, -1, -1]
+    >>> value_bins([80, 15, 3, 2, 0, 1, 0, 0], 0)
+    [1, 2, 0, 0, -1, -1, -1, -1]
+    """
+    if ordered:
+        return [*range(ordered), *_NO_VALUES]
+    own = reference[: -2 - len(BESIDE)]
+    common = [count >= RARE_ROWS for count in own]
+    places = np.cumsum(common).tolist()
+    bins = [place if is_common else 0 for place, is_common in zip(places, common, strict=True)]
+    return [*bins, 0, -1, *_NO_VALUES]
 
 
 def bin_labels(signal: Signal) -> list[str]:

@@ -22,6 +22,7 @@ from tidegauge.reading import read_topic
 from tidegauge.settings import Settings
 from tidegauge.silences import Silences
 from tidegauge.when import moment, utc_text
+from tidegauge.wording import metric_text
 
 app = typer.Typer(help="Alerts.", no_args_is_help=True)
 
@@ -196,7 +197,7 @@ def _state(alert: Alert, said: Silences, now: float) -> Text:
 
 def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
     signal = alert.signal or (alert.signals[0].signal if alert.signals else "")
-    watched = f"{alert.metric} of {signal}" if signal else alert.metric
+    watched = metric_text(alert.metric, signal)
     yield "rule", alert.rule
     yield (
         "figure",

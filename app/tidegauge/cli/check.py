@@ -199,6 +199,22 @@ def check_rules(settings: Settings) -> list[Finding]:
     return [Finding("rules", f"{len(rules)} rules from {path or 'the default file'}", [], 2)]
 
 
+def check_actions(settings: Settings) -> list[Finding]:
+    """Say whether actions are meant, and which rules ask for them."""
+    with suppress(RuleError, OSError):  # told by the check of the rules
+        asking = [rule for rule in _rules(settings).rules if rule.action is not None]
+        dry = settings.actions.mode == "dry_run"
+        named = [
+            f"{rule.action} by {rule.name}{' (dry run)' if rule.dry_run and not dry else ''}"
+            for rule in asking
+        ]
+        mode = "actions.mode is live"
+        if dry:
+            mode = "actions.mode is dry_run: what is asked for is marked as not to be carried out"
+        return [Finding("actions", f"{mode}; {', '.join(named) or 'no rule asks for any'}", [], 2)]
+    return []
+
+
 def _rules(settings: Settings) -> RuleSet:
     path = settings.detect.rules_file
     return DEFAULT_RULES if path is None else load_rules(path)
@@ -244,6 +260,7 @@ CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (
     check_baselines,
     check_versions_counted,
     check_rules,
+    check_actions,
     check_receivers,
     check_versions,
 )

@@ -94,7 +94,9 @@ class Alert(Record):
     otherwise of the two vectors of ``distribution``.
 
     ``actions`` are the ids of what was asked for with this record. ``action`` is what the episode
-    has asked for, from then to its end; null if that was withheld, or a dry run.
+    has asked for, from then to its end; null if that was withheld, or a dry run. ``dry_run``: what
+    the rule asks for is to be said, not done. ``withheld`` is why nothing was asked for with this
+    record; empty if something was, or if there is nothing to ask for.
     """
 
     id: str
@@ -144,6 +146,8 @@ class Alert(Record):
     action: ActionKind | None = None
     was: Literal["pending", "firing"] | None = None
     revised: bool = False
+    dry_run: bool = False
+    withheld: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -175,6 +179,7 @@ class Action(Record):
 
     ``version`` is the one that must be in force still: if it isn't, somebody else has acted. From
     ``expires_at`` on, epoch seconds, it is too late. With ``dry_run`` it is to be said, not done.
+    ``segment`` is the part of the traffic whose alert asked for it; empty for all of it.
     """
 
     id: str
@@ -190,4 +195,5 @@ class Action(Record):
     expires_at: int | None = None
     dry_run: bool = False
     to_version: str | None = None
+    segment: dict[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from msgspec import field
+
 from tidegauge.contract._base import SCHEMA_VERSION, Record
 from tidegauge.contract.histogram import SignalHistogram
 
@@ -27,6 +29,12 @@ class Drift(Record):
     and invalid, with half a count added to each bin that either side has hit. There are none if a
     side counted nothing. ``wasserstein_bins`` is in bin widths and null for categories, which have
     no order.
+
+    ``kl_values_nats`` is KL(current‖reference) of the values that are there: without the bins of
+    missing, not finite, invalid and never seen values, and with categories that the baseline has
+    hardly any rows of in one bin. ``values_surprise_nats`` is -ln p of the likelihood ratio of the
+    same bins: how far that is beyond sampling noise of both sides. Both are null if a side has no
+    values.
     """
 
     psi: float
@@ -34,6 +42,25 @@ class Drift(Record):
     kl_reference_current_nats: float
     js_nats: float
     wasserstein_bins: float | None
+    kl_values_nats: float | None = None
+    values_surprise_nats: float | None = None
+
+
+class Quality(Record, omit_defaults=True):
+    """By how much more of a signal's values are unusable in a window than in its baseline.
+
+    Each figure is the share of the values to be expected that is lost: (share - the baseline's
+    share - sampling noise of both) / (1 - the baseline's share), 0 = no more than that, 1 = all.
+    ``missing_excess`` is of absent and null values, ``absent_excess`` of absent ones alone. With
+    ``constant`` every value is the same, which by the baseline is no chance.
+    """
+
+    absent_excess: float = 0.0
+    missing_excess: float = 0.0
+    not_finite_excess: float = 0.0
+    invalid_excess: float = 0.0
+    unseen_excess: float = 0.0
+    constant: bool = False
 
 
 #: How big a drift is: corrected PSI below 0.1, up to 0.25, and from there on.
@@ -150,7 +177,8 @@ class SignalReport(Record):
     """One signal of one window. Shares are of all events of the part, means of finite values.
 
     ``evidence`` is in the first revision of a window that closed in order, for signals with a
-    baseline that have had enough events.
+    baseline that have had enough events. ``quality`` is null where all values are as usable as in
+    the baseline, and without one.
     """
 
     kind: Literal["numeric", "categorical"]
@@ -160,14 +188,26 @@ class SignalReport(Record):
     unseen_share: float | None
     drift: Drift | None
     evidence: Evidence | None = None
+    quality: Quality | None = None
+
+
+class DriftedSignal(Record):
+    """A signal whose values have drifted, and by how much: corrected PSI of its values, nats."""
+
+    signal: str
+    psi_corrected: float
 
 
 class DriftPattern(Record):
     """What the signals in alarm say together: whether inputs drift, the prediction, or both.
 
+    A signal counts if it is in alarm by values that are there, and by enough of them: not one that
+    is missing, not sent or malformed, and none whose values differ by no more than noise.
+
     ``signals`` features were judged, ``drifted_signals`` of them are in alarm, that is a share of
-    ``drifted_share`` (0 of none). ``prediction_drifted`` is of the prediction or the label; null if
-    neither was judged. ``reading``:
+    ``drifted_share`` (0 of none). ``drifts`` names them, the largest drift first.
+    ``prediction_drifted`` is of the prediction or the label; null if neither was judged.
+    ``reading``:
 
     - ``no_drift``: nothing is in alarm;
     - ``inputs_only``: features have drifted, and what the model says has not (covariate shift
@@ -183,6 +223,7 @@ class DriftPattern(Record):
     drifted_share: float
     prediction_drifted: bool | None
     reading: Literal["no_drift", "inputs_only", "inputs_and_score", "score_only"] | None
+    drifts: list[DriftedSignal] = field(default_factory=list)
 
 
 class ReportPart(Record):

@@ -8,7 +8,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.baseline.compare import bin_labels, tells_unseen
+from tidegauge.baseline.compare import (
+    bin_labels,
+    ordered_bins,
+    reference_counts,
+    tells_unseen,
+    value_bins,
+)
 from tidegauge.baseline.document import NumericSignal, Signal
 from tidegauge.contract import Change, MovedBin, ReportPart, SignalReport
 from tidegauge.detect.ranking import Standing
@@ -46,6 +52,12 @@ class Bins:
     def labels(self) -> list[str]:
         """Return a label for each bin; most signals are never in alarm, and none is made."""
         return bin_labels(self.signal)
+
+    @cached_property
+    def values(self) -> npt.NDArray[np.intp]:
+        """Return for each bin which bin of values it is, from 1; 0 if it holds none."""
+        bins = value_bins(reference_counts(self.signal), ordered_bins(self.signal))
+        return np.array(bins, dtype=np.intp) + 1
 
 
 def changes(

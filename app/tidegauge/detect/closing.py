@@ -21,7 +21,7 @@ from tidegauge.detect.partition import Counts, DataWanted, Output, PartitionStat
 from tidegauge.detect.report import SCORE_SECONDS, Asked, make_reports
 from tidegauge.detect.values import ScoreSum, Slice, SliceMemory, SliceState, WindowMark
 from tidegauge.detect.watch import First, Watch
-from tidegauge.rules import Revised, RuleSet, Verdict, evaluate, evaluate_late, links_of
+from tidegauge.rules import AlertState, Revised, RuleSet, Verdict, evaluate, evaluate_late, links_of
 from tidegauge.settings import LinkSettings, TopicSettings
 
 NO_LINKS = LinkSettings()
@@ -205,7 +205,10 @@ class Closing:
     def _judged(self, counts: Counts, made: "_Made") -> "_Judgement":
         """Judge a window by the rules; changes nothing."""
         before, report = made.before, made.report
-        verdict = evaluate(self._rules, report, before.alerts, distribution=self._distribution)
+        verdict = evaluate(
+            self._rules, report, before.alerts,
+            distribution=self._distribution, whole=self._whole(report),
+        )  # fmt: skip
         held: list[str] = []
         if verdict.stale:  # it opened after a later one had closed
             verdict, held = self._judge_late(report, None, before)
@@ -297,8 +300,19 @@ class Closing:
     ) -> Revised:
         return evaluate_late(
             self._rules, report, earlier, before.alerts,
-            held=held, distribution=self._distribution,
+            held=held, distribution=self._distribution, whole=self._whole(report),
         )  # fmt: skip
+
+    def _whole(self, report: WindowReport) -> AlertState | None:
+        """Return what is known of all the traffic, if the report is of a segment of it.
+
+        All of a version's slices are in one partition, and of windows that are due at once that of
+        all the traffic is judged first.
+        """
+        if not report.segment:
+            return None
+        state = self._state.slices.get(Slice.of(report).whole)
+        return state.alerts if state else None
 
     def _action_output(self, action: Action, counts: Counts) -> Output:
         wanted = self._data(counts) if action.kind == "retrain" else None

@@ -3,9 +3,15 @@
 from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
-from tidegauge.baseline.compare import current_counts, ordered_bins, reference_counts
+from tidegauge.baseline.compare import (
+    current_counts,
+    ordered_bins,
+    reference_counts,
+    value_bins,
+)
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import Drift, SignalHistogram
+from tidegauge.sequential.value_drift import ValueTable, with_values
 from tidegauge.stats import DriftTable
 
 Signals = Mapping[str, SignalHistogram]
@@ -14,6 +20,7 @@ Signals = Mapping[str, SignalHistogram]
 class _LaidOut(NamedTuple):
     names: list[str]
     table: DriftTable
+    values: ValueTable
 
 
 class Comparisons:
@@ -41,15 +48,15 @@ class Comparisons:
     ) -> list[dict[str, Drift | None]]:
         """Return those of many windows, each by its own baseline: the same, and in less time."""
         laid_out = [self._laid_out(*window) for window in windows]
-        figures = DriftTable.together(
-            [it.table for it in laid_out],
-            [
-                [current_counts(baseline.signals[name], signals[name]) for name in it.names]
-                for it, (_, baseline, signals) in zip(laid_out, windows, strict=True)
-            ],
-        )
+        currents = [
+            [current_counts(baseline.signals[name], signals[name]) for name in it.names]
+            for it, (_, baseline, signals) in zip(laid_out, windows, strict=True)
+        ]
+        figures = DriftTable.together([it.table for it in laid_out], currents)
+        of_values = ValueTable.together([it.values for it in laid_out], currents)
         return [
-            dict(zip(it.names, its, strict=True)) for it, its in zip(laid_out, figures, strict=True)
+            dict(zip(it.names, map(with_values, its, values), strict=True))
+            for it, its, values in zip(laid_out, figures, of_values, strict=True)
         ]
 
     def _laid_out(self, baseline_id: str, baseline: Baseline, signals: Signals) -> _LaidOut:
@@ -57,8 +64,9 @@ class Comparisons:
         known = self._known.get(baseline_id)
         if known is None or known.names != names:
             references = [baseline.signals[name] for name in names]
-            table = DriftTable(
-                [reference_counts(it) for it in references], [ordered_bins(it) for it in references]
-            )
-            known = self._known[baseline_id] = _LaidOut(names, table)
+            counts = [reference_counts(it) for it in references]
+            ordered = [ordered_bins(it) for it in references]
+            table = DriftTable(counts, ordered)
+            values = ValueTable(counts, list(map(value_bins, counts, ordered)))
+            known = self._known[baseline_id] = _LaidOut(names, table, values)
         return known

@@ -1,6 +1,6 @@
 """From what the detector made of a window to what its report says of every signal. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tidegauge.contract import AlarmBudget, Evidence, Expectation, ReportPart
 from tidegauge.detect.changes import Bins, Strongest, changes
-from tidegauge.detect.pattern import pattern_of
+from tidegauge.detect.pattern import drift_of_values, pattern_of
 from tidegauge.detect.ranking import InAlarm, Standing, ranking
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.daily import DailyReference
@@ -42,12 +42,22 @@ class Watched(NamedTuple):
 
 
 def with_evidence(
-    part: ReportPart, watched: Watched, judged: Judged, budget: Budget, window: tuple[int, int]
+    part: ReportPart,
+    watched: Watched,
+    judged: Judged,
+    budget: Budget,
+    window: tuple[int, int],
+    dimensions: Collection[str] = (),
 ) -> ReportPart:
-    """Return a part with the evidence of its signals; ``window`` is its start and its end."""
+    """Return a part with the evidence of its signals; ``window`` is its start and its end.
+
+    ``dimensions`` are those of the segment: a signal of the same name has one value in it, so there
+    is nothing to say of it.
+    """
     verdict, (surprises, spans, scores, events, sizes) = judged
     expected = verdict.expected.at(spans, np.arange(len(spans))) if verdict.expected else None
-    said = np.array([name in part.signals for name in watched.names]) & (verdict.events[0] > 0)
+    there = [name in part.signals and name not in dimensions for name in watched.names]
+    said = np.array(there) & (verdict.events[0] > 0)
     alarmed = np.flatnonzero(said & (surprises > verdict.threshold))
     seen = [watched.names[row] for row in np.flatnonzero(said).tolist()]
     names = [watched.names[row] for row in alarmed.tolist()]
@@ -104,7 +114,17 @@ def with_evidence(
         guaranteed=expected is not None,
         reason=None if expected else "baseline_without_hours",
     )
-    pattern = pattern_of(seen, changed.keys()) if seen else None
+    compared = (expected.reference if expected else watched.reference).counts
+    remembered = verdict.memory.effective() if names else np.empty(0)
+    sizes_of_values = {
+        name: drift_of_values(
+            part.signals[name], watched.bins[name],
+            remembered[:, row, : watched.widths[row]], compared[row, : watched.widths[row]],
+        )
+        for row, name in zip(alarmed.tolist(), names, strict=True)
+    }  # fmt: skip
+    drifts = {name: size for name, size in sizes_of_values.items() if size is not None}
+    pattern = pattern_of(seen, drifts) if seen else None
     return msgspec.structs.replace(part, signals=signals, alarm_budget=spent, pattern=pattern)
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
-import msgspec
-
 from tidegauge.contract import Drift, WindowReport
 from tidegauge.detect.closing import Closed, Failures, Raising
 from tidegauge.detect.partition import PartitionState
@@ -13,7 +11,8 @@ from tidegauge.detect.values import RawRecord, Slice, SliceState
 from tidegauge.rules import surprise
 from tidegauge.telemetry import DetectMetrics, GaugeTable
 
-_STATISTICS = Drift.__struct_fields__
+#: All but how certain they are.
+_STATISTICS = tuple(it for it in Drift.__struct_fields__ if it != "values_surprise_nats")
 
 #: By gauge, the values of its series.
 Series = dict[GaugeTable, dict[Labels, float]]
@@ -162,8 +161,8 @@ class Observer:
                 if towards_alarm is not None:
                     surprises[one] = towards_alarm
                 if signal.drift is not None:
-                    values = msgspec.structs.astuple(signal.drift)
-                    for statistic, value in zip(_STATISTICS, values, strict=True):
+                    for statistic in _STATISTICS:
+                        value: float | None = getattr(signal.drift, statistic)
                         if value is not None:
                             drift[*one, statistic] = value
         metrics = self._metrics

@@ -433,9 +433,12 @@ class PartitionState:
     def to_revise(self) -> list[Window]:
         """Take out the closed windows whose late events have been gathered for long enough."""
         found = sorted(
-            window
-            for window, since in self.late.items()
-            if self.progress.now - since >= REVISE_SECONDS or self._expired(window)
+            (
+                window
+                for window, since in self.late.items()
+                if self.progress.now - since >= REVISE_SECONDS or self._expired(window)
+            ),
+            key=lambda window: (bool(window.slice.segment), window),
         )
         for window in found:
             del self.late[window]

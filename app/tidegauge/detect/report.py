@@ -11,6 +11,7 @@ from tidegauge.baseline.compare import (
     ordered_bins,
     reference_counts,
     tells_unseen,
+    value_bins,
 )
 from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal
 from tidegauge.contract import (
@@ -29,8 +30,10 @@ from tidegauge.contract import (
 from tidegauge.detect.comparisons import Comparisons
 from tidegauge.detect.merging import merge, merge_tenures
 from tidegauge.detect.partition import Counts
+from tidegauge.detect.quality import quality_of
 from tidegauge.detect.series import may_be_one
 from tidegauge.detect.values import CellCounts, PastSeries, ScoreSum, TenureCounts
+from tidegauge.sequential.value_drift import ValueTable, with_values
 from tidegauge.stats import drift_table, histogram_quantile
 
 Name = TypeVar("Name", bound=Hashable)
@@ -251,6 +254,7 @@ def signal_report(
         missing_share=missing / events,
         unseen_share=None if unseen is None else unseen / events,
         drift=drift,
+        quality=None if reference is None else quality_of(histogram, reference),
     )
 
 
@@ -258,9 +262,10 @@ def drifts(
     compared: Mapping[Name, tuple[SignalHistogram, NumericSignal | CategoricalSignal]],
 ) -> dict[Name, Drift | None]:
     """Compare windows of signals with their baselines, all at once."""
-    figures = drift_table(
-        [reference_counts(reference) for _, reference in compared.values()],
-        [current_counts(reference, histogram) for histogram, reference in compared.values()],
-        [ordered_bins(reference) for _, reference in compared.values()],
-    )
-    return dict(zip(compared, figures, strict=True))
+    references = [reference_counts(reference) for _, reference in compared.values()]
+    ordered = [ordered_bins(reference) for _, reference in compared.values()]
+    currents = [current_counts(reference, histogram) for histogram, reference in compared.values()]
+    figures = drift_table(references, currents, ordered)
+    table = ValueTable(references, list(map(value_bins, references, ordered)))
+    (values,) = ValueTable.together([table], [currents])
+    return dict(zip(compared, map(with_values, figures, values), strict=True))

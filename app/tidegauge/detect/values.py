@@ -95,6 +95,11 @@ class Slice(msgspec.Struct, frozen=True, array_like=True, order=True):
         segment = tuple(sorted(report.segment.items()))
         return cls(report.model, report.version, report.variant, segment)
 
+    @property
+    def whole(self) -> "Slice":
+        """All the traffic that this is a part of; itself if it is no segment."""
+        return Slice(self.model, self.version, self.variant, ()) if self.segment else self
+
 
 class CellKey(msgspec.Struct, frozen=True, array_like=True, tag="cell"):
     """Key of the counts of one slice in one window under one baseline."""

@@ -218,7 +218,9 @@ def _judge_daily(look: _Look) -> Judged:
 
 def _taken(look: _Look, judged: Judged) -> Taken:
     report, part, verdict = look.report, look.part, judged.verdict
-    seen = with_evidence(part, look.watched, judged, look.budget, look.ends)
+    seen = with_evidence(
+        part, look.watched, judged, look.budget, look.ends, dimensions=report.segment
+    )
     parts = [seen if one is part else one for one in report.parts]
     after = pack(verdict.memory, report.window_end, part.baseline, verdict.hours)
     return Taken(after, msgspec.structs.replace(report, parts=parts))

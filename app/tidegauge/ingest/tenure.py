@@ -155,9 +155,7 @@ class Tenure:
         for cell in self.cells.values():
             if cell.changed:
                 said = cell.to_record()
-                partition = cell_partition(
-                    said.model, said.version, said.variant, said.segment, destinations
-                )
+                partition = cell_partition(said.model, said.version, said.variant, destinations)
                 said.slices = max(slices[said.model], 1)
                 changed[partition].append(encode(said))
         self._sent = dict(self.seqs)

@@ -11,7 +11,16 @@ from tidegauge.contract import Alert, SignalAlert
 from tidegauge.printable import printable
 from tidegauge.rules import RUNBOOK, listed
 from tidegauge.when import duration_text
-from tidegauge.wording import counted, figure, limit_text, quantity, subject, with_subject
+from tidegauge.wording import (
+    counted,
+    figure,
+    is_of_lost_values,
+    limit_text,
+    metric_text,
+    quantity,
+    subject,
+    with_subject,
+)
 
 #: Metrics that are about the serving nodes rather than about the data.
 _SERVING = ("latency_", "error_share")
@@ -26,6 +35,10 @@ _ADVICE = {
     "volume": (
         "Look at whether the serving nodes still send, and at the lag of ingest. "
         "`tidegauge check` says what is wrong on this side."
+    ),
+    "broken": (
+        "Tell the owner of the signals' source, or of the serving code: something changed there, "
+        "and nothing is to be retrained on it. Right after a release: was a column renamed?"
     ),
     "data": (
         "Find the source of the signal and what changed there. Missing or unseen values: a source "
@@ -84,7 +97,7 @@ _RESOLVED, _NO_DATA = "#2b8a3e", "#868e96"
 def message(alert: Alert, note: str = "") -> Message:
     """Put an alert into words; ``note`` is about its delivery."""
     resolved, no_data = alert.state == "resolved", alert.state == "no_data"
-    what = alert.metric if not _about(alert) else f"{alert.metric} of {_about(alert)}"
+    what = metric_text(alert.metric, _about(alert))
     state: str = "resolved" if resolved else alert.severity
     if alert.reminder or alert.event == "resumed":
         state = f"still {state}"
@@ -216,7 +229,7 @@ def _said_by_rule(alert: Alert) -> Iterator[tuple[str, str]]:
 def _measured(alert: Alert) -> str:
     worst = " at worst" if len(alert.signals) > 1 and alert.state == "firing" else ""
     return (
-        f"{alert.metric} {quantity(alert.value, alert.unit, alert.threshold)}{worst}; "
+        f"{metric_text(alert.metric)} {quantity(alert.value, alert.unit, alert.threshold)}{worst}; "
         f"the rule fires {alert.comparison} {limit_text(alert.threshold, alert.unit)}"
     )
 
@@ -225,7 +238,9 @@ def _kind(alert: Alert) -> str:
     serving = alert.metric.startswith(_SERVING) or alert.signal == "latency_ms"
     if serving and alert.state != "no_data":
         return "serving"
-    return "volume" if alert.metric in _VOLUME or alert.state == "no_data" else "data"
+    if alert.metric in _VOLUME or alert.state == "no_data":
+        return "volume"
+    return "broken" if is_of_lost_values(alert.metric) else "data"
 
 
 def utc(seconds: int) -> str:

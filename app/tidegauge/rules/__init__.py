@@ -10,7 +10,7 @@ from tidegauge.rules.links import RUNBOOK, check_template, links_of, segment_of
 from tidegauge.rules.load import DEFAULT_RULES, RuleError, load_rules, parse_rules
 from tidegauge.rules.measure import Measurement, measure, surprise
 from tidegauge.rules.metrics import METRICS, Metric
-from tidegauge.rules.model import Rule, RuleFile, rule_schema
+from tidegauge.rules.model import MINIMUM_PSI, Rule, RuleFile, rule_schema
 from tidegauge.rules.revision import Revised, evaluate_late
 from tidegauge.rules.ruleset import RuleSet
 from tidegauge.rules.silence import (
@@ -26,6 +26,7 @@ from tidegauge.rules.summary import listed, render
 __all__ = [
     "DEFAULT_RULES",
     "METRICS",
+    "MINIMUM_PSI",
     "MISSED_AFTER_SECONDS",
     "MOST_MOVED",
     "RUNBOOK",

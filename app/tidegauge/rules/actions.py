@@ -1,9 +1,13 @@
 """Whether a firing alert may ask for its rule's action now. Pure: all times are windows'."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tidegauge.contract import WindowReport
+from tidegauge.rules.metrics import METRICS
 from tidegauge.rules.model import Rule
+from tidegauge.rules.summary import clock
+from tidegauge.wording import limit_text
 
 #: By older baselines than this nobody may be retrained or rolled back: Redis has been away so long
 #: that what is promoted may be another one by now.
@@ -12,8 +16,30 @@ STALE_SECONDS = 3600.0
 DAY_SECONDS = 24 * 3600
 
 
+#: A retraining because of a drift from a baseline of fewer rows than this is not asked for. That so
+#: few rows look different from the traffic says more of them than of it.
+LEAST_BASELINE_ROWS = 500
+
+
+class Basis(NamedTuple):
+    """What an action would rest on.
+
+    ``starts_at`` is when its alert began; ``baseline_rows`` is how many there are of the signal,
+    None if no baseline was asked. ``never_sound``: the rule has held in every window of the slice.
+    """
+
+    starts_at: int
+    baseline_rows: int | None = None
+    never_sound: bool = False
+
+
 def why_withheld(
-    rule: Rule, asked: Sequence[int], report: WindowReport, *, now: int | None = None
+    rule: Rule,
+    asked: Sequence[int],
+    report: WindowReport,
+    basis: Basis,
+    *,
+    now: int | None = None,
 ) -> str | None:
     """Return why the action must not be asked for in the window of ``report``; None if it may.
 
@@ -25,12 +51,30 @@ def why_withheld(
     oldest = max((age for age in ages if age is not None), default=0.0)
     if oldest > STALE_SECONDS:
         return f"the baselines were last read {oldest:.0f} s before"
+    if basis.never_sound:
+        return (
+            f"{rule.metric} has been {rule.comparison} "
+            f"{limit_text(rule.threshold, METRICS[rule.metric].unit)} since the first window of "
+            f"this version, {clock(basis.starts_at, now)}: nothing is known to have changed that "
+            "going back would mend"
+        )
+    rows = basis.baseline_rows
+    if rule.action == "retrain" and rows is not None and rows < LEAST_BASELINE_ROWS:
+        return (
+            f"its baseline has {rows} rows, and with fewer than {LEAST_BASELINE_ROWS} a "
+            "difference may lie in these"
+        )
     if asked and now - asked[-1] < rule.cooldown:
         return f"asked for {now - asked[-1]} s before, cooldown {rule.cooldown} s"
     today = sum(now - at < DAY_SECONDS for at in asked)
     if rule.max_per_day is not None and today >= rule.max_per_day:
         return f"asked for {today} times in 24 h, max_per_day {rule.max_per_day}"
     return None
+
+
+def is_of_latency(rule: Rule) -> bool:
+    """Whether the rule asks to go back to another version because this one is slow."""
+    return rule.action == "rollback" and rule.metric.startswith("latency_")
 
 
 def remembered(rule: Rule, asked: Sequence[int], now: int) -> list[int]:

@@ -8,6 +8,9 @@ from typing import Any, TypeGuard
 from tidegauge.rules.metrics import METRICS, SILENCE, Metric
 from tidegauge.rules.summary import SAMPLE, render
 
+#: The fields of a rule that name others that keep it quiet.
+INHIBITORS = ("inhibited_by", "signal_inhibited_by")
+
 
 def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Find what is wrong between the fields of a rule: pairs of the dotted field and the message.
@@ -40,6 +43,9 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
             found.append(
                 ("severity", f"found sizes, but {name} has none, only surprise; expected one word")
             )
+        if not metric.of_signal and rule.get("signal_inhibited_by") is not None:
+            message = f"{name} is measured once for the whole window; 'inhibited_by' may be meant"
+            found.append(("signal_inhibited_by", message))
         if name == SILENCE:
             found += _of_silence(rule)
         if rule.get("minimum_psi") is not None and (name != "surprise" or below is not None):
@@ -76,7 +82,7 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
             for field in ("cooldown", "max_per_day", "expires_after", "dry_run")
             if rule.get(field) is not None
         ]
-    for field in ("receivers", "inhibited_by"):
+    for field in ("receivers", *INHIBITORS):
         names = rule.get(field)
         if isinstance(names, list):
             twice = sorted({str(name) for name in names if names.count(name) > 1})
@@ -119,8 +125,8 @@ def _out_of_range(name: object, found: float, metric: Metric) -> str:
     )
 
 
-def wrong_inhibitors(rules: Sequence[object]) -> Iterator[tuple[int, int, str]]:
-    """Find names in ``inhibited_by`` that no rule should wait for: rule, place in it, message.
+def wrong_inhibitors(rules: Sequence[object]) -> Iterator[tuple[int, str, int, str]]:
+    """Find names of inhibitors that no rule should wait for: rule, field, place in it, message.
 
     Rules that inhibit each other in a circle would all be silent while all of them fire. Takes
     rules of any type, as :func:`inconsistencies` does.
@@ -128,24 +134,43 @@ def wrong_inhibitors(rules: Sequence[object]) -> Iterator[tuple[int, int, str]]:
     inhibitors: dict[str, list[str]] = {}
     for rule in rules:
         if isinstance(rule, Mapping) and isinstance(rule.get("name"), str):
-            inhibitors.setdefault(rule["name"], _names(rule))
+            named = [name for field in INHIBITORS for name in _names(rule, field)]
+            inhibitors.setdefault(rule["name"], named)
+    of_window = {
+        rule["name"]
+        for rule in rules
+        if isinstance(rule, Mapping)
+        and isinstance(rule.get("name"), str)
+        and isinstance(rule.get("metric"), str)
+        and rule["metric"] in METRICS
+        and not METRICS[rule["metric"]].of_signal
+    }
     for index, rule in enumerate(rules):
         if not isinstance(rule, Mapping) or not isinstance(rule.get("name"), str):
             continue
-        for place, other in enumerate(_names(rule)):
-            if other not in inhibitors:
-                near = get_close_matches(other, inhibitors, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                yield index, place, f"found {other!r}, expected the name of a rule here{hint}"
-                continue
-            way = _way(inhibitors, other, rule["name"])
-            if way:
-                circle = " waits for ".join([rule["name"], *way])
-                yield index, place, f"{circle}: none would ever be told; take one of these away"
+        for field in INHIBITORS:
+            for place, other in enumerate(_names(rule, field)):
+                message = _wrong_inhibitor(rule["name"], other, inhibitors)
+                if message is None and field != "inhibited_by" and other in of_window:
+                    message = f"found {other!r}, which is about no signal; expected one that is"
+                if message is not None:
+                    yield index, field, place, message
 
 
-def _names(rule: Mapping[Any, Any]) -> list[str]:
-    names = rule.get("inhibited_by")
+def _wrong_inhibitor(rule: str, other: str, inhibitors: Mapping[str, Sequence[str]]) -> str | None:
+    if other not in inhibitors:
+        near = get_close_matches(other, inhibitors, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"found {other!r}, expected the name of a rule here{hint}"
+    way = _way(inhibitors, other, rule)
+    if way is None:
+        return None
+    circle = " waits for ".join([rule, *way])
+    return f"{circle}: none would ever be told; take one of these away"
+
+
+def _names(rule: Mapping[Any, Any], field: str) -> list[str]:
+    names = rule.get(field)
     return [str(name) for name in names] if isinstance(names, list) else []
 
 

@@ -8,7 +8,7 @@ counts. So neither a quiet night nor a missing baseline resolves an alert. What 
 is :mod:`tidegauge.rules.incidents`'.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -23,13 +23,15 @@ from tidegauge.contract import (
     WindowReport,
 )
 from tidegauge.rules import records
-from tidegauge.rules.actions import remembered, why_withheld
+from tidegauge.rules.actions import Basis, is_of_latency, remembered, why_withheld
 from tidegauge.rules.figures import carry
 from tidegauge.rules.incidents import Course, Move, Window, follow, severest, signals_of
 from tidegauge.rules.judge import Watch, decide, episode_of, place
 from tidegauge.rules.lifecycle import cease, hold, same_episode
 from tidegauge.rules.measure import Measurement
+from tidegauge.rules.metrics import OF_DRIFT, OF_QUALITY
 from tidegauge.rules.model import Rule
+from tidegauge.rules.quiet import Quiet, still_remembered
 from tidegauge.rules.ruleset import CompiledRule, RuleSet
 from tidegauge.rules.state import AlertState, Episode, Incident, SeriesState
 
@@ -54,9 +56,17 @@ class Verdict(NamedTuple):
 
 
 def evaluate(
-    rules: RuleSet, report: WindowReport, state: AlertState, *, distribution: DistributionOf
+    rules: RuleSet,
+    report: WindowReport,
+    state: AlertState,
+    *,
+    distribution: DistributionOf,
+    whole: AlertState | None = None,
 ) -> Verdict:
     """Judge ``report`` by ``rules`` and fold it into ``state``; same inputs, same bytes.
+
+    ``whole`` is the state of all the traffic that the report's segment is a part of, once it has
+    taken in the same window: what it knows of a rule and a signal is not said of the part again.
 
     Alerts come in the order of the rule file: for each rule those in which it holds, worst value
     first (by surprise in the order of their ``rank``, which knows of importances), and then those
@@ -69,7 +79,7 @@ def evaluate(
     if before.through is not None and report.window_start <= before.through:
         return Verdict(state, [], [], [], stale=True)
     verdict = Verdict(state, [], [], [])
-    turn = Turn(rules, report, before, verdict, distribution)
+    turn = Turn(rules, report, before, verdict, distribution, whole=whole)
     turn.end_abandoned()
     turn.judge()
     after = turn.state(report.window_start)
@@ -77,13 +87,23 @@ def evaluate(
 
 
 class _Told(NamedTuple):
-    """What a window makes of one incident, with what is needed to tell of it."""
+    """What a window makes of one incident, with what is needed to tell of it.
+
+    ``members`` are the episodes that may be told of, ``inhibited_by`` what keeps all of them quiet.
+    """
 
     one: CompiledRule
     identity: str
     course: Course
     members: list[Episode]
     inhibited_by: list[str]
+
+
+class _Asked(NamedTuple):
+    """What the alerts of a rule have asked for in a window: action ids, or why there are none."""
+
+    ids: list[str]
+    withheld: str
 
 
 class Turn:
@@ -98,6 +118,7 @@ class Turn:
         distribution: DistributionOf,
         *,
         is_late: bool = False,
+        whole: AlertState | None = None,
     ) -> None:
         """``is_late``: the window is not later than the last one judged."""
         self._rules = rules
@@ -114,6 +135,15 @@ class Turn:
         names = rules.by_name
         self.asked = {name: times for name, times in before.asked.items() if name in names}
         self.fired = self._still_counting(before.fired)
+        self.never_sound = set(before.never_sound) & names.keys()
+        if before.through is None and not is_late:
+            self.never_sound |= {
+                one.rule.name
+                for one in rules.compiled
+                if is_of_latency(one.rule) and one.watches(report)
+            }
+        self.broken = still_remembered(before.broken, report)
+        self._quiet = Quiet(report, self.broken, whole)
 
     def _still_counting(self, fired: Mapping[str, list[int]]) -> dict[str, list[int]]:
         """Forget what is too long ago to make anything flap."""
@@ -129,6 +159,8 @@ class Turn:
             incidents=self.incidents,
             fired=self.fired,
             asked=self.asked,
+            never_sound=sorted(self.never_sound),
+            broken=self.broken,
         )
 
     def end_abandoned(self) -> None:
@@ -170,10 +202,25 @@ class Turn:
             (self._rules.by_name[episode.rule].order, episode.signal): episode
             for episode in self.episodes.values()
         }
-        self._follow(self._step_episodes(known, *decide(self._rules, self._report, known)))
+        by_name = self._rules.by_name
+        asked = {by_name[name].order for name in self.never_sound}
+        decided = decide(self._rules, self._report, known, asked=asked)
+        self.never_sound -= {self._rules.rules[order].name for order in decided.sound}
+        moves = self._step_episodes(known, decided.holding, decided.ceased)
+        for one in self.episodes.values():
+            if one.signal is not None and one.metric in OF_QUALITY:
+                self.broken[one.signal] = self._report.window_end
+        self._follow(moves)
 
-    def judge_late(self, holding: Mapping[Watch, Measurement]) -> None:
-        """Step the episodes where a rule holds with late events only, but for what fires."""
+    def judge_late(
+        self, holding: Mapping[Watch, Measurement], all_of_it: Collection[Watch]
+    ) -> None:
+        """Step the episodes where a rule holds with late events only, but for what fires.
+
+        ``all_of_it`` is where rules hold in the window, be it with late events only or not.
+        """
+        for order, signal in all_of_it:
+            self._quiet.holds(self._rules.rules[order].name, signal)
         known: dict[Watch, Episode] = {
             (self._rules.by_name[episode.rule].order, episode.signal): episode
             for episode in self.episodes.values()
@@ -190,13 +237,15 @@ class Turn:
         if not moves:
             return
         firing = {one.rule for one in self.episodes.values() if one.phase == "firing"}
+        for one in self.episodes.values():
+            self._quiet.holds(one.rule, one.signal)
         told: list[_Told] = []
         for (order, identity), its in moves.items():
             told += self._step_incident(self._rules.compiled[order], identity, its, firing)
         # Twenty signals that drift together ask for one retrain: by the alert of the worst.
-        actions: dict[int, list[str]] = {}
-        for one in told:
-            self._tell(one, actions)
+        asked: dict[int, _Asked] = {}
+        for it in told:
+            self._tell(it, asked)
 
     def hold(self, one: CompiledRule, measured: Measurement) -> None:
         """Take in, and tell, that a rule holds on the slice itself, whatever its windows say."""
@@ -261,6 +310,12 @@ class Turn:
             others = self._of_rule(one.rule.name)
             members += [episode for episode in others if episode.signal not in moved]
         inhibited_by = [name for name in one.rule.inhibited_by if name in firing]
+        quiet = {
+            it.signal: names for it in members if (names := self._quiet.of(one.rule, it.signal))
+        }
+        spoken_of = [it for it in members if it.signal not in quiet]
+        if not inhibited_by and not spoken_of:
+            inhibited_by = list(dict.fromkeys(name for names in quiet.values() for name in names))
         fired = self.fired.get(identity, [])
         courses = follow(
             one.rule,
@@ -270,6 +325,7 @@ class Turn:
             members=members,
             fired=fired,
             inhibited=bool(inhibited_by),
+            quiet=quiet.keys(),
         )
         if self._is_late:
             courses = [self._as_late(course) for course in courses]
@@ -279,7 +335,8 @@ class Turn:
             if course.fires and one.rule.flapping_after > 1:
                 latest = sorted([*fired, window.end])[1 - one.rule.flapping_after :]
                 self.fired[identity] = latest
-        return [_Told(one, identity, course, members, inhibited_by) for course in courses]
+        listed = members if inhibited_by else spoken_of
+        return [_Told(one, identity, course, listed, inhibited_by) for course in courses]
 
     def _as_late(self, course: Course) -> Course:
         """Return what late events make of an incident: it is told now, and not at their time."""
@@ -293,21 +350,25 @@ class Turn:
             told = msgspec.structs.replace(told, revision=self._report.revision)
         return course._replace(told=told, after=None if course.after is None else told)
 
-    def _tell(self, it: _Told, actions: dict[int, list[str]]) -> None:
+    def _tell(self, it: _Told, asked: dict[int, _Asked]) -> None:
         rule, course = it.one.rule, it.course
         if course.event is None and not (course.fires and it.inhibited_by):
             return
+        measured = course.measured if course.event else None
+        shown = self._distribution_of(measured) if measured is not None else None
+        asks = course.event == "firing" and rule.action is not None
+        why = self._why_withheld(it, measured, shown, asked) if asks else None
         alert = records.alert_of(
             course.event or "firing", it.identity, course.told, self._report, rule=rule,
             signals=signals_of(course.told, it.members, it.one.worse), is_late=self._is_late,
+            asks=asks, withheld=why or "",
         )  # fmt: skip
         alert.rules_sha256 = self._rules.sha256
         if course.event is None:
             self._verdict.audit.append(records.audit_of_inhibited(alert, it.inhibited_by))
             return
-        measured = course.measured
         if measured is not None:
-            alert.distribution = self._distribution_of(measured)
+            alert.distribution = shown
             carry(alert, measured)
         alert.was = course.was
         if course.was is not None and alert.state in ("pending", "firing"):
@@ -315,27 +376,50 @@ class Turn:
         if alert.state == "firing":
             alert.inhibited = self._inhibited(rule)
         self.emit(alert)
-        if course.event == "firing" and rule.action is not None:
-            if it.one.order not in actions:
-                actions[it.one.order] = self._ask(rule, alert)
-            alert.actions = actions[it.one.order]
+        if asks:
+            if it.one.order not in asked:
+                asked[it.one.order] = self._ask(rule, alert, why)
+            alert.actions = asked[it.one.order].ids
             if alert.actions and not rule.dry_run:
                 alert.action = rule.action
                 incident = self.incidents[it.identity]
                 self.incidents[it.identity] = msgspec.structs.replace(incident, action=rule.action)
 
+    def _why_withheld(
+        self,
+        it: _Told,
+        measured: Measurement | None,
+        shown: Distribution | None,
+        asked: Mapping[int, _Asked],
+    ) -> str | None:
+        """Return why nothing may be asked for; None if it may, or if it has been."""
+        if it.one.order in asked:
+            return asked[it.one.order].withheld or None
+        rule, rows = it.one.rule, None
+        if measured is not None and rule.metric in OF_DRIFT:
+            if measured.evidence is not None:
+                rows = measured.evidence.baseline_events
+            elif shown is not None:
+                rows = sum(shown.reference)
+        basis = Basis(it.course.told.shown.starts_at, rows, rule.name in self.never_sound)
+        before = self.asked.get(rule.name, [])
+        return why_withheld(rule, before, self._report, basis, now=self._now)
+
     def _inhibited(self, rule: Rule) -> list[InhibitedAlert]:
         """Return what fires and is not told because ``rule`` does, in the order of the file."""
         found = []
         for one in self._rules.compiled:
-            if rule.name not in one.rule.inhibited_by:
+            of_signal = rule.name in one.rule.signal_inhibited_by
+            if not (of_signal or rule.name in one.rule.inhibited_by):
                 continue
             silent = [
                 episode
                 for identity, incident in self.incidents.items()
-                if incident.shown.rule == one.rule.name and incident.told != "firing"
+                if incident.shown.rule == one.rule.name
+                if of_signal or incident.told != "firing"
                 for episode in self.members(identity, incident)
                 if episode.phase == "firing"
+                if not of_signal or rule.name in self._quiet.of(one.rule, episode.signal)
             ]
             if silent:
                 silent.sort(key=lambda it: (-one.badness(it.value), it.signal or ""))
@@ -346,20 +430,18 @@ class Turn:
                 )
         return found
 
-    def _ask(self, rule: Rule, alert: Alert) -> list[str]:
-        """Ask for the rule's action if that may be now; return the ids of what was asked for."""
+    def _ask(self, rule: Rule, alert: Alert, why: str | None) -> _Asked:
+        """Ask for the rule's action, or say why not."""
         action = records.requested_action(alert, rule)
-        before = self.asked.get(rule.name, [])
-        why = why_withheld(rule, before, self._report, now=self._now)
         if why is not None:
             self._verdict.audit.append(records.audit_of_withheld(action, alert, why))
-            return []
-        times = remembered(rule, before, self._now)
+            return _Asked([], why)
+        times = remembered(rule, self.asked.get(rule.name, []), self._now)
         if times:
             self.asked[rule.name] = times
         self._verdict.actions.append(action)
         self._verdict.audit.append(records.audit_of_action(action, alert))
-        return [action.id]
+        return _Asked([action.id], "")
 
     def _distribution_of(self, measured: Measurement) -> Distribution | None:
         if measured.signal is None or measured.histogram is None or not measured.baseline:

@@ -12,7 +12,7 @@ If no window is judged for too long, an incident is told as no data. With the ne
 rule holds it is told again as what it was; until then, or until it is over, it stays so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -71,11 +71,13 @@ def follow(
     members: Sequence[Episode],
     fired: Sequence[int],
     inhibited: bool,
+    quiet: Collection[str | None] = (),
 ) -> list[Course]:
     """Take in what a window made of the episodes of an incident; ``moves`` are worst first.
 
     ``members`` are the episodes that there are after it, worst first, ``fired`` the ends of windows
-    in which it began to fire. Two courses if what fired is over while something is pending: that is
+    in which it began to fire. Of the signals in ``quiet`` nothing is told: the others are what the
+    alert is about. Two courses if what fired is over while something is pending: that is
     an incident of its own.
     """
     courses = []
@@ -84,7 +86,7 @@ def follow(
         courses.append(_end(before, moves, window))
         before = None
     if members:
-        courses.append(_go_on(rule, before, moves, window, members, fired, inhibited))
+        courses.append(_go_on(rule, before, moves, window, members, fired, inhibited, quiet))
     return courses
 
 
@@ -119,15 +121,23 @@ def _go_on(
     members: Sequence[Episode],
     fired: Sequence[int],
     inhibited: bool,
+    quiet: Collection[str | None],
 ) -> Course:
     firing = [one for one in members if one.phase == "firing"]
     phase = "firing" if firing else "pending"
     # What isn't firing yet may be worse, but it is not what the alert is about.
     leading = next(
-        (it for it in moves if it.holds and it.after is not None and it.after.phase == phase), None
+        (
+            it
+            for it in moves
+            if it.holds and it.after is not None and it.after.phase == phase
+            if it.after.signal not in quiet
+        ),
+        None,
     )
     latest = members[0] if leading is None else leading.now
-    known = [one.severity for one in firing or members]
+    told_of = [one for one in firing or members if one.signal not in quiet]
+    known = [one.severity for one in told_of or firing or members]
     begins = before is None
     if before is None:
         latest = msgspec.structs.replace(latest, starts_at=window.start)

@@ -1,6 +1,8 @@
 """Where rules hold in a window, and where what was there ceased to: by the worst measurement."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence, Set
+from typing import NamedTuple
 
 from tidegauge.contract import WindowReport
 from tidegauge.rules.measure import Measurement, measure
@@ -11,23 +13,47 @@ from tidegauge.rules.state import Episode
 Watch = tuple[int, str | None]
 
 
+class Decided(NamedTuple):
+    """What a window shows: where rules hold, and where what was known ceased to, by the worst.
+
+    ``sound`` are those of the rules asked about, by their order, that were judged and hold nowhere.
+    """
+
+    holding: dict[Watch, Measurement]
+    ceased: dict[Watch, Measurement]
+    sound: frozenset[int]
+
+
 def decide(
-    rules: RuleSet, report: WindowReport, known: Mapping[Watch, Episode]
-) -> tuple[dict[Watch, Measurement], dict[Watch, Measurement]]:
-    """Find the worst measurement wherever a rule holds, and wherever what is known ceased to."""
+    rules: RuleSet,
+    report: WindowReport,
+    known: Mapping[Watch, Episode],
+    *,
+    asked: Set[int] = frozenset(),
+) -> Decided:
+    """Find the worst measurement wherever a rule holds, and wherever what is known ceased to.
+
+    ``asked``: rules, by their order, of which it is to be said whether they hold nowhere.
+    """
     holding: dict[Watch, Measurement] = {}
     ceased: dict[Watch, Measurement] = {}
+    judged: set[int] = set()
+    followed = asked | {order for order, _ in known}
     for metric, compiled in rules.by_metric.items():
         watching = [one for one in compiled if one.watches(report)]
         if not watching:
             continue
-        for measured in measure(metric, report):
+        # Of what nobody follows, only values on the far side of a threshold matter.
+        everything = any(one.order in followed for one in watching)
+        sides = _EVERYTHING if everything else _far_sides(watching)
+        for measured in measure(metric, report, outside=sides):
             signal = measured.signal
             for one in watching:
                 if measured.events < one.required_events:
                     continue
                 if signal is not None and not one.matches_signal(signal):
                     continue
+                judged.add(one.order)
                 watch = (one.order, signal)
                 episode = known.get(watch)
                 # A small drift raises no alert; one that is firing lasts as long as its reason.
@@ -38,7 +64,22 @@ def decide(
                     _keep_worst(holding, watch, one, measured)
                 elif episode is not None:
                     _keep_worst(ceased, watch, one, measured)
-    return holding, {watch: one for watch, one in ceased.items() if watch not in holding}
+    hold = {order for order, _ in holding}
+    return Decided(
+        holding,
+        {watch: one for watch, one in ceased.items() if watch not in holding},
+        frozenset((judged & asked) - hold),
+    )
+
+
+_EVERYTHING = (math.inf, -math.inf)
+
+
+def _far_sides(watching: Sequence[CompiledRule]) -> tuple[float, float]:
+    """Return below and above which values a rule may hold."""
+    below = [one.rule.threshold for one in watching if one.rule.above is None]
+    above = [one.rule.threshold for one in watching if one.rule.above is not None]
+    return max(below, default=-math.inf), min(above, default=math.inf)
 
 
 def _keep_worst(

@@ -40,7 +40,11 @@ _EXPECTED = {
 }
 
 #: Fields that are lists of names, with an example.
-_LISTS = {"receivers": "[pager]", "inhibited_by": "[many-features-drift]"}
+_LISTS = {
+    "receivers": "[pager]",
+    "inhibited_by": "[many-features-drift]",
+    "signal_inhibited_by": "[missing-values]",
+}
 
 
 class RuleError(FileError):
@@ -120,8 +124,8 @@ def _across_fields(root: Location, data: Any) -> Iterator[Problem]:
     """Find what no single field shows; fields that are wrong in themselves are passed over."""
     found = data.get("rules") if isinstance(data, dict) else None
     rules = found if isinstance(found, list) else []
-    for index, place, message in wrong_inhibitors(rules):
-        yield root.problem(("rules", index, "inhibited_by", place), message)
+    for index, field, place, message in wrong_inhibitors(rules):
+        yield root.problem(("rules", index, field, place), message)
     first_named: dict[str, int] = {}
     for index, rule in enumerate(rules):
         if not isinstance(rule, dict):

@@ -10,6 +10,7 @@ from tidegauge.contract import (
     DriftPattern,
     Evidence,
     LatencySummary,
+    Quality,
     ReportPart,
     SignalHistogram,
     SignalReport,
@@ -20,6 +21,10 @@ from tidegauge.rules.metrics import METRICS, MetricName
 #: Signals tidegauge derives itself that are no input or output of the model: they have metrics of
 #: their own (latency_…, error_share) and no baseline.
 _NOT_WATCHED = frozenset({"latency_ms", "status"})
+
+#: -ln of how probable a divergence of values may be by chance: beyond it is no noise. About the
+#: threshold that the detector has with a budget of one false alarm a month.
+NOISE_NATS = 16.0
 
 
 class Measurement(NamedTuple):
@@ -65,8 +70,9 @@ def measure(
     given.
 
     A metric of a signal is measured on each part of the report (parts differ if the baseline
-    changed inside the window) for the features, ``prediction`` and ``label``. Those of the pattern
-    of drifts are measured on the part that has one. ``mean`` and
+    changed inside the window) for the features, ``prediction`` and ``label``, but for one that is
+    the dimension of the report's segment: there it has one value. Those of the pattern of drifts
+    are measured on the part that has one. ``mean`` and
     ``wasserstein`` rest on the values alone, so for them an event without one doesn't count.
     """
     if METRICS[metric].of_signal:
@@ -84,9 +90,10 @@ def _of_signals(
     figure = _SIGNAL_FIGURES[metric]
     unit = METRICS[metric].unit
     on_values = metric in ("mean", "wasserstein")
+    left_out = _NOT_WATCHED.union(report.segment)
     for part in report.parts:
         for name, signal in part.signals.items():
-            if name in _NOT_WATCHED:
+            if name in left_out:
                 continue
             value = figure(part, signal)
             # Most are inside, and to make a measurement takes longer than to see that.
@@ -119,14 +126,47 @@ def _of_drift(figure: Callable[[Drift], float | None]) -> _Figure:
     return lambda part, signal: None if signal.drift is None else figure(signal.drift)
 
 
+def _kl_values(part: ReportPart, signal: SignalReport) -> float | None:
+    if signal.drift is None or not signal.histogram.n:
+        return None
+    if signal.drift.kl_values_nats is None:  # of an earlier release, which had no such figure
+        return signal.drift.kl_current_reference_nats
+    if (signal.drift.values_surprise_nats or 0.0) < NOISE_NATS:
+        return 0.0
+    return signal.drift.kl_values_nats
+
+
+def _of_quality(figure: Callable[[Quality], float]) -> _Figure:
+    def measured(part: ReportPart, signal: SignalReport) -> float | None:
+        if signal.quality is not None:
+            return figure(signal.quality)
+        return None if signal.drift is None else 0.0
+
+    return measured
+
+
+def _share(count: Callable[[SignalHistogram], int]) -> _Figure:
+    return lambda part, signal: count(signal.histogram) / part.events if part.events else None
+
+
 _SIGNAL_FIGURES: dict[MetricName, _Figure] = {
     "psi": _of_drift(lambda drift: drift.psi),
     "kl": _of_drift(lambda drift: drift.kl_current_reference_nats),
     "kl_reverse": _of_drift(lambda drift: drift.kl_reference_current_nats),
     "js": _of_drift(lambda drift: drift.js_nats),
     "wasserstein": _of_drift(lambda drift: drift.wasserstein_bins),
+    "kl_values": _kl_values,
     "surprise": surprise,
     "missing_share": lambda part, signal: signal.missing_share,
+    "absent_share": _share(lambda histogram: histogram.absent),
+    "not_finite_share": _share(lambda histogram: histogram.nan),
+    "invalid_share": _share(lambda histogram: histogram.invalid),
+    "missing_excess": _of_quality(lambda quality: quality.missing_excess),
+    "absent_excess": _of_quality(lambda quality: quality.absent_excess),
+    "not_finite_excess": _of_quality(lambda quality: quality.not_finite_excess),
+    "invalid_excess": _of_quality(lambda quality: quality.invalid_excess),
+    "unseen_excess": _of_quality(lambda quality: quality.unseen_excess),
+    "constant": _of_quality(lambda quality: float(quality.constant)),
     "unseen_share": lambda part, signal: signal.unseen_share,
     "mean": lambda part, signal: signal.mean,
 }

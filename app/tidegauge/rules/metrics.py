@@ -9,11 +9,21 @@ MetricName = Literal[
     "kl_reverse",
     "js",
     "wasserstein",
+    "kl_values",
     "surprise",
     "drifted_signals",
     "drifted_share",
     "missing_share",
+    "absent_share",
+    "not_finite_share",
+    "invalid_share",
     "unseen_share",
+    "missing_excess",
+    "absent_excess",
+    "not_finite_excess",
+    "invalid_excess",
+    "unseen_excess",
+    "constant",
     "mean",
     "prediction_mean_5m",
     "latency_mean_ms",
@@ -28,6 +38,23 @@ MetricName = Literal[
 
 #: The metric of slices that no window comes of.
 SILENCE: MetricName = "seconds_without_events"
+
+#: How much more is unusable than in the baseline; see the ``quality`` of a signal's report.
+OF_QUALITY: frozenset[MetricName] = frozenset(
+    {
+        "missing_excess",
+        "absent_excess",
+        "not_finite_excess",
+        "invalid_excess",
+        "unseen_excess",
+        "constant",
+    }
+)
+
+#: How far a window is from its baseline: what a retraining may rest on.
+OF_DRIFT: frozenset[MetricName] = frozenset(
+    {"psi", "kl", "kl_reverse", "js", "wasserstein", "kl_values", "surprise"}
+)
 
 
 class Metric(NamedTuple):
@@ -51,12 +78,24 @@ METRICS: dict[MetricName, Metric] = {
     "kl_reverse": Metric(True, "nats", 0, math.inf, 1000),
     "js": Metric(True, "nats", 0, math.log(2), 1000),
     "wasserstein": Metric(True, "bins", 0, math.inf, 1000),
+    # Without the bins of what is no value; 0 where it is no more than sampling noise.
+    "kl_values": Metric(True, "nats", 0, math.inf, 1000),
     # Events are pooled over windows until they are enough.
     "surprise": Metric(True, "of the alarm threshold", 0, math.inf, 0),
     "drifted_signals": Metric(False, "signals", 0, math.inf, 0),
     "drifted_share": Metric(False, "share", 0, 1, 0),
     "missing_share": Metric(True, "share", 0, 1, 100),
+    "absent_share": Metric(True, "share", 0, 1, 100),
+    "not_finite_share": Metric(True, "share", 0, 1, 100),
+    "invalid_share": Metric(True, "share", 0, 1, 100),
     "unseen_share": Metric(True, "share", 0, 1, 100),
+    "missing_excess": Metric(True, "share", 0, 1, 100),
+    "absent_excess": Metric(True, "share", 0, 1, 100),
+    "not_finite_excess": Metric(True, "share", 0, 1, 100),
+    "invalid_excess": Metric(True, "share", 0, 1, 100),
+    "unseen_excess": Metric(True, "share", 0, 1, 100),
+    # 1 if all values of the window are the same, and by the baseline that is no chance.
+    "constant": Metric(True, "yes (1) or no (0)", 0, 1, 100),
     "mean": Metric(True, "value", -math.inf, math.inf, 100),
     "prediction_mean_5m": Metric(False, "value", -math.inf, math.inf, 100),
     "latency_mean_ms": Metric(False, "ms", 0, math.inf, 100),

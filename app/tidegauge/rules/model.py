@@ -143,6 +143,13 @@ class Rule(_Strict):
         list[_Text],
         Field(description="rules that, while they fire for the same slice, say what this would"),
     ] = []
+    signal_inhibited_by: Annotated[
+        list[_Text],
+        Field(
+            description="rules that, while they hold on a signal, keep this one from saying "
+            "anything of that signal"
+        ),
+    ] = []
     flapping_after: Annotated[
         int,
         Field(

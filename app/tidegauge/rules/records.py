@@ -4,7 +4,7 @@ Every time in them is a window's, and every id follows from what the record is a
 window judged again after a crash gives the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -20,7 +20,7 @@ from tidegauge.contract import (
 from tidegauge.rules.metrics import SILENCE
 from tidegauge.rules.model import Event, Rule
 from tidegauge.rules.state import Episode, Incident
-from tidegauge.rules.summary import Exact, listed, render
+from tidegauge.rules.summary import Exact, clock, listed, render, sized
 from tidegauge.when import duration_text
 from tidegauge.wording import counted, limit_text, quantity
 
@@ -43,6 +43,9 @@ _OF_INACTIVITY = "{model} {version}: no events for {amount}, longer than {limit}
 
 #: Units that are no more than the metric's name says already.
 _UNSPOKEN = frozenset({"value", "signals", "events"})
+
+#: At the end of a template, it comes after the segment too.
+_ASKS = "{asks}"
 
 _Audited = Literal[
     "alert.pending",
@@ -95,18 +98,26 @@ def alert_of(
     rule: Rule,
     signals: Sequence[SignalAlert] = (),
     is_late: bool = False,
+    asks: bool = False,
+    withheld: str = "",
 ) -> Alert:
     """Tell what the window of ``report`` made of an alert; the caller adds actions and evidence.
 
     ``told`` shows the figures of that window, ``signals`` is its list if it is of several.
+    ``asks``: it is to ask for the rule's action, unless ``withheld`` says why not.
     """
     episode = told.shown
     # What is over is in the list, and not what the alert is about now.
     current = [one.signal for one in signals if one.ends_at is None]
+    places = _places(episode, report, current or [one.signal for one in signals])
+    places["asks"] = _asks(rule, withheld) if asks else ""
     if event in ("inactive", "resolved"):
         summary = _ended_summary(told, report, len(signals))
     else:
-        summary = _held_summary(rule.summary, episode, report, current)
+        template = rule.summary and rule.summary.removesuffix(_ASKS)
+        summary = _held_summary(template, episode, report, places)
+        if withheld or rule.dry_run or template != rule.summary:
+            summary += str(places["asks"])
     windows = counted(rule.pending_windows, "window")
     if event == "pending":
         summary += f"; pending, fires after {windows} in a row"
@@ -127,7 +138,8 @@ def alert_of(
     alert = _alert(event, identity, told, report, summary=summary)
     alert.revised = is_late
     alert.signals = list(signals[:MOST_LISTED])
-    places = _places(episode, report, current or [one.signal for one in signals])
+    alert.dry_run = rule.dry_run
+    alert.withheld = withheld
     alert.annotations = {name: render(text, places) for name, text in rule.annotations.items()}
     return alert
 
@@ -232,6 +244,7 @@ def requested_action(alert: Alert, rule: Rule) -> Action:
         data=None,
         expires_at=alert.window_end + rule.expires_after,
         dry_run=rule.dry_run,
+        segment=alert.segment,
     )
 
 
@@ -308,17 +321,34 @@ def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) 
 
 
 def _held_summary(
-    template: str | None, episode: Episode, report: WindowReport, signals: Sequence[str]
+    template: str | None,
+    episode: Episode,
+    report: WindowReport,
+    places: Mapping[str, str | int | float],
 ) -> str:
-    places = _places(episode, report, signals)
     if template is None:
         template = _OF_WINDOW if episode.signal is None else _OF_SIGNAL
         if episode.metric == SILENCE:
             template = _OF_INACTIVITY
-        elif len(signals) > 1:
+        elif int(places["signals"]) > 1:
             template = _OF_SIGNALS
-        places["counted"] = counted(episode.events, "event")
+        places = {**places, "counted": counted(episode.events, "event")}
     return _of_segment(render(template, places), report)
+
+
+def _asks(rule: Rule, withheld: str) -> str:
+    """Say what an alert asks for, or that it doesn't, as the end of its summary."""
+    if withheld:
+        return f"; no {rule.action} is asked for: {withheld}"
+    meant = ", as a dry run: it is not to be carried out" if rule.dry_run else ""
+    return f"; asks for a {rule.action}{meant}"
+
+
+def _drifted(report: WindowReport) -> str:
+    """Name the signals that drift together, with the size of each drift."""
+    patterns = [part.pattern for part in report.parts if part.pattern is not None]
+    most = max(patterns, key=lambda it: len(it.drifts), default=None)
+    return sized([(one.signal, one.psi_corrected) for one in most.drifts]) if most else ""
 
 
 def _places(
@@ -344,6 +374,10 @@ def _places(
         "minimum_events": episode.minimum_events,
         "window_start": report.window_start,
         "window_end": report.window_end,
+        "since": clock(episode.starts_at, report.window_end),
+        "are": "are" if len(signals) > 1 else "is",
+        "drifted": _drifted(report),
+        "asks": "",
     }
 
 

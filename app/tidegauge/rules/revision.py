@@ -33,20 +33,21 @@ def evaluate_late(
     *,
     held: Collection[str] = (),
     distribution: DistributionOf,
+    whole: AlertState | None = None,
 ) -> Revised:
     """Judge the ``report`` of a window that is not later than the last one judged.
 
     ``earlier`` is what was reported of the window before; None if nothing was, since it opened
-    after a later one had closed. ``held`` is what :class:`Revised` said of it. Same inputs, same
-    bytes.
+    after a later one had closed. ``held`` is what :class:`Revised` said of it, ``whole`` the state
+    of all the traffic, as in :func:`evaluate`. Same inputs, same bytes.
     """
     key = records.series_key(report)
     before = state.series.get(key, SeriesState())
     known = set(held)
     if earlier is not None:
-        holding, _ = decide(rules, earlier, {})
+        holding = decide(rules, earlier, {}).holding
         known |= {_name(rules, earlier, *watch) for watch in holding}
-    now, _ = decide(rules, report, {})
+    now = decide(rules, report, {}).holding
     news = {
         watch: measured
         for watch, measured in now.items()
@@ -55,9 +56,9 @@ def evaluate_late(
     known |= {_name(rules, report, *watch) for watch in news}
     verdict = Verdict(state, [], [], [])
     if news:
-        evaluation = Turn(rules, report, before, verdict, distribution, is_late=True)
+        evaluation = Turn(rules, report, before, verdict, distribution, is_late=True, whole=whole)
         evaluation.end_abandoned()
-        evaluation.judge_late(news)
+        evaluation.judge_late(news, now)
         after = evaluation.state(before.through)
         verdict = verdict._replace(state=AlertState(series={**state.series, key: after}))
     return Revised(verdict, sorted(known))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import translate
 from typing import Protocol
 
-from tidegauge.rules.consistency import wrong_inhibitors
+from tidegauge.rules.consistency import INHIBITORS, wrong_inhibitors
 from tidegauge.rules.metrics import MetricName
 from tidegauge.rules.model import GLOB, Rule
 
@@ -93,9 +93,17 @@ class RuleSet:
                 raise ValueError(f"two rules are named {name!r}; give each its own name")
             self.by_name[name] = one
             self.by_metric.setdefault(one.rule.metric, []).append(one)
-        named = [{"name": it.name, "inhibited_by": it.inhibited_by} for it in self.rules]
-        for index, _, message in wrong_inhibitors(named):
-            raise ValueError(f"rule {self.rules[index].name!r}: inhibited_by: {message}")
+        named = [it.model_dump(include={"name", "metric", *INHIBITORS}) for it in self.rules]
+        for index, field, _, message in wrong_inhibitors(named):
+            raise ValueError(f"rule {self.rules[index].name!r}: {field}: {message}")
+
+    def with_dry_run(self) -> "RuleSet":
+        """Return the same rules, of which none asks for an action in earnest."""
+        rules = [
+            rule if rule.action is None else rule.model_copy(update={"dry_run": True})
+            for rule in self.rules
+        ]
+        return RuleSet(rules, source=self.source, sha256=self.sha256)
 
     def __len__(self) -> int:
         return len(self.rules)

@@ -77,7 +77,10 @@ class SeriesState(msgspec.Struct, kw_only=True, frozen=True):
     by the fingerprint of rule and signal, ``incidents`` by that of their alerts: there is one
     wherever there is an episode. ``fired`` has the ends of the latest windows in which an incident
     began to fire. ``asked`` is when rules asked for their actions, by rule, as far as that bears on
-    whether they may again.
+    whether they may again. ``never_sound`` are the rules on latency with a rollback that have held
+    in every window they were judged in, or in none yet, since the first window of the slice.
+    ``broken`` has, by signal, the end of the last window in which a rule on quality held, for as
+    long as the evidence of drift remembers it.
     """
 
     through: int | None = None
@@ -86,6 +89,8 @@ class SeriesState(msgspec.Struct, kw_only=True, frozen=True):
     incidents: dict[str, Incident] = {}
     fired: dict[str, list[int]] = {}
     asked: dict[str, list[int]] = {}
+    never_sound: list[str] = []
+    broken: dict[str, int] = {}
 
 
 class AlertState(msgspec.Struct, kw_only=True, frozen=True):

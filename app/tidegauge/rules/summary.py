@@ -1,6 +1,7 @@
 """The sentence an alert says: templates with named places, checked when the rules are read."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from string import Formatter
 from typing import Any
@@ -28,6 +29,10 @@ SAMPLE: dict[str, str | int | float] = {
     "minimum_events": 1000,
     "window_start": 1_700_000_000,
     "window_end": 1_700_000_060,
+    "since": "22:13 UTC",
+    "are": "is",
+    "drifted": "age (PSI .31), income (PSI .22)",
+    "asks": "; asks for a retrain",
 }
 
 
@@ -77,3 +82,22 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     """
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def clock(at: int, now: int) -> str:
+    """Write a time in UTC, with its day if that is another one than that of ``now``.
+
+    >>> clock(1_700_000_000, 1_700_000_060), clock(1_700_000_000, 1_700_100_000)
+    ('22:13 UTC', '2023-11-14 22:13 UTC')
+    """
+    then, today = (datetime.fromtimestamp(it, UTC) for it in (at, now))
+    return f"{then:%H:%M} UTC" if then.date() == today.date() else f"{then:%Y-%m-%d %H:%M} UTC"
+
+
+def sized(drifts: Sequence[tuple[str, float]], most: int = 3) -> str:
+    """Name the first few drifts with their sizes, and say how many more there are.
+
+    >>> sized([("age", 0.314), ("income", 1.22)])
+    'age (PSI .31), income (PSI 1.22)'
+    """
+    return listed([f"{name} (PSI {f'{psi:.2f}'.removeprefix('0')})" for name, psi in drifts], most)

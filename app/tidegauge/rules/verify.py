@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tidegauge.baseline.compare import BESIDE
+from tidegauge.baseline.compare import BESIDE, value_bins
 from tidegauge.contract import Alert, Change, Distribution, Drift, Evidence, Expectation
+from tidegauge.rules.measure import NOISE_NATS
 from tidegauge.rules.metrics import SILENCE
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.expected import BINS, MEAN, SPREAD, Expected
@@ -15,6 +16,7 @@ from tidegauge.sequential.moved import moved
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES, surprises
 from tidegauge.sequential.size import size_of
+from tidegauge.sequential.value_drift import ValueTable
 from tidegauge.stats import drift, psi_corrected
 
 #: Figures are sums of floats, whose order may differ in the last digits.
@@ -71,6 +73,8 @@ def _of_counts(alert: Alert) -> Iterator[Check]:
         if figures is not None:
             found = _DRIFT[alert.metric](figures)
             yield Check(alert.metric, alert.value, math.nan if found is None else found)
+    elif alert.metric == "kl_values":
+        yield Check(alert.metric, alert.value, _kl_values(counted))
     elif alert.metric == "missing_share":
         missing = counted.current[counted.bins.index(BESIDE[0])]
         yield Check(alert.metric, alert.value, missing / sum(counted.current))
@@ -81,6 +85,16 @@ def _of_counts(alert: Alert) -> Iterator[Check]:
         return
     if alert.metric != "wasserstein":  # that is of the values alone
         yield Check("events", alert.events, sum(counted.current))
+
+
+def _kl_values(counted: Distribution) -> float:
+    bins = value_bins(counted.reference, _ordered(counted))
+    ((found,),) = ValueTable.together(
+        [ValueTable([counted.reference], [bins])], [[counted.current]]
+    )
+    if found is None:
+        return math.nan
+    return found.kl_nats if found.surprise_nats >= NOISE_NATS else 0.0
 
 
 _DRIFT: dict[str, Callable[[Drift], float | None]] = {

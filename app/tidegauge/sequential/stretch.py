@@ -72,6 +72,10 @@ class Stretch:
         ]
         return Signs(*(np.concatenate(column) for column in zip(*blocks, strict=True)))
 
+    def effective(self, windows: Places, spans: Places, signals: Places) -> Floats:
+        """Return the effective counts of each signal in the window and the span beside it."""
+        return self._effective((windows, spans, signals))
+
     def _signs(self, windows: Places, signals: Places) -> Signs:
         reference, rows = _rows(self._reference, signals), np.arange(len(signals))
         counts = self._effective((windows, _SCALES, signals))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from support.alert_oracle import RULES, ExpectedAlert, expected_alerts
+from support.alert_oracle import RULES, VALUE_RULES, ExpectedAlert, expected_alerts
 from support.monitored import Monitored
-from support.oracle import kl_nats
+from support.oracle import kl_nats, kl_values_nats
 from support.traffic import AMOUNT_DRIFTS, NEW_REGION, RANKER_IS_SLOW, WINDOW_SECONDS
 
 pytestmark = pytest.mark.timeout(240)
@@ -54,6 +54,9 @@ def test_the_alerts_are_those_that_the_traffic_was_made_for(run: Monitored) -> N
         ("drift", "credit", "region", NEW_REGION),
         ("drift-retrain", "credit", "region", NEW_REGION),
         ("latency-rollback", "ranker", None, RANKER_IS_SLOW),
+        ("values-drift", "credit", "amount", AMOUNT_DRIFTS),
+        ("drift-unless-new", "credit", "amount", AMOUNT_DRIFTS),
+        ("new-values", "credit", "region", NEW_REGION),
     ):
         told(rule, model, signal, ("firing", windows.start, 0), ("resolved", windows.stop, 0))
     told("drift-lasting", "credit", "amount", ("pending", 4, 0), ("firing", 5, 0), ("firing", 6, 1),
@@ -91,7 +94,7 @@ def test_an_alert_can_be_recomputed_from_what_it_carries(run: Monitored) -> None
     for alert in run.alerts():
         report = reports[alert["report"]]
         assert report["window_start"] == alert["window_start"]
-        rule = next(rule for rule in RULES if rule.name == alert["rule"])
+        rule = next(rule for rule in RULES + VALUE_RULES if rule.name == alert["rule"])
         assert alert["threshold"] == rule.threshold
         assert alert["minimum_events"] == rule.minimum_events
         holds = alert["state"] in ("pending", "firing")
@@ -107,7 +110,12 @@ def test_an_alert_can_be_recomputed_from_what_it_carries(run: Monitored) -> None
             assert shown["edges"] == reference[alert["signal"]].get("edges")
             assert {it["bin"] for it in alert["top_bins"]} <= set(shown["bins"])
             assert alert["top_bins"] and alert["threshold_by"] == "rule"
-        else:
+        elif alert["metric"] == "kl_values":
+            shown = alert["distribution"]
+            numeric = shown["edges"] is not None
+            found = kl_values_nats(shown["current"], shown["reference"], numeric)
+            assert found == pytest.approx(alert["value"])
+        elif alert["metric"] == "latency_mean_ms":
             assert alert["value"] == pytest.approx(report["latency"]["mean_ms"])
 
 
