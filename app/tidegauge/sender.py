@@ -66,10 +66,10 @@ class Sender:
             answers.append(error.args[0])
         self._producer.flush(_SECONDS + 1)
         # Not by ==, which a KafkaError can't stand with None.
-        error = answers[0] if answers else None
-        if answers and error is None:
+        why = answers[0] if answers else None
+        if answers and why is None:
             return
-        is_too_large = error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE
+        is_too_large = why is not None and why.code() == KafkaError.MSG_SIZE_TOO_LARGE
         raise (TooLarge if is_too_large else NotTaken)(
-            f"topic {self._topic} takes no {self._what}: {error or 'no answer'}"
+            f"topic {self._topic} takes no {self._what}: {why or 'no answer'}"
         )
