@@ -15,6 +15,10 @@ class NotTaken(Exception):
     """The brokers have not taken a record; writing it again does no harm."""
 
 
+class TooLarge(NotTaken):
+    """Its topic takes no record of this size."""
+
+
 class Sender:
     """Writes to one topic, by a producer that is made for the first record.
 
@@ -62,6 +66,10 @@ class Sender:
             answers.append(error.args[0])
         self._producer.flush(_SECONDS + 1)
         # Not by ==, which a KafkaError can't stand with None.
-        why = answers[0] if answers else "no answer"
-        if why is not None:
-            raise NotTaken(f"topic {self._topic} takes no {self._what}: {why}")
+        why = answers[0] if answers else None
+        if answers and why is None:
+            return
+        is_too_large = why is not None and why.code() == KafkaError.MSG_SIZE_TOO_LARGE
+        raise (TooLarge if is_too_large else NotTaken)(
+            f"topic {self._topic} takes no {self._what}: {why or 'no answer'}"
+        )

@@ -305,6 +305,7 @@ def counted_by_topic(brokers: Brokers, histograms: str) -> dict[str, dict[int, C
 
 
 def _values(brokers: Brokers, topic: str) -> Iterator[bytes]:
+    """Yield what was committed to the first partition before this call, and maybe more."""
     config = {
         "bootstrap.servers": brokers.bootstrap_servers,
         "group.id": unique("flushes"),
@@ -316,15 +317,22 @@ def _values(brokers: Brokers, topic: str) -> Iterator[bytes]:
         "log_level": 2,
     }
     with closing(Consumer(config)) as consumer:
-        consumer.assign([TopicPartition(topic, 0, 0)])
-        while True:
+        begin = TopicPartition(topic, 0, 0)
+        _, end = _retried(
+            lambda: consumer.get_watermark_offsets(begin, timeout=10),
+            f"the end of {topic} is known",
+        )
+        consumer.assign([begin])
+        reached = 0
+        # Workers write on, so that it need not come to an end.
+        while reached < end:
             for message in consumer.consume(500, 1.0):
                 error = message.error()
+                # Behind the marker of a transaction, which no message stands for, its end is told.
+                reached = max(reached, message.offset() + (error is None))
                 if error is None:
                     yield message.value() or b""
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    return
-                else:
+                elif error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
 
 

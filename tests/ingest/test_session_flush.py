@@ -8,9 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from support.counting import NOW, FakeMessage, a_counter, a_tenure, as_json, count, event
 from support.ingest_sessions import END, Clocks, Committed, event_at
-from tidegauge.contract import encode
+from tidegauge.contract import encode, without_payload
 from tidegauge.ingest import session as session_module
-from tidegauge.ingest.dead_letters import without_payload
 from tidegauge.ingest.session import BROKER_SECONDS, DEAD_LETTERS, Session
 from tidegauge.ingest.transaction import LettersError, RebalancingError, StuckError
 from tidegauge.sessions import SessionError

@@ -187,6 +187,28 @@ def test_one_that_stands_by_takes_over_where_the_other_left(delivery: Delivery) 
     delivery.stop()
 
 
+def test_a_dead_letter_that_is_too_large_for_its_topic_goes_without_payload(
+    delivery: Delivery,
+) -> None:
+    sink = delivery.sink()
+    topic = delivery.settings.topics.dead_letters
+    admin = delivery.broker.admin()
+    for future in admin.delete_topics([topic]).values():
+        future.result(20)
+    wait_until(lambda: topic not in admin.list_topics(timeout=5).topics, seconds=20, what="gone")
+    delivery.broker.create_topics({topic: 1}, {"max.message.bytes": "2000"})
+    delivery.courier(webhook(sink))
+    garbage = b"no json " * 4_000
+    delivery.send(garbage, numbered(1))
+    wait_ids(sink, ["id-1"])
+    wait_committed(delivery, "hook", 2)
+    delivery.stop()
+    (letter,) = delivery.letters()
+    assert (letter.offset, letter.reason, letter.receiver) == (0, "invalid_record", "hook")
+    assert letter.payload is None and letter.payload_truncated
+    assert letter.payload_bytes == len(garbage)
+
+
 def test_a_dead_letter_that_is_not_taken_keeps_its_alert_until_it_is(delivery: Delivery) -> None:
     sink = delivery.sink(Answer(400))
     topic = delivery.settings.topics.dead_letters

@@ -31,7 +31,13 @@ from tidegauge.contract.configuration import (
     ConfigurationKind,
     configuration_after,
 )
-from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, NotifyReason, Reason
+from tidegauge.contract.dead_letter import (
+    PAYLOAD_LIMIT_BYTES,
+    DeadLetter,
+    NotifyReason,
+    Reason,
+    without_payload,
+)
 from tidegauge.contract.decoding import DecodingError, decode
 from tidegauge.contract.histogram import (
     Cell,
@@ -137,5 +143,6 @@ __all__ = [
     "schema_id",
     "source_of",
     "unwrap",
+    "without_payload",
     "wrap",
 ]

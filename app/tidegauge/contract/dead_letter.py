@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import msgspec
+
 from tidegauge.contract._base import SCHEMA_VERSION, Record
 
 Reason = Literal[
@@ -22,6 +24,9 @@ NotifyReason = Literal["delivery_refused", "delivery_given_up", "invalid_record"
 #: A dead letter must always fit its topic, whatever was sent; the rest of the payload can be read
 #: at the origin it names.
 PAYLOAD_LIMIT_BYTES = 64 * 1024
+
+#: Of a letter without payload; with this it has some 500 bytes, rarely more than 1,500.
+_BARE_DETAIL_CHARACTERS = 200
 
 
 class DeadLetter(Record):
@@ -50,3 +55,14 @@ class DeadLetter(Record):
     rows: int | None = None
     topic_id: str = ""
     schema_version: int = SCHEMA_VERSION
+
+
+def without_payload(letter: DeadLetter) -> DeadLetter:
+    """Return what is kept of a letter for a topic that takes but small ones."""
+    return msgspec.structs.replace(
+        letter,
+        detail=letter.detail[:_BARE_DETAIL_CHARACTERS],
+        payload=None,
+        payload_encoding=None,
+        payload_truncated=letter.payload is not None or letter.payload_truncated,
+    )

@@ -3,16 +3,11 @@
 import base64
 from typing import Literal
 
-import msgspec
-
 from tidegauge.contract import PAYLOAD_LIMIT_BYTES, DeadLetter
 from tidegauge.ingest.tolerant import RefusedError
 
 #: Error texts can quote the record; they must not make a letter too large for its topic.
 _DETAIL_CHARACTERS = 1_000
-
-#: Of a letter without payload; with this it has some 500 bytes, rarely more than 1,500.
-_BARE_DETAIL_CHARACTERS = 200
 
 
 def dead_letter(
@@ -55,14 +50,3 @@ def dead_letter(
 def _writable(text: str) -> str:
     """Return text that can be encoded: half a surrogate pair, quoted from a record, can't."""
     return text.encode(errors="backslashreplace").decode()
-
-
-def without_payload(letter: DeadLetter) -> DeadLetter:
-    """Return what is kept of a letter for a topic that takes but small ones."""
-    return msgspec.structs.replace(
-        letter,
-        detail=letter.detail[:_BARE_DETAIL_CHARACTERS],
-        payload=None,
-        payload_encoding=None,
-        payload_truncated=letter.payload is not None or letter.payload_truncated,
-    )

@@ -8,8 +8,7 @@ only counted; after a while all is tried anew.
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from tidegauge.contract import DeadLetter
-from tidegauge.ingest.dead_letters import without_payload
+from tidegauge.contract import DeadLetter, without_payload
 from tidegauge.telemetry.health import State
 
 Rung = Literal["full", "bare", "counted"]

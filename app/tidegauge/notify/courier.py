@@ -19,12 +19,14 @@ from tenacity import RetryCallState
 
 from tidegauge.contract import (
     Alert,
+    DeadLetter,
     DecodingError,
     NotifyReason,
     Silence,
     Withheld,
     encode,
     unwrap,
+    without_payload,
 )
 from tidegauge.notify.attempts import BACKOFF, Attempts
 from tidegauge.notify.channel import Channel
@@ -35,7 +37,7 @@ from tidegauge.notify.rate_limiter import RateLimiter
 from tidegauge.notify.shelf import Shelf
 from tidegauge.notify.silence_book import SilenceBook
 from tidegauge.notify.withheld import is_untold, step, was_told
-from tidegauge.sender import Sender
+from tidegauge.sender import Sender, TooLarge
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, NotifyMetrics, RecordFaults
 
@@ -389,13 +391,20 @@ class Courier:
     def _bury(self, place: Place, reason: NotifyReason, detail: str) -> None:
         """Make a dead letter of a record, which is not done with before that is written."""
         letter = letter_of(place, self._receiver.name, reason, detail, now=time.time())
-        self._attempts.persist(lambda: self._letters.write(encode(letter)))
+        self._attempts.persist(lambda: self._write(letter))
         self._metrics.dead_letters[reason].inc()
         self._attempts.failed(
             f"{detail}; record {place.partition}@{place.offset} is in "
             f"{self._settings.topics.dead_letters}",
             up=reason != "delivery_given_up",
         )
+
+    def _write(self, letter: DeadLetter) -> None:
+        """Write a letter; without its payload if its topic takes none of that size."""
+        try:
+            self._letters.write(encode(letter))
+        except TooLarge:
+            self._letters.write(encode(without_payload(letter)))
 
     def _resend_if_due(self) -> None:
         every = self._channel.resend_seconds
