@@ -10,7 +10,7 @@ MINUTES ?= 10
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types schemas freeze-schemas bench bench-quick bench-detect \
   bench-memory bench-neighbours bench-recovery bench-detection bench-detection-quick check-peers chaos chaos-brokers \
-  scenarios starts quiet fuzz fuzz-quick clean \
+  scenarios starts quiet fuzz fuzz-quick clean wheels \
   test-machine test-broker test-collect
 
 help:
@@ -36,6 +36,7 @@ help:
 	@echo "make quiet     twenty minutes of sound traffic, in which Prometheus calls for nobody (ARGS)"
 	@echo "make fuzz      mutated records against every decoder, native and Python (MINUTES, ARGS='--only streams')"
 	@echo "make fuzz-quick  a minute of it, without what needs a Rust compiler"
+	@echo "make wheels    what pip installs, into dist/: tidegauge, and its decoder in Rust for this platform"
 	@echo "make venv      the virtualenv that the others use"
 	@echo "make clean     remove what the others left, the virtualenv included"
 
@@ -53,10 +54,24 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $(VENV)/.demo $@
 
-# The native decoder. Without a Rust of its own, maturin fetches one.
-$(VENV)/.native: $(wildcard native/*.toml native/Cargo.lock native/src/*.rs) | $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check ./native
+# The native decoder, compiled once, to the wheel that others install too. Without a Rust of its own,
+# maturin fetches one.
+$(VENV)/wheels/.native: $(wildcard native/*.toml native/Cargo.lock native/src/*.rs) | $(VENV)/.dev
+	rm -rf $(@D)
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(@D) ./native
 	@touch $@
+
+$(VENV)/.native: $(VENV)/wheels/.native
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall \
+	  $(VENV)/wheels/tidegauge_native-*.whl
+	@touch $@
+
+# The wheel is made from the source distribution, so that must have all that it needs.
+wheels: $(VENV)/.dev $(VENV)/wheels/.native
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	@cp $(VENV)/wheels/tidegauge_native-*.whl dist/
+	@ls -1 dist/*
 
 venv: $(VENV)/.dev $(VENV)/.native
 

@@ -1,11 +1,12 @@
 """Carries out retrain actions, each once: a pattern for anything that acts on an alert.
 
-    python examples/retrainer.py --bootstrap-servers kafka:9092 --work models -- python train.py
+    python examples/retrainer.py --work models -- python train.py
 
 For each retraining, the events it is about are written to ``events.jsonl`` in a directory, and the
-command is run in there; whatever it leaves there is the result, under the id of the action.
-Rollbacks and pages are for others, and passed by. Needs ``pip install tidegauge`` (and
-``tidegauge[arrow]``, if producers send column batches).
+command is run in there; whatever it leaves there is the result, under the id of the action. What
+the command prints is in ``logs``, a file for each action. Rollbacks and pages are for others, and
+passed by. Needs the extra ``tidegauge[processor]``; brokers, topics and Redis are those of
+``tidegauge.yaml`` and ``TIDEGAUGE_…``, as for a worker.
 
 Kafka hands an action out at least once. That it has one effect all the same is due to three things:
 
@@ -16,46 +17,61 @@ Kafka hands an action out at least once. That it has one effect all the same is 
 """
 
 import argparse
+import logging
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import IO, cast
 
-import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer
 
+from tidegauge.baseline.store import BaselineStore, StoreUnavailable, newer_version
 from tidegauge.contract import (
-    ARROW_MAGIC,
     Acknowledgement,
     Action,
-    CountedRange,
     DecodingError,
     Outcome,
     acknowledge,
     decode,
+    encode,
     source_of,
     unwrap,
     wrap,
 )
+from tidegauge.ingest import read_events
+from tidegauge.reading import read_topic
+from tidegauge.settings import Settings, load_settings
 
 ACTOR = f"retrainer@{socket.gethostname()}"
 
 #: A day, the longest that librdkafka allows: training holds up the next poll.
 TRAINING_MS = 86_400_000
 
+#: What is kept of the output of a training: its end, in a file and the one before it of this size.
+KEPT_BYTES = 1024 * 1024
+LONGEST_LINE = 64 * 1024
+
+#: What of it an acknowledgement quotes: the last lines, and no more than so many characters.
+QUOTED_LINES, QUOTED_CHARACTERS = 5, 500
+
 
 def main() -> None:
     """Carry out actions as they come, until interrupted, or so many."""
-    given = parse()
-    servers = {"bootstrap.servers": given.bootstrap_servers}
+    given, settings = parse(), load_settings()
     consumer = Consumer(
         {
-            **servers,
+            **settings.kafka.librdkafka(),
             "group.id": given.group,
             "enable.auto.commit": False,
             # An action that was asked for while nobody listened is still to be done.
@@ -65,8 +81,8 @@ def main() -> None:
             **({"group.instance.id": given.member} if given.member else {}),
         }
     )
-    producer = Producer({**servers, "enable.idempotence": True})
-    consumer.subscribe([given.actions])
+    producer = Producer({**settings.kafka.librdkafka(), "enable.idempotence": True})
+    consumer.subscribe([settings.topics.actions])
     done = 0
     try:
         while done != given.number:
@@ -77,9 +93,12 @@ def main() -> None:
                 raise KafkaException(message.error())
             action = read(message)
             if action is not None and action.kind == "retrain":
-                send(producer, given.acknowledgements, answer(action, given))
+                said = answer(action, settings, given.work, given.command)
+                send(producer, settings.topics.acknowledgements, said)
             commit(consumer, message)
             done += 1
+    except StoreUnavailable as error:
+        sys.exit(f"{error}: nobody can tell what is in force; start me again")
     except KeyboardInterrupt:
         pass
     finally:
@@ -89,9 +108,6 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Carry out tidegauge's retrain actions, once each")
-    parser.add_argument("--bootstrap-servers", default="localhost:9092")
-    parser.add_argument("--actions", default="tidegauge.actions", metavar="TOPIC")
-    parser.add_argument("--acknowledgements", default="tidegauge.acknowledgements", metavar="TOPIC")
     parser.add_argument("--group", default="retrainer")
     parser.add_argument("--member", help="name of this process in its group, if it has a fixed one")
     parser.add_argument("--work", type=Path, required=True, help="where results are put")
@@ -109,34 +125,80 @@ def read(message: Message) -> Action | None:
         return None
 
 
-def answer(action: Action, given: argparse.Namespace) -> Acknowledgement:
+def answer(
+    action: Action, settings: Settings, work: Path, command: Sequence[str]
+) -> Acknowledgement:
     """Carry the action out if it is meant and still good; say what became of it."""
+    result = work / action.id
     if action.dry_run:
         return said(action, "taken", "a dry run: nothing was done")
+    if result.exists():  # before all else: what is done is done, whatever has happened since
+        return said(action, "taken", f"{result.name} is there already", {"artefact": str(result)})
     if action.expires_at is not None and time.time() >= action.expires_at:
         return said(action, "failed", f"it was good until {action.expires_at}")
-    return carry_out(action, given.work, given.command, given.bootstrap_servers)
+    left = why_not_in_force(action, settings)
+    if left is not None:
+        return said(action, "failed", left)
+    return carry_out(action, settings, result, command)
 
 
-def carry_out(action: Action, work: Path, command: Sequence[str], servers: str) -> Acknowledgement:
-    """Train, unless that is done already, and say how it went."""
-    result = work / action.id
-    note = f"{result.name} is there already"
-    if not result.exists():
-        work.mkdir(parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(prefix=f".{action.id}-", dir=work))
-        try:
-            events = write_events(action, directory / "events.jsonl", servers)
-            trained = subprocess.run(command, cwd=directory, capture_output=True, text=True)
-            if trained.returncode != 0:
-                why = (trained.stderr.strip().splitlines() or ["it said nothing"])[-1]
-                note = f"{command[0]} ended with {trained.returncode}: {why}"
-                return said(action, "failed", note)
-            publish(directory, result)
-            note = f"trained on {events:,} events"
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
-    return said(action, "taken", note, {"artefact": str(result)})
+def why_not_in_force(action: Action, settings: Settings) -> str | None:
+    """Return why the action's version is not in force any more; None if it is.
+
+    Raises ``StoreUnavailable`` or ``KafkaException`` if nobody can tell: then nothing is committed,
+    and the action is handed out again to a process that is started again.
+    """
+    redis = settings.redis
+    store = BaselineStore(redis.url, password=redis.plain_password, prefix=redis.prefix)
+    try:
+        pointers = store.snapshot().promoted
+    finally:
+        store.close()
+    newer = newer_version(pointers, action.model, action.version, action.requested_at)
+    if newer is not None:
+        return f"version {newer} was promoted since it was asked for"
+    rollbacks = {
+        one.id
+        for one in read_topic(settings.kafka, settings.topics.actions, Action, unreadable)
+        if one.kind == "rollback" and (one.model, one.version) == (action.model, action.version)
+    }
+    for one in read_topic(
+        settings.kafka, settings.topics.acknowledgements, Acknowledgement, unreadable
+    ):
+        taken = one.outcome == "taken" and one.time >= action.requested_at
+        if taken and one.action in rollbacks:
+            return f"version {action.version} was rolled back by {one.actor} since it was asked for"
+    return None
+
+
+def unreadable(place: str, why: str) -> None:
+    """Say that a record was passed over."""
+    print(f"{place} is {why}", file=sys.stderr)
+
+
+def carry_out(
+    action: Action, settings: Settings, result: Path, command: Sequence[str]
+) -> Acknowledgement:
+    """Train, and say how it went."""
+    work = result.parent
+    work.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix=f".{action.id}-", dir=work))
+    try:
+        written = write_events(action, directory / "events.jsonl", settings)
+        but = f"; {written.skipped:,} not read, the first: {written.first}" * bool(written.skipped)
+        if not written.events:
+            return said(action, "failed", f"no event of {action.model} in its data{but}")
+        output = work / "logs" / f"{action.id}.log"
+        code, last = run(command, directory, output)
+        kept = {"output": str(output), "output_ends_with": last}
+        if code != 0:
+            note = f"{command[0]} ended with {code}: {last or 'it said nothing'}"
+            return said(action, "failed", note, kept)
+        publish(directory, result)
+        note = f"trained on {written.events:,} events{but}"
+        return said(action, "taken", note, {"artefact": str(result), **kept})
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def said(
@@ -146,60 +208,56 @@ def said(
     return acknowledge(action, outcome, actor=ACTOR, time=time.time(), note=note, result=result)
 
 
-def write_events(action: Action, path: Path, servers: str) -> int:
-    """Write the events of the action's model from its range of data; return how many."""
-    events = 0
+@dataclass
+class Written:
+    """How many events a file has; how many were not read, and of the first why."""
+
+    events: int = 0
+    skipped: int = 0
+    first: str = ""
+
+    def skip(self, place: str, why: str) -> None:
+        """Count what could not be read."""
+        self.first = self.first or f"{place} is {why}"
+        self.skipped += 1
+
+
+def write_events(action: Action, path: Path, settings: Settings) -> Written:
+    """Write the events of the action's model from its data, in the form that they were sent in."""
+    written = Written()
+    offsets = action.data.offsets if action.data else []
     with path.open("wb") as file:
-        for counted in action.data.offsets if action.data else []:
-            for value in records(counted, servers):
-                for event in rows(value):
-                    if event.get("model") == action.model:
-                        file.write(msgspec.json.encode(event) + b"\n")
-                        events += 1
-    return events
+        for event in read_events(settings, offsets, skipped=written.skip):
+            if event.model == action.model:
+                file.write(encode(event) + b"\n")
+                written.events += 1
+    return written
 
 
-def records(counted: CountedRange, servers: str) -> Iterator[bytes]:
-    """Yield the records of one partition from ``start`` up to ``to``, as far as they are kept."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": servers,
-            "group.id": "retrainer-data",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-        }
+def run(command: Sequence[str], directory: Path, output: Path) -> tuple[int, str]:
+    """Run the command with its output in a file; return its exit code, and the last it said."""
+    output.parent.mkdir(exist_ok=True)
+    last: deque[str] = deque(maxlen=QUOTED_LINES)
+    # Not closed here: what the command leaves running may hold its end open, and be read on.
+    process = subprocess.Popen(
+        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    try:
-        consumer.assign([TopicPartition(counted.topic, counted.partition, counted.start)])
-        while True:
-            message = consumer.poll(30.0)
-            if message is None:
-                raise TimeoutError(f"no answer for {counted.topic}/{counted.partition} in 30 s")
-            error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
-            if error is not None or message.offset() >= counted.to:
-                return
-            yield message.value() or b""
-            if message.offset() == counted.to - 1:
-                return
-    finally:
-        consumer.close()
+    pipe = cast("IO[bytes]", process.stdout)
+    keeper = threading.Thread(target=keep, args=(pipe, output, last), daemon=True)
+    keeper.start()
+    code = process.wait()
+    keeper.join(5)
+    return code, "\n".join([*last])[-QUOTED_CHARACTERS:]
 
 
-def rows(value: bytes) -> Iterator[dict[str, object]]:
-    """Yield the events of a record: one, or those of a column batch; none if it is neither."""
-    if value.startswith(ARROW_MAGIC):
-        import pyarrow as pa
-
-        with pa.ipc.open_stream(value) as stream:
-            yield from stream.read_all().to_pylist()
-        return
-    try:
-        yield decode(value, dict[str, object])
-    except DecodingError:
-        return  # tidegauge has made a dead letter of it
+def keep(pipe: IO[bytes], path: Path, last: deque[str]) -> None:
+    """Write lines to a file of bounded size, the oldest go first; the last of them also to hand."""
+    file = RotatingFileHandler(path, maxBytes=KEPT_BYTES, backupCount=1, encoding="utf-8")
+    with closing(file), pipe:
+        while line := pipe.readline(LONGEST_LINE):
+            text = line.decode(errors="backslashreplace").rstrip()
+            file.emit(logging.makeLogRecord({"msg": text}))
+            last.append(text)
 
 
 def publish(directory: Path, result: Path) -> None:

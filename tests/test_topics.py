@@ -130,9 +130,11 @@ def test_a_longer_compaction_lag_will_do_and_nothing_else_may_differ(
     assert _satisfies(name, found, "1000") is satisfied
 
 
-def test_replicas_that_must_have_a_write_are_asked_for_only_if_the_settings_do() -> None:
-    assert all("min.insync.replicas" not in spec.config for spec in _specs().values())
-    specs = _specs(topics={"replication_factor": 3, "min_insync_replicas": 2})
+@pytest.mark.parametrize("given", [{}, {"min_insync_replicas": 2}])
+def test_of_three_replicas_two_must_have_a_write(given: dict[str, int]) -> None:
+    two = _specs(topics={"replication_factor": 2})
+    assert all("min.insync.replicas" not in spec.config for spec in two.values())
+    specs = _specs(topics={"replication_factor": 3, **given})
     for spec in specs.values():
         assert spec.config["min.insync.replicas"] == "2"
         assert "min.insync.replicas" in spec.must

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tidegauge.contract import DecodingError, decode, unwrap
+from tidegauge.contract import CountedRange, DecodingError, decode, unwrap
 from tidegauge.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,10 @@ def read_span(
         for partition, (start, end) in sorted(spans.items()):
             if start < end:
                 consumer.assign([TopicPartition(topic, partition, start)])
-                yield from _partition(consumer, end, keep, skipped, tombstones=tombstones)
+                for message in _partition(consumer, end):
+                    there = tombstones or message.value() is not None
+                    if there and keep(message.key()):
+                        yield from _record(message, skipped)
     finally:
         consumer.close()
 
@@ -91,7 +94,38 @@ def read_tail(
             begin = max(min(start, end - at_least), 0)
             if begin < end:
                 consumer.assign([TopicPartition(topic, partition, begin)])
-                yield from _partition(consumer, end, lambda key: True, skipped, tombstones=False)
+                for message in _partition(consumer, end):
+                    if message.value() is not None:
+                        yield from _record(message, skipped)
+    finally:
+        consumer.close()
+
+
+def read_range(
+    kafka: KafkaSettings, wanted: CountedRange, *, skipped: Skipped = refuse
+) -> Iterator[Message]:
+    """Yield the records of a partition from offset ``wanted.start`` to before ``wanted.to``.
+
+    ``skipped`` is called with the offsets that are not there any more; by default it raises
+    ``ValueError``. Raises ``ValueError`` if there is no such topic or partition, ``KafkaException``
+    if no answer comes.
+    """
+    at = TopicPartition(wanted.topic, wanted.partition, wanted.start)
+    consumer = _consumer(kafka)
+    try:
+        if wanted.partition not in _partitions(consumer, wanted.topic):
+            raise ValueError(f"topic {wanted.topic} has no partition {wanted.partition}")
+        low, high = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)
+        first, end = max(wanted.start, low), min(wanted.to, high)
+        if (first, end) != (wanted.start, wanted.to):
+            skipped(
+                f"{wanted.topic}/{wanted.partition} at offset {wanted.start}",
+                f"the first of {wanted.to - wanted.start} of which some are gone: Kafka has those "
+                f"from {low} to {high - 1}",
+            )
+        if first < end:
+            consumer.assign([TopicPartition(wanted.topic, wanted.partition, first)])
+            yield from _partition(consumer, end)
     finally:
         consumer.close()
 
@@ -131,28 +165,33 @@ def _consumer(kafka: KafkaSettings) -> Consumer:
     )
 
 
+def _partitions(consumer: Consumer, topic: str) -> list[int]:
+    found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+    if found.error is not None or not found.partitions:
+        raise ValueError(f"there is no topic {topic}; make it with: tidegauge topics create")
+    return list(found.partitions)
+
+
 def _spans(
     consumer: Consumer, topic: str, since: float, until: float
 ) -> dict[int, tuple[int, int]]:
     """Return by partition the offsets [from, to) of what was written between two moments."""
-    found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
-    if found.error is not None or not found.partitions:
-        raise ValueError(f"there is no topic {topic}; make it with: tidegauge topics create")
+    found = _partitions(consumer, topic)
     ends = {
         p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS)[1]
-        for p in found.partitions
+        for p in found
     }
 
     def offsets(at: float) -> dict[int, int]:
         if at == math.inf:
             return ends
-        wanted = [TopicPartition(topic, p, int(max(at, 0) * 1000)) for p in found.partitions]
+        wanted = [TopicPartition(topic, p, int(max(at, 0) * 1000)) for p in found]
         answer = consumer.offsets_for_times(wanted, timeout=_TIMEOUT_SECONDS)
         # Below zero: no record is as young as that.
         return {it.partition: it.offset if it.offset >= 0 else ends[it.partition] for it in answer}
 
     starts, stops = offsets(since), offsets(until)
-    return {p: (starts[p], min(stops[p], ends[p])) for p in found.partitions}
+    return {p: (starts[p], min(stops[p], ends[p])) for p in found}
 
 
 def _record(message: Message, skipped: Skipped) -> Iterator[Record]:
@@ -166,9 +205,7 @@ def _record(message: Message, skipped: Skipped) -> Iterator[Record]:
         yield record
 
 
-def _partition(
-    consumer: Consumer, end: int, keep: Keep, skipped: Skipped, *, tombstones: bool
-) -> Iterator[Record]:
+def _partition(consumer: Consumer, end: int) -> Iterator[Message]:
     while True:
         messages = consumer.consume(_BATCH, 0.05)
         if not messages:
@@ -183,8 +220,6 @@ def _partition(
             # The last offsets may be no records but marks of transactions.
             if error is not None or message.offset() >= end:
                 return
-            there = tombstones or message.value() is not None
-            if there and keep(message.key()):
-                yield from _record(message, skipped)
+            yield message
             if message.offset() == end - 1:
                 return

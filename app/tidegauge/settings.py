@@ -131,11 +131,22 @@ class TopicSettings(_Section):
     predictions_partitions: int = Field(default=8, ge=1)
     detect_partitions: int = Field(default=8, ge=1)
     replication_factor: int = Field(default=1, ge=1)
-    #: Without it, the brokers' own default holds.
+    #: Without it, 2 where there are three replicas or more; else the brokers' own default holds.
     min_insync_replicas: int | None = Field(default=None, ge=1)
     #: How the CloudEvents of reports, alerts, actions and acknowledgements are written: attributes
     #: in headers, or the whole event in the value. Readers take both.
     cloudevents: Literal["binary", "structured"] = "binary"
+
+    @property
+    def insync_replicas(self) -> int | None:
+        """How many replicas must have a record before it counts as written; None: not said.
+
+        With three replicas and the brokers' default of one, a broker that is lost after it alone
+        has acknowledged takes what was counted with it.
+        """
+        if self.min_insync_replicas is None and self.replication_factor >= 3:
+            return 2
+        return self.min_insync_replicas
 
     @model_validator(mode="after")
     def _can_be_written(self) -> "TopicSettings":

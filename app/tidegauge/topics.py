@@ -71,7 +71,7 @@ def changelog_topic(settings: Settings) -> str:
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """Return every topic that tidegauge reads or writes."""
-    wanted = settings.topics.min_insync_replicas
+    wanted = settings.topics.insync_replicas
     if wanted is None:
         return _own_specs(settings)
     return [

@@ -1,12 +1,19 @@
 """k8s/: built by the real kustomize, valid by Kubernetes's schemas, and locked up."""
 
+import re
+import shutil
+
 import pytest
 import yaml
+from typer.main import get_command
 
-from support.deployment import run, tool
+from support.deployment import ROOT, run, tool
+from tidegauge.cli.app import app
 from tidegauge.notify import load_receivers
+from tidegauge.rule_file import RuleFile
 from tidegauge.rules import load_rules
 from tidegauge.settings import Settings, load_settings
+from tidegauge.watched_file import LOOK_SECONDS, WatchedFile
 
 #: The schemas that the pinned kubernetes-validate ships last; older clusters know all that is used.
 VERSIONS = ["1.29", "1.37"]
@@ -31,16 +38,29 @@ def _of_kind(resources, *kinds):
 
 @pytest.fixture(scope="module")
 def pods(resources):
-    return {
-        one["metadata"]["name"]: one["spec"]["template"]["spec"]
-        for one in _of_kind(resources, "Deployment", "Job")
-    }
+    return {name: template["spec"] for name, template in _templates(resources).items()}
+
+
+def _templates(resources):
+    """Return what pods are made of, by the name of what makes them."""
+    found = {}
+    for one in _of_kind(resources, "Deployment", "CronJob"):
+        spec = one["spec"]
+        job = spec["jobTemplate"]["spec"] if one["kind"] == "CronJob" else spec
+        found[one["metadata"]["name"]] = job["template"]
+    return found
 
 
 @pytest.fixture(scope="module")
-def config(resources):
-    (one,) = _of_kind(resources, "ConfigMap")
-    return one
+def config_maps(resources):
+    return _of_kind(resources, "ConfigMap")
+
+
+def _mounted(pod):
+    """Return the names of the ConfigMaps in the directory of the configuration."""
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "config"]
+    parts = volume["projected"]["sources"] if "projected" in volume else [volume]
+    return [part["configMap"]["name"] for part in parts]
 
 
 def _validate(version, path):
@@ -67,15 +87,12 @@ def test_there_is_a_deployment_a_service_and_a_budget_for_each_role(resources):
     for role in ("ingest", "detect", "notify", "ledger"):
         for kind in ("Deployment", "Service", "PodDisruptionBudget"):
             assert (kind, f"tidegauge-{role}") in kinds
-    assert ("Job", "tidegauge-topics") in kinds
+    assert ("CronJob", "tidegauge-topics") in kinds
     assert {one["metadata"].get("namespace") for one in resources} == {None, "tidegauge"}
 
 
 def test_services_and_budgets_select_the_pods_of_their_role_alone(resources):
-    pods = {
-        one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"]
-        for one in _of_kind(resources, "Deployment", "Job")
-    }
+    pods = {name: it["metadata"]["labels"] for name, it in _templates(resources).items()}
     for one in _of_kind(resources, "Service", "PodDisruptionBudget"):
         selector = one["spec"]["selector"]
         selector = selector.get("matchLabels", selector)
@@ -128,10 +145,11 @@ def test_no_service_of_the_namespace_becomes_an_unknown_setting(monkeypatch, tmp
 
 
 def test_the_configuration_is_accepted_and_says_where_rules_and_receivers_are(
-    config, pods, monkeypatch, tmp_path
+    config_maps, pods, monkeypatch, tmp_path
 ):
-    for name, content in config["data"].items():
-        (tmp_path / name).write_text(content)
+    for config_map in config_maps:
+        for name, content in config_map["data"].items():
+            (tmp_path / name).write_text(content)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TIDEGAUGE_CONFIG", str(tmp_path / "tidegauge.yaml"))
     settings = load_settings()
@@ -149,12 +167,134 @@ def test_the_configuration_is_accepted_and_says_where_rules_and_receivers_are(
         assert environment["TIDEGAUGE_SECRETS_DIR"] == mounts["secrets"]
 
 
-def test_a_change_of_the_configuration_rolls_the_pods(config, pods):
-    assert config["metadata"]["name"] != "tidegauge", "the name carries no hash"
-    for pod in pods.values():
-        assert config["metadata"]["name"] in [
-            volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume
+def test_a_change_of_the_settings_rolls_the_pods_and_one_of_rules_or_receivers_does_not(
+    config_maps, pods
+):
+    names = {one["metadata"]["name"]: set(one["data"]) for one in config_maps}
+    (hashed,) = [name for name, files in names.items() if files == {"tidegauge.yaml"}]
+    assert hashed != "tidegauge", "the name carries no hash"
+    assert names["tidegauge-rules"] == {"rules.yaml"}
+    assert names["tidegauge-receivers"] == {"receivers.yaml"}
+    for name, pod in pods.items():
+        taken_up = [] if name == "tidegauge-topics" else ["tidegauge-rules", "tidegauge-receivers"]
+        assert _mounted(pod) == [hashed, *taken_up]
+        # What is mounted by subPath is never changed by the kubelet.
+        assert all("subPath" not in it for one in pod["containers"] for it in one["volumeMounts"])
+
+
+def _swap(directory, version, files):
+    """Put files into a directory as the kubelet does: by one rename of a link that all go by."""
+    dated = directory / f"..2026_01_01_00_00_0{version}.123"
+    dated.mkdir()
+    for name, content in files.items():
+        (dated / name).write_text(content)
+        if not (directory / name).is_symlink():
+            (directory / name).symlink_to(f"..data/{name}")
+    (directory / "..data_tmp").symlink_to(dated.name)
+    (directory / "..data_tmp").rename(directory / "..data")
+    for old in directory.glob("..2026*"):
+        if old != dated:
+            shutil.rmtree(old)
+
+
+def test_a_change_of_rules_and_receivers_is_taken_up_where_kubernetes_swaps_the_directory(
+    config_maps, tmp_path
+):
+    files = {name: text for one in config_maps for name, text in one["data"].items()}
+    _swap(tmp_path, 1, files)
+    now = 0.0
+    rules = RuleFile(tmp_path / "rules.yaml", lambda: now)
+    receivers = WatchedFile(
+        lambda: load_receivers(tmp_path / "receivers.yaml"), lambda: now, what="receivers"
+    )
+
+    def look():
+        nonlocal now
+        news = False, False
+        for _ in range(2):
+            now += LOOK_SECONDS
+            news = rules.look(), receivers.look()
+        return news
+
+    assert look() == (False, False)
+    files["rules.yaml"] += "  - {name: new, metric: latency_mean_ms, above: 9, severity: low}\n"
+    _swap(tmp_path, 2, files)
+    assert look() == (True, False)
+    assert "new" in {rule.name for rule in rules.rules.rules}
+    _swap(tmp_path, 3, files | {"receivers.yaml": "receivers: nobody"})
+    assert look() == (False, False) and receivers.problems
+    files["receivers.yaml"] = files["receivers.yaml"].replace("name: alertmanager", "name: pager")
+    _swap(tmp_path, 4, files)
+    assert look() == (False, True) and not receivers.problems
+    assert [one.name for one in receivers.value.receivers] == ["pager"]
+
+
+def test_no_more_processes_than_partitions_and_their_number_is_the_autoscaler_s(
+    resources, config_maps
+):
+    (text,) = [it["data"]["tidegauge.yaml"] for it in config_maps if "tidegauge.yaml" in it["data"]]
+    topics = yaml.safe_load(text)["topics"]
+    most = {
+        "tidegauge-ingest": topics["predictions_partitions"],
+        "tidegauge-detect": topics["detect_partitions"],
+    }
+    scalers = _of_kind(resources, "HorizontalPodAutoscaler")
+    assert {one["metadata"]["name"] for one in scalers} == most.keys()
+    for scaler in scalers:
+        spec, name = scaler["spec"], scaler["metadata"]["name"]
+        assert spec["scaleTargetRef"]["name"] == name
+        assert 2 <= spec["minReplicas"] <= spec["maxReplicas"] <= most[name]
+        (deployment,) = [
+            one for one in _of_kind(resources, "Deployment") if one["metadata"]["name"] == name
         ]
+        # Every apply would set it back.
+        assert "replicas" not in deployment["spec"]
+        (metric,) = spec["metrics"]
+        cores = int(metric["resource"]["target"]["averageValue"].removesuffix("m")) / 1000
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        # Below what one process can use, or it would never be reached.
+        assert cores < 1 <= float(container["resources"]["limits"]["cpu"])
+
+
+def test_the_job_of_topics_can_be_applied_again_and_deletes_nothing(resources):
+    assert not _of_kind(resources, "Job"), "a Job can't be changed once made"
+    (topics,) = _of_kind(resources, "CronJob")
+    assert "ttlSecondsAfterFinished" not in topics["spec"]["jobTemplate"]["spec"]
+    assert topics["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+def test_the_job_of_a_baseline_is_valid_and_its_command_is_one(tmp_path):
+    text = (ROOT / "k8s" / "examples" / "baseline.yaml").read_text()
+    for name, value in {"MODEL": "credit", "VERSION": "3", "TRAINING-DATA": "training"}.items():
+        text = text.replace(name, value)
+    path = tmp_path / "baseline.yaml"
+    path.write_text(text)
+    checked = _validate(VERSIONS[0], path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    job = yaml.safe_load(text)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert _parsed(container["args"])["model"] == "credit"
+    for one in container["env"]:
+        section, _, name = one["name"].removeprefix("TIDEGAUGE_").lower().partition("__")
+        assert not name or name in type(getattr(Settings(), section)).model_fields
+
+
+def _parsed(words):
+    """Return the options of a command of ours; one that it doesn't take raises."""
+    command, words = get_command(app), list(words)
+    while hasattr(command, "resolve_command"):
+        context = command.make_context("tidegauge", list(words))
+        _, command, words = command.resolve_command(context, words)
+    return command.make_context("tidegauge", words).params
+
+
+def test_the_commands_that_the_manual_gives_for_baselines_are_commands():
+    section = (ROOT / "docs" / "operations.md").read_text().partition("### Baselines\n")[2]
+    lines = section.partition("```sh\n")[2].partition("```")[0].splitlines()
+    ours = [re.search(r"(?:^|-- )tidegauge (.*?)(?:\s+#|$)", line) for line in lines]
+    found = [_parsed(one[1].split()) for one in ours if one]
+    assert len(found) == 3
+    assert (found[0]["model"], found[1]["actor"]) == ("credit", "ann")
 
 
 def test_a_password_comes_from_a_secret_mounted_the_way_kubernetes_does_it(monkeypatch, tmp_path):

@@ -56,6 +56,18 @@ advertised.listeners={advertised}
 inter.broker.listener.name=PLAINTEXT
 """
 
+#: Of a broker that asks for names and passwords, and allows nobody what no ACL allows. Who comes
+#: through its other listeners, such as the controller and the tests themselves, may do anything.
+_SECURED = """\
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+listener.name.sasl.sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config={jaas}
+"""
+
+#: What the authorizer allows and refuses, in the broker's log.
+_AUDITED = "-Dorg.slf4j.simpleLogger.log.kafka.authorizer.logger=debug"
+
 #: Partitions of the topics of consumer groups and of transactions.
 INTERNAL_PARTITIONS = 4
 
@@ -85,6 +97,8 @@ class KafkaBroker:
     ``listeners`` are further listeners by name, each with the port that its clients are told to
     connect to: that of a proxy before ``listener_ports[name]``. When it ends it writes the classes
     it has used to ``archive``. ``node`` is its place in a cluster; without, it is the whole of it.
+    ``users`` are those who may connect to ``secured_servers``, with their passwords; what each may
+    do there is said by ACLs.
     """
 
     def __init__(
@@ -97,6 +111,7 @@ class KafkaBroker:
         archive: Path | None = None,
         node: Node | None = None,
         port: int | None = None,
+        users: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
         self.port = port or free_port()
@@ -114,6 +129,11 @@ class KafkaBroker:
         directory.mkdir(parents=True, exist_ok=True)
         own = {"PLAINTEXT": self.port, **self.listener_ports}
         advertised = {"PLAINTEXT": self.port, **(listeners or {})}
+        protocols = dict.fromkeys(own, "PLAINTEXT")
+        self._audited = [_AUDITED] if users else []
+        if users:
+            self.listener_ports["SASL"] = own["SASL"] = advertised["SASL"] = free_port()
+            protocols["SASL"] = "SASL_PLAINTEXT"
         if node is None:
             controller = {"CONTROLLER": free_port()}
             voters = f"1@127.0.0.1:{controller['CONTROLLER']}"
@@ -126,7 +146,7 @@ class KafkaBroker:
             id=node.id,
             voters=node.voters,
             listeners=_addresses(bound),
-            protocols=",".join(f"{name}:PLAINTEXT" for name in own),
+            protocols=",".join(f"{name}:{kind}" for name, kind in protocols.items()),
             data=self.data,
             replicas=node.replicas,
             min_insync=node.min_insync,
@@ -135,6 +155,8 @@ class KafkaBroker:
         )
         if node.role != "controller":
             text += _BROKER_PROPERTIES.format(advertised=_addresses(advertised))
+        if users:
+            text += _SECURED.format(jaas=_jaas(users))
         text += "".join(f"{name}={value}\n" for name, value in node.properties.items())
         self._config.write_text(text)
 
@@ -156,6 +178,11 @@ class KafkaBroker:
     @property
     def bootstrap_servers(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def secured_servers(self) -> str:
+        """Where ``users`` connect to, by SASL/PLAIN."""
+        return f"127.0.0.1:{self.listener_ports['SASL']}"
 
     def admin(self) -> AdminClient:
         return AdminClient(
@@ -268,6 +295,7 @@ class KafkaBroker:
             "-XX:TieredStopAtLevel=1",
             *self._classes,
             *_LOGGING,
+            *self._audited,
             "-cp",
             f"{_JARS}/*",
             main,
@@ -318,6 +346,12 @@ class SharedBroker(KafkaBroker):
 
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-20_000:] if self.log.exists() else ""
+
+
+def _jaas(users: Mapping[str, str]) -> str:
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    words = "".join(f' user_{name}="{password}"' for name, password in users.items())
+    return f"{module} required{words};"
 
 
 def _addresses(ports: Mapping[str, int]) -> str:

@@ -73,9 +73,6 @@ def worker(installation: Installation, role: str) -> Start:
 def retrainer(installation: Installation, *, work: Path, train: Sequence[str]) -> Start:
     """Return how the example consumer of an installation's actions is started."""
     options = {
-        "bootstrap-servers": installation.bootstrap_servers,
-        "actions": installation.topic("actions"),
-        "acknowledgements": installation.topic("acknowledgements"),
         "group": f"{installation.name}-retrainer",
         # Nobody waits for the one that died before.
         "member": "only",
@@ -89,6 +86,8 @@ def retrainer(installation: Installation, *, work: Path, train: Sequence[str]) -
         return Child(
             [sys.executable, *program, *words, "--", *train],
             log=installation.directory / "retrainer.log",
+            env=installation.environment(),
+            cwd=installation.directory,
         )
 
     return start

@@ -405,6 +405,27 @@ def earlier_version(pointers: Mapping[Key, Pointer], model: str, version: str) -
     return max(found)[1] if found else None
 
 
+def newer_version(
+    pointers: Mapping[Key, Pointer], model: str, version: str, since: float
+) -> str | None:
+    """Return the version of ``model`` that has come after ``version``; None if none has.
+
+    Of the others, that which had its first baseline promoted last, if that was after ``since``,
+    epoch seconds: then what was asked for ``version`` at that time is not to be done any more.
+
+    >>> made = {("m", v): Pointer(id=v, promoted_at=at, previous=None)
+    ...         for v, at in (("3", 30.0), ("4", 40.0))}
+    >>> newer_version(made, "m", "3", 35.0), newer_version(made, "m", "3", 45.0)
+    ('4', None)
+    """
+    found = [
+        (pointer.began_at, name)
+        for (of, name), pointer in pointers.items()
+        if of == model and name != version and pointer.began_at > since
+    ]
+    return max(found)[1] if found else None
+
+
 def address_of(url: str) -> str:
     """Return a Redis URL without user, password and options.
 

@@ -3,6 +3,23 @@
 Exit codes: 0 well, 1 failed, 2 wrong input or configuration, 3 something needed can't be reached.
 """
 
-from tidegauge.cli.app import main
+import sys
 
 __all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; what a serving node has installed is not enough for it."""
+    try:
+        from tidegauge.cli import app
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing.partition(".")[0] == "tidegauge":
+            raise
+        print(
+            f"tidegauge: {missing} is not installed; the commands need more packages than the "
+            'producer does: pip install "tidegauge[processor]"',
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    app.main()

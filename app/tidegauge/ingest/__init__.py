@@ -5,5 +5,6 @@ The only room that touches raw events. :class:`Combiner` is Kafka's side, ``Coun
 
 from tidegauge.ingest.combiner import Combiner
 from tidegauge.ingest.garbage import collect_seldom
+from tidegauge.ingest.history import RecordedEvent, read_events
 
-__all__ = ["Combiner", "collect_seldom"]
+__all__ = ["Combiner", "RecordedEvent", "collect_seldom", "read_events"]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidegauge.contract import ARROW_MAGIC, OUTPUT_SIGNALS, Reason
-from tidegauge.ingest.arrow_rows import chunks, shared_bytes
+from tidegauge.ingest.arrow_rows import COUNTED, chunks, shared_bytes
 from tidegauge.ingest.arrow_size import Limits, check_batches, measure_schema, too_many_bytes
 from tidegauge.ingest.cells import ABSENT_VALUE, NAN_VALUE, NULL_VALUE
 from tidegauge.ingest.fast import Columns
@@ -60,12 +60,15 @@ class Batch:
         return cls(pa.concat_tables([it.table for it in batches]), first.identity, first.head)
 
     def rows(
-        self, features: Collection[str] | None, segments: Collection[str]
+        self,
+        features: Collection[str] | None,
+        segments: Collection[str] | None,
+        columns: Collection[str] = COUNTED,
     ) -> Iterator[list[dict[str, Any]]]:
         """Yield every row as the JSON event it stands for, some at a time.
 
-        Only the ``features`` (None: all) and ``segments`` of these names are read. Raises
-        :class:`RefusedError` for times that no row can be read with.
+        Only the ``columns``, ``features`` and ``segments`` of these names are read; None: all.
+        Raises :class:`RefusedError` for times that no row can be read with.
         """
         constants: dict[str, str] = {}
         if self.identity:
@@ -79,7 +82,9 @@ class Batch:
                 )
             place = table.column_names.index("time")
             table = table.set_column(place, "time", _seconds(column))
-        return chunks(table, constants=constants, features=features, segments=segments)
+        return chunks(
+            table, constants=constants, features=features, segments=segments, columns=columns
+        )
 
     def feature_names(self) -> list[str]:
         """Return the names of the columns of features, none if there is no struct of them."""

@@ -13,8 +13,8 @@ import pyarrow as pa
 #: Values that are Python objects at a time; a batch can have thousands of columns.
 CHUNK_VALUES = 100_000
 
-#: Columns of an event. Any other is not looked at.
-_COLUMNS = (
+#: Columns of an event that are counted.
+COUNTED = (
     "time", "model", "version", "variant", "prediction", "label", "latency_ms", "status",
     "features", "segments",
 )  # fmt: skip
@@ -31,15 +31,16 @@ def chunks(
     *,
     constants: Mapping[str, str],
     features: Collection[str] | None,
-    segments: Collection[str],
+    segments: Collection[str] | None,
+    columns: Collection[str] = COUNTED,
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows, some at a time; ``constants`` are fields that are the same in all of them.
 
-    Only the ``features`` (None: all) and ``segments`` of these names are read.
+    Only the ``columns``, ``features`` and ``segments`` of these names are read; None: all.
     """
     readers: dict[str, Reader] = {}
     width = 1
-    for name in _COLUMNS:
+    for name in columns:
         if name in constants or name not in table.column_names:
             continue
         column = table.column(name).combine_chunks()

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from tidegauge.baseline.document import Baseline
-from tidegauge.contract import ARROW_MAGIC, DecodingError, cloudevents
-from tidegauge.ingest import extension, tolerant
+from tidegauge.ingest import extension
 from tidegauge.ingest.admission import Admission
 from tidegauge.ingest.arrow_size import Limits
 from tidegauge.ingest.batches import BatchPath
@@ -17,11 +16,12 @@ from tidegauge.ingest.fast import FastPath, event_times, group_key, is_one_group
 from tidegauge.ingest.ignored import IgnoredFeatures
 from tidegauge.ingest.native import NativePath
 from tidegauge.ingest.overflow import Overflow
+from tidegauge.ingest.payload import event_or_stream
 from tidegauge.ingest.placing import Placer, Rows
 from tidegauge.ingest.plan import Floats, Plan, make_plan
-from tidegauge.ingest.refusals import Message, Refusals, check_size
+from tidegauge.ingest.refusals import Message, Refusals
 from tidegauge.ingest.tenure import Tenure
-from tidegauge.ingest.tolerant import EARLIEST_TIME, RefusedError
+from tidegauge.ingest.tolerant import EARLIEST_TIME, LooseEvent, RefusedError
 from tidegauge.settings import IngestSettings, WindowSettings
 
 #: Rows are kept until this many are there, so that a batch of many models is still counted by
@@ -288,7 +288,8 @@ class Counter:
             self._errors.append(message)
             return
         try:
-            found = self._decode_odd(message)
+            latest = self._refusals.latest_time()
+            found = event_or_stream(message.value(), self._settings, latest, LooseEvent)
         except Exception as error:  # of this record alone: whatever is wrong with it, one letter
             self._refusals.failed(message, error)
             return
@@ -297,36 +298,7 @@ class Counter:
         else:
             self._count_event(found, message.partition(), tenure)
 
-    def _decode_odd(self, message: Message) -> tolerant.LooseEvent | bytes:
-        """Return the event of a record, or the stream of a column batch; or raise."""
-        value = message.value()
-        if not value:
-            raise RefusedError("empty", "the record has no value")
-        try:
-            return self._event_or_stream(value)
-        except RefusedError as refused:
-            # Not before: no event has an envelope by chance, and it would cost all of them. Nor by
-            # the headers, which a client can't be asked for safely: see unwrap.
-            if refused.reason != "invalid_record":
-                raise
-            try:
-                record = cloudevents.unwrap(value)
-            except DecodingError:
-                raise refused from None
-            if record == value:
-                raise
-            return self._event_or_stream(record)
-
-    def _event_or_stream(self, value: bytes) -> tolerant.LooseEvent | bytes:
-        if value.startswith(ARROW_MAGIC):
-            check_size(value, self._settings.max_batch_bytes)
-            return value
-        check_size(value, self._settings.max_event_bytes)
-        event = tolerant.decode(value)
-        tolerant.check_time(event.epoch, self._refusals.latest_time())
-        return event
-
-    def _count_event(self, event: tolerant.LooseEvent, partition: int, tenure: Tenure) -> None:
+    def _count_event(self, event: LooseEvent, partition: int, tenure: Tenure) -> None:
         tenure.note_times(partition, np.array([event.epoch]))
         plan = self._plan(event.model, event.version, event.variant or "", 1)
         if plan is None:

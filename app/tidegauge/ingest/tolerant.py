@@ -4,7 +4,8 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from functools import lru_cache
+from typing import Annotated, Any, TypeVar, overload
 
 import msgspec
 
@@ -68,13 +69,24 @@ class LooseEvent(msgspec.Struct, kw_only=True):
         return self.time.timestamp() if isinstance(self.time, datetime) else self.time
 
 
-_FIELDS = LooseEvent.__struct_fields__
-
-_decoder = msgspec.json.Decoder(LooseEvent)
+Event = TypeVar("Event", bound=LooseEvent)
 
 
-def decode(payload: bytes) -> LooseEvent:
-    """Decode one JSON event; raises :class:`RefusedError` with the reason."""
+@lru_cache
+def _decoder(kind: type[Event]) -> "msgspec.json.Decoder[Event]":
+    return msgspec.json.Decoder(kind)
+
+
+@overload
+def decode(payload: bytes) -> LooseEvent: ...
+
+
+@overload
+def decode(payload: bytes, kind: type[Event]) -> Event: ...
+
+
+def decode(payload: bytes, kind: Any = LooseEvent) -> Any:
+    """Decode one JSON event as ``kind``; raises :class:`RefusedError` with the reason."""
     try:
         text = payload.decode()
     except UnicodeDecodeError as error:
@@ -83,31 +95,40 @@ def decode(payload: bytes) -> LooseEvent:
             with_hint(f"byte {error.start} is not UTF-8: {error.reason}", payload),
         ) from error
     try:
-        return _decoder.decode(payload)
+        return _decoder(kind).decode(payload)
     # Python's decoder goes no deeper, and takes ten times as long to find that out.
     except RecursionError as error:
         raise RefusedError("invalid_json", "nested too deeply") from error
     # A number out of range is a ValidationError; half a surrogate pair is a UnicodeEncodeError.
     except (msgspec.DecodeError, ValueError):
-        return _decode_by_json(payload, text)
+        return _decode_by_json(payload, text, kind)
 
 
-def _decode_by_json(payload: bytes, text: str) -> LooseEvent:
+def _decode_by_json(payload: bytes, text: str, kind: type[Event]) -> Event:
     """Decode what only Python's own decoder takes: the tokens NaN and Infinity, huge numbers."""
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RefusedError("invalid_json", with_hint(str(error), payload)) from error
     if not isinstance(parsed, dict):
-        return from_row(parsed)
+        return from_row(parsed, kind)
     # Unknown names can be anything, half a surrogate pair too.
-    return from_row({name: parsed[name] for name in _FIELDS if name in parsed})
+    known = kind.__struct_fields__
+    return from_row({name: parsed[name] for name in known if name in parsed}, kind)
 
 
-def from_row(row: Any) -> LooseEvent:
+@overload
+def from_row(row: Any) -> LooseEvent: ...
+
+
+@overload
+def from_row(row: Any, kind: type[Event]) -> Event: ...
+
+
+def from_row(row: Any, kind: Any = LooseEvent) -> Any:
     """Make an event of what JSON or one row of a column batch has; raises :class:`RefusedError`."""
     try:
-        return msgspec.convert(row, LooseEvent)
+        return msgspec.convert(row, kind)
     except UnicodeEncodeError as error:
         raise RefusedError(
             "invalid_record", "half a surrogate pair in a time, name or version: no Unicode text"
