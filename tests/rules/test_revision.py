@@ -203,3 +203,33 @@ def test_every_course_of_late_reports_is_told_as_the_oracle_tells_it(
 def _known(value: float | None) -> dict[str, object]:
     """Return nothing special, or too few events to be judged by."""
     return {"events": 10} if value is None else {}
+
+
+def test_what_drifts_with_late_events_only_is_not_told_of_a_signal_that_is_broken_there() -> None:
+    rules = parse_rules(
+        """
+rules:
+  - {name: gaps, metric: missing_share, above: 0.5, severity: low}
+  - {name: drift, metric: kl, above: 0.05, severity: low, signal_inhibited_by: [gaps], action: page}
+""",
+        source="rules.yaml",
+    )
+
+    def of(window: int, kl: float, missing: float, revision: int = 0) -> WindowReport:
+        report = kl_report(window, kl, revision=revision)
+        report.parts[0].signals["age"].missing_share = missing
+        return report
+
+    # It was broken in window 0, as was told, and that is over by now.
+    state = AlertState()
+    for report in (of(0, 0.0, 0.9), of(1, 0.0, 0.0)):
+        state = evaluate(rules, report, state, distribution=lambda *_: None).state
+    late = evaluate_late(
+        rules, of(0, 0.4, 0.9, 1), of(0, 0.0, 0.9), state, distribution=lambda *_: None
+    )
+    assert (late.verdict.alerts, late.verdict.actions) == ([], [])
+    assert [it.event for it in late.verdict.audit] == ["alert.inhibited"]
+    late = evaluate_late(
+        rules, of(0, 0.4, 0.1, 1), of(0, 0.0, 0.1), state, distribution=lambda *_: None
+    )
+    assert [it.rule for it in late.verdict.alerts] == ["drift"] and late.verdict.actions

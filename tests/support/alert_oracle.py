@@ -182,7 +182,7 @@ def figures(cells: dict[CellKey, Cell], baselines: Baselines) -> Iterator[Figure
 
 
 def _of_values(key: CellKey, cell: Cell, name: str, signal: Mapping[str, Any]) -> Iterator[Figure]:
-    current, reference = current_bins(cell.signals[name]), reference_bins(signal)
+    current, reference = current_bins(signal, cell.signals[name]), reference_bins(signal)
     numeric = "edges" in signal
     figures = {
         "kl": kl_nats(current, reference),

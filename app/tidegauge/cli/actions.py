@@ -83,12 +83,17 @@ def show(
         table.add_row(
             at,
             action.id[:_SHORT],
-            action.kind,
-            plain(f"{action.model} {action.version}"),
+            f"{action.kind}, dry run" if action.dry_run else action.kind,
+            plain(_traffic(action)),
             plain(status),
             plain(action.reason),
         )
     PlainConsole().print(table)
+
+
+def _traffic(action: Action) -> str:
+    segment = ", ".join(f"{name}={value}" for name, value in sorted(action.segment.items()))
+    return " ".join(filter(None, (action.model, action.version, action.variant, segment)))
 
 
 @app.command("ack")

@@ -24,6 +24,7 @@ from tidegauge.contract import Alert, DecodingError, decode
 from tidegauge.reading import read_span, read_topic
 from tidegauge.settings import Settings
 from tidegauge.when import duration_text, utc_text
+from tidegauge.wording import metric_text
 
 #: What the budget of alarms is held against.
 _MONTH_SECONDS = 30 * 24 * 3600.0
@@ -40,7 +41,7 @@ _SHORT = 8
 
 _COLOURS = {"low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
 
-_WORDS = {"psi": "PSI", "kl": "KL", "surprise": "surprise"}
+_WORDS = {"psi": "PSI", "kl": "KL", "kl_values": "KL"}
 
 
 @reported
@@ -52,7 +53,7 @@ def status(
     settings, now = kafka_settings(), time.time()
     with skipping() as skipped:
         rows = [row for row in _rows(settings, skipped, now) if model is None or row.model == model]
-    mode = _actions_mode(settings)
+    mode = settings.actions.mode
     if json:
         body: dict[str, object] = {"time": now, "actions_mode": mode, "versions": rows}
         echo_json(msgspec.json.encode(body))
@@ -105,19 +106,14 @@ def _pointers(settings: Settings) -> dict[Key, Pointer]:
         store.close()
 
 
-def _actions_mode(settings: Settings) -> str | None:
-    return getattr(getattr(settings, "actions", None), "mode", None)
-
-
-def heading(rows: list[Row], mode: str | None, now: float) -> str:
+def heading(rows: list[Row], mode: str, now: float) -> str:
     """Return the line above the table."""
     said = [
         f"{len(rows)} version{'' if len(rows) == 1 else 's'}",
         f"{sum(bool(row.firing) for row in rows)} with alerts",
         f"{sum(not row.baseline for row in rows)} without baseline",
+        f"actions {mode}",
     ]
-    if mode is not None:
-        said.append(f"actions {mode}")
     return f"{utc_text(now, '%Y-%m-%d %H:%MZ')}  {', '.join(said)}"
 
 
@@ -175,7 +171,7 @@ def _fires(row: Row, now: float) -> Iterator[Text]:
 
 def _firing(one: Firing, now: float) -> Text:
     where = ", ".join(f"{name}={value}" for name, value in sorted(one.segment.items()))
-    word = _WORDS.get(one.metric, one.metric)
+    word = _WORDS.get(one.metric) or metric_text(one.metric)
     what = " ".join(filter(None, (where, one.signal, word, figure(one.value))))
     if one.more:
         what += f", {one.more} more"
