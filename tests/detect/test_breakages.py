@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.feeds import NUMBERS, Change, Row, baseline, run
+from tidegauge.contract import encode
 from tidegauge.rules.summary import clock
 
 #: From which window on something is broken.
@@ -242,3 +243,13 @@ def test_a_gross_drift_from_a_small_baseline_is_told_of_and_asks_for_nothing() -
     alert = next(it for it in found.alerts if it.rule == "drift-retrain")
     assert alert.withheld == why
     assert alert.summary.endswith(f"; no retrain is asked for: {why}")
+
+
+@pytest.mark.parametrize("name", ["slow from the first window on", "slow in all segments"])
+def test_whoever_takes_over_says_the_same_to_the_byte(name: str) -> None:
+    change, _, _ = BREAKAGES[name]
+    both = all_of(change, of("age", lambda at: ...), moved("debt", 1.0, "EU"))
+    whole, dying = (run(both, dies=dies, windows=4) for dies in (False, True))
+    assert whole.actions or name != "slow in all segments"
+    for a, b in zip(whole, dying, strict=True):
+        assert list(map(encode, a)) == list(map(encode, b))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from support.counting import NOW, promote
-from support.world import World, a_state, advance
+from support.world import World, a_state, advance, restored, saved
 from tidegauge.baseline import Baseline
 from tidegauge.baseline.document import Signal
 from tidegauge.baseline.signals import categorical_signal, numeric_signal
@@ -97,9 +97,17 @@ class Outcome(NamedTuple):
 
 
 def run(
-    change: Change, *, windows: int = 5, known: Baseline | None = None, events: int = EVENTS
+    change: Change,
+    *,
+    windows: int = 5,
+    known: Baseline | None = None,
+    events: int = EVENTS,
+    dies: bool = False,
 ) -> Outcome:
-    """Send windows of a minute, and return what DETECT makes of them."""
+    """Send windows of a minute, and return what DETECT makes of them.
+
+    If it ``dies``, its worker does after every record, and a successor reads the state back.
+    """
     known = baseline() if known is None else known
     world = World(promote(known), partitions=1, segments=["region"])
     state = a_state()
@@ -119,6 +127,8 @@ def run(
             found.reports.extend(closed.reports)
             outputs = state.take_outputs()
             found.audit.extend(it.record for it in outputs if isinstance(it.record, AuditFact))
+            if dies:
+                state = restored(saved(state))
     return found
 
 
