@@ -116,8 +116,8 @@ def test_a_file_that_misses_the_prediction_column_is_answered_with_those_it_has(
     [
         (("--from", "absent.csv"), "absent.csv does not exist"),
         (("--exclude", "colour"), "no column 'colour', which --exclude names"),
-        (("--type", "amount"), "--type amount: expected COL=numeric or COL=categorical"),
-        (("--type", "amount=date"), "--type amount=date: expected COL=numeric or COL=categorical"),
+        (("--type", "amount"), "--type amount: expected COL=numeric, COL=categorical or COL=percent"),
+        (("--type", "amount=date"), "--type amount=date: expected COL=numeric, COL=categorical or COL=percent"),
         (("--type", "region=numeric"), "'region' is to be numeric, but 'us' in row 1 is no number"),
     ],
 )

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.baseline.binning import canonical_category, numeric_counts, numeric_edges
-from tidegauge.baseline.columns import MISSING_NUMBERS, Kind
 from tidegauge.baseline.document import CategoricalSignal, NumericSignal
+from tidegauge.baseline.table.column import Kind
 
 #: Categories with a bin of their own.
 TOP_CATEGORIES = 20
@@ -143,11 +143,11 @@ def text_spellings(names: Iterable[str], kind: Kind) -> dict[str, str]:
 
 
 def _is_plain_number(text: str) -> bool:
-    return text in MISSING_NUMBERS or _NUMBER.fullmatch(text) is not None
+    return _NUMBER.fullmatch(text) is not None
 
 
 def _spell_number(text: str) -> str:
-    if text in MISSING_NUMBERS or _INTEGER.fullmatch(text):
+    if _INTEGER.fullmatch(text):
         return "0" if text == "-0" else text  # integers as they are: a float would round long ids
     return canonical_category(float(text))
 

@@ -1,0 +1,109 @@
+"""Parquet and Arrow files, which have types, as the table ``t``."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from tidegauge.baseline.errors import BaselineError
+from tidegauge.baseline.table.column import Column
+from tidegauge.baseline.table.database import Database, file_list, malformed
+from tidegauge.baseline.table.files import Files
+from tidegauge.baseline.table.loaded import Loaded, check_names, columns_of, make_view
+
+#: A column that pandas wrote its index as.
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+
+
+def load_parquet(database: Database, files: Files, shown: Path) -> Loaded:
+    """Look at Parquet files; their values stay where they are."""
+    listed = file_list(files.paths)
+    indexes: set[str] = set()
+    with malformed(shown):
+        for path in files.paths:
+            schema = database.rows(
+                f"SELECT name, num_children FROM parquet_schema({file_list([path])})"
+            )
+            check_names(path, _top_names(schema))
+        for (value,) in database.rows(
+            f"SELECT DISTINCT value FROM parquet_kv_metadata({listed}) WHERE key = 'pandas'::BLOB"
+        ):
+            indexes |= _pandas_indexes(value)
+        source = f"read_parquet({listed}, union_by_name = true, hive_partitioning = {_hive(files)}"
+        source += ", hive_types_autocast = false"
+        described = database.rows(f"DESCRIBE SELECT * FROM {source})")
+        names = [str(row[0]) for row in described]
+        if len(files.paths) == 1:  # as they are in the file, before DuckDB told them apart
+            own = _top_names(schema)
+            names = [*own, *names[len(own) :]]
+        check_names(shown, names)
+        places = ", ".join(f"c{i}" for i in range(len(names)))
+        database.rows(
+            f"CREATE VIEW t AS SELECT * FROM (SELECT * EXCLUDE (file_row_number), file_row_number "
+            f"FROM {source}, file_row_number = true)) AS source({places}, at_row)"
+        )
+    columns = columns_of(names, [str(row[1]) for row in described], "typed")
+    # What stands in the names of folders is text, whatever it looks like.
+    folders = {part.partition("=")[0] for it in files.paths for part in _keys(it, files.root)}
+    columns = [
+        Column(it.name, it.place, "text", it.type) if it.name in folders else it for it in columns
+    ]
+    indexes |= {name for name in names if _PANDAS_INDEX.fullmatch(name)}
+    return Loaded(columns, [], indexes=frozenset(indexes & set(names)))
+
+
+def _hive(files: Files) -> str:
+    return "true" if any(_keys(it, files.root) for it in files.paths) else "false"
+
+
+def _keys(path: Path, root: Path | None) -> list[str]:
+    """Return the folders of a file that are called name=value, below the one that was named."""
+    parts = path.relative_to(root).parts if root else path.parts
+    return [part for part in parts[:-1] if part.partition("=")[1] and part[0] != "="]
+
+
+def _top_names(schema: Sequence[tuple[Any, ...]]) -> list[str]:
+    """Return the names of the columns from a schema as Parquet has it: a tree, depth first."""
+    names: list[str] = []
+    at = 1
+    for _ in range(schema[0][1] or 0):
+        names.append(str(schema[at][0]))
+        left = 1
+        while left:
+            left += (schema[at][1] or 0) - 1
+            at += 1
+    return names
+
+
+def _pandas_indexes(metadata: object) -> set[str]:
+    """Return the columns that pandas says it wrote a frame's index as."""
+    try:
+        told = json.loads(metadata if isinstance(metadata, bytes | str) else b"{}")
+        indexes = told.get("index_columns", [])
+        # Columns may be called by numbers, and by a name that the field has only here.
+        return {str(it) for it in indexes if isinstance(it, str | int)}
+    except (ValueError, AttributeError, TypeError):
+        return set()
+
+
+def load_arrow(database: Database, files: Files, shown: Path) -> Loaded:
+    """Read Arrow IPC files."""
+    try:
+        data = ds.dataset([str(it) for it in files.paths], format="arrow")
+    except (pa.ArrowException, OSError) as error:
+        detail = " ".join(str(error).split())[:300]
+        raise BaselineError(f"{shown} can't be read: {detail}") from error
+    names = list(data.schema.names)
+    check_names(shown, names)
+    indexes = _pandas_indexes((data.schema.metadata or {}).get(b"pandas"))
+    with malformed(shown):
+        database.register("source", data)
+        places = ", ".join(f"c{i}" for i in range(len(names)))
+        database.rows(f"CREATE TABLE cells AS SELECT * FROM source AS source({places})")
+        types = [str(row[1]) for row in database.rows("DESCRIBE cells")]
+        make_view(database)
+    return Loaded(columns_of(names, types, "typed"), [], indexes=frozenset(indexes & set(names)))
