@@ -49,6 +49,9 @@ def array_of(field: str, values: Any) -> Any:
         if isinstance(values, pa.ChunkedArray):  # newer releases keep what is too large for one
             values = pa.concat_arrays(values.chunks)
     if pa.types.is_dictionary(values.type):
+        if pa.types.is_string_view(values.type.value_type):  # of which pyarrow can take nothing
+            texts = values.dictionary.cast(pa.string())
+            values = pa.DictionaryArray.from_arrays(values.indices, texts)
         values = values.dictionary_decode()
     return values
 
@@ -63,18 +66,32 @@ def _converted(field: str, values: Any) -> Any:
     nulls = is_objects or module.startswith("pandas")
     try:
         return pa.array(values, from_pandas=nulls)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        found = _numbers(values)
-        if found is None and not isinstance(values, list | tuple) and hasattr(values, "__array__"):
-            found = values.__array__()  # a tensor
-        if found is None:
-            raise UnencodableError(
-                f"{field} is no column of one type{_types(values)}: {error}"
-            ) from error
-        try:
-            return pa.array(found, from_pandas=nulls)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            raise UnencodableError(f"{field} is no column of one type: {error}") from error
+    except _refused() as error:
+        for attempt in _attempts(values):
+            try:
+                # Beside text or booleans NaN is what a frame's records have for missing.
+                return pa.array(attempt, from_pandas=True)
+            except _refused():
+                continue
+        raise UnencodableError(
+            f"{field} is no column of one type{_types(values)}: {error}"
+        ) from error
+
+
+def _attempts(values: Any) -> Iterator[Any]:
+    """Yield what a column that pyarrow doesn't take may be taken for."""
+    yield values
+    numbers = _numbers(values)
+    if numbers is not None:
+        yield numbers
+    if not isinstance(values, list | tuple) and hasattr(values, "__array__"):  # a tensor
+        yield values.__array__()
+
+
+def _refused() -> tuple[type[Exception], ...]:
+    import pyarrow as pa
+
+    return (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 def _one_dimension(field: str, values: Any) -> Any:
