@@ -16,6 +16,7 @@ from tidegauge.baseline.signals import (
     MANY_VALUES,
     TOP_CATEGORIES,
     categorical_signal,
+    mostly_numbers,
     numeric_signal,
     seen_once,
     text_spellings,
@@ -375,8 +376,13 @@ def _ids_or_texts(columns: Mapping[str, Counter[str]]) -> str:
     first, counts = next(iter(columns.items()))
     named = f"column {first!r} looks" if len(columns) == 1 else f"{len(columns)} columns look"
     excluded = " ".join(f"--exclude {shlex.quote(name)}" for name in columns)
+    numbers = (
+        f"; or, as most of it is numbers, --type {shlex.quote(first)}=numeric, --na for the rest"
+        if mostly_numbers(counts)
+        else ""
+    )
     return (
         f"{named} like ids or free text, whose drift can't be seen ({first!r}: "
         f"{_recurrence(counts)}): {excluded}; or to watch how often one is missing, "
-        f"--type {shlex.quote(first)}=categorical"
+        f"--type {shlex.quote(first)}=categorical{numbers}"
     )

@@ -116,6 +116,16 @@ def seen_once(counts: Counter[str]) -> int:
     return sum(count == 1 for count in counts.values())
 
 
+def mostly_numbers(counts: Counter[str]) -> bool:
+    """Whether the values of a column of text are numbers, but for some.
+
+    >>> mostly_numbers(Counter({"1.5": 1, "2": 1, "?": 1})), mostly_numbers(Counter({"01": 1}))
+    (True, False)
+    """
+    some = list(counts)[:MANY_VALUES]
+    return sum(map(_is_plain_number, some)) > len(some) / 2
+
+
 def canonical_texts(counts: Counter[str], kind: Kind) -> Counter[str]:
     """Spell the categories of a text file as their typed counterparts are spelled in events.
 

@@ -12,7 +12,7 @@ Format = Literal["csv", "parquet", "json", "arrow"]
 _COMPRESSED = ("", ".gz", ".zst")
 
 _SUFFIXES: Mapping[str, Format] = {
-    **{f".{name}{end}": "csv" for name in ("csv", "tsv") for end in _COMPRESSED},
+    **{f".{name}{end}": "csv" for name in ("csv", "tsv", "txt") for end in _COMPRESSED},
     ".parquet": "parquet",
     ".pq": "parquet",
     **{f".{name}{end}": "json" for name in ("ndjson", "jsonl", "json") for end in _COMPRESSED},

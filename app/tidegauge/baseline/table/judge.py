@@ -14,6 +14,9 @@ from tidegauge.baseline.table.options import MISSING, PLAINLY_MISSING, ReadOptio
 #: A column is one of numbers if so many of its cells are; the others are missing, and it is said.
 MOSTLY = 0.95
 
+#: So few whole numbers with a leading zero are typing errors, and make no codes of the others.
+_RARE_ZEROS = 0.005
+
 #: Of one with fewer numbers than this nobody would think that it is one of numbers.
 _SOME = 0.5
 
@@ -76,7 +79,8 @@ def judge(
     as_text = replace(
         column, kind="string", offender=offender, missing_texts=settled.options.missing
     )
-    if override is None and whole and "zeros" in present and count >= MOSTLY * total:
+    zeros = _cells(present, "zeros")
+    if override is None and whole and zeros > _RARE_ZEROS * total and count >= MOSTLY * total:
         first = present["zeros"]
         said = (
             f"column {column.name!r} has numbers with leading zeros ({first.first[:20]!r} in row "

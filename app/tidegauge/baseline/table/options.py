@@ -5,12 +5,15 @@ from dataclasses import dataclass
 #: What is read as missing in a column of numbers or of true and false, whatever its case. In a
 #: column of text only the empty cell is missing: "NA" may be Namibia.
 MISSING = (
-    "na", "n/a", "#n/a", "#na", "null", "none", "nan", "nat", "<na>",
+    "na", "n/a", "n.a.", "#n/a", "#na", "null", "(null)", "none", "nil", "nan", "-nan", "nat",
+    "<na>", r"\n", "1.#qnan", "1.#ind", "-1.#ind",
     "?", "-", "--", ".", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!",
 )  # fmt: skip
 
 #: Those of them that nobody writes for anything else: no warning is due.
-PLAINLY_MISSING = frozenset({"na", "n/a", "#n/a", "null", "none", "nan", "nat", "<na>"})
+PLAINLY_MISSING = frozenset(
+    {"na", "n/a", "n.a.", "#n/a", "null", "(null)", "none", "nan", "-nan", "nat", "<na>", r"\n"}
+)
 
 
 @dataclass(frozen=True)
