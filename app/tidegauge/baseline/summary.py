@@ -30,13 +30,16 @@ class ColumnSummary(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 def summary_of(column: Column, name: str, signal: Signal, distinct: int) -> ColumnSummary:
     """Return what a column became."""
-    numeric = isinstance(signal, NumericSignal)
+    if isinstance(signal, NumericSignal):
+        kind, not_finite = "numeric", signal.nan
+    else:
+        kind, not_finite = signal.dtype, 0
     return ColumnSummary(
         column=column.name,
-        kind="numeric" if numeric else signal.dtype,
+        kind=kind,
         signal=name,
         missing=signal.missing,
-        not_finite=signal.nan if numeric else 0,
+        not_finite=not_finite,
         distinct=distinct,
         examples=column.examples,
     )

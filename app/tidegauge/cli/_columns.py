@@ -32,7 +32,7 @@ def show_columns(columns: Sequence[ColumnSummary]) -> None:
             name += f" ({it.signal})"
         missing = "" if it.missing is None else f"{it.missing + it.not_finite:,}"
         distinct = "" if it.distinct is None else f"{it.distinct:,}"
-        examples = ", ".join(map(_short, it.examples))
+        examples = "; ".join(map(_short, it.examples))
         table.add_row(printable(name), it.kind, missing, distinct, examples)
     console = PlainConsole(stderr=True)
     if not console.is_terminal:

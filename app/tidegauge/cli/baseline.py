@@ -128,8 +128,8 @@ def create(
 ) -> None:
     """Make a baseline of a file's columns, store it and print its id.
 
-    What each column is read as is found out by all of its values and shown on stderr; what is
-    doubtful is a warning with the option that settles it.
+    What each column is read as is shown on stderr; what is doubtful is a warning
+    with the option that settles it.
     """
     if decimal not in (None, ".", ","):
         raise fail(f"--decimal {decimal}: expected . or ,", BAD_INPUT)

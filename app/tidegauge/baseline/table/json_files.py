@@ -3,8 +3,8 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import pyarrow as pa
 
 from tidegauge.baseline.errors import BaselineError
@@ -19,6 +19,7 @@ from tidegauge.baseline.table.loaded import (
 )
 from tidegauge.baseline.table.options import ReadOptions
 from tidegauge.baseline.table.text import TextFile, as_utf8, readable
+from tidegauge.contract import DecodingError, decode
 
 
 def load_json(
@@ -163,14 +164,13 @@ def _check_lines(path: Path, text: TextFile, *, is_array: bool) -> None:
     """Say which line is no JSON: DuckDB counts lines in blocks of its own."""
     if is_array:
         return
-    decoder = msgspec.json.Decoder()
     with readable(path), pa.input_stream(str(text.path), compression="detect") as raw:
         for number, line in enumerate(io.BufferedReader(raw), start=1):
             if line.isspace():
                 continue
             try:
-                decoder.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                decode(line, Any)
+            except DecodingError as error:
                 if b"NaN" in line or b"Infinity" in line:
                     continue
                 raise BaselineError(f"{path}, line {number}: {error}") from error

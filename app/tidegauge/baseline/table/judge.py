@@ -128,7 +128,9 @@ def _decimal(name: str, looks: Mapping[str, Look], settled: Settled) -> tuple[st
         return own, []
     if not either:
         return ".", []
-    found = settled.decimal or ("," if settled.delimiter in ";\t" else ".")
+    if settled.decimal is not None:
+        return settled.decimal, []
+    found = "," if settled.delimiter in ";\t" else "."
     first = either[0].first
     value = first.replace(",", "." if found == "," else "")
     other, meaning = (".", "thousands") if found == "," else (",", "decimals")

@@ -1,6 +1,5 @@
 """A table that was read: its columns and what they hold, and their values one column at a time."""
 
-import json
 import math
 import tempfile
 from collections import Counter
@@ -33,6 +32,7 @@ from tidegauge.baseline.table.loaded import Loaded
 from tidegauge.baseline.table.options import ReadOptions
 from tidegauge.baseline.table.rows import CategoryRows, NumericRows, TimedRows
 from tidegauge.baseline.times import checked, epoch_seconds
+from tidegauge.contract import DecodingError, decode
 
 #: Distinct values beyond which a column is no category but an id; counting them fills the memory.
 DISTINCT_VALUES_LIMIT = 1_000_000
@@ -278,7 +278,10 @@ def _kind_of_type(type_: str) -> Kind:
 def spelt(column: Column, value: Any) -> str:
     """Return a category as events spell it; text of a CSV stays as it was in the file."""
     if column.nature == "json":
-        value = json.loads(value)
+        try:
+            value = decode(str(value).encode(), Any)
+        except (DecodingError, UnicodeEncodeError) as error:
+            raise BaselineError(f"column {column.name!r} holds a value: {error}") from error
     if not isinstance(value, str | bool | int | float):
         value = str(value)
     if isinstance(value, float) and not math.isfinite(value):

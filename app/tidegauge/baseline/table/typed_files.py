@@ -1,6 +1,5 @@
 """Parquet and Arrow files, which have types, as the table ``t``."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from tidegauge.baseline.table.column import Column
 from tidegauge.baseline.table.database import Database, file_list, malformed
 from tidegauge.baseline.table.files import Files
 from tidegauge.baseline.table.loaded import Loaded, check_names, columns_of, make_view
+from tidegauge.contract import DecodingError, decode
 
 #: A column that pandas wrote its index as.
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
@@ -81,13 +81,14 @@ def _top_names(schema: Sequence[tuple[Any, ...]]) -> list[str]:
 
 def _pandas_indexes(metadata: object) -> set[str]:
     """Return the columns that pandas says it wrote a frame's index as."""
-    try:
-        told = json.loads(metadata if isinstance(metadata, bytes | str) else b"{}")
-        indexes = told.get("index_columns", [])
-        # Columns may be called by numbers, and by a name that the field has only here.
-        return {str(it) for it in indexes if isinstance(it, str | int)}
-    except (ValueError, AttributeError, TypeError):
+    if not isinstance(metadata, bytes):
         return set()
+    try:
+        told = decode(metadata, dict[str, Any]).get("index_columns")
+    except DecodingError:
+        return set()
+    # An index that is only a range is described by an object instead.
+    return {it for it in told if isinstance(it, str)} if isinstance(told, list) else set()
 
 
 def load_arrow(database: Database, files: Files, shown: Path) -> Loaded:
