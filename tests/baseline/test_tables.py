@@ -79,8 +79,9 @@ def test_a_semicolon_file_read_by_commas_is_refused_with_the_option_that_mends_i
         read("t.csv", text.replace(";", "^"))
     found, _ = read("t.csv", text.replace(";", "^"), options=ReadOptions(delimiter="^"))
     assert len(found.columns) == 2
-    found, _ = read("t.csv", "sep=;\n" + text)
-    assert len(found.columns) == 2
+    for before in ("sep=;\n", "\n \n", "sep=;\n\n"):
+        found, _ = read("t.csv", before + text)
+        assert len(found.columns) == 2 and numbers(found, "age") == (0.0, 59.0, 0)
 
 
 def test_line_ends_of_two_systems_and_quotes_over_lines_are_read(read: Read) -> None:
@@ -217,6 +218,12 @@ def test_a_column_half_of_numbers_stays_text_and_it_is_said(read: Read) -> None:
     assert "75.0% of its 60 cells are numbers, the first other is 'many' in row 1" in warnings[0]
     found, _ = read("t.csv", text, options=ReadOptions(missing=("many",)))
     assert numbers(found, "x")[2] == 15
+
+
+def test_money_is_text_and_it_is_said(read: Read) -> None:
+    found, warnings = read("t.csv", csv("price,n", lambda i: f'"${i % 9},{100}.50",{i}'))
+    assert categories(found, "price").dtype == "string"
+    assert "'price' is read as text: '$0,100.50' has a sign that is no number's" in warnings[0]
 
 
 def test_na_is_a_value_of_text_and_it_is_said_what_makes_it_missing(read: Read) -> None:

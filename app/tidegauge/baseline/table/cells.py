@@ -27,6 +27,7 @@ _LOOKS: Mapping[str, str] = {
     "spaces_point": rf"[-+]?[0-9]{{1,3}}([{SPACES}][0-9]{{3}})+\.[0-9]*",
     "spaces_comma": rf"[-+]?[0-9]{{1,3}}([{SPACES}][0-9]{{3}})+,[0-9]*",
     "truth": r"(?i)true|false",
+    "money": r"[-+]?[$€£¥]\s?[-+]?[0-9][0-9.,]*|[-+]?[0-9][0-9.,]*\s?[$€£¥]|\([0-9][0-9.,]*\)",
     "instant": r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?"
     r"\s*(Z|[-+][0-9]{2}:?([0-9]{2})?)?)?"
     r"|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{4}([T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?"
@@ -34,7 +35,7 @@ _LOOKS: Mapping[str, str] = {
 }
 
 #: Those that are a number, be it what it may.
-NUMBERS = frozenset(_LOOKS) - {"truth", "instant"}
+NUMBERS = frozenset(_LOOKS) - {"truth", "money", "instant"}
 
 #: What a number may look like in each form, as RE2 has it; anything else is none.
 _WHOLE = {

@@ -18,14 +18,18 @@ _RARE = re.compile(r"[;|\t:^~\x01\x1f]|,")
 
 _SEP = re.compile(r"sep=(.)\r?\n")
 
+_BLANK = re.compile(r"(?:[ \t]*(?:\r\n|\r|\n))+")
+_LINE = re.compile(r"\r\n|\r|\n")
+
 _NAMED = {"\\t": "\t", "tab": "\t"}
 
 
 class Dialect(NamedTuple):
-    """The delimiter, the names of the columns, and how many lines come before these."""
+    """The delimiter, the names of the columns, the row after these, and the lines before them."""
 
     delimiter: str
     names: list[str]
+    first: list[str]
     skip: int = 0
 
 
@@ -35,13 +39,16 @@ def find_dialect(path: object, sample: str, delimiter: str | None) -> Dialect:
     Raises ``BaselineError`` if it has no header, or is of one column where a delimiter seems to be.
 
     >>> find_dialect("t.csv", "income;age\n1,5;30\n2,5;31\n", None)
-    Dialect(delimiter=';', names=['income', 'age'], skip=0)
+    Dialect(delimiter=';', names=['income', 'age'], first=['1,5', '30'], skip=0)
     """
     sample = sample.removeprefix("\ufeff")
     skip = 0
     spoken = _SEP.match(sample)  # by which Excel tells itself
     if spoken:
         sample, skip, delimiter = sample[spoken.end() :], 1, delimiter or spoken[1]
+    blank = _BLANK.match(sample)
+    if blank:
+        sample, skip = sample[blank.end() :], skip + len(_LINE.findall(blank[0]))
     delimiter = _NAMED.get(delimiter, delimiter) if delimiter else None
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
         raise BaselineError(f"--delimiter {delimiter!r}: expected one character, or tab")
@@ -53,7 +60,7 @@ def find_dialect(path: object, sample: str, delimiter: str | None) -> Dialect:
     names = rows[0]
     if len(names) == 1:
         _check_single(path, names[0], [row[0] for row in rows[1:] if len(row) == 1])
-    return Dialect(delimiter, names, skip)
+    return Dialect(delimiter, names, rows[1] if len(rows) > 2 else [], skip)
 
 
 def _rows(sample: str, delimiter: str) -> list[list[str]]:

@@ -163,6 +163,12 @@ def _of_text(
             f"column {name!r} is read as text: {numbers / total:.1%} of its {total:,} cells are "
             f"numbers, the first other is {offender}; if that means missing: --na and the text",
         )
+    money = looks.get("money")
+    if money is not None and money.cells >= MOSTLY * total:
+        return (
+            f"column {name!r} is read as text: {money.first!r} has a sign that is no number's; "
+            f"write it without, or --exclude {quoted}",
+        )
     missing = looks.get("missing")
     if missing is None or column.nature != "text":
         return ()

@@ -68,13 +68,14 @@ def _csv(
     ]
     first = dialects[0]
     for path, its in zip(files.paths, dialects, strict=True):
-        if (its.names, its.delimiter) != (first.names, first.delimiter) or its.skip != first.skip:
+        if its._replace(first=[]) != first._replace(first=[]):
             raise BaselineError(
                 f"{path} has other columns than {files.paths[0]}: {', '.join(its.names)[:200]!r}"
             )
     check_names(shown, first.names)
     check(first.names)
     _read_csv(database, texts, first, shown, progress)
+    _check_first(database, first, shown)
     make_view(database)
     columns = columns_of(first.names, ["VARCHAR"] * len(first.names), "text")
     nameless = {name for name in first.names if not name or _UNNAMED.fullmatch(name)}
@@ -84,6 +85,19 @@ def _csv(
         indexes=frozenset(nameless & {first.names[0]}),
         delimiter=first.delimiter,
     )
+
+
+def _check_first(database: Database, dialect: Dialect, shown: Path) -> None:
+    """Hold the first row against what Python's csv makes of it: none may be passed over."""
+    if not dialect.first or len(dialect.names) == 1:  # of one column, an empty line is a row
+        return
+    expected = [it.replace("\r\n", "\n") for it in dialect.first]
+    found = database.rows("SELECT * FROM cells ORDER BY rowid LIMIT 1")
+    if not found or [it or "" for it in found[0]] != expected:
+        raise BaselineError(
+            f"{shown} can't be read: after the header comes {dialect.first[:5]}, found "
+            f"{list(found[0])[:5] if found else 'no row'}"
+        )
 
 
 def _read_csv(

@@ -1,52 +1,60 @@
 """Parquet and Arrow files, which have types, as the table ``t``."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from tidegauge.baseline.errors import BaselineError
 from tidegauge.baseline.table.column import Column
 from tidegauge.baseline.table.database import Database, file_list, malformed
 from tidegauge.baseline.table.files import Files
 from tidegauge.baseline.table.loaded import Loaded, check_names, columns_of, make_view
+from tidegauge.baseline.table.text import readable
 from tidegauge.contract import DecodingError, decode
 
 #: A column that pandas wrote its index as.
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
+#: What DuckDB calls the number of a row.
+_ROW_NUMBER = "file_row_number"
+
 
 def load_parquet(database: Database, files: Files, shown: Path) -> Loaded:
     """Look at Parquet files; their values stay where they are."""
-    listed = file_list(files.paths)
     indexes: set[str] = set()
-    with malformed(shown):
+    durations: set[str] = set()
+    with readable(shown):
         for path in files.paths:
-            schema = database.rows(
-                f"SELECT name, num_children FROM parquet_schema({file_list([path])})"
-            )
-            check_names(path, _top_names(schema))
-        for (value,) in database.rows(
-            f"SELECT DISTINCT value FROM parquet_kv_metadata({listed}) WHERE key = 'pandas'::BLOB"
-        ):
-            indexes |= _pandas_indexes(value)
-        source = f"read_parquet({listed}, union_by_name = true, hive_partitioning = {_hive(files)}"
-        source += ", hive_types_autocast = false"
+            schema = pq.read_schema(path)
+            check_names(path, schema.names)
+            indexes |= _pandas_indexes((schema.metadata or {}).get(b"pandas"))
+            durations |= {it.name for it in schema if pa.types.is_duration(it.type)}
+    source = f"read_parquet({file_list(files.paths)}, union_by_name = true"
+    source += f", hive_partitioning = {_hive(files)}, hive_types_autocast = false"
+    with malformed(shown):
         described = database.rows(f"DESCRIBE SELECT * FROM {source})")
         names = [str(row[0]) for row in described]
         if len(files.paths) == 1:  # as they are in the file, before DuckDB told them apart
-            own = _top_names(schema)
-            names = [*own, *names[len(own) :]]
+            names = [*schema.names, *names[len(schema.names) :]]
         check_names(shown, names)
         places = ", ".join(f"c{i}" for i in range(len(names)))
-        database.rows(
-            f"CREATE VIEW t AS SELECT * FROM (SELECT * EXCLUDE (file_row_number), file_row_number "
-            f"FROM {source}, file_row_number = true)) AS source({places}, at_row)"
-        )
-    columns = columns_of(names, [str(row[1]) for row in described], "typed")
+        rows = f"SELECT *, 0 FROM {source})"
+        if _ROW_NUMBER not in names:
+            rows = (
+                f"SELECT * EXCLUDE ({_ROW_NUMBER}), {_ROW_NUMBER} "
+                f"FROM {source}, {_ROW_NUMBER} = true)"
+            )
+        database.rows(f"CREATE VIEW t AS SELECT * FROM ({rows}) AS source({places}, at_row)")
+    # To Parquet a duration is a number.
+    types = [
+        "INTERVAL" if name in durations else str(row[1])
+        for name, row in zip(names, described, strict=True)
+    ]
+    columns = columns_of(names, types, "typed")
     # What stands in the names of folders is text, whatever it looks like.
     folders = {part.partition("=")[0] for it in files.paths for part in _keys(it, files.root)}
     columns = [
@@ -64,19 +72,6 @@ def _keys(path: Path, root: Path | None) -> list[str]:
     """Return the folders of a file that are called name=value, below the one that was named."""
     parts = path.relative_to(root).parts if root else path.parts
     return [part for part in parts[:-1] if part.partition("=")[1] and part[0] != "="]
-
-
-def _top_names(schema: Sequence[tuple[Any, ...]]) -> list[str]:
-    """Return the names of the columns from a schema as Parquet has it: a tree, depth first."""
-    names: list[str] = []
-    at = 1
-    for _ in range(schema[0][1] or 0):
-        names.append(str(schema[at][0]))
-        left = 1
-        while left:
-            left += (schema[at][1] or 0) - 1
-            at += 1
-    return names
 
 
 def _pandas_indexes(metadata: object) -> set[str]:
