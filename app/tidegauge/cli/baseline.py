@@ -19,7 +19,7 @@ from rich.table import Table
 from tidegauge.baseline.build import build
 from tidegauge.baseline.compare import bin_labels, reference_counts
 from tidegauge.baseline.document import Baseline, NumericSignal
-from tidegauge.baseline.enough import ENOUGH_ROWS, small
+from tidegauge.baseline.enough import LEAST_BASELINE_ROWS, small
 from tidegauge.baseline.errors import BaselineError
 from tidegauge.baseline.importance import read_importances
 from tidegauge.baseline.store import (
@@ -154,7 +154,7 @@ def create(
         baseline = built.baseline
         if not json:
             show_columns(built.columns)
-        if baseline.rows < ENOUGH_ROWS:
+        if baseline.rows < LEAST_BASELINE_ROWS:
             warnings.append(small(baseline.rows))
         for message in warnings:
             echo(f"tidegauge: warning: {message}", err=True)
