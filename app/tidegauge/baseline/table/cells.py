@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tidegauge.baseline.table.column import Column, NumberForm
 from tidegauge.baseline.table.database import Database, literal
-from tidegauge.baseline.table.options import MISSING
+from tidegauge.baseline.table.options import MAYBE_MISSING, PLAINLY_MISSING
 
 #: Signs that stand between thousands beside comma and point: spaces of all kinds and apostrophes.
 SPACES = " '\u2019\u00a0\u2009\u202f"
@@ -55,8 +55,8 @@ class Look(NamedTuple):
 def looks_of(database: Database, column: Column, missing: Sequence[str]) -> dict[str, Look]:
     """Count the cells of a column by what they look like.
 
-    Beside the names above: ``missing``, ``named`` (missing as an option says), ``other``; a percent
-    sign after a number adds ``%`` to its name.
+    Beside the names above: ``missing``, ``maybe`` (missing, as it seems), ``named`` (missing, as an
+    option says), ``other``; a percent sign after a number adds ``%`` to its name.
     """
     cell = text_of(column)
     if column.nature == "json":
@@ -69,7 +69,8 @@ def looks_of(database: Database, column: Column, missing: Sequence[str]) -> dict
     sql = (
         f"SELECT look, sum(n)::BIGINT, arg_min(cell, line), min(line) FROM ("
         f"SELECT cell, n, line, CASE WHEN lower(cell) IN ({_listed(missing)}) THEN 'named' "
-        f"WHEN lower(cell) IN ({_listed(MISSING)}) THEN 'missing' "
+        f"WHEN lower(cell) IN ({_listed(PLAINLY_MISSING)}) THEN 'missing' "
+        f"WHEN lower(cell) IN ({_listed(MAYBE_MISSING)}) THEN 'maybe' "
         f"ELSE (CASE {cases} ELSE 'other' END) || if(bare = cell, '', '%') END AS look FROM ("
         f"SELECT cell, {bare} AS bare, count(*) AS n, min(at_row) + 1 AS line FROM ("
         f"SELECT {cell} AS cell, at_row FROM t) WHERE cell IS NOT NULL AND cell <> '' GROUP BY cell"
@@ -85,7 +86,8 @@ def _json_looks(database: Database, column: Column, missing: Sequence[str]) -> d
         f"SELECT CASE WHEN json_type({place}::JSON) = 'BOOLEAN' THEN 'truth' "
         f"WHEN json_type({place}::JSON) <> 'VARCHAR' OR {cell} IN {_NON_FINITE} THEN 'point' "
         f"WHEN lower({cell}) IN ({_listed(missing)}) THEN 'named' "
-        f"WHEN lower({cell}) IN ({_listed(MISSING)}) THEN 'missing' "
+        f"WHEN lower({cell}) IN ({_listed(PLAINLY_MISSING)}) THEN 'missing' "
+        f"WHEN lower({cell}) IN ({_listed(MAYBE_MISSING)}) THEN 'maybe' "
         f"WHEN regexp_full_match({cell}, {literal(_LOOKS['instant'])}) THEN 'instant' "
         f"ELSE 'other' END AS look, count(*), arg_min({cell}, at_row), min(at_row) + 1 "
         f"FROM t WHERE {place} IS NOT NULL GROUP BY look"

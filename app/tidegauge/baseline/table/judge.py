@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tidegauge.baseline.table.cells import NUMBERS, Look, form_of
 from tidegauge.baseline.table.column import Column, NumberForm, Role
-from tidegauge.baseline.table.options import MISSING, PLAINLY_MISSING, ReadOptions
+from tidegauge.baseline.table.options import MISSING, ReadOptions
 
 #: A column is one of numbers if so many of its cells are; the others are missing, and it is said.
 MOSTLY = 0.95
@@ -22,6 +22,8 @@ _SOME = 0.5
 
 _COMMA = ("comma", "points", "points_comma", "spaces_comma")
 _POINT = ("point", "commas", "commas_point", "spaces_point")
+
+_ABSENT = ("missing", "maybe", "named")
 
 #: What may be either: thousands, or three decimals.
 _EITHER = ("comma3",)
@@ -56,7 +58,7 @@ def judge(
 ) -> Column:
     """Return the column with its kind, how its numbers are written, and what is doubtful."""
     missing = (*settled.options.missing, *MISSING)
-    present = {n: it for n, it in looks.items() if n not in ("missing", "named")}
+    present = {n: it for n, it in looks.items() if n not in _ABSENT}
     total = sum(it.cells for it in present.values())
     name = shlex.quote(column.name)
     if not total:
@@ -169,9 +171,10 @@ def _of_text(
             f"column {name!r} is read as text: {money.first!r} has a sign that is no number's; "
             f"write it without, or --exclude {quoted}",
         )
-    missing = looks.get("missing")
-    if missing is None or column.nature != "text":
+    absent = [it for it in (looks.get("missing"), looks.get("maybe")) if it is not None]
+    if not absent or column.nature != "text":
         return ()
+    missing = min(absent, key=_row)
     return (
         f"column {name!r} is text, so {missing.first!r} (row {missing.row:,}) is a value there; if "
         f"it means missing: --na {shlex.quote(missing.first)}; --type {quoted}=categorical if not",
@@ -179,8 +182,8 @@ def _of_text(
 
 
 def _tokens(name: str, looks: Mapping[str, Look]) -> tuple[str, ...]:
-    missing = looks.get("missing")
-    if missing is None or missing.first.lower() in PLAINLY_MISSING:
+    missing = looks.get("maybe")
+    if missing is None:
         return ()
     return (
         f"column {name!r}: {missing.cells:,} cells such as {missing.first!r} (row {missing.row:,}) "

@@ -2,18 +2,21 @@
 
 from dataclasses import dataclass
 
-#: What is read as missing in a column of numbers or of true and false, whatever its case. In a
-#: column of text only the empty cell is missing: "NA" may be Namibia.
-MISSING = (
+#: What is read as missing in a column of numbers or of true and false, whatever its case: nobody
+#: writes these for anything else. In a column of text only the empty cell is missing: "NA" may be
+#: Namibia.
+PLAINLY_MISSING = (
     "na", "n/a", "n.a.", "#n/a", "#na", "null", "(null)", "none", "nil", "nan", "-nan", "nat",
-    "<na>", r"\n", "1.#qnan", "1.#ind", "-1.#ind",
-    "?", "-", "--", ".", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!",
+    "<na>", r"\n", "__hive_default_partition__",
 )  # fmt: skip
 
-#: Those of them that nobody writes for anything else: no warning is due.
-PLAINLY_MISSING = frozenset(
-    {"na", "n/a", "n.a.", "#n/a", "null", "(null)", "none", "nan", "-nan", "nat", "<na>", r"\n"}
-)
+#: What is read so too, and said: it may be a slip.
+MAYBE_MISSING = (
+    "?", "-", "--", ".", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!",
+    "1.#qnan", "1.#ind", "-1.#ind",
+)  # fmt: skip
+
+MISSING = PLAINLY_MISSING + MAYBE_MISSING
 
 
 @dataclass(frozen=True)
