@@ -397,6 +397,8 @@ def test_folders_patterns_and_partitions_are_one_table(tmp_path: Path) -> None:
     assert categories(found, "region").categories == ["eu", "us"]
     by_pattern, _ = built(tmp_path / "all" / "*" / "*.parquet")
     assert by_pattern.baseline.signals == found.baseline.signals
+    one, _ = built(tmp_path / "all" / "region=eu" / "p.parquet")
+    assert list(one.baseline.signals) == ["x"]
     for i in range(3):
         (tmp_path / f"part-{i}.csv").write_text(f"a;b\n{i};x\n")
     found, _ = built(tmp_path / "part-*.csv")

@@ -28,11 +28,11 @@ _OTHERS = {
 
 
 class Files(NamedTuple):
-    """Files of one format, in the order of their names; ``root`` is the folder they were in."""
+    """Files of one format, in the order of their names; ``root`` is the folder that they share."""
 
     paths: list[Path]
     format: Format
-    root: Path | None = None
+    root: Path
 
 
 def find_files(path: Path) -> Files:
@@ -42,23 +42,28 @@ def find_files(path: Path) -> Files:
     dot; a name with ``*``, ``?`` or ``[…]`` in it, if there is no such file, for those it matches.
     """
     if path.is_file():
-        return Files([path], _format(path))
+        return Files([path], _format(path), path.parent)
     if path.is_dir():
         found = [it for it in path.rglob("*") if it.is_file() and not _is_hidden(it, path)]
         known = [it for it in found if _suffix(it)]
         if not known:
             raise BaselineError(f"{path} is a folder without a file to read: known are {_known()}")
-        return _of_one_format(path, sorted(known), root=path)
+        return _of_one_format(path, sorted(known), path)
     if glob.has_magic(str(path)):
         matched = [Path(it) for it in glob.glob(str(path), recursive=True)]
         if not matched:
             raise BaselineError(f"{path} matches no file")
-        return _of_one_format(path, sorted(it for it in matched if it.is_file()), root=None)
+        return _of_one_format(path, sorted(it for it in matched if it.is_file()), _root(path))
     _format(path)
     raise BaselineError(f"{path} does not exist")
 
 
-def _of_one_format(path: Path, paths: Sequence[Path], root: Path | None) -> Files:
+def _root(pattern: Path) -> Path:
+    """Return the folder that a pattern begins with."""
+    return next(it for it in pattern.parents if not glob.has_magic(str(it)))
+
+
+def _of_one_format(path: Path, paths: Sequence[Path], root: Path) -> Files:
     if not paths:
         raise BaselineError(f"{path} matches no file")
     formats = {_format(it) for it in paths}

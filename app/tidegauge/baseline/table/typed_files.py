@@ -68,9 +68,9 @@ def _hive(files: Files) -> str:
     return "true" if any(_keys(it, files.root) for it in files.paths) else "false"
 
 
-def _keys(path: Path, root: Path | None) -> list[str]:
+def _keys(path: Path, root: Path) -> list[str]:
     """Return the folders of a file that are called name=value, below the one that was named."""
-    parts = path.relative_to(root).parts if root else path.parts
+    parts = path.relative_to(root).parts
     return [part for part in parts[:-1] if part.partition("=")[1] and part[0] != "="]
 
 
