@@ -18,7 +18,6 @@ APP = ROOT / "app" / "tidegauge"
 DECODERS = {
     "contract/decoding.py": "it is that one place",
     "contract/released.py": "schemas, which are files of the repository",
-    "baseline/ndjson_table.py": "a table that the user of a command names",
     "baseline/importance.py": "a file that the user of a command names",
     "ingest/fast.py": "predictions by the million; each of its errors hands on to `tolerant`",
     "ingest/tolerant.py": "predictions in any shape; every error is a dead letter",

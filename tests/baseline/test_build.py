@@ -103,12 +103,14 @@ def test_the_same_table_gives_the_same_signals_in_every_format(
     name: str, save: Callable[[Path], None], tmp_path: Path
 ) -> None:
     save(tmp_path / name)
-    baseline = build(tmp_path / name, prediction="score")
+    # "NA" may be Namibia; that it is text is said here.
+    baseline = build(tmp_path / name, prediction="score", types={"region": "categorical"})
     assert (baseline.rows, baseline.source) == (6, name)
     assert set(baseline.signals) == {"amount", "region", "flag", "prediction"}
     amount = numeric(baseline, "amount")
     assert (amount.edges, amount.counts) == ([1.75, 3.0], [2, 1, 1])
-    assert (amount.missing, amount.nan) == (1, 1)
+    # In text "nan" is what a frame writes for missing; elsewhere it is apart from null.
+    assert (amount.missing, amount.nan) == ((2, 0) if ".csv" in name else (1, 1))
     assert (amount.minimum, amount.maximum, amount.mean) == (1.5, 4.0, 2.25)
     assert amount.std == pytest.approx(np.std([1.5, 4.0, 1.5, 2.0]))
     region = categorical(baseline, "region")
@@ -173,10 +175,10 @@ def test_a_csv_column_is_judged_by_all_of_its_values_not_by_the_first_block(writ
     assert sum(categorical(mixed, "n").counts) == 60_002
 
 
-def test_missing_and_not_a_number_are_counted_apart_in_csv(write: Write) -> None:
+def test_missing_and_not_finite_are_counted_apart_in_csv(write: Write) -> None:
     signal = numeric(build(write("x,y\n1,1\n,1\nNaN,1\nnan,1\ninf,1\nNA,1\nnull,1\n 2 ,1\n")), "x")
     assert sum(signal.counts) == 2
-    assert (signal.missing, signal.nan) == (3, 3)
+    assert (signal.missing, signal.nan) == (5, 1)
 
 
 def test_the_top_20_categories_have_bins_and_the_rest_is_other_and_known(write: Write) -> None:
@@ -322,7 +324,8 @@ def test_excluded_columns_may_be_of_any_kind(tmp_path: Path) -> None:
 def test_progress_runs_from_nothing_to_all(write: Write) -> None:
     seen: list[tuple[str, float]] = []
     build(write("x\n1\n2\n"), progress=lambda step, done: seen.append((step, done)))
-    assert [step for step, done in seen if done == 1.0] == ["Reading types", "Counting", "Binning"]
+    steps = [step for step, done in seen if done == 1.0]
+    assert list(dict.fromkeys(steps)) == ["Reading", "Reading types", "Counting"]
 
 
 def test_a_category_with_a_new_value_in_every_row_is_warned_about(write: Write) -> None:
@@ -338,10 +341,16 @@ def test_a_category_with_a_new_value_in_every_row_is_warned_about(write: Write) 
     ("text", "name", "options", "message"),
     [
         (None, "absent.csv", {}, "absent.csv does not exist"),
-        ("x\n1\n", "data.xlsx", {}, "suffix that is not known; known are .csv, .csv.gz, .parquet"),
+        (
+            "x\n1\n",
+            "data.xlsx",
+            {},
+            "suffix that is not known: save the sheet as CSV; known are .csv, ",
+        ),
         ("", "data.csv", {}, "data.csv is empty"),
         ("x,y\n", "data.csv", {}, "has no rows"),
-        ("", "data.ndjson", {}, "has no rows"),
+        ("", "data.ndjson", {}, "data.ndjson is empty"),
+        ("[]", "data.json", {}, "has no rows"),
         (
             "x,y\n1,2\n",
             "data.csv",
@@ -363,11 +372,16 @@ def test_a_category_with_a_new_value_in_every_row_is_warned_about(write: Write) 
         ("x\n1\n", "data.csv", {"exclude": ["x"]}, "every column of .* is excluded"),
         ("x\n1\n", "data.csv", {"exclude": ["x"], "prediction": "x"}, "both --prediction and"),
         ("x\n1\n", "data.csv", {"model": ""}, "model has 0 characters, expected 1 to 200"),
-        ("x,y\n1,2\n3\n", "data.csv", {}, r"data.csv can't be read: .*Row #3: Expected 2 columns"),
+        (
+            "x,y\n1,2\n3\n",
+            "data.csv",
+            {},
+            "data.csv can't be read: line 3 has 1 cells, expected 2: '3'",
+        ),
         ("x,x\n1,2\n", "data.csv", {}, "more than one column 'x'"),
-        (",x\n0,2\n", "data.csv", {}, "a column has no name"),
+        ("x,\n0,2\n", "data.csv", {}, "a column has no name"),
         ("x,y\n1,\n2,\n", "data.csv", {}, "'y' has no value in any of 2 rows: --exclude y"),
-        ("x,y\n1,nan\n2,\n", "data.csv", {}, "'y' has no finite number in any of 2 rows"),
+        ("x,y\n1,nan\n2,\n", "data.csv", {}, "'y' has no value in any of 2 rows"),
         ("x,at\n1,2024-01-02T03:04:05Z\n", "data.csv", {}, "'at' holds dates or times.*--exclude"),
         ("x,label\n1,a\n", "data.csv", {}, "'label' has a name that is reserved.*--prediction"),
         (
@@ -396,8 +410,8 @@ def test_a_category_with_a_new_value_in_every_row_is_warned_about(write: Write) 
         ),
         ("not parquet", "data.parquet", {}, "data.parquet can't be read: .*[Pp]arquet"),
         ('{"x": 1}\n{"x": \n', "data.ndjson", {}, "data.ndjson, line 2: "),
-        ('{"x": 1}\n\n[1]\n', "data.ndjson", {}, "data.ndjson, line 3: Expected `object`"),
-        ('{"x": NaN}\n', "data.ndjson", {}, 'line 1: .* is written as text: "NaN"'),
+        ('{"x": 1}\n\n[1]\n', "data.ndjson", {}, "data.ndjson, row 2: expected an object"),
+        ('{"x": NaN}\n', "data.ndjson", {}, "'x' has no finite number in any of 1 rows"),
         ('{"x": {"y": 1}}\n', "data.ndjson", {}, "'x' holds lists or objects.*--exclude x"),
         ('{"x": "2024-01-02"}\n', "data.ndjson", {}, "'x' holds dates or times"),
         (
@@ -447,31 +461,29 @@ def test_text_of_parquet_can_be_read_as_numbers_if_it_is(tmp_path: Path) -> None
     pq.write_table(pa.table({"x": ["1", "2.5", None]}), path)
     assert numeric(build(path, types={"x": "numeric"}), "x").maximum == 2.5
     pq.write_table(pa.table({"x": ["1", "many"]}), path)
-    with pytest.raises(BaselineError, match=r"column 'x' can't be read as numbers.*many"):
+    with pytest.raises(BaselineError, match="'x' is to be numeric, but 'many' in row 2 is no num"):
         build(path, types={"x": "numeric"})
 
 
 def test_a_category_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"x": [1.0, float("nan")]}), path)
-    with pytest.raises(BaselineError, match="column 'x' holds nan, which can't be a category"):
+    assert categorical(build(path, types={"x": "categorical"}), "x").missing == 1
+    pq.write_table(pa.table({"x": [1.0, float("inf")]}), path)
+    with pytest.raises(BaselineError, match="column 'x' holds inf, which can't be a category"):
         build(path, types={"x": "categorical"})
 
 
-def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_bytes(b"x,y\n1,\xff\xfe\n")
-    with pytest.raises(BaselineError, match="UTF8"):
-        build(path)
+def test_json_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.ndjson"
     path.write_bytes(b'{"x": "\xff\xfe"}\n')
     with pytest.raises(BaselineError, match="line 1"):
         build(path)
 
 
-def test_a_directory_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "parts.parquet").mkdir()
-    with pytest.raises(BaselineError, match="is not a file"):
+    with pytest.raises(BaselineError, match="is a folder without a file to read"):
         build(tmp_path / "parts.parquet")
 
 

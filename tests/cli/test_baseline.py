@@ -116,8 +116,14 @@ def test_a_file_that_misses_the_prediction_column_is_answered_with_those_it_has(
     [
         (("--from", "absent.csv"), "absent.csv does not exist"),
         (("--exclude", "colour"), "no column 'colour', which --exclude names"),
-        (("--type", "amount"), "--type amount: expected COL=numeric or COL=categorical"),
-        (("--type", "amount=date"), "--type amount=date: expected COL=numeric or COL=categorical"),
+        (
+            ("--type", "amount"),
+            "--type amount: expected COL=numeric, COL=categorical or COL=percent",
+        ),
+        (
+            ("--type", "amount=date"),
+            "--type amount=date: expected COL=numeric, COL=categorical or COL=percent",
+        ),
         (("--type", "region=numeric"), "'region' is to be numeric, but 'us' in row 1 is no number"),
     ],
 )
@@ -268,3 +274,40 @@ def test_too_few_days_are_warned_about_and_shown(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "times of 5 days, and it takes 14" in result.stderr
     assert "no hours of the day" in run("show", result.stdout.strip()).stdout
+
+
+def test_create_shows_each_column_within_80_columns_and_warns_with_options(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    Path("odd.csv").write_text(
+        "code;income;a rather long name of a column, as some are;target\n"
+        + "".join(f"{i % 9:02};{i},5;{'?' if i % 50 == 7 else i};{i % 2}\n" for i in range(200))
+    )
+    result = run("create", "--model", "m", "--version", "1", "--from", "odd.csv", "--json")
+    told = json.loads(result.stdout)
+    assert told["rows"] == 200 and len(told["id"]) == 64
+    assert [(it["column"][:8], it["kind"]) for it in told["columns"]] == [
+        ("code", "string"), ("income", "numeric"), ("a rather", "numeric"), ("target", "numeric"),
+    ]  # fmt: skip
+    assert told["columns"][2]["missing"] == 4
+    result = run("create", "--model", "m", "--version", "1", "--from", "odd.csv")
+    lines = result.stderr.splitlines()
+    table = lines[: next(i for i, it in enumerate(lines) if "warning" in it)]
+    assert max(map(len, table)) <= 80
+    assert table[0].split() == ["column", "kind", "missing", "distinct", "examples"]
+    assert "".join(table).count("…") == 0
+    for option in ("--type code=numeric", "--exclude target", "--type 'a rather long name"):
+        assert option in result.stderr
+    assert "200 rows, and it takes 500 to tell drift from chance" in result.stderr
+
+
+def test_types_and_columns_to_leave_out_come_from_a_file() -> None:
+    Path("types.yaml").write_text("id: exclude\namount: categorical\nscore: numeric\n")
+    result = create("--types", "types.yaml", "--drop", "score", "--type", "region=categorical")
+    assert "'score'" not in result.output
+    told = json.loads(create("--types", "types.yaml", "--drop", "score", "--json").stdout)
+    assert {it["column"]: it["kind"] for it in told["columns"]} == {
+        "id": "left out", "amount": "string", "region": "string", "score": "left out",
+    }  # fmt: skip
+    assert "decimal ;: expected . or ," in refused(create("--decimal", ";"))

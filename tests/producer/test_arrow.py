@@ -10,8 +10,8 @@ from confluent_kafka import Message
 
 from tidegauge import PredictionLogger
 from tidegauge.contract import ARROW_CONTENT_TYPE, ARROW_MAGIC
-from tidegauge.producer.arrow import messages, record_batch
-from tidegauge.producer.values import UnencodableError, row_count
+from tidegauge.producer.arrow import check_times, messages, record_batch
+from tidegauge.producer.values import TimeError, UnencodableError, row_count
 
 
 def batch(columns: Any, **outputs: Any) -> pa.RecordBatch:
@@ -146,7 +146,7 @@ def test_a_feature_has_a_type_with_a_json_form(values: Any, expected: str) -> No
         ({"a": [1]}, {"model": ""}, "model is '', expected 1 to 200"),
         ({"a": [1]}, {"time": datetime(2026, 3, 1)}, "datetime without a zone"),  # noqa: DTZ001
         ([1, 2], {}, "columns is a list, expected a mapping"),
-        (pa.table([[1], [2]], names=["a", "a"]), {}, "columns has a name twice"),
+        (pa.table([[1], [2]], names=["a", "a"]), {}, "columns has the name .a. twice"),
     ],
 )
 def test_a_wrong_column_is_refused_by_name(
@@ -191,12 +191,79 @@ def test_batches_arrive_and_rows_are_counted(
         logger.log_batch({"note": ["x" * 2_000_000]})
         assert logger.flush() == 0
         stats = logger.stats
-    assert (stats.logged, stats.delivered) == (rows + 2, rows)
-    assert (stats.dropped["unencodable"], stats.dropped["too_large"]) == (1, 1)
+    assert (stats.logged, stats.delivered) == (rows + 2, rows + 1)
+    assert (stats.dropped["too_large"], stats.left_out["bad_column"]) == (1, 1)
 
-    found = read(4)  # 1.6 MB in messages of at most 500 kB
+    found = read(5)  # 1.6 MB in messages of at most 500 kB
     assert all(m.headers() == [("content-type", ARROW_CONTENT_TYPE.encode())] for m in found)
     payloads = [m.value() or b"" for m in found]
     assert all(payload.startswith(ARROW_MAGIC) for payload in payloads)
-    table = pa.concat_tables([decoded(payload) for payload in payloads])
+    tables = [decoded(payload) for payload in payloads]
+    table = pa.concat_tables([it for it in tables if "prediction" in it.column_names])
     assert sorted(table["prediction"].to_pylist()) == sorted(x[:, 0])
+
+
+class Frame(dict[str, Any]):
+    """A frame, as far as its columns go: names may be there twice."""
+
+    def __init__(self, *pairs: tuple[str, Any]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+    def items(self) -> Any:
+        return self.pairs
+
+
+def left_out(columns: Any, **outputs: Any) -> tuple[pa.RecordBatch, list[tuple[str, str]]]:
+    told: list[tuple[str, str]] = []
+    found = batch(columns, leave_out=lambda *what: told.append(what), **outputs)
+    return found, told
+
+
+def test_a_wrong_column_is_left_out_and_the_others_are_sent() -> None:
+    found, told = left_out(
+        Frame(
+            ("age", [41, 29]), ("mixed", [1, "x"]), ("twice", [1, 2]), ("twice", [3, 4]),
+            ("short", [1]), ("status", ["ok", "ok"]), ("vectors", [[1.0], [2.0]]),
+        ),
+        prediction=np.zeros((2, 2)),
+        segments={"region": ["EU", "US"], "tier": [["gold"], ["tin"]]},
+    )  # fmt: skip
+    assert [field.name for field in found.schema] == ["time", "features", "segments"]
+    assert found["features"].to_pylist() == [{"age": 41}, {"age": 29}]
+    assert found["segments"].to_pylist() == [{"region": "EU"}, {"region": "US"}]
+    assert [why for why, _ in told] == [
+        "bad_column", "duplicate_name", *["bad_column"] * 2, "reserved_name", *["bad_column"] * 2,
+    ]  # fmt: skip
+    said = " ".join(detail for _, detail in told)
+    for words in (
+        "prediction has the shape (2, 2)", "the name 'twice' twice", "(1 of int, 1 of str)",
+        "feature 'short' has 1 values", "give it to log_batch(status=...)", "'vectors' is of type",
+    ):  # fmt: skip
+        assert words in said
+
+
+def test_predictions_of_one_column_are_predictions() -> None:
+    for given in (np.array([[0.25], [0.5]]), pa.chunked_array([[0.25], [0.5]])):
+        assert batch({"x": [1, 2]}, prediction=given)["prediction"].to_pylist() == [0.25, 0.5]
+
+
+def test_numbers_of_several_types_are_a_column_of_numbers() -> None:
+    found = batch({"x": [1, Decimal("2.5"), None], "b": np.array([True, 1, None], dtype=object)})
+    assert found["features"].to_pylist() == [
+        {"x": 1.0, "b": 1.0}, {"x": 2.5, "b": 1.0}, {"x": None, "b": None},
+    ]  # fmt: skip
+
+
+def test_records_are_rows_and_a_name_that_one_has_not_is_null_there() -> None:
+    records = [{"age": 41, "city": "Bern"}, {"age": 29}, {"city": None}]
+    assert row_count(records) == 3
+    assert batch(records)["features"].to_pylist() == [
+        {"age": 41, "city": "Bern"}, {"age": 29, "city": None}, {"age": None, "city": None},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("time", [1.7e12, float("nan"), [1.7e9, 1.7e12], [1.7e9, None]])
+def test_times_that_can_not_be_are_refused_before_they_are_sent(time: Any) -> None:
+    with pytest.raises(TimeError, match="time "):
+        check_times(batch({"x": [1, 2]}, time=time))

@@ -181,3 +181,11 @@ def test_every_plain_value_comes_back_as_it_was(features: dict[str, Any]) -> Non
         for name, value in features.items()
     }
     assert sent(features=features).get("features", {}) == expected
+
+
+def test_a_segment_that_a_frame_has_no_value_of_is_no_segment() -> None:
+    payload = encode_event(
+        time=1.5, model="m", version="1", variant="", features={},
+        segments={"region": float("nan"), "tier": None, "group": "a"},
+    )  # fmt: skip
+    assert msgspec.json.decode(payload, type=PredictionEvent).segments == {"group": "a"}

@@ -23,6 +23,25 @@ def within(seconds: float, condition: Callable[[], bool]) -> bool:
     return True
 
 
+def test_times_in_milliseconds_and_reserved_names_are_counted_and_said(
+    mock_cluster: str, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with PredictionLogger(mock_cluster, topic=topic, model="credit", version="3") as logger:
+        logger.log(features={"x": 1}, time=1_772_323_200_500)
+        logger.log_batch({"x": [1, 2]}, time=1_772_323_200_500)
+        for _ in range(3):
+            logger.log(features={"x": 1, "status": "ok"})
+        assert logger.flush() == 0
+        stats = logger.stats
+    assert (stats.logged, stats.delivered, stats.dropped["bad_time"]) == (6, 3, 3)
+    assert stats.left_out["reserved_name"] == 3
+    said = [it for it in caplog.messages if "status" in it]
+    assert said == [
+        "left out of predictions: feature 'status' is not counted: give it to log(status=...)"
+    ]
+    assert any("it looks like milliseconds" in it for it in caplog.messages)
+
+
 def test_what_is_logged_arrives(
     mock_cluster: str, topic: str, read_events: Callable[[int], list[PredictionEvent]]
 ) -> None:

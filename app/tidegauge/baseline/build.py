@@ -1,48 +1,40 @@
-"""Building a baseline from a file of rows: CSV, Parquet or NDJSON."""
+"""Building a baseline from files of rows."""
 
 import logging
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from tidegauge.baseline.columns import MEMORY_BYTES, Collector, Kind, Role, Table
-from tidegauge.baseline.csv_table import CsvTable
 from tidegauge.baseline.daily import Timed, category_places, daily_cycle
 from tidegauge.baseline.document import Baseline, CategoricalSignal, Signal
 from tidegauge.baseline.errors import BaselineError
-from tidegauge.baseline.ndjson_table import NdjsonTable
-from tidegauge.baseline.parquet_table import ParquetTable
 from tidegauge.baseline.signals import (
     MANY_VALUES,
     TOP_CATEGORIES,
     categorical_signal,
+    mostly_numbers,
     numeric_signal,
     seen_once,
     text_spellings,
 )
+from tidegauge.baseline.summary import ColumnSummary, summary_of
+from tidegauge.baseline.table import Column, Kind, ReadOptions, Role, Table, open_table
 from tidegauge.baseline.validation import MAX_SIGNALS, UnusableBaseline, validate
 from tidegauge.contract import OUTPUT_SIGNALS
 
-__all__ = ["BaselineError", "build_baseline"]
+__all__ = ["BaselineError", "Built", "build", "build_baseline"]
 
 log = logging.getLogger(__name__)
 
 #: Called with what is being done and the share of it that is done, 0 to 1.
 Progress = Callable[[str, float], None]
 
-_READERS: Mapping[str, Callable[[Path], Table]] = {
-    ".csv": CsvTable,
-    ".csv.gz": CsvTable,
-    ".parquet": ParquetTable,
-    ".pq": ParquetTable,
-    ".ndjson": NdjsonTable,
-    ".jsonl": NdjsonTable,
-    ".ndjson.gz": NdjsonTable,
-    ".jsonl.gz": NdjsonTable,
-}
+#: What is held in memory of a table; the rest waits on disk.
+MEMORY_BYTES = 1024 * 1024 * 1024
 
 #: Of a column of which so many of the values never come again, nothing can be compared.
 _NOTHING_RECURS = 0.95
@@ -52,6 +44,33 @@ _NO_SIGNAL: Mapping[Kind, str] = {
     "nested": "holds lists or objects",
     "binary": "holds binary data",
 }
+
+#: What people call the column that a model was trained to predict, which no event has.
+_TARGETS = frozenset({"target", "y_true", "y_train", "ground_truth", "outcome", "actual"})
+
+
+@dataclass(frozen=True)
+class Built:
+    """A baseline, and what was decided for each column of its table, in the order of the file."""
+
+    baseline: Baseline
+    columns: list[ColumnSummary]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the options ask for, by column."""
+
+    prediction: str | None
+    time: str | None
+    exclude: Collection[str]
+    types: Mapping[str, Role]
+    warn: Callable[[str], None]
+
+    @property
+    def named(self) -> set[str]:
+        """Columns that an option names, but for those that are left out."""
+        return {*self.types, self.prediction or "", self.time or ""} - {""}
 
 
 def build_baseline(
@@ -63,18 +82,50 @@ def build_baseline(
     time: str | None = None,
     exclude: Collection[str] = (),
     types: Mapping[str, Role] | None = None,
+    options: ReadOptions | None = None,
     progress: Progress = lambda step, done: None,
     warn: Callable[[str], None] = log.warning,
     memory_bytes: int = MEMORY_BYTES,
 ) -> Baseline:
+    """Make a baseline as :func:`build` does, and return it alone."""
+    return build(
+        path,
+        model=model,
+        version=version,
+        prediction=prediction,
+        time=time,
+        exclude=exclude,
+        types=types,
+        options=options,
+        progress=progress,
+        warn=warn,
+        memory_bytes=memory_bytes,
+    ).baseline
+
+
+def build(
+    path: str | Path,
+    *,
+    model: str,
+    version: str,
+    prediction: str | None = None,
+    time: str | None = None,
+    exclude: Collection[str] = (),
+    types: Mapping[str, Role] | None = None,
+    options: ReadOptions | None = None,
+    progress: Progress = lambda step, done: None,
+    warn: Callable[[str], None] = log.warning,
+    memory_bytes: int = MEMORY_BYTES,
+) -> Built:
     """Make a baseline of every column of a file that isn't excluded.
 
-    ``prediction`` names the column of the model's output: numbers become the signal "prediction",
-    anything else the signal "label". ``time`` names one with timestamps, which is no signal: with
-    14 days of them the baseline says what to expect at each hour of the day. ``types`` overrides
-    whether a column is read as numbers or as categories. What is doubtful, but no error, goes to
-    ``warn``. At most ``memory_bytes`` of numbers, plus one column, are held in memory; the rest
-    waits in a temporary directory.
+    ``path`` may be a folder or a pattern too. ``prediction`` names the column of the model's
+    output: numbers become the signal "prediction", anything else the signal "label". ``time`` names
+    one with timestamps, which is no signal: with 14 days of them the baseline says what to expect
+    at each hour of the day. ``types`` overrides whether a column is read as numbers or as
+    categories, ``options`` how a file of text is written. What is doubtful, but no error, goes to
+    ``warn``. About ``memory_bytes``, plus one column, are held in memory; the rest waits in a
+    temporary directory.
 
     The same file with the same options gives the same id, and so do its rows in another order.
     Raises ``BaselineError`` if the file or the options can't make a baseline.
@@ -83,95 +134,95 @@ def build_baseline(
         if not 1 <= len(name) <= 200:
             raise BaselineError(f"{what} has {len(name)} characters, expected 1 to 200")
     path = Path(path)
-    types = types or {}
-    table = _open(path)
-    for done in table.scan():
-        progress("Reading types", done)
-    if table.rows == 0:
-        raise BaselineError(f"{path} has no rows")
-    _check_options(path, list(table.kinds), prediction, time, exclude, types)
-    left_out = {*exclude, time}
-    roles = {
-        name: _role(table, name, types.get(name)) for name in table.kinds if name not in left_out
-    }
-    if not roles:
-        raise BaselineError(f"every column of {path} is excluded: nothing is left to watch")
-    if len(roles) > MAX_SIGNALS:
-        raise BaselineError(
-            f"{path} has {len(roles):,} columns to watch, and a baseline has at most "
-            f"{MAX_SIGNALS:,} signals: leave out those of least use by --exclude"
-        )
-    names = _signal_names(roles, prediction)
-
-    signals: dict[str, Signal] = {}
-    timed: dict[str, Timed] = {}
-    unusable: dict[str, Counter[str]] = {}
-    with Collector(roles, memory_bytes=memory_bytes) as collector:
-        for batch in table.batches(roles):
-            collector.add(batch)
-            progress("Counting", batch.done)
-        for i, (column, role) in enumerate(roles.items(), start=1):
-            places: dict[str, int] = {}
-            if role == "numeric":
-                signal = _numeric(collector, column, table.rows)
-            else:
-                counts = collector.take_categories(column)
-                if _nothing_recurs(counts) and column not in types:
-                    unusable[column] = counts
-                    continue
-                signal = _categorical(counts, collector, column, table, warn)
-                if time is not None:
-                    kind = table.kinds[column] if table.categories_are_text else "string"
-                    places = category_places(text_spellings(counts, kind), signal.categories)
-            signals[names[column]] = signal
-            timed[names[column]] = Timed(column, role, signal, places)
-            progress("Binning", i / len(roles))
-    if unusable:
-        raise BaselineError(_ids_or_texts(unusable))
-    baseline = Baseline(
-        model=model, version=version, rows=table.rows, source=path.name, signals=signals
-    )
-    if time is not None:
-        daily = daily_cycle(
-            table, time, timed, memory_bytes=memory_bytes, progress=progress, warn=warn
-        )
-        baseline.daily = daily or msgspec.UNSET
+    asked = _Asked(prediction, time, exclude, types or {}, warn)
+    with open_table(
+        path,
+        options or ReadOptions(),
+        model=model,
+        types=asked.types,
+        exclude=exclude,
+        memory_bytes=memory_bytes,
+        check=lambda names: _check_width(path, set(names) - {*exclude, time}),
+        progress=progress,
+    ) as table:
+        if table.rows == 0:
+            raise BaselineError(f"{path} has no rows")
+        for doubt in table.doubts:
+            warn(doubt)
+        built = _build(path, table, asked, progress, memory_bytes)
+    baseline = msgspec.structs.replace(built.baseline, model=model, version=version)
     try:
         validate(baseline)
     except UnusableBaseline as error:
         raise BaselineError(
             f"{path} makes a baseline that can't be used: {error}; leave columns out by --exclude"
         ) from error
-    return baseline
+    return replace(built, baseline=baseline)
 
 
-def _open(path: Path) -> Table:
-    name = path.name.lower()
-    reader = next((r for suffix, r in _READERS.items() if name.endswith(suffix)), None)
-    if reader is None:
-        raise BaselineError(
-            f"{path} has a suffix that is not known; known are {', '.join(_READERS)}"
+def _build(path: Path, table: Table, asked: _Asked, progress: Progress, memory_bytes: int) -> Built:
+    _check_options(path, list(table.columns), asked)
+    roles = _roles(path, table, asked)
+    names = _signal_names(roles, asked.prediction)
+    signals: dict[str, Signal] = {}
+    timed: dict[str, Timed] = {}
+    unusable: dict[str, Counter[str]] = {}
+    summaries: dict[str, ColumnSummary] = {}
+    for i, (name, role) in enumerate(roles.items(), start=1):
+        column, places = table.columns[name], dict[str, int]()
+        if role == "categorical":
+            counts, missing = table.categories(name)
+            if _nothing_recurs(counts) and name not in asked.types:
+                unusable[name] = counts
+                continue
+            categorical = _categorical(column, counts, missing, table.rows, asked.warn)
+            signal: Signal = categorical
+            distinct = len(counts)
+            if asked.time is not None:
+                kind = column.kind if column.nature == "text" else "string"
+                places = category_places(text_spellings(counts, kind), categorical.categories)
+        else:
+            signal, distinct = _numeric(table, name)
+        for doubt in column.doubts:
+            asked.warn(doubt)
+        signals[names[name]] = signal
+        timed[names[name]] = Timed(name, role, signal, places)
+        summaries[name] = summary_of(column, names[name], signal, distinct)
+        progress("Counting", i / len(roles))
+    if unusable:
+        raise BaselineError(_ids_or_texts(unusable))
+    baseline = Baseline(model="-", version="-", rows=table.rows, source=path.name, signals=signals)
+    if asked.time is not None:
+        baseline.daily = (
+            daily_cycle(
+                table,
+                asked.time,
+                timed,
+                memory_bytes=memory_bytes,
+                progress=progress,
+                warn=asked.warn,
+            )
+            or msgspec.UNSET
         )
-    if not path.exists():
-        raise BaselineError(f"{path} does not exist")
-    if not path.is_file():
-        raise BaselineError(f"{path} is not a file; a table in several files must be joined first")
-    return reader(path)
+    left_out = {
+        name: "time" if name == asked.time else "left out"
+        for name in table.columns
+        if name not in roles
+    }
+    columns = [
+        summaries.get(name) or ColumnSummary.left_out(column, left_out[name])
+        for name, column in table.columns.items()
+    ]
+    return Built(baseline, columns)
 
 
-def _check_options(
-    path: Path,
-    columns: list[str],
-    prediction: str | None,
-    time: str | None,
-    exclude: Collection[str],
-    types: Mapping[str, Role],
-) -> None:
+def _check_options(path: Path, columns: list[str], asked: _Asked) -> None:
+    prediction, time = asked.prediction, asked.time
     for option, wanted in (
         ("--prediction", [] if prediction is None else [prediction]),
         ("--time", [] if time is None else [time]),
-        ("--exclude", exclude),
-        ("--type", types),
+        ("--exclude", asked.exclude),
+        ("--type", asked.types),
     ):
         for name in wanted:
             if name not in columns:
@@ -179,36 +230,79 @@ def _check_options(
                     f"{path} has no column {name!r}, which {option} names; "
                     f"it has {', '.join(map(repr, columns))}"
                 )
-    if prediction is not None and prediction in exclude:
+    if prediction is not None and prediction in asked.exclude:
         raise BaselineError(f"column {prediction!r} is both --prediction and --exclude")
     if time is not None and time == prediction:
         raise BaselineError(f"column {time!r} is both --time and --prediction")
 
 
-def _role(table: Table, name: str, override: Role | None) -> Role:
-    kind = table.kinds[name]
-    if not name:
-        raise BaselineError(
-            'a column has no name (an index that pandas wrote?): give it one, or --exclude ""'
+def _roles(path: Path, table: Table, asked: _Asked) -> dict[str, Role]:
+    """Return how each column is read that becomes a signal; says which ones don't."""
+    left_out = {*asked.exclude, asked.time, *(table.beside - asked.named)}
+    for name in sorted(table.indexes - asked.named - left_out):
+        said = f"column {name!r}" if name else "the first column, which has no name,"
+        asked.warn(
+            f"{said} is left out: it is the index of a frame; "
+            + (f"--type {shlex.quote(name)}=numeric keeps it" if name else "name it to keep it")
         )
+        left_out.add(name)
+    for name, column in table.columns.items():
+        if not name and column.kind == "empty" and name not in left_out:
+            asked.warn(
+                "a column without a name or a value is left out: the rows end in a delimiter"
+            )
+            left_out.add(name)
+    wanted = {name: it for name, it in table.columns.items() if name not in left_out}
+    if not wanted:
+        raise BaselineError(f"every column of {path} is excluded: nothing is left to watch")
+    _check_width(path, wanted)
+    for name in wanted:
+        if name and name != name.strip():
+            asked.warn(
+                f"column {name!r} has space around its name, and is the feature of that name alone"
+            )
+        if name.lower() in _TARGETS and name != asked.prediction:
+            asked.warn(
+                f"column {name!r} may be what the model predicts: no event has that, and it would "
+                f"be missing in all of them; --exclude {shlex.quote(name)}"
+            )
+    return {name: _role(table, it, asked.types.get(name)) for name, it in wanted.items()}
+
+
+def _check_width(path: Path, columns: Collection[str]) -> None:
+    if len(columns) > MAX_SIGNALS:
+        raise BaselineError(
+            f"{path} has {len(columns):,} columns to watch, and a baseline has at most "
+            f"{MAX_SIGNALS:,} signals: leave out those of least use by --exclude"
+        )
+
+
+def _role(table: Table, column: Column, override: Role | None) -> Role:
+    name, kind = column.name, column.kind
+    quoted = shlex.quote(name)
+    if not name:
+        raise BaselineError('a column has no name: give it one, or --exclude ""')
     if kind == "empty":
         raise BaselineError(
-            f"column {name!r} has no value in any of {table.rows:,} rows: --exclude {name}"
+            f"column {name!r} has no value in any of {table.rows:,} rows: --exclude {quoted}"
         )
-    if kind == "instant" and override == "categorical" and table.categories_are_text:
+    is_text = column.nature == "text"
+    if kind == "instant" and override == "categorical" and is_text:
         return "categorical"
     if kind in _NO_SIGNAL:
         raise BaselineError(
-            f"column {name!r} {_NO_SIGNAL[kind]}, which can't be a signal: --exclude {name}"
+            f"column {name!r} {_NO_SIGNAL[kind]}, which can't be a signal: --exclude {quoted}"
         )
-    if override == "numeric" and kind == "boolean":
+    as_number = override in ("numeric", "percent")
+    if as_number and kind == "boolean":
         raise BaselineError(
             f"column {name!r} is to be numeric, but holds true and false, which events would carry "
             f"too and which are no numbers: leave it categorical, or write 0 and 1"
         )
-    if override == "numeric" and kind == "string" and name in table.offenders:
+    if as_number and kind == "string" and column.offender:
         raise BaselineError(
-            f"column {name!r} is to be numeric, but {table.offenders[name]} is no number"
+            f"column {name!r} is to be numeric, but {column.offender} is no number; if that means "
+            f"missing, --na and the text"
         )
     return override or ("numeric" if kind == "numeric" else "categorical")
 
@@ -216,7 +310,8 @@ def _role(table: Table, name: str, override: Role | None) -> Role:
 def _signal_names(roles: Mapping[str, Role], prediction: str | None) -> dict[str, str]:
     names = {name: name for name in roles}
     if prediction is not None:
-        names[prediction] = "prediction" if roles[prediction] == "numeric" else "label"
+        is_class = roles[prediction] == "categorical"
+        names[prediction] = "label" if is_class else "prediction"
     for name in roles:
         if name in OUTPUT_SIGNALS and name != prediction:
             use = f", or name it with --prediction {name}" if prediction is None else ""
@@ -227,40 +322,42 @@ def _signal_names(roles: Mapping[str, Role], prediction: str | None) -> dict[str
     return names
 
 
-def _numeric(collector: Collector, column: str, rows: int) -> Signal:
-    values = collector.take_values(column)
+def _numeric(table: Table, name: str) -> tuple[Signal, int]:
+    values, missing, nan = table.numbers(name)
     if values.size == 0:
         raise BaselineError(
-            f"column {column!r} has no finite number in any of {rows:,} rows: --exclude {column}"
+            f"column {name!r} has no finite number in any of {table.rows:,} rows: "
+            f"--exclude {shlex.quote(name)}"
         )
-    return numeric_signal(values, missing=collector.missing[column], nan=collector.nan[column])
+    distinct = 1 + int((values[1:] != values[:-1]).sum())
+    return numeric_signal(values, missing=missing, nan=nan), distinct
 
 
 def _categorical(
+    column: Column,
     counts: Counter[str],
-    collector: Collector,
-    column: str,
-    table: Table,
+    missing: int,
+    rows: int,
     warn: Callable[[str], None],
 ) -> CategoricalSignal:
-    missing = collector.missing[column]
+    name = column.name
     signal = categorical_signal(
-        counts, kind=table.kinds[column], are_text=table.categories_are_text, missing=missing
+        counts, kind=column.kind, are_text=column.nature == "text", missing=missing
     )
     if _nothing_recurs(counts):
         warn(
-            f"column {column!r} looks like an id or free text ({_recurrence(counts)}): all that is "
-            f"watched of it is how often it is missing; --exclude {shlex.quote(column)}"
+            f"column {name!r} looks like an id or free text ({_recurrence(counts)}): all that is "
+            f"watched of it is how often it is missing; --exclude {shlex.quote(name)}"
         )
-    elif len(counts) == table.rows - missing and len(counts) > TOP_CATEGORIES:
+    elif len(counts) == rows - missing and len(counts) > TOP_CATEGORIES:
         warn(
-            f"column {column!r} has a different value in every row: if it is an id, its drift "
-            f"means nothing; --exclude {shlex.quote(column)}"
+            f"column {name!r} has a different value in every row: if it is an id, its drift "
+            f"means nothing; --exclude {shlex.quote(name)}"
         )
     elif not signal.known_complete:
         kept = len(signal.categories) + len(signal.known)
         warn(
-            f"column {column!r} has {len(counts):,} different values ({_recurrence(counts)}), of "
+            f"column {name!r} has {len(counts):,} different values ({_recurrence(counts)}), of "
             f'which {kept:,} are kept: all others count as "other", and none as never seen'
         )
     return signal
@@ -279,8 +376,13 @@ def _ids_or_texts(columns: Mapping[str, Counter[str]]) -> str:
     first, counts = next(iter(columns.items()))
     named = f"column {first!r} looks" if len(columns) == 1 else f"{len(columns)} columns look"
     excluded = " ".join(f"--exclude {shlex.quote(name)}" for name in columns)
+    numbers = (
+        f"; or, as most of it is numbers, --type {shlex.quote(first)}=numeric, --na for the rest"
+        if mostly_numbers(counts)
+        else ""
+    )
     return (
         f"{named} like ids or free text, whose drift can't be seen ({first!r}: "
         f"{_recurrence(counts)}): {excluded}; or to watch how often one is missing, "
-        f"--type {shlex.quote(first)}=categorical"
+        f"--type {shlex.quote(first)}=categorical{numbers}"
     )

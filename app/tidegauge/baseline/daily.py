@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.baseline.columns import NumericRows, Role, Table, TimedRows
 from tidegauge.baseline.compare import ordered_bins, reference_counts
 from tidegauge.baseline.document import NumericSignal, Signal
 from tidegauge.baseline.hours import LEAST_DAYS, MOST_DAYS, DailyCycle, SignalHours
+from tidegauge.baseline.table import NumericRows, Role, Table, TimedRows
 from tidegauge.sequential.dispersion import BLOCK_SECONDS, dispersion_of
 from tidegauge.sequential.expected import MEAN, SPREAD
 from tidegauge.sequential.hours import HOURS
@@ -47,7 +47,13 @@ def daily_cycle(
     None, and a warning why, if there are fewer than 14 days with timestamps or too few rows a day.
     Reads the table once for its times, and once for as many signals as ``memory_bytes`` hold.
     """
-    days = _days(table, time, progress)
+    days, clocks = _days(table, time, progress)
+    if clocks == {0}:
+        warn(
+            f"column {time!r} has dates without a time: the baseline is made without the hours of "
+            f"the day; --time takes a column that has both"
+        )
+        return None
     if len(days) < LEAST_DAYS:
         warn(
             f"column {time!r} has times of {len(days)} days, and it takes {LEAST_DAYS} to tell the "
@@ -73,17 +79,25 @@ def daily_cycle(
     return DailyCycle(days=len(days), spans_seconds=spans, signals=found)
 
 
-def _days(table: Table, time: str, progress: Callable[[str, float], None]) -> NDArray[np.int64]:
-    """Return the latest days, counted from 1970, that have about as many rows as most have."""
+def _days(
+    table: Table, time: str, progress: Callable[[str, float], None]
+) -> tuple[NDArray[np.int64], set[int]]:
+    """Return the latest days, counted from 1970, that have about as many rows as most have.
+
+    And which seconds of the day there are: 0 alone, or a few.
+    """
     rows: dict[int, int] = {}
+    clocks: set[int] = set()
     for batch in table.timed(time, {}):
         known = batch.seconds[np.isfinite(batch.seconds)]
         for day, count in zip(*np.unique(known // _DAY_SECONDS, return_counts=True), strict=True):
             rows[int(day)] = rows.get(int(day), 0) + int(count)
+        if clocks <= {0} and known.size:
+            clocks |= {int(it) for it in np.unique(known % _DAY_SECONDS)[:2].tolist()}
         progress("Reading times", batch.done)
     usual = np.median(list(rows.values())) if rows else 0.0
     days = sorted(day for day, count in rows.items() if count >= _LEAST_OF_A_DAY * usual)
-    return np.array(days[-MOST_DAYS:], dtype=np.int64)
+    return np.array(days[-MOST_DAYS:], dtype=np.int64), clocks
 
 
 def _blocks(

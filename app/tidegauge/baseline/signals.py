@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.baseline.binning import canonical_category, numeric_counts, numeric_edges
-from tidegauge.baseline.columns import MISSING_NUMBERS, Kind
 from tidegauge.baseline.document import CategoricalSignal, NumericSignal
+from tidegauge.baseline.table.column import Kind
 
 #: Categories with a bin of their own.
 TOP_CATEGORIES = 20
@@ -116,6 +116,16 @@ def seen_once(counts: Counter[str]) -> int:
     return sum(count == 1 for count in counts.values())
 
 
+def mostly_numbers(counts: Counter[str]) -> bool:
+    """Whether the values of a column of text are numbers, but for some.
+
+    >>> mostly_numbers(Counter({"1.5": 1, "2": 1, "?": 1})), mostly_numbers(Counter({"01": 1}))
+    (True, False)
+    """
+    some = list(counts)[:MANY_VALUES]
+    return sum(map(_is_plain_number, some)) > len(some) / 2
+
+
 def canonical_texts(counts: Counter[str], kind: Kind) -> Counter[str]:
     """Spell the categories of a text file as their typed counterparts are spelled in events.
 
@@ -143,11 +153,11 @@ def text_spellings(names: Iterable[str], kind: Kind) -> dict[str, str]:
 
 
 def _is_plain_number(text: str) -> bool:
-    return text in MISSING_NUMBERS or _NUMBER.fullmatch(text) is not None
+    return _NUMBER.fullmatch(text) is not None
 
 
 def _spell_number(text: str) -> str:
-    if text in MISSING_NUMBERS or _INTEGER.fullmatch(text):
+    if _INTEGER.fullmatch(text):
         return "0" if text == "-0" else text  # integers as they are: a float would round long ids
     return canonical_category(float(text))
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 
 import msgspec
 import typer
@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tidegauge.baseline.build import build_baseline
-from tidegauge.baseline.columns import Role
+from tidegauge.baseline.build import build
 from tidegauge.baseline.compare import bin_labels, reference_counts
 from tidegauge.baseline.document import Baseline, NumericSignal
+from tidegauge.baseline.enough import LEAST_BASELINE_ROWS, small
 from tidegauge.baseline.errors import BaselineError
 from tidegauge.baseline.importance import read_importances
 from tidegauge.baseline.store import (
@@ -29,6 +29,9 @@ from tidegauge.baseline.store import (
     StoreError,
     StoreUnavailable,
 )
+from tidegauge.baseline.table import ReadOptions, Role
+from tidegauge.baseline.types_file import read_types
+from tidegauge.cli._columns import show_columns
 from tidegauge.cli._errors import BAD_INPUT, UNREACHABLE, fail
 from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.contract import OUTPUT_SIGNALS, AuditFact, deterministic_id
@@ -57,7 +60,13 @@ def create(
     model: ModelOption,
     version: VersionOption,
     file: Annotated[
-        Path, typer.Option("--from", help="CSV, Parquet or NDJSON; by its suffix.", metavar="FILE")
+        Path,
+        typer.Option(
+            "--from",
+            help="CSV, Parquet, Arrow, NDJSON or JSON, by its suffix (.gz and .zst too); a folder, "
+            "or a pattern in quotes.",
+            metavar="FILE",
+        ),
     ],
     prediction: Annotated[
         str | None, typer.Option(help="Column with the model's output.", metavar="COL")
@@ -72,13 +81,40 @@ def create(
         ),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="Column to leave out; repeatable.", metavar="COL")
+        list[str] | None,
+        typer.Option(
+            "--exclude",
+            "--drop",
+            help="Column to leave out, such as the target; repeatable.",
+            metavar="COL",
+        ),
     ] = None,
     types: Annotated[
         list[str] | None,
         typer.Option(
-            "--type", help="Read a column so; repeatable.", metavar="COL=numeric|categorical"
+            "--type",
+            help="Read a column as numeric, categorical or percent; repeatable.",
+            metavar="COL=KIND",
         ),
+    ] = None,
+    types_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--types", help="YAML or JSON of column: kind; exclude leaves one out.", metavar="FILE"
+        ),
+    ] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option("--na", help="Text that means missing in any column; repeatable."),
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Of a CSV, where it isn't found: , ; | or tab.")
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="Decimal sign of a CSV: . or ,", metavar=".|,")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a text file, such as utf-8, utf-16 or cp1252.")
     ] = None,
     importance: Annotated[
         Path | None,
@@ -88,22 +124,40 @@ def create(
     ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Put it in force at once.")] = False,
     actor: ActorOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Make a baseline of a file's columns, store it and print its id."""
+    """Make a baseline of a file's columns, store it and print its id.
+
+    What each column is read as is shown on stderr; what is doubtful is a warning
+    with the option that settles it.
+    """
+    if decimal not in (None, ".", ","):
+        raise fail(f"--decimal {decimal}: expected . or ,", BAD_INPUT)
+    options = ReadOptions(delimiter, encoding, decimal, tuple(missing or ()))
+    warnings: list[str] = []
     with _store() as store:
         store.generation()  # asked now: to read a large file for nothing would be a pity
+        told = read_types(types_file) if types_file else None
         with _progress() as progress:
-            baseline = build_baseline(
+            built = build(
                 file,
                 model=model,
                 version=version,
                 prediction=prediction,
                 time=timestamps,
-                exclude=exclude or (),
-                types=_types(types or []),
+                exclude=[*(told.exclude if told else ()), *(exclude or ())],
+                types={**(told.roles if told else {}), **_types(types or [])},
+                options=options,
                 progress=progress,
-                warn=lambda message: echo(f"tidegauge: warning: {message}", err=True),
+                warn=warnings.append,
             )
+        baseline = built.baseline
+        if not json:
+            show_columns(built.columns)
+        if baseline.rows < LEAST_BASELINE_ROWS:
+            warnings.append(small(baseline.rows))
+        for message in warnings:
+            echo(f"tidegauge: warning: {message}", err=True)
         if importance is not None:
             features = [name for name in baseline.signals if name not in OUTPUT_SIGNALS]
             baseline.importances = read_importances(importance, features)
@@ -118,7 +172,16 @@ def create(
             pointer = store.promote(model, version, id, now=time.time())
             echo(f"promoted for {model} version {version}", err=True)
             _audit(model, version, pointer, baseline.source, actor)
-        echo(id)
+        if json:
+            shown = {
+                "id": id,
+                "rows": baseline.rows,
+                "columns": built.columns,
+                "warnings": warnings,
+            }
+            echo_json(msgspec.json.format(msgspec.json.encode(shown)))
+        else:
+            echo(id)
 
 
 @app.command("list")
@@ -317,9 +380,11 @@ def _types(options: list[str]) -> dict[str, Role]:
     types: dict[str, Role] = {}
     for option in options:
         name, _, role = option.rpartition("=")
-        if not name or role not in ("numeric", "categorical"):
-            raise fail(f"--type {option}: expected COL=numeric or COL=categorical", BAD_INPUT)
-        types[name] = "numeric" if role == "numeric" else "categorical"
+        if not name or role not in get_args(Role):
+            raise fail(
+                f"--type {option}: expected COL=numeric, COL=categorical or COL=percent", BAD_INPUT
+            )
+        types[name] = cast(Role, role)
     return types
 
 

@@ -3,14 +3,28 @@
 pyarrow is imported on first use only; the base install does without.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from msgspec import UNSET
 
+from tidegauge.producer.columns import array_of, columns_of
+from tidegauge.producer.counters import LeftOutReason
 from tidegauge.producer.librdkafka import BATCH_LIMIT_BYTES
-from tidegauge.producer.values import UnencodableError, is_scalar, required_name
+from tidegauge.producer.values import (
+    RESERVED_NAMES,
+    TimeError,
+    UnencodableError,
+    check_time,
+    is_scalar,
+    required_name,
+)
+
+#: Told of a column that is left out of a batch: why, and what is wrong with it.
+LeaveOut = Callable[[LeftOutReason, str], None]
 
 
 def record_batch(
@@ -27,13 +41,15 @@ def record_batch(
     status: object = UNSET,
     id: object = UNSET,
     segments: Any = None,
+    leave_out: LeaveOut | None = None,
 ) -> Any:
     """Return the ``pyarrow.RecordBatch`` of a batch of predictions.
 
-    ``columns`` maps feature names to array-likes, or is a pyarrow Table or RecordBatch. The other
-    columns, and those that ``segments`` maps dimensions to, are array-likes of ``rows`` values, or
-    one scalar for all rows. Raises :class:`UnencodableError` that names the column, and
-    ``ImportError`` without pyarrow.
+    ``columns`` maps feature names to array-likes, or is a frame, a list of records, or a pyarrow
+    Table or RecordBatch. The other columns, and those that ``segments`` maps dimensions to, are
+    array-likes of ``rows`` values, or one scalar for all rows. Raises :class:`UnencodableError`
+    that names the column, and ``ImportError`` without pyarrow. With ``leave_out`` a wrong column is
+    left out and told, and only a wrong time, model or version is raised.
     """
     import pyarrow as pa
 
@@ -44,34 +60,79 @@ def record_batch(
     if variant:
         metadata["variant"] = str(variant)
     text = pa.string()
-    features = {
-        name: _feature(name, values) for name, values in _columns(columns, "columns").items()
-    }
     outputs = {"time": _filled("time", _instants(time), rows)}
-    for name, given, kind in (
+    given = (
         ("prediction", prediction, pa.float64()),
         ("label", label, None),
         ("latency_ms", latency_ms, pa.float64()),
         ("status", status, text),
         ("id", id, text),
-    ):
-        if given is not UNSET:
-            outputs[name] = _cast(name, _filled(name, given, rows), kind)
-    for name, values in features.items():
-        _same_length(f"feature {name!r}", values, rows)
+    )
+    for name, values, kind in given:
+        if values is not UNSET:
+            with _left_out(leave_out):
+                outputs[name] = _cast(name, _filled(name, values, rows), kind)
+    features: dict[str, Any] = {}
+    for name, values in _unique(columns_of(columns, "columns"), "columns", leave_out).items():
+        if leave_out is not None and name in RESERVED_NAMES:
+            leave_out("reserved_name", f"feature {name!r}: give it to log_batch({name}=...)")
+            continue
+        with _left_out(leave_out):
+            feature = _feature(name, values)
+            _same_length(f"feature {name!r}", feature, rows)
+            features[name] = feature
     outputs["features"] = _struct(features, rows)
     if segments:
-        outputs["segments"] = _struct(
-            {
-                name: _cast(f"segment {name!r}", _filled(f"segment {name!r}", given, rows), text)
-                for name, given in _columns(segments, "segments").items()
-            },
-            rows,
-        )
+        found: dict[str, Any] = {}
+        for name, values in _unique(
+            columns_of(segments, "segments"), "segments", leave_out
+        ).items():
+            field = f"segment {name!r}"
+            with _left_out(leave_out):
+                found[name] = _cast(field, _filled(field, values, rows), text)
+        outputs["segments"] = _struct(found, rows)
     schema = pa.schema(
         [pa.field(name, values.type) for name, values in outputs.items()], metadata=metadata
     )
     return pa.RecordBatch.from_arrays(list(outputs.values()), schema=schema)
+
+
+@contextmanager
+def _left_out(leave_out: LeaveOut | None) -> Iterator[None]:
+    """Leave a wrong column out, if that is wanted: the others are worth sending."""
+    try:
+        yield
+    except UnencodableError as error:
+        if leave_out is None:
+            raise
+        leave_out("bad_column", str(error))
+
+
+def _unique(
+    columns: Iterable[tuple[str, Any]], field: str, leave_out: LeaveOut | None
+) -> Mapping[str, Any]:
+    """Return columns by name; of those whose name is there twice nobody knows which counts."""
+    pairs = list(columns)
+    counts = Counter(name for name, _ in pairs)
+    twice = sorted(name for name, count in counts.items() if count > 1)
+    for name in twice:
+        said = f"{field} has the name {name!r} twice"
+        if leave_out is None:
+            raise UnencodableError(said)
+        leave_out("duplicate_name", said)
+    return {name: values for name, values in pairs if counts[name] == 1}
+
+
+def check_times(batch: Any) -> None:
+    """Raise :class:`TimeError` if an event time of a batch can't be one: INGEST would refuse it."""
+    import pyarrow.compute as pc
+
+    times = batch.column("time")
+    if times.null_count:
+        raise TimeError("time has rows without a value")
+    ends = pc.min_max(times).as_py() if len(times) else {}
+    for end in ends.values():
+        check_time(end)
 
 
 def messages(batch: Any, limit: int = BATCH_LIMIT_BYTES) -> Iterator[tuple[bytes, int]]:
@@ -109,48 +170,11 @@ def _struct(columns: Mapping[str, Any], rows: int) -> Any:
     return pa.StructArray.from_arrays(list(columns.values()), fields=fields)
 
 
-def _columns(columns: Any, field: str) -> Mapping[str, Any]:
-    import pyarrow as pa
-
-    if isinstance(columns, pa.Table | pa.RecordBatch):
-        names = columns.schema.names
-        if len(set(names)) < len(names):
-            raise UnencodableError(f"{field} has a name twice: {names}")
-        return dict(zip(names, columns.columns, strict=True))
-    items = getattr(columns, "items", None)
-    if not callable(items):
-        raise UnencodableError(
-            f"{field} is a {type(columns).__name__}, expected a mapping of names to arrays or a "
-            "pyarrow Table or RecordBatch"
-        )
-    return {str(name): values for name, values in items()}
-
-
-def _array(field: str, values: Any) -> Any:
-    import pyarrow as pa
-
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-        if isinstance(values, pa.ChunkedArray):  # newer releases keep what is too large for one
-            values = pa.concat_arrays(values.chunks)
-    if not isinstance(values, pa.Array):
-        # NaN stays NaN in a column of numbers. In a column of objects (strings, as a rule) it is
-        # what pandas writes for a missing value.
-        objects = getattr(getattr(values, "dtype", None), "kind", "") == "O"
-        try:
-            values = pa.array(values, from_pandas=objects)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            raise UnencodableError(f"{field} is no column of one type: {error}") from error
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    return values
-
-
 def _feature(name: str, values: Any) -> Any:
     import pyarrow as pa
 
     field = f"feature {name!r}"
-    values = _array(field, values)
+    values = array_of(field, values)
     kind, is_ = values.type, pa.types
     if (
         is_.is_boolean(kind)
@@ -183,7 +207,7 @@ def _instants(time: object) -> Any:
         return time.timestamp()
     if is_scalar(time):
         return time
-    values = _array("time", time)
+    values = array_of("time", time)
     if pa.types.is_timestamp(values.type):
         microseconds = _cast("time", values, pa.timestamp("us", values.type.tz))
         return pc.divide(pc.cast(microseconds.cast(pa.int64()), pa.float64()), 1e6)
@@ -201,7 +225,7 @@ def _filled(name: str, given: Any, rows: int) -> Any:
             given = pa.repeat(pa.scalar(given), rows)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise UnencodableError(f"{name} is no scalar Arrow knows: {error}") from error
-    values = _array(name, given)
+    values = array_of(name, given)
     _same_length(name, values, rows)
     return _cast(name, values, pa.float64()) if name == "time" else values
 

@@ -3,13 +3,14 @@
 import itertools
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, get_args
 
 DropReason = Literal[
     "queue_full",
     "unencodable",
+    "bad_time",
     "too_large",
     "delivery_failed",
     "closed",
@@ -18,6 +19,10 @@ DropReason = Literal[
 ]
 REASONS: tuple[DropReason, ...] = get_args(DropReason)
 
+#: Why a feature, an output or a segment is left out of events that are sent.
+LeftOutReason = Literal["bad_column", "duplicate_name", "reserved_name"]
+LEFT_OUT_REASONS: tuple[LeftOutReason, ...] = get_args(LeftOutReason)
+
 
 @dataclass(frozen=True, slots=True)
 class ProducerStats:
@@ -25,11 +30,14 @@ class ProducerStats:
 
     ``logged`` = ``delivered`` + ``dropped_total`` + ``in_flight``, always. ``delivered`` are those
     that the brokers have acknowledged, ``in_flight`` those of which nothing is known yet.
+    ``left_out`` counts values (events times columns) that aren't in the events sent, or that INGEST
+    passes over, by reason.
     """
 
     logged: int
     delivered: int
     dropped: Mapping[DropReason, int]
+    left_out: Mapping[LeftOutReason, int] = field(default_factory=dict)
 
     @property
     def dropped_total(self) -> int:
@@ -40,6 +48,10 @@ class ProducerStats:
     def in_flight(self) -> int:
         """Events waiting in the queue or for the broker's answer."""
         return self.logged - self.delivered - self.dropped_total
+
+
+#: Columns of which it is said that they are left out.
+MOST_NOTICES = 100
 
 
 class Tally:
@@ -78,6 +90,9 @@ class Counters:
         self.delivered = Tally()
         self._dropped = {reason: Tally() for reason in REASONS}
         self.details: dict[DropReason, str] = {}
+        self._left_out = {reason: Tally() for reason in LEFT_OUT_REASONS}
+        #: What is to be said once of columns that were left out.
+        self.notices: dict[str, bool] = {}
 
     def drop(self, reason: DropReason, detail: str, events: int = 1) -> None:
         """Count events as dropped; the detail is kept for the log."""
@@ -87,12 +102,27 @@ class Counters:
         else:
             self._dropped[reason].add(events)
 
+    def leave_out(self, reason: LeftOutReason, detail: str, events: int = 1) -> None:
+        """Count values that are left out; of each column it is said once, of a hundred at most."""
+        self._left_out[reason].add(events)
+        if detail not in self.notices and len(self.notices) < MOST_NOTICES:
+            self.notices[detail] = False
+
+    def take_notices(self) -> list[str]:
+        """Return what hasn't been said yet."""
+        new = [detail for detail, said in list(self.notices.items()) if not said]
+        self.notices.update(dict.fromkeys(new, True))
+        return new
+
     def snapshot(self) -> ProducerStats:
         """Return the counts; ``logged`` is read last, so that ``in_flight`` is never negative."""
         delivered = self.delivered.value
         dropped = {reason: tally.value for reason, tally in self._dropped.items()}
         return ProducerStats(
-            logged=self.logged.value, delivered=delivered, dropped=MappingProxyType(dropped)
+            logged=self.logged.value,
+            delivered=delivered,
+            dropped=MappingProxyType(dropped),
+            left_out=MappingProxyType({it: n.value for it, n in self._left_out.items()}),
         )
 
 

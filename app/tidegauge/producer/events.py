@@ -162,4 +162,5 @@ def _segments(segments: object) -> dict[str, str]:
         str(name): text(value, f"segment {name!r}")
         for name, value in _items(segments or {}, "segments")
     }
-    return {name: value for name, value in texts.items() if value is not None}
+    # "NaN" is the text of what a frame has where a value is missing.
+    return {name: value for name, value in texts.items() if value is not None and value != "NaN"}

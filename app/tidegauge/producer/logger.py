@@ -13,7 +13,7 @@ from tidegauge.contract import ARROW_CONTENT_TYPE
 from tidegauge.producer import forks
 from tidegauge.producer.counters import ProducerStats
 from tidegauge.producer.librdkafka import producer_config
-from tidegauge.producer.sender import Sender, describe
+from tidegauge.producer.sender import Sender, describe, reason_of
 from tidegauge.producer.values import row_count
 
 #: How long the interpreter's exit may wait for the brokers.
@@ -132,9 +132,10 @@ class PredictionLogger:
     ) -> None:
         """Publish many predictions as Arrow record batches (extra ``arrow``).
 
-        ``columns`` maps feature names to array-likes (NumPy, list, pyarrow, pandas) or is a pyarrow
-        Table or RecordBatch. The others, and what ``segments`` maps dimensions to, are array-likes
-        of the same length or a scalar for all.
+        ``columns`` maps feature names to array-likes (NumPy, list, pyarrow, pandas), or is a frame
+        of pandas or polars, a pyarrow Table or RecordBatch, or a list of records. The others, and
+        what ``segments`` maps dimensions to, are array-likes of the same length or a scalar for
+        all. A column that can't be sent is left out, counted in ``stats.left_out``, and said once.
         A batch that is encoded to more than 500 kB becomes several messages. Rows are counted.
         """
         sender = self._sender
@@ -142,7 +143,7 @@ class PredictionLogger:
         rows = row_count(columns, prediction, label, latency_ms, status, id, time)
         counters.logged.add(rows)
         try:
-            from tidegauge.producer.arrow import messages, record_batch
+            from tidegauge.producer.arrow import check_times, messages, record_batch
 
             batch = record_batch(
                 columns,
@@ -157,7 +158,9 @@ class PredictionLogger:
                 status=status,
                 id=id,
                 segments=segments,
+                leave_out=lambda reason, detail: counters.leave_out(reason, detail, rows),
             )
+            check_times(batch)
             encoded = list(messages(batch))
         except ImportError as error:
             detail = f"{error}: log_batch needs pyarrow, pip install 'tidegauge[arrow]'"
@@ -165,7 +168,8 @@ class PredictionLogger:
             sender.start()  # whose thread puts that into the log
             return
         except Exception as error:  # the promise, as above
-            counters.drop("unencodable", describe(error), rows)
+            counters.drop(reason_of(error), describe(error), rows)
+            sender.start()
             return
         for payload, part in encoded:
             sender.send(payload, part, _ARROW_HEADERS)

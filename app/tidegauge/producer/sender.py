@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from tidegauge.producer.counters import Counters, DropReason, DropReport
 from tidegauge.producer.events import encode_event
 from tidegauge.producer.forks import at_exit_of_worker, leak
-from tidegauge.producer.values import UnencodableError
+from tidegauge.producer.values import RESERVED_NAMES, TimeError, UnencodableError, check_time
 
 _log = logging.getLogger("tidegauge.producer")
 
@@ -170,9 +170,13 @@ class Sender:
         # 0.1 ms; more if they pile up, or a busy process would never get through them.
         for _ in range(min(waiting, 16 + waiting // 8)):
             try:
-                payload = encode_event(**self._handed_over.popleft())
+                event = self._handed_over.popleft()
+                payload = encode_event(**event)
+                check_time(event["time"])
+                if not RESERVED_NAMES.isdisjoint(event["features"]):
+                    self._note_reserved(event["features"])
             except Exception as error:  # whatever a value does, this thread must not end
-                self.counters.drop("unencodable", describe(error))
+                self.counters.drop(reason_of(error), describe(error))
                 continue
             while True:
                 try:
@@ -186,6 +190,12 @@ class Sender:
                     # until there is no room for more, and that is dropped.
                     self._queued = len(producer)
                     producer.poll(IDLE_SECONDS)
+
+    def _note_reserved(self, features: Iterable[object]) -> None:
+        """Say that INGEST passes over features of these names: they are signals of their own."""
+        for name in RESERVED_NAMES.intersection(features):
+            said = f"feature {name!r} is not counted: give it to log({name}=...)"
+            self.counters.leave_out("reserved_name", said)
 
     def _produce(
         self,
@@ -262,10 +272,17 @@ class Sender:
     def _tell(self, now: float) -> None:
         for line in self._report.lines(now):
             _log.warning("%s", line)
+        for notice in self.counters.take_notices():
+            _log.warning("left out of predictions: %s", notice)
         if self._trouble and now >= self._trouble_told_at + DropReport.INTERVAL_SECONDS:
             self._trouble_told_at = now
             _log.warning("predictions wait for Kafka: %s", self._trouble)
             self._trouble = ""
+
+
+def reason_of(error: Exception) -> DropReason:
+    """Return the reason that an event is dropped for which can't be encoded."""
+    return "bad_time" if isinstance(error, TimeError) else "unencodable"
 
 
 def describe(error: Exception) -> str:

@@ -1,11 +1,15 @@
 """Any value a model may see or say, as the scalar that stands for it in JSON."""
 
 import math
+from collections import Counter
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from typing import Any
 from uuid import UUID
+
+from tidegauge.contract import OUTPUT_SIGNALS
 
 Scalar = float | int | str | bool | None
 
@@ -14,8 +18,30 @@ Scalar = float | int | str | bool | None
 NAME_LIMIT = 200
 
 
+#: The year 2100, epoch seconds. A time beyond it counts milliseconds; INGEST refuses it.
+LATEST_TIME = 4_102_444_800.0
+
+#: Names of features that INGEST passes over: these are signals of their own.
+RESERVED_NAMES = frozenset(OUTPUT_SIGNALS)
+
+
 class UnencodableError(ValueError):
     """A value that has no place in a prediction event; the message names the field."""
+
+
+class TimeError(UnencodableError):
+    """An event time that can't be one."""
+
+
+def check_time(time: Any) -> None:
+    """Raise :class:`TimeError` for a time that is not in seconds.
+
+    ``time`` is one that :func:`~tidegauge.producer.events.encode_event` takes.
+    """
+    seconds = time.timestamp() if isinstance(time, datetime) else float(time)
+    if not seconds < LATEST_TIME:  # nor is NaN
+        hint = " (it looks like milliseconds)" if 1e11 < seconds < 1e14 else ""
+        raise TimeError(f"time is {seconds!r}, expected epoch seconds{hint}")
 
 
 def finite_or_name(number: float) -> float | str:
@@ -144,17 +170,22 @@ def is_scalar(value: object) -> bool:
 
 
 def row_count(columns: object, *outputs: object) -> int:
-    """Return the rows of a batch: the length of its first column; 1 if there is none to ask.
+    """Return the rows of a batch: the length that most columns have; 1 if there is none to ask.
 
     >>> row_count({"age": [31, 54], "city": ["Bern", "Genf"]}), row_count({}, "ok", [0.1, 0.2, 0.3])
     (2, 3)
+    >>> row_count([{"age": 31}, {"age": 54}, {"age": 17}])
+    3
     """
-    rows = getattr(columns, "num_rows", None)
-    if isinstance(rows, int):
-        return rows
-    items = getattr(columns, "items", None)
     try:
+        rows = getattr(columns, "num_rows", None)
+        if isinstance(rows, int):
+            return rows
+        items = getattr(columns, "items", None)
+        if not callable(items) and not is_scalar(columns):
+            return len(columns)  # type: ignore[arg-type]
         features = [values for _, values in items()] if callable(items) else []
-        return next(len(values) for values in (*features, *outputs) if not is_scalar(values))
+        lengths = [len(values) for values in (*features, *outputs) if not is_scalar(values)]
+        return Counter(lengths).most_common(1)[0][0]
     except Exception:  # whatever it is, it is refused with a reason when it is encoded
         return 1

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tidegauge.baseline.enough import LEAST_BASELINE_ROWS
 from tidegauge.contract import WindowReport
 from tidegauge.rules.metrics import METRICS
 from tidegauge.rules.model import Rule
@@ -14,11 +15,6 @@ from tidegauge.wording import limit_text
 STALE_SECONDS = 3600.0
 
 DAY_SECONDS = 24 * 3600
-
-
-#: A retraining because of a drift from a baseline of fewer rows than this is not asked for. That so
-#: few rows look different from the traffic says more of them than of it.
-LEAST_BASELINE_ROWS = 500
 
 
 class Basis(NamedTuple):

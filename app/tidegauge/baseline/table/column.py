@@ -1,0 +1,52 @@
+"""What is known of one column of a table."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+#: What the values of a column are, judged by all of them.
+Kind = Literal["numeric", "boolean", "string", "instant", "nested", "binary", "empty"]
+
+#: What a column is read as; percent: numbers of which the sign is left out.
+Role = Literal["numeric", "categorical", "percent"]
+
+#: Where a column comes from: cells of text, JSON, or a file that has types.
+Nature = Literal["text", "json", "typed"]
+
+
+@dataclass(frozen=True)
+class NumberForm:
+    """How a column of text writes numbers.
+
+    ``decimal`` is the decimal sign; ``groups`` are the signs between thousands, which are left out;
+    ``percent``: each has a percent sign; ``share``: it means hundredths.
+    """
+
+    decimal: str = "."
+    groups: str = ""
+    percent: bool = False
+    share: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the numbers are written as in every programming language."""
+        return self == NumberForm()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, by its name and its ``place`` in the SQL of the reader.
+
+    ``offender`` is the first value that is no number, and its row, where most or none are.
+    ``missing_texts`` are those that are missing in this column, in lower case.
+    """
+
+    name: str
+    place: str
+    nature: Nature
+    type: str
+    kind: Kind = "empty"
+    form: NumberForm = field(default_factory=NumberForm)
+    offender: str = ""
+    doubts: tuple[str, ...] = ()
+    missing_texts: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
