@@ -55,12 +55,14 @@ def read_span(
     keep: Keep = lambda key: True,
     tombstones: bool = False,
     skipped: Skipped = refuse,
+    most: int | None = None,
 ) -> Iterator[Record]:
     """Yield the records of a topic that may be about [``since``, ``until``], in order of the log.
 
     Up to what is there when it begins. Records are found by their time, which is that of their
     writing: some before and after the span come too. ``keep`` says by its key whether a record is
-    wanted. Without ``tombstones`` those are passed over. ``skipped`` is called with what has an
+    wanted. Without ``tombstones`` those are passed over. ``most``: only the last so many offsets of
+    each partition. ``skipped`` is called with what has an
     envelope that can't be read; by default it raises ``ValueError``. Raises ``ValueError`` if there
     is no such topic, ``KafkaException`` if no answer comes.
     """
@@ -69,6 +71,8 @@ def read_span(
         spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)
         # One after the other: what is waiting in memory is bounded by one partition's windows.
         for partition, (start, end) in sorted(spans.items()):
+            if most is not None:
+                start = max(start, end - most)
             if start < end:
                 consumer.assign([TopicPartition(topic, partition, start)])
                 for message in _partition(consumer, end):
@@ -131,14 +135,20 @@ def read_range(
 
 
 def read_topic(
-    kafka: KafkaSettings, topic: str, kind: type[T], skipped: Skipped = refuse
+    kafka: KafkaSettings,
+    topic: str,
+    kind: type[T],
+    skipped: Skipped = refuse,
+    since: float = -math.inf,
 ) -> Iterator[T]:
     """Yield every record of ``topic`` up to its present end, each partition in order.
+
+    Those that may be about ``since``, epoch seconds, and later.
 
     ``skipped`` is called with what is no such record; by default it raises ``ValueError``. Raises
     ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
     """
-    for record in read_span(kafka, topic, skipped=skipped):
+    for record in read_span(kafka, topic, since, skipped=skipped):
         try:
             found = decode(record.value, kind)
         except DecodingError as error:
