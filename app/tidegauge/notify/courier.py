@@ -99,6 +99,8 @@ class Courier:
         self._limiter = RateLimiter(channel.receiver.name, channel.limit, self._shelf, clock)
         self._inbox: Inbox
         self._resend_at = 0.0
+        #: Whether this process has partitions of its topic.
+        self._delivers = False
 
     def run(self) -> None:
         """Deliver until stopped; what Kafka fails in is tried again."""
@@ -153,6 +155,10 @@ class Courier:
         self._shelf.forget()
         self._limiter.restore(metadata)
         self._resend_at = 0.0
+        if assigned != self._delivers:
+            self._delivers = assigned
+            state = "delivers from here on" if assigned else "stands by: another process delivers"
+            log.info("%s: %s", self.name, state)
         self._health.say(self.name, "ok", "" if assigned else _STANDBY)
 
     def _beat(self) -> None:
