@@ -22,6 +22,7 @@ from tidegauge.ledger import Chain, StoredRecord, read_audit
 from tidegauge.ledger.why import EVENTS, as_text, asked_for, explain
 from tidegauge.printable import printable, printable_json
 from tidegauge.when import moment, utc_text
+from tidegauge.wording import counted
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
 
@@ -252,10 +253,11 @@ def _model_of(stored: StoredRecord) -> str:
 
 
 def _as_lines(chains: dict[tuple[int, str], Chain], *, broken: bool) -> Iterator[str]:
-    yield f"{'BROKEN' if broken else 'CONFIRMED'}: {len(chains)} chain(s)"
+    yield f"{'BROKEN' if broken else 'CONFIRMED'}: {counted(len(chains), 'chain')}"
     for (partition, model), chain in sorted(chains.items()):
         name = f"  {model or '(no model)'}, partition {partition}"
-        yield f"{name}: {chain.head.seq} record(s), the last has hash {chain.head.hash}"
+        records = counted(chain.head.seq, "record")
+        yield f"{name}: {records}, the last has hash {chain.head.hash}"
         for one in chain.breaks:
             yield f"    {one.kind} at offset {one.offset}: {one.detail}"
 
