@@ -21,6 +21,9 @@ _SECONDS = 900.0
 #: take longer than anybody waits. What has none among them is shown as it was sent.
 _MOST = 300
 
+#: Seconds: a record may say anything of when it began.
+_LONGEST = 10**12
+
 _Slice = tuple[str, str, str, tuple[tuple[str, str], ...]]
 
 
@@ -50,7 +53,9 @@ def newest_values(
     reports = _reports(settings, models, skipped, now) if models else {}
     for alert in alerts:
         if alert.metric == SILENCE and alert.state == "firing":
-            found[alert.episode] = Value(max(alert.value, now - alert.starts_at), int(now))
+            found[alert.episode] = Value(
+                float(min(max(0, int(now) - alert.starts_at), _LONGEST)), int(now)
+            )
         report = reports.get(_slice(alert))
         if report is None or report.window_end <= alert.window_end:
             continue

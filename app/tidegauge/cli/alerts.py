@@ -219,7 +219,7 @@ def _state(alert: Alert, said: Silences, now: float) -> Text:
     seen, silence = _words(alert, said, now)
     text: str = alert.state.replace("_", " ")
     if alert.ends_at is None:
-        text += f" for {duration_text(max(0.0, now - alert.starts_at))}"
+        text += f" for {duration_text(max(0, int(now) - alert.starts_at))}"
     else:
         text += f" after {duration_text(alert.ends_at - alert.starts_at)}"
     if seen is not None:

@@ -3,14 +3,13 @@
 It must do at 3 a.m.: which model, which signal, since when, how bad, and what to do.
 """
 
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from tidegauge.contract import Alert, SignalAlert
 from tidegauge.printable import printable
 from tidegauge.rules import RUNBOOK, listed
-from tidegauge.when import duration_text
+from tidegauge.when import duration_text, utc_text
 from tidegauge.wording import (
     counted,
     figure,
@@ -249,4 +248,4 @@ def utc(seconds: int) -> str:
     >>> utc(1772366400)
     '2026-03-01 12:00:00 UTC'
     """
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    return utc_text(seconds, "%Y-%m-%d %H:%M:%S UTC")
