@@ -90,7 +90,7 @@ def test_alerts_are_silenced_acknowledged_and_shown_so(installation: Here) -> No
     assert found["a1"]["silence"]["id"] == said.id and found["a1"]["acknowledgement"] is None
     assert found["b2"]["silence"] is None and found["b2"]["acknowledgement"]["why"] == "looking"
     table = installation.succeed("alerts", "list")
-    assert "firing, silenced by ann@here" in table and "firing, seen by ann@here" in table
+    assert ", silenced by ann@here" in table and ", seen by ann@here" in table
     table = installation.succeed("alerts", "silences")
     assert "model=cre*" in table and "repairs" in table and "reminders of" in table
 
