@@ -5,9 +5,6 @@ from collections.abc import Collection, Iterable, Mapping
 from rich import box
 from rich.table import Table
 
-#: A column is at least so wide, so that a narrow terminal breaks between words.
-_LEAST = 4
-
 #: Names up to this length are not broken; longer ones must not push everything else aside.
 _WHOLE_NAME = 24
 
@@ -29,8 +26,8 @@ def folding_table(
         table.add_column(
             header,
             overflow="fold",
-            no_wrap=header in whole,
-            min_width=max(_LEAST, min(longest, _WHOLE_NAME)),
+            # Not by a least width: rich adds that after it has fitted the table to the terminal.
+            no_wrap=header in whole or 0 < longest <= _WHOLE_NAME,
             justify="right" if header in right else "left",
         )
     return table

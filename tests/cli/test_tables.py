@@ -22,6 +22,7 @@ from tidegauge.cli.app import app
 from tidegauge.contract import Acknowledgement, Action, Alert, Silence, acknowledge
 from tidegauge.tables import folding_table
 from tidegauge.topics import topic_specs
+from tidegauge.when import utc_text
 
 T = TypeVar("T")
 
@@ -70,6 +71,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "read_topic", read)
     monkeypatch.setattr("tidegauge.cli._kafka.ask_brokers", lambda _: None)
     monkeypatch.setattr(topics, "Topics", Made)
+    monkeypatch.setattr(alerts.time, "time", lambda: float(NOW))
     newest = {FIRING.episode: Value(22.7, NOW - 60)}
     monkeypatch.setattr(alerts, "newest_values", lambda *_: newest)
 
@@ -116,7 +118,7 @@ def test_nothing_is_cut(command: str, words: str, columns: int) -> None:
 
 def test_an_alert_is_listed_with_its_first_and_its_newest_figure() -> None:
     output = " ".join(shown("alerts list", 200).split())
-    assert "13.3 first, 22.7 times the alarm threshold at" in output
+    assert "13.3 at first, 22.7 times the alarm threshold at" in output
     assert "fraud-detection-for-cards 2024.11.3 canary region=EU: surprise is above 1" in output
     assert output.count("region=EU") == 1 and "firing for 26 min" in output
 
@@ -147,7 +149,7 @@ def test_a_backtest_hides_zeros_and_names_the_rules_that_never_fired() -> None:
     )  # fmt: skip
     span = SliceSpan(
         model="credit", version="3", variant="", segment={}, windows=1, passed_by=0,
-        first_window_start=0, last_window_end=1, memory_full_at=None,
+        first_window_start=0, last_window_end=86400, memory_full_at=None,
     )  # fmt: skip
     result = Result(
         since=NOW - 86400, until=NOW, windows=1, revisions_passed_over=0, repeated_passed_over=0,
@@ -158,6 +160,8 @@ def test_a_backtest_hides_zeros_and_names_the_rules_that_never_fired() -> None:
     show(result, console, episodes=None)
     output = console.file.getvalue()  # type: ignore[attr-defined]
     assert "…" not in output and max(map(len, output.splitlines())) <= 80
+    day, clock = utc_text(NOW, "%Y-%m-%d"), utc_text(NOW, "%H:%M:%SZ")
+    assert day in output.split() and clock in output.split(), output
     assert "1 window of 1 slice" in output and "memory" not in output
     drift, *_ = (line.split() for line in output.splitlines() if "drift-retrain" in line)
     assert drift[:7] == ["drift-retrain", "credit", "2", "3", "6.67", "52", "min"]

@@ -83,7 +83,7 @@ def test_a_lack_of_data_says_since_when_and_what_is_not_known() -> None:
 
 def test_a_silence_says_how_long_it_is() -> None:
     said = message(example_alert("silence"))
-    assert said.title == "[medium] credit 3: seconds_without_events (no-data)"
+    assert said.title == "[medium] credit 3: no events (no-data)"
     assert said.summary == "credit 3 has sent nothing for 10 min 1 s"
     facts = dict(said.facts)
     assert facts["Measured"] == "seconds_without_events 10 min 1 s; the rule fires above 10 min"

@@ -19,7 +19,8 @@ _CLIENTS = {"Consumer", "Producer", "AdminClient"}
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    names = ("tidegauge", "tidegauge.detect.transport", "tidegauge.detect.store")
+    services = ("transport", "store", "recovery")
+    names = ("tidegauge", *(f"tidegauge.detect.{name}" for name in services))
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in names}
     yield

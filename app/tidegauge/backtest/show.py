@@ -12,6 +12,8 @@ from tidegauge.tables import folding_table
 from tidegauge.when import duration_text
 from tidegauge.wording import counted, figure, quantity
 
+_DAY_SECONDS = 24 * 3600
+
 #: Slices whose memory is told of one by one.
 _SLICES = 20
 
@@ -73,7 +75,7 @@ def _by_rule(result: Result, console: Console) -> None:
             printable(one.model),
             _number(one.alarms),
             *([_number(one.in_force)] if compared else []),
-            figure(one.alarms_per_month) if one.alarms else "",
+            figure(one.alarms_per_month) if one.alarms and _is_long(result, one.model) else "",
             duration_text(one.seconds_firing) if one.seconds_firing else "",
             first + last,
         )
@@ -83,6 +85,13 @@ def _by_rule(result: Result, console: Console) -> None:
     if silent:
         names = ", ".join(printable(name) for name in silent)
         console.print(f"Never fired{'' if fired else ', like all others'}: {names}")
+
+
+def _is_long(result: Result, model: str) -> bool:
+    """Whether the windows of a model span a day: less says nothing of a month."""
+    spans = [one for one in result.slices if one.model == model]
+    first = min((one.first_window_start for one in spans), default=0)
+    return max((one.last_window_end for one in spans), default=0) - first >= _DAY_SECONDS
 
 
 def _number(n: int) -> str:

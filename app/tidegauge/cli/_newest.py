@@ -70,7 +70,8 @@ def value_in(alert: Alert, report: WindowReport) -> float | None:
 
     Of an alert of several signals, that of the signals that were not over when it was sent.
     """
-    of = {one.signal for one in alert.signals if one.ends_at is None} or {alert.signal}
+    current = [one.signal for one in alert.signals if one.ends_at is None]
+    of: list[str | None] = [*current] or [alert.signal]
     metric = next((name for name in METRICS if name == alert.metric), None)
     if metric is None:
         return None

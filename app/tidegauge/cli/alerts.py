@@ -128,7 +128,7 @@ def show_all(
             _state(alert, said, now),
         )
         if alert.episode in newest:
-            about.append(f"\n{_course(alert, first.get(alert.episode), newest[alert.episode])}")
+            about.append(_course(alert, first.get(alert.episode), newest[alert.episode]))
         table.add_row(
             utc_text(alert.starts_at, "%Y-%m-%d\n%H:%M:%SZ"),
             printable(alert.id[:_SHORT]),
@@ -139,16 +139,21 @@ def show_all(
 
 
 def _course(alert: Alert, first: Value | None, newest: Value) -> str:
-    """Say what the figure of an alert was at first and what it is in the newest window."""
+    """Say what the figure of an alert was at first and what it is in the newest window.
+
+    Nothing, if that is the window it fired in: its summary says so.
+    """
+    if first is not None and first.at >= newest.at:
+        return ""
     now = quantity(newest.value, alert.unit, alert.threshold)
-    at = utc_text(newest.at, "%H:%M:%SZ")
-    limit = limit_text(alert.threshold, alert.unit)
     began = ""
     if first is not None:
         # The unit stands behind the second figure, if it is no part of the first.
         unit = alert.unit if alert.unit in ("s", "share") else ""
-        began = f"{quantity(first.value, unit, alert.threshold)} first, "
-    return f"{began}{now} at {at}; fires {alert.comparison} {limit}"
+        began = f"{quantity(first.value, unit, alert.threshold)} at first, "
+    limit = limit_text(alert.threshold, alert.unit)
+    at = utc_text(newest.at, "%H:%M:%SZ")
+    return f"\n{began}{now} at {at} ({alert.comparison} {limit} fires)"
 
 
 @app.command("show")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tidegauge.contract import AuditRecord
 from tidegauge.contract._base import Record
 from tidegauge.when import utc_text
-from tidegauge.wording import quantity
+from tidegauge.wording import quantity_text
 
 _REQUESTED = ("action.requested", "action.withheld")
 _OUTCOMES = ("action.taken", "action.failed")
@@ -148,8 +148,8 @@ def _figure(inputs: dict[str, str]) -> str:
     said = defaultdict(lambda: "?", inputs)  # anybody may send a fact that lacks some of it
     unit = inputs.get("unit", "")
     return (
-        f"{said['metric']}{of} is {_quantity(said['value'], unit)}, {said['comparison']} "
-        f"{_quantity(said['threshold'], '')}, in {said['events']} events "
+        f"{said['metric']}{of} is {quantity_text(said['value'], unit)}, {said['comparison']} "
+        f"{quantity_text(said['threshold'], '')}, in {said['events']} events "
         f"(at least {said['minimum_events']})"
     )
 
@@ -187,13 +187,6 @@ def _outcome(one: AuditRecord) -> str:
     ]
     came = f" ({', '.join(results)})" if results else ""
     return f"{one.event.removeprefix('action.')} {_said(one)}{came}"
-
-
-def _quantity(text: str, unit: str) -> str:
-    try:
-        return quantity(float(text), unit)
-    except (ValueError, OverflowError):
-        return text
 
 
 def _at(inputs: dict[str, str], name: str) -> str:
