@@ -55,14 +55,12 @@ def read_span(
     keep: Keep = lambda key: True,
     tombstones: bool = False,
     skipped: Skipped = refuse,
-    most: int | None = None,
 ) -> Iterator[Record]:
     """Yield the records of a topic that may be about [``since``, ``until``], in order of the log.
 
     Up to what is there when it begins. Records are found by their time, which is that of their
     writing: some before and after the span come too. ``keep`` says by its key whether a record is
-    wanted. Without ``tombstones`` those are passed over. ``most``: only the last so many offsets of
-    each partition. ``skipped`` is called with what has an
+    wanted. Without ``tombstones`` those are passed over. ``skipped`` is called with what has an
     envelope that can't be read; by default it raises ``ValueError``. Raises ``ValueError`` if there
     is no such topic, ``KafkaException`` if no answer comes.
     """
@@ -71,8 +69,6 @@ def read_span(
         spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)
         # One after the other: what is waiting in memory is bounded by one partition's windows.
         for partition, (start, end) in sorted(spans.items()):
-            if most is not None:
-                start = max(start, end - most)
             if start < end:
                 consumer.assign([TopicPartition(topic, partition, start)])
                 for message in _partition(consumer, end):

@@ -9,17 +9,14 @@ from typing import NamedTuple
 
 from tidegauge.cli._skipped import SkippedRecords
 from tidegauge.contract import Alert, DecodingError, WindowReport, decode
-from tidegauge.reading import read_span
+from tidegauge.reading import read_tail
 from tidegauge.rules import measure
 from tidegauge.rules.metrics import METRICS, SILENCE
 from tidegauge.settings import Settings
 
-#: Reports that are older say nothing of now.
-_SECONDS = 900.0
-
-#: Reports that are looked at of each partition: of a large installation, reading all of them would
-#: take longer than anybody waits. What has none among them is shown as it was sent.
-_MOST = 300
+#: All reports of this time are read, and so many of each partition in any case.
+_SECONDS = 300.0
+_AT_LEAST = 200
 
 #: Seconds: a record may say anything of when it began.
 _LONGEST = 10**12
@@ -89,9 +86,9 @@ def _reports(
 ) -> dict[_Slice, WindowReport]:
     """Read the newest report of each slice of some models."""
     newest: dict[_Slice, WindowReport] = {}
-    since = now - _SECONDS
+    topic, since = settings.topics.windows, now - _SECONDS
     try:
-        for record in read_span(settings.kafka, settings.topics.windows, since, most=_MOST):
+        for record in read_tail(settings.kafka, topic, since, at_least=_AT_LEAST, skipped=skipped):
             try:
                 report = decode(record.value, WindowReport)
             except DecodingError as error:
