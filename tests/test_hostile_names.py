@@ -96,13 +96,14 @@ def topics(monkeypatch: pytest.MonkeyPatch, alert: Alert, record: AuditRecord) -
     silence = hostile("silence.two-hours", Silence)
     found = {Alert: [alert], Action: [hostile("action.retrain", Action)], Silence: [silence]}
 
-    def read(_: object, topic: str, kind: type, *rest: object) -> Iterator[Any]:
+    def read(_: object, topic: str, kind: type, *rest: object, **more: object) -> Iterator[Any]:
         return iter(found.get(kind, []))
 
     for module in (alerts, actions, silences):
         monkeypatch.setattr(module, "read_topic", read)
     raw = msgspec.json.encode(alert)
     monkeypatch.setattr("tidegauge.cli._kafka.ask_brokers", lambda _: None)
+    monkeypatch.setattr(alerts, "newest_values", lambda *_: {})
     monkeypatch.setattr(alerts, "follow", lambda *_: iter([(raw, alert)]))
     one = msgspec.json.encode(record), record
     monkeypatch.setattr(audit, "_selected", lambda *_: iter([one]))

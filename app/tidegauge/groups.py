@@ -3,6 +3,7 @@
 Everything is asked of the brokers, so it needs no access to any worker, and holds for all of them.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tidegauge.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -70,7 +73,7 @@ class Groups:
     """Asks one cluster. Methods raise ``KafkaException`` if it doesn't answer, or refuses to."""
 
     def __init__(self, settings: Settings) -> None:
-        self._admin = AdminClient(settings.kafka.librdkafka())
+        self._admin = AdminClient(settings.kafka.librdkafka(), logger=log)
 
     def state(self, of: RoleGroup) -> GroupState:
         """Return how a group stands."""

@@ -131,14 +131,20 @@ def read_range(
 
 
 def read_topic(
-    kafka: KafkaSettings, topic: str, kind: type[T], skipped: Skipped = refuse
+    kafka: KafkaSettings,
+    topic: str,
+    kind: type[T],
+    skipped: Skipped = refuse,
+    since: float = -math.inf,
 ) -> Iterator[T]:
     """Yield every record of ``topic`` up to its present end, each partition in order.
+
+    Those that may be about ``since``, epoch seconds, and later.
 
     ``skipped`` is called with what is no such record; by default it raises ``ValueError``. Raises
     ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
     """
-    for record in read_span(kafka, topic, skipped=skipped):
+    for record in read_span(kafka, topic, since, skipped=skipped):
         try:
             found = decode(record.value, kind)
         except DecodingError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
 from tidegauge.watched_file import LOOK_SECONDS, WatchedFile
+from tidegauge.wording import counted
 
 __all__ = ["LOOK_SECONDS", "RuleFile", "rule_entries"]
 
@@ -53,7 +54,10 @@ class RuleFile:
             return False
         rules = self.rules
         log.warning(
-            "%d rules of %s are in force, sha256 %s", len(rules), rules.source, rules.sha256
+            "%s of %s in force, sha256 %s",
+            counted(len(rules), "rule"),
+            rules.source,
+            rules.sha256,
         )
         return True
 

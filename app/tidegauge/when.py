@@ -42,12 +42,18 @@ def duration(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+#: A thousand years.
+_LONGEST_SECONDS = 1000 * 366 * 24 * 3600
+
+
 def duration_text(seconds: float) -> str:
     """Write a length of time by its two largest units, rounded to whole seconds.
 
     >>> duration_text(59), duration_text(1560), duration_text(3720), duration_text(90000)
     ('59 s', '26 min', '1 h 2 min', '1 d 1 h')
     """
+    if not abs(seconds) < _LONGEST_SECONDS:
+        return "over 1,000 years"  # nothing lasts so long, whatever a record says
     left = round(seconds)
     parts = []
     for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):

@@ -68,6 +68,18 @@ def quantity(value: float, unit: str, threshold: float | None = None) -> str:
     return f"{text} {unit.removesuffix('s') if unit in _COUNTS and value == 1 else unit}".rstrip()
 
 
+def quantity_text(text: str, unit: str) -> str:
+    """Do that with a figure that a record has as text; what is no figure stays as it is.
+
+    >>> quantity_text("0.07435", "nats"), quantity_text("?", "nats")
+    ('0.0744 nats', '?')
+    """
+    try:
+        return quantity(float(text), unit)
+    except (ValueError, OverflowError):
+        return text
+
+
 def limit_text(threshold: float, unit: str) -> str:
     """Write a threshold that stands beside a quantity, without repeating the unit.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry
 
+import tidegauge
 from tidegauge.announcement import Announcer, InForce
 from tidegauge.baseline.cache import BaselineCache
 from tidegauge.baseline.store import BaselineStore
@@ -334,19 +335,27 @@ def run_worker(settings: Settings, role: Role) -> NoReturn:
     worker = Worker(settings, role)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop(worker))
-    log.info("tidegauge %s: http on port %d", role, worker.http.port)
+    log.info(
+        "tidegauge %s starts: role %s, http on port %d, Kafka at %s",
+        tidegauge.__version__,
+        role,
+        worker.http.port,
+        settings.kafka.bootstrap_servers,
+    )
     try:
         worker.run()
     except Exception:
         log.critical("ending, so that a new process can take over", exc_info=True)
         _exit_at_once(1)
-    # Everything is committed and said. Python would wait for threads that Faust has left, and for
+    log.info("tidegauge %s stopped: role %s, everything is committed", tidegauge.__version__, role)
+    # Python would wait for threads that Faust has left, and for
     # clients of librdkafka to be destroyed, which may take for ever, and no timer runs by then.
     _exit_at_once(0)
 
 
 def _stop(worker: Worker) -> None:
     """Ask a worker to stop, and see to it that the process ends."""
+    # No log line: a signal may come while this thread holds the log's lock.
     worker.stop()
     late = threading.Timer(_STOP_SECONDS, _give_up)
     late.daemon = True

@@ -1,11 +1,13 @@
 """From records of several slices to a result."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
+from support.alerts import example_alert
 from support.counting import a_baseline, numeric
 from support.window_reports import part_of, signal_report, window_report
 from tidegauge.backtest import Injection, NoWindows, Plan, Result, backtest
@@ -107,7 +109,7 @@ def test_what_was_in_force_is_told_beside_it() -> None:
     reminder = msgspec.structs.replace(alerts[0], id="another", reminder=1)
     assert reminder.state == "firing"
     records = [Record("alerts", encode(alert)) for alert in [*alerts, *alerts, reminder]]
-    in_force = fired(iter(records), START, START + 3600)
+    in_force = fired(iter(records), iter(()), START, START + 3600)
     assert len(in_force) == len([it for it in alerts if it.state == "firing"]) > 1
     rules = parse_rules(
         "rules: [{name: drift, metric: kl, above: 0.9, severity: low}]", source="test"
@@ -118,7 +120,34 @@ def test_what_was_in_force_is_told_beside_it() -> None:
         ("drift", 0, 1),
         ("alarm", 0, 1),
     ]
-    assert fired(iter(records), START + 3600, START + 7200) == []
+    assert fired(iter(records), iter(()), START + 3600, START + 7200) == []
+
+
+def test_what_has_fired_all_the_time_and_what_ends_in_it_are_episodes_of_that_time() -> None:
+    def one(episode: str, state: str, window_end: int, **changes: Any) -> Record:
+        alert = example_alert(
+            "firing",
+            state=state, id=f"{episode}-{window_end}", episode=episode, window_end=window_end,
+            starts_at=START, **changes,
+        )  # fmt: skip
+        return Record("alerts", encode(alert))
+
+    hour = START + 3600
+    history = [
+        one("ends", "resolved", hour + 60),
+        one("begins", "firing", hour + 60),
+        one("begins", "resolved", hour + 120),
+        one("pending", "pending", hour + 60),
+    ]
+    newest = [
+        one("all along", "firing", START + 60),
+        one("lacks data", "no_data", START + 60, was="firing"),
+        one("was pending", "no_data", START + 60, was="pending"),
+        one("over", "resolved", START + 120),
+        one("begins", "resolved", hour + 120),
+    ]
+    found = fired(iter(history), iter(newest), hour, hour + 3600)
+    assert {it.episode for it in found} == {"ends", "begins", "all along", "lacks data"}
 
 
 def test_an_injected_drift_is_looked_for_from_its_first_window_on() -> None:
@@ -222,4 +251,4 @@ def test_a_key_tells_the_model() -> None:
 
 def test_a_record_that_is_no_alert_is_named() -> None:
     with pytest.raises(ValueError, match="alerts/0 at offset 1 is no alert"):
-        fired(iter([Record("alerts/0 at offset 1", b"[]")]), 0, 1)
+        fired(iter([Record("alerts/0 at offset 1", b"[]")]), iter(()), 0, 1)

@@ -17,7 +17,7 @@ FIRING = msgspec.json.decode(
     [
         ("pending", {}, "pending medium", "yellow"),
         ("firing", {}, "firing medium", "yellow"),
-        ("firing", {"reminder": 2}, "still firing (2) medium", "yellow"),
+        ("firing", {"reminder": 2}, "still firing (2nd reminder) medium", "yellow"),
         ("firing", {"raised": 1}, "now medium", "yellow"),
         ("inactive", {}, "inactive medium", "green"),
         ("resolved", {}, "resolved medium", "green"),
@@ -28,7 +28,7 @@ def test_each_step_of_an_alert_is_told_apart(
     state: str, number: dict[str, int], said: str, colour: str
 ) -> None:
     text = describe(msgspec.structs.replace(FIRING, state=state, **number))
-    assert text.plain == f"2026-03-01 12:01:00Z {said} credit 3: {FIRING.summary}"
+    assert text.plain == f"2026-03-01 12:01:00Z {said} {FIRING.summary} [{FIRING.id[:12]}]"
     assert colour in {str(span.style) for span in text.spans}
 
 

@@ -102,7 +102,10 @@ def test_mistakes_of_every_kind_of_file_are_told_and_one_of_them_is_enough_for_2
         f"{receivers}:2:24: receivers[0].type: found 'webhok', expected one of alertmanager, "
         "webhook, email, slack, mlflow; did you mean webhook?",
     ]
-    for text, said in (("- a\n", "expected settings"), ("log_level: loud\n", ":1:12: log_level: ")):
+    for text, said in (
+        ("- a\n", "expected a mapping"),
+        ("log_level: loud\n", ":1:12: log_level: "),
+    ):
         settings.write_text(text)
         result = config("validate", "--kind", "settings", str(settings))
         assert result.exit_code == 2 and said in result.stderr, result.output

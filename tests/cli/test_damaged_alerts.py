@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from support.deployment import ROOT
 from tidegauge.cli import alerts
+from tidegauge.cli._newest import Value
 from tidegauge.contract import Alert, DecodingError, decode
 from tidegauge.settings import Settings
 from tidegauge.silences import Silences
@@ -61,9 +62,11 @@ def _damaged(document: dict[str, Any]) -> Iterator[bytes]:
 
 def _read(monkeypatch: pytest.MonkeyPatch, found: list[Alert]) -> None:
     monkeypatch.setattr(alerts, "kafka_settings", Settings)
-    monkeypatch.setattr(alerts, "_history", lambda settings, skipped: iter(found))
+    monkeypatch.setattr(alerts, "_history", lambda settings, skipped, since=0: iter(found))
     monkeypatch.setattr(alerts, "_newest", lambda settings, skipped: iter(found))
     monkeypatch.setattr(alerts.silences, "read_silences", lambda *of: Silences())
+    newest = {one.episode: Value(one.value, one.window_end) for one in found}
+    monkeypatch.setattr(alerts, "newest_values", lambda *_: newest)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

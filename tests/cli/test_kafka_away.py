@@ -27,6 +27,7 @@ COMMANDS = [
     "audit export",
     "backtest --since -1d",
     "topics create",
+    "status",
 ]
 
 

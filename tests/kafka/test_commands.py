@@ -160,7 +160,7 @@ def test_records_that_are_none_are_skipped_and_named_once_by_every_command(
     assert f"{installation.topic('alerts')}/0 at offset 0" in line
     assert "more" in line
     for arguments, kinds in (
-        (("alerts", "list"), ("alerts", "silences")),
+        (("alerts", "list"), ("alerts", "alerts_history", "silences")),
         (("alerts", "silences", "--all"), ("silences",)),
         (("alerts", "show", alert.id), ("alerts_history",)),
         (("alerts", "silence", "--model", "m", "--reason", "r"), ("alerts_history",)),

@@ -200,7 +200,7 @@ def test_a_trail_that_was_tampered_with_is_told_by_the_command_and_by_the_ledger
         assert producer.flush(10) == 0
         done = installation.cli("audit", "verify")
         assert done.returncode == 1, told(done)
-        assert done.stdout.startswith("BROKEN: 1 chain(s)")
+        assert done.stdout.startswith("BROKEN: 1 chain")
         assert "duplicated at offset" in done.stdout
         with running(starts(installation)) as child:
             installation.wait_ready(child)

@@ -90,7 +90,7 @@ def test_alerts_are_silenced_acknowledged_and_shown_so(installation: Here) -> No
     assert found["a1"]["silence"]["id"] == said.id and found["a1"]["acknowledgement"] is None
     assert found["b2"]["silence"] is None and found["b2"]["acknowledgement"]["why"] == "looking"
     table = installation.succeed("alerts", "list")
-    assert "firing, silenced by ann@here" in table and "firing, seen by ann@here" in table
+    assert ", silenced by ann@here" in table and ", seen by ann@here" in table
     table = installation.succeed("alerts", "silences")
     assert "model=cre*" in table and "repairs" in table and "reminders of" in table
 
@@ -201,7 +201,7 @@ def test_one_command_says_why_it_retrained_from_what_everybody_has_said(
     answer = installation.succeed("audit", "why", "--model", "credit", "--on", "2026-03-01")
     lines = answer.splitlines()
     assert lines[0].startswith(
-        "Sun 2026-03-01 12:01:00Z  retrain of credit 3 was asked for by rule drift-retrain"
+        "Sun 2026-03-01 12:01:00Z  retrain of credit 3 was requested by rule drift-retrain"
     )
     assert [line.split()[0] for line in lines[1:]] == [
         "because", "alert", "figure", "window", "baseline", "rules", "data", "seen", "outcome",
@@ -220,4 +220,4 @@ def test_one_command_says_why_it_retrained_from_what_everybody_has_said(
     assert credit.count("rules.changed") == 3
     shop = installation.succeed("audit", "list", "--model", "shop")
     assert shop.count("rules.changed") == 3 and "silence" not in shop
-    assert installation.succeed("audit", "verify").startswith("CONFIRMED: 2 chain(s)")
+    assert installation.succeed("audit", "verify").startswith("CONFIRMED: 2 chains")

@@ -16,13 +16,13 @@ def told(records: list[AuditRecord]) -> list[str]:
 
 def test_it_reads_as_an_answer_from_the_action_to_what_became_of_it() -> None:
     assert told(trail()) == [
-        "Sun 2026-03-01 12:01:00Z  retrain of credit 3 was asked for by rule drift-retrain  "
+        "Sun 2026-03-01 12:01:00Z  retrain of credit 3 was requested by rule drift-retrain  "
         "[action aca7d3cf6699b4595b46833f9377f8ea]",
         "  because   credit 3: income has drifted, KL 0.0744 nats over 0.07 in 3000 events; "
         "retrain",
         "  alert     0c2694154a1ccf54154ba72a6e0dd3ab, firing since Sun 2026-03-01 12:01:00Z, "
         "resolved Sun 2026-03-01 12:11:00Z",
-        "  figure    kl of income is 0.07436 nats, above 0.07, in 3000 events (at least 1000)",
+        "  figure    kl of income is 0.0744 nats, above 0.07, in 3000 events (at least 1000)",
         "  window    Sun 2026-03-01 12:00:00Z to Sun 2026-03-01 12:01:00Z, report "
         "ad9175627338bef1473d436d9d4bf422",
         "  baseline  f7e6c5ed82b8, promoted Sat 2026-02-28 12:01:00Z by ana",
@@ -38,7 +38,7 @@ def test_it_reads_as_an_answer_from_the_action_to_what_became_of_it() -> None:
 @pytest.mark.parametrize(
     ("without", "line"),
     [
-        (TAKEN, "  outcome   nobody has said what became of it"),
+        (TAKEN, "  outcome   not acknowledged"),
         (RULES, "  rules     file 3590ad1c6089; since when is not in the trail"),
         (PROMOTED, "  baseline  f7e6c5ed82b8; its promotion is not in the trail"),
     ],
@@ -53,7 +53,7 @@ def test_of_an_incident_the_worst_signal_is_named_first() -> None:
         if one.event == ACTION:
             one.inputs |= {"signal": "", "signals": "income age region"}
     (figure,) = [line for line in told(records) if line.startswith("  figure")]
-    assert figure.startswith("  figure    kl of income (and 2 more: age region) is 0.07436 nats")
+    assert figure.startswith("  figure    kl of income (and 2 more: age region) is 0.0744 nats")
 
 
 def test_what_is_of_another_alert_or_model_is_left_out() -> None:
@@ -83,7 +83,7 @@ def test_an_action_that_was_withheld_says_why() -> None:
     asked = changed(ACTION, event="action.withheld")
     asked.inputs["withheld"] = "it was asked for 5 h ago, and the cooldown is 24 h"
     lines = told([asked, *(one for one in trail() if one.event not in (ACTION, TAKEN))])
-    assert "retrain of credit 3 was NOT asked for by rule drift-retrain" in lines[0]
+    assert "retrain of credit 3 was NOT requested by rule drift-retrain" in lines[0]
     assert "  withheld  it was asked for 5 h ago, and the cooldown is 24 h" in lines
     assert not any(line.startswith("  outcome") for line in lines)
 

@@ -67,4 +67,4 @@ def test_what_differs_in_nothing_that_matters_says_so_and_the_first_says_that_it
     assert facts_of(same)[0].reason == "rewritten, without any other meaning"
     first = msgspec.structs.replace(RULES, previous_sha256="", kind="receivers")
     assert facts_of(first)[0].event == "receivers.changed"
-    assert facts_of(first)[0].reason == "1 receivers, the first that are known of"
+    assert facts_of(first)[0].reason == "1 receiver, the first known"

@@ -71,8 +71,8 @@ def test_a_lack_of_data_says_since_when_and_what_is_not_known() -> None:
     said = message(example_alert("no-data"))
     assert said.title == "[no data, was medium] credit 3: kl of income (drift)"
     assert said.summary == (
-        "credit 3: no data for 610 s, so nothing says whether kl of income is still above 0.05; "
-        "it was firing"
+        "credit 3: no data for 10 min 10 s; it is unknown whether kl of income is still above "
+        "0.05; the alert was firing"
     )
     assert dict(said.facts)["No data"] == "2026-03-01 12:01:00 UTC to 12:11:10 UTC"
     assert "Window" not in dict(said.facts)
@@ -83,8 +83,8 @@ def test_a_lack_of_data_says_since_when_and_what_is_not_known() -> None:
 
 def test_a_silence_says_how_long_it_is() -> None:
     said = message(example_alert("silence"))
-    assert said.title == "[medium] credit 3: seconds_without_events (no-data)"
-    assert said.summary == "credit 3 has sent nothing for 601 s"
+    assert said.title == "[medium] credit 3: no events (no-data)"
+    assert said.summary == "credit 3 has sent nothing for 10 min 1 s"
     facts = dict(said.facts)
     assert facts["Measured"] == "seconds_without_events 10 min 1 s; the rule fires above 10 min"
     assert facts["Since"] == "2026-03-01 12:01:00 UTC"

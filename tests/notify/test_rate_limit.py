@@ -197,6 +197,12 @@ def test_names_in_a_digest_are_printable_and_can_not_break_out_of_a_command() ->
     assert "--rule 'x; rm -rf /'" in dict(said.commands)["Silence"]
 
 
+def test_times_that_nobody_can_write_do_not_spoil_a_digest() -> None:
+    odd = alert(1, starts_at=10**30, window_end=-(10**30), value=1e300)
+    assert "2 alerts of 2 models" in digest_message(Digest("d", [odd, alert(2)], LIMIT)).title
+    assert message(odd).text()
+
+
 def test_the_last_message_of_a_period_says_what_becomes_of_those_that_follow() -> None:
     said = message(alert(1), limit_note(Limit(20, 3600.0)))
     assert dict(said.facts)["Delivery"] == (

@@ -71,8 +71,8 @@ def test_after_a_day_the_days_number_may_be_asked_for_again() -> None:
 
 def test_what_was_withheld_is_audited_with_its_reason() -> None:
     first, second = withheld(judged(", cooldown: 3600, max_per_day: 1", *[UP, DOWN] * 3))
-    assert first.inputs["withheld"] == "asked for 120 s before, cooldown 3600 s"
-    assert second.inputs["withheld"] == "asked for 240 s before, cooldown 3600 s"
+    assert first.inputs["withheld"] == "requested 2 min before, cooldown 1 h"
+    assert second.inputs["withheld"] == "requested 4 min before, cooldown 1 h"
     assert first.id != second.id and first.inputs["action"] == "retrain"
 
 
@@ -80,7 +80,7 @@ def test_by_stale_baselines_nothing_is_asked_for() -> None:
     verdicts = judged("", UP, age=STALE_SECONDS + 1)
     assert asked(verdicts) == []
     (fact,) = withheld(verdicts)
-    assert fact.inputs["withheld"] == "the baselines were last read 3601 s before"
+    assert fact.inputs["withheld"] == "the baselines were last read 1 h before"
     assert asked(judged("", UP, age=STALE_SECONDS)) == [0]
 
 

@@ -29,20 +29,41 @@ class ModelKeys:
 
 
 def fired(
-    records: Iterator[Record], since: float, until: float, skipped: Skipped = refuse
+    history: Iterator[Record],
+    newest: Iterator[Record],
+    since: float,
+    until: float,
+    skipped: Skipped = refuse,
 ) -> list[Alert]:
-    """Return the alerts that fired in a window that ended in (``since``, ``until``], each once.
+    """Return a record of each episode that fired at some time in (``since``, ``until``].
 
-    ``skipped`` is called with what is no alert; by default it raises ``ValueError``.
+    As a replay counts them: one that had begun before is one that is found at once. ``history``
+    has every step from ``since`` on, ``newest`` the last one of each alert: those that fired all
+    the time are in it. ``skipped`` is called with what is no alert; by default it raises
+    ``ValueError``.
     """
     found: dict[str, Alert] = {}
+    for alert in _alerts(history, skipped):
+        if _has_fired(alert) and since < alert.window_end <= until:
+            found.setdefault(alert.episode or alert.id, alert)
+    for alert in _alerts(newest, skipped):
+        still = _has_fired(alert) and alert.state != "resolved"
+        if still and alert.starts_at < until and alert.window_end <= since:
+            found.setdefault(alert.episode or alert.id, alert)
+    return list(found.values())
+
+
+def _has_fired(alert: Alert) -> bool:
+    """Whether it fires, did when its data ended, or is over: not what was only pending."""
+    return alert.state in ("firing", "resolved") or (alert.state, alert.was) == (
+        "no_data",
+        "firing",
+    )
+
+
+def _alerts(records: Iterator[Record], skipped: Skipped) -> Iterator[Alert]:
     for record in records:
         try:
-            alert = decode(record.value, Alert)
+            yield decode(record.value, Alert)
         except DecodingError as error:
             skipped(record.place, f"no alert: {error}")
-            continue
-        fires = alert.event == "firing"
-        if fires and since < alert.window_end <= until:
-            found.setdefault(alert.id, alert)
-    return list(found.values())

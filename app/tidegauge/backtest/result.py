@@ -38,7 +38,9 @@ class Episode(msgspec.Struct, kw_only=True):
 class RuleCount(msgspec.Struct, kw_only=True):
     """What one rule did on all slices of one model.
 
-    ``in_force`` is how often the alert topic says that a rule of this name fired in the same time.
+    ``in_force`` is how many episodes of a rule of this name the alert topic has in the same time.
+    Both are what receivers are sent: grouped, and without what another rule inhibits. With an
+    injection ``alarms`` are of each signal apart and without inhibition.
     """
 
     rule: str

@@ -8,6 +8,11 @@ from rich.table import Table
 from tidegauge.backtest.result import Episode, InjectionResult, Result, Sighting, SliceSpan
 from tidegauge.printable import printable
 from tidegauge.rules import listed
+from tidegauge.tables import folding_table
+from tidegauge.when import duration_text
+from tidegauge.wording import counted, figure, quantity
+
+_DAY_SECONDS = 24 * 3600
 
 #: Slices whose memory is told of one by one.
 _SLICES = 20
@@ -15,21 +20,21 @@ _SLICES = 20
 
 def show(result: Result, console: Console, *, episodes: int | None) -> None:
     """Print alarms by rule, who saw the injected drift, and the first ``episodes`` of them."""
-    slices = "1 slice" if len(result.slices) == 1 else f"{len(result.slices)} slices"
     console.print(
-        f"{result.windows:,} windows of {slices}, "
+        f"{counted(result.windows, 'window')} of {counted(len(result.slices), 'slice')}, "
         f"{_instant(result.since)} to {_instant(result.until)}"
     )
     for line in _memories(result.slices):
         console.print(f"  {line}", highlight=False)
-    console.print(_by_rule(result))
+    _by_rule(result, console)
     if result.injection is not None:
         _show_injection(result.injection, console)
     shown = result.episodes[:episodes]
     if shown:
         console.print(_of_episodes(shown))
     if len(shown) < len(result.episodes):
-        console.print(f"{len(result.episodes) - len(shown)} more: --all shows them")
+        more = counted(len(result.episodes) - len(shown), "more episode")
+        console.print(f"{more}: --all shows them")
 
 
 def _memories(slices: list[SliceSpan]) -> list[str]:
@@ -37,41 +42,77 @@ def _memories(slices: list[SliceSpan]) -> list[str]:
     lines = []
     for one in slices[:_SLICES]:
         full = one.memory_full_at
-        since = f"full from {_instant(full)} on" if full is not None else "never full, or not asked"
-        lines.append(f"{printable(_slice(one))}: {one.windows:,} windows, memory {since}")
+        memory = "" if full is None else f", detector warmed up at {_instant(full)}"
+        lines.append(f"{printable(_slice(one))}: {counted(one.windows, 'window')}{memory}")
     if len(slices) > _SLICES:
-        lines.append(f"{len(slices) - _SLICES} more slices: --json has them")
+        lines.append(f"{counted(len(slices) - _SLICES, 'more slice')}: --json has them")
     return lines
 
 
-def _by_rule(result: Result) -> Table:
-    table = Table("rule", "model", "alarms", "a month", "firing", "first", "last", "in force")
-    for name in (2, 3, 4, 7):
-        table.columns[name].justify = "right"
-    for one in result.rules:
+def _by_rule(result: Result, console: Console) -> None:
+    """Print the rules that fired, here or in force; those that never did are a line."""
+    # A drift that was put in never happened: there is nothing to compare with.
+    compared = result.injection is None
+    in_force = ("in force",) if compared else ()
+    numbers = ("episodes", "a month", "firing", *in_force)
+    fired = [one for one in result.rules if one.alarms or (compared and one.in_force)]
+    table = folding_table(
+        "rule",
+        "model",
+        "episodes",
+        *in_force,
+        "a month",
+        "firing",
+        "first and last",
+        right=numbers,
+        names={"rule": [printable(one.rule) for one in fired]},
+    )
+    for one in fired:
+        first = "" if one.first is None else _instant(one.first)
+        last = "" if one.last is None or one.last == one.first else f"\n{_instant(one.last)}"
         table.add_row(
             printable(one.rule),
             printable(one.model),
-            f"{one.alarms:,}",
-            f"{one.alarms_per_month:.4g}",
-            _lasted(one.seconds_firing),
-            "" if one.first is None else _instant(one.first),
-            "" if one.last is None else _instant(one.last),
-            f"{one.in_force:,}",
+            _number(one.alarms),
+            *([_number(one.in_force)] if compared else []),
+            figure(one.alarms_per_month) if one.alarms and _is_long(result, one.model) else "",
+            duration_text(one.seconds_firing) if one.seconds_firing else "",
+            first + last,
         )
-    return table
+    if fired:
+        console.print(table)
+    silent = sorted({one.rule for one in result.rules} - {one.rule for one in fired})
+    if silent:
+        names = ", ".join(printable(name) for name in silent)
+        console.print(f"Never fired{'' if fired else ', like all others'}: {names}")
+
+
+def _is_long(result: Result, model: str) -> bool:
+    """Whether the windows of a model span a day: less says nothing of a month."""
+    spans = [one for one in result.slices if one.model == model]
+    first = min((one.first_window_start for one in spans), default=0)
+    return max((one.last_window_end for one in spans), default=0) - first >= _DAY_SECONDS
+
+
+def _number(n: int) -> str:
+    return f"{n:,}" if n else ""
 
 
 def _show_injection(injection: InjectionResult, console: Console) -> None:
     console.print(
         printable(
             f"Injected from {_instant(injection.at)} on: {injection.kind} {injection.size:g} of "
-            f"{injection.signal}, {injection.windows:,} windows"
+            f"{injection.signal}, {counted(injection.windows, 'window')}"
         )
     )
-    table = Table("rule", "slice", "seen after windows", "minutes")
-    for column in table.columns[2:]:
-        column.justify = "right"
+    table = folding_table(
+        "rule",
+        "slice",
+        "seen after",
+        "that is",
+        right=("seen after", "that is"),
+        names={"rule": [printable(one.rule) for one in injection.seen]},
+    )
     for one in injection.seen:
         table.add_row(printable(one.rule), printable(_slice(one)), *_seen(one))
     console.print(table)
@@ -82,22 +123,27 @@ def _seen(one: Sighting) -> tuple[str, str]:
         return "fired before", ""
     if one.windows is None or one.minutes is None:
         return "never", ""
-    return f"{one.windows:,}", f"{one.minutes:,.1f}"
+    return counted(one.windows, "window"), duration_text(one.minutes * 60)
 
 
 def _of_episodes(episodes: list[Episode]) -> Table:
-    table = Table("from", "lasted", "rule", "severity", "slice", "signal", "value")
-    table.columns[1].justify = "right"
+    table = folding_table(
+        "from",
+        "lasted",
+        "severity",
+        "rule and slice",
+        "value",
+        names={"rule and slice": [printable(one.rule) for one in episodes]},
+    )
     for one in episodes:
-        value = f"{one.metric} {one.value:.4g} {one.unit}".rstrip()
+        signal = one.signal or listed(one.signals)
+        value = f"{one.metric} {quantity(one.value, one.unit, one.threshold)}"
         table.add_row(
             _instant(one.starts_at),
-            _lasted(one.seconds) + ("" if one.ends_at is not None else ", goes on"),
-            printable(one.rule),
+            duration_text(one.seconds) + ("" if one.ends_at is not None else ", still firing"),
             one.severity,
-            printable(_slice(one)),
-            printable(one.signal or listed(one.signals)),
-            printable(value),
+            printable(one.rule) + "\n" + printable(_slice(one)),
+            printable(f"{signal}: {value}" if signal else value),
         )
     return table
 
@@ -106,18 +152,6 @@ def _slice(one: Episode | SliceSpan | Sighting) -> str:
     named = [one.model, one.version, one.variant]
     named += [f"{name}={value}" for name, value in sorted(one.segment.items())]
     return " ".join(filter(None, named))
-
-
-def _lasted(seconds: int) -> str:
-    """Write a span of time.
-
-    >>> _lasted(59), _lasted(60), _lasted(93_840)
-    ('59 s', '1 min', '26 h 4 min')
-    """
-    if seconds < 60:
-        return f"{seconds} s"
-    hours, minutes = divmod(seconds // 60, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _instant(epoch_seconds: float) -> str:

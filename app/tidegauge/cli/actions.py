@@ -9,7 +9,6 @@ from typing import Annotated, TypeVar
 
 import msgspec
 import typer
-from rich.table import Table
 
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
@@ -19,6 +18,7 @@ from tidegauge.contract import Acknowledgement, Action, acknowledge, encode, sou
 from tidegauge.reading import read_topic
 from tidegauge.sender import Sender
 from tidegauge.settings import Settings
+from tidegauge.tables import folding_table
 from tidegauge.when import utc_text
 
 app = typer.Typer(help="Actions that alerts asked for.", no_args_is_help=True)
@@ -74,19 +74,24 @@ def show(
         for one in asked:
             echo_json(encode(one))
         return
-    table = Table("asked for", "id", "action", "model", "status", "why")
+    if not asked:
+        echo("no action is open" if only_open else "no action was ever requested")
+        return
+    table = folding_table("requested", "id", "action", "status", "reason", whole=("id", "action"))
     for one in asked:
         action = one.action
-        at = utc_text(action.requested_at)
         last = one.acknowledgements[-1] if one.acknowledgements else None
-        status = f"{one.status} by {last.actor}: {last.note}" if last else one.status
+        status = f"{one.status} by {last.actor}" if last else one.status
+        if last and last.note:
+            status += f": {last.note}"
+        of = _traffic(action)
+        reason = action.reason.removeprefix(f"{action.model} {action.version}: ")
         table.add_row(
-            at,
-            action.id[:_SHORT],
-            f"{action.kind}, dry run" if action.dry_run else action.kind,
-            plain(_traffic(action)),
+            utc_text(action.requested_at, "%Y-%m-%d\n%H:%M:%SZ"),
+            plain(action.id[:_SHORT]),
+            plain(f"{action.kind}{' (dry run)' if action.dry_run else ''}"),
             plain(status),
-            plain(action.reason),
+            plain(f"{of}: {reason}"),
         )
     PlainConsole().print(table)
 

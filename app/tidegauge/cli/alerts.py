@@ -1,5 +1,6 @@
 """``tidegauge alerts``: reading the alert topic."""
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
@@ -14,15 +15,18 @@ from tidegauge.cli import silences
 from tidegauge.cli._errors import reported
 from tidegauge.cli._follow import follow
 from tidegauge.cli._kafka import kafka_settings
-from tidegauge.cli._print import PlainConsole, echo_json, plain
+from tidegauge.cli._newest import Value, first_values, newest_values
+from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.cli._skipped import SkippedRecords, skipping, warn
 from tidegauge.contract import Alert, Distribution, Silence, encode
 from tidegauge.printable import printable
 from tidegauge.reading import read_topic
+from tidegauge.rules import listed
 from tidegauge.settings import Settings
 from tidegauge.silences import Silences
-from tidegauge.when import moment, utc_text
-from tidegauge.wording import metric_text
+from tidegauge.tables import folding_table
+from tidegauge.when import duration_text, moment, utc_text
+from tidegauge.wording import counted, figure, limit_text, metric_text, quantity, with_subject
 
 app = typer.Typer(help="Alerts.", no_args_is_help=True)
 
@@ -104,21 +108,52 @@ def show_all(
             if (model is None or alert.model == model) and (everything or fires(alert))
         ]
         said = silences.read_silences(settings, skipped)
+        if not json:
+            firing = [alert for alert in found if fires(alert)]
+            since = min((alert.starts_at for alert in firing), default=now)
+            first = first_values(_history(settings, skipped, since)) if firing else {}
+            newest = newest_values(settings, firing, skipped, now) if firing else {}
     if json:
         for alert in found:
             echo_json(encode(_with_words(alert, said, now)))
         return
-    table = Table("since", "id", "state", "severity", "model", "what")
+    if not found:
+        echo("nothing has ever fired" if everything else "nothing fires")
+        return
+    table = folding_table("since", "id", "severity", "alert", whole=("id", "severity"))
     for alert in sorted(found, key=lambda alert: alert.starts_at):
-        table.add_row(
-            _time(alert.starts_at),
-            alert.id[:_SHORT],
+        about = Text.assemble(
+            printable(with_subject(alert)),
+            "\n",
             _state(alert, said, now),
+        )
+        if alert.episode in newest:
+            about.append(_course(alert, first.get(alert.episode), newest[alert.episode]))
+        table.add_row(
+            utc_text(alert.starts_at, "%Y-%m-%d\n%H:%M:%SZ"),
+            printable(alert.id[:_SHORT]),
             Text(alert.severity, _COLOURS[alert.severity]),
-            plain(f"{alert.model} {alert.version}"),
-            plain(alert.summary),
+            about,
         )
     PlainConsole().print(table)
+
+
+def _course(alert: Alert, first: Value | None, newest: Value) -> str:
+    """Say what the figure of an alert was at first and what it is in the newest window.
+
+    Nothing, if that is the window it fired in: its summary says so.
+    """
+    if first is not None and first.at >= newest.at:
+        return ""
+    now = quantity(newest.value, alert.unit, alert.threshold)
+    began = ""
+    if first is not None:
+        # The unit stands behind the second figure, if it is no part of the first.
+        unit = alert.unit if alert.unit in ("s", "share") else ""
+        began = f"{quantity(first.value, unit, alert.threshold)} at first, "
+    limit = limit_text(alert.threshold, alert.unit)
+    at = utc_text(newest.at, "%H:%M:%SZ")
+    return f"\n{began}{now} at {at} ({alert.comparison} {limit} fires)"
 
 
 @app.command("show")
@@ -188,6 +223,10 @@ def _with_words(alert: Alert, said: Silences, now: float) -> dict[str, object]:
 def _state(alert: Alert, said: Silences, now: float) -> Text:
     seen, silence = _words(alert, said, now)
     text: str = alert.state.replace("_", " ")
+    if alert.ends_at is None:
+        text += f" for {duration_text(max(0, int(now) - alert.starts_at))}"
+    else:
+        text += f" after {duration_text(alert.ends_at - alert.starts_at)}"
     if seen is not None:
         text += f", seen by {seen.who}"
     if silence is not None:
@@ -199,50 +238,58 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
     signal = alert.signal or (alert.signals[0].signal if alert.signals else "")
     watched = metric_text(alert.metric, signal)
     yield "rule", alert.rule
-    yield (
-        "figure",
-        (
-            f"{watched} is {alert.value:.6g} {alert.unit}, {alert.comparison} {alert.threshold:g}, "
-            f"in {alert.events:,} events (at least {alert.minimum_events:,})"
-        ),
-    )
+    yield "figure", f"{watched} is {_amount(alert)}{_in_events(alert)}"
     if alert.evidence is not None and alert.evidence.psi_corrected is not None:
-        size = alert.evidence.size or ""
-        yield "size", f"{size}, PSI {alert.evidence.psi_corrected:.3f} nats beyond noise"
+        size, psi = alert.evidence.size or "", figure(alert.evidence.psi_corrected)
+        yield "size", f"{size}, PSI {psi} nats beyond noise".removeprefix(", ")
     if alert.evidence is not None and alert.evidence.change is not None:
         change = alert.evidence.change
-        yield (
-            "began",
-            f"by {_time(change.onset_window_end)}, over {alert.evidence.span_windows} windows",
-        )
+        windows = counted(alert.evidence.span_windows, "window")
+        yield "began", f"by {_time(change.onset_window_end)}, seen in {windows}"
     for one in alert.inhibited:
-        yield "says also", f"{one.rule} ({one.severity}) {', '.join(one.signals)}".rstrip()
+        yield "includes", f"{one.rule} ({one.severity}) {listed(one.signals)}".rstrip()
     if alert.severities_before:
         yield "severity", " → ".join([*alert.severities_before, alert.severity])
     if alert.flapping:
-        yield "flapping", "its end is told once it stays away"
+        yield "flapping", "resolved is sent only once it has stayed away"
     yield "window", f"{_time(alert.window_start)} to {_time(alert.window_end)}"
     yield "since", _time(alert.starts_at)
     if alert.ends_at is not None:
-        yield "until", _time(alert.ends_at)
+        lasted = duration_text(alert.ends_at - alert.starts_at)
+        yield "until", f"{_time(alert.ends_at)}, after {lasted}"
     if alert.variant:
         yield "variant", alert.variant
     if alert.segment:
         yield "segment", ", ".join(f"{k}={v}" for k, v in sorted(alert.segment.items()))
-    yield "baseline", alert.baseline
-    yield "report", alert.report
-    for counted in alert.counted:
-        yield "counted", f"{counted.topic}/{counted.partition} {counted.start} to {counted.to}"
+    for name, id in (("baseline", alert.baseline), ("report", alert.report)):
+        if id:
+            yield name, id
+    for span in alert.counted:
+        yield "counted", f"{span.topic}/{span.partition} {span.start} to {span.to}"
     for action in alert.actions:
         yield "action", action
 
 
+def _amount(alert: Alert) -> str:
+    value = quantity(alert.value, alert.unit, alert.threshold)
+    return f"{value}, {alert.comparison} {limit_text(alert.threshold, alert.unit)}"
+
+
+def _in_events(alert: Alert) -> str:
+    """Say how many events a figure rests on, where it rests on any."""
+    if not (alert.events or alert.minimum_events):
+        return ""
+    least = f" (at least {alert.minimum_events:,})" if alert.minimum_events else ""
+    return f", in {counted(alert.events, 'event')}{least}"
+
+
 def _signals(alert: Alert) -> Table:
-    table = Table("signal", alert.metric, "severity", "since", "until")
+    metric = printable(alert.metric)
+    table = folding_table("signal", metric, "severity", "since", "until", right=(metric,))
     for one in alert.signals:
         until = "" if one.ends_at is None else _time(one.ends_at)
         table.add_row(
-            plain(one.signal), f"{one.value:.6g}", one.severity, _time(one.starts_at), until
+            plain(one.signal), figure(one.value), one.severity, _time(one.starts_at), until
         )
     return table
 
@@ -258,13 +305,13 @@ def _check(id: str, distribution: Distribution) -> None:
 
 
 def _bins(distribution: Distribution) -> Table:
-    table = Table("bin", "baseline", "window")
+    table = folding_table("bin", "baseline", "window", right=("baseline", "window"))
     reference, current = sum(distribution.reference) or 1, sum(distribution.current) or 1
     for label, of_reference, of_current in zip(
         distribution.bins, distribution.reference, distribution.current, strict=True
     ):
         table.add_row(
-            plain(label), f"{of_reference / reference:.2%}", f"{of_current / current:.2%}"
+            plain(label), f"{of_reference / reference:.1%}", f"{of_current / current:.1%}"
         )
     return table
 
@@ -274,19 +321,34 @@ def _newest(settings: Settings, skipped: SkippedRecords) -> Iterator[Alert]:
     return read_topic(settings.kafka, settings.topics.alerts, Alert, skipped)
 
 
-def _history(settings: Settings, skipped: SkippedRecords) -> Iterator[Alert]:
-    return read_topic(settings.kafka, settings.topics.alerts_history, Alert, skipped)
+def _history(
+    settings: Settings, skipped: SkippedRecords, since: float = -math.inf
+) -> Iterator[Alert]:
+    topic = settings.topics.alerts_history
+    return read_topic(settings.kafka, topic, Alert, skipped, since=since)
 
 
 def _time(seconds: float) -> str:
     return utc_text(seconds)
 
 
+def _nth(n: int) -> str:
+    """Write which of several.
+
+    >>> _nth(1), _nth(2), _nth(11), _nth(23)
+    ('1st', '2nd', '11th', '23rd')
+    """
+    ending = "th" if n // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
+
+
 def describe(alert: Alert) -> Text:
     """Return an alert in one line for a person."""
     over = alert.state in ("inactive", "resolved")
     colour = "green" if over else _COLOURS[alert.severity]
-    state = f"still firing ({alert.reminder})" if alert.reminder else alert.state.replace("_", " ")
+    state = alert.state.replace("_", " ")
+    if alert.reminder:
+        state = f"still firing ({_nth(alert.reminder)} reminder)"
     if alert.event == "raised":
         state = "now"
     what = f"{state} {alert.severity}"
@@ -294,5 +356,5 @@ def describe(alert: Alert) -> Text:
         (_time(alert.window_end), "dim"),
         " ",
         (what, colour),
-        printable(f" {alert.model} {alert.version}: {alert.summary}"),
+        printable(f" {with_subject(alert)} [{alert.id[:_SHORT]}]"),
     )

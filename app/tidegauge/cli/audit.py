@@ -22,6 +22,7 @@ from tidegauge.ledger import Chain, StoredRecord, read_audit
 from tidegauge.ledger.why import EVENTS, as_text, asked_for, explain
 from tidegauge.printable import printable, printable_json
 from tidegauge.when import moment, utc_text
+from tidegauge.wording import counted, quantity_text
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
 
@@ -187,12 +188,13 @@ def describe(record: AuditRecord) -> str:
     said += f" by {record.actor}: {record.reason}"
     # Anybody may send a fact: what it lacks is not made up.
     if not inputs.keys() >= _FIGURES:
-        details = ", ".join(f"{name} {value}" for name, value in sorted(inputs.items()))
+        known = sorted((name, value) for name, value in inputs.items() if value)
+        details = ", ".join(f"{name} {value}" for name, value in known)
         return f"{said} [{details}]" if details else said
     signal = f" of {inputs['signal']}" if inputs.get("signal") else ""
-    unit = f" {inputs['unit']}" if inputs.get("unit") else ""
+    unit = inputs.get("unit", "")
     parts = [
-        f"{inputs['metric']}{signal} {inputs['value']}{unit}, "
+        f"{inputs['metric']}{signal} {quantity_text(inputs['value'], unit)}, "
         f"{inputs['comparison']} {inputs['threshold']}",
         f"{inputs['events']} events, at least {inputs['minimum_events']}",
         f"window {_time(inputs['window_start'])} to {_time(inputs['window_end'])}",
@@ -252,10 +254,11 @@ def _model_of(stored: StoredRecord) -> str:
 
 
 def _as_lines(chains: dict[tuple[int, str], Chain], *, broken: bool) -> Iterator[str]:
-    yield f"{'BROKEN' if broken else 'CONFIRMED'}: {len(chains)} chain(s)"
+    yield f"{'BROKEN' if broken else 'CONFIRMED'}: {counted(len(chains), 'chain')}"
     for (partition, model), chain in sorted(chains.items()):
         name = f"  {model or '(no model)'}, partition {partition}"
-        yield f"{name}: {chain.head.seq} record(s), the last has hash {chain.head.hash}"
+        records = counted(chain.head.seq, "record")
+        yield f"{name}: {records}, the last has hash {chain.head.hash}"
         for one in chain.breaks:
             yield f"    {one.kind} at offset {one.offset}: {one.detail}"
 

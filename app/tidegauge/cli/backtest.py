@@ -73,7 +73,8 @@ def try_rules(
     keys = ModelKeys(lambda name: fnmatchcase(name, model))
     with _baselines(settings) as baseline_of, skipping() as skipped:
         history = read_span(settings.kafka, topics.alerts_history, begin, end, skipped=skipped)
-        in_force = fired(history, begin, end, skipped)
+        newest = read_span(settings.kafka, topics.alerts, skipped=skipped)
+        in_force = fired(history, newest, begin, end, skipped)
         records = read_span(settings.kafka, topics.windows, begin, end, keep=keys, skipped=skipped)
         try:
             result = backtest(plan, records, baseline_of, in_force, skipped)

@@ -11,7 +11,6 @@ import confluent_kafka
 import msgspec
 import typer
 from confluent_kafka import KafkaError, KafkaException
-from rich.table import Table
 from rich.text import Text
 
 from tidegauge.baseline.nearest import without_baseline
@@ -26,7 +25,9 @@ from tidegauge.groups import Groups, RoleGroup, role_groups
 from tidegauge.printable import printable_lines
 from tidegauge.rules import DEFAULT_RULES, RuleError, RuleSet, load_rules
 from tidegauge.settings import Settings, load_settings
+from tidegauge.tables import folding_table
 from tidegauge.topics import Topics
+from tidegauge.wording import counted
 
 #: By these a client says that no broker answers.
 _AWAY = frozenset({KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN})
@@ -60,7 +61,7 @@ def check_kafka(settings: Settings) -> list[Finding]:
     except (BrokersAway, KafkaException) as error:
         return [Finding("broker", servers, [str(error)], 3)]
     return [
-        Finding("broker", f"{servers}, {len(found)} topics", [], 3),
+        Finding("broker", f"{servers}, {counted(len(found), 'topic')}", [], 3),
         Finding("topics", "partitions, retention, compaction", problems, 2),
     ]
 
@@ -196,7 +197,9 @@ def check_rules(settings: Settings) -> list[Finding]:
         rules = _rules(settings)
     except (RuleError, OSError) as error:
         return [Finding("rules", str(path), [str(error)], 2)]
-    return [Finding("rules", f"{len(rules)} rules from {path or 'the default file'}", [], 2)]
+    return [
+        Finding("rules", f"{counted(len(rules), 'rule')} from {path or 'the default file'}", [], 2)
+    ]
 
 
 def check_actions(settings: Settings) -> list[Finding]:
@@ -287,7 +290,7 @@ def check(
     if json:
         echo_json(msgspec.json.encode(findings))
     else:
-        table = Table("", "check", "found", show_lines=False)
+        table = folding_table("", "check", "found", whole=("", "check"))
         for finding in findings:
             lines = [
                 *([Text(printable_lines(finding.detail))] if finding.detail else []),

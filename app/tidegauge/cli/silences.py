@@ -10,7 +10,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
@@ -21,7 +20,9 @@ from tidegauge.reading import read_topic
 from tidegauge.sender import Sender
 from tidegauge.settings import Settings
 from tidegauge.silences import Silences, covers, in_force, matchers_text
-from tidegauge.when import duration, utc_text
+from tidegauge.tables import folding_table
+from tidegauge.when import duration, duration_text, utc_text
+from tidegauge.wording import counted, with_subject
 
 #: Enough of an id to type; commands take any beginning that is unique.
 SHORT = 12
@@ -84,8 +85,8 @@ def silence(
         echo_json(encode(said))
         return
     echo(
-        f"{said.id[:SHORT]} silences {matchers_text(said)} until {_time(now + seconds)}; of what "
-        f"fires now, it covers {fire}"
+        f"{said.id[:SHORT]} silences {matchers_text(said)} for {duration_text(seconds)}, until "
+        f"{_time(now + seconds)}; it covers {counted(fire, 'alert')} that {_fires_now(fire)} now"
     )
 
 
@@ -103,13 +104,18 @@ def silences(
         for one in known:
             echo_json(encode(one))
         return
-    table = Table("since", "id", "what", "until", "who", "why")
+    if not known:
+        echo("nothing was ever silenced" if everything else "nothing is silenced")
+        return
+    table = folding_table("since", "until", "id", "what", "who and why", whole=("id",))
     for one in sorted(known, key=lambda one: one.since):
         what = "reminders of " if one.reminders_only else ""
         table.add_row(
-            _time(one.since),
-            one.id[:SHORT],
-            *map(plain, (what + matchers_text(one), _end(one), one.who, one.why)),
+            utc_text(one.since, "%Y-%m-%d\n%H:%M:%SZ"),
+            plain(_end(one)),
+            plain(one.id[:SHORT]),
+            plain(what + matchers_text(one)),
+            plain(f"{one.who}: {one.why}" if one.why else one.who),
         )
     PlainConsole().print(table)
 
@@ -174,7 +180,7 @@ def ack(
         echo_json(encode(said))
     else:
         already = "" if before is None else " already"
-        echo(f"{alert.id[:SHORT]} is acknowledged{already} by {said.who}: {alert.summary}")
+        echo(f"{alert.id[:SHORT]} is acknowledged{already} by {said.who}: {with_subject(alert)}")
 
 
 def read_silences(settings: Settings, skipped: SkippedRecords) -> Silences:
@@ -202,6 +208,10 @@ def _history(settings: Settings, skipped: SkippedRecords) -> Iterator[Alert]:
     return read_topic(settings.kafka, settings.topics.alerts_history, Alert, skipped)
 
 
+def _fires_now(alerts: int) -> str:
+    return "fires" if alerts == 1 else "fire"
+
+
 def _last(alerts: Iterable[Alert]) -> list[Alert]:
     return list({alert.fingerprint: alert for alert in alerts}.values())
 
@@ -221,7 +231,7 @@ def _who(actor: str) -> str:
 def _end(one: Silence) -> str:
     if one.ended_at is not None:
         return f"{_time(one.ended_at)}, ended by {one.ended_by}"
-    return "its end" if one.until is None else _time(one.until)
+    return "it is over" if one.until is None else _time(one.until)
 
 
 def _time(seconds: float) -> str:

@@ -3,17 +3,35 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from tidegauge.acls import ROLES, commands
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
-from tidegauge.cli._print import PlainConsole, echo
+from tidegauge.cli._print import PlainConsole, echo, plain
 from tidegauge.printable import printable_lines
 from tidegauge.settings import load_settings
+from tidegauge.tables import folding_table
 from tidegauge.topics import Topics, topic_specs
+from tidegauge.when import duration_text
 
 app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
+
+
+def _setting(name: str, value: str) -> str:
+    """Write a setting of a topic with its unit.
+
+    >>> _setting("retention.ms", "345600000"), _setting("retention.bytes", "-1")
+    ('retention 4 d', 'retention.bytes unlimited')
+    >>> _setting("max.message.bytes", "8388608"), _setting("cleanup.policy", "compact")
+    ('max.message 8 MiB', 'cleanup.policy compact')
+    """
+    if value == "-1":
+        return f"{name} unlimited"
+    if name.endswith(".ms"):
+        return f"{name.removesuffix('.ms')} {duration_text(int(value) / 1000)}"
+    if name.endswith(".bytes") and int(value) % 2**20 == 0:
+        return f"{name.removesuffix('.bytes')} {int(value) // 2**20} MiB"
+    return f"{name} {value}"
 
 
 @app.command("create")
@@ -23,11 +41,13 @@ def create() -> None:
     settings = kafka_settings()
     topics = Topics(settings)
     made = topics.create()
-    table = Table("topic", "partitions", "settings", "")
+    table = folding_table(
+        "topic", "partitions", "", "settings", whole=("partitions", ""), right=("partitions",)
+    )
     for spec in topic_specs(settings):
-        config = ", ".join(f"{name}={value}" for name, value in spec.config.items())
+        config = ", ".join(_setting(name, value) for name, value in spec.config.items())
         there = "made" if made[spec.name] else "was there"
-        table.add_row(spec.name, str(spec.partitions), config, there)
+        table.add_row(plain(spec.name), str(spec.partitions), there, config)
     PlainConsole().print(table)
     for problem in topics.problems():
         typer.secho(printable_lines(f"warning: {problem}"), err=True, fg="yellow")

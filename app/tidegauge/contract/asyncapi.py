@@ -226,7 +226,14 @@ CHANNELS = (
         "withheld",
         "What a receiver has not been told of, as it was silenced: NOTIFY's own memory. Compacted; "
         "an empty record says that it is over.",
-        (Message("withheld", "An alert is withheld.", "withheld", key="receiver/fingerprint"),),
+        (
+            Message(
+                "withheld",
+                "An alert is silenced, or waits for a digest (its key: receiver/digest/id).",
+                "withheld",
+                key="receiver/fingerprint",
+            ),
+        ),
         (
             Operation("sendWithheld", "send", "notify", "Before the alert's offset is committed."),
             Operation("restoreWithheld", "receive", "notify", "When it begins to deliver."),

@@ -25,6 +25,7 @@ from tidegauge.demo.services import MOCK_PARTITIONS, MockKafka, free_port, redis
 from tidegauge.printable import printable
 from tidegauge.rules import listed
 from tidegauge.settings import KafkaSettings, Settings, TopicSettings
+from tidegauge.wording import counted, quantity
 
 WINDOW_SECONDS = 5
 
@@ -247,8 +248,8 @@ def _panel(alert: Alert) -> Panel:
     for label, value in (
         ("rule", f"{alert.rule}: {alert.metric} {alert.comparison} {alert.threshold:g}"),
         *((("signals", listed([it.signal for it in alert.signals])),) if alert.signals else ()),
-        *((("says also", listed([it.rule for it in alert.inhibited])),) if alert.inhibited else ()),
-        ("value", f"{alert.value:.4g} {alert.unit}, in {alert.events} events"),
+        *((("includes", listed([it.rule for it in alert.inhibited])),) if alert.inhibited else ()),
+        ("value", f"{quantity(alert.value, alert.unit)}, in {counted(alert.events, 'event')}"),
         ("window", _span(alert.window_start, alert.window_end)),
         ("since", _time(alert.starts_at)),
         ("baseline", alert.baseline[:12] or "none"),

@@ -27,6 +27,7 @@ from tidegauge.detect.histogram_topic import HistogramTopic
 from tidegauge.detect.intake import Intake
 from tidegauge.detect.lag import InputLag
 from tidegauge.detect.late import LateLog
+from tidegauge.detect.lifecycle import Lifecycle
 from tidegauge.detect.missing_baselines import MissingBaselines
 from tidegauge.detect.observe import Observer
 from tidegauge.detect.offsets import Offsets
@@ -42,6 +43,7 @@ from tidegauge.detect.writer import Writer
 from tidegauge.rules import RuleSet
 from tidegauge.settings import Settings
 from tidegauge.telemetry import DetectMetrics, Health, RecordFaults
+from tidegauge.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class Detector:
         self._missing_baselines = MissingBaselines(
             metrics, health, pointers=pointers, known=baselines_known, clock=clock
         )
+        self._lifecycle = Lifecycle()
         self._late = LateLog(clock)
         self._health = health
         self._clock = clock
@@ -173,7 +176,9 @@ class Detector:
         self._intake.doubt(state.partition)
         self._observer.restored(state)
         self.say_owned()
-        log.info("partition %d restored: %d windows", state.partition, len(state.windows))
+        log.info(
+            "partition %d restored: %s", state.partition, counted(len(state.windows), "window")
+        )
 
     def _on_refused(self, output: Output) -> None:
         self._metrics.outputs_refused.labels(output.topic).inc()
@@ -202,7 +207,9 @@ class Detector:
                 detail = f"{detail}, which doesn't go on: {self._store.problem}"
             self._health.say("detect", "failed", detail)
         else:
-            self._health.say("detect", "ok", f"owns partitions {sorted(self._store.partitions)}")
+            owned = sorted(self._store.partitions)
+            self._lifecycle.owned(owned)
+            self._health.say("detect", "ok", f"owns partitions {owned}")
 
     # -- input -----------------------------------------------------------------------------------
 
@@ -266,6 +273,7 @@ class Detector:
         )
         silence.look(closing.closed)
         self._observer.passed(state, closing.closed, self._failures)
+        self._lifecycle.passed(closing.closed)
         self._metrics.late_events.inc(state.late_events)
         state.late_events = 0
         self._late.note(state.late_models)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tidegauge.contract import AuditRecord
 from tidegauge.contract._base import Record
 from tidegauge.when import utc_text
+from tidegauge.wording import quantity_text
 
 _REQUESTED = ("action.requested", "action.withheld")
 _OUTCOMES = ("action.taken", "action.failed")
@@ -104,7 +105,7 @@ def as_text(found: Explanation) -> Iterator[str]:
     """Yield the lines of an answer for a person."""
     asked, inputs = found.asked, found.asked.inputs
     kind, of = inputs.get("action", "action"), f"{asked.model} {asked.version}"
-    verb = "was asked for" if asked.event == "action.requested" else "was NOT asked for"
+    verb = "was requested" if asked.event == "action.requested" else "was NOT requested"
     rule = asked.actor.removeprefix("rule:")
     yield f"{when(asked.time)}  {kind} of {of} {verb} by rule {rule}  [action {asked.subject}]"
     lines = [("because", asked.reason)]
@@ -125,7 +126,7 @@ def as_text(found: Explanation) -> Iterator[str]:
     lines += [("silenced", _said(one)) for one in found.silences]
     lines += [("outcome", _outcome(one)) for one in found.outcomes]
     if not found.outcomes and asked.event == "action.requested":
-        lines.append(("outcome", "nobody has said what became of it"))
+        lines.append(("outcome", "not acknowledged"))
     for name, text in lines:
         yield f"  {name:<9} {text}"
 
@@ -134,7 +135,7 @@ def _alert(found: Explanation) -> str:
     id = found.asked.inputs.get("alert", "unknown")
     if found.began is None:
         return f"{id}; when it began to fire is not in the trail"
-    ended = "fires still" if found.ended is None else f"resolved {when(found.ended.time)}"
+    ended = "still firing" if found.ended is None else f"resolved {when(found.ended.time)}"
     return f"{id}, firing since {when(found.began.time)}, {ended}"
 
 
@@ -144,11 +145,11 @@ def _figure(inputs: dict[str, str]) -> str:
     of = f" of {signal}" if signal else ""
     if len(several) > 1:
         of += f" (and {len(several) - 1} more: {' '.join(several[1:])})"
-    unit = f" {inputs['unit']}" if inputs.get("unit") else ""
     said = defaultdict(lambda: "?", inputs)  # anybody may send a fact that lacks some of it
+    unit = inputs.get("unit", "")
     return (
-        f"{said['metric']}{of} is {_number(said['value'])}{unit}, {said['comparison']} "
-        f"{_number(said['threshold'])}, in {said['events']} events "
+        f"{said['metric']}{of} is {quantity_text(said['value'], unit)}, {said['comparison']} "
+        f"{quantity_text(said['threshold'], '')}, in {said['events']} events "
         f"(at least {said['minimum_events']})"
     )
 
@@ -186,13 +187,6 @@ def _outcome(one: AuditRecord) -> str:
     ]
     came = f" ({', '.join(results)})" if results else ""
     return f"{one.event.removeprefix('action.')} {_said(one)}{came}"
-
-
-def _number(text: str) -> str:
-    try:
-        return f"{float(text):.4g}"
-    except ValueError:
-        return text
 
 
 def _at(inputs: dict[str, str], name: str) -> str:

@@ -14,6 +14,7 @@ from tidegauge.contract import (
     deterministic_id,
 )
 from tidegauge.silences import matchers_text
+from tidegauge.wording import counted
 
 
 def facts_of(said: Acknowledgement | Silence | Configuration) -> list[AuditFact]:
@@ -84,7 +85,7 @@ def _of_configuration(said: Configuration) -> AuditFact:
     differs = {"added": said.added, "removed": said.removed, "changed": said.changed}
     words = [f"{what}: {', '.join(names)}" for what, names in differs.items() if names]
     if not said.previous_sha256:
-        words = [f"{len(said.entries)} {said.kind}, the first that are known of"]
+        words = [f"{counted(len(said.entries), said.kind.removesuffix('s'))}, the first known"]
     return AuditFact(
         id=deterministic_id("audit", said.id),
         time=int(said.time),

@@ -84,7 +84,8 @@ def body_of(posting: Posting, *, now: float, resend_seconds: float) -> Body:
         now + _ROUNDS * resend_seconds if posting.ends_at is None else min(posting.ends_at, now)
     )
     annotations = {name: printable_lines(it) for name, it in alert.annotations.items()} | {
-        "summary": said.summary,
+        # The labels name the traffic.
+        "summary": printable(alert.summary),
         "description": said.text(),
         "runbook_url": said.runbook,
         "dashboard_url": said.dashboard,

@@ -8,36 +8,31 @@ the same id.
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import msgspec
 from confluent_kafka import KafkaException
 from tenacity import RetryCallState
 
 from tidegauge.contract import (
     Alert,
-    DeadLetter,
     DecodingError,
-    NotifyReason,
     Silence,
     Withheld,
-    encode,
     unwrap,
-    without_payload,
 )
 from tidegauge.notify.attempts import BACKOFF, Attempts
 from tidegauge.notify.channel import Channel
+from tidegauge.notify.deliveries import Deliveries
+from tidegauge.notify.digest_sender import DigestSender
 from tidegauge.notify.inbox import Arrival, Inbox, Interrupted
-from tidegauge.notify.letters import DETAIL_CHARACTERS, Place, letter_of, place_of
+from tidegauge.notify.letters import Place, place_of
 from tidegauge.notify.outcome import Refused, RetryLater
 from tidegauge.notify.rate_limiter import RateLimiter
 from tidegauge.notify.shelf import Shelf
 from tidegauge.notify.silence_book import SilenceBook
 from tidegauge.notify.withheld import is_untold, step, was_told
-from tidegauge.sender import Sender, TooLarge
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, NotifyMetrics, RecordFaults
 
@@ -94,11 +89,32 @@ class Courier:
             backoff=backoff,
         )
         self._silences = silences
-        self._letters = Sender(settings.kafka, settings.topics.dead_letters, "dead letters")
+        self._deliveries = Deliveries(
+            channel,
+            settings,
+            attempts=self._attempts,
+            metrics=self._metrics,
+            faults=self._faults,
+            beat=self._beat,
+            done=lambda: self._went_well(),
+            clock=clock,
+        )
         self._shelf = Shelf(settings, channel.receiver.name, self._faults)
         self._limiter = RateLimiter(channel.receiver.name, channel.limit, self._shelf, clock)
+        self._digests = DigestSender(
+            channel,
+            self._topic,
+            shelf=self._shelf,
+            limiter=self._limiter,
+            silences=silences,
+            attempts=self._attempts,
+            deliveries=self._deliveries,
+            metrics=self._metrics,
+        )
         self._inbox: Inbox
         self._resend_at = 0.0
+        #: Whether this process has partitions of its topic.
+        self._delivers = False
 
     def run(self) -> None:
         """Deliver until stopped; what Kafka fails in is tried again."""
@@ -153,6 +169,10 @@ class Courier:
         self._shelf.forget()
         self._limiter.restore(metadata)
         self._resend_at = 0.0
+        if assigned != self._delivers:
+            self._delivers = assigned
+            state = "delivers from here on" if assigned else "stands by: another process delivers"
+            log.info("%s: %s", self.name, state)
         self._health.say(self.name, "ok", "" if assigned else _STANDBY)
 
     def _beat(self) -> None:
@@ -175,14 +195,9 @@ class Courier:
                     f"{type(error).__name__} at {self._topic}/{arrival.partition} "
                     f"offset {arrival.offset}: {error}"
                 ) from error
-            self._set_aside(place_of(arrival.message), error, letter=arrival.new)
+            self._deliveries.set_aside(place_of(arrival.message), error, letter=arrival.new)
             if arrival.new:
                 self._inbox.done(arrival)
-
-    def _set_aside(self, place: Place, error: Exception, *, letter: bool) -> None:
-        self._faults.quarantined(place.topic, place.partition, place.offset, error)
-        if letter:
-            self._bury(place, "invalid_record", _traceback(error))
 
     def _take(self, arrival: Arrival) -> None:
         """Deliver a record that is new, and note what fires of one that isn't."""
@@ -194,7 +209,9 @@ class Courier:
             record = self._channel.read(unwrap(value))
         except DecodingError as error:
             if arrival.new:
-                self._bury(place_of(arrival.message), "invalid_record", str(error))
+                self._deliveries.dead_letter(
+                    place_of(arrival.message), "invalid_record", str(error)
+                )
                 self._inbox.done(arrival)
             return
         if record is None or not (self._channel.wants(record) or isinstance(record, Alert)):
@@ -267,29 +284,8 @@ class Courier:
 
     def _deliver(self, record: object, place: Place, *, since: float, note: str = "") -> bool:
         """Deliver, or make a dead letter of what fails for too long after ``since``."""
-        return self._persist(lambda: self._channel.deliver(record, note), [place], since)
-
-    def _persist(self, send: Callable[[], None], places: list[Place], since: float) -> bool:
-        hours = self._receiver.give_up_hours
-
-        def attempt() -> None:
-            self._beat()
-            send()
-
-        reason: NotifyReason
-        try:
-            self._attempts.persist(attempt, stop=lambda _: self._clock() - since > hours * 3600)
-        except RetryLater as error:
-            reason, why = "delivery_given_up", f"not delivered within {hours:g} hours: {error}"
-        except Refused as error:
-            reason, why = "delivery_refused", f"{self._channel.target}: {error}"
-        else:
-            self._metrics.delivered.inc(len(places))
-            self._went_well()
-            return True
-        for place in places:
-            self._bury(place, reason, why)
-        return False
+        send = partial(self._channel.deliver, record, note)
+        return self._deliveries.deliver(send, [place], since)
 
     def _went_well(self) -> None:
         self._attempts.went_well()
@@ -316,7 +312,7 @@ class Courier:
     def _release_due(self) -> None:
         """Deliver what was withheld and is silenced no longer, and the digest if it is due."""
         for one in self._shelf.waiting():
-            place = self._place(one)
+            place = self._digests.place(one)
             try:
                 if self._silences.over(one.alert) is not None:
                     continue
@@ -325,11 +321,10 @@ class Courier:
             except (Interrupted, KafkaException):
                 raise
             except Exception as error:
-                self._set_aside(place, error, letter=True)
+                self._deliveries.set_aside(place, error)
             self._strike(one.alert)
-        self._send_digest(self._limiter.due())
+        self._digests.send_due(self._clock())
         self._metrics.withheld.set(len(self._shelf))
-        self._metrics.digest_waiting.set(len(self._shelf.collected()))
 
     def _release(self, one: Withheld, place: Place) -> None:
         due = self._limiter.collect_until(one.alert)
@@ -339,72 +334,6 @@ class Courier:
             one.alert, place, since=self._clock(), note=self._limiter.note(one.alert)
         ):
             self._sent(one.alert)
-
-    def _send_digest(self, waiting: list[Withheld]) -> None:
-        """Deliver the alerts that waited for a digest, but for those that are silenced by now.
-
-        An alert is struck out after the message is delivered: after a crash in between, the same
-        digest is sent again, by the same id.
-        """
-        some = [one for one in waiting if not self._is_silenced_by_now(one)]
-        if some:
-            digest, places = self._limiter.digest_of(some), [self._place(one) for one in some]
-            try:
-                send = partial(self._channel.deliver_digest, digest)
-                if self._persist(send, places, self._clock()):
-                    self._limiter.sent(critical=False)
-            except (Interrupted, KafkaException):
-                raise
-            except Exception as error:
-                for place in places:
-                    self._set_aside(place, error, letter=True)
-            self._attempts.persist(lambda: self._shelf.strike_collected(some))
-
-    def _is_silenced_by_now(self, one: Withheld) -> bool:
-        """Decide again on an alert that waited: what is silenced meanwhile waits for that's end."""
-        alert = one.alert
-        silence, kept = self._silences.over(alert), self._shelf.get(alert.fingerprint)
-        todo = step(kept, alert, silence)
-        if todo.deliver and self._channel.wants(alert):
-            return False
-        if not todo.deliver:
-            self._metrics.silenced.inc()
-        if todo.keep == "this":
-            moved = msgspec.structs.replace(
-                one,
-                silence=silence.id if silence else "",
-                told=was_told(kept, alert),
-                digest="",
-                due=0.0,
-            )
-            self._attempts.persist(lambda: self._shelf.put(moved))
-        elif todo.keep == "over":
-            self._strike(alert)
-        self._attempts.persist(lambda: self._shelf.strike_collected([one]))
-        return True
-
-    def _place(self, one: Withheld) -> Place:
-        return Place(self._topic, one.partition, one.offset, encode(one.alert))
-
-    # --- the end of it
-
-    def _bury(self, place: Place, reason: NotifyReason, detail: str) -> None:
-        """Make a dead letter of a record, which is not done with before that is written."""
-        letter = letter_of(place, self._receiver.name, reason, detail, now=time.time())
-        self._attempts.persist(lambda: self._write(letter))
-        self._metrics.dead_letters[reason].inc()
-        self._attempts.failed(
-            f"{detail}; record {place.partition}@{place.offset} is in "
-            f"{self._settings.topics.dead_letters}",
-            up=reason != "delivery_given_up",
-        )
-
-    def _write(self, letter: DeadLetter) -> None:
-        """Write a letter; without its payload if its topic takes none of that size."""
-        try:
-            self._letters.write(encode(letter))
-        except TooLarge:
-            self._letters.write(encode(without_payload(letter)))
 
     def _resend_if_due(self) -> None:
         every = self._channel.resend_seconds
@@ -418,8 +347,3 @@ class Courier:
             self._attempts.failed(f"{self._channel.target}: {error}; sent again in {every:g} s")
         else:
             self._went_well()
-
-
-def _traceback(error: Exception) -> str:
-    """Return the end of a traceback, where it says what happened, within a letter's limit."""
-    return "".join(traceback.format_exception(error))[-DETAIL_CHARACTERS:]

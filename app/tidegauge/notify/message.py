@@ -3,14 +3,14 @@
 It must do at 3 a.m.: which model, which signal, since when, how bad, and what to do.
 """
 
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from tidegauge.contract import Alert, SignalAlert
 from tidegauge.printable import printable
 from tidegauge.rules import RUNBOOK, listed
-from tidegauge.when import duration_text
+from tidegauge.rules.metrics import SILENCE
+from tidegauge.when import duration_text, utc_text
 from tidegauge.wording import (
     counted,
     figure,
@@ -97,7 +97,7 @@ _RESOLVED, _NO_DATA = "#2b8a3e", "#868e96"
 def message(alert: Alert, note: str = "") -> Message:
     """Put an alert into words; ``note`` is about its delivery."""
     resolved, no_data = alert.state == "resolved", alert.state == "no_data"
-    what = metric_text(alert.metric, _about(alert))
+    what = "no events" if alert.metric == SILENCE else metric_text(alert.metric, _about(alert))
     state: str = "resolved" if resolved else alert.severity
     if alert.reminder or alert.event == "resumed":
         state = f"still {state}"
@@ -200,7 +200,7 @@ def _facts(alert: Alert) -> list[tuple[str, str]]:
     window = f"{utc(alert.window_start)} to {utc(alert.window_end)[11:]}"
     if alert.state == "no_data":
         facts.append(("No data", window))
-    elif alert.metric == "seconds_without_events" and alert.state == "firing":
+    elif alert.metric == SILENCE and alert.state == "firing":
         facts.append(("No events", window))
     else:
         facts.append(("Window", f"{window}, {counted(alert.events, 'event')}"))
@@ -249,4 +249,4 @@ def utc(seconds: int) -> str:
     >>> utc(1772366400)
     '2026-03-01 12:00:00 UTC'
     """
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    return utc_text(seconds, "%Y-%m-%d %H:%M:%S UTC")

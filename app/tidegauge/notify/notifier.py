@@ -17,6 +17,7 @@ from tidegauge.notify.silence_book import SilenceBook
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, NotifyMetrics
 from tidegauge.watched_file import WatchedFile
+from tidegauge.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Notifier:
         for name, receiver in wanted.items():
             if name not in self._running:
                 self._running[name] = self._begin(receiver)
-        self._health.say("notify", "ok", f"{len(wanted)} receivers")
+        self._health.say("notify", "ok", counted(len(wanted), "receiver"))
 
     def _begin(self, receiver: Receiver) -> _Running:
         stop = threading.Event()

@@ -50,7 +50,7 @@ class RateLimiter:
 
     def collect_until(self, alert: Alert) -> float | None:
         """Return when the digest is due that an alert joins; None: it is sent by itself."""
-        collecting = bool(self._shelf.collected())
+        collecting = self._shelf.any_collected is not None
         return collect_until(self._limit, self._budget, alert, self._clock(), collecting=collecting)
 
     def note(self, alert: Alert) -> str:
@@ -70,9 +70,9 @@ class RateLimiter:
 
     def collected(self, place: Place, alert: Alert, due: float) -> Withheld:
         """Return the record of an alert that joins the digest, or begins one."""
-        before = self._shelf.collected()
-        if before:
-            digest = before[0].digest
+        before = self._shelf.any_collected
+        if before is not None:
+            digest = before.digest
         else:
             digest = deterministic_id("digest", self._receiver, place.partition, place.offset)
             if self._limit is not None:
@@ -96,8 +96,7 @@ class RateLimiter:
 
     def due(self) -> list[Withheld]:
         """Return what waits for the digest if that is due, in the order of the alerts."""
-        waiting = self._shelf.collected()
-        return waiting if waiting and min(it.due for it in waiting) <= self._clock() else []
+        return self._shelf.collected() if self._shelf.due <= self._clock() else []
 
     def digest_of(self, some: list[Withheld]) -> Digest:
         """Return the digest of what waited for it."""

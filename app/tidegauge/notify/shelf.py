@@ -4,6 +4,7 @@ A record is written before the offset of its alert is committed, and struck out 
 delivered. So a crash in between delivers one again, by the same id, and loses none.
 """
 
+import math
 from collections.abc import Collection, Iterable
 
 from tidegauge.contract import Alert, DecodingError, Withheld, decode, encode
@@ -25,6 +26,7 @@ class Shelf:
         self._kept: dict[str, Withheld] = {}
         #: What waits for a digest, by the id of the alert's record.
         self._collected: dict[str, Withheld] = {}
+        self._due = math.inf
         #: Whether what was withheld before is known.
         self.restored = False
 
@@ -33,7 +35,7 @@ class Shelf:
 
     def forget(self) -> None:
         """Drop what is in memory: another process may deliver from here on."""
-        self._kept, self._collected = {}, {}
+        self._kept, self._collected, self._due = {}, {}, math.inf
         self.restored = False
 
     def restore(self, partitions: Collection[int]) -> None:
@@ -54,7 +56,7 @@ class Shelf:
         ):
             if record.key is not None:
                 last[record.key] = record
-        self._kept, self._collected = {}, {}
+        self._kept, self._collected, self._due = {}, {}, math.inf
         for key, record in last.items():
             if record.value:
                 try:
@@ -85,6 +87,21 @@ class Shelf:
         """Return what waits for a digest, in the order of the alerts."""
         return sorted(self._collected.values(), key=lambda one: (one.partition, one.offset))
 
+    @property
+    def collected_number(self) -> int:
+        """How many wait for a digest."""
+        return len(self._collected)
+
+    @property
+    def any_collected(self) -> Withheld | None:
+        """One of those that wait for the digest, which all have the same id of it."""
+        return next(iter(self._collected.values()), None)
+
+    @property
+    def due(self) -> float:
+        """When the digest is due, epoch seconds; infinite if nothing waits."""
+        return self._due
+
     def is_collected(self, alert: Alert) -> bool:
         """Whether this record of an alert waits for a digest."""
         return alert.id in self._collected
@@ -106,10 +123,12 @@ class Shelf:
             if one.alert.id in self._collected:
                 self._sender.write(None, self._key_of(one))
                 del self._collected[one.alert.id]
+        self._due = min((one.due for one in self._collected.values()), default=math.inf)
 
     def _take(self, one: Withheld) -> None:
         if one.digest:
             self._collected[one.alert.id] = one
+            self._due = min(self._due, one.due)
         else:
             self._kept[one.alert.fingerprint] = one
 

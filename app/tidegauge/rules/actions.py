@@ -8,7 +8,8 @@ from tidegauge.contract import WindowReport
 from tidegauge.rules.metrics import METRICS
 from tidegauge.rules.model import Rule
 from tidegauge.rules.summary import clock
-from tidegauge.wording import limit_text
+from tidegauge.when import duration_text
+from tidegauge.wording import counted, limit_text
 
 #: By older baselines than this nobody may be retrained or rolled back: Redis has been away so long
 #: that what is promoted may be another one by now.
@@ -46,7 +47,7 @@ def why_withheld(
     ages = [part.baseline_age_seconds for part in report.parts]
     oldest = max((age for age in ages if age is not None), default=0.0)
     if oldest > STALE_SECONDS:
-        return f"the baselines were last read {oldest:.0f} s before"
+        return f"the baselines were last read {duration_text(oldest)} before"
     if basis.never_sound:
         return (
             f"{rule.metric} has been {rule.comparison} "
@@ -61,10 +62,11 @@ def why_withheld(
             "difference may lie in these"
         )
     if asked and now - asked[-1] < rule.cooldown:
-        return f"asked for {now - asked[-1]} s before, cooldown {rule.cooldown} s"
+        ago, cooldown = duration_text(now - asked[-1]), duration_text(rule.cooldown)
+        return f"requested {ago} before, cooldown {cooldown}"
     today = sum(now - at < DAY_SECONDS for at in asked)
     if rule.max_per_day is not None and today >= rule.max_per_day:
-        return f"asked for {today} times in 24 h, max_per_day {rule.max_per_day}"
+        return f"requested {counted(today, 'time')} in 24 h, max_per_day {rule.max_per_day}"
     return None
 
 
