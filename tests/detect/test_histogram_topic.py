@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from faust.types import TP
 
 from support.counting import NOW
 from support.detector_bench import Bench, Log
 from support.world import World
+from tidegauge.detect.lag import InputLag
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,8 @@ def run(there: Log, scenario: Callable[[Bench], Coroutine[Any, Any, None]]) -> B
 async def look(bench: Bench, end: int) -> str:
     """Look once; return what is said of it."""
     bench.end = end
-    await bench.detector._histograms.look({0: end}, bench.detector._store.partitions)
+    histograms, states = bench.detector._histograms, bench.detector._store.partitions
+    await histograms.look(histograms.joined(states), {0: end}, states)
     return str(bench.detector._health.ready())
 
 
@@ -177,6 +180,78 @@ def test_a_topic_that_lost_its_end_is_counted_again_once_it_has_looked_so_twice(
     assert bench.state.progress.next_offset == log[14][0] + 2
 
 
+@pytest.mark.parametrize("behind", ["ends", "topic_id"])
+def test_records_that_come_while_the_brokers_are_asked_are_no_lost_end(
+    log: Log, expected: list[bytes], behind: str
+) -> None:
+    """The end is that of before them, and so it is at every look of a busy worker."""
+
+    async def scenario(bench: Bench) -> None:
+        detector, loop = bench.detector, asyncio.get_running_loop()
+        detector.app.assignor.assigned_actives = lambda: {TP("tidegauge.histograms", 0)}
+        detector._offsets.exists = lambda topic: True  # type: ignore[method-assign]
+        ask, coming = getattr(detector._offsets, behind), iter(log[10:])
+
+        def answer(*asked: Any) -> Any:
+            told = ask(*asked)
+            here = bench.deliver([next(coming)])
+            asyncio.run_coroutine_threadsafe(here, loop).result(10)
+            return told
+
+        setattr(detector._offsets, behind, answer)
+        detector.say_owned()
+        await bench.deliver(log[:10])
+        lag = InputLag()
+        for _ in log[10:]:
+            bench.end = bench.state.progress.next_offset
+            await detector._look_at_brokers(lag)
+            assert "lost its end" not in str(detector._health.ready())
+
+    bench = run(log, scenario)
+    assert bench.published() == expected
+    assert not bench.count("tidegauge_recounts_total")
+
+
+def test_an_end_that_was_told_too_low_is_forgotten_once_more_is_read(log: Log) -> None:
+    async def scenario(bench: Bench) -> None:
+        await look(bench, 10**6)
+        for at, value in log:
+            await bench.deliver([(at, value)])
+            await look(bench, at - 3)
+        assert not bench.count("tidegauge_recounts_total")
+        await look(bench, log[-1][0] - 3)
+        assert bench.count("tidegauge_recounts_total") == 1
+
+    run(log, scenario)
+
+
+def test_an_id_that_was_asked_for_before_another_topic_was_noted_changes_nothing(log: Log) -> None:
+    """The gap in the records told sooner that the topic is another one."""
+    anew = made_anew(log[10:])
+
+    async def scenario(bench: Bench) -> None:
+        await bench.deliver(log[:10])
+        await look(bench, 10**6)
+        loop = asyncio.get_running_loop()
+
+        def answer(_: str) -> str:
+            told, bench.topic_id, bench.there = bench.topic_id, "another", anew
+            if told != "another":
+                here = bench.detector._intake.receive(0, *anew[20])
+                asyncio.run_coroutine_threadsafe(here, loop).result(10)
+            return told
+
+        bench.detector._offsets.topic_id = answer  # type: ignore[method-assign]
+        for _ in range(3):
+            await look(bench, 10**6)
+        assert bench.state.progress.topic_id == "another"
+
+    bench = run(log, scenario)
+    assert not bench.registry.get_sample_value(
+        "tidegauge_histogram_breaks_total", {"happened": "recreated"}
+    )
+
+
 def test_a_topic_without_an_id_that_ends_before_what_was_read_of_it_is_read_anew(
     log: Log, expected: list[bytes]
 ) -> None:
@@ -225,13 +300,14 @@ def test_a_partition_of_which_the_stream_hands_out_nothing_is_begun_again_with(l
     async def scenario(bench: Bench) -> None:
         await bench.deliver(log[:20])
         histograms, states = bench.detector._histograms, bench.detector._store.partitions
-        reached = bench.state.progress.next_offset
+        await look(bench, 10**6)
+        reached, joined = bench.state.progress.next_offset, histograms.joined(states)
         for looks, rewound in ((1, 0), (2, 1), (3, 1), (13, 1), (14, 2)):
             while histograms._waited.get(0, 0) < looks:
-                await histograms.look({0: 10**6}, states, waiting={0})
+                await histograms.look(joined, {0: 10**6}, states, waiting={0})
             assert bench.rewound == [(0, reached)] * rewound
-        await histograms.look({0: 10**6}, states)
-        await histograms.look({0: 10**6}, states, waiting={0})
+        await histograms.look(joined, {0: 10**6}, states)
+        await histograms.look(joined, {0: 10**6}, states, waiting={0})
         assert len(bench.rewound) == 2
 
     run(log, scenario)

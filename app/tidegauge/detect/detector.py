@@ -322,11 +322,12 @@ class Detector:
         assigned = {
             tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == topic
         }
+        before = self._histograms.joined(states)
         ends = await asyncio.to_thread(self._offsets.ends, topic, assigned)
         # One that is assigned but has no state is not joined at all.
         joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
         waiting = lag.of(ends, joined)
-        await self._histograms.look(ends, states, waiting=waiting)
+        await self._histograms.look(before, ends, states, waiting=waiting)
         if self.app.rebalancing:
             self._progress.lag(1, "the group is rebalancing")
         elif unread := self._store.unread:

@@ -68,8 +68,18 @@ class HistogramTopic:
         self._health.say("histograms", "failed", f"{missing} `tidegauge topics create`")
         return False
 
+    @staticmethod
+    def joined(states: Mapping[int, PartitionState]) -> dict[int, Joined]:
+        """Return how far the partitions are joined whose state is read back."""
+        return {
+            p: Joined(state.progress.next_offset, state.progress.topic_id)
+            for p, state in states.items()
+            if state.ready
+        }
+
     async def look(
         self,
+        before: Mapping[int, Joined],
         ends: Mapping[int, int],
         states: Mapping[int, PartitionState],
         *,
@@ -77,15 +87,18 @@ class HistogramTopic:
     ) -> None:
         """Compare ``ends`` of partitions with what was joined; raises as :meth:`is_there`.
 
-        ``waiting`` are those that have new records, none of which was joined since the last look.
+        ``before`` is what was joined when nobody had asked for the ends yet. ``waiting`` are those
+        that have new records, none of which was joined since the last look.
         """
         topic_id = await asyncio.to_thread(self._offsets.topic_id, self._topic)
-        ready = {p: states[p] for p in ends if p in states and states[p].ready}
-        joined = {
-            p: Joined(state.progress.next_offset, state.progress.topic_id)
-            for p, state in ready.items()
-        }
-        changed = self._changes.of(topic_id, ends, joined)
+        now = self.joined(states)
+        joined = {p: it for p, it in now.items() if p in ends and p in before}
+        # The answers may be older than what came while the brokers were asked: the end than the
+        # records that were joined since, the id than one that was noted since.
+        joined = {p: it for p, it in joined.items() if it.topic_id == before[p].topic_id}
+        ready = {p: states[p] for p in joined}
+        still = {p: ends[p] for p, it in joined.items() if it == before[p]}
+        changed = self._changes.of(topic_id, still, joined)
         for partition, change in changed.items():
             if await self._intake.begin_log(ready[partition], topic_id, change):
                 self._note(partition, change, joined[partition], ends[partition])
@@ -96,7 +109,10 @@ class HistogramTopic:
             # after a rebalance it starts at what is committed, which may be of a topic before.
             await self._rewind(partition, ready[partition].progress.next_offset)
         same = {p: it for p, it in joined.items() if p not in changed}
-        lost = shortened({p: ends[p] for p in same}, {p: it.next_offset for p, it in same.items()})
+        lost = shortened(
+            {p: end for p, end in still.items() if p in same},
+            {p: it.next_offset for p, it in same.items()},
+        )
         for partition, it in same.items():
             if topic_id and not it.topic_id and not lost:
                 ready[partition].note_log(topic_id)
