@@ -4,7 +4,7 @@ Everything is asked of the brokers, so it needs no access to any worker, and hol
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import (
@@ -77,14 +77,15 @@ class Groups:
 
     def state(self, of: RoleGroup) -> GroupState:
         """Return how a group stands."""
-        committed = self._committed(of)
+        members = self._members(of.group)
         ends = self._offsets(of.reads, OffsetSpec.latest())
+        committed = self._committed(of, ends)
         begins = self._offsets(of.reads, OffsetSpec.earliest())
         behind = sum(
             max(0, end - max(committed.get(partition, 0), begins.get(partition, 0)))
             for partition, end in ends.items()
         )
-        return GroupState(of, self._members(of.group), bool(committed), behind, self._newest(of))
+        return GroupState(of, members, bool(committed), behind, self._newest(of))
 
     def _members(self, group: str) -> int:
         described = self._admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_SECONDS)
@@ -95,8 +96,13 @@ class Groups:
                 return 0
             raise
 
-    def _committed(self, of: RoleGroup) -> dict[int, int]:
-        asked = [ConsumerGroupTopicPartitions(of.group)]
+    def _committed(self, of: RoleGroup, partitions: Iterable[int]) -> dict[int, int]:
+        wanted = [TopicPartition(of.reads, partition) for partition in partitions]
+        if not wanted:
+            return {}
+        # Never without partitions, for all of them: while the topic of offsets is being made, as
+        # at the first question to a fresh cluster, librdkafka 2.15 then ends the process.
+        asked = [ConsumerGroupTopicPartitions(of.group, wanted)]
         answers = self._admin.list_consumer_group_offsets(asked, request_timeout=_TIMEOUT_SECONDS)
         try:
             found = answers[of.group].result().topic_partitions
@@ -104,7 +110,7 @@ class Groups:
             if error.args[0].code() in _NO_GROUP:
                 return {}
             raise
-        return {at.partition: at.offset for at in found if at.topic == of.reads and at.offset >= 0}
+        return {at.partition: at.offset for at in found if at.offset >= 0}
 
     def _newest(self, of: RoleGroup) -> float | None:
         """Return when the newest record was written, if the brokers can tell (Kafka 3.0 and on)."""
