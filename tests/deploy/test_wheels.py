@@ -142,7 +142,10 @@ def test_a_serving_node_needs_two_packages_and_imports_nothing_of_a_worker(
     )
     logged, *imported = serving.succeed("python", "-c", program).split()
     assert logged == "1"
-    assert imported == ["tidegauge.contract", "tidegauge.producer"]
+    assert {"tidegauge.contract", "tidegauge.producer"} <= set(imported)
+    rooms = {path.name for path in (ROOT / "app" / "tidegauge").iterdir() if path.is_dir()}
+    rooms = {f"tidegauge.{name}" for name in rooms - {"contract", "producer"}}
+    assert not rooms & set(imported) and "tidegauge.settings" not in imported
 
 
 def test_a_command_without_the_packages_of_a_worker_says_what_to_install(

@@ -39,7 +39,7 @@ rules:
     above: 200
     severity: high
     minimum_events: 1
-    action: rollback
+    action: page
 """
 
 RECEIVERS = """\
@@ -238,7 +238,7 @@ def look_as_operator(cluster: Cluster) -> None:
     tool.succeed("alerts", "silences")
     tool.succeed("alerts", "tail", "--from-beginning", "-n", "1")
     [action] = tool.succeed("actions", "list", "--json").splitlines()
-    tool.succeed("actions", "ack", json.loads(action)["action"]["id"], "--note", "no such version")
+    tool.succeed("actions", "ack", json.loads(action)["action"]["id"], "--note", "seen")
     tool.succeed("actions", "list")
     rows = cluster.directory / "rows.csv"
     rows.write_text("x,prediction\n" + "".join(f"{i % 7},0.{i % 9}\n" for i in range(2000)))

@@ -87,8 +87,8 @@ def _saving(*, written: str, published: bool = True) -> None:
 def _about_to_deliver() -> None:
     from tidegauge.notify.courier import Courier
 
-    assert callable(Courier._attempt)
-    Courier._attempt = lambda self, alert: _die()  # type: ignore[method-assign]
+    assert callable(Courier._deliver)
+    Courier._deliver = lambda self, *_, **__: _die()  # type: ignore[method-assign]
 
 
 def _delivered() -> None:
@@ -115,7 +115,7 @@ def _committing_first() -> None:
 
     assert callable(Courier._hand_over)
 
-    def hand_over(self: Any, arrival: Any, record: Any) -> None:
+    def hand_over(self: Any, arrival: Any, *_: Any, **__: Any) -> None:
         self._inbox.done(arrival)
         _die()
 

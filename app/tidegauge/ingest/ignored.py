@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from tidegauge.contract import ARROW_MAGIC, OUTPUT_SIGNALS
+from tidegauge.contract import ARROW_MAGIC, OUTPUT_SIGNALS, DecodingError, decode
 from tidegauge.ingest.plan import Plan
 from tidegauge.printable import printable
 
@@ -54,7 +54,6 @@ class IgnoredFeatures:
         self._plan_of = plan_of
         self._names: dict[tuple[str, str], Names] = {}
         self._turns = self._batch_turns = 0
-        self._decode = msgspec.json.Decoder(_Event).decode
 
     def look(self, values: Sequence[bytes | None]) -> None:
         """Look at one event of the records of a poll, if it is their turn."""
@@ -66,8 +65,8 @@ class IgnoredFeatures:
         if not value or value.startswith(ARROW_MAGIC):
             return
         try:
-            event = self._decode(value)
-        except (msgspec.DecodeError, ValueError, RecursionError):
+            event = decode(value, _Event)
+        except DecodingError:
             return  # of another shape; most are not
         self._saw(event.model, event.version, event.features.keys())
 
