@@ -30,8 +30,8 @@ def test_the_demo_ends_with_an_alert_that_can_be_recomputed_and_every_event_coun
     named = {alert["signal"]} if alert["signal"] else {it["signal"] for it in alert["signals"]}
     assert named and named <= {DRIFTED, "prediction"}
     # Which of the rules on drift is heard of first is chance.
-    assert alert["metric"] in ("kl", "surprise")
-    if alert["metric"] == "kl":
+    assert alert["metric"] in ("kl_values", "surprise")
+    if alert["metric"] == "kl_values":
         assert math.isclose(alert["value"], kl_of(alert["distribution"]), rel_tol=1e-9)
     checks = verify(msgspec.convert(alert, Alert))
     assert [check for check in checks if not check.holds] == []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from support.monitored import MINIMUM_PSI, Monitored
-from support.oracle import reference_bins
+from support.oracle import Histogram, current_bins, reference_bins
 from support.traffic import AMOUNT_DRIFTS, WINDOW_SECONDS, WINDOWS
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.detector import judge
@@ -51,9 +51,11 @@ def watched(run: Monitored) -> dict[tuple[Any, ...], Watched]:
             ]
         )
         window = np.zeros(reference.counts.shape)
-        for row, (_, h) in enumerate(sides):
-            missing = h.get("absent", 0) + h.get("null", 0)
-            counts = [*h["counts"], missing, h.get("nan", 0), h.get("invalid", 0)]
+        for row, (name, (_, h)) in enumerate(zip(names, sides, strict=True)):
+            counted = Histogram(
+                h["counts"], *(h.get(it, 0) for it in ("absent", "null", "nan", "invalid"))
+            )
+            counts = current_bins(baseline["signals"][name], counted)
             window[row, : len(counts)] = counts
         before = memories.get(tuple(where), Memory.empty(*window.shape))
         budget = Budget(1.0, 30 * 86_400 / WINDOW_SECONDS, part["alarm_budget"]["slices"])

@@ -64,7 +64,7 @@ def test_no_alert_is_firing_in_the_end(run: Monitored) -> None:
     # The rule on surprise goes on for as long as an hour's memory of a drift.
     assert run.prometheus.query('tidegauge_alert_firing{rule!="drift-alarm"} == 1') == []
     raised = run.prometheus.query('sum(tidegauge_alerts_total{state="firing",rule!="drift-alarm"})')
-    assert [value for _, value in raised] == [7.0]
+    assert [value for _, value in raised] == [10.0]
 
 
 def test_the_run_says_that_it_is_ready_and_ends_when_asked(run: Monitored) -> None:
