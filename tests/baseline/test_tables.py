@@ -15,6 +15,7 @@ import pytest
 from tidegauge.baseline.build import BaselineError, Built, build
 from tidegauge.baseline.document import CategoricalSignal, NumericSignal
 from tidegauge.baseline.table import ReadOptions
+from tidegauge.baseline.table.database import Database
 from tidegauge.baseline.types_file import read_types
 
 ROWS = range(60)
@@ -426,6 +427,13 @@ def test_types_come_from_yaml_or_json(tmp_path: Path) -> None:
     path.write_text("zip: code\n")
     with pytest.raises(BaselineError, match="'zip' is 'code', expected numeric, cat"):
         read_types(path)
+
+
+def test_nothing_is_printed_while_a_file_is_read(tmp_path: Path) -> None:
+    # The bar would come after two seconds, between the lines of the command.
+    database = Database(tmp_path, 1)
+    assert database.rows("SELECT current_setting('enable_progress_bar_print')") == [(False,)]
+    database.close()
 
 
 def test_little_memory_is_enough_for_a_large_file(tmp_path: Path) -> None:

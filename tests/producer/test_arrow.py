@@ -146,6 +146,9 @@ def test_a_feature_has_a_type_with_a_json_form(values: Any, expected: str) -> No
         ({"a": [1]}, {"model": ""}, "model is '', expected 1 to 200"),
         ({"a": [1]}, {"time": datetime(2026, 3, 1)}, "datetime without a zone"),  # noqa: DTZ001
         ([1, 2], {}, "columns is a list, expected a mapping"),
+        ({"a": "x", "b": [1]}, {}, "feature 'a' is one value, expected one for each row"),
+        ({"a": {1, 2}, "b": [1, 2]}, {}, "feature 'a' is a set, which has no order"),
+        ({"a": np.array([1 + 2j])}, {}, "feature 'a' is no column of one type"),
         (pa.table([[1], [2]], names=["a", "a"]), {}, "columns has the name .a. twice"),
     ],
 )

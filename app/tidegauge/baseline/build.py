@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
 
 #: What is held in memory of a table; the rest waits on disk.
-MEMORY_BYTES = 1024 * 1024 * 1024
+MEMORY_BYTES = 512 * 1024 * 1024
 
 #: Of a column of which so many of the values never come again, nothing can be compared.
 _NOTHING_RECURS = 0.95

@@ -4,7 +4,7 @@ pyarrow is imported on first use only; pandas and polars are never imported, onl
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from numbers import Number
 from typing import Any
 
@@ -42,6 +42,10 @@ def array_of(field: str, values: Any) -> Any:
     """
     import pyarrow as pa
 
+    if values is None or isinstance(values, str | bytes | Number):
+        raise UnencodableError(f"{field} is one value, expected one for each row; log() takes one")
+    if isinstance(values, Set | Mapping):
+        raise UnencodableError(f"{field} is a {type(values).__name__}, which has no order of rows")
     if not isinstance(values, pa.Array | pa.ChunkedArray):
         values = _converted(field, _one_dimension(field, values))
     if isinstance(values, pa.ChunkedArray):
@@ -114,7 +118,7 @@ def _numbers(values: Any) -> list[float | None] | None:
         for value in values:
             if value is None or type(value).__name__ in ("NAType", "NaTType"):
                 found.append(None)
-            elif isinstance(value, Number):
+            elif isinstance(value, Number) and not isinstance(value, complex):
                 found.append(float(value))  # type: ignore[arg-type]
             else:
                 return None
