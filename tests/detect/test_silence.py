@@ -101,6 +101,20 @@ def test_a_name_that_somebody_made_up_is_not_missed_but_a_model_of_a_day_is() ->
     assert told(closed) == [("m", "no-data", "firing", 1500)]
 
 
+def test_one_stray_version_beside_a_model_with_a_baseline_is_not_missed() -> None:
+    world = World(promote(BASELINE))
+    for minute in range(25):
+        for partition in range(3):
+            world.event(partition, time=MINUTE + 60 * minute + 5)
+        if minute == 1:
+            world.event(0, time=MINUTE + 60 * minute + 6, version="4")
+        flushed(world, MINUTE + 60 * minute + 59.0)
+    state = fresh(**WINDOWS).state
+    closed = fold(state, world.log)
+    assert {(it.model, it.version) for it in closed.reports} == {("m", "1"), ("m", "4")}
+    assert told(closed) == []
+
+
 def test_a_rule_on_another_metric_still_tells_of_no_data_without_a_baseline() -> None:
     world = World({})
     for minute in range(30):

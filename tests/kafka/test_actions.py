@@ -53,7 +53,7 @@ def test_an_action_is_listed_once_with_what_became_of_it_as_somebody_said(
     assert listed(installation, "--model", "credit")[0] == ("abc1", ["failed", "taken"])
     table = installation.succeed("actions", "list")
     assert "taken by ann: by hand" in table and "credit has drifted" in table
-    assert "2026-03-01 12:01:00Z" in table
+    assert {"2026-03-01", "12:01:00Z"} <= set(table.split())
     for id, said in (("abc", "2 actions begin with abc"), ("zzz", "there is no action zzz")):
         refused = installation.cli("actions", "ack", id)
         assert refused.returncode == 2

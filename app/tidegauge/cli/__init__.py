@@ -16,10 +16,10 @@ def main() -> None:
         missing = error.name or ""
         if missing.partition(".")[0] == "tidegauge":
             raise
-        print(
+        # What prints otherwise needs such a package too. The name is that of one of ours to import.
+        sys.stderr.write(
             f"tidegauge: {missing} is not installed; the commands need more packages than the "
-            'producer does: pip install "tidegauge[processor]"',
-            file=sys.stderr,
+            'producer does: pip install "tidegauge[processor]"\n'
         )
         sys.exit(2)
     app.main()
