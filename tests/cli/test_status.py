@@ -1,6 +1,7 @@
 """``tidegauge status``: a row for each version, what fires worst first, and nothing cut at 80."""
 
 import io
+import json
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from tidegauge.cli._recent import (
 )
 from tidegauge.cli._status import Row, drift_alarms, status_rows
 from tidegauge.cli.status import heading, shown_rows, status_table
-from tidegauge.contract import Alert
+from tidegauge.contract import Alert, DecodingError, decode
 
 NOW = 1_796_040_000.0
 EXAMPLE = example_alert()
@@ -187,3 +188,23 @@ def test_a_flood_of_made_up_names_is_a_count() -> None:
     assert len(rows) == 502
     assert len(shown) == 7
     assert {row.model for row in shown} >= {"credit", "churn"}
+
+
+@pytest.mark.parametrize("time", [10**18, 10**400, -(10**400)])
+def test_an_alert_of_a_time_that_is_none_is_shown_beside_the_others(time: int) -> None:
+    rows = rows_of(
+        [a_report("credit", "3")], [an_alert("churn", "1", starts_at=time), an_alert("credit", "3")]
+    )
+    text = printed(rows, 120)
+    assert "churn 1" in text and "credit 3" in text
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("window_end", 10**400), ("window_end", 10**12), ("window_start", -1), ("events", 10**400)],
+)
+def test_a_report_that_no_detector_writes_is_none(field: str, value: int) -> None:
+    report = msgspec.to_builtins(a_report("credit", "3"))
+    assert decode(json.dumps(report), RecentReport) == a_report("credit", "3")
+    with pytest.raises(DecodingError):
+        decode(json.dumps(report | {field: value}), RecentReport)

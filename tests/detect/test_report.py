@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import sys
 import numpy as np
 import pytest
 
@@ -130,6 +131,16 @@ def test_the_mean_of_five_minutes_is_over_predictions_not_over_windows() -> None
     report, score = _report(state, A, scores=scores)
     assert report.prediction_mean_5m == 0.25
     assert score == ScoreSum(window_end=end, sum=1.0, n=1)
+
+
+def test_the_mean_of_the_largest_predictions_is_a_number_that_json_has() -> None:
+    world = World(promote(A))
+    _events(world, 1.0, prediction=sys.float_info.max)
+    world.flush()
+    state = join_all(a_state(), world.log)
+    scores = [ScoreSum(window_end=MINUTE, sum=sys.float_info.max, n=1)]
+    report, _ = _report(state, A, scores=scores)
+    assert report.prediction_mean_5m == sys.float_info.max / 2
 
 
 def test_without_any_prediction_there_is_no_mean() -> None:

@@ -74,3 +74,17 @@ def test_made_up_names_are_bounded_and_a_new_baseline_begins_anew() -> None:
     other.rows += 1
     counter.use(promote(other), tenure)
     assert counter.ignored.series() == {}
+
+
+def test_names_of_any_length_are_remembered_and_logged_by_their_beginning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    names = [f"{number}{'n' * 100_000}" for number in range(20)]
+    events = [as_json(event(features={name: 1})) for name in names]
+    with caplog.at_level(logging.WARNING):
+        counter = counted(*[[value] for value in events for _ in range(8)])
+    assert counter.ignored.series()[UNKNOWN] == 20
+    said = [record.getMessage() for record in caplog.records if "counted nowhere" in record.message]
+    assert len(said) == 20 and max(map(len, said)) < 1_000
+    features = {"n" * 10_000 + str(number): number for number in range(100)}
+    assert counted([as_json(event(features=features))]).ignored.series()[UNKNOWN] == 1

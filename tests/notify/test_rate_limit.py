@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from support.alerts import example_alert
 from tidegauge.contract import Alert
+from tidegauge.notify.alertmanager import Held, body_of
 from tidegauge.notify.config import ReceiverFile
 from tidegauge.notify.digest import Digest, digest_body, digest_message, limit_note
 from tidegauge.notify.load import ReceiversError, parse_receivers
@@ -256,3 +257,19 @@ def test_a_wrong_limit_is_told_with_its_place(limit: str, said: str) -> None:
     assert any(said in one and one.startswith("r.yaml:7:") for one in caught.value.problems), (
         caught.value.problems
     )
+
+
+@pytest.mark.parametrize("time", [10**18, 10**400, -(10**400)])
+def test_a_time_that_nobody_can_write_keeps_no_alert_of_a_digest_from_being_told(time: int) -> None:
+    odd = example_alert(
+        id="odd", fingerprint="odd", starts_at=time, window_start=time, window_end=time
+    )
+    digest = Digest("d", [alert(1), odd, alert(2)], None)
+    for text in (digest_message(digest).text(), digest_body(digest).decode()):
+        assert all(it.id[:12] in text for it in digest.newest)
+    ended = example_alert(starts_at=time, window_start=time, window_end=time, ends_at=time)
+    for one in (odd, ended):
+        assert message(one).text()
+        _, postings = Held().after(one)
+        body = body_of(postings[0], now=1_772_366_460.0, resend_seconds=60)
+        assert body["startsAt"] and body["endsAt"]

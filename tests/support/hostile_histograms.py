@@ -96,6 +96,18 @@ CHANGES: dict[str, Change] = {
     "negative events": _set(*CELL, "events", to=-1),
     "events beyond 63 bits": _set(*CELL, "events", to=2**63),
     "no slices": _set(*CELL, "slices", to=0),
+    "no name of a model": _set(*CELL, "model", to=""),
+    "no version": _set(*CELL, "version", to=""),
+    "a long name of a model": _set(*CELL, "model", to="m" * 201),
+    "a long version": _set(*CELL, "version", to="1" * 201),
+    "a long variant": _set(*CELL, "variant", to="v" * 201),
+    "a long id of a baseline": _set(*CELL, "baseline", to="b" * 201),
+    "a long name of a dimension": _set(*CELL, "segment", to={"d" * 201: "EU"}),
+    "a long value of a segment": _set(*CELL, "segment", to={"region": "E" * 201}),
+    "a segment without a value": _set(*CELL, "segment", to={"region": ""}),
+    "a segment of many dimensions": _set(
+        *CELL, "segment", to={f"d{number}": "v" for number in range(11)}
+    ),
     "a segment that is a number": _set(*CELL, "segment", to={"region": 1}),
     "no status": _drop(*SIGNALS, "status"),
     "no latency": _drop(*SIGNALS, "latency_ms"),

@@ -265,7 +265,8 @@ def test_a_scrape_gets_the_form_that_it_asks_for_of_the_same_page(running: Runni
     assert counted.name == "tidegauge_ingest_events_total" and counted.value == 3
     _, headers, packed = running.ask("GET", "/metrics", Accept=asked, **{"Accept-Encoding": "gzip"})
     assert headers["Content-Encoding"] == "gzip" and gzip.decompress(packed).endswith(b"# EOF\n")
-    for accept in ("*/*", "text/plain", "text/html, application/json", ""):
+    unreadable = [f"application/openmetrics-text;version={it}" for it in ("abc", "1..0", "\xb9")]
+    for accept in ("*/*", "text/plain", "text/html, application/json", "", *unreadable):
         _, headers, body = running.ask("GET", "/metrics", Accept=accept)
         assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert b"# EOF" not in body and b"tidegauge_ingest_events_total{" in body

@@ -4,6 +4,7 @@ Of a report only what is shown is decoded: a model with a thousand signals has a
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Annotated
 
 import msgspec
 
@@ -22,6 +23,12 @@ _SECONDS = 300.0
 _COUNTED_SECONDS = 3600.0
 
 
+#: No detector reports a window that ends after the year 2100, nor more events than a float can
+#: count. Whoever may write to the topic may say so all the same, and would hide what is true.
+_Time = Annotated[int, msgspec.Meta(ge=0, le=4_102_444_800)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
 class RecentEvidence(msgspec.Struct):
     """Of the evidence of a drift, how big it is."""
 
@@ -38,7 +45,7 @@ class RecentPart(msgspec.Struct):
     """What was counted by one baseline, "" for none."""
 
     baseline: str
-    events: int
+    events: _Count
     signals: dict[str, RecentSignal]
 
 
@@ -49,10 +56,10 @@ class RecentReport(msgspec.Struct):
     version: str
     variant: str
     segment: dict[str, str]
-    window_start: int
-    window_end: int
+    window_start: _Time
+    window_end: _Time
     revision: int
-    events: int
+    events: _Count
     parts: list[RecentPart]
 
     @property

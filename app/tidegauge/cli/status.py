@@ -142,21 +142,25 @@ def status_table(rows: list[Row], now: float, columns: int) -> Table:
         table.add_row(
             Group(plain(name, "bold"), *(Padding(one, (0, 0, 0, 2)) for one in _fires(row, now))),
             "-" if row.events_per_second is None else figure(row.events_per_second),
-            "none lately" if row.window_end is None else f"{_age(now - row.window_end)} ago",
+            "none lately" if row.window_end is None else f"{_age(row.window_end, now)} ago",
             _baseline(row, now),
             f"{row.alarms} of {row.alarms_allowed:g}",
         )
     return table
 
 
-def _age(seconds: float) -> str:
-    """Write a length of time by its largest unit, which stays in the line of its number."""
-    return "\N{NO-BREAK SPACE}".join(duration_text(max(0.0, seconds)).split()[:2])
+def _age(since: float, now: float) -> str:
+    """Write the time since then by its largest unit, which stays in the line of its number.
+
+    A record may have any number in the place of a time, one that is no float too.
+    """
+    seconds = now - min(max(since, 0), now)
+    return "\N{NO-BREAK SPACE}".join(duration_text(seconds).split()[:2])
 
 
 def _baseline(row: Row, now: float) -> Text:
     if row.baseline_promoted_at is not None:
-        return plain(f"{row.baseline[:_SHORT]} {_age(now - row.baseline_promoted_at)}")
+        return plain(f"{row.baseline[:_SHORT]} {_age(row.baseline_promoted_at, now)}")
     nearest = f", nearest: {row.nearest_baseline}" if row.nearest_baseline else ""
     return plain(f"none{nearest}", "yellow")
 
@@ -177,7 +181,7 @@ def _firing(one: Firing, now: float) -> Text:
         what += f", {one.more} more"
     if one.no_data:
         what += ", no data now"
-    return plain(f"{what}, for {_age(now - one.since)}", _COLOURS.get(one.severity, ""))
+    return plain(f"{what}, for {_age(one.since, now)}", _COLOURS.get(one.severity, ""))
 
 
 def figure(value: float) -> str:

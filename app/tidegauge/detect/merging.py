@@ -78,14 +78,14 @@ def merge(histograms: Iterable[SignalHistogram]) -> SignalHistogram:
         null=null,
         nan=nan,
         invalid=invalid,
-        sum=_sum([h.sum for h in its]),
-        sumsq=_sum([h.sumsq for h in its]),
+        sum=bounded_sum([h.sum for h in its]),
+        sumsq=bounded_sum([h.sumsq for h in its]),
         minimum=min(lows, default=None),
         maximum=max(highs, default=None),
     )
 
 
-def _sum(values: list[float]) -> float:
+def bounded_sum(values: Iterable[float]) -> float:
     """Add one after the other, never beyond the largest float.
 
     Infinity has no JSON form, so nobody could read it back.

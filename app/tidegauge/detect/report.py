@@ -28,7 +28,7 @@ from tidegauge.contract import (
     deterministic_id,
 )
 from tidegauge.detect.comparisons import Comparisons
-from tidegauge.detect.merging import merge, merge_tenures
+from tidegauge.detect.merging import bounded_sum, merge, merge_tenures
 from tidegauge.detect.partition import Counts
 from tidegauge.detect.quality import quality_of
 from tidegauge.detect.series import may_be_one
@@ -179,7 +179,7 @@ def counted_ranges(
 def _mean_score(scores: Sequence[ScoreSum], end: int) -> float | None:
     recent = [s for s in scores if end - SCORE_SECONDS < s.window_end <= end]
     n = sum(s.n for s in recent)
-    return sum(s.sum for s in recent) / n if n else None
+    return bounded_sum(s.sum for s in recent) / n if n else None
 
 
 def _latency(histogram: SignalHistogram) -> LatencySummary | None:

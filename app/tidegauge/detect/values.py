@@ -21,6 +21,13 @@ LATEST_SECONDS = 4_102_444_800
 #: No window is longer: a month.
 LONGEST_WINDOW_SECONDS = 31 * 24 * 3600
 
+#: Names are no longer: INGEST refuses events whose model, version or variant is, and knows no such
+#: dimension and value of a segment.
+NAME_CHARACTERS = 200
+
+#: More dimensions than a segment has.
+MOST_DIMENSIONS = 10
+
 #: More cells than INGEST puts into a record, which has half a megabyte of them, or a single one.
 MOST_CELLS = 10_000
 
@@ -30,6 +37,8 @@ MOST_PARTITIONS = 50_000
 _Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 _Partition = Annotated[int, msgspec.Meta(ge=0, lt=MOST_PARTITIONS)]
 _Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST_SECONDS)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
+_NameOrNone = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS)]
 
 
 class RawRange(msgspec.Struct, kw_only=True):
@@ -54,13 +63,13 @@ class RawClock(msgspec.Struct, kw_only=True):
 class RawCell(msgspec.Struct, kw_only=True):
     """A cell as it arrives; its signals stay encoded until the window closes."""
 
-    model: str
-    version: str
-    variant: str
-    segment: dict[str, str]
+    model: _Name
+    version: _Name
+    variant: _NameOrNone
+    segment: Annotated[dict[_Name, _Name], msgspec.Meta(max_length=MOST_DIMENSIONS)]
     window_start: Annotated[int, msgspec.Meta(ge=0, le=LATEST_SECONDS)]
     window_seconds: Annotated[int, msgspec.Meta(gt=0, le=LONGEST_WINDOW_SECONDS)]
-    baseline: str
+    baseline: _NameOrNone
     events: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
     signals: msgspec.Raw
     slices: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)] = 1

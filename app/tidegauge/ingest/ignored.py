@@ -29,6 +29,9 @@ MOST_NAMES = 50
 #: Names that the log has.
 _LOGGED = 5
 
+#: Of a name, so many characters of its beginning: it may be as long as an event.
+_CHARACTERS = 200
+
 _WHY: Mapping[Ignored, str] = {
     "unknown_feature": "its baseline doesn't know",
     "reserved_name": "have the name of an output, and belong beside the features",
@@ -88,7 +91,7 @@ class IgnoredFeatures:
         }
         known = self._names.setdefault((model, version), {reason: set() for reason in REASONS})
         for reason, its in found.items():
-            news = its - known[reason]
+            news = {name[:_CHARACTERS] for name in its} - known[reason]
             room = MOST_NAMES - len(known[reason])
             if news and room > 0:
                 known[reason] |= set(sorted(news)[:room])

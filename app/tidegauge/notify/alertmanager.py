@@ -105,4 +105,6 @@ def body_of(posting: Posting, *, now: float, resend_seconds: float) -> Body:
 
 
 def _rfc3339(seconds: float) -> str:
+    """Write a time; one of before 1970 as its beginning, since Alertmanager must be told of it."""
+    seconds = max(seconds, 0)
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")

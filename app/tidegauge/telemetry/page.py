@@ -39,10 +39,13 @@ def form_of(accept: str) -> Form:
 
     >>> form_of("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4")
     'openmetrics'
-    >>> form_of("*/*")
-    'text'
+    >>> form_of("*/*"), form_of("application/openmetrics-text;version=new")
+    ('text', 'text')
     """
-    _, content_type = choose_encoder(accept)
+    try:
+        _, content_type = choose_encoder(accept)
+    except Exception:  # a header is anybody's; of a version that is no number it raises TypeError
+        return "text"
     return "openmetrics" if content_type.startswith("application/openmetrics-text") else "text"
 
 
