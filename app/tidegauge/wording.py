@@ -71,7 +71,7 @@ def quantity(value: float, unit: str, threshold: float | None = None) -> str:
 def quantity_text(text: str, unit: str) -> str:
     """Do that with a figure that a record has as text; what is no figure stays as it is.
 
-    >>> quantity_text("0.07435", "nats"), quantity_text("?", "nats")
+    >>> quantity_text("0.07436", "nats"), quantity_text("?", "nats")
     ('0.0744 nats', '?')
     """
     try:
