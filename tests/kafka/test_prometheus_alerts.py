@@ -52,9 +52,10 @@ def test_a_version_without_a_baseline_is_called_for_with_the_nearest_one(
     done = site.any.cli("check")
     assert done.returncode == 0, told(done)
     assert "m 2 has no baseline (nearest: m 1, promoted " in done.stdout
+    findings = {one["check"]: one for one in json.loads(site.any.succeed("check", "--json"))}
     for role in ("ingest", "detect", "ledger", "receiver nobody"):
-        (line,) = [line for line in done.stdout.splitlines() if f"│ {role} " in line]
-        assert "✓" in line and "1 member, " in line
+        assert findings[role]["detail"].startswith("1 member, "), findings[role]
+        assert findings[role]["problems"] == findings[role]["warnings"] == []
     status = json.loads(site.any.succeed("status", "--json"))
     versions = {one["version"]: one for one in status["versions"]}
     assert versions.keys() == {"1", "2"}
