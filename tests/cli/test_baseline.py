@@ -165,6 +165,23 @@ def test_list_shows_what_is_stored_beside_what_is_no_id(empty_redis_url: str) ->
     assert "there is no baseline" in result.stderr and id[:12] in result.stdout
 
 
+def test_an_index_of_a_wrong_type_is_named(empty_redis_url: str) -> None:
+    created()
+    with redis.Redis.from_url(empty_redis_url) as client:
+        client.delete("tidegauge:baselines")
+        client.set("tidegauge:baselines", "x")
+    for arguments in (("list",), ("show", "abc")):
+        assert "tidegauge:baselines is of a wrong type; delete it" in refused(run(*arguments))
+
+
+def test_a_damaged_pointer_hides_its_own_baseline_alone(empty_redis_url: str) -> None:
+    id = created("--promote")
+    with redis.Redis.from_url(empty_redis_url) as client:
+        client.hset("tidegauge:baseline:promoted", '["fraud","1"]', b"{]")
+    assert id in run("show", "--model", "credit", "--version", "1").stdout
+    assert '["fraud","1"]' in refused(run("show", "--model", "fraud", "--version", "1"))
+
+
 def test_show_has_the_bins_of_every_signal() -> None:
     id = created()
     shown = run("show", id[:10]).stdout

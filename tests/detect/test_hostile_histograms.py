@@ -161,6 +161,22 @@ def test_a_gap_to_offsets_that_the_source_never_had_is_not_worth_a_recount() -> 
     assert _skipped(bench) == 1 and not bench.count("tidegauge_recounts_total")
 
 
+def test_a_detector_whose_clock_is_hours_behind_says_so_of_every_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def deliver() -> Bench:
+        bench = Bench([])
+        bench.detector._intake._clock = lambda: NOW - 7_200
+        await bench.deliver(LOG[:3])
+        bench.close()
+        return bench
+
+    assert _skipped(asyncio.run(deliver())) == 3
+    said = [record.getMessage() for record in caplog.records if "is skipped" in record.message]
+    assert len(said) == 3
+    assert all(f"ahead of the clock here, {NOW - 7_200:.0f}" in one for one in said)
+
+
 def test_a_record_that_fails_half_way_leaves_the_state_as_it_was() -> None:
     record = msgspec.json.decode(SOUND, type=RawRecord)
     other = msgspec.structs.replace(record.cells[0], model="fails")

@@ -1,9 +1,9 @@
 """A window's report is a pure function of its counts."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-import sys
 import numpy as np
 import pytest
 

@@ -218,10 +218,10 @@ class BaselineStore:
     def find(self, id_prefix: str) -> str:
         """Return the one id that begins so.
 
-        Raises ``BaselineNotFound`` if none does or more than one does.
+        Raises ``BaselineNotFound`` if none does or more than one does, ``CorruptBaseline`` if the
+        index is of a wrong type.
         """
-        with self.unavailable_if_redis_fails():
-            ids = [_id(id) for id in self._redis.zrange(self._created, 0, -1)]
+        ids = [_id(id) for id, _ in self._index()]
         found: Ids = [id for id in ids if id.startswith(id_prefix)]
         if not id_prefix or not found:
             raise BaselineNotFound(
@@ -236,11 +236,12 @@ class BaselineStore:
         return found[0]
 
     def list(self) -> Entries:
-        """Return all stored baselines, oldest first; those that can't be read say why."""
-        with self.unavailable_if_redis_fails():
-            created = self._redis.zrange(self._created, 0, -1, withscores=True)
+        """Return all stored baselines, oldest first; those that can't be read say why.
+
+        Raises ``CorruptBaseline`` if the index is of a wrong type.
+        """
         entries = []
-        for raw_id, created_at in created:
+        for raw_id, created_at in self._index():
             id = _id(raw_id)
             baseline, problem = None, None
             try:
@@ -251,6 +252,14 @@ class BaselineStore:
                 problem = str(error)
             entries.append(Entry(id=id, created_at=created_at, baseline=baseline, problem=problem))
         return entries
+
+    def _index(self) -> Any:
+        """Return the ids that are stored, each with the time of its storing, oldest first."""
+        with self.unavailable_if_redis_fails():
+            try:
+                return self._redis.zrange(self._created, 0, -1, withscores=True)
+            except redis.ResponseError as error:
+                raise CorruptBaseline(_refused(self._created, error)) from error
 
     def promote(self, model: str, version: str, id: str, *, now: float) -> Pointer:
         """Make a stored baseline the one that ``model`` and ``version`` are compared with.

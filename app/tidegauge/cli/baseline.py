@@ -25,6 +25,7 @@ from tidegauge.baseline.importance import read_importances
 from tidegauge.baseline.store import (
     BaselineNotFound,
     BaselineStore,
+    CorruptBaseline,
     Pointer,
     StoreError,
     StoreUnavailable,
@@ -389,7 +390,10 @@ def _types(options: list[str]) -> dict[str, Role]:
 
 
 def _promoted(store: BaselineStore, model: str, version: str) -> Pointer:
-    promoted = store.promoted()
+    snapshot = store.snapshot()
+    promoted = snapshot.promoted
+    if (model, version) not in promoted and snapshot.problems:  # it may be one of these
+        raise CorruptBaseline("; ".join(snapshot.problems))
     if (model, version) not in promoted:
         known = ", ".join(f"{m} version {v}" for m, v in sorted(promoted)) or "nothing"
         raise BaselineNotFound(

@@ -101,6 +101,8 @@ def check_baselines(settings: Settings) -> list[Finding]:
         stored = 0 if snapshot.promoted else len(store.list())
     except StoreUnavailable as error:
         return [Finding("baselines", "", [str(error)], 3)]
+    except StoreError as error:
+        return [Finding("baselines", "", [str(error)], 2)]
     finally:
         store.close()
     if not (snapshot.promoted or problems):

@@ -200,7 +200,10 @@ class Intake:
         record = read_record(value, source=self._source, max_ahead_seconds=self._max_ahead_seconds)
         if record.time > max(state.progress.now, self._clock()) + _AHEAD_SECONDS:
             # It would close every window there is, and all that comes would be late for ever.
-            raise DecodingError(f"its time is {record.time:.0f}, an hour or more ahead")
+            raise DecodingError(
+                f"its time is {record.time:.0f}, an hour or more ahead of the clock here, "
+                f"{self._clock():.0f}: if a worker wrote it, one of the two clocks is wrong"
+            )
         if state.is_new(record):
             check_signals(record)
         known = state.progress.sources.get(record.source)
