@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tidegauge.contract import SourceRange
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.values import RawRecord
-from tidegauge.ingest.beginning import Beginning, Counted, begin_at, from_metadata
+from tidegauge.ingest.beginning import Beginning, Counted, begin_at, from_metadata, known_end
 from tidegauge.settings import WindowSettings
 
 KNOWN = Counted(origin=10, to=200, topic_id="a", series=2, end=230)
@@ -71,6 +71,13 @@ def test_another_topic_begins_at_its_beginning_and_what_was_left_of_the_old_one_
         assert its.happened == "recreated"
     its = begun(KNOWN, 200, 8, 300, "b")
     assert (its.begin, its.low, its.lost) == (0, 8, 38), "and what retention deleted of the new one"
+
+
+def test_the_end_of_another_topic_or_one_that_was_lost_is_forgotten() -> None:
+    for id, high in (("b", 40), ("a", 150)):
+        assert known_end(KNOWN, begun(KNOWN, 200, 0, high, id), high) == high
+    assert known_end(KNOWN, begun(KNOWN, 200, 0, 210, "a"), 210) == KNOWN.end
+    assert known_end(None, begun(None, None, 0, 210, "a"), 210) == 210
 
 
 def test_a_topic_without_an_id_that_ends_earlier_must_be_another() -> None:

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from tidegauge.ingest import source
+from tidegauge.ingest.beginning import Counted
 from tidegauge.ingest.source import SourceTopic
 from tidegauge.settings import Settings
 
@@ -57,3 +58,14 @@ def test_what_the_brokers_refuse_another_client_would_not_be_told(topic: SourceT
     with pytest.raises(KafkaException):
         topic.check(moved=True)
     assert len(FakeAdmin.made) == 1
+
+
+@pytest.mark.parametrize(("high", "end"), [(40, 50), (60, 60)])
+def test_an_end_that_was_known_before_is_passed_on(topic: SourceTopic, high: int, end: int) -> None:
+    """Or what was left of a topic that is deleted now would not be said to be lost."""
+    topic._consumer = SimpleNamespace(  # type: ignore[assignment]
+        get_watermark_offsets=lambda at, timeout: (0, high)
+    )
+    known = Counted(origin=0, to=30, topic_id="an id", end=50)
+    topic.beginnings([TopicPartition("predictions", 0, 30, metadata=known.metadata())])
+    assert topic.ends == {0: end}

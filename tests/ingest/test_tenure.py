@@ -198,6 +198,16 @@ def test_sums_that_overflow_stay_readable_as_the_largest_number() -> None:
     assert cell.signals["amount"].counts[0] == 9
 
 
+def test_a_partition_ends_where_anybody_has_seen_it_end() -> None:
+    position = _position(caught_up=False)
+    to = position.to
+    for high, known_end, least in ((0, 0, to), (0, to + 5, to + 5), (to + 9, to + 5, to + 9)):
+        position.high, position.known_end = high, known_end
+        assert position.least_end == least
+        for [record] in flush(Tenure(began=NOW, positions={0: position})).values():
+            assert record.ranges[0].end == least
+
+
 def test_a_partition_that_an_open_transaction_holds_back_is_neither_caught_up_nor_idle() -> None:
     position = _position(caught_up=True)
     position.high = position.to + 3

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, Message, Producer
 
 from tidegauge import PredictionLogger
 from tidegauge.contract import PredictionEvent
+from tidegauge.producer.lifeline import Lifeline
 
 NOBODY = "127.0.0.1:1"
 FEATURES: dict[str, Any] = {"income": 52_000.0, "age": 41, "region": "EU", "owner": True}
@@ -341,6 +342,54 @@ def test_a_fatal_error_ends_one_producer_and_the_next_takes_over(
     assert stats.dropped["unavailable"] == stats.dropped_total >= 1
     assert stats.in_flight == 0
     assert "sequence numbers lost" in caplog.text
+
+
+def test_a_producer_that_has_lost_its_brokers_for_good_is_replaced(
+    mock_cluster: str,
+    topic: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As librdkafka may after the only broker's restart; any other producer reaches it."""
+    monkeypatch.setattr("tidegauge.producer.lifeline.QUIET_SECONDS", 0.2)
+    monkeypatch.setattr("tidegauge.producer.lifeline.ANSWER_SECONDS", 1.0)
+    made: list[object] = []
+
+    def make(config: dict[str, Any]) -> Producer:
+        made.append(config)
+        return Producer(config | {"bootstrap.servers": NOBODY} if len(made) == 1 else config)
+
+    monkeypatch.setattr("tidegauge.producer.sender.Producer", make)
+    backoff = {"reconnect.backoff.max.ms": 200}
+    logger = PredictionLogger(
+        mock_cluster, topic=topic, model="credit", version="3", config=backoff
+    )
+    logger.log(features=FEATURES)
+    assert within(20, lambda: logger.log(features=FEATURES) or logger.stats.delivered > 0)
+    assert logger.flush() == 0
+    logger.close()
+    stats = logger.stats
+    assert stats.dropped["delivery_failed"] == stats.dropped_total >= 1
+    assert stats.delivered + stats.dropped_total == stats.logged
+    assert "has lost every broker" in caplog.text
+
+
+def test_events_wait_for_brokers_that_nobody_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegauge.producer.lifeline.QUIET_SECONDS", 0.05)
+    monkeypatch.setattr("tidegauge.producer.lifeline.ANSWER_SECONDS", 0.05)
+    logger = PredictionLogger(NOBODY, model="credit", version="3")
+    logger.log(features=FEATURES)
+    asked: list[bool] = []
+    is_lost = Lifeline.is_lost
+
+    def look(self: Lifeline, *one: Any, **more: Any) -> bool:
+        asked.append(is_lost(self, *one, **more))
+        return asked[-1]
+
+    monkeypatch.setattr(Lifeline, "is_lost", look)
+    assert within(10, lambda: len(asked) > 10)
+    assert not any(asked) and logger.stats.in_flight == 1 and not logger.stats.dropped_total
+    logger.close(0)
 
 
 def test_events_are_dropped_while_no_producer_can_be_started(

@@ -139,6 +139,16 @@ def begin_at(
     return _kept(go_on)
 
 
+def known_end(counted: Counted | None, its: Beginning, high: int) -> int:
+    """Return where a partition ends at least: at ``high``, or as far as somebody has seen it.
+
+    What was known must be passed on by whoever counts next: nobody can ask once the topic is gone.
+    """
+    if counted is None or its.happened in ("recreated", "truncated"):
+        return high
+    return max(counted.end, high)
+
+
 def _recreated(counted: Counted, low: int, why: str) -> Beginning:
     lost = max(counted.end - counted.to, 0)
     left = f"; {lost} records of the one before were never counted" if lost else ""

@@ -334,6 +334,7 @@ class Session:
                 to=max(its.begin, its.low),
                 arrived=now,
                 series=its.series,
+                known_end=self._source.ends[partition],
             )
         self._beginnings |= beginnings
         self._renew()
@@ -495,7 +496,7 @@ class Session:
                         to=at.to,
                         topic_id=topic_id,
                         series=at.series,
-                        end=max(at.high, at.to),
+                        end=at.least_end,
                     ).metadata(),
                 )
                 for p, at in tenure.positions.items()

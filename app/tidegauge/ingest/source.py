@@ -15,7 +15,14 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from tidegauge.ingest.beginning import DOUBTFUL, Beginning, Counted, begin_at, from_metadata
+from tidegauge.ingest.beginning import (
+    DOUBTFUL,
+    Beginning,
+    Counted,
+    begin_at,
+    from_metadata,
+    known_end,
+)
 from tidegauge.ingest.histogram_tail import HistogramTail
 from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
@@ -64,6 +71,8 @@ class SourceTopic:
         #: Kafka's id of the topic, or "" if the brokers don't tell.
         self.topic_id = ""
         self.partitions = 0
+        #: Where partitions that were assigned end at least.
+        self.ends: dict[int, int] = {}
         self._asked_at: float | None = None
 
     def begin(self) -> None:
@@ -132,13 +141,14 @@ class SourceTopic:
             low, high = self._consumer.get_watermark_offsets(at, timeout=_BROKER_SECONDS)
             if max(at.offset, counted.to if counted else 0) > high:
                 high = self._high(at)  # with what is in open transactions
-            found[at.partition] = begin_at(
+            its = found[at.partition] = begin_at(
                 counted,
                 committed=at.offset if at.offset >= 0 else None,
                 topic_id=self.topic_id,
                 low=low,
                 high=high,
             )
+            self.ends[at.partition] = known_end(counted, its, high)
         return found
 
     def _high(self, at: TopicPartition) -> int:

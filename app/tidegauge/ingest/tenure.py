@@ -33,7 +33,8 @@ class Position:
 
     ``arrived`` is when its last record was read, by the monotonic clock, seconds. ``end`` is the
     offset after its last record when the brokers were last asked for it. ``high`` is where it ends
-    with records of open transactions, which nobody may read yet, as far as the fetcher has seen.
+    with records of open transactions, which nobody may read yet, as far as the fetcher has seen,
+    and ``known_end`` is where it ended at least before there was anything to fetch.
     """
 
     origin: int
@@ -44,8 +45,14 @@ class Position:
     caught_up: bool = False
     end: int = 0
     high: int = 0
+    known_end: int = 0
     series: int = 0
     event_clock: EventClock = field(default_factory=EventClock)
+
+    @property
+    def least_end(self) -> int:
+        """Where it ends at least, by all that is known."""
+        return max(self.high, self.known_end, self.to)
 
     @property
     def held_back(self) -> int:
@@ -171,7 +178,7 @@ class Tenure:
                         since=at.since,
                         to=at.to if final else at.since,
                         series=at.series,
-                        end=max(at.high, at.to),
+                        end=at.least_end,
                     )
                     for p, at in self.positions.items()
                 }

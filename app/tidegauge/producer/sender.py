@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from tidegauge.producer.counters import Counters, DropReason, DropReport
 from tidegauge.producer.events import encode_event
 from tidegauge.producer.forks import at_exit_of_worker, leak
+from tidegauge.producer.lifeline import Lifeline
 from tidegauge.producer.values import RESERVED_NAMES, TimeError, UnencodableError, check_time
 
 _log = logging.getLogger("tidegauge.producer")
@@ -147,6 +148,7 @@ class Sender:
     def _serve(self, producer: Any) -> None:
         """Encode and send what was handed over, count its delivery, and speak of drops."""
         tell_at = 0.0
+        lifeline = Lifeline(self._topic, self._config)
         while not self._stop.is_set():
             try:
                 self._forward(producer)
@@ -161,7 +163,14 @@ class Sender:
                 self._tell(now)
                 tell_at = now + 1.0
             if self._fatal:
-                self._retire(producer)
+                self._retire(producer, RESTART_SECONDS)
+                return
+            # Nor would a producer that has lost its brokers ever deliver what it holds.
+            if lifeline.is_lost(
+                producer, delivered=self.counters.delivered.value, waiting=len(producer)
+            ):
+                self._fatal = "it has lost every broker, and doesn't look for them any more"
+                self._retire(producer, 0.0)
                 return
 
     def _forward(self, producer: Any) -> None:
@@ -236,11 +245,14 @@ class Sender:
         else:
             self._trouble = error.str()
 
-    def _retire(self, producer: Any) -> None:
-        """Replace a producer that failed fatally: librdkafka would refuse every further event."""
+    def _retire(self, producer: Any, seconds: float) -> None:
+        """Give up a producer that has failed, librdkafka's for good; start one after ``seconds``.
+
+        What it holds is lost: nobody can tell what of it the brokers have.
+        """
         with self._starting:
             self._why = f"the Kafka producer failed, another is started soon: {self._fatal}"
-            self._restart_at = time.monotonic() + RESTART_SECONDS
+            self._restart_at = time.monotonic() + seconds
             self._fatal = ""
             self._producer = None
         _log.error("%s", self._why)
