@@ -10,17 +10,16 @@ from typing import Any
 from tidegauge.cli import main
 from tidegauge.detect.intake import Intake
 from tidegauge.ingest.counter import Counter
-from tidegauge.ingest.tenure import Tenure
 
 _count = Counter.count
 _receive = Intake.receive
 
 
-def _count_when_free(self: Counter, messages: Sequence[Any], tenure: Tenure) -> None:
+def _count_when_free(self: Counter, messages: Sequence[Any], *others: Any) -> None:
     # News of a partition's end is no lag: nothing would be known to wait for it.
     while blocked.exists() and any(message.error() is None for message in messages):
         threading.Event().wait(0.05)
-    _count(self, messages, tenure)
+    _count(self, messages, *others)
 
 
 async def _receive_when_free(self: Intake, *arguments: Any) -> Any:
