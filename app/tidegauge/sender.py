@@ -10,6 +10,9 @@ log = logging.getLogger(__name__)
 
 _SECONDS = 10.0
 
+#: What becomes of a record that the brokers haven't answered in time.
+_NO_ANSWER = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT})
+
 
 class NotTaken(Exception):
     """The brokers have not taken a record; writing it again does no harm."""
@@ -69,6 +72,11 @@ class Sender:
         why = answers[0] if answers else None
         if answers and why is None:
             return
+        if why is None or why.code() in _NO_ANSWER:
+            # It may have lost its brokers for good (producer/lifeline.py); the next record is
+            # another one's.
+            self._producer.purge()
+            self._producer = None
         is_too_large = why is not None and why.code() == KafkaError.MSG_SIZE_TOO_LARGE
         raise (TooLarge if is_too_large else NotTaken)(
             f"topic {self._topic} takes no {self._what}: {why or 'no answer'}"

@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaException, Producer
 
 from chaos.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, WINDOW_SECONDS, Fault
 from chaos.hold import Hold
+from chaos.steady import SteadyProducer
 
 MODELS = tuple(f"m{n}" for n in range(8))
 VERSION = "1"
@@ -95,6 +96,8 @@ def drifts(event_time: float) -> bool:
     """Whether m1 drifts at this event time."""
     return event_time // PHASE_SECONDS % 2 == 1
 
+
+Traffic = Producer | SteadyProducer
 
 #: What is drawn for one event; the rest follows from when it is sent.
 Drawn = tuple[int, bool, bool, int, float, float, float, float, float, float]
@@ -219,7 +222,7 @@ class Sent:
 
 
 def send(
-    producer: Producer,
+    producer: Traffic,
     topic: str,
     events: Events,
     *,
@@ -229,7 +232,7 @@ def send(
     began: float,
     jumps: Sequence[Jump],
     grown: float | None = None,
-    held: Callable[[Producer], Producer | None] = lambda _: None,
+    held: Callable[[Traffic], Traffic | None] = lambda _: None,
     clock: Callable[[], float] = time.time,
 ) -> Sent:
     """Send ``rate`` events a second for ``seconds`` from ``began`` (epoch seconds) on, and flush.
@@ -277,13 +280,13 @@ def send(
     return Sent(events.made, events.bad, round(took, 3), rate, events.far_ahead)
 
 
-def _deliver(producer: Producer) -> None:
+def _deliver(producer: Traffic) -> None:
     left = producer.flush(_DELIVERY_SECONDS)
     if left:
         raise RuntimeError(f"{left} records were not delivered")
 
 
-def _partitions(producer: Producer, topic: str) -> int:
+def _partitions(producer: Traffic, topic: str) -> int:
     try:
         found = producer.list_topics(topic, timeout=1).topics[topic]
     except KafkaException:
@@ -306,11 +309,6 @@ def main() -> None:
     parser.add_argument("--result", type=Path, required=True, help="JSON file to write at the end")
     given = parser.parse_args()
     failures: list[str] = []
-
-    def delivered(error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            failures.append(f"{message.topic()}/{message.partition()}: {error}")
-
     config = {
         "bootstrap.servers": given.bootstrap_servers,
         "enable.idempotence": True,
@@ -322,21 +320,23 @@ def main() -> None:
         "queue.buffering.max.kbytes": 1_500_000,
         # A callback for each of 20,000 records a second would cost as much as making them.
         "delivery.report.only.error": True,
-        "on_delivery": delivered,
         "reconnect.backoff.max.ms": 500,
         "log_level": 2,
     }
 
-    def held(producer: Producer) -> Producer | None:
+    def producer() -> SteadyProducer:
+        return SteadyProducer(config, given.topic, failures)
+
+    def held(before: Traffic) -> Traffic | None:
         if given.hold is None or not given.hold.is_asked():
             return None
-        _deliver(producer)
+        _deliver(before)
         given.hold.wait()
         # The one before knows of the topic that is gone.
-        return Producer(config)
+        return producer()
 
     sent = send(
-        Producer(config),
+        producer(),
         given.topic,
         Events(given.seed, last_due(given.began + given.seconds)),
         seed=given.seed,

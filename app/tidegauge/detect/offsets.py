@@ -50,6 +50,7 @@ class Offsets:
         self._consumer = Consumer(
             {**kafka.librdkafka(), "group.id": f"{group_id}-offsets"}, logger=log
         )
+        self._kafka = kafka
         self._admin = AdminClient(kafka.librdkafka(), logger=log)
         self._lock = threading.Lock()
 
@@ -118,10 +119,14 @@ class Offsets:
         try:
             topic_id = str(asked.result(2 * _TIMEOUT_SECONDS).topic_id)
         except FutureTimeoutError as error:
+            self._admin = AdminClient(self._kafka.librdkafka(), logger=log)
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
         except KafkaException as error:
             if error.args[0].code() in _NO_ID:
                 return ""
+            # The brokers have just answered the other client. An admin client may have lost them
+            # for good (producer/lifeline.py), or wait for one that has left the cluster.
+            self._admin = AdminClient(self._kafka.librdkafka(), logger=log)
             raise
         return "" if topic_id == NO_TOPIC_ID else topic_id
 

@@ -1,0 +1,164 @@
+"""A producer for traffic of which each record must arrive once, whatever becomes of the client.
+
+librdkafka may lose its brokers for good as the only one restarts (``tidegauge.producer.lifeline``).
+Then another producer sends what has not arrived: the log tells what has, since an idempotent
+producer's records of a partition arrive in order, without one left out.
+"""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from support.kafka_broker import unique
+from tidegauge.producer.lifeline import Lifeline
+
+Value = bytes | None
+
+#: Values kept that have arrived, so that the last one is found in the log.
+_ANCHORS = 100
+
+#: Records of others that may lie behind the last of ours.
+_OF_OTHERS = 5_000
+
+#: Too short to be a record of nobody else's.
+_SHORT = 30
+
+_SECONDS = 30.0
+
+#: What becomes of records of a producer that is given up; they are sent again.
+_PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+
+
+def missing(given: Sequence[Value], there: Sequence[Value]) -> list[Value]:
+    """Return the end of ``given`` that is not in the log, whose end is ``there``.
+
+    Records of others may lie between ours. ``given`` begins with some that have arrived.
+
+    >>> a, b, c = (bytes([letter]) * 40 for letter in b"abc")
+    >>> missing([a, b, None, c], [b"other", a, b"other", b, None]) == [c]
+    True
+    >>> missing([a, None, b], [None, a, b"other"]) == [None, b]
+    True
+    """
+    at = {value: place for place, value in enumerate(there) if len(value or b"") >= _SHORT}
+    last = max((n for n, value in enumerate(given) if value in at), default=-1)
+    if last < 0:
+        return list(given)
+    left = deque(given[last + 1 :])
+    for value in there[at[given[last]] + 1 :]:
+        if left and value == left[0]:
+            left.popleft()
+    return list(left)
+
+
+class SteadyProducer:
+    """Sends to one topic; ``failures`` gets what the brokers refuse. Its calls are a producer's."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        failures: list[str],
+        *,
+        make: Callable[[Mapping[str, Any]], Any] = Producer,
+    ) -> None:
+        self._config = {**config, "on_delivery": self._note}
+        self._topic = topic
+        self._failures = failures
+        self._make = make
+        #: By partition, what was given last: all that has not arrived, and some that has.
+        self._given: defaultdict[int, deque[Value]] = defaultdict(deque)
+        self._total = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._producer = self._make(self._config)
+        self._lifeline = Lifeline(self._topic, self._config)
+
+    def _note(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None and error.code() not in _PURGED:
+            self._failures.append(f"{message.topic()}/{message.partition()}: {error}")
+
+    def produce(self, topic: str, value: Value, partition: int) -> None:
+        """Send a record; raises ``BufferError`` if there is no room for it now."""
+        self._producer.produce(topic, value, partition=partition)
+        self._given[partition].append(value)
+        self._total += 1
+
+    def poll(self, seconds: float) -> None:
+        """Serve callbacks for so long, and see that records arrive."""
+        self._producer.poll(seconds)
+        self._look()
+
+    def flush(self, seconds: float) -> int:
+        """Wait until all has arrived; return how many records have not in time."""
+        until = time.monotonic() + seconds
+        while left := int(self._producer.flush(0.5)):
+            if time.monotonic() > until:
+                return left
+            self._look()
+        return 0
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        """Return what the brokers know of a topic; raises ``KafkaException``."""
+        return self._producer.list_topics(topic, timeout=timeout)
+
+    def _look(self) -> None:
+        waiting = len(self._producer)
+        for given in self._given.values():
+            while len(given) > waiting + _ANCHORS:
+                given.popleft()
+        delivered = self._total - waiting
+        if self._lifeline.is_lost(self._producer, delivered=delivered, waiting=waiting):
+            self._renew()
+
+    def _renew(self) -> None:
+        given, self._given = self._given, defaultdict(deque)
+        self._producer.purge()
+        self._producer.flush(1.0)
+        self._begin()
+        for partition, values in given.items():
+            there = self._end_of(partition, len(values) + _OF_OTHERS)
+            for value in missing([*values], there):
+                self._send_again(value, partition)
+
+    def _send_again(self, value: Value, partition: int) -> None:
+        while True:
+            try:
+                self.produce(self._topic, value, partition)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+
+    def _end_of(self, partition: int, records: int) -> list[Value]:
+        """Return the last records of a partition."""
+        config = {
+            "bootstrap.servers": self._config["bootstrap.servers"],
+            "group.id": unique("steady"),
+            "enable.auto.commit": False,
+            # What a stranger's transaction holds back is there for this one.
+            "isolation.level": "read_uncommitted",
+            "enable.partition.eof": True,
+            "log_level": 2,
+        }
+        found: list[Value] = []
+        with closing(Consumer(config)) as consumer:
+            at = TopicPartition(self._topic, partition)
+            low, high = consumer.get_watermark_offsets(at, timeout=_SECONDS)
+            at.offset = max(low, high - records)
+            consumer.assign([at])
+            while True:
+                message = consumer.poll(_SECONDS)
+                if message is None:
+                    raise RuntimeError(f"{self._topic}/{partition} can't be read to its end")
+                error = message.error()
+                if error is None:
+                    found.append(message.value())
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    return found
+                else:
+                    raise KafkaException(error)
