@@ -21,6 +21,9 @@ Value = bytes | None
 #: Values kept that have arrived, so that the last one is found in the log.
 _ANCHORS = 100
 
+#: A look costs; there may be thousands of records between two.
+_LOOK_SECONDS = 0.1
+
 #: Records of others that may lie behind the last of ours.
 _OF_OTHERS = 5_000
 
@@ -71,8 +74,9 @@ class SteadyProducer:
         self._failures = failures
         self._make = make
         #: By partition, what was given last: all that has not arrived, and some that has.
-        self._given: defaultdict[int, deque[Value]] = defaultdict(deque)
+        self._given: defaultdict[int, list[Value]] = defaultdict(list)
         self._total = 0
+        self._look_at = 0.0
         self._begin()
 
     def _begin(self) -> None:
@@ -108,22 +112,25 @@ class SteadyProducer:
         return self._producer.list_topics(topic, timeout=timeout)
 
     def _look(self) -> None:
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_SECONDS
         waiting = len(self._producer)
         for given in self._given.values():
-            while len(given) > waiting + _ANCHORS:
-                given.popleft()
+            del given[: max(0, len(given) - waiting - _ANCHORS)]
         delivered = self._total - waiting
         if self._lifeline.is_lost(self._producer, delivered=delivered, waiting=waiting):
             self._renew()
 
     def _renew(self) -> None:
-        given, self._given = self._given, defaultdict(deque)
+        given, self._given = self._given, defaultdict(list)
         self._producer.purge()
         self._producer.flush(1.0)
         self._begin()
         for partition, values in given.items():
             there = self._end_of(partition, len(values) + _OF_OTHERS)
-            for value in missing([*values], there):
+            for value in missing(values, there):
                 self._send_again(value, partition)
 
     def _send_again(self, value: Value, partition: int) -> None:

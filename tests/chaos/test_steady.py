@@ -46,7 +46,7 @@ def test_what_has_not_arrived_is_sent_by_another_producer(
     brokers: str, arrived: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegauge.producer.lifeline.QUIET_SECONDS", 0.2)
-    monkeypatch.setattr("tidegauge.producer.lifeline.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("tidegauge.producer.lifeline.ANSWER_SECONDS", 2.0)
     topic, failures = f"steady-{arrived}", list[str]()
     config: dict[str, Any] = {
         "bootstrap.servers": brokers,
@@ -66,7 +66,7 @@ def test_what_has_not_arrived_is_sent_by_another_producer(
             other.produce(topic, value(number), partition=number % PARTITIONS)
         other.produce(topic, b"of somebody else", partition=number % PARTITIONS)
     assert other.flush(20) == 0
-    assert steady.flush(30) == 0
+    assert steady.flush(60) == 0
     assert not failures
     for partition in range(PARTITIONS):
         there = read(brokers, topic, partition, 750)

@@ -11,7 +11,7 @@ import pytest
 
 from support.deployment import ROOT
 from tidegauge.telemetry import configure_logging
-from tidegauge.telemetry.repeats import MOST_OF_A_KIND, REPEAT_SECONDS
+from tidegauge.telemetry.repeats import MOST_OF_A_KIND, ONE_BY_ONE, REPEAT_SECONDS
 
 _CLIENTS = {"Consumer", "Producer", "AdminClient"}
 
@@ -105,6 +105,21 @@ def test_a_flood_of_different_lines_from_one_place_is_cut_and_counted(
     lines = _lines(capsys)
     assert len(lines) == MOST_OF_A_KIND + 3
     assert sum(line.get("left_out", 0) for line in lines) == 500 - MOST_OF_A_KIND
+
+
+def test_lines_of_which_each_says_what_was_lost_are_all_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They differ by no more than the numbers of partitions and records."""
+    configure_logging("INFO")
+    for partition in range(1_000):
+        logging.getLogger("tidegauge.x").error("p/%d: 7 are lost", partition, extra=ONE_BY_ONE)
+    logging.getLogger("tidegauge.x").error("p/7: 7 are lost")
+    lines = _lines(capsys)
+    assert [line["message"] for line in lines[:1_000]] == [
+        f"p/{partition}: 7 are lost" for partition in range(1_000)
+    ]
+    assert "one_by_one" not in lines[0]
 
 
 def test_a_state_that_comes_again_is_logged_again(capsys: pytest.CaptureFixture[str]) -> None:

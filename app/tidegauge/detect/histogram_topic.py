@@ -11,6 +11,7 @@ from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import PartitionState
 from tidegauge.detect.topic_changes import Change, Joined, TopicChanges
 from tidegauge.telemetry import DetectMetrics, Health
+from tidegauge.telemetry.repeats import ONE_BY_ONE
 
 log = logging.getLogger(__name__)
 
@@ -130,5 +131,5 @@ class HistogramTopic:
         self._changed_at = self._clock()
         log.error(
             "%s %s: partition %d ends at %d and was read to %d",
-            self._topic, _WHAT[change], partition, end, joined.next_offset,
+            self._topic, _WHAT[change], partition, end, joined.next_offset, extra=ONE_BY_ONE,
         )  # fmt: skip

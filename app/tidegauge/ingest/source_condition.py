@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from tidegauge.ingest.beginning import BREAKS, Beginning
 from tidegauge.telemetry import Health, IngestMetrics
+from tidegauge.telemetry.repeats import ONE_BY_ONE
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class SourceCondition:
         """Note where counting of a partition has begun, once that is committed."""
         if not its.said:
             return
-        log.error("%s/%d: %s", self._topic, partition, its.said)
+        log.error("%s/%d: %s", self._topic, partition, its.said, extra=ONE_BY_ONE)
         self._metrics.source_lost.inc(its.lost)
         self._metrics.source_overlap.inc(its.overlap)
         if its.happened is not None:
@@ -42,7 +43,7 @@ class SourceCondition:
     def held(self, partitions: Mapping[int, int]) -> None:
         """Note how many offsets of which partitions an open transaction holds back."""
         for partition in partitions.keys() - self._held.keys():
-            log.warning("%s/%d: %s", self._topic, partition, _HELD)
+            log.warning("%s/%d: %s", self._topic, partition, _HELD, extra=ONE_BY_ONE)
         self._held = dict(partitions)
         self._metrics.held.set(sum(partitions.values()))
         self._say()

@@ -23,6 +23,7 @@ from tidegauge.quarantine import Quarantine, is_of_a_record
 from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, LedgerMetrics, Progress, RecordFaults
+from tidegauge.telemetry.repeats import ONE_BY_ONE
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +233,7 @@ class Session:
             if 0 <= at.offset < low:
                 log.error(
                     "%s/%d: facts %d to %d were deleted by retention before they were chained",
-                    at.topic, at.partition, at.offset, low,
+                    at.topic, at.partition, at.offset, low, extra=ONE_BY_ONE,
                 )  # fmt: skip
                 self._metrics.lost.inc(low - at.offset)
             begin.append(TopicPartition(at.topic, at.partition, max(at.offset, low)))

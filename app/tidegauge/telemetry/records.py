@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 from prometheus_client import CollectorRegistry, Counter
 
 from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.repeats import ONE_BY_ONE
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class RecordFaults:
 
         def skipped(place: str, why: str) -> None:
             self._metrics.skipped.labels(topic).inc()
-            log.error("%s is skipped: %s", place, why)
+            log.error("%s is skipped: %s", place, why, extra=ONE_BY_ONE)
 
         return skipped
 
@@ -72,7 +73,7 @@ class RecordFaults:
         """Report a record that work failed on; degraded until the process is started again."""
         self._metrics.quarantined.labels(topic).inc()
         place = f"{topic}/{partition} at offset {offset}"
-        log.error("%s is set aside, work goes on after it", place, exc_info=error)
+        log.error("%s is set aside, work goes on after it", place, exc_info=error, extra=ONE_BY_ONE)
         self._health.say(
             QUARANTINE,
             "degraded",

@@ -13,6 +13,10 @@ REPEAT_SECONDS = 60.0
 #: thousand made-up ones are a flood.
 MOST_OF_A_KIND = 20
 
+#: ``extra`` of lines of which each says what no other one does, as which records were lost or left
+#: out: so many of one place are written in that time, whatever their words.
+ONE_BY_ONE = {"one_by_one": 1_000}
+
 #: Kinds that are remembered.
 _MOST_KINDS = 2_000
 
@@ -38,7 +42,7 @@ class Repeats:
     """Lets one line of the same words pass a minute, and twenty of one place in the code.
 
     What is of level INFO is limited by its place alone: it says what has become of something, and
-    the same state may come again.
+    the same state may come again. So are lines that are marked :data:`ONE_BY_ONE`.
     """
 
     def __init__(self) -> None:
@@ -50,7 +54,10 @@ class Repeats:
         words, now = record.getMessage(), record.created
         place = (record.name, record.levelno, f"{record.pathname}:{record.lineno}")
         kinds = [(place, MOST_OF_A_KIND)]
-        if record.levelno > logging.INFO:
+        most_of_them = record.__dict__.pop("one_by_one", None)
+        if most_of_them is not None:
+            kinds = [(place, most_of_them)]
+        elif record.levelno > logging.INFO:
             kinds.append(((record.name, record.levelno, _NUMBERS.sub("0", words)), 1))
         known = {kind: self._known(kind, now, words) for kind, _ in kinds}
         for kind, most in kinds:
