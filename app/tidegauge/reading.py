@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from tidegauge.contract import CountedRange, DecodingError, decode, unwrap
 from tidegauge.settings import KafkaSettings
+from tidegauge.steady_consumer import SteadyConsumer
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def read_span(
     envelope that can't be read; by default it raises ``ValueError``. Raises ``ValueError`` if there
     is no such topic, ``KafkaException`` if no answer comes.
     """
-    consumer = _consumer(kafka)
+    consumer = _consumer(kafka, skipped)
     try:
         spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)
         # One after the other: what is waiting in memory is bounded by one partition's windows.
@@ -87,7 +88,7 @@ def read_tail(
     Of each partition the last ``at_least`` offsets in any case, markers of transactions among them.
     Up to what is there when it begins; raises as :func:`read_span` does.
     """
-    consumer = _consumer(kafka)
+    consumer = _consumer(kafka, skipped)
     try:
         spans = _spans(consumer, topic, since, math.inf)
         for partition, (start, end) in sorted(spans.items()):
@@ -111,7 +112,7 @@ def read_range(
     if no answer comes.
     """
     at = TopicPartition(wanted.topic, wanted.partition, wanted.start)
-    consumer = _consumer(kafka)
+    consumer = _consumer(kafka, skipped)
     try:
         if wanted.partition not in _partitions(consumer, wanted.topic):
             raise ValueError(f"topic {wanted.topic} has no partition {wanted.partition}")
@@ -153,8 +154,8 @@ def read_topic(
             yield found
 
 
-def _consumer(kafka: KafkaSettings) -> Consumer:
-    return Consumer(
+def _consumer(kafka: KafkaSettings, skipped: Skipped) -> Consumer:
+    return SteadyConsumer(
         {
             **kafka.librdkafka(),
             # No group is joined and nothing committed; librdkafka wants a name all the same.
@@ -167,6 +168,7 @@ def _consumer(kafka: KafkaSettings) -> Consumer:
             # It waits a second before it fetches more, unless told otherwise.
             "fetch.queue.backoff.ms": 5,
         },
+        passed=skipped,
         logger=log,
     )
 

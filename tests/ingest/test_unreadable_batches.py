@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from support.counting import FakeMessage
 from support.unreadable_log import LaidOutBatch, PartitionLog, lay_out
-from tidegauge.ingest.unreadable import UnreadableBatches, UnreadableRange, is_end, stopping
+from tidegauge.unreadable import UnreadableBatches, UnreadableRange, is_end, stopping
 
 
 @st.composite

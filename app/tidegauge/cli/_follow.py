@@ -16,6 +16,7 @@ from confluent_kafka import (
 from tidegauge.contract import Alert, DecodingError, decode, unwrap
 from tidegauge.reading import Skipped
 from tidegauge.settings import Settings
+from tidegauge.steady_consumer import SteadyConsumer
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def follow(
     all of it from the beginning. ``skipped`` is called with what is no alert. Raises ``ValueError``
     for a topic that isn't there, ``KafkaException`` if no answer comes.
     """
-    consumer = Consumer(
+    consumer = SteadyConsumer(
         {
             **settings.kafka.librdkafka(),
             # No group is joined and nothing committed; librdkafka wants a name all the same.
@@ -41,6 +42,7 @@ def follow(
             "auto.offset.reset": "earliest",
             "fetch.queue.backoff.ms": 50,
         },
+        passed=skipped,
         logger=log,
     )
     seen: set[str] = set()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tidegauge.settings import KafkaSettings
+from tidegauge.steady_consumer import SteadyConsumer
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class ChangelogReader:
             await asyncio.to_thread(batches.close)
 
     def _read(self, begins: Mapping[int, int]) -> Generator[ReadRecords, None, None]:
-        consumer = Consumer(self._config, logger=log)
+        consumer = SteadyConsumer(self._config, logger=log)
         try:
             ends = {}
             for partition, begin in begins.items():

@@ -10,9 +10,10 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Generator
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from tidegauge.settings import KafkaSettings
+from tidegauge.steady_consumer import SteadyConsumer
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class InputSequence:
         self, partition: int, begin: int, end: int
     ) -> Generator[list[tuple[int, bytes]], None, None]:
         log.info("partition %d: reading %d to %d, which may be left out", partition, begin, end)
-        consumer = Consumer(self._config, logger=log)
+        consumer = SteadyConsumer(self._config, logger=log)
         try:
             consumer.assign([TopicPartition(self._topic, partition, begin)])
             while True:

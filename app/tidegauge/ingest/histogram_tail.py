@@ -24,6 +24,7 @@ from tidegauge.contract import SourceRange, decode
 from tidegauge.contract.decoding import DecodingError
 from tidegauge.ingest.beginning import Counted
 from tidegauge.settings import KafkaSettings
+from tidegauge.steady_consumer import SteadyConsumer
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class HistogramTail:
         return int(asked[self._at].result().offset)
 
     def _consumer(self) -> Consumer:
-        return Consumer(
+        return SteadyConsumer(
             {
                 **self._kafka.librdkafka(),
                 # No group is joined and nothing committed; librdkafka wants a name all the same.

@@ -35,10 +35,10 @@ from tidegauge.ingest.source import SourceTopic
 from tidegauge.ingest.source_condition import SourceCondition
 from tidegauge.ingest.tenure import Position, Tenure
 from tidegauge.ingest.transaction import LettersError, RebalancingError, StuckError, commit
-from tidegauge.ingest.unreadable import ReadFrom, UnreadableBatches, is_end, stopping
 from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
 from tidegauge.telemetry import Health, IngestMetrics, Progress
+from tidegauge.unreadable import ReadFrom, UnreadableBatches, is_end, stopping
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import logging
 import threading
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tidegauge.contract import (
     Acknowledgement,
@@ -25,6 +25,7 @@ from tidegauge.ledger.words import facts_of
 from tidegauge.quarantine import is_of_a_record
 from tidegauge.sessions import run_sessions
 from tidegauge.settings import Settings
+from tidegauge.steady_consumer import SteadyConsumer
 from tidegauge.telemetry import Health, LedgerMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ class _Session:
         self._metrics = metrics
         self._health = health
         kafka = settings.kafka.librdkafka()
-        self._consumer = Consumer(
+        self._consumer = SteadyConsumer(
             {
                 **kafka,
                 "group.id": settings.ledger.acknowledgements_group_id,
@@ -106,6 +107,7 @@ class _Session:
                 "auto.offset.reset": "earliest",
                 "session.timeout.ms": int(settings.ledger.session_timeout_seconds * 1000),
             },
+            passed=faults.passed,
             logger=log,
         )
         self._producer = Producer(

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tidegauge.ledger.clients import reader_config
 from tidegauge.settings import Settings
+from tidegauge.steady_consumer import SteadyConsumer
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def read_partition(settings: Settings, partition: int) -> Iterator[StoredRecord]
     """Yield the records of one partition; waits for transactions that are open at its end."""
     at = TopicPartition(settings.topics.audit, partition, 0)
     end = _end(settings, at)
-    consumer = Consumer(reader_config(settings), logger=log)
+    consumer = SteadyConsumer(reader_config(settings), logger=log)
     try:
         low, _ = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)
         consumer.assign([TopicPartition(at.topic, partition, low)])

@@ -22,6 +22,7 @@ from tidegauge.ledger.read import read_partition
 from tidegauge.quarantine import Quarantine, is_of_a_record
 from tidegauge.sessions import SessionError
 from tidegauge.settings import Settings
+from tidegauge.steady_consumer import SteadyConsumer
 from tidegauge.telemetry import Health, LedgerMetrics, Progress, RecordFaults
 from tidegauge.telemetry.repeats import ONE_BY_ONE
 
@@ -75,7 +76,9 @@ class Session:
         self._broken: dict[int, int] = {}
         self._over: str | None = None
         self._closing = False
-        self._consumer = Consumer(consumer_config(settings), logger=log)
+        self._consumer = SteadyConsumer(
+            consumer_config(settings), passed=faults.skipped_of(self._facts), logger=log
+        )
         self._producer = Producer(producer_config(settings), logger=log)
 
     def run(self, stop: threading.Event) -> None:

@@ -22,6 +22,7 @@ from confluent_kafka import (
 
 from tidegauge.notify.start import starting_offset
 from tidegauge.settings import RECONNECTING, Settings
+from tidegauge.steady_consumer import Passed, SteadyConsumer
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Inbox:
         from_beginning: bool,
         changed: Callable[[bool, list[str | None]], None],
         metadata: Callable[[], str] = lambda: "",
+        passed: Passed | None = None,
     ) -> None:
         self._topic = topic
         self._group = group
@@ -74,7 +76,7 @@ class Inbox:
         self._skipped: dict[int, int] = {}
         #: A failure inside a callback, which librdkafka must not see.
         self._failure: Exception | None = None
-        self._consumer = Consumer(
+        self._consumer = SteadyConsumer(
             {
                 **settings.kafka.librdkafka(),
                 **RECONNECTING,
@@ -89,6 +91,7 @@ class Inbox:
                 # How the end of what is restored is known, whatever compaction left of it.
                 "enable.partition.eof": True,
             },
+            passed=passed,
             logger=log,
         )
         self._consumer.subscribe(

@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    Consumer,
     KafkaError,
     KafkaException,
     Message,
@@ -22,6 +21,7 @@ from confluent_kafka import (
 from tidegauge.contract import Alert, DecodingError, Silence, decode, unwrap
 from tidegauge.settings import Settings
 from tidegauge.silences import Silences, checked
+from tidegauge.steady_consumer import SteadyConsumer
 from tidegauge.telemetry import Health, NotifyMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class SilenceBook:
                 self._stop.wait(_AGAIN_SECONDS)
 
     def _follow(self) -> None:
-        consumer = Consumer(
+        consumer = SteadyConsumer(
             {
                 **self._settings.kafka.librdkafka(),
                 # No group is joined and nothing committed; librdkafka wants a name all the same.
@@ -86,6 +86,7 @@ class SilenceBook:
                 "auto.offset.reset": "earliest",
                 "enable.partition.eof": True,
             },
+            passed=self._faults.skipped_of(self._topic),
             logger=log,
         )
         try:

@@ -67,6 +67,10 @@ class RecordFaults:
 
         return skipped
 
+    def passed(self, place: str, why: str) -> None:
+        """Report what can't be read at a place, ``TOPIC/PARTITION at offset OFFSET``."""
+        self.skipped_of(place.partition(" at ")[0].rpartition("/")[0])(place, why)
+
     def quarantined(
         self, topic: str, partition: int | None, offset: int | None, error: BaseException
     ) -> None:

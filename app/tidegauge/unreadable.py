@@ -11,28 +11,29 @@ read is passed over, whatever follows the batch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import KafkaError
 
-from tidegauge.ingest.refusals import Message
+if TYPE_CHECKING:
+    from tidegauge.ingest.refusals import Message
 
 _UNREADABLE = frozenset({KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG})
 
 
-def is_end(message: Message) -> bool:
+def is_end(message: "Message") -> bool:
     """Whether a message says that its partition was read to the end."""
     error = message.error()
     return isinstance(error, KafkaError) and error.code() == KafkaError._PARTITION_EOF
 
 
-def is_unreadable(message: Message) -> bool:
+def is_unreadable(message: "Message") -> bool:
     """Whether a message says that a batch can't be read."""
     error = message.error()
     return isinstance(error, KafkaError) and error.code() in _UNREADABLE
 
 
-def stopping(messages: Sequence[Message]) -> list[Message]:
+def stopping(messages: "Sequence[Message]") -> "list[Message]":
     """Return the errors of unreadable batches that are the last that came of their partitions.
 
     If a record comes after such an error, the client has gone on by itself.
@@ -75,7 +76,7 @@ class _Search:
     stride: int = 1
     asked: int = 0
 
-    def is_answer(self, message: Message) -> bool:
+    def is_answer(self, message: "Message") -> bool:
         """Whether a message answers what was asked, be it what it may."""
         if is_unreadable(message):
             return True
@@ -84,7 +85,7 @@ class _Search:
         # and the rest of the batch would be searched again.
         return (message.error() is None or is_end(message)) and message.offset() >= self.asked
 
-    def take(self, message: Message) -> None:
+    def take(self, message: "Message") -> None:
         """Narrow the search down by an answer."""
         if is_unreadable(message) and _first_offset(message) == self.batch:
             self.inside = self.asked
@@ -111,7 +112,7 @@ class UnreadableBatches:
         """Whether the end of a batch is being searched for in a partition."""
         return partition in self._searches
 
-    def begin(self, error: Message, to: int, end: int) -> ReadFrom | None:
+    def begin(self, error: "Message", to: int, end: int) -> ReadFrom | None:
         """Begin a search in a partition that was read up to ``to`` and ends at ``end``.
 
         None if the partition ends before it: then it was cut off, and the error is out of date.
@@ -124,7 +125,7 @@ class UnreadableBatches:
         self._searches[partition] = search
         return self._go_on(partition, search)
 
-    def take(self, messages: list[Message]) -> tuple[list[Message], list[ReadFrom]]:
+    def take(self, messages: "list[Message]") -> "tuple[list[Message], list[ReadFrom]]":
         """Take the answers out of messages; return those to count, and where to read next.
 
         Of a partition that is being searched nothing is to be counted: it is read again.
@@ -161,11 +162,11 @@ class UnreadableBatches:
         return step
 
 
-def _is_other_news(message: Message) -> bool:
+def _is_other_news(message: "Message") -> bool:
     return message.error() is not None and not (is_end(message) or is_unreadable(message))
 
 
-def _first_offset(error: Message) -> int | None:
+def _first_offset(error: "Message") -> int | None:
     """Return the first offset of the batch that an error is of; None if it doesn't say so."""
     offset: int | None = error.offset()
     return offset if offset is not None and offset >= 0 else None
