@@ -246,11 +246,51 @@ def test_codes_with_leading_zeros_stay_text(read: Read) -> None:
     assert numbers(found, "code") == (1.0, 20.0, 0) and warnings == []
 
 
-@pytest.mark.parametrize("cell", ["{d:02}.03.2024", "03/{d:02}/2024", "2024-03-{d:02}", "09:{d}"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "{d:02}.03.2024", "03/{d:02}/2024", "2024-03-{d:02}", "09:{d}", "2024/03/{d:02}",
+        "{d:02}.03.24", "3/{d}/24", "3/{d}/2024 3:{d} PM", "{d}MAR2024", "{d}MAR24",
+        "{d}MAR2024:10:{d}:00", "{d}-Mar-24", "{d} March 2024", "Mar {d} 2024",
+        '"March {d}, 2024"', "2024-03-{d} 9:{d}:01.5 +02:00",
+    ],
+)  # fmt: skip
 def test_dates_and_times_are_no_signal(read: Read, cell: str) -> None:
     text = csv("at,n", lambda i: cell.format(d=i % 18 + 10) + f",{i}")
     with pytest.raises(BaselineError, match=r"'at' holds dates or times.*--exclude at"):
         read("t.csv", text)
+
+
+@pytest.mark.parametrize("text", ["v1.{d}.2", "10may", "{d}-3", "marble {d}", "1.2.{d}.4"])
+def test_text_that_is_like_a_date_is_none(read: Read, text: str) -> None:
+    found, _ = read("t.csv", csv("x,n", lambda i: text.format(d=i % 18 + 10) + f",{i}"))
+    assert categories(found, "x").dtype == "string"
+
+
+def test_a_wide_file_is_read_by_many_columns_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each statement looks all columns up: one for each took minutes of thousands of columns."""
+    columns = {f"c{i}": [(i * j) % 7 / 2 for j in range(20)] for i in range(300)}
+    header = ",".join(["kind", *columns])
+    rows = [",".join([f"k{j % 2}", *(str(it[j]) for it in columns.values())]) for j in range(20)]
+    rows[0] = rows[0].replace("k0,0.0,0.0", "k0,0.0,", 1)
+    (tmp_path / "t.csv").write_text("\n".join([header, *rows]))
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    statements: list[str] = []
+    columns_of = Database.columns
+
+    def counted(database: Database, sql: str) -> dict[str, Any]:
+        statements.append(sql)
+        return columns_of(database, sql)
+
+    monkeypatch.setattr(Database, "columns", counted)
+    for name in ("t.csv", "t.parquet"):
+        found, _ = built(tmp_path / name)
+        for column, values in columns.items():
+            missing = int((name, column) == ("t.csv", "c1"))
+            assert numbers(found, column) == (min(values[missing:]), max(values), missing)
+    assert len(statements) == 2 * 6
 
 
 def test_days_without_a_time_make_no_hours_of_the_day(read: Read) -> None:
