@@ -227,6 +227,32 @@ def test_money_is_text_and_it_is_said(read: Read) -> None:
     assert "'price' is read as text: '$0,100.50' has a sign that is no number's" in warnings[0]
 
 
+@pytest.mark.parametrize(
+    "words", [("WAHR", "FALSCH"), ("VRAI", "FAUX"), ("VERDADERO", "FALSO"), ("ИСТИНА", "ЛОЖЬ")]
+)
+def test_true_and_false_of_a_spreadsheet_are_text_and_it_is_said(
+    read: Read, words: tuple[str, str]
+) -> None:
+    text = csv("ok;n", lambda i: f"{words[i % 2] if i % 9 else ''};{i}")
+    found, warnings = read("t.csv", text)
+    assert categories(found, "ok").missing == 7
+    assert set(categories(found, "ok").categories) == set(words)
+    (said,) = warnings
+    assert f"{words[1]!r} is how a spreadsheet says true or false" in said
+    assert "--type ok=categorical if events carry this text" in said
+    assert read("t.csv", text, types={"ok": "categorical"})[1] == []
+
+
+def test_prices_that_never_recur_are_refused_with_what_is_odd_about_them(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "\n".join(["price,n", *(f"${i}.{i % 90 + 10},{i % 7}" for i in range(1200))])
+    )
+    warnings: list[str] = []
+    with pytest.raises(BaselineError, match="'price' looks like ids or free text"):
+        built(tmp_path / "t.csv", warn=warnings.append)
+    assert "'price' is read as text: '$0.10' has a sign that is no number's" in warnings[0]
+
+
 def test_na_is_a_value_of_text_and_it_is_said_what_makes_it_missing(read: Read) -> None:
     text = csv("country,n", lambda i: f"{('NA', 'DE', '')[i % 3]},{i}")
     found, warnings = read("t.csv", text)

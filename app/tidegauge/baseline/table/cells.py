@@ -33,6 +33,8 @@ _LOOKS: Mapping[str, str] = {
     "spaces_point": rf"[-+]?[0-9]{{1,3}}([{SPACES}][0-9]{{3}})+\.[0-9]*",
     "spaces_comma": rf"[-+]?[0-9]{{1,3}}([{SPACES}][0-9]{{3}})+,[0-9]*",
     "truth": r"(?i)true|false",
+    "truth_elsewhere": r"(?i)wahr|falsch|vrai|faux|verdadero|falso|vero|verdadeiro|waar|onwaar"
+    r"|prawda|fałsz|sann?t|falskt|tosi|epätosi|истина|ложь|igaz|hamis",
     "money": r"[-+]?[$€£¥]\s?[-+]?[0-9][0-9.,]*|[-+]?[0-9][0-9.,]*\s?[$€£¥]|\([0-9][0-9.,]*\)",
     "instant": rf"[0-9]{{4}}[-/][0-9]{{1,2}}[-/][0-9]{{1,2}}([T ]{_CLOCK}{_ZONE})?"
     rf"|[0-9]{{1,2}}[./][0-9]{{1,2}}[./]([0-9]{{4}}|[0-9]{{2}})(,? {_CLOCK})?"
@@ -42,7 +44,7 @@ _LOOKS: Mapping[str, str] = {
 }
 
 #: Those that are a number, be it what it may.
-NUMBERS = frozenset(_LOOKS) - {"truth", "money", "instant"}
+NUMBERS = frozenset(_LOOKS) - {"truth", "truth_elsewhere", "money", "instant"}
 
 #: What a number may look like in each form, as RE2 has it; anything else is none.
 _WHOLE = {
