@@ -227,6 +227,32 @@ def test_money_is_text_and_it_is_said(read: Read) -> None:
     assert "'price' is read as text: '$0,100.50' has a sign that is no number's" in warnings[0]
 
 
+@pytest.mark.parametrize(
+    "words", [("WAHR", "FALSCH"), ("VRAI", "FAUX"), ("VERDADERO", "FALSO"), ("ИСТИНА", "ЛОЖЬ")]
+)
+def test_true_and_false_of_a_spreadsheet_are_text_and_it_is_said(
+    read: Read, words: tuple[str, str]
+) -> None:
+    text = csv("ok;n", lambda i: f"{words[i % 2] if i % 9 else ''};{i}")
+    found, warnings = read("t.csv", text)
+    assert categories(found, "ok").missing == 7
+    assert set(categories(found, "ok").categories) == set(words)
+    (said,) = warnings
+    assert f"{words[1]!r} is how a spreadsheet says true or false" in said
+    assert "--type ok=categorical if events carry this text" in said
+    assert read("t.csv", text, types={"ok": "categorical"})[1] == []
+
+
+def test_prices_that_never_recur_are_refused_with_what_is_odd_about_them(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "\n".join(["price,n", *(f"${i}.{i % 90 + 10},{i % 7}" for i in range(1200))])
+    )
+    warnings: list[str] = []
+    with pytest.raises(BaselineError, match="'price' looks like ids or free text"):
+        built(tmp_path / "t.csv", warn=warnings.append)
+    assert "'price' is read as text: '$0.10' has a sign that is no number's" in warnings[0]
+
+
 def test_na_is_a_value_of_text_and_it_is_said_what_makes_it_missing(read: Read) -> None:
     text = csv("country,n", lambda i: f"{('NA', 'DE', '')[i % 3]},{i}")
     found, warnings = read("t.csv", text)
@@ -246,11 +272,51 @@ def test_codes_with_leading_zeros_stay_text(read: Read) -> None:
     assert numbers(found, "code") == (1.0, 20.0, 0) and warnings == []
 
 
-@pytest.mark.parametrize("cell", ["{d:02}.03.2024", "03/{d:02}/2024", "2024-03-{d:02}", "09:{d}"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "{d:02}.03.2024", "03/{d:02}/2024", "2024-03-{d:02}", "09:{d}", "2024/03/{d:02}",
+        "{d:02}.03.24", "3/{d}/24", "3/{d}/2024 3:{d} PM", "{d}MAR2024", "{d}MAR24",
+        "{d}MAR2024:10:{d}:00", "{d}-Mar-24", "{d} March 2024", "Mar {d} 2024",
+        '"March {d}, 2024"', "2024-03-{d} 9:{d}:01.5 +02:00",
+    ],
+)  # fmt: skip
 def test_dates_and_times_are_no_signal(read: Read, cell: str) -> None:
     text = csv("at,n", lambda i: cell.format(d=i % 18 + 10) + f",{i}")
     with pytest.raises(BaselineError, match=r"'at' holds dates or times.*--exclude at"):
         read("t.csv", text)
+
+
+@pytest.mark.parametrize("text", ["v1.{d}.2", "10may", "{d}-3", "marble {d}", "1.2.{d}.4"])
+def test_text_that_is_like_a_date_is_none(read: Read, text: str) -> None:
+    found, _ = read("t.csv", csv("x,n", lambda i: text.format(d=i % 18 + 10) + f",{i}"))
+    assert categories(found, "x").dtype == "string"
+
+
+def test_a_wide_file_is_read_by_many_columns_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each statement looks all columns up: one for each took minutes of thousands of columns."""
+    columns = {f"c{i}": [(i * j) % 7 / 2 for j in range(20)] for i in range(300)}
+    header = ",".join(["kind", *columns])
+    rows = [",".join([f"k{j % 2}", *(str(it[j]) for it in columns.values())]) for j in range(20)]
+    rows[0] = rows[0].replace("k0,0.0,0.0", "k0,0.0,", 1)
+    (tmp_path / "t.csv").write_text("\n".join([header, *rows]))
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    statements: list[str] = []
+    columns_of = Database.columns
+
+    def counted(database: Database, sql: str) -> dict[str, Any]:
+        statements.append(sql)
+        return columns_of(database, sql)
+
+    monkeypatch.setattr(Database, "columns", counted)
+    for name in ("t.csv", "t.parquet"):
+        found, _ = built(tmp_path / name)
+        for column, values in columns.items():
+            missing = int((name, column) == ("t.csv", "c1"))
+            assert numbers(found, column) == (min(values[missing:]), max(values), missing)
+    assert len(statements) == 2 * 6
 
 
 def test_days_without_a_time_make_no_hours_of_the_day(read: Read) -> None:

@@ -13,10 +13,12 @@ from tidegauge.contract import Action, acknowledge, encode
 pytestmark = pytest.mark.timeout(120)
 
 
-def action(id: str, kind: str = "retrain", model: str = "credit") -> Action:
+def action(
+    id: str, kind: str = "retrain", model: str = "credit", reason: str = "credit has drifted"
+) -> Action:
     return Action(
         id=id, kind=kind, alert="b", rule="drift", model=model, version="3", variant="",
-        requested_at=1_772_366_460, reason=f"{model} has drifted", data=None,
+        requested_at=1_772_366_460, reason=reason, data=None,
     )  # fmt: skip
 
 
@@ -25,7 +27,11 @@ def installation(tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str) -> I
     one = Installation(tmp_path, unique("actions"), kafka_broker.bootstrap_servers, redis_url)
     one.create_topics()
     producer = Producer({"bootstrap.servers": kafka_broker.bootstrap_servers})
-    asked = [action("abc1"), action("abc2", "rollback"), action("dea1", model="shop")]
+    asked = [
+        action("abc1"),
+        action("abc2", "rollback", reason="credit 3: drift of age"),
+        action("dea1", model="shop", reason="shop 3 is slow, 500 ms"),
+    ]
     for sent in (*asked, asked[0]):  # an action may be sent twice
         producer.produce(one.topic("actions"), encode(sent))
     failed = acknowledge(asked[0], "failed", actor="trainer", time=1.0, note="no labels yet")
@@ -54,6 +60,9 @@ def test_an_action_is_listed_once_with_what_became_of_it_as_somebody_said(
     table = installation.succeed("actions", "list")
     assert "taken by ann: by hand" in table and "credit has drifted" in table
     assert {"2026-03-01", "12:01:00Z"} <= set(table.split())
+    for reason in ("credit 3: credit has drifted", "credit 3: drift of age", "shop 3 is slow, 500"):
+        assert f"  {reason}" in table
+    assert table.count("shop 3") == 1
     for id, said in (("abc", "2 actions begin with abc"), ("zzz", "there is no action zzz")):
         refused = installation.cli("actions", "ack", id)
         assert refused.returncode == 2

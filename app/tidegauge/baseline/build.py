@@ -190,6 +190,9 @@ def _build(path: Path, table: Table, asked: _Asked, progress: Progress, memory_b
         summaries[name] = summary_of(column, names[name], signal, distinct)
         progress("Counting", i / len(roles))
     if unusable:
+        for name in unusable:  # what is doubtful may be why: prices with a sign are text
+            for doubt in table.columns[name].doubts:
+                asked.warn(doubt)
         raise BaselineError(_ids_or_texts(unusable))
     baseline = Baseline(model="-", version="-", rows=table.rows, source=path.name, signals=signals)
     if asked.time is not None:

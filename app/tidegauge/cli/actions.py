@@ -84,16 +84,21 @@ def show(
         status = f"{one.status} by {last.actor}" if last else one.status
         if last and last.note:
             status += f": {last.note}"
-        of = _traffic(action)
-        reason = action.reason.removeprefix(f"{action.model} {action.version}: ")
         table.add_row(
             utc_text(action.requested_at, "%Y-%m-%d\n%H:%M:%SZ"),
             plain(action.id[:_SHORT]),
             plain(f"{action.kind}{' (dry run)' if action.dry_run else ''}"),
             plain(status),
-            plain(f"{of}: {reason}"),
+            plain(_reason(action)),
         )
     PlainConsole().print(table)
+
+
+def _reason(action: Action) -> str:
+    """Return the reason, which names the model and version itself as a rule, and of what it is."""
+    rest = action.reason.removeprefix(f"{action.model} {action.version}")
+    begins_so = rest != action.reason and rest.startswith((" ", ":"))
+    return _traffic(action) + (rest if begins_so else f": {action.reason}")
 
 
 def _traffic(action: Action) -> str:

@@ -10,6 +10,12 @@ from tidegauge.baseline.table.options import MAYBE_MISSING, PLAINLY_MISSING
 #: Signs that stand between thousands beside comma and point: spaces of all kinds and apostrophes.
 SPACES = " '\u2019\u00a0\u2009\u202f"
 
+_CLOCK = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?(\s?[AaPp][Mm])?"
+_ZONE = r"\s*(Z|[-+][0-9]{2}:?([0-9]{2})?)?"
+
+#: The names of the months in English, as SAS, Oracle and spreadsheets write them.
+_MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}"
+
 #: Cells by how they look, the first that fits: RE2 patterns. The percent sign is taken off before.
 _LOOKS: Mapping[str, str] = {
     "zeros": r"[-+]?0[0-9]+",
@@ -27,15 +33,18 @@ _LOOKS: Mapping[str, str] = {
     "spaces_point": rf"[-+]?[0-9]{{1,3}}([{SPACES}][0-9]{{3}})+\.[0-9]*",
     "spaces_comma": rf"[-+]?[0-9]{{1,3}}([{SPACES}][0-9]{{3}})+,[0-9]*",
     "truth": r"(?i)true|false",
+    "truth_elsewhere": r"(?i)wahr|falsch|vrai|faux|verdadero|falso|vero|verdadeiro|waar|onwaar"
+    r"|prawda|fałsz|sann?t|falskt|tosi|epätosi|истина|ложь|igaz|hamis",
     "money": r"[-+]?[$€£¥]\s?[-+]?[0-9][0-9.,]*|[-+]?[0-9][0-9.,]*\s?[$€£¥]|\([0-9][0-9.,]*\)",
-    "instant": r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?"
-    r"\s*(Z|[-+][0-9]{2}:?([0-9]{2})?)?)?"
-    r"|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{4}([T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?"
-    r"|[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?",
+    "instant": rf"[0-9]{{4}}[-/][0-9]{{1,2}}[-/][0-9]{{1,2}}([T ]{_CLOCK}{_ZONE})?"
+    rf"|[0-9]{{1,2}}[./][0-9]{{1,2}}[./]([0-9]{{4}}|[0-9]{{2}})(,? {_CLOCK})?"
+    rf"|[0-9]{{1,2}}[- ]?(?i:{_MONTH})[- ]?([0-9]{{4}}|[0-9]{{2}})([: ]{_CLOCK})?"
+    rf"|(?i:{_MONTH}) [0-9]{{1,2}},? [0-9]{{4}}(,? {_CLOCK})?"
+    rf"|{_CLOCK}",
 }
 
 #: Those that are a number, be it what it may.
-NUMBERS = frozenset(_LOOKS) - {"truth", "money", "instant"}
+NUMBERS = frozenset(_LOOKS) - {"truth", "truth_elsewhere", "money", "instant"}
 
 #: What a number may look like in each form, as RE2 has it; anything else is none.
 _WHOLE = {

@@ -171,6 +171,13 @@ def _of_text(
             f"column {name!r} is read as text: {money.first!r} has a sign that is no number's; "
             f"write it without, or --exclude {quoted}",
         )
+    truth = looks.get("truth_elsewhere")
+    if truth is not None and truth.cells >= MOSTLY * total:
+        return (
+            f"column {name!r} is read as text: {truth.first!r} is how a spreadsheet says true or "
+            f"false, which events that carry true and false never match; write those, or "
+            f"--type {quoted}=categorical if events carry this text",
+        )
     absent = [it for it in (looks.get("missing"), looks.get("maybe")) if it is not None]
     if not absent or column.nature != "text":
         return ()

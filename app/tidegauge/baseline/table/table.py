@@ -40,6 +40,10 @@ DISTINCT_VALUES_LIMIT = 1_000_000
 #: Columns that one statement looks at.
 _AT_ONCE = 50
 
+#: Numbers that are held at once, of several columns: a statement looks all columns of the table up,
+#: so one for each takes minutes of a file of thousands of columns.
+_HELD_NUMBERS = 1_000_000
+
 _BATCH_ROWS = 65_536
 
 _EXAMPLES = 3
@@ -68,16 +72,16 @@ class Table:
         #: Columns that are no signals unless an option names them.
         self.indexes = loaded.indexes
         self.beside = loaded.beside
+        self._held: dict[str, Any] = {}
 
     def numbers(self, name: str) -> tuple[NDArray[np.float64], int, int]:
         """Return all finite values of a column, sorted; how many are missing, and not finite.
 
         Sorted, because then nothing computed from them can depend on the order of the rows.
         """
-        with self._readable(name):
-            found = self._database.columns(f"SELECT {number_of(self.columns[name])} AS x FROM t")[
-                "x"
-            ]
+        if name not in self._held:
+            self._held = self._read_numbers(name)
+        found = self._held.pop(name)
         missing = int(np.ma.getmaskarray(found).sum())
         values = np.ma.compressed(found).astype(np.float64, copy=False)
         finite = values[np.isfinite(values)]
@@ -85,6 +89,17 @@ class Table:
         finite += 0.0  # -0.0 becomes 0.0: they are equal, and which one sorts first is arbitrary
         finite.sort()
         return finite, missing, nan
+
+    def _read_numbers(self, name: str) -> dict[str, Any]:
+        """Read a column's numbers, and those of the columns after it if there are few rows."""
+        names = list(self.columns)
+        after = [it for it in names[names.index(name) + 1 :] if self.columns[it].kind == "numeric"]
+        at_once = min(_AT_ONCE, _HELD_NUMBERS // max(self.rows, 1))
+        some = [name, *after[: max(at_once - 1, 0)]]
+        fields = (f"{number_of(self.columns[it])} AS x{i}" for i, it in enumerate(some))
+        with self._readable(name):
+            found = self._database.columns(f"SELECT {', '.join(fields)} FROM t")
+        return {it: found[f"x{i}"] for i, it in enumerate(some)}
 
     def categories(self, name: str) -> tuple[Counter[str], int]:
         """Return how often each value of a column was seen, and how many are missing."""
