@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,46 +31,64 @@ class Watched(NamedTuple):
 
 @pytest.fixture(scope="module")
 def watched(run: Monitored) -> dict[tuple[Any, ...], Watched]:
-    """Judge the counts of every first report again, in the order of the windows."""
-    memories: dict[Any, Memory] = {}
+    """Judge the counts of every report again, in the order in which they came.
+
+    What a revision has more than the report before it goes with what the next window counts.
+    """
+    memories: dict[tuple[str, ...], Memory] = {}
+    through: dict[tuple[str, ...], int] = {}
+    counted: dict[tuple[Any, ...], Any] = {}
     found: dict[tuple[Any, ...], Watched] = {}
-    for (*where, start), report in sorted(run.first_reports().items()):
-        baseline = run.baselines.get((where[0], where[1]))
+    for report in run.records("windows"):
+        where = (report["model"], report["version"], report["variant"])
+        start = report["window_start"]
+        baseline = run.baselines.get(where[:2])
         [part] = report["parts"]
         if baseline is None:
             assert part["alarm_budget"] is None
             continue
-        names = list(baseline["signals"])
-        sides = [
-            (reference_bins(baseline["signals"][name]), part["signals"][name]["histogram"])
-            for name in names
-        ]
-        reference = Reference.of(
-            [
-                SignalReference(bins, len(h["counts"]) if "edges" in baseline["signals"][n] else 0)
-                for n, (bins, h) in zip(names, sides, strict=True)
-            ]
-        )
-        window = np.zeros(reference.counts.shape)
-        for row, (name, (_, h)) in enumerate(zip(names, sides, strict=True)):
-            counted = Histogram(
-                h["counts"], *(h.get(it, 0) for it in ("absent", "null", "nan", "invalid"))
-            )
-            counts = current_bins(baseline["signals"][name], counted)
-            window[row, : len(counts)] = counts
-        before = memories.get(tuple(where), Memory.empty(*window.shape))
+        names, reference, window = _laid_out(baseline, part)
+        news = window - counted.get((*where, start), 0)
+        counted[(*where, start)] = window
+        before = memories.get(where, Memory.empty(*window.shape))
+        if report["revision"] or start < through.get(where, 0):
+            memories[where] = replace(before, pooled=before.pooled + news)
+            continue
         budget = Budget(1.0, 30 * 86_400 / WINDOW_SECONDS, part["alarm_budget"]["slices"])
         verdict = judge(reference, before, window, budget)
-        memories[tuple(where)] = verdict.memory
+        memories[where], through[where] = verdict.memory, start
         assert part["alarm_budget"]["threshold_nats"] == verdict.threshold
         for row, name in enumerate(names):
             if part["signals"][name]["evidence"] is None:
                 assert not verdict.events[:, row].any()
                 continue
             surprise = float(verdict.surprises[:, row].max())
-            one = Watched(tuple(where), start, name, surprise, verdict.threshold)
+            one = Watched(where, start, name, surprise, verdict.threshold)
             found[(*where, start, name)] = one
     return found
+
+
+def _laid_out(baseline: Any, part: Any) -> tuple[list[str], Reference, Any]:
+    """Return the names of the signals, their reference, and the window's counts by row and bin."""
+    names = list(baseline["signals"])
+    sides = [
+        (reference_bins(baseline["signals"][name]), part["signals"][name]["histogram"])
+        for name in names
+    ]
+    reference = Reference.of(
+        [
+            SignalReference(bins, len(h["counts"]) if "edges" in baseline["signals"][n] else 0)
+            for n, (bins, h) in zip(names, sides, strict=True)
+        ]
+    )
+    window = np.zeros(reference.counts.shape)
+    for row, (name, (_, h)) in enumerate(zip(names, sides, strict=True)):
+        counted = Histogram(
+            h["counts"], *(h.get(it, 0) for it in ("absent", "null", "nan", "invalid"))
+        )
+        counts = current_bins(baseline["signals"][name], counted)
+        window[row, : len(counts)] = counts
+    return names, reference, window
 
 
 def test_the_evidence_of_every_report_is_what_the_detector_says_of_the_counts_so_far(
