@@ -44,6 +44,18 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def spreadsheet_text(text: str) -> str:
+    r"""Return a text as a cell of a CSV file that a spreadsheet shows and does not compute.
+
+    A cell that begins like a formula gets an apostrophe in front (OWASP, "CSV injection").
+
+    >>> spreadsheet_text('=HYPERLINK("http://x")'), spreadsheet_text("credit")
+    ('\'=HYPERLINK("http://x")', 'credit')
+    """
+    text = printable(text)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+
+
 def printable_json(text: str) -> str:
     r"""Return the same JSON in characters that can be seen.
 

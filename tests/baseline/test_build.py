@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegauge.baseline.build import BaselineError, build_baseline
+from tidegauge.baseline import build as building
+from tidegauge.baseline.build import BaselineError
 from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal
 
 Write = Callable[..., Path]
@@ -37,7 +38,9 @@ def build(path: Path, **options: Any) -> Baseline:
     def refuse(message: str) -> None:
         raise AssertionError(f"unexpected warning: {message}")
 
-    return build_baseline(path, **({"model": "m", "version": "1", "warn": refuse} | options))
+    return building.build(
+        path, **({"model": "m", "version": "1", "warn": refuse} | options)
+    ).baseline
 
 
 def numeric(baseline: Baseline, name: str) -> NumericSignal:

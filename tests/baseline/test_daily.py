@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tidegauge.baseline.build import BaselineError, build_baseline
+from tidegauge.baseline.build import BaselineError, build
 from tidegauge.baseline.document import Baseline
 from tidegauge.baseline.hours import DailyCycle
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
@@ -74,7 +74,7 @@ def _built(path: Path, **options: Any) -> Baseline:
         raise AssertionError(f"unexpected warning: {message}")
 
     fixed = {"model": "m", "version": "1", "time": "at", "types": {"code": "categorical"}}
-    return build_baseline(path, **(fixed | {"warn": refuse} | options))
+    return build(path, **(fixed | {"warn": refuse} | options)).baseline
 
 
 def _daily(baseline: Baseline) -> DailyCycle:

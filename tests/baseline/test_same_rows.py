@@ -11,7 +11,7 @@ import pytest
 from support.counting import counted, promote
 from support.frames import LIBRARIES, Written, write_frames
 from tidegauge.baseline import Baseline
-from tidegauge.baseline.build import build_baseline
+from tidegauge.baseline.build import build
 from tidegauge.contract import SignalReport
 from tidegauge.detect.merging import merge
 from tidegauge.detect.report import signal_reports
@@ -26,9 +26,9 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def _baseline(path: Path) -> Baseline:
-    return build_baseline(
+    return build(
         path, model="m", version="1", exclude=["at", "day"], warn=lambda message: None
-    )
+    ).baseline
 
 
 def _reports(baseline: Baseline, payloads: list[bytes]) -> dict[str, SignalReport]:

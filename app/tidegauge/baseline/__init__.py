@@ -1,7 +1,7 @@
 """What a model is compared with: building, versioning and storing baselines, and their binning.
 
 What is exported here needs neither Redis nor pyarrow; import the rest from its own module:
-``baseline.build.build_baseline``, ``baseline.store.BaselineStore``, ``baseline.cache``.
+``baseline.build.build``, ``baseline.store.BaselineStore``, ``baseline.cache``.
 """
 
 from tidegauge.baseline.binning import canonical_category, numeric_counts, numeric_edges

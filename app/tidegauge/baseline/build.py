@@ -26,7 +26,7 @@ from tidegauge.baseline.table import Column, Kind, ReadOptions, Role, Table, ope
 from tidegauge.baseline.validation import MAX_SIGNALS, UnusableBaseline, validate
 from tidegauge.contract import OUTPUT_SIGNALS
 
-__all__ = ["BaselineError", "Built", "build", "build_baseline"]
+__all__ = ["BaselineError", "Built", "build"]
 
 log = logging.getLogger(__name__)
 
@@ -71,36 +71,6 @@ class _Asked:
     def named(self) -> set[str]:
         """Columns that an option names, but for those that are left out."""
         return {*self.types, self.prediction or "", self.time or ""} - {""}
-
-
-def build_baseline(
-    path: str | Path,
-    *,
-    model: str,
-    version: str,
-    prediction: str | None = None,
-    time: str | None = None,
-    exclude: Collection[str] = (),
-    types: Mapping[str, Role] | None = None,
-    options: ReadOptions | None = None,
-    progress: Progress = lambda step, done: None,
-    warn: Callable[[str], None] = log.warning,
-    memory_bytes: int = MEMORY_BYTES,
-) -> Baseline:
-    """Make a baseline as :func:`build` does, and return it alone."""
-    return build(
-        path,
-        model=model,
-        version=version,
-        prediction=prediction,
-        time=time,
-        exclude=exclude,
-        types=types,
-        options=options,
-        progress=progress,
-        warn=warn,
-        memory_bytes=memory_bytes,
-    ).baseline
 
 
 def build(

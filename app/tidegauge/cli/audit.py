@@ -20,7 +20,7 @@ from tidegauge.cli._skipped import SkippedRecords, skipping
 from tidegauge.contract import GLOB_CHARACTERS, AuditRecord, DecodingError, decode, encode
 from tidegauge.ledger import Chain, StoredRecord, read_audit
 from tidegauge.ledger.why import EVENTS, as_text, asked_for, explain
-from tidegauge.printable import printable, printable_json
+from tidegauge.printable import printable_json, spreadsheet_text
 from tidegauge.when import moment, utc_text
 from tidegauge.wording import counted, quantity_text
 
@@ -92,7 +92,10 @@ def export(
         writer.writeheader()
         for _, record in found:
             row = msgspec.to_builtins(record)
-            shown = {name: printable(it) if isinstance(it, str) else it for name, it in row.items()}
+            shown = {
+                name: spreadsheet_text(it) if isinstance(it, str) else it
+                for name, it in row.items()
+            }
             inputs = printable_json(msgspec.json.encode(row["inputs"]).decode())
             writer.writerow({**shown, "inputs": inputs})
 

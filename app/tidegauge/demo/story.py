@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.baseline.build import build_baseline
+from tidegauge.baseline.build import build
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.contract import Alert, DecodingError, Distribution, decode, unwrap
 from tidegauge.demo.model import DRIFT_FACTOR, DRIFTED, NAME, VERSION, train
@@ -99,7 +99,7 @@ class _Demo:
         model = train()
         reference = self._directory / "training.csv"
         model.write_reference(reference)
-        baseline = build_baseline(reference, model=NAME, version=VERSION, prediction="score")
+        baseline = build(reference, model=NAME, version=VERSION, prediction="score").baseline
         with closing(BaselineStore(self._redis_url)) as store:
             baseline_id = store.put(baseline)
             store.promote(NAME, VERSION, baseline_id, now=time.time())
