@@ -21,7 +21,7 @@ help:
 	@echo "make schemas   write schemas/ anew from the code, and see that they break no reader"
 	@echo "make freeze-schemas  keep them as this version's, a step of a release"
 	@echo "make bench     events per second beside other stream processors, on a real Kafka (ARGS=--write)"
-	@echo "make bench-quick  the main rows of it, in four minutes"
+	@echo "make bench-quick  the main rows of it, in some ten minutes"
 	@echo "make bench-detect  cells merged a second, and how soon windows are judged (ARGS)"
 	@echo "make bench-memory  ingest's memory at full speed (ARGS='--minutes 10'; default 2)"
 	@echo "make bench-neighbours  what sound models notice of a flood (ARGS='--flood garbage --seconds 20')"

@@ -63,7 +63,7 @@ def main() -> int:
 def parse(arguments: Sequence[str]) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="the main rows, in four minutes")
+    parser.add_argument("--quick", action="store_true", help="the main rows, in some ten minutes")
     parser.add_argument("--runs", type=int, help=f"of each (default {RUNS}, quick {QUICK_RUNS})")
     parser.add_argument("--workload", action="append", choices=list(PROGRAMME))
     names = sorted({c.name for _, contestants in PROGRAMME.values() for c in contestants})
