@@ -103,6 +103,7 @@ _LOST = {
     "not_finite_excess": "NaN or infinite values",
     "invalid_excess": "values of another type",
     "unseen_excess": "new values",
+    "out_of_range_share": "values far out of range",
     "constant": "constant values",
 }
 

@@ -5,9 +5,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
-from support.feeds import NUMBERS, Change, Row, baseline, run
+from support.feeds import EVENTS, NUMBERS, Change, Row, baseline, run
+from support.sampled import sampled_signal
 from tidegauge.contract import encode
 from tidegauge.rules.summary import clock
 
@@ -60,6 +62,14 @@ def moved(name: str, by: float, *regions: str) -> Change:
     return change
 
 
+def times(name: str, factor: float) -> Change:
+    def change(row: Row, window: int, at: int) -> None:
+        if window >= SINCE and row["features"][name] is not None:
+            row["features"][name] *= factor
+
+    return change
+
+
 def renamed(row: Row, window: int, at: int) -> None:
     row["features"]["annual_income"] = row["features"].pop("income")
     row["features"]["age_years"] = row["features"].pop("age")
@@ -104,6 +114,19 @@ BREAKAGES: dict[str, tuple[Change, list[tuple[str, str, list[str]]], list[tuple[
         [],
     ),
     "all the same": (of("age", lambda at: 0.0), [("constant-values", "", ["age"])], []),
+    "all the same, and never seen": (
+        of("age", lambda at: -999.0),
+        [("constant-values", "", ["age"])],
+        [],
+    ),
+    "a thousand times": (times("age", 1e3), [("out-of-range-values", "", ["age"])], []),
+    "a thousandth": (times("age", 1e-3), [("constant-values", "", ["age"])], []),
+    "-999 for one in twenty": (
+        one_in(20, of("age", lambda at: -999.0)),
+        [("out-of-range-values", "", ["age"])],
+        [],
+    ),
+    "one of a billion": (one_in(EVENTS, of("age", lambda at: 1e9)), [], []),
     "renamed from the first window on": (renamed, [("not-sent", "", ["age", "income"])], []),
     "three features not sent": (
         all_of(*(of(name, lambda at: ...) for name in NUMBERS[:3])),
@@ -131,6 +154,26 @@ BREAKAGES: dict[str, tuple[Change, list[tuple[str, str, list[str]]], list[tuple[
         [("drift-retrain", "", ["age"])],
         [("retrain", "")],
     ),
+    "values that drift by half a standard deviation": (
+        moved("age", 0.5),
+        [("drift-retrain", "", ["age"])],
+        [("retrain", "")],
+    ),
+    "values that drift by four": (
+        moved("age", 4.0),
+        [("drift-retrain", "", ["age"])],
+        [("retrain", "")],
+    ),
+    "values that drift, and one of a billion": (
+        all_of(moved("age", 2.0), one_in(EVENTS, of("age", lambda at: 1e9))),
+        [("drift-retrain", "", ["age"])],
+        [("retrain", "")],
+    ),
+    "values that are three times as large": (
+        times("age", 3.0),
+        [("drift-retrain", "", ["age"])],
+        [("retrain", "")],
+    ),
 }
 
 
@@ -144,8 +187,46 @@ def test_what_breaks_is_said_once_and_only_values_that_drift_ask_for_a_retrainin
     assert found.withheld == ([WITHHELD] if name == "slow from the first window on" else [])
 
 
+def test_a_feature_that_was_always_7_and_is_8_is_broken_and_one_that_stays_is_not() -> None:
+    known = baseline()
+    for name in ("rate", "debt"):
+        known.signals[name] = sampled_signal(np.full(known.rows, 7.0))
+
+    def change(row: Row, window: int, at: int) -> None:
+        row["features"] |= {"rate": 7.0 + (window >= SINCE), "debt": 7.0}
+
+    found = run(change, known=known)
+    assert (found.fired, found.asked) == ([("out-of-range-values", "", ["rate"])], [])
+    [alert] = [it for it in found.alerts if it.event == "firing"]
+    began = clock(alert.starts_at, alert.window_end)
+    assert alert.summary == (
+        f"m 1: values of rate far outside of the baseline's range since {began}, "
+        "at least 100.0% of them"
+    )
+
+
+def test_two_features_of_another_scale_that_are_swapped_are_broken_both() -> None:
+    rng = np.random.default_rng(4)
+    known = baseline()
+    known.signals["age"] = sampled_signal(rng.normal(45.0, 12.0, known.rows))
+    known.signals["debt"] = sampled_signal(rng.lognormal(10.0, 0.8, known.rows))
+
+    def change(row: Row, window: int, at: int) -> None:
+        its = row["features"]
+        its |= {"age": 45.0 + 12.0 * its["age"], "debt": math.exp(10.0 + 0.8 * its["debt"])}
+        if window >= SINCE:
+            its["age"], its["debt"] = its["debt"], its["age"]
+
+    found = run(change, known=known)
+    assert found.fired == [
+        ("out-of-range-values", "", ["age"]),
+        ("constant-values", "", ["debt"]),
+    ]
+    assert found.asked == []
+
+
 def test_what_broke_is_said_with_the_time_and_keeps_the_drift_of_that_signal_quiet() -> None:
-    found = run(of("age", lambda at: "old" if at % 2 else at % 97))
+    found = run(of("age", lambda at: "old" if at % 2 else at % 7))
     [alert] = [it for it in found.alerts if it.event == "firing"]
     began = clock(alert.starts_at, alert.window_end)
     assert alert.summary == (

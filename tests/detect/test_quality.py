@@ -1,12 +1,14 @@
 """How much of a signal is unusable, beyond its baseline and what sampling makes of it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from support.counting import categorical, numeric
-from support.sampled import sampled_histogram, sampled_signal
+from support.sampled import Floats, sampled_histogram, sampled_signal
 from tidegauge.baseline.document import CategoricalSignal, NumericSignal
 from tidegauge.baseline.signals import numeric_signal
 from tidegauge.contract import SignalHistogram
@@ -100,6 +102,63 @@ def test_values_are_constant_where_that_is_no_chance(
     histogram = sampled_histogram(np.full(1000, value), reference)
     found = quality_of(histogram, reference)
     assert (found is not None and found.constant) == constant
+
+
+@pytest.mark.parametrize(
+    ("factor", "constant"), [(1.0, False), (0.2, False), (0.01, True), (0.001, True)]
+)
+def test_values_are_constant_too_where_what_is_left_of_their_spread_is_next_to_nothing(
+    factor: float, constant: bool
+) -> None:
+    amounts = np.random.default_rng(1).lognormal(size=5_000)
+    found = quality_of(
+        sampled_histogram(amounts[:1000] * factor, its := sampled_signal(amounts)), its
+    )
+    assert (found is not None and found.constant) == constant
+
+
+#: Ways in which values are spread, and the ways of sound and of broken ones to change.
+SPREADS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
+    "normal": lambda rng, n: rng.normal(50.0, 10.0, n),
+    "normal around 0": lambda rng, n: rng.normal(size=n),
+    "lognormal": lambda rng, n: rng.lognormal(size=n),
+    "counts": lambda rng, n: rng.poisson(3.0, n).astype(np.float64),
+    "mostly 0": lambda rng, n: np.where(rng.random(n) < 0.8, 0.0, rng.lognormal(size=n)),
+    "a tail without a mean": lambda rng, n: rng.pareto(1.0, n),
+}
+
+
+@pytest.mark.parametrize("spread", SPREADS)
+@pytest.mark.parametrize("rows", [30, 500, 2_000, 100_000])
+def test_no_sample_is_out_of_range_by_chance_nor_what_doubles_or_shifts(
+    spread: str, rows: int
+) -> None:
+    rng = np.random.default_rng(rows)
+    for _ in range(25):
+        values = SPREADS[spread](rng, rows)
+        known, sample = sampled_signal(values), SPREADS[spread](rng, 1000)
+        deviation = 0.0 if "tail" in spread else float(values.std())
+        for now in (sample, sample * 2.0, sample + 0.5 * deviation, sample + 2.0 * deviation):
+            found = quality_of(sampled_histogram(now, known), known)
+            assert found is None or (found.out_of_range_share, found.constant) == (0.0, False)
+
+
+@pytest.mark.parametrize("spread", [it for it in SPREADS if "tail" not in it])
+@pytest.mark.parametrize("rows", [500, 2_000, 100_000])
+def test_a_thousand_times_the_values_are_out_of_range(spread: str, rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    known = sampled_signal(SPREADS[spread](rng, rows))
+    found = quality_of(sampled_histogram(1000.0 * SPREADS[spread](rng, 2000), known), known)
+    assert found is not None and found.out_of_range_share > 0.01
+
+
+def test_a_baseline_of_one_value_has_every_other_value_out_of_range() -> None:
+    known = sampled_signal(np.full(10_000, 7.0))
+    for value, share in ((7.0, 0.0), (8.0, 1.0), (6.9, 1.0)):
+        found = quality_of(sampled_histogram(np.full(200, value), known), known)
+        assert (found.out_of_range_share if found else 0.0) == share
+    few = np.array([7.0] * 999 + [8.0])
+    assert quality_of(sampled_histogram(few, known), known) is None
 
 
 def test_categories_are_constant_in_a_bin_of_their_own_only() -> None:

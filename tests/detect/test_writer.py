@@ -9,16 +9,24 @@ from typing import Any, cast
 import msgspec
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
+from msgspec.structs import replace
 
 from support.counting import NOW, a_baseline, categorical
+from support.window_reports import latency, part_of, window_report
 from support.world import World, a_state, join_all
 from tidegauge.baseline.store import Key, Pointer
 from tidegauge.contract import Action, AuditFact, DataRange, Sent, encode, unwrap
 from tidegauge.contract.cloudevents import Mode
+from tidegauge.detect.asked import unsound_versions
 from tidegauge.detect.changelog import Changelog
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import DataWanted, Output
+from tidegauge.detect.values import Slice
 from tidegauge.detect.writer import Writer
+from tidegauge.rules.evaluate import evaluate
+from tidegauge.rules.model import Rule
+from tidegauge.rules.ruleset import RuleSet
+from tidegauge.rules.state import AlertState
 
 
 class _Producer:
@@ -51,13 +59,20 @@ def _writer(
     producer: _Producer,
     mode: Mode = "binary",
     pointers: Mapping[Key, Pointer] = MappingProxyType({}),
+    unsound: Mapping[str, str] = MappingProxyType({}),
 ) -> Writer:
     offsets = SimpleNamespace(
         data=lambda wanted: DataRange(since=wanted.since, until=wanted.until, offsets=[])
     )
     app = SimpleNamespace(producer=producer)
     return Writer(
-        app, "changelog", cast(Offsets, offsets), pointers=lambda: pointers, source="/d", mode=mode
+        app,
+        "changelog",
+        cast(Offsets, offsets),
+        pointers=lambda: pointers,
+        source="/d",
+        mode=mode,
+        unsound=lambda _: unsound,
     )
 
 
@@ -107,13 +122,14 @@ def _published(
     mode: Mode = "binary",
     wanted: DataWanted | None = None,
     promoted: tuple[str, ...] = (),
+    unsound: Mapping[str, str] = MappingProxyType({}),
 ) -> Action:
     producer = _Producer()
     pointers = {
         ("credit", version): Pointer(id=version, promoted_at=float(at), previous=None)
         for at, version in enumerate(promoted)
     }
-    writer = _writer(producer, mode, pointers)
+    writer = _writer(producer, mode, pointers, unsound)
     for _ in range(2):  # as after a crash
         asyncio.run(writer.publish([Output("actions", action.id, action, wanted)]))
     first, again = producer.sent
@@ -131,6 +147,54 @@ def test_a_rollback_without_a_version_to_go_back_to_says_so() -> None:
     found = _published(_action(version="3"), promoted=("3", "4"))
     assert found.to_version is None
     assert found.reason == ("slow; no version of credit is known to have been promoted before it")
+
+
+def test_a_rollback_passes_over_versions_that_are_to_be_left_themselves() -> None:
+    unsound = {"2": "latency-rollback", "3": "latency-rollback", "9": "latency-rollback"}
+    found = _published(_action(version="3"), promoted=("1", "2", "3"), unsound=unsound)
+    assert found.to_version == "1"
+    assert found.reason == "slow; not to 2, on which latency-rollback fires"
+    found = _published(_action(version="3"), promoted=("2", "3"), unsound=unsound)
+    assert found.to_version is None
+    assert found.reason == (
+        "slow; not to 2, on which latency-rollback fires; "
+        "no other version of credit is known to have been promoted before it"
+    )
+
+
+def test_a_version_is_to_be_left_while_a_rule_fires_on_it_that_asks_to_go_back() -> None:
+    rules = RuleSet(
+        [
+            Rule(name=name, metric="latency_mean_ms", above=200.0, severity="low", action=action)
+            for name, action in (("slow", "rollback"), ("slower", "rollback"), ("told", None))
+        ]
+    )
+
+    def slices(*its: tuple[str, dict[str, str], str, str]) -> list[tuple[Slice, AlertState]]:
+        return [
+            (Slice.of(replace(report, version=version, segment=segment)), firing(rule, phase))
+            for version, segment, rule, phase in its
+        ]
+
+    report = window_report(0, part_of(1000), latency=latency(300.0))
+
+    def firing(rule: str, phase: str) -> AlertState:
+        watched = RuleSet([Rule(name=rule, metric="events", above=1.0, severity="low")])
+        state = evaluate(watched, report, AlertState(), distribution=lambda *_: None).state
+        [series] = state.series.values()
+        [(key, episode)] = series.episodes.items()
+        return AlertState(
+            series={"s": replace(series, episodes={key: replace(episode, phase=phase)})}
+        )
+
+    action = _action(model=report.model, version="9", segment={"region": "EU"})
+    found = slices(
+        ("1", {}, "slower", "firing"), ("1", {}, "slow", "firing"),
+        ("2", {"region": "EU"}, "slow", "firing"), ("3", {"region": "US"}, "slow", "firing"),
+        ("4", {}, "slow", "pending"), ("5", {}, "told", "firing"),
+    )  # fmt: skip
+    assert unsound_versions(found, action, rules) == {"1": "slow", "2": "slow"}
+    assert unsound_versions(found, replace(action, model="other"), rules) == {}
 
 
 def test_a_retraining_names_its_data_and_a_page_nothing() -> None:

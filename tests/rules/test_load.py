@@ -91,6 +91,7 @@ def test_the_default_rules_are_those_of_the_documentation() -> None:
         ("not-finite-values", "not_finite_excess", "*", 0.01, "medium", None),
         ("invalid-values", "invalid_excess", "*", 0.01, "medium", None),
         ("new-values", "unseen_excess", "*", 0.05, "medium", None),
+        ("out-of-range-values", "out_of_range_share", "*", 0.01, "medium", None),
         ("constant-values", "constant", "*", 0, "high", None),
         ("many-features-drift", "drifted_signals", "*", 2, "high", None),
         ("output-drift", "surprise", "prediction", 1, "medium", None),
@@ -102,7 +103,7 @@ def test_the_default_rules_are_those_of_the_documentation() -> None:
         ("no-data", "seconds_without_events", "*", 600, "medium", None),
     ]
     required = [rule.required_events for rule in DEFAULT_RULES.rules]
-    assert required == [100] * 6 + [0, 0, 0, 0, 1000, 1000, 100, 0]
+    assert required == [100] * 7 + [0, 0, 0, 0, 1000, 1000, 100, 0]
     documented = (ROOT / "docs" / "statistics.md").read_text().partition("### The default rules")[2]
     assert re.findall(r"^\| `([a-z-]+)` \|", documented, re.MULTILINE) == [
         rule.name for rule in DEFAULT_RULES.rules

@@ -27,6 +27,7 @@ AGE.quality = Quality(
     missing_excess=0.2,
     not_finite_excess=0.04,
     invalid_excess=0.09,
+    out_of_range_share=0.03,
     constant=True,
 )
 AGE.evidence = Evidence(
@@ -80,6 +81,7 @@ EXPECTED: dict[MetricName, tuple[str | None, float, str, int]] = {
     "not_finite_excess": ("age", 0.04, "share", 2000),
     "invalid_excess": ("age", 0.09, "share", 2000),
     "unseen_excess": ("age", 0.0, "share", 2000),
+    "out_of_range_share": ("age", 0.03, "share", 2000),
     "constant": ("age", 1.0, "yes (1) or no (0)", 2000),
     "mean": ("age", 41.5, "value", 1200),
     "prediction_mean_5m": (None, 0.61, "value", 2000),

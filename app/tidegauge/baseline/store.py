@@ -391,11 +391,13 @@ class BaselineStore:
             raise StoreUnavailable(f"Redis at {self.address}: {error}") from error
 
 
-def earlier_version(pointers: Mapping[Key, Pointer], model: str, version: str) -> str | None:
+def earlier_version(
+    pointers: Mapping[Key, Pointer], model: str, version: str, *, without: Collection[str] = ()
+) -> str | None:
     """Return the version of ``model`` to go back to from ``version``; None if none is known.
 
     Of the others, that which had its first baseline promoted last before ``version`` had; last of
-    all, if ``version`` never had one.
+    all, if ``version`` never had one. Those in ``without`` are passed over.
 
     >>> made = {("m", v): Pointer(id=v, promoted_at=at, previous=None)
     ...         for v, at in (("1", 10.0), ("2", 20.0), ("3", 30.0))}
@@ -409,7 +411,7 @@ def earlier_version(pointers: Mapping[Key, Pointer], model: str, version: str) -
     found = [
         (pointer.began_at, name)
         for (of, name), pointer in pointers.items()
-        if of == model and name != version and pointer.began_at < before
+        if of == model and name != version and name not in without and pointer.began_at < before
     ]
     return max(found)[1] if found else None
 

@@ -51,8 +51,10 @@ class Quality(Record, omit_defaults=True):
 
     Each figure is the share of the values to be expected that is lost: (share - the baseline's
     share - sampling noise of both) / (1 - the baseline's share), 0 = no more than that, 1 = all.
-    ``missing_excess`` is of absent and null values, ``absent_excess`` of absent ones alone. With
-    ``constant`` every value is the same, which by the baseline is no chance.
+    ``missing_excess`` is of absent and null values, ``absent_excess`` of absent ones alone.
+    ``out_of_range_share`` is no excess but the share of numbers farther outside of the baseline's
+    range than that range is wide, as it is at least; 0 where that may be chance. With ``constant``
+    every value is the same, or nearly, which by the baseline is no chance.
     """
 
     absent_excess: float = 0.0
@@ -60,6 +62,7 @@ class Quality(Record, omit_defaults=True):
     not_finite_excess: float = 0.0
     invalid_excess: float = 0.0
     unseen_excess: float = 0.0
+    out_of_range_share: float = 0.0
     constant: bool = False
 
 

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaException
 from faust.types import TP, EventT, StreamT
 
-from tidegauge.contract import source_of
-from tidegauge.detect.asked import Pointers
+from tidegauge.contract import Action, source_of
+from tidegauge.detect.asked import Pointers, unsound_versions
 from tidegauge.detect.baselines import BaselineOf, BaselineSupply, RefusedWhy
 from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.closing import Closing
@@ -145,6 +145,7 @@ class Detector:
             pointers=pointers,
             source=source_of(settings.detect.app_id),
             mode=settings.topics.cloudevents,
+            unsound=self._unsound_versions,
             on_refused=self._on_refused,
         )
         self.app.agent(self._input, concurrency=1, name="tidegauge.join")(self._join)
@@ -160,6 +161,14 @@ class Detector:
                         self._metrics.alerts.labels(rule.name, severity, event)
             self._counted_rules = rules
         return rules
+
+    def _unsound_versions(self, action: Action) -> dict[str, str]:
+        slices = (
+            (where, its.alerts)
+            for state in self._store.partitions.values()
+            for where, its in state.slices.items()
+        )
+        return unsound_versions(slices, action, self._rules_in_force())
 
     def _make_state(self, partition: int) -> PartitionState:
         return PartitionState(

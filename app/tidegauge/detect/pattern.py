@@ -38,6 +38,7 @@ def drift_of_values(
             quality.not_finite_excess,
             quality.invalid_excess,
             quality.unseen_excess,
+            quality.out_of_range_share,
         )
         > _BROKEN
     ):

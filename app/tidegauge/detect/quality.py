@@ -15,16 +15,23 @@ from tidegauge.baseline.compare import (
 )
 from tidegauge.baseline.document import CategoricalSignal, NumericSignal, Signal
 from tidegauge.contract import Quality, SignalHistogram
+from tidegauge.detect.out_of_range import least_out_of_range
 
 #: Standard errors of sampling that a share must be above the baseline's: by chance alone that is
 #: passed once in some three million windows of a signal.
 _STANDARD_ERRORS = 5.0
 
-#: -ln of how probable it may be that all values of a window are the same by chance.
-_CONSTANT_NATS = 16.0
+#: -ln of how probable it may be by chance that all values of a window are the same, or that so many
+#: are out of range.
+_CHANCE_NATS = 16.0
 
 #: Fewer values than this are not called constant.
 _CONSTANT_VALUES = 100
+
+#: Numbers that lie in so small a part of what holds the baseline's values, but for the outermost
+#: one in a hundred at each end, are as good as constant: another unit, or the values of another
+#: column.
+_CONSTANT_WIDTH = 0.1
 
 
 def quality_of(histogram: SignalHistogram, reference: Signal) -> Quality | None:
@@ -34,8 +41,9 @@ def quality_of(histogram: SignalHistogram, reference: Signal) -> Quality | None:
     if nan_is_missing(reference):
         missing, not_finite = missing + not_finite, 0
     unseen = histogram.counts[-1] if tells_unseen(reference) else 0
+    outside = _out_of_range(histogram, n, reference)
     constant = _is_constant(histogram, n, reference)
-    if not (missing or not_finite or histogram.invalid or unseen or constant):
+    if not (missing or not_finite or histogram.invalid or unseen or outside or constant):
         return None
     events = n + missing + not_finite + histogram.invalid
     bins = reference_counts(reference)
@@ -52,6 +60,7 @@ def quality_of(histogram: SignalHistogram, reference: Signal) -> Quality | None:
         not_finite_excess=excess(not_finite, 0),
         invalid_excess=excess(histogram.invalid, 0),
         unseen_excess=excess(unseen, _new_by_chance(reference)) if unseen else 0.0,
+        out_of_range_share=outside / events,
         constant=constant,
     )
     return None if found == _AS_EXPECTED else found
@@ -85,19 +94,44 @@ def _new_by_chance(reference: Signal) -> float:
     return sum(count == 1 for count in own) + min(len(reference.known), others)
 
 
+def _out_of_range(histogram: SignalHistogram, n: int, reference: Signal) -> float:
+    """Return how many numbers are far out of range at the least; 0 if that may be chance.
+
+    Of n + m values of one kind, in whatever order they come, the k outermost are all among the
+    first n with a probability of at most (n / (n + m))^k, times k + 1 ways to have some of them at
+    either end. That holds for every distribution, be its tails ever so heavy.
+    """
+    if not isinstance(reference, NumericSignal):
+        return 0.0
+    found = n * least_out_of_range(histogram, reference)
+    if not found:
+        return 0.0
+    chance = found * math.log1p(sum(reference.counts) / n) - math.log1p(found)
+    return found if chance > _CHANCE_NATS else 0.0
+
+
 def _is_constant(histogram: SignalHistogram, n: int, reference: Signal) -> bool:
-    """Whether all values are one, in a way that the baseline makes out to be no chance."""
-    is_numeric = isinstance(reference, NumericSignal)
-    # Others, and those never seen, need not be one value.
-    own = histogram.counts if is_numeric else histogram.counts[:-2]
-    if n < _CONSTANT_VALUES or max(own, default=0) < n:
+    """Whether all values are one, or nearly, in a way that the baseline makes out to be no chance.
+
+    It is none where so many values would hardly all fall into the bins that they are in, nor all
+    into the largest one.
+    """
+    if n < _CONSTANT_VALUES:
         return False
     if isinstance(reference, NumericSignal):
-        if histogram.minimum is None or histogram.minimum != histogram.maximum:
+        if histogram.minimum is None or histogram.maximum is None:
+            return False
+        width = reference.edges[-1] - reference.edges[0] if reference.edges else 0.0
+        if histogram.maximum - histogram.minimum > _CONSTANT_WIDTH * width:
             return False
         if reference.minimum == reference.maximum:
             return False
-    most, rows = max(reference.counts), sum(reference.counts)
+    # Others, and those never seen, need not be one value.
+    elif max(histogram.counts[:-2], default=0) < n:
+        return False
+    pairs = zip(reference.counts, histogram.counts, strict=True)
+    most = max(*reference.counts, sum(known for known, count in pairs if count))
+    rows = sum(reference.counts)
     if most == rows or rows < RARE_ROWS:
         return False
-    return -n * math.log((most + 1) / (rows + 1)) > _CONSTANT_NATS
+    return -n * math.log((most + 1) / (rows + 1)) > _CHANCE_NATS

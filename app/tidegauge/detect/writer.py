@@ -11,7 +11,7 @@ from faust.types import AppT
 
 from tidegauge.contract import Action, Alert, Record, WindowReport, encode, wrap
 from tidegauge.contract.cloudevents import Mode, Sent
-from tidegauge.detect.asked import Pointers, with_data, with_target
+from tidegauge.detect.asked import Pointers, Unsound, with_data, with_target
 from tidegauge.detect.changelog import Changelog, Checkpoint
 from tidegauge.detect.offsets import Offsets
 from tidegauge.detect.partition import Output
@@ -47,9 +47,10 @@ class Writer:
         pointers: Pointers,
         source: str,
         mode: Mode,
+        unsound: Unsound = lambda _: {},
         on_refused: Callable[[Output], None] = lambda _: None,
     ) -> None:
-        """Take what outputs need: as CloudEvents their source, for rollbacks the pointers.
+        """Take what outputs need: as CloudEvents their source, for rollbacks which versions exist.
 
         ``on_refused`` is called with each output that is too large for its topic.
         """
@@ -57,6 +58,7 @@ class Writer:
         self._topic = changelog_topic
         self._offsets = offsets
         self._pointers = pointers
+        self._unsound = unsound
         self._source = source
         self._mode: Mode = mode
         self._on_refused = on_refused
@@ -101,7 +103,9 @@ class Writer:
             return record
         if output.data is not None:
             return await asyncio.to_thread(with_data, record, output.data, self._offsets.data)
-        return with_target(record, self._pointers()) if record.kind == "rollback" else record
+        if record.kind == "rollback":
+            return with_target(record, self._pointers(), self._unsound(record))
+        return record
 
     def _wrapped(self, record: Record) -> Sent:
         if isinstance(record, WindowReport | Alert | Action):

@@ -20,7 +20,7 @@ DropReason = Literal[
 REASONS: tuple[DropReason, ...] = get_args(DropReason)
 
 #: Why a feature, an output or a segment is left out of events that are sent.
-LeftOutReason = Literal["bad_column", "duplicate_name", "reserved_name"]
+LeftOutReason = Literal["bad_value", "bad_column", "duplicate_name", "reserved_name"]
 LEFT_OUT_REASONS: tuple[LeftOutReason, ...] = get_args(LeftOutReason)
 
 

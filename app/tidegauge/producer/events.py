@@ -1,8 +1,9 @@
 """One prediction, encoded: a fast path for plain values, a patient one for everything else."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import NoneType
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -20,6 +21,9 @@ from tidegauge.producer.values import (
 )
 
 _encode = msgspec.json.Encoder().encode
+
+#: Called with what is wrong with a value that is left out of an event.
+LeaveOut = Callable[[str], None]
 
 # Types that JSON has a form for. Only exactly these take the fast path: msgspec would also encode
 # bytes, sets, Decimal and dataclasses, each as something the contract doesn't mean.
@@ -45,10 +49,13 @@ def encode_event(
     segments: Mapping[str, object] | None = None,
     id: object = None,
     traceparent: str | None = None,
+    leave_out: LeaveOut | None = None,
 ) -> bytes:
     """Return the JSON of a prediction event; raises :class:`UnencodableError` naming the field.
 
-    What is not given is absent from the JSON; None is null; NaN and infinity are their names.
+    What is not given is absent from the JSON; None is null; NaN and infinity are their names. With
+    ``leave_out`` a feature, output or segment that has no form in an event is left out and said to
+    it: the rest is worth sending.
     """
     if (
         type(features) is dict
@@ -99,24 +106,78 @@ def encode_event(
             time=_time(time),
             model=required_name(model, "model"),
             version=required_name(version, "version"),
-            id=text(id, "id"),
+            id=_or_none(text, id, "id", leave_out),
             variant=text(variant, "variant") or "",
-            prediction=UNSET if prediction is UNSET else number(prediction, "prediction"),
-            label=UNSET if label is UNSET else class_label(label, "label"),
-            features=_features(features),
-            segments=_segments(segments),
-            latency_ms=UNSET if latency_ms is UNSET else number(latency_ms, "latency_ms"),
-            status=UNSET if status is UNSET else text(status, "status"),
-            traceparent=text(traceparent, "traceparent"),
-        )
+            prediction=_optional(number, prediction, "prediction", leave_out),
+            label=_optional(class_label, label, "label", leave_out),
+            features=_features(features, leave_out),
+            segments=_segments(segments, leave_out),
+            latency_ms=_optional(number, latency_ms, "latency_ms", leave_out),
+            status=_optional(text, status, "status", leave_out),
+            traceparent=_or_none(text, traceparent, "traceparent", leave_out),
+        ),
+        leave_out,
     )
 
 
-def _encode_patiently(event: PredictionEvent) -> bytes:
+def _encode_patiently(event: PredictionEvent, leave_out: LeaveOut | None) -> bytes:
     try:
         return _encode(event)
     except (TypeError, ValueError) as error:
-        raise UnencodableError(f"a string is not valid Unicode: {error}") from error
+        sound = None if leave_out is None else _without_bad_text(event, leave_out)
+        if sound is None or sound == event:
+            raise UnencodableError(f"a string is not valid Unicode: {error}") from error
+        return _encode_patiently(sound, None)
+
+
+def _without_bad_text(event: PredictionEvent, leave_out: LeaveOut) -> PredictionEvent:
+    """Return an event without the values that hold a lone surrogate."""
+    sound: dict[str, Any] = {}
+    for field, kind in (("features", "feature"), ("segments", "segment")):
+        its = getattr(event, field)
+        sound[field] = {name: it for name, it in its.items() if _is_unicode((name, it))}
+        for name in its.keys() - sound[field].keys():
+            leave_out(f"{kind} {name!r} is not valid Unicode")
+    for field, absent in (("label", UNSET), ("status", UNSET), ("id", None), ("traceparent", None)):
+        if not _is_unicode(getattr(event, field)):
+            sound[field] = absent
+            leave_out(f"{field} is not valid Unicode")
+    return msgspec.structs.replace(event, **sound)
+
+
+def _is_unicode(value: object) -> bool:
+    try:
+        _encode(value)
+    except (TypeError, ValueError):
+        return value is UNSET
+    return True
+
+
+def _optional(
+    convert: Callable[[object, str], Any], value: object, field: str, leave_out: LeaveOut | None
+) -> Any:
+    """Return the value converted; ``UNSET`` where there is none, or if it is left out."""
+    if value is UNSET:
+        return UNSET
+    try:
+        return convert(value, field)
+    except Exception as error:  # whatever a value does
+        _left_out(field, error, leave_out)
+        return UNSET
+
+
+def _or_none(
+    convert: Callable[[object, str], Any], value: object, field: str, leave_out: LeaveOut | None
+) -> Any:
+    found = _optional(convert, value, field, leave_out)
+    return None if found is UNSET else found
+
+
+def _left_out(field: str, error: Exception, leave_out: LeaveOut | None) -> None:
+    if leave_out is None:
+        raise error
+    is_known = isinstance(error, UnencodableError)
+    leave_out(str(error) if is_known else f"{field} raises {type(error).__name__}")
 
 
 def _time(value: object) -> float | datetime:
@@ -145,7 +206,7 @@ def _items(value: object, field: str) -> list[tuple[object, object]]:
     return list(items())
 
 
-def _features(features: object) -> dict[str, float | str | bool | None]:
+def _features(features: object, leave_out: LeaveOut | None) -> dict[str, float | str | bool | None]:
     plain: dict[str, float | str | bool | None] = {}
     for name, value in _items(features, "features"):
         if isinstance(value, float):  # the commonest first, np.float64 among them
@@ -153,14 +214,18 @@ def _features(features: object) -> dict[str, float | str | bool | None]:
         elif type(value) in _FEATURE:
             plain[str(name)] = value  # type: ignore[assignment]
         else:
-            plain[str(name)] = scalar(value, f"feature {name!r}")
+            field = f"feature {name!r}"
+            try:
+                plain[str(name)] = scalar(value, field)
+            except Exception as error:  # whatever a value does
+                _left_out(field, error, leave_out)
     return plain
 
 
-def _segments(segments: object) -> dict[str, str]:
+def _segments(segments: object, leave_out: LeaveOut | None) -> dict[str, str]:
     texts = {
-        str(name): text(value, f"segment {name!r}")
+        str(name): _optional(text, value, f"segment {name!r}", leave_out)
         for name, value in _items(segments or {}, "segments")
     }
     # "NaN" is the text of what a frame has where a value is missing.
-    return {name: value for name, value in texts.items() if value is not None and value != "NaN"}
+    return {name: value for name, value in texts.items() if value not in (None, UNSET, "NaN")}

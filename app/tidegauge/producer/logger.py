@@ -91,6 +91,8 @@ class PredictionLogger:
         ``prediction`` is a score or regression value, ``label`` the predicted class, ``latency_ms``
         milliseconds, ``status`` "ok" or "error", ``time`` epoch seconds or an aware ``datetime``
         (default: now). What is left out is absent from the event, which is counted apart from None.
+        A feature, output or segment that has no form in an event (a list, say) is not sent with it,
+        is counted in ``stats.left_out``, and said once.
         """
         sender = self._sender
         sender.counters.logged.increment()

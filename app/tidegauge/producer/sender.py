@@ -180,7 +180,7 @@ class Sender:
         for _ in range(min(waiting, 16 + waiting // 8)):
             try:
                 event = self._handed_over.popleft()
-                payload = encode_event(**event)
+                payload = encode_event(**event, leave_out=self._leave_out)
                 check_time(event["time"])
                 if not RESERVED_NAMES.isdisjoint(event["features"]):
                     self._note_reserved(event["features"])
@@ -199,6 +199,9 @@ class Sender:
                     # until there is no room for more, and that is dropped.
                     self._queued = len(producer)
                     producer.poll(IDLE_SECONDS)
+
+    def _leave_out(self, said: str) -> None:
+        self.counters.leave_out("bad_value", said)
 
     def _note_reserved(self, features: Iterable[object]) -> None:
         """Say that INGEST passes over features of these names: they are signals of their own."""

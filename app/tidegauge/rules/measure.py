@@ -166,6 +166,7 @@ _SIGNAL_FIGURES: dict[MetricName, _Figure] = {
     "not_finite_excess": _of_quality(lambda quality: quality.not_finite_excess),
     "invalid_excess": _of_quality(lambda quality: quality.invalid_excess),
     "unseen_excess": _of_quality(lambda quality: quality.unseen_excess),
+    "out_of_range_share": _of_quality(lambda quality: quality.out_of_range_share),
     "constant": _of_quality(lambda quality: float(quality.constant)),
     "unseen_share": lambda part, signal: signal.unseen_share,
     "mean": lambda part, signal: signal.mean,

@@ -23,6 +23,7 @@ MetricName = Literal[
     "not_finite_excess",
     "invalid_excess",
     "unseen_excess",
+    "out_of_range_share",
     "constant",
     "mean",
     "prediction_mean_5m",
@@ -47,6 +48,7 @@ OF_QUALITY: frozenset[MetricName] = frozenset(
         "not_finite_excess",
         "invalid_excess",
         "unseen_excess",
+        "out_of_range_share",
         "constant",
     }
 )
@@ -94,7 +96,8 @@ METRICS: dict[MetricName, Metric] = {
     "not_finite_excess": Metric(True, "share", 0, 1, 100),
     "invalid_excess": Metric(True, "share", 0, 1, 100),
     "unseen_excess": Metric(True, "share", 0, 1, 100),
-    # 1 if all values of the window are the same, and by the baseline that is no chance.
+    "out_of_range_share": Metric(True, "share", 0, 1, 100),
+    # 1 if all values of the window are the same or nearly, and by the baseline that is no chance.
     "constant": Metric(True, "yes (1) or no (0)", 0, 1, 100),
     "mean": Metric(True, "value", -math.inf, math.inf, 100),
     "prediction_mean_5m": Metric(False, "value", -math.inf, math.inf, 100),
