@@ -28,6 +28,7 @@ from support.counting import (
 from tidegauge.contract import Cell
 from tidegauge.ingest import direct
 from tidegauge.ingest.arrow import Streams
+from tidegauge.ingest.ignored import IgnoredFeatures
 from tidegauge.ingest.plan import make_plan
 
 EDGES = [-100.0, -1.0, 0.0, 0.5, 3.0, 100.0, 2.0**53]
@@ -209,7 +210,10 @@ def test_a_new_baseline_counts_by_its_own_edges_from_there_on() -> None:
 def test_what_is_remembered_of_schemas_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direct, "HEAD_BYTES", 4_000)
     plan = make_plan("m", "1", "", None)
-    path, streams = direct.DirectPath(segmented=False), Streams(LIMITS)
+    path, streams = (
+        direct.DirectPath(IgnoredFeatures(lambda _: None), segmented=False),
+        Streams(LIMITS),
+    )
     for number in range(100):
         path.find(streams.read(_stream(PLAIN | {f"column {number}": STRINGS})), plan)
     assert 0 < sum(map(len, path._counters)) <= 4_000

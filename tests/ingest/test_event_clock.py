@@ -174,3 +174,42 @@ def test_events_of_every_path_weigh_alike() -> None:
         counter.count(values, tenure)
     counter.settle(tenure)
     assert tenure.positions[0].event_clock.time() == NOW - 5000
+
+
+_TIMES = st.floats(-600, 300).map(lambda age: NOW + age)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(_TIMES, max_size=40),
+            st.lists(st.tuples(_TIMES, st.integers(1, 90)), max_size=5),
+        ),
+        max_size=6,
+    )
+)
+def test_many_events_of_one_time_count_as_if_each_were_noted(
+    polls: list[tuple[list[float], list[tuple[float, int]]]],
+) -> None:
+    by_number, one_by_one = EventClock(), EventClock()
+    for poll, (times, equal) in enumerate(polls):
+        for clock in by_number, one_by_one:
+            if times:
+                clock.note(np.array(times))
+        for time, events in equal:
+            by_number.note_equal(time, events)
+            one_by_one.note(np.full(events, time))
+        for clock in by_number, one_by_one:
+            clock.read(NOW + poll)
+        assert by_number.time() == one_by_one.time()
+        assert by_number.latest == one_by_one.latest
+        assert by_number.skew(NOW + poll) == one_by_one.skew(NOW + poll)
+
+
+def test_events_of_one_time_take_no_memory_each() -> None:
+    clock = EventClock()
+    for _ in range(1_000):
+        clock.note_equal(NOW - 1.0, 10**12)
+    clock.note(np.array([NOW - 2.0]))
+    clock.read(NOW)
+    assert clock.time() == NOW - 1.0

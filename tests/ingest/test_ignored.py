@@ -49,6 +49,31 @@ def test_columns_of_a_batch_are_named_too() -> None:
     assert counted([batch]).ignored.series()[UNKNOWN] == 1
 
 
+def test_columns_are_named_however_many_batches_that_fit_lie_between() -> None:
+    def batch(name: str) -> bytes:
+        features = pa.StructArray.from_arrays([pa.array([1.0])], [name])
+        return as_arrow({"time": pa.array([NOW]), "features": features})
+
+    fits: list[bytes | None] = [batch("amount")] * 5
+    assert counted(fits, [batch("amuont")], fits).ignored.series()[UNKNOWN] == 1
+
+
+def test_columns_are_looked_at_again_when_there_is_a_baseline() -> None:
+    counter, tenure = a_counter(), a_tenure()
+    counter.use({}, tenure)
+    features = pa.StructArray.from_arrays([pa.array([1.0]), pa.array([2.0])], ["amount", "extra"])
+    batch = as_arrow({"time": pa.array([NOW]), "features": features})
+    count(counter, tenure, [batch])
+    assert counter.ignored.series() == {}
+    other = a_baseline()
+    other.rows += 1
+    for baseline in a_baseline(), other:
+        counter.use(promote(baseline), tenure)
+        assert counter.ignored.series() == {}
+        count(counter, tenure, [batch, batch])
+        assert counter.ignored.series()[UNKNOWN] == 1
+
+
 def test_events_that_fit_and_versions_without_a_baseline_name_nothing() -> None:
     fits = [as_json(event(features={"amount": 1.0}, latency_ms=3)), as_json(event())]
     assert counted(fits).ignored.series() == {}

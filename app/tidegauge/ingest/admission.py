@@ -42,6 +42,7 @@ Level = Literal["model", "version", "variant", "slice"]
 Name = TypeVar("Name", bound=Hashable)
 
 ModelVersion = tuple[str, str]
+_NO_VERSIONS: frozenset[str] = frozenset()
 Leaf = tuple[str, str, str]
 
 
@@ -188,7 +189,7 @@ class Admission:
 
     def refuse(self, model: str, version: str, variant: str) -> Level | None:
         """Return None if an event of this slice is counted, else what there was no slot for."""
-        based = self._with_baseline.get(model, frozenset[str]())
+        based = self._with_baseline.get(model, _NO_VERSIONS)
         if version in based and not variant:
             return None
         now = int(self._clock() // GENERATION_SECONDS)

@@ -8,6 +8,7 @@ row by row.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,16 +41,23 @@ UNREAD_HEAD_BYTES = 64 * 1024
 _ENDS = (b"", ARROW_MAGIC + bytes(4))
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Batch:
     """A decoded batch. ``identity`` is (model, version, variant), or None if rows name theirs.
 
-    Those with the same ``head`` can be joined.
+    Its ``length`` is the number of rows. Those with the same ``head`` can be joined.
     """
 
-    table: pa.Table
+    parts: Sequence[pa.RecordBatch]
+    schema: pa.Schema
+    length: int
     identity: tuple[str, str, str] | None
     head: bytes
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """All rows."""
+        return pa.Table.from_batches(self.parts, self.schema)
 
     @classmethod
     def joined(cls, batches: Sequence["Batch"]) -> "Batch":
@@ -57,7 +65,9 @@ class Batch:
         first = batches[0]
         if len(batches) == 1:
             return first
-        return cls(pa.concat_tables([it.table for it in batches]), first.identity, first.head)
+        parts = [part for batch in batches for part in batch.parts]
+        length = sum(batch.length for batch in batches)
+        return cls(parts, first.schema, length, first.identity, first.head)
 
     def rows(
         self,
@@ -88,9 +98,9 @@ class Batch:
 
     def feature_names(self) -> list[str]:
         """Return the names of the columns of features, none if there is no struct of them."""
-        if "features" not in self.table.column_names:
+        if "features" not in self.schema.names:
             return []
-        kind = self.table.schema.field("features").type
+        kind = self.schema.field("features").type
         if not pa.types.is_struct(kind):
             return []
         return [kind.field(i).name for i in range(kind.num_fields)]
@@ -134,7 +144,7 @@ class Batch:
 
     def _segment(self, dimension: str, column: pa.Array | None) -> SegmentColumn:
         if column is None or pa.types.is_null(column.type):
-            return SegmentColumn(dimension, np.full(self.table.num_rows, NONE, dtype=np.intp), [])
+            return SegmentColumn(dimension, np.full(self.length, NONE, dtype=np.intp), [])
         encoded = pa.types.is_dictionary(column.type)
         kind = column.type.value_type if encoded else column.type
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -147,7 +157,7 @@ class Batch:
         return SegmentColumn(dimension, codes[_numpy(indices)], values)
 
     def _column(self, name: str) -> pa.Array | None:
-        if name not in self.table.column_names:
+        if name not in self.schema.names:
             return None
         return self.table.column(name).combine_chunks()
 
@@ -168,7 +178,7 @@ class Batch:
     def _floats(self, features: Mapping[str, pa.Array], name: str) -> Floats:
         column = self._find(features, name)
         if column is None:
-            return np.full(self.table.num_rows, ABSENT_VALUE)
+            return np.full(self.length, ABSENT_VALUE)
         kind = column.type
         if pa.types.is_null(kind):
             return np.full(len(column), NULL_VALUE)
@@ -187,7 +197,7 @@ class Batch:
     ) -> npt.NDArray[np.intp]:
         column = self._find(features, signal.name)
         if column is None:
-            return np.full(self.table.num_rows, signal.bins + ABSENT, dtype=np.intp)
+            return np.full(self.length, signal.bins + ABSENT, dtype=np.intp)
         if not pa.types.is_dictionary(column.type):
             return _bins(column, signal)
         # Each value is looked up once; the null at the end is for rows without one.
@@ -289,19 +299,19 @@ class Streams:
         elif known.schema is not None and _metadata(payload, len(head)) in self._small:
             found = _only_batch(payload, len(head), known.schema, known.most_shared)
             if found is not None:
-                return Batch(pa.Table.from_batches([found]), known.identity, head)
+                return Batch([found], known.schema, found.num_rows, known.identity, head)
         small = check_batches(payload, len(head), self._limits)
         if known.schema is not None:
             found = _only_batch(payload, len(head), known.schema, known.most_shared)
             if found is not None:
                 self._remember_small(small)
-                return Batch(pa.Table.from_batches([found]), known.identity, head)
+                return Batch([found], known.schema, found.num_rows, known.identity, head)
         try:
             batch = _read(payload, head, known.most_shared)
         except _SchemaError as error:
             self._remember_unread(head, known._replace(refused=(error.reason, error.detail)))
             raise
-        known = known._replace(schema=batch.table.schema, identity=batch.identity)
+        known = known._replace(schema=batch.schema, identity=batch.identity)
         self._remember(head, known)
         return batch
 
@@ -375,7 +385,7 @@ def _read(payload: bytes, head: bytes, most_shared: int | None) -> Batch:
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RefusedError("invalid_arrow", str(error)) from error
-    return Batch(table, identity, head)
+    return Batch(table.to_batches(), table.schema, table.num_rows, identity, head)
 
 
 def _identity(schema: pa.Schema) -> tuple[str, str, str] | None:

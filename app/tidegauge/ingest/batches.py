@@ -11,7 +11,7 @@ from tidegauge.ingest.arrow_size import Limits
 from tidegauge.ingest.direct import DirectPath
 from tidegauge.ingest.ignored import IgnoredFeatures
 from tidegauge.ingest.placing import Placer, Rows
-from tidegauge.ingest.plan import Floats, Plan
+from tidegauge.ingest.plan import Plan
 from tidegauge.ingest.refusals import Message, Refusals
 from tidegauge.ingest.tenure import Tenure
 from tidegauge.ingest.tolerant import EARLIEST_TIME, LooseEvent, RefusedError
@@ -53,9 +53,8 @@ class BatchPath:
         self._counted = counted
         self._plan_of = plan_of
         self._count_event = count_event
-        self._ignored = ignored
         self._streams = Streams(limits)
-        self._direct = DirectPath(segmented=bool(dimensions))
+        self._direct = DirectPath(ignored, segmented=bool(dimensions))
         self._pending: dict[bytes, list[tuple[Message, Batch]]] = {}
         #: Rows that wait for :meth:`settle`.
         self.pending_rows = 0
@@ -67,16 +66,15 @@ class BatchPath:
         except Exception as error:  # of this message alone; corrupt streams raise all kinds
             self._refusals.failed(message, error)
             return
-        if not batch.table.num_rows:
+        if not batch.length:
             return
         if batch.identity is None:
             self._count_rows(message, batch, "it names the model by row", tenure)
             return
-        self._ignored.look_at_columns(*batch.identity[:2], batch.feature_names)
         if not self._count_directly(message, batch, batch.identity, tenure):
             # With those like it: a column of many rows costs little more.
             self._pending.setdefault(batch.head, []).append((message, batch))
-            self.pending_rows += batch.table.num_rows
+            self.pending_rows += batch.length
 
     def settle(self, tenure: Tenure) -> None:
         """Count everything put aside into the tenure's cells."""
@@ -93,7 +91,7 @@ class BatchPath:
         A batch that there is no slot for is done with too.
         """
         model, version, variant = identity
-        plan = self._plan_of(model, version, variant, batch.table.num_rows)
+        plan = self._plan_of(model, version, variant, batch.length)
         if plan is None:
             return True
         lying = self._direct.find(batch, plan)
@@ -104,7 +102,7 @@ class BatchPath:
         cell = self._placer.only_cell(plan, variant, lying.first, lying.last, tenure)
         if cell is None:
             return False
-        tenure.note_times(message.partition(), _as_many(lying.last, batch.table.num_rows))
+        _note_time(message, lying.last, batch.length, tenure)
         self._counted["arrow"] += lying.add_to(cell)
         return True
 
@@ -112,7 +110,7 @@ class BatchPath:
         identity = gathered[0][1].identity
         assert identity is not None  # noqa: S101 - the others aren't gathered
         model, version, variant = identity
-        plan = self._plan_of(model, version, variant, sum(b.table.num_rows for _, b in gathered))
+        plan = self._plan_of(model, version, variant, sum(b.length for _, b in gathered))
         if plan is None:
             return
         try:
@@ -130,7 +128,7 @@ class BatchPath:
             return
         latest = self._refusals.latest_time()
         sound = (times >= EARLIEST_TIME) & (times <= latest)
-        ends = np.cumsum([one.table.num_rows for _, one in gathered])
+        ends = np.cumsum([one.length for _, one in gathered])
         known = times
         if not sound.all():
             begins = [0, *ends[:-1].tolist()]
@@ -144,7 +142,7 @@ class BatchPath:
         newest = np.maximum.reduceat(known, [0, *ends[:-1]]).tolist()
         for (message, one), time in zip(gathered, newest, strict=True):
             if time > -np.inf:
-                tenure.note_times(message.partition(), _as_many(time, one.table.num_rows))
+                _note_time(message, time, one.length, tenure)
         if len(times):
             self._placer.add(Rows(plan, variant, times, numeric, categorical, segments), tenure)
             self._counted["arrow"] += len(times)
@@ -166,7 +164,7 @@ class BatchPath:
                 chunk = next(chunks, None)
             except Exception as error:  # of this message alone, of which so many rows are done
                 if done:
-                    self._refusals.rest(message, error, batch.table.num_rows - done)
+                    self._refusals.rest(message, error, batch.length - done)
                 else:
                     self._refusals.failed(message, error)
                 break
@@ -184,7 +182,7 @@ class BatchPath:
         self, message: Message, batch: Batch, why: str, plan: Plan | None
     ) -> Iterator[list[LooseEvent | RefusedError]]:
         """Yield the rows of a batch, some at a time, as events or why they are refused."""
-        rows, size = batch.table.num_rows, len(message.value() or b"")
+        rows, size = batch.length, len(message.value() or b"")
         most = min(MAX_ROWS_ONE_BY_ONE, 1_000 + size // BYTES_OF_A_ROW)
         if rows > most:
             raise RefusedError(
@@ -207,6 +205,6 @@ def _event(row: Mapping[str, Any], latest: float) -> LooseEvent | RefusedError:
     return event
 
 
-def _as_many(newest: float, rows: int) -> Floats:
-    """Return what a batch says of event time: its newest time, with the weight of its rows."""
-    return np.full(min(rows, MOST_TIMES), newest)
+def _note_time(message: Message, newest: float, rows: int, tenure: Tenure) -> None:
+    """Note what a batch says of event time: its newest time, with the weight of its rows."""
+    tenure.note_equal_times(message.partition(), newest, min(rows, MOST_TIMES))

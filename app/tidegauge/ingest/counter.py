@@ -16,6 +16,7 @@ from tidegauge.ingest.fast import FastPath, event_times, group_key, is_one_group
 from tidegauge.ingest.ignored import IgnoredFeatures
 from tidegauge.ingest.native import NativePath
 from tidegauge.ingest.overflow import Overflow
+from tidegauge.ingest.partitions import Partitions, are_one, partitions_of
 from tidegauge.ingest.payload import event_or_stream
 from tidegauge.ingest.placing import Placer, Rows
 from tidegauge.ingest.plan import Floats, Plan, make_plan
@@ -151,7 +152,7 @@ class Counter:
         self._since_paths_made = 0
 
     def count(
-        self, messages: Sequence[Message], tenure: Tenure, partitions: list[int] | None = None
+        self, messages: Sequence[Message], tenure: Tenure, partitions: Partitions | None = None
     ) -> None:
         """Take messages in; call :meth:`settle` before the tenure's records are made.
 
@@ -167,7 +168,7 @@ class Counter:
         self.ignored.look(values)
         if self._native is not None:
             if partitions is None:
-                partitions = _partitions(messages)
+                partitions = partitions_of(messages)
             messages, values = self._count_native(
                 self._native, messages, partitions, values, tenure
             )
@@ -183,7 +184,7 @@ class Counter:
         self,
         path: NativePath,
         messages: Sequence[Message],
-        partitions: list[int],
+        partitions: Partitions,
         values: list[bytes | None],
         tenure: Tenure,
     ) -> tuple[Sequence[Message], list[bytes | None]]:
@@ -194,9 +195,8 @@ class Counter:
             _note_times(partitions, times, tenure)
             self.counted["native"] += len(times)
             return [], []
-        kept = [partitions[row] for row in np.flatnonzero(fits).tolist()]
-        _note_times(kept, times[fits], tenure)
-        self.counted["native"] += len(kept)
+        _note_times(partitions[fits], times[fits], tenure)
+        self.counted["native"] += int(np.count_nonzero(fits))
         left = np.flatnonzero(~fits).tolist()
         return [messages[row] for row in left], [values[row] for row in left]
 
@@ -230,7 +230,7 @@ class Counter:
             times = times[keep]
             if not events:
                 return
-        _note_times(_partitions(origins), times, tenure)
+        _note_times(partitions_of(origins), times, tenure)
         self._pending_rows += len(events)
         self.counted["fast"] += len(events)
         if is_one_group(events):
@@ -319,17 +319,10 @@ def _native_path(plans: Sequence[Plan], dimensions: Sequence[str]) -> NativePath
         return None
 
 
-def _partitions(messages: Sequence[Message]) -> list[int]:
-    return [message.partition() for message in messages]
-
-
-def _note_times(partitions: list[int], times: Floats, tenure: Tenure) -> None:
+def _note_times(partitions: Partitions, times: Floats, tenure: Tenure) -> None:
     """Note the times of events that came from these partitions, one each."""
-    if not partitions:
+    if are_one(partitions):
+        tenure.note_times(int(partitions[0]), times)
         return
-    if partitions.count(partitions[0]) == len(partitions):
-        tenure.note_times(partitions[0], times)
-        return
-    of_event = np.array(partitions, dtype=np.intp)
-    for partition in np.flatnonzero(np.bincount(of_event)).tolist():
-        tenure.note_times(partition, times[of_event == partition])
+    for partition in np.flatnonzero(np.bincount(partitions)).tolist():
+        tenure.note_times(partition, times[partitions == partition])

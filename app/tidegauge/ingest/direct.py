@@ -14,6 +14,7 @@ from tidegauge.contract import OUTPUT_SIGNALS
 from tidegauge.ingest import extension
 from tidegauge.ingest.arrow import HEAD_BYTES, Batch
 from tidegauge.ingest.cells import CountingCell
+from tidegauge.ingest.ignored import IgnoredFeatures
 from tidegauge.ingest.plan import ABSENT, NULL, Plan
 
 
@@ -44,8 +45,9 @@ class Lying(NamedTuple):
 class DirectPath:
     """Counters of batches, by how their streams begin: at most ``HEAD_BYTES`` of beginnings."""
 
-    def __init__(self, *, segmented: bool) -> None:
-        """``segmented``: segments are monitored."""
+    def __init__(self, ignored: IgnoredFeatures, *, segmented: bool) -> None:
+        """``segmented``: segments are monitored. ``ignored`` is shown the features of new ones."""
+        self._ignored = ignored
         self._segmented = segmented
         self._counters: dict[bytes, tuple[Plan, _BatchCounter | None]] = {}
         self._bytes = 0
@@ -58,12 +60,12 @@ class DirectPath:
             if self._bytes > HEAD_BYTES:
                 self._counters.clear()
                 self._bytes = len(batch.head)
-            counter = self._make(batch.table.schema, plan)
+            counter = self._make(batch.schema, plan)
+            self._ignored.look_at_columns(plan.model, plan.version, batch.feature_names())
             self._counters[batch.head] = plan, counter
-        parts = batch.table.to_batches() if counter else []
-        if counter is None or len(parts) != 1:
+        if counter is None or len(batch.parts) != 1:
             return None
-        _, capsule = parts[0].__arrow_c_array__()
+        _, capsule = batch.parts[0].__arrow_c_array__()
         times = counter.times(capsule)
         return None if times is None else Lying(counter, capsule, *times)
 

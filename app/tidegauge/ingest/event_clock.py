@@ -58,6 +58,8 @@ class EventClock:
         self.latest: float | None = None
         self._time: float | None = None
         self._unread: list[Floats] = []
+        #: Times that many events have, and how many.
+        self._unread_equal: list[tuple[float, int]] = []
         self._batches: deque[_Batch] = deque()
         self._events = 0
         self._changed = False
@@ -68,28 +70,49 @@ class EventClock:
         """Take in event times, at least one, of the batch that :meth:`read` ends."""
         self._unread.append(times)
 
+    def note_equal(self, time: float, events: int) -> None:
+        """Take in so many events of one time, at least one, as :meth:`note` would."""
+        self._unread_equal.append((time, events))
+
     def read(self, at: float) -> None:
         """End a batch, which was read at ``at`` by the wall; it may be empty."""
-        if not self._unread:
+        if not (self._unread or self._unread_equal):
             return
-        times = self._unread[0] if len(self._unread) == 1 else np.concatenate(self._unread)
-        self._unread.clear()
+        times, ends = self._take_unread()
         newest = float(times.max())
         if self.latest is None or newest > self.latest:
             self.latest = newest
         self._note_skew(newest - at, at)
-        ages = at - self._some(times)
-        self._batches.append(_Batch(at, ages, len(times) / len(ages)))
+        events = len(times) if ends is None else int(ends[-1])
+        places = self._places(events)
+        ages = at - times[places if ends is None else ends.searchsorted(places, side="right")]
+        self._batches.append(_Batch(at, ages, events / len(ages)))
         self._events += len(ages)
         self._drop_old(at)
         self._changed = True
 
-    def _some(self, times: Floats) -> Floats:
-        if len(times) <= BATCH_EVENTS:
-            return times
+    def _take_unread(self) -> tuple[Floats, Floats | None]:
+        """Take out what was noted: times, and how many events are of them up to each; None: one.
+
+        They are not laid out by event: a batch of columns has any number of rows in a few bytes.
+        """
+        parts, ends = self._unread, None
+        self._unread = []
+        if self._unread_equal:
+            equal, counts = zip(*self._unread_equal, strict=True)
+            self._unread_equal.clear()
+            ones = np.ones(sum(map(len, parts)))
+            parts.append(np.array(equal))
+            ends = np.concatenate([ones, counts]).cumsum()
+        return parts[0] if len(parts) == 1 else np.concatenate(parts), ends
+
+    def _places(self, events: int) -> npt.NDArray[np.intp]:
+        """Return which of so many events are looked at, by number."""
+        if events <= BATCH_EVENTS:
+            return np.arange(events)
         self._turn = (self._turn + 1) % len(_PLACES)
-        some: Floats = times[(_PLACES[self._turn] * len(times)).astype(np.intp)]
-        return some
+        places: npt.NDArray[np.intp] = (_PLACES[self._turn] * events).astype(np.intp)
+        return places
 
     def _drop_old(self, at: float) -> None:
         while self._batches:

@@ -143,10 +143,10 @@ def _are_sound(values: Sequence[bytes | None], limit: int) -> bool:
     JSON is UTF-8 throughout, in the fields that the decoder skips without a look as well.
     """
     try:
-        if max(map(len, values), default=0) > limit:  # type: ignore[arg-type]
-            return False
         if values and values[0].startswith(ARROW_MAGIC):  # type: ignore[union-attr]
             return False  # said without a look at all of a topic of batches
+        if max(map(len, values), default=0) > limit:  # type: ignore[arg-type]
+            return False
         joined = b"".join(values)  # type: ignore[arg-type]
         if not joined.isascii():
             for value in values:
@@ -212,9 +212,10 @@ class FastPath:
         odd: list[int] = []
         if not _are_sound(values, limit):
             for row, value in enumerate(values):
+                if not _are_sound((value,), limit):
+                    odd.append(row)
+                    continue
                 try:
-                    if not _are_sound((value,), limit):
-                        raise ValueError
                     events.append(self._decode(value))  # type: ignore[arg-type]
                 except Exception:
                     odd.append(row)

@@ -30,6 +30,7 @@ from tidegauge.ingest.ladder import Rung, to_send
 from tidegauge.ingest.lag import HeldPartitions, LagWatch
 from tidegauge.ingest.letters import Letters
 from tidegauge.ingest.overflow import OverflowNotice
+from tidegauge.ingest.partitions import last_of, partitions_of
 from tidegauge.ingest.refusals import DEAD_LETTERS
 from tidegauge.ingest.source import SourceTopic
 from tidegauge.ingest.source_condition import SourceCondition
@@ -203,8 +204,8 @@ class Session:
             return
         owned = self._tenure.positions
         # Asking each of millions of messages costs, so the answers are handed on.
-        partitions = [message.partition() for message in messages]
-        last = _last_of(partitions, messages)
+        partitions = partitions_of(messages)
+        last = {p: messages[place] for p, place in last_of(partitions).items()}
         # Records of a partition that has just been revoked may still be in the batch: its new
         # owner counts them. An error may be of no partition at all.
         if not last.keys() <= owned.keys():
@@ -533,13 +534,6 @@ class Session:
             f"event times are up to {max(ahead.values()):.0f} s ahead of this worker's clock in "
             f"partitions {list(ahead)} of {self._topics.predictions}" if ahead else "",
         )  # fmt: skip
-
-
-def _last_of(partitions: list[int], messages: list[Message]) -> dict[int, Message]:
-    """Return the last message of each partition; ``partitions`` are those of the messages."""
-    if partitions.count(partitions[0]) == len(partitions):  # in a backlog, mostly
-        return {partitions[0]: messages[-1]}
-    return dict(zip(partitions, messages, strict=True))
 
 
 def _check(message: Message) -> None:

@@ -106,6 +106,10 @@ class Tenure:
         """Note the times, epoch seconds, of events that were counted from a partition."""
         self.positions[partition].event_clock.note(times)
 
+    def note_equal_times(self, partition: int, time: float, events: int) -> None:
+        """Note so many events of the same time, epoch seconds, as :meth:`note_times` does."""
+        self.positions[partition].event_clock.note_equal(time, events)
+
     def end_batch(self, now: float) -> None:
         """Note that the events noted since the last time were read at ``now``, by the wall."""
         for position in self.positions.values():
