@@ -59,11 +59,11 @@ def segment_text(segment: dict[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in sorted(segment.items()))
 
 
-def matchers_text(silence: Silence) -> str:
-    """Say which alerts it is about."""
+def matchers_text(silence: Silence, *, episode: bool = True) -> str:
+    """Say which alerts it is about; without the one episode, where that is named already."""
     wanted = silence.matchers
     said = [f"{name}={getattr(wanted, name)}" for name in GLOBS if getattr(wanted, name) != "*"]
-    if wanted.episode:
+    if wanted.episode and episode:
         said.append(f"episode={wanted.episode}")
     return " ".join(said) or "every alert"
 

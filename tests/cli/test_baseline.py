@@ -1,6 +1,7 @@
 """``tidegauge baseline`` on files and a real Redis."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import redis
 from typer.testing import CliRunner, Result
 
 from support.processes import free_port
+from support.terminal import on_a_terminal
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.cli.baseline import app
 
@@ -143,6 +145,15 @@ def test_list_shows_what_is_stored_and_what_is_promoted() -> None:
     assert first[:12] in table
     assert second[:12] in table
     assert "rows.csv" in table
+
+
+def test_tables_of_baselines_cut_nothing_at_80_columns() -> None:
+    id, redis = created(), {"TIDEGAUGE_REDIS__URL": os.environ["TIDEGAUGE_REDIS__URL"]}
+    listed = on_a_terminal(80, "baseline", "list", environment=redis)
+    shown = on_a_terminal(80, "baseline", "show", id[:8], environment=redis)
+    for output in (listed, shown):
+        assert "…" not in output and max(map(len, output.splitlines())) <= 80, output
+    assert id[:12] in listed and "promoted" in listed and id in shown
 
 
 def test_list_warns_of_a_damaged_document_and_shows_the_others(empty_redis_url: str) -> None:

@@ -111,6 +111,34 @@ def test_mistakes_of_every_kind_of_file_are_told_and_one_of_them_is_enough_for_2
         assert result.exit_code == 2 and said in result.stderr, result.output
 
 
+def test_without_a_file_the_settings_are_checked_as_a_worker_reads_them_and_what_they_name(
+    tmp_path: Path, rule_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = config("validate")
+    assert result.exit_code == 0
+    assert result.stdout == "the environment, without tidegauge.yaml: no settings, nothing wrong\n"
+    (tmp_path / "tidegauge.yaml").write_text(SETTINGS + f"detect: {{rules_file: {rule_file}}}\n")
+    monkeypatch.setenv("TIDEGAUGE_NOTIFY__RECEIVERS_FILE", str(tmp_path / "receivers.yaml"))
+    result = config("validate")
+    assert result.exit_code == 2
+    settings, rules = result.stdout.splitlines()
+    assert settings == (
+        "tidegauge.yaml and the environment: settings of detect, kafka, notify, windows, "
+        "nothing wrong"
+    )
+    assert rules.startswith(f"{rule_file}: 1 rule, nothing wrong")
+    assert str(tmp_path / "receivers.yaml") in result.stderr
+    monkeypatch.setenv("TIDEGAUGE_WINDOWS__SECONDS", "soon")
+    said = json.loads(config("validate", "--json").stdout)
+    assert said["kind"] == "settings"
+    assert "TIDEGAUGE_WINDOWS__SECONDS" in said["problems"][0]
+    assert config("validate", "--kind", "rules").exit_code == 2
+    monkeypatch.setenv("TIDEGAUGE_CONFIG", "nowhere.yaml")
+    result = config("validate")
+    assert result.exit_code == 2 and "nowhere.yaml" in result.stderr
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     result = config("validate", str(tmp_path / "none.yaml"))
     assert result.exit_code == 2

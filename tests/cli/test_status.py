@@ -164,7 +164,10 @@ def test_nothing_that_matters_is_cut(columns: int) -> None:
         [a_report("credit", "3"), a_report("credit", "4", variant="canary", parts=[])],
         [
             an_alert("credit", "3"),
-            an_alert("credit", "3", signal=None, metric="latency_mean_ms", value=251.4),
+            an_alert("credit", "3", signal=None, metric="latency_mean_ms", value=251.4, unit="ms"),
+            an_alert(
+                "credit", "3", signal="age", metric="missing_excess", value=0.593, unit="share"
+            ),
             an_alert(name, "2026-11-30", signal="loan_to_value_ratio"),
         ],
         credit=12,
@@ -176,7 +179,7 @@ def test_nothing_that_matters_is_cut(columns: int) -> None:
     for part in (
         "actionslive",
         *("credit", "canary", "200", "40sago", "21d", "12of1", "f7e6c5ed"),
-        *("KL0.0744", "23min", "latency_mean_ms", "251", "nearest"),
+        *("KL0.0744nats", "23min", "meanlatency251ms", "missingvalues59.3%", "nearest"),
     ):
         assert part in together, f"{part} in\n{text}"
 

@@ -13,8 +13,15 @@ from typer.testing import CliRunner
 
 from support.alerts import example_alert
 from support.deployment import ROOT
-from tidegauge.backtest.result import Episode, Result, RuleCount, SliceSpan
-from tidegauge.backtest.show import show
+from tidegauge.backtest.result import (
+    Episode,
+    InjectionResult,
+    Result,
+    RuleCount,
+    Sighting,
+    SliceSpan,
+)
+from tidegauge.backtest.show import _show_injection, show
 from tidegauge.cli import actions, alerts, silences, topics
 from tidegauge.cli._newest import Value, first_values, value_in
 from tidegauge.cli._print import PlainConsole
@@ -96,14 +103,14 @@ def shown(command: str, columns: int) -> str:
             "drift-alarm canary region=EU 13.3 times ad9175627338bef1473d436d9d4bf422 includes "
             "seen in 1 window",
         ),
-        ("alerts silences", "since until who and why ann@ops-1: model=credit signal=income"),
+        ("alerts silences", "since until whom why ann@ops-1: model=credit signal=income"),
         (
             "actions list",
             "requested status reason aca7d3cf6699 retrain credit taken retrainer@gpu-3: 4711",
         ),
         (
             "topics create",
-            "topic partitions settings made tidegauge.alerts.history retention 366 d 8 MiB",
+            "topic and partitions settings made tidegauge.alerts.history retention 366 d 8 MiB",
         ),
     ],
 )
@@ -164,9 +171,9 @@ def test_a_backtest_hides_zeros_and_names_the_rules_that_never_fired() -> None:
     assert day in output.split() and clock in output.split(), output
     assert "1 window of 1 slice" in output and "memory" not in output
     drift, *_ = (line.split() for line in output.splitlines() if "drift-retrain" in line)
-    assert drift[:7] == ["drift-retrain", "credit", "2", "3", "6.67", "52", "min"]
+    assert drift[:6] == ["drift-retrain", "2", "3", "6.67", "52", "min"]
     (latency,) = [line.split() for line in output.splitlines() if "latency-rollback" in line]
-    assert latency == ["latency-rollback", "credit", "1"]
+    assert latency == ["latency-rollback", "1"]
     assert "Never fired: quiet" in output
     for word in ("0.0744", "still", "26 min", "canary", "region=EU", "income, age:"):
         assert word in output, output
@@ -199,3 +206,56 @@ def test_an_empty_list_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert shown("alerts list", 80) == "nothing fires\n"
     assert shown("alerts silences", 80) == "nothing is silenced\n"
     assert shown("actions list", 80) == "no action was ever requested\n"
+
+
+def test_nothing_of_a_model_that_there_is_and_of_one_that_there_is_not_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = msgspec.structs.replace(FIRING, state="resolved", model="credit", ends_at=NOW)
+    monkeypatch.setattr(alerts, "latest", lambda _: [over])
+    assert shown("alerts list --model credit", 80) == "nothing fires of model credit\n"
+    assert shown("alerts list --model kredit", 80) == (
+        "nothing fires of model kredit: there is no alert of that model; there are some of credit\n"
+    )
+    assert "no action of that model; there are some of credit" in shown(
+        "actions list --model kredit", 80
+    )
+
+
+def test_an_acknowledgement_lasts_until_its_alert_resolves_and_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = msgspec.structs.replace(
+        SILENCE, until=None, reminders_only=True, alert="abcdefabcdefabcdef"
+    )
+    monkeypatch.setattr(silences, "read_topic", lambda *_, **__: iter([seen]))
+    output = " ".join(shown("alerts silences", 120).split())
+    assert "the alert resolves" in output and "reminders of alert abcdefabcdef: rule=" in output
+
+
+def test_the_figure_of_each_signal_has_its_unit() -> None:
+    share = msgspec.structs.replace(FIRING, metric="absent_excess", unit="share", threshold=0.8)
+    console = PlainConsole(width=80, file=StringIO())
+    console.print(alerts._signals(share))
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert output.count("%") == len(share.signals), output
+
+
+def test_an_injection_that_few_saw_names_the_others_once() -> None:
+    def sighting(rule: str, region: str, windows: int | None) -> Sighting:
+        return Sighting(
+            rule=rule, model="credit", version="3", variant="", segment={"region": region},
+            windows=windows, minutes=windows, fired_before=False,
+        )  # fmt: skip
+
+    seen = [sighting("drift", "EU", 2)]
+    unseen = [sighting("drift", "US", None), sighting("not-sent", "EU", None)]
+    injection = InjectionResult(
+        signal="age", kind="mean", size=1.0, at=NOW, windows=9, seen=[*unseen, *seen]
+    )
+    console = PlainConsole(width=80, file=StringIO())
+    _show_injection(injection, console)
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "never" not in output and "2 windows" in output
+    assert "Seen by no rule in: credit 3 region=US" in output
+    assert "Seen in no slice by: not-sent" in output

@@ -5,7 +5,14 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from tidegauge.backtest.result import Episode, InjectionResult, Result, Sighting, SliceSpan
+from tidegauge.backtest.result import (
+    Episode,
+    InjectionResult,
+    Result,
+    RuleCount,
+    Sighting,
+    SliceSpan,
+)
 from tidegauge.printable import printable
 from tidegauge.rules import listed
 from tidegauge.tables import folding_table
@@ -40,7 +47,7 @@ def show(result: Result, console: Console, *, episodes: int | None) -> None:
 def _memories(slices: list[SliceSpan]) -> list[str]:
     """Say from when on the detector remembered as much as it does in the long run."""
     lines = []
-    for one in slices[:_SLICES]:
+    for one in sorted(slices, key=_slice)[:_SLICES]:
         full = one.memory_full_at
         memory = "" if full is None else f", detector warmed up at {_instant(full)}"
         lines.append(f"{printable(_slice(one))}: {counted(one.windows, 'window')}{memory}")
@@ -54,28 +61,27 @@ def _by_rule(result: Result, console: Console) -> None:
     # A drift that was put in never happened: there is nothing to compare with.
     compared = result.injection is None
     in_force = ("in force",) if compared else ()
-    numbers = ("episodes", "a month", "firing", *in_force)
     fired = [one for one in result.rules if one.alarms or (compared and one.in_force)]
+    a_month = ("a month",) if any(_is_long(result, one.model) for one in fired) else ()
+    numbers = ("episodes", "firing", *in_force, *a_month)
     table = folding_table(
-        "rule",
-        "model",
+        "rule and model",
         "episodes",
         *in_force,
-        "a month",
+        *a_month,
         "firing",
         "first and last",
+        whole=numbers,
         right=numbers,
-        names={"rule": [printable(one.rule) for one in fired]},
     )
     for one in fired:
         first = "" if one.first is None else _instant(one.first)
         last = "" if one.last is None or one.last == one.first else f"\n{_instant(one.last)}"
         table.add_row(
-            printable(one.rule),
-            printable(one.model),
+            printable(one.rule) + "\n" + printable(one.model),
             _number(one.alarms),
             *([_number(one.in_force)] if compared else []),
-            figure(one.alarms_per_month) if one.alarms and _is_long(result, one.model) else "",
+            *([_a_month(one, result)] if a_month else []),
             duration_text(one.seconds_firing) if one.seconds_firing else "",
             first + last,
         )
@@ -85,6 +91,10 @@ def _by_rule(result: Result, console: Console) -> None:
     if silent:
         names = ", ".join(printable(name) for name in silent)
         console.print(f"Never fired{'' if fired else ', like all others'}: {names}")
+
+
+def _a_month(one: RuleCount, result: Result) -> str:
+    return figure(one.alarms_per_month) if one.alarms and _is_long(result, one.model) else ""
 
 
 def _is_long(result: Result, model: str) -> bool:
@@ -105,45 +115,47 @@ def _show_injection(injection: InjectionResult, console: Console) -> None:
             f"{injection.signal}, {counted(injection.windows, 'window')}"
         )
     )
+    seen = [one for one in injection.seen if one.fired_before or one.windows is not None]
     table = folding_table(
-        "rule",
-        "slice",
-        "seen after",
-        "that is",
-        right=("seen after", "that is"),
-        names={"rule": [printable(one.rule) for one in injection.seen]},
+        "rule and slice", "seen after", "that is", right=("seen after", "that is")
     )
-    for one in injection.seen:
-        table.add_row(printable(one.rule), printable(_slice(one)), *_seen(one))
-    console.print(table)
+    for one in seen:
+        table.add_row(printable(one.rule) + "\n" + printable(_slice(one)), *_seen(one))
+    if seen:
+        console.print(table)
+    # Of many slices, that a rule saw nothing in most is no news of each.
+    for title, name in (("Seen by no rule in", _slice), ("Seen in no slice by", _rule)):
+        unseen = {name(one) for one in injection.seen} - {name(one) for one in seen}
+        if unseen:
+            console.print(f"{title}: {', '.join(printable(one) for one in sorted(unseen))}")
+
+
+def _rule(one: Sighting) -> str:
+    return one.rule
 
 
 def _seen(one: Sighting) -> tuple[str, str]:
-    if one.fired_before:
-        return "fired before", ""
     if one.windows is None or one.minutes is None:
-        return "never", ""
+        return "fired before", ""
     return counted(one.windows, "window"), duration_text(one.minutes * 60)
 
 
 def _of_episodes(episodes: list[Episode]) -> Table:
-    table = folding_table(
-        "from",
-        "lasted",
-        "severity",
-        "rule and slice",
-        "value",
-        names={"rule and slice": [printable(one.rule) for one in episodes]},
-    )
+    table = folding_table("from", "severity", "episode", whole=("from", "severity"))
     for one in episodes:
         signal = one.signal or listed(one.signals)
         value = f"{one.metric} {quantity(one.value, one.unit, one.threshold)}"
+        lasted = duration_text(one.seconds)
         table.add_row(
-            _instant(one.starts_at),
-            duration_text(one.seconds) + ("" if one.ends_at is not None else ", still firing"),
+            _instant(one.starts_at).replace(" ", "\n"),
             one.severity,
-            printable(one.rule) + "\n" + printable(_slice(one)),
-            printable(f"{signal}: {value}" if signal else value),
+            "\n".join(
+                (
+                    f"{printable(one.rule)}: {printable(_slice(one))}",
+                    printable(f"{signal}: {value}" if signal else value),
+                    f"for {lasted}" if one.ends_at is not None else f"still firing, for {lasted}",
+                )
+            ),
         )
     return table
 

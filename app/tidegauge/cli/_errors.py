@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
 from tidegauge.cli._kafka import BrokersAway
-from tidegauge.printable import printable_lines
+from tidegauge.cli._print import echo
 from tidegauge.sender import NotTaken
 
 P = ParamSpec("P")
@@ -24,7 +24,7 @@ UNREACHABLE = 3
 
 def fail(message: str, code: int) -> typer.Exit:
     """Say what is wrong; raise what this returns."""
-    typer.secho(printable_lines(f"tidegauge: {message}"), err=True, fg="red")
+    echo(f"tidegauge: {message}", err=True, fg="red")
     return typer.Exit(code)
 
 
@@ -54,6 +54,8 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
 
             if isinstance(error, StoreUnavailable):
                 raise fail(str(error), UNREACHABLE) from error
+            if isinstance(error, OSError) and error.filename and error.strerror:
+                raise fail(f"{error.filename}: {error.strerror}", BAD_INPUT) from error
             if isinstance(error, (StoreError, ValueError, OSError)):
                 raise fail(str(error), BAD_INPUT) from error
             raise

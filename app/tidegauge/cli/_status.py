@@ -29,6 +29,7 @@ class Firing(msgspec.Struct):
     signal: str
     metric: str
     value: float
+    unit: str
     since: int
     segment: dict[str, str]
     more: int
@@ -132,13 +133,14 @@ def _order(row: Row) -> tuple[object, ...]:
 def _firing(alert: Alert, report: RecentReport | None) -> Firing:
     open_signals = [one for one in alert.signals if one.ends_at is None]
     signal, value, metric = alert.signal or "", alert.value, alert.metric
+    unit = alert.unit
     if open_signals:
         signal, value = open_signals[0].signal, open_signals[0].value
     if metric == "surprise":
         # How certain a drift is says little; how big it is does.
         psi = _psi(alert, signal, report)
         if psi is not None:
-            metric, value = "psi", psi
+            metric, value, unit = "psi", psi, "nats"
     return Firing(
         id=alert.id,
         rule=alert.rule,
@@ -146,6 +148,7 @@ def _firing(alert: Alert, report: RecentReport | None) -> Firing:
         signal=signal,
         metric=metric,
         value=value,
+        unit=unit,
         since=alert.starts_at,
         segment=alert.segment,
         more=max(0, len(open_signals) - 1),

@@ -9,9 +9,11 @@ from typing import Annotated, TypeVar
 
 import msgspec
 import typer
+from rich.console import Group
 
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._models import of_model
 from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.cli._skipped import skipping
 from tidegauge.contract import Acknowledgement, Action, acknowledge, encode, source_of, wrap
@@ -24,6 +26,8 @@ from tidegauge.when import utc_text
 app = typer.Typer(help="Actions that alerts asked for.", no_args_is_help=True)
 
 T = TypeVar("T", Action, Acknowledgement)
+
+_COLOURS = {"open": "yellow", "taken": "green", "failed": "red"}
 
 #: Enough of an id to type; ``ack`` takes any beginning that is unique.
 _SHORT = 12
@@ -65,9 +69,10 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List actions, oldest first, each with what became of it."""
+    known = _asked(kafka_settings())
     asked = [
         one
-        for one in _asked(kafka_settings())
+        for one in known
         if (model is None or one.action.model == model) and not (only_open and one.acknowledgements)
     ]
     if json:
@@ -75,9 +80,11 @@ def show(
             echo_json(encode(one))
         return
     if not asked:
-        echo("no action is open" if only_open else "no action was ever requested")
+        nothing = "no action is open" if only_open else "no action was ever requested"
+        echo(nothing + of_model(model, (one.action.model for one in known), "action"))
         return
-    table = folding_table("requested", "id", "action", "status", "reason", whole=("id", "action"))
+    # Reason and status stand in one column: each by itself would break the names of models.
+    table = folding_table("requested", "id", "action", "reason and status", whole=("id", "action"))
     for one in asked:
         action = one.action
         last = one.acknowledgements[-1] if one.acknowledgements else None
@@ -88,8 +95,7 @@ def show(
             utc_text(action.requested_at, "%Y-%m-%d\n%H:%M:%SZ"),
             plain(action.id[:_SHORT]),
             plain(f"{action.kind}{' (dry run)' if action.dry_run else ''}"),
-            plain(status),
-            plain(_reason(action)),
+            Group(plain(_reason(action)), plain(status, _COLOURS.get(one.status, ""))),
         )
     PlainConsole().print(table)
 

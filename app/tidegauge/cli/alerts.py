@@ -15,10 +15,12 @@ from tidegauge.cli import silences
 from tidegauge.cli._errors import reported
 from tidegauge.cli._follow import follow
 from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._models import of_model
 from tidegauge.cli._newest import Value, first_values, newest_values
 from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.cli._skipped import SkippedRecords, skipping, warn
 from tidegauge.contract import Alert, Distribution, Silence, encode
+from tidegauge.contract.alert import SignalAlert
 from tidegauge.printable import printable
 from tidegauge.reading import read_topic
 from tidegauge.rules import listed
@@ -26,7 +28,15 @@ from tidegauge.settings import Settings
 from tidegauge.silences import Silences
 from tidegauge.tables import folding_table
 from tidegauge.when import duration_text, moment, utc_text
-from tidegauge.wording import counted, figure, limit_text, metric_text, quantity, with_subject
+from tidegauge.wording import (
+    OF_THRESHOLD,
+    counted,
+    figure,
+    limit_text,
+    metric_text,
+    quantity,
+    with_subject,
+)
 
 app = typer.Typer(help="Alerts.", no_args_is_help=True)
 
@@ -51,14 +61,25 @@ app.command("ack")(silences.ack)
 def tail(
     model: Annotated[str | None, typer.Option(help="Of these models only, a glob.")] = None,
     severity: Annotated[
-        list[str] | None, typer.Option(help="Of this severity only; may be given again.")
+        list[str] | None,
+        typer.Option(
+            help="Of this severity only: low, medium, high or critical; repeatable.",
+            metavar="SEVERITY",
+        ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Those first that were sent since: 1h, 2026-11-24T00:00:00Z.")
+        str | None,
+        typer.Option(
+            help="Show those first that were sent since: 1h, 2026-11-24T00:00:00Z.", metavar="TIME"
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    from_beginning: Annotated[bool, typer.Option(help="Show all there are first.")] = False,
-    count: Annotated[int | None, typer.Option("-n", min=1, help="End after so many.")] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Show all there are first.")
+    ] = False,
+    count: Annotated[
+        int | None, typer.Option("-n", min=1, help="End after so many.", metavar="N")
+    ] = None,
 ) -> None:
     """Follow the alerts as they come, until Ctrl-C; each is shown once, if sent again or not."""
     wrong = sorted(set(severity or ()) - _COLOURS.keys())
@@ -102,9 +123,10 @@ def show_all(
     """List what fires now, the longest first."""
     settings, now = kafka_settings(), time.time()
     with skipping() as skipped:
+        known = latest(_newest(settings, skipped))
         found = [
             alert
-            for alert in latest(_newest(settings, skipped))
+            for alert in known
             if (model is None or alert.model == model) and (everything or fires(alert))
         ]
         said = silences.read_silences(settings, skipped)
@@ -118,7 +140,8 @@ def show_all(
             echo_json(encode(_with_words(alert, said, now)))
         return
     if not found:
-        echo("nothing has ever fired" if everything else "nothing fires")
+        nothing = "nothing has ever fired" if everything else "nothing fires"
+        echo(nothing + of_model(model, (alert.model for alert in known), "alert"))
         return
     table = folding_table("since", "id", "severity", "alert", whole=("id", "severity"))
     for alert in sorted(found, key=lambda alert: alert.starts_at):
@@ -238,7 +261,7 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
     signal = alert.signal or (alert.signals[0].signal if alert.signals else "")
     watched = metric_text(alert.metric, signal)
     yield "rule", alert.rule
-    yield "figure", f"{watched} is {_amount(alert)}{_in_events(alert)}"
+    yield "figure", f"{watched}: {_amount(alert)}{_in_events(alert)}"
     if alert.evidence is not None and alert.evidence.psi_corrected is not None:
         size, psi = alert.evidence.size or "", figure(alert.evidence.psi_corrected)
         yield "size", f"{size}, PSI {psi} nats beyond noise".removeprefix(", ")
@@ -265,7 +288,7 @@ def _facts(alert: Alert) -> Iterator[tuple[str, str]]:
         if id:
             yield name, id
     for span in alert.counted:
-        yield "counted", f"{span.topic}/{span.partition} {span.start} to {span.to}"
+        yield "counted", f"{span.topic}/{span.partition}, offsets {span.start} to {span.to}"
     for action in alert.actions:
         yield "action", action
 
@@ -289,9 +312,14 @@ def _signals(alert: Alert) -> Table:
     for one in alert.signals:
         until = "" if one.ends_at is None else _time(one.ends_at)
         table.add_row(
-            plain(one.signal), figure(one.value), one.severity, _time(one.starts_at), until
+            plain(one.signal), _value(one, alert), one.severity, _time(one.starts_at), until
         )
     return table
+
+
+def _value(one: SignalAlert, alert: Alert) -> str:
+    """Write the figure of one signal; a long unit is that of the figure above it."""
+    return quantity(one.value, "" if alert.unit == OF_THRESHOLD else alert.unit)
 
 
 def _check(id: str, distribution: Distribution) -> None:

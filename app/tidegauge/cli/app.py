@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 import tidegauge
+from tidegauge.cli._help import readable
 
 #: By name, the module in here and what it has: a group of commands, or a function.
 _COMMANDS = {
@@ -32,6 +33,10 @@ class _Commands(TyperGroup):
     Typer has taken click's types into a private package, so they can't be named here.
     """
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        readable(self)
+        super().format_help(ctx, formatter)
+
     def list_commands(self, ctx: Any) -> list[str]:
         return list(_COMMANDS)
 
@@ -43,10 +48,12 @@ class _Commands(TyperGroup):
         if isinstance(found, typer.Typer):
             group = typer.main.get_group(found)
             group.name = cmd_name
-            return group
+            for command in group.commands.values():
+                readable(command)
+            return readable(group)
         alone = typer.Typer(add_completion=False)
         alone.command(cmd_name)(found)
-        return typer.main.get_command(alone)
+        return readable(typer.main.get_command(alone))
 
 
 app = typer.Typer(

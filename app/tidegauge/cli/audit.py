@@ -188,7 +188,9 @@ def describe(record: AuditRecord) -> str:
     said = " ".join([_time(record.time), *(one for one in of if one)])
     if action := inputs.get("action"):
         said += f" {action}"
-    said += f" by {record.actor}: {record.reason}"
+    # A reason names the version itself, as a rule, and that is in front already.
+    reason = record.reason.removeprefix(f"{record.model} {record.version}: ")
+    said += f" by {record.actor}: {reason}"
     # Anybody may send a fact: what it lacks is not made up.
     if not inputs.keys() >= _FIGURES:
         known = sorted((name, value) for name, value in inputs.items() if value)

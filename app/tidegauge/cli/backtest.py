@@ -41,9 +41,10 @@ def try_rules(
     inject: Annotated[
         str | None,
         typer.Option(
-            help="Put in a drift from the middle on, or from TIME; KIND is mean (SIZE in standard "
-            "deviations), scale (variance factor), missing or unseen (shares).",
-            metavar="SIGNAL:KIND:SIZE[@TIME]",
+            help="Put in a drift from the middle on, as SIGNAL:KIND:SIZE, or from a time on, as "
+            "SIGNAL:KIND:SIZE@TIME. KIND is mean (SIZE in standard deviations), scale (variance "
+            "factor), missing or unseen (shares).",
+            metavar="DRIFT",
         ),
     ] = None,
     alarms_per_month: Annotated[

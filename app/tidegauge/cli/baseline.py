@@ -12,9 +12,11 @@ import msgspec
 import typer
 import yaml
 from pydantic import ValidationError
-from rich.console import Console
+from rich.console import Console, Group
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from tidegauge.baseline.build import build
 from tidegauge.baseline.compare import bin_labels, reference_counts
@@ -38,7 +40,9 @@ from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.contract import OUTPUT_SIGNALS, AuditFact, deterministic_id
 from tidegauge.printable import printable
 from tidegauge.settings import Settings, load_settings
+from tidegauge.tables import folding_table
 from tidegauge.when import utc_text
+from tidegauge.wording import counted
 
 app = typer.Typer(help="What models are compared with.", no_args_is_help=True)
 
@@ -211,14 +215,25 @@ def list_(json: JsonOption = False) -> None:
     if json:
         echo_json(msgspec.json.format(msgspec.json.encode(rows)))
         return
-    table = Table("id", "model", "version", "rows", "signals", "source", "created", "promoted")
-    for row in rows:
-        cells = [row[name] for name in ("model", "version", "rows", "signals", "source")]
+    if not entries:
+        echo("no baseline is stored; make one: tidegauge baseline create --help")
+        return
+    whole, right = ("id", "rows", "signals", "promoted"), ("rows", "signals")
+    table = folding_table(
+        "created", "id", "model, version, source", "rows", "signals", "promoted",
+        whole=whole, right=right,
+    )  # fmt: skip
+    for entry in entries:
+        one = entry.baseline
+        said = [Text("damaged", "red")]
+        if one is not None:
+            said = [plain(f"{one.model} {one.version}"), plain(one.source, "dim")]
         table.add_row(
-            str(row["id"])[:_SHORT],
-            *("damaged" if cell is None else _cell(cell) for cell in cells),
-            str(row["created_at"]),
-            "yes" if row["promoted"] else "",
+            utc_text(entry.created_at, "%Y-%m-%d\n%H:%M:%SZ"),
+            plain(entry.id[:_SHORT]),
+            Group(*said),
+            *(("", "") if one is None else (f"{one.rows:,}", f"{len(one.signals):,}")),
+            "yes" if entry.id in promoted else "",
         )
     _output().print(table)
 
@@ -303,7 +318,7 @@ def _audit(model: str, version: str, pointer: Pointer, source: str, actor: str |
             ),
         )
     except NotAudited as error:
-        typer.secho(
+        echo(
             printable(f"tidegauge: warning: promoted, but NOT in the audit trail: {error}")
             + "; promote it again when Kafka is there",
             err=True,
@@ -413,20 +428,19 @@ def _hours_line(baseline: Baseline) -> str:
 
 
 def _signals_table(baseline: Baseline) -> Table:
-    table = Table("signal", "kind", "bin", "count", "share")
-    for column in table.columns[3:]:
-        column.justify = "right"
+    table = folding_table("signal", "bin", "count", "share", right=("count", "share"))
     for name, signal in sorted(baseline.signals.items()):
         if isinstance(signal, NumericSignal):
             kind = f"numeric\nmean {_number(signal.mean)}\nstd {_number(signal.std)}"
         else:
-            kind = f"categorical\n{signal.dtype}\n{len(signal.known)} known in other"
+            kind = f"categorical, {signal.dtype}"
+            if signal.known:
+                kind += f"\n{counted(len(signal.known), 'value')} in the bin other"
         counts = reference_counts(signal)
         if baseline.importances:
             kind += f"\nimportance {baseline.importances.get(name, 0.0):.6g}"
         table.add_row(
-            plain(name),
-            kind,
+            Group(plain(name, "bold"), Padding(Text(kind), (0, 0, 0, 2))),
             "\n".join(map(printable, bin_labels(signal))),
             "\n".join(f"{count:,}" for count in counts),
             "\n".join(f"{count / baseline.rows:.2%}" for count in counts),
@@ -441,10 +455,6 @@ def _one_line(error: Exception) -> str:
 
 def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.6g}"
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else printable(str(value))
 
 
 def _instant(epoch_seconds: float) -> str:

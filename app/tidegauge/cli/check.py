@@ -22,7 +22,7 @@ from tidegauge.cli._print import PlainConsole, echo_json, plain
 from tidegauge.cli._recent import counted_without, newest_reports, recent_reports
 from tidegauge.cli._workers import describe_group, idle_worker, missing_worker
 from tidegauge.groups import Groups, RoleGroup, role_groups
-from tidegauge.printable import printable_lines
+from tidegauge.printable import printable, printable_lines
 from tidegauge.rules import DEFAULT_RULES, RuleError, RuleSet, load_rules
 from tidegauge.settings import Settings, load_settings
 from tidegauge.tables import folding_table
@@ -292,7 +292,8 @@ def check(
     if json:
         echo_json(msgspec.json.encode(findings))
     else:
-        table = folding_table("", "check", "found", whole=("", "check"))
+        checks = {"check": [printable(one.check) for one in findings]}
+        table = folding_table("", "check", "found", whole=("",), names=checks)
         for finding in findings:
             lines = [
                 *([Text(printable_lines(finding.detail))] if finding.detail else []),

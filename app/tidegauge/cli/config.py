@@ -1,16 +1,17 @@
 """``tidegauge config``: checking files before they are in force."""
 
 import json as jsonlib
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from tidegauge.cli._errors import BAD_INPUT
+from tidegauge.cli._errors import BAD_INPUT, fail, reported
 from tidegauge.cli._print import echo, echo_json
 from tidegauge.rules import FileError, RuleError, load_rules, parse_document, rule_schema
-from tidegauge.settings import Settings
+from tidegauge.settings import Settings, config_file, load_settings
 from tidegauge.settings_errors import SettingsError, load_settings_file
 from tidegauge.wording import counted
 
@@ -35,8 +36,15 @@ class _Read(NamedTuple):
 
 
 @app.command("validate")
+@reported
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="Files of settings, rules or receivers.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Files of settings, rules or receivers; if left out, the settings as a worker "
+            "reads them here, and the files they name."
+        ),
+    ] = None,
     kind: Annotated[
         FileKind | None, typer.Option(help="What they are of; found out if left out.")
     ] = None,
@@ -46,9 +54,11 @@ def validate(
 
     Secrets that a file of receivers names are read too, so check it where they are.
     """
+    if kind is not None and not files:
+        raise fail(f"--kind {kind.value}: expected a file of that kind", BAD_INPUT)
     wrong = False
-    for file in files:
-        read = _read(file, kind or _kind_of(file))
+    found = ((str(file), _read(file, kind or _kind_of(file))) for file in files or ())
+    for file, read in found if files else _in_force():
         wrong = wrong or bool(read.problems)
         if json:
             echo_json(jsonlib.dumps(_as_json(file, read)))
@@ -60,6 +70,25 @@ def validate(
             echo(f"{file}: {_contents(read)}, nothing wrong{said}")
     if wrong:
         raise typer.Exit(BAD_INPUT)
+
+
+def _in_force() -> Iterator[tuple[str, _Read]]:
+    """Yield what was found in the settings, those of the environment too, and in their files."""
+    file = config_file()
+    place = f"{file} and the environment" if file.is_file() else f"the environment, without {file}"
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        yield place, _Read(FileKind.settings, [], error.problems)
+        return
+    yield place, _Read(FileKind.settings, sorted(settings.model_fields_set), [])
+    named = {
+        FileKind.rules: settings.detect.rules_file,
+        FileKind.receivers: settings.notify.receivers_file,
+    }
+    for kind, one in named.items():
+        if one is not None:
+            yield str(one), _read(one, kind)
 
 
 @app.command("schema")
@@ -106,8 +135,8 @@ def _contents(read: _Read) -> str:
     return counted(len(read.names), read.kind.value.removesuffix("s"))
 
 
-def _as_json(file: Path, read: _Read) -> dict[str, Any]:
-    said: dict[str, Any] = {"file": str(file), "kind": read.kind.value, "problems": read.problems}
+def _as_json(file: str, read: _Read) -> dict[str, Any]:
+    said: dict[str, Any] = {"file": file, "kind": read.kind.value, "problems": read.problems}
     said[read.kind.value] = read.names
     if read.kind is FileKind.rules:
         said["sha256"] = read.sha256

@@ -22,7 +22,13 @@ class RoleName(StrEnum):
 
 @reported
 def run(
-    role: Annotated[RoleName, typer.Option(help="What this process does.")] = RoleName.all,
+    role: Annotated[
+        RoleName,
+        typer.Option(
+            help="What this process does: ingest, detect, notify, ledger, or all of it.",
+            metavar="ROLE",
+        ),
+    ] = RoleName.all,
 ) -> None:
     """Run a worker until SIGTERM or SIGINT; it waits for brokers and topics that aren't up yet."""
     # Faust takes half a second to import, which the other commands need not wait for.

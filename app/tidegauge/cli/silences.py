@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Group
 
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
@@ -107,15 +108,20 @@ def silences(
     if not known:
         echo("nothing was ever silenced" if everything else "nothing is silenced")
         return
-    table = folding_table("since", "until", "id", "what", "who and why", whole=("id",))
+    # What and why stand in one column: each by itself would break the names of models.
+    table = folding_table("since", "until", "id", "what, by whom and why", whole=("id",))
     for one in sorted(known, key=lambda one: one.since):
-        what = "reminders of " if one.reminders_only else ""
+        # What an acknowledgement is of is named by the id that the other commands take.
+        of = one.alert or one.matchers.episode
+        what = f"reminders of alert {of[:SHORT]}: " if one.reminders_only else ""
         table.add_row(
             utc_text(one.since, "%Y-%m-%d\n%H:%M:%SZ"),
             plain(_end(one)),
             plain(one.id[:SHORT]),
-            plain(what + matchers_text(one)),
-            plain(f"{one.who}: {one.why}" if one.why else one.who),
+            Group(
+                plain(what + matchers_text(one, episode=not one.reminders_only)),
+                plain(f"{one.who}: {one.why}" if one.why else one.who, "dim"),
+            ),
         )
     PlainConsole().print(table)
 
@@ -231,7 +237,7 @@ def _who(actor: str) -> str:
 def _end(one: Silence) -> str:
     if one.ended_at is not None:
         return f"{_time(one.ended_at)}, ended by {one.ended_by}"
-    return "it is over" if one.until is None else _time(one.until)
+    return "the alert resolves" if one.until is None else _time(one.until)
 
 
 def _time(seconds: float) -> str:

@@ -15,7 +15,8 @@ from rich.text import Text
 from tidegauge.baseline.store import BaselineStore, Key, Pointer, StoreUnavailable
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
-from tidegauge.cli._print import PlainConsole, echo_json, plain
+from tidegauge.cli._models import of_model
+from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.cli._recent import newest_reports, recent_reports
 from tidegauge.cli._skipped import SkippedRecords, skipping, warn
 from tidegauge.cli._status import Firing, Row, drift_alarms, status_rows
@@ -24,7 +25,7 @@ from tidegauge.contract import Alert, DecodingError, decode
 from tidegauge.reading import read_span, read_topic
 from tidegauge.settings import Settings
 from tidegauge.when import duration_text, utc_text
-from tidegauge.wording import metric_text
+from tidegauge.wording import counted, figure, metric_text, quantity
 
 #: What the budget of alarms is held against.
 _MONTH_SECONDS = 30 * 24 * 3600.0
@@ -34,14 +35,14 @@ _NAMED_ALERTS = 3
 _NAMED_VERSIONS = 5
 
 #: Of the columns after the first one; a figure or an age fits, and a long name is folded.
-_WIDTHS = (9, 11, 14, 8)
+_WIDTHS = (9, 11, 15, 8)
 
 #: Enough of an id to type.
 _SHORT = 8
 
 _COLOURS = {"low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
 
-_WORDS = {"psi": "PSI", "kl": "KL", "kl_values": "KL"}
+_WORDS = {"psi": "PSI", "kl": "KL", "kl_values": "KL", "latency_mean_ms": "mean latency"}
 
 
 @reported
@@ -52,16 +53,20 @@ def status(
     """Show every version: events, last window, what drifts, baseline, alarms of the budget."""
     settings, now = kafka_settings(), time.time()
     with skipping() as skipped:
-        rows = [row for row in _rows(settings, skipped, now) if model is None or row.model == model]
+        known = _rows(settings, skipped, now)
+        rows = [row for row in known if model is None or row.model == model]
     mode = settings.actions.mode
     if json:
         body: dict[str, object] = {"time": now, "actions_mode": mode, "versions": rows}
         echo_json(msgspec.json.encode(body))
         return
+    if not rows:
+        nothing = "no version is counted, none has a baseline and nothing fires"
+        echo(nothing + of_model(model, (row.model for row in known), "version"))
+        return
     console = PlainConsole()
     console.print(heading(rows, mode, now))
-    if rows:
-        console.print(status_table(rows, now, console.width))
+    console.print(status_table(rows, now, console.width))
     left_out = len(rows) - len(shown_rows(rows))
     if left_out:
         console.print(f"and {left_out:,} more versions without a baseline; --json has them all")
@@ -109,7 +114,7 @@ def _pointers(settings: Settings) -> dict[Key, Pointer]:
 def heading(rows: list[Row], mode: str, now: float) -> str:
     """Return the line above the table."""
     said = [
-        f"{len(rows)} version{'' if len(rows) == 1 else 's'}",
+        counted(len(rows), "version"),
         f"{sum(bool(row.firing) for row in rows)} with alerts",
         f"{sum(not row.baseline for row in rows)} without baseline",
         f"actions {mode}",
@@ -133,7 +138,7 @@ def status_table(rows: list[Row], now: float, columns: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     rest = max(columns - sum(_WIDTHS) - len(_WIDTHS), 1)
     table.add_column("version, and what fires", overflow="fold", max_width=rest)
-    heads = ("events/s", "last window", "baseline", "alarms,\n30 days")
+    heads = ("events/s", "last window", "baseline,\nits age", "alarms,\n30 days")
     for head, width in zip(heads, _WIDTHS, strict=True):
         justify: Literal["left", "right"] = "left" if head in heads[1:3] else "right"
         table.add_column(head, justify=justify, overflow="fold", width=width)
@@ -176,18 +181,12 @@ def _fires(row: Row, now: float) -> Iterator[Text]:
 def _firing(one: Firing, now: float) -> Text:
     where = ", ".join(f"{name}={value}" for name, value in sorted(one.segment.items()))
     word = _WORDS.get(one.metric) or metric_text(one.metric)
-    what = " ".join(filter(None, (where, one.signal, word, figure(one.value))))
+    # Since when nothing comes is said below; how long it was when the alert fired says less.
+    silent = one.metric == "seconds_without_events"
+    said = ("nothing sent",) if silent else (word, quantity(one.value, one.unit))
+    what = " ".join(filter(None, (where, one.signal, *said)))
     if one.more:
         what += f", {one.more} more"
     if one.no_data:
         what += ", no data now"
     return plain(f"{what}, for {_age(one.since, now)}", _COLOURS.get(one.severity, ""))
-
-
-def figure(value: float) -> str:
-    """Write a figure with three significant digits.
-
-    >>> figure(0.074357), figure(213.4), figure(12345.6)
-    ('0.0744', '213', '12,346')
-    """
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"

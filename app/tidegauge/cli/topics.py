@@ -3,12 +3,14 @@
 from typing import Annotated
 
 import typer
+from rich.console import Group
+from rich.padding import Padding
+from rich.text import Text
 
 from tidegauge.acls import ROLES, commands
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import PlainConsole, echo, plain
-from tidegauge.printable import printable_lines
 from tidegauge.settings import load_settings
 from tidegauge.tables import folding_table
 from tidegauge.topics import Topics, topic_specs
@@ -41,16 +43,18 @@ def create() -> None:
     settings = kafka_settings()
     topics = Topics(settings)
     made = topics.create()
+    # The settings stand below the name: to leave them room beside it, it would have to be broken.
     table = folding_table(
-        "topic", "partitions", "", "settings", whole=("partitions", ""), right=("partitions",)
+        "topic and settings", "partitions", "", whole=("partitions", ""), right=("partitions",)
     )
     for spec in topic_specs(settings):
         config = ", ".join(_setting(name, value) for name, value in spec.config.items())
         there = "made" if made[spec.name] else "was there"
-        table.add_row(plain(spec.name), str(spec.partitions), there, config)
+        below = [Padding(Text(config, "dim"), (0, 0, 0, 2))] if config else []
+        table.add_row(Group(plain(spec.name), *below), str(spec.partitions), there)
     PlainConsole().print(table)
     for problem in topics.problems():
-        typer.secho(printable_lines(f"warning: {problem}"), err=True, fg="yellow")
+        echo(f"warning: {problem}", err=True, fg="yellow")
 
 
 @app.command("acls")
@@ -67,4 +71,4 @@ def acls(
     settings = load_settings()
     for one in [it for it in ROLES if role in ("", it)]:
         for command in commands(settings, one, principal.replace("ROLE", one)):
-            echo(command)
+            echo(command, wrap=False)
