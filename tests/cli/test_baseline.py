@@ -145,6 +145,15 @@ def test_list_shows_what_is_stored_and_what_is_promoted() -> None:
     assert "rows.csv" in table
 
 
+def test_list_cuts_nothing_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    id = created("--promote", version="2026.11.30-rc1")
+    table = run("list").stdout
+    assert max(map(len, table.splitlines())) <= 80 and "…" not in table
+    shown = table.split()
+    assert {id[:12], "credit", "2026.11.30-rc1", "200", "3", "yes"} <= set(shown)
+
+
 def test_list_warns_of_a_damaged_document_and_shows_the_others(empty_redis_url: str) -> None:
     first, second = created(), created(version="2")
     with redis.Redis.from_url(empty_redis_url) as client:

@@ -38,6 +38,7 @@ from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.contract import OUTPUT_SIGNALS, AuditFact, deterministic_id
 from tidegauge.printable import printable
 from tidegauge.settings import Settings, load_settings
+from tidegauge.tables import folding_table
 from tidegauge.when import utc_text
 
 app = typer.Typer(help="What models are compared with.", no_args_is_help=True)
@@ -211,16 +212,21 @@ def list_(json: JsonOption = False) -> None:
     if json:
         echo_json(msgspec.json.format(msgspec.json.encode(rows)))
         return
-    table = Table("id", "model", "version", "rows", "signals", "source", "created", "promoted")
-    for row in rows:
-        cells = [row[name] for name in ("model", "version", "rows", "signals", "source")]
+    columns = ("model", "version", "rows", "signals", "source")
+    table = folding_table(
+        *("id", *columns, "created", "promoted"),
+        whole=("id", "promoted"),
+        right=("rows", "signals"),
+        names={name: [_list_cell(row[name]) for row in rows] for name in ("model", "version")},
+    )
+    for entry, row in zip(entries, rows, strict=True):
         table.add_row(
-            str(row["id"])[:_SHORT],
-            *("damaged" if cell is None else _cell(cell) for cell in cells),
-            str(row["created_at"]),
+            entry.id[:_SHORT],
+            *(_list_cell(row[name]) for name in columns),
+            utc_text(entry.created_at, "%Y-%m-%d\n%H:%M:%SZ"),
             "yes" if row["promoted"] else "",
         )
-    _output().print(table)
+    PlainConsole().print(table)
 
 
 @app.command()
@@ -443,7 +449,9 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.6g}"
 
 
-def _cell(value: object) -> str:
+def _list_cell(value: object) -> str:
+    if value is None:
+        return "damaged"
     return f"{value:,}" if isinstance(value, int) else printable(str(value))
 
 
