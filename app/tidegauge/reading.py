@@ -185,14 +185,15 @@ def _spans(
 ) -> dict[int, tuple[int, int]]:
     """Return by partition the offsets [from, to) of what was written between two moments."""
     found = _partitions(consumer, topic)
-    ends = {
-        p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS)[1]
+    marks = {
+        p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS)
         for p in found
     }
+    firsts, ends = ({p: mark[which] for p, mark in marks.items()} for which in (0, 1))
 
     def offsets(at: float) -> dict[int, int]:
-        if at == math.inf:
-            return ends
+        if math.isinf(at):  # not by time: librdkafka's mock cluster finds nothing by time
+            return ends if at > 0 else firsts
         wanted = [TopicPartition(topic, p, int(max(at, 0) * 1000)) for p in found]
         answer = consumer.offsets_for_times(wanted, timeout=_TIMEOUT_SECONDS)
         # Below zero: no record is as young as that.

@@ -4,9 +4,16 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import msgspec
+import pytest
+import redis
+import yaml
+from typer.testing import CliRunner
 
+from support.processes import Child
+from tidegauge.cli.app import app
 from tidegauge.contract import Alert
 from tidegauge.demo.model import DRIFT_FACTOR, DRIFTED, NAME, VERSION, Requests, train
 from tidegauge.rules.verify import verify
@@ -59,3 +66,33 @@ def test_drift_changes_the_one_measurement_and_nothing_else() -> None:
     assert (drifted[:, column] == clean[:, column] * DRIFT_FACTOR).all()
     others = [i for i in range(len(model.features)) if i != column]
     assert (drifted[:, others] == clean[:, others]).all()
+
+
+def test_the_services_alone_write_no_file_that_is_somebody_elses(tmp_path: Path) -> None:
+    own = tmp_path / "tidegauge.yaml"
+    own.write_text("kafka: {bootstrap_servers: 'kafka:9092'}\n")
+    done = CliRunner().invoke(app, ["demo", "--services", str(own)])
+    assert done.exit_code == 2 and "name another file" in done.stderr
+    assert own.read_text() == "kafka: {bootstrap_servers: 'kafka:9092'}\n"
+
+
+def test_the_services_alone_show_no_drift(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["demo", "--services", str(tmp_path / "one"), "--once"])
+    assert done.exit_code == 2 and "neither --once nor --json" in done.stderr
+
+
+def test_the_services_alone_end_by_sigterm_and_take_their_settings_along(tmp_path: Path) -> None:
+    path = tmp_path / "tidegauge.yaml"
+    command = [sys.executable, "-m", "tidegauge", "demo", "--services", str(path)]
+    child = Child(command, log=tmp_path / "log")
+    child.wait_for_output("Ctrl-C ends both", seconds=30)
+    settings = yaml.safe_load(path.read_text())
+    with redis.Redis.from_url(settings["redis"]["url"]) as client:
+        assert client.ping()
+    assert child.stop() == 0
+    assert not path.exists()
+    with (
+        pytest.raises(redis.ConnectionError),
+        redis.Redis.from_url(settings["redis"]["url"]) as client,
+    ):
+        client.ping()
