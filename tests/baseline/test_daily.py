@@ -180,6 +180,20 @@ def test_rows_without_a_time_are_in_the_baseline_and_in_no_hour(
     assert sum(map(sum, _daily(baseline).signals["code"].counts)) == 15 * A_DAY
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_dates_that_are_written_as_numbers_are_dates(tmp_path: Path, suffix: str) -> None:
+    days = [(BEGIN + timedelta(days=n)).strftime("%Y%m%d") for n in range(20)]
+    path = tmp_path / f"rows.{suffix}"
+    if suffix == "csv":
+        path.write_text("at,amount\n" + "".join(f"{day},1\n{day},2\n" for day in days))
+    else:
+        at = [int(day) for day in days]
+        pq.write_table(pa.table({"at": at, "amount": [float(it % 7) for it in at]}), path)
+    warnings: list[str] = []
+    build(path, model="m", version="1", time="at", warn=warnings.append)
+    assert [it for it in warnings if "has dates without a time" in it]
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

@@ -167,6 +167,30 @@ def test_thousands_that_may_be_decimals_are_said_with_what_settles_it(read: Read
     assert numbers(found, "x") == (1.1, 60.159, 0)
 
 
+def test_the_minus_sign_of_typesetting_is_a_minus(read: Read) -> None:
+    minus = "\u2212"
+
+    def row(i: int) -> str:
+        sign = minus if i % 2 else ""
+        return f'{sign}{i}.5,"{sign}1,{i % 10}",{minus}'
+
+    found, _ = read("t.csv", csv("x,y,z", row))
+    assert numbers(found, "x") == (-59.5, 58.5, 0)
+    assert numbers(found, "y") == (-1.9, 1.8, 0)
+    assert categories(found, "z").categories == [minus]
+
+
+def test_dates_that_are_written_as_numbers_are_said_to_be_read_as_numbers(read: Read) -> None:
+    text = csv("day,n", lambda i: f"202401{1 + i % 28:02},2024{i:04}")
+    found, warnings = read("t.csv", text)
+    assert numbers(found, "day") == (20240101.0, 20240128.0, 0)
+    assert warnings == [
+        "column 'day' holds 20240101 to 20240128, which look like dates and are read as numbers: "
+        "--exclude day, or --type day=numeric if they are numbers"
+    ]
+    assert read("t.csv", text, types={"day": "numeric"})[1] == []
+
+
 def test_percent_is_a_share_of_one_unless_it_is_to_be_the_number(read: Read) -> None:
     text = csv("rate;n", lambda i: f"{i},5 %;{i}")
     found, warnings = read("t.csv", text)

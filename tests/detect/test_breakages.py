@@ -187,6 +187,31 @@ def test_what_breaks_is_said_once_and_only_values_that_drift_ask_for_a_retrainin
     assert found.withheld == ([WITHHELD] if name == "slow from the first window on" else [])
 
 
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("absent", "not-sent"),
+        ("null", "missing-values"),
+        ("text in a number", "invalid-values"),
+        ("new categories", "new-values"),
+        ("a thousand times", "out-of-range-values"),
+    ],
+)
+def test_of_a_few_events_a_window_it_is_said_what_broke_once_all_of_it_has(
+    name: str, rule: str
+) -> None:
+    found = run(BREAKAGES[name][0], events=25, windows=15)
+    [(fired, segment, _)] = found.fired
+    assert (fired, segment, found.asked) == (rule, "", [])
+    [firing] = [it for it in found.alerts if it.event == "firing"]
+    assert firing.events == 25
+
+
+def test_of_a_few_events_a_window_one_that_is_malformed_is_no_news() -> None:
+    found = run(one_in(25, all_of(*(of(it, lambda at: "old") for it in NUMBERS))), events=25)
+    assert found.fired == []
+
+
 def test_a_feature_that_was_always_7_and_is_8_is_broken_and_one_that_stays_is_not() -> None:
     known = baseline()
     for name in ("rate", "debt"):

@@ -60,15 +60,21 @@ def test_what_the_baseline_lacks_too_is_expected_and_so_is_a_malformed_value_now
     assert few is None or few.invalid_excess < 0.01
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 30, 100, 1000, 10_000]))
-def test_sampling_alone_loses_nothing_however_small_the_baseline(seed: int, rows: int) -> None:
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1, 2, 30, 100, 1000, 10_000]),
+    st.sampled_from([20, 50, 1000]),
+)
+def test_sampling_alone_loses_nothing_however_small_the_baseline_or_the_window(
+    seed: int, rows: int, events: int
+) -> None:
     rng = np.random.default_rng(seed)
     share = float(rng.beta(0.5, 2))
     missing = int(rng.binomial(rows, share))
-    null = int(rng.binomial(1000, share))
+    null = int(rng.binomial(events, share))
     reference = numeric([0.0], [rows - missing, 0])
     reference.missing = missing
-    found = quality_of(SignalHistogram(counts=[1000 - null, 0], null=null), reference)
+    found = quality_of(SignalHistogram(counts=[events - null, 0], null=null), reference)
     assert found is None or found.missing_excess < 0.05
 
 

@@ -103,7 +103,7 @@ def test_the_default_rules_are_those_of_the_documentation() -> None:
         ("no-data", "seconds_without_events", "*", 600, "medium", None),
     ]
     required = [rule.required_events for rule in DEFAULT_RULES.rules]
-    assert required == [100] * 7 + [0, 0, 0, 0, 1000, 1000, 100, 0]
+    assert required == [20] * 6 + [100] + [0, 0, 0, 0, 1000, 1000, 100, 0]
     documented = (ROOT / "docs" / "statistics.md").read_text().partition("### The default rules")[2]
     assert re.findall(r"^\| `([a-z-]+)` \|", documented, re.MULTILINE) == [
         rule.name for rule in DEFAULT_RULES.rules
@@ -116,7 +116,8 @@ def test_a_rule_without_a_minimum_sample_has_that_of_its_metric() -> None:
         for name in METRICS
     }
     assert found["psi"] == found["wasserstein"] == 1000
-    assert found["mean"] == found["latency_p99_ms"] == 100
+    assert found["mean"] == found["latency_p99_ms"] == found["missing_share"] == 100
+    assert found["missing_excess"] == 20
     assert found["events"] == 0
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from tidegauge.baseline.daily import Timed, category_places, daily_cycle
-from tidegauge.baseline.document import Baseline, CategoricalSignal, Signal
+from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal, Signal
 from tidegauge.baseline.errors import BaselineError
 from tidegauge.baseline.signals import (
     MANY_VALUES,
@@ -23,6 +24,7 @@ from tidegauge.baseline.signals import (
 )
 from tidegauge.baseline.summary import ColumnSummary, summary_of
 from tidegauge.baseline.table import Column, Kind, ReadOptions, Role, Table, open_table
+from tidegauge.baseline.times import compact_dates
 from tidegauge.baseline.validation import MAX_SIGNALS, UnusableBaseline, validate
 from tidegauge.contract import OUTPUT_SIGNALS
 
@@ -66,6 +68,18 @@ class _Asked:
     exclude: Collection[str]
     types: Mapping[str, Role]
     warn: Callable[[str], None]
+
+    def warn_of_dates(self, name: str, signal: Signal) -> None:
+        """Say that a column of numbers looks like one of dates, by its ends."""
+        assert isinstance(signal, NumericSignal)  # noqa: S101 - of numbers
+        ends = (signal.minimum, signal.maximum)
+        if signal.minimum == signal.maximum or compact_dates(np.array(ends, dtype=float)) is None:
+            return
+        quoted = shlex.quote(name)
+        self.warn(
+            f"column {name!r} holds {ends[0]:.0f} to {ends[1]:.0f}, which look like dates and are "
+            f"read as numbers: --exclude {quoted}, or --type {quoted}=numeric if they are numbers"
+        )
 
     @property
     def named(self) -> set[str]:
@@ -153,6 +167,8 @@ def _build(path: Path, table: Table, asked: _Asked, progress: Progress, memory_b
                 places = category_places(text_spellings(counts, kind), categorical.categories)
         else:
             signal, distinct = _numeric(table, name)
+            if name not in asked.types:
+                asked.warn_of_dates(name, signal)
         for doubt in column.doubts:
             asked.warn(doubt)
         signals[names[name]] = signal

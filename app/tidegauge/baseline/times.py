@@ -25,7 +25,14 @@ def epoch_seconds(name: str, values: Iterable[object]) -> Floats:
 
 
 def checked(name: str, seconds: Floats) -> Floats:
-    """Raise ``BaselineError`` for numbers that aren't seconds since 1970, of this century or so."""
+    """Raise ``BaselineError`` for numbers that aren't seconds since 1970, of this century or so.
+
+    Numbers that are all dates written as YYYYMMDD are taken for those: as seconds they would be of
+    a few weeks of 1970.
+    """
+    dates = compact_dates(seconds)
+    if dates is not None:
+        return dates
     wrong = seconds[(seconds < 0) | (seconds > _LATEST)]
     if wrong.size:
         raise BaselineError(
@@ -33,6 +40,30 @@ def checked(name: str, seconds: Floats) -> Floats:
             f"seconds since 1970 (are these milliseconds?)"
         )
     return seconds
+
+
+def compact_dates(numbers: Floats) -> Floats | None:
+    """Return the seconds since 1970 of dates written as numbers; None if one is no such date.
+
+    >>> compact_dates(np.array([20240101.0, np.nan])).tolist()
+    [1704067200.0, nan]
+    >>> compact_dates(np.array([20240101.0, 20241301.0])) is None
+    True
+    """
+    there = numbers[~np.isnan(numbers)]
+    if not there.size or there.min() < 1900_01_01 or there.max() > 2100_12_31:
+        return None
+    whole = there.astype(np.int64)
+    years, months, days = whole // 10_000, whole // 100 % 100, whole % 100
+    if (whole != there).any() or not ((months >= 1) & (months <= 12) & (days >= 1)).all():
+        return None
+    first = (years - 1970).astype("datetime64[Y]").astype("datetime64[M]") + (months - 1)
+    found = first.astype("datetime64[D]") + (days - 1)
+    if (found >= (first + 1).astype("datetime64[D]")).any():
+        return None
+    result = np.full(len(numbers), math.nan)
+    result[~np.isnan(numbers)] = found.astype("datetime64[s]").astype(np.float64)
+    return result
 
 
 def _seconds(name: str, value: object) -> float:

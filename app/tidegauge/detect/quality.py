@@ -72,14 +72,29 @@ _AS_EXPECTED = Quality()
 def _excess(share: float, events: int, expected: float, rows: int) -> float:
     """Return the part of what should have been usable that isn't, less what may be chance.
 
+    Of few events no standard error says what may be chance, so the likelihood ratio of the two
+    shares must be beyond it too: of 20 events, two that are lost are not enough for anything.
+
     >>> _excess(0.25, 5_000, 0.2, 10_000) < 0.03, _excess(1.0, 5_000, 0.2, 10_000) > 0.9
     (True, True)
+    >>> _excess(1.0, 20, 0.0, 10_000) > 0.9, _excess(0.1, 20, 0.0, 10_000)
+    (True, 0.0)
     """
     if share <= expected:
         return 0.0
     pooled = (share * events + expected * rows) / (events + rows)
     noise = _STANDARD_ERRORS * math.sqrt(pooled * (1 - pooled) * (1 / events + 1 / rows))
-    return max(share - expected - noise, 0.0) / (1 - expected)
+    lost = share - expected - noise
+    if lost <= 0:
+        return 0.0
+    ratio = events * _divergence(share, pooled) + rows * _divergence(expected, pooled)
+    return lost / (1 - expected) if ratio > _CHANCE_NATS else 0.0
+
+
+def _divergence(share: float, other: float) -> float:
+    """Return the KL divergence of two shares, nats."""
+    pairs = ((share, other), (1 - share, 1 - other))
+    return sum(p * math.log(p / q) for p, q in pairs if p > 0 and q > 0)
 
 
 def _new_by_chance(reference: Signal) -> float:

@@ -64,7 +64,8 @@ class Metric(NamedTuple):
 
     ``of_signal``: measured on each signal, otherwise once a window. ``lowest`` and ``highest`` are
     the ends of its range. ``minimum_events`` holds where a rule doesn't say: a thousand for what
-    sampling noise alone moves far (see docs/statistics.md), a hundred for means and shares.
+    sampling noise alone moves far (see docs/statistics.md), a hundred for means and shares, twenty
+    for what is lost beyond chance.
     """
 
     of_signal: bool
@@ -91,12 +92,13 @@ METRICS: dict[MetricName, Metric] = {
     "not_finite_share": Metric(True, "share", 0, 1, 100),
     "invalid_share": Metric(True, "share", 0, 1, 100),
     "unseen_share": Metric(True, "share", 0, 1, 100),
-    "missing_excess": Metric(True, "share", 0, 1, 100),
-    "absent_excess": Metric(True, "share", 0, 1, 100),
-    "not_finite_excess": Metric(True, "share", 0, 1, 100),
-    "invalid_excess": Metric(True, "share", 0, 1, 100),
-    "unseen_excess": Metric(True, "share", 0, 1, 100),
-    "out_of_range_share": Metric(True, "share", 0, 1, 100),
+    # What may be chance is left out of these, so few events are enough to see that all is lost.
+    "missing_excess": Metric(True, "share", 0, 1, 20),
+    "absent_excess": Metric(True, "share", 0, 1, 20),
+    "not_finite_excess": Metric(True, "share", 0, 1, 20),
+    "invalid_excess": Metric(True, "share", 0, 1, 20),
+    "unseen_excess": Metric(True, "share", 0, 1, 20),
+    "out_of_range_share": Metric(True, "share", 0, 1, 20),
     # 1 if all values of the window are the same or nearly, and by the baseline that is no chance.
     "constant": Metric(True, "yes (1) or no (0)", 0, 1, 100),
     "mean": Metric(True, "value", -math.inf, math.inf, 100),

@@ -10,6 +10,9 @@ from tidegauge.baseline.table.options import MAYBE_MISSING, PLAINLY_MISSING
 #: Signs that stand between thousands beside comma and point: spaces of all kinds and apostrophes.
 SPACES = " '\u2019\u00a0\u2009\u202f"
 
+#: The minus sign of typesetting, which spreadsheets and web pages write.
+_MINUS = "\u2212"
+
 _CLOCK = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?(\s?[AaPp][Mm])?"
 _ZONE = r"\s*(Z|[-+][0-9]{2}:?([0-9]{2})?)?"
 
@@ -105,9 +108,11 @@ def _json_looks(database: Database, column: Column, missing: Sequence[str]) -> d
 
 
 def text_of(column: Column) -> str:
-    """Return the SQL of a column's text without space around it."""
+    """Return the SQL of a column's text without space around it; in cells, a minus is a hyphen."""
     if column.nature == "json":
         return f"trim(json_extract_string({column.place}::JSON, '$'))"
+    if column.nature == "text":
+        return f"regexp_replace(trim({column.place}::VARCHAR), '^{_MINUS}([0-9.,])', '-\\1')"
     return f"trim({column.place}::VARCHAR)"
 
 
