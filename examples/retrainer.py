@@ -1,10 +1,12 @@
 """Carries out retrain actions, each once: a pattern for anything that acts on an alert.
 
-    python examples/retrainer.py --work models -- python train.py
+    python examples/retrainer.py --work models --then ./promote.sh -- python train.py
 
 For each retraining, the events it is about are written to ``events.jsonl`` in a directory, and the
 command is run in there; whatever it leaves there is the result, under the id of the action. What
-the command prints is in ``logs``, a file for each action. Rollbacks and pages are for others, and
+the command prints is in ``logs``, a file for each action. ``--then`` is run in the result once it
+has its name: the place to promote it, and not the command, of which a crash may leave half. It may
+be run twice. Rollbacks and pages are for others, and
 passed by. Needs the extra ``tidegauge[processor]``; brokers, topics and Redis are those of
 ``tidegauge.yaml`` and ``TIDEGAUGE_…``, as for a worker.
 
@@ -14,11 +16,16 @@ Kafka hands an action out at least once. That it has one effect all the same is 
    If it is there, the work is done, whoever did it.
 2. The acknowledgement's id follows from the action and the outcome, so another one says no more.
 3. The offset is committed last. A crash before that repeats only what 1 and 2 make harmless.
+
+A command whose retrainer was killed runs on. Its result gets no name, and nothing is trained beside
+it: the next retrainer waits for its end.
 """
 
 import argparse
+import fcntl
 import logging
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -27,8 +34,8 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -93,7 +100,8 @@ def main() -> None:
                 raise KafkaException(message.error())
             action = read(message)
             if action is not None and action.kind == "retrain":
-                said = answer(action, settings, given.work, given.command)
+                with alone(given.work) as lock:
+                    said = answer(action, settings, given.work, Training(given, lock))
                 send(producer, settings.topics.acknowledgements, said)
             commit(consumer, message)
             done += 1
@@ -112,6 +120,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--member", help="name of this process in its group, if it has a fixed one")
     parser.add_argument("--work", type=Path, required=True, help="where results are put")
     parser.add_argument("--number", type=int, default=-1, help="end after so many actions")
+    parser.add_argument("--then", type=shlex.split, default=[], help="run in each result")
     parser.add_argument("command", nargs="+", help="what trains: finds events.jsonl where it runs")
     return parser.parse_args()
 
@@ -125,21 +134,45 @@ def read(message: Message) -> Action | None:
         return None
 
 
-def answer(
-    action: Action, settings: Settings, work: Path, command: Sequence[str]
-) -> Acknowledgement:
+class Training:
+    """What is run: the command, and what follows in its result. Both hold ``lock`` meanwhile."""
+
+    def __init__(self, given: argparse.Namespace, lock: int) -> None:
+        self.command: list[str] = given.command
+        self.then: list[str] = given.then
+        self.lock = lock
+
+
+@contextmanager
+def alone(work: Path) -> Iterator[int]:
+    """Wait until no command runs that another retrainer of this directory has started."""
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("a command of another retrainer still runs; waiting for its end", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield file.fileno()
+        finally:
+            # Also for what the command has left running on purpose, which has it open still.
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def answer(action: Action, settings: Settings, work: Path, training: Training) -> Acknowledgement:
     """Carry the action out if it is meant and still good; say what became of it."""
     result = work / action.id
     if action.dry_run:
         return said(action, "taken", "a dry run: nothing was done")
     if result.exists():  # before all else: what is done is done, whatever has happened since
-        return said(action, "taken", f"{result.name} is there already", {"artefact": str(result)})
+        return finish(action, result, training, f"{result.name} is there already", {})
     if action.expires_at is not None and time.time() >= action.expires_at:
         return said(action, "failed", f"it was good until {action.expires_at}")
     left = why_not_in_force(action, settings)
     if left is not None:
         return said(action, "failed", left)
-    return carry_out(action, settings, result, command)
+    return carry_out(action, settings, result, training)
 
 
 def why_not_in_force(action: Action, settings: Settings) -> str | None:
@@ -177,11 +210,12 @@ def unreadable(place: str, why: str) -> None:
 
 
 def carry_out(
-    action: Action, settings: Settings, result: Path, command: Sequence[str]
+    action: Action, settings: Settings, result: Path, training: Training
 ) -> Acknowledgement:
     """Train, and say how it went."""
-    work = result.parent
-    work.mkdir(parents=True, exist_ok=True)
+    work, command = result.parent, training.command
+    for left in work.glob(f".{action.id}-*"):  # by one that was killed
+        shutil.rmtree(left, ignore_errors=True)
     directory = Path(tempfile.mkdtemp(prefix=f".{action.id}-", dir=work))
     try:
         written = write_events(action, directory / "events.jsonl", settings)
@@ -189,16 +223,30 @@ def carry_out(
         if not written.events:
             return said(action, "failed", f"no event of {action.model} in its data{but}")
         output = work / "logs" / f"{action.id}.log"
-        code, last = run(command, directory, output)
+        code, last = run(command, directory, output, training.lock)
         kept = {"output": str(output), "output_ends_with": last}
         if code != 0:
             note = f"{command[0]} ended with {code}: {last or 'it said nothing'}"
             return said(action, "failed", note, kept)
         publish(directory, result)
         note = f"trained on {written.events:,} events{but}"
-        return said(action, "taken", note, {"artefact": str(result), **kept})
+        return finish(action, result, training, note, kept)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def finish(
+    action: Action, result: Path, training: Training, note: str, kept: dict[str, str]
+) -> Acknowledgement:
+    """Run what follows in a result, again if a crash has kept it from being acknowledged."""
+    kept = {"artefact": str(result), **kept}
+    if training.then:
+        output = result.parent / "logs" / f"{action.id}.then.log"
+        code, last = run(training.then, result, output, training.lock)
+        if code != 0:
+            failed = f"{training.then[0]} ended with {code}: {last or 'it said nothing'}"
+            return said(action, "failed", f"{note}, but {failed}", kept)
+    return said(action, "taken", note, kept)
 
 
 def said(
@@ -234,13 +282,17 @@ def write_events(action: Action, path: Path, settings: Settings) -> Written:
     return written
 
 
-def run(command: Sequence[str], directory: Path, output: Path) -> tuple[int, str]:
+def run(command: Sequence[str], directory: Path, output: Path, lock: int) -> tuple[int, str]:
     """Run the command with its output in a file; return its exit code, and the last it said."""
     output.parent.mkdir(exist_ok=True)
     last: deque[str] = deque(maxlen=QUOTED_LINES)
     # Not closed here: what the command leaves running may hold its end open, and be read on.
     process = subprocess.Popen(
-        command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(lock,),
     )
     pipe = cast("IO[bytes]", process.stdout)
     keeper = threading.Thread(target=keep, args=(pipe, output, last), daemon=True)

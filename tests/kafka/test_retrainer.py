@@ -20,6 +20,7 @@ from support import dying_retrainer
 from support.baselines import small_baseline
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
+from support.processes import Child, wait_until
 from support.product import Installation
 from tidegauge.baseline.store import BaselineStore
 from tidegauge.contract import (
@@ -77,24 +78,49 @@ class Site:
         store.promote("credit", version, store.put(made), now=at)
         store.close()
 
-    def retrain(
-        self, number: int, *, program: Sequence[str] = (), command: Sequence[str] = ()
-    ) -> subprocess.CompletedProcess[str]:
+    def words(
+        self,
+        number: int,
+        *,
+        program: Sequence[str] = (),
+        command: Sequence[str] = (),
+        then: str = "",
+    ) -> list[str]:
         options = {
             "group": self.installation.name,
             "member": "only",
             "work": str(self.work),
             "number": str(number),
+            **({"then": then} if then else {}),
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         train = command or (sys.executable, "-c", TRAIN, str(self.runs))
+        script = program or [str(dying_retrainer.EXAMPLE)]
+        return [sys.executable, *script, *words, "--", *train]
+
+    def retrain(
+        self,
+        number: int,
+        *,
+        program: Sequence[str] = (),
+        command: Sequence[str] = (),
+        then: str = "",
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, *(program or [str(dying_retrainer.EXAMPLE)]), *words, "--", *train],
+            self.words(number, program=program, command=command, then=then),
             env=self.installation.environment(),
             cwd=self.installation.directory,
             capture_output=True,
             text=True,
             timeout=60,
+        )
+
+    def start(self, name: str, number: int, *, command: Sequence[str], then: str) -> Child:
+        return Child(
+            self.words(number, command=command, then=then),
+            log=self.installation.directory / f"{name}.log",
+            env=self.installation.environment(),
+            cwd=self.installation.directory,
         )
 
     def said(self) -> list[Acknowledgement]:
@@ -198,6 +224,61 @@ def test_a_crash_at_any_step_leaves_one_result_and_one_acknowledgement(
     assert site.committed() == 1
 
 
+#: Trains until it is allowed to end.
+WAIT = """
+import pathlib, sys, time
+runs, go = map(pathlib.Path, sys.argv[1:])
+with runs.open("a") as file:
+    file.write("run\\n")
+while not go.exists():
+    time.sleep(0.05)
+pathlib.Path("model").write_text("8")
+"""
+
+
+def test_a_command_whose_retrainer_was_killed_is_waited_for_and_promotes_nothing(
+    site: Site,
+) -> None:
+    site.send("actions", an_action(site))
+    go, promoted = site.installation.directory / "go", site.installation.directory / "promoted"
+    command = (sys.executable, "-c", WAIT, str(site.runs), str(go))
+    then = f"sh -c 'cat model >> {promoted}'"
+    first = site.start("first", 1, command=command, then=then)
+    wait_until(site.runs.exists, seconds=60, what=lambda: f"it trains\n{first.tail()}")
+    first.process.kill()  # and not what it has started
+    second = site.start("second", 1, command=command, then=then)
+    try:
+        wait_until(
+            lambda: "waiting for its end" in second.tail(),
+            seconds=60,
+            what=lambda: f"it waits\n{second.tail()}",
+        )
+        assert site.runs.read_text() == "run\n" and not promoted.exists()
+        go.touch()
+        wait_until(site.said, seconds=60, what=lambda: f"an acknowledgement\n{second.tail()}")
+    finally:
+        first.kill()
+        second.stop()
+    assert site.runs.read_text() == "run\n" * 2 and promoted.read_text() == "8"
+    assert results(site) == {"a1": "8"}
+    assert {path.name for path in site.work.iterdir()} == {".lock", "logs", "a1"}
+    assert [one.outcome for one in site.said()] == ["taken"]
+
+
+def test_what_follows_is_run_again_after_a_crash_and_its_failure_is_said(site: Site) -> None:
+    site.send("actions", an_action(site))
+    then = "sh -c 'echo again >> then; cat nothing'"
+    died = site.retrain(1, program=[dying_retrainer.__file__, "send"], then=then)
+    assert died.returncode == dying_retrainer.GONE, died.stderr
+    assert site.retrain(1, then=then).returncode == 0
+    assert (site.work / "a1" / "then").read_text() == "again\n" * 2
+    assert site.runs.read_text() == "run\n"
+    [said] = site.said()
+    assert (
+        said.outcome == "failed" and "a1 is there already, but sh ended with 1: cat: " in said.note
+    )
+
+
 def test_what_fails_is_no_action_or_not_to_be_done_holds_up_nobody(site: Site) -> None:
     site.send("actions", an_action(site), b"no action")
     site.send(
@@ -211,7 +292,7 @@ def test_what_fails_is_no_action_or_not_to_be_done_holds_up_nobody(site: Site) -
     assert failed.outcome == "failed" and "ended with 1: no labels yet" in failed.note
     assert (expired.outcome, expired.note) == ("failed", f"it was good until {ASKED + 1}")
     assert (dry_run.outcome, dry_run.note) == ("taken", "a dry run: nothing was done")
-    assert results(site) == {} and [path.name for path in site.work.iterdir()] == ["logs"]
+    assert results(site) == {} and {path.name for path in site.work.iterdir()} == {".lock", "logs"}
     assert site.committed() == 4
 
 

@@ -284,6 +284,10 @@ class KafkaBroker:
             "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._config)
         )
 
+    def tool_command(self, main: str) -> list[str]:
+        """Return what runs one of Kafka's own tools; its arguments follow."""
+        return self._java(main)
+
     def _java(self, main: str, *arguments: str) -> list[str]:
         assert (_JARS / ".complete").exists(), (
             f"no Kafka jars in {_JARS}; run scripts/test-machine (make test does)"
