@@ -13,6 +13,8 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /src
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
+# No git here to ask for it.
+ARG VERSION=0.0.0
 RUN python -m venv /opt/tidegauge
 ENV PATH=/opt/tidegauge/bin:$PATH
 # Dependencies in a layer of their own: a change of the code doesn't install them anew.
@@ -24,7 +26,7 @@ RUN python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["p
 COPY --from=native /wheels /wheels
 COPY README.md LICENSE ./
 COPY app app
-RUN pip install --no-deps . /wheels/*.whl && pip uninstall -y pip
+RUN SETUPTOOLS_SCM_PRETEND_VERSION="$VERSION" pip install --no-deps . /wheels/*.whl && pip uninstall -y pip
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="tidegauge" \

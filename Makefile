@@ -8,7 +8,7 @@ SEED_START ?= 1
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types schemas freeze-schemas bench bench-quick bench-detect \
+.PHONY: help venv demo fast fast-tests test lint types schemas freeze-schemas reference docs docs-serve lock bench bench-quick bench-detect \
   bench-memory bench-neighbours bench-recovery bench-detection bench-detection-quick check-peers chaos chaos-brokers \
   scenarios starts quiet fuzz fuzz-quick clean wheels \
   test-machine test-broker test-collect
@@ -16,10 +16,14 @@ MINUTES ?= 10
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
 	@echo "make test      every test, with a real Kafka, Redis, Prometheus, Alertmanager, MLflow (ARGS: more for pytest)"
+	@echo "make fast      within a minute: ruff, mypy, the tests nearest to what has changed that start no process"
 	@echo "make lint      ruff: rules and format"
 	@echo "make types     mypy --strict"
 	@echo "make schemas   write schemas/ anew from the code, and see that they break no reader"
 	@echo "make freeze-schemas  keep them as this version's, a step of a release"
+	@echo "make reference  write docs/reference/ anew from the code: settings, metrics, commands, topics"
+	@echo "make docs      the site of the documentation, into build/site (docs-serve: on port 8001, as you edit)"
+	@echo "make lock      constraints.txt: the newest versions that pyproject.toml allows, for developers and CI"
 	@echo "make bench     events per second beside other stream processors, on a real Kafka (ARGS=--write)"
 	@echo "make bench-quick  the main rows of it, in some ten minutes"
 	@echo "make bench-detect  cells merged a second, and how soon windows are judged (ARGS)"
@@ -50,8 +54,8 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo]"
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $(VENV)/.demo $@
 
 # The native decoder, compiled once, to the wheel that others install too. Without a Rust of its own,
@@ -108,6 +112,13 @@ else
 	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(CLUSTERS)
 endif
 
+# Two at a time: mypy beside the tests.
+fast: venv
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types fast-tests
+
+fast-tests: venv
+	@$(BIN)/python -m tools.fast $(ARGS)
+
 lint: venv
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -122,6 +133,23 @@ schemas: venv
 
 freeze-schemas: venv
 	@$(BIN)/python -m tidegauge.contract.released schemas --freeze
+
+reference: venv
+	@$(BIN)/python -m tools.reference docs/reference
+
+# Material's notice about its successor is for those who choose a generator.
+docs docs-serve: export NO_MKDOCS_2_WARNING = 1
+
+docs: reference
+	@$(BIN)/mkdocs build --quiet
+
+docs-serve: reference
+	@$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
+
+# For every platform and Python; names and versions alone, whatever index they come from.
+lock: venv
+	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-annotate \
+	  --no-header --no-emit-index-url --no-emit-find-links --output-file constraints.txt pyproject.toml
 
 bench: venv test-machine
 	@$(BIN)/python bench/compare.py $(ARGS)

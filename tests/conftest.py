@@ -13,6 +13,8 @@ from support.redis_server import RedisServer
 # fail for nothing, and pytest-timeout ends what really hangs.
 settings.register_profile("tidegauge", derandomize=True, deadline=None)
 settings.load_profile("tidegauge")
+# For `make fast`.
+settings.register_profile("fast", derandomize=True, deadline=None, max_examples=10)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-import tidegauge
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract import asyncapi
 from tidegauge.contract.acknowledgement import Acknowledgement
@@ -26,6 +25,7 @@ from tidegauge.contract.configuration import Configuration
 from tidegauge.contract.dead_letter import DeadLetter
 from tidegauge.contract.histogram import HistogramRecord
 from tidegauge.contract.prediction import PredictionEvent
+from tidegauge.contract.released import RELEASE
 from tidegauge.contract.report import WindowReport
 from tidegauge.contract.silence import Silence, Withheld
 
@@ -127,7 +127,7 @@ def topics() -> dict[str, Any]:
 
     defaults = Settings.model_construct()  # no file and no environment variable
     return asyncapi.document(
-        version=tidegauge.__version__,
+        version=RELEASE,
         addresses={
             channel.topic: getattr(defaults.topics, channel.topic) for channel in asyncapi.CHANNELS
         },

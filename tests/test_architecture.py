@@ -1,0 +1,37 @@
+"""docs/architecture.md and CONTRIBUTING.md: each file and function that they name is there."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
+STEPS = re.findall(r"^\| \w* ?\| `(app/[\w/.]+)` \| `([\w.]+)` \|", PAGE, re.MULTILINE)
+
+
+def test_the_way_of_one_event_is_not_longer_than_the_limit():
+    assert len(STEPS) > 30
+    assert len({file for file, _ in STEPS}) <= 40
+
+
+@pytest.mark.parametrize(("file", "function"), STEPS)
+def test_a_function_of_the_way_is_in_its_file(file, function):
+    names = function.split(".")
+    scope = ast.parse((ROOT / file).read_text()).body
+    for name in names:
+        (found,) = [one for one in scope if getattr(one, "name", None) == name]
+        scope = getattr(found, "body", [])
+
+
+@pytest.mark.parametrize(
+    "page", ["CONTRIBUTING.md", "docs/architecture.md", "docs/contributing/chaos.md"]
+)
+def test_every_file_that_a_page_names_is_there(page):
+    text = (ROOT / page).read_text()
+    named = set(re.findall(r"`((?:app|native|tests|tools|deploy|k8s|scripts)/[\w/.-]*)`", text))
+    assert len(named) > 8
+    # NAME stands for what somebody adds.
+    missing = [it for it in named if "NAME" not in it and not (ROOT / it).exists()]
+    assert missing == []
