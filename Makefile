@@ -8,13 +8,15 @@ SEED_START ?= 1
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo fast fast-tests test lint types schemas freeze-schemas reference docs docs-serve lock bench bench-quick bench-detect \
+.PHONY: help venv install demo tutorial fast fast-tests test lint types schemas freeze-schemas reference docs docs-serve lock bench bench-quick bench-detect \
   bench-memory bench-neighbours bench-recovery bench-detection bench-detection-quick check-peers chaos chaos-brokers \
   scenarios starts quiet fuzz fuzz-quick clean wheels \
   test-machine test-broker test-collect
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
+	@echo "make install   what docs/tutorial.md needs, into .venv: tidegauge, and the demo's broker and Redis"
+	@echo "make tutorial  run every command of docs/tutorial.md, and write what they print into it"
 	@echo "make test      every test, with a real Kafka, Redis, Prometheus, Alertmanager, MLflow (ARGS: more for pytest)"
 	@echo "make fast      within a minute: ruff, mypy, the tests nearest to what has changed that start no process"
 	@echo "make lint      ruff: rules and format"
@@ -79,6 +81,9 @@ wheels: $(VENV)/.dev $(VENV)/wheels/.native
 
 venv: $(VENV)/.dev $(VENV)/.native
 
+install: $(VENV)/.demo
+	@echo "tidegauge is in $(VENV): . $(BIN)/activate"
+
 demo: $(VENV)/.demo
 	@$(BIN)/tidegauge demo $(if $(filter --once,$(ARGS)),$(ARGS) --json,$(ARGS))
 
@@ -118,6 +123,11 @@ fast: venv
 
 fast-tests: venv
 	@$(BIN)/python -m tools.fast $(ARGS)
+
+# An output that differs from the page only by what no two runs have in common stays as it is.
+tutorial: venv test-machine
+	@TIDEGAUGE_WRITE_TUTORIAL=1 $(BIN)/python -m pytest -q \
+	  tests/demo/test_tutorial.py tests/kafka/test_tutorial.py
 
 lint: venv
 	@$(BIN)/ruff check .

@@ -57,7 +57,7 @@ def _settings(kafka: MockKafka, redis_url: str) -> dict[str, dict[str, object]]:
         "redis": {"url": redis_url},
         "http": {"host": "127.0.0.1"},
         "windows": {"seconds": WINDOW_SECONDS, "grace_seconds": 1},
-        "ingest": {"idle_seconds": 2, "flush_seconds": 0.5},
+        "ingest": {"idle_seconds": 5, "flush_seconds": 0.5},
     }
 
 
