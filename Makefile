@@ -19,7 +19,8 @@ help:
 	@echo "make tutorial  run every command of docs/tutorial.md, and write what they print into it"
 	@echo "make test      every test, with a real Kafka, Redis, Prometheus, Alertmanager, MLflow (ARGS: more for pytest)"
 	@echo "make fast      within a minute: ruff, mypy, the tests nearest to what has changed that start no process"
-	@echo "make lint      ruff: rules and format"
+	@echo "make lint      ruff: rules and format; import-linter: which room may use which"
+	@echo "make house     measure the rooms: lines, files, cycles, names twice, one event's way"
 	@echo "make types     mypy --strict"
 	@echo "make schemas   write schemas/ anew from the code, and see that they break no reader"
 	@echo "make freeze-schemas  keep them as this version's, a step of a release"
@@ -106,7 +107,7 @@ test-collect: venv
 CLUSTERS = tests/chaos/test_chaos.py tests/chaos/test_scenarios.py tests/chaos/test_starts.py
 
 # A file is one process's; what takes minutes shouldn't begin when all others are done.
-LONGEST_FIRST = tests/kafka $(filter-out tests/kafka %.py %__pycache__,$(wildcard tests/*)) \
+LONGEST_FIRST = tests/broker $(filter-out tests/broker %.py %__pycache__,$(wildcard tests/*)) \
   $(wildcard tests/test_*.py) app
 
 test: test-broker
@@ -127,22 +128,26 @@ fast-tests: venv
 # An output that differs from the page only by what no two runs have in common stays as it is.
 tutorial: venv test-machine
 	@TIDEGAUGE_WRITE_TUTORIAL=1 $(BIN)/python -m pytest -q \
-	  tests/demo/test_tutorial.py tests/kafka/test_tutorial.py
+	  tests/demo/test_tutorial.py tests/broker/test_tutorial.py
 
 lint: venv
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 types: venv
 	@$(BIN)/mypy
 
+house: venv
+	@$(BIN)/python -m tools.house
+
 schemas: venv
-	@$(BIN)/python -m tidegauge.contract.schema schemas
+	@$(BIN)/python -m tools.schema schemas
 	@$(BIN)/tidegauge config schema > schemas/config/rules.schema.json
-	@$(BIN)/python -m tidegauge.contract.released schemas
+	@$(BIN)/python -m tools.released schemas
 
 freeze-schemas: venv
-	@$(BIN)/python -m tidegauge.contract.released schemas --freeze
+	@$(BIN)/python -m tools.released schemas --freeze
 
 reference: venv
 	@$(BIN)/python -m tools.reference docs/reference

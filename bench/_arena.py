@@ -23,8 +23,8 @@ from _workload import DIMENSION, GRACE_SECONDS, WINDOW_SECONDS, Workload
 from support.kafka_broker import KafkaBroker, unique
 from support.processes import Child, free_port
 from support.redis_server import RedisServer
-from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal
-from tidegauge.baseline.store import BaselineStore
+from tidegauge.baseline import Baseline, CategoricalSignal, NumericSignal
+from tidegauge.baseline.io import BaselineStore
 
 #: A run that takes longer than this has come to a halt.
 RUN_SECONDS = 300.0

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from _detection_worlds import Drift, draw
-from tidegauge.sequential.budget import Budget
+from tidegauge.sequential import Budget, Memory
 from tidegauge.sequential.detector import judge
-from tidegauge.sequential.ewma import Memory
 
 Floats = npt.NDArray[np.float64]
 #: From shares and a number to so many windows' log-likelihood ratios.

@@ -5,9 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from _detection_worlds import Kind, draw
-from tidegauge.sequential.budget import Budget
+from tidegauge.sequential import Budget, Memory
 from tidegauge.sequential.detector import judge
-from tidegauge.sequential.ewma import Memory
 
 #: Signals at once: all models of a cell are stepped together.
 _TOGETHER = 400

@@ -13,14 +13,20 @@ import numpy.typing as npt
 from scipy import stats
 from scipy.signal import lfilter
 
-from tidegauge.baseline.binning import numeric_edges
-from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.daily import DailyReference, Dispersion
-from tidegauge.sequential.dispersion import dispersion_of
-from tidegauge.sequential.ewma import LAMBDAS
-from tidegauge.sequential.hours import HOURS, HoursMemory, hour_weights
-from tidegauge.sequential.reference import Reference, SignalReference
-from tidegauge.sequential.scores import surprises
+from tidegauge.baseline import numeric_edges
+from tidegauge.sequential import (
+    HOURS,
+    LAMBDAS,
+    Budget,
+    DailyReference,
+    Dispersion,
+    HoursMemory,
+    Reference,
+    SignalReference,
+    dispersion_of,
+    hour_weights,
+    surprises,
+)
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

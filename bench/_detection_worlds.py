@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from tidegauge.baseline.binning import numeric_counts, numeric_edges
-from tidegauge.sequential.reference import Reference, SignalReference
+from tidegauge.baseline import numeric_counts, numeric_edges
+from tidegauge.sequential import Reference, SignalReference
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["numeric", "heavy-tailed", "categorical"]

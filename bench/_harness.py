@@ -20,8 +20,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from support.kafka_broker import KafkaBroker, unique  # noqa: E402
 from support.processes import free_port  # noqa: E402
 from support.redis_server import RedisServer  # noqa: E402
-from tidegauge.baseline.document import Baseline, NumericSignal  # noqa: E402
-from tidegauge.baseline.store import BaselineStore  # noqa: E402
+from tidegauge.baseline import Baseline, NumericSignal  # noqa: E402
+from tidegauge.baseline.io import BaselineStore  # noqa: E402
 
 PARTITIONS = 4
 FEATURES = [f"f{i}" for i in range(10)]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from _detection_worlds import draw
+from tidegauge.alerting import DEFAULT_RULES, AlertState, evaluate
 from tidegauge.contract import (
     AlarmBudget,
     Alert,
@@ -20,13 +21,9 @@ from tidegauge.contract import (
     WindowReport,
     deterministic_id,
 )
-from tidegauge.detect.pattern import pattern_of, size_of_values
-from tidegauge.rules import DEFAULT_RULES, AlertState, evaluate
-from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.ewma import LAMBDAS, Memory
-from tidegauge.sequential.scores import SCORES
-from tidegauge.sequential.size import size_of
-from tidegauge.sequential.stretch import Stretch
+from tidegauge.sequential import LAMBDAS, SCORES, Budget, Memory, WindowBatch, size_of
+from tidegauge.windows import pattern_of
+from tidegauge.windows.pattern import size_of_values
 
 #: A month of windows of an hour.
 WINDOWS = 30 * 24
@@ -84,7 +81,7 @@ def quiet_month(
         if start == WINDOWS // 2:
             shares[:signals] += drift * (np.roll(shares[:signals], 1, axis=1) - shares[:signals])
         drawn = [rng.multinomial(events, shares) for _ in range(_TOGETHER)]
-        stretch = Stretch(world.reference, memory, np.array(drawn, dtype=np.float64), budget)
+        stretch = WindowBatch(world.reference, memory, np.array(drawn, dtype=np.float64), budget)
         memory = stretch.memory
         alarms_at = stretch.beyond(1.0).reshape(_TOGETHER, models, signals).any(axis=2)
         follows = np.concatenate([before[None], alarms_at[:-1]])
@@ -112,7 +109,7 @@ def quiet_month(
 
 
 def _parts(
-    stretch: Stretch,
+    stretch: WindowBatch,
     judged: "np.ndarray[tuple[int, int], np.dtype[np.bool_]]",
     names: list[str],
     events: int,

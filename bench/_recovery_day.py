@@ -4,9 +4,10 @@ import time
 
 from _recovery_load import EVENTS, Fleet, baseline_of
 from _recovery_site import Site, site
-from tidegauge.ingest.session import TENURE_SECONDS
-from tidegauge.settings import DetectSettings, Settings, WindowSettings
-from tidegauge.topics import topic_specs
+from tidegauge.config import Settings, WindowSettings
+from tidegauge.config.settings import DetectSettings
+from tidegauge.kafka import topic_specs
+from tidegauge.roles.ingest.session import TENURE_SECONDS
 
 WORKERS = 3
 PARTITIONS = 2

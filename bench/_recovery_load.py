@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Producer
 
-from tidegauge.baseline.document import Baseline, NumericSignal
+from tidegauge.baseline import Baseline, NumericSignal
+from tidegauge.config import IngestSettings, Settings
 from tidegauge.contract import OUTPUT_SIGNALS
-from tidegauge.ingest.cells import CountingCell
-from tidegauge.ingest.clients import producer_config
-from tidegauge.ingest.plan import SPECIALS, Plan, make_plan
-from tidegauge.ingest.segments import OVERALL
-from tidegauge.ingest.tenure import Position, Tenure
-from tidegauge.settings import IngestSettings, Settings
+from tidegauge.counting import Position, Tenure
+from tidegauge.counting.cells import CountingCell
+from tidegauge.counting.plan import SPECIALS, Plan, make_plan
+from tidegauge.counting.segments import OVERALL
+from tidegauge.roles.ingest.clients import producer_config
 
 BINS = 20
 VERSION = "1"

@@ -18,16 +18,10 @@ from support.kafka_broker import KafkaBroker
 from support.processes import Child, wait_until
 from support.product import Installation
 from support.redis_server import RedisServer
-from tidegauge.baseline.document import Baseline
-from tidegauge.baseline.store import BaselineStore
-from tidegauge.settings import (
-    DetectSettings,
-    KafkaSettings,
-    RedisSettings,
-    Settings,
-    TopicSettings,
-    WindowSettings,
-)
+from tidegauge.baseline import Baseline
+from tidegauge.baseline.io import BaselineStore
+from tidegauge.config import KafkaSettings, Settings, TopicSettings, WindowSettings
+from tidegauge.config.settings import DetectSettings, RedisSettings
 
 unique = _harness.unique
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from _job import Signal
-from tidegauge.baseline.binning import numeric_edges
+from tidegauge.baseline import numeric_edges
 from tidegauge.contract import LATENCY_EDGES_MS
 
 Array = npt.NDArray[np.float64]

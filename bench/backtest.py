@@ -18,13 +18,13 @@ import numpy as np
 import _harness  # noqa: F401 - puts the tests' support on the path
 from support.sampled import sampled_histogram, sampled_signal
 from support.window_reports import latency, part_of, window_report
-from tidegauge.backtest import Injection, Plan, Result, backtest
+from tidegauge.alerting.load import parse_rules
+from tidegauge.backtest import BacktestPlan, Injection, Result, backtest
 from tidegauge.baseline import Baseline, NumericSignal, Signal
 from tidegauge.contract import encode
-from tidegauge.detect.report import signal_reports
-from tidegauge.detect.watch import Watch
-from tidegauge.reading import Record
-from tidegauge.rules import parse_rules
+from tidegauge.kafka import KafkaRecord
+from tidegauge.windows import DriftDetector
+from tidegauge.windows.report import signal_reports
 
 EVENTS = 1_000
 ROWS = 100_000
@@ -51,7 +51,7 @@ def a_baseline(signals: int, rng: np.random.Generator) -> Baseline:
 
 def made(baseline: Baseline, number: int, rng: np.random.Generator) -> Iterator[tuple[int, bytes]]:
     """Yield start and JSON of windows without drift, with evidence as DETECT writes it."""
-    watch, memory = Watch(lambda model: 1.0), None
+    watch, memory = DriftDetector(lambda model: 1.0), None
     known = {baseline.id: baseline}
     for window in range(number):
         histograms = {}
@@ -78,7 +78,7 @@ class Month:
         self.bytes = 0
         self.seconds = 0.0
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[KafkaRecord]:
         for window in range(self._windows):
             began = time.process_time()
             before, after = self._parts[window % len(self._parts)]
@@ -87,7 +87,7 @@ class Month:
             raw = b'{"id":"%d","model"%s%s%s' % (window, before, times, after)
             self.bytes += len(raw)
             self.seconds += time.process_time() - began
-            yield Record("bench", raw)
+            yield KafkaRecord("bench", raw)
 
 
 def main() -> None:
@@ -103,7 +103,7 @@ def main() -> None:
     month = Month(options.windows, list(made(baseline, min(MADE, options.windows), rng)))
     until = month.start + 60.0 * options.windows
     middle = month.start + 60 * (options.windows // 2)
-    plan = Plan(
+    plan = BacktestPlan(
         rules=parse_rules(RULES, source="bench"),
         alarms_of=lambda model: 1.0,
         since=float(month.start),

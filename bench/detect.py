@@ -24,7 +24,7 @@ import _harness  # noqa: F401 - puts the tests' support on the path
 from _recovery_load import EVENTS, Fleet, baseline_of
 from _recovery_site import Site, site
 from support.processes import Child, wait_until
-from tidegauge.settings import WindowSettings
+from tidegauge.config import WindowSettings
 
 WORKERS = 3
 DETECT_PARTITIONS = 8

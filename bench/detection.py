@@ -18,8 +18,7 @@ from _detection_document import plot, table, write
 from _detection_null import Cell, achieved
 from _detection_packages import Row, beside_packages, prepare
 from _detection_peers import FIGURES, USUAL, delays, usual
-from _detection_seasonal import DRIFTS as SEASONAL_DRIFTS
-from _detection_seasonal import QUICK, WORLDS, Month, month
+from _detection_seasonal import DRIFTS as SEASONAL_DRIFTS, QUICK, WORLDS, Month, month
 from _detection_worlds import DRIFTS
 
 KINDS = ("numeric", "heavy-tailed", "categorical")

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.ingest.event_clock import EventClock
+from tidegauge.counting.event_clock import EventClock
 
 Floats = npt.NDArray[np.float64]
 

@@ -18,13 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 import _harness  # noqa: F401 - puts the product on the path
-from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.daily import DailyReference, Dispersion
-from tidegauge.sequential.detector import Verdict, judge, judge_daily
-from tidegauge.sequential.ewma import Memory
-from tidegauge.sequential.expected import BINS
-from tidegauge.sequential.hours import HOURS, HoursMemory
-from tidegauge.sequential.reference import Reference, SignalReference
+from tidegauge.sequential import (
+    BINS,
+    HOURS,
+    Budget,
+    DailyReference,
+    Dispersion,
+    HoursMemory,
+    Memory,
+    Reference,
+    SignalReference,
+    judge_daily,
+)
+from tidegauge.sequential.detector import Verdict, judge
 
 Floats = npt.NDArray[np.float64]
 

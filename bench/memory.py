@@ -25,7 +25,7 @@ from _fill import json_events
 from _recovery_site import Site, site
 from _workload import Workload
 from support.processes import Child, wait_until
-from tidegauge.settings import WindowSettings
+from tidegauge.config import WindowSettings
 
 PARTITIONS = 4
 

@@ -31,7 +31,7 @@ import _harness  # noqa: F401 - puts the tests' support on the path
 from _recovery_site import Site, site
 from support.processes import Child, wait_until
 from tidegauge.baseline import Baseline, NumericSignal
-from tidegauge.settings import WindowSettings
+from tidegauge.config import WindowSettings
 
 PARTITIONS = 4
 MODELS = [f"sound-{number}" for number in range(50)]
@@ -47,7 +47,7 @@ REPEATED = 60_000
 FLOODS = ("models", "versions", "variants", "slices", "repeated", "garbage", "bombs", "gzip")
 
 #: Records that ended or stopped a worker once.
-HOSTILE = Path(__file__).resolve().parents[1] / "tests" / "ingest" / "hostile"
+HOSTILE = Path(__file__).resolve().parents[1] / "tests" / "counting" / "hostile"
 
 #: What a record of the gzip flood is filled up with.
 FILLING = b" " * 4_000

@@ -22,7 +22,7 @@ import _harness  # noqa: F401 - puts the tests' support on the path
 from _recovery_day import day
 from _recovery_load import EVENTS, Fleet, baseline_of
 from _recovery_site import NOTHING, Restart, site
-from tidegauge.settings import WindowSettings
+from tidegauge.config import WindowSettings
 
 WORKERS = 3
 DETECT_PARTITIONS = 8

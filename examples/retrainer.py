@@ -43,7 +43,8 @@ from typing import IO, cast
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer
 
-from tidegauge.baseline.store import BaselineStore, StoreUnavailable, newer_version
+from tidegauge.baseline.io import BaselineStore, StoreUnavailable, newer_version
+from tidegauge.config import Settings, load_settings
 from tidegauge.contract import (
     Acknowledgement,
     Action,
@@ -56,9 +57,8 @@ from tidegauge.contract import (
     unwrap,
     wrap,
 )
-from tidegauge.ingest import read_events
-from tidegauge.reading import read_topic
-from tidegauge.settings import Settings, load_settings
+from tidegauge.kafka import read_topic
+from tidegauge.roles.ingest import read_events
 
 ACTOR = f"retrainer@{socket.gethostname()}"
 

@@ -10,31 +10,31 @@ from tools.fast.changed import ALWAYS, nearest
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for name in ("stats/test_psi.py", "stats/test_psi_of_one.py", "contract/test_alert.py",
-                 "rules/test_load.py", "kafka/test_rules.py"):  # fmt: skip
+                 "alerting/test_load.py", "broker/test_rules.py"):  # fmt: skip
         path = tmp_path / "tests" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    (tmp_path / "app/tidegauge/rules").mkdir(parents=True)
-    (tmp_path / "app/tidegauge/rules/load.py").touch()
+    (tmp_path / "app/tidegauge/alerting").mkdir(parents=True)
+    (tmp_path / "app/tidegauge/alerting/load.py").touch()
     return tmp_path
 
 
 def test_tests_of_a_changed_module_come_before_those_of_its_room(root):
-    found = nearest(["app/tidegauge/rules/load.py"], root)
+    found = nearest(["app/tidegauge/alerting/load.py"], root)
     assert found == [
-        "app/tidegauge/rules/load.py",
-        "tests/rules/test_load.py",
-        "tests/rules",
+        "app/tidegauge/alerting/load.py",
+        "tests/alerting/test_load.py",
+        "tests/alerting",
         *ALWAYS,
     ]
 
 
 def test_a_changed_test_comes_first(root):
-    assert nearest(["tests/rules/test_load.py"], root)[0] == "tests/rules/test_load.py"
+    assert nearest(["tests/alerting/test_load.py"], root)[0] == "tests/alerting/test_load.py"
 
 
 def test_tests_that_start_clusters_are_left_to_make_test(root):
-    assert nearest(["tests/kafka/test_rules.py", "tests/chaos/faults.py"], root) == [*ALWAYS]
+    assert nearest(["tests/broker/test_rules.py", "tests/chaos/faults.py"], root) == [*ALWAYS]
 
 
 def test_what_is_gone_is_not_asked_for(root):

@@ -17,14 +17,13 @@ APP = ROOT / "app" / "tidegauge"
 #: Who may decode JSON directly, and why.
 DECODERS = {
     "contract/decoding.py": "it is that one place",
-    "contract/released.py": "schemas, which are files of the repository",
-    "baseline/importance.py": "a file that the user of a command names",
-    "ingest/fast.py": "predictions by the million; each of its errors hands on to `tolerant`",
-    "ingest/tolerant.py": "predictions in any shape; every error is a dead letter",
+    "baseline/io/importance.py": "a file that the user of a command names",
+    "counting/decode/fast.py": "predictions by the million; its errors hand on to `tolerant`",
+    "counting/decode/tolerant.py": "predictions in any shape; every error is a dead letter",
 }
 
-#: Who may read the headers of a record, and why: see ``tidegauge.headers``.
-HEADERS = {"headers.py": "it is that one place"}
+#: Who may read the headers of a record, and why: see ``tidegauge.kafka.headers``.
+HEADERS = {"kafka/headers.py": "it is that one place"}
 
 _WAYS = {
     "msgspec.json.decode",
@@ -100,7 +99,7 @@ def test_nobody_reads_headers_by_himself(module: str) -> None:
     if module in HEADERS:
         assert found, "it may be taken off the list"
     else:
-        assert found == [], "use tidegauge.headers.headers_of"
+        assert found == [], "use tidegauge.kafka.headers.headers_of"
 
 
 @pytest.mark.parametrize("listed", [*DECODERS, *HEADERS])

@@ -11,9 +11,9 @@ import msgspec
 from _counting import Contest
 from confluent_kafka import Consumer, TopicPartition
 
-from tidegauge.ingest import collect_seldom
-from tidegauge.ingest.clients import consumer_config
-from tidegauge.settings import KafkaSettings, Settings
+from tidegauge.config import KafkaSettings, Settings
+from tidegauge.roles.gc_tuning import collect_seldom
+from tidegauge.roles.ingest.clients import consumer_config
 
 BATCH = 4_000
 

@@ -1,4 +1,4 @@
-//! Adding columns to the counts of a cell: what `tidegauge.ingest.cells` does, a block at a time.
+//! Adding columns to the counts of a cell: what `tidegauge.counting.cells` does, a block at a time.
 
 use std::cell::Cell;
 

@@ -1,9 +1,9 @@
-//! Prediction events from JSON to columns: what `tidegauge.ingest.fast` does, several times as fast.
+//! Prediction events from JSON to columns: what `tidegauge.counting.decode.fast` does, several times as fast.
 //!
 //! Events that fit the layout of their model's version are kept as rows until they are taken out as
 //! columns, by (layout, variant). Whatever is unusual is left to the caller, so what is kept here
 //! must mean the same as there; it may be less. Columns are counted here too,
-//! as `tidegauge.ingest.cells` counts them, and Arrow batches of numbers without becoming columns
+//! as `tidegauge.counting.cells` counts them, and Arrow batches of numbers without becoming columns
 //! first.
 
 mod batch;

@@ -5,12 +5,12 @@ import math
 import pytest
 
 from support.feeds import NUMBERS, Change, Row, baseline, run
-from tidegauge.backtest import Plan, backtest
+from tidegauge.alerting.load import DEFAULT_RULES
 from tidegauge.backtest import run as module
-from tidegauge.contract import encode
-from tidegauge.reading import Record
-from tidegauge.rules import DEFAULT_RULES
-from tidegauge.settings import WindowSettings
+from tidegauge.backtest.run import BacktestPlan, backtest
+from tidegauge.config.settings import WindowSettings
+from tidegauge.contract._base import encode
+from tidegauge.kafka.reader import KafkaRecord
 
 KNOWN = baseline()
 
@@ -52,11 +52,11 @@ def test_a_backtest_says_what_was_said(
     monkeypatch.setattr(module, "_SIGNALS_HELD", held)
     live = run(change, known=KNOWN, windows=5)
     first, last = live.reports[0].window_start, live.reports[-1].window_end
-    plan = Plan(
+    plan = BacktestPlan(
         rules=DEFAULT_RULES, alarms_of=lambda model: 1.0, since=first, until=last,
         window_of=lambda model: WindowSettings(),
     )  # fmt: skip
-    records = [Record(f"windows at {at}", encode(it)) for at, it in enumerate(live.reports)]
+    records = [KafkaRecord(f"windows at {at}", encode(it)) for at, it in enumerate(live.reports)]
     result = backtest(plan, records, {KNOWN.id: KNOWN}.get)
     assert live.fired
     assert sorted(

@@ -10,9 +10,10 @@ from support.counting import a_baseline, categorical, numeric
 from support.sampled import sampled_histogram, sampled_signal
 from support.window_reports import part_of, window_report
 from tidegauge.backtest.inject import Injection, Injector, Kind
-from tidegauge.baseline import numeric_counts
-from tidegauge.contract import SignalHistogram, SignalReport, WindowReport
-from tidegauge.detect.report import signal_reports
+from tidegauge.baseline.binning import numeric_counts
+from tidegauge.contract.histogram import SignalHistogram
+from tidegauge.contract.report import SignalReport, WindowReport
+from tidegauge.windows.report import signal_reports
 
 AMOUNT = sampled_signal(np.random.default_rng(1).normal(50.0, 10.0, 100_000))
 BASELINE = a_baseline(

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tidegauge.backtest.move import moves
-from tidegauge.baseline import NumericSignal, numeric_counts, numeric_edges
+from tidegauge.baseline.binning import numeric_counts, numeric_edges
+from tidegauge.baseline.document import NumericSignal
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,29 +8,26 @@ import numpy as np
 import pytest
 
 from support.counting import a_baseline, categorical, numeric
-from support.hourly import SIGNAL
-from support.hourly import baseline as hourly_baseline
-from support.hourly import reports as hourly_reports
+from support.hourly import SIGNAL, baseline as hourly_baseline, reports as hourly_reports
 from support.window_reports import latency, part_of, signal_report, window_report
+from tidegauge.alerting.evaluate import evaluate
+from tidegauge.alerting.load import parse_rules
+from tidegauge.alerting.measure import measure
+from tidegauge.alerting.metrics import METRICS
+from tidegauge.alerting.revision import evaluate_late
+from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.state import AlertState
 from tidegauge.backtest import replay as module
-from tidegauge.backtest.asked import OF_EVIDENCE
 from tidegauge.backtest.replay import FULL_STEPS, Replay
 from tidegauge.backtest.reports import slices_of
-from tidegauge.backtest.result import Episode
-from tidegauge.baseline import Baseline
-from tidegauge.contract import AlarmBudget, Alert, WindowReport
-from tidegauge.detect.report import signal_reports
-from tidegauge.detect.watch import Watch
-from tidegauge.rules import (
-    METRICS,
-    AlertState,
-    RuleSet,
-    evaluate,
-    evaluate_late,
-    measure,
-    parse_rules,
-)
-from tidegauge.settings import WindowSettings
+from tidegauge.backtest.required_metrics import OF_EVIDENCE
+from tidegauge.backtest.result import PastEpisode
+from tidegauge.baseline.document import Baseline
+from tidegauge.config.settings import WindowSettings
+from tidegauge.contract.alert import Alert
+from tidegauge.contract.report import AlarmBudget, WindowReport
+from tidegauge.windows.drift_detector import DriftDetector
+from tidegauge.windows.report import signal_reports
 
 EDGES = [-2.0, -1.0, 1.0, 2.0]
 SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
@@ -116,7 +113,7 @@ def _reports(
 
 def _one_by_one(rules: RuleSet, reports: Sequence[WindowReport], alarms: float) -> list[Alert]:
     """Judge reports as detect/closing.py does."""
-    watch, memory, state = Watch(lambda model: alarms), None, AlertState()
+    watch, memory, state = DriftDetector(lambda model: alarms), None, AlertState()
     found = []
     known: dict[int, WindowReport] = {}
     held: dict[int, list[str]] = {}
@@ -211,7 +208,7 @@ def _facts(alerts: list[Alert]) -> list[tuple[Any, ...]]:
     ]
 
 
-def _told(episodes: list[Episode]) -> list[tuple[Any, ...]]:
+def _told(episodes: list[PastEpisode]) -> list[tuple[Any, ...]]:
     return [
         (it.rule, it.signal, it.severity, it.starts_at, it.window_end, it.ends_at)
         for it in episodes
@@ -374,7 +371,7 @@ def test_a_slice_that_is_forgotten_begins_anew() -> None:
     ]  # fmt: skip
 
 
-def _begun(episodes: list[Episode]) -> list[tuple[Any, ...]]:
+def _begun(episodes: list[PastEpisode]) -> list[tuple[Any, ...]]:
     return [(it.rule, it.signal, it.starts_at, it.window_end, it.value) for it in episodes]
 
 
@@ -384,7 +381,7 @@ def test_windows_by_hour_of_day_are_judged_as_detect_judges_them() -> None:
     rules = parse_rules(
         "rules:\n  - {name: alarm, metric: surprise, above: 1, severity: low}\n", source="test"
     )
-    watch, memory, beyond = Watch(lambda model: 1.0), None, []
+    watch, memory, beyond = DriftDetector(lambda model: 1.0), None, []
     for report in reports:
         memory, seen = watch.take(memory, report, {hourly.id: hourly})
         part = seen.parts[0]

@@ -10,15 +10,21 @@ import pytest
 from support.alerts import example_alert
 from support.counting import a_baseline, numeric
 from support.window_reports import part_of, signal_report, window_report
-from tidegauge.backtest import Injection, NoWindows, Plan, Result, backtest
+from tidegauge.alerting.evaluate import evaluate
+from tidegauge.alerting.load import parse_rules
+from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.state import AlertState
 from tidegauge.backtest import run as module
+from tidegauge.backtest.inject import Injection
 from tidegauge.backtest.read import ModelKeys, fired
 from tidegauge.backtest.reports import ReportsInOrder
-from tidegauge.contract import Evidence, WindowReport, deterministic_id, encode
-from tidegauge.detect.report import signal_reports
-from tidegauge.detect.watch import Watch
-from tidegauge.reading import Record
-from tidegauge.rules import AlertState, RuleSet, evaluate, parse_rules
+from tidegauge.backtest.result import Result
+from tidegauge.backtest.run import BacktestPlan, NoWindows, backtest
+from tidegauge.contract._base import deterministic_id, encode
+from tidegauge.contract.report import Evidence, WindowReport
+from tidegauge.kafka.reader import KafkaRecord
+from tidegauge.windows.drift_detector import DriftDetector
+from tidegauge.windows.report import signal_reports
 
 SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
 BASELINE = a_baseline(
@@ -45,13 +51,13 @@ def _report(number: int, *, drift: float = 0.0, model: str = "m", **of: str) -> 
     return msgspec.structs.replace(report, id=deterministic_id(model, *of.values(), number))
 
 
-def _records(reports: Iterable[WindowReport]) -> list[Record]:
-    return [Record(f"windows/0 at offset {at}", encode(it)) for at, it in enumerate(reports)]
+def _records(reports: Iterable[WindowReport]) -> list[KafkaRecord]:
+    return [KafkaRecord(f"windows/0 at offset {at}", encode(it)) for at, it in enumerate(reports)]
 
 
-def _plan(rules: RuleSet = RULES, **of: object) -> Plan:
+def _plan(rules: RuleSet = RULES, **of: object) -> BacktestPlan:
     given = {"alarms_of": lambda model: 1.0, "since": START, "until": START + 1e6}
-    return Plan(rules=rules, **(given | of))  # type: ignore[arg-type]
+    return BacktestPlan(rules=rules, **(given | of))  # type: ignore[arg-type]
 
 
 def _result(reports: Iterable[WindowReport], **of: object) -> Result:
@@ -100,7 +106,7 @@ def test_a_model_that_no_rule_watches_is_not_counted() -> None:
 
 def test_what_was_in_force_is_told_beside_it() -> None:
     alerts, state = [], AlertState()
-    watch, memory = Watch(lambda model: 1.0), None
+    watch, memory = DriftDetector(lambda model: 1.0), None
     reports = [_report(n, drift=0.7 * (10 <= n < 20)) for n in range(30)]
     for report in reports:
         memory, seen = watch.take(memory, report, {BASELINE.id: BASELINE})
@@ -108,7 +114,7 @@ def test_what_was_in_force_is_told_beside_it() -> None:
         state, alerts = verdict.state, alerts + verdict.alerts
     reminder = msgspec.structs.replace(alerts[0], id="another", reminder=1)
     assert reminder.state == "firing"
-    records = [Record("alerts", encode(alert)) for alert in [*alerts, *alerts, reminder]]
+    records = [KafkaRecord("alerts", encode(alert)) for alert in [*alerts, *alerts, reminder]]
     in_force = fired(iter(records), iter(()), START, START + 3600)
     assert len(in_force) == len([it for it in alerts if it.state == "firing"]) > 1
     rules = parse_rules(
@@ -124,13 +130,13 @@ def test_what_was_in_force_is_told_beside_it() -> None:
 
 
 def test_what_has_fired_all_the_time_and_what_ends_in_it_are_episodes_of_that_time() -> None:
-    def one(episode: str, state: str, window_end: int, **changes: Any) -> Record:
+    def one(episode: str, state: str, window_end: int, **changes: Any) -> KafkaRecord:
         alert = example_alert(
             "firing",
             state=state, id=f"{episode}-{window_end}", episode=episode, window_end=window_end,
             starts_at=START, **changes,
         )  # fmt: skip
-        return Record("alerts", encode(alert))
+        return KafkaRecord("alerts", encode(alert))
 
     hour = START + 3600
     history = [
@@ -229,7 +235,7 @@ def test_baselines_that_are_gone_are_counted_by_window() -> None:
 
 def test_a_record_that_is_no_report_is_named() -> None:
     with pytest.raises(ValueError, match="windows/3 at offset 7 is no window report"):
-        backtest(_plan(), [Record("windows/3 at offset 7", b"{}")], lambda id: None)
+        backtest(_plan(), [KafkaRecord("windows/3 at offset 7", b"{}")], lambda id: None)
 
 
 def test_evidence_in_reports_is_not_taken_for_what_would_be_found() -> None:
@@ -251,4 +257,4 @@ def test_a_key_tells_the_model() -> None:
 
 def test_a_record_that_is_no_alert_is_named() -> None:
     with pytest.raises(ValueError, match="alerts/0 at offset 1 is no alert"):
-        fired(iter([Record("alerts/0 at offset 1", b"[]")]), iter(()), 0, 1)
+        fired(iter([KafkaRecord("alerts/0 at offset 1", b"[]")]), iter(()), 0, 1)

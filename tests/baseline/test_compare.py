@@ -5,8 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tidegauge.baseline.compare import (
     bin_labels,
@@ -16,8 +15,8 @@ from tidegauge.baseline.compare import (
     vectors,
 )
 from tidegauge.baseline.document import CategoricalSignal, NumericSignal, Signal
-from tidegauge.baseline.signals import categorical_signal, numeric_signal
-from tidegauge.contract import SignalHistogram
+from tidegauge.baseline.io.signals import categorical_signal, numeric_signal
+from tidegauge.contract.histogram import SignalHistogram
 
 numbers = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=200)
 names = st.dictionaries(st.text(max_size=8), st.integers(1, 9), min_size=1, max_size=40)

@@ -15,8 +15,7 @@ from chaos.poison import judge_poison, without_answers
 from chaos.reading import Outputs, read_source
 from chaos.recreation import Counted, counted_by_topic, judge_recreation
 from chaos.results import Result
-from chaos.source import SourceRecord
-from chaos.source import read_source as sort_source
+from chaos.source import SourceRecord, read_source as sort_source
 from chaos.topics import numbered
 from chaos.traffic import last_due
 from support.processes import wait_until

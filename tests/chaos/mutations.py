@@ -23,7 +23,7 @@ WINDOW_SECONDS = 0.3
 
 def offsets_apart() -> None:
     """INGEST commits its offsets in a transaction before the one with the histograms."""
-    from tidegauge.ingest import session
+    from tidegauge.roles.ingest import session
 
     whole = session.commit
 
@@ -39,14 +39,14 @@ def offsets_apart() -> None:
 
 def endless_tenure() -> None:
     """INGEST goes on with the same tenure, whatever partitions come and go."""
-    from tidegauge.ingest.tenure import Tenure
+    from tidegauge.counting.tenure import Tenure
 
     replace(Tenure, "successor", lambda self, now: self)
 
 
 def cells_of_one_flush() -> None:
     """INGEST's cells hold what was counted since the last flush, not since the tenure began."""
-    from tidegauge.ingest.tenure import Tenure
+    from tidegauge.counting.tenure import Tenure
 
     flushed = Tenure.flushed
 
@@ -59,7 +59,7 @@ def cells_of_one_flush() -> None:
 
 def hazard_left_out() -> None:
     """Every hundredth record of DETECT's input is left out, as Faust does around a rebalance."""
-    from tidegauge.detect.intake import Intake
+    from tidegauge.roles.detect.intake import Intake
 
     receive = Intake.receive
     seen = 0
@@ -77,8 +77,8 @@ def hazard_left_out() -> None:
 def left_out_records() -> None:
     """DETECT takes what it is given and never asks whether something before it is missing."""
     hazard_left_out()
-    from tidegauge.detect.partition import PartitionState
-    from tidegauge.detect.sequence import InputSequence
+    from tidegauge.kafka.sequence import InputSequence
+    from tidegauge.windows.partition import PartitionState
 
     replace(PartitionState, "gaps", lambda self, record: [])
     replace(InputSequence, "doubts", lambda self, partition: False)
@@ -86,7 +86,7 @@ def left_out_records() -> None:
 
 def hazard_stale_writes() -> None:
     """After every checkpoint of DETECT the one before is written again, as by a paused worker."""
-    from tidegauge.detect.writer import Writer
+    from tidegauge.roles.detect.writer import Writer
 
     save = Writer.save
     before: dict[int, tuple[dict[str, bytes], list[Any]]] = {}
@@ -111,7 +111,7 @@ def hazard_stale_writes() -> None:
 def recovery_overwrites() -> None:
     """DETECT believes the last value of a key, whoever wrote it and whatever vouches for it."""
     hazard_stale_writes()
-    from tidegauge.detect import changelog
+    from tidegauge.windows import changelog
 
     restore = changelog.Changelog.restore
 
@@ -125,7 +125,7 @@ def recovery_overwrites() -> None:
 
 def progress_first() -> None:
     """DETECT says that a checkpoint is there before it writes it."""
-    from tidegauge.detect.writer import Writer
+    from tidegauge.roles.detect.writer import Writer
 
     async def save(self: Any, changelog: Any, checkpoint: Any) -> bool:
         headers = {"at": str(checkpoint.at).encode(), "log": checkpoint.log.encode()}
@@ -139,8 +139,8 @@ def progress_first() -> None:
 
 def latest_event_is_the_clock() -> None:
     """Event time has come to the latest event, whatever the clock on the wall says."""
-    from tidegauge.detect import watermark
-    from tidegauge.ingest.event_clock import EventClock
+    from tidegauge.counting.event_clock import EventClock
+    from tidegauge.windows import watermark
 
     replace(EventClock, "time", lambda self: self.latest)
     source_time = watermark.source_time
@@ -153,7 +153,7 @@ def latest_event_is_the_clock() -> None:
 
 def hazard_unforeseen() -> None:
     """INGEST's counting fails on one record of the source in a way that nobody foresaw."""
-    from tidegauge.ingest.counter import Counter
+    from tidegauge.counting.counter import Counter
 
     count = Counter.count
 
@@ -168,7 +168,7 @@ def hazard_unforeseen() -> None:
 def no_quarantine() -> None:
     """Nobody looks for the record at which session after session fails, nor sets it aside."""
     hazard_unforeseen()
-    from tidegauge.quarantine import Quarantine
+    from tidegauge.kafka.quarantine import Quarantine
 
     replace(Quarantine, "failed", lambda self, begin, records: False)
 
@@ -177,7 +177,7 @@ def topic_id_ignored() -> None:
     """INGEST never asks whether the source is still the topic that was counted."""
     from msgspec.structs import replace as changed
 
-    from tidegauge.ingest import source
+    from tidegauge.roles.ingest import source
 
     begin_at = source.begin_at
 

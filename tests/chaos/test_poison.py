@@ -10,16 +10,13 @@ from chaos.findings import OutputRecord
 from chaos.poison import KINDS, Place, Poison, judge_poison, values, without_answers
 from support.kafka_broker import KafkaBroker
 from support.product import Installation
-from tidegauge.contract import (
-    Acknowledgement,
-    Alert,
-    AuditFact,
-    Configuration,
-    HistogramRecord,
-    Silence,
-    decode,
-)
-from tidegauge.contract.decoding import DecodingError
+from tidegauge.contract.acknowledgement import Acknowledgement
+from tidegauge.contract.alert import Alert
+from tidegauge.contract.audit import AuditFact
+from tidegauge.contract.configuration import Configuration
+from tidegauge.contract.decoding import DecodingError, decode
+from tidegauge.contract.histogram import HistogramRecord
+from tidegauge.contract.silence import Silence
 
 TYPES = (HistogramRecord, Alert, AuditFact, Acknowledgement, Silence, Configuration)
 

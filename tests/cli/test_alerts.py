@@ -5,7 +5,7 @@ import pytest
 
 from support.deployment import ROOT
 from tidegauge.cli.alerts import describe, fires
-from tidegauge.contract import Alert
+from tidegauge.contract.alert import Alert
 
 FIRING = msgspec.json.decode(
     (ROOT / "schemas" / "examples" / "alert.firing.json").read_bytes(), type=Alert

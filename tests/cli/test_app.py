@@ -38,8 +38,8 @@ def test_a_command_that_is_not_there_is_wrong_input() -> None:
 @pytest.mark.parametrize(
     ("command", "without"),
     [
-        ("topics", {"faust", "scipy", "pyarrow", "tidegauge.worker"}),
-        ("alerts", {"faust", "scipy", "pyarrow", "tidegauge.worker"}),
+        ("topics", {"faust", "scipy", "pyarrow", "tidegauge.roles.worker"}),
+        ("alerts", {"faust", "scipy", "pyarrow", "tidegauge.roles.worker"}),
         ("run", {"faust", "yaml", "tidegauge.cli.baseline", "tidegauge.backtest"}),
     ],
 )

@@ -4,10 +4,10 @@ import pytest
 import redis
 
 from support.baselines import small_baseline
-from tidegauge.baseline.store import BaselineStore
+from tidegauge.baseline.io.store import BaselineStore
 from tidegauge.baseline.validation import MAX_DOCUMENT_BYTES
 from tidegauge.cli.backtest import _baselines
-from tidegauge.settings import Settings
+from tidegauge.config.settings import Settings
 
 
 def test_a_baseline_that_is_damaged_or_refused_is_a_warning(

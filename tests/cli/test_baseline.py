@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from support.processes import free_port
 from support.terminal import on_a_terminal
-from tidegauge.baseline.store import BaselineStore
+from tidegauge.baseline.io.store import BaselineStore
 from tidegauge.cli.baseline import app
 
 ROWS = "id,amount,region,score\n" + "".join(

@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from support.baselines import small_baseline
-from tidegauge.baseline.store import BaselineStore
+from tidegauge.baseline.io.store import BaselineStore
 from tidegauge.baseline.validation import MAX_DOCUMENT_BYTES
 from tidegauge.cli.check import check_actions, check_baselines
-from tidegauge.settings import ActionSettings, RedisSettings, Settings
+from tidegauge.config.settings import ActionSettings, RedisSettings, Settings
 
 
 @pytest.fixture

@@ -156,5 +156,5 @@ def test_the_schema_is_kept_with_the_others_and_takes_the_rules_that_are_shipped
     kept = (ROOT / "schemas/config/rules.schema.json").read_text("utf-8")
     assert kept == config("schema").stdout, "run `make schemas` and commit the result"
     validator = jsonschema.Draft202012Validator(json.loads(kept))
-    for shipped in ("app/tidegauge/rules/default.yaml", "k8s/config/rules.yaml"):
+    for shipped in ("app/tidegauge/alerting/default.yaml", "k8s/config/rules.yaml"):
         validator.validate(yaml.safe_load((ROOT / shipped).read_text("utf-8")))

@@ -9,11 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from support.deployment import ROOT
+from tidegauge.alerting.silences import Silences
 from tidegauge.cli import alerts
 from tidegauge.cli._newest import Value
-from tidegauge.contract import Alert, DecodingError, decode
-from tidegauge.settings import Settings
-from tidegauge.silences import Silences
+from tidegauge.config.settings import Settings
+from tidegauge.contract.alert import Alert
+from tidegauge.contract.decoding import DecodingError, decode
 
 _FOUND = {
     path.stem: json.loads(path.read_text())

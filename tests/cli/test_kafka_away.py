@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tidegauge.cli._kafka import BrokersAway, ask_brokers
 from tidegauge.cli.app import app
-from tidegauge.settings import KafkaSettings
+from tidegauge.config.settings import KafkaSettings
 
 COMMANDS = [
     "alerts list",

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from support.alerts import example_alert
-from tidegauge.baseline.store import Key, Pointer
+from tidegauge.baseline.io.store import Key, Pointer
 from tidegauge.cli._print import PlainConsole
 from tidegauge.cli._recent import (
     RecentEvidence,
@@ -21,7 +21,8 @@ from tidegauge.cli._recent import (
 )
 from tidegauge.cli._status import Row, drift_alarms, status_rows
 from tidegauge.cli.status import heading, shown_rows, status_table
-from tidegauge.contract import Alert, DecodingError, decode
+from tidegauge.contract.alert import Alert
+from tidegauge.contract.decoding import DecodingError, decode
 
 NOW = 1_796_040_000.0
 EXAMPLE = example_alert()

@@ -14,22 +14,24 @@ from typer.testing import CliRunner
 from support.alerts import example_alert
 from support.deployment import ROOT
 from tidegauge.backtest.result import (
-    Episode,
     InjectionResult,
+    PastEpisode,
     Result,
     RuleCount,
     Sighting,
     SliceSpan,
 )
-from tidegauge.backtest.show import _show_injection, show
 from tidegauge.cli import actions, alerts, silences, topics
+from tidegauge.cli._backtest_tables import _show_injection, show
 from tidegauge.cli._newest import Value, first_values, value_in
 from tidegauge.cli._print import PlainConsole
+from tidegauge.cli._tables import folding_table
 from tidegauge.cli.app import app
-from tidegauge.contract import Acknowledgement, Action, Alert, Silence, acknowledge
-from tidegauge.tables import folding_table
-from tidegauge.topics import topic_specs
-from tidegauge.when import utc_text
+from tidegauge.contract.acknowledgement import Acknowledgement, acknowledge
+from tidegauge.contract.alert import Action, Alert
+from tidegauge.contract.silence import Silence
+from tidegauge.contract.times import utc_text
+from tidegauge.kafka.topics import topic_specs
 
 T = TypeVar("T")
 
@@ -148,7 +150,7 @@ def test_a_backtest_hides_zeros_and_names_the_rules_that_never_fired() -> None:
             last=NOW if alarms else None, in_force=in_force,
         )  # fmt: skip
 
-    episode = Episode(
+    episode = PastEpisode(
         rule="drift-retrain", severity="high", model="credit", version="3", variant="canary",
         segment={"region": "EU"}, signal=None, signals=["income", "age"], metric="kl",
         value=0.074357, threshold=0.07, unit="nats", starts_at=NOW, window_end=NOW,

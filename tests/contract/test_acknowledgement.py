@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from support.deployment import ROOT
-from tidegauge.contract import Acknowledgement, Action, acknowledge, decode
+from tidegauge.contract.acknowledgement import Acknowledgement, acknowledge
+from tidegauge.contract.alert import Action
+from tidegauge.contract.decoding import decode
 
 SECTION = (ROOT / "docs" / "consuming.md").read_text().partition("## Acknowledging")[2]
 LINES = SECTION.partition("```sh\n")[2].partition("```")[0]

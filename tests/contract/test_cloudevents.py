@@ -16,20 +16,22 @@ from cloudevents.core.bindings.kafka import (
 )
 from cloudevents.core.formats.json import JSONFormat
 
-from tidegauge.contract import (
+from tidegauge.contract._base import encode
+from tidegauge.contract.acknowledgement import Acknowledgement
+from tidegauge.contract.alert import Action, Alert
+from tidegauge.contract.cloudevents import (
+    KINDS,
     STRUCTURED_CONTENT_TYPE,
-    Acknowledgement,
-    Action,
-    Alert,
-    DecodingError,
+    Event,
+    Mode,
     Sent,
-    encode,
     source_of,
+    type_of,
     unwrap,
     wrap,
 )
-from tidegauge.contract.cloudevents import KINDS, Event, Mode, type_of
-from tidegauge.contract.schema import RECORDS
+from tidegauge.contract.decoding import DecodingError
+from tools.schema import RECORDS
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 MODES: tuple[Mode, ...] = ("binary", "structured")

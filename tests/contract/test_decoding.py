@@ -5,10 +5,12 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tidegauge.contract import Alert, AuditRecord, DecodingError, Silence, decode
+from tidegauge.contract.alert import Alert
+from tidegauge.contract.audit import AuditRecord
+from tidegauge.contract.decoding import DecodingError, decode
+from tidegauge.contract.silence import Silence
 
 
 class _Named(msgspec.Struct):

@@ -1,9 +1,8 @@
 """Routing: the windows and alert state of a variant and its segments live in one partition."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tidegauge.contract import cell_partition
+from tidegauge.contract.routing import cell_partition
 
 _names = st.text(max_size=8)
 

@@ -5,9 +5,9 @@ import shlex
 import pytest
 
 from support.deployment import ROOT
-from tidegauge.acls import ROLES, Acl, AclRole, Resource, acls, commands
-from tidegauge.settings import Settings
-from tidegauge.topics import topic_specs
+from tidegauge.config.settings import Settings
+from tidegauge.kafka.acls import ROLES, Acl, AclRole, Resource, acls, commands
+from tidegauge.kafka.topics import topic_specs
 
 MANUAL = (ROOT / "docs" / "operations.md").read_text().partition("### Brokers with ACLs\n")[2]
 

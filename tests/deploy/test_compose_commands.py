@@ -9,9 +9,9 @@ import pytest
 from support.deployment import ROOT, read_yaml, run
 from support.kafka_broker import KafkaBroker
 from support.redis_server import RedisServer
-from tidegauge.baseline.store import BaselineStore
-from tidegauge.settings import Settings
-from tidegauge.topics import topic_specs
+from tidegauge.baseline.io.store import BaselineStore
+from tidegauge.config.settings import Settings
+from tidegauge.kafka.topics import topic_specs
 
 SERVICES = read_yaml("docker-compose.yml")["services"]
 

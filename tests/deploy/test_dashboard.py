@@ -113,7 +113,7 @@ def test_the_lines_in_a_panel_are_the_thresholds_of_the_default_rules(title, lin
     drawn = [step["value"] for step in defaults["thresholds"]["steps"] if step["value"] is not None]
     assert drawn == lines
     assert defaults["custom"]["thresholdsStyle"]["mode"] == "line"
-    shipped = yaml.safe_load((ROOT / "app/tidegauge/rules/default.yaml").read_text())["rules"]
+    shipped = yaml.safe_load((ROOT / "app/tidegauge/alerting/default.yaml").read_text())["rules"]
     assert set(lines) <= {rule.get("above") for rule in shipped}
 
 

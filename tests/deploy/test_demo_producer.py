@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Producer
 
 from support.deployment import ROOT, read_yaml, run
 from support.processes import Child, wait_until
-from tidegauge.contract import PredictionEvent
+from tidegauge.contract.prediction import PredictionEvent
 
 SCRIPT = ROOT / "deploy" / "demo_producer.py"
 

@@ -8,12 +8,12 @@ import yaml
 from typer.main import get_command
 
 from support.deployment import ROOT, run, tool
+from tidegauge.alerting.load import load_rules
 from tidegauge.cli.app import app
-from tidegauge.notify import load_receivers
-from tidegauge.rule_file import RuleFile
-from tidegauge.rules import load_rules
-from tidegauge.settings import Settings, load_settings
-from tidegauge.watched_file import LOOK_SECONDS, WatchedFile
+from tidegauge.config.settings import Settings, load_settings
+from tidegauge.config.watched_file import LOOK_SECONDS, WatchedFile
+from tidegauge.notify.load import load_receivers
+from tidegauge.roles.active_rules import ActiveRules
 
 #: The schemas that the pinned kubernetes-validate ships last; older clusters know all that is used.
 VERSIONS = ["1.29", "1.37"]
@@ -203,7 +203,7 @@ def test_a_change_of_rules_and_receivers_is_taken_up_where_kubernetes_swaps_the_
     files = {name: text for one in config_maps for name, text in one["data"].items()}
     _swap(tmp_path, 1, files)
     now = 0.0
-    rules = RuleFile(tmp_path / "rules.yaml", lambda: now)
+    rules = ActiveRules(tmp_path / "rules.yaml", lambda: now)
     receivers = WatchedFile(
         lambda: load_receivers(tmp_path / "receivers.yaml"), lambda: now, what="receivers"
     )

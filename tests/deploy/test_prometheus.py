@@ -8,7 +8,7 @@ import yaml
 
 from support.deployment import ROOT, promtool, read_yaml
 from support.metric_names import series_names
-from tidegauge.contract import Severity
+from tidegauge.contract.alert import Severity
 
 ALERTS = "deploy/prometheus/alerts.yml"
 ALL = [rule for group in read_yaml(ALERTS)["groups"] for rule in group["rules"]]

@@ -7,8 +7,8 @@ import pytest
 
 from support.deployment import ROOT
 from support.metric_names import METRICS
-from tidegauge.settings import Settings
-from tidegauge.topics import topic_specs
+from tidegauge.config.settings import Settings
+from tidegauge.kafka.topics import topic_specs
 from tools.reference import PAGES
 from tools.reference.settings import settings
 

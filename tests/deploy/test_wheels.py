@@ -104,7 +104,7 @@ def test_the_wheel_has_the_package_with_its_data_and_nothing_else(wheels: dict[s
         names = file.namelist()
     tracked = run("git", "ls-files", "app").stdout.split()
     there = {f"tidegauge/{name.removeprefix('app/tidegauge/')}" for name in tracked}
-    assert {"tidegauge/py.typed", "tidegauge/rules/default.yaml"} <= set(names)
+    assert {"tidegauge/py.typed", "tidegauge/alerting/default.yaml"} <= set(names)
     assert {name for name in names if ".dist-info/" not in name} >= there
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"tidegauge", f"tidegauge-{_version(wheels)}.dist-info"}
@@ -149,7 +149,7 @@ def test_a_serving_node_needs_two_packages_and_imports_nothing_of_a_worker(
     assert {"tidegauge.contract", "tidegauge.producer"} <= set(imported)
     rooms = {path.name for path in (ROOT / "app" / "tidegauge").iterdir() if path.is_dir()}
     rooms = {f"tidegauge.{name}" for name in rooms - {"contract", "producer"}}
-    assert not rooms & set(imported) and "tidegauge.settings" not in imported
+    assert not rooms & set(imported) and "tidegauge.config.settings" not in imported
 
 
 def test_a_command_without_the_packages_of_a_worker_says_what_to_install(
@@ -165,7 +165,8 @@ def test_a_worker_finds_its_decoder_and_says_what_it_cannot_reach(
 ) -> None:
     assert _version(wheels) in worker.succeed("tidegauge", "--version")
     program = (
-        "import tidegauge.ingest.extension as found; from tidegauge.rules import DEFAULT_RULES;"
+        "import tidegauge.counting.decode.extension as found; "
+        "from tidegauge.alerting import DEFAULT_RULES;"
         "print(found.MODULE.__name__, found.MODULE.__file__, len(DEFAULT_RULES) > 0)"
     )
     name, path, rules = worker.succeed("python", "-c", program).split()

@@ -10,7 +10,7 @@ from support.counting import NOW, as_json, event
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "schemas" / "examples"
-HOSTILE = ROOT / "tests" / "ingest" / "hostile"
+HOSTILE = ROOT / "tests" / "counting" / "hostile"
 
 #: What mutations put in whole: names and tokens that chance would not spell.
 WORDS = (

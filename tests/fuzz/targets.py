@@ -19,27 +19,22 @@ from support.counting import (
     event,
     promote,
 )
+from tidegauge.alerting.silences import checked
+from tidegauge.audit.chain_index import ChainIndex, Origin
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
-from tidegauge.contract import (
-    Acknowledgement,
-    Action,
-    Alert,
-    Configuration,
-    DecodingError,
-    Silence,
-    WindowReport,
-    Withheld,
-    decode,
-    encode,
-    unwrap,
-)
+from tidegauge.contract._base import encode
+from tidegauge.contract.acknowledgement import Acknowledgement
+from tidegauge.contract.alert import Action, Alert
+from tidegauge.contract.cloudevents import unwrap
+from tidegauge.contract.configuration import Configuration
+from tidegauge.contract.decoding import DecodingError, decode
 from tidegauge.contract.prediction import ARROW_MAGIC
-from tidegauge.detect.validation import check_signals, read_record
-from tidegauge.ingest import extension
-from tidegauge.ingest.counter import Counter
-from tidegauge.ledger.acknowledged import facts_in
-from tidegauge.ledger.book import Book, Origin
-from tidegauge.silences import checked
+from tidegauge.contract.report import WindowReport
+from tidegauge.contract.silence import Silence, Withheld
+from tidegauge.counting.counter import Counter
+from tidegauge.counting.decode import extension
+from tidegauge.roles.ledger.acknowledged import facts_in
+from tidegauge.windows.validation import check_signals, read_record
 
 
 class UnaccountedError(Exception):
@@ -164,7 +159,7 @@ def _rounded(value: Any) -> Any:
 
 
 _KINDS: tuple[type, ...] = (Action, Alert, WindowReport, Withheld)
-_book = Book(ids=1_000)
+_book = ChainIndex(ids=1_000)
 
 
 def roles(value: bytes) -> None:
@@ -199,7 +194,7 @@ def _trail(value: bytes) -> None:
     _book.restore(1, value)
     _book.restored()
     if len(_book.heads) > 1_000:  # models, of which an honest trail has few
-        _book = Book(ids=1_000)
+        _book = ChainIndex(ids=1_000)
 
 
 TARGETS = {

@@ -6,8 +6,8 @@ import pytest
 
 from fuzz import seeds
 from fuzz.targets import TARGETS, UnaccountedError, ingest
-from tidegauge.ingest.cells import CountingCell
-from tidegauge.ingest.counter import Counter
+from tidegauge.counting.cells import CountingCell
+from tidegauge.counting.counter import Counter
 
 
 @pytest.mark.parametrize("name", TARGETS)

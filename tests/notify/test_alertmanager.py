@@ -3,7 +3,7 @@
 import pytest
 
 from support.alerts import example_alert
-from tidegauge.contract import Alert
+from tidegauge.contract.alert import Alert
 from tidegauge.notify.alertmanager import Held, Posting, body_of, labels
 
 FIRING = example_alert(fingerprint="f")

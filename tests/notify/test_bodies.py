@@ -8,12 +8,12 @@ import pytest
 
 from support.alerts import example_alert
 from support.deployment import ROOT
-from tidegauge.contract import Alert, AlertLinks
+from tidegauge.contract.alert import Alert, AlertLinks
+from tidegauge.contract.links import links_of
 from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
 from tidegauge.notify.slack import slack_body
 from tidegauge.notify.webhook import signature, webhook_body
-from tidegauge.rules import links_of
 
 LINKS = AlertLinks(
     dashboard="https://grafana.example.com/d/x?var-model=credit",

@@ -8,7 +8,8 @@ import pytest
 from support.alerts import example_alert
 from support.http_sink import Answer, HttpSink
 from support.wide_model import Drift, judged
-from tidegauge.contract import Alert
+from tidegauge.contract.alert import Alert
+from tidegauge.contract.links import links_of
 from tidegauge.notify.alertmanager import Held, Posting, body_of
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import Match, ReceiverFile
@@ -16,7 +17,6 @@ from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
 from tidegauge.notify.slack import slack_body
 from tidegauge.notify.webhook import webhook_body
-from tidegauge.rules import links_of
 
 INCIDENT = example_alert("incident")
 

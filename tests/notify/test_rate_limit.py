@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from support.alerts import example_alert
-from tidegauge.contract import Alert
+from tidegauge.contract.alert import Alert
 from tidegauge.notify.alertmanager import Held, body_of
 from tidegauge.notify.config import ReceiverFile
 from tidegauge.notify.digest import Digest, digest_body, digest_message, limit_note
@@ -16,8 +15,8 @@ from tidegauge.notify.mail import digest_mail
 from tidegauge.notify.message import message
 from tidegauge.notify.rate_limit import (
     CRITICAL_WAIT_SECONDS,
-    Budget,
     Limit,
+    MessageBudget,
     collect_until,
     read_budget,
 )
@@ -36,7 +35,7 @@ class Receiver:
     """What a receiver gets, without Kafka."""
 
     def __init__(self, limit: Limit | None = LIMIT) -> None:
-        self.limit, self.budget = limit, Budget()
+        self.limit, self.budget = limit, MessageBudget()
         self.sent: list[tuple[float, str]] = []
         self.waiting: list[tuple[float, str]] = []
 
@@ -128,14 +127,14 @@ def test_none_is_lost_none_overtakes_and_no_period_has_more_than_the_limit(
 
 
 def test_what_was_sent_is_read_back_from_a_committed_offset() -> None:
-    budget = Budget(12.5, 3, 1)
+    budget = MessageBudget(12.5, 3, 1)
     assert read_budget(budget.text()) == budget
     for other in ("", None, "kept by another program", '{"began":1}', "[" * 10_000):
-        assert read_budget(other) == Budget()
+        assert read_budget(other) == MessageBudget()
 
 
 def test_a_clock_that_was_set_back_begins_a_new_period() -> None:
-    spent = Budget(5000.0, 3, 0)
+    spent = MessageBudget(5000.0, 3, 0)
     assert collect_until(LIMIT, spent, alert(1), 4000.0, collecting=False) is None
 
 

@@ -1,10 +1,10 @@
 """What a receiver is told of alerts that are silenced for some of their life."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from support.alerts import example_alert
-from tidegauge.contract import Alert, Matchers, Silence, Withheld
+from tidegauge.contract.alert import Alert
+from tidegauge.contract.silence import Matchers, Silence, Withheld
 from tidegauge.notify.withheld import is_waiting, step, was_told
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
-from tidegauge.contract import PredictionEvent
+from tidegauge.contract.prediction import PredictionEvent
 
 
 @pytest.fixture(scope="session")

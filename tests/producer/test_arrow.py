@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Message
 
 from tidegauge import PredictionLogger
-from tidegauge.contract import ARROW_CONTENT_TYPE, ARROW_MAGIC
+from tidegauge.contract.prediction import ARROW_CONTENT_TYPE, ARROW_MAGIC
 from tidegauge.producer.arrow import check_times, messages, record_batch
 from tidegauge.producer.values import TimeError, UnencodableError, row_count
 

@@ -12,8 +12,8 @@ import pytest
 from confluent_kafka import Message, Producer
 
 from tidegauge import PredictionLogger
-from tidegauge.contract import PredictionEvent
-from tidegauge.producer import DropReason
+from tidegauge.contract.prediction import PredictionEvent
+from tidegauge.producer.counters import DropReason
 
 TEXT = (Path(__file__).parents[2] / "docs" / "producing.md").read_text("utf-8")
 

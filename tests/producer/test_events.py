@@ -10,10 +10,9 @@ from uuid import UUID
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tidegauge.contract import PredictionEvent
+from tidegauge.contract.prediction import PredictionEvent
 from tidegauge.producer.events import encode_event
 from tidegauge.producer.values import UnencodableError
 

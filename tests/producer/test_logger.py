@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from msgspec import UNSET
 
 from tidegauge import PredictionLogger
-from tidegauge.contract import PredictionEvent
+from tidegauge.contract.prediction import PredictionEvent
 from tidegauge.producer.lifeline import Lifeline
 
 NOBODY = "127.0.0.1:1"

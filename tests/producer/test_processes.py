@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tidegauge
-from tidegauge.contract import PredictionEvent
+from tidegauge.contract.prediction import PredictionEvent
 
 ReadEvents = Callable[[int], list[PredictionEvent]]
 

@@ -3,14 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 from tidegauge.sequential.reference import Reference, SignalReference, bin_scores
 from tidegauge.sequential.scores import SCORES, surprises
 from tidegauge.sequential.tails import chi2_surprise
-from tidegauge.stats import g_two_sample
+from tidegauge.stats.g import g_two_sample
 
 QUANTILES = [0.01, 0.05, *(i / 10 for i in range(1, 10)), 0.95, 0.99]
 SHARES = np.diff([0.0, *QUANTILES, 1.0])

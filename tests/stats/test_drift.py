@@ -1,10 +1,13 @@
 """The figures of a report against the statistics they are made of."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tidegauge.stats import drift, js_divergence, kl, psi, wasserstein_bins
+from tidegauge.stats.drift import drift
+from tidegauge.stats.js import js_divergence
+from tidegauge.stats.kl import kl
+from tidegauge.stats.psi import psi
+from tidegauge.stats.wasserstein import wasserstein_bins
 
 REFERENCE = [200, 300, 250, 150, 100, 0]
 CURRENT = [70, 140, 140, 140, 0, 10]

@@ -4,11 +4,11 @@ import random
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tidegauge.contract import Drift
-from tidegauge.stats import DriftTable, drift, drift_table
+from tidegauge.contract.report import Drift
+from tidegauge.stats.drift import drift
+from tidegauge.stats.drift_table import DriftTable, drift_table
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tidegauge.stats import histogram_quantile
+from tidegauge.stats.quantile import histogram_quantile
 
 EDGES = [1.0, 2.0, 5.0, 10.0, 50.0, 200.0]
 

@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tidegauge.stats import (
-    g_two_sample,
-    histogram_quantile,
-    js_distance,
-    mean_shift,
-    quantile_shift,
-    standardised_mean_shift,
-)
+from tidegauge.stats.g import g_two_sample
+from tidegauge.stats.js_distance import js_distance
+from tidegauge.stats.mean_shift import mean_shift
+from tidegauge.stats.quantile import histogram_quantile
+from tidegauge.stats.quantile_shift import quantile_shift
+from tidegauge.stats.standardised_mean_shift import standardised_mean_shift
 
 Shift = Callable[[Any, Any, Any], np.ndarray]
 

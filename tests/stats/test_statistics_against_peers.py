@@ -11,10 +11,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from scipy import spatial
-from scipy import stats as scipy_stats
+from hypothesis import assume, given, settings, strategies as st
+from scipy import spatial, stats as scipy_stats
 
 import tidegauge.stats as room
 from support.statistics_table import Counts, Oracle, histograms, hit_bins

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from tidegauge.contract import Alert
+from tidegauge.contract.alert import Alert
 
 _EXAMPLES = Path(__file__).resolve().parents[2] / "schemas" / "examples"
 

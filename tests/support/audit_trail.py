@@ -5,14 +5,11 @@ from typing import TypeVar
 import msgspec
 
 from support.deployment import ROOT
-from tidegauge.contract import (
-    Acknowledgement,
-    AuditFact,
-    AuditRecord,
-    Configuration,
-    Silence,
-)
-from tidegauge.ledger.words import facts_of
+from tidegauge.audit.fact_builders import facts_of
+from tidegauge.contract.acknowledgement import Acknowledgement
+from tidegauge.contract.audit import AuditFact, AuditRecord
+from tidegauge.contract.configuration import Configuration
+from tidegauge.contract.silence import Silence
 
 ACTION = "action.requested"
 TAKEN = "action.taken"

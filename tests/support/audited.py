@@ -1,6 +1,6 @@
 """Records of the audit trail, as the ledger writes them."""
 
-from tidegauge.contract import AuditRecord
+from tidegauge.contract.audit import AuditRecord
 
 #: The end of the example's first window.
 NOON = 1772366460

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tidegauge.cli import main
-from tidegauge.detect.intake import Intake
-from tidegauge.ingest.counter import Counter
+from tidegauge.counting.counter import Counter
+from tidegauge.roles.detect.intake import Intake
 
 _count = Counter.count
 _receive = Intake.receive

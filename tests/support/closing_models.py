@@ -3,7 +3,7 @@
 import msgspec
 
 from support.counting import NOW, a_baseline, numeric
-from tidegauge.detect.passed import AT_ONCE
+from tidegauge.roles.detect.window_closer import AT_ONCE
 
 MINUTE = int(NOW // 60 * 60)
 MODELS = [f"model-{number}" for number in range(AT_ONCE + 3)]

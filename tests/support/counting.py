@@ -10,12 +10,12 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from tidegauge.baseline import Baseline, CategoricalSignal, NumericSignal
-from tidegauge.contract import Cell
-from tidegauge.ingest.arrow_size import Limits
-from tidegauge.ingest.counter import Counter, Promoted
-from tidegauge.ingest.tenure import Position, Tenure
-from tidegauge.settings import IngestSettings, WindowSettings
+from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal
+from tidegauge.config.settings import IngestSettings, WindowSettings
+from tidegauge.contract.histogram import Cell
+from tidegauge.counting.counter import Counter, Promoted
+from tidegauge.counting.decode.arrow_size import Limits
+from tidegauge.counting.tenure import Position, Tenure
 
 #: What the clock of these tests says; the start of a minute.
 NOW = 1_750_000_020.0

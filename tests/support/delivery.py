@@ -15,13 +15,18 @@ from support.http_sink import Answer, HttpSink
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import wait_until
-from tidegauge.contract import Alert, AuditRecord, DeadLetter, Silence, Withheld, encode
+from tidegauge.config.settings import KafkaSettings, NotifySettings, Settings, TopicSettings
+from tidegauge.contract._base import encode
+from tidegauge.contract.alert import Alert
+from tidegauge.contract.audit import AuditRecord
+from tidegauge.contract.dead_letter import DeadLetter
+from tidegauge.contract.silence import Silence, Withheld
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import ReceiverFile
-from tidegauge.notify.courier import Courier
-from tidegauge.notify.silence_book import SilenceBook
-from tidegauge.settings import KafkaSettings, NotifySettings, Settings, TopicSettings
-from tidegauge.telemetry import Health, NotifyMetrics
+from tidegauge.roles.notify.delivery_worker import DeliveryWorker
+from tidegauge.roles.notify.silence_follower import SilenceFollower
+from tidegauge.telemetry.delivery import NotifyMetrics
+from tidegauge.telemetry.health import Health
 
 
 class Running(NamedTuple):
@@ -62,7 +67,7 @@ class Delivery:
         self._producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "linger.ms": 0})
         self._running: list[Running] = []
         self._over = threading.Event()
-        self.silences = SilenceBook(
+        self.silences = SilenceFollower(
             self.settings, metrics=self.metrics, health=self.health, stop=self._over
         )
         self._follower = threading.Thread(target=self.silences.run)
@@ -85,11 +90,11 @@ class Delivery:
             self._producer.produce(self.settings.topics.audit, encode(record), key)
         assert self._producer.flush(20) == 0
 
-    def courier(
+    def delivery_worker(
         self,
         receiver: dict[str, Any],
         *,
-        make: Callable[..., Courier] = Courier,
+        make: Callable[..., DeliveryWorker] = DeliveryWorker,
         standby: bool = False,
         **options: Any,
     ) -> Running:
@@ -97,7 +102,7 @@ class Delivery:
         given = ReceiverFile.model_validate({"receivers": [receiver]}).receivers[0]
         channel = channel_to(given)
         stop, failures = threading.Event(), list[BaseException]()
-        courier = make(
+        delivery_worker = make(
             channel,
             self.settings,
             silences=self.silences,
@@ -109,7 +114,7 @@ class Delivery:
 
         def run() -> None:
             try:
-                courier.run()
+                delivery_worker.run()
             except BaseException as error:
                 failures.append(error)
 
@@ -120,7 +125,7 @@ class Delivery:
 
         def delivers() -> bool:
             conditions: Any = self.health.ready()[1]["conditions"]
-            condition = conditions.get(courier.name)
+            condition = conditions.get(delivery_worker.name)
             return condition is not None and condition["detail"] == ""
 
         if not standby:

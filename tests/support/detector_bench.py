@@ -4,13 +4,14 @@ from collections.abc import Callable, Generator
 
 from prometheus_client import CollectorRegistry
 
-from tidegauge.contract import encode
-from tidegauge.detect.changelog import Changelog
-from tidegauge.detect.detector import Detector
-from tidegauge.detect.partition import PartitionState
-from tidegauge.rules import DEFAULT_RULES
-from tidegauge.settings import Settings
-from tidegauge.telemetry import DetectMetrics, Health
+from tidegauge.alerting.load import DEFAULT_RULES
+from tidegauge.config.settings import Settings
+from tidegauge.contract._base import encode
+from tidegauge.roles.detect.detector import Detector
+from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.metrics import DetectMetrics
+from tidegauge.windows.changelog import Changelog
+from tidegauge.windows.partition import PartitionState
 
 Log = list[tuple[int, bytes]]
 

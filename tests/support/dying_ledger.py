@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import Producer
 
 from tidegauge.cli import main
-from tidegauge.ledger import session
+from tidegauge.roles.ledger import session
 
 STEPS = ("before the transaction", "records sent", "offsets sent", "committed")
 

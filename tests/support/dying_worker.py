@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from tidegauge.cli import main
-from tidegauge.contract import Action, AuditFact
+from tidegauge.contract.alert import Action
+from tidegauge.contract.audit import AuditFact
 
 
 def _die() -> None:
@@ -30,7 +31,7 @@ def _action_at(outputs: Sequence[Any]) -> int | None:
 
 def _publishing(upto: Callable[[Sequence[Any], int], int]) -> None:
     """Publish outputs up to a place that depends on where the first action is."""
-    from tidegauge.detect.writer import Writer
+    from tidegauge.roles.detect.writer import Writer
 
     whole = Writer.publish
 
@@ -51,7 +52,7 @@ def _first_fact(outputs: Sequence[Any], action: int) -> int:
 
 def _saving(*, written: str, published: bool = True) -> None:
     """Save the checkpoint that comes after an action, half or all of it."""
-    from tidegauge.detect.writer import Writer
+    from tidegauge.roles.detect.writer import Writer
 
     publish, write, save = Writer.publish, Writer._write, Writer.save
     asked = False
@@ -85,41 +86,41 @@ def _saving(*, written: str, published: bool = True) -> None:
 
 
 def _about_to_deliver() -> None:
-    from tidegauge.notify.courier import Courier
+    from tidegauge.roles.notify.delivery_worker import DeliveryWorker
 
-    assert callable(Courier._deliver)
-    Courier._deliver = lambda self, *_, **__: _die()  # type: ignore[method-assign]
+    assert callable(DeliveryWorker._deliver)
+    DeliveryWorker._deliver = lambda self, *_, **__: _die()  # type: ignore[method-assign]
 
 
 def _delivered() -> None:
-    from tidegauge.notify.courier import Courier
+    from tidegauge.roles.notify.delivery_worker import DeliveryWorker
 
-    assert callable(Courier._went_well)
-    Courier._went_well = lambda self: _die()  # type: ignore[method-assign]
+    assert callable(DeliveryWorker._went_well)
+    DeliveryWorker._went_well = lambda self: _die()  # type: ignore[method-assign]
 
 
 def _committed() -> None:
-    from tidegauge.notify.inbox import Inbox
+    from tidegauge.kafka.group_reader import GroupReader
 
-    done = Inbox.done
+    done = GroupReader.done
 
-    def done_and_gone(self: Any, arrival: Any) -> None:
-        done(self, arrival)
+    def done_and_gone(self: Any, received: Any) -> None:
+        done(self, received)
         _die()
 
-    Inbox.done = done_and_gone  # type: ignore[method-assign]
+    GroupReader.done = done_and_gone  # type: ignore[method-assign]
 
 
 def _committing_first() -> None:
-    from tidegauge.notify.courier import Courier
+    from tidegauge.roles.notify.delivery_worker import DeliveryWorker
 
-    assert callable(Courier._hand_over)
+    assert callable(DeliveryWorker._hand_over)
 
-    def hand_over(self: Any, arrival: Any, *_: Any, **__: Any) -> None:
-        self._inbox.done(arrival)
+    def hand_over(self: Any, received: Any, *_: Any, **__: Any) -> None:
+        self._group_reader.done(received)
         _die()
 
-    Courier._hand_over = hand_over  # type: ignore[method-assign]
+    DeliveryWorker._hand_over = hand_over  # type: ignore[method-assign]
 
 
 DETECT: Mapping[str, Callable[[], None]] = {

@@ -13,10 +13,11 @@ import numpy as np
 
 from support.counting import NOW, promote
 from support.world import World, a_state, advance, restored, saved
-from tidegauge.baseline import Baseline
-from tidegauge.baseline.document import Signal
-from tidegauge.baseline.signals import categorical_signal, numeric_signal
-from tidegauge.contract import Action, Alert, AuditFact, WindowReport
+from tidegauge.baseline.document import Baseline, Signal
+from tidegauge.baseline.io.signals import categorical_signal, numeric_signal
+from tidegauge.contract.alert import Action, Alert
+from tidegauge.contract.audit import AuditFact
+from tidegauge.contract.report import WindowReport
 
 Row = dict[str, Any]
 

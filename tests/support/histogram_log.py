@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from support.counting import FakeMessage, as_json, event, numeric
-from tidegauge.baseline import Baseline
+from tidegauge.baseline.document import Baseline
+from tidegauge.config.settings import IngestSettings, WindowSettings
 from tidegauge.contract.routing import cell_partition
-from tidegauge.ingest.counter import Counter
-from tidegauge.ingest.tenure import Position, Tenure
-from tidegauge.settings import IngestSettings, WindowSettings
+from tidegauge.counting.counter import Counter
+from tidegauge.counting.tenure import Position, Tenure
 
 VERSION = "1"
 

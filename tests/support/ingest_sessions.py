@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from support.counting import NOW, FakeMessage, as_json, event
-from tidegauge.ingest import session as session_module
+from tidegauge.roles.ingest import session as session_module
 
 #: What says that a partition has been read to its end.
 END = KafkaError(KafkaError._PARTITION_EOF)

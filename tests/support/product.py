@@ -12,8 +12,8 @@ import pytest
 
 from support.processes import Child, free_port, wait_until
 from support.prometheus import http_get
-from tidegauge.settings import load_settings
-from tidegauge.topics import Topics
+from tidegauge.config.settings import load_settings
+from tidegauge.kafka.topics import Topics
 
 _APP = Path(__file__).resolve().parents[2] / "app"
 _COMMAND = [sys.executable, "-m", "tidegauge"]

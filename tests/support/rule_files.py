@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegauge.rules import RuleError, parse_rules
+from tidegauge.alerting.load import RuleError, parse_rules
 
 GOOD = """\
 rules:

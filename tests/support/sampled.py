@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.baseline import NumericSignal, numeric_counts
-from tidegauge.baseline.signals import numeric_signal
-from tidegauge.contract import SignalHistogram
+from tidegauge.baseline.binning import numeric_counts
+from tidegauge.baseline.document import NumericSignal
+from tidegauge.baseline.io.signals import numeric_signal
+from tidegauge.contract.histogram import SignalHistogram
 
 Floats = npt.NDArray[np.float64]
 

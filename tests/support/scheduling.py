@@ -1,7 +1,7 @@
 """What the processes of pytest-xdist share: one Kafka broker, and who runs which tests.
 
 A broker costs more to start than most tests that use it, so the process that hands out the tests
-starts one for all others, as soon as it hears that there are tests in tests/kafka.
+starts one for all others, as soon as it hears that there are tests in tests/broker.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from xdist.scheduler import LoadFileScheduling
 
 from support.kafka_broker import KafkaBroker, SharedBroker
 
-_KAFKA = "tests/kafka/"
+_KAFKA = "tests/broker/"
 
 #: Folders whose files share a fixture that is dear: one process runs them all.
-TOGETHER = ("tests/kafka/end_to_end/",)
+TOGETHER = ("tests/broker/end_to_end/",)
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from scipy import spatial
-from scipy import stats as scipy_stats
+from scipy import spatial, stats as scipy_stats
 
 import tidegauge.stats as room
-from tidegauge.contract import Drift
+from tidegauge.contract.report import Drift
 
 Counts = list[int]
 #: Takes current and reference.

@@ -35,9 +35,9 @@ from support.lives import Lives, retrainer, worker
 from support.processes import wait_until
 from support.product import Installation
 from support.way_outcome import Way
-from tidegauge.baseline.store import BaselineStore
-from tidegauge.settings import Settings
-from tidegauge.topics import Topics
+from tidegauge.baseline.io.store import BaselineStore
+from tidegauge.config.settings import Settings
+from tidegauge.kafka.topics import Topics
 
 RULES = """
 rules:

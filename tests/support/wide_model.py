@@ -7,11 +7,15 @@ import numpy as np
 
 from support.counting import a_baseline, numeric
 from support.window_reports import part_of, window_report
+from tidegauge.alerting.evaluate import EvaluationResult, evaluate
+from tidegauge.alerting.load import DEFAULT_RULES
+from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.state import AlertState
 from tidegauge.baseline.compare import distribution
-from tidegauge.contract import Distribution, SignalHistogram
-from tidegauge.detect.report import signal_reports
-from tidegauge.detect.watch import Watch
-from tidegauge.rules import DEFAULT_RULES, AlertState, RuleSet, Verdict, evaluate
+from tidegauge.contract.alert import Distribution
+from tidegauge.contract.histogram import SignalHistogram
+from tidegauge.windows.drift_detector import DriftDetector
+from tidegauge.windows.report import signal_reports
 
 SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
 FEATURES = [f"f{number:02}" for number in range(50)]
@@ -33,10 +37,10 @@ class Drift(NamedTuple):
 
 def judged(
     windows: int, drift: Drift, *, events: int = 1000, rules: RuleSet = DEFAULT_RULES
-) -> Iterator[Verdict]:
+) -> Iterator[EvaluationResult]:
     """Judge windows of a minute; the share of a feature's events that drift are a bin higher."""
     rng = np.random.default_rng(4)
-    watch, memory, state = Watch(lambda model: 1.0), None, AlertState()
+    watch, memory, state = DriftDetector(lambda model: 1.0), None, AlertState()
     moved = (1 - drift.share) * SHARES + drift.share * np.roll(SHARES, 1)
     for number in range(windows):
         drifted = FEATURES[: drift.features] if drift.first <= number < drift.end else []

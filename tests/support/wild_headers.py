@@ -1,8 +1,7 @@
 """Records whose header names are no text: Kafka allows them, and most clients can't write them."""
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.producer import message_accumulator
-from aiokafka.producer import producer as producer_module
+from aiokafka.producer import message_accumulator, producer as producer_module
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 

@@ -4,17 +4,17 @@ from typing import Any
 
 import msgspec
 
-from tidegauge.contract import (
+from tidegauge.contract._base import deterministic_id
+from tidegauge.contract.histogram import SignalHistogram
+from tidegauge.contract.report import (
     AlarmBudget,
     CountedRange,
     Drift,
     Evidence,
     LatencySummary,
     ReportPart,
-    SignalHistogram,
     SignalReport,
     WindowReport,
-    deterministic_id,
 )
 from tidegauge.sequential.size import size_of
 

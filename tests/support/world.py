@@ -6,18 +6,18 @@ from typing import Any
 import msgspec
 
 from support.counting import NOW, FakeMessage, as_json, event
-from tidegauge.detect.changelog import Changelog, Checkpoint
-from tidegauge.detect.closing import Closed, Closing
-from tidegauge.detect.merging import merge_tenures
-from tidegauge.detect.partition import PartitionState
-from tidegauge.detect.passed import in_time, of_different_slices
-from tidegauge.detect.silence import Silence
-from tidegauge.detect.values import CellKey, RawRecord
-from tidegauge.detect.watch import Watch
-from tidegauge.ingest.counter import Counter, Promoted
-from tidegauge.ingest.tenure import Position, Tenure
-from tidegauge.rules import DEFAULT_RULES
-from tidegauge.settings import IngestSettings, TopicSettings, WindowSettings
+from tidegauge.alerting.load import DEFAULT_RULES
+from tidegauge.config.settings import IngestSettings, TopicSettings, WindowSettings
+from tidegauge.counting.counter import Counter, Promoted
+from tidegauge.counting.tenure import Position, Tenure
+from tidegauge.roles.detect.window_closer import in_time, of_different_slices
+from tidegauge.windows.changelog import Changelog, Checkpoint
+from tidegauge.windows.closing import Closed, Closing
+from tidegauge.windows.drift_detector import DriftDetector
+from tidegauge.windows.inactivity import InactivityCheck
+from tidegauge.windows.merging import merge_tenures
+from tidegauge.windows.partition import PartitionState
+from tidegauge.windows.values import CellKey, RawRecord
 
 SOURCE = "predictions"
 IDLE_SECONDS = 10.0
@@ -155,7 +155,7 @@ def totals(state: PartitionState) -> Mapping[CellKey, Mapping[str, Any]]:
 
 
 #: One false alarm a month.
-WATCH = Watch(lambda model: 1.0)
+WATCH = DriftDetector(lambda model: 1.0)
 
 
 def advance(state: PartitionState) -> Closed:
@@ -167,7 +167,7 @@ def advance(state: PartitionState) -> Closed:
     for window in state.to_revise():
         closing.revise(window)
     state.expire()
-    Silence(state, rules=DEFAULT_RULES, topics=TopicSettings()).look(closing.closed)
+    InactivityCheck(state, rules=DEFAULT_RULES, topics=TopicSettings()).look(closing.closed)
     return closing.closed
 
 

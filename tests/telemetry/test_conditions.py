@@ -2,7 +2,8 @@
 
 from prometheus_client import CollectorRegistry
 
-from tidegauge.telemetry import ConditionCollector, Health
+from tidegauge.telemetry.conditions import ConditionCollector
+from tidegauge.telemetry.health import Health
 
 
 def series(registry: CollectorRegistry) -> dict[tuple[str, str], float]:

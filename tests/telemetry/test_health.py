@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tidegauge.telemetry import Health, Progress
+from tidegauge.telemetry.health import Health, Progress
 
 
 class Watched:

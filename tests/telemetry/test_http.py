@@ -20,22 +20,15 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.processes import wait_until
-from tidegauge.contract import LATENCY_EDGES_MS
-from tidegauge.telemetry import (
-    BaselineMetrics,
-    CommonMetrics,
-    DetectMetrics,
-    GaugeTable,
-    Health,
-    HttpServer,
-    IngestMetrics,
-    NotifyMetrics,
-)
-from tidegauge.telemetry import http as http_module
-from tidegauge.telemetry import page as page_module
-from tidegauge.telemetry.health import STALL_SECONDS
+from tidegauge.contract.signals import LATENCY_EDGES_MS
+from tidegauge.telemetry import http as http_module, page as page_module
+from tidegauge.telemetry.delivery import NotifyMetrics
+from tidegauge.telemetry.health import STALL_SECONDS, Health
+from tidegauge.telemetry.http import HttpServer
 from tidegauge.telemetry.latency import LatencyCollector
+from tidegauge.telemetry.metrics import BaselineMetrics, CommonMetrics, DetectMetrics, IngestMetrics
 from tidegauge.telemetry.page import MetricsPage
+from tidegauge.telemetry.table import GaugeTable
 
 
 class Running:

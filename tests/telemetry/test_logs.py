@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support.deployment import ROOT
-from tidegauge.telemetry import configure_logging
+from tidegauge.telemetry.logs import configure_logging
 from tidegauge.telemetry.repeats import MOST_OF_A_KIND, ONE_BY_ONE, REPEAT_SECONDS
 
 _CLIENTS = {"Consumer", "Producer", "AdminClient"}
@@ -20,7 +20,7 @@ _CLIENTS = {"Consumer", "Producer", "AdminClient"}
 def _logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     services = ("transport", "store", "recovery")
-    names = ("tidegauge", *(f"tidegauge.detect.{name}" for name in services))
+    names = ("tidegauge", *(f"tidegauge.roles.detect.{name}" for name in services))
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in names}
     yield

@@ -5,7 +5,8 @@ import logging
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tidegauge.telemetry import Health, RecordFaults, record_metrics
+from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.records import RecordFaults, record_metrics
 
 
 def test_roles_of_one_process_share_the_counters() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 #: They start clusters, or everything; a change in them alone is tested by ``make test ARGS=…``.
-LEFT_OUT = frozenset({"bench", "chaos", "demo", "deploy", "fuzz", "kafka", "support"})
+LEFT_OUT = frozenset({"bench", "chaos", "demo", "deploy", "broker", "fuzz", "support"})
 
 #: What is tested whatever has changed: the records on the topics, and the figures.
 ALWAYS = ("tests/contract", "tests/stats")

@@ -3,16 +3,17 @@
 import prometheus_client
 from prometheus_client.registry import Collector
 
-from tidegauge.telemetry import ConditionCollector, Health
-from tidegauge.telemetry.delivery import NotifyMetrics
-from tidegauge.telemetry.latency import MODEL, LatencyCollector
-from tidegauge.telemetry.metrics import (
+from tidegauge.telemetry import (
     BaselineMetrics,
     CommonMetrics,
+    ConditionCollector,
     DetectMetrics,
+    Health,
     IngestMetrics,
     LedgerMetrics,
+    NotifyMetrics,
 )
+from tidegauge.telemetry.latency import MODEL, LatencyCollector
 from tools.reference.markdown import code, page, table, text
 
 INTRODUCTION = """

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from tidegauge.settings import Settings
+from tidegauge.config import Settings
 from tools.reference.markdown import code, page, table, text
 
 INTRODUCTION = """

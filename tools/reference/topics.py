@@ -5,9 +5,10 @@ from typing import Any
 
 import yaml
 
-from tidegauge.acls import ROLES, acls
-from tidegauge.settings import Settings
-from tidegauge.topics import TopicSpec, changelog_topic, topic_specs
+from tidegauge.config import Settings
+from tidegauge.kafka import ROLES, topic_specs
+from tidegauge.kafka.acls import acls
+from tidegauge.kafka.topics import TopicSpec, changelog_topic
 from tools.reference.markdown import code, page, table, text
 
 ASYNCAPI = Path(__file__).parents[2] / "schemas" / "asyncapi.yaml"

@@ -3,8 +3,40 @@
 Window reports come from Kafka and baselines from Redis; what is made of them is pure.
 """
 
-from tidegauge.backtest.inject import Injection
-from tidegauge.backtest.result import Result
-from tidegauge.backtest.run import NoWindows, Plan, backtest
+from typing import TYPE_CHECKING
 
-__all__ = ["Injection", "NoWindows", "Plan", "Result", "backtest"]
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.backtest.inject import Injection as Injection
+    from tidegauge.backtest.read import ModelKeys as ModelKeys, fired as fired
+    from tidegauge.backtest.result import (
+        InjectionResult as InjectionResult,
+        PastEpisode as PastEpisode,
+        Result as Result,
+        RuleCount as RuleCount,
+        Sighting as Sighting,
+        SliceSpan as SliceSpan,
+    )
+    from tidegauge.backtest.run import (
+        BacktestPlan as BacktestPlan,
+        NoWindows as NoWindows,
+        backtest as backtest,
+    )
+
+face(
+    __name__,
+    {
+        "inject": ("Injection",),
+        "read": ("ModelKeys", "fired"),
+        "result": (
+            "InjectionResult",
+            "PastEpisode",
+            "Result",
+            "RuleCount",
+            "Sighting",
+            "SliceSpan",
+        ),
+        "run": ("BacktestPlan", "NoWindows", "backtest"),
+    },
+)

@@ -6,25 +6,22 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, ReportPart
-from tidegauge.detect.evidence import Watched
-from tidegauge.detect.pattern import drift_of_values, pattern_of
-from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.ewma import LAMBDAS
-from tidegauge.sequential.scores import SCORES
-from tidegauge.sequential.size import size_of
-from tidegauge.sequential.stretch import Stretch
+from tidegauge.sequential import LAMBDAS, SCORES, Budget, WindowBatch, size_of
+from tidegauge.windows import BaselineLayout, drift_of_values, pattern_of
 
 Bools = npt.NDArray[np.bool_]
 
 
-class Judged:
+class JudgedWindows:
     """What the detector says of the signals of windows that are ``asked`` for, (windows, signals).
 
     The same figures as those of ``with_evidence``, without what explains an alarm to a person:
     counts, and what has changed.
     """
 
-    def __init__(self, stretch: Stretch, watched: Watched, budget: Budget, asked: Bools) -> None:
+    def __init__(
+        self, stretch: WindowBatch, watched: BaselineLayout, budget: Budget, asked: Bools
+    ) -> None:
         self._stretch = stretch
         self._names = watched.names
         self._watched = watched

@@ -2,18 +2,18 @@
 
 import math
 
-from tidegauge.contract import Alert, WindowReport
-from tidegauge.detect.forgetting import forgotten_after
-from tidegauge.rules import (
+from tidegauge.alerting import (
     MISSED_AFTER_SECONDS,
     AlertState,
-    Quiet,
+    InactiveSlice,
     RuleSet,
     due_at,
     end_forgotten,
-    judge_silence,
+    judge_inactivity,
 )
-from tidegauge.settings import WindowSettings
+from tidegauge.config import WindowSettings
+from tidegauge.contract import Alert, WindowReport
+from tidegauge.windows import forgotten_after
 
 
 class Gaps:
@@ -46,7 +46,7 @@ class Gaps:
         until = min(until, since + self.longest(since))
         alerts: list[Alert] = []
         while (at := due_at(self._rules, quiet, state)) <= until:
-            verdict = judge_silence(self._rules, quiet, state, now=math.ceil(max(at, since)))
+            verdict = judge_inactivity(self._rules, quiet, state, now=math.ceil(max(at, since)))
             state = verdict.state
             alerts += verdict.alerts
         return state, alerts
@@ -56,9 +56,9 @@ class Gaps:
         quiet = self._quiet(since)
         return end_forgotten(self._rules, quiet, state, seconds=self.longest(since)).alerts
 
-    def _quiet(self, since: int) -> Quiet:
+    def _quiet(self, since: int) -> InactiveSlice:
         first = self._first
-        return Quiet(
+        return InactiveSlice(
             first.model,
             first.version,
             first.variant,

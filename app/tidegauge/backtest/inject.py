@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tidegauge.backtest.move import moves
 from tidegauge.baseline import Baseline, CategoricalSignal, NumericSignal
 from tidegauge.contract import ReportPart, SignalHistogram, WindowReport
-from tidegauge.detect.report import SCORE_SECONDS, drifts, signal_report
+from tidegauge.windows import SCORE_SECONDS, drifts, signal_report
 
 Kind = Literal["mean", "scale", "missing", "unseen"]
 

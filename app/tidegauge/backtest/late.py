@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.backtest.asked import Asked
+from tidegauge.alerting import AlertState, EvaluationResult, RuleSet, evaluate_late
+from tidegauge.backtest.required_metrics import RequiredMetrics
 from tidegauge.baseline import Baseline
 from tidegauge.contract import WindowReport
-from tidegauge.detect.values import SliceMemory
-from tidegauge.detect.watch import Watch
-from tidegauge.rules import AlertState, RuleSet, Verdict, evaluate_late
+from tidegauge.windows import DriftDetector, SliceMemory
 
 Counts = npt.NDArray[np.int32]
 
 
 @dataclass
-class _Known:
+class _KnownWindow:
     """What is kept of a window: its revision, counts by baseline, and where rules held in it."""
 
     end: int
@@ -29,12 +28,14 @@ class _Known:
 class LateReports:
     """Remembers the windows of a slice for as long as they take late events, ``seconds``."""
 
-    def __init__(self, rules: RuleSet, watch: Watch, asked: Asked, seconds: int) -> None:
+    def __init__(
+        self, rules: RuleSet, watch: DriftDetector, asked: RequiredMetrics, seconds: int
+    ) -> None:
         self._rules = rules
         self._watch = watch
         self._asked = asked
         self._seconds = seconds
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, _KnownWindow] = {}
 
     def knows(self, report: WindowReport) -> bool:
         """Whether what came before a late report is known; before a window's first, nothing did."""
@@ -57,7 +58,9 @@ class LateReports:
         ends = report.window_start, report.window_end
         return self._watch.add_late(memory, news, ends, baselines[memory.baseline])
 
-    def judge(self, report: WindowReport, alerts: AlertState, whole: AlertState | None) -> Verdict:
+    def judge(
+        self, report: WindowReport, alerts: AlertState, whole: AlertState | None
+    ) -> EvaluationResult:
         """Judge a late report; what held in its window before is what was noted of it."""
         known = self._known.get(report.window_start)
         held = known.held if known else ()
@@ -70,7 +73,9 @@ class LateReports:
         """Remember reports that were taken in, late ones after they were judged."""
         for report in reports:
             before = self._known.get(report.window_start)
-            known = _Known(report.window_end, report.revision, held=before.held if before else ())
+            known = _KnownWindow(
+                report.window_end, report.revision, held=before.held if before else ()
+            )
             if self._asked.may_hold(report):
                 _, known.held = evaluate_late(
                     self._rules, report, None, AlertState(), held=known.held, distribution=_without

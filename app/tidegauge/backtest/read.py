@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from tidegauge.contract import Alert, DecodingError, decode
-from tidegauge.reading import Record, Skipped, refuse
+from tidegauge.kafka import KafkaRecord, Skipped, refuse
 
 
 class ModelKeys:
@@ -29,8 +29,8 @@ class ModelKeys:
 
 
 def fired(
-    history: Iterator[Record],
-    newest: Iterator[Record],
+    history: Iterator[KafkaRecord],
+    newest: Iterator[KafkaRecord],
     since: float,
     until: float,
     skipped: Skipped = refuse,
@@ -61,7 +61,7 @@ def _has_fired(alert: Alert) -> bool:
     )
 
 
-def _alerts(records: Iterator[Record], skipped: Skipped) -> Iterator[Alert]:
+def _alerts(records: Iterator[KafkaRecord], skipped: Skipped) -> Iterator[Alert]:
     for record in records:
         try:
             yield decode(record.value, Alert)

@@ -1,10 +1,10 @@
 """The windows of one slice through rules and detector, as DETECT takes them but many at a time.
 
 The scores of many windows are computed together, by the functions that DETECT calls for one; those
-that can't be go through :class:`Watch`, as all do there. What fires is for ``evaluate`` to say,
-window by window, about the signals of which something can change. Nothing does where no alert is
-pending or firing, no score is above the level that a rule asks for, and no other figure is on the
-far side of its threshold. To know that takes a fraction of judging the window.
+that can't be go through :class:`DriftDetector`, as all do there. What fires is for ``evaluate`` to
+say, window by window, about the signals of which something can change. Nothing does where no alert
+is pending or firing, no score is above the level that a rule asks for, and no other figure is on
+the far side of its threshold. To know that takes a fraction of judging the window.
 """
 
 from bisect import bisect_right
@@ -15,24 +15,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.backtest.asked import OF_EVIDENCE, Asked
-from tidegauge.backtest.evidence import Judged
+from tidegauge.alerting import SILENCE, AlertState, RuleSet, evaluate
+from tidegauge.backtest.evidence import JudgedWindows
 from tidegauge.backtest.gaps import Gaps
 from tidegauge.backtest.late import LateReports
 from tidegauge.backtest.reports import slices_of
-from tidegauge.backtest.result import Episode, SliceSpan
+from tidegauge.backtest.required_metrics import OF_EVIDENCE, RequiredMetrics
+from tidegauge.backtest.result import PastEpisode, SliceSpan
 from tidegauge.backtest.table import Layout
 from tidegauge.baseline import Baseline
+from tidegauge.config import WindowSettings
 from tidegauge.contract import Alert, Evidence, SignalReport, WindowReport
-from tidegauge.detect.evidence import Watched
-from tidegauge.detect.values import SliceMemory
-from tidegauge.detect.watch import Watch, pack, unpack
-from tidegauge.rules import AlertState, RuleSet, evaluate
-from tidegauge.rules.metrics import SILENCE
-from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.ewma import LAMBDAS, Memory
-from tidegauge.sequential.stretch import Stretch
-from tidegauge.settings import WindowSettings
+from tidegauge.sequential import LAMBDAS, Budget, Memory, WindowBatch
+from tidegauge.windows import BaselineLayout, DriftDetector, SliceMemory, pack, unpack
 
 #: Steps after which what came before has a weight of e^-4 in the longest memory.
 FULL_STEPS = round(4 / min(LAMBDAS))
@@ -59,8 +54,8 @@ class Replay:
         self._gaps = Gaps(rules, windows or WindowSettings(), first)
         #: Start of the first window, then the end of the last one that was judged.
         self._through = first.window_start
-        self._watch = Watch(alarms_of)
-        self._asked = Asked(rules, first)
+        self._watch = DriftDetector(alarms_of)
+        self._asked = RequiredMetrics(rules, first)
         settings = windows or WindowSettings()
         self._late = LateReports(
             rules, self._watch, self._asked, settings.grace_seconds + settings.late_seconds
@@ -73,8 +68,8 @@ class Replay:
         self._states: list[tuple[int, AlertState]] = []
         self._steps: npt.NDArray[np.int64] | None = None
         self._drift_at = drift_at
-        self._open: dict[str, Episode] = {}
-        self.episodes: list[Episode] = []
+        self._open: dict[str, PastEpisode] = {}
+        self.episodes: list[PastEpisode] = []
         #: Start of the first window with the drift, and in which of those an alert fired, from 1,
         #: by the end of that window.
         self.drift_from: int | None = None
@@ -145,7 +140,7 @@ class Replay:
             else:
                 self._run(run, baseline, baselines)
 
-    def end(self, through: int | None = None) -> list[Episode]:
+    def end(self, through: int | None = None) -> list[PastEpisode]:
         """Return the episodes, those that go on with what they have lasted.
 
         ``through`` is up to when it is known whether something came, if that is known.
@@ -204,7 +199,7 @@ class Replay:
         for start in range(0, len(reports), at_once):
             some = slice(start, start + at_once)
             budget = self._watch.budget_of(reports[start], slices)
-            stretch = Stretch(watched.reference, memory, table[some], budget)
+            stretch = WindowBatch(watched.reference, memory, table[some], budget)
             memory = stretch.memory
             self._note_steps(stretch, reports[some])
             self._judge_run(stretch, reports[some], watched, budget)
@@ -212,14 +207,14 @@ class Replay:
 
     def _judge_run(
         self,
-        stretch: Stretch,
+        stretch: WindowBatch,
         reports: list[WindowReport],
-        watched: Watched,
+        watched: BaselineLayout,
         budget: Budget,
     ) -> None:
         level = self._asked.level
         asked = np.ones_like(stretch.moved) if level is None else stretch.beyond(level)
-        judged = Judged(stretch, watched, budget, asked)
+        judged = JudgedWindows(stretch, watched, budget, asked)
         for at, report in enumerate(reports):
             concerned = self._concerned(report)
             evidence = judged.asked(at)
@@ -245,12 +240,12 @@ class Replay:
             )
             self._judge(msgspec.structs.replace(report, parts=[part]), concerned)
 
-    def _layout(self, baseline: str, watched: Watched) -> Layout:
+    def _layout(self, baseline: str, watched: BaselineLayout) -> Layout:
         if baseline not in self._layouts:
             self._layouts[baseline] = Layout(watched)
         return self._layouts[baseline]
 
-    def _note_steps(self, stretch: Stretch, reports: list[WindowReport]) -> None:
+    def _note_steps(self, stretch: WindowBatch, reports: list[WindowReport]) -> None:
         """Find the window from which on all that is counted has been counted often enough."""
         moved = stretch.moved
         steps = moved.cumsum(axis=0) + (0 if self._steps is None else self._steps)
@@ -323,7 +318,7 @@ class Replay:
 
     def _note(self, alert: Alert) -> None:
         if alert.event == "firing":
-            one = Episode(
+            one = PastEpisode(
                 **{name: getattr(alert, name) for name in _SHARED},
                 signals=[it.signal for it in alert.signals],
                 ends_at=None,
@@ -344,7 +339,7 @@ def _held(state: AlertState) -> set[tuple[str, str | None]]:
 
 #: What an episode has of the alert that it began with.
 _SHARED = [
-    name for name in Episode.__struct_fields__ if name not in ("signals", "ends_at", "seconds")
+    name for name in PastEpisode.__struct_fields__ if name not in ("signals", "ends_at", "seconds")
 ]
 
 #: What figures of the window rest on.

@@ -13,7 +13,7 @@ from tidegauge.contract import (
     WindowReport,
     decode,
 )
-from tidegauge.reading import Record, Skipped, refuse
+from tidegauge.kafka import KafkaRecord, Skipped, refuse
 
 #: A name that no report has. What DETECT had made of a window is not to be mistaken for what it
 #: would make of it now, and not to decode it saves a quarter of the time.
@@ -24,12 +24,12 @@ class _Signal(SignalReport):
     evidence: Evidence | None = msgspec.field(default=None, name=_UNREAD)
 
 
-class _Part(ReportPart):
+class _PastPart(ReportPart):
     signals: dict[str, _Signal]  # type: ignore[assignment]
 
 
 class _Report(WindowReport):
-    parts: list[_Part]  # type: ignore[assignment]
+    parts: list[_PastPart]  # type: ignore[assignment]
 
 
 def slices_of(report: WindowReport) -> int:
@@ -60,7 +60,7 @@ class ReportsInOrder:
         self.repeated = 0
         self.revisions = 0
 
-    def of(self, records: Iterable[Record]) -> Iterator[WindowReport]:
+    def of(self, records: Iterable[KafkaRecord]) -> Iterator[WindowReport]:
         """Decode; what is no window report is skipped, or a ``ValueError`` by default."""
         for record in records:
             try:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tidegauge.contract import Alert, Severity
-from tidegauge.detect.watch import MONTH_SECONDS
+from tidegauge.windows import MONTH_SECONDS
 
 
-class Episode(msgspec.Struct, kw_only=True):
+class PastEpisode(msgspec.Struct, kw_only=True):
     """A rule that held from ``starts_at`` on; ``ends_at`` is null if it did up to the end.
 
     ``seconds`` is how long, as far as there were windows. ``value`` is what it fired with, in the
@@ -121,7 +121,7 @@ class Result(msgspec.Struct, kw_only=True):
     revisions_passed_over: int
     repeated_passed_over: int
     rules: list[RuleCount]
-    episodes: list[Episode]
+    episodes: list[PastEpisode]
     slices: list[SliceSpan]
     missing_baselines: list[MissingBaseline]
     injection: InjectionResult | None = None
@@ -129,7 +129,7 @@ class Result(msgspec.Struct, kw_only=True):
 
 def count_rules(
     rules: Sequence[tuple[str, str]],
-    episodes: Iterable[Episode],
+    episodes: Iterable[PastEpisode],
     slices: Sequence[SliceSpan],
     in_force: Iterable[Alert],
 ) -> list[RuleCount]:
@@ -137,7 +137,7 @@ def count_rules(
 
     A month's alarms are those of the time between the first and the last window of the model.
     """
-    by_rule: dict[tuple[str, str], list[Episode]] = defaultdict(list)
+    by_rule: dict[tuple[str, str], list[PastEpisode]] = defaultdict(list)
     for episode in episodes:
         by_rule[episode.rule, episode.model].append(episode)
     fired: dict[tuple[str, str], int] = defaultdict(int)
@@ -150,7 +150,7 @@ def count_rules(
 
 
 def _counted(
-    rule: str, model: str, episodes: list[Episode], seconds: int, in_force: int
+    rule: str, model: str, episodes: list[PastEpisode], seconds: int, in_force: int
 ) -> RuleCount:
     return RuleCount(
         rule=rule,

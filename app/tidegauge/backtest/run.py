@@ -7,23 +7,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from tidegauge.alerting import METRICS, Rule, RuleSet
 from tidegauge.backtest.inject import Injection, Injector
 from tidegauge.backtest.replay import Replay
 from tidegauge.backtest.reports import ReportsInOrder
 from tidegauge.backtest.result import (
-    Episode,
     InjectionResult,
     MissingBaseline,
+    PastEpisode,
     Result,
     Sighting,
     SliceSpan,
     count_rules,
 )
 from tidegauge.baseline import Baseline
+from tidegauge.config import WindowSettings
 from tidegauge.contract import Alert, WindowReport
-from tidegauge.reading import Record, Skipped, refuse
-from tidegauge.rules import METRICS, Rule, RuleSet
-from tidegauge.settings import WindowSettings
+from tidegauge.kafka import KafkaRecord, Skipped, refuse
 
 #: Windows of a slice that are judged together.
 _TOGETHER = 256
@@ -37,7 +37,7 @@ class NoWindows(ValueError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class BacktestPlan:
     """What to try on the windows of models that match the glob ``model``.
 
     Windows count that ended in (``since``, ``until``], epoch seconds. ``alarms_of`` is the budget
@@ -56,8 +56,8 @@ class Plan:
 
 
 def backtest(
-    plan: Plan,
-    records: Iterable[Record],
+    plan: BacktestPlan,
+    records: Iterable[KafkaRecord],
     baseline_of: Callable[[str], Baseline | None],
     in_force: Iterable[Alert] = (),
     skipped: Skipped = refuse,
@@ -139,7 +139,7 @@ def _whole(key: _Slice) -> _Slice:
 class _Run:
     """All slices: their reports wait here until there are enough to judge together."""
 
-    def __init__(self, plan: Plan, baseline_of: Callable[[str], Baseline | None]) -> None:
+    def __init__(self, plan: BacktestPlan, baseline_of: Callable[[str], Baseline | None]) -> None:
         self._plan = plan
         self._baseline_of = baseline_of
         self._baselines: dict[str, Baseline] = {}
@@ -266,9 +266,9 @@ def _sighting(rule: str, signal: str, replay: Replay) -> Sighting:
     )
 
 
-def _fired(episode: Episode) -> int:
+def _fired(episode: PastEpisode) -> int:
     return episode.window_end
 
 
-def _covers(episode: Episode, at: int) -> bool:
+def _covers(episode: PastEpisode, at: int) -> bool:
     return episode.window_end <= at and (episode.ends_at is None or episode.ends_at > at)

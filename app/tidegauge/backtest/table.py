@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.baseline.compare import current_counts
+from tidegauge.baseline import current_counts
 from tidegauge.contract import ReportPart
-from tidegauge.detect.evidence import Watched
+from tidegauge.windows import BaselineLayout
 
 
 class Layout:
     """Where the bins of a baseline's signals are in an array of (signals, bins)."""
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: BaselineLayout) -> None:
         self._names = watched.names
         self._signals = watched.bins
         self._shape = watched.reference.counts.shape

@@ -1,23 +1,78 @@
-"""What a model is compared with: building, versioning and storing baselines, and their binning.
+"""What a model is compared with: the baseline document, its bins and its hours of the day. Pure.
 
-What is exported here needs neither Redis nor pyarrow; import the rest from its own module:
-``baseline.build.build``, ``baseline.store.BaselineStore``, ``baseline.cache``.
+How baselines are made of files, and stored in Redis, is :mod:`tidegauge.baseline.io`'s.
 """
 
-from tidegauge.baseline.binning import canonical_category, numeric_counts, numeric_edges
-from tidegauge.baseline.compare import bin_labels, distribution, reference_counts, vectors
-from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal, Signal
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Baseline",
-    "CategoricalSignal",
-    "NumericSignal",
-    "Signal",
-    "bin_labels",
-    "canonical_category",
-    "distribution",
-    "numeric_counts",
-    "numeric_edges",
-    "reference_counts",
-    "vectors",
-]
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.baseline.binning import (
+        canonical_category as canonical_category,
+        numeric_counts as numeric_counts,
+        numeric_edges as numeric_edges,
+    )
+    from tidegauge.baseline.compare import (
+        BESIDE as BESIDE,
+        RARE_ROWS as RARE_ROWS,
+        bin_labels as bin_labels,
+        current_counts as current_counts,
+        distribution as distribution,
+        nan_is_missing as nan_is_missing,
+        ordered_bins as ordered_bins,
+        reference_counts as reference_counts,
+        tells_unseen as tells_unseen,
+        value_bins as value_bins,
+    )
+    from tidegauge.baseline.document import (
+        Baseline as Baseline,
+        CategoricalSignal as CategoricalSignal,
+        NumericSignal as NumericSignal,
+        Signal as Signal,
+    )
+    from tidegauge.baseline.enough import LEAST_BASELINE_ROWS as LEAST_BASELINE_ROWS, small as small
+    from tidegauge.baseline.errors import BaselineError as BaselineError
+    from tidegauge.baseline.hours import (
+        LEAST_DAYS as LEAST_DAYS,
+        MOST_DAYS as MOST_DAYS,
+        DailyCycle as DailyCycle,
+        SignalHours as SignalHours,
+    )
+    from tidegauge.baseline.validation import (
+        MAX_DOCUMENT_BYTES as MAX_DOCUMENT_BYTES,
+        MAX_SIGNALS as MAX_SIGNALS,
+        UnusableBaseline as UnusableBaseline,
+        read_baseline as read_baseline,
+        validate as validate,
+    )
+
+face(
+    __name__,
+    {
+        "binning": ("canonical_category", "numeric_counts", "numeric_edges"),
+        "compare": (
+            "BESIDE",
+            "RARE_ROWS",
+            "bin_labels",
+            "current_counts",
+            "distribution",
+            "nan_is_missing",
+            "ordered_bins",
+            "reference_counts",
+            "tells_unseen",
+            "value_bins",
+        ),
+        "document": ("Baseline", "CategoricalSignal", "NumericSignal", "Signal"),
+        "enough": ("LEAST_BASELINE_ROWS", "small"),
+        "errors": ("BaselineError",),
+        "hours": ("DailyCycle", "LEAST_DAYS", "MOST_DAYS", "SignalHours"),
+        "validation": (
+            "MAX_DOCUMENT_BYTES",
+            "MAX_SIGNALS",
+            "UnusableBaseline",
+            "read_baseline",
+            "validate",
+        ),
+    },
+)

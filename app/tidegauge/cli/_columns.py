@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from tidegauge.baseline.summary import ColumnSummary
+from tidegauge.baseline.io import ColumnSummary
 from tidegauge.cli._print import PlainConsole, echo
-from tidegauge.printable import printable
+from tidegauge.contract import printable
 
 #: Without a terminal, as in a log.
 _WIDTH = 80

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from tidegauge.cli._kafka import BrokersAway
 from tidegauge.cli._print import echo
-from tidegauge.sender import NotTaken
+from tidegauge.kafka import NotTaken
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,7 +50,7 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             raise
         except Exception as error:
             # With numpy and redis it takes half of the start of a command that uses neither.
-            from tidegauge.baseline.store import StoreError, StoreUnavailable
+            from tidegauge.baseline.io import StoreError, StoreUnavailable
 
             if isinstance(error, StoreUnavailable):
                 raise fail(str(error), UNREACHABLE) from error

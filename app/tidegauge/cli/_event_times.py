@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, Message, TopicPartition
 
-from tidegauge.ingest.tolerant import RefusedError, decode
-from tidegauge.settings import Settings
+from tidegauge.config import Settings
+from tidegauge.counting import RefusedError, decode_event
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _lateness(message: Message, settings: Settings) -> tuple[float, bool] | None
     if kind == TIMESTAMP_NOT_AVAILABLE:
         return None
     try:
-        event = decode(message.value() or b"")
+        event = decode_event(message.value() or b"")
     except RefusedError:  # what ingest makes a dead letter of
         return None
     seconds = written_ms / 1000 - event.epoch

@@ -13,10 +13,9 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from tidegauge.config import Settings
 from tidegauge.contract import Alert, DecodingError, decode, unwrap
-from tidegauge.reading import Skipped
-from tidegauge.settings import Settings
-from tidegauge.steady_consumer import SteadyConsumer
+from tidegauge.kafka import Skipped, SteadyConsumer
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import logging
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tidegauge.settings import KafkaSettings, Settings, load_settings
+from tidegauge.config import KafkaSettings, Settings, load_settings
 
 #: A broker that is there lists its topics in milliseconds, one on the other side of the world in a
 #: second or two. With the start of the command, an answer that there is none takes less than 5 s:

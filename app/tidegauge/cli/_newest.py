@@ -7,12 +7,11 @@ windows go on, so the newest of them says how things are now.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from tidegauge.alerting import METRICS, SILENCE, measure
 from tidegauge.cli._skipped import SkippedRecords
+from tidegauge.config import Settings
 from tidegauge.contract import Alert, DecodingError, WindowReport, decode
-from tidegauge.reading import read_tail
-from tidegauge.rules import measure
-from tidegauge.rules.metrics import METRICS, SILENCE
-from tidegauge.settings import Settings
+from tidegauge.kafka import read_tail
 
 #: All reports of this time are read, and so many of each partition in any case.
 _SECONDS = 300.0

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from tidegauge.printable import printable, printable_json, printable_lines
+from tidegauge.contract import printable, printable_json, printable_lines
 
 
 def echo(text: str = "", *, err: bool = False, fg: str | None = None, wrap: bool = True) -> None:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import msgspec
 
-from tidegauge.baseline.store import Key
+from tidegauge.baseline.io import Key
+from tidegauge.config import Settings
 from tidegauge.contract import DecodingError, decode
-from tidegauge.reading import Skipped, read_tail
-from tidegauge.settings import Settings
+from tidegauge.kafka import Skipped, read_tail
 
 #: Reports of each partition that are read in any case, however old they are.
 _AT_LEAST = 200

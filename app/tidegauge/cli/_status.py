@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from tidegauge.baseline.nearest import name_of, nearest_baseline
-from tidegauge.baseline.store import Key, Pointer
+from tidegauge.baseline.io import Key, Pointer, name_of, nearest_baseline
 from tidegauge.cli._recent import RecentReport
 from tidegauge.contract import Alert
 

@@ -1,7 +1,7 @@
 """What ``tidegauge check`` says of the workers, by how their consumer groups stand. Pure."""
 
-from tidegauge.groups import GroupState
-from tidegauge.when import duration_text
+from tidegauge.contract import duration_text
+from tidegauge.kafka import GroupState
 
 #: What the newest record of a role is.
 _WROTE = {"ingest": "flush", "detect": "window", "ledger": "record of the audit trail"}
@@ -14,7 +14,7 @@ _FLUSH_SECONDS = 120.0
 def describe_group(state: GroupState, now: float) -> str:
     """Return how a group stands.
 
-    >>> from tidegauge.groups import RoleGroup
+    >>> from tidegauge.kafka.groups import RoleGroup
     >>> of = RoleGroup("detect", "detect", "tidegauge-detect", "histograms", "windows")
     >>> describe_group(GroupState(of, 2, True, 1200, 940.0), 1000.0)
     '2 members, 1,200 offsets behind, last window 1 min ago'

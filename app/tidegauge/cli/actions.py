@@ -16,12 +16,18 @@ from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._models import of_model
 from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.cli._skipped import skipping
-from tidegauge.contract import Acknowledgement, Action, acknowledge, encode, source_of, wrap
-from tidegauge.reading import read_topic
-from tidegauge.sender import Sender
-from tidegauge.settings import Settings
-from tidegauge.tables import folding_table
-from tidegauge.when import utc_text
+from tidegauge.cli._tables import folding_table
+from tidegauge.config import Settings
+from tidegauge.contract import (
+    Acknowledgement,
+    Action,
+    acknowledge,
+    encode,
+    source_of,
+    utc_text,
+    wrap,
+)
+from tidegauge.kafka import RecordWriter, read_topic
 
 app = typer.Typer(help="Actions that alerts asked for.", no_args_is_help=True)
 
@@ -40,7 +46,7 @@ class OutcomeName(StrEnum):
     failed = "failed"
 
 
-class Asked(msgspec.Struct):
+class RequestedAction(msgspec.Struct):
     """An action, and every acknowledgement of it in the order of the topic."""
 
     action: Action
@@ -52,9 +58,9 @@ class Asked(msgspec.Struct):
         return self.acknowledgements[-1].outcome if self.acknowledgements else "open"
 
 
-def joined(actions: Iterable[Action], said: Iterable[Acknowledgement]) -> list[Asked]:
+def joined(actions: Iterable[Action], said: Iterable[Acknowledgement]) -> list[RequestedAction]:
     """Put acknowledgements to their actions; what was sent twice counts once."""
-    found = {action.id: Asked(action, []) for action in actions}
+    found = {action.id: RequestedAction(action, []) for action in actions}
     for one in {one.id: one for one in said}.values():
         if one.action in found:
             found[one.action].acknowledgements.append(one)
@@ -135,7 +141,7 @@ def ack(
         time=time.time(),
         note=note,
     )
-    sender = Sender(settings.kafka, settings.topics.acknowledgements, "acknowledgements")
+    sender = RecordWriter(settings.kafka, settings.topics.acknowledgements, "acknowledgements")
     value, headers = wrap(said, source_of(said.actor), settings.topics.cloudevents)
     sender.write(value, said.action, headers)
     if json:
@@ -144,7 +150,7 @@ def ack(
         echo(f"{said.kind} of {said.model} {said.version}: {said.outcome}")
 
 
-def _asked(settings: Settings) -> list[Asked]:
+def _asked(settings: Settings) -> list[RequestedAction]:
     topics = settings.topics
     with skipping() as skipped:
         return joined(

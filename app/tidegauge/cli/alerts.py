@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from tidegauge.alerting import Silences, listed
 from tidegauge.cli import silences
 from tidegauge.cli._errors import reported
 from tidegauge.cli._follow import follow
@@ -19,24 +20,27 @@ from tidegauge.cli._models import of_model
 from tidegauge.cli._newest import Value, first_values, newest_values
 from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.cli._skipped import SkippedRecords, skipping, warn
-from tidegauge.contract import Alert, Distribution, Silence, encode
-from tidegauge.contract.alert import SignalAlert
-from tidegauge.printable import printable
-from tidegauge.reading import read_topic
-from tidegauge.rules import listed
-from tidegauge.settings import Settings
-from tidegauge.silences import Silences
-from tidegauge.tables import folding_table
-from tidegauge.when import duration_text, moment, utc_text
-from tidegauge.wording import (
+from tidegauge.cli._tables import folding_table
+from tidegauge.config import Settings
+from tidegauge.contract import (
     OF_THRESHOLD,
+    Alert,
+    Distribution,
+    SignalAlert,
+    Silence,
     counted,
+    duration_text,
+    encode,
     figure,
     limit_text,
     metric_text,
+    moment,
+    printable,
     quantity,
+    utc_text,
     with_subject,
 )
+from tidegauge.kafka import read_topic
 
 app = typer.Typer(help="Alerts.", no_args_is_help=True)
 

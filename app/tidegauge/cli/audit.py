@@ -13,16 +13,24 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from tidegauge.audit import EVENTS, Chain, StoredRecord, as_text, asked_for, explain, read_audit
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import echo, echo_json
 from tidegauge.cli._skipped import SkippedRecords, skipping
-from tidegauge.contract import GLOB_CHARACTERS, AuditRecord, DecodingError, decode, encode
-from tidegauge.ledger import Chain, StoredRecord, read_audit
-from tidegauge.ledger.why import EVENTS, as_text, asked_for, explain
-from tidegauge.printable import printable_json, spreadsheet_text
-from tidegauge.when import moment, utc_text
-from tidegauge.wording import counted, quantity_text
+from tidegauge.contract import (
+    GLOB_CHARACTERS,
+    AuditRecord,
+    DecodingError,
+    counted,
+    decode,
+    encode,
+    moment,
+    printable_json,
+    quantity_text,
+    spreadsheet_text,
+    utc_text,
+)
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
 

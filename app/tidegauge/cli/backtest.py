@@ -10,19 +10,18 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tidegauge.backtest import Injection, NoWindows, Plan, backtest
-from tidegauge.backtest.read import ModelKeys, fired
-from tidegauge.backtest.show import show
+from tidegauge.alerting import DEFAULT_RULES, RuleSet, load_rules
+from tidegauge.backtest import BacktestPlan, Injection, ModelKeys, NoWindows, backtest, fired
 from tidegauge.baseline import Baseline
-from tidegauge.baseline.store import BaselineNotFound, BaselineStore, CorruptBaseline
+from tidegauge.baseline.io import BaselineNotFound, BaselineStore, CorruptBaseline
+from tidegauge.cli._backtest_tables import show
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import PlainConsole, echo, echo_json
 from tidegauge.cli._skipped import skipping, warn
-from tidegauge.reading import read_span
-from tidegauge.rules import DEFAULT_RULES, RuleSet, load_rules
-from tidegauge.settings import Settings
-from tidegauge.when import moment
+from tidegauge.config import Settings
+from tidegauge.contract import moment
+from tidegauge.kafka import read_span
 
 #: Episodes in the table, unless all are asked for.
 _EPISODES = 50
@@ -61,7 +60,7 @@ def try_rules(
         raise ValueError(f"--since {since} is not before --until {until}")
     if alarms_per_month is not None and not alarms_per_month > 0:
         raise ValueError(f"--alarms-per-month: found {alarms_per_month:g}, expected more than 0")
-    plan = Plan(
+    plan = BacktestPlan(
         rules=_rules(rules, settings),
         alarms_of=settings.alarms_of if alarms_per_month is None else lambda _: alarms_per_month,
         since=begin,

@@ -18,31 +18,41 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.baseline.build import build
-from tidegauge.baseline.compare import bin_labels, reference_counts
-from tidegauge.baseline.document import Baseline, NumericSignal
-from tidegauge.baseline.enough import LEAST_BASELINE_ROWS, small
-from tidegauge.baseline.errors import BaselineError
-from tidegauge.baseline.importance import read_importances
-from tidegauge.baseline.store import (
+from tidegauge.baseline import (
+    LEAST_BASELINE_ROWS,
+    Baseline,
+    BaselineError,
+    NumericSignal,
+    bin_labels,
+    reference_counts,
+    small,
+)
+from tidegauge.baseline.io import (
     BaselineNotFound,
     BaselineStore,
     CorruptBaseline,
     Pointer,
+    ReadOptions,
+    Role,
     StoreError,
     StoreUnavailable,
+    build,
+    read_importances,
+    read_types,
 )
-from tidegauge.baseline.table import ReadOptions, Role
-from tidegauge.baseline.types_file import read_types
 from tidegauge.cli._columns import show_columns
 from tidegauge.cli._errors import BAD_INPUT, UNREACHABLE, fail
 from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
-from tidegauge.contract import OUTPUT_SIGNALS, AuditFact, deterministic_id
-from tidegauge.printable import printable
-from tidegauge.settings import Settings, load_settings
-from tidegauge.tables import folding_table
-from tidegauge.when import utc_text
-from tidegauge.wording import counted
+from tidegauge.cli._tables import folding_table
+from tidegauge.config import Settings, load_settings
+from tidegauge.contract import (
+    OUTPUT_SIGNALS,
+    AuditFact,
+    counted,
+    deterministic_id,
+    printable,
+    utc_text,
+)
 
 app = typer.Typer(help="What models are compared with.", no_args_is_help=True)
 
@@ -296,10 +306,10 @@ def promote(
 def _audit(model: str, version: str, pointer: Pointer, source: str, actor: str | None) -> None:
     """Report a promotion to the audit trail, or warn: what is in force must not depend on Kafka."""
     # What it needs, the commands that promote nothing needn't import.
-    from tidegauge.ledger import NotAudited, report
+    from tidegauge.audit import NotAudited, report_fact
 
     try:
-        report(
+        report_fact(
             _settings(),
             AuditFact(
                 id=deterministic_id("promotion", model, version, pointer.id, pointer.promoted_at),

@@ -13,21 +13,24 @@ import typer
 from confluent_kafka import KafkaError, KafkaException
 from rich.text import Text
 
-from tidegauge.baseline.nearest import without_baseline
-from tidegauge.baseline.store import BaselineStore, Pointer, StoreError, StoreUnavailable
+from tidegauge.alerting import DEFAULT_RULES, RuleError, RuleSet, load_rules
+from tidegauge.baseline.io import (
+    BaselineStore,
+    Pointer,
+    StoreError,
+    StoreUnavailable,
+    without_baseline,
+)
 from tidegauge.cli._errors import reported
 from tidegauge.cli._event_times import latest_event_times
 from tidegauge.cli._kafka import BrokersAway, ask_brokers
 from tidegauge.cli._print import PlainConsole, echo_json, plain
 from tidegauge.cli._recent import counted_without, newest_reports, recent_reports
+from tidegauge.cli._tables import folding_table
 from tidegauge.cli._workers import describe_group, idle_worker, missing_worker
-from tidegauge.groups import Groups, RoleGroup, role_groups
-from tidegauge.printable import printable, printable_lines
-from tidegauge.rules import DEFAULT_RULES, RuleError, RuleSet, load_rules
-from tidegauge.settings import Settings, load_settings
-from tidegauge.tables import folding_table
-from tidegauge.topics import Topics
-from tidegauge.wording import counted
+from tidegauge.config import Settings, load_settings
+from tidegauge.contract import counted, printable, printable_lines
+from tidegauge.kafka import Groups, RoleGroup, Topics, role_groups
 
 #: By these a client says that no broker answers.
 _AWAY = frozenset({KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN})

@@ -8,12 +8,19 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from tidegauge.alerting import RuleError, load_rules, rule_schema
 from tidegauge.cli._errors import BAD_INPUT, fail, reported
 from tidegauge.cli._print import echo, echo_json
-from tidegauge.rules import FileError, RuleError, load_rules, parse_document, rule_schema
-from tidegauge.settings import Settings, config_file, load_settings
-from tidegauge.settings_errors import SettingsError, load_settings_file
-from tidegauge.wording import counted
+from tidegauge.config import (
+    FileError,
+    Settings,
+    SettingsError,
+    config_file,
+    load_settings,
+    load_settings_file,
+    parse_document,
+)
+from tidegauge.contract import counted
 
 app = typer.Typer(help="Files of settings, rules and receivers.", no_args_is_help=True)
 
@@ -26,7 +33,7 @@ class FileKind(StrEnum):
     receivers = "receivers"
 
 
-class _Read(NamedTuple):
+class _CheckedFile(NamedTuple):
     """What was found in a file: ``names`` of what it has, and what is wrong."""
 
     kind: FileKind
@@ -72,16 +79,16 @@ def validate(
         raise typer.Exit(BAD_INPUT)
 
 
-def _in_force() -> Iterator[tuple[str, _Read]]:
+def _in_force() -> Iterator[tuple[str, _CheckedFile]]:
     """Yield what was found in the settings, those of the environment too, and in their files."""
     file = config_file()
     place = f"{file} and the environment" if file.is_file() else f"the environment, without {file}"
     try:
         settings = load_settings()
     except SettingsError as error:
-        yield place, _Read(FileKind.settings, [], error.problems)
+        yield place, _CheckedFile(FileKind.settings, [], error.problems)
         return
-    yield place, _Read(FileKind.settings, sorted(settings.model_fields_set), [])
+    yield place, _CheckedFile(FileKind.settings, sorted(settings.model_fields_set), [])
     named = {
         FileKind.rules: settings.detect.rules_file,
         FileKind.receivers: settings.notify.receivers_file,
@@ -114,28 +121,28 @@ def _kind_of(file: Path) -> FileKind:
     return FileKind.settings if known or file.name == "tidegauge.yaml" else FileKind.rules
 
 
-def _read(file: Path, kind: FileKind) -> _Read:
+def _read(file: Path, kind: FileKind) -> _CheckedFile:
     try:
         if kind is FileKind.rules:
             rules = load_rules(file)
-            return _Read(kind, [rule.name for rule in rules.rules], [], rules.sha256)
+            return _CheckedFile(kind, [rule.name for rule in rules.rules], [], rules.sha256)
         if kind is FileKind.receivers:
             # What it imports is needed only for such a file.
             from tidegauge.notify import load_receivers
 
-            return _Read(kind, [one.name for one in load_receivers(file).receivers], [])
-        return _Read(kind, sorted(load_settings_file(file, Settings)), [])
+            return _CheckedFile(kind, [one.name for one in load_receivers(file).receivers], [])
+        return _CheckedFile(kind, sorted(load_settings_file(file, Settings)), [])
     except (FileError, RuleError, SettingsError) as error:
-        return _Read(kind, [], error.problems)
+        return _CheckedFile(kind, [], error.problems)
 
 
-def _contents(read: _Read) -> str:
+def _contents(read: _CheckedFile) -> str:
     if read.kind is FileKind.settings:
         return f"settings of {', '.join(read.names)}" if read.names else "no settings"
     return counted(len(read.names), read.kind.value.removesuffix("s"))
 
 
-def _as_json(file: str, read: _Read) -> dict[str, Any]:
+def _as_json(file: str, read: _CheckedFile) -> dict[str, Any]:
     said: dict[str, Any] = {"file": file, "kind": read.kind.value, "problems": read.problems}
     said[read.kind.value] = read.names
     if read.kind is FileKind.rules:

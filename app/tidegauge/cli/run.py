@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tidegauge.cli._errors import reported
-from tidegauge.settings import load_settings
+from tidegauge.config import load_settings
 from tidegauge.telemetry import configure_logging
 
 
@@ -32,7 +32,7 @@ def run(
 ) -> None:
     """Run a worker until SIGTERM or SIGINT; it waits for brokers and topics that aren't up yet."""
     # Faust takes half a second to import, which the other commands need not wait for.
-    from tidegauge.worker import run_worker
+    from tidegauge.roles import run_worker
 
     settings = load_settings()
     configure_logging(settings.log_level)

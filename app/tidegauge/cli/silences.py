@@ -12,18 +12,26 @@ import msgspec
 import typer
 from rich.console import Group
 
+from tidegauge.alerting import Silences, covers, in_force, matchers_text
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
 from tidegauge.cli._skipped import SkippedRecords, skipping
-from tidegauge.contract import Alert, Matchers, Silence, deterministic_id, encode
-from tidegauge.reading import read_topic
-from tidegauge.sender import Sender
-from tidegauge.settings import Settings
-from tidegauge.silences import Silences, covers, in_force, matchers_text
-from tidegauge.tables import folding_table
-from tidegauge.when import duration, duration_text, utc_text
-from tidegauge.wording import counted, with_subject
+from tidegauge.cli._tables import folding_table
+from tidegauge.config import Settings
+from tidegauge.contract import (
+    Alert,
+    Matchers,
+    Silence,
+    counted,
+    deterministic_id,
+    duration,
+    duration_text,
+    encode,
+    utc_text,
+    with_subject,
+)
+from tidegauge.kafka import RecordWriter, read_topic
 
 #: Enough of an id to type; commands take any beginning that is unique.
 SHORT = 12
@@ -227,7 +235,7 @@ def _fires(alert: Alert) -> bool:
 
 
 def _send(settings: Settings, said: Silence) -> None:
-    Sender(settings.kafka, settings.topics.silences, "silences").write(encode(said), said.id)
+    RecordWriter(settings.kafka, settings.topics.silences, "silences").write(encode(said), said.id)
 
 
 def _who(actor: str) -> str:

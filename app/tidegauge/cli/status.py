@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.baseline.store import BaselineStore, Key, Pointer, StoreUnavailable
+from tidegauge.baseline.io import BaselineStore, Key, Pointer, StoreUnavailable
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._models import of_model
@@ -21,11 +21,19 @@ from tidegauge.cli._recent import newest_reports, recent_reports
 from tidegauge.cli._skipped import SkippedRecords, skipping, warn
 from tidegauge.cli._status import Firing, Row, drift_alarms, status_rows
 from tidegauge.cli.alerts import fires, latest
-from tidegauge.contract import Alert, DecodingError, decode
-from tidegauge.reading import read_span, read_topic
-from tidegauge.settings import Settings
-from tidegauge.when import duration_text, utc_text
-from tidegauge.wording import counted, figure, metric_text, quantity
+from tidegauge.config import Settings
+from tidegauge.contract import (
+    Alert,
+    DecodingError,
+    counted,
+    decode,
+    duration_text,
+    figure,
+    metric_text,
+    quantity,
+    utc_text,
+)
+from tidegauge.kafka import read_span, read_topic
 
 #: What the budget of alarms is held against.
 _MONTH_SECONDS = 30 * 24 * 3600.0

@@ -7,14 +7,13 @@ from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
-from tidegauge.acls import ROLES, commands
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import PlainConsole, echo, plain
-from tidegauge.settings import load_settings
-from tidegauge.tables import folding_table
-from tidegauge.topics import Topics, topic_specs
-from tidegauge.when import duration_text
+from tidegauge.cli._tables import folding_table
+from tidegauge.config import load_settings
+from tidegauge.contract import duration_text
+from tidegauge.kafka import ROLES, Topics, commands, topic_specs
 
 app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 

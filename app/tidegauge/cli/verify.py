@@ -6,10 +6,10 @@ from typing import Annotated
 import msgspec
 import typer
 
+from tidegauge.audit import verify as checks_of
 from tidegauge.cli._errors import BAD_INPUT, fail, reported
 from tidegauge.cli._print import echo, echo_json
 from tidegauge.contract import Alert, DecodingError, decode
-from tidegauge.rules.verify import verify as checks_of
 
 #: The alert is not true.
 DIFFERS = 1

@@ -1,148 +1,237 @@
-"""The records on every topic, as msgspec Structs; ``schemas/`` is generated from them.
+"""The records on every topic as msgspec Structs, and how they are written as text.
 
-No Kafka, no Redis, no clock. Everything on a topic is one of the records below.
+``schemas/`` is generated from the Structs. No Kafka, no Redis, no clock; the lowest floor of all.
+Everything on a topic is one of the records below.
 """
 
-from tidegauge.contract._base import SCHEMA_VERSION, Record, deterministic_id, encode
-from tidegauge.contract.acknowledgement import Acknowledgement, Outcome, acknowledge
-from tidegauge.contract.alert import (
-    Action,
-    ActionKind,
-    Alert,
-    AlertLinks,
-    DataRange,
-    Distribution,
-    InhibitedAlert,
-    Severity,
-    SignalAlert,
-)
-from tidegauge.contract.audit import AuditFact, AuditRecord
-from tidegauge.contract.cloudevents import (
-    SPECVERSION,
-    STRUCTURED_CONTENT_TYPE,
-    Sent,
-    schema_id,
-    source_of,
-    unwrap,
-    wrap,
-)
-from tidegauge.contract.configuration import (
-    Configuration,
-    ConfigurationKind,
-    configuration_after,
-)
-from tidegauge.contract.dead_letter import (
-    PAYLOAD_LIMIT_BYTES,
-    DeadLetter,
-    NotifyReason,
-    Reason,
-    without_payload,
-)
-from tidegauge.contract.decoding import DecodingError, decode
-from tidegauge.contract.histogram import (
-    Cell,
-    HistogramRecord,
-    PartitionClock,
-    SignalHistogram,
-    SourceRange,
-)
-from tidegauge.contract.prediction import (
-    ARROW_CONTENT_TYPE,
-    ARROW_MAGIC,
-    JSON_CONTENT_TYPE,
-    NON_FINITE,
-    PredictionEvent,
-    epoch_seconds,
-)
-from tidegauge.contract.report import (
-    AlarmBudget,
-    Change,
-    CountedRange,
-    Drift,
-    DriftedSignal,
-    DriftPattern,
-    Evidence,
-    Expectation,
-    LatencySummary,
-    MovedBin,
-    Quality,
-    ReportPart,
-    SignalReport,
-    Size,
-    WindowReport,
-)
-from tidegauge.contract.routing import cell_partition
-from tidegauge.contract.signals import LATENCY_EDGES_MS, OUTPUT_SIGNALS, STATUS_CATEGORIES
-from tidegauge.contract.silence import GLOB_CHARACTERS, Matchers, Silence, Withheld
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "ARROW_CONTENT_TYPE",
-    "ARROW_MAGIC",
-    "GLOB_CHARACTERS",
-    "JSON_CONTENT_TYPE",
-    "LATENCY_EDGES_MS",
-    "NON_FINITE",
-    "OUTPUT_SIGNALS",
-    "PAYLOAD_LIMIT_BYTES",
-    "SCHEMA_VERSION",
-    "SPECVERSION",
-    "STATUS_CATEGORIES",
-    "STRUCTURED_CONTENT_TYPE",
-    "Acknowledgement",
-    "Action",
-    "ActionKind",
-    "AlarmBudget",
-    "Alert",
-    "AlertLinks",
-    "AuditFact",
-    "AuditRecord",
-    "Cell",
-    "Change",
-    "Configuration",
-    "ConfigurationKind",
-    "CountedRange",
-    "DataRange",
-    "DeadLetter",
-    "DecodingError",
-    "Distribution",
-    "Drift",
-    "DriftPattern",
-    "DriftedSignal",
-    "Evidence",
-    "Expectation",
-    "HistogramRecord",
-    "InhibitedAlert",
-    "LatencySummary",
-    "Matchers",
-    "MovedBin",
-    "NotifyReason",
-    "Outcome",
-    "PartitionClock",
-    "PredictionEvent",
-    "Quality",
-    "Reason",
-    "Record",
-    "ReportPart",
-    "Sent",
-    "Severity",
-    "SignalAlert",
-    "SignalHistogram",
-    "SignalReport",
-    "Silence",
-    "Size",
-    "SourceRange",
-    "WindowReport",
-    "Withheld",
-    "acknowledge",
-    "cell_partition",
-    "configuration_after",
-    "decode",
-    "deterministic_id",
-    "encode",
-    "epoch_seconds",
-    "schema_id",
-    "source_of",
-    "unwrap",
-    "without_payload",
-    "wrap",
-]
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.contract._base import (
+        SCHEMA_VERSION as SCHEMA_VERSION,
+        Record as Record,
+        deterministic_id as deterministic_id,
+        encode as encode,
+    )
+    from tidegauge.contract.acknowledgement import (
+        Acknowledgement as Acknowledgement,
+        Outcome as Outcome,
+        acknowledge as acknowledge,
+    )
+    from tidegauge.contract.alert import (
+        Action as Action,
+        ActionKind as ActionKind,
+        Alert as Alert,
+        AlertLinks as AlertLinks,
+        DataRange as DataRange,
+        Distribution as Distribution,
+        InhibitedAlert as InhibitedAlert,
+        Severity as Severity,
+        SignalAlert as SignalAlert,
+    )
+    from tidegauge.contract.audit import AuditFact as AuditFact, AuditRecord as AuditRecord
+    from tidegauge.contract.cloudevents import (
+        SPECVERSION as SPECVERSION,
+        STRUCTURED_CONTENT_TYPE as STRUCTURED_CONTENT_TYPE,
+        Mode as Mode,
+        Sent as Sent,
+        schema_id as schema_id,
+        source_of as source_of,
+        unwrap as unwrap,
+        wrap as wrap,
+    )
+    from tidegauge.contract.configuration import (
+        Configuration as Configuration,
+        ConfigurationKind as ConfigurationKind,
+        configuration_after as configuration_after,
+    )
+    from tidegauge.contract.dead_letter import (
+        PAYLOAD_LIMIT_BYTES as PAYLOAD_LIMIT_BYTES,
+        DeadLetter as DeadLetter,
+        NotifyReason as NotifyReason,
+        Reason as Reason,
+        without_payload as without_payload,
+    )
+    from tidegauge.contract.decoding import DecodingError as DecodingError, decode as decode
+    from tidegauge.contract.histogram import (
+        Cell as Cell,
+        HistogramRecord as HistogramRecord,
+        PartitionClock as PartitionClock,
+        SignalHistogram as SignalHistogram,
+        SourceRange as SourceRange,
+    )
+    from tidegauge.contract.links import (
+        RUNBOOK as RUNBOOK,
+        check_template as check_template,
+        links_of as links_of,
+        segment_of as segment_of,
+    )
+    from tidegauge.contract.prediction import (
+        ARROW_CONTENT_TYPE as ARROW_CONTENT_TYPE,
+        ARROW_MAGIC as ARROW_MAGIC,
+        JSON_CONTENT_TYPE as JSON_CONTENT_TYPE,
+        NON_FINITE as NON_FINITE,
+        PredictionEvent as PredictionEvent,
+        epoch_seconds as epoch_seconds,
+    )
+    from tidegauge.contract.printable import (
+        printable as printable,
+        printable_json as printable_json,
+        printable_lines as printable_lines,
+        shortened as shortened,
+        spreadsheet_text as spreadsheet_text,
+    )
+    from tidegauge.contract.raw_message import RawMessage as RawMessage
+    from tidegauge.contract.report import (
+        AlarmBudget as AlarmBudget,
+        Change as Change,
+        CountedRange as CountedRange,
+        Drift as Drift,
+        DriftedSignal as DriftedSignal,
+        DriftPattern as DriftPattern,
+        Evidence as Evidence,
+        Expectation as Expectation,
+        LatencySummary as LatencySummary,
+        MovedBin as MovedBin,
+        Quality as Quality,
+        ReportPart as ReportPart,
+        SignalReport as SignalReport,
+        Size as Size,
+        WindowReport as WindowReport,
+    )
+    from tidegauge.contract.routing import cell_partition as cell_partition
+    from tidegauge.contract.signals import (
+        LATENCY_EDGES_MS as LATENCY_EDGES_MS,
+        OUTPUT_SIGNALS as OUTPUT_SIGNALS,
+        STATUS_CATEGORIES as STATUS_CATEGORIES,
+    )
+    from tidegauge.contract.silence import (
+        GLOB_CHARACTERS as GLOB_CHARACTERS,
+        Matchers as Matchers,
+        Silence as Silence,
+        Withheld as Withheld,
+    )
+    from tidegauge.contract.templates import Exact as Exact, render as render
+    from tidegauge.contract.times import (
+        duration as duration,
+        duration_text as duration_text,
+        moment as moment,
+        utc_text as utc_text,
+    )
+    from tidegauge.contract.wording import (
+        OF_THRESHOLD as OF_THRESHOLD,
+        counted as counted,
+        exact as exact,
+        figure as figure,
+        is_of_lost_values as is_of_lost_values,
+        limit_text as limit_text,
+        listed_lines as listed_lines,
+        metric_text as metric_text,
+        quantity as quantity,
+        quantity_text as quantity_text,
+        subject as subject,
+        with_subject as with_subject,
+        without_subject as without_subject,
+    )
+
+face(
+    __name__,
+    {
+        "_base": ("Record", "SCHEMA_VERSION", "deterministic_id", "encode"),
+        "acknowledgement": ("Acknowledgement", "Outcome", "acknowledge"),
+        "alert": (
+            "Action",
+            "ActionKind",
+            "Alert",
+            "AlertLinks",
+            "DataRange",
+            "Distribution",
+            "InhibitedAlert",
+            "Severity",
+            "SignalAlert",
+        ),
+        "audit": ("AuditFact", "AuditRecord"),
+        "cloudevents": (
+            "Mode",
+            "SPECVERSION",
+            "STRUCTURED_CONTENT_TYPE",
+            "Sent",
+            "schema_id",
+            "source_of",
+            "unwrap",
+            "wrap",
+        ),
+        "configuration": ("Configuration", "ConfigurationKind", "configuration_after"),
+        "dead_letter": (
+            "DeadLetter",
+            "NotifyReason",
+            "PAYLOAD_LIMIT_BYTES",
+            "Reason",
+            "without_payload",
+        ),
+        "decoding": ("DecodingError", "decode"),
+        "histogram": (
+            "Cell",
+            "HistogramRecord",
+            "PartitionClock",
+            "SignalHistogram",
+            "SourceRange",
+        ),
+        "links": ("RUNBOOK", "check_template", "links_of", "segment_of"),
+        "prediction": (
+            "ARROW_CONTENT_TYPE",
+            "ARROW_MAGIC",
+            "JSON_CONTENT_TYPE",
+            "NON_FINITE",
+            "PredictionEvent",
+            "epoch_seconds",
+        ),
+        "printable": (
+            "printable",
+            "printable_json",
+            "printable_lines",
+            "shortened",
+            "spreadsheet_text",
+        ),
+        "raw_message": ("RawMessage",),
+        "report": (
+            "AlarmBudget",
+            "Change",
+            "CountedRange",
+            "Drift",
+            "DriftPattern",
+            "DriftedSignal",
+            "Evidence",
+            "Expectation",
+            "LatencySummary",
+            "MovedBin",
+            "Quality",
+            "ReportPart",
+            "SignalReport",
+            "Size",
+            "WindowReport",
+        ),
+        "routing": ("cell_partition",),
+        "signals": ("LATENCY_EDGES_MS", "OUTPUT_SIGNALS", "STATUS_CATEGORIES"),
+        "silence": ("GLOB_CHARACTERS", "Matchers", "Silence", "Withheld"),
+        "templates": ("Exact", "render"),
+        "times": ("duration", "duration_text", "moment", "utc_text"),
+        "wording": (
+            "OF_THRESHOLD",
+            "counted",
+            "exact",
+            "figure",
+            "is_of_lost_values",
+            "limit_text",
+            "listed_lines",
+            "metric_text",
+            "quantity",
+            "quantity_text",
+            "subject",
+            "with_subject",
+            "without_subject",
+        ),
+    },
+)

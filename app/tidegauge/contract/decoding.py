@@ -5,7 +5,7 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
-from tidegauge.printable import shortened
+from tidegauge.contract.printable import shortened
 
 T = TypeVar("T")
 

@@ -3,7 +3,18 @@
 An embedded Kafka (librdkafka's mock cluster) and a real Redis; the worker is ``tidegauge run``.
 """
 
-from tidegauge.demo.standalone import run_services
-from tidegauge.demo.story import run_demo
+from typing import TYPE_CHECKING
 
-__all__ = ["run_demo", "run_services"]
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.demo.standalone import run_services as run_services
+    from tidegauge.demo.story import run_demo as run_demo
+
+face(
+    __name__,
+    {
+        "standalone": ("run_services",),
+        "story": ("run_demo",),
+    },
+)

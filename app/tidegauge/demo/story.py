@@ -16,16 +16,22 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.baseline.build import build
-from tidegauge.baseline.store import BaselineStore
-from tidegauge.contract import Alert, DecodingError, Distribution, decode, unwrap
+from tidegauge.alerting import listed
+from tidegauge.baseline.io import BaselineStore, build
+from tidegauge.config import KafkaSettings, Settings, TopicSettings
+from tidegauge.contract import (
+    Alert,
+    DecodingError,
+    Distribution,
+    counted,
+    decode,
+    printable,
+    quantity,
+    unwrap,
+)
 from tidegauge.demo.model import DRIFT_FACTOR, DRIFTED, NAME, VERSION, train
 from tidegauge.demo.nodes import NODES, RATE, ServingNodes
 from tidegauge.demo.services import MOCK_PARTITIONS, MockKafka, free_port, redis_server, worker
-from tidegauge.printable import printable
-from tidegauge.rules import listed
-from tidegauge.settings import KafkaSettings, Settings, TopicSettings
-from tidegauge.wording import counted, quantity
 
 WINDOW_SECONDS = 5
 
@@ -41,7 +47,7 @@ _PATIENCE_SECONDS = 80.0
 _BAR = 28
 
 
-class Result(msgspec.Struct):
+class DemoResult(msgspec.Struct):
     """What ``--once --json`` prints."""
 
     seconds_to_first_alert: float
@@ -85,7 +91,7 @@ class _Demo:
         self._log = directory / "worker.log"
         self._port = free_port()
 
-    def run(self, *, once: bool) -> Result:
+    def run(self, *, once: bool) -> DemoResult:
         say = self._console.print
         kafka = MockKafka()
         topics = TopicSettings(
@@ -137,7 +143,7 @@ class _Demo:
                 sent = nodes.stop()
             counted = self._await_counted(sent, check)
         say(f"{sent} events sent, {counted} counted")
-        return Result(
+        return DemoResult(
             seconds_to_first_alert=round(first[0], 2),
             events_sent=sent,
             events_counted=counted,

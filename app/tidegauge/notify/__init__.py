@@ -1,11 +1,58 @@
-"""Delivery: reads the topic of alerts, and takes each alert to the receivers that want it.
+"""Ways to receivers: what an alert says to each of them, and how it is sent. No Kafka.
 
-Pure in the middle (an alert goes in, a body comes out); Kafka in ``courier``, sockets in ``http``
-and ``smtp``.
+Pure in the middle (an alert goes in, a body comes out); sockets in ``http`` and ``smtp``.
 """
 
-from tidegauge.notify.config import ReceiverFile
-from tidegauge.notify.load import ReceiversError, load_receivers, parse_receivers
-from tidegauge.notify.notifier import Notifier
+from typing import TYPE_CHECKING
 
-__all__ = ["Notifier", "ReceiverFile", "ReceiversError", "load_receivers", "parse_receivers"]
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.notify.channel import Channel as Channel
+    from tidegauge.notify.channels import channel_to as channel_to
+    from tidegauge.notify.config import Receiver as Receiver, ReceiverFile as ReceiverFile
+    from tidegauge.notify.digest import (
+        Digest as Digest,
+        digest_body as digest_body,
+        limit_note as limit_note,
+    )
+    from tidegauge.notify.load import (
+        ReceiversError as ReceiversError,
+        load_receivers as load_receivers,
+    )
+    from tidegauge.notify.outcome import Refused as Refused, RetryLater as RetryLater
+    from tidegauge.notify.rate_limit import (
+        Limit as Limit,
+        MessageBudget as MessageBudget,
+        collect_until as collect_until,
+        is_critical as is_critical,
+        is_last as is_last,
+        read_budget as read_budget,
+    )
+    from tidegauge.notify.withheld import (
+        is_untold as is_untold,
+        is_waiting as is_waiting,
+        step as step,
+        was_told as was_told,
+    )
+
+face(
+    __name__,
+    {
+        "channel": ("Channel",),
+        "channels": ("channel_to",),
+        "config": ("Receiver", "ReceiverFile"),
+        "digest": ("Digest", "digest_body", "limit_note"),
+        "load": ("ReceiversError", "load_receivers"),
+        "outcome": ("Refused", "RetryLater"),
+        "rate_limit": (
+            "Limit",
+            "MessageBudget",
+            "collect_until",
+            "is_critical",
+            "is_last",
+            "read_budget",
+        ),
+        "withheld": ("is_untold", "is_waiting", "step", "was_told"),
+    },
+)

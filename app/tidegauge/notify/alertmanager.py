@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tidegauge.contract import Alert
+from tidegauge.contract import Alert, printable, printable_lines, segment_of
 from tidegauge.notify.message import message
-from tidegauge.printable import printable, printable_lines
-from tidegauge.rules import segment_of
 
 #: Rounds of sending that may be missed before an alert ends by itself; Prometheus has four too.
 _ROUNDS = 4

@@ -6,11 +6,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from tidegauge.config import TopicSettings
 from tidegauge.contract import Alert, decode
 from tidegauge.notify.config import AlertmanagerReceiver, AlertReceiver, Receiver
 from tidegauge.notify.digest import Digest
 from tidegauge.notify.rate_limit import Limit
-from tidegauge.settings import TopicSettings
 
 Clock = Callable[[], float]
 T = TypeVar("T")

@@ -23,12 +23,7 @@ from tidegauge.notify.mlflow import MlflowChannel
 from tidegauge.notify.outcome import Refused
 from tidegauge.notify.slack import digest_slack_body, slack_body
 from tidegauge.notify.smtp import send
-from tidegauge.notify.webhook import (
-    IDEMPOTENCY_HEADER,
-    SIGNATURE_HEADER,
-    signature,
-    webhook_body,
-)
+from tidegauge.notify.webhook import IDEMPOTENCY_HEADER, SIGNATURE_HEADER, signature, webhook_body
 
 
 class AlertmanagerChannel(AlertChannel):

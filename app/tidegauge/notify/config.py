@@ -19,10 +19,9 @@ from pydantic import (
     model_validator,
 )
 
-from tidegauge.contract import ActionKind, Alert, Severity
+from tidegauge.config import UNSHOWN
+from tidegauge.contract import ActionKind, Alert, Severity, duration
 from tidegauge.notify.rate_limit import Limit
-from tidegauge.unshown import UNSHOWN
-from tidegauge.when import duration
 
 
 def _web_address(value: str) -> str:

@@ -7,12 +7,18 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tidegauge.contract import Alert, Severity
+from tidegauge.contract import (
+    Alert,
+    Severity,
+    counted,
+    duration_text,
+    listed_lines,
+    printable,
+    subject,
+    without_subject,
+)
 from tidegauge.notify.message import COLOURS, SHORT_ID, Message, utc
 from tidegauge.notify.rate_limit import Limit
-from tidegauge.printable import printable
-from tidegauge.when import duration_text
-from tidegauge.wording import counted, listed_lines, subject, without_subject
 
 #: Alerts that a message lists, and names that it counts by; of the rest it says how many.
 _MOST_LISTED = 20

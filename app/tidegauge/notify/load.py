@@ -8,10 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tidegauge.config import UNSHOWN, FileError, Location, Problem, Settings, parse_document, shown
 from tidegauge.notify.config import KINDS, Match, RateLimit, ReceiverFile, Secret
-from tidegauge.rules import FileError, Location, Problem, parse_document
-from tidegauge.settings import Settings
-from tidegauge.unshown import UNSHOWN, shown
 
 _WHOLE = "'receivers:' and a list of receivers"
 

@@ -6,19 +6,21 @@ It must do at 3 a.m.: which model, which signal, since when, how bad, and what t
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tidegauge.contract import Alert, SignalAlert
-from tidegauge.printable import printable
-from tidegauge.rules import RUNBOOK, listed
-from tidegauge.rules.metrics import SILENCE
-from tidegauge.when import duration_text, utc_text
-from tidegauge.wording import (
+from tidegauge.alerting import SILENCE, listed
+from tidegauge.contract import (
+    RUNBOOK,
+    Alert,
+    SignalAlert,
     counted,
+    duration_text,
     figure,
     is_of_lost_values,
     limit_text,
     metric_text,
+    printable,
     quantity,
     subject,
+    utc_text,
     with_subject,
 )
 

@@ -23,19 +23,21 @@ class Limit(NamedTuple):
     seconds: float
 
 
-class Budget(NamedTuple):
+class MessageBudget(NamedTuple):
     """Messages sent in the period that began at ``began``, epoch seconds."""
 
     began: float = 0.0
     sent: int = 0
     critical: int = 0
 
-    def at(self, limit: Limit, now: float) -> "Budget":
+    def at(self, limit: Limit, now: float) -> "MessageBudget":
         """Return what holds at ``now``: nothing is spent once the period is over."""
         spent = self.sent or self.critical
-        return self if spent and self.began <= now < self.began + limit.seconds else Budget(now)
+        return (
+            self if spent and self.began <= now < self.began + limit.seconds else MessageBudget(now)
+        )
 
-    def after(self, limit: Limit, now: float, *, critical: bool) -> "Budget":
+    def after(self, limit: Limit, now: float, *, critical: bool) -> "MessageBudget":
         """Return the budget after one more message."""
         known = self.at(limit, now)
         if critical:
@@ -47,17 +49,17 @@ class Budget(NamedTuple):
         return encode(self).decode()
 
 
-def read_budget(text: str | None) -> Budget:
+def read_budget(text: str | None) -> MessageBudget:
     """Read the metadata of a committed offset; what is no budget counts as nothing spent.
 
-    >>> read_budget(Budget(12.0, 3, 1).text()), read_budget("other"), read_budget(None)
-    (Budget(began=12.0, sent=3, critical=1), Budget(began=0.0, sent=0, critical=0), \
-Budget(began=0.0, sent=0, critical=0))
+    >>> read_budget(MessageBudget(12.0, 3, 1).text()), read_budget("other"), read_budget(None)
+    (MessageBudget(began=12.0, sent=3, critical=1), MessageBudget(began=0.0, sent=0, critical=0), \
+MessageBudget(began=0.0, sent=0, critical=0))
     """
     try:
-        return decode(text, Budget)
+        return decode(text, MessageBudget)
     except DecodingError:
-        return Budget()
+        return MessageBudget()
 
 
 def is_critical(alert: Alert) -> bool:
@@ -66,7 +68,7 @@ def is_critical(alert: Alert) -> bool:
 
 
 def collect_until(
-    limit: Limit | None, budget: Budget, alert: Alert, now: float, *, collecting: bool
+    limit: Limit | None, budget: MessageBudget, alert: Alert, now: float, *, collecting: bool
 ) -> float | None:
     """Return when the digest is due that an alert joins; None: it is sent now, by itself.
 
@@ -82,7 +84,7 @@ def collect_until(
     return None
 
 
-def is_last(limit: Limit | None, budget: Budget, alert: Alert, now: float) -> bool:
+def is_last(limit: Limit | None, budget: MessageBudget, alert: Alert, now: float) -> bool:
     """Whether the message of an alert is the last one before others are collected."""
     if limit is None or is_critical(alert):
         return False

@@ -3,7 +3,18 @@
 Depends on confluent-kafka and msgspec only; ``log_batch`` also on pyarrow (extra ``arrow``).
 """
 
-from tidegauge.producer.counters import DropReason, ProducerStats
-from tidegauge.producer.logger import PredictionLogger
+from typing import TYPE_CHECKING
 
-__all__ = ["DropReason", "PredictionLogger", "ProducerStats"]
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.producer.counters import DropReason as DropReason, ProducerStats as ProducerStats
+    from tidegauge.producer.logger import PredictionLogger as PredictionLogger
+
+face(
+    __name__,
+    {
+        "counters": ("DropReason", "ProducerStats"),
+        "logger": ("PredictionLogger",),
+    },
+)

@@ -13,7 +13,7 @@ from scipy.special import xlogy
 
 from tidegauge.contract import Drift
 from tidegauge.sequential.tails import chi2_surprise
-from tidegauge.stats.drift import PSEUDOCOUNT
+from tidegauge.stats import PSEUDOCOUNT
 
 Floats = npt.NDArray[np.float64]
 

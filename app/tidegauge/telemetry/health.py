@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tidegauge.printable import shortened
+from tidegauge.contract import shortened
 
 log = logging.getLogger(__name__)
 

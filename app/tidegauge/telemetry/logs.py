@@ -37,5 +37,5 @@ def configure_logging(level: str) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("tidegauge").setLevel(level)
     # Faust's services log every start and stop in the name of the module that derives from them.
-    for name in ("transport", "store", "recovery"):
-        logging.getLogger(f"tidegauge.detect.{name}").setLevel(logging.WARNING)
+    for name in ("transport", "faust_store", "recovery"):
+        logging.getLogger(f"tidegauge.roles.detect.{name}").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What is asked of a registry, and what its answers mean; the registry itself is in tests/kafka."""
+"""What is asked of a registry, and what its answers mean; the registry is in tests/broker."""
 
 import json
 from collections.abc import Iterator
@@ -9,10 +9,11 @@ import pytest
 from support.audited import audited
 from support.http_sink import Answer, HttpSink
 from support.processes import free_port
-from tidegauge.contract import AuditRecord, encode
+from tidegauge.contract._base import encode
+from tidegauge.contract.audit import AuditRecord
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import MlflowReceiver
-from tidegauge.notify.mlflow import MlflowChannel
+from tidegauge.notify.mlflow.channel import MlflowChannel
 from tidegauge.notify.outcome import Refused, RetryLater
 
 

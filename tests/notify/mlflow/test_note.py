@@ -3,11 +3,10 @@
 from itertools import permutations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from support.audited import audited
-from tidegauge.contract import AuditRecord
+from tidegauge.contract.audit import AuditRecord
 from tidegauge.notify.mlflow.note import DESCRIPTION_CHARACTERS, noted
 
 

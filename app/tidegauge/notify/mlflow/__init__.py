@@ -4,6 +4,16 @@ Pure in the middle (``tags`` and ``note`` say what a record makes of what is the
 MLflow's REST API, and ``channel`` puts them together.
 """
 
-from tidegauge.notify.mlflow.channel import MlflowChannel
+from typing import TYPE_CHECKING
 
-__all__ = ["MlflowChannel"]
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.notify.mlflow.channel import MlflowChannel as MlflowChannel
+
+face(
+    __name__,
+    {
+        "channel": ("MlflowChannel",),
+    },
+)

@@ -7,6 +7,7 @@ of those are in one order, each once, with a number by which a record that comes
 import base64
 from fnmatch import fnmatchcase
 
+from tidegauge.config import TopicSettings
 from tidegauge.contract import AuditRecord, decode
 from tidegauge.notify.channel import Channel
 from tidegauge.notify.config import MlflowReceiver
@@ -14,7 +15,6 @@ from tidegauge.notify.http import origin
 from tidegauge.notify.mlflow.note import noted
 from tidegauge.notify.mlflow.registry import Registry
 from tidegauge.notify.mlflow.tags import BY_RULE, changed, state_of
-from tidegauge.settings import TopicSettings
 
 #: What is recorded; pending alerts and reminders change nothing for a model.
 _EVENTS = frozenset(

@@ -6,9 +6,8 @@ What people wrote before and after it stays as it is.
 import re
 from typing import NamedTuple
 
-from tidegauge.contract import AuditRecord
+from tidegauge.contract import AuditRecord, printable
 from tidegauge.notify.mlflow.tags import BY_RULE, comes_before, epoch, iso
-from tidegauge.printable import printable
 
 _BEGIN = "<!-- tidegauge:begin, rewritten with each alert -->"
 _END = "<!-- tidegauge:end -->"

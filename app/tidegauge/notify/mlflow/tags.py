@@ -11,8 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import get_args
 
-from tidegauge.contract import AuditRecord, Severity
-from tidegauge.printable import printable
+from tidegauge.contract import AuditRecord, Severity, printable
 
 #: An actor that is a rule.
 BY_RULE = "rule:"

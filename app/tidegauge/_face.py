@@ -1,0 +1,44 @@
+"""The face of a room: the names that others may use, each module imported on the first use of one.
+
+So a command line waits for no module that it has no use for, a serving node's for none of a worker,
+and rooms don't import each other in a circle for the sake of their faces. Type checkers read the
+imports under ``TYPE_CHECKING`` in the room's ``__init__``; a test holds both lists together.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import ModuleType
+
+
+class _Face(ModuleType):
+    """A package that resolves its names late. A name comes before a module that is called the same.
+
+    As the import system binds each module in its package, and ``measure.measure`` is to be had as
+    ``measure``, such a binding is passed over.
+    """
+
+    _places: dict[str, str]
+
+    def __getattr__(self, name: str) -> object:
+        place = self.__dict__.get("_places", {}).get(name)
+        if place is None:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        found: object = getattr(import_module(f"{self.__name__}.{place}"), name)
+        self.__dict__[name] = found
+        return found
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and name in self._places):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._places})
+
+
+def face(room: str, names: Mapping[str, Sequence[str]]) -> None:
+    """Give ``room`` the names of its modules: ``{"measure": ("Measurement", "measure")}``."""
+    module = sys.modules[room]
+    module.__class__ = _Face
+    places = {name: place for place, some in names.items() for name in some}
+    module.__dict__.update(_places=places, __all__=sorted(places))

@@ -1,0 +1,77 @@
+"""When a report is an alert, how severe it is, and what is to be done about it.
+
+Pure: a rule file, window reports and the state so far go in; alerts, actions and audit come out.
+"""
+
+from typing import TYPE_CHECKING
+
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.alerting.evaluate import (
+        EvaluationResult as EvaluationResult,
+        evaluate as evaluate,
+    )
+    from tidegauge.alerting.figures import MOST_MOVED as MOST_MOVED
+    from tidegauge.alerting.inactivity import (
+        MISSED_AFTER_SECONDS as MISSED_AFTER_SECONDS,
+        InactiveSlice as InactiveSlice,
+        due_at as due_at,
+        end_forgotten as end_forgotten,
+        judge_inactivity as judge_inactivity,
+    )
+    from tidegauge.alerting.load import (
+        DEFAULT_RULES as DEFAULT_RULES,
+        RuleError as RuleError,
+        load_rules as load_rules,
+    )
+    from tidegauge.alerting.measure import (
+        NOISE_NATS as NOISE_NATS,
+        measure as measure,
+        surprise as surprise,
+    )
+    from tidegauge.alerting.metrics import (
+        METRICS as METRICS,
+        SILENCE as SILENCE,
+        MetricName as MetricName,
+    )
+    from tidegauge.alerting.model import (
+        MINIMUM_PSI as MINIMUM_PSI,
+        Rule as Rule,
+        rule_schema as rule_schema,
+    )
+    from tidegauge.alerting.revision import Revised as Revised, evaluate_late as evaluate_late
+    from tidegauge.alerting.ruleset import RuleSet as RuleSet
+    from tidegauge.alerting.silences import (
+        Silences as Silences,
+        checked as checked,
+        covers as covers,
+        in_force as in_force,
+        matchers_text as matchers_text,
+    )
+    from tidegauge.alerting.state import AlertState as AlertState
+    from tidegauge.alerting.summary import listed as listed
+
+face(
+    __name__,
+    {
+        "evaluate": ("EvaluationResult", "evaluate"),
+        "figures": ("MOST_MOVED",),
+        "inactivity": (
+            "InactiveSlice",
+            "MISSED_AFTER_SECONDS",
+            "due_at",
+            "end_forgotten",
+            "judge_inactivity",
+        ),
+        "load": ("DEFAULT_RULES", "RuleError", "load_rules"),
+        "measure": ("NOISE_NATS", "measure", "surprise"),
+        "metrics": ("METRICS", "MetricName", "SILENCE"),
+        "model": ("MINIMUM_PSI", "Rule", "rule_schema"),
+        "revision": ("Revised", "evaluate_late"),
+        "ruleset": ("RuleSet",),
+        "silences": ("Silences", "checked", "covers", "in_force", "matchers_text"),
+        "state": ("AlertState",),
+        "summary": ("listed",),
+    },
+)

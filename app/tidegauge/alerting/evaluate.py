@@ -1,0 +1,470 @@
+"""The alert fold: window reports in, the events of alerts out.
+
+An episode begins with the first judged window in which a rule holds on a signal. It fires in the
+``for``-th such window in a row, and is over after ``keep_firing_for`` judged windows in a row in
+which the rule doesn't hold; with the default of 1 each, in the first of them. A window that had too
+few events, or in which the figure could not be measured, changes nothing and is passed over in both
+counts. So neither a quiet night nor a missing baseline resolves an alert. What is told of episodes
+is :mod:`tidegauge.alerting.incidents`'.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tidegauge.alerting import records
+from tidegauge.alerting.actions import Basis, is_of_latency, remembered, why_withheld
+from tidegauge.alerting.figures import carry
+from tidegauge.alerting.incidents import (
+    EpisodeTransition,
+    IncidentTransition,
+    WindowSpan,
+    severest,
+    signals_of,
+    step_incident,
+)
+from tidegauge.alerting.judge import Watch, decide, episode_of, place
+from tidegauge.alerting.lifecycle import cease, hold, same_episode
+from tidegauge.alerting.measure import Measurement
+from tidegauge.alerting.metrics import OF_DRIFT, OF_QUALITY
+from tidegauge.alerting.model import Rule
+from tidegauge.alerting.quiet import QuietSignals, still_remembered
+from tidegauge.alerting.ruleset import CompiledRule, RuleSet
+from tidegauge.alerting.state import AlertState, Episode, Incident, SeriesState
+from tidegauge.contract import (
+    Action,
+    Alert,
+    AuditFact,
+    Distribution,
+    InhibitedAlert,
+    SignalHistogram,
+    WindowReport,
+)
+
+#: Both count vectors of a signal, by baseline id, signal name and what the window counted;
+#: ``None`` if the baseline is not at hand.
+DistributionOf = Callable[[str, str, SignalHistogram], Distribution | None]
+
+
+class EvaluationResult(NamedTuple):
+    """What one report led to.
+
+    ``stale`` means that it was not judged: the state had already taken in this window or a later
+    one, so it was a replay, a revision, or a window closed out of order. The last two are for
+    :func:`tidegauge.alerting.revision.evaluate_late`.
+    """
+
+    state: AlertState
+    alerts: list[Alert]
+    actions: list[Action]
+    audit: list[AuditFact]
+    stale: bool = False
+
+
+def evaluate(
+    rules: RuleSet,
+    report: WindowReport,
+    state: AlertState,
+    *,
+    distribution: DistributionOf,
+    whole: AlertState | None = None,
+) -> EvaluationResult:
+    """Judge ``report`` by ``rules`` and fold it into ``state``; same inputs, same bytes.
+
+    ``whole`` is the state of all the traffic that the report's segment is a part of, once it has
+    taken in the same window: what it knows of a rule and a signal is not said of the part again.
+
+    Alerts come in the order of the rule file: for each rule those in which it holds, worst value
+    first (by surprise in the order of their ``rank``, which knows of importances), and then those
+    that are over; before all of them, the alerts of rules that are no longer there.
+    If the report has several parts, each is judged by its own events, and a rule holds if it holds
+    in one of them; the alert then shows the worst.
+    """
+    key = records.series_key(report)
+    before = state.series.get(key, SeriesState())
+    if before.through is not None and report.window_start <= before.through:
+        return EvaluationResult(state, [], [], [], stale=True)
+    verdict = EvaluationResult(state, [], [], [])
+    turn = SliceEvaluation(rules, report, before, verdict, distribution, whole=whole)
+    turn.end_abandoned()
+    turn.judge()
+    after = turn.state(report.window_start)
+    return verdict._replace(state=AlertState(series={**state.series, key: after}))
+
+
+class _Notification(NamedTuple):
+    """What a window makes of one incident, with what is needed to tell of it.
+
+    ``members`` are the episodes that may be told of, ``inhibited_by`` what keeps all of them quiet.
+    """
+
+    one: CompiledRule
+    identity: str
+    course: IncidentTransition
+    members: list[Episode]
+    inhibited_by: list[str]
+
+
+class _RequestedActions(NamedTuple):
+    """What the alerts of a rule have asked for in a window: action ids, or why there are none."""
+
+    ids: list[str]
+    withheld: str
+
+
+class SliceEvaluation:
+    """One window of one slice: the state that it leads to, and what is told, put into a verdict."""
+
+    def __init__(
+        self,
+        rules: RuleSet,
+        report: WindowReport,
+        before: SeriesState,
+        verdict: EvaluationResult,
+        distribution: DistributionOf,
+        *,
+        is_late: bool = False,
+        whole: AlertState | None = None,
+    ) -> None:
+        """``is_late``: the window is not later than the last one judged."""
+        self._rules = rules
+        self._report = report
+        self._verdict = verdict
+        self._distribution = distribution
+        self._is_late = is_late
+        self._now = report.window_end
+        if is_late and before.through is not None:
+            length = report.window_end - report.window_start
+            self._now = max(self._now, before.through + length)
+        self.episodes = dict(before.episodes)
+        self.incidents = dict(before.incidents)
+        names = rules.by_name
+        self.asked = {name: times for name, times in before.asked.items() if name in names}
+        self.fired = self._still_counting(before.fired)
+        self.never_sound = set(before.never_sound) & names.keys()
+        if before.through is None and not is_late:
+            self.never_sound |= {
+                one.rule.name
+                for one in rules.compiled
+                if is_of_latency(one.rule) and one.watches(report)
+            }
+        self.broken = still_remembered(before.broken, report)
+        self._quiet = QuietSignals(report, self.broken, whole)
+
+    def _still_counting(self, fired: Mapping[str, list[int]]) -> dict[str, list[int]]:
+        """Forget what is too long ago to make anything flap."""
+        windows = max((rule.flapping_windows for rule in self._rules.rules), default=0)
+        since = _window(self._report).since(windows)
+        return {identity: ends for identity, ends in fired.items() if ends[-1] > since}
+
+    def state(self, through: int | None) -> SeriesState:
+        """Return what is remembered from here on; ``through`` is the last window's start."""
+        return SeriesState(
+            through=through,
+            episodes=self.episodes,
+            incidents=self.incidents,
+            fired=self.fired,
+            asked=self.asked,
+            never_sound=sorted(self.never_sound),
+            broken=self.broken,
+        )
+
+    def end_abandoned(self) -> None:
+        """End what no rule watches any more; nothing else would ever end it."""
+        for identity, episode in list(self.episodes.items()):
+            compiled = self._rules.by_name.get(episode.rule)
+            if compiled is None or not compiled.covers(
+                self._report, episode.metric, episode.comparison, episode.signal
+            ):
+                del self.episodes[identity]
+        for identity, incident in sorted(self.incidents.items(), key=_by_rule_and_signal):
+            shown = incident.shown
+            compiled = self._rules.by_name.get(shown.rule)
+            if compiled is None:
+                reason = f"Rule {shown.rule!r} was removed while its alert was {shown.phase}"
+            elif incident.grouped != compiled.rule.grouped or not self.members(identity, incident):
+                reason = f"Rule {shown.rule!r} was changed and no longer watches this"
+            else:
+                continue
+            del self.incidents[identity]
+            if incident.told is not None:
+                self.emit(records.abandoned_alert(identity, incident, self._report, reason))
+
+    def members(self, identity: str, incident: Incident) -> list[Episode]:
+        """Return the episodes of an incident, by signal."""
+        if not incident.grouped:
+            return [self.episodes[identity]] if identity in self.episodes else []
+        return self._of_rule(incident.shown.rule)
+
+    def _of_rule(self, rule: str) -> list[Episode]:
+        return sorted(
+            (one for one in self.episodes.values() if one.rule == rule),
+            key=lambda one: one.signal or "",
+        )
+
+    def judge(self) -> None:
+        """Step every episode, then every incident, and tell what there is to tell."""
+        known: dict[Watch, Episode] = {
+            (self._rules.by_name[episode.rule].order, episode.signal): episode
+            for episode in self.episodes.values()
+        }
+        by_name = self._rules.by_name
+        asked = {by_name[name].order for name in self.never_sound}
+        decided = decide(self._rules, self._report, known, asked=asked)
+        self.never_sound -= {self._rules.rules[order].name for order in decided.sound}
+        moves = self._step_episodes(known, decided.holding, decided.ceased)
+        for one in self.episodes.values():
+            if one.signal is not None and one.metric in OF_QUALITY:
+                self.broken[one.signal] = self._report.window_end
+        self._follow(moves)
+
+    def judge_late(
+        self, holding: Mapping[Watch, Measurement], all_of_it: Collection[Watch]
+    ) -> None:
+        """Step the episodes where a rule holds with late events only, but for what fires.
+
+        ``all_of_it`` is where rules hold in the window, be it with late events only or not.
+        """
+        for order, signal in all_of_it:
+            self._quiet.holds(self._rules.rules[order].name, signal)
+        known: dict[Watch, Episode] = {
+            (self._rules.by_name[episode.rule].order, episode.signal): episode
+            for episode in self.episodes.values()
+        }
+        news = {
+            watch: measured
+            for watch, measured in holding.items()
+            if watch not in known or known[watch].phase == "pending"
+        }
+        self._follow(self._step_episodes(known, news, {}))
+
+    def _follow(self, moves: Mapping[tuple[int, str], Sequence[EpisodeTransition]]) -> None:
+        """Step the incidents of episodes that moved, and tell what there is to tell."""
+        if not moves:
+            return
+        firing = {one.rule for one in self.episodes.values() if one.phase == "firing"}
+        for one in self.episodes.values():
+            self._quiet.holds(one.rule, one.signal)
+        told: list[_Notification] = []
+        for (order, identity), its in moves.items():
+            told += self._step_incident(self._rules.compiled[order], identity, its, firing)
+        # Twenty signals that drift together ask for one retrain: by the alert of the worst.
+        asked: dict[int, _RequestedActions] = {}
+        for it in told:
+            self._tell(it, asked)
+
+    def hold(self, one: CompiledRule, measured: Measurement) -> None:
+        """Take in, and tell, that a rule holds on the slice itself, whatever its windows say."""
+        identity = records.fingerprint(one.rule.name, self._report, None)
+        before, incident = self.episodes.get(identity), self.incidents.get(identity)
+        move = self._step(one, before, measured, True, incident)
+        assert move.after is not None  # noqa: S101 - it holds
+        self.episodes[identity] = move.after
+        firing = {it.rule for it in self.episodes.values() if it.phase == "firing"}
+        for told in self._step_incident(one, identity, [move], firing):
+            self._tell(told, {})
+
+    def _step_episodes(
+        self,
+        known: Mapping[Watch, Episode],
+        holding: Mapping[Watch, Measurement],
+        ceased: Mapping[Watch, Measurement],
+    ) -> dict[tuple[int, str], list[EpisodeTransition]]:
+        """Return the moves of the episodes by rule and incident, in the order of telling."""
+        moves: dict[tuple[int, str], list[EpisodeTransition]] = {}
+        watches = [*holding, *ceased]
+        for watch in sorted(watches, key=lambda it: place(self._rules, it, holding, ceased)):
+            order, signal = watch
+            one = self._rules.compiled[order]
+            identity = group = records.fingerprint(one.rule.name, self._report, signal)
+            if one.rule.grouped:
+                group = records.fingerprint(one.rule.name, self._report, None)
+            holds = watch in holding
+            measured = holding[watch] if holds else ceased[watch]
+            move = self._step(one, known.get(watch), measured, holds, self.incidents.get(group))
+            if move.after is None:
+                del self.episodes[identity]
+            else:
+                self.episodes[identity] = move.after
+            moves.setdefault((order, group), []).append(move)
+        return moves
+
+    def _step(
+        self,
+        one: CompiledRule,
+        before: Episode | None,
+        measured: Measurement,
+        holds: bool,
+        incident: Incident | None,
+    ) -> EpisodeTransition:
+        now = same_episode(before, episode_of(one, measured, self._report.window_start))
+        after: Episode | None
+        if holds:
+            after = hold(one.rule, before, now)
+        else:
+            assert before is not None  # noqa: S101 - only what was there can cease
+            after = cease(one.rule, before, flapping=incident is not None and incident.flapping)
+        return EpisodeTransition(measured, holds, now, before, after)
+
+    def _step_incident(
+        self, one: CompiledRule, identity: str, moves: Sequence[EpisodeTransition], firing: set[str]
+    ) -> list[_Notification]:
+        window = _window(self._report)
+        members = [move.after for move in moves if move.after is not None]
+        if one.rule.grouped:
+            moved = {episode.signal for episode in members}
+            others = self._of_rule(one.rule.name)
+            members += [episode for episode in others if episode.signal not in moved]
+        inhibited_by = [name for name in one.rule.inhibited_by if name in firing]
+        quiet = {
+            it.signal: names for it in members if (names := self._quiet.of(one.rule, it.signal))
+        }
+        spoken_of = [it for it in members if it.signal not in quiet]
+        if not inhibited_by and not spoken_of:
+            inhibited_by = list(dict.fromkeys(name for names in quiet.values() for name in names))
+        fired = self.fired.get(identity, [])
+        courses = step_incident(
+            one.rule,
+            self.incidents.pop(identity, None),
+            moves,
+            window,
+            members=members,
+            fired=fired,
+            inhibited=bool(inhibited_by),
+            quiet=quiet.keys(),
+        )
+        if self._is_late:
+            courses = [self._as_late(course) for course in courses]
+        for course in courses:
+            if course.after is not None:
+                self.incidents[identity] = course.after
+            if course.fires and one.rule.flapping_after > 1:
+                latest = sorted([*fired, window.end])[1 - one.rule.flapping_after :]
+                self.fired[identity] = latest
+        listed = members if inhibited_by else spoken_of
+        return [_Notification(one, identity, course, listed, inhibited_by) for course in courses]
+
+    def _as_late(self, course: IncidentTransition) -> IncidentTransition:
+        """Return what late events make of an incident: it is told now, and not at their time."""
+
+        def timed(incident: Incident) -> Incident:
+            said = incident.said_at if course.event is None else self._now
+            return msgspec.structs.replace(incident, judged_at=self._now, said_at=said)
+
+        told = timed(course.told)
+        if course.begins:
+            told = msgspec.structs.replace(told, revision=self._report.revision)
+        return course._replace(told=told, after=None if course.after is None else told)
+
+    def _tell(self, it: _Notification, asked: dict[int, _RequestedActions]) -> None:
+        rule, course = it.one.rule, it.course
+        if course.event is None and not (course.fires and it.inhibited_by):
+            return
+        measured = course.measured if course.event else None
+        shown = self._distribution_of(measured) if measured is not None else None
+        asks = course.event == "firing" and rule.action is not None
+        why = self._why_withheld(it, measured, shown, asked) if asks else None
+        alert = records.alert_of(
+            course.event or "firing", it.identity, course.told, self._report, rule=rule,
+            signals=signals_of(course.told, it.members, it.one.worse), is_late=self._is_late,
+            asks=asks, withheld=why or "",
+        )  # fmt: skip
+        alert.rules_sha256 = self._rules.sha256
+        if course.event is None:
+            self._verdict.audit.append(records.audit_of_inhibited(alert, it.inhibited_by))
+            return
+        if measured is not None:
+            alert.distribution = shown
+            carry(alert, measured)
+        alert.was = course.was
+        if course.was is not None and alert.state in ("pending", "firing"):
+            alert.summary += "; data comes again"
+        if alert.state == "firing":
+            alert.inhibited = self._inhibited(rule)
+        self.emit(alert)
+        if asks:
+            if it.one.order not in asked:
+                asked[it.one.order] = self._ask(rule, alert, why)
+            alert.actions = asked[it.one.order].ids
+            if alert.actions and not rule.dry_run:
+                alert.action = rule.action
+                incident = self.incidents[it.identity]
+                self.incidents[it.identity] = msgspec.structs.replace(incident, action=rule.action)
+
+    def _why_withheld(
+        self,
+        it: _Notification,
+        measured: Measurement | None,
+        shown: Distribution | None,
+        asked: Mapping[int, _RequestedActions],
+    ) -> str | None:
+        """Return why nothing may be asked for; None if it may, or if it has been."""
+        if it.one.order in asked:
+            return asked[it.one.order].withheld or None
+        rule, rows = it.one.rule, None
+        if measured is not None and rule.metric in OF_DRIFT:
+            if measured.evidence is not None:
+                rows = measured.evidence.baseline_events
+            elif shown is not None:
+                rows = sum(shown.reference)
+        basis = Basis(it.course.told.shown.starts_at, rows, rule.name in self.never_sound)
+        before = self.asked.get(rule.name, [])
+        return why_withheld(rule, before, self._report, basis, now=self._now)
+
+    def _inhibited(self, rule: Rule) -> list[InhibitedAlert]:
+        """Return what fires and is not told because ``rule`` does, in the order of the file."""
+        found = []
+        for one in self._rules.compiled:
+            of_signal = rule.name in one.rule.signal_inhibited_by
+            if not (of_signal or rule.name in one.rule.inhibited_by):
+                continue
+            silent = [
+                episode
+                for identity, incident in self.incidents.items()
+                if incident.shown.rule == one.rule.name
+                if of_signal or incident.told != "firing"
+                for episode in self.members(identity, incident)
+                if episode.phase == "firing"
+                if not of_signal or rule.name in self._quiet.of(one.rule, episode.signal)
+            ]
+            if silent:
+                silent.sort(key=lambda it: (-one.badness(it.value), it.signal or ""))
+                signals = [it.signal for it in silent if it.signal is not None]
+                listed = signals[: records.MOST_INHIBITED]
+                found.append(
+                    InhibitedAlert(rule=one.rule.name, severity=severest(silent), signals=listed)
+                )
+        return found
+
+    def _ask(self, rule: Rule, alert: Alert, why: str | None) -> _RequestedActions:
+        """Ask for the rule's action, or say why not."""
+        action = records.requested_action(alert, rule)
+        if why is not None:
+            self._verdict.audit.append(records.audit_of_withheld(action, alert, why))
+            return _RequestedActions([], why)
+        times = remembered(rule, self.asked.get(rule.name, []), self._now)
+        if times:
+            self.asked[rule.name] = times
+        self._verdict.actions.append(action)
+        self._verdict.audit.append(records.audit_of_action(action, alert))
+        return _RequestedActions([action.id], "")
+
+    def _distribution_of(self, measured: Measurement) -> Distribution | None:
+        if measured.signal is None or measured.histogram is None or not measured.baseline:
+            return None
+        return self._distribution(measured.baseline, measured.signal, measured.histogram)
+
+    def emit(self, alert: Alert) -> None:
+        """Tell an alert, with its audit record."""
+        alert.rules_sha256 = self._rules.sha256
+        self._verdict.alerts.append(alert)
+        self._verdict.audit.append(records.audit_of_alert(alert))
+
+
+def _window(report: WindowReport) -> WindowSpan:
+    return WindowSpan(report.window_start, report.window_end)
+
+
+def _by_rule_and_signal(item: tuple[str, Incident]) -> tuple[str, str]:
+    return item[1].shown.rule, item[1].shown.signal or ""

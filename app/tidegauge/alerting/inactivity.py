@@ -1,0 +1,192 @@
+"""What to tell of a slice of the traffic while no window of it comes.
+
+Rules on ``seconds_without_events`` fire when nothing has come for longer than their threshold; they
+are resolved by the next window, as every alert is. Alerts of other rules that are pending or firing
+are told as ``no_data`` when no window has been judged for too long, and go on with the next that
+is. A slice that is silent for so long that it is forgotten ends its alerts.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tidegauge.alerting import records
+from tidegauge.alerting.evaluate import EvaluationResult, SliceEvaluation
+from tidegauge.alerting.incidents import miss, signals_of
+from tidegauge.alerting.measure import Measurement
+from tidegauge.alerting.metrics import METRICS, SILENCE
+from tidegauge.alerting.model import Rule
+from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.state import AlertState, Incident, SeriesState
+from tidegauge.contract import WindowReport, duration_text
+
+#: A slice without a baseline is missed only if it has had windows for so long. Else each request id
+#: that a producer wrote into ``version`` would raise an alert, as nothing more comes of it.
+MISSED_AFTER_SECONDS = 24 * 3600
+
+
+class InactiveSlice(NamedTuple):
+    """A slice, and the event time from which on nothing of it is known.
+
+    ``since`` is the end of its last window, epoch seconds. A window lasts ``window_seconds`` and
+    closes ``grace_seconds`` after its end. ``is_missed``: it has a baseline, or has had windows for
+    :data:`MISSED_AFTER_SECONDS`.
+    """
+
+    model: str
+    version: str
+    variant: str
+    segment: dict[str, str]
+    since: int
+    window_seconds: int
+    grace_seconds: int
+    is_missed: bool = True
+
+    def until(self, now: int, since: int | None = None) -> WindowReport:
+        """Return the time without events as a window that nothing was counted in."""
+        return WindowReport(
+            id="",
+            model=self.model,
+            version=self.version,
+            variant=self.variant,
+            segment=self.segment,
+            window_start=self.since if since is None else since,
+            window_end=now,
+            revision=0,
+            closed_by=float(now),
+            events=0,
+            errors=0,
+            counted=[],
+            prediction_mean_5m=None,
+            latency=None,
+            parts=[],
+        )
+
+
+class _Due(NamedTuple):
+    """Something to tell at a time: of a silence by its rule, or of an incident that lacks data."""
+
+    at: float
+    order: int
+    signal: str
+    identity: str
+    of_silence: bool
+
+
+def due_at(rules: RuleSet, quiet: InactiveSlice, state: AlertState) -> float:
+    """Return the event time at which there is something to tell if nothing comes; may be past."""
+    report = quiet.until(quiet.since)
+    series = _series(state)
+    if _has_abandoned(rules, report, series):
+        # It ends with the next window; after the time of one it can't be waited for any longer.
+        return quiet.since + quiet.window_seconds + quiet.grace_seconds
+    return min((due.at for due in _dues(rules, quiet, report, series)), default=math.inf)
+
+
+def judge_inactivity(
+    rules: RuleSet, quiet: InactiveSlice, state: AlertState, *, now: int
+) -> EvaluationResult:
+    """Tell what there is to tell as of ``now``, event time up to which everything is known.
+
+    Same inputs, same bytes. No action follows from silence: nothing was measured.
+    """
+    report = quiet.until(now)
+    key = records.series_key(report)
+    before = state.series.get(key, SeriesState())
+    verdict = EvaluationResult(state, [], [], [])
+    turn = SliceEvaluation(rules, report, before, verdict, _without)
+    turn.end_abandoned()
+    dues = list(_dues(rules, quiet, report, turn.state(before.through)))
+    for due in sorted((due for due in dues if due.at <= now), key=lambda it: it[1:3]):
+        if due.of_silence:
+            seconds = float(now - quiet.since)
+            silence = Measurement(None, seconds, METRICS[SILENCE].unit, 0, "", None)
+            turn.hold(rules.compiled[due.order], silence)
+            continue
+        told = turn.incidents[due.identity] = miss(turn.incidents[due.identity])
+        members = turn.members(due.identity, told)
+        signals = signals_of(told, members, rules.compiled[due.order].worse)
+        since = quiet.until(now, _judged_at(told, quiet))
+        turn.emit(records.no_data_alert(due.identity, told, since, signals))
+    after = turn.state(before.through)
+    return verdict._replace(state=AlertState(series={**state.series, key: after}))
+
+
+def end_forgotten(
+    rules: RuleSet, quiet: InactiveSlice, state: AlertState, *, seconds: int
+) -> EvaluationResult:
+    """End every alert of a slice that nothing has come of for so many seconds."""
+    at = quiet.since + seconds
+    report = quiet.until(at, at)
+    verdict = EvaluationResult(AlertState(), [], [], [])
+    series = _series(state)
+    turn = SliceEvaluation(rules, report, series, verdict, _without)
+    for identity, incident in sorted(series.incidents.items(), key=_by_rule_and_signal):
+        if incident.told is None:
+            continue
+        reason = (
+            f"{quiet.model} {quiet.version}: no events for {duration_text(seconds)}, so it counts "
+            f"as retired; the alert of rule {incident.shown.rule!r} was {incident.told}"
+        )
+        turn.emit(records.abandoned_alert(identity, incident, report, reason))
+    return verdict
+
+
+def _without(baseline: str, signal: str, histogram: object) -> None:
+    """Show no counts: there are none."""
+
+
+def _series(state: AlertState) -> SeriesState:
+    """Return the one series that the state of a slice has, if it has one yet."""
+    return next(iter(state.series.values()), SeriesState())
+
+
+def _by_rule_and_signal(item: tuple[str, Incident]) -> tuple[str, str]:
+    return item[1].shown.rule, item[1].shown.signal or ""
+
+
+def _has_abandoned(rules: RuleSet, report: WindowReport, series: SeriesState) -> bool:
+    for episode in series.episodes.values():
+        one = rules.by_name.get(episode.rule)
+        if one is None or not one.covers(
+            report, episode.metric, episode.comparison, episode.signal
+        ):
+            return True
+    rule_of = {name: one.rule for name, one in rules.by_name.items()}
+    return any(it.grouped != rule_of[it.shown.rule].grouped for it in series.incidents.values())
+
+
+def _dues(
+    rules: RuleSet, quiet: InactiveSlice, report: WindowReport, series: SeriesState
+) -> Iterator[_Due]:
+    for one in rules.by_metric.get(SILENCE, ()):
+        if one.watches(report):
+            incidents = series.incidents.values()
+            known = next((it for it in incidents if it.shown.rule == one.rule.name), None)
+            if known is None and not quiet.is_missed:
+                continue
+            yield _Due(_silence_due(one.rule, quiet, known), one.order, "", "", True)
+    for identity, incident in series.incidents.items():
+        shown = incident.shown
+        one = rules.by_name[shown.rule]
+        told = incident.told is not None and not incident.no_data
+        if shown.metric == SILENCE or not told or not one.rule.no_data_after:
+            continue
+        # The last of the windows that may be missing closes only after its grace.
+        patience = one.rule.no_data_after * quiet.window_seconds + quiet.grace_seconds
+        at = _judged_at(incident, quiet) + patience
+        yield _Due(at, one.order, shown.signal or "", identity, False)
+
+
+def _silence_due(rule: Rule, quiet: InactiveSlice, known: Incident | None) -> float:
+    # Above is strict, and time is taken in whole seconds.
+    silent = quiet.since + math.floor(rule.threshold) + 1
+    if known is None:
+        return silent
+    if not rule.repeat_interval or known.told is None:
+        return math.inf
+    return max(silent, known.said_at + rule.repeat_interval)
+
+
+def _judged_at(incident: Incident, quiet: InactiveSlice) -> int:
+    return quiet.since if incident.judged_at is None else incident.judged_at

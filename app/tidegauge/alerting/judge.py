@@ -1,0 +1,123 @@
+"""Where rules hold in a window, and where what was there ceased to: by the worst measurement."""
+
+import math
+from collections.abc import Mapping, Sequence, Set
+from typing import NamedTuple
+
+from tidegauge.alerting.measure import Measurement, measure
+from tidegauge.alerting.ruleset import CompiledRule, RuleSet
+from tidegauge.alerting.state import Episode
+from tidegauge.contract import WindowReport
+
+#: A rule by its order in the file, and a signal; None for the whole window.
+Watch = tuple[int, str | None]
+
+
+class Decided(NamedTuple):
+    """What a window shows: where rules hold, and where what was known ceased to, by the worst.
+
+    ``sound`` are those of the rules asked about, by their order, that were judged and hold nowhere.
+    """
+
+    holding: dict[Watch, Measurement]
+    ceased: dict[Watch, Measurement]
+    sound: frozenset[int]
+
+
+def decide(
+    rules: RuleSet,
+    report: WindowReport,
+    known: Mapping[Watch, Episode],
+    *,
+    asked: Set[int] = frozenset(),
+) -> Decided:
+    """Find the worst measurement wherever a rule holds, and wherever what is known ceased to.
+
+    ``asked``: rules, by their order, of which it is to be said whether they hold nowhere.
+    """
+    holding: dict[Watch, Measurement] = {}
+    ceased: dict[Watch, Measurement] = {}
+    judged: set[int] = set()
+    followed = asked | {order for order, _ in known}
+    for metric, compiled in rules.by_metric.items():
+        watching = [one for one in compiled if one.watches(report)]
+        if not watching:
+            continue
+        # Of what nobody follows, only values on the far side of a threshold matter.
+        everything = any(one.order in followed for one in watching)
+        sides = _EVERYTHING if everything else _far_sides(watching)
+        for measured in measure(metric, report, outside=sides):
+            signal = measured.signal
+            for one in watching:
+                if measured.events < one.required_events:
+                    continue
+                if signal is not None and not one.matches_signal(signal):
+                    continue
+                judged.add(one.order)
+                watch = (one.order, signal)
+                episode = known.get(watch)
+                # A small drift raises no alert; one that is firing lasts as long as its reason.
+                firing = episode is not None and episode.phase == "firing"
+                if one.rule.holds(measured.value) and (
+                    firing or measured.psi >= one.rule.required_psi
+                ):
+                    _keep_worst(holding, watch, one, measured)
+                elif episode is not None:
+                    _keep_worst(ceased, watch, one, measured)
+    hold = {order for order, _ in holding}
+    return Decided(
+        holding,
+        {watch: one for watch, one in ceased.items() if watch not in holding},
+        frozenset((judged & asked) - hold),
+    )
+
+
+_EVERYTHING = (math.inf, -math.inf)
+
+
+def _far_sides(watching: Sequence[CompiledRule]) -> tuple[float, float]:
+    """Return below and above which values a rule may hold."""
+    below = [one.rule.threshold for one in watching if one.rule.above is None]
+    above = [one.rule.threshold for one in watching if one.rule.above is not None]
+    return max(below, default=-math.inf), min(above, default=math.inf)
+
+
+def _keep_worst(
+    found: dict[Watch, Measurement], watch: Watch, one: CompiledRule, measured: Measurement
+) -> None:
+    known = found.get(watch)
+    if known is None or one.badness(measured.value) > one.badness(known.value):
+        found[watch] = measured
+
+
+def place(
+    rules: RuleSet,
+    watch: Watch,
+    holding: Mapping[Watch, Measurement],
+    ceased: Mapping[Watch, Measurement],
+) -> tuple[int, bool, float, float, str]:
+    """Sort what was found: by rule, what holds before what ceased to, and the worst first."""
+    order, signal = watch
+    measured = holding[watch] if watch in holding else ceased[watch]
+    badness = rules.compiled[order].badness(measured.value)
+    return order, watch in ceased, measured.rank, -badness, signal or ""
+
+
+def episode_of(one: CompiledRule, measured: Measurement, starts_at: int) -> Episode:
+    """Write down what was measured, as an episode that begins with it."""
+    return Episode(
+        rule=one.rule.name,
+        severity=one.rule.severity_of(measured.evidence.size if measured.evidence else None),
+        signal=measured.signal,
+        metric=one.rule.metric,
+        comparison=one.rule.comparison,
+        threshold=one.rule.threshold,
+        value=measured.value,
+        unit=measured.unit,
+        events=measured.events,
+        minimum_events=one.required_events,
+        baseline=measured.baseline,
+        starts_at=starts_at,
+        labels=one.rule.labels,
+        receivers=one.rule.receivers,
+    )

@@ -1,0 +1,224 @@
+"""From a window report to the value of one metric, signal by signal."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from tidegauge.alerting.metrics import METRICS, MetricName
+from tidegauge.contract import (
+    AlarmBudget,
+    Drift,
+    DriftPattern,
+    Evidence,
+    LatencySummary,
+    Quality,
+    ReportPart,
+    SignalHistogram,
+    SignalReport,
+    WindowReport,
+)
+
+#: Signals tidegauge derives itself that are no input or output of the model: they have metrics of
+#: their own (latency_…, error_share) and no baseline.
+_NOT_WATCHED = frozenset({"latency_ms", "status"})
+
+#: -ln of how probable a divergence of values may be by chance: beyond it is no noise. About the
+#: threshold that the detector has with a budget of one false alarm a month.
+NOISE_NATS = 16.0
+
+
+class Measurement(NamedTuple):
+    """One value of a metric.
+
+    ``signal`` is ``None`` for a metric of the window. ``events`` is how many events the value rests
+    on. ``baseline`` is the id of the baseline it was measured against or binned by ("" = none), and
+    ``histogram`` what was counted of the signal. ``evidence`` and ``alarm_budget`` are what a
+    surprise rests on.
+    """
+
+    signal: str | None
+    value: float
+    unit: str
+    events: int
+    baseline: str
+    histogram: SignalHistogram | None
+    evidence: Evidence | None = None
+    alarm_budget: AlarmBudget | None = None
+
+    @property
+    def psi(self) -> float:
+        """Corrected PSI, nats, of a surprise; infinite for what has no size."""
+        size = self.evidence.psi_corrected if self.evidence else None
+        return math.inf if size is None else size
+
+    @property
+    def rank(self) -> float:
+        """Place among the signals in alarm, from 1; infinite for what is none of them."""
+        change = self.evidence.change if self.evidence else None
+        return change.rank if change else math.inf
+
+
+def measure(
+    metric: MetricName,
+    report: WindowReport,
+    *,
+    outside: tuple[float, float] = (math.inf, -math.inf),
+) -> Iterator[Measurement]:
+    """Yield every value of ``metric`` in ``report``; nothing where it could not be measured.
+
+    Only values below the first or above the second of ``outside`` are yielded: all of them, if not
+    given.
+
+    A metric of a signal is measured on each part of the report (parts differ if the baseline
+    changed inside the window) for the features, ``prediction`` and ``label``, but for one that is
+    the dimension of the report's segment: there it has one value. Those of the pattern of drifts
+    are measured on the part that has one. ``mean`` and
+    ``wasserstein`` rest on the values alone, so for them an event without one doesn't count.
+    """
+    if METRICS[metric].of_signal:
+        yield from _of_signals(metric, report, outside)
+        return
+    low, high = outside
+    of_report = _of_patterns if metric in _PATTERN_FIGURES else _of_window
+    yield from (it for it in of_report(metric, report) if it.value < low or it.value > high)
+
+
+def _of_signals(
+    metric: MetricName, report: WindowReport, outside: tuple[float, float]
+) -> Iterator[Measurement]:
+    low, high = outside
+    figure = _SIGNAL_FIGURES[metric]
+    unit = METRICS[metric].unit
+    on_values = metric in ("mean", "wasserstein")
+    left_out = _NOT_WATCHED.union(report.segment)
+    for part in report.parts:
+        for name, signal in part.signals.items():
+            if name in left_out:
+                continue
+            value = figure(part, signal)
+            # Most are inside, and to make a measurement takes longer than to see that.
+            if value is None or not (value < low or value > high) or not math.isfinite(value):
+                continue
+            events = _values(part, signal.histogram) if on_values else part.events
+            found = Measurement(name, value, unit, events, part.baseline, signal.histogram)
+            if metric == "surprise":
+                found = found._replace(evidence=signal.evidence, alarm_budget=part.alarm_budget)
+            yield found
+
+
+def _values(part: ReportPart, histogram: SignalHistogram) -> int:
+    """Events of the part that had a value for the signal, be there bins for it or not."""
+    without = histogram.absent + histogram.null + histogram.nan + histogram.invalid
+    return max(part.events - without, 0)
+
+
+def surprise(part: ReportPart, signal: SignalReport) -> float | None:
+    """Return how far towards an alarm the signal is: 1 is the threshold of its budget."""
+    if signal.evidence is None or part.alarm_budget is None:
+        return None
+    return signal.evidence.surprise_nats / part.alarm_budget.threshold_nats
+
+
+_Figure = Callable[[ReportPart, SignalReport], float | None]
+
+
+def _of_drift(figure: Callable[[Drift], float | None]) -> _Figure:
+    return lambda part, signal: None if signal.drift is None else figure(signal.drift)
+
+
+def _kl_values(part: ReportPart, signal: SignalReport) -> float | None:
+    if signal.drift is None or not signal.histogram.n:
+        return None
+    if signal.drift.kl_values_nats is None:  # of an earlier release, which had no such figure
+        return signal.drift.kl_current_reference_nats
+    if (signal.drift.values_surprise_nats or 0.0) < NOISE_NATS:
+        return 0.0
+    return signal.drift.kl_values_nats
+
+
+def _of_quality(figure: Callable[[Quality], float]) -> _Figure:
+    def measured(part: ReportPart, signal: SignalReport) -> float | None:
+        if signal.quality is not None:
+            return figure(signal.quality)
+        return None if signal.drift is None else 0.0
+
+    return measured
+
+
+def _share(count: Callable[[SignalHistogram], int]) -> _Figure:
+    return lambda part, signal: count(signal.histogram) / part.events if part.events else None
+
+
+_SIGNAL_FIGURES: dict[MetricName, _Figure] = {
+    "psi": _of_drift(lambda drift: drift.psi),
+    "kl": _of_drift(lambda drift: drift.kl_current_reference_nats),
+    "kl_reverse": _of_drift(lambda drift: drift.kl_reference_current_nats),
+    "js": _of_drift(lambda drift: drift.js_nats),
+    "wasserstein": _of_drift(lambda drift: drift.wasserstein_bins),
+    "kl_values": _kl_values,
+    "surprise": surprise,
+    "missing_share": lambda part, signal: signal.missing_share,
+    "absent_share": _share(lambda histogram: histogram.absent),
+    "not_finite_share": _share(lambda histogram: histogram.nan),
+    "invalid_share": _share(lambda histogram: histogram.invalid),
+    "missing_excess": _of_quality(lambda quality: quality.missing_excess),
+    "absent_excess": _of_quality(lambda quality: quality.absent_excess),
+    "not_finite_excess": _of_quality(lambda quality: quality.not_finite_excess),
+    "invalid_excess": _of_quality(lambda quality: quality.invalid_excess),
+    "unseen_excess": _of_quality(lambda quality: quality.unseen_excess),
+    "out_of_range_share": _of_quality(lambda quality: quality.out_of_range_share),
+    "constant": _of_quality(lambda quality: float(quality.constant)),
+    "unseen_share": lambda part, signal: signal.unseen_share,
+    "mean": lambda part, signal: signal.mean,
+}
+
+_PATTERN_FIGURES: dict[MetricName, Callable[[DriftPattern], float]] = {
+    "drifted_signals": lambda pattern: float(pattern.drifted_signals),
+    "drifted_share": lambda pattern: pattern.drifted_share,
+}
+
+
+def _of_patterns(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
+    for part in report.parts:
+        if part.pattern is not None:
+            value = _PATTERN_FIGURES[metric](part.pattern)
+            yield Measurement(
+                None, value, METRICS[metric].unit, part.events, part.baseline, None,
+                alarm_budget=part.alarm_budget,
+            )  # fmt: skip
+
+
+_LATENCY_FIGURES: dict[MetricName, Callable[[LatencySummary], float]] = {
+    "latency_mean_ms": lambda latency: latency.mean_ms,
+    "latency_p50_ms": lambda latency: latency.p50_ms,
+    "latency_p95_ms": lambda latency: latency.p95_ms,
+    "latency_p99_ms": lambda latency: latency.p99_ms,
+}
+
+
+def _of_window(metric: MetricName, report: WindowReport) -> Iterator[Measurement]:
+    events = report.events
+    value: float | None
+    if metric in _LATENCY_FIGURES:
+        value = _LATENCY_FIGURES[metric](report.latency) if report.latency else None
+        events = _with_latency(report)
+    elif metric == "prediction_mean_5m":
+        value = report.prediction_mean_5m
+    elif metric == "error_share":
+        value = report.errors / events if events else None
+    elif metric == "seconds_without_events":
+        value = 0.0 if events else None
+    else:
+        value = float(events)
+    if value is not None and math.isfinite(value):
+        yield Measurement(None, value, METRICS[metric].unit, events, "", None)
+
+
+def _with_latency(report: WindowReport) -> int:
+    """Events that said how long they took; all of them if the report has no histogram of it."""
+    counted = [
+        _values(part, signal.histogram)
+        for part in report.parts
+        if (signal := part.signals.get("latency_ms")) is not None
+    ]
+    return sum(counted) if counted else report.events

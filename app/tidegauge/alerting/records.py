@@ -1,0 +1,418 @@
+"""Making the alerts, actions and audit records: their ids, texts and times.
+
+Every time in them is a window's, and every id follows from what the record is about, so that a
+window judged again after a crash gives the same bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from tidegauge.alerting.metrics import SILENCE
+from tidegauge.alerting.model import Event, Rule
+from tidegauge.alerting.state import Episode, Incident
+from tidegauge.alerting.summary import clock, listed, sized
+from tidegauge.contract import (
+    Action,
+    Alert,
+    AuditFact,
+    Exact,
+    SignalAlert,
+    WindowReport,
+    counted,
+    deterministic_id,
+    duration_text,
+    limit_text,
+    quantity,
+    render,
+)
+
+#: Signals that an alert lists, the worst first; its summary says how many there are. A thousand of
+#: the longest names are half of what the topics of facts and actions take as a record.
+MOST_LISTED = 1_000
+
+#: The same of each rule that an alert inhibits.
+MOST_INHIBITED = 100
+
+_OF_SIGNAL = (
+    "{model} {version}: {metric} of {signal} is {amount}, {comparison} {limit}, in {counted}"
+)
+_OF_SIGNALS = (
+    "{model} {version}: {metric} is {comparison} {limit} for {signal}, at worst {amount}, in "
+    "{counted}"
+)
+_OF_WINDOW = "{model} {version}: {metric} is {amount}, {comparison} {limit}, in {counted}"
+_OF_INACTIVITY = "{model} {version}: no events for {amount}, longer than {limit}"
+
+#: Units that are no more than the metric's name says already.
+_UNSPOKEN = frozenset({"value", "signals", "events"})
+
+#: At the end of a template, it comes after the segment too.
+_ASKS = "{asks}"
+
+_Audited = Literal[
+    "alert.pending",
+    "alert.firing",
+    "alert.reminder",
+    "alert.raised",
+    "alert.inhibited",
+    "alert.inactive",
+    "alert.resolved",
+    "alert.nodata",
+    "alert.resumed",
+    "action.requested",
+    "action.withheld",
+]
+
+_AUDITED: dict[Event, _Audited] = {
+    "pending": "alert.pending",
+    "firing": "alert.firing",
+    "reminder": "alert.reminder",
+    "raised": "alert.raised",
+    "inactive": "alert.inactive",
+    "resolved": "alert.resolved",
+    "no_data": "alert.nodata",
+    "resumed": "alert.resumed",
+}
+
+
+def series_key(report: WindowReport) -> str:
+    """Name the series that a report belongs to."""
+    return deterministic_id("series", *_series(report))
+
+
+def fingerprint(rule: str, report: WindowReport, signal: str | None) -> str:
+    """Name what a rule watches, over all episodes."""
+    watched = () if signal is None else (signal,)
+    return deterministic_id("fingerprint", rule, *_series(report), *watched)
+
+
+def _series(report: WindowReport) -> tuple[str, str, str, str]:
+    segment = msgspec.json.encode(report.segment, order="deterministic").decode()
+    return report.model, report.version, report.variant, segment
+
+
+def alert_of(
+    event: Event,
+    identity: str,
+    told: Incident,
+    report: WindowReport,
+    *,
+    rule: Rule,
+    signals: Sequence[SignalAlert] = (),
+    is_late: bool = False,
+    asks: bool = False,
+    withheld: str = "",
+) -> Alert:
+    """Tell what the window of ``report`` made of an alert; the caller adds actions and evidence.
+
+    ``told`` shows the figures of that window, ``signals`` is its list if it is of several.
+    ``asks``: it is to ask for the rule's action, unless ``withheld`` says why not.
+    """
+    episode = told.shown
+    # What is over is in the list, and not what the alert is about now.
+    current = [one.signal for one in signals if one.ends_at is None]
+    places = _places(episode, report, current or [one.signal for one in signals])
+    places["asks"] = _asks(rule, withheld) if asks else ""
+    if event in ("inactive", "resolved"):
+        summary = _ended_summary(told, report, len(signals))
+    else:
+        template = rule.summary and rule.summary.removesuffix(_ASKS)
+        summary = _held_summary(template, episode, report, places)
+        if withheld or rule.dry_run or template != rule.summary:
+            summary += str(places["asks"])
+    windows = counted(rule.pending_windows, "window")
+    if event == "pending":
+        summary += f"; pending, fires after {windows} in a row"
+    elif event == "reminder":
+        summary += f"; for {duration_text(report.window_end - episode.starts_at)} now"
+    elif event == "raised":
+        summary += f"; now {episode.severity}, before {told.severities_before[-1]}"
+    elif event == "inactive":
+        fired = episode.phase == "firing"
+        summary += "; fired only while inhibited" if fired else "; was pending, has never fired"
+    elif event == "firing" and told.flapping:
+        summary += (
+            "; it comes and goes, so it is resolved only after "
+            f"{counted(rule.flapping_windows, 'window')} in a row without it"
+        )
+    if is_late:
+        summary += "; found when late events were counted"
+    alert = _alert(event, identity, told, report, summary=summary)
+    alert.revised = is_late
+    alert.signals = list(signals[:MOST_LISTED])
+    alert.dry_run = rule.dry_run
+    alert.withheld = withheld
+    alert.annotations = {name: render(text, places) for name, text in rule.annotations.items()}
+    return alert
+
+
+def no_data_alert(
+    identity: str, told: Incident, report: WindowReport, signals: Sequence[SignalAlert]
+) -> Alert:
+    """Tell that of what was pending or firing no window was judged in the time of ``report``."""
+    episode = told.shown
+    names = [one.signal for one in signals if one.ends_at is None]
+    of = listed(names) if names else episode.signal
+    watched = episode.metric if of is None else f"{episode.metric} of {of}"
+    lasted = duration_text(report.window_end - report.window_start)
+    summary = _of_segment(
+        f"{report.model} {report.version}: no data for {lasted}; it is unknown whether {watched} "
+        f"is still {episode.comparison} {limit_text(episode.threshold, episode.unit)}; the alert "
+        f"was {told.told}",
+        report,
+    )
+    alert = _alert("no_data", identity, told, report, summary=summary)
+    alert.signals = list(signals[:MOST_LISTED])
+    alert.was = told.told
+    return alert
+
+
+def abandoned_alert(identity: str, told: Incident, report: WindowReport, reason: str) -> Alert:
+    """End an alert whose rule is not asked any more, with the last value it was told with."""
+    event: Event = "resolved" if told.told == "firing" else "inactive"
+    return _alert(event, identity, told, report, summary=reason)
+
+
+def _alert(
+    event: Event, identity: str, told: Incident, report: WindowReport, *, summary: str
+) -> Alert:
+    episode = told.shown
+    # These change no state, so they need a number to have an id of their own.
+    reminder = told.reminders if event == "reminder" else 0
+    raised = len(told.severities_before) if event == "raised" else 0
+    state: Literal["pending", "firing", "inactive", "resolved", "no_data"] = "firing"
+    if event != "reminder" and event != "raised" and event != "resumed":
+        state = event
+    numbered: tuple[str | int, ...] = (reminder,) if reminder else ()
+    if raised:
+        numbered = ("raised", raised)
+    elif told.outages and event in ("pending", "firing", "resumed", "no_data"):
+        # After no data, a state comes again in the same episode.
+        numbered = ("outage", told.outages)
+    revision: tuple[str | int, ...] = ("revision", told.revision) if told.revision else ()
+    return Alert(
+        id=deterministic_id("alert", identity, episode.starts_at, state, *numbered, *revision),
+        fingerprint=identity,
+        state=state,
+        rule=episode.rule,
+        severity=episode.severity,
+        model=report.model,
+        version=report.version,
+        variant=report.variant,
+        segment=report.segment,
+        signal=None if told.grouped else episode.signal,
+        metric=episode.metric,
+        comparison=episode.comparison,
+        threshold=episode.threshold,
+        value=episode.value,
+        unit=episode.unit,
+        events=episode.events,
+        minimum_events=episode.minimum_events,
+        starts_at=episode.starts_at,
+        ends_at=report.window_start if event in ("inactive", "resolved") else None,
+        window_start=report.window_start,
+        window_end=report.window_end,
+        report=report.id,
+        baseline=episode.baseline,
+        counted=report.counted,
+        distribution=None,
+        actions=[],
+        summary=summary,
+        episode=deterministic_id("episode", identity, episode.starts_at, *revision),
+        reminder=reminder,
+        raised=raised,
+        severities_before=told.severities_before,
+        flapping=told.flapping,
+        labels=episode.labels,
+        receivers=episode.receivers,
+        threshold_by="alarm_budget" if episode.metric == "surprise" else "rule",
+        action=told.action,
+    )
+
+
+def requested_action(alert: Alert, rule: Rule) -> Action:
+    """Ask for the rule's action because of ``alert``; its data is for the caller to fill in."""
+    assert rule.action is not None  # noqa: S101 - only rules with one ask for it
+    return Action(
+        id=deterministic_id("action", alert.id, rule.action),
+        kind=rule.action,
+        alert=alert.id,
+        rule=alert.rule,
+        model=alert.model,
+        version=alert.version,
+        variant=alert.variant,
+        requested_at=alert.window_end,
+        reason=alert.summary,
+        data=None,
+        expires_at=alert.window_end + rule.expires_after,
+        dry_run=rule.dry_run,
+        segment=alert.segment,
+    )
+
+
+def audit_of_alert(alert: Alert) -> AuditFact:
+    """Record a step in the life of an alert, with the figures that decided it."""
+    return _audit(alert.id, _AUDITED[alert.event], alert, {})
+
+
+def audit_of_inhibited(alert: Alert, inhibited_by: Sequence[str]) -> AuditFact:
+    """Record that an alert would have fired, and which rules kept it from being told."""
+    inputs = {"inhibited_by": " ".join(inhibited_by)}
+    return _audit(alert.episode, "alert.inhibited", alert, inputs)
+
+
+def _listed(alert: Alert) -> dict[str, str]:
+    """Return what most alerts have none of."""
+    lists = {
+        "signals": " ".join(one.signal for one in alert.signals),
+        "severities_before": " ".join(alert.severities_before),
+        "revised": "true" if alert.revised else "",
+    }
+    return {name: names for name, names in lists.items() if names}
+
+
+def audit_of_action(action: Action, alert: Alert) -> AuditFact:
+    """Record that an action was asked for, with the alert and the figures that decided it."""
+    inputs = {
+        "action": action.kind,
+        "alert": action.alert,
+        "dry_run": "true" if action.dry_run else "false",
+    }
+    return _audit(action.id, "action.requested", alert, inputs)
+
+
+def audit_of_withheld(action: Action, alert: Alert, why: str) -> AuditFact:
+    """Record that an action would have been asked for, and why it wasn't."""
+    inputs = {"action": action.kind, "alert": action.alert, "withheld": why}
+    return _audit(action.id, "action.withheld", alert, inputs)
+
+
+def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) -> AuditFact:
+    return AuditFact(
+        id=deterministic_id("audit", subject),
+        time=alert.window_end,
+        actor=f"rule:{alert.rule}",
+        event=event,
+        subject=subject,
+        model=alert.model,
+        version=alert.version,
+        reason=alert.summary,
+        inputs=inputs
+        | _listed(alert)
+        | {
+            "episode": alert.episode,
+            "report": alert.report,
+            "baseline": alert.baseline,
+            "severity": alert.severity,
+            "variant": alert.variant,
+            "segment": _segment(alert),
+            "signal": alert.signal or "",
+            "metric": alert.metric,
+            "value": repr(alert.value),
+            "unit": alert.unit,
+            "comparison": alert.comparison,
+            "threshold": repr(alert.threshold),
+            "events": str(alert.events),
+            "minimum_events": str(alert.minimum_events),
+            "starts_at": str(alert.starts_at),
+            "window_start": str(alert.window_start),
+            "window_end": str(alert.window_end),
+            "rules_sha256": alert.rules_sha256,
+        },
+    )
+
+
+def _held_summary(
+    template: str | None,
+    episode: Episode,
+    report: WindowReport,
+    places: Mapping[str, str | int | float],
+) -> str:
+    if template is None:
+        template = _OF_WINDOW if episode.signal is None else _OF_SIGNAL
+        if episode.metric == SILENCE:
+            template = _OF_INACTIVITY
+        elif int(places["signals"]) > 1:
+            template = _OF_SIGNALS
+        places = {**places, "counted": counted(episode.events, "event")}
+    return _of_segment(render(template, places), report)
+
+
+def _asks(rule: Rule, withheld: str) -> str:
+    """Say what an alert asks for, or that it doesn't, as the end of its summary."""
+    if withheld:
+        return f"; no {rule.action} is asked for: {withheld}"
+    meant = ", as a dry run: it is not to be carried out" if rule.dry_run else ""
+    return f"; asks for a {rule.action}{meant}"
+
+
+def _drifted(report: WindowReport) -> str:
+    """Name the signals that drift together, with the size of each drift."""
+    patterns = [part.pattern for part in report.parts if part.pattern is not None]
+    most = max(patterns, key=lambda it: len(it.drifts), default=None)
+    return sized([(one.signal, one.psi_corrected) for one in most.drifts]) if most else ""
+
+
+def _places(
+    episode: Episode, report: WindowReport, signals: Sequence[str]
+) -> dict[str, str | int | float]:
+    return {
+        "rule": episode.rule,
+        "severity": episode.severity,
+        "model": report.model,
+        "version": report.version,
+        "variant": report.variant,
+        "segment": _segment(report),
+        "signal": listed(signals) if signals else episode.signal or "",
+        "signals": len(signals) or int(episode.signal is not None),
+        "metric": episode.metric,
+        "value": episode.value,
+        "unit": episode.unit,
+        "amount": _amount(episode),
+        "limit": limit_text(episode.threshold, episode.unit),
+        "comparison": episode.comparison,
+        "threshold": Exact(episode.threshold),
+        "events": episode.events,
+        "minimum_events": episode.minimum_events,
+        "window_start": report.window_start,
+        "window_end": report.window_end,
+        "since": clock(episode.starts_at, report.window_end),
+        "are": "are" if len(signals) > 1 else "is",
+        "drifted": _drifted(report),
+        "asks": "",
+    }
+
+
+def _ended_summary(told: Incident, report: WindowReport, signals: int) -> str:
+    episode = told.shown
+    lasted = duration_text(report.window_start - episode.starts_at)
+    limit = f"{episode.comparison} {limit_text(episode.threshold, episode.unit)}"
+    if episode.metric == SILENCE:
+        text = f"events again, after {lasted} without any"
+    elif signals > 1:
+        text = f"{episode.metric} of {signals} signals is no longer {limit}, after {lasted}"
+    else:
+        watched = (
+            episode.metric if episode.signal is None else f"{episode.metric} of {episode.signal}"
+        )
+        amount = _amount(episode, beside=False)
+        text = f"{watched} is back at {amount}, no longer {limit}, after {lasted}"
+    return _of_segment(f"{report.model} {report.version}: {text}", report)
+
+
+def _segment(of: WindowReport | Alert) -> str:
+    return ", ".join(f"{k}={v}" for k, v in sorted(of.segment.items()))
+
+
+def _of_segment(summary: str, report: WindowReport) -> str:
+    """Say at the end which segment it is about, where nothing says so yet."""
+    segment = _segment(report)
+    return summary if segment in summary else f"{summary} ({segment})"
+
+
+def _amount(episode: Episode, *, beside: bool = True) -> str:
+    """Write the value with its unit, and with digits that show on which side it is."""
+    unit = "" if episode.unit in _UNSPOKEN else episode.unit
+    return quantity(episode.value, unit, episode.threshold if beside else None)

@@ -1,0 +1,105 @@
+"""Facts of what people say, and of what came into force. Pure.
+
+A fact about one model is in its chain. One about several, such as a silence of ``credit-*``, is in
+the chain of no model, and its input ``models`` is a glob that says which.
+"""
+
+import glob
+
+from tidegauge.alerting import matchers_text
+from tidegauge.contract import (
+    Acknowledgement,
+    AuditFact,
+    Configuration,
+    Silence,
+    counted,
+    deterministic_id,
+)
+
+
+def facts_of(said: Acknowledgement | Silence | Configuration) -> list[AuditFact]:
+    """Return the facts of a record, the same each time it is handed on."""
+    if isinstance(said, Acknowledgement):
+        return [fact_of(said)]
+    if isinstance(said, Silence):
+        return _of_silence(said)
+    return [_of_configuration(said)]
+
+
+def fact_of(said: Acknowledgement) -> AuditFact:
+    """Return the fact that an action was taken, or has failed."""
+    result = {f"result {name}": value for name, value in said.result.items()}
+    return AuditFact(
+        id=deterministic_id("audit", said.id),
+        time=int(said.time),
+        actor=said.actor,
+        event=f"action.{said.outcome}",
+        subject=said.action,
+        model=said.model,
+        version=said.version,
+        reason=said.note,
+        inputs={"action": said.kind, "acknowledgement": said.id, **result},
+    )
+
+
+def _of_silence(said: Silence) -> list[AuditFact]:
+    wanted = said.matchers
+    model, version = _plain(wanted.model), _plain(wanted.version)
+    inputs = {"silence": said.id, "covers": matchers_text(said)}
+    if said.until is not None:
+        inputs["until"] = str(int(said.until))
+    if wanted.episode:
+        inputs["episode"] = wanted.episode
+    if said.alert:
+        inputs["alert"] = said.alert
+    if not model:
+        inputs["models"] = wanted.model
+
+    def fact(event: str, time: float, actor: str, reason: str) -> AuditFact:
+        return AuditFact(
+            id=deterministic_id("audit", event, said.id),
+            time=int(time),
+            actor=f"user:{actor}",
+            event=event,
+            subject=said.alert or said.id,
+            model=model,
+            version=version if model else "",
+            reason=reason,
+            inputs=inputs,
+        )
+
+    began = "alert.acknowledged" if said.reminders_only else "silence.created"
+    facts = [fact(began, said.since, said.who, said.why)]
+    # Of a silence that was ended, the compacted topic may have this record alone.
+    if said.ended_at is not None:
+        facts.append(fact("silence.ended", said.ended_at, said.ended_by, f"ended: {said.why}"))
+    return facts
+
+
+def _plain(pattern: str) -> str:
+    """Return the one name that a glob fits, "" if there may be several."""
+    return "" if glob.has_magic(pattern) else pattern
+
+
+def _of_configuration(said: Configuration) -> AuditFact:
+    differs = {"added": said.added, "removed": said.removed, "changed": said.changed}
+    words = [f"{what}: {', '.join(names)}" for what, names in differs.items() if names]
+    if not said.previous_sha256:
+        words = [f"{counted(len(said.entries), said.kind.removesuffix('s'))}, the first known"]
+    return AuditFact(
+        id=deterministic_id("audit", said.id),
+        time=int(said.time),
+        actor=said.actor,
+        event=f"{said.kind}.changed",
+        subject=said.sha256,
+        model="",
+        version="",
+        reason="; ".join(words) or "rewritten, without any other meaning",
+        inputs={
+            "models": "*",
+            "source": said.source,
+            "sha256": said.sha256,
+            "previous_sha256": said.previous_sha256,
+            **{what: ", ".join(names) for what, names in differs.items()},
+        },
+    )

@@ -1,0 +1,193 @@
+"""Whether an alert says the truth: its figures computed again from what it carries."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tidegauge.alerting import NOISE_NATS, SILENCE
+from tidegauge.baseline import BESIDE, value_bins
+from tidegauge.contract import Alert, Change, Distribution, Drift, Evidence, Expectation
+from tidegauge.sequential import (
+    BINS,
+    MEAN,
+    SCORES,
+    SPREAD,
+    Budget,
+    Expected,
+    Reference,
+    SignalReference,
+    ValueTable,
+    bin_contributions,
+    size_of,
+    surprises,
+)
+from tidegauge.stats import drift, psi_corrected
+
+#: Figures are sums of floats, whose order may differ in the last digits.
+TOLERANCE = 1e-9
+
+
+class Check(NamedTuple):
+    """One thing that an alert says: what it claims, and what it comes to. Equal if it is true."""
+
+    what: str
+    claimed: float | str
+    found: float | str
+
+    @property
+    def holds(self) -> bool:
+        """Whether both are the same."""
+        if isinstance(self.claimed, str) or isinstance(self.found, str):
+            return self.claimed == self.found
+        return math.isclose(self.claimed, self.found, rel_tol=TOLERANCE, abs_tol=1e-12)
+
+
+def verify(alert: Alert) -> list[Check]:
+    """Compute what can be computed again; raises ``ValueError`` if that is nothing.
+
+    An alert by a figure of one window's counts carries both count vectors, one by ``surprise`` its
+    evidence. Means and latencies rest on sums that are in the report alone. Of a silence there is
+    how long it has been.
+    """
+    if alert.state == "no_data":
+        raise ValueError(f"alert {alert.id} says that there is no data, so it has no figure")
+    figures = [*_of_counts(alert), *_of_evidence(alert)]
+    if alert.metric == SILENCE and alert.state == "firing":
+        figures.append(Check("value", alert.value, float(alert.window_end - alert.window_start)))
+    if not figures:
+        raise ValueError(
+            f"alert {alert.id} by {alert.metric} carries no counts; "
+            f"its figure is in report {alert.report}"
+        )
+    return [*figures, *_of_list(alert)]
+
+
+def _of_list(alert: Alert) -> Iterator[Check]:
+    """Check that the figures are of the first of the list, as long as it is firing."""
+    if alert.signals and alert.state == "firing":
+        yield Check("signals[0].value", alert.signals[0].value, alert.value)
+
+
+def _of_counts(alert: Alert) -> Iterator[Check]:
+    counted = alert.distribution
+    if counted is None:
+        return
+    if alert.metric in _DRIFT:
+        figures = drift(counted.reference, counted.current, _ordered(counted))
+        if figures is not None:
+            found = _DRIFT[alert.metric](figures)
+            yield Check(alert.metric, alert.value, math.nan if found is None else found)
+    elif alert.metric == "kl_values":
+        yield Check(alert.metric, alert.value, _kl_values(counted))
+    elif alert.metric == "missing_share":
+        missing = counted.current[counted.bins.index(BESIDE[0])]
+        yield Check(alert.metric, alert.value, missing / sum(counted.current))
+    elif alert.metric == "unseen_share":
+        unseen = counted.current[-len(BESIDE) - 1]
+        yield Check(alert.metric, alert.value, unseen / sum(counted.current))
+    else:
+        return
+    if alert.metric != "wasserstein":  # that is of the values alone
+        yield Check("events", alert.events, sum(counted.current))
+
+
+def _kl_values(counted: Distribution) -> float:
+    bins = value_bins(counted.reference, _ordered(counted))
+    ((found,),) = ValueTable.together(
+        [ValueTable([counted.reference], [bins])], [[counted.current]]
+    )
+    if found is None:
+        return math.nan
+    return found.kl_nats if found.surprise_nats >= NOISE_NATS else 0.0
+
+
+_DRIFT: dict[str, Callable[[Drift], float | None]] = {
+    "psi": lambda figures: figures.psi,
+    "kl": lambda figures: figures.kl_current_reference_nats,
+    "kl_reverse": lambda figures: figures.kl_reference_current_nats,
+    "js": lambda figures: figures.js_nats,
+    "wasserstein": lambda figures: figures.wasserstein_bins,
+}
+
+
+def _ordered(counted: Distribution) -> int:
+    """How many bins have an order: those of values, where they are no categories."""
+    values = len(counted.bins) - len(BESIDE)
+    return 0 if counted.bins[values - 1] == "never seen" else values
+
+
+def _of_evidence(alert: Alert) -> Iterator[Check]:
+    evidence, budget, counted = alert.evidence, alert.alarm_budget, alert.distribution
+    if evidence is None or budget is None:
+        return
+    allowed = Budget(budget.alarms_per_month, budget.windows_per_month, budget.slices)
+    yield Check("threshold_nats", budget.threshold_nats, allowed.threshold_of(budget.looks))
+    yield Check("value", alert.value, evidence.surprise_nats / budget.threshold_nats)
+    if evidence.counts is None or counted is None:
+        return
+    yield Check("evidence.events", evidence.events, sum(evidence.counts))
+    yield Check("evidence.baseline_events", evidence.baseline_events, sum(counted.reference))
+    yield Check("evidence.bins", evidence.bins, len(counted.reference))
+    yield Check("surprise_nats", evidence.surprise_nats, _surprise(evidence, counted))
+    compared = _compared(evidence, counted)
+    same = len(evidence.counts) == len(counted.reference) == len(compared)
+    if evidence.psi_corrected is not None:
+        size = float(psi_corrected(evidence.counts, compared)) if same else math.nan
+        yield Check("psi_corrected", evidence.psi_corrected, size)
+        yield Check("size", evidence.size or "", size_of(evidence.psi_corrected))
+    if evidence.change is not None and same:
+        yield from _of_change(evidence.change, evidence, counted)
+
+
+def _compared(evidence: Evidence, counted: Distribution) -> Sequence[float]:
+    """Return what it was compared with: the baseline, or what its hours lead one to expect."""
+    return evidence.expectation.expected if evidence.expectation else counted.reference
+
+
+def _of_change(change: Change, evidence: Evidence, counted: Distribution) -> Iterator[Check]:
+    compared = np.array(_compared(evidence, counted), dtype=np.float64)
+    bins = bin_contributions(compared, np.array(evidence.counts))
+    for one in change.moved:
+        found = [math.nan] * 3
+        if one.bin in counted.bins:
+            at = counted.bins.index(one.bin)
+            found = [float(its[at]) for its in bins]
+        claimed = (one.baseline_share, one.current_share, one.g)
+        for field, said, value in zip(_MOVED_FIELDS, claimed, found, strict=True):
+            yield Check(f"{one.bin}: {field}", said, value)
+    missing = counted.bins.index(BESIDE[0])
+    delta = float(bins.current[missing] - bins.baseline[missing])
+    yield Check("missing_share_delta", change.missing_share_delta, delta)
+
+
+_MOVED_FIELDS = ("baseline_share", "current_share", "g")
+
+
+def _surprise(evidence: Evidence, counted: Distribution) -> float:
+    reference = Reference.of([SignalReference(counted.reference, _ordered(counted))])
+    counts = np.array([evidence.counts], dtype=np.float64)
+    if counts.shape != reference.counts.shape or not _is_whole(evidence.expectation, counts.size):
+        return math.nan
+    if evidence.expectation is None:
+        found = surprises(reference, counts)
+    else:
+        found = _expected(evidence.expectation, reference).surprises(counts)
+    return float(found[0, SCORES.index(evidence.score)])
+
+
+def _is_whole(its: Expectation | None, bins: int) -> bool:
+    """Whether an expectation has an entry for each bin and score."""
+    return its is None or (
+        len(its.expected) == bins
+        and len(its.excess) == len(its.degrees) == BINS + bins
+        and len(its.skewness) == len((MEAN, SPREAD))
+    )
+
+
+def _expected(its: Expectation, pooled: Reference) -> Expected:
+    skewness = np.zeros((1, len(its.excess)))
+    skewness[0, [MEAN, SPREAD]] = its.skewness
+    expected, excess, degrees = (np.array([it]) for it in (its.expected, its.excess, its.degrees))
+    return Expected.of(pooled, expected, excess, degrees, skewness)

@@ -1,0 +1,199 @@
+"""Why an action was asked for, as the audit trail alone tells it. Pure.
+
+From the action to the alert that asked for it, the rule and the file that it stood in, the figures
+of the window, the baseline that they were held against, and what people did about it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from tidegauge.contract import AuditRecord, Record, quantity_text, utc_text
+
+_REQUESTED = ("action.requested", "action.withheld")
+_OUTCOMES = ("action.taken", "action.failed")
+
+#: What an explanation is made of; a trail holds much else.
+EVENTS = frozenset(
+    {
+        *_REQUESTED,
+        *_OUTCOMES,
+        "alert.firing",
+        "alert.resolved",
+        "alert.acknowledged",
+        "baseline.promoted",
+        "rules.changed",
+        "silence.created",
+    }
+)
+
+#: What a person takes in at a glance, of an id or a hash.
+_SHORT = 12
+
+
+class Explanation(Record):
+    """Why one action was asked for: the facts that bear on it, each None or empty if unknown.
+
+    ``began`` and ``ended`` are of the alert's episode, ``promoted`` is how the baseline came to be
+    in force, ``rules`` how the rule file did. ``outcomes`` is what was said of the action.
+    """
+
+    asked: AuditRecord
+    began: AuditRecord | None
+    ended: AuditRecord | None
+    rules: AuditRecord | None
+    promoted: AuditRecord | None
+    acknowledged: AuditRecord | None
+    silences: list[AuditRecord]
+    outcomes: list[AuditRecord]
+
+
+def asked_for(records: Iterable[AuditRecord]) -> list[AuditRecord]:
+    """Return the facts that actions were asked for, or withheld, the oldest first."""
+    found = (record for record in records if record.event in _REQUESTED)
+    return sorted(found, key=lambda record: record.time)
+
+
+def explain(asked: AuditRecord, records: Sequence[AuditRecord]) -> Explanation:
+    """Gather what the trail has on one action; ``records`` is the trail, in any order."""
+    ordered = sorted(records, key=lambda record: record.time)
+    inputs = asked.inputs
+    episode, baseline = inputs.get("episode", ""), inputs.get("baseline", "")
+
+    own = [record for record in ordered if record.inputs.get("episode") == episode and episode]
+    alert = [record for record in ordered if record.subject == inputs.get("alert")]
+    fired = [record for record in alert if record.event == "alert.firing"]
+    ends = [record for record in own if record.event == "alert.resolved"]
+    seen = [record for record in own if record.event == "alert.acknowledged"]
+    files = [
+        record
+        for record in ordered
+        if record.event == "rules.changed" and record.subject == inputs.get("rules_sha256")
+    ]
+    promotions = [
+        record
+        for record in ordered
+        if record.event == "baseline.promoted"
+        and record.subject == baseline
+        and (record.model, record.version) == (asked.model, asked.version)
+    ]
+    return Explanation(
+        asked=asked,
+        began=fired[0] if fired else None,
+        ended=ends[-1] if ends else None,
+        rules=_then(files, asked.time),
+        promoted=_then(promotions, asked.time),
+        acknowledged=seen[-1] if seen else None,
+        silences=[record for record in own if record.event == "silence.created"],
+        outcomes=[
+            record
+            for record in ordered
+            if record.event in _OUTCOMES and record.subject == asked.subject
+        ],
+    )
+
+
+def _then(facts: Sequence[AuditRecord], time: float) -> AuditRecord | None:
+    """Return the last fact at ``time``, or the first after it: old events may be judged late."""
+    before = [fact for fact in facts if fact.time <= time]
+    return before[-1] if before else next(iter(facts), None)
+
+
+def as_text(found: Explanation) -> Iterator[str]:
+    """Yield the lines of an answer for a person."""
+    asked, inputs = found.asked, found.asked.inputs
+    kind, of = inputs.get("action", "action"), f"{asked.model} {asked.version}"
+    verb = "was requested" if asked.event == "action.requested" else "was NOT requested"
+    rule = asked.actor.removeprefix("rule:")
+    yield f"{when(asked.time)}  {kind} of {of} {verb} by rule {rule}  [action {asked.subject}]"
+    lines = [("because", asked.reason)]
+    if "withheld" in inputs:
+        lines.append(("withheld", inputs["withheld"]))
+    lines.append(("alert", _alert(found)))
+    if "metric" in inputs:
+        lines.append(("figure", _figure(inputs)))
+        window = f"{_at(inputs, 'window_start')} to {_at(inputs, 'window_end')}"
+        lines.append(("window", f"{window}, report {inputs.get('report', '')}"))
+    lines.append(("baseline", _baseline(found)))
+    lines.append(("rules", _rules(found)))
+    if "data_since" in inputs:
+        span = f"{_at(inputs, 'data_since')} to {_at(inputs, 'data_until')}"
+        lines.append(("data", f"{span}, up to {inputs.get('data_offsets', '')}"))
+    if (seen := found.acknowledged) is not None:
+        lines.append(("seen", _said(seen)))
+    lines += [("silenced", _said(one)) for one in found.silences]
+    lines += [("outcome", _outcome(one)) for one in found.outcomes]
+    if not found.outcomes and asked.event == "action.requested":
+        lines.append(("outcome", "not acknowledged"))
+    for name, text in lines:
+        yield f"  {name:<9} {text}"
+
+
+def _alert(found: Explanation) -> str:
+    id = found.asked.inputs.get("alert", "unknown")
+    if found.began is None:
+        return f"{id}; when it began to fire is not in the trail"
+    ended = "still firing" if found.ended is None else f"resolved {when(found.ended.time)}"
+    return f"{id}, firing since {when(found.began.time)}, {ended}"
+
+
+def _figure(inputs: dict[str, str]) -> str:
+    several = inputs.get("signals", "").split()
+    signal = inputs.get("signal") or next(iter(several), "")
+    of = f" of {signal}" if signal else ""
+    if len(several) > 1:
+        of += f" (and {len(several) - 1} more: {' '.join(several[1:])})"
+    said = defaultdict(lambda: "?", inputs)  # anybody may send a fact that lacks some of it
+    unit = inputs.get("unit", "")
+    return (
+        f"{said['metric']}{of} is {quantity_text(said['value'], unit)}, {said['comparison']} "
+        f"{quantity_text(said['threshold'], '')}, in {said['events']} events "
+        f"(at least {said['minimum_events']})"
+    )
+
+
+def _baseline(found: Explanation) -> str:
+    id = found.asked.inputs.get("baseline", "")
+    if not id:
+        return "none"
+    if found.promoted is None:
+        return f"{id[:_SHORT]}; its promotion is not in the trail"
+    one = found.promoted
+    return f"{id[:_SHORT]}, promoted {when(one.time)} by {one.actor.removeprefix('user:')}"
+
+
+def _rules(found: Explanation) -> str:
+    sha256 = found.asked.inputs.get("rules_sha256", "")
+    if found.rules is None:
+        return f"file {sha256[:_SHORT]}; since when is not in the trail"
+    one = found.rules
+    source = one.inputs.get("source", "")
+    return f"{source} {sha256[:_SHORT]}, noticed {when(one.time)} by {one.actor} ({one.reason})"
+
+
+def _said(one: AuditRecord) -> str:
+    why = f": {one.reason}" if one.reason else ""
+    return f"by {one.actor.removeprefix('user:')} at {when(one.time)}{why}"
+
+
+def _outcome(one: AuditRecord) -> str:
+    prefix = "result "
+    results = [
+        f"{name.removeprefix(prefix)} {value}"
+        for name, value in sorted(one.inputs.items())
+        if name.startswith(prefix)
+    ]
+    came = f" ({', '.join(results)})" if results else ""
+    return f"{one.event.removeprefix('action.')} {_said(one)}{came}"
+
+
+def _at(inputs: dict[str, str], name: str) -> str:
+    return when(inputs.get(name, "?"))
+
+
+def when(seconds: float | str) -> str:
+    """Write a moment as people read it, with its weekday: "why did it retrain on Tuesday?".
+
+    >>> when(1772366460)
+    'Sun 2026-03-01 12:01:00Z'
+    """
+    return utc_text(seconds, "%a %Y-%m-%d %H:%M:%SZ")

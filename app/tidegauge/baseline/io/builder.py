@@ -1,0 +1,386 @@
+"""Building a baseline from files of rows."""
+
+import logging
+import shlex
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from tidegauge.baseline import (
+    MAX_SIGNALS,
+    Baseline,
+    BaselineError,
+    CategoricalSignal,
+    NumericSignal,
+    Signal,
+    UnusableBaseline,
+    validate,
+)
+from tidegauge.baseline.io.daily import Timed, category_places, daily_cycle
+from tidegauge.baseline.io.signals import (
+    MANY_VALUES,
+    TOP_CATEGORIES,
+    categorical_signal,
+    mostly_numbers,
+    numeric_signal,
+    seen_once,
+    text_spellings,
+)
+from tidegauge.baseline.io.summary import ColumnSummary, summary_of
+from tidegauge.baseline.io.table import Column, Kind, ReadOptions, Role, Table, open_table
+from tidegauge.baseline.io.times import compact_dates
+from tidegauge.contract import OUTPUT_SIGNALS
+
+__all__ = ["BaselineError", "Built", "build"]
+
+log = logging.getLogger(__name__)
+
+#: Called with what is being done and the share of it that is done, 0 to 1.
+Progress = Callable[[str, float], None]
+
+#: What is held in memory of a table; the rest waits on disk.
+MEMORY_BYTES = 512 * 1024 * 1024
+
+#: Of a column of which so many of the values never come again, nothing can be compared.
+_NOTHING_RECURS = 0.95
+
+_NO_SIGNAL: Mapping[Kind, str] = {
+    "instant": "holds dates or times",
+    "nested": "holds lists or objects",
+    "binary": "holds binary data",
+}
+
+#: What people call the column that a model was trained to predict, which no event has.
+_TARGETS = frozenset({"target", "y_true", "y_train", "ground_truth", "outcome", "actual"})
+
+
+@dataclass(frozen=True)
+class Built:
+    """A baseline, and what was decided for each column of its table, in the order of the file."""
+
+    baseline: Baseline
+    columns: list[ColumnSummary]
+
+
+@dataclass(frozen=True)
+class _ColumnOptions:
+    """What the options ask for, by column."""
+
+    prediction: str | None
+    time: str | None
+    exclude: Collection[str]
+    types: Mapping[str, Role]
+    warn: Callable[[str], None]
+
+    def warn_of_dates(self, name: str, signal: Signal) -> None:
+        """Say that a column of numbers looks like one of dates, by its ends."""
+        assert isinstance(signal, NumericSignal)  # noqa: S101 - of numbers
+        ends = (signal.minimum, signal.maximum)
+        if signal.minimum == signal.maximum or compact_dates(np.array(ends, dtype=float)) is None:
+            return
+        quoted = shlex.quote(name)
+        self.warn(
+            f"column {name!r} holds {ends[0]:.0f} to {ends[1]:.0f}, which look like dates and are "
+            f"read as numbers: --exclude {quoted}, or --type {quoted}=numeric if they are numbers"
+        )
+
+    @property
+    def named(self) -> set[str]:
+        """Columns that an option names, but for those that are left out."""
+        return {*self.types, self.prediction or "", self.time or ""} - {""}
+
+
+def build(
+    path: str | Path,
+    *,
+    model: str,
+    version: str,
+    prediction: str | None = None,
+    time: str | None = None,
+    exclude: Collection[str] = (),
+    types: Mapping[str, Role] | None = None,
+    options: ReadOptions | None = None,
+    progress: Progress = lambda step, done: None,
+    warn: Callable[[str], None] = log.warning,
+    memory_bytes: int = MEMORY_BYTES,
+) -> Built:
+    """Make a baseline of every column of a file that isn't excluded.
+
+    ``path`` may be a folder or a pattern too. ``prediction`` names the column of the model's
+    output: numbers become the signal "prediction", anything else the signal "label". ``time`` names
+    one with timestamps, which is no signal: with 14 days of them the baseline says what to expect
+    at each hour of the day. ``types`` overrides whether a column is read as numbers or as
+    categories, ``options`` how a file of text is written. What is doubtful, but no error, goes to
+    ``warn``. About ``memory_bytes``, plus one column, are held in memory; the rest waits in a
+    temporary directory.
+
+    The same file with the same options gives the same id, and so do its rows in another order.
+    Raises ``BaselineError`` if the file or the options can't make a baseline.
+    """
+    for what, name in (("model", model), ("version", version)):
+        if not 1 <= len(name) <= 200:
+            raise BaselineError(f"{what} has {len(name)} characters, expected 1 to 200")
+    path = Path(path)
+    asked = _ColumnOptions(prediction, time, exclude, types or {}, warn)
+    with open_table(
+        path,
+        options or ReadOptions(),
+        model=model,
+        types=asked.types,
+        exclude=exclude,
+        memory_bytes=memory_bytes,
+        check=lambda names: _check_width(path, set(names) - {*exclude, time}),
+        progress=progress,
+    ) as table:
+        if table.rows == 0:
+            raise BaselineError(f"{path} has no rows")
+        for doubt in table.doubts:
+            warn(doubt)
+        built = _build(path, table, asked, progress, memory_bytes)
+    baseline = msgspec.structs.replace(built.baseline, model=model, version=version)
+    try:
+        validate(baseline)
+    except UnusableBaseline as error:
+        raise BaselineError(
+            f"{path} makes a baseline that can't be used: {error}; leave columns out by --exclude"
+        ) from error
+    return replace(built, baseline=baseline)
+
+
+def _build(
+    path: Path, table: Table, asked: _ColumnOptions, progress: Progress, memory_bytes: int
+) -> Built:
+    _check_options(path, list(table.columns), asked)
+    roles = _roles(path, table, asked)
+    names = _signal_names(roles, asked.prediction)
+    signals: dict[str, Signal] = {}
+    timed: dict[str, Timed] = {}
+    unusable: dict[str, Counter[str]] = {}
+    summaries: dict[str, ColumnSummary] = {}
+    for i, (name, role) in enumerate(roles.items(), start=1):
+        column, places = table.columns[name], dict[str, int]()
+        if role == "categorical":
+            counts, missing = table.categories(name)
+            if _nothing_recurs(counts) and name not in asked.types:
+                unusable[name] = counts
+                continue
+            categorical = _categorical(column, counts, missing, table.rows, asked.warn)
+            signal: Signal = categorical
+            distinct = len(counts)
+            if asked.time is not None:
+                kind = column.kind if column.nature == "text" else "string"
+                places = category_places(text_spellings(counts, kind), categorical.categories)
+        else:
+            signal, distinct = _numeric(table, name)
+            if name not in asked.types:
+                asked.warn_of_dates(name, signal)
+        for doubt in column.doubts:
+            asked.warn(doubt)
+        signals[names[name]] = signal
+        timed[names[name]] = Timed(name, role, signal, places)
+        summaries[name] = summary_of(column, names[name], signal, distinct)
+        progress("Counting", i / len(roles))
+    if unusable:
+        for name in unusable:  # what is doubtful may be why: prices with a sign are text
+            for doubt in table.columns[name].doubts:
+                asked.warn(doubt)
+        raise BaselineError(_ids_or_texts(unusable))
+    baseline = Baseline(model="-", version="-", rows=table.rows, source=path.name, signals=signals)
+    if asked.time is not None:
+        baseline.daily = (
+            daily_cycle(
+                table,
+                asked.time,
+                timed,
+                memory_bytes=memory_bytes,
+                progress=progress,
+                warn=asked.warn,
+            )
+            or msgspec.UNSET
+        )
+    left_out = {
+        name: "time" if name == asked.time else "left out"
+        for name in table.columns
+        if name not in roles
+    }
+    columns = [
+        summaries.get(name) or ColumnSummary.left_out(column, left_out[name])
+        for name, column in table.columns.items()
+    ]
+    return Built(baseline, columns)
+
+
+def _check_options(path: Path, columns: list[str], asked: _ColumnOptions) -> None:
+    prediction, time = asked.prediction, asked.time
+    for option, wanted in (
+        ("--prediction", [] if prediction is None else [prediction]),
+        ("--time", [] if time is None else [time]),
+        ("--exclude", asked.exclude),
+        ("--type", asked.types),
+    ):
+        for name in wanted:
+            if name not in columns:
+                raise BaselineError(
+                    f"{path} has no column {name!r}, which {option} names; "
+                    f"it has {', '.join(map(repr, columns))}"
+                )
+    if prediction is not None and prediction in asked.exclude:
+        raise BaselineError(f"column {prediction!r} is both --prediction and --exclude")
+    if time is not None and time == prediction:
+        raise BaselineError(f"column {time!r} is both --time and --prediction")
+
+
+def _roles(path: Path, table: Table, asked: _ColumnOptions) -> dict[str, Role]:
+    """Return how each column is read that becomes a signal; says which ones don't."""
+    left_out = {*asked.exclude, asked.time, *(table.beside - asked.named)}
+    for name in sorted(table.indexes - asked.named - left_out):
+        said = f"column {name!r}" if name else "the first column, which has no name,"
+        asked.warn(
+            f"{said} is left out: it is the index of a frame; "
+            + (f"--type {shlex.quote(name)}=numeric keeps it" if name else "name it to keep it")
+        )
+        left_out.add(name)
+    for name, column in table.columns.items():
+        if not name and column.kind == "empty" and name not in left_out:
+            asked.warn(
+                "a column without a name or a value is left out: the rows end in a delimiter"
+            )
+            left_out.add(name)
+    wanted = {name: it for name, it in table.columns.items() if name not in left_out}
+    if not wanted:
+        raise BaselineError(f"every column of {path} is excluded: nothing is left to watch")
+    _check_width(path, wanted)
+    for name in wanted:
+        if name and name != name.strip():
+            asked.warn(
+                f"column {name!r} has space around its name, and is the feature of that name alone"
+            )
+        if name.lower() in _TARGETS and name != asked.prediction:
+            asked.warn(
+                f"column {name!r} may be what the model predicts: no event has that, and it would "
+                f"be missing in all of them; --exclude {shlex.quote(name)}"
+            )
+    return {name: _role(table, it, asked.types.get(name)) for name, it in wanted.items()}
+
+
+def _check_width(path: Path, columns: Collection[str]) -> None:
+    if len(columns) > MAX_SIGNALS:
+        raise BaselineError(
+            f"{path} has {len(columns):,} columns to watch, and a baseline has at most "
+            f"{MAX_SIGNALS:,} signals: leave out those of least use by --exclude"
+        )
+
+
+def _role(table: Table, column: Column, override: Role | None) -> Role:
+    name, kind = column.name, column.kind
+    quoted = shlex.quote(name)
+    if not name:
+        raise BaselineError('a column has no name: give it one, or --exclude ""')
+    if kind == "empty":
+        raise BaselineError(
+            f"column {name!r} has no value in any of {table.rows:,} rows: --exclude {quoted}"
+        )
+    is_text = column.nature == "text"
+    if kind == "instant" and override == "categorical" and is_text:
+        return "categorical"
+    if kind in _NO_SIGNAL:
+        raise BaselineError(
+            f"column {name!r} {_NO_SIGNAL[kind]}, which can't be a signal: --exclude {quoted}"
+        )
+    as_number = override in ("numeric", "percent")
+    if as_number and kind == "boolean":
+        raise BaselineError(
+            f"column {name!r} is to be numeric, but holds true and false, which events would carry "
+            f"too and which are no numbers: leave it categorical, or write 0 and 1"
+        )
+    if as_number and kind == "string" and column.offender:
+        raise BaselineError(
+            f"column {name!r} is to be numeric, but {column.offender} is no number; if that means "
+            f"missing, --na and the text"
+        )
+    return override or ("numeric" if kind == "numeric" else "categorical")
+
+
+def _signal_names(roles: Mapping[str, Role], prediction: str | None) -> dict[str, str]:
+    names = {name: name for name in roles}
+    if prediction is not None:
+        is_class = roles[prediction] == "categorical"
+        names[prediction] = "label" if is_class else "prediction"
+    for name in roles:
+        if name in OUTPUT_SIGNALS and name != prediction:
+            use = f", or name it with --prediction {name}" if prediction is None else ""
+            raise BaselineError(
+                f"column {name!r} has a name that is reserved for what tidegauge derives itself "
+                f"({', '.join(OUTPUT_SIGNALS)}): rename it, --exclude {name}{use}"
+            )
+    return names
+
+
+def _numeric(table: Table, name: str) -> tuple[Signal, int]:
+    values, missing, nan = table.numbers(name)
+    if values.size == 0:
+        raise BaselineError(
+            f"column {name!r} has no finite number in any of {table.rows:,} rows: "
+            f"--exclude {shlex.quote(name)}"
+        )
+    distinct = 1 + int((values[1:] != values[:-1]).sum())
+    return numeric_signal(values, missing=missing, nan=nan), distinct
+
+
+def _categorical(
+    column: Column,
+    counts: Counter[str],
+    missing: int,
+    rows: int,
+    warn: Callable[[str], None],
+) -> CategoricalSignal:
+    name = column.name
+    signal = categorical_signal(
+        counts, kind=column.kind, are_text=column.nature == "text", missing=missing
+    )
+    if _nothing_recurs(counts):
+        warn(
+            f"column {name!r} looks like an id or free text ({_recurrence(counts)}): all that is "
+            f"watched of it is how often it is missing; --exclude {shlex.quote(name)}"
+        )
+    elif len(counts) == rows - missing and len(counts) > TOP_CATEGORIES:
+        warn(
+            f"column {name!r} has a different value in every row: if it is an id, its drift "
+            f"means nothing; --exclude {shlex.quote(name)}"
+        )
+    elif not signal.known_complete:
+        kept = len(signal.categories) + len(signal.known)
+        warn(
+            f"column {name!r} has {len(counts):,} different values ({_recurrence(counts)}), of "
+            f'which {kept:,} are kept: all others count as "other", and none as never seen'
+        )
+    return signal
+
+
+def _nothing_recurs(counts: Counter[str]) -> bool:
+    """Whether a column is one of ids or free text: many values, of which hardly one comes again."""
+    return len(counts) > MANY_VALUES and seen_once(counts) >= _NOTHING_RECURS * counts.total()
+
+
+def _recurrence(counts: Counter[str]) -> str:
+    return f"{seen_once(counts):,} of its {counts.total():,} values were seen once"
+
+
+def _ids_or_texts(columns: Mapping[str, Counter[str]]) -> str:
+    first, counts = next(iter(columns.items()))
+    named = f"column {first!r} looks" if len(columns) == 1 else f"{len(columns)} columns look"
+    excluded = " ".join(f"--exclude {shlex.quote(name)}" for name in columns)
+    numbers = (
+        f"; or, as most of it is numbers, --type {shlex.quote(first)}=numeric, --na for the rest"
+        if mostly_numbers(counts)
+        else ""
+    )
+    return (
+        f"{named} like ids or free text, whose drift can't be seen ({first!r}: "
+        f"{_recurrence(counts)}): {excluded}; or to watch how often one is missing, "
+        f"--type {shlex.quote(first)}=categorical{numbers}"
+    )

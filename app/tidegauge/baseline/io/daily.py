@@ -1,0 +1,194 @@
+"""Signals by hour of day, from the rows of a table with timestamps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegauge.baseline import (
+    LEAST_DAYS,
+    MOST_DAYS,
+    DailyCycle,
+    NumericSignal,
+    Signal,
+    SignalHours,
+    ordered_bins,
+    reference_counts,
+)
+from tidegauge.baseline.io.table import NumericRows, Role, Table, TimedRows
+from tidegauge.sequential import (
+    BLOCK_SECONDS,
+    HOURS,
+    MEAN,
+    SPREAD,
+    Reference,
+    SignalReference,
+    dispersion_of,
+)
+
+_DAY_SECONDS = 86_400
+_BLOCKS = _DAY_SECONDS // BLOCK_SECONDS
+
+#: A date with fewer rows than this share of the usual is a beginning or an end, and no day.
+_LEAST_OF_A_DAY = 0.25
+
+_DIGITS = 4
+
+
+class Timed(NamedTuple):
+    """A signal and the column that it is made of; ``places`` is the bin of each category there."""
+
+    column: str
+    role: Role
+    signal: Signal
+    places: Mapping[str, int]
+
+
+def daily_cycle(
+    table: Table,
+    time: str,
+    signals: Mapping[str, Timed],
+    *,
+    memory_bytes: int,
+    progress: Callable[[str, float], None],
+    warn: Callable[[str], None],
+) -> DailyCycle | None:
+    """Count every signal by hour of the latest days, and say how much days differ.
+
+    None, and a warning why, if there are fewer than 14 days with timestamps or too few rows a day.
+    Reads the table once for its times, and once for as many signals as ``memory_bytes`` hold.
+    """
+    days, clocks = _days(table, time, progress)
+    if clocks == {0}:
+        warn(
+            f"column {time!r} has dates without a time: the baseline is made without the hours of "
+            f"the day; --time takes a column that has both"
+        )
+        return None
+    if len(days) < LEAST_DAYS:
+        warn(
+            f"column {time!r} has times of {len(days)} days, and it takes {LEAST_DAYS} to tell the "
+            f"hours of a day apart: the baseline is made without them, and where the traffic has "
+            f"a daily cycle, no number of false alarms can be promised"
+        )
+        return None
+    size = max(len(days) * _BLOCKS * len(_reference(it.signal).counts) for it in signals.values())
+    at_once = max(1, memory_bytes // (8 * size))
+    found: dict[str, SignalHours] = {}
+    spans: list[int] = []
+    names = list(signals)
+    for first in range(0, len(names), at_once):
+        some = {name: signals[name] for name in names[first : first + at_once]}
+        blocks = _blocks(table, time, some, days, progress)
+        for name, counted in blocks.items():
+            try:
+                spans, found[name] = signal_hours(signals[name].signal, counted)
+            except ValueError as error:
+                warn(f"{error}: the baseline is made without the hours of the day")
+                return None
+            progress("Comparing days", len(found) / len(signals))
+    return DailyCycle(days=len(days), spans_seconds=spans, signals=found)
+
+
+def _days(
+    table: Table, time: str, progress: Callable[[str, float], None]
+) -> tuple[NDArray[np.int64], set[int]]:
+    """Return the latest days, counted from 1970, that have about as many rows as most have.
+
+    And which seconds of the day there are: 0 alone, or a few.
+    """
+    rows: dict[int, int] = {}
+    clocks: set[int] = set()
+    for batch in table.timed(time, {}):
+        known = batch.seconds[np.isfinite(batch.seconds)]
+        for day, count in zip(*np.unique(known // _DAY_SECONDS, return_counts=True), strict=True):
+            rows[int(day)] = rows.get(int(day), 0) + int(count)
+        if clocks <= {0} and known.size:
+            clocks |= {int(it) for it in np.unique(known % _DAY_SECONDS)[:2].tolist()}
+        progress("Reading times", batch.done)
+    usual = np.median(list(rows.values())) if rows else 0.0
+    days = sorted(day for day, count in rows.items() if count >= _LEAST_OF_A_DAY * usual)
+    return np.array(days[-MOST_DAYS:], dtype=np.int64), clocks
+
+
+def _blocks(
+    table: Table,
+    time: str,
+    signals: Mapping[str, Timed],
+    days: NDArray[np.int64],
+    progress: Callable[[str, float], None],
+) -> dict[str, NDArray[np.int64]]:
+    """Count the signals by minute, (days, minutes, bins)."""
+    bins = {name: len(_reference(it.signal).counts) for name, it in signals.items()}
+    counts = {
+        name: np.zeros(len(days) * _BLOCKS * its, dtype=np.int64) for name, its in bins.items()
+    }
+    roles = {it.column: it.role for it in signals.values()}
+    for batch in table.timed(time, roles):
+        known, block = _places_of(batch.seconds, days)
+        for name, its in signals.items():
+            place = _bins(batch, its)[known]
+            np.add.at(counts[name], block * bins[name] + place, 1)
+        progress("Counting hours", batch.done)
+    return {name: its.reshape(len(days), _BLOCKS, -1) for name, its in counts.items()}
+
+
+def _places_of(
+    seconds: NDArray[np.float64], days: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return which rows are of the days, and the number of the minute of each of these."""
+    finite = np.where(np.isfinite(seconds), seconds, -1.0)
+    day = np.minimum(np.searchsorted(days, finite // _DAY_SECONDS), len(days) - 1)
+    known = days[day] == finite // _DAY_SECONDS
+    minute = (finite[known] % _DAY_SECONDS // BLOCK_SECONDS).astype(np.int64)
+    return known, day[known] * _BLOCKS + minute
+
+
+def _bins(batch: TimedRows, its: Timed) -> NDArray[np.int64]:
+    """Return the bin of each row; after those of the values, missing: null or not finite."""
+    rows, beyond = batch.columns[its.column], len(its.signal.counts)
+    if isinstance(rows, NumericRows):
+        edges = its.signal.edges if isinstance(its.signal, NumericSignal) else []
+        finite = np.isfinite(rows.values)
+        found = np.searchsorted(edges, np.where(finite, rows.values, 0.0), side="right")
+        return np.where(rows.missing | ~finite, beyond, found)
+    place = np.array([*(its.places[name] for name in rows.names), beyond], dtype=np.int64)
+    return place[rows.places]  # -1, which is missing, is the last
+
+
+def _reference(signal: Signal) -> SignalReference:
+    return SignalReference(reference_counts(signal), ordered_bins(signal))
+
+
+def signal_hours(signal: Signal, counted: NDArray[np.int64]) -> tuple[list[int], SignalHours]:
+    """Return a signal's hours from its counts by minute, (days, 1440, bins), and their spans.
+
+    Raises ``ValueError`` where there are too few rows a day to compare days.
+    """
+    reference = Reference.of([_reference(signal)])
+    estimate = dispersion_of(reference, counted.astype(np.float64))
+    by_hour = counted.reshape(len(counted), HOURS, -1, counted.shape[-1]).sum(axis=(0, 2))
+    moments = estimate.skewness[:, [MEAN, SPREAD]]
+    return estimate.seconds, SignalHours(
+        counts=by_hour.tolist(),
+        excess=[_rounded(its) for its in estimate.excess],
+        degrees=[_rounded(its) for its in estimate.degrees],
+        skewness=[_rounded(its) for its in moments],
+        by_hour=_rounded(estimate.by_hour),
+    )
+
+
+def _rounded(values: Sequence[float] | NDArray[np.float64]) -> list[float]:
+    """Keep four digits: an estimate has no more, and no machine's last bit names the baseline."""
+    return [float(f"{value:.{_DIGITS}g}") for value in values]
+
+
+def category_places(spelled: Mapping[str, str], categories: Sequence[str]) -> dict[str, int]:
+    """Return the bin of each category, by how the table spells it: its own, or that of "other".
+
+    >>> category_places({"1.0": "1", "1": "1", "7": "7"}, ["1"])
+    {'1.0': 0, '1': 0, '7': 1}
+    """
+    own = {category: place for place, category in enumerate(categories)}
+    return {name: own.get(category, len(categories)) for name, category in spelled.items()}

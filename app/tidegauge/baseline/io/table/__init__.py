@@ -1,0 +1,25 @@
+"""One reader of tables: CSV, Parquet, Arrow, NDJSON and JSON, by DuckDB.
+
+It decides what each column holds, by all of its values, and says what it decided and why. Nothing
+larger than one column is held in memory. Needs the extra ``processor``.
+"""
+
+from typing import TYPE_CHECKING
+
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.baseline.io.table.column import Column as Column, Kind as Kind, Role as Role
+    from tidegauge.baseline.io.table.options import ReadOptions as ReadOptions
+    from tidegauge.baseline.io.table.rows import NumericRows as NumericRows, TimedRows as TimedRows
+    from tidegauge.baseline.io.table.table import Table as Table, open_table as open_table
+
+face(
+    __name__,
+    {
+        "column": ("Column", "Kind", "Role"),
+        "options": ("ReadOptions",),
+        "rows": ("NumericRows", "TimedRows"),
+        "table": ("Table", "open_table"),
+    },
+)

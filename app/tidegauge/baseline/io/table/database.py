@@ -1,0 +1,125 @@
+"""The DuckDB that a table is read by: one file in a folder of its own, gone with it."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tidegauge.baseline import BaselineError
+
+#: DuckDB holds no more than this, and puts the rest on disk; it takes some 125 MiB to run at all.
+LEAST_MEMORY_BYTES = 256 * 1024 * 1024
+
+_POLL_SECONDS = 0.1
+
+#: What of DuckDB's messages helps: not its hints, which name options that are not ours.
+_HINTS = re.compile(r"\s*(Possible (fixes|Solution)|LINE \d+:|  file = ).*", re.DOTALL)
+
+
+class Database:
+    """A connection that says which file is wrong, and how far a long statement has come."""
+
+    def __init__(self, scratch: Path, memory_bytes: int) -> None:
+        self._connection = duckdb.connect(
+            str(scratch / "table.duckdb"),
+            config={
+                "memory_limit": f"{max(memory_bytes, LEAST_MEMORY_BYTES)}B",
+                "temp_directory": str(scratch),
+                # Nothing is fetched from anywhere, whatever a file asks for.
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "allow_community_extensions": "false",
+            },
+        )
+        # It says how far it has come to who asks, and prints nothing.
+        self._connection.execute("SET enable_progress_bar = true")
+        self._connection.execute("SET enable_progress_bar_print = false")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        return self._connection.execute(sql, list(parameters)).fetchall()
+
+    def columns(self, sql: str) -> dict[str, Any]:
+        """Return the columns of a query as NumPy arrays."""
+        return self._connection.execute(sql).fetchnumpy()
+
+    def batches(self, sql: str, rows: int) -> Iterator[Any]:
+        """Yield the result of a query as Arrow record batches."""
+        yield from self._connection.sql(sql).to_arrow_reader(rows)
+
+    def register(self, name: str, data: object) -> None:
+        """Make Arrow data a view."""
+        self._connection.register(name, data)
+
+    def run(
+        self, sql: str, parameters: Sequence[object], path: Path, progress: Callable[[float], None]
+    ) -> None:
+        """Run a statement that reads files; raises ``BaselineError`` if one is malformed."""
+        failed: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                self._connection.execute(sql, list(parameters))
+            except BaseException as error:  # raised again below, in the thread that waits
+                failed.append(error)
+
+        thread = threading.Thread(target=work, name="duckdb", daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(_POLL_SECONDS)
+                done = self._connection.query_progress()
+                if 0 <= done <= 100:
+                    progress(done / 100)
+        except BaseException:
+            self._connection.interrupt()
+            thread.join()
+            raise
+        if failed:
+            with malformed(path):
+                raise failed[0]
+
+
+_RAGGED = re.compile(
+    r"Line: (\d+)\nOriginal Line: (.*?)\nExpected Number of Columns: (\d+) Found: (\d+)", re.DOTALL
+)
+
+
+@contextmanager
+def malformed(path: Path) -> Iterator[None]:
+    """Say which file it was that DuckDB refuses to read."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise BaselineError(f"{path} can't be read: {said(error)}") from error
+
+
+def said(error: BaseException) -> str:
+    """Return what DuckDB says is wrong, in one line, without the hints that aren't ours."""
+    text = str(error)
+    ragged = _RAGGED.search(text)
+    if ragged:
+        line, row, expected, found = ragged.groups()
+        return f"line {int(line):,} has {found} cells, expected {expected}: {row[:100]!r}"
+    text = _HINTS.sub("", text)
+    text = re.sub(r"^[A-Za-z ]+ Error: ", "", text.strip())
+    return re.sub(r"\s+", " ", text).strip()[:400]
+
+
+def literal(text: object) -> str:
+    """Return a text as SQL has it."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def file_list(paths: Sequence[Path]) -> str:
+    """Return paths as a list of SQL, none of them a pattern."""
+    escaped = (re.sub(r"([*?\[])", r"[\1]", str(path)) for path in paths)
+    return "[" + ", ".join(map(literal, escaped)) + "]"

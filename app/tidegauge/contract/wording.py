@@ -1,0 +1,181 @@
+"""How figures, lengths of time and subjects are written for people: once, for every output.
+
+Pure, and without imports that a command line would have to wait for.
+"""
+
+from collections.abc import Callable, Sequence
+
+from tidegauge.contract.alert import Alert
+from tidegauge.contract.times import duration_text
+
+#: The unit of a figure that is a multiple of the threshold of the alarm budget.
+OF_THRESHOLD = "of the alarm threshold"
+
+
+def figure(value: float) -> str:
+    """Write a figure with three significant digits, or with all digits before the point.
+
+    >>> figure(0.0743570), figure(13.3456), figure(12345.6), figure(200.0)
+    ('0.0744', '13.3', '12,346', '200')
+    """
+    if abs(value) < 1000:
+        text = f"{value:.3g}"
+        return "1,000" if text == "1e+03" else text
+    return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3g}"
+
+
+def exact(value: float) -> str:
+    """Write a threshold as somebody wrote it, up to six digits.
+
+    >>> exact(0.05), exact(1200.0), exact(0.123456)
+    ('0.05', '1,200', '0.123456')
+    """
+    return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
+
+
+def figure_beside(value: float, threshold: float) -> str:
+    """Write a figure with as many digits as show on which side of a threshold it is.
+
+    >>> figure_beside(0.0743, 0.05), figure_beside(0.050004, 0.05), figure_beside(0.05, 0.05)
+    ('0.0743', '0.050004', '0.05')
+    """
+    written = exact(threshold)
+    for digits in range(3, 9):
+        text = figure(value) if digits == 3 else f"{value:.{digits}g}"
+        if text != written:
+            return text
+    return figure(value)
+
+
+def quantity(value: float, unit: str, threshold: float | None = None) -> str:
+    """Write a figure with its unit; with more digits if it would read like ``threshold``.
+
+    >>> quantity(0.074357, "nats"), quantity(251.4, "ms"), quantity(660.0, "s")
+    ('0.0744 nats', '251 ms', '11 min')
+    >>> quantity(0.0123, "share"), quantity(1.0, "signals"), quantity(13.34, OF_THRESHOLD)
+    ('1.23%', '1 signal', '13.3 times the alarm threshold')
+    """
+    if unit == "s":
+        return duration_text(value)
+    if unit == "share":
+        beside = None if threshold is None else threshold * 100
+        return f"{_digits(value * 100, beside)}%"
+    text = _digits(value, threshold)
+    if unit == OF_THRESHOLD:
+        return f"{text} times the alarm threshold"
+    if unit in ("", "value"):
+        return text
+    return f"{text} {unit.removesuffix('s') if unit in _COUNTS and value == 1 else unit}".rstrip()
+
+
+def quantity_text(text: str, unit: str) -> str:
+    """Do that with a figure that a record has as text; what is no figure stays as it is.
+
+    >>> quantity_text("0.07436", "nats"), quantity_text("?", "nats")
+    ('0.0744 nats', '?')
+    """
+    try:
+        return quantity(float(text), unit)
+    except (ValueError, OverflowError):
+        return text
+
+
+def limit_text(threshold: float, unit: str) -> str:
+    """Write a threshold that stands beside a quantity, without repeating the unit.
+
+    >>> limit_text(0.05, "nats"), limit_text(600.0, "s"), limit_text(0.05, "share")
+    ('0.05', '10 min', '5%')
+    """
+    return quantity(threshold, unit) if unit in ("s", "share") else exact(threshold)
+
+
+_COUNTS = frozenset({"signals", "events", "bins"})
+
+
+def _digits(value: float, threshold: float | None) -> str:
+    return figure(value) if threshold is None else figure_beside(value, threshold)
+
+
+#: What is lost, by the metric of it.
+_LOST = {
+    "absent_excess": "absent values",
+    "missing_excess": "missing values",
+    "not_finite_excess": "NaN or infinite values",
+    "invalid_excess": "values of another type",
+    "unseen_excess": "new values",
+    "out_of_range_share": "values far out of range",
+    "constant": "constant values",
+}
+
+
+def is_of_lost_values(metric: str) -> bool:
+    """Whether a metric is about values that can't be used."""
+    return metric in _LOST
+
+
+def metric_text(metric: str, of: str = "") -> str:
+    """Name what a rule watches, and of which signals.
+
+    >>> metric_text("absent_excess", "income"), metric_text("kl", "age"), metric_text("events")
+    ('absent values of income', 'kl of age', 'events')
+    """
+    what = _LOST.get(metric, metric)
+    return f"{what} of {of}" if of else what
+
+
+def counted(n: int, what: str, many: str = "") -> str:
+    """Write a number of things.
+
+    >>> counted(1, "window"), counted(3000, "event"), counted(2, "entry", "entries")
+    ('1 window', '3,000 events', '2 entries')
+    """
+    return f"{n:,} {what if n == 1 else many or what + 's'}"
+
+
+def listed_lines(
+    items: Sequence[tuple[str, int]], most: int, write: Callable[[int], str] = "{:,}".format
+) -> list[str]:
+    """List names with their numbers, the first ``most`` of them, and how many more there are.
+
+    >>> listed_lines([("a", 3), ("b", 1), ("c", 1)], 2)
+    ['a: 3', 'b: 1', 'and 1 more']
+    """
+    lines = [f"{name}: {write(n)}" for name, n in items[:most]]
+    return [*lines, f"and {len(items) - most:,} more"] if len(items) > most else lines
+
+
+def subject(alert: Alert) -> str:
+    """Name the traffic that an alert is about: model, version, variant and segment.
+
+    Not yet printable: names come from whoever may write to a topic.
+    """
+    return " ".join(filter(None, [_version(alert), alert.variant, _segment(alert)]))
+
+
+def without_subject(alert: Alert) -> str:
+    """Return the summary of an alert for a place that names the traffic already."""
+    return _without_segment(alert).removeprefix(f"{_version(alert)}: ")
+
+
+def with_subject(alert: Alert) -> str:
+    """Return the summary of an alert with the traffic in front, named once.
+
+    The text of a rule may begin with model and version, or may not.
+    """
+    summary, version = _without_segment(alert), _version(alert)
+    if summary.startswith((f"{version}:", f"{version} ")):
+        return subject(alert) + summary.removeprefix(version)
+    return f"{subject(alert)}: {summary}"
+
+
+def _version(alert: Alert) -> str:
+    return f"{alert.model} {alert.version}"
+
+
+def _segment(alert: Alert) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(alert.segment.items()))
+
+
+def _without_segment(alert: Alert) -> str:
+    segment = _segment(alert)
+    return alert.summary.replace(f" ({segment})", "", 1) if segment else alert.summary

@@ -1,0 +1,64 @@
+"""From raw records to counts: decoding, the plan of a model version, cells, tenures. Pure.
+
+The role ``ingest`` reads and writes; ``decode`` has one module for each way to read an event.
+"""
+
+from typing import TYPE_CHECKING
+
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.counting.admission import Admission as Admission
+    from tidegauge.counting.beginning import (
+        BREAKS as BREAKS,
+        DOUBTFUL as DOUBTFUL,
+        Beginning as Beginning,
+        Counted as Counted,
+        begin_at as begin_at,
+        from_metadata as from_metadata,
+        known_end as known_end,
+    )
+    from tidegauge.counting.counter import Counter as Counter, Promoted as Promoted
+    from tidegauge.counting.decode.arrow import Streams as Streams
+    from tidegauge.counting.decode.arrow_rows import COUNTED as COUNTED
+    from tidegauge.counting.decode.arrow_size import Limits as Limits
+    from tidegauge.counting.decode.extension import is_installed as is_installed
+    from tidegauge.counting.decode.payload import event_or_stream as event_or_stream
+    from tidegauge.counting.decode.tolerant import (
+        LooseEvent as LooseEvent,
+        RefusedError as RefusedError,
+        check_time as check_time,
+        decode_event as decode_event,
+        from_row as from_row,
+    )
+    from tidegauge.counting.overflow import OverflowNotice as OverflowNotice
+    from tidegauge.counting.partitions import last_of as last_of, partitions_of as partitions_of
+    from tidegauge.counting.refusals import DEAD_LETTERS as DEAD_LETTERS, as_refused as as_refused
+    from tidegauge.counting.tenure import Position as Position, Tenure as Tenure
+
+face(
+    __name__,
+    {
+        "admission": ("Admission",),
+        "beginning": (
+            "BREAKS",
+            "Beginning",
+            "Counted",
+            "DOUBTFUL",
+            "begin_at",
+            "from_metadata",
+            "known_end",
+        ),
+        "counter": ("Counter", "Promoted"),
+        "decode.arrow": ("Streams",),
+        "decode.arrow_rows": ("COUNTED",),
+        "decode.arrow_size": ("Limits",),
+        "decode.extension": ("is_installed",),
+        "decode.payload": ("event_or_stream",),
+        "decode.tolerant": ("LooseEvent", "RefusedError", "check_time", "decode_event", "from_row"),
+        "overflow": ("OverflowNotice",),
+        "partitions": ("last_of", "partitions_of"),
+        "refusals": ("DEAD_LETTERS", "as_refused"),
+        "tenure": ("Position", "Tenure"),
+    },
+)

@@ -1,0 +1,414 @@
+"""Column batches: Arrow IPC streams of many rows of one model version.
+
+Schema metadata names ``model``, ``version`` and, if need be, ``variant``; the columns are ``time``,
+``prediction``, ``label``, ``latency_ms``, ``status`` and two structs, ``features`` and
+``segments``. A batch that names the model by row, or whose columns are of unusual types, is counted
+row by row.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tidegauge.contract import ARROW_MAGIC, OUTPUT_SIGNALS, Reason
+from tidegauge.counting.cells import ABSENT_VALUE, NAN_VALUE, NULL_VALUE
+from tidegauge.counting.decode.arrow_rows import COUNTED, chunks, shared_bytes
+from tidegauge.counting.decode.arrow_size import (
+    Limits,
+    check_batches,
+    measure_schema,
+    too_many_bytes,
+)
+from tidegauge.counting.decode.fast import Columns
+from tidegauge.counting.decode.tolerant import NAME_CHARACTERS, RefusedError
+from tidegauge.counting.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan
+from tidegauge.counting.segments import NONE, SegmentColumn, code
+
+
+class UnusualError(Exception):
+    """A batch that columns can't be taken from; its rows are counted one by one."""
+
+
+#: Bytes of beginnings of streams that are remembered; a sender has one of some kB for each version
+#: of a model.
+HEAD_BYTES = 16 * 1024 * 1024
+
+#: The longest one that is remembered before a stream was read with it.
+UNREAD_HEAD_BYTES = 64 * 1024
+
+#: What may follow the last batch of a stream.
+_ENDS = (b"", ARROW_MAGIC + bytes(4))
+
+
+@dataclass(eq=False)
+class Batch:
+    """A decoded batch. ``identity`` is (model, version, variant), or None if rows name theirs.
+
+    Its ``length`` is the number of rows. Those with the same ``head`` can be joined.
+    """
+
+    parts: Sequence[pa.RecordBatch]
+    schema: pa.Schema
+    length: int
+    identity: tuple[str, str, str] | None
+    head: bytes
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """All rows."""
+        return pa.Table.from_batches(self.parts, self.schema)
+
+    @classmethod
+    def joined(cls, batches: Sequence["Batch"]) -> "Batch":
+        """Put batches of one head one after another."""
+        first = batches[0]
+        if len(batches) == 1:
+            return first
+        parts = [part for batch in batches for part in batch.parts]
+        length = sum(batch.length for batch in batches)
+        return cls(parts, first.schema, length, first.identity, first.head)
+
+    def rows(
+        self,
+        features: Collection[str] | None,
+        segments: Collection[str] | None,
+        columns: Collection[str] = COUNTED,
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Yield every row as the JSON event it stands for, some at a time.
+
+        Only the ``columns``, ``features`` and ``segments`` of these names are read; None: all.
+        Raises :class:`RefusedError` for times that no row can be read with.
+        """
+        constants: dict[str, str] = {}
+        if self.identity:
+            constants = dict(zip(("model", "version", "variant"), self.identity, strict=True))
+        table = self.table
+        column = self._column("time")
+        if column is not None and pa.types.is_timestamp(column.type):
+            if column.type.tz is None:
+                raise RefusedError(
+                    "invalid_record", "times without a time zone; expected a zone, such as UTC"
+                )
+            place = table.column_names.index("time")
+            table = table.set_column(place, "time", _seconds(column))
+        return chunks(
+            table, constants=constants, features=features, segments=segments, columns=columns
+        )
+
+    def feature_names(self) -> list[str]:
+        """Return the names of the columns of features, none if there is no struct of them."""
+        if "features" not in self.schema.names:
+            return []
+        kind = self.schema.field("features").type
+        if not pa.types.is_struct(kind):
+            return []
+        return [kind.field(i).name for i in range(kind.num_fields)]
+
+    def times(self) -> Floats:
+        """Event times, epoch seconds; raises :class:`UnusualError` if not a column of times."""
+        column = self._column("time")
+        if column is None:
+            raise UnusualError("no column time")
+        kind = column.type
+        if column.null_count:
+            raise UnusualError("rows without a time")
+        if pa.types.is_timestamp(kind):
+            if kind.tz is None:
+                raise UnusualError("times without a time zone")
+            seconds: Floats = _numpy(_seconds(column))
+            return seconds
+        if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+            # Unsafe, or a whole number beyond 2^53 (nanoseconds, say) would raise.
+            floats: Floats = _numpy(column.cast(pa.float64(), safe=False))
+            return floats
+        raise UnusualError(f"time is {kind}")
+
+    def columns(self, plan: Plan) -> Columns:
+        """Return the plan's columns; raises :class:`UnusualError` for a type that needs care."""
+        features = self._features()
+        numeric = [self._floats(features, signal.name) for signal in plan.numeric]
+        categorical = [self._codes(features, signal) for signal in plan.categorical]
+        return numeric, categorical
+
+    def segments(self, dimensions: Sequence[str]) -> list[SegmentColumn]:
+        """Return the segments by dimension; raises :class:`UnusualError` if they aren't text."""
+        struct = self._column("segments") if dimensions else None
+        columns: dict[str, pa.Array] = {}
+        if struct is not None:
+            if not pa.types.is_struct(struct.type):
+                raise UnusualError(f"segments is {struct.type}")
+            names = [struct.type.field(i).name for i in range(struct.type.num_fields)]
+            columns = dict(zip(names, struct.flatten(), strict=True))
+        return [self._segment(name, columns.get(name)) for name in dimensions]
+
+    def _segment(self, dimension: str, column: pa.Array | None) -> SegmentColumn:
+        if column is None or pa.types.is_null(column.type):
+            return SegmentColumn(dimension, np.full(self.length, NONE, dtype=np.intp), [])
+        encoded = pa.types.is_dictionary(column.type)
+        kind = column.type.value_type if encoded else column.type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise UnusualError(f"segment {dimension} is {column.type}")
+        column = column if encoded else column.dictionary_encode()
+        values = [*column.dictionary.to_pylist(), None]
+        places = {value: place for place, value in enumerate(values)}
+        codes = np.array([code(value, places[value]) for value in values], dtype=np.intp)
+        indices = column.indices.cast(pa.int64()).fill_null(len(values) - 1)
+        return SegmentColumn(dimension, codes[_numpy(indices)], values)
+
+    def _column(self, name: str) -> pa.Array | None:
+        if name not in self.schema.names:
+            return None
+        return self.table.column(name).combine_chunks()
+
+    def _features(self) -> Mapping[str, pa.Array]:
+        struct = self._column("features")
+        if struct is None:
+            return {}
+        if not pa.types.is_struct(struct.type):
+            raise UnusualError(f"features is {struct.type}")
+        if struct.null_count:
+            raise UnusualError("rows without features")
+        names = [struct.type.field(i).name for i in range(struct.type.num_fields)]
+        return dict(zip(names, struct.flatten(), strict=True))
+
+    def _find(self, features: Mapping[str, pa.Array], name: str) -> pa.Array | None:
+        return self._column(name) if name in OUTPUT_SIGNALS else features.get(name)
+
+    def _floats(self, features: Mapping[str, pa.Array], name: str) -> Floats:
+        column = self._find(features, name)
+        if column is None:
+            return np.full(self.length, ABSENT_VALUE)
+        kind = column.type
+        if pa.types.is_null(kind):
+            return np.full(len(column), NULL_VALUE)
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+            raise UnusualError(f"{name} is {kind}")
+        values: Floats = _numpy(_without_nulls(column.cast(pa.float64(), safe=False)))
+        finite = np.isfinite(values)
+        if not finite.all():
+            values = np.where(finite, values, NAN_VALUE)
+        if column.null_count:
+            values = np.where(_numpy(column.is_null()), NULL_VALUE, values)
+        return values
+
+    def _codes(
+        self, features: Mapping[str, pa.Array], signal: CategoricalPlan
+    ) -> npt.NDArray[np.intp]:
+        column = self._find(features, signal.name)
+        if column is None:
+            return np.full(self.length, signal.bins + ABSENT, dtype=np.intp)
+        if not pa.types.is_dictionary(column.type):
+            return _bins(column, signal)
+        # Each value is looked up once; the null at the end is for rows without one.
+        values = pa.concat_arrays([column.dictionary, pa.nulls(1, column.type.value_type)])
+        indices = column.indices.cast(pa.int64()).fill_null(len(values) - 1)
+        codes: npt.NDArray[np.intp] = _bins(values, signal)[_numpy(indices)]
+        return codes
+
+
+def _bins(column: pa.Array, signal: CategoricalPlan) -> npt.NDArray[np.intp]:
+    text = _as_text(column)
+    names = list(signal.bin_of)
+    found = pc.index_in(text, value_set=pa.array(names, pa.string())).fill_null(len(names))
+    bins = np.array([*signal.bin_of.values(), signal.default_bin], dtype=np.intp)
+    codes: npt.NDArray[np.intp] = bins[_numpy(found)]
+    if column.null_count:
+        codes[_numpy(column.is_null())] = signal.bins + NULL
+    return codes
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_null(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+    ):
+        return column.cast(pa.string())
+    raise UnusualError(f"categories of type {kind}")
+
+
+#: Ticks of a timestamp in a second; nanoseconds are cut to microseconds first: as floats, the last
+#: ones of a window would be of the next.
+_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e6}
+
+
+def _seconds(timestamps: pa.Array) -> pa.Array:
+    """Convert to epoch seconds, nulls to nulls; the name of the zone doesn't matter, nor exist."""
+    ticks = timestamps.cast(pa.int64())
+    if timestamps.type.unit == "ns":
+        ticks = pc.divide(ticks, 1000)
+    seconds = ticks.cast(pa.float64(), safe=False)
+    return pc.divide(seconds, _PER_SECOND[timestamps.type.unit])
+
+
+def _without_nulls(column: pa.Array) -> pa.Array:
+    return column.fill_null(0.0) if column.null_count else column
+
+
+def _numpy(column: pa.Array) -> Any:
+    return column.to_numpy(zero_copy_only=False)
+
+
+class _SchemaError(RefusedError):
+    """No stream of this schema can be counted."""
+
+
+class _KnownStream(NamedTuple):
+    """What is remembered of how a stream begins."""
+
+    #: Bytes of text that rows may share; None if they can't.
+    most_shared: int | None
+    #: None until a stream that begins so was read.
+    schema: pa.Schema | None = None
+    identity: tuple[str, str, str] | None = None
+    #: Why no stream that begins so can be counted.
+    refused: tuple[Reason, str] | None = None
+
+
+class Streams:
+    """Reads Arrow IPC streams. How they begin is remembered: a sender's all begin alike.
+
+    Nothing of a stream is decoded before it is known that it stays within the ``limits``.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._known: dict[bytes, _KnownStream] = {}
+        #: Metadata of batches that are within the limits, whatever is in them.
+        self._small: set[bytes] = set()
+        self._bytes = 0
+
+    def read(self, payload: bytes) -> Batch:
+        """Decode a stream.
+
+        Raises :class:`RefusedError` if it isn't one or is too large; what is corrupt in other ways
+        can raise anything.
+        """
+        head = _head(payload)
+        known = self._known.get(head)
+        if known is None:
+            has_views = measure_schema(payload, self._limits).has_views
+            known = _KnownStream(self._limits.decoded_bytes if has_views else None)
+            self._remember_unread(head, known)  # what is refused comes again, too
+        elif known.refused is not None:
+            raise RefusedError(*known.refused)
+        elif known.schema is not None and _metadata(payload, len(head)) in self._small:
+            found = _only_batch(payload, len(head), known.schema, known.most_shared)
+            if found is not None:
+                return Batch([found], known.schema, found.num_rows, known.identity, head)
+        small = check_batches(payload, len(head), self._limits)
+        if known.schema is not None:
+            found = _only_batch(payload, len(head), known.schema, known.most_shared)
+            if found is not None:
+                self._remember_small(small)
+                return Batch([found], known.schema, found.num_rows, known.identity, head)
+        try:
+            batch = _read(payload, head, known.most_shared)
+        except _SchemaError as error:
+            self._remember_unread(head, known._replace(refused=(error.reason, error.detail)))
+            raise
+        known = known._replace(schema=batch.schema, identity=batch.identity)
+        self._remember(head, known)
+        return batch
+
+    def _remember(self, head: bytes, known: _KnownStream) -> None:
+        if head not in self._known:
+            self._make_room(len(head))
+        self._known[head] = known
+
+    def _remember_unread(self, head: bytes, known: _KnownStream) -> None:
+        if len(head) <= UNREAD_HEAD_BYTES:
+            self._remember(head, known)
+
+    def _remember_small(self, metadata: bytes) -> None:
+        if metadata:
+            self._make_room(len(metadata))
+            self._small.add(metadata)
+
+    def _make_room(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > HEAD_BYTES:
+            self._known.clear()
+            self._small.clear()
+            self._bytes = size
+
+
+def _metadata(payload: bytes, start: int) -> bytes:
+    """Return the metadata of the message at a place, with what comes before it."""
+    length = int.from_bytes(payload[start + 4 : start + 8], "little")
+    return payload[start : start + 8 + length]
+
+
+def _head(payload: bytes) -> bytes:
+    """Return the message with the schema, which a stream begins with."""
+    return _metadata(payload, 0)
+
+
+def _only_batch(
+    payload: bytes, start: int, schema: pa.Schema, most_shared: int | None
+) -> pa.RecordBatch | None:
+    """Return what follows the schema if that is one sound batch and nothing else."""
+    try:
+        rest = pa.BufferReader(pa.py_buffer(payload).slice(start))
+        message = pa.ipc.read_message(rest)
+        # Dictionaries would come first, each in a message of its own.
+        if message.type != "record batch" or rest.read() not in _ENDS:
+            return None
+        batch = pa.ipc.read_record_batch(message, schema)
+        if most_shared is not None:
+            _check_shared(batch.columns, most_shared)
+        batch.validate(full=True)
+    except (pa.ArrowException, OSError, EOFError):
+        return None
+    return batch
+
+
+def _check_shared(columns: Iterable[pa.Array], most: int) -> None:
+    """Refuse text that many rows share before each row's is validated."""
+    found = sum(map(shared_bytes, columns))
+    if found > most:
+        raise too_many_bytes(found, most)
+
+
+def _read(payload: bytes, head: bytes, most_shared: int | None) -> Batch:
+    try:
+        with pa.ipc.open_stream(payload) as reader:
+            identity = _identity(reader.schema)
+            table = reader.read_all()
+        if most_shared is not None:
+            _check_shared((part for it in table.columns for part in it.chunks), most_shared)
+        # Offsets inside a corrupt buffer would otherwise be followed later, out of bounds.
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise RefusedError("invalid_arrow", str(error)) from error
+    return Batch(table.to_batches(), table.schema, table.num_rows, identity, head)
+
+
+def _identity(schema: pa.Schema) -> tuple[str, str, str] | None:
+    """Return what batches of a schema say they are of; None if each row says so."""
+    metadata: dict[bytes, bytes] = schema.metadata or {}
+    model, version, variant = named = [
+        metadata.get(key, b"").decode() for key in (b"model", b"version", b"variant")
+    ]
+    if len(set(schema.names)) != len(schema.names):
+        raise _SchemaError("invalid_arrow", "two columns have the same name")
+    if max(map(len, named)) > NAME_CHARACTERS:
+        raise _SchemaError("invalid_arrow", f"a name of over {NAME_CHARACTERS} characters")
+    if model and version:
+        return model, version, variant
+    missing = {"model", "version"} - set(schema.names)
+    if missing:
+        raise _SchemaError(
+            "invalid_arrow",
+            f"{' and '.join(sorted(missing))} neither in the schema's metadata nor a column",
+        )
+    return None

@@ -1,0 +1,160 @@
+"""The tolerant path: one event at a time, of any shape that can be understood at all."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any, TypeVar, overload
+
+import msgspec
+
+from tidegauge.contract import Reason
+from tidegauge.counting.decode.hints import with_hint
+
+#: Before this no event of Kafka's can have been; a clock at zero, or days for seconds, is.
+EARLIEST_TIME = 946_684_800.0  # 2000-01-01T00:00:00Z
+
+#: The longest name of a model, version or variant.
+NAME_CHARACTERS = 200
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
+
+
+class RefusedError(Exception):
+    """A record that can't be counted; becomes a dead letter."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason: Reason = reason
+        self.detail = detail
+
+
+class LooseEvent(msgspec.Struct, kw_only=True):
+    """An event whose envelope is sound; its values may be anything."""
+
+    time: float | Annotated[datetime, msgspec.Meta(tz=True)]
+    model: Name
+    version: Name
+    variant: Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS)] | None = None
+    prediction: Any = msgspec.UNSET
+    label: Any = msgspec.UNSET
+    latency_ms: Any = msgspec.UNSET
+    status: Any = msgspec.UNSET
+    features: dict[str, Any] | None = None
+    segments: Any = None
+
+    def __post_init__(self) -> None:
+        # Half a surrogate pair is a string to JSON but can't be written: it would stop the worker.
+        for name in (self.model, self.version, self.variant or ""):
+            name.encode()
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """The values of the output signals, by signal name."""
+        return {
+            "prediction": self.prediction,
+            "label": self.label,
+            "latency_ms": self.latency_ms,
+            "status": self.status,
+        }
+
+    def segment(self, dimension: str) -> Any:
+        """Return the value that the event has in a dimension; None if there is none."""
+        return self.segments.get(dimension) if isinstance(self.segments, dict) else None
+
+    @property
+    def epoch(self) -> float:
+        """Event time, epoch seconds."""
+        return self.time.timestamp() if isinstance(self.time, datetime) else self.time
+
+
+Event = TypeVar("Event", bound=LooseEvent)
+
+
+@lru_cache
+def _decoder(kind: type[Event]) -> "msgspec.json.Decoder[Event]":
+    return msgspec.json.Decoder(kind)
+
+
+@overload
+def decode_event(payload: bytes) -> LooseEvent: ...
+
+
+@overload
+def decode_event(payload: bytes, kind: type[Event]) -> Event: ...
+
+
+def decode_event(payload: bytes, kind: Any = LooseEvent) -> Any:
+    """Decode one JSON event as ``kind``; raises :class:`RefusedError` with the reason."""
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError as error:
+        raise RefusedError(
+            "invalid_utf8",
+            with_hint(f"byte {error.start} is not UTF-8: {error.reason}", payload),
+        ) from error
+    try:
+        return _decoder(kind).decode(payload)
+    # Python's decoder goes no deeper, and takes ten times as long to find that out.
+    except RecursionError as error:
+        raise RefusedError("invalid_json", "nested too deeply") from error
+    # A number out of range is a ValidationError; half a surrogate pair is a UnicodeEncodeError.
+    except (msgspec.DecodeError, ValueError):
+        return _decode_by_json(payload, text, kind)
+
+
+def _decode_by_json(payload: bytes, text: str, kind: type[Event]) -> Event:
+    """Decode what only Python's own decoder takes: the tokens NaN and Infinity, huge numbers."""
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError("invalid_json", with_hint(str(error), payload)) from error
+    if not isinstance(parsed, dict):
+        return from_row(parsed, kind)
+    # Unknown names can be anything, half a surrogate pair too.
+    known = kind.__struct_fields__
+    return from_row({name: parsed[name] for name in known if name in parsed}, kind)
+
+
+@overload
+def from_row(row: Any) -> LooseEvent: ...
+
+
+@overload
+def from_row(row: Any, kind: type[Event]) -> Event: ...
+
+
+def from_row(row: Any, kind: Any = LooseEvent) -> Any:
+    """Make an event of what JSON or one row of a column batch has; raises :class:`RefusedError`."""
+    try:
+        return msgspec.convert(row, kind)
+    except UnicodeEncodeError as error:
+        raise RefusedError(
+            "invalid_record", "half a surrogate pair in a time, name or version: no Unicode text"
+        ) from error
+    except Exception as error:  # each is of this one record; whatever it is, it can't be counted
+        raise RefusedError("invalid_record", str(error) or type(error).__name__) from error
+
+
+def check_time(time: float, latest: float) -> None:
+    """Refuse an event time that can't be true; ``latest`` is the clock plus what may be ahead."""
+    if not math.isfinite(time):
+        raise RefusedError("invalid_time", f"time is {time}, expected epoch seconds or RFC 3339")
+    if time < EARLIEST_TIME:
+        raise RefusedError(
+            "time_too_early", f"time {time} is before 2000-01-01; is it in epoch seconds?"
+        )
+    if time > latest:
+        hint = "; is it in milliseconds? Epoch seconds are expected" if time > 1e11 else ""
+        raise RefusedError("time_too_late", f"time {time} is ahead of the clock{hint}")
+
+
+__all__ = [
+    "EARLIEST_TIME",
+    "LooseEvent",
+    "RefusedError",
+    "check_time",
+    "decode_event",
+    "from_row",
+]

@@ -1,0 +1,168 @@
+"""The counting plan of one model version: which signals, in which bins, at which place.
+
+A plan follows from a baseline (or from none) and never changes; a new baseline is a new plan.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.baseline import Baseline, NumericSignal
+from tidegauge.contract import LATENCY_EDGES_MS, NON_FINITE, OUTPUT_SIGNALS, STATUS_CATEGORIES
+
+Floats = npt.NDArray[np.float64]
+
+#: What a signal's counts end with, after its value bins: absent, null, nan, invalid.
+SPECIALS = 4
+ABSENT, NULL, NAN, INVALID = range(SPECIALS)
+
+
+@dataclass(frozen=True, eq=False)
+class NumericPlan:
+    """A numeric signal: ``counts[offset : offset + bins]``, then the four specials."""
+
+    name: str
+    edges: Floats
+    offset: int
+
+    @property
+    def bins(self) -> int:
+        """Value bins."""
+        return len(self.edges) + 1
+
+    @cached_property
+    def edge_list(self) -> list[float]:
+        """The edges for ``bisect``, which is slow on an array."""
+        return [float(edge) for edge in self.edges]
+
+
+Dtype = Literal["string", "integer", "boolean"]
+
+
+@dataclass(frozen=True, eq=False)
+class CategoricalPlan:
+    """A categorical signal: categories, other, unseen; then the four specials.
+
+    ``bin_of`` has the categories, and the names of what is not finite, whose place is a special.
+    """
+
+    name: str
+    dtype: Dtype
+    bin_of: Mapping[str, int]
+    default_bin: int
+    bins: int
+    offset: int
+
+    @cached_property
+    def fast_bin_of(self) -> dict[object, int]:
+        """Bin by the value as the typed decoder gives it, absent and null included."""
+        table: dict[object, int] = {
+            msgspec.UNSET: self.bins + ABSENT,
+            None: self.bins + NULL,
+        }
+        for text, index in self.bin_of.items():
+            if self.dtype == "boolean":
+                if text in ("true", "false"):
+                    table[text == "true"] = index
+            elif self.dtype == "integer":
+                try:
+                    table[int(text)] = index
+                except ValueError:
+                    continue
+            else:
+                table[text] = index
+        return table
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How to count the events of one model version. ``baseline`` is "" where there is none."""
+
+    model: str
+    version: str
+    baseline: str
+    numeric: Sequence[NumericPlan]
+    categorical: Sequence[CategoricalPlan]
+    size: int
+    by_name: Mapping[str, NumericPlan | CategoricalPlan] = field(default_factory=dict)
+
+    @cached_property
+    def edges(self) -> list[Floats]:
+        """Edges of the numeric signals."""
+        return [signal.edges for signal in self.numeric]
+
+    @cached_property
+    def numeric_offsets(self) -> list[int]:
+        """Where the bins of the numeric signals begin."""
+        return [signal.offset for signal in self.numeric]
+
+    @cached_property
+    def categorical_offsets(self) -> list[int]:
+        """Where the bins of the categorical signals begin."""
+        return [signal.offset for signal in self.categorical]
+
+    @cached_property
+    def features(self) -> list[NumericPlan | CategoricalPlan]:
+        """Signals that come from the event's ``features``."""
+        return [plan for name, plan in self.by_name.items() if name not in OUTPUT_SIGNALS]
+
+
+def make_plan(model: str, version: str, baseline_id: str, baseline: Baseline | None) -> Plan:
+    """Lay out the counts for a baseline; without one, only the outputs are counted."""
+    if baseline is None:  # thousands of them take little more than their names
+        return replace(_outputs_only(), model=model, version=version)
+    return _make_plan(model, version, baseline_id, baseline)
+
+
+@cache
+def _outputs_only() -> Plan:
+    return _make_plan("", "", "", None)
+
+
+def _make_plan(model: str, version: str, baseline_id: str, baseline: Baseline | None) -> Plan:
+    numeric: list[NumericPlan] = []
+    categorical: list[CategoricalPlan] = []
+    size = 0
+
+    def add_numeric(name: str, edges: Sequence[float]) -> None:
+        nonlocal size
+        plan = NumericPlan(name, np.asarray(edges, dtype=np.float64), size)
+        numeric.append(plan)
+        size += plan.bins + SPECIALS
+
+    def add_categorical(
+        name: str, dtype: Dtype, categories: Sequence[str], known: Sequence[str], complete: bool
+    ) -> None:
+        nonlocal size
+        other = len(categories)
+        # By these names a number that isn't finite travels; a frame's row has NaN for missing text.
+        # Where the baseline has none of that name, such a value is no category that nobody knows.
+        bin_of = {value: other + 2 + NAN for value in sorted(NON_FINITE)}
+        bin_of |= {value: other for value in known} | {v: i for i, v in enumerate(categories)}
+        default = other + 1 if complete else other
+        categorical.append(CategoricalPlan(name, dtype, bin_of, default, other + 2, size))
+        size += other + 2 + SPECIALS
+
+    signals = {} if baseline is None else dict(baseline.signals)
+    prediction = signals.pop("prediction", None)
+    for name, signal in signals.items():
+        if isinstance(signal, NumericSignal):
+            add_numeric(name, signal.edges)
+        else:
+            add_categorical(
+                name, signal.dtype, signal.categories, signal.known, signal.known_complete
+            )
+    # Without a reference a prediction still has a mean, so it gets a single bin.
+    add_numeric("prediction", prediction.edges if isinstance(prediction, NumericSignal) else [])
+    add_numeric("latency_ms", LATENCY_EDGES_MS)
+    add_categorical("status", "string", STATUS_CATEGORIES, (), complete=True)
+    by_name: dict[str, NumericPlan | CategoricalPlan] = {
+        **{plan.name: plan for plan in numeric},
+        **{plan.name: plan for plan in categorical},
+    }
+    return Plan(model, version, baseline_id, numeric, categorical, size, by_name)

@@ -1,0 +1,156 @@
+"""Refusing records: each becomes a dead letter."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from tidegauge.config import IngestSettings
+from tidegauge.contract import ARROW_MAGIC, DeadLetter, RawMessage, Reason
+from tidegauge.counting.dead_letters import dead_letter
+from tidegauge.counting.decode import tolerant
+from tidegauge.counting.decode.tolerant import EARLIEST_TIME, RefusedError
+from tidegauge.counting.plan import Floats
+
+#: Dead letters that wait for a flush; with their payloads 64 MB at most, however bad the input is.
+DEAD_LETTERS = 1_000
+
+#: Rows of a batch that get a dead letter each; those after them share one for each reason. None do
+#: once DEAD_LETTERS wait: a batch can have a million rows.
+ROW_LETTERS = 100
+
+
+class _Place(NamedTuple):
+    """Where a record is that was never seen."""
+
+    at_partition: int
+    at_offset: int
+
+    def partition(self) -> int:
+        return self.at_partition
+
+    def offset(self) -> int:
+        return self.at_offset
+
+
+class Refusals:
+    """The dead letters of what can't be counted, since they were last sent."""
+
+    def __init__(self, source: str, settings: IngestSettings, clock: Callable[[], float]) -> None:
+        self._source = source
+        self._settings = settings
+        self._clock = clock
+        self.letters: list[DeadLetter] = []
+
+    def latest_time(self) -> float:
+        """Return the latest event time that can be true now, epoch seconds."""
+        return self._clock() + self._settings.max_ahead_seconds
+
+    def time(self, message: RawMessage, time: float, latest: float) -> None:
+        """Refuse an event for its time, if that can't be true."""
+        try:
+            tolerant.check_time(time, latest)
+        except RefusedError as refused:
+            self.record(message, refused, message.value() or b"")
+
+    def record(self, message: RawMessage, refused: RefusedError, payload: bytes) -> None:
+        """Refuse a record."""
+        self._add(message, refused, payload)
+
+    def failed(self, message: RawMessage, error: Exception) -> None:
+        """Refuse a record whose decoding raised this, whatever it is."""
+        payload = message.value() or b""
+        self._add(message, as_refused(error, payload), payload)
+
+    def unreadable(self, partition: int, first: int, end: int, why: str) -> None:
+        """Refuse offsets ``first`` to before ``end``, which nobody can read."""
+        detail = f"offsets {first} to {end - 1} can't be read: {why}"
+        place = _Place(partition, first)
+        self._add(place, RefusedError("too_large", detail), b"", rows=end - first)
+
+    def rest(self, message: RawMessage, error: Exception, rows: int) -> None:
+        """Refuse the last so many rows of a batch, whose decoding raised this."""
+        self._add_rest(message, as_refused(error, message.value() or b""), rows)
+
+    def rows(self, message: RawMessage, refused: Iterable[tuple[int, RefusedError]]) -> None:
+        """Refuse rows of a batch, by their numbers."""
+        rest: Counter[Reason] = Counter()
+        details: dict[Reason, str] = {}
+        for written, (row, error) in enumerate(refused):
+            if written < ROW_LETTERS and len(self.letters) < DEAD_LETTERS:
+                self._add(message, error, b"", row=row)
+            else:
+                rest[error.reason] += 1
+                details.setdefault(error.reason, f"row {row}: {error.detail}")
+        for reason, rows in rest.items():
+            self._add_rest(message, RefusedError(reason, details[reason]), rows)
+
+    def row_times(self, message: RawMessage, times: Floats, latest: float) -> None:
+        """Refuse the rows of a batch whose times can't be true."""
+        wrong = np.flatnonzero(~((times >= EARLIEST_TIME) & (times <= latest)))
+        room = max(0, min(ROW_LETTERS, DEAD_LETTERS - len(self.letters)))
+        one_by_one, rest = wrong[:room].tolist(), wrong[room:]
+        self.rows(message, ((row, _time_error(float(times[row]), latest)) for row in one_by_one))
+        others = times[rest]
+        kinds = [
+            ~np.isfinite(others),
+            np.isfinite(others) & (others < EARLIEST_TIME),
+            np.isfinite(others) & (others > latest),
+        ]
+        for places in kinds:
+            found = rest[places]
+            if len(found):
+                first = int(found[0])
+                error = _time_error(float(times[first]), latest)
+                error = RefusedError(error.reason, f"row {first}: {error.detail}")
+                self._add_rest(message, error, len(found))
+
+    def _add_rest(self, message: RawMessage, first: RefusedError, rows: int) -> None:
+        detail = f"{rows} rows, beside those with dead letters of their own; {first.detail}"
+        self._add(message, RefusedError(first.reason, detail), b"", rows=rows)
+
+    def _add(
+        self,
+        message: "RawMessage | _Place",
+        refused: RefusedError,
+        payload: bytes,
+        *,
+        row: int | None = None,
+        rows: int | None = None,
+    ) -> None:
+        self.letters.append(
+            dead_letter(
+                topic=self._source,
+                partition=message.partition(),
+                offset=message.offset(),
+                row=row,
+                rows=rows,
+                time=self._clock(),
+                refused=refused,
+                payload=payload,
+                redact=self._settings.redact_dead_letters or not (row is rows is None),
+            )
+        )
+
+
+def as_refused(error: Exception, payload: bytes) -> RefusedError:
+    """Return what a record is refused for if reading it raised this."""
+    if isinstance(error, RefusedError):
+        return error
+    reason: Reason = "invalid_arrow" if payload.startswith(ARROW_MAGIC) else "invalid_record"
+    return RefusedError(reason, f"it can't be read: {type(error).__name__}: {error}")
+
+
+def _time_error(time: float, latest: float) -> RefusedError:
+    try:
+        tolerant.check_time(time, latest)
+    except RefusedError as refused:
+        return refused
+    raise AssertionError(f"time {time} is one that can be true")
+
+
+def check_size(value: bytes, limit: int) -> None:
+    """Refuse a record of more than ``limit`` bytes; raises :class:`RefusedError`."""
+    if len(value) > limit:
+        raise RefusedError("too_large", f"{len(value)} bytes, at most {limit} are taken")

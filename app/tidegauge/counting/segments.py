@@ -1,0 +1,73 @@
+"""Segments: which value of each monitored dimension events name, as numbers by column.
+
+A value is text of 1 to 200 characters. Absent, null and "" name no segment. What is anything else
+can't name a slice: the event is counted overall all the same, since nothing else is wrong with it.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.counting.decode.tolerant import NAME_CHARACTERS
+
+#: A segment as a slice has it: one (dimension, value), or none for all of the traffic.
+Segment = tuple[tuple[str, str], ...]
+OVERALL: Segment = ()
+
+#: What stands for no value, and for one that can't name a slice. The extension knows them too.
+NONE, UNUSABLE = -1, -2
+
+Codes = npt.NDArray[np.intp]
+
+#: Some of the rows: whether each is one of them, their numbers, or from where to where.
+Places = npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice
+
+
+def code(value: object, otherwise: int = 0) -> int:
+    """Return :data:`NONE` or :data:`UNUSABLE` where they apply, else ``otherwise``.
+
+    >>> [code(value) for value in ("EU", "", None, 3, "x" * 201)]
+    [0, -1, -1, -2, -2]
+    """
+    if value is None or value == "":
+        return NONE
+    if not isinstance(value, str) or len(value) > NAME_CHARACTERS:
+        return UNUSABLE
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a surrogate pair can't be written
+        return UNUSABLE
+    return otherwise
+
+
+class SegmentColumn(NamedTuple):
+    """Segments of some rows in one dimension: ``codes`` are places in ``values``, or below 0."""
+
+    dimension: str
+    codes: Codes
+    values: Sequence[str | None]
+
+    @classmethod
+    def of(cls, dimension: str, found: Sequence[str | None]) -> "SegmentColumn":
+        """Make a column of the value of each row."""
+        values = list(dict.fromkeys(found))
+        codes = {value: code(value, place) for place, value in enumerate(values)}
+        return cls(
+            dimension, np.fromiter(map(codes.__getitem__, found), np.intp, len(found)), values
+        )
+
+    def at(self, places: Places) -> "SegmentColumn":
+        """Return the column of some of the rows."""
+        return self._replace(codes=self.codes[places])
+
+    def groups(self) -> Iterator[tuple[str | None, Codes]]:
+        """Yield each value there is, None for those that can't name a slice, and the rows of it."""
+        order = np.argsort(self.codes, kind="stable")
+        in_order = self.codes[order]
+        begins = np.flatnonzero(np.diff(in_order, prepend=in_order[0] - 1))
+        members = np.split(order, begins[1:].tolist())
+        for found, rows in zip(in_order[begins].tolist(), members, strict=True):
+            if found != NONE:
+                yield None if found == UNUSABLE else self.values[found], rows

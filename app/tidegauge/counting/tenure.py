@@ -1,0 +1,231 @@
+"""A tenure: one worker's uninterrupted ownership of one set of source partitions.
+
+Any assignment or revocation ends it, and so does age: the next one begins with empty cells where
+this one ended, so tenures tile the source offsets without gap or overlap.
+"""
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from tidegauge.contract import HistogramRecord, PartitionClock, SourceRange, cell_partition, encode
+from tidegauge.counting.cells import CountingCell
+from tidegauge.counting.event_clock import EventClock
+from tidegauge.counting.plan import Floats, Plan
+from tidegauge.counting.segments import Segment
+
+#: Records are made about as large as this; one cell alone may make one of several MB.
+RECORD_BYTES = 500_000
+
+
+@dataclass
+class Position:
+    """How far one source partition has been counted, and how far its event time has come.
+
+    ``arrived`` is when its last record was read, by the monotonic clock, seconds. ``end`` is the
+    offset after its last record when the brokers were last asked for it. ``high`` is where it ends
+    with records of open transactions, which nobody may read yet, as far as the fetcher has seen,
+    and ``known_end`` is where it ended at least before there was anything to fetch.
+    """
+
+    origin: int
+    start: int
+    since: int
+    to: int
+    arrived: float
+    caught_up: bool = False
+    end: int = 0
+    high: int = 0
+    known_end: int = 0
+    series: int = 0
+    event_clock: EventClock = field(default_factory=EventClock)
+
+    @property
+    def least_end(self) -> int:
+        """Where it ends at least, by all that is known."""
+        return max(self.high, self.known_end, self.to)
+
+    @property
+    def held_back(self) -> int:
+        """Offsets that an open transaction keeps from being read."""
+        return max(self.high - self.to, 0) if self.caught_up else 0
+
+    def clock(self, now: float, idle_seconds: float) -> PartitionClock:
+        """Event time as of ``now``, by the monotonic clock."""
+        # What an open transaction holds back may be of any time before now.
+        caught_up = self.caught_up and not self.held_back
+        idle = caught_up and now - self.arrived >= idle_seconds
+        return PartitionClock(latest=self.event_clock.time(), caught_up=caught_up, idle=idle)
+
+
+#: Model, version, baseline, variant, segment, start and length of the window.
+CellKey = tuple[str, str, str, str, Segment, int, int]
+
+
+@dataclass
+class Tenure:
+    """Cells and positions since the tenure began, at ``began`` by the monotonic clock.
+
+    ``values`` are those that have slices of their own, by model, version, variant and dimension.
+    """
+
+    began: float
+    positions: dict[int, Position]
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    cells: dict[CellKey, CountingCell] = field(default_factory=dict)
+    values: defaultdict[tuple[str, str, str, str], set[str]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+    #: How many of them are of slices without a baseline.
+    values_without_baseline: int = 0
+    #: Number of the last record that was committed, by destination; DETECT misses none.
+    seqs: dict[int, int] = field(default_factory=dict)
+    _sent: dict[int, int] = field(default_factory=dict)
+
+    def cell(
+        self, plan: Plan, variant: str, segment: Segment, window_start: int, window_seconds: int
+    ) -> CountingCell:
+        """Return the cell to count in."""
+        window = (window_start, window_seconds)
+        key = (plan.model, plan.version, plan.baseline, variant, segment, *window)
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = CountingCell(plan, variant, segment, *window)
+        return cell
+
+    def note_times(self, partition: int, times: Floats) -> None:
+        """Note the times, epoch seconds, of events that were counted from a partition."""
+        self.positions[partition].event_clock.note(times)
+
+    def note_equal_times(self, partition: int, time: float, events: int) -> None:
+        """Note so many events of the same time, epoch seconds, as :meth:`note_times` does."""
+        self.positions[partition].event_clock.note_equal(time, events)
+
+    def end_batch(self, now: float) -> None:
+        """Note that the events noted since the last time were read at ``now``, by the wall."""
+        for position in self.positions.values():
+            position.event_clock.read(now)
+
+    def successor(self, now: float) -> "Tenure":
+        """Begin the next tenure with empty cells; everything counted must have been flushed.
+
+        ``now`` is by the monotonic clock.
+        """
+        for position in self.positions.values():
+            position.start = position.since
+        return Tenure(began=now, positions=self.positions)
+
+    def rewound(self, now: float) -> "Tenure":
+        """Begin the next tenure at what is committed, whatever was counted since.
+
+        ``now`` is by the monotonic clock.
+        """
+        positions = {
+            partition: replace(
+                at,
+                start=at.since,
+                to=at.since,
+                arrived=now,
+                caught_up=False,
+                event_clock=EventClock(),
+            )
+            for partition, at in self.positions.items()
+        }
+        return Tenure(began=now, positions=positions)
+
+    def records(
+        self,
+        *,
+        now: float,
+        monotonic: float,
+        idle_seconds: float,
+        source: str,
+        sources: int,
+        destinations: int,
+        baselines_age_seconds: float | None = None,
+        topic_id: str = "",
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield (destination partition, record) of everything that changed since the last flush.
+
+        Every destination gets at least one record, so that each can see that the ranges tile. If a
+        destination's cells don't fit one record, only its last one moves the range on. ``now`` is
+        the time on the wall, which a record says; how long a partition has been quiet is measured
+        by ``monotonic``, which nobody can set back.
+        """
+        changed: dict[int, list[bytes]] = {partition: [] for partition in range(destinations)}
+        slices = self._slices()
+        for cell in self.cells.values():
+            if cell.changed:
+                said = cell.to_record()
+                partition = cell_partition(said.model, said.version, said.variant, destinations)
+                said.slices = max(slices[said.model], 1)
+                changed[partition].append(encode(said))
+        self._sent = dict(self.seqs)
+        clocks = {p: at.clock(monotonic, idle_seconds) for p, at in self.positions.items()}
+        for partition, cells in changed.items():
+            *early, last = _split(cells)
+            for some, final in [(group, False) for group in early] + [(last, True)]:
+                seq = self._sent[partition] = self._sent.get(partition, 0) + 1
+                ranges = {
+                    p: SourceRange(
+                        origin=at.origin,
+                        start=at.start,
+                        since=at.since,
+                        to=at.to if final else at.since,
+                        series=at.series,
+                        end=at.least_end,
+                    )
+                    for p, at in self.positions.items()
+                }
+                record = HistogramRecord(
+                    tenure=self.name,
+                    seq=seq,
+                    time=now,
+                    source=source,
+                    source_partitions=sources,
+                    ranges=ranges,
+                    clocks=clocks if final else {},
+                    cells=[],
+                    baselines_age_seconds=baselines_age_seconds,
+                    topic_id=topic_id,
+                )
+                yield partition, _with_cells(record, some)
+
+    def _slices(self) -> Counter[str]:
+        """Count the slices of each model that were counted by a baseline."""
+        seen = {
+            (cell.plan.model, cell.plan.version, cell.variant, cell.segment)
+            for cell in self.cells.values()
+            if cell.plan.baseline
+        }
+        return Counter(model for model, *_ in seen)
+
+    def flushed(self) -> None:
+        """Note that what :meth:`records` gave is committed; until then it gives the same again."""
+        self.seqs = self._sent
+        for cell in self.cells.values():
+            cell.changed = False
+        for position in self.positions.values():
+            position.since = position.to
+
+
+def _split(cells: list[bytes]) -> list[list[bytes]]:
+    groups: list[list[bytes]] = [[]]
+    size = 0
+    for cell in cells:
+        if groups[-1] and size + len(cell) > RECORD_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(cell)
+        size += len(cell)
+    return groups
+
+
+def _with_cells(record: HistogramRecord, cells: list[bytes]) -> bytes:
+    """Encode a record around cells that are encoded already."""
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    fields["cells"] = [msgspec.Raw(cell) for cell in cells]
+    return msgspec.json.encode(fields)

@@ -1,0 +1,315 @@
+"""The topics: how each must be made, making them, and saying what is wrong with those there are."""
+
+import logging
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from tidegauge.config import MAX_AUDIT_BYTES, MAX_RECORD_BYTES, Settings
+
+log = logging.getLogger(__name__)
+
+#: How many replicas must have a record before it counts as written.
+MIN_INSYNC = "min.insync.replicas"
+
+_HOUR = 3600 * 1000
+_DAY = 24 * _HOUR
+
+#: Compaction leaves the last value of a key. Where that is a paused worker's old one, or one of a
+#: checkpoint that a worker died in, the owner writes his own after it: at his next checkpoint but
+#: one, or if he is lost too, at his successor's first. That is a session timeout, a recovery and
+#: some checkpoints, here with an outage of a minute before them; nothing is compacted before. All
+#: that is written in this time is read back by a recovery: with 2,000 s, as long as two lives of a
+#: window, that was 20 times the state itself.
+_MENDED_MS = 120 * 1000
+_SEGMENT_MS = 60 * 1000
+_TOMBSTONES_MS = 15 * 60 * 1000
+
+#: Topics of which the last record of a key holds, and the others are facts to be audited first.
+_FOR_EVER = {
+    "cleanup.policy": "compact",
+    "min.compaction.lag.ms": str(31 * _DAY),
+    "segment.ms": str(_DAY),
+}
+_LAST_WORD = _FOR_EVER | {"cleanup.policy": "compact,delete", "retention.ms": str(366 * _DAY)}
+
+#: For models with thousands of signals; a record that is small stays small.
+_LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
+
+#: Kafka's word for "no id", of topics that were made before there were any.
+NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
+
+_TIMEOUT_SECONDS = 15.0
+
+#: A broker that is there lists its topics in milliseconds; one that isn't is said to be soon.
+_LIST_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """How a topic must be. ``must`` is checked on topics that exist already."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+    must: frozenset[str] = field(default=frozenset())
+    #: Cells are routed by the number of partitions, so it must be just this.
+    exact: bool = False
+    #: Every record is read once and counts; where there are keys, compaction would delete most.
+    each_counts: bool = False
+    #: How long records must be kept at least, so that an outage of their reader costs none.
+    least_kept_ms: int = 0
+
+
+def changelog_topic(settings: Settings) -> str:
+    """Return the name that Faust gives the changelog of DETECT's table."""
+    return f"{settings.detect.app_id}-windows-changelog"
+
+
+def topic_specs(settings: Settings) -> list[TopicSpec]:
+    """Return every topic that tidegauge reads or writes."""
+    wanted = settings.topics.insync_replicas
+    if wanted is None:
+        return _own_specs(settings)
+    return [
+        replace(
+            spec,
+            config={**spec.config, MIN_INSYNC: str(wanted)},
+            must=spec.must | {MIN_INSYNC},
+        )
+        for spec in _own_specs(settings)
+    ]
+
+
+def _own_specs(settings: Settings) -> list[TopicSpec]:
+    topics = settings.topics
+    return [
+        TopicSpec(
+            topics.predictions,
+            topics.predictions_partitions,
+            {},
+            each_counts=True,
+            least_kept_ms=_HOUR,
+        ),
+        # Read within seconds; kept for an outage of DETECT over a long weekend.
+        TopicSpec(
+            topics.histograms,
+            topics.detect_partitions,
+            {"retention.ms": str(4 * _DAY), **_LARGE},
+            frozenset(_LARGE),
+            exact=True,
+            each_counts=True,
+            least_kept_ms=_DAY,
+        ),
+        # Kept for looking back over a quarter.
+        TopicSpec(
+            topics.windows,
+            topics.detect_partitions,
+            {"retention.ms": str(92 * _DAY), **_LARGE},
+            frozenset(_LARGE),
+            each_counts=True,
+        ),
+        # The newest state of each fingerprint. What has said nothing for a year goes, so that it
+        # doesn't grow for ever with versions that are long gone.
+        TopicSpec(
+            topics.alerts,
+            1,
+            {
+                "cleanup.policy": "compact,delete",
+                "retention.ms": str(366 * _DAY),
+                # A segment that is still written to is not compacted.
+                "segment.ms": str(_DAY),
+                **_LARGE,
+            },
+            frozenset({"cleanup.policy", *_LARGE}),
+        ),
+        # Every step; compacted, it would lose those that a receiver has not been told of yet.
+        TopicSpec(
+            topics.alerts_history,
+            1,
+            {"cleanup.policy": "delete", "retention.ms": str(366 * _DAY), **_LARGE},
+            frozenset({"cleanup.policy", *_LARGE}),
+        ),
+        TopicSpec(topics.actions, 1, {"retention.ms": str(366 * _DAY)}, each_counts=True),
+        TopicSpec(topics.acknowledgements, 1, {"retention.ms": str(366 * _DAY)}, each_counts=True),
+        # The last word on each is kept for a year, every word for an outage of LEDGER over a month.
+        TopicSpec(topics.silences, 1, _LAST_WORD, frozenset({"cleanup.policy"})),
+        TopicSpec(topics.configuration, 1, _FOR_EVER, frozenset({"cleanup.policy"})),
+        # What is over is of no use to anybody.
+        TopicSpec(
+            topics.withheld,
+            1,
+            {"cleanup.policy": "compact", "segment.ms": str(_DAY), **_LARGE},
+            frozenset({"cleanup.policy", *_LARGE}),
+        ),
+        # Read within seconds; kept for an outage of LEDGER over a month.
+        TopicSpec(
+            topics.audit_facts,
+            1,
+            {"retention.ms": str(31 * _DAY)},
+            each_counts=True,
+            least_kept_ms=_DAY,
+        ),
+        # An audit trail that forgets is none, and one that is compacted or has lost its oldest
+        # segment is a broken chain.
+        TopicSpec(
+            topics.audit,
+            1,
+            {
+                "retention.ms": "-1",
+                "retention.bytes": "-1",
+                "cleanup.policy": "delete",
+                "max.message.bytes": str(MAX_AUDIT_BYTES),
+            },
+            frozenset({"retention.ms", "retention.bytes", "cleanup.policy"}),
+        ),
+        TopicSpec(topics.dead_letters, 1, {"retention.ms": str(14 * _DAY)}, each_counts=True),
+        TopicSpec(
+            changelog_topic(settings),
+            topics.detect_partitions,
+            {
+                "cleanup.policy": "compact",
+                "min.compaction.lag.ms": str(_MENDED_MS),
+                # Counted from when it was written, not from when a paused worker meant to.
+                "message.timestamp.type": "LogAppendTime",
+                # What a reader has not come to yet may be compacted meanwhile, so it must be there
+                # for longer than reading all of it takes. Longer than that it is only in the way.
+                "delete.retention.ms": str(_TOMBSTONES_MS),
+                # A segment that is still written to is not compacted.
+                "segment.ms": str(_SEGMENT_MS),
+                "min.cleanable.dirty.ratio": "0.1",
+                **_LARGE,
+            },
+            frozenset(
+                {"cleanup.policy", "message.timestamp.type", "min.compaction.lag.ms", *_LARGE}
+            ),
+            exact=True,
+        ),
+    ]
+
+
+class Topics:
+    """The topics of one cluster. Methods raise ``KafkaException`` if it can't be reached."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin = AdminClient(settings.kafka.librdkafka(), logger=log)
+
+    def create(self) -> dict[str, bool]:
+        """Make the topics that are missing, and wait until the brokers tell of them.
+
+        Returns True by name for those made now.
+        """
+        specs = topic_specs(self._settings)
+        there = self.partitions()
+        missing = [
+            NewTopic(
+                spec.name,
+                spec.partitions,
+                self._settings.topics.replication_factor,
+                config=dict(spec.config),
+            )
+            for spec in specs
+            if spec.name not in there
+        ]
+        made = dict.fromkeys((spec.name for spec in specs), False)
+        if missing:
+            answers = self._admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS)
+            for name, future in answers.items():
+                try:
+                    future.result()
+                    made[name] = True
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise
+            self._wait_until_known(made.keys())
+        return made
+
+    def _wait_until_known(self, names: Set[str]) -> None:
+        """Wait a little: the controller has made topics before every broker has heard of them."""
+        Retrying(
+            retry=retry_if_result(lambda known: not names <= known.keys()),
+            wait=wait_fixed(0.1),
+            stop=stop_after_delay(_TIMEOUT_SECONDS),
+            retry_error_callback=lambda _: None,
+        )(self.partitions)
+
+    def partitions(self) -> dict[str, int]:
+        """Return the number of partitions of each topic in the cluster."""
+        found = self._admin.list_topics(timeout=_LIST_SECONDS).topics
+        return {name: len(topic.partitions) for name, topic in found.items()}
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong with the topics, each with how to mend it."""
+        there = self.partitions()
+        checked = []
+        for spec in topic_specs(self._settings):
+            if spec.name not in there:
+                yield f"topic {spec.name} is missing; make it with: tidegauge topics create"
+                continue
+            if spec.exact and there[spec.name] != spec.partitions:
+                yield (
+                    f"topic {spec.name} has {there[spec.name]} partitions, expected "
+                    f"{spec.partitions}; set topics.detect_partitions to what it has"
+                )
+            if spec.must or spec.each_counts or spec.least_kept_ms:
+                checked.append(spec)
+        yield from self._config_problems(checked)
+
+    def _config_problems(self, specs: list[TopicSpec]) -> Iterator[str]:
+        if not specs:
+            return
+        resources = [ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs]
+        answers = self._admin.describe_configs(resources, request_timeout=_TIMEOUT_SECONDS)
+        for resource, future in answers.items():
+            entries = future.result()
+            found = {name: entry.value for name, entry in entries.items()}
+            (spec,) = (spec for spec in specs if spec.name == resource.name)
+            yield from config_problems(spec, found)
+
+
+def config_problems(spec: TopicSpec, found: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is wrong with the settings that a topic has, each with how to mend it."""
+    for name in sorted(spec.must):
+        if not _satisfies(name, found[name], spec.config[name]):
+            yield _problem(spec, name, found[name], spec.config[name])
+    policy = found["cleanup.policy"]
+    if spec.each_counts and "cleanup.policy" not in spec.must and policy != "delete":
+        yield _problem(
+            spec,
+            "cleanup.policy",
+            policy,
+            "delete, since compaction deletes records that a later one has the key of",
+            "delete",
+        )
+    kept = int(found["retention.ms"])
+    if 0 <= kept < spec.least_kept_ms:
+        yield _problem(
+            spec,
+            "retention.ms",
+            str(kept),
+            f"{spec.least_kept_ms} at least, since what is deleted before it is read is lost",
+            spec.config.get("retention.ms", str(7 * _DAY)),
+        )
+
+
+def _problem(spec: TopicSpec, name: str, found: str, expected: str, to: str | None = None) -> str:
+    to = to or expected
+    if "," in to:  # a list is written so there
+        to = f"[{to}]"
+    return (
+        f"topic {spec.name} has {name}={found}, expected {expected}; alter it with "
+        f"kafka-configs.sh --alter --entity-type topics --entity-name {spec.name} "
+        f"--add-config {name}={to}"
+    )
+
+
+def _satisfies(name: str, found: str, expected: str) -> bool:
+    if name in ("min.compaction.lag.ms", MIN_INSYNC, *_LARGE):
+        return int(found) >= int(expected)
+    if name == "cleanup.policy":
+        return set(found.split(",")) == set(expected.split(","))
+    return found == expected

@@ -1,0 +1,190 @@
+"""One flush as one Kafka transaction: histograms, then dead letters, then source offsets.
+
+The letters go after the histograms have arrived, so that it is known whether a flush failed because
+of them: for that, the deliveries themselves are asked.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from tidegauge.kafka.bounded import bounded
+
+#: A transaction that is not committed by now has been given up by the brokers (clients.py).
+COMMIT_SECONDS = 10.0
+
+#: librdkafka gives a message up after the transaction's timeout, and notices a second later.
+_DELIVERY_SECONDS = COMMIT_SECONDS + 2
+
+#: A call of librdkafka's that passes over its timeout is given up after this; whatever came later
+#: the brokers would not commit any more.
+_GIVE_UP_SECONDS = 1.5 * COMMIT_SECONDS
+
+#: librdkafka's send_offsets_to_transaction passes over its timeout, and once the group's
+#: coordinator is lost it may never return (confluentinc/librdkafka issues 5456 and 5511): it waits
+#: for a broker that has left the cluster. The others have a new coordinator after some 4 s, and
+#: another producer finds it. Every report waits for that; sent to a coordinator that is there,
+#: offsets take milliseconds.
+OFFSETS_SECONDS = 4.0
+
+#: By these a topic says no, and will say so again. The rest may pass.
+REFUSALS = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNSUPPORTED_COMPRESSION_TYPE,
+        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+    }
+)
+
+#: What becomes of messages whose transaction failed before they were sent.
+_PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+
+#: Another producer has the transactional id now.
+_REPLACED = frozenset(
+    {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
+)
+
+
+#: The group has a generation that this member has yet to hear of: it is being rebalanced.
+_REBALANCING = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS})
+
+
+class RebalancingError(Exception):
+    """Nothing was committed since the group is being rebalanced; the producer can be used on.
+
+    Whether the partitions stay this member's is what it is about to hear.
+    """
+
+
+class StuckError(TimeoutError):
+    """Offsets were not taken in time, so nothing was or will be committed by this producer.
+
+    Another one must take its place: a thread may be left in it for good.
+    """
+
+
+class DeadLettersError(Exception):
+    """Every histogram arrived and a dead letter did not. ``refused``: nor would it next time."""
+
+    def __init__(self, why: str, *, refused: bool) -> None:
+        super().__init__(f"dead letters were not delivered: {why}")
+        self.why = why
+        self.refused = refused
+
+
+class DeliveryReports:
+    """Callback that keeps the errors of a group of messages."""
+
+    def __init__(self) -> None:
+        self.errors: list[KafkaError] = []
+
+    def __call__(self, error: KafkaError | None, message: Message) -> None:
+        """Note how the delivery of one message ended."""
+        if error is not None:
+            self.errors.append(error)
+
+
+def commit(
+    producer: Producer,
+    *,
+    histograms: Iterable[tuple[int, bytes]],
+    histogram_topic: str,
+    letters: Sequence[bytes],
+    letter_topic: str,
+    offsets: list[TopicPartition],
+    group: Any,
+) -> None:
+    """Commit it all, or raise.
+
+    Raises :class:`RebalancingError`, :class:`StuckError`, :class:`DeadLettersError`, or
+    ``KafkaException`` or ``TimeoutError`` for anything else. After any but the first the producer
+    must not be used any more: the next one's first act is to end the transaction that this left.
+    """
+    arrived = DeliveryReports()
+    # Begun only now: an open transaction holds back every reader of committed records.
+    producer.begin_transaction()
+    for partition, record in histograms:
+        producer.produce(histogram_topic, record, partition=partition, on_delivery=arrived)
+
+    def deliver_letters() -> None:
+        _await(producer, arrived)
+        errors = _send_letters(producer, letter_topic, letters)
+        if errors and all(error.code() in _PURGED for error in errors):
+            errors += _transaction_error(producer, offsets, group)
+        if errors:
+            raise letters_error(errors)
+
+    def send_offsets() -> None:
+        try:
+            producer.send_offsets_to_transaction(offsets, group, COMMIT_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() not in _REBALANCING:
+                raise
+            producer.abort_transaction(COMMIT_SECONDS)
+            raise RebalancingError(error.args[0].str()) from error
+
+    if letters:
+        bounded(deliver_letters, _GIVE_UP_SECONDS)
+    try:
+        bounded(send_offsets, OFFSETS_SECONDS)
+    except TimeoutError as error:
+        raise StuckError(f"the group's coordinator took no offsets: {error}") from error
+    # Not in the thread that may have been given up: what it is in must never commit.
+    bounded(lambda: producer.commit_transaction(COMMIT_SECONDS), _GIVE_UP_SECONDS)
+
+
+def _await(producer: Producer, deliveries: DeliveryReports) -> None:
+    left = producer.flush(_DELIVERY_SECONDS)
+    if left:
+        why = f"{left} records not delivered after {_DELIVERY_SECONDS:g} s"
+        deliveries.errors.append(KafkaError(KafkaError._MSG_TIMED_OUT, why))
+    if deliveries.errors:
+        raise KafkaException(deliveries.errors[0])
+
+
+def _send_letters(producer: Producer, topic: str, letters: Sequence[bytes]) -> list[KafkaError]:
+    deliveries = DeliveryReports()
+    try:
+        for letter in letters:
+            producer.produce(topic, letter, on_delivery=deliveries)
+        _await(producer, deliveries)
+    except KafkaException as error:
+        if not deliveries.errors:  # a topic that is known to be gone is refused by produce itself
+            deliveries.errors.append(error.args[0])
+    return deliveries.errors
+
+
+def _transaction_error(
+    producer: Producer, offsets: list[TopicPartition], group: Any
+) -> list[KafkaError]:
+    """Return why the transaction failed before a letter was even sent; nothing is committed.
+
+    A topic that may not be written to is refused when it joins the transaction, and what waits for
+    it is purged without a word. The histograms' topic had joined by then.
+    """
+    try:
+        producer.send_offsets_to_transaction(offsets, group, COMMIT_SECONDS)
+    except KafkaException as error:
+        return [error.args[0]]
+    return []
+
+
+def letters_error(errors: Sequence[KafkaError]) -> DeadLettersError | KafkaException:
+    """Say why letters were not delivered; a producer that has been replaced says nothing of it."""
+    for error in errors:
+        if error.code() in REFUSALS:
+            return DeadLettersError(f"{error.name()}: {error.str()}", refused=True)
+    for error in errors:
+        if error.fatal() or error.code() in _REPLACED:
+            return KafkaException(error)
+    return DeadLettersError(errors[-1].str(), refused=False)

@@ -1,0 +1,232 @@
+"""Says which topics can't be written, from what the brokers know of their replicas.
+
+A write waits while a partition has no leader, or fewer replicas in sync than its topic's
+``min.insync.replicas``. Clients retry it for a long time before they report anything, and then they
+often name no topic; so the brokers are asked. That they don't answer at all is told to
+:class:`~tidegauge.kafka.reachability.Reachability`.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, TopicMetadata
+
+from tidegauge.config import RECONNECTING, Settings
+from tidegauge.kafka.reachability import Reachability
+from tidegauge.kafka.topics import MIN_INSYNC, changelog_topic
+from tidegauge.telemetry import Health, State
+
+log = logging.getLogger(__name__)
+
+_NAME = "topics"
+
+#: As often the brokers are asked: one small request for ten topics.
+LOOK_SECONDS = 2.0
+
+_ANSWER_SECONDS = 5.0
+
+#: How often it is asked which topics there are, and what ``min.insync.replicas`` they have.
+_KNOWN_SECONDS = 60.0
+
+#: Partitions that are named.
+_NAMED = 10
+
+#: Kafka's own: what consumer groups commit, and what transactions are open.
+OFFSETS_TOPIC = "__consumer_offsets"
+TRANSACTIONS_TOPIC = "__transaction_state"
+
+
+class Replicas(NamedTuple):
+    """A partition: whether it has a leader, and how many of its replicas are in sync."""
+
+    partition: int
+    has_leader: bool
+    in_sync: int
+
+
+class Written(NamedTuple):
+    """Topics that a process writes: those it can't do its work without, and the others."""
+
+    required: frozenset[str]
+    others: frozenset[str]
+
+
+def written_by(settings: Settings, roles: Sequence[str]) -> Written:
+    """Return the topics that the roles write."""
+    topics = settings.topics
+    required: dict[str, set[str]] = {
+        "ingest": {topics.histograms, OFFSETS_TOPIC, TRANSACTIONS_TOPIC},
+        "detect": {
+            topics.windows,
+            topics.alerts,
+            topics.alerts_history,
+            topics.actions,
+            topics.audit_facts,
+            changelog_topic(settings),
+            OFFSETS_TOPIC,
+        },
+        "notify": {OFFSETS_TOPIC},
+        "ledger": {topics.audit_facts, topics.audit, OFFSETS_TOPIC, TRANSACTIONS_TOPIC},
+    }
+    others = {
+        # Events are counted without their dead letters, if need be.
+        "ingest": {topics.dead_letters},
+        "detect": {topics.configuration},
+        # Of these, only the alerts wait that need one.
+        "notify": {topics.dead_letters, topics.withheld, topics.configuration},
+        "ledger": set[str](),
+    }
+    needed = frozenset[str]().union(*(required[role] for role in roles))
+    return Written(needed, frozenset[str]().union(*(others[role] for role in roles)) - needed)
+
+
+def describe_unwritable(topic: str, partitions: Sequence[Replicas], min_insync: int) -> str | None:
+    """Return why a topic can't be written, None if every partition can.
+
+    >>> describe_unwritable("t", [Replicas(0, True, 3), Replicas(1, True, 1)], 2)
+    "topic t can't be written: partitions [1] have fewer than min.insync.replicas=2 in sync"
+    >>> describe_unwritable("t", [Replicas(0, False, 1)], 1)
+    "topic t can't be written: partitions [0] have no leader"
+    >>> describe_unwritable("t", [Replicas(0, True, 2)], 2) is None
+    True
+    """
+    headless = sorted(one.partition for one in partitions if not one.has_leader)
+    lacking = sorted(
+        one.partition for one in partitions if one.has_leader and one.in_sync < min_insync
+    )
+    reasons = []
+    if headless:
+        reasons.append(f"partitions {_named(headless)} have no leader")
+    if lacking:
+        reasons.append(
+            f"partitions {_named(lacking)} have fewer than {MIN_INSYNC}={min_insync} in sync"
+        )
+    return f"topic {topic} can't be written: {' and '.join(reasons)}" if reasons else None
+
+
+def _named(partitions: list[int]) -> str:
+    more = len(partitions) - _NAMED
+    return f"{partitions[:_NAMED]}{f' and {more} more' if more > 0 else ''}"
+
+
+class WritableWatch:
+    """Sets the conditions ``topics`` and ``kafka``; ``run`` looks again and again until ``stop``.
+
+    While the brokers are away, or a topic that the process needs can't be written, ``health`` is
+    told of an outage: what stands still then is not mended by a restart.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        roles: Sequence[str],
+        *,
+        health: Health,
+        stop: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._written = written_by(settings, roles)
+        self._health = health
+        self._stop = stop
+        self._clock = clock
+        servers = settings.kafka.bootstrap_servers
+        self._reachability = Reachability(servers, health=health, clock=clock)
+        kafka = settings.kafka.librdkafka()
+        # A consumer, that joins no group: any broker tells it of topics, while an admin client asks
+        # the one that it takes for the controller, which may be away.
+        self._client = Consumer(
+            {
+                **kafka,
+                **RECONNECTING,
+                "group.id": "tidegauge-topics",
+                # A broker that is there and doesn't answer is left for another one after this; by
+                # default it is asked again and again for a minute.
+                "socket.timeout.ms": int(_ANSWER_SECONDS * 1000),
+            },
+            logger=log,
+        )
+        self._admin = AdminClient(kafka, logger=log)
+        #: ``min.insync.replicas`` by topic, of those that there are, and when that was known.
+        self._min_insync: dict[str, int] = {}
+        self._known_at = -math.inf
+        self._said = ""
+
+    def run(self) -> None:
+        """Look until stopped."""
+        try:
+            self.look()
+            while not self._stop.wait(LOOK_SECONDS):
+                self.look()
+        finally:
+            self._client.close()
+
+    def look(self) -> None:
+        """Ask the brokers, and say what they know."""
+        try:
+            found = self._ask()
+        except KafkaException as error:
+            self._reachability.no_answer(error.args[0].str())
+            # Of the topics nothing is known then; their condition stays as it is.
+            if self._reachability.away:
+                self._health.outage(True)
+            return
+        state, detail = self.condition(found)
+        self._health.say(_NAME, state, detail)
+        self._health.outage(state == "failed")
+        if detail != self._said:
+            log.log(logging.WARNING if detail else logging.INFO, "%s", detail or "all is written")
+            self._said = detail
+
+    def condition(self, found: Mapping[str, str]) -> tuple[State, str]:
+        """Return the condition of a process, of whose topics ``found`` can't be written."""
+        if not found:
+            return "ok", ""
+        needed = found.keys() & self._written.required
+        return ("failed" if needed else "degraded"), "; ".join(found[one] for one in sorted(found))
+
+    def _ask(self) -> dict[str, str]:
+        if self._clock() - self._known_at >= _KNOWN_SECONDS:
+            self._learn()
+        replicas: dict[str, list[Replicas]] = {}
+        for name in self._min_insync:
+            found = self._topics(name)[name]
+            # One that isn't there, or may not be asked for, is another condition's.
+            if found.error is None:
+                replicas[name] = [
+                    Replicas(number, one.leader >= 0, len(one.isrs))
+                    for number, one in found.partitions.items()
+                ]
+        return {
+            name: said
+            for name, partitions in replicas.items()
+            if (said := describe_unwritable(name, partitions, self._min_insync[name]))
+        }
+
+    def _topics(self, *names: str) -> dict[str, TopicMetadata]:
+        """Return what any broker knows of one topic, or of all."""
+        found: dict[str, TopicMetadata] = self._client.list_topics(
+            *names, timeout=_ANSWER_SECONDS
+        ).topics
+        self._reachability.answered()
+        return found
+
+    def _learn(self) -> None:
+        """Learn which topics there are, and what each asks of its replicas."""
+        there = self._topics()
+        names = sorted((self._written.required | self._written.others) & there.keys())
+        # What was known is likely to hold still. Who may not ask takes Kafka's default.
+        known = {name: self._min_insync.get(name, 1) for name in names}
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        answers = self._admin.describe_configs(resources, request_timeout=_ANSWER_SECONDS)
+        for resource, answer in answers.items():
+            try:
+                known[resource.name] = int(answer.result()[MIN_INSYNC].value)
+            except KafkaException as error:
+                log.debug("%s of %s is not known: %s", MIN_INSYNC, resource.name, error)
+        self._min_insync, self._known_at = known, self._clock()

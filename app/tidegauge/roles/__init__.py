@@ -1,0 +1,20 @@
+"""The worker process and its roles: shells that tie the pure rooms to Kafka.
+
+Each role has a room of its own below this one; ``worker`` runs them.
+"""
+
+from typing import TYPE_CHECKING
+
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.roles.active_config import ActiveConfig as ActiveConfig, digest_of as digest_of
+    from tidegauge.roles.worker import run_worker as run_worker
+
+face(
+    __name__,
+    {
+        "active_config": ("ActiveConfig", "digest_of"),
+        "worker": ("run_worker",),
+    },
+)

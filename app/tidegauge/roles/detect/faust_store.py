@@ -1,0 +1,221 @@
+"""Faust's table store for DETECT: state is read back by joining the changelog, never overwritten.
+
+A worker that was paused writes old values over newer ones when it wakes up. Read back by join, in
+whatever order, the records give what all of them together know.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from confluent_kafka import KafkaException, Message
+from faust.stores.base import Store
+from faust.types import TP
+
+from tidegauge.contract import DecodingError
+from tidegauge.kafka import ChangelogReader, LogShorterError, headers_of
+from tidegauge.windows import Changelog, PartitionState
+
+log = logging.getLogger(__name__)
+
+#: Joining goes on for so long before others get their turn.
+_TURN_SECONDS = 0.02
+
+#: How long to wait before brokers that didn't answer are asked again: twice as long each time.
+_RETRY_SECONDS = (0.5, 5.0)
+
+
+class JoinStore(Store):
+    """A memory store of :class:`PartitionState`, one for each assigned partition.
+
+    Partitions come and go with Faust's rebalances; each is ready once it has been read back.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        reader: ChangelogReader,
+        make: Callable[[int], PartitionState],
+        on_ready: Callable[[PartitionState], None],
+        on_read: Callable[[], None],
+        skipped: Callable[[int, int, str], None],
+        **kwargs: Any,
+    ) -> None:
+        """``on_ready`` is called with the state of a partition, ``on_read`` with every reading."""
+        super().__init__(*args, **kwargs)
+        self._reader = reader
+        self._make = make
+        self._on_ready = on_ready
+        self._on_read = on_read
+        self._skipped = skipped
+        self.changelogs: dict[int, Changelog] = {}
+        #: By partition, offset in the changelog after the last record that was read back.
+        self._read: dict[int, int] = {}
+        #: Partitions that have been read to their end once.
+        self._whole: set[int] = set()
+        self._reading: asyncio.Future[None] | None = None
+        #: Why reading back doesn't go on just now; empty if it does.
+        self.problem = ""
+
+    @property
+    def partitions(self) -> dict[int, PartitionState]:
+        """The state of every assigned partition."""
+        return {partition: it.state for partition, it in self.changelogs.items()}
+
+    @property
+    def unread(self) -> list[int]:
+        """Assigned partitions that are not ready yet."""
+        return sorted(partition for partition, state in self.partitions.items() if not state.ready)
+
+    async def on_rebalance(
+        self,
+        assigned: set[TP],
+        revoked: set[TP],
+        newly_assigned: set[TP],
+        generation_id: int = 0,
+    ) -> None:
+        """Drop what was taken away; what stays is read on from where it was, and joined.
+
+        Faust leaves a topic that isn't there, or that the leader doesn't know yet, out of the
+        assignment. Input without a changelog is not taken, nor acknowledged, until it has one.
+        """
+        ours = {tp.partition for tp in assigned if tp.topic == self.table.changelog_topic_name}
+        self.stop_reading()
+        for partition in self.changelogs.keys() - ours:
+            del self.changelogs[partition]
+        for partition in ours - self.changelogs.keys():
+            self._begin(partition)
+        for state in self.partitions.values():
+            state.ready = False
+
+    def _begin(self, partition: int) -> None:
+        """Begin with nothing: it is all still to be read."""
+        self.changelogs[partition] = Changelog(self._make(partition))
+        self._read[partition] = 0
+        self._whole.discard(partition)
+
+    # -- reading back ----------------------------------------------------------------------------
+
+    async def read_back(self, take_up: Callable[[int], None]) -> None:
+        """Read back all that is not ready, each up to where its changelog ends now.
+
+        ``take_up`` is called with each partition once it is ready. Brokers that don't answer are
+        asked again. The next rebalance ends it, and what was read by then need not be read again.
+        """
+        self._reading = reading = asyncio.ensure_future(self._read_all(take_up))
+        try:
+            await asyncio.wait([reading])
+        finally:
+            reading.cancel()
+        if not reading.cancelled():
+            reading.result()
+
+    def stop_reading(self) -> None:
+        """End a reading: from here on, nothing is joined and no partition becomes ready by it."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _read_all(self, take_up: Callable[[int], None]) -> None:
+        wait, longest = _RETRY_SECONDS
+        while unread := self.unread:
+            try:
+                await self._read_once({p: self._read[p] for p in unread}, take_up)
+                wait = _RETRY_SECONDS[0]
+                continue
+            except LogShorterError as error:
+                log.warning("changelog: %s", error)
+                # What is whole stays: it is written to the new topic. Half of it is nothing.
+                self._read[error.partition] = 0
+                self._begin_again([error.partition])
+                continue
+            except KafkaException as error:
+                self.problem = str(error.args[0])
+                log.warning(
+                    "the changelog of partitions %s can't be read: %s", self.unread, self.problem
+                )
+            # By the time that it can be read it may be another topic's.
+            self._begin_again(self.unread)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, longest)
+        self.problem = ""
+
+    def _begin_again(self, partitions: list[int]) -> None:
+        for partition in partitions:
+            if partition not in self._whole:
+                joined = self.changelogs[partition].state.joined
+                self._begin(partition)
+                self.changelogs[partition].state.joined = joined
+
+    async def _read_once(self, begins: Mapping[int, int], take_up: Callable[[int], None]) -> None:
+        async with aclosing(self._reader.read(begins)) as batches:
+            async for batch in batches:
+                if batch.records or batch.at_end:
+                    self.problem = ""
+                    self._on_read()
+                await self._restore(batch.records)
+                for partition in sorted(batch.at_end):
+                    self._take_up(partition)
+                    take_up(partition)
+
+    async def _restore(self, records: list[Message]) -> None:
+        turn = time.monotonic()
+        for record in records:
+            self._restore_one(record)
+            if time.monotonic() - turn > _TURN_SECONDS:
+                await asyncio.sleep(0)
+                turn = time.monotonic()
+
+    def _restore_one(self, record: Message) -> None:
+        """Join a record; one that is none of ours is skipped, and one of ours is never lost so."""
+        partition = record.partition()
+        changelog = self.changelogs[partition]
+        if changelog.state.ready:
+            return  # it was written after the end
+        changelog.reached = self._read[partition] = record.offset() + 1
+        try:
+            changelog.take(record.key(), record.value(), headers_of(record))
+        except DecodingError as error:
+            self._skipped(partition, record.offset(), str(error))
+
+    def _take_up(self, partition: int) -> None:
+        """Take up work on a partition whose changelog has been read."""
+        changelog = self.changelogs[partition]
+        self._whole.add(partition)
+        changelog.restored()
+        self._on_ready(changelog.state)
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """Nothing outlives the process."""
+        return None
+
+    def reset_state(self) -> None:
+        """Forget nothing on disk: there is nothing."""
+
+    # The table is read and written through ``partitions``; Faust's mapping of it stays empty.
+
+    def apply_changelog_batch(self, *args: Any, **kwargs: Any) -> None:
+        """Take nothing from Faust, which reads nothing back (``recovery``)."""
+
+    def __getitem__(self, key: Any) -> Any:
+        raise KeyError(key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("write through PartitionState")
+
+    def __delitem__(self, key: Any) -> None:
+        raise TypeError("write through PartitionState")
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    async def backup_partition(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the changelog is the backup."""
+
+    def restore_backup(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the changelog is the backup."""

@@ -1,0 +1,299 @@
+"""What DETECT takes in: every record of its input in the order of the log, with none left out.
+
+Faust leaves records out, and hands out stale ones. So records that were taken already are passed
+by, and what may be missing before a record is read from the brokers first. What is missing still
+was deleted by retention, or was passed over before: then the partition is counted again.
+"""
+
+import asyncio
+import copy
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from typing import Literal, NamedTuple
+
+from confluent_kafka import KafkaException
+
+from tidegauge.config import Settings
+from tidegauge.contract import DecodingError
+from tidegauge.kafka import InputSequence
+from tidegauge.roles.detect.faust_store import JoinStore
+from tidegauge.roles.detect.offsets import Offsets
+from tidegauge.telemetry import DetectMetrics, RecordFaults
+from tidegauge.windows import (
+    Change,
+    Gap,
+    GapBook,
+    LastRecord,
+    PartitionState,
+    RawRecord,
+    check_signals,
+    read_record,
+)
+
+log = logging.getLogger(__name__)
+
+#: Clocks of workers may differ, but by less: the time of a record from that of the records before
+#: it, or from the clock here. Whatever is taken closes windows up to its time, so one record that
+#: no worker wrote could make all that comes late for as long.
+_AHEAD_SECONDS = 3600.0
+
+
+class _Hole(NamedTuple):
+    """What had been heard before a hole in the log, and what is missing there.
+
+    ``deleted``: nobody has read it. ``read``: it was read before it was deleted. ``unknown``: it is
+    not in the log, and may never have been.
+    """
+
+    heard: dict[str, dict[int, LastRecord]]
+    what: Literal["deleted", "read", "unknown"]
+
+    def explains(self, gaps: Iterable[Gap], heard: Mapping[str, Mapping[int, LastRecord]]) -> bool:
+        """Whether nothing was heard since of the source partitions that gaps are of."""
+        return all(
+            self.heard.get(gap.source, {}).get(gap.partition)
+            == heard.get(gap.source, {}).get(gap.partition)
+            for gap in gaps
+        )
+
+
+Fold = Callable[[PartitionState, RawRecord, int], Awaitable[None]]
+
+
+class Intake:
+    """Calls ``fold`` with the state of a partition, a record and its offset, in the log's order."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: JoinStore,
+        offsets: Offsets,
+        metrics: DetectMetrics,
+        faults: RecordFaults,
+        *,
+        fold: Fold,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``clock`` is the wall clock, epoch seconds."""
+        self._clock = clock
+        self._topic = settings.topics.histograms
+        self._source = settings.topics.predictions
+        self._max_ahead_seconds = settings.ingest.max_ahead_seconds
+        self._faults = faults
+        self._store = store
+        self._offsets = offsets
+        self._metrics = metrics
+        self._fold = fold
+        self._sequence = InputSequence(settings.kafka, settings.detect.app_id, self._topic)
+        #: Held while a record is folded in: a checkpoint in between would be of no offset.
+        self.lock = asyncio.Lock()
+        self._gaps = GapBook(clock)
+        #: By partition of which records are deleted: what was heard before them.
+        self._holes: dict[int, _Hole] = {}
+        #: Partitions that were made anew, of which the stream may still hand out what is gone.
+        self.anew: set[int] = set()
+
+    def needs_gap_check(self, partition: int) -> None:
+        """Don't take for granted that the next record delivered is the next one of the log."""
+        self._sequence.needs_gap_check(partition)
+
+    async def begin_log(self, state: PartitionState, topic_id: str, change: Change) -> bool:
+        """Read a partition from its beginning; False if it isn't ours any more.
+
+        What was counted of a topic that was made anew stays in the windows, and what nobody had
+        read of it is gone. Of one that lost its end, the records are there to count again.
+        """
+        async with self.lock:
+            if self._owned(state.partition) is not state:
+                return False
+            if change == "truncated":
+                self._count_again(state.partition)
+            else:
+                self._begin_log(state, topic_id)
+            self.anew.add(state.partition)
+        return True
+
+    def _begin_log(self, state: PartitionState, topic_id: str) -> None:
+        self._holes[state.partition] = _Hole(copy.deepcopy(state.progress.heard), "deleted")
+        state.begin_log(topic_id)
+        self._store.changelogs[state.partition].begin()
+        self._sequence.needs_gap_check(state.partition)
+
+    async def receive(self, partition: int, offset: int, value: bytes) -> PartitionState | None:
+        """Take a record and before it what was left out; None if the partition isn't ours now.
+
+        Raises ``confluent_kafka.KafkaException`` if the brokers don't give what was left out.
+        """
+        if partition in self.anew:
+            return await self._receive_anew(partition, offset)
+        while state := self._owned(partition):
+            whole = not self._sequence.doubts(partition)
+            if not whole and not await self._take_left_out(state, offset):
+                continue
+            async with self.lock:
+                if self._owned(partition) is not state:
+                    continue
+                if await self._take(state, offset, value, nothing_left_out=not whole):
+                    return state
+        return None
+
+    async def _receive_anew(self, partition: int, offset: int) -> PartitionState | None:
+        """Take what the log has up to a record that may be of the topic that is gone."""
+        ends = await asyncio.to_thread(self._offsets.ends, self._topic, [partition])
+        if offset >= ends[partition]:
+            return None
+        while state := self._owned(partition):
+            # Not the record that was handed out, but what the log has at its place.
+            if await self._take_left_out(state, offset + 1):
+                self.anew.discard(partition)
+                return state
+        return None
+
+    async def _take_left_out(self, state: PartitionState, offset: int) -> bool:
+        """Take what lies before ``offset``; False if there is another state to do so by now."""
+        partition = state.partition
+        self._sequence.settled(partition)  # a rebalance meanwhile makes a new doubt
+        begin = state.progress.next_offset
+        try:
+            async with aclosing(self._sequence.between(partition, begin, offset)) as left_out:
+                async for at, value in left_out:
+                    async with self.lock:
+                        if self._owned(partition) is not state:
+                            return False
+                        if not await self._take(state, at, value, nothing_left_out=True):
+                            return False
+        except KafkaException:
+            self._sequence.needs_gap_check(partition)
+            raise
+        return self._owned(partition) is state
+
+    def _owned(self, partition: int) -> PartitionState | None:
+        """Return the state to take records into; None if the partition is away or not yet back."""
+        state = self._store.partitions.get(partition)
+        return state if state is not None and state.ready else None
+
+    async def _take(
+        self, state: PartitionState, offset: int, value: bytes, *, nothing_left_out: bool
+    ) -> bool:
+        """Fold a record in; False if what comes before it has to be read first."""
+        if offset < state.progress.next_offset:
+            return True
+        try:
+            record = await self._read(state, value)
+            gaps = state.gaps(record)
+            if gaps and not nothing_left_out:
+                self._sequence.needs_gap_check(state.partition)
+                return False
+            if gaps:
+                await self._check_that_it_was_there(state, record)
+        except DecodingError as error:
+            self._faults.skipped(self._topic, state.partition, offset, f"no histograms: {error}")
+            state.skip(offset)
+            return True
+        if gaps and not await self._are_gone(state, record, gaps):
+            if self._owned(state.partition) is state:  # and not taken away meanwhile
+                await self._read_anew(state, record)
+            return False
+        await self._fold(state, record, offset)
+        self._note_lost(state, record)
+        return True
+
+    async def _read(self, state: PartitionState, value: bytes) -> RawRecord:
+        """Return what INGEST wrote; raises ``DecodingError`` if it can't have written that."""
+        record = read_record(value, source=self._source, max_ahead_seconds=self._max_ahead_seconds)
+        if record.time > max(state.progress.now, self._clock()) + _AHEAD_SECONDS:
+            # It would close every window there is, and all that comes would be late for ever.
+            raise DecodingError(
+                f"its time is {record.time:.0f}, an hour or more ahead of the clock here, "
+                f"{self._clock():.0f}: if a worker wrote it, one of the two clocks is wrong"
+            )
+        if state.is_new(record):
+            check_signals(record)
+        known = state.progress.sources.get(record.source)
+        topics = [] if known is None else known.topics
+        if topics and record.topic_id and record.topic_id not in topics:
+            # Taken for the topic's successor, it would make those who count that topic go unheard.
+            present = await asyncio.to_thread(self._offsets.topic_id, record.source)
+            if present == topics[-1]:
+                raise DecodingError(
+                    f"topic_id is {record.topic_id!r}, {record.source} has {present!r}"
+                )
+        if known is None or record.source_partitions > known.partitions:
+            # One too many would hold the watermark for ever, since nobody would speak for it.
+            there = await asyncio.to_thread(self._offsets.partitions, record.source)
+            if record.source_partitions > there > 0:  # 0: it is being made anew
+                raise DecodingError(
+                    f"source_partitions is {record.source_partitions}, {record.source} has {there}"
+                )
+        return record
+
+    async def _check_that_it_was_there(self, state: PartitionState, record: RawRecord) -> None:
+        """Raise ``DecodingError`` if a record that leaves a gap has counted what never was.
+
+        It is not worth counting everything again. Of a topic that is no more, nobody can tell.
+        """
+        known = state.progress.sources.get(record.source)
+        if known is None or record.topic_id not in ("", *known.topics[-1:]):
+            return
+        try:
+            ends = await asyncio.to_thread(self._offsets.ends, record.source, record.ranges)
+        except KafkaException:  # nobody knows, if the topic is being made anew
+            return
+        for partition, at in record.ranges.items():
+            if at.to > ends[partition]:
+                raise DecodingError(
+                    f"ranges[{partition}] ends at {at.to}, {record.source} at {ends[partition]}"
+                )
+
+    async def _are_gone(self, state: PartitionState, record: RawRecord, gaps: list[Gap]) -> bool:
+        """Return whether records that nobody left out are not in the log any more.
+
+        Where retention has deleted some, what each source partition lacks shows with the first
+        record that speaks of it. Elsewhere counting the partition again tells.
+        """
+        partition, heard = state.partition, state.progress.heard
+        begin = await asyncio.to_thread(self._offsets.begin, self._topic, partition)
+        if begin > state.progress.next_offset:
+            was_read = begin <= self._gaps.read_to(partition)
+            self._holes[partition] = _Hole(copy.deepcopy(heard), "read" if was_read else "deleted")
+        hole = self._holes.get(partition)
+        if hole is None or not hole.explains(gaps, heard):
+            if self._gaps.may_count_again(partition, record):
+                log.error("partition %d: %s are passed over", partition, gaps)
+                return False
+            hole = self._holes[partition] = _Hole(copy.deepcopy(heard), "unknown")
+        if hole.what == "read":
+            return True
+        log.error("partition %d: %s are gone from the log; going on", partition, gaps)
+        if hole.what == "deleted":
+            self._metrics.lost_records.inc(len(gaps))
+        else:
+            self._gaps.passed(partition, record, gaps, state.progress.now)
+        return True
+
+    def _note_lost(self, state: PartitionState, record: RawRecord) -> None:
+        """Count what is lost for good by now, and let go of what this record shows not to be."""
+        lost = self._gaps.heard(state.partition, record, state.progress.now)
+        self._metrics.lost_records.inc(lost)
+
+    async def _read_anew(self, state: PartitionState, record: RawRecord) -> None:
+        """Read the partition from its beginning, with what was counted if the topic is another."""
+        known = state.progress.topic_id
+        present = await asyncio.to_thread(self._offsets.topic_id, self._topic) if known else ""
+        if self._owned(state.partition) is not state:
+            return
+        if present and present != known:
+            self._begin_log(state, present)
+        else:
+            self._gaps.counts_again(state.partition, record)
+            self._count_again(state.partition)
+
+    def _count_again(self, partition: int) -> None:
+        """Forget the partition: its next record has the whole log read before it."""
+        self._metrics.recounts.inc()
+        log.error("partition %d is counted again from the beginning of the log", partition)
+        self._gaps.begins_again(partition, self._store.partitions[partition].progress.next_offset)
+        self._store.changelogs[partition].forget()
+        self._sequence.needs_gap_check(partition)

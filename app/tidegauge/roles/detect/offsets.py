@@ -1,0 +1,143 @@
+"""What the brokers are asked: offsets of the latest data, ends of the input, what topics exist."""
+
+import logging
+import threading
+from collections.abc import Iterable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from tidegauge.config import KafkaSettings
+from tidegauge.contract import CountedRange, DataRange
+from tidegauge.kafka import NO_TOPIC_ID
+from tidegauge.windows import DataWanted
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT_SECONDS = 10.0
+
+#: Brokers that have no such topic, or no ids of topics.
+_NO_ID = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNSUPPORTED_VERSION,
+        KafkaError._UNSUPPORTED_FEATURE,
+    }
+)
+
+#: A broker that restarts is back within seconds.
+_RETRYING = Retrying(
+    retry=retry_if_exception_type(KafkaException),
+    stop=stop_after_delay(60),
+    wait=wait_fixed(1),
+    reraise=True,
+)
+
+
+class Offsets:
+    """Asks the brokers for offsets. Blocks; thread-safe."""
+
+    def __init__(self, kafka: KafkaSettings, group_id: str) -> None:
+        # The group is never joined; librdkafka wants a name all the same.
+        self._consumer = Consumer(
+            {**kafka.librdkafka(), "group.id": f"{group_id}-offsets"}, logger=log
+        )
+        self._kafka = kafka
+        self._admin = AdminClient(kafka.librdkafka(), logger=log)
+        self._lock = threading.Lock()
+
+    def data(self, wanted: DataWanted) -> DataRange:
+        """Return the data of the ``RETRAIN_SECONDS`` before ``until``, up to what was counted.
+
+        Raises ``confluent_kafka.KafkaException`` if the brokers don't answer for a minute.
+        """
+        since = wanted.since
+        with self._lock:
+            cluster = _RETRYING(self._consumer.list_topics, wanted.topic, timeout=_TIMEOUT_SECONDS)
+            # A topic that was deleted, or made again with fewer partitions, has none of that data.
+            there = sorted(wanted.covered.keys() & cluster.topics[wanted.topic].partitions.keys())
+            times = [TopicPartition(wanted.topic, p, since * 1000) for p in there]
+            asked = (
+                _RETRYING(self._consumer.offsets_for_times, times, timeout=_TIMEOUT_SECONDS)
+                if times
+                else []
+            )
+        found = {at.partition: at.offset for at in asked}
+        offsets = []
+        for partition, to in sorted(wanted.covered.items()):
+            # Below zero: no record is as young as that, so there is nothing to train on.
+            offset = found.get(partition, -1)
+            start = min(offset, to) if offset >= 0 else to
+            offsets.append(
+                CountedRange(topic=wanted.topic, partition=partition, start=start, to=to)
+            )
+        return DataRange(since=since, until=wanted.until, offsets=offsets)
+
+    def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Return up to where each partition can be read, without records still in a transaction.
+
+        Raises ``confluent_kafka.KafkaException`` if the brokers don't answer.
+        """
+        with self._lock:
+            return {
+                p: self._consumer.get_watermark_offsets(
+                    TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS
+                )[1]
+                for p in partitions
+            }
+
+    def exists(self, topic: str) -> bool:
+        """Return whether the topic is there; raises as :meth:`ends` does."""
+        with self._lock:
+            found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+        return bool(found.partitions)
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has; raises as :meth:`ends` does."""
+        with self._lock:
+            found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+        return len(found.partitions)
+
+    def topic_id(self, topic: str) -> str:
+        """Return Kafka's id of a topic, "" if there is none; raises as :meth:`ends` does."""
+        with self._lock:
+            cluster = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS)
+        # The mock cluster of librdkafka has no controller, and there nobody knows of ids.
+        if cluster.controller_id not in cluster.brokers:
+            return ""
+        asked = self._admin.describe_topics(
+            TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS
+        )[topic]
+        try:
+            topic_id = str(asked.result(2 * _TIMEOUT_SECONDS).topic_id)
+        except FutureTimeoutError as error:
+            self._admin = AdminClient(self._kafka.librdkafka(), logger=log)
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
+        except KafkaException as error:
+            if error.args[0].code() in _NO_ID:
+                return ""
+            # The brokers have just answered the other client. An admin client may have lost them
+            # for good (producer/lifeline.py), or wait for one that has left the cluster.
+            self._admin = AdminClient(self._kafka.librdkafka(), logger=log)
+            raise
+        return "" if topic_id == NO_TOPIC_ID else topic_id
+
+    def begin(self, topic: str, partition: int) -> int:
+        """Return the first offset that retention has left; raises as :meth:`ends` does."""
+        with self._lock:
+            found: tuple[int, int] = self._consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=_TIMEOUT_SECONDS
+            )
+        return found[0]
+
+    def close(self) -> None:
+        """Release the client."""
+        self._consumer.close()

@@ -1,0 +1,161 @@
+"""What DETECT writes: outputs to their topics, checkpoints to the changelog; all acknowledged."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
+
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+from faust.exceptions import ProducerSendError
+from faust.types import AppT
+
+from tidegauge.config import MAX_RECORD_BYTES
+from tidegauge.contract import Action, Alert, Mode, Record, Sent, WindowReport, encode, wrap
+from tidegauge.roles.detect.action_details import Pointers, Unsound, with_data, with_target
+from tidegauge.roles.detect.offsets import Offsets
+from tidegauge.windows import Changelog, Checkpoint, Output, Write, shortened
+
+log = logging.getLogger(__name__)
+
+#: Values that are published; the rest of a record is for its key, its headers and its batch.
+MAX_OUTPUT_BYTES = MAX_RECORD_BYTES - 64 * 1024
+
+#: What is said of a record that its topic doesn't take, whoever finds it: the client or a broker.
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+#: What a write of the changelog may show.
+_Found = Literal["anew", "others", "refused"]
+
+#: Changelog writes under way at once: enough that the brokers' answers overlap, few enough that a
+#: rebalance does not wait for long.
+WRITES_AT_ONCE = 1_000
+
+
+class Writer:
+    """Writes by the application's producer, and waits for the brokers' word."""
+
+    def __init__(
+        self,
+        app: AppT,
+        changelog_topic: str,
+        offsets: Offsets,
+        *,
+        pointers: Pointers,
+        source: str,
+        mode: Mode,
+        unsound: Unsound = lambda _: {},
+        on_refused: Callable[[Output], None] = lambda _: None,
+    ) -> None:
+        """Take what outputs need: as CloudEvents their source, for rollbacks which versions exist.
+
+        ``on_refused`` is called with each output that is too large for its topic.
+        """
+        self._app = app
+        self._topic = changelog_topic
+        self._offsets = offsets
+        self._pointers = pointers
+        self._unsound = unsound
+        self._source = source
+        self._mode: Mode = mode
+        self._on_refused = on_refused
+        #: By partition whose state could not be saved the last time, the reason.
+        self.unsaved: dict[int, str] = {}
+
+    async def publish(self, outputs: Sequence[Output]) -> None:
+        """Publish in this order; an output that is too large for its topic holds up no other."""
+        sent = [(output, await self._send(output)) for output in outputs]
+        for output, future in sent:
+            try:
+                if future is not None:
+                    await future
+            except _TOO_LARGE as error:
+                self._refused(output, error)
+
+    async def _send(self, output: Output) -> Awaitable[object] | None:
+        record = await self._looked_up(output)
+        value, headers = self._wrapped(record)
+        if len(value) > MAX_OUTPUT_BYTES and isinstance(record, WindowReport):
+            shorter = shortened(record, MAX_OUTPUT_BYTES - (len(value) - len(encode(record))))
+            if shorter is not None:
+                value, headers = self._wrapped(shorter)
+        try:
+            sent: Awaitable[object] = await self._app.producer.send(
+                output.topic, output.key.encode(), value, None, None, headers
+            )
+        except ProducerSendError as error:
+            if not isinstance(error.__cause__, _TOO_LARGE):
+                raise
+            self._refused(output, error)
+            return None
+        return sent
+
+    def _refused(self, output: Output, error: Exception) -> None:
+        log.error("not published, as %s doesn't take it: %.200s", output.topic, error)
+        self._on_refused(output)
+
+    async def _looked_up(self, output: Output) -> Record:
+        record = output.record
+        if not isinstance(record, Action):
+            return record
+        if output.data is not None:
+            return await asyncio.to_thread(with_data, record, output.data, self._offsets.data)
+        if record.kind == "rollback":
+            return with_target(record, self._pointers(), self._unsound(record))
+        return record
+
+    def _wrapped(self, record: Record) -> Sent:
+        if isinstance(record, WindowReport | Alert | Action):
+            return wrap(record, self._source, self._mode)
+        # Audit facts are for LEDGER, which chains them as they are.
+        return Sent(encode(record), [])
+
+    async def save(self, changelog: Changelog, checkpoint: Checkpoint) -> bool:
+        """Write a checkpoint; its progress goes last, and says that all the rest is there.
+
+        False if the changelog was made anew since the last one, and so lacks what was saved before.
+        """
+        headers = {"at": str(checkpoint.at).encode(), "log": checkpoint.log.encode()}
+        partition = changelog.state.partition
+        found = await self._write(changelog, headers, checkpoint.values)
+        if "refused" not in found:  # or it would say that all is there
+            found |= await self._write(changelog, headers, checkpoint.progress)
+        self.unsaved.pop(partition, None)
+        if "refused" in found:
+            # Nothing is lost by it: after a crash, the input is read from what was saved before.
+            part_bytes = changelog.write_smaller()
+            self.unsaved[partition] = (
+                f"partition {partition} could not be saved: {self._topic} takes no records of its "
+                f"size; trying parts of {part_bytes:,} bytes; raise max.message.bytes of the topic"
+            )
+            log.error("%s", self.unsaved[partition])
+        elif "others" in found:
+            log.warning(
+                "changelog partition %d: others wrote to it; writing all there is after that",
+                changelog.state.partition,
+            )
+            changelog.rewrite()
+        return "anew" not in found
+
+    async def _write(
+        self, changelog: Changelog, headers: dict[str, bytes], writes: Sequence[Write]
+    ) -> set[_Found]:
+        """Write, and return what the offsets tell: they go on by one while nobody else writes.
+
+        ``refused`` if one was too large for the topic.
+        """
+        partition, found = changelog.state.partition, set[_Found]()
+        for i in range(0, len(writes), WRITES_AT_ONCE):
+            sent = [
+                await self._app.producer.send(self._topic, key, value, partition, None, headers)
+                for key, value in writes[i : i + WRITES_AT_ONCE]
+            ]
+            for future in sent:
+                try:
+                    offset: int = (await future).offset
+                except _TOO_LARGE:
+                    found.add("refused")
+                    continue
+                if offset != changelog.reached:
+                    found.add("anew" if offset < changelog.reached else "others")
+                changelog.reached = offset + 1
+        return found

@@ -1,0 +1,148 @@
+"""How far each source partition was counted, as the end of the log of histograms says it.
+
+Histograms and offsets are committed together, so the log knows what was counted where the group's
+offsets are gone, or were set by somebody. Every flush reaches every partition of the log and names
+all that its worker owns: the youngest records of any one partition name them all.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Iterator
+
+import msgspec
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from tidegauge.config import KafkaSettings
+from tidegauge.contract import DecodingError, SourceRange, decode
+from tidegauge.counting import Counted
+from tidegauge.kafka import SteadyConsumer
+
+log = logging.getLogger(__name__)
+
+#: Of a partition that was owned, there are records no older than this before the youngest: far
+#: longer than it takes until another worker owns it.
+TAIL_SECONDS = 120.0
+
+#: Clocks of workers may differ, but by less: what is said to be later was written by no worker.
+_AHEAD_SECONDS = 24 * 3600.0
+
+#: Records read at first; four times as many then, for as long as it takes.
+_BLOCK = 250
+
+#: A transaction that a dead worker has left open is ended by the brokers before.
+_TIMEOUT_SECONDS = 15.0
+
+
+class _TailRecord(msgspec.Struct):
+    """What is wanted of a histogram record."""
+
+    time: float
+    source: str
+    ranges: dict[int, SourceRange]
+    topic_id: str = ""
+
+
+class HistogramTail:
+    """Reads the youngest records of the log; raises ``KafkaException`` if no answer comes."""
+
+    def __init__(self, kafka: KafkaSettings, admin: AdminClient, topic: str, source: str) -> None:
+        self._kafka = kafka
+        self._admin = admin
+        self._at = TopicPartition(topic, 0)
+        self._source = source
+
+    def counted(self, partitions: set[int]) -> dict[int, Counted]:
+        """Return what is known of those source partitions that the log speaks of."""
+        # Transactions of others may be open: what was committed before now is there once they end.
+        end = self._offset(OffsetSpec.latest())
+        low = self._offset(OffsetSpec.earliest())
+        found: dict[int, Counted] = {}
+        youngest: float | None = None
+        block, stop = _BLOCK, end
+        latest = time.time() + _AHEAD_SECONDS
+        consumer = self._consumer()
+        try:
+            while stop > low and partitions - found.keys():
+                begin = max(stop - block, low)
+                records = [r for r in self._read(consumer, begin, stop) if r.time <= latest]
+                for record in reversed(records):
+                    if record.source == self._source:
+                        self._take(record, partitions, found)
+                times = [record.time for record in records]
+                youngest = max([*times, youngest or 0.0]) if times else youngest
+                if times and youngest is not None and min(times) < youngest - TAIL_SECONDS:
+                    break
+                stop, block = begin, 4 * block
+        finally:
+            consumer.close()
+        return found
+
+    @staticmethod
+    def _take(record: _TailRecord, partitions: set[int], found: dict[int, Counted]) -> None:
+        for partition, at in record.ranges.items():
+            counted = Counted(
+                origin=at.origin,
+                to=at.to,
+                topic_id=record.topic_id,
+                series=at.series,
+                end=at.end,
+            )
+            if counted.is_sound and partition in partitions and partition not in found:
+                found[partition] = counted
+
+    def _offset(self, spec: OffsetSpec) -> int:
+        asked = self._admin.list_offsets(
+            {self._at: spec},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=_TIMEOUT_SECONDS,
+        )
+        return int(asked[self._at].result().offset)
+
+    def _consumer(self) -> Consumer:
+        return SteadyConsumer(
+            {
+                **self._kafka.librdkafka(),
+                # No group is joined and nothing committed; librdkafka wants a name all the same.
+                "group.id": f"tidegauge-tail-{uuid.uuid4()}",
+                "enable.auto.commit": False,
+                # What retention deletes meanwhile is passed over.
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 50,
+                "fetch.queue.backoff.ms": 5,
+            },
+            logger=log,
+        )
+
+    def _read(self, consumer: Consumer, begin: int, end: int) -> Iterator[_TailRecord]:
+        """Yield the records of [begin, end), as soon as no open transaction holds them back."""
+        consumer.assign([TopicPartition(self._at.topic, 0, begin)])
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while True:
+            messages = consumer.consume(_BLOCK, 0.05)
+            if not messages and time.monotonic() > deadline:
+                raise KafkaException(
+                    KafkaError(KafkaError._TIMED_OUT, f"{self._at.topic} can't be read to {end}")
+                )
+            for message in messages:
+                error, at = message.error(), message.offset()
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                    raise KafkaException(error)
+                # At the end of what may be read stands the next record, or what is still open.
+                if at is not None and at >= end:
+                    return
+                if error is None:
+                    try:
+                        yield decode(message.value(), _TailRecord)
+                    except DecodingError:  # what DETECT skips, and says so
+                        continue
+                    if at == end - 1:
+                        return

@@ -1,0 +1,190 @@
+"""The source topic as a session of INGEST sees it: which topic it is, and where counting begins."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from tidegauge.config import Settings
+from tidegauge.counting import DOUBTFUL, Beginning, Counted, begin_at, from_metadata, known_end
+from tidegauge.kafka import NO_TOPIC_ID, SessionError
+from tidegauge.roles.ingest.histogram_tail import HistogramTail
+
+log = logging.getLogger(__name__)
+
+#: What assigning waits for.
+_BROKER_SECONDS = 10.0
+
+#: What a flush waits for; it is tried again.
+_CHECK_SECONDS = 2.0
+
+#: How often an idle worker asks, so that it sees partitions that were added.
+LOOK_SECONDS = 5.0
+
+#: A broker that has just come up, or has not heard of a new topic, is given this long.
+DOUBT_SECONDS = 1.0
+
+#: What is said if a broker is lost.
+_NO_ANSWER = frozenset(
+    {
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._DESTROY_BROKER,
+    }
+)
+
+
+class SourceTopic:
+    """Asks the brokers about the source topic."""
+
+    def __init__(
+        self, settings: Settings, consumer: Consumer, *, monotonic: Callable[[], float]
+    ) -> None:
+        self._topic = settings.topics.predictions
+        self._consumer = consumer
+        self._monotonic = monotonic
+        # A broker that is lost is tried again soon: flushes wait for the answer.
+        self._admin_config = settings.kafka.librdkafka() | {"reconnect.backoff.max.ms": 1_000}
+        self._admin = AdminClient(self._admin_config, logger=log)
+        self._tail = HistogramTail(
+            settings.kafka, self._admin, settings.topics.histograms, self._topic
+        )
+        #: Kafka's id of the topic, or "" if the brokers don't tell.
+        self.topic_id = ""
+        self.partitions = 0
+        #: Where partitions that were assigned end at least.
+        self.ends: dict[int, int] = {}
+        self._asked_at: float | None = None
+
+    def begin(self) -> None:
+        """Learn which topic this session counts; raises as :meth:`check` does."""
+        cluster = self._consumer.list_topics(self._topic, timeout=_BROKER_SECONDS)
+        # The mock cluster of librdkafka has no controller, and there nobody knows of ids.
+        knows_ids = cluster.controller_id in cluster.brokers
+        found = cluster.topics[self._topic]
+        if found.error is not None or not found.partitions:
+            raise self._missing(found.error)
+        self.partitions = len(found.partitions)
+        self._asked_at = self._monotonic()
+        self.topic_id = self._ask(_BROKER_SECONDS)[0] if knows_ids else ""
+
+    def check(self, *, moved: bool) -> None:
+        """See that what was read since the last check was read from this topic.
+
+        An id never comes back, so the topic that has it now had it all the time. Without new
+        records it asks now and then only. Raises ``SessionError`` if it is another topic now, or
+        none, and ``KafkaException`` if the brokers don't answer.
+        """
+        if self._asked_at is None:
+            return
+        now = self._monotonic()
+        if not (moved and self.topic_id) and now - self._asked_at < LOOK_SECONDS:
+            return
+        self._asked_at = now
+        if self.topic_id:
+            self._compare(_CHECK_SECONDS)
+        else:
+            found = self._consumer.list_topics(self._topic, timeout=_CHECK_SECONDS)
+            self.partitions = max(self.partitions, len(found.topics[self._topic].partitions))
+
+    def beginnings(self, partitions: Sequence[TopicPartition]) -> dict[int, Beginning]:
+        """Return where to begin with partitions that are being assigned; raises as :meth:`check`.
+
+        ``partitions`` are as the group committed them.
+        """
+        if self.topic_id:
+            self._compare(_BROKER_SECONDS)
+        known = {
+            at.partition: from_metadata(at.metadata, at.offset)
+            for at in partitions
+            if at.offset >= 0
+        }
+        told = {p: counted for p, counted in known.items() if counted is not None}
+        unknown = {at.partition for at in partitions} - told.keys()
+        if unknown:
+            told |= self._tail.counted(unknown)
+        found = self._beginnings(partitions, told)
+        if any(one.happened in DOUBTFUL for one in found.values()):
+            time.sleep(DOUBT_SECONDS)
+            self._compare(_BROKER_SECONDS)
+            if self._beginnings(partitions, told) != found:
+                raise SessionError(f"{self._topic} is changing: {found}")
+        return found
+
+    def _beginnings(
+        self, partitions: Sequence[TopicPartition], known: dict[int, Counted]
+    ) -> dict[int, Beginning]:
+        found = {}
+        for at in partitions:
+            counted = known.get(at.partition)
+            if counted is not None and counted.topic_id and not self.topic_id:
+                raise SessionError(f"the brokers don't tell the id of {self._topic} now")
+            low, high = self._consumer.get_watermark_offsets(at, timeout=_BROKER_SECONDS)
+            if max(at.offset, counted.to if counted else 0) > high:
+                high = self._high(at)  # with what is in open transactions
+            its = found[at.partition] = begin_at(
+                counted,
+                committed=at.offset if at.offset >= 0 else None,
+                topic_id=self.topic_id,
+                low=low,
+                high=high,
+            )
+            self.ends[at.partition] = known_end(counted, its, high)
+        return found
+
+    def _high(self, at: TopicPartition) -> int:
+        where = TopicPartition(at.topic, at.partition)
+        asked = self._admin.list_offsets(
+            {where: OffsetSpec.latest()},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=_BROKER_SECONDS,
+        )
+        return int(asked[where].result().offset)
+
+    def _compare(self, seconds: float) -> None:
+        topic_id, self.partitions = self._ask(seconds)
+        if topic_id != self.topic_id:
+            raise SessionError(f"{self._topic} was deleted and made again")
+
+    def _ask(self, seconds: float) -> tuple[str, int]:
+        try:
+            return self._describe(seconds)
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_ANSWER:
+                raise
+        # Of several brokers the rest are there. An admin client waits for the one that it takes for
+        # the controller, also after that has left the cluster; a new one learns of the others.
+        self._admin = AdminClient(self._admin_config, logger=log)
+        return self._describe(seconds)
+
+    def _describe(self, seconds: float) -> tuple[str, int]:
+        asked = self._admin.describe_topics(
+            TopicCollection([self._topic]), request_timeout=seconds
+        )[self._topic]
+        try:
+            found = asked.result(2 * seconds)
+        except FutureTimeoutError as error:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
+        except KafkaException as error:
+            code = error.args[0].code()
+            if code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise self._missing(error.args[0]) from error
+            raise
+        topic_id = str(found.topic_id)
+        return ("" if topic_id == NO_TOPIC_ID else topic_id), len(found.partitions)
+
+    def _missing(self, error: object) -> SessionError:
+        return SessionError(
+            f"topic {self._topic} is not there ({error}); make it with: tidegauge topics create"
+        )

@@ -1,0 +1,140 @@
+"""Where one receiver's courier keeps what it withholds: in memory, and in the topic for it.
+
+A record is written before the offset of its alert is committed, and struck out after the alert is
+delivered. So a crash in between delivers one again, by the same id, and loses none.
+"""
+
+import math
+from collections.abc import Collection, Iterable
+
+from tidegauge.config import Settings
+from tidegauge.contract import Alert, DecodingError, Withheld, decode, encode
+from tidegauge.kafka import KafkaRecord, RecordWriter, read_span
+from tidegauge.notify import is_waiting
+from tidegauge.telemetry import RecordFaults
+
+
+class WithheldStore:
+    """What ``receiver`` is not told of for now, by fingerprint. Nothing before :meth:`restore`."""
+
+    def __init__(self, settings: Settings, receiver: str, faults: RecordFaults) -> None:
+        self._settings = settings
+        self._faults = faults
+        self._receiver = receiver
+        self._sender = RecordWriter(settings.kafka, settings.topics.withheld, "withheld alerts")
+        self._kept: dict[str, Withheld] = {}
+        #: What waits for a digest, by the id of the alert's record.
+        self._collected: dict[str, Withheld] = {}
+        self._due = math.inf
+        #: Whether what was withheld before is known.
+        self.restored = False
+
+    def __len__(self) -> int:
+        return len(self.waiting())
+
+    def forget(self) -> None:
+        """Drop what is in memory: another process may deliver from here on."""
+        self._kept, self._collected, self._due = {}, {}, math.inf
+        self.restored = False
+
+    def restore(self, partitions: Collection[int]) -> None:
+        """Read what was withheld of the alerts of ``partitions``.
+
+        What is no such record is skipped. Raises ``KafkaException``.
+        """
+        topic, last = self._settings.topics.withheld, dict[bytes, KafkaRecord]()
+        skipped = self._faults.skipped_of(topic)
+        # Those of other receivers are read by their own couriers.
+        mine = self._key("").encode()
+        for record in read_span(
+            self._settings.kafka,
+            topic,
+            keep=lambda key: key is not None and key.startswith(mine),
+            tombstones=True,
+            skipped=skipped,
+        ):
+            if record.key is not None:
+                last[record.key] = record
+        self._kept, self._collected, self._due = {}, {}, math.inf
+        for key, record in last.items():
+            if record.value:
+                try:
+                    one = self._read(key, record.value)
+                except DecodingError as error:
+                    skipped(record.place, f"no withheld alert: {error}")
+                else:
+                    if one.partition in partitions:
+                        self._take(one)
+        self.restored = True
+
+    def _read(self, key: bytes, value: bytes) -> Withheld:
+        one = decode(value, Withheld)
+        if key != self._key_of(one).encode():  # it could never be struck out
+            raise DecodingError(f"it has the key {key!r}, which is of another alert")
+        return one
+
+    def get(self, fingerprint: str) -> Withheld | None:
+        """Return what is kept of a fingerprint."""
+        return self._kept.get(fingerprint)
+
+    def waiting(self) -> list[Withheld]:
+        """Return what is to be told once nothing silences it, in the order of the alerts."""
+        found = [one for one in self._kept.values() if is_waiting(one)]
+        return sorted(found, key=lambda one: (one.partition, one.offset))
+
+    def collected(self) -> list[Withheld]:
+        """Return what waits for a digest, in the order of the alerts."""
+        return sorted(self._collected.values(), key=lambda one: (one.partition, one.offset))
+
+    @property
+    def collected_number(self) -> int:
+        """How many wait for a digest."""
+        return len(self._collected)
+
+    @property
+    def any_collected(self) -> Withheld | None:
+        """One of those that wait for the digest, which all have the same id of it."""
+        return next(iter(self._collected.values()), None)
+
+    @property
+    def due(self) -> float:
+        """When the digest is due, epoch seconds; infinite if nothing waits."""
+        return self._due
+
+    def is_collected(self, alert: Alert) -> bool:
+        """Whether this record of an alert waits for a digest."""
+        return alert.id in self._collected
+
+    def put(self, one: Withheld) -> None:
+        """Keep an alert; raises :class:`NotTaken`."""
+        self._sender.write(encode(one), self._key_of(one))
+        self._take(one)
+
+    def remove(self, fingerprint: str) -> None:
+        """Keep it no longer; raises :class:`NotTaken`."""
+        if fingerprint in self._kept:
+            self._sender.write(None, self._key(fingerprint))
+            del self._kept[fingerprint]
+
+    def remove_collected(self, some: Iterable[Withheld]) -> None:
+        """Keep these of a digest no longer; raises :class:`NotTaken`."""
+        for one in some:
+            if one.alert.id in self._collected:
+                self._sender.write(None, self._key_of(one))
+                del self._collected[one.alert.id]
+        self._due = min((one.due for one in self._collected.values()), default=math.inf)
+
+    def _take(self, one: Withheld) -> None:
+        if one.digest:
+            self._collected[one.alert.id] = one
+            self._due = min(self._due, one.due)
+        else:
+            self._kept[one.alert.fingerprint] = one
+
+    def _key_of(self, one: Withheld) -> str:
+        if one.digest:
+            return self._key(f"digest/{one.alert.id}")
+        return self._key(one.alert.fingerprint)
+
+    def _key(self, name: str) -> str:
+        return f"{self._receiver}/{name}"

@@ -1,0 +1,375 @@
+"""A worker process: the roles it runs, what they share, and how they stop."""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+from confluent_kafka import KafkaException
+from prometheus_client import CollectorRegistry
+
+import tidegauge
+from tidegauge.baseline.io import BaselineCache, BaselineStore
+from tidegauge.config import Settings
+from tidegauge.counting import is_installed
+from tidegauge.kafka import Topics, TopicWatch, WritableWatch, topic_specs
+from tidegauge.roles.active_config import ActiveConfig, ConfigPublisher
+from tidegauge.roles.active_rules import ActiveRules, rule_entries
+from tidegauge.roles.gc_tuning import collect_seldom
+from tidegauge.roles.ingest import Combiner
+from tidegauge.roles.ledger import Acknowledged, Ledger
+from tidegauge.telemetry import (
+    BaselineMetrics,
+    CommonMetrics,
+    ConditionCollector,
+    DetectMetrics,
+    Health,
+    HttpServer,
+    IngestMetrics,
+    LedgerMetrics,
+    NotifyMetrics,
+    RecordFaults,
+    record_metrics,
+)
+
+if TYPE_CHECKING:
+    from tidegauge.roles.notify import Notifier
+
+log = logging.getLogger(__name__)
+
+Role = Literal["all", "ingest", "detect", "notify", "ledger"]
+
+#: How often the process looks at itself, seconds.
+_WATCH_SECONDS = 0.25
+
+#: How often something awaited at start is asked for, and said to be missing.
+_RETRY_SECONDS = 2.0
+
+
+#: A pod has 30 s from SIGTERM to SIGKILL. What the brokers don't answer INGEST gives up before.
+_STOP_SECONDS = 24.0
+
+
+class DetectError(RuntimeError):
+    """DETECT can't go on in this process."""
+
+
+class Worker:
+    """Runs the roles of one process until :meth:`stop` or a failure that needs a restart."""
+
+    def __init__(self, settings: Settings, role: Role) -> None:
+        self._settings = settings
+        self._role = role
+        self._rules = ActiveRules(
+            settings.detect.rules_file, time.monotonic, dry_run=settings.actions.mode == "dry_run"
+        )
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        registry = CollectorRegistry()
+        self._registry = registry
+        self.health = Health(clock=time.monotonic, stall_seconds=settings.health.stall_seconds)
+        self._baselines = BaselineCache(
+            BaselineStore(
+                settings.redis.url,
+                password=settings.redis.plain_password,
+                prefix=settings.redis.prefix,
+            ),
+            settings.redis.refresh_seconds,
+        )
+        self._metrics = CommonMetrics(registry, role)
+        ConditionCollector(registry, role, self.health)
+        if self._needs_baselines:
+            common = BaselineMetrics(registry)
+            common.baseline_store_up.set_function(lambda: float(self._baselines.up))
+            common.baseline_age.set_function(lambda: self._baselines.age_seconds)
+            common.baselines_promoted.set_function(lambda: float(self._baselines.stored))
+            common.baselines_unusable.set_function(lambda: float(len(self._baselines.problems)))
+        topics = (settings.topics.configuration,)
+        faults = RecordFaults(record_metrics(registry), self.health, topics)
+        self._publisher = ConfigPublisher(settings, stop=self._stop, faults=faults)
+        self._notifier = self._make_notifier()
+        # Said before anybody can ask: what has no condition yet would count as ready.
+        roles: tuple[str, ...] = ("ingest", "detect", "ledger") if role == "all" else (role,)
+        if role == "all" and self._notifier is not None:
+            roles = (*roles, "notify")
+        self._writable = WritableWatch(settings, roles, health=self.health, stop=self._stop)
+        for name in ("kafka", *roles):
+            self.health.say(name, "failed", "not started yet")
+        self.http = HttpServer(settings.http.host, settings.http.port, registry, self.health)
+
+    @property
+    def _needs_baselines(self) -> bool:
+        return self._role not in ("notify", "ledger")
+
+    def _make_notifier(self) -> "Notifier | None":
+        path = self._settings.notify.receivers_file
+        if self._role not in ("all", "notify"):
+            return None
+        if path is None:
+            if self._role == "notify":
+                raise ValueError(
+                    "role notify has nobody to deliver to; name a file of receivers by "
+                    "notify.receivers_file (TIDEGAUGE_NOTIFY__RECEIVERS_FILE)"
+                )
+            return None
+        # What it imports is only for processes that deliver.
+        from tidegauge.roles.notify import Notifier
+
+        def failed(error: BaseException) -> None:
+            self._failure = error
+            self._stop.set()
+
+        return Notifier(
+            self._settings,
+            path,
+            metrics=NotifyMetrics(self._registry),
+            health=self.health,
+            failed=failed,
+            in_force=self._publisher.enqueue,
+        )
+
+    def stop(self) -> None:
+        """Ask the worker to stop; safe from a signal handler and from any thread."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until stopped; raises what made a role fail, so that the process is restarted."""
+        threads: list[threading.Thread] = []
+        if self._needs_baselines:
+            self._baselines.start()
+        try:
+            self._await_topics()
+            threads.append(self._start("topics", self._writable.run))
+            watch = TopicWatch(
+                self._settings, metrics=self._metrics, health=self.health, stop=self._stop
+            )
+            threads.append(self._start("topic settings", watch.run))
+            if self._role in ("all", "detect", "notify") and not self._stop.is_set():
+                threads.append(self._start("announcements", self._publisher.run))
+            if self._notifier is not None and not self._stop.is_set():
+                self._notifier.start()
+            if self._role in ("all", "ingest"):
+                threads.append(self._start_ingest())
+            if self._role in ("all", "ledger") and not self._stop.is_set():
+                threads += self._start_ledger()
+            if self._role in ("all", "detect") and not self._stop.is_set():
+                # No asyncio.run: after a crash of Faust's it would wait for tasks that never end.
+                self._tell_rules()
+                asyncio.new_event_loop().run_until_complete(self._detect())
+            while not self._stop.is_set():
+                self._watch()
+                self._stop.wait(_WATCH_SECONDS)
+        finally:
+            self._stop.set()
+            if self._notifier is not None:
+                self._notifier.close()
+            for thread in threads:
+                thread.join()
+            if self._needs_baselines:
+                self._baselines.stop()
+            self.http.stop()
+        if self._failure is not None:
+            raise self._failure
+
+    def _await_topics(self) -> None:
+        """Wait for the brokers and the topics: they may be on their way up too."""
+        names = {spec.name for spec in topic_specs(self._settings)}
+        while not self._stop.is_set():
+            try:
+                missing = sorted(names - Topics(self._settings).partitions().keys())
+            except KafkaException as error:
+                problem = (
+                    f"no answer from {self._settings.kafka.bootstrap_servers} ({error.args[0]}); "
+                    "is the broker up, and kafka.bootstrap_servers right?"
+                )
+            else:
+                if not missing:
+                    self.health.say("kafka", "ok")
+                    return
+                problem = (
+                    f"topics missing: {', '.join(missing)}; make them with: tidegauge topics create"
+                )
+            self.health.say("kafka", "failed", problem)
+            log.warning("waiting: %s", problem)
+            self._stop.wait(_RETRY_SECONDS)
+
+    def _watch(self) -> None:
+        if self._role in ("all", "detect"):
+            if self._rules.look():
+                self._tell_rules()
+            problems = self._rules.problems
+            detail = f"the rules of before stay in force: {'; '.join(problems)}" if problems else ""
+            self.health.say("rules", "degraded" if problems else "ok", detail)
+        if self._notifier is not None:
+            self._notifier.look()
+        if not self._needs_baselines:
+            return
+        cache = self._baselines
+        if cache.up:
+            problem = cache.error
+            self.health.say("baselines", "degraded" if problem else "ok", problem or "")
+        else:
+            self.health.say(
+                "baselines",
+                "degraded",
+                f"store down, those read {cache.age_seconds:.0f} s ago are in force: {cache.error}",
+            )
+
+    def _start_ingest(self) -> threading.Thread:
+        combiner = Combiner(
+            self._settings,
+            promoted=lambda: self._baselines.promoted,
+            baselines_age=lambda: self._baselines.age_seconds,
+            metrics=IngestMetrics(self._registry),
+            health=self.health,
+            stop=self._stop,
+        )
+
+        if not is_installed():
+            log.warning("tidegauge_native isn't installed: events are counted more slowly")
+
+        def run() -> None:
+            # Kafka keeps the events meanwhile; after that, counts without bins beat none.
+            self._await_baselines()
+            combiner.run()
+
+        return self._start("ingest", run)
+
+    def _start_ledger(self) -> list[threading.Thread]:
+        metrics = LedgerMetrics(self._registry)
+        ledger = Ledger(self._settings, metrics=metrics, health=self.health, stop=self._stop)
+        acknowledged = Acknowledged(
+            self._settings, metrics=metrics, health=self.health, stop=self._stop
+        )
+        return [
+            self._start("ledger", ledger.run),
+            self._start("acknowledgements", acknowledged.run),
+        ]
+
+    def _start(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        """Work in a thread of its own; its end, good or bad, is that of the process."""
+
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:
+                log.exception("%s failed", name)
+                self._failure = error
+            finally:
+                self._stop.set()
+
+        thread = threading.Thread(target=run, name=name)
+        thread.start()
+        return thread
+
+    def _tell_rules(self) -> None:
+        rules = self._rules.rules
+        told = ActiveConfig("rules", rules.source, rules.sha256, rule_entries(rules))
+        self._publisher.enqueue(told)
+
+    def _await_baselines(self) -> None:
+        deadline = time.monotonic() + self._settings.redis.start_timeout_seconds
+        while not self._stop.is_set() and not self._baselines.wait_loaded(_RETRY_SECONDS):
+            if time.monotonic() > deadline:
+                log.warning("counting without baselines: %s", self._baselines.error)
+                return
+            log.warning("waiting for the baseline store: %s", self._baselines.error)
+
+    async def _detect(self) -> None:
+        # Faust and what it needs are 40 MB that an INGEST process does without.
+        from tidegauge.roles.detect import Detector
+
+        histograms = self._settings.topics.histograms
+        metrics = DetectMetrics(self._registry)
+        metrics.rules_file_ok.set_function(lambda: float(not self._rules.problems))
+        detector = Detector(
+            self._settings,
+            partitions=Topics(self._settings).partitions()[histograms],
+            rules=lambda: self._rules.rules,
+            baseline_of=self._baselines.get,
+            refused=self._baselines.refused,
+            pointers=lambda: self._baselines.pointers,
+            baselines_known=lambda: self._baselines.up,
+            metrics=metrics,
+            health=self.health,
+            clock=time.monotonic,
+        )
+        self.health.say("detect", "failed", "joining the consumer group")
+        # Faust's start ends once the group is joined, which may take long; a stop must not wait.
+        starting = asyncio.ensure_future(detector.app.start())
+        watching = asyncio.ensure_future(detector.watch_brokers())
+        while not self._stop.is_set() and not starting.done():
+            if watching.done():
+                watching.result()
+            self.health.beat("detect")
+            self._watch()
+            await asyncio.sleep(_WATCH_SECONDS)
+        if not starting.done():
+            return
+        await starting
+        detector.say_owned()
+        while not self._stop.is_set():
+            # A crashed application is not stopped, it is left: what it had not acknowledged is
+            # read again by the next process.
+            if detector.app.should_stop:
+                raise DetectError("the Faust application has crashed; see the log")
+            if watching.done():
+                watching.result()
+            self._watch()
+            await asyncio.sleep(_WATCH_SECONDS)
+        watching.cancel()  # it may be waiting for brokers that don't answer
+        await detector.stop()
+
+
+def run_worker(settings: Settings, role: Role) -> NoReturn:
+    """Run a worker in the main thread; SIGTERM and SIGINT stop it in good order.
+
+    Ends the process.
+    """
+    collect_seldom()
+    worker = Worker(settings, role)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _stop(worker))
+    log.info(
+        "tidegauge %s starts: role %s, http on port %d, Kafka at %s",
+        tidegauge.__version__,
+        role,
+        worker.http.port,
+        settings.kafka.bootstrap_servers,
+    )
+    try:
+        worker.run()
+    except Exception:
+        log.critical("ending, so that a new process can take over", exc_info=True)
+        _exit_at_once(1)
+    log.info("tidegauge %s stopped: role %s, everything is committed", tidegauge.__version__, role)
+    # Python would wait for threads that Faust has left, and for
+    # clients of librdkafka to be destroyed, which may take for ever, and no timer runs by then.
+    _exit_at_once(0)
+
+
+def _stop(worker: Worker) -> None:
+    """Ask a worker to stop, and see to it that the process ends."""
+    # No log line: a signal may come while this thread holds the log's lock.
+    worker.stop()
+    late = threading.Timer(_STOP_SECONDS, _give_up)
+    late.daemon = True
+    late.start()
+
+
+def _give_up() -> None:
+    log.critical(
+        "not stopped in good order within %g s, ending now: what is not committed is read again",
+        _STOP_SECONDS,
+    )
+    _exit_at_once(1)
+
+
+def _exit_at_once(code: int) -> NoReturn:
+    """End the process, whatever threads are alive."""
+    logging.shutdown()
+    os._exit(code)

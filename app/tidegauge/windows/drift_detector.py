@@ -1,0 +1,294 @@
+"""The drift detector over the windows of a slice: what it remembers, and what it says of the next.
+
+Windows are taken in once, when they are first reported, and in the order of their ends; one that
+opened after a later one had closed is passed by. Its events, and what late events add to others,
+are taken in with the next window. Where the baseline changes inside a window, only the part counts
+that was binned by the one in use; a window without such a part begins anew by the other.
+"""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from itertools import chain
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.baseline import Baseline, current_counts, ordered_bins, reference_counts
+from tidegauge.contract import ReportPart, WindowReport
+from tidegauge.sequential import (
+    HOURS,
+    LAMBDAS,
+    BatchInput,
+    BatchResult,
+    Budget,
+    HoursMemory,
+    Memory,
+    Reference,
+    SignalReference,
+    hour_weights,
+    judge_batch,
+    judge_daily,
+    signs_of,
+)
+from tidegauge.windows.changes import Bins
+from tidegauge.windows.comparisons import Comparisons
+from tidegauge.windows.evidence import BaselineLayout, with_evidence
+from tidegauge.windows.hours import daily_reference
+from tidegauge.windows.values import SliceMemory
+
+Floats = npt.NDArray[np.float64]
+
+#: What budgets are of, seconds.
+MONTH_SECONDS = 30 * 24 * 3600
+
+
+class WindowInput(NamedTuple):
+    """The first report of a window, of one of its model's ``slices``, and what is remembered."""
+
+    memory: SliceMemory | None
+    report: WindowReport
+    slices: int
+
+
+class WindowResult(NamedTuple):
+    """What is remembered after a window, and its report with the evidence."""
+
+    memory: SliceMemory | None
+    report: WindowReport
+
+
+class _PartInput(NamedTuple):
+    """What the part of a report that counts is judged by."""
+
+    report: WindowReport
+    part: ReportPart
+    watched: BaselineLayout
+    before: Memory
+    hours: HoursMemory | None
+    window: Floats
+    budget: Budget
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Start and end of the window, epoch seconds."""
+        return self.report.window_start, self.report.window_end
+
+
+class DriftDetector:
+    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month."""
+
+    def __init__(self, alarms_of: Callable[[str], float]) -> None:
+        self._alarms_of = alarms_of
+        self._watched: dict[str, BaselineLayout] = {}
+        #: Of the same windows by the same baselines, before they are taken in.
+        self.comparisons = Comparisons()
+
+    def keep(self, baselines: Set[str]) -> None:
+        """Forget how baselines other than these are laid out."""
+        for baseline_id in self._watched.keys() - baselines:
+            del self._watched[baseline_id]
+        self.comparisons.keep(baselines)
+
+    def take(
+        self,
+        memory: SliceMemory | None,
+        report: WindowReport,
+        baselines: Mapping[str, Baseline],
+        *,
+        slices: int = 1,
+    ) -> WindowResult:
+        """Return what is remembered after a window, and its report with the evidence.
+
+        The budget of the model is shared by its ``slices``, of which the report is of one.
+        """
+        return self.take_together([WindowInput(memory, report, slices)], baselines)[0]
+
+    def take_together(
+        self, firsts: Sequence[WindowInput], baselines: Mapping[str, Baseline]
+    ) -> list[WindowResult]:
+        """Do that with windows of several slices at once: the same of each, and in less time."""
+        found = [WindowResult(it.memory, it.report) for it in firsts]
+        looks = {
+            at: look
+            for at, it in enumerate(firsts)
+            if (look := self._look(it, baselines)) is not None
+        }
+        fixed = [at for at, look in looks.items() if look.watched.daily is None]
+        turns = [
+            BatchInput(look.watched.reference, look.before, look.window, look.budget)
+            for look in map(looks.__getitem__, fixed)
+        ]
+        judged = dict(zip(fixed, judge_batch(turns), strict=True))
+        for at, look in looks.items():
+            found[at] = _taken(look, judged[at] if at in judged else _judge_daily(look))
+        return found
+
+    def _look(self, first: WindowInput, baselines: Mapping[str, Baseline]) -> _PartInput | None:
+        """Say how to judge a window; None if it is passed by."""
+        memory, report, slices = first
+        if memory is not None and report.window_end <= memory.through:
+            return None
+        part = _part_in_use(report, memory.baseline if memory else "", baselines)
+        if part is None:
+            return None
+        watched = self.signals_of(part.baseline, baselines[part.baseline])
+        if not watched.names:
+            return None
+        before, hours = Memory.empty(*watched.reference.counts.shape), None
+        if memory is not None and memory.baseline == part.baseline:
+            before = unpack(memory, watched.reference)
+            hours = _unpack_hours(memory, len(watched.names))
+        if watched.daily is not None and hours is None:
+            # There is nothing to compare the counts with that came before.
+            before = Memory.empty(*watched.reference.counts.shape)
+            hours = HoursMemory.empty(len(watched.names))
+        budget = self.budget_of(report, slices)
+        return _PartInput(report, part, watched, before, hours, _window(part, watched), budget)
+
+    def take_late(
+        self,
+        memory: SliceMemory | None,
+        report: WindowReport,
+        earlier: WindowReport | None,
+        baselines: Mapping[str, Baseline],
+    ) -> SliceMemory | None:
+        """Add what a report counts beyond the ``earlier`` one to what the next window counts.
+
+        ``earlier`` is what was reported of the same window before; None if nothing was.
+        """
+        if memory is None or memory.baseline not in baselines:
+            return memory
+        news = self.counted(report, memory.baseline, baselines)
+        if earlier is not None:
+            news = news - self.counted(earlier, memory.baseline, baselines)
+        ends = report.window_start, report.window_end
+        return self.add_late(memory, news, ends, baselines[memory.baseline])
+
+    def add_late(
+        self, memory: SliceMemory, news: Floats, ends: tuple[int, int], baseline: Baseline
+    ) -> SliceMemory:
+        """Add counts (signals, bins) of a window between two epoch seconds to the next window's."""
+        if not news.any():
+            return memory
+        watched = self.signals_of(memory.baseline, baseline)
+        known, hours = unpack(memory, watched.reference), _unpack_hours(memory, len(watched.names))
+        if hours is not None:
+            its = news.sum(axis=-1, keepdims=True) * hour_weights(*ends)
+            hours = HoursMemory(hours.events, hours.pooled + its)
+        after = Memory(known.counts, known.total, known.squared, known.pooled + news)
+        packed = pack(after, memory.through, memory.baseline, hours)
+        return msgspec.structs.replace(packed, late=memory.late + 1)
+
+    def counted(
+        self, report: WindowReport, baseline_id: str, baselines: Mapping[str, Baseline]
+    ) -> Floats:
+        """Return what a report counts by a baseline, (signals, bins); 0 if it has no such part."""
+        watched = self.signals_of(baseline_id, baselines[baseline_id])
+        part = next((it for it in report.parts if it.baseline == baseline_id), None)
+        return np.zeros(watched.reference.counts.shape) if part is None else _window(part, watched)
+
+    def budget_of(self, report: WindowReport, slices: int) -> Budget:
+        """Return what a window of a slice is judged by, if the model has so many slices."""
+        seconds = report.window_end - report.window_start
+        return Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds, slices)
+
+    def signals_of(self, baseline_id: str, baseline: Baseline) -> BaselineLayout:
+        """Lay out the signals of a baseline, once."""
+        watched = self._watched.get(baseline_id)
+        if watched is None:
+            laid_out = {
+                name: SignalReference(reference_counts(signal), ordered_bins(signal))
+                for name, signal in baseline.signals.items()
+            }
+            known = {name: it for name, it in laid_out.items() if any(it.counts)}
+            names, reference = list(known), Reference.of(list(known.values()))
+            watched = BaselineLayout(
+                names,
+                [sum(it.counts) for it in known.values()],
+                [len(it.counts) for it in known.values()],
+                reference,
+                {name: Bins(baseline.signals[name]) for name in known},
+                baseline.importances or {},
+                daily_reference(baseline.daily, names, reference) if baseline.daily else None,
+            )
+            self._watched[baseline_id] = watched
+        return watched
+
+
+def _judge_daily(look: _PartInput) -> BatchResult:
+    daily, hours = look.watched.daily, look.hours
+    assert daily is not None and hours is not None  # noqa: S101 - as the look was made
+    verdict = judge_daily(daily, look.before, hours, look.window, look.ends, look.budget)
+    return BatchResult(verdict, signs_of(verdict, daily.pooled))
+
+
+def _taken(look: _PartInput, judged: BatchResult) -> WindowResult:
+    report, part, verdict = look.report, look.part, judged.verdict
+    seen = with_evidence(
+        part, look.watched, judged, look.budget, look.ends, dimensions=report.segment
+    )
+    parts = [seen if one is part else one for one in report.parts]
+    after = pack(verdict.memory, report.window_end, part.baseline, verdict.hours)
+    return WindowResult(after, msgspec.structs.replace(report, parts=parts))
+
+
+def _part_in_use(
+    report: WindowReport, in_use: str, baselines: Mapping[str, Baseline]
+) -> ReportPart | None:
+    known = [part for part in report.parts if part.baseline in baselines]
+    same = [part for part in known if part.baseline == in_use]
+    return max(same or known, key=lambda part: (part.events, part.baseline), default=None)
+
+
+def _window(part: ReportPart, watched: BaselineLayout) -> Floats:
+    window = np.zeros(watched.reference.counts.shape)
+    rows = [
+        []
+        if (it := part.signals.get(name)) is None
+        else current_counts(watched.bins[name].signal, it.histogram)
+        for name in watched.names
+    ]
+    if list(map(len, rows)) == watched.widths:  # as nearly all windows: a row at a time takes twice
+        window[watched.reference.exists] = np.fromiter(chain.from_iterable(rows), np.float64)
+        return window
+    for row, counts in enumerate(rows):
+        window[row, : len(counts)] = counts
+    return window
+
+
+def pack(
+    memory: Memory, through: int, baseline: str, hours: HoursMemory | None = None
+) -> SliceMemory:
+    """Write down what is remembered of the windows up to ``through``, by the bits."""
+    return SliceMemory(
+        through=through,
+        baseline=baseline,
+        counts=memory.counts.tobytes(),
+        total=memory.total.tobytes(),
+        squared=memory.squared.tobytes(),
+        pooled=memory.pooled.tobytes(),
+        hours=hours.events.tobytes() if hours else b"",
+        pooled_hours=hours.pooled.tobytes() if hours else b"",
+    )
+
+
+def unpack(memory: SliceMemory, reference: Reference) -> Memory:
+    """Read what :func:`pack` wrote."""
+    signals, bins = reference.counts.shape
+    scales = len(LAMBDAS)
+    return Memory(
+        np.frombuffer(memory.counts).reshape(scales, signals, bins),
+        np.frombuffer(memory.total).reshape(scales, signals),
+        np.frombuffer(memory.squared).reshape(scales, signals),
+        np.frombuffer(memory.pooled).reshape(signals, bins),
+    )
+
+
+def _unpack_hours(memory: SliceMemory, signals: int) -> HoursMemory | None:
+    if not memory.hours:
+        return None
+    return HoursMemory(
+        np.frombuffer(memory.hours).reshape(len(LAMBDAS), signals, HOURS),
+        np.frombuffer(memory.pooled_hours).reshape(signals, HOURS),
+    )

@@ -1,0 +1,154 @@
+"""By how much more of a signal's values are unusable in a window than in its baseline. Pure.
+
+A baseline with a fifth of its values missing expects a fifth, and one malformed value in a thousand
+may be chance: a figure is above 0 only beyond the baseline's own share and the sampling noise of
+both sides.
+"""
+
+import math
+
+from tidegauge.baseline import (
+    RARE_ROWS,
+    CategoricalSignal,
+    NumericSignal,
+    Signal,
+    nan_is_missing,
+    reference_counts,
+    tells_unseen,
+)
+from tidegauge.contract import Quality, SignalHistogram
+from tidegauge.windows.out_of_range import least_out_of_range
+
+#: Standard errors of sampling that a share must be above the baseline's: by chance alone that is
+#: passed once in some three million windows of a signal.
+_STANDARD_ERRORS = 5.0
+
+#: -ln of how probable it may be by chance that all values of a window are the same, or that so many
+#: are out of range.
+_CHANCE_NATS = 16.0
+
+#: Fewer values than this are not called constant.
+_CONSTANT_VALUES = 100
+
+#: Numbers that lie in so small a part of what holds the baseline's values, but for the outermost
+#: one in a hundred at each end, are as good as constant: another unit, or the values of another
+#: column.
+_CONSTANT_WIDTH = 0.1
+
+
+def quality_of(histogram: SignalHistogram, reference: Signal) -> Quality | None:
+    """Compare what is unusable of a signal with its baseline; None if it is no more than there."""
+    n = histogram.n
+    missing, not_finite = histogram.absent + histogram.null, histogram.nan
+    if nan_is_missing(reference):
+        missing, not_finite = missing + not_finite, 0
+    unseen = histogram.counts[-1] if tells_unseen(reference) else 0
+    outside = _out_of_range(histogram, n, reference)
+    constant = _is_constant(histogram, n, reference)
+    if not (missing or not_finite or histogram.invalid or unseen or outside or constant):
+        return None
+    events = n + missing + not_finite + histogram.invalid
+    bins = reference_counts(reference)
+    rows, without = sum(bins), bins[len(reference.counts)]
+    if not rows:
+        return None
+
+    def excess(count: int, expected: float) -> float:
+        return _excess(count / events, events, expected / rows, rows)
+
+    found = Quality(
+        absent_excess=excess(histogram.absent, without),
+        missing_excess=excess(missing, without),
+        not_finite_excess=excess(not_finite, 0),
+        invalid_excess=excess(histogram.invalid, 0),
+        unseen_excess=excess(unseen, _new_by_chance(reference)) if unseen else 0.0,
+        out_of_range_share=outside / events,
+        constant=constant,
+    )
+    return None if found == _AS_EXPECTED else found
+
+
+_AS_EXPECTED = Quality()
+
+
+def _excess(share: float, events: int, expected: float, rows: int) -> float:
+    """Return the part of what should have been usable that isn't, less what may be chance.
+
+    Of few events no standard error says what may be chance, so the likelihood ratio of the two
+    shares must be beyond it too: of 20 events, two that are lost are not enough for anything.
+
+    >>> _excess(0.25, 5_000, 0.2, 10_000) < 0.03, _excess(1.0, 5_000, 0.2, 10_000) > 0.9
+    (True, True)
+    >>> _excess(1.0, 20, 0.0, 10_000) > 0.9, _excess(0.1, 20, 0.0, 10_000)
+    (True, 0.0)
+    """
+    if share <= expected:
+        return 0.0
+    pooled = (share * events + expected * rows) / (events + rows)
+    noise = _STANDARD_ERRORS * math.sqrt(pooled * (1 - pooled) * (1 / events + 1 / rows))
+    lost = share - expected - noise
+    if lost <= 0:
+        return 0.0
+    ratio = events * _divergence(share, pooled) + rows * _divergence(expected, pooled)
+    return lost / (1 - expected) if ratio > _CHANCE_NATS else 0.0
+
+
+def _divergence(share: float, other: float) -> float:
+    """Return the KL divergence of two shares, nats."""
+    pairs = ((share, other), (1 - share, 1 - other))
+    return sum(p * math.log(p / q) for p, q in pairs if p > 0 and q > 0)
+
+
+def _new_by_chance(reference: Signal) -> float:
+    """Return how many of as many values as the baseline has would be new without any change.
+
+    The share of values that a sample has not met is about that of those it has met once (Good
+    1953). How many that are is known of the categories with a bin; of the others it is at most as
+    many as there are.
+    """
+    assert isinstance(reference, CategoricalSignal)  # noqa: S101 - numbers are never new
+    *own, others, _ = reference.counts
+    return sum(count == 1 for count in own) + min(len(reference.known), others)
+
+
+def _out_of_range(histogram: SignalHistogram, n: int, reference: Signal) -> float:
+    """Return how many numbers are far out of range at the least; 0 if that may be chance.
+
+    Of n + m values of one kind, in whatever order they come, the k outermost are all among the
+    first n with a probability of at most (n / (n + m))^k, times k + 1 ways to have some of them at
+    either end. That holds for every distribution, be its tails ever so heavy.
+    """
+    if not isinstance(reference, NumericSignal):
+        return 0.0
+    found = n * least_out_of_range(histogram, reference)
+    if not found:
+        return 0.0
+    chance = found * math.log1p(sum(reference.counts) / n) - math.log1p(found)
+    return found if chance > _CHANCE_NATS else 0.0
+
+
+def _is_constant(histogram: SignalHistogram, n: int, reference: Signal) -> bool:
+    """Whether all values are one, or nearly, in a way that the baseline makes out to be no chance.
+
+    It is none where so many values would hardly all fall into the bins that they are in, nor all
+    into the largest one.
+    """
+    if n < _CONSTANT_VALUES:
+        return False
+    if isinstance(reference, NumericSignal):
+        if histogram.minimum is None or histogram.maximum is None:
+            return False
+        width = reference.edges[-1] - reference.edges[0] if reference.edges else 0.0
+        if histogram.maximum - histogram.minimum > _CONSTANT_WIDTH * width:
+            return False
+        if reference.minimum == reference.maximum:
+            return False
+    # Others, and those never seen, need not be one value.
+    elif max(histogram.counts[:-2], default=0) < n:
+        return False
+    pairs = zip(reference.counts, histogram.counts, strict=True)
+    most = max(*reference.counts, sum(known for known, count in pairs if count))
+    rows = sum(reference.counts)
+    if most == rows or rows < RARE_ROWS:
+        return False
+    return -n * math.log((most + 1) / (rows + 1)) > _CHANCE_NATS

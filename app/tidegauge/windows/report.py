@@ -1,0 +1,273 @@
+"""From a window's counts to its report: merging, figures, sources. Pure."""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from tidegauge.baseline import (
+    Baseline,
+    CategoricalSignal,
+    NumericSignal,
+    current_counts,
+    nan_is_missing,
+    ordered_bins,
+    reference_counts,
+    tells_unseen,
+    value_bins,
+)
+from tidegauge.contract import (
+    LATENCY_EDGES_MS,
+    OUTPUT_SIGNALS,
+    STATUS_CATEGORIES,
+    CountedRange,
+    Drift,
+    LatencySummary,
+    ReportPart,
+    SignalHistogram,
+    SignalReport,
+    WindowReport,
+    deterministic_id,
+)
+from tidegauge.sequential import ValueTable, with_values
+from tidegauge.stats import drift_table, histogram_quantile
+from tidegauge.windows.comparisons import Comparisons
+from tidegauge.windows.merging import bounded_sum, merge, merge_tenures
+from tidegauge.windows.partition import Counts
+from tidegauge.windows.quality import quality_of
+from tidegauge.windows.series import may_be_one
+from tidegauge.windows.values import CellCounts, PastSeries, ScoreSum, TenureCounts
+
+Name = TypeVar("Name", bound=Hashable)
+
+_ERROR = STATUS_CATEGORIES.index("error")
+
+#: What "the last five minutes" of the mean prediction are, seconds.
+SCORE_SECONDS = 300
+
+
+class ReportInput(NamedTuple):
+    """A report to make: of a window's counts by baseline; ``scores`` are of the windows before."""
+
+    counts: Counts
+    scores: Sequence[ScoreSum]
+    revision: int
+
+
+def make_reports(
+    asked: Sequence[ReportInput], *, baselines: Mapping[str, Baseline], comparisons: Comparisons
+) -> list[tuple[WindowReport, ScoreSum]]:
+    """Report windows; all their signals are compared with their baselines at once.
+
+    With each report comes the window's own score sum, for the reports to come.
+    """
+    merged = [
+        {baseline: merge_tenures(tenures) for baseline, tenures in one.counts.parts.items()}
+        for one in asked
+    ]
+    compared = [
+        (at, baseline, signals)
+        for at, parts in enumerate(merged)
+        for baseline, signals in parts.items()
+        if baseline in baselines
+    ]
+    figures = comparisons.drifts_together(
+        [(baseline, baselines[baseline], signals) for _, baseline, signals in compared]
+    )
+    found = {(at, baseline): its for (at, baseline, _), its in zip(compared, figures, strict=True)}
+    return [
+        _report(one, parts, baselines, {name: found.get((at, name), {}) for name in parts})
+        for at, (one, parts) in enumerate(zip(asked, merged, strict=True))
+    ]
+
+
+def _report(
+    asked: ReportInput,
+    merged: Mapping[str, Mapping[str, SignalHistogram]],
+    baselines: Mapping[str, Baseline],
+    figures: Mapping[str, Mapping[str, Drift | None]],
+) -> tuple[WindowReport, ScoreSum]:
+    counts, scores, revision = asked
+    window, parts = counts.window, counts.parts
+    tenures = [one for part in parts.values() for one in part.values()]
+    prediction = merge(
+        # Bins may differ between parts; only sums are used, and those add up in any binning.
+        msgspec.structs.replace(signals["prediction"], counts=[signals["prediction"].n])
+        for signals in merged.values()
+    )
+    score = ScoreSum(window_end=window.end, sum=prediction.sum, n=prediction.n)
+    where = window.slice
+    report = WindowReport(
+        id=deterministic_id(
+            "window", where.model, where.version, where.variant, *_flat(where.segment),
+            window.start, window.seconds, revision,
+        ),
+        model=where.model,
+        version=where.version,
+        variant=where.variant,
+        segment=dict(where.segment),
+        window_start=window.start,
+        window_end=window.end,
+        revision=revision,
+        closed_by=counts.watermark,
+        events=sum(one.events for one in tenures),
+        errors=sum(signals["status"].counts[_ERROR] for signals in merged.values()),
+        counted=counted_ranges(tenures, counts.covered, counts.past),
+        prediction_mean_5m=_mean_score([*scores, score], window.end),
+        latency=_latency(merge(signals["latency_ms"] for signals in merged.values())),
+        parts=[
+            ReportPart(
+                baseline=baseline,
+                baseline_age_seconds=_baseline_age(parts[baseline]) if baseline else None,
+                events=sum(one.events for one in parts[baseline].values()),
+                signals=_signal_reports(signals, baselines.get(baseline), figures[baseline]),
+            )
+            for baseline, signals in merged.items()
+        ],
+    )  # fmt: skip
+    return report, score
+
+
+def _baseline_age(tenures: CellCounts) -> float | None:
+    """Return the largest age among the workers that counted; none if one never had the store."""
+    ages = [one.baselines_age_seconds for one in tenures.values()]
+    known = [age for age in ages if age is not None]
+    return max(known) if len(known) == len(ages) else None
+
+
+def _flat(segment: Iterable[tuple[str, str]]) -> list[str]:
+    return [text for pair in segment for text in pair]
+
+
+def counted_ranges(
+    tenures: Iterable[TenureCounts],
+    covered: Mapping[str, Mapping[int, int]],
+    past: Mapping[str, Mapping[int, Sequence[PastSeries]]],
+) -> list[CountedRange]:
+    """Return, by source partition, offsets in which every event of the window was counted.
+
+    From where the first tenure that saw one of its events began, to what is covered now, or to the
+    end of its series of offsets.
+    """
+    starts: dict[tuple[str, int, int], dict[str, int]] = {}
+    for counts in tenures:
+        for partition, start in counts.starts.items():
+            key = (counts.source, partition, counts.series.get(partition, 0))
+            its = starts.setdefault(key, {})
+            its[counts.topic_id] = min(start, its.get(counts.topic_id, start))
+    ranges = []
+    for (topic, partition, series), its in sorted(starts.items()):
+        if "" in its and len(its) == 2:  # of the one that workers have named since
+            unnamed = its.pop("")
+            its = {topic_id: min(start, unnamed) for topic_id, start in its.items()}
+        for topic_id, start in sorted(its.items()):
+            over = [
+                one.to
+                for one in past.get(topic, {}).get(partition, ())
+                if one.series == series and may_be_one(one.topic_id, topic_id)
+            ]
+            ranges.append(
+                CountedRange(
+                    topic=topic,
+                    partition=partition,
+                    start=start,
+                    to=over[-1] if over else covered[topic][partition],
+                    topic_id=topic_id,
+                )
+            )
+    return ranges
+
+
+def _mean_score(scores: Sequence[ScoreSum], end: int) -> float | None:
+    recent = [s for s in scores if end - SCORE_SECONDS < s.window_end <= end]
+    n = sum(s.n for s in recent)
+    return bounded_sum(s.sum for s in recent) / n if n else None
+
+
+def _latency(histogram: SignalHistogram) -> LatencySummary | None:
+    n = histogram.n
+    if not n:
+        return None
+
+    def quantile(q: float) -> float:
+        value = histogram_quantile(
+            LATENCY_EDGES_MS,
+            histogram.counts,
+            q,
+            minimum=histogram.minimum,
+            maximum=histogram.maximum,
+        )
+        assert value is not None  # noqa: S101 - something was counted
+        return value
+
+    return LatencySummary(
+        mean_ms=histogram.sum / n,
+        p50_ms=quantile(0.5),
+        p95_ms=quantile(0.95),
+        p99_ms=quantile(0.99),
+    )
+
+
+def signal_reports(
+    signals: Mapping[str, SignalHistogram], baseline: Baseline | None
+) -> dict[str, SignalReport]:
+    """Report what was counted of each signal of one part."""
+    figures = Comparisons().drifts("", baseline, signals) if baseline is not None else {}
+    return _signal_reports(signals, baseline, figures)
+
+
+def _signal_reports(
+    signals: Mapping[str, SignalHistogram],
+    baseline: Baseline | None,
+    figures: Mapping[str, Drift | None],
+) -> dict[str, SignalReport]:
+    references = baseline.signals if baseline is not None else {}
+    return {
+        name: signal_report(name, its, references.get(name), figures.get(name))
+        for name, its in signals.items()
+    }
+
+
+def signal_report(
+    name: str,
+    histogram: SignalHistogram,
+    reference: NumericSignal | CategoricalSignal | None,
+    drift: Drift | None,
+) -> SignalReport:
+    """Report what was counted of one signal; ``drift`` is what :func:`drifts` says of it."""
+    n = histogram.n
+    missing = histogram.absent + histogram.null
+    # No worker counts nothing at all; of nothing, no share is missing.
+    events = n + missing + histogram.nan + histogram.invalid or 1
+    if reference is not None and nan_is_missing(reference):
+        missing += histogram.nan
+    numeric = (
+        name in ("prediction", "latency_ms")
+        if name in OUTPUT_SIGNALS
+        else isinstance(reference, NumericSignal)
+    )
+    # What is in the last bin of a feature only its baseline can say.
+    tells = name in OUTPUT_SIGNALS if reference is None else tells_unseen(reference)
+    unseen = histogram.counts[-1] if tells and not numeric else None
+    return SignalReport(
+        kind="numeric" if numeric else "categorical",
+        histogram=histogram,
+        mean=histogram.sum / n if numeric and n else None,
+        missing_share=missing / events,
+        unseen_share=None if unseen is None else unseen / events,
+        drift=drift,
+        quality=None if reference is None else quality_of(histogram, reference),
+    )
+
+
+def drifts(
+    compared: Mapping[Name, tuple[SignalHistogram, NumericSignal | CategoricalSignal]],
+) -> dict[Name, Drift | None]:
+    """Compare windows of signals with their baselines, all at once."""
+    references = [reference_counts(reference) for _, reference in compared.values()]
+    ordered = [ordered_bins(reference) for _, reference in compared.values()]
+    currents = [current_counts(reference, histogram) for histogram, reference in compared.values()]
+    figures = drift_table(references, currents, ordered)
+    table = ValueTable(references, list(map(value_bins, references, ordered)))
+    (values,) = ValueTable.together([table], [currents])
+    return dict(zip(compared, map(with_values, figures, values), strict=True))

@@ -1,0 +1,353 @@
+"""What DETECT keeps in its table, and how two values of one key join.
+
+Every value is what a fold over the partition's log of histogram records had come to at one offset.
+Every join is commutative, associative and idempotent, so a value that was written twice, late or by
+a worker that had lost the partition does no harm.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from tidegauge.alerting import AlertState
+from tidegauge.contract import WindowReport
+
+#: More events than a tenure can count; up to here a float holds every integer.
+LARGEST_COUNT = 2**53
+
+#: No time is later: the year 2100, epoch seconds.
+LATEST_SECONDS = 4_102_444_800
+
+#: No window is longer: a month.
+LONGEST_WINDOW_SECONDS = 31 * 24 * 3600
+
+#: Names are no longer: INGEST refuses events whose model, version or variant is, and knows no such
+#: dimension and value of a segment.
+NAME_CHARACTERS = 200
+
+#: More dimensions than a segment has.
+MOST_DIMENSIONS = 10
+
+#: More cells than INGEST puts into a record, which has half a megabyte of them, or a single one.
+MOST_CELLS = 10_000
+
+#: More partitions than a topic has in any cluster; each is looked at for every record.
+MOST_PARTITIONS = 50_000
+
+_Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+_Partition = Annotated[int, msgspec.Meta(ge=0, lt=MOST_PARTITIONS)]
+_Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST_SECONDS)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
+_NameOrNone = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS)]
+
+
+class RawRange(msgspec.Struct, kw_only=True):
+    """Offsets of one source partition as they arrive (:class:`tidegauge.contract.SourceRange`)."""
+
+    origin: _Offset
+    start: _Offset
+    since: _Offset
+    to: _Offset
+    series: _Offset = 0
+    end: _Offset = 0
+
+
+class RawClock(msgspec.Struct, kw_only=True):
+    """A clock as it arrives (:class:`tidegauge.contract.PartitionClock`)."""
+
+    latest: _Time | None
+    caught_up: bool
+    idle: bool
+
+
+class RawCell(msgspec.Struct, kw_only=True):
+    """A cell as it arrives; its signals stay encoded until the window closes."""
+
+    model: _Name
+    version: _Name
+    variant: _NameOrNone
+    segment: Annotated[dict[_Name, _Name], msgspec.Meta(max_length=MOST_DIMENSIONS)]
+    window_start: Annotated[int, msgspec.Meta(ge=0, le=LATEST_SECONDS)]
+    window_seconds: Annotated[int, msgspec.Meta(gt=0, le=LONGEST_WINDOW_SECONDS)]
+    baseline: _NameOrNone
+    events: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
+    signals: msgspec.Raw
+    slices: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)] = 1
+
+
+class RawRecord(msgspec.Struct, kw_only=True):
+    """A histogram record with undecoded signals, within bounds; see ``validation``."""
+
+    tenure: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    seq: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
+    time: _Time
+    source: str
+    source_partitions: Annotated[int, msgspec.Meta(ge=1, le=MOST_PARTITIONS)]
+    ranges: Annotated[dict[_Partition, RawRange], msgspec.Meta(min_length=1)]
+    clocks: dict[_Partition, RawClock]
+    baselines_age_seconds: float | None = None
+    topic_id: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    cells: Annotated[list[RawCell], msgspec.Meta(max_length=MOST_CELLS)]
+
+
+class Slice(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """One slice of one model's traffic: what a window report is about."""
+
+    model: str
+    version: str
+    variant: str
+    segment: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, report: WindowReport) -> "Slice":
+        """Return the slice that a report is about."""
+        segment = tuple(sorted(report.segment.items()))
+        return cls(report.model, report.version, report.variant, segment)
+
+    @property
+    def whole(self) -> "Slice":
+        """All the traffic that this is a part of; itself if it is no segment."""
+        return Slice(self.model, self.version, self.variant, ()) if self.segment else self
+
+
+class CellKey(msgspec.Struct, frozen=True, array_like=True, tag="cell"):
+    """Key of the counts of one slice in one window under one baseline."""
+
+    slice: Slice
+    window_start: int
+    window_seconds: int
+    baseline: str
+
+
+class WaitingKey(msgspec.Struct, frozen=True, array_like=True, tag="waiting"):
+    """Key of what a window held when it was passed, while it can't be reported yet."""
+
+    slice: Slice
+    window_start: int
+    window_seconds: int
+
+
+class JudgedKey(msgspec.Struct, frozen=True, array_like=True, tag="judged"):
+    """Key of what the last report of a window counted, while late events wait for the next one."""
+
+    slice: Slice
+    window_start: int
+    window_seconds: int
+
+
+class MemoryKey(msgspec.Struct, frozen=True, array_like=True, tag="memory"):
+    """Key of what the drift detector remembers of a slice."""
+
+    slice: Slice
+
+
+class SliceKey(msgspec.Struct, frozen=True, array_like=True, tag="slice"):
+    """Key of what is remembered of a slice beyond its open windows."""
+
+    slice: Slice
+
+
+class ProgressKey(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
+    """Key of a partition's progress."""
+
+    partition: int
+
+
+class BaselineKey(msgspec.Struct, frozen=True, array_like=True, tag="baseline"):
+    """Key of a baseline document in use, kept so that no outage of the store can stop a window."""
+
+    id: str
+
+
+class LogKey(msgspec.Struct, frozen=True, array_like=True, tag="log"):
+    """Key of the name that who begins a changelog gives it: what has no such name is void."""
+
+
+Key = CellKey | WaitingKey | JudgedKey | MemoryKey | SliceKey | ProgressKey | BaselineKey | LogKey
+
+
+class TenureCounts(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Counts of one cell by one tenure: everything since the tenure's ``starts``.
+
+    ``slices`` of the model share its budget of false alarms, as far as the tenure knew. ``series``
+    has the source partitions whose offsets are not of their first series.
+    """
+
+    seq: int
+    source: str
+    starts: dict[int, int]
+    events: int
+    baselines_age_seconds: float | None
+    signals: msgspec.Raw
+    slices: int = 1
+    topic_id: str = ""
+    series: dict[int, int] = {}
+
+
+#: The value of a :class:`CellKey`: by tenure, the largest ``seq`` there is.
+CellCounts = dict[str, TenureCounts]
+
+
+class SourceClock(msgspec.Struct, kw_only=True):
+    """Event time of a source partition as last heard."""
+
+    time: float
+    latest: float | None
+    idle: bool
+
+
+class PastSeries(msgspec.Struct, kw_only=True):
+    """A series of offsets that a source partition doesn't go on with, and where it ended."""
+
+    topic_id: str
+    series: int
+    to: int
+
+
+class Source(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How far the partitions of one source topic have been counted.
+
+    ``topics`` are the ids of the topics that had its name, the present one last. ``topic_ids`` and
+    ``series`` say by partition of which topic and series ``covered`` is, and ``past`` what series
+    there were before.
+    """
+
+    partitions: int
+    covered: dict[int, int]
+    clocks: dict[int, SourceClock]
+    topics: list[str] = []
+    topic_ids: dict[int, str] = {}
+    series: dict[int, int] = {}
+    past: dict[int, list[PastSeries]] = {}
+
+
+class LastRecord(msgspec.Struct, kw_only=True):
+    """The last record joined of the tenure that owns a source partition."""
+
+    tenure: str
+    seq: int
+
+
+class PartitionProgress(msgspec.Struct, kw_only=True):
+    """How far the fold over a partition of the histogram topic has come.
+
+    Everything before ``next_offset`` is in the table. ``now`` is the time of
+    the youngest record, by the clock of the worker that wrote it. ``watermark`` never goes back: a
+    window that it has passed by more than its lateness stays deleted. ``heard`` is by source topic
+    and partition. ``topic_id`` is Kafka's id of the histogram topic that ``next_offset`` is of, ""
+    if that isn't known.
+    """
+
+    next_offset: int = 0
+    now: float = 0.0
+    watermark: float = 0.0
+    sources: dict[str, Source] = {}
+    heard: dict[str, dict[int, LastRecord]] = {}
+    topic_id: str = ""
+
+
+class WindowMark(msgspec.Struct, kw_only=True):
+    """A closed window that still takes late events: its last revision, and what that counted.
+
+    ``late_since`` is when the first event came that no revision has counted yet. ``held`` are the
+    fingerprints of what rules have held on in it, once it has been revised. ``prediction_mean_5m``
+    is what the last report said; it is of other windows too, which may have been revised since.
+    Unset if there is no report, or an earlier release made it.
+    """
+
+    seconds: int
+    revision: int
+    events: int
+    late_since: float | None = None
+    held: list[str] = []
+    prediction_mean_5m: float | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class JudgedCounts(msgspec.Struct, kw_only=True):
+    """What a report counted, by baseline, and its revision."""
+
+    revision: int
+    parts: dict[str, CellCounts]
+
+
+class ScoreSum(msgspec.Struct, kw_only=True):
+    """Predictions of one closed window."""
+
+    window_end: int
+    sum: float
+    n: int
+
+
+class SliceState(msgspec.Struct, kw_only=True):
+    """A fold over the closed windows of a slice.
+
+    ``step`` counts the changes: of two values, the one with more steps has seen what the other saw.
+    ``began`` is the end of its first window since it was last forgotten; 0 if that is not known.
+    ``based`` says whether a window since then was counted by a baseline.
+    """
+
+    step: int = 0
+    began: int = 0
+    last_end: int = 0
+    marks: dict[int, WindowMark] = {}
+    scores: list[ScoreSum] = []
+    alerts: AlertState = msgspec.field(default_factory=AlertState)
+    based: bool = False
+
+    @property
+    def lived_seconds(self) -> int:
+        """From the first to the last window since it was last forgotten."""
+        return self.last_end - self.began
+
+
+class SliceMemory(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the drift detector remembers of the windows of a slice that ended up to ``through``.
+
+    The arrays of ``sequential.ewma.Memory`` as bytes of float64, so that they come back to the bit;
+    their shape is that of the signals of ``baseline``. ``hours`` and ``pooled_hours`` are those of
+    ``sequential.hours.HoursMemory``, empty if the baseline has no hours of the day. ``late`` is how
+    often late counts were added since ``through``: they are in ``pooled``, for the next window.
+    """
+
+    through: int
+    baseline: str
+    counts: bytes
+    total: bytes
+    squared: bytes
+    pooled: bytes
+    hours: bytes = b""
+    pooled_hours: bytes = b""
+    late: int = 0
+
+
+def join_memories(a: SliceMemory, b: SliceMemory) -> SliceMemory:
+    """Take the one that has seen the later window; of the same, that with more late counts."""
+    return max(a, b, key=lambda it: (it.through, it.late, msgspec.json.encode(it)))
+
+
+def join_cells(a: CellCounts, b: CellCounts) -> CellCounts:
+    """Take each tenure's value with the larger ``seq``."""
+    joined = dict(a)
+    for tenure, counts in b.items():
+        mine = joined.get(tenure)
+        if mine is None or counts.seq > mine.seq:
+            joined[tenure] = counts
+    return joined
+
+
+def join_judged(a: JudgedCounts, b: JudgedCounts) -> JudgedCounts:
+    """Take the later revision; of one there is only one."""
+    return max(a, b, key=lambda it: (it.revision, msgspec.json.encode(it)))
+
+
+def join_progress(a: PartitionProgress, b: PartitionProgress) -> PartitionProgress:
+    """Take the one that has read further: of one log, it has heard all that the other has heard."""
+    return max(a, b, key=lambda it: (it.next_offset, msgspec.json.encode(it)))
+
+
+def join_slices(a: SliceState, b: SliceState) -> SliceState:
+    """Take the value that has seen the later window; of two with the same, that with more steps.
+
+    A slice that comes back after it was forgotten counts its steps anew, with later windows.
+    """
+    return max(a, b, key=lambda state: (state.last_end, state.step, msgspec.json.encode(state)))

@@ -1,0 +1,48 @@
+"""Whether the brokers answer: not ready after ten seconds without, ready at the first answer."""
+
+import logging
+
+import pytest
+
+from tidegauge.kafka.reachability import AWAY_SECONDS, Reachability
+from tidegauge.telemetry.health import Health
+
+
+class Asked:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.health = Health(clock=lambda: self.now)
+        self.reachability = Reachability("kafka:9092", health=self.health, clock=lambda: self.now)
+
+    @property
+    def ready(self) -> bool:
+        return self.health.ready()[0]
+
+
+def test_a_broker_that_restarts_does_not_make_a_process_unready() -> None:
+    one = Asked()
+    one.now += AWAY_SECONDS - 1
+    one.reachability.no_answer("timed out")
+    assert one.ready and not one.reachability.away
+    one.reachability.answered()
+    one.now += AWAY_SECONDS - 1
+    one.reachability.no_answer("timed out")
+    assert one.ready
+
+
+def test_after_ten_seconds_without_an_answer_it_says_so_until_one_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one = Asked()
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            one.now += AWAY_SECONDS
+            one.reachability.no_answer("timed out")
+    assert not one.ready and one.reachability.away
+    state, detail = one.health.conditions()["kafka"]
+    assert state == "failed"
+    assert detail.startswith("no answer from the brokers (kafka:9092) for 30 s: timed out;")
+    assert len(caplog.records) == 1, "a long outage is logged once"
+    one.reachability.answered()
+    assert one.ready and not one.reachability.away
+    assert one.health.conditions()["kafka"] == ("ok", "")

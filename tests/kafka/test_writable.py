@@ -1,0 +1,70 @@
+"""Which topics can't be written: what the brokers know of replicas, put into words and a state."""
+
+import threading
+
+import pytest
+
+from tidegauge.config.settings import Settings
+from tidegauge.kafka.topics import topic_specs
+from tidegauge.kafka.writable import Replicas, WritableWatch, describe_unwritable, written_by
+from tidegauge.telemetry.health import Health
+
+ROLES = ("ingest", "detect", "notify", "ledger")
+
+
+def watch(*roles: str) -> WritableWatch:
+    health = Health(clock=lambda: 0.0)
+    return WritableWatch(Settings(), roles, health=health, stop=threading.Event())
+
+
+def test_a_topic_with_its_replicas_in_sync_can_be_written() -> None:
+    assert describe_unwritable("t", [Replicas(0, True, 2), Replicas(1, True, 3)], 2) is None
+
+
+@pytest.mark.parametrize(
+    ("partitions", "said"),
+    [
+        ([Replicas(0, True, 1)], "partitions [0] have fewer than min.insync.replicas=2 in sync"),
+        ([Replicas(7, False, 2), Replicas(3, False, 0)], "partitions [3, 7] have no leader"),
+        (
+            [Replicas(0, False, 1), Replicas(1, True, 1)],
+            "partitions [0] have no leader and "
+            "partitions [1] have fewer than min.insync.replicas=2 in sync",
+        ),
+    ],
+)
+def test_a_topic_that_cannot_is_named_with_its_partitions(
+    partitions: list[Replicas], said: str
+) -> None:
+    assert describe_unwritable("t", partitions, 2) == f"topic t can't be written: {said}"
+
+
+def test_of_very_many_partitions_some_are_named() -> None:
+    said = describe_unwritable("t", [Replicas(n, False, 0) for n in range(500)], 1)
+    assert said is not None
+    assert "partitions [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] and 490 more have no leader" in said
+
+
+def test_a_process_fails_only_for_topics_that_it_cannot_do_without() -> None:
+    ingest = watch("ingest")
+    assert ingest.condition({}) == ("ok", "")
+    assert ingest.condition({"tidegauge.dead-letters": "no letters"})[0] == "degraded"
+    assert ingest.condition(
+        {"tidegauge.histograms": "no histograms", "tidegauge.dead-letters": "no letters"}
+    ) == ("failed", "no letters; no histograms")
+    assert watch("notify").condition({"tidegauge.withheld": "none withheld"})[0] == "degraded"
+
+
+def test_what_one_role_needs_another_one_in_the_process_needs_too() -> None:
+    written = written_by(Settings(), ROLES)
+    assert not written.required & written.others
+    assert "tidegauge.audit" in written.required
+
+
+def test_every_topic_that_is_written_by_us_is_looked_after() -> None:
+    written = written_by(Settings(), ROLES)
+    topics = Settings().topics
+    # What others write: producers, people.
+    others = {topics.predictions, topics.acknowledgements, topics.silences}
+    ours = {name for name in written.required | written.others if not name.startswith("__")}
+    assert ours == {spec.name for spec in topic_specs(Settings())} - others

@@ -1,0 +1,75 @@
+"""Whatever is said of counting is said of both decoders; and a session that asks no broker."""
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from support.counting import a_tenure
+from support.decoders import decoder  # noqa: F401
+from support.ingest_sessions import Clocks, Committed, QuietConsumer
+from tidegauge.config.settings import Settings
+from tidegauge.counting.admission import Admission
+from tidegauge.counting.overflow import OverflowNotice
+from tidegauge.roles.ingest.backstop import Backstop
+from tidegauge.roles.ingest.dead_letter_writer import DeadLetterWriter
+from tidegauge.roles.ingest.session import Session
+from tidegauge.roles.ingest.source_condition import SourceCondition
+from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.metrics import IngestMetrics
+from tidegauge.telemetry.records import RecordFaults
+
+
+@pytest.fixture
+def clocks() -> Clocks:
+    return Clocks()
+
+
+@pytest.fixture
+def health(clocks: Clocks) -> Health:
+    return Health(clock=lambda: clocks.monotonic)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def session(clocks: Clocks, health: Health, registry: CollectorRegistry) -> Iterator[Session]:
+    settings = Settings(kafka={"bootstrap_servers": "127.0.0.1:9"})
+    metrics = IngestMetrics(registry)
+    made = Session(
+        settings,
+        promoted=dict,
+        baselines_age=lambda: 2.5,
+        metrics=metrics,
+        health=health,
+        progress=health.progress("ingest", done="counted"),
+        letters=DeadLetterWriter(
+            topic="dead", metrics=metrics, health=health, clock=lambda: clocks.monotonic
+        ),
+        condition=SourceCondition(
+            "predictions", metrics=metrics, health=health, monotonic=lambda: clocks.monotonic
+        ),
+        admission=Admission(settings.ingest, lambda: clocks.monotonic),
+        overflow=OverflowNotice(metrics=metrics, health=health, clock=lambda: clocks.monotonic),
+        backstop=Backstop(
+            "predictions", RecordFaults(metrics.records_set_aside, health, ("predictions",))
+        ),
+        clock=lambda: clocks.wall,
+        monotonic=lambda: clocks.monotonic,
+    )
+    made._tenure = a_tenure(0, 1)
+    made._tenure.began = clocks.monotonic
+    for position in made._tenure.positions.values():
+        position.arrived = clocks.monotonic
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def committed(session: Session, monkeypatch: pytest.MonkeyPatch) -> Committed:
+    session._destinations = session._source.partitions = 1
+    monkeypatch.setattr(session, "_consumer", QuietConsumer(session._consumer))
+    return Committed(monkeypatch)

@@ -1,0 +1,57 @@
+"""What the end of the log of histograms says, whatever else somebody has written there."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tidegauge.config.settings import KafkaSettings
+from tidegauge.contract.decoding import decode
+from tidegauge.counting.beginning import Counted
+from tidegauge.roles.ingest.histogram_tail import HistogramTail, _TailRecord
+
+NOW = time.time()
+
+
+def record(partition: int, *, at: float = NOW, **more: int) -> dict[str, Any]:
+    counted = {"origin": 0, "start": 0, "since": 0, "to": 70, "series": 1, "end": 80} | more
+    return {"time": at, "source": "predictions", "ranges": {partition: counted}, "topic_id": "a"}
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, log: list[dict[str, Any]]) -> dict[int, Counted]:
+    """Return what the log says of the source partitions 0 and 1."""
+    values = [json.dumps(one).encode() for one in log]
+    tail = HistogramTail(KafkaSettings(), None, "histograms", "predictions")
+    ends = iter((len(log), 0))
+
+    def read(consumer: object, begin: int, end: int) -> Iterator[_TailRecord]:
+        yield from (decode(value, _TailRecord) for value in values[begin:end])
+
+    monkeypatch.setattr(tail, "_offset", lambda spec: next(ends))
+    monkeypatch.setattr(tail, "_read", read)
+    monkeypatch.setattr("tidegauge.roles.ingest.histogram_tail._BLOCK", 2)
+    return tail.counted({0, 1})
+
+
+SOUND = [record(1), *(record(0) for _ in range(6))]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        record(0, at=1e300),
+        record(7, at=NOW + 2 * 86_400),
+        record(0, to=2**62),
+        record(0, to=10**400),
+        record(0, series=10**400),
+        record(0, end=-1),
+        record(0, series=2**62),
+    ],
+)
+def test_what_no_worker_writes_tells_nothing(
+    monkeypatch: pytest.MonkeyPatch, hostile: dict[str, Any]
+) -> None:
+    known = Counted(origin=0, to=70, topic_id="a", series=1, end=80)
+    assert counted(monkeypatch, [*SOUND, hostile]) == {0: known, 1: known}

@@ -1,0 +1,71 @@
+"""Asking for the source topic while a broker is lost. No broker."""
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from tidegauge.config.settings import Settings
+from tidegauge.counting.beginning import Counted
+from tidegauge.roles.ingest import source
+from tidegauge.roles.ingest.source import SourceTopic
+
+
+class FakeAdmin:
+    """The first one waits for a broker that is gone; those made later know the others."""
+
+    made: list["FakeAdmin"]
+    problem: int
+
+    def __init__(self, config: dict[str, Any], **_: Any) -> None:
+        self.lost = not self.made
+        self.made.append(self)
+
+    def describe_topics(self, topics: Any, **_: Any) -> dict[str, Future[Any]]:
+        answer: Future[Any] = Future()
+        if self.lost:
+            answer.set_exception(KafkaException(KafkaError(self.problem)))
+        else:
+            answer.set_result(SimpleNamespace(topic_id="an id", partitions=[0, 1, 2]))
+        return {"predictions": answer}
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> SourceTopic:
+    monkeypatch.setattr(source, "AdminClient", FakeAdmin)
+    FakeAdmin.made, FakeAdmin.problem = [], KafkaError._TIMED_OUT
+    made = SourceTopic(Settings(), SimpleNamespace(), monotonic=lambda: 0.0)  # type: ignore[arg-type]
+    made.topic_id, made._asked_at = "an id", 0.0
+    return made
+
+
+@pytest.mark.parametrize("problem", [KafkaError._TIMED_OUT, KafkaError._TRANSPORT])
+def test_a_client_that_waits_for_a_lost_broker_is_replaced(
+    topic: SourceTopic, problem: int
+) -> None:
+    FakeAdmin.problem = problem
+    topic.check(moved=True)
+    assert topic.partitions == 3
+    assert len(FakeAdmin.made) == 2
+    topic.check(moved=True)
+    assert len(FakeAdmin.made) == 2
+
+
+def test_what_the_brokers_refuse_another_client_would_not_be_told(topic: SourceTopic) -> None:
+    FakeAdmin.problem = KafkaError.TOPIC_AUTHORIZATION_FAILED
+    with pytest.raises(KafkaException):
+        topic.check(moved=True)
+    assert len(FakeAdmin.made) == 1
+
+
+@pytest.mark.parametrize(("high", "end"), [(40, 50), (60, 60)])
+def test_an_end_that_was_known_before_is_passed_on(topic: SourceTopic, high: int, end: int) -> None:
+    """Or what was left of a topic that is deleted now would not be said to be lost."""
+    topic._consumer = SimpleNamespace(  # type: ignore[assignment]
+        get_watermark_offsets=lambda at, timeout: (0, high)
+    )
+    known = Counted(origin=0, to=30, topic_id="an id", end=50)
+    topic.beginnings([TopicPartition("predictions", 0, 30, metadata=known.metadata())])
+    assert topic.ends == {0: end}

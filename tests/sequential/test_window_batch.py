@@ -1,0 +1,111 @@
+"""Windows judged together are judged as one after the other."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, strategies as st
+
+from support.signals import some_memory, worlds
+from tidegauge.sequential.bounds import may_exceed
+from tidegauge.sequential.budget import Budget
+from tidegauge.sequential.detector import Verdict, judge
+from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.ewma_path import ewma_path, remembered
+from tidegauge.sequential.reference import Reference, SignalReference
+from tidegauge.sequential.scores import surprises
+from tidegauge.sequential.window_batch import WindowBatch
+from tidegauge.stats.psi_corrected import psi_corrected
+
+BUDGET = Budget(1.0, 43_200.0)
+Floats = npt.NDArray[np.float64]
+
+
+def _same(found: Memory, expected: Memory) -> bool:
+    return all(
+        np.array_equal(getattr(found, name), getattr(expected, name))
+        for name in ("counts", "total", "squared", "pooled")
+    )
+
+
+def _one_by_one(reference: Reference, memory: Memory, windows: Floats) -> list[Verdict]:
+    found = []
+    for window in windows:
+        found.append(judge(reference, memory, window, BUDGET))
+        memory = found[-1].memory
+    return found
+
+
+@given(worlds())
+def test_together_they_are_what_the_fold_says_of_each(world: tuple[Reference, Floats]) -> None:
+    reference, windows = world
+    before = some_memory(reference)
+    expected = _one_by_one(reference, before, windows)
+    stretch = WindowBatch(reference, before, windows, BUDGET)
+    np.testing.assert_allclose(stretch.events, [it.events for it in expected], rtol=1e-12)
+    np.testing.assert_allclose(stretch.thresholds, [it.threshold for it in expected], rtol=1e-12)
+    np.testing.assert_allclose(stretch.looks, [it.looks for it in expected], rtol=1e-12)
+    assert _same(stretch.memory, expected[-1].memory)
+
+
+@given(worlds())
+def test_the_strongest_sign_is_the_largest_of_the_scores(world: tuple[Reference, Floats]) -> None:
+    reference, windows = world
+    before = some_memory(reference)
+    expected = _one_by_one(reference, before, windows)
+    stretch = WindowBatch(reference, before, windows, BUDGET)
+    asked = np.random.default_rng(len(windows)).random(stretch.moved.shape) < 0.6
+    asked[0, 0] = True
+    places = np.nonzero(asked)
+    signs = stretch.signs(*places)
+    for number, (at, signal) in enumerate(zip(*places, strict=True)):
+        verdict, span = expected[at], signs.spans[number]
+        surprise = verdict.surprises[span, signal, signs.scores[number]]
+        assert surprise == verdict.surprises[:, signal].max()
+        assert signs.surprises[number] == pytest.approx(surprise, rel=1e-12, abs=1e-12)
+        assert signs.events[number] == pytest.approx(verdict.events[span, signal], rel=1e-12)
+        counts = verdict.memory.effective()[span, signal]
+        size = psi_corrected(counts, reference.counts[signal])
+        np.testing.assert_allclose(signs.sizes[number], size, rtol=1e-12, atol=1e-12)
+
+
+@given(worlds(), st.sampled_from([0.05, 0.5, 1.0, 2.0]))
+def test_what_is_beyond_a_level_is_what_the_scores_say(
+    world: tuple[Reference, Floats], level: float
+) -> None:
+    reference, windows = world
+    before = some_memory(reference)
+    found = WindowBatch(reference, before, windows, BUDGET).beyond(level)
+    expected = [
+        verdict.surprises.max(axis=(0, 2)) > level * verdict.threshold
+        for verdict in _one_by_one(reference, before, windows)
+    ]
+    assert np.array_equal(found, expected)
+
+
+@given(worlds(), st.floats(-1.0, 60.0))
+def test_no_score_above_a_level_is_overlooked(
+    world: tuple[Reference, Floats], level: float
+) -> None:
+    reference, windows = world
+    remembered_ = ewma_path(some_memory(reference), windows)
+    above = surprises(reference, remembered_.effective()).max(axis=-1) > max(level, 0.0)
+    assert not (above & ~may_exceed(reference, remembered_, level)).any()
+
+
+def test_most_of_what_does_not_drift_is_told_without_its_scores() -> None:
+    rng = np.random.default_rng(3)
+    shares = np.full(14, 1 / 14)
+    reference = Reference.of([SignalReference((shares * 1e5).astype(int).tolist(), 14)] * 20)
+    windows = rng.multinomial(1_000, shares, (100, 20)).astype(np.float64)
+    left = may_exceed(reference, ewma_path(Memory.empty(20, 14), windows), 15.0)
+    assert left.mean() < 0.03
+
+
+def test_a_stretch_goes_on_where_another_ended() -> None:
+    rng = np.random.default_rng(4)
+    reference = Reference.of([SignalReference([500, 300, 200], 3)] * 2)
+    windows = rng.multinomial(150, [0.5, 0.3, 0.2], (11, 2)).astype(np.float64)
+    memory = Memory.empty(2, 3)
+    for some in (windows[:4], windows[4:]):
+        memory = WindowBatch(reference, memory, some, BUDGET).memory
+    assert _same(memory, remembered(ewma_path(Memory.empty(2, 3), windows), -1))
