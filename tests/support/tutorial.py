@@ -1,9 +1,10 @@
 """docs/tutorial.md as a reader follows it: every command is run, every output compared.
 
 A block ``console`` is a transcript: lines that begin with ``$`` are commands, the others what they
-print. ``console background`` goes on running beside the rest. ``python file=NAME`` and ``yaml
-file=NAME`` are files. With ``TIDEGAUGE_WRITE_TUTORIAL`` in the environment (``make tutorial``) what
-is printed now replaces what is shown, if any of it differs by more than varies from run to run.
+print. One with the title ``terminal 2`` goes on running beside the rest. Blocks of Python and YAML
+are files, with their names as titles. With ``TIDEGAUGE_WRITE_TUTORIAL`` in the environment (``make
+tutorial``) what is printed now replaces what is shown, if any of it differs by more than varies
+from run to run.
 """
 
 import os
@@ -23,7 +24,8 @@ PAGE = ROOT / "docs" / "tutorial.md"
 WRITE = bool(os.environ.get("TIDEGAUGE_WRITE_TUTORIAL"))
 
 _BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"(?:python|yaml) file=(\S+)")
+_FILE = re.compile(r'(?:python|yaml) title="(\S+)"')
+_BACKGROUND = re.compile(r'console title="terminal \d"')
 
 #: Commands that change nothing. What they show comes by way of Kafka, so they are repeated until
 #: they show it, as a reader would.
@@ -32,7 +34,7 @@ _LOOKING = re.compile(
     r"|curl "
 )
 _PATIENCE_SECONDS = 30
-_SETTLED_SECONDS = 20
+_SETTLED_SECONDS = 15
 
 #: What a run has of its own. Everything else, each word and each figure, must be as it is shown.
 _VARIES = (
@@ -41,10 +43,11 @@ _VARIES = (
     (re.compile(r"\b\d\d:\d\d(?::\d\d(?:Z|\+00:00)|Z| UTC)"), "TIME"),
     (re.compile(r"(?:127\.0\.0\.1|localhost):\d+"), "ADDRESS"),
     (re.compile(r"(?<![\w.])(?:\d+\s+(?:s|min|h|d)\b\s*)+"), "DURATION "),
-    (re.compile(r"\bpredictions/\d+(?:@\d+| \d+ to \d+)"), "OFFSETS"),
+    (re.compile(r"\bpredictions/\d+(?:@\d+|, offsets \d+ to \d+)"), "OFFSETS"),
     (re.compile(r"(?<=\s)\d+(?=\s+(?:offsets? behind|topics|youngest events))"), "NUMBER"),
     (re.compile(r"(?<=\btrained\son\s)[\d,]+"), "NUMBER"),
     (re.compile(r"(?<= )\d+(?:\.\d+){2}(?=[,\s])"), "VERSION"),
+    (re.compile(r"(?<=\btidegauge)\s+\d[^\s,]*(?=,)"), " VERSION"),
     # The last digits of a sum depend on the processor.
     (re.compile(r"(?<=\.\d{10})\d+"), ""),
     (re.compile(r"\b(retrainer@|worker:)\S+"), r"\1HOST"),
@@ -80,8 +83,9 @@ def parts(text: str, begin: str, end: str | None = None) -> list[Step | File]:
         if file := _FILE.fullmatch(info):
             found.append(File(file[1], body))
         else:
-            assert info in ("console", "console background"), f"nothing runs a block of {info!r}"
-            found += _steps(body, block.start(2), background=info != "console")
+            background = bool(_BACKGROUND.fullmatch(info))
+            assert background or info == "console", f"nothing runs a block of {info!r}"
+            found += _steps(body, block.start(2), background=background)
     return found
 
 
@@ -219,6 +223,10 @@ class Reader:
 
     def _change(self, step: Step, printed: str) -> None:
         """Have the page show what is printed now; an id that it has shown before stays the same."""
+        before, now = _ID.findall(step.shown), _ID.findall(printed)
+        if len(before) == len(now):
+            for shown, here in zip(before, now, strict=True):
+                self._ids.setdefault(shown, here)
         back = [(here, shown) for shown, here in self._ids.items()]
         text = _ID.sub(lambda id: _other(id[0], back), printed)
         for shown, here in zip(_ID.findall(text), _ID.findall(printed), strict=True):
