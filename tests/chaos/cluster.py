@@ -31,7 +31,7 @@ from chaos.mutations import MUTATIONS, VARIABLE
 from chaos.poison import Poison
 from chaos.recreation import Deleted, SourceCopy, delete_copied, topic_id
 from chaos.source_faults import delete_topic
-from chaos.supervisor import Slot, Supervisor, healthy
+from chaos.supervisor import Slot, Supervisor, healthy, readiness
 from chaos.toxiproxy import Proxy, Toxiproxy
 from chaos.traffic import VERSION, reference_csv
 from support.alert_oracle import RULES_FILE
@@ -257,13 +257,16 @@ class Cluster:
         wait_until(
             lambda: not self._not_ready(),
             seconds=seconds,
-            what=lambda: f"every worker is ready; not so: {', '.join(self._not_ready())}",
+            what=lambda: f"every worker is ready; not so: {self._said_instead()}",
         )
 
-    def _not_ready(self) -> list[str]:
+    def _not_ready(self) -> list[Slot]:
         self.supervisor.check()
         wanted = [slot for slot in self.supervisor.slots if slot.wanted]
-        return [slot.name for slot in wanted if not healthy(slot, "/readyz")]
+        return [slot for slot in wanted if not healthy(slot, "/readyz")]
+
+    def _said_instead(self) -> str:
+        return "; ".join(f"{slot.name} {readiness(slot)!r}" for slot in self._not_ready())
 
     # -- what faults do -------------------------------------------------------------------------
 

@@ -155,9 +155,10 @@ class SteadyProducer:
         found: list[Value] = []
         with closing(Consumer(config)) as consumer:
             at = TopicPartition(self._topic, partition)
-            low, high = consumer.get_watermark_offsets(at, timeout=_SECONDS)
+            low, high = watermarks(consumer, at)
             at.offset = max(low, high - records)
             consumer.assign([at])
+            deadline = time.monotonic() + _SECONDS
             while True:
                 message = consumer.poll(_SECONDS)
                 if message is None:
@@ -167,5 +168,22 @@ class SteadyProducer:
                     found.append(message.value())
                 elif error.code() == KafkaError._PARTITION_EOF:
                     return found
-                else:
+                elif time.monotonic() > deadline:
                     raise KafkaException(error)
+
+
+def watermarks(consumer: Consumer, at: TopicPartition) -> tuple[int, int]:
+    """Return the offsets of a partition.
+
+    A broker that has just come back answers with errors that pass, such as that it leads no
+    partition yet: they count only if they are still there in the end.
+    """
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(at, timeout=_SECONDS)
+            return low, high
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            consumer.poll(0.1)

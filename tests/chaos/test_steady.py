@@ -5,9 +5,9 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from chaos.steady import SteadyProducer, missing
+from chaos.steady import SteadyProducer, missing, watermarks
 
 NOBODY = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
 PARTITIONS = 2
@@ -80,3 +80,23 @@ def test_what_the_log_does_not_have_is_missing() -> None:
         there = [b"another", *given[:arrived], b"another"]
         assert given[: 100 - len(missing(given, there))] == given[:arrived]
     assert missing(given, []) == given
+
+
+class ComingBack:
+    """A consumer whose broker has just come back."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+
+    def get_watermark_offsets(self, at: TopicPartition, timeout: float) -> tuple[int, int]:
+        if self.refusals:
+            self.refusals -= 1
+            raise KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
+        return 3, 9
+
+    def poll(self, timeout: float) -> None:
+        return None
+
+
+def test_a_broker_that_leads_no_partition_yet_is_asked_again() -> None:
+    assert watermarks(ComingBack(2), TopicPartition("events", 0)) == (3, 9)
