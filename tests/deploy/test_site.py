@@ -65,6 +65,10 @@ def test_it_can_be_searched(site):
 
 def test_the_reference_of_the_python_api_has_signatures_and_nothing_internal(site):
     html = (site / "reference" / "api" / "index.html").read_text()
-    for name in ("producer.PredictionLogger.log", "ingest.read_events", "stats.psi.psi"):
+    for name in (
+        "producer.PredictionLogger.log",
+        "roles.ingest.read_events",
+        "stats.divergences.psi",
+    ):
         assert f'id="tidegauge.{name}"' in html
     assert not re.findall(r'id="tidegauge\.[\w.]*\._\w+"', html)

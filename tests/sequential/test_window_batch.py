@@ -14,7 +14,7 @@ from tidegauge.sequential.ewma_path import ewma_path, remembered
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import surprises
 from tidegauge.sequential.window_batch import WindowBatch
-from tidegauge.stats.psi_corrected import psi_corrected
+from tidegauge.stats.divergences import psi_corrected
 
 BUDGET = Budget(1.0, 43_200.0)
 Floats = npt.NDArray[np.float64]

@@ -17,9 +17,8 @@ from hypothesis import given, strategies as st
 from tidegauge import stats
 from tidegauge.contract.histogram import SignalHistogram
 from tidegauge.contract.signals import LATENCY_EDGES_MS
-from tidegauge.stats.drift import drift
-from tidegauge.stats.drift_table import drift_table
-from tidegauge.stats.quantile import histogram_quantile
+from tidegauge.stats.drift_table import drift, drift_table
+from tidegauge.stats.values import histogram_quantile
 from tidegauge.windows.report import signal_report
 
 HUGE = 2**53

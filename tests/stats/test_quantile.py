@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from tidegauge.stats.quantile import histogram_quantile
+from tidegauge.stats.values import histogram_quantile
 
 EDGES = [1.0, 2.0, 5.0, 10.0, 50.0, 200.0]
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from tidegauge.stats.g import g_two_sample
-from tidegauge.stats.js_distance import js_distance
-from tidegauge.stats.mean_shift import mean_shift
-from tidegauge.stats.quantile import histogram_quantile
-from tidegauge.stats.quantile_shift import quantile_shift
-from tidegauge.stats.standardised_mean_shift import standardised_mean_shift
+from tidegauge.stats.divergences import js_distance
+from tidegauge.stats.two_samples import g_two_sample
+from tidegauge.stats.values import (
+    histogram_quantile,
+    mean_shift,
+    quantile_shift,
+    standardised_mean_shift,
+)
 
 Shift = Callable[[Any, Any, Any], np.ndarray]
 

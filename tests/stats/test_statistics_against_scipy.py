@@ -27,7 +27,6 @@ def test_every_statistic_of_the_room_has_an_oracle() -> None:
     assert set(found) == {entry.name for entry in ENTRIES} | set(COMPOSED)
     # A class that `drift_table` is the one call of, and what is added to every bin.
     assert set(found) == set(room.__all__) - {"DriftTable", "PSEUDOCOUNT"}
-    assert len({statistic.__module__ for statistic in found.values()}) == len(found)
 
 
 def test_what_takes_a_pseudocount_is_held_with_and_without_one() -> None:

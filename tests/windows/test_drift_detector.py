@@ -18,7 +18,7 @@ from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES
 from tidegauge.sequential.size import size_of
-from tidegauge.stats.psi_corrected import psi_corrected
+from tidegauge.stats.divergences import psi_corrected
 from tidegauge.windows.changelog import Changelog
 from tidegauge.windows.drift_detector import MONTH_SECONDS, DriftDetector
 from tidegauge.windows.values import Slice, SliceMemory, SliceState

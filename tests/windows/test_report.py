@@ -25,11 +25,9 @@ from tidegauge.baseline.document import Baseline
 from tidegauge.contract.histogram import SignalHistogram
 from tidegauge.contract.report import WindowReport
 from tidegauge.contract.signals import LATENCY_EDGES_MS
-from tidegauge.stats.js import js_divergence
-from tidegauge.stats.kl import kl
-from tidegauge.stats.psi import psi
-from tidegauge.stats.quantile import histogram_quantile
-from tidegauge.stats.wasserstein import wasserstein_bins
+from tidegauge.stats.divergences import js_divergence, kl, psi
+from tidegauge.stats.ordered import wasserstein_bins
+from tidegauge.stats.values import histogram_quantile
 from tidegauge.windows.comparisons import Comparisons
 from tidegauge.windows.merging import merge
 from tidegauge.windows.partition import PartitionState, Window

@@ -1,4 +1,9 @@
-"""All drift figures of many signals at once."""
+"""The drift figures of a window report, of many signals in one pass.
+
+Every array here has the bins on its first axis and the signals on its last: a sum over bins then
+adds row to row, in the same order however many signals there are and however far they are padded.
+A signal's figures are the same to the last bit in any company.
+"""
 
 from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise
@@ -7,14 +12,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.contract import Drift
-from tidegauge.stats._shares import FloatArray
-from tidegauge.stats.drift import PSEUDOCOUNT
+from tidegauge.stats._shares import PSEUDOCOUNT, FloatArray
 
 Counts = Sequence[Sequence[int]]
 
-# Every array here has the bins on its first axis and the signals on its last: a sum over bins then
-# adds row to row, in the same order however many signals there are and however far they are padded.
-# A signal's figures are the same to the last bit in any company.
+
+def drift(reference: Sequence[int], current: Sequence[int], ordered_bins: int) -> Drift | None:
+    """Return the figures of one signal, as ``drift_table`` does of many.
+
+    Raises ``ValueError`` as it does, with the signal's place 0.
+
+    >>> figures = drift([200, 300, 250, 150, 100, 0], [70, 140, 140, 140, 0, 10], 5)
+    >>> round(figures.psi, 6)
+    0.64002
+    """
+    return drift_table([reference], [current], [ordered_bins])[0]
+
+
+def drift_table(
+    references: Counts, currents: Counts, ordered_bins: Sequence[int]
+) -> list[Drift | None]:
+    """Return how far each of ``currents`` is from its reference; ``None`` if a side has no counts.
+
+    The first ``ordered_bins`` bins of a signal are value bins in order (0 for a categorical one);
+    the others (missing, not finite, invalid, or the bins of categories) have none. The divergences
+    are over all bins, ``wasserstein_bins`` over the ordered ones: ``None`` without them, or if a
+    side has no value in them. Half a count is added to every bin that either side has hit. The same
+    figures as ``psi``, ``kl``, ``js_divergence`` and ``wasserstein_bins``, but for rounding.
+
+    One place of each argument for each signal, of as many bins as it has. To compare many windows
+    with the same references there is ``DriftTable``. Raises ``ValueError`` naming the signal's
+    place (from 0) if its bins don't pair up, a count is negative, there are none, or more are
+    ordered than there are; or if the three differ in length.
+
+    >>> [figures] = drift_table([[200, 300, 250, 150, 100, 0]], [[70, 140, 140, 140, 0, 10]], [5])
+    >>> round(figures.psi, 6)
+    0.64002
+    """
+    return DriftTable(references, ordered_bins).of(currents)
 
 
 class DriftTable:
@@ -51,10 +86,10 @@ class DriftTable:
         self._references = self._padded(references)
 
     def of(self, currents: Counts) -> list[Drift | None]:
-        """Return what ``drift`` does for each (reference, current, ordered bins), in one pass.
+        """Return what ``drift_table`` does of these counts.
 
-        The figures differ from those of ``drift`` by the rounding of the logarithm alone. Raises
-        ``ValueError`` naming the signal's place if its bins don't pair up or a count is negative.
+        Raises ``ValueError`` naming the signal's place if its bins don't pair up or a count is
+        negative.
 
         >>> table = DriftTable([[200, 300, 250, 150, 100, 0]], [5])
         >>> [figures] = table.of([[70, 140, 140, 140, 0, 10]])
@@ -141,23 +176,6 @@ def _figures(counts: FloatArray, ordered: NDArray[np.bool_]) -> list[Drift | Non
     # No divergence is below 0; rounding can leave it there when both sides are the same.
     figures = np.maximum(np.add.reduce(terms), 0.0)
     return _records(figures, _both_counted(counts), _both_counted(values))
-
-
-def drift_table(
-    references: Counts, currents: Counts, ordered_bins: Sequence[int]
-) -> list[Drift | None]:
-    """Return what ``drift`` does for each (reference, current, ordered bins), in one pass of numpy.
-
-    See ``DriftTable``, which many windows can be compared with. For one signal ``drift`` is twice
-    as fast, from ten or so on it is slower. Raises ``ValueError`` naming the signal's place (from
-    0) if its bins don't pair up, a count is negative, there are none, or more are ordered than
-    there are; or if the three differ in length.
-
-    >>> [figures] = drift_table([[200, 300, 250, 150, 100, 0]], [[70, 140, 140, 140, 0, 10]], [5])
-    >>> round(figures.psi, 6)
-    0.64002
-    """
-    return DriftTable(references, ordered_bins).of(currents)
 
 
 def _shares(counts: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
