@@ -15,15 +15,14 @@ from support.metric_names import (
     NOTIFY,
     RECORDS,
 )
-from tidegauge.telemetry.conditions import ConditionCollector
-from tidegauge.telemetry.delivery import NotifyMetrics
-from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.health import ConditionCollector, Health
 from tidegauge.telemetry.metrics import (
     BaselineMetrics,
     CommonMetrics,
     DetectMetrics,
     IngestMetrics,
     LedgerMetrics,
+    NotifyMetrics,
 )
 
 

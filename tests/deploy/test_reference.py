@@ -10,6 +10,7 @@ from support.metric_names import METRICS
 from tidegauge.config.settings import Settings
 from tidegauge.kafka.topics import topic_specs
 from tools.reference import PAGES
+from tools.reference.metrics import with_metrics
 from tools.reference.settings import settings
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -19,6 +20,10 @@ MANUAL = (ROOT / "docs" / "operations.md").read_text()
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_what_make_reference_writes(name):
     assert (REFERENCE / name).read_text() == PAGES[name]()
+
+
+def test_the_table_of_metrics_in_the_manual_is_what_make_reference_writes():
+    assert with_metrics(MANUAL) == MANUAL
 
 
 def _names(page):

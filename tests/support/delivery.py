@@ -25,8 +25,8 @@ from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import ReceiverFile
 from tidegauge.roles.notify.delivery_worker import DeliveryWorker
 from tidegauge.roles.notify.silence_follower import SilenceFollower
-from tidegauge.telemetry.delivery import NotifyMetrics
 from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.metrics import NotifyMetrics
 
 
 class Running(NamedTuple):

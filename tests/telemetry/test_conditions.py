@@ -2,8 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from tidegauge.telemetry.conditions import ConditionCollector
-from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.health import ConditionCollector, Health
 
 
 def series(registry: CollectorRegistry) -> dict[tuple[str, str], float]:

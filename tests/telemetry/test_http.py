@@ -22,13 +22,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.processes import wait_until
 from tidegauge.contract.signals import LATENCY_EDGES_MS
 from tidegauge.telemetry import http as http_module, page as page_module
-from tidegauge.telemetry.delivery import NotifyMetrics
+from tidegauge.telemetry.collectors import GaugeTable, LatencyCollector
 from tidegauge.telemetry.health import STALL_SECONDS, Health
 from tidegauge.telemetry.http import HttpServer
-from tidegauge.telemetry.latency import LatencyCollector
-from tidegauge.telemetry.metrics import BaselineMetrics, CommonMetrics, DetectMetrics, IngestMetrics
+from tidegauge.telemetry.metrics import (
+    BaselineMetrics,
+    CommonMetrics,
+    DetectMetrics,
+    IngestMetrics,
+    NotifyMetrics,
+)
 from tidegauge.telemetry.page import MetricsPage
-from tidegauge.telemetry.table import GaugeTable
 
 
 class Running:
@@ -388,9 +392,12 @@ def test_a_stopped_server_gives_its_port_back() -> None:
     again.stop()
 
 
+LATENCY = ("tidegauge_latency_ms", "Latency", ("model", "version", "variant"))
+
+
 def test_latency_buckets_are_cumulative_over_bins_and_windows() -> None:
     registry = CollectorRegistry()
-    collector = LatencyCollector(registry, [1.0, 10.0])
+    collector = LatencyCollector(*LATENCY, registry=registry, edges=[1.0, 10.0])
     collector.add(("m", "1", ""), [3, 2, 1], 40.0)
     collector.add(("m", "1", ""), [1, 0, 0], 0.5)
     collector.add(("m", "2", "canary"), [0, 0, 7], 700.0)
@@ -408,7 +415,7 @@ def test_latency_buckets_are_cumulative_over_bins_and_windows() -> None:
 
 
 def test_latency_counts_of_another_binning_are_refused() -> None:
-    collector = LatencyCollector(CollectorRegistry(), [1.0, 10.0])
+    collector = LatencyCollector(*LATENCY, registry=CollectorRegistry(), edges=[1.0, 10.0])
     collector.add(("m", "1", ""), [1, 1, 1], 1.0)
     with pytest.raises(ValueError, match="zip"):
         collector.add(("m", "1", ""), [1, 1], 1.0)

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from support.deployment import ROOT
-from tidegauge.telemetry.logs import configure_logging
-from tidegauge.telemetry.repeats import MOST_OF_A_KIND, ONE_BY_ONE, REPEAT_SECONDS
+from tidegauge.telemetry.logs import MOST_OF_A_KIND, ONE_BY_ONE, REPEAT_SECONDS, configure_logging
 
 _CLIENTS = {"Consumer", "Producer", "AdminClient"}
 

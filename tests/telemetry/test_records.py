@@ -6,7 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tidegauge.telemetry.health import Health
-from tidegauge.telemetry.records import RecordFaults, record_metrics
+from tidegauge.telemetry.metrics import record_metrics
+from tidegauge.telemetry.records import RecordFaults
 
 
 def test_roles_of_one_process_share_the_counters() -> None:

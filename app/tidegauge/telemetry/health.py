@@ -1,13 +1,21 @@
-"""Health as the orchestrator sees it: is the process alive, is it doing its work, what is amiss."""
+"""Health: whether the process is alive, whether it does its work, and what is wrong.
+
+``/healthz`` and ``/readyz`` show it; each condition is a metric too, for alerts of Prometheus.
+"""
 
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
 from tidegauge.contract import shortened
+from tidegauge.telemetry.declaration import Declared
 
 log = logging.getLogger(__name__)
 
@@ -169,3 +177,45 @@ class Health:
             for name, (state, detail) in sorted(conditions.items())
         }
         return status != "failed", {"status": status, "conditions": detail}
+
+
+#: The states that are a series of their own; a condition in neither of them is ok.
+STATES = ("degraded", "failed")
+
+
+class ConditionCollector(Collector):
+    """``tidegauge_condition``: 1 while a condition of this process is in a state, 0 otherwise.
+
+    >>> health = Health(clock=lambda: 0.0)
+    >>> registry = CollectorRegistry()
+    >>> _ = ConditionCollector(registry, "ingest", health)
+    >>> health.say("kafka", "failed", "no answer")
+    >>> for family in registry.collect():
+    ...     for one in family.samples:
+    ...         print(one.labels["condition"], one.labels["state"], one.value)
+    kafka degraded 0.0
+    kafka failed 1.0
+    """
+
+    def __init__(self, registry: CollectorRegistry, role: str, health: Health) -> None:
+        self._role = role
+        self._health = health
+        registry.register(self)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the family; the details change all the time, so only ``/readyz`` has them."""
+        family = GaugeMetricFamily(CONDITION.name, CONDITION.help, labels=CONDITION.labels)
+        for condition, (present, _) in sorted(self._health.conditions().items()):
+            for state in STATES:
+                family.add_metric((self._role, condition, state), float(present == state))
+        yield family
+
+
+CONDITION = Declared(
+    "gauge",
+    ConditionCollector,
+    "tidegauge_condition",
+    "1 while the [condition](docs/operations.md#conditions) of `/readyz` is in the state, "
+    "`degraded` or `failed`; both are 0 while it is ok",
+    ("role", "condition", "state"),
+)

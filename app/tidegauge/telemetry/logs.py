@@ -1,12 +1,131 @@
-"""Logs: one JSON object a line on standard error."""
+"""Logs: one JSON object a line on standard error; a line that repeats is written once a minute."""
 
 import datetime
 import logging
+import math
+import re
 import sys
+import time
+from typing import NamedTuple, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
-from tidegauge.telemetry.repeats import RepeatingHandler
+#: Seconds for which a line is not repeated, and over which lines of one kind are counted.
+REPEAT_SECONDS = 60.0
+
+#: Different lines of one kind in that time: those of a few models are worth reading, those of a
+#: thousand made-up ones are a flood.
+MOST_OF_A_KIND = 20
+
+#: ``extra`` of lines of which each says what no other one does, as which records were lost or left
+#: out: so many of one place are written in that time, whatever their words.
+ONE_BY_ONE = {"one_by_one": 1_000}
+
+#: Kinds that are remembered.
+_MOST_KINDS = 2_000
+
+#: How often it is looked for what was left out and is to be said.
+_LOOK_SECONDS = 1.0
+
+#: Numbers differ between lines that say the same: offsets, milliseconds, names of threads.
+_NUMBERS = re.compile(r"\d+")
+
+_Kind = tuple[str, int, str]
+
+
+class _Said(NamedTuple):
+    """When a kind was logged first in this period, how often since, and how many were left out."""
+
+    since: float
+    logged: int
+    left_out: int
+    example: str
+
+
+class Repeats:
+    """Lets one line of the same words pass a minute, and twenty of one place in the code.
+
+    What is of level INFO is limited by its place alone: it says what has become of something, and
+    the same state may come again. So are lines that are marked :data:`ONE_BY_ONE`.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[_Kind, _Said] = {}
+        self._looked_at = 0.0
+
+    def passes(self, record: logging.LogRecord) -> bool:
+        """Whether to log a record; one that isn't is counted."""
+        words, now = record.getMessage(), record.created
+        place = (record.name, record.levelno, f"{record.pathname}:{record.lineno}")
+        kinds = [(place, MOST_OF_A_KIND)]
+        most_of_them = record.__dict__.pop("one_by_one", None)
+        if most_of_them is not None:
+            kinds = [(place, most_of_them)]
+        elif record.levelno > logging.INFO:
+            kinds.append(((record.name, record.levelno, _NUMBERS.sub("0", words)), 1))
+        known = {kind: self._known(kind, now, words) for kind, _ in kinds}
+        for kind, most in kinds:
+            said = known[kind]
+            if said.logged >= most:
+                self._said[kind] = said._replace(left_out=said.left_out + 1)
+                return False
+        for kind, said in known.items():
+            self._said[kind] = said._replace(logged=said.logged + 1)
+        return True
+
+    def _known(self, kind: _Kind, now: float, words: str) -> _Said:
+        said = self._said.get(kind)
+        if said is not None and now - said.since < REPEAT_SECONDS:
+            return said
+        return _Said(now, 0, 0, words)
+
+    def over(self, now: float) -> list[tuple[str, int]]:
+        """Take out what was left out in periods that are over: an example of each, and how many."""
+        if now - self._looked_at < _LOOK_SECONDS and len(self._said) < _MOST_KINDS:
+            return []
+        self._looked_at = now
+        full = len(self._said) >= _MOST_KINDS
+        ended = [
+            self._said.pop(kind)
+            for kind, it in list(self._said.items())
+            if full or it.since + REPEAT_SECONDS <= now
+        ]
+        return [(it.example, it.left_out) for it in ended if it.left_out]
+
+
+class RepeatingHandler(logging.StreamHandler[TextIO]):
+    """Writes lines, but not the same again and again; says how many were left out."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._repeats = Repeats()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, or count it; called with the lock held."""
+        for example, number in self._repeats.over(record.created):
+            super().emit(_summary(example, number, record.created))
+        if self._repeats.passes(record):
+            super().emit(record)
+
+    def close(self) -> None:
+        """Say what was left out up to now."""
+        self.acquire()
+        try:
+            for example, number in self._repeats.over(math.inf):
+                super().emit(_summary(example, number, time.time()))
+        finally:
+            self.release()
+        super().close()
+
+
+def _summary(example: str, number: int, at: float) -> logging.LogRecord:
+    record = logging.LogRecord(
+        "tidegauge.telemetry", logging.WARNING, __file__, 0, "left out as repeated: %s",
+        (example,), None,
+    )  # fmt: skip
+    record.created = at
+    record.left_out = number
+    return record
 
 
 class _Formatter(JsonFormatter):

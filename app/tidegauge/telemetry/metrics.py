@@ -1,348 +1,392 @@
-"""What every role exposes; the names are the contract with dashboards and alert rules."""
+"""The metrics of every role. Dashboards and alert rules depend on the names and labels.
 
+The text of each metric is its line on ``/metrics``, in ``docs/reference/metrics.md`` and in the
+table of ``docs/operations.md``.
+"""
+
+from collections.abc import Mapping
 from importlib.metadata import version
-from typing import get_args
+from typing import Any, NamedTuple, get_args
+from weakref import WeakKeyDictionary
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from tidegauge.contract import LATENCY_EDGES_MS, ActionKind, Reason
-from tidegauge.telemetry.latency import MODEL, LatencyCollector
-from tidegauge.telemetry.records import record_metrics
-from tidegauge.telemetry.table import GaugeTable
+from tidegauge.contract import LATENCY_EDGES_MS, ActionKind, NotifyReason, Reason
+from tidegauge.telemetry.declaration import MetricSet, binned, counter, gauge, histogram, table
 
-# A second series for each counter, with its birthday: nobody asks for it.
-disable_created_metrics()  # type: ignore[no-untyped-call]
-
-SIGNAL = (*MODEL, "signal")
+_REASONS = [(reason,) for reason in get_args(Reason)]
 
 
-class CommonMetrics:
+class CommonMetrics(MetricSet):
     """Metrics of every process."""
 
+    build_info = gauge("tidegauge_build_info{version,role}", "always 1")
+    topic_problems = gauge(
+        "tidegauge_topic_problems",
+        "topics that are missing, or have settings that lose records, as `tidegauge check` reports "
+        "them; updated every minute",
+    )
+
     def __init__(self, registry: CollectorRegistry, role: str) -> None:
-        info = Gauge("tidegauge_build_info", "Always 1", ("version", "role"), registry=registry)
-        info.labels(version("tidegauge"), role).set(1)
-        self.topic_problems = Gauge(
-            "tidegauge_topic_problems",
-            "What is wrong with the topics: missing, or with settings that lose records",
-            registry=registry,
-        )
+        super().__init__(registry)
+        self.build_info.labels(version("tidegauge"), role).set(1)
 
 
-class BaselineMetrics:
+class BaselineMetrics(MetricSet):
     """Metrics of processes that need baselines."""
 
+    baseline_store_up = gauge(
+        "tidegauge_baseline_store_up", "1 if Redis answered the last request for baselines"
+    )
+    baseline_age = gauge(
+        "tidegauge_baseline_age_seconds", "time since the promoted baselines were last read"
+    )
+    baselines_promoted = gauge(
+        "tidegauge_baselines_promoted", "versions with a promoted baseline when Redis was last read"
+    )
+    baselines_unusable = gauge(
+        "tidegauge_baselines_unusable",
+        "promoted baselines that can't be used or read; `/readyz` says which and why, and the "
+        "previous ones stay active",
+    )
+
+
+class RecordMetrics(MetricSet):
+    """Counters that all roles of a process share; see :func:`record_metrics`."""
+
+    skipped = counter(
+        "tidegauge_skipped_records_total{topic}",
+        "records that are not what their topic holds: skipped, and named in the log",
+    )
+    quarantined = counter(
+        "tidegauge_quarantined_records_total{topic}",
+        "records whose processing failed unexpectedly: set aside, with the traceback in the log",
+    )
+
+
+_RECORD_METRICS: WeakKeyDictionary[CollectorRegistry, RecordMetrics] = WeakKeyDictionary()
+
+
+def record_metrics(registry: CollectorRegistry) -> RecordMetrics:
+    """Return the counters of a registry: a process with several roles has one set."""
+    if registry not in _RECORD_METRICS:
+        _RECORD_METRICS[registry] = RecordMetrics(registry)
+    return _RECORD_METRICS[registry]
+
+
+class _RoleMetrics(MetricSet):
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.baseline_store_up = Gauge(
-            "tidegauge_baseline_store_up",
-            "1 if the baseline store answered the last time it was asked",
-            registry=registry,
-        )
-        self.baseline_age = Gauge(
-            "tidegauge_baseline_age_seconds",
-            "Seconds since the promoted baselines were last read from the store",
-            registry=registry,
-        )
-        self.baselines_promoted = Gauge(
-            "tidegauge_baselines_promoted",
-            "Promoted baselines that the store had when it was last read",
-            registry=registry,
-        )
-        self.baselines_unusable = Gauge(
-            "tidegauge_baselines_unusable",
-            "Promoted baselines that can't be used or read; those before them stay in force",
-            registry=registry,
-        )
+        super().__init__(registry)
+        self.records_set_aside = record_metrics(registry)
 
 
-class IngestMetrics:
+class IngestMetrics(_RoleMetrics):
     """Metrics of INGEST."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.records_set_aside = record_metrics(registry)
-        self.events = Counter(
-            "tidegauge_ingest_events_total",
-            "Events counted and committed, by the path they took",
-            ("path",),
-            registry=registry,
-        )
-        self.dead_letters = Counter(
-            "tidegauge_ingest_dead_letters_total",
-            "Records refused, by reason",
-            ("reason",),
-            registry=registry,
-        )
-        self.dead_letters_dropped = Counter(
-            "tidegauge_ingest_dead_letters_dropped_total",
-            "Records refused whose dead letters were not sent, because their topic took none",
-            ("reason",),
-            registry=registry,
-        )
-        # A counter that appears with its first event has no rate for it.
-        for reason in get_args(Reason):
-            self.dead_letters.labels(reason)
-            self.dead_letters_dropped.labels(reason)
-        self.segments_dropped = Counter(
-            "tidegauge_ingest_segments_dropped_total",
-            "Events counted overall, but in no slice of their value in a dimension",
-            ("dimension",),
-            registry=registry,
-        )
-        self.overflow = Counter(
-            "tidegauge_ingest_overflow_total",
-            "Events not counted since there are more names than there are slots for",
-            ("level", "model"),
-            registry=registry,
-        )
-        for level in ("model", "version", "variant", "slice"):
-            self.overflow.labels(level, "")
-        self.ignored_features = GaugeTable(
-            "tidegauge_ingest_ignored_features",
-            "Names of features that are counted nowhere, in events that were looked at",
-            (*MODEL[:2], "reason"),
-            registry=registry,
-        )
-        self.flush = Histogram(
-            "tidegauge_ingest_flush_seconds",
-            "Time a flush took, from settling the counts to the committed transaction",
-            registry=registry,
-            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-        )
-        self.lag = Gauge(
-            "tidegauge_ingest_lag_events",
-            "Records between what is counted and the end of the owned partitions",
-            registry=registry,
-        )
-        self.event_time = Gauge(
-            "tidegauge_ingest_event_time_seconds",
-            "Latest event time counted, epoch seconds",
-            registry=registry,
-        )
-        self.clock_skew = GaugeTable(
-            "tidegauge_ingest_clock_skew_seconds",
-            "How far event times were ahead of this worker's clock in the last minute or two",
-            ("partition",),
-            registry=registry,
-        )
-        self.tenures = Counter(
-            "tidegauge_ingest_tenures_total",
-            "Tenures begun: assignments, revocations and renewals",
-            registry=registry,
-        )
-        self.aborted = Counter(
-            "tidegauge_ingest_transactions_aborted_total",
-            "Flushes that failed; their events are read and counted again",
-            registry=registry,
-        )
-        self.source_lost = Counter(
-            "tidegauge_ingest_source_lost_events_total",
-            "Source offsets that were deleted, or skipped by hand, before they were counted",
-            registry=registry,
-        )
-        self.source_breaks = Counter(
-            "tidegauge_ingest_source_breaks_total",
-            "Times that a source partition didn't go on where its counting had stopped",
-            ("happened",),
-            registry=registry,
-        )
-        self.source_overlap = Counter(
-            "tidegauge_ingest_source_overlap_events_total",
-            "Source offsets not read again although the group's offsets were set back",
-            registry=registry,
-        )
-        self.held = Gauge(
-            "tidegauge_ingest_held_events",
-            "Source offsets that an open transaction has held back for ten seconds and more",
-            registry=registry,
-        )
+    events = counter(
+        "tidegauge_ingest_events_total{path}",
+        "events counted and committed; `native` (decoded by `tidegauge_native`), `fast` (what that "
+        "leaves, or everything where it isn't installed), `tolerant` (values of other types than "
+        "the baseline's) or `arrow`",
+    )
+    dead_letters = counter(
+        "tidegauge_ingest_dead_letters_total{reason}",
+        "records that could not be counted",
+        from_zero=_REASONS,
+    )
+    dead_letters_dropped = counter(
+        "tidegauge_ingest_dead_letters_dropped_total{reason}",
+        "those among them whose dead letter was not sent, because its topic took none",
+        from_zero=_REASONS,
+    )
+    overflow = counter(
+        "tidegauge_ingest_overflow_total{level,model}",
+        "events that were not counted, since there was no slot for their `model`, `version`, "
+        "`variant` or `slice` ([Names](docs/operations.md#names)); `model` is that of a version or "
+        "variant, for 200 models at most, else empty",
+        from_zero=[(level, "") for level in ("model", "version", "variant", "slice")],
+    )
+    segments_dropped = counter(
+        "tidegauge_ingest_segments_dropped_total{dimension}",
+        "events counted overall but in no slice of this dimension: too many values, or one that "
+        "can't name a slice ([Segments](docs/operations.md#segments))",
+    )
+    ignored_features = table(
+        "tidegauge_ingest_ignored_features{model,version,reason}",
+        "names of features that are counted nowhere, of versions with a baseline: "
+        "`unknown_feature`, the baseline has no such signal (left out of it, or renamed), or "
+        "`reserved_name`, a feature that has the name of an output. One event of each eighth poll "
+        "is inspected, so a name that is in a few events only may be missed; at most 50 a version, "
+        "and the log has the first ones",
+    )
+    flush = histogram(
+        "tidegauge_ingest_flush_seconds",
+        "how long a flush and its commit took",
+        buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    )
+    lag = gauge(
+        "tidegauge_ingest_lag_events",
+        "records not yet counted in this process's partitions, up to their very end, including "
+        "those that an open transaction holds back",
+    )
+    held = gauge(
+        "tidegauge_ingest_held_events",
+        "those among them that an open transaction has held back for ten seconds and more",
+    )
+    event_time = gauge(
+        "tidegauge_ingest_event_time_seconds", "latest event time counted, epoch seconds"
+    )
+    clock_skew = table(
+        "tidegauge_ingest_clock_skew_seconds{partition}",
+        "by source partition, how far event times were ahead of this process's clock in the last "
+        "minute or two, at most; 0 if none was",
+    )
+    tenures = counter(
+        "tidegauge_ingest_tenures_total",
+        "tenures begun: assignments, revocations and renewals; a steady rise means rebalances",
+    )
+    aborted = counter(
+        "tidegauge_ingest_transactions_aborted_total",
+        "flushes that failed; their events were counted again, once",
+    )
+    source_lost = counter(
+        "tidegauge_ingest_source_lost_events_total",
+        "events that were never counted: deleted by Kafka or with their topic, or left out by "
+        "setting the group's offset forward",
+    )
+    source_breaks = counter(
+        "tidegauge_ingest_source_breaks_total{happened}",
+        "times that a source partition didn't go on where its counting had stopped ([offsets and "
+        "topics that change](docs/operations.md#tidegaugesourcechanged)): `recreated`, "
+        "`truncated`, `moved_back`, `moved_on`, `moved_beyond`",
+    )
+    source_overlap = counter(
+        "tidegauge_ingest_source_overlap_events_total",
+        "events that were not read again although the group's offset had been set back or was gone",
+    )
 
 
-class DetectMetrics:
+class DetectMetrics(_RoleMetrics):
     """Metrics of DETECT."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.records_set_aside = record_metrics(registry)
-        self.events = Counter(
-            "tidegauge_events_total",
-            "Events counted into windows",
-            MODEL,
-            registry=registry,
-        )
-        self.windows_closed = Counter(
-            "tidegauge_windows_closed_total",
-            "Windows closed, revisions not counted",
-            MODEL,
-            registry=registry,
-        )
-        self.failed_slices = Counter(
-            "tidegauge_failed_slices_total",
-            "Windows that could not be closed, and other work on a slice that failed",
-            ("model",),
-            registry=registry,
-        )
-        self.window_end = GaugeTable(
-            "tidegauge_window_end_seconds",
-            "End of the last closed window, epoch seconds",
-            MODEL,
-            registry=registry,
-        )
-        self.prediction_mean = GaugeTable(
-            "tidegauge_prediction_mean_5m",
-            "Mean prediction over the windows of the last five minutes",
-            MODEL,
-            registry=registry,
-        )
-        self.drift = GaugeTable(
-            "tidegauge_drift",
-            "How far the last closed window is from the baseline; divergences in nats",
-            (*SIGNAL, "statistic"),
-            registry=registry,
-        )
-        self.surprise = GaugeTable(
-            "tidegauge_surprise",
-            "How far towards a drift alarm the last closed window is: 1 is the threshold",
-            SIGNAL,
-            registry=registry,
-        )
-        self.missing_share = GaugeTable(
-            "tidegauge_missing_share",
-            "Share of events in the last closed window whose value was absent or null",
-            SIGNAL,
-            registry=registry,
-        )
-        self.unseen_share = GaugeTable(
-            "tidegauge_unseen_share",
-            "Share of events in the last closed window with a category the baseline never saw",
-            SIGNAL,
-            registry=registry,
-        )
-        self.latency = LatencyCollector(registry, LATENCY_EDGES_MS)
-        self.errors = Counter(
-            "tidegauge_errors_total",
-            "Events with status error in closed windows",
-            MODEL,
-            registry=registry,
-        )
-        self.alert_firing = GaugeTable(
-            "tidegauge_alert_firing",
-            "1 while the rule fires on the signal, told or inhibited",
-            (*MODEL, "segment", "signal", "rule", "severity"),
-            registry=registry,
-        )
-        self.alerts = Counter(
-            "tidegauge_alerts_total",
-            "Alerts emitted",
-            ("rule", "severity", "state"),
-            registry=registry,
-        )
-        self.rules_file_ok = Gauge(
-            "tidegauge_rules_file_ok",
-            "1 if the rules in force are those of the rule file, 0 if it is wrong or gone",
-            registry=registry,
-        )
-        self.actions = Counter(
-            "tidegauge_actions_total", "Actions asked for", ("kind",), registry=registry
-        )
-        for kind in get_args(ActionKind):
-            self.actions.labels(kind)
-        self.late_events = Counter(
-            "tidegauge_late_events_total",
-            "Events that came after their window was deleted, and were not counted",
-            registry=registry,
-        )
-        self.counted_twice = Counter(
-            "tidegauge_counted_twice_events_total",
-            "Source offsets that were counted although they had been counted before",
-            registry=registry,
-        )
-        self.slices_left_out = Gauge(
-            "tidegauge_slices_left_out",
-            "Slices without a baseline that are shown under no name, since there are too many",
-            registry=registry,
-        )
-        self.versions_without_baseline = Gauge(
-            "tidegauge_versions_without_baseline",
-            "Versions of models that are counted without a baseline: no drift of them is seen",
-            registry=registry,
-        )
-        self.without_baseline = GaugeTable(
-            "tidegauge_without_baseline",
-            "1 for the versions without a baseline that have the most traffic, at most ten",
-            ("model", "version", "nearest"),
-            registry=registry,
-        )
-        self.baselines_refused = Counter(
-            "tidegauge_baselines_refused_total",
-            "Baselines that windows were counted by and that can't be used: no drift is reported",
-            registry=registry,
-        )
-        self.outputs_refused = Counter(
-            "tidegauge_outputs_refused_total",
-            "Reports, alerts, actions and facts that were too large for their topic",
-            ("topic",),
-            registry=registry,
-        )
-        self.histogram_breaks = Counter(
-            "tidegauge_histogram_breaks_total",
-            "Partitions of the histogram topic that were made anew, or lost their end",
-            ("happened",),
-            registry=registry,
-        )
-        self.recounts = Counter(
-            "tidegauge_recounts_total",
-            "Times a partition was counted again because source ranges didn't tile",
-            registry=registry,
-        )
-        self.lost_records = Counter(
-            "tidegauge_lost_records_total",
-            "Gaps in the log of histograms: deleted before they were read, or never filled",
-            registry=registry,
-        )
-        self.watermark = GaugeTable(
-            "tidegauge_watermark_seconds",
-            "Event time up to which a partition is complete, epoch seconds",
-            ("partition",),
-            registry=registry,
-        )
+    events = counter("tidegauge_events_total{model,version,variant}", "events joined into windows")
+    windows_closed = counter(
+        "tidegauge_windows_closed_total{model,version,variant}",
+        "windows closed, revisions not counted",
+    )
+    failed_slices = counter(
+        "tidegauge_failed_slices_total{model}",
+        "windows that could not be closed, and other work on a slice that failed: the log has the "
+        "reason, all other slices go on",
+    )
+    window_end = table(
+        "tidegauge_window_end_seconds{model,version,variant}",
+        "end of the last closed window, epoch seconds",
+    )
+    prediction_mean = table(
+        "tidegauge_prediction_mean_5m{model,version,variant}",
+        "mean prediction of the windows of the last five minutes",
+    )
+    surprise = table(
+        "tidegauge_surprise{model,version,variant,signal}",
+        "the last window's evidence of a drift ÷ its alarm threshold: above 1 is an alarm",
+    )
+    drift = table(
+        "tidegauge_drift{model,version,variant,signal,statistic}",
+        "distance of the last window from its baseline: `psi`, `kl_current_reference_nats`, "
+        "`kl_reference_current_nats`, `js_nats`, `wasserstein_bins`, `kl_values_nats` (of the "
+        "values alone)",
+    )
+    missing_share = table(
+        "tidegauge_missing_share{model,version,variant,signal}",
+        "share of events without a value, 0 to 1",
+    )
+    unseen_share = table(
+        "tidegauge_unseen_share{model,version,variant,signal}",
+        "share of events with a category the baseline never saw, 0 to 1; none of signals of which "
+        "the baseline doesn't know all values",
+    )
+    latency = binned(
+        "tidegauge_latency_ms{model,version,variant}",
+        "latency of predictions, added when a window closes",
+        edges=LATENCY_EDGES_MS,
+    )
+    errors = counter(
+        "tidegauge_errors_total{model,version,variant}",
+        "events with status `error` in closed windows",
+    )
+    alert_firing = table(
+        "tidegauge_alert_firing{model,version,variant,segment,signal,rule,severity}",
+        '1 while the rule fires on the signal, inhibited or not; `segment` is `""` for all '
+        "traffic, or as `region=EU`",
+    )
+    alerts = counter(
+        "tidegauge_alerts_total{rule,severity,state}",
+        "alerts emitted, those of segments too, by state: `pending`, `firing`, `reminder`, "
+        "`raised`, `no_data`, `inactive`, `resolved`",
+    )
+    rules_file_ok = gauge(
+        "tidegauge_rules_file_ok",
+        "1 if the active rules are those of the rule file, 0 if it is wrong or gone",
+    )
+    actions = counter(
+        "tidegauge_actions_total{kind}",
+        "actions requested",
+        from_zero=[(kind,) for kind in get_args(ActionKind)],
+    )
+    late_events = counter(
+        "tidegauge_late_events_total",
+        "events that came after their window was deleted; counted nowhere else",
+    )
+    counted_twice = counter(
+        "tidegauge_counted_twice_events_total",
+        "source offsets that were counted twice, since both the group's offsets and the log of "
+        "histograms were gone",
+    )
+    slices_left_out = gauge(
+        "tidegauge_slices_left_out",
+        'slices without a baseline that are shown under the model `""`, since there are too many '
+        "([Names](docs/operations.md#names))",
+    )
+    versions_without_baseline = gauge(
+        "tidegauge_versions_without_baseline",
+        "versions that are counted without a baseline: in two windows or more, and with an event "
+        "in the last hour",
+    )
+    without_baseline = table(
+        "tidegauge_without_baseline{model,version,nearest}",
+        "1 for those ten of them with the most traffic; `nearest` is the version whose baseline is "
+        "nearest, or empty",
+    )
+    baselines_refused = counter(
+        "tidegauge_baselines_refused_total",
+        "baselines that windows were counted by and that can't be used: these windows are reported "
+        "without drift",
+    )
+    outputs_refused = counter(
+        "tidegauge_outputs_refused_total{topic}",
+        "reports, alerts, actions and facts that were too large for their topic, and are not "
+        "published",
+    )
+    recounts = counter(
+        "tidegauge_recounts_total",
+        "times DETECT counted a partition again from its beginning because source ranges didn't "
+        "tile",
+    )
+    histogram_breaks = counter(
+        "tidegauge_histogram_breaks_total{happened}",
+        "partitions of `tidegauge.histograms` that were created again (`recreated`) or lost their "
+        "end (`truncated`)",
+    )
+    watermark = table(
+        "tidegauge_watermark_seconds{partition}",
+        "event time up to which a partition is complete, epoch seconds",
+    )
+    lost_records = counter(
+        "tidegauge_lost_records_total",
+        "histograms that Kafka deleted before DETECT read them, and gaps that nothing has filled "
+        "within 30 s",
+    )
 
 
-class LedgerMetrics:
+class ReceiverMetrics(NamedTuple):
+    """The metrics of one receiver; see :class:`NotifyMetrics`."""
+
+    delivered: Counter
+    failed: Counter
+    dead_letters: Mapping[NotifyReason, Counter]
+    up: Gauge
+    delay: Histogram
+    silenced: Counter
+    withheld: Gauge
+    digested: Counter
+    digest_waiting: Gauge
+
+
+class NotifyMetrics(_RoleMetrics):
+    """Metrics of NOTIFY; those in :class:`ReceiverMetrics` are by receiver."""
+
+    delivered = counter(
+        "tidegauge_notify_delivered_total{receiver}",
+        "alerts, and records of the audit trail, that a receiver has taken",
+    )
+    failed = counter(
+        "tidegauge_notify_failed_total{receiver}", "attempts that failed, dead letters included"
+    )
+    dead_letters = counter(
+        "tidegauge_notify_dead_letters_total{receiver,reason}",
+        "alerts that were not delivered: `delivery_refused`, `delivery_given_up`, `invalid_record`",
+    )
+    up = gauge(
+        "tidegauge_notify_receiver_up{receiver}",
+        "0 if the last attempt got no answer, or an error of the receiver's own",
+    )
+    delay = histogram(
+        "tidegauge_notify_delay_seconds{receiver}",
+        "time from the alert's record in Kafka to its delivery",
+        buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400),
+    )
+    silenced = counter(
+        "tidegauge_notify_silenced_total{receiver}",
+        "alerts that were [silenced](docs/alerting.md#silences) when their turn came for a "
+        "receiver, and not delivered then",
+    )
+    withheld = gauge(
+        "tidegauge_notify_withheld{receiver}",
+        "those of them that are delivered once no silence matches them, if they still fire",
+    )
+    digested = counter(
+        "tidegauge_notify_digested_total{receiver}",
+        "alerts that the receiver's rate limit put into a [digest](docs/alerting.md#storms)",
+    )
+    digest_waiting = gauge(
+        "tidegauge_notify_digest_waiting{receiver}", "those of them that wait for it"
+    )
+    receivers_file_ok = gauge(
+        "tidegauge_notify_receivers_file_ok",
+        "1 if the active receivers are those of the file, 0 if it is wrong or gone",
+    )
+
+    def of(self, receiver: str) -> ReceiverMetrics:
+        """Return those of one receiver, from 0 on: otherwise the first event has no rate."""
+        self.up.labels(receiver).set(1)
+        ours: dict[str, Any] = {
+            name: getattr(self, name).labels(receiver)
+            for name in ReceiverMetrics._fields
+            if name != "dead_letters"
+        }
+        letters = {why: self.dead_letters.labels(receiver, why) for why in get_args(NotifyReason)}
+        return ReceiverMetrics(**ours, dead_letters=letters)
+
+    def forget(self, receiver: str) -> None:
+        """Stop exposing the metrics of a receiver that was removed."""
+        for name in ReceiverMetrics._fields:
+            if name != "dead_letters":
+                getattr(self, name).remove(receiver)
+        for reason in get_args(NotifyReason):
+            self.dead_letters.remove(receiver, reason)
+
+
+class LedgerMetrics(_RoleMetrics):
     """Metrics of LEDGER."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.records_set_aside = record_metrics(registry)
-        self.records = Counter(
-            "tidegauge_ledger_records_total", "Facts chained and committed", registry=registry
-        )
-        self.duplicates = Counter(
-            "tidegauge_ledger_duplicates_total",
-            "Facts that were sent again, and are in the chain once",
-            registry=registry,
-        )
-        self.refused = Counter(
-            "tidegauge_ledger_refused_total",
-            "Records that are no facts, chained as fact.refused",
-            registry=registry,
-        )
-        self.lost = Counter(
-            "tidegauge_ledger_lost_facts_total",
-            "Facts that retention deleted before they were chained",
-            registry=registry,
-        )
-        self.acknowledgements = Counter(
-            "tidegauge_action_acknowledgements_total",
-            "Actions taken or failed, as those who carry them out say",
-            ["kind", "outcome"],
-            registry=registry,
-        )
-        self.breaks = Gauge(
-            "tidegauge_ledger_breaks",
-            "Places where the audit trail broke when it was last read back",
-            registry=registry,
-        )
+    records = counter("tidegauge_ledger_records_total", "facts chained and committed")
+    duplicates = counter(
+        "tidegauge_ledger_duplicates_total",
+        "facts that were sent again; they are in the trail once",
+    )
+    refused = counter(
+        "tidegauge_ledger_refused_total",
+        "records of `tidegauge.audit-facts` that are no facts, chained as `fact.refused` with "
+        "their SHA-256",
+    )
+    lost = counter(
+        "tidegauge_ledger_lost_facts_total", "facts that Kafka deleted before they were chained"
+    )
+    acknowledgements = counter(
+        "tidegauge_action_acknowledgements_total{kind,outcome}",
+        "actions taken or failed, as reported by whatever carries them out",
+    )
+    breaks = gauge(
+        "tidegauge_ledger_breaks", "places where the trail broke when it was last read back"
+    )

@@ -1,46 +1,16 @@
-"""Records that a role could not use: counted by topic, named in the log, and said by health."""
+"""Records that a role could not use: counted by topic, named in the log, reported by health."""
 
 import logging
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
-
-from prometheus_client import CollectorRegistry, Counter
 
 from tidegauge.telemetry.health import Health
-from tidegauge.telemetry.repeats import ONE_BY_ONE
+from tidegauge.telemetry.logs import ONE_BY_ONE
+from tidegauge.telemetry.metrics import RecordMetrics
 
 log = logging.getLogger(__name__)
 
 #: The condition that health has of records in quarantine.
 QUARANTINE = "quarantine"
-
-
-class RecordMetrics:
-    """Counters that every role shares. Made by :func:`record_metrics`, once for a registry."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.skipped = Counter(
-            "tidegauge_skipped_records_total",
-            "Records that are not what their topic holds, and were skipped",
-            ("topic",),
-            registry=registry,
-        )
-        self.quarantined = Counter(
-            "tidegauge_quarantined_records_total",
-            "Records set aside because working on them failed in a way that nobody foresaw",
-            ("topic",),
-            registry=registry,
-        )
-
-
-_MADE: WeakKeyDictionary[CollectorRegistry, RecordMetrics] = WeakKeyDictionary()
-
-
-def record_metrics(registry: CollectorRegistry) -> RecordMetrics:
-    """Return the counters of a registry: of a process with several roles there is one set."""
-    if registry not in _MADE:
-        _MADE[registry] = RecordMetrics(registry)
-    return _MADE[registry]
 
 
 class RecordFaults:
