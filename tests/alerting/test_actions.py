@@ -8,7 +8,7 @@ from tidegauge.alerting.actions import STALE_SECONDS
 from tidegauge.alerting.evaluate import EvaluationResult, evaluate
 from tidegauge.alerting.load import RuleError, parse_rules
 from tidegauge.alerting.state import AlertState
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Action, Distribution
 from tidegauge.contract.audit import AuditFact
 

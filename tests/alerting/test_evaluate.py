@@ -11,7 +11,7 @@ from tidegauge.alerting.evaluate import EvaluationResult, evaluate
 from tidegauge.alerting.load import DEFAULT_RULES, parse_rules
 from tidegauge.alerting.ruleset import RuleSet
 from tidegauge.alerting.state import AlertState
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert, Distribution
 from tidegauge.contract.histogram import SignalHistogram
 from tidegauge.contract.report import WindowReport

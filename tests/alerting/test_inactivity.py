@@ -13,7 +13,7 @@ from tidegauge.alerting.load import RuleError, parse_rules
 from tidegauge.alerting.ruleset import RuleSet
 from tidegauge.alerting.state import AlertState
 from tidegauge.audit.verify import verify
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.report import WindowReport
 

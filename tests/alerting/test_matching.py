@@ -12,7 +12,7 @@ from tidegauge.alerting.evaluate import evaluate
 from tidegauge.alerting.load import RuleError, load_rules, parse_rules
 from tidegauge.alerting.ruleset import RuleSet
 from tidegauge.alerting.state import AlertState
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 
 

@@ -12,7 +12,7 @@ from tidegauge.alerting.load import parse_rules
 from tidegauge.alerting.revision import Revised, evaluate_late
 from tidegauge.alerting.ruleset import RuleSet
 from tidegauge.alerting.state import AlertState
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.report import WindowReport
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from support.alerts import example_alert
 from tidegauge.alerting.silences import Silences, covers, in_force, matchers_text
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.decoding import DecodingError, decode
 from tidegauge.contract.silence import GLOB_CHARACTERS, Matchers, Silence

@@ -8,7 +8,7 @@ import pytest
 
 from tidegauge.audit.chain import Chain
 from tidegauge.audit.chain_index import ChainIndex, Entry, Origin
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.audit import AuditFact, AuditRecord
 
 ORIGIN = Origin("facts", 0, 7, 1_772_366_460)

@@ -11,7 +11,7 @@ from support.hostile import hostile_values, in_unknown_fields, nested
 from tidegauge.audit.chain import Chain
 from tidegauge.audit.chain_index import ChainIndex, Origin
 from tidegauge.cli.audit import _is_about, describe
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.acknowledgement import Acknowledgement, acknowledge
 from tidegauge.contract.alert import Action
 from tidegauge.contract.audit import AuditRecord

@@ -9,7 +9,7 @@ from tidegauge.alerting.load import DEFAULT_RULES
 from tidegauge.backtest import run as module
 from tidegauge.backtest.run import BacktestPlan, backtest
 from tidegauge.config.settings import WindowSettings
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.kafka.reader import KafkaRecord
 
 KNOWN = baseline()

@@ -20,7 +20,7 @@ from tidegauge.backtest.read import ModelKeys, fired
 from tidegauge.backtest.reports import ReportsInOrder
 from tidegauge.backtest.result import Result
 from tidegauge.backtest.run import BacktestPlan, NoWindows, backtest
-from tidegauge.contract._base import deterministic_id, encode
+from tidegauge.contract import deterministic_id, encode
 from tidegauge.contract.report import Evidence, WindowReport
 from tidegauge.kafka.reader import KafkaRecord
 from tidegauge.windows.drift_detector import DriftDetector

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -70,6 +70,12 @@ class Cluster:
         users = {role: f"{role}-secret" for role in ROLES}
         self.broker = KafkaBroker(directory / "kafka", users=users)
         self.broker.start()
+        self.tools = directory / "bin"
+        self.tools.mkdir()
+        tool = self.tools / "kafka-acls.sh"
+        command = shlex.join(self.broker.tool_command("kafka.admin.AclCommand"))
+        tool.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        tool.chmod(0o755)
         (directory / "rules.yaml").write_text(RULES)
         (directory / "receivers.yaml").write_text(RECEIVERS.replace("URL", hook))
         common = {
@@ -91,41 +97,34 @@ class Cluster:
             for role in ROLES
         }
 
-    def allow(self, role: AclRole) -> None:
-        """Do what the commands say that ``tidegauge topics acls`` prints for a role."""
-        printed = commands(settings_of(self.as_role[role]), role, f"User:{role}")
-        bindings = [one for line in printed for one in bindings_of(line)]
+    def allow_all(self) -> None:
+        """Do what ``tidegauge topics acls`` prints for each role.
+
+        Kafka's own tool takes a line of each form, and starts a JVM for it; the others are read
+        here as it would read them.
+        """
+        by_tool = of_each_form([line for role in ROLES for line in self.printed(role)])
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(self._run_tool, by_tool))
+        rest = [line for role in ROLES for line in self.printed(role) if line not in by_tool]
+        wanted = [one for line in rest for one in bindings_of(line)]
         admin = self.broker.admin()
-        for future in admin.create_acls(bindings).values():
+        for future in admin.create_acls(wanted).values():
             future.result(20)
 
-    def allow_by_tool(self, role: AclRole) -> None:
-        """Run these commands as they are printed, by Kafka's own tool.
+    def printed(self, role: AclRole) -> list[str]:
+        """Return the commands that are printed for a role."""
+        return list(commands(settings_of(self.as_role[role]), role, f"User:{role}"))
 
-        Each starts a JVM, so a few run at once.
-        """
-        tool = self.directory / "bin" / "kafka-acls.sh"
-        tool.parent.mkdir(exist_ok=True)
-        command = shlex.join(self.broker.tool_command("kafka.admin.AclCommand"))
-        tool.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-        tool.chmod(0o755)
+    def _run_tool(self, line: str) -> None:
         # Whoever runs the brokers connects to the listener that asks for no name.
-        printed = (
-            self.as_role[role]
-            .succeed("topics", "acls", "--role", role, "--principal", "User:ROLE")
-            .replace(self.broker.secured_servers, self.broker.bootstrap_servers)
+        line = line.replace(self.broker.secured_servers, self.broker.bootstrap_servers)
+        environment = {**os.environ, "PATH": f"{self.tools}{os.pathsep}{os.environ['PATH']}"}
+        done = subprocess.run(
+            ["sh", "-c", line], env=environment, capture_output=True, text=True, timeout=120
         )
-        environment = {**os.environ, "PATH": f"{tool.parent}{os.pathsep}{os.environ['PATH']}"}
-
-        def run(line: str) -> None:
-            done = subprocess.run(
-                ["sh", "-c", line], env=environment, capture_output=True, text=True, timeout=120
-            )
-            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-            assert "Adding ACLs for resource" in done.stdout, done.stdout
-
-        with ThreadPoolExecutor(3) as pool:
-            list(pool.map(run, printed.splitlines()))
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        assert "Adding ACLs for resource" in done.stdout, done.stdout
 
     def bindings(self, principal: str) -> set[tuple[object, ...]]:
         """Return what the brokers know to be allowed to one."""
@@ -145,6 +144,26 @@ class Cluster:
             if said == verdict
         ]
         return list(Counter(found))
+
+
+def of_each_form(lines: Sequence[str]) -> list[str]:
+    """Return some lines that have every form between them.
+
+    That is each kind of resource with one name and with several, literal and prefixed, and with
+    each operation.
+    """
+    forms: dict[str, set[object]] = {}
+    for line in lines:
+        bindings = list(bindings_of(line))
+        several = len({one.name for one in bindings}) > 1
+        kind, pattern = bindings[0].restype, bindings[0].resource_pattern_type
+        forms[line] = {(kind, several, pattern)} | {(kind, one.operation) for one in bindings}
+    missing = set().union(*forms.values())
+    chosen: list[str] = []
+    while missing:
+        chosen.append(max(lines, key=lambda line: len(forms[line] & missing)))
+        missing -= forms[chosen[-1]]
+    return chosen
 
 
 def bindings_of(command: str) -> Iterator[AclBinding]:
@@ -211,15 +230,14 @@ def settings_of(installation: Installation) -> Settings:
 def test_each_role_does_its_work_with_its_acls_alone_and_needs_each_of_them(
     cluster: Cluster, hook: HttpSink
 ) -> None:
+    cluster.allow_all()
     for role in ROLES:
-        # These two have every form of command: one name and several, literal names and prefixes.
-        if role in ("ingest", "ledger"):
-            cluster.allow_by_tool(role)
-            printed = commands(settings_of(cluster.as_role[role]), role, f"User:{role}")
-            wanted = {compared(one) for line in printed for one in bindings_of(line)}
-            assert cluster.bindings(f"User:{role}") == wanted
-        else:
-            cluster.allow(role)
+        wanted = {compared(one) for line in cluster.printed(role) for one in bindings_of(line)}
+        assert cluster.bindings(f"User:{role}") == wanted
+    shown = cluster.as_role["ledger"].succeed(
+        "topics", "acls", "--role", "ledger", "--principal", "User:ledger"
+    )
+    assert shown.splitlines() == cluster.printed("ledger")
     cluster.as_role["topics"].succeed("topics", "create")
     with ExitStack() as stack:
         children: dict[AclRole, Child] = {}

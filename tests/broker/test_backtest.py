@@ -25,7 +25,7 @@ from tidegauge.alerting.state import AlertState
 from tidegauge.baseline.document import Baseline, NumericSignal
 from tidegauge.baseline.io.store import BaselineStore
 from tidegauge.cli.app import app
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.histogram import SignalHistogram
 from tidegauge.contract.report import WindowReport

@@ -15,7 +15,7 @@ from support.hostile import hostile_records, in_unknown_fields
 from support.kafka_broker import KafkaBroker, unique
 from support.product import Installation, told
 from support.wild_headers import send_wild
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.acknowledgement import acknowledge
 from tidegauge.contract.alert import Action, Alert
 from tidegauge.contract.cloudevents import wrap

@@ -20,7 +20,7 @@ from support.processes import Child, wait_until
 from support.product import Installation
 from support.quick_windows import QUICK, Traffic, readiness
 from support.wild_headers import send_wild
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.acknowledgement import Acknowledgement
 from tidegauge.contract.audit import AuditFact
 from tidegauge.contract.configuration import Configuration

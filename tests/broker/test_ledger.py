@@ -23,7 +23,7 @@ from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation, told
 from tidegauge.audit.fact_builders import fact_of
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.acknowledgement import acknowledge
 from tidegauge.contract.alert import Action
 from tidegauge.contract.audit import AuditFact, AuditRecord

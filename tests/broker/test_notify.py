@@ -11,7 +11,7 @@ from support.delivery import Delivery, ids, numbered, wait_committed, wait_ids, 
 from support.http_sink import Answer
 from support.kafka_broker import KafkaBroker
 from support.processes import wait_until
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.roles.notify.delivery_worker import DeliveryWorker
 

@@ -14,7 +14,7 @@ from support.kafka_broker import KafkaBroker, unique
 from support.processes import free_port, wait_until
 from support.product import Installation, told
 from support.smtp_sink import SmtpSink
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -11,7 +11,7 @@ from support.delivery import Delivery, wait_committed
 from support.kafka_broker import KafkaBroker
 from support.mlflow_server import MlflowServer
 from support.processes import wait_until
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.audit import AuditRecord
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import ReceiverFile

@@ -23,7 +23,7 @@ from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation
 from tidegauge.baseline.io.store import BaselineStore
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.acknowledgement import Acknowledgement, acknowledge
 from tidegauge.contract.alert import Action, DataRange
 from tidegauge.contract.report import CountedRange

@@ -20,7 +20,7 @@ from support.processes import wait_until
 from support.product import Installation
 from tidegauge.cli.app import app
 from tidegauge.config.settings import KafkaSettings, Settings, TopicSettings
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.audit import AuditRecord
 from tidegauge.contract.silence import Silence

@@ -93,18 +93,18 @@ class World:
             if number == 2:
                 self._fill_odd(start)
             if number == 3:
-                self._report("m1", number, [(FIRST, {}, change), (SECOND, change, self._ends)])
+                self.add_report("m1", number, [(FIRST, {}, change), (SECOND, change, self._ends)])
             else:
-                self._report("m1", number, [(FIRST, {}, self._ends)])
-            self._report("m2", number, [(None, {}, self._ends)], variant="canary")
+                self.add_report("m1", number, [(FIRST, {}, self._ends)])
+            self.add_report("m2", number, [(None, {}, self._ends)], variant="canary")
         self._send(START, "m2", variant="canary")
-        self._report("m2", 0, [(None, {}, self._ends)], variant="canary", revision=1)
+        self.add_report("m2", 0, [(None, {}, self._ends)], variant="canary", revision=1)
         # The window opened only after a later one had closed.
         self._send(START + SECONDS, "m3")
-        self._report("m3", 1, [(None, {}, self._ends)])
+        self.add_report("m3", 1, [(None, {}, self._ends)])
         for _ in range(FEW):
             self._send(START, "m3", latency=400)
-        self._report("m3", 0, [(None, {}, self._ends)])
+        self.add_report("m3", 0, [(None, {}, self._ends)])
         for (value, reason), (partition, offset, _, _) in zip(BAD, self._bad(), strict=True):
             self._dead_letter(partition, offset, value or b"", reason)
         self._follow_rules()
@@ -167,7 +167,7 @@ class World:
 
     # -- outputs ---------------------------------------------------------------------------------
 
-    def _report(
+    def add_report(
         self,
         model: str,
         number: int,
@@ -241,17 +241,17 @@ class World:
                 *signal["counts"], signal["absent"] + signal["null"], signal["nan"],
                 signal["invalid"],
             ]  # fmt: skip
-            self._alert("drift", report, state, "x", kl_nats(current, reference),
+            self.add_alert("drift", report, state, "x", kl_nats(current, reference),
                         report["events"], current, reference)  # fmt: skip
-            self._alert("drift-retrain", report, state, "x", kl_nats(current, reference),
+            self.add_alert("drift-retrain", report, state, "x", kl_nats(current, reference),
                         report["events"], current, reference)  # fmt: skip
-            self._alert("drift-lasting", report, lasting, "x", kl_nats(current, reference),
+            self.add_alert("drift-lasting", report, lasting, "x", kl_nats(current, reference),
                         report["events"], current, reference)  # fmt: skip
             report = self.report("m2", number)
             latency = report["parts"][0]["signals"]["latency_ms"]["histogram"]
             n = sum(latency["counts"])
-            self._alert("slow-lasting", report, lasting, None, latency["sum"] / n, n)
-            self._alert("latency-rollback", report, state, None, latency["sum"] / n, n)
+            self.add_alert("slow-lasting", report, lasting, None, latency["sum"] / n, n)
+            self.add_alert("latency-rollback", report, state, None, latency["sum"] / n, n)
             if number == 1:
                 self._follow_late_window()
 
@@ -264,10 +264,10 @@ class World:
         latency = report["parts"][0]["signals"]["latency_ms"]["histogram"]
         n = sum(latency["counts"])
         for rule, state in (("latency-rollback", "firing"), ("slow-lasting", "pending")):
-            self._alert(rule, report, state, None, latency["sum"] / n, n, withheld=True)
+            self.add_alert(rule, report, state, None, latency["sum"] / n, n, withheld=True)
             self.outputs["alerts_history"][-1] |= {"starts_at": START, "revised": True}
 
-    def _alert(self, rule: str, report: Json, state: str, signal: str | None, value: float,
+    def add_alert(self, rule: str, report: Json, state: str, signal: str | None, value: float,
                events: int, current: Iterable[int] = (), reference: Iterable[int] = (),
                withheld: bool = False) -> None:  # fmt: skip
         kind = {"drift-retrain": "retrain", "latency-rollback": "rollback"}.get(rule)

@@ -80,7 +80,7 @@ class SteadyProducer:
         self._begin()
 
     def _begin(self) -> None:
-        self._producer = self._make(self._config)
+        self.producer = self._make(self._config)
         self._lifeline = Lifeline(self._topic, self._config)
 
     def _note(self, error: KafkaError | None, message: Message) -> None:
@@ -89,19 +89,19 @@ class SteadyProducer:
 
     def produce(self, topic: str, value: Value, partition: int) -> None:
         """Send a record; raises ``BufferError`` if there is no room for it now."""
-        self._producer.produce(topic, value, partition=partition)
+        self.producer.produce(topic, value, partition=partition)
         self._given[partition].append(value)
         self._total += 1
 
     def poll(self, seconds: float) -> None:
         """Serve callbacks for so long, and see that records arrive."""
-        self._producer.poll(seconds)
+        self.producer.poll(seconds)
         self._look()
 
     def flush(self, seconds: float) -> int:
         """Wait until all has arrived; return how many records have not in time."""
         until = time.monotonic() + seconds
-        while left := int(self._producer.flush(0.5)):
+        while left := int(self.producer.flush(0.5)):
             if time.monotonic() > until:
                 return left
             self._look()
@@ -109,24 +109,24 @@ class SteadyProducer:
 
     def list_topics(self, topic: str, timeout: float) -> Any:
         """Return what the brokers know of a topic; raises ``KafkaException``."""
-        return self._producer.list_topics(topic, timeout=timeout)
+        return self.producer.list_topics(topic, timeout=timeout)
 
     def _look(self) -> None:
         now = time.monotonic()
         if now < self._look_at:
             return
         self._look_at = now + _LOOK_SECONDS
-        waiting = len(self._producer)
+        waiting = len(self.producer)
         for given in self._given.values():
             del given[: max(0, len(given) - waiting - _ANCHORS)]
         delivered = self._total - waiting
-        if self._lifeline.is_lost(self._producer, delivered=delivered, waiting=waiting):
+        if self._lifeline.is_lost(self.producer, delivered=delivered, waiting=waiting):
             self._renew()
 
     def _renew(self) -> None:
         given, self._given = self._given, defaultdict(list)
-        self._producer.purge()
-        self._producer.flush(1.0)
+        self.producer.purge()
+        self.producer.flush(1.0)
         self._begin()
         for partition, values in given.items():
             there = self._end_of(partition, len(values) + _OF_OTHERS)
@@ -139,7 +139,7 @@ class SteadyProducer:
                 self.produce(self._topic, value, partition)
                 return
             except BufferError:
-                self._producer.poll(0.1)
+                self.producer.poll(0.1)
 
     def _end_of(self, partition: int, records: int) -> list[Value]:
         """Return the last records of a partition."""

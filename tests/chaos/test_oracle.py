@@ -99,10 +99,10 @@ def test_a_figure_at_its_threshold_may_have_been_judged_either_way() -> None:
     made.source = [(0, i, START * 1000, json.dumps(row).encode()) for i, row in enumerate(rows)]
     made.events = [(0, i, row | {"variant": ""}) for i, row in enumerate(rows)]
     made.outputs = {kind: [] for kind in made.outputs}
-    made._report("m1", 0, [(FIRST, {}, {0: 100})])
+    made.add_report("m1", 0, [(FIRST, {}, {0: 100})])
     verdict = made.judge()
     assert verdict.exact and verdict.summary["figures_too_close"] == 2
-    made._alert("latency-rollback", made.report("m1", 0), "firing", None, 200.0, 100)
+    made.add_alert("latency-rollback", made.report("m1", 0), "firing", None, 200.0, 100)
     made.outputs["alerts_history"][0]["starts_at"] = START
     assert made.judge().exact
 

@@ -17,7 +17,7 @@ from chaos.scenarios import (
     judge_rolling_restart,
 )
 from support.window_reports import part_of, window_report
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 
 #: Delays are judged, on a machine that has other things to do as well.
 SHORT_RATE = 5_000

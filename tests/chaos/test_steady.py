@@ -58,7 +58,7 @@ def test_what_has_not_arrived_is_sent_by_another_producer(
     for number in range(1_000):
         steady.produce(topic, value(number), number % PARTITIONS)
     assert steady.flush(20) == 0
-    steady._producer = Producer(config | NOBODY)
+    steady.producer = Producer(config | NOBODY)
     other = Producer(config)
     for number in range(1_000, 1_500):
         steady.produce(topic, value(number), number % PARTITIONS)

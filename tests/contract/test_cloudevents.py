@@ -16,7 +16,7 @@ from cloudevents.core.bindings.kafka import (
 )
 from cloudevents.core.formats.json import JSONFormat
 
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.acknowledgement import Acknowledgement
 from tidegauge.contract.alert import Action, Alert
 from tidegauge.contract.cloudevents import (

@@ -20,7 +20,7 @@ from support.counting import (
     event,
     promote,
 )
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.dead_letter import DeadLetter
 
 GOOD = as_json(event(features={"amount": 1.0}))

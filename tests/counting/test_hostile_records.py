@@ -23,7 +23,7 @@ from support.counting import (
     messages,
     promote,
 )
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.dead_letter import DeadLetter
 from tidegauge.counting.decode import tolerant
 from tidegauge.counting.refusals import DEAD_LETTERS, ROW_LETTERS

@@ -22,7 +22,7 @@ from support.counting import (
     messages,
     promote,
 )
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.dead_letter import PAYLOAD_LIMIT_BYTES, DeadLetter, Reason
 
 GOOD = as_json(event(features={"amount": 1.0}, note="kept for nobody"))

@@ -22,7 +22,7 @@ from support.counting import (
 from tidegauge.alerting.silences import checked
 from tidegauge.audit.chain_index import ChainIndex, Origin
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.acknowledgement import Acknowledgement
 from tidegauge.contract.alert import Action, Alert
 from tidegauge.contract.cloudevents import unwrap

@@ -16,7 +16,7 @@ from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import wait_until
 from tidegauge.config.settings import KafkaSettings, NotifySettings, Settings, TopicSettings
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.audit import AuditRecord
 from tidegauge.contract.dead_letter import DeadLetter

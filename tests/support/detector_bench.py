@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from tidegauge.alerting.load import DEFAULT_RULES
 from tidegauge.config.settings import Settings
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.roles.detect.detector import Detector
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import DetectMetrics

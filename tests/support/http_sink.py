@@ -35,12 +35,7 @@ class HttpSink:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                request = Request(self.path, dict(self.headers), body, self.command)
-                sink.requests.append(request)
-                if sink.on_request is not None:
-                    sink.on_request(request)
-                sink._go_on.wait()
-                answer = sink._answers.pop(0) if sink._answers else Answer()
+                answer = sink.take(Request(self.path, dict(self.headers), body, self.command))
                 try:
                     self.send_response(answer.status)
                     for name, value in answer.headers.items():
@@ -62,6 +57,14 @@ class HttpSink:
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
+
+    def take(self, request: Request) -> Answer:
+        """Note a request; return its answer once there is one."""
+        self.requests.append(request)
+        if self.on_request is not None:
+            self.on_request(request)
+        self._go_on.wait()
+        return self._answers.pop(0) if self._answers else Answer()
 
     def answer_next(self, *answers: Answer) -> None:
         """Answer these next, before it is 200 again."""

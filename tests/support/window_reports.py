@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from tidegauge.contract._base import deterministic_id
+from tidegauge.contract import deterministic_id
 from tidegauge.contract.histogram import SignalHistogram
 from tidegauge.contract.report import (
     AlarmBudget,

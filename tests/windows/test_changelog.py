@@ -23,7 +23,7 @@ from support.world import (
     writes,
 )
 from tidegauge.config.settings import TopicSettings
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.decoding import DecodingError
 from tidegauge.contract.report import WindowReport
 from tidegauge.windows import parts

@@ -11,7 +11,7 @@ from support.counting import NOW, a_baseline, promote
 from support.world import Logged, World, Written, a_state, fold, restored, taken_over, writes
 from tidegauge.baseline.document import Baseline
 from tidegauge.config.settings import TopicSettings
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.windows.changelog import Changelog
 from tidegauge.windows.closing import Closed

@@ -4,7 +4,7 @@ import msgspec
 
 from support.wide_model import FEATURES, Drift, judged
 from tidegauge.audit.verify import verify
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 
 

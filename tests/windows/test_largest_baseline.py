@@ -23,7 +23,7 @@ from tidegauge.baseline.validation import (
     validate,
 )
 from tidegauge.config.settings import MAX_RECORD_BYTES
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.decoding import decode
 from tidegauge.contract.report import WindowReport
 from tidegauge.counting.plan import make_plan

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from support.counting import NOW, a_baseline, categorical, numeric, promote
 from support.world import World, a_state, fold
 from tidegauge.baseline.validation import MAX_COUNT, UnusableBaseline, read_baseline
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.decoding import decode
 from tidegauge.contract.report import WindowReport
 

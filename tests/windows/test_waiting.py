@@ -8,7 +8,7 @@ import pytest
 
 from support.counting import NOW, a_baseline, promote
 from support.world import Logged, World, Written, a_state, advance, fold, taken_over, writes
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.report import WindowReport
 from tidegauge.windows.changelog import Changelog
 from tidegauge.windows.partition import PartitionState

@@ -9,7 +9,7 @@ import pytest
 from support.audited import audited
 from support.http_sink import Answer, HttpSink
 from support.processes import free_port
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.audit import AuditRecord
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import MlflowReceiver

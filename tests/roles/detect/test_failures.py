@@ -14,7 +14,7 @@ from support.world import WATCH, Logged, World, a_state, join_all, restored, sav
 from tidegauge.alerting.load import DEFAULT_RULES
 from tidegauge.baseline.document import Baseline
 from tidegauge.config.settings import TopicSettings
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.report import WindowReport
 from tidegauge.roles.detect.baselines import BaselineSupply
 from tidegauge.roles.detect.failures import SliceFailures

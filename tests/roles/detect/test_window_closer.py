@@ -10,7 +10,7 @@ from support.world import WATCH, Logged, World, a_state, join_all, saved
 from tidegauge.alerting.load import DEFAULT_RULES
 from tidegauge.baseline.document import Baseline
 from tidegauge.config.settings import TopicSettings
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.roles.detect.baselines import BaselineSupply
 from tidegauge.roles.detect.window_closer import AT_ONCE, close_passed, of_different_slices
 from tidegauge.windows.closing import Closing

@@ -19,7 +19,7 @@ from tidegauge.alerting.model import Rule
 from tidegauge.alerting.ruleset import RuleSet
 from tidegauge.alerting.state import AlertState
 from tidegauge.baseline.io.store import Key, Pointer
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.alert import Action, DataRange
 from tidegauge.contract.audit import AuditFact
 from tidegauge.contract.cloudevents import Mode, Sent, unwrap

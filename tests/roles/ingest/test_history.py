@@ -20,7 +20,7 @@ from support.counting import (
 )
 from support.hostile import hostile_records, in_unknown_fields
 from tidegauge.config.settings import IngestSettings
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.kafka.reader import refuse
 from tidegauge.roles.ingest.history import EventReader, RecordedEvent
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from support.counting import NOW, FakeMessage, a_counter, a_tenure, as_json, count, event
 from support.ingest_sessions import END, Clocks, Committed, event_at
 from tidegauge.config.settings import Settings
-from tidegauge.contract._base import encode
+from tidegauge.contract import encode
 from tidegauge.contract.dead_letter import without_payload
 from tidegauge.counting.refusals import DEAD_LETTERS
 from tidegauge.kafka.group_session import SessionError
