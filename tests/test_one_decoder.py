@@ -18,8 +18,7 @@ APP = ROOT / "app" / "tidegauge"
 DECODERS = {
     "contract/decoding.py": "it is that one place",
     "baseline/io/importance.py": "a file that the user of a command names",
-    "counting/decode/fast.py": "predictions by the million; its errors hand on to `tolerant`",
-    "counting/decode/tolerant.py": "predictions in any shape; every error is a dead letter",
+    "counting/decode/reference.py": "predictions in any shape; every error is a dead letter",
 }
 
 #: Who may read the headers of a record, and why: see ``tidegauge.kafka.headers``.

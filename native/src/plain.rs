@@ -1,14 +1,15 @@
 //! Plain events, as nearly all are: several times as fast as a general JSON parser.
 //!
 //! Plain is what has no escapes in its strings, a model and version ahead of its features, and
-//! nothing nested beside those and its segments. Of anything else nothing is returned, and [`crate::event`] parses
-//! it whole; so this may be strict, but must not accept what is no JSON, nor read it otherwise.
+//! nothing nested beside those and its segments. Of anything else nothing is returned, and
+//! [`crate::parser`] reads it whole; so this may be strict, but must not accept what is no JSON, nor read it otherwise.
 
 use std::borrow::Cow;
 
 use crate::event::{Event, Features, Row};
 use crate::layout::{Layout, Layouts, Order, Place, OUTPUTS};
 use crate::segments::Dimensions;
+use crate::time;
 use crate::values::Value;
 
 /// Powers of ten that are exact as doubles.
@@ -30,7 +31,7 @@ pub fn read<'de>(text: &'de str, row: &mut Row, layouts: &mut Layouts) -> Option
         let key = from.string()?;
         from.colon()?;
         match key {
-            "time" => once(&mut event.time, from.number()?)?,
+            "time" => once(&mut event.time, from.time()?)?,
             "model" => once(&mut event.model, Cow::Borrowed(from.string()?))?,
             "version" => once(&mut event.version, Cow::Borrowed(from.string()?))?,
             "variant" => once(&mut event.variant, Cow::Borrowed(from.string()?))?,
@@ -174,6 +175,15 @@ impl<'de> Scanner<'de> {
             self.at += word.len();
             value
         })
+    }
+
+    /// An event time, epoch seconds.
+    fn time(&mut self) -> Option<f64> {
+        if self.peek()? == b'"' {
+            time::seconds(self.string()?)
+        } else {
+            self.number()
+        }
     }
 
     /// A number as the nearest double; nothing if none is near.

@@ -8,8 +8,18 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from support.counting import a_baseline, numeric
-from tidegauge.counting.cells import ABSENT_VALUE, NAN_VALUE, NULL_VALUE, CountingCell
-from tidegauge.counting.plan import ABSENT, INVALID, NAN, NULL, SPECIALS, make_plan
+from tidegauge.counting.cells import CountingCell
+from tidegauge.counting.plan import (
+    ABSENT,
+    ABSENT_VALUE,
+    INVALID,
+    NAN,
+    NAN_VALUE,
+    NULL,
+    NULL_VALUE,
+    SPECIALS,
+    make_plan,
+)
 
 Floats = npt.NDArray[np.float64]
 

@@ -25,7 +25,7 @@ from support.counting import (
     promote,
 )
 from tidegauge.contract.histogram import Cell
-from tidegauge.counting import direct
+from tidegauge.counting.decode import native
 from tidegauge.counting.decode.arrow import Streams
 from tidegauge.counting.ignored import IgnoredFeatures
 from tidegauge.counting.plan import make_plan
@@ -64,7 +64,7 @@ def _counted(
 
 def _gathered(*streams: bytes) -> dict[CellName, Cell]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tidegauge.counting.direct.DirectPath.find", lambda *_: None)
+        patch.setattr("tidegauge.counting.decode.native.InPlacePath.find", lambda *_: None)
         cells, at_once = _counted(*streams)
     assert at_once == 0
     return cells
@@ -207,10 +207,10 @@ def test_a_new_baseline_counts_by_its_own_edges_from_there_on() -> None:
 
 
 def test_what_is_remembered_of_schemas_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct, "HEAD_BYTES", 4_000)
+    monkeypatch.setattr(native, "HEAD_BYTES", 4_000)
     plan = make_plan("m", "1", "", None)
     path, streams = (
-        direct.DirectPath(IgnoredFeatures(lambda _: None), segmented=False),
+        native.InPlacePath(IgnoredFeatures(lambda _: None), segmented=False),
         Streams(LIMITS),
     )
     for number in range(100):

@@ -5,7 +5,7 @@ import pytest
 import tidegauge_native
 
 from support.counting import a_baseline, as_json, counted, event, promote
-from tidegauge.counting.decode import extension
+from tidegauge.counting.decode import native
 
 
 def test_a_place_outside_the_counts_is_an_error_that_is_no_end_of_the_process() -> None:
@@ -26,7 +26,7 @@ def test_a_baseline_that_the_extension_refuses_is_counted_by_python(
     def refuse(*_: object) -> None:
         raise OverflowError("a bin of 2^64")
 
-    monkeypatch.setattr("tidegauge.counting.counter.NativePath", refuse)
+    monkeypatch.setattr("tidegauge.counting.decode.native.NativePath", refuse)
     cells = counted([as_json(event())], promote(a_baseline()))
     assert [cell.events for cell in cells.values()] == [1]
-    assert ("refuses a baseline" in caplog.text) is (extension.MODULE is not None)
+    assert ("refuses a baseline" in caplog.text) is (native.MODULE is not None)

@@ -25,7 +25,7 @@ from support.counting import (
 )
 from tidegauge.contract import encode
 from tidegauge.contract.dead_letter import DeadLetter
-from tidegauge.counting.decode import tolerant
+from tidegauge.counting.decode import reference
 from tidegauge.counting.refusals import DEAD_LETTERS, ROW_LETTERS
 
 HOSTILE = Path(__file__).parent / "hostile"
@@ -112,7 +112,7 @@ def test_what_is_nested_too_deeply_is_not_given_to_a_slower_decoder(
     def fail(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(tolerant.json, "loads", fail)
+    monkeypatch.setattr(reference.json, "loads", fail)
     nested = b"[" * 3_000 + b"]" * 3_000
     events, [letter] = _events(b'{"features":{"amount":' + nested + b"}," + GOOD[1:])
     assert (events, letter.reason, letter.detail) == (0, "invalid_json", "nested too deeply")
@@ -340,9 +340,13 @@ def test_a_decoder_that_raises_anything_costs_one_letter(monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise MemoryError("no room \ud800")
 
+    def fail_if_odd(value: bytes, *kind: Any) -> Any:
+        return fail() if value == odd else decode_event(value, *kind)
+
     counter, tenure = a_counter(), a_tenure()
     counter.use(promote(a_baseline()), tenure)
-    monkeypatch.setattr("tidegauge.counting.decode.tolerant.decode_event", fail)
+    decode_event = reference.decode_event
+    monkeypatch.setattr(reference, "decode_event", fail_if_odd)
     monkeypatch.setattr("tidegauge.counting.decode.arrow._read", fail)
     odd = as_json(event(prediction=[1]))
     counter.count(messages([GOOD, odd, as_arrow({"time": _TIMES}), GOOD]), tenure)

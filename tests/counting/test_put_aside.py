@@ -19,7 +19,7 @@ from support.counting import (
     promote,
 )
 from tidegauge.counting import counter as counting
-from tidegauge.counting.decode import extension, native
+from tidegauge.counting.decode import native
 
 #: Versions whose rows are of different widths, so that one's can't pass for another's.
 PROMOTED = promote(
@@ -65,11 +65,11 @@ def test_groups_that_take_turns_are_counted_as_events_one_by_one(
     assert_same_cells(_counted(EVENTS[:50], EVENTS[50:]), one_by_one)
 
 
+@pytest.mark.parametrize("decoder", ["native"], indirect=True)
 def test_rows_are_counted_when_they_take_the_memory_that_they_may(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(counting, "PENDING_BYTES", 5_000)
-    monkeypatch.setattr(counting, "PENDING_ROWS", 50)
     counter, tenure = a_counter(), a_tenure()
     counter.use(PROMOTED, tenure)
     counter.count(messages(EVENTS[:10]), tenure)
@@ -106,7 +106,7 @@ def test_values_of_segments_take_memory_too_until_the_rows_are_taken() -> None:
 
 @pytest.mark.parametrize("decoder", ["native"], indirect=True)
 def test_groups_and_rows_that_are_not_there_are_refused() -> None:
-    made = extension.MODULE.Decoder([("m", "1", [("a", True)], [])], [])
+    made = native.MODULE.Decoder([("m", "1", [("a", True)], [])], [])
     made.decode([as_json(event(features={"a": 1.0}))], 10_000, 0.0, NOW)
     assert made.groups() == ([(0, "", 1)], [])
     assert len(made.columns(0, 0, 10)) == 2 * 8

@@ -66,7 +66,7 @@ def test_segments_leave_an_event_on_the_path_that_it_is_fastest_on(decoder: str)
         counter, tenure = a_counter(segments=dimensions), a_tenure()
         counter.use(PROMOTED, tenure)
         count(counter, tenure, [in_segments(segments) for segments in usual])
-        path = decoder.replace("python", "fast")
+        path = decoder.replace("python", "tolerant")
         assert {name: n for name, n in counter.counted.items() if n} == {path: len(usual)}
 
 

@@ -9,7 +9,7 @@ import pytest
 from support.counting import LIMITS
 from tidegauge.counting.decode import arrow
 from tidegauge.counting.decode.arrow import Batch, Streams
-from tidegauge.counting.decode.tolerant import RefusedError
+from tidegauge.counting.decode.reference import RefusedError
 
 COUNTRIES = pa.array(["FR", None, "DE"]).dictionary_encode()
 PLAIN = pa.table({"time": [1.0, 2.0, 3.0], "prediction": [0.5, None, 0.25]})

@@ -165,7 +165,7 @@ def test_a_worker_finds_its_decoder_and_says_what_it_cannot_reach(
 ) -> None:
     assert _version(wheels) in worker.succeed("tidegauge", "--version")
     program = (
-        "import tidegauge.counting.decode.extension as found; "
+        "import tidegauge.counting.decode.native as found; "
         "from tidegauge.alerting import DEFAULT_RULES;"
         "print(found.MODULE.__name__, found.MODULE.__file__, len(DEFAULT_RULES) > 0)"
     )

@@ -32,7 +32,7 @@ from tidegauge.contract.prediction import ARROW_MAGIC
 from tidegauge.contract.report import WindowReport
 from tidegauge.contract.silence import Silence, Withheld
 from tidegauge.counting.counter import Counter
-from tidegauge.counting.decode import extension
+from tidegauge.counting.decode import native
 from tidegauge.roles.ledger.acknowledged import facts_in
 from tidegauge.windows.validation import check_signals, read_record
 
@@ -71,11 +71,11 @@ class _Way:
 
     def count(self, value: bytes) -> Counted:
         """Count a record between two good ones."""
-        before, extension.MODULE = extension.MODULE, self._module
+        before, native.MODULE = native.MODULE, self._module
         try:
             return self._count(value)
         finally:
-            extension.MODULE = before
+            native.MODULE = before
 
     def _count(self, value: bytes) -> Counted:
         tenure = a_tenure()
@@ -107,7 +107,7 @@ class _Way:
         return Counted(cells, letters, overflow)
 
 
-_native, _python = _Way(extension.MODULE), _Way(None)
+_native, _python = _Way(native.MODULE), _Way(None)
 
 
 def ingest(value: bytes) -> None:

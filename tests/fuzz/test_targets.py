@@ -30,7 +30,7 @@ def _first(found: Any) -> bytes:
 def test_a_record_that_is_neither_counted_nor_refused_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Counter, "_count_odd", lambda *_: None)
+    monkeypatch.setattr(Counter, "_count_one", lambda *_: None)
     for value in (b"{", _first(seeds.streams())):
         with pytest.raises(UnaccountedError):
             ingest(value)

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tidegauge.counting.decode import extension
+from tidegauge.counting.decode import native
 
 
 @pytest.fixture(params=["native", "python"], scope="module", autouse=True)
 def decoder(request: pytest.FixtureRequest) -> Iterator[str]:
     """Use the extension, or Python alone as where it isn't installed; say which."""
-    assert extension.MODULE is not None, "tidegauge_native is not built: make venv"
+    assert native.MODULE is not None, "tidegauge_native is not built: make venv"
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "python":
-            patch.setattr(extension, "MODULE", None)
+            patch.setattr(native, "MODULE", None)
         yield request.param

@@ -137,8 +137,7 @@ class Installation:
     def wait_counted(self, child: Child, events: int) -> None:
         """Return once the running process has counted so many events, and no more."""
         paths = [
-            f'tidegauge_ingest_events_total{{path="{path}"}}'
-            for path in ("native", "fast", "tolerant")
+            f'tidegauge_ingest_events_total{{path="{path}"}}' for path in ("native", "tolerant")
         ]
         wait_until(
             lambda: self.gauge(*paths) == events,

@@ -126,7 +126,7 @@ def test_every_metric_of_every_role_can_be_scraped(running: Running) -> None:
     CommonMetrics(running.registry, "all")
     BaselineMetrics(running.registry).baseline_store_up.set(1)
     NotifyMetrics(running.registry).of("chat").delivered.inc()
-    IngestMetrics(running.registry).events.labels("fast").inc(3)
+    IngestMetrics(running.registry).events.labels("native").inc(3)
     detect = DetectMetrics(running.registry)
     detect.latency.add(("m", "1", ""), [1] * (len(LATENCY_EDGES_MS) + 1), 12.5)
 
@@ -233,7 +233,7 @@ def test_a_large_page_is_the_one_that_prometheus_own_client_makes(
     monkeypatch.setattr(page_module, "_AT_ONCE", 3)
     monkeypatch.setattr(page_module, "_LARGE", 10)
     registry = CollectorRegistry()
-    IngestMetrics(registry).events.labels("fast").inc(3)
+    IngestMetrics(registry).events.labels("native").inc(3)
     detect = DetectMetrics(registry)
     for model in "abcdefgh":
         detect.latency.add((model, "1", ""), [1] * (len(LATENCY_EDGES_MS) + 1), 12.5)
@@ -248,7 +248,7 @@ def test_a_large_page_is_the_one_that_prometheus_own_client_makes(
 
 
 def test_a_scrape_gets_the_form_that_it_asks_for_of_the_same_page(running: Running) -> None:
-    IngestMetrics(running.registry).events.labels("fast").inc(3)
+    IngestMetrics(running.registry).events.labels("native").inc(3)
     # As Prometheus sends it.
     asked = (
         "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.5,"

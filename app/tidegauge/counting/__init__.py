@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from tidegauge.counting.decode.arrow import Streams as Streams
     from tidegauge.counting.decode.arrow_rows import COUNTED as COUNTED
     from tidegauge.counting.decode.arrow_size import Limits as Limits
-    from tidegauge.counting.decode.extension import is_installed as is_installed
-    from tidegauge.counting.decode.payload import event_or_stream as event_or_stream
-    from tidegauge.counting.decode.tolerant import (
+    from tidegauge.counting.decode.native import is_installed as is_installed
+    from tidegauge.counting.decode.reference import (
         LooseEvent as LooseEvent,
         RefusedError as RefusedError,
         check_time as check_time,
         decode_event as decode_event,
+        event_or_stream as event_or_stream,
         from_row as from_row,
     )
     from tidegauge.counting.overflow import OverflowNotice as OverflowNotice
@@ -53,9 +53,15 @@ face(
         "decode.arrow": ("Streams",),
         "decode.arrow_rows": ("COUNTED",),
         "decode.arrow_size": ("Limits",),
-        "decode.extension": ("is_installed",),
-        "decode.payload": ("event_or_stream",),
-        "decode.tolerant": ("LooseEvent", "RefusedError", "check_time", "decode_event", "from_row"),
+        "decode.native": ("is_installed",),
+        "decode.reference": (
+            "LooseEvent",
+            "RefusedError",
+            "check_time",
+            "decode_event",
+            "event_or_stream",
+            "from_row",
+        ),
         "overflow": ("OverflowNotice",),
         "partitions": ("last_of", "partitions_of"),
         "refusals": ("DEAD_LETTERS", "as_refused"),

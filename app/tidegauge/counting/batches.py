@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 
 from tidegauge.contract import RawMessage
-from tidegauge.counting.decode import tolerant
+from tidegauge.counting.decode import reference
 from tidegauge.counting.decode.arrow import Batch, Streams
 from tidegauge.counting.decode.arrow_size import Limits
-from tidegauge.counting.decode.tolerant import EARLIEST_TIME, LooseEvent, RefusedError
-from tidegauge.counting.direct import DirectPath
+from tidegauge.counting.decode.native import InPlacePath
+from tidegauge.counting.decode.reference import EARLIEST_TIME, LooseEvent, RefusedError
 from tidegauge.counting.ignored import IgnoredFeatures
 from tidegauge.counting.plan import Plan
 from tidegauge.counting.refusals import Refusals
-from tidegauge.counting.router import CellRouter, Rows
+from tidegauge.counting.router import CellRouter
+from tidegauge.counting.segments import Rows
 from tidegauge.counting.tenure import Tenure
 
 #: A batch's newest event time counts as so many events at most.
@@ -55,7 +56,7 @@ class BatchPath:
         self._plan_of = plan_of
         self._count_event = count_event
         self._streams = Streams(limits)
-        self._direct = DirectPath(ignored, segmented=bool(dimensions))
+        self._in_place = InPlacePath(ignored, segmented=bool(dimensions))
         self._pending: dict[bytes, list[tuple[RawMessage, Batch]]] = {}
         #: Rows that wait for :meth:`settle`.
         self.pending_rows = 0
@@ -72,7 +73,7 @@ class BatchPath:
         if batch.identity is None:
             self._count_rows(message, batch, "it names the model by row", tenure)
             return
-        if not self._count_directly(message, batch, batch.identity, tenure):
+        if not self._count_in_place(message, batch, batch.identity, tenure):
             # With those like it: a column of many rows costs little more.
             self._pending.setdefault(batch.head, []).append((message, batch))
             self.pending_rows += batch.length
@@ -84,7 +85,7 @@ class BatchPath:
         self._pending.clear()
         self.pending_rows = 0
 
-    def _count_directly(
+    def _count_in_place(
         self, message: RawMessage, batch: Batch, identity: tuple[str, str, str], tenure: Tenure
     ) -> bool:
         """Count a batch where it lies; return False, with nothing counted, if it can't be.
@@ -95,16 +96,16 @@ class BatchPath:
         plan = self._plan_of(model, version, variant, batch.length)
         if plan is None:
             return True
-        lying = self._direct.find(batch, plan)
-        if lying is None:
+        found = self._in_place.find(batch, plan)
+        if found is None:
             return False
-        if lying.first < EARLIEST_TIME or lying.last > self._refusals.latest_time():
+        if found.first < EARLIEST_TIME or found.last > self._refusals.latest_time():
             return False
-        cell = self._placer.only_cell(plan, variant, lying.first, lying.last, tenure)
+        cell = self._placer.only_cell(plan, variant, found.first, found.last, tenure)
         if cell is None:
             return False
-        _note_time(message, lying.last, batch.length, tenure)
-        self._counted["arrow"] += lying.add_to(cell)
+        _note_time(message, found.last, batch.length, tenure)
+        self._counted["arrow"] += cell.add_in_place(found)
         return True
 
     def _count_gathered(self, gathered: Sequence[tuple[RawMessage, Batch]], tenure: Tenure) -> None:
@@ -199,8 +200,8 @@ class BatchPath:
 
 def _event(row: Mapping[str, Any], latest: float) -> LooseEvent | RefusedError:
     try:
-        event = tolerant.from_row(row)
-        tolerant.check_time(event.epoch, latest)
+        event = reference.from_row(row)
+        reference.check_time(event.epoch, latest)
     except RefusedError as refused:
         return refused
     return event

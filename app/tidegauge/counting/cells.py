@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from tidegauge.baseline import canonical_category
 from tidegauge.contract import NON_FINITE, Cell, SignalHistogram
-from tidegauge.counting.decode import extension
+from tidegauge.counting.decode import native
 from tidegauge.counting.plan import (
     ABSENT,
+    ABSENT_VALUE,
     INVALID,
     NAN,
+    NAN_VALUE,
     NULL,
     SPECIALS,
     CategoricalPlan,
@@ -24,11 +26,6 @@ from tidegauge.counting.plan import (
     Plan,
 )
 from tidegauge.counting.segments import Segment
-
-#: How a float column says what JSON numbers cannot be: they are always finite.
-ABSENT_VALUE = math.inf
-NAN_VALUE = -math.inf
-NULL_VALUE = math.nan
 
 _LARGEST = float(np.finfo(np.float64).max)
 
@@ -68,7 +65,7 @@ class CountingCell:
         """
         self.events += len(numeric[0])
         self.changed = True
-        if extension.MODULE is not None:
+        if native.MODULE is not None:
             self._add_native(numeric, categorical)
             return
         with np.errstate(over="ignore", invalid="ignore"):
@@ -83,7 +80,7 @@ class CountingCell:
         self, numeric: Sequence[Floats], categorical: Sequence[npt.NDArray[np.intp]]
     ) -> None:
         plan = self.plan
-        extension.MODULE.add_columns(
+        native.MODULE.add_columns(
             list(map(np.ascontiguousarray, numeric)),
             plan.edges,
             plan.numeric_offsets,
@@ -95,6 +92,13 @@ class CountingCell:
             self.minima,
             self.maxima,
         )
+
+    def add_in_place(self, batch: native.InPlaceBatch) -> int:
+        """Count the rows of an Arrow batch, all in this cell; return how many there are."""
+        rows = batch.add_to(self.counts, self.sums, self.sumsqs, self.minima, self.maxima)
+        self.events += rows
+        self.changed = True
+        return rows
 
     def _add_numeric(self, j: int, plan: NumericPlan, column: Floats) -> None:
         total = column.sum()

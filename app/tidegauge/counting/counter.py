@@ -1,6 +1,7 @@
 """From raw records to counts: everything INGEST does between reading and writing, without Kafka."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -12,35 +13,34 @@ from tidegauge.config import IngestSettings, WindowSettings
 from tidegauge.contract import RawMessage
 from tidegauge.counting.admission import Admission
 from tidegauge.counting.batches import BatchPath
-from tidegauge.counting.decode import extension
+from tidegauge.counting.decode import native
 from tidegauge.counting.decode.arrow_size import Limits
-from tidegauge.counting.decode.fast import FastPath, event_times, group_key, is_one_group
-from tidegauge.counting.decode.native import NativePath
-from tidegauge.counting.decode.payload import event_or_stream
-from tidegauge.counting.decode.tolerant import EARLIEST_TIME, LooseEvent, RefusedError
+from tidegauge.counting.decode.reference import LooseEvent, RefusedError, event_or_stream
 from tidegauge.counting.ignored import IgnoredFeatures
 from tidegauge.counting.overflow import Overflow
 from tidegauge.counting.partitions import Partitions, are_one, partitions_of
 from tidegauge.counting.plan import Floats, Plan, make_plan
 from tidegauge.counting.refusals import Refusals
-from tidegauge.counting.router import CellRouter, Rows
+from tidegauge.counting.router import CellRouter
 from tidegauge.counting.tenure import Tenure
 
-#: Rows are kept until this many are there, so that a batch of many models is still counted by
-#: column; at some 2 kB an event this bounds what is held at a few tens of MB.
+#: Rows of column batches are kept until this many are there, so that those of many models are
+#: still counted by column; this bounds what is held at a few tens of MB.
 PENDING_ROWS = 16_384
 
-#: The native path keeps rows until they take this much memory. The more rows of a model are counted
-#: at once, the less a model costs: of 100 models with 12 signals these are 1,350 rows each.
+#: The native decoder keeps rows until they take this much memory. The more rows of a model are
+#: counted at once, the less a model costs: of 100 models with 12 signals these are 1,350 rows each.
 PENDING_BYTES = 16 * 1024 * 1024
 
-#: Models without a baseline that get a decoder of their own; the rest take the tolerant path.
+#: Models without a baseline that the native decoder knows; the rest are read by the reference.
 MAX_MODELS_WITHOUT_BASELINE = 1_000
 
-#: Decoders are made anew for new plans at once while these are few. Beyond that, so many messages
-#: are counted in between for each: names that come and go must not cost more than the counting.
+#: The native decoder is made anew for new plans at once while these are few. Beyond that, so many
+#: messages are counted in between for each: names that come and go must not cost more than the
+#: counting.
 FEW_PLANS = 50
 MESSAGES_A_PLAN = 20
+
 log = logging.getLogger(__name__)
 
 Promoted = Mapping[tuple[str, str], tuple[str, Baseline]]
@@ -67,21 +67,20 @@ class Counter:
         self.placer = CellRouter(settings, window_of)
         self._promoted: Promoted = {}
         self._plans: dict[tuple[str, str], Plan] = {}
-        self._fast = FastPath((), self._dimensions)
-        self._native: NativePath | None = None
-        #: Whether decoders go by other baselines, or know other models, than there are by now.
-        self._paths_are_stale = self._paths_lag = False
-        self._since_paths_made = 0
-        self._pending: dict[tuple[type, str, str], tuple[list[Any], list[Floats]]] = {}
-        self._pending_rows = 0
+        self._native: native.NativePath | None = None
+        #: Whether it goes by other baselines, or knows other models, than there are by now.
+        self._native_is_stale = self._native_lags = False
+        self._since_native_made = 0
+        #: Event times that are not noted yet, by partition.
+        self._times: defaultdict[int, list[float]] = defaultdict(list)
         self._errors: list[Any] = []
         self.dead_letters = self._refusals.letters
         #: Events that there was no slot for, since they were last taken.
         self.overflow = Overflow()
         #: Features of events that no baseline knows.
         self.ignored = IgnoredFeatures(lambda key: self._plans.get(key))
-        #: Events counted since the start, by the path they took.
-        self.counted = {"native": 0, "fast": 0, "tolerant": 0, "arrow": 0}
+        #: Events counted since the start, by the path they took: "tolerant" is the reference's.
+        self.counted = {"native": 0, "tolerant": 0, "arrow": 0}
         self._batches = BatchPath(
             self._dimensions,
             limits=Limits.of(settings),
@@ -109,7 +108,7 @@ class Counter:
         for key, plan in before.items():
             if not plan.baseline:
                 self._plans.setdefault(key, plan)
-        self._paths_are_stale = True
+        self._native_is_stale = True
         self.ignored.keep(key for key, plan in before.items() if self._plans.get(key) is plan)
 
     def _plan(self, model: str, version: str, variant: str, events: int) -> Plan | None:
@@ -123,34 +122,24 @@ class Counter:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plans[key] = make_plan(model, version, "", None)
-            self._paths_lag = self._paths_lag or len(self._plans) <= self._fast_models()
-        return plan
-
-    def _plan_of_counted(
-        self, path: str, model: str, version: str, variant: str, events: int
-    ) -> Plan | None:
-        """Return the plan of events that are counted under a path, unless there is no slot."""
-        plan = self._plan(model, version, variant, events)
-        if plan is None:
-            self.counted[path] -= events
+            self._native_lags = self._native_lags or len(self._plans) <= self._native_models()
         return plan
 
     def _drop_gone(self) -> None:
         for key in self._admission.take_gone():
             if key not in self._promoted and self._plans.pop(key, None) is not None:
-                self._paths_lag = True
+                self._native_lags = True
 
-    def _fast_models(self) -> int:
+    def _native_models(self) -> int:
         return len(self._promoted) + MAX_MODELS_WITHOUT_BASELINE
 
-    def _make_paths(self) -> None:
-        """Make the decoders of the plans there are."""
+    def _make_native(self) -> None:
+        """Make the native decoder of the plans there are."""
         # Plans of promoted baselines were made first, so they are always among these.
-        plans = list(islice(self._plans.values(), self._fast_models()))
-        self._fast = FastPath(plans, self._dimensions)
+        plans = list(islice(self._plans.values(), self._native_models()))
         self._native = _native_path(plans, self._dimensions)
-        self._paths_are_stale = self._paths_lag = False
-        self._since_paths_made = 0
+        self._native_is_stale = self._native_lags = False
+        self._since_native_made = 0
 
     def count(
         self, messages: Sequence[RawMessage], tenure: Tenure, partitions: Partitions | None = None
@@ -159,117 +148,65 @@ class Counter:
 
         ``partitions`` are those of the messages, if the caller has asked each of them already.
         """
-        self._since_paths_made += len(messages)
-        plans = min(len(self._plans), self._fast_models())
+        self._since_native_made += len(messages)
+        plans = min(len(self._plans), self._native_models())
         enough = MESSAGES_A_PLAN * max(0, plans - FEW_PLANS)
-        if self._paths_are_stale or (self._paths_lag and self._since_paths_made >= enough):
+        if self._native_is_stale or (self._native_lags and self._since_native_made >= enough):
             self.settle(tenure)
-            self._make_paths()
+            self._make_native()
         values: list[bytes | None] = [message.value() for message in messages]
         self.ignored.look(values)
         if self._native is not None:
             if partitions is None:
                 partitions = partitions_of(messages)
-            messages, values = self._count_native(
-                self._native, messages, partitions, values, tenure
-            )
-        if messages:
-            self._count_python(messages, values, tenure)
-        tenure.end_batch(self._clock())
+            messages = self._count_native(self._native, messages, partitions, values, tenure)
+        for message in messages:
+            self._count_one(message, tenure)
+            if self._batches.pending_rows >= PENDING_ROWS:
+                self.settle(tenure)
+        self._end_batch(tenure)
         kept = self._native.kept_bytes if self._native is not None else 0
-        rows = self._pending_rows + self._batches.pending_rows
-        if rows >= PENDING_ROWS or kept >= PENDING_BYTES:
+        if self._batches.pending_rows >= PENDING_ROWS or kept >= PENDING_BYTES:
             self.settle(tenure)
 
     def _count_native(
         self,
-        path: NativePath,
+        path: native.NativePath,
         messages: Sequence[RawMessage],
         partitions: Partitions,
         values: list[bytes | None],
         tenure: Tenure,
-    ) -> tuple[Sequence[RawMessage], list[bytes | None]]:
-        """Count what fits; return the messages that don't, and their values."""
+    ) -> Sequence[RawMessage]:
+        """Count what fits; return the messages that don't."""
         times = path.decode(values, self._settings.max_event_bytes, self._refusals.latest_time())
         fits = ~np.isnan(times)
         if fits.all():
             _note_times(partitions, times, tenure)
             self.counted["native"] += len(times)
-            return [], []
+            return []
         _note_times(partitions[fits], times[fits], tenure)
         self.counted["native"] += int(np.count_nonzero(fits))
-        left = np.flatnonzero(~fits).tolist()
-        return [messages[row] for row in left], [values[row] for row in left]
-
-    def _count_python(
-        self, messages: Sequence[RawMessage], values: list[bytes | None], tenure: Tenure
-    ) -> None:
-        events, odd_rows = self._fast.decode_all(values, self._settings.max_event_bytes)
-        origins, odd = messages, []
-        if odd_rows:
-            odd = [messages[row] for row in odd_rows]
-            left_out = set(odd_rows)
-            origins = [m for row, m in enumerate(messages) if row not in left_out]
-        if events:
-            self._take(events, origins, tenure)
-        for message in odd:
-            self._count_odd(message, tenure)
-            if self._pending_rows + self._batches.pending_rows >= PENDING_ROWS:
-                self.settle(tenure)
-
-    def _take(self, events: list[Any], origins: Sequence[RawMessage], tenure: Tenure) -> None:
-        """Put decoded events aside by group, after a look at their times."""
-        times = event_times(events)
-        latest = self._refusals.latest_time()
-        sound = (times >= EARLIEST_TIME) & (times <= latest)
-        if not sound.all():
-            for wrong in np.flatnonzero(~sound).tolist():
-                self._refusals.time(origins[wrong], float(times[wrong]), latest)
-            keep = np.flatnonzero(sound).tolist()
-            events = [events[i] for i in keep]
-            origins = [origins[i] for i in keep]
-            times = times[keep]
-            if not events:
-                return
-        _note_times(partitions_of(origins), times, tenure)
-        self._pending_rows += len(events)
-        self.counted["fast"] += len(events)
-        if is_one_group(events):
-            self._append(group_key(events[0]), events, times)
-            return
-        groups: dict[tuple[type, str, str], list[int]] = {}
-        for i, key in enumerate(map(group_key, events)):
-            groups.setdefault(key, []).append(i)
-        for key, rows in groups.items():
-            self._append(key, [events[i] for i in rows], times[rows])
-
-    def _append(self, key: tuple[type, str, str], events: list[Any], times: Floats) -> None:
-        pending = self._pending.setdefault(key, ([], []))
-        pending[0].extend(events)
-        pending[1].append(times)
+        return [messages[row] for row in np.flatnonzero(~fits).tolist()]
 
     def settle(self, tenure: Tenure) -> None:
         """Count everything put aside into the tenure's cells."""
-        for (struct, version, variant), (events, times) in self._pending.items():
-            model = self._fast.model_of(struct)
-            plan = self._plan_of_counted("fast", model, version, variant, len(events))
-            if plan is None:
-                continue
-            columns = self._fast.extract(struct, plan, events)
-            segments = self._fast.segments(events)
-            rows = Rows(plan, variant, np.concatenate(times), *columns, segments)
-            self.placer.add(rows, tenure)
         for rows in self._native.take(self._has_slot) if self._native is not None else ():
             self.placer.add(rows, tenure)
         self._batches.settle(tenure)
-        tenure.end_batch(self._clock())
-        self._pending.clear()
-        self._pending_rows = 0
+        self._end_batch(tenure)
         self._drop_gone()
 
+    def _end_batch(self, tenure: Tenure) -> None:
+        for partition, times in self._times.items():
+            tenure.note_times(partition, np.array(times))
+        self._times.clear()
+        tenure.end_batch(self._clock())
+
     def _has_slot(self, plan: Plan, variant: str, events: int) -> bool:
-        found = self._plan_of_counted("native", plan.model, plan.version, variant, events)
-        return found is not None
+        if self._plan(plan.model, plan.version, variant, events) is not None:
+            return True
+        self.counted["native"] -= events
+        return False
 
     def refuse(self, message: RawMessage, refused: RefusedError) -> None:
         """Make a dead letter of a message without a look at it."""
@@ -284,7 +221,7 @@ class Counter:
         errors, self._errors = self._errors, []
         return errors
 
-    def _count_odd(self, message: RawMessage, tenure: Tenure) -> None:
+    def _count_one(self, message: RawMessage, tenure: Tenure) -> None:
         if message.error() is not None:
             self._errors.append(message)
             return
@@ -300,7 +237,7 @@ class Counter:
             self._count_event(found, message.partition(), tenure)
 
     def _count_event(self, event: LooseEvent, partition: int, tenure: Tenure) -> None:
-        tenure.note_times(partition, np.array([event.epoch]))
+        self._times[partition].append(event.epoch)
         plan = self._plan(event.model, event.version, event.variant or "", 1)
         if plan is None:
             return
@@ -308,11 +245,11 @@ class Counter:
         self.counted["tolerant"] += 1
 
 
-def _native_path(plans: Sequence[Plan], dimensions: Sequence[str]) -> NativePath | None:
-    if extension.MODULE is None:
+def _native_path(plans: Sequence[Plan], dimensions: Sequence[str]) -> native.NativePath | None:
+    if native.MODULE is None:
         return None
     try:
-        return NativePath(plans, dimensions)
+        return native.NativePath(plans, dimensions)
     except Exception:  # of a baseline that the extension has no room for; it is no record's fault
         log.exception(
             "the extension refuses a baseline; events are counted by Python alone, more slowly"

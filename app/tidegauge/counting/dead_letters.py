@@ -4,7 +4,7 @@ import base64
 from typing import Literal
 
 from tidegauge.contract import PAYLOAD_LIMIT_BYTES, DeadLetter
-from tidegauge.counting.decode.tolerant import RefusedError
+from tidegauge.counting.decode.reference import RefusedError
 
 #: Error texts can quote the record; they must not make a letter too large for its topic.
 _DETAIL_CHARACTERS = 1_000

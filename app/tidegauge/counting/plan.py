@@ -3,12 +3,13 @@
 A plan follows from a baseline (or from none) and never changes; a new baseline is a new plan.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Literal
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +21,14 @@ Floats = npt.NDArray[np.float64]
 #: What a signal's counts end with, after its value bins: absent, null, nan, invalid.
 SPECIALS = 4
 ABSENT, NULL, NAN, INVALID = range(SPECIALS)
+
+#: How a float column says what JSON numbers cannot be: they are always finite.
+ABSENT_VALUE = math.inf
+NAN_VALUE = -math.inf
+NULL_VALUE = math.nan
+
+#: Columns of rows by a plan: its numeric signals, then its categorical ones.
+Columns = tuple[list[Floats], list[npt.NDArray[np.intp]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +52,8 @@ class NumericPlan:
 
 Dtype = Literal["string", "integer", "boolean"]
 
+_TRUTHS = ("true", "false")
+
 
 @dataclass(frozen=True, eq=False)
 class CategoricalPlan:
@@ -58,25 +69,21 @@ class CategoricalPlan:
     bins: int
     offset: int
 
-    @cached_property
-    def fast_bin_of(self) -> dict[object, int]:
-        """Bin by the value as the typed decoder gives it, absent and null included."""
-        table: dict[object, int] = {
-            msgspec.UNSET: self.bins + ABSENT,
-            None: self.bins + NULL,
-        }
+    def bins_of_values(self) -> Mapping[str, int] | Mapping[int, int] | Mapping[bool, int]:
+        """Return the bins by the value as JSON has it, of those that fit the type."""
+        if self.dtype == "string":
+            return self.bin_of
+        if self.dtype == "boolean":
+            return {
+                text == "true": self.bin_of[text]
+                for text in ("true", "false")
+                if text in self.bin_of
+            }
+        found: dict[int, int] = {}
         for text, index in self.bin_of.items():
-            if self.dtype == "boolean":
-                if text in ("true", "false"):
-                    table[text == "true"] = index
-            elif self.dtype == "integer":
-                try:
-                    table[int(text)] = index
-                except ValueError:
-                    continue
-            else:
-                table[text] = index
-        return table
+            with suppress(ValueError):
+                found[int(text)] = index
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ import numpy as np
 from tidegauge.config import IngestSettings
 from tidegauge.contract import ARROW_MAGIC, DeadLetter, RawMessage, Reason
 from tidegauge.counting.dead_letters import dead_letter
-from tidegauge.counting.decode import tolerant
-from tidegauge.counting.decode.tolerant import EARLIEST_TIME, RefusedError
+from tidegauge.counting.decode import reference
+from tidegauge.counting.decode.reference import EARLIEST_TIME, RefusedError
 from tidegauge.counting.plan import Floats
 
 #: Dead letters that wait for a flush; with their payloads 64 MB at most, however bad the input is.
@@ -50,7 +50,7 @@ class Refusals:
     def time(self, message: RawMessage, time: float, latest: float) -> None:
         """Refuse an event for its time, if that can't be true."""
         try:
-            tolerant.check_time(time, latest)
+            reference.check_time(time, latest)
         except RefusedError as refused:
             self.record(message, refused, message.value() or b"")
 
@@ -144,13 +144,7 @@ def as_refused(error: Exception, payload: bytes) -> RefusedError:
 
 def _time_error(time: float, latest: float) -> RefusedError:
     try:
-        tolerant.check_time(time, latest)
+        reference.check_time(time, latest)
     except RefusedError as refused:
         return refused
     raise AssertionError(f"time {time} is one that can be true")
-
-
-def check_size(value: bytes, limit: int) -> None:
-    """Refuse a record of more than ``limit`` bytes; raises :class:`RefusedError`."""
-    if len(value) > limit:
-        raise RefusedError("too_large", f"{len(value)} bytes, at most {limit} are taken")

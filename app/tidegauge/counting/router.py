@@ -2,47 +2,24 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.config import IngestSettings, WindowSettings
 from tidegauge.counting.cells import CountingCell
-from tidegauge.counting.decode.tolerant import LooseEvent
-from tidegauge.counting.plan import Floats, Plan
+from tidegauge.counting.decode.reference import LooseEvent
+from tidegauge.counting.plan import Plan
 from tidegauge.counting.segments import (
     NONE,
     OVERALL,
     UNUSABLE,
-    Places,
+    Rows,
     Segment,
-    SegmentColumn,
     code,
 )
 from tidegauge.counting.tenure import Tenure
-
-
-class Rows(NamedTuple):
-    """Events of one group by column, in the order of the plan's signals."""
-
-    plan: Plan
-    variant: str
-    times: Floats
-    numeric: Sequence[Floats]
-    categorical: Sequence[npt.NDArray[np.intp]]
-    segments: Sequence[SegmentColumn]
-
-    def at(self, places: Places) -> "Rows":
-        """Return the rows of some places."""
-        return self._replace(
-            times=self.times[places],
-            numeric=[column[places] for column in self.numeric],
-            categorical=[column[places] for column in self.categorical],
-            segments=[column.at(places) for column in self.segments],
-        )
 
 
 class CellRouter:

@@ -1,4 +1,4 @@
-"""Segments: which value of each monitored dimension events name, as numbers by column.
+"""Rows of events by column, and their segments: the value of each monitored dimension, as numbers.
 
 A value is text of 1 to 200 characters. Absent, null and "" name no segment. What is anything else
 can't name a slice: the event is counted overall all the same, since nothing else is wrong with it.
@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.counting.decode.tolerant import NAME_CHARACTERS
+from tidegauge.counting.decode.reference import NAME_CHARACTERS
+from tidegauge.counting.plan import Floats, Plan
 
 #: A segment as a slice has it: one (dimension, value), or none for all of the traffic.
 Segment = tuple[tuple[str, str], ...]
@@ -71,3 +72,23 @@ class SegmentColumn(NamedTuple):
         for found, rows in zip(in_order[begins].tolist(), members, strict=True):
             if found != NONE:
                 yield None if found == UNUSABLE else self.values[found], rows
+
+
+class Rows(NamedTuple):
+    """Events of one group by column, in the order of the plan's signals."""
+
+    plan: Plan
+    variant: str
+    times: Floats
+    numeric: Sequence[Floats]
+    categorical: Sequence[npt.NDArray[np.intp]]
+    segments: Sequence[SegmentColumn]
+
+    def at(self, places: Places) -> "Rows":
+        """Return the rows of some places."""
+        return self._replace(
+            times=self.times[places],
+            numeric=[column[places] for column in self.numeric],
+            categorical=[column[places] for column in self.categorical],
+            segments=[column.at(places) for column in self.segments],
+        )

@@ -14,17 +14,24 @@ mod kept;
 mod layout;
 #[path = "../../src/names.rs"]
 mod names;
+#[path = "../../src/parser.rs"]
+mod parser;
 #[path = "../../src/plain.rs"]
 mod plain;
+#[path = "../../src/reader.rs"]
+mod reader;
 #[path = "../../src/segments.rs"]
 mod segments;
+#[path = "../../src/time.rs"]
+mod time;
 #[path = "../../src/values.rs"]
 mod values;
 
-use event::{Row, Times};
+use event::Row;
 use kept::Kept;
 use layout::{Categorical, Category, Layouts, Numeric};
 use serde::de::IgnoredAny;
+use time::Times;
 
 const TIMES: Times = Times {
     earliest: 946_684_800.0,
@@ -99,7 +106,7 @@ impl State {
             (None, None) => return,
             (Some(a), Some(b)) => {
                 let said =
-                    |it: &event::Head| (it.layout, it.variant.to_string(), it.time.to_bits());
+                    |it: &reader::Head| (it.layout, it.variant.to_string(), it.time.to_bits());
                 assert_eq!(said(a), said(b));
             }
             // The parser may leave more to the caller, but what was read must be JSON.

@@ -13,7 +13,7 @@ from support.frames import LIBRARIES, Written, write_frames
 from tidegauge.baseline.document import Baseline
 from tidegauge.baseline.io.builder import build
 from tidegauge.contract.report import SignalReport
-from tidegauge.counting.decode import extension
+from tidegauge.counting.decode import native
 from tidegauge.windows.merging import merge
 from tidegauge.windows.report import signal_reports
 
@@ -38,13 +38,13 @@ def _reports(baseline: Baseline, payloads: list[bytes]) -> dict[str, SignalRepor
     return signal_reports(merged, baseline)
 
 
-@pytest.mark.parametrize("native", [True, False], ids=["native", "python"])
+@pytest.mark.parametrize("with_native", [True, False], ids=["native", "python"])
 def test_the_rows_of_the_baseline_show_no_drift_whichever_way_they_come(
-    written: Written, native: bool, monkeypatch: pytest.MonkeyPatch
+    written: Written, with_native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(written.files) >= 5 and len(written.ways) >= 7
-    if not native:
-        monkeypatch.setattr(extension, "MODULE", None)
+    if not with_native:
+        monkeypatch.setattr(native, "MODULE", None)
     for path in written.files:
         baseline = _baseline(path)
         assert set(baseline.signals) == SIGNALS, path

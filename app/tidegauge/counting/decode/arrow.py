@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidegauge.contract import ARROW_MAGIC, OUTPUT_SIGNALS, Reason
-from tidegauge.counting.cells import ABSENT_VALUE, NAN_VALUE, NULL_VALUE
 from tidegauge.counting.decode.arrow_rows import COUNTED, chunks, shared_bytes
 from tidegauge.counting.decode.arrow_size import (
     Limits,
@@ -25,9 +24,18 @@ from tidegauge.counting.decode.arrow_size import (
     measure_schema,
     too_many_bytes,
 )
-from tidegauge.counting.decode.fast import Columns
-from tidegauge.counting.decode.tolerant import NAME_CHARACTERS, RefusedError
-from tidegauge.counting.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan
+from tidegauge.counting.decode.reference import NAME_CHARACTERS, RefusedError
+from tidegauge.counting.plan import (
+    ABSENT,
+    ABSENT_VALUE,
+    NAN_VALUE,
+    NULL,
+    NULL_VALUE,
+    CategoricalPlan,
+    Columns,
+    Floats,
+    Plan,
+)
 from tidegauge.counting.segments import NONE, SegmentColumn, code
 
 

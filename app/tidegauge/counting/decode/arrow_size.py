@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tidegauge.config import IngestSettings
 from tidegauge.counting.decode.flatbuffer import FlatbufferTable, read_int
-from tidegauge.counting.decode.tolerant import RefusedError
+from tidegauge.counting.decode.reference import RefusedError
 
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3
 

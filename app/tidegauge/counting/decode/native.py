@@ -1,21 +1,37 @@
-"""The native path: JSON straight to columns, if the extension ``tidegauge_native`` is installed.
+"""What the extension ``tidegauge_native`` does, built of ``native/`` (Rust), where it is installed.
 
-Built of ``native/`` (Rust). It keeps events that fit a known version of a model, by group, until
-they are taken out as columns; whatever is unusual it leaves to
-:mod:`tidegauge.counting.decode.fast`, with the same counts.
+JSON straight to columns: events that fit a known version of a model are kept by group until they
+are taken out; whatever is unusual is left to :mod:`tidegauge.counting.decode.reference`, with the
+same counts. And Arrow batches of numbers counted where they lie, without gathering columns.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, cast
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
+import pyarrow as pa
 
 from tidegauge.contract import OUTPUT_SIGNALS
-from tidegauge.counting.decode import extension
-from tidegauge.counting.decode.tolerant import EARLIEST_TIME
+from tidegauge.counting.decode.arrow import HEAD_BYTES, Batch
+from tidegauge.counting.decode.reference import EARLIEST_TIME
+from tidegauge.counting.ignored import IgnoredFeatures
 from tidegauge.counting.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan
-from tidegauge.counting.router import Rows
-from tidegauge.counting.segments import SegmentColumn
+from tidegauge.counting.segments import Rows, SegmentColumn
+
+#: The extension, or None: everything works without it, more slowly.
+MODULE: Any = (
+    importlib.import_module("tidegauge_native")
+    if importlib.util.find_spec("tidegauge_native")
+    else None
+)
+
+
+def is_installed() -> bool:
+    """Whether the native decoder is there."""
+    return MODULE is not None
+
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -49,7 +65,7 @@ class NativePath:
         self._plans = list(plans)
         self._dimensions = list(dimensions)
         layouts = [_layout(plan) for plan in self._plans]
-        self._decoder = cast(_Decoder, extension.MODULE.Decoder(layouts, self._dimensions))
+        self._decoder = cast(_Decoder, MODULE.Decoder(layouts, self._dimensions))
 
     def decode(self, values: list[bytes | None], limit: int, latest: float) -> Floats:
         """Keep the events that fit; return all event times, epoch seconds, NaN for the others.
@@ -99,9 +115,9 @@ def _layout(plan: Plan) -> tuple[Any, ...]:
 def _categories(signal: CategoricalPlan) -> tuple[Any, ...]:
     values = [
         (value, bin_)
-        for value, bin_ in signal.fast_bin_of.items()
+        for value, bin_ in signal.bins_of_values().items()
         # The others are never met: an event with such a number doesn't fit.
-        if isinstance(value, str | bool) or (isinstance(value, int) and value in _INT64)
+        if not isinstance(value, int) or value in _INT64
     ]
     return (
         signal.name,
@@ -112,3 +128,97 @@ def _categories(signal: CategoricalPlan) -> tuple[Any, ...]:
         signal.bins + NULL,
         signal.default_bin,
     )
+
+
+class _BatchCounter(Protocol):
+    def times(self, batch: object) -> tuple[float, float] | None: ...
+
+    def add(self, batch: object, *totals: object) -> int: ...
+
+
+class InPlaceBatch(NamedTuple):
+    """A batch as it lies, with its earliest and latest event time, epoch seconds."""
+
+    counter: _BatchCounter
+    capsule: object
+    first: float
+    last: float
+
+    def add_to(self, *totals: object) -> int:
+        """Add the rows to the arrays of a cell; return how many there are."""
+        return self.counter.add(self.capsule, *totals)
+
+
+class InPlacePath:
+    """Counters of batches, by how their streams begin: at most ``HEAD_BYTES`` of beginnings.
+
+    For batches of numbers. Where the plan has categories that the batch has a column of, or a
+    dimension's segments are monitored, batches are gathered instead: those cost much for each batch
+    and little for each row. So is whatever needs a closer look, and the counts are the same.
+    """
+
+    def __init__(self, ignored: IgnoredFeatures, *, segmented: bool) -> None:
+        """``segmented``: segments are monitored. ``ignored`` is shown the features of new ones."""
+        self._ignored = ignored
+        self._segmented = segmented
+        self._counters: dict[bytes, tuple[Plan, _BatchCounter | None]] = {}
+        self._bytes = 0
+
+    def find(self, batch: Batch, plan: Plan) -> InPlaceBatch | None:
+        """Return the batch as it lies, or None if it must be gathered."""
+        made_for, counter = self._counters.get(batch.head, (None, None))
+        if made_for is not plan:
+            self._bytes += len(batch.head)
+            if self._bytes > HEAD_BYTES:
+                self._counters.clear()
+                self._bytes = len(batch.head)
+            counter = self._make(batch.schema, plan)
+            self._ignored.look_at_columns(plan.model, plan.version, batch.feature_names())
+            self._counters[batch.head] = plan, counter
+        if counter is None or len(batch.parts) != 1:
+            return None
+        _, capsule = batch.parts[0].__arrow_c_array__()
+        times = counter.times(capsule)
+        return None if times is None else InPlaceBatch(counter, capsule, *times)
+
+    def _make(self, schema: pa.Schema, plan: Plan) -> _BatchCounter | None:
+        if MODULE is None or (self._segmented and "segments" in schema.names):
+            return None
+        columns = _columns_of(schema)
+        if columns is None or "time" not in schema.names:
+            return None
+        if schema.field("time").type != pa.float64():
+            return None
+        numeric, places = [], []
+        for number, signal in enumerate(plan.numeric):
+            path, kind = columns.get(signal.name, (None, None))
+            if kind is None:
+                places.append(signal.offset + signal.bins + ABSENT)
+            elif pa.types.is_null(kind):
+                places.append(signal.offset + signal.bins + NULL)
+            elif pa.types.is_integer(kind) or kind in (pa.float32(), pa.float64()):
+                numeric.append((path, str(kind), signal.edges.tolist(), signal.offset, number))
+            else:
+                return None
+        for category in plan.categorical:
+            if category.name in columns:
+                return None
+            places.append(category.offset + category.bins + ABSENT)
+        counter: _BatchCounter = MODULE.BatchCounter(schema.names.index("time"), numeric, places)
+        return counter
+
+
+def _columns_of(schema: pa.Schema) -> Mapping[str, tuple[list[int], Any]] | None:
+    """Return where each signal's column is, and its type; None if features are no struct."""
+    found: dict[str, tuple[list[int], Any]] = {}
+    for i, field in enumerate(schema):
+        if field.name in OUTPUT_SIGNALS:
+            found[field.name] = [i], field.type
+        elif field.name == "features":
+            if not pa.types.is_struct(field.type):
+                return None
+            for j in range(field.type.num_fields):
+                feature = field.type.field(j)
+                if feature.name not in OUTPUT_SIGNALS:
+                    found[feature.name] = [i, j], feature.type
+    return found

@@ -1,4 +1,8 @@
-"""The tolerant path: one event at a time, of any shape that can be understood at all."""
+"""The reference of reading JSON events, in plain Python: one at a time, of any shape.
+
+It says what an event is. The native decoder is several times as fast, hands on to here whatever is
+unusual, and is tested against it; where that isn't installed, all events are read here.
+"""
 
 import json
 import math
@@ -9,14 +13,34 @@ from typing import Annotated, Any, TypeVar, overload
 
 import msgspec
 
-from tidegauge.contract import Reason
-from tidegauge.counting.decode.hints import with_hint
+from tidegauge.config import IngestSettings
+from tidegauge.contract import ARROW_MAGIC, DecodingError, Reason, unwrap
 
 #: Before this no event of Kafka's can have been; a clock at zero, or days for seconds, is.
 EARLIEST_TIME = 946_684_800.0  # 2000-01-01T00:00:00Z
 
 #: The longest name of a model, version or variant.
 NAME_CHARACTERS = 200
+
+_BEGINNINGS: tuple[tuple[bytes, str], ...] = (
+    (
+        b"\xef\xbb\xbf",
+        "the value begins with a byte order mark (EF BB BF); send the JSON without it",
+    ),
+    (b"\xff\xfe", "the value looks like UTF-16; send UTF-8"),
+    (b"\xfe\xff", "the value looks like UTF-16; send UTF-8"),
+    (
+        b"\x1f\x8b",
+        "the value is compressed with gzip; leave that to the producer (compression.type)",
+    ),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "the value is compressed with zstd; leave that to the producer (compression.type)",
+    ),
+)
+
+#: A schema registry's serializer writes a zero, an id of four bytes, then the record.
+_REGISTRY_BYTES = 5
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
 
@@ -150,11 +174,63 @@ def check_time(time: float, latest: float) -> None:
         raise RefusedError("time_too_late", f"time {time} is ahead of the clock{hint}")
 
 
-__all__ = [
-    "EARLIEST_TIME",
-    "LooseEvent",
-    "RefusedError",
-    "check_time",
-    "decode_event",
-    "from_row",
-]
+def check_size(value: bytes, limit: int) -> None:
+    """Refuse a record of more than ``limit`` bytes; raises :class:`RefusedError`."""
+    if len(value) > limit:
+        raise RefusedError("too_large", f"{len(value)} bytes, at most {limit} are taken")
+
+
+def event_or_stream(
+    value: bytes | None, settings: IngestSettings, latest: float, kind: type[Event]
+) -> Event | bytes:
+    """Return the event of a record as ``kind``, or the stream of its column batch.
+
+    ``latest`` is the latest event time that can be true. Raises :class:`RefusedError`; of a value
+    in an envelope that has none of both, for what is wrong with the value as it stands.
+    """
+    if not value:
+        raise RefusedError("empty", "the record has no value")
+    try:
+        return _plain(value, settings, latest, kind)
+    except RefusedError as refused:
+        # Not before: no event has an envelope by chance, and it would cost all of them. Nor by
+        # the headers, which a client can't be asked for safely: see unwrap.
+        if refused.reason != "invalid_record":
+            raise
+        try:
+            record = unwrap(value)
+        except DecodingError:
+            raise refused from None
+        if record == value:
+            raise
+        return _plain(record, settings, latest, kind)
+
+
+def _plain(
+    value: bytes, settings: IngestSettings, latest: float, kind: type[Event]
+) -> Event | bytes:
+    if value.startswith(ARROW_MAGIC):
+        check_size(value, settings.max_batch_bytes)
+        return value
+    check_size(value, settings.max_event_bytes)
+    event = decode_event(value, kind)
+    check_time(event.epoch, latest)
+    return event
+
+
+def with_hint(detail: str, payload: bytes) -> str:
+    r"""Return the detail of a refusal with what the value seems to be.
+
+    >>> with_hint("not UTF-8", b"\x1f\x8b\x08")
+    'not UTF-8; the value is compressed with gzip; leave that to the producer (compression.type)'
+    """
+    for beginning, hint in _BEGINNINGS:
+        if payload.startswith(beginning):
+            return f"{detail}; {hint}"
+    if payload[:1] == b"\0" and len(payload) > _REGISTRY_BYTES:
+        schema = int.from_bytes(payload[1:_REGISTRY_BYTES], "big")
+        return (
+            f"{detail}; the value begins with the prefix of a schema registry's serializer "
+            f"(00 and the id {schema}): send plain JSON, by a serializer without a registry"
+        )
+    return detail
