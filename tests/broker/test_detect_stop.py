@@ -169,18 +169,14 @@ def go_away(broker: KafkaBroker, away: str) -> None:
     if away == "killed":
         broker.kill()
     else:
-        process = broker._child
-        assert process is not None
-        process.signal(signal.SIGSTOP)  # connections stay, and nobody answers
+        broker.freeze()
 
 
 def come_back(broker: KafkaBroker, away: str) -> None:
     if away == "killed":
         broker.start()
     else:
-        process = broker._child
-        assert process is not None
-        process.signal(signal.SIGCONT)
+        broker.thaw()
 
 
 def loop_age(installation: Installation) -> float:

@@ -166,9 +166,7 @@ def test_a_worker_ends_in_time_though_the_broker_does_not_answer(
             if away == "killed":
                 broker.kill()
             else:
-                process = broker._child
-                assert process is not None
-                process.signal(signal.SIGSTOP)  # connections stay, and nobody answers
+                broker.freeze()
             if when == "while it tries again":
                 child.wait_for_output("rejoining", seconds=60)
             elif when == "during a flush":

@@ -165,7 +165,11 @@ def test_neither_the_largest_baseline_nor_those_that_cant_be_used_harm_a_model(
     assert answer is not None and answer[0] == 200
     said = json.loads(answer[1])["conditions"]["baselines"]
     assert said["state"] == "degraded"
-    assert installation.gauge("tidegauge_baselines_unusable") == len(REFUSED)
+    wait_until(
+        lambda: installation.gauge("tidegauge_baselines_unusable") == len(REFUSED),
+        seconds=20,
+        what=lambda: f"{REFUSED} counted as unusable\n{worker.tail()}",
+    )
     checked = installation.cli("check", "--json")
     assert checked.returncode == 2
     [found] = [it for it in json.loads(checked.stdout) if it["check"] == "baselines"]

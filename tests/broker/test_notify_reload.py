@@ -93,12 +93,13 @@ def test_receivers_come_go_and_change_and_a_wrong_file_changes_nothing(
             seconds=20,
             what="the courier that is gone has ended",
         )
-        assert (
-            delivery.registry.get_sample_value(
-                "tidegauge_notify_delivered_total", {"receiver": "goes"}
-            )
-            is None
-        )
+
+        def forgotten() -> bool:
+            process.look()  # which sees that the thread has ended
+            delivered = "tidegauge_notify_delivered_total"
+            return delivery.registry.get_sample_value(delivered, {"receiver": "goes"}) is None
+
+        wait_until(forgotten, seconds=20, what="its metrics are gone")
         delivery.send(numbered(1))
         for sink, expected in ((stays, ["id-0", "id-1"]), (comes, ["id-1"])):
             wait_ids(sink, expected)

@@ -8,6 +8,7 @@ import base64
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -250,6 +251,18 @@ class KafkaBroker:
         if self._child is not None:
             self._child.kill()
             self._child = None
+
+    def freeze(self) -> None:
+        """Stop it without an end, as a host does that hangs: connections stay, nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._child is not None, "this broker isn't running"
+        self._child.signal(number)
 
     def restart(self) -> None:
         self.stop()

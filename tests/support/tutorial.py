@@ -36,6 +36,11 @@ _LOOKING = re.compile(
 _PATIENCE_SECONDS = 30
 _SETTLED_SECONDS = 15
 
+_VERSIONS = (
+    re.compile(r" \d+(?:\.\d+){2}(?=[,\s])"),
+    re.compile(r"(?<=\btidegauge)\s+\d[^\s,]*(?=,)"),
+)
+
 #: What a run has of its own. Everything else, each word and each figure, must be as it is shown.
 _VARIES = (
     (re.compile(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?=\d{4}-)"), ""),
@@ -46,8 +51,7 @@ _VARIES = (
     (re.compile(r"\bpredictions/\d+(?:@\d+|, offsets \d+ to \d+)"), "OFFSETS"),
     (re.compile(r"(?<=\s)\d+(?=\s+(?:offsets? behind|topics|youngest events))"), "NUMBER"),
     (re.compile(r"(?<=\btrained\son\s)[\d,]+"), "NUMBER"),
-    (re.compile(r"(?<= )\d+(?:\.\d+){2}(?=[,\s])"), "VERSION"),
-    (re.compile(r"(?<=\btidegauge)\s+\d[^\s,]*(?=,)"), " VERSION"),
+    *((pattern, " VERSION") for pattern in _VERSIONS),
     # The last digits of a sum depend on the processor.
     (re.compile(r"(?<=\.\d{10})\d+"), ""),
     (re.compile(r"\b(retrainer@|worker:)\S+"), r"\1HOST"),
@@ -213,7 +217,7 @@ class Reader:
 
     def _learn(self, step: Step, printed: str) -> None:
         """Hold the ids that are printed against those that are shown: the same where it is one."""
-        for shown, here in zip(_ID.findall(step.shown), _ID.findall(printed), strict=True):
+        for shown, here in zip(_ids(step.shown), _ids(printed), strict=True):
             for known, one in self._ids.items():
                 size = min(len(known), len(shown))
                 assert known[:size] != shown[:size] or one[:size] == here[:size], (
@@ -223,7 +227,7 @@ class Reader:
 
     def _change(self, step: Step, printed: str) -> None:
         """Have the page show what is printed now; an id that it has shown before stays the same."""
-        before, now = _ID.findall(step.shown), _ID.findall(printed)
+        before, now = _ids(step.shown), _ids(printed)
         if len(before) == len(now):
             for shown, here in zip(before, now, strict=True):
                 self._ids.setdefault(shown, here)
@@ -243,6 +247,13 @@ class Reader:
             f"$ {step.command}\n--- docs/tutorial.md shows ---\n{step.shown}"
             f"--- it printed ---\n{printed}--- make tutorial writes it anew ---\n{logs}"
         )
+
+
+def _ids(output: str) -> list[str]:
+    """Return the ids in an output; a part of a version may look like one: ``+g1a2b.d20261130``."""
+    for pattern in _VERSIONS:
+        output = pattern.sub("VERSION", output)
+    return _ID.findall(output)
 
 
 def _other(id: str, pairs: Iterable[tuple[str, str]]) -> str:
