@@ -29,6 +29,7 @@ from tidegauge.baseline import (
     validate,
 )
 from tidegauge.baseline.io.pointers import Key, Pointer, Snapshot
+from tidegauge.config import Settings
 from tidegauge.contract import DecodingError, decode
 
 
@@ -128,12 +129,21 @@ class BaselineStore:
                 **options,
             )
         except ValueError as error:
-            raise ValueError(f"redis.url ({self.address}): {error}") from error
+            raise ValueError(
+                f"redis.url ({self.address}): {error}; set TIDEGAUGE_REDIS__URL to "
+                "redis://HOST:PORT/DB"
+            ) from error
         self._documents = f"{prefix}:baseline:doc:"
         self._promoted = f"{prefix}:baseline:promoted"
         self._generation = f"{prefix}:baseline:generation"
         self._changes = f"{prefix}:baseline:changes"
         self._created = f"{prefix}:baselines"
+
+    @classmethod
+    def of(cls, settings: Settings) -> "BaselineStore":
+        """Return the store that the settings name."""
+        redis = settings.redis
+        return cls(redis.url, password=redis.plain_password, prefix=redis.prefix)
 
     def close(self) -> None:
         """Close all connections."""
