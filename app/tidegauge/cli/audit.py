@@ -208,7 +208,8 @@ def describe(record: AuditRecord) -> str:
     parts = [
         f"{inputs['metric']}{signal} {quantity_text(inputs['value'], unit)}, "
         f"{inputs['comparison']} {inputs['threshold']}",
-        f"{_number(inputs['events'])} events, at least {_number(inputs['minimum_events'])}",
+        f"{quantity_text(inputs['events'], '')} events, "
+        f"at least {quantity_text(inputs['minimum_events'], '')}",
         f"window {utc_text(inputs['window_start'])} to {utc_text(inputs['window_end'])}",
     ]
     if "withheld" in inputs:
@@ -221,11 +222,6 @@ def describe(record: AuditRecord) -> str:
     parts.append(f"baseline {inputs['baseline'] or 'none'}")
     parts.append(f"report {inputs['report']}")
     return f"{said} [{'; '.join(parts)}]"
-
-
-def _number(text: str) -> str:
-    """Write a number of a fact with separators; what is no number stays as it is."""
-    return f"{int(text):,}" if text.isascii() and text.isdigit() and len(text) < 20 else text
 
 
 def _selected(
