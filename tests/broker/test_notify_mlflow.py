@@ -13,9 +13,9 @@ from support.mlflow_server import MlflowServer
 from support.processes import wait_until
 from tidegauge.contract import encode
 from tidegauge.contract.audit import AuditRecord
+from tidegauge.notify.channel import Refused
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import ReceiverFile
-from tidegauge.notify.outcome import Refused
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -208,10 +208,11 @@ def test_one_command_says_why_it_retrained_from_what_everybody_has_said(
     answer = installation.succeed("audit", "why", "--model", "credit", "--on", "2026-03-01")
     lines = answer.splitlines()
     assert lines[0].startswith(
-        "Sun 2026-03-01 12:01:00Z  retrain of credit 3 was requested by rule drift-retrain"
+        "2026-03-01 12:01:00Z  retrain of credit 3 was requested by rule drift-retrain"
     )
     assert [line.split()[0] for line in lines[1:]] == [
-        "because", "alert", "figure", "window", "baseline", "rules", "data", "seen", "outcome",
+        "action", "because", "alert", "firing", "figure", "window", "report", "baseline", "rules",
+        "data", "offsets", "seen", "outcome",
     ]  # fmt: skip
     assert "(changed: drift-retrain)" in answer and "by ann@here at" in answer
     assert installation.succeed("audit", "why", asked.subject[:8]) == answer

@@ -26,8 +26,7 @@ from tidegauge.demo import story
 from tidegauge.notify.alertmanager import Posting, body_of
 from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
-from tidegauge.notify.mlflow.note import noted
-from tidegauge.notify.mlflow.tags import tag_of
+from tidegauge.notify.mlflow_record import noted, tag_of
 from tidegauge.notify.slack import slack_body
 from tidegauge.notify.webhook import webhook_body
 

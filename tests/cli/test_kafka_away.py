@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from typer.testing import CliRunner
 
+from support.baselines import small_baseline
+from tidegauge.baseline.io.store import BaselineStore
 from tidegauge.cli._kafka import BrokersAway, ask_brokers
 from tidegauge.cli.app import app
 from tidegauge.config.settings import KafkaSettings
@@ -71,6 +73,24 @@ def test_every_command_ends_with_one_line_and_the_exit_code_for_unreachable(
     assert (done.exit_code, done.stdout) == (3, ""), done.output
     assert done.stderr == "tidegauge: no answer from Kafka at x:9092 (refused)\n"
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("end", ["", "redis"])
+def test_a_promotion_waits_no_longer_for_a_frozen_broker(
+    end: str, mute: int, empty_redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS", f"127.0.0.1:{mute}")
+    url = f"redis://127.0.0.1:{mute}/0" if end else empty_redis_url
+    monkeypatch.setenv("TIDEGAUGE_REDIS__URL", url)
+    store = BaselineStore(empty_redis_url)
+    id = store.put(small_baseline())
+    store.close()
+    began = time.monotonic()
+    done = CliRunner().invoke(app, ["baseline", "promote", id])
+    assert time.monotonic() - began < 5, "an operator looks at a command that seems to hang"
+    assert done.exit_code == (3 if end else 0), done.output
+    said = "Timeout" if end else "promoted, but NOT in the audit trail: no answer from Kafka"
+    assert said in done.stderr
 
 
 def test_check_says_once_that_the_brokers_are_away(monkeypatch: pytest.MonkeyPatch) -> None:

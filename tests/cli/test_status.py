@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from support.alerts import example_alert
-from tidegauge.baseline.io.store import Key, Pointer
+from tidegauge.baseline.io.pointers import Key, Pointer
 from tidegauge.cli._print import PlainConsole
 from tidegauge.cli._recent import (
     RecentEvidence,

@@ -22,10 +22,10 @@ from tidegauge.backtest.result import (
     SliceSpan,
 )
 from tidegauge.cli import actions, alerts, silences, topics
+from tidegauge.cli._alert_text import signals_table
 from tidegauge.cli._backtest_tables import _show_injection, show
 from tidegauge.cli._newest import Value, first_values, value_in
-from tidegauge.cli._print import PlainConsole
-from tidegauge.cli._tables import folding_table
+from tidegauge.cli._print import PlainConsole, folding_table, plain, wrapped
 from tidegauge.cli.app import app
 from tidegauge.contract.acknowledgement import Acknowledgement, acknowledge
 from tidegauge.contract.alert import Action, Alert
@@ -235,10 +235,40 @@ def test_an_acknowledgement_lasts_until_its_alert_resolves_and_names_it(
     assert "the alert resolves" in output and "reminders of alert abcdefabcdef: rule=" in output
 
 
+def test_an_alert_is_shown_with_who_has_seen_and_who_has_silenced_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matchers = msgspec.structs.replace(SILENCE.matchers, model="*", signal="*", episode="e")
+    silence = msgspec.structs.replace(SILENCE, matchers=matchers, why="a release")
+    seen = msgspec.structs.replace(
+        silence, id="5ee9", until=None, reminders_only=True, who="ben@ops-2", why="on it"
+    )
+    monkeypatch.setattr(silences, "read_topic", lambda *_, **__: iter([silence, seen]))
+    output = " ".join(shown("alerts show 0", 120).split())
+    since = utc_text(NOW - 60)
+    assert f"seen by ben@ops-2 at {since}: on it" in output
+    assert f"silenced until {utc_text(NOW + 7200)}, by ann@ops-1 at {since}: a release" in output
+    assert "seen by" not in shown("alerts show 0 --json", 120)
+
+
+@pytest.mark.parametrize("columns", range(30, 50))
+def test_a_number_stays_in_the_line_of_its_unit(columns: int) -> None:
+    text = "max.message 8 MiB, retention 366 d, for 26 min, KL 0.347 nats, seen 5 h ago by ann"
+    table = folding_table("settings")
+    table.add_row(text)
+    table.add_row(plain(text, "dim"))
+    console = PlainConsole(width=columns, file=StringIO())
+    console.print(table)
+    output = console.file.getvalue() + wrapped(text, columns)  # type: ignore[attr-defined]
+    for pair in ("8 MiB", "366 d", "26 min", "0.347 nats", "5 h"):
+        assert output.count(pair) == 3, output
+    assert max(map(len, output.splitlines())) <= columns and output.isascii() is False
+
+
 def test_the_figure_of_each_signal_has_its_unit() -> None:
     share = msgspec.structs.replace(FIRING, metric="absent_excess", unit="share", threshold=0.8)
     console = PlainConsole(width=80, file=StringIO())
-    console.print(alerts._signals(share))
+    console.print(signals_table(share))
     output = console.file.getvalue()  # type: ignore[attr-defined]
     assert output.count("%") == len(share.signals), output
 

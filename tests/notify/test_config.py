@@ -7,9 +7,9 @@ import pytest
 from support.alerts import example_alert
 from support.deployment import ROOT
 from tidegauge.contract.alert import ActionKind
-from tidegauge.notify.channels import WebhookChannel
 from tidegauge.notify.config import KINDS, Match, WebhookReceiver
 from tidegauge.notify.load import ReceiversError, load_receivers, parse_receivers
+from tidegauge.notify.webhook import WebhookChannel
 
 GOOD = """\
 receivers:

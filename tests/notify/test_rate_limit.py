@@ -13,14 +13,14 @@ from tidegauge.notify.digest import Digest, digest_body, digest_message, limit_n
 from tidegauge.notify.load import ReceiversError, parse_receivers
 from tidegauge.notify.mail import digest_mail
 from tidegauge.notify.message import message
-from tidegauge.notify.rate_limit import (
+from tidegauge.notify.slack import digest_slack_body
+from tidegauge.notify.withholding import (
     CRITICAL_WAIT_SECONDS,
     Limit,
     MessageBudget,
     collect_until,
     read_budget,
 )
-from tidegauge.notify.slack import digest_slack_body
 
 LIMIT = Limit(3, 3600.0)
 

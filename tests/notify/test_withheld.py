@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 from support.alerts import example_alert
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.silence import Matchers, Silence, Withheld
-from tidegauge.notify.withheld import is_waiting, step, was_told
+from tidegauge.notify.withholding import is_waiting, step, was_told
 
 
 def silence(*, reminders_only: bool = False) -> Silence:

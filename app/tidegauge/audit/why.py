@@ -104,20 +104,20 @@ def as_text(found: Explanation) -> Iterator[str]:
     kind, of = inputs.get("action", "action"), f"{asked.model} {asked.version}"
     verb = "was requested" if asked.event == "action.requested" else "was NOT requested"
     rule = asked.actor.removeprefix("rule:")
-    yield f"{when(asked.time)}  {kind} of {of} {verb} by rule {rule}  [action {asked.subject}]"
-    lines = [("because", asked.reason)]
+    yield f"{utc_text(asked.time)}  {kind} of {of} {verb} by rule {rule}"
+    lines = [("action", asked.subject), ("because", asked.reason)]
     if "withheld" in inputs:
         lines.append(("withheld", inputs["withheld"]))
-    lines.append(("alert", _alert(found)))
+    lines += [("alert", inputs.get("alert", "unknown")), ("firing", _firing(found))]
     if "metric" in inputs:
         lines.append(("figure", _figure(inputs)))
         window = f"{_at(inputs, 'window_start')} to {_at(inputs, 'window_end')}"
-        lines.append(("window", f"{window}, report {inputs.get('report', '')}"))
+        lines += [("window", window), ("report", inputs.get("report", ""))]
     lines.append(("baseline", _baseline(found)))
     lines.append(("rules", _rules(found)))
     if "data_since" in inputs:
         span = f"{_at(inputs, 'data_since')} to {_at(inputs, 'data_until')}"
-        lines.append(("data", f"{span}, up to {inputs.get('data_offsets', '')}"))
+        lines += [("data", span), ("offsets", f"up to {inputs.get('data_offsets', '')}")]
     if (seen := found.acknowledged) is not None:
         lines.append(("seen", _said(seen)))
     lines += [("silenced", _said(one)) for one in found.silences]
@@ -128,12 +128,11 @@ def as_text(found: Explanation) -> Iterator[str]:
         yield f"  {name:<9} {text}"
 
 
-def _alert(found: Explanation) -> str:
-    id = found.asked.inputs.get("alert", "unknown")
+def _firing(found: Explanation) -> str:
     if found.began is None:
-        return f"{id}; when it began to fire is not in the trail"
-    ended = "still firing" if found.ended is None else f"resolved {when(found.ended.time)}"
-    return f"{id}, firing since {when(found.began.time)}, {ended}"
+        return "its beginning is not in the trail"
+    ended = "still firing" if found.ended is None else f"resolved {utc_text(found.ended.time)}"
+    return f"since {utc_text(found.began.time)}, {ended}"
 
 
 def _figure(inputs: dict[str, str]) -> str:
@@ -146,8 +145,8 @@ def _figure(inputs: dict[str, str]) -> str:
     unit = inputs.get("unit", "")
     return (
         f"{said['metric']}{of} is {quantity_text(said['value'], unit)}, {said['comparison']} "
-        f"{quantity_text(said['threshold'], '')}, in {said['events']} events "
-        f"(at least {said['minimum_events']})"
+        f"{quantity_text(said['threshold'], '')}, in {quantity_text(said['events'], '')} events "
+        f"(at least {quantity_text(said['minimum_events'], '')})"
     )
 
 
@@ -158,7 +157,7 @@ def _baseline(found: Explanation) -> str:
     if found.promoted is None:
         return f"{id[:_SHORT]}; its promotion is not in the trail"
     one = found.promoted
-    return f"{id[:_SHORT]}, promoted {when(one.time)} by {one.actor.removeprefix('user:')}"
+    return f"{id[:_SHORT]}, promoted {utc_text(one.time)} by {one.actor.removeprefix('user:')}"
 
 
 def _rules(found: Explanation) -> str:
@@ -167,12 +166,12 @@ def _rules(found: Explanation) -> str:
         return f"file {sha256[:_SHORT]}; since when is not in the trail"
     one = found.rules
     source = one.inputs.get("source", "")
-    return f"{source} {sha256[:_SHORT]}, noticed {when(one.time)} by {one.actor} ({one.reason})"
+    return f"{source} {sha256[:_SHORT]}, noticed {utc_text(one.time)} by {one.actor} ({one.reason})"
 
 
 def _said(one: AuditRecord) -> str:
     why = f": {one.reason}" if one.reason else ""
-    return f"by {one.actor.removeprefix('user:')} at {when(one.time)}{why}"
+    return f"by {one.actor.removeprefix('user:')} at {utc_text(one.time)}{why}"
 
 
 def _outcome(one: AuditRecord) -> str:
@@ -187,13 +186,4 @@ def _outcome(one: AuditRecord) -> str:
 
 
 def _at(inputs: dict[str, str], name: str) -> str:
-    return when(inputs.get(name, "?"))
-
-
-def when(seconds: float | str) -> str:
-    """Write a moment as people read it, with its weekday: "why did it retrain on Tuesday?".
-
-    >>> when(1772366460)
-    'Sun 2026-03-01 12:01:00Z'
-    """
-    return utc_text(seconds, "%a %Y-%m-%d %H:%M:%SZ")
+    return utc_text(inputs.get(name, "?"))

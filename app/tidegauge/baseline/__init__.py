@@ -26,18 +26,17 @@ if TYPE_CHECKING:
         value_bins as value_bins,
     )
     from tidegauge.baseline.document import (
-        Baseline as Baseline,
-        CategoricalSignal as CategoricalSignal,
-        NumericSignal as NumericSignal,
-        Signal as Signal,
-    )
-    from tidegauge.baseline.enough import LEAST_BASELINE_ROWS as LEAST_BASELINE_ROWS, small as small
-    from tidegauge.baseline.errors import BaselineError as BaselineError
-    from tidegauge.baseline.hours import (
+        LEAST_BASELINE_ROWS as LEAST_BASELINE_ROWS,
         LEAST_DAYS as LEAST_DAYS,
         MOST_DAYS as MOST_DAYS,
+        Baseline as Baseline,
+        BaselineError as BaselineError,
+        CategoricalSignal as CategoricalSignal,
         DailyCycle as DailyCycle,
+        NumericSignal as NumericSignal,
+        Signal as Signal,
         SignalHours as SignalHours,
+        small as small,
     )
     from tidegauge.baseline.validation import (
         MAX_DOCUMENT_BYTES as MAX_DOCUMENT_BYTES,
@@ -63,10 +62,19 @@ face(
             "tells_unseen",
             "value_bins",
         ),
-        "document": ("Baseline", "CategoricalSignal", "NumericSignal", "Signal"),
-        "enough": ("LEAST_BASELINE_ROWS", "small"),
-        "errors": ("BaselineError",),
-        "hours": ("DailyCycle", "LEAST_DAYS", "MOST_DAYS", "SignalHours"),
+        "document": (
+            "Baseline",
+            "BaselineError",
+            "CategoricalSignal",
+            "DailyCycle",
+            "LEAST_BASELINE_ROWS",
+            "LEAST_DAYS",
+            "MOST_DAYS",
+            "NumericSignal",
+            "Signal",
+            "SignalHours",
+            "small",
+        ),
         "validation": (
             "MAX_DOCUMENT_BYTES",
             "MAX_SIGNALS",

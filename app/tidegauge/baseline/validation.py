@@ -10,8 +10,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal, Signal
-from tidegauge.baseline.hours import DailyCycle
+from tidegauge.baseline.document import (
+    Baseline,
+    CategoricalSignal,
+    DailyCycle,
+    NumericSignal,
+    Signal,
+)
 from tidegauge.contract import OUTPUT_SIGNALS, SCHEMA_VERSION, DecodingError, decode, encode
 
 #: Every worker holds each document in memory, and DETECT saves it with the windows counted by it.

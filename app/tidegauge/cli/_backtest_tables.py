@@ -1,14 +1,12 @@
 """A backtest's result as tables for a person."""
 
-from datetime import UTC, datetime
-
 from rich.console import Console
 from rich.table import Table
 
 from tidegauge.alerting import listed
 from tidegauge.backtest import InjectionResult, PastEpisode, Result, RuleCount, Sighting, SliceSpan
-from tidegauge.cli._tables import folding_table
-from tidegauge.contract import counted, duration_text, figure, printable, quantity
+from tidegauge.cli._print import folding_table, segment_text, table_time
+from tidegauge.contract import counted, duration_text, figure, printable, quantity, utc_text
 
 _DAY_SECONDS = 24 * 3600
 
@@ -20,7 +18,7 @@ def show(result: Result, console: Console, *, episodes: int | None) -> None:
     """Print alarms by rule, who saw the injected drift, and the first ``episodes`` of them."""
     console.print(
         f"{counted(result.windows, 'window')} of {counted(len(result.slices), 'slice')}, "
-        f"{_instant(result.since)} to {_instant(result.until)}"
+        f"{utc_text(result.since)} to {utc_text(result.until)}"
     )
     for line in _memories(result.slices):
         console.print(f"  {line}", highlight=False)
@@ -40,7 +38,7 @@ def _memories(slices: list[SliceSpan]) -> list[str]:
     lines = []
     for one in sorted(slices, key=_slice)[:_SLICES]:
         full = one.memory_full_at
-        memory = "" if full is None else f", detector warmed up at {_instant(full)}"
+        memory = "" if full is None else f", detector warmed up at {utc_text(full)}"
         lines.append(f"{printable(_slice(one))}: {counted(one.windows, 'window')}{memory}")
     if len(slices) > _SLICES:
         lines.append(f"{counted(len(slices) - _SLICES, 'more slice')}: --json has them")
@@ -66,8 +64,8 @@ def _by_rule(result: Result, console: Console) -> None:
         right=numbers,
     )
     for one in fired:
-        first = "" if one.first is None else _instant(one.first)
-        last = "" if one.last is None or one.last == one.first else f"\n{_instant(one.last)}"
+        first = "" if one.first is None else utc_text(one.first)
+        last = "" if one.last is None or one.last == one.first else f"\n{utc_text(one.last)}"
         table.add_row(
             printable(one.rule) + "\n" + printable(one.model),
             _number(one.alarms),
@@ -102,7 +100,7 @@ def _number(n: int) -> str:
 def _show_injection(injection: InjectionResult, console: Console) -> None:
     console.print(
         printable(
-            f"Injected from {_instant(injection.at)} on: {injection.kind} {injection.size:g} of "
+            f"Injected from {utc_text(injection.at)} on: {injection.kind} {injection.size:g} of "
             f"{injection.signal}, {counted(injection.windows, 'window')}"
         )
     )
@@ -138,7 +136,7 @@ def _of_episodes(episodes: list[PastEpisode]) -> Table:
         value = f"{one.metric} {quantity(one.value, one.unit, one.threshold)}"
         lasted = duration_text(one.seconds)
         table.add_row(
-            _instant(one.starts_at).replace(" ", "\n"),
+            table_time(one.starts_at),
             one.severity,
             "\n".join(
                 (
@@ -152,10 +150,4 @@ def _of_episodes(episodes: list[PastEpisode]) -> Table:
 
 
 def _slice(one: PastEpisode | SliceSpan | Sighting) -> str:
-    named = [one.model, one.version, one.variant]
-    named += [f"{name}={value}" for name, value in sorted(one.segment.items())]
-    return " ".join(filter(None, named))
-
-
-def _instant(epoch_seconds: float) -> str:
-    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return " ".join(filter(None, (one.model, one.version, one.variant, segment_text(one.segment))))

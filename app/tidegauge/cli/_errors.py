@@ -1,4 +1,4 @@
-"""How a command fails: one clear line on standard error, and an exit code that says why."""
+"""How a command fails: one line on standard error, and an exit code for the kind of failure."""
 
 import functools
 from collections.abc import Callable
@@ -23,13 +23,13 @@ UNREACHABLE = 3
 
 
 def fail(message: str, code: int) -> typer.Exit:
-    """Say what is wrong; raise what this returns."""
+    """Print what is wrong; the caller raises what this returns."""
     echo(f"tidegauge: {message}", err=True, fg="red")
     return typer.Exit(code)
 
 
 def reported(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn the errors that a user can mend into a line and an exit code."""
+    """Turn the errors that a user can correct into a line and an exit code."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -49,11 +49,15 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
         except typer.Exit:
             raise
         except Exception as error:
-            # With numpy and redis it takes half of the start of a command that uses neither.
+            # Imported late: with numpy and redis it would double the start of other commands.
             from tidegauge.baseline.io import StoreError, StoreUnavailable
 
             if isinstance(error, StoreUnavailable):
-                raise fail(str(error), UNREACHABLE) from error
+                raise fail(
+                    f"{error}. Is it running? Its address is redis.url in tidegauge.yaml or "
+                    "TIDEGAUGE_REDIS__URL, its password redis.password",
+                    UNREACHABLE,
+                ) from error
             if isinstance(error, OSError) and error.filename and error.strerror:
                 raise fail(f"{error.filename}: {error.strerror}", BAD_INPUT) from error
             if isinstance(error, (StoreError, ValueError, OSError)):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tidegauge.alerting import METRICS, SILENCE, measure
-from tidegauge.cli._skipped import SkippedRecords
+from tidegauge.cli._records import SkippedRecords
 from tidegauge.config import Settings
 from tidegauge.contract import Alert, DecodingError, WindowReport, decode
 from tidegauge.kafka import read_tail

@@ -1,7 +1,5 @@
-"""``tidegauge actions``: what was asked for, what became of it, and saying so."""
+"""``tidegauge actions``: requested actions, their outcomes, and acknowledging one."""
 
-import getpass
-import socket
 import time
 from collections.abc import Iterable
 from enum import StrEnum
@@ -13,18 +11,23 @@ from rich.console import Group
 
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
-from tidegauge.cli._models import of_model
-from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
-from tidegauge.cli._skipped import skipping
-from tidegauge.cli._tables import folding_table
+from tidegauge.cli._print import (
+    PlainConsole,
+    echo,
+    echo_json,
+    folding_table,
+    plain,
+    segment_text,
+    short,
+    table_time,
+)
+from tidegauge.cli._records import actor_or_user, of_model, only, skipping
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Acknowledgement,
     Action,
     acknowledge,
-    encode,
     source_of,
-    utc_text,
     wrap,
 )
 from tidegauge.kafka import RecordWriter, read_topic
@@ -34,9 +37,6 @@ app = typer.Typer(help="Actions that alerts asked for.", no_args_is_help=True)
 T = TypeVar("T", Action, Acknowledgement)
 
 _COLOURS = {"open": "yellow", "taken": "green", "failed": "red"}
-
-#: Enough of an id to type; ``ack`` takes any beginning that is unique.
-_SHORT = 12
 
 
 class OutcomeName(StrEnum):
@@ -75,31 +75,31 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List actions, oldest first, each with what became of it."""
-    known = _asked(kafka_settings())
-    asked = [
+    known = _requested(kafka_settings())
+    listed = [
         one
         for one in known
         if (model is None or one.action.model == model) and not (only_open and one.acknowledgements)
     ]
     if json:
-        for one in asked:
-            echo_json(encode(one))
+        for one in listed:
+            echo_json(one)
         return
-    if not asked:
+    if not listed:
         nothing = "no action is open" if only_open else "no action was ever requested"
         echo(nothing + of_model(model, (one.action.model for one in known), "action"))
         return
     # Reason and status stand in one column: each by itself would break the names of models.
     table = folding_table("requested", "id", "action", "reason and status", whole=("id", "action"))
-    for one in asked:
+    for one in listed:
         action = one.action
         last = one.acknowledgements[-1] if one.acknowledgements else None
         status = f"{one.status} by {last.actor}" if last else one.status
         if last and last.note:
             status += f": {last.note}"
         table.add_row(
-            utc_text(action.requested_at, "%Y-%m-%d\n%H:%M:%SZ"),
-            plain(action.id[:_SHORT]),
+            table_time(action.requested_at),
+            short(action.id),
             plain(f"{action.kind}{' (dry run)' if action.dry_run else ''}"),
             Group(plain(_reason(action)), plain(status, _COLOURS.get(one.status, ""))),
         )
@@ -114,7 +114,7 @@ def _reason(action: Action) -> str:
 
 
 def _traffic(action: Action) -> str:
-    segment = ", ".join(f"{name}={value}" for name, value in sorted(action.segment.items()))
+    segment = segment_text(action.segment)
     return " ".join(filter(None, (action.model, action.version, action.variant, segment)))
 
 
@@ -129,15 +129,11 @@ def ack(
 ) -> None:
     """Say what became of an action that a person has carried out, or decided not to."""
     settings = kafka_settings()
-    found = [one.action for one in _asked(settings) if one.action.id.startswith(id)]
-    if not found:
-        raise ValueError(f"there is no action {id}; see: tidegauge actions list")
-    if len(found) > 1:
-        raise ValueError(f"{len(found)} actions begin with {id}; give more of the id")
+    actions = [one.action for one in _requested(settings)]
     said = acknowledge(
-        found[0],
+        only(actions, id, "action", lambda one: [one.id], see="tidegauge actions list"),
         outcome.value,
-        actor=actor or f"{getpass.getuser()}@{socket.gethostname()}",
+        actor=actor_or_user(actor),
         time=time.time(),
         note=note,
     )
@@ -145,12 +141,12 @@ def ack(
     value, headers = wrap(said, source_of(said.actor), settings.topics.cloudevents)
     sender.write(value, said.action, headers)
     if json:
-        echo_json(encode(said))
+        echo_json(said)
     else:
         echo(f"{said.kind} of {said.model} {said.version}: {said.outcome}")
 
 
-def _asked(settings: Settings) -> list[RequestedAction]:
+def _requested(settings: Settings) -> list[RequestedAction]:
     topics = settings.topics
     with skipping() as skipped:
         return joined(

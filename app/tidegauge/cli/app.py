@@ -1,4 +1,4 @@
-"""Puts the subcommands together."""
+"""The ``tidegauge`` command with its subcommands, each imported when it is called."""
 
 import logging
 from importlib import import_module
@@ -8,7 +8,27 @@ import typer
 from typer.core import TyperGroup
 
 import tidegauge
-from tidegauge.cli._help import readable
+
+
+def readable(command: Any) -> Any:
+    """Return a command whose help page shows what it means; its types are private to typer.
+
+    An option that takes no value has none beside it: typer writes ``--json <bool>``. A paragraph
+    breaks where the terminal ends, and not also where the lines of its source do.
+    """
+    if command.help:
+        paragraphs = command.help.split("\n\n")
+        command.help = "\n\n".join(" ".join(one.split()) for one in paragraphs)
+    for option in [*command.params, _help_option(command)]:
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    return command
+
+
+def _help_option(command: Any) -> Any:
+    # Made once for each command, and kept by it.
+    return command.get_help_option(command.context_class(command))
+
 
 #: By name, the module in here and what it has: a group of commands, or a function.
 _COMMANDS = {
@@ -18,7 +38,7 @@ _COMMANDS = {
     "config": ("config", "app"),
     "verify": ("verify", "verify"),
     "backtest": ("backtest", "try_rules"),
-    "demo": ("demo", "demo"),
+    "demo": ("run", "demo"),
     "baseline": ("baseline", "app"),
     "topics": ("topics", "app"),
     "alerts": ("alerts", "app"),

@@ -17,14 +17,13 @@ from tidegauge.audit import EVENTS, Chain, StoredRecord, as_text, asked_for, exp
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
 from tidegauge.cli._print import echo, echo_json
-from tidegauge.cli._skipped import SkippedRecords, skipping
+from tidegauge.cli._records import SkippedRecords, skipping
 from tidegauge.contract import (
     GLOB_CHARACTERS,
     AuditRecord,
     DecodingError,
     counted,
     decode,
-    encode,
     moment,
     printable_json,
     quantity_text,
@@ -137,7 +136,7 @@ def why(
     for number, one in enumerate(asked):
         found = explain(one, trail)
         if json:
-            echo_json(encode(found))
+            echo_json(found)
             continue
         if number:
             echo()
@@ -181,7 +180,7 @@ def verify(
             chain.take(stored.offset, stored.value)
     broken = any(chain.breaks for chain in chains.values())
     if json:
-        echo_json(msgspec.json.encode(_as_json(chains, broken=broken)))
+        echo_json(_as_json(chains, broken=broken))
     else:
         for line in _as_lines(chains, broken=broken):
             echo(line)
@@ -193,7 +192,7 @@ def describe(record: AuditRecord) -> str:
     """Return a record in one line for a person."""
     inputs = record.inputs
     of = [record.model or record.inputs.get("models", ""), record.version, record.event]
-    said = " ".join([_time(record.time), *(one for one in of if one)])
+    said = " ".join([utc_text(record.time), *(one for one in of if one)])
     if action := inputs.get("action"):
         said += f" {action}"
     # A reason names the version itself, as a rule, and that is in front already.
@@ -209,14 +208,15 @@ def describe(record: AuditRecord) -> str:
     parts = [
         f"{inputs['metric']}{signal} {quantity_text(inputs['value'], unit)}, "
         f"{inputs['comparison']} {inputs['threshold']}",
-        f"{inputs['events']} events, at least {inputs['minimum_events']}",
-        f"window {_time(inputs['window_start'])} to {_time(inputs['window_end'])}",
+        f"{quantity_text(inputs['events'], '')} events, "
+        f"at least {quantity_text(inputs['minimum_events'], '')}",
+        f"window {utc_text(inputs['window_start'])} to {utc_text(inputs['window_end'])}",
     ]
     if "withheld" in inputs:
         parts.insert(0, f"withheld: {inputs['withheld']}")
     if inputs.keys() >= _DATA:
         parts.append(
-            f"data {_time(inputs['data_since'])} to {_time(inputs['data_until'])}, "
+            f"data {utc_text(inputs['data_since'])} to {utc_text(inputs['data_until'])}, "
             f"up to {inputs['data_offsets']}"
         )
     parts.append(f"baseline {inputs['baseline'] or 'none'}")
@@ -290,7 +290,3 @@ def _as_json(chains: dict[tuple[int, str], Chain], *, broken: bool) -> dict[str,
             for (partition, model), chain in sorted(chains.items())
         ],
     }
-
-
-def _time(seconds: int | str) -> str:
-    return utc_text(seconds, "%Y-%m-%dT%H:%M:%SZ")

@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from tidegauge.alerting import DEFAULT_RULES, RuleSet, load_rules
@@ -17,10 +16,10 @@ from tidegauge.baseline.io import BaselineNotFound, BaselineStore, CorruptBaseli
 from tidegauge.cli._backtest_tables import show
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
-from tidegauge.cli._print import PlainConsole, echo, echo_json
-from tidegauge.cli._skipped import skipping, warn
+from tidegauge.cli._print import PlainConsole, echo_json, short
+from tidegauge.cli._records import skipping, warn
 from tidegauge.config import Settings
-from tidegauge.contract import moment
+from tidegauge.contract import counted, moment
 from tidegauge.kafka import read_span
 
 #: Episodes in the table, unless all are asked for.
@@ -83,17 +82,15 @@ def try_rules(
             there = f"there are some of {others}" if others else f"{topics.windows} has none at all"
             raise ValueError(f"{error}; {there}") from error
     for one in result.missing_baselines:
-        echo(
-            f"tidegauge: warning: {one.windows} windows of {one.model} were counted by baseline "
-            f"{one.id[:12]}, which is not in the store or can't be used: they have no evidence of "
-            "a drift",
-            err=True,
+        warn(
+            f"{counted(one.windows, 'window')} of {one.model} were counted by baseline "
+            f"{short(one.id)}, which is not in the store or can't be used: they have no evidence "
+            "of a drift"
         )
     if json:
-        echo_json(msgspec.json.encode(result))
+        echo_json(result)
     else:
-        console = PlainConsole()
-        show(result, console, episodes=None if everything else _EPISODES)
+        show(result, PlainConsole(), episodes=None if everything else _EPISODES)
 
 
 def _moment(option: str, text: str, now: float) -> float:
@@ -120,8 +117,7 @@ def _injection(spec: str, begin: float, end: float, now: float, seed: int) -> In
 @contextmanager
 def _baselines(settings: Settings) -> Iterator[Callable[[str], Baseline | None]]:
     """Open the store; what it hasn't is None, and an outage is an error."""
-    redis = settings.redis
-    store = BaselineStore(redis.url, password=redis.plain_password, prefix=redis.prefix)
+    store = BaselineStore.of(settings)
 
     def baseline_of(id: str) -> Baseline | None:
         try:

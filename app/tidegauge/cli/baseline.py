@@ -1,30 +1,19 @@
-"""``tidegauge baseline``: make, list, show and promote what models are compared with."""
+"""``tidegauge baseline``: create, list, show and promote baselines."""
 
-import getpass
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
-import msgspec
 import typer
-import yaml
-from pydantic import ValidationError
-from rich.console import Console, Group
-from rich.padding import Padding
+from rich.console import Group
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from tidegauge.baseline import (
     LEAST_BASELINE_ROWS,
-    Baseline,
-    BaselineError,
     NumericSignal,
-    bin_labels,
-    reference_counts,
     small,
 )
 from tidegauge.baseline.io import (
@@ -34,30 +23,32 @@ from tidegauge.baseline.io import (
     Pointer,
     ReadOptions,
     Role,
-    StoreError,
-    StoreUnavailable,
     build,
     read_importances,
     read_types,
 )
-from tidegauge.cli._columns import show_columns
-from tidegauge.cli._errors import BAD_INPUT, UNREACHABLE, fail
-from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
-from tidegauge.cli._tables import folding_table
-from tidegauge.config import Settings, load_settings
+from tidegauge.cli._baseline_tables import hours_line, output_console, show_columns, signals_table
+from tidegauge.cli._errors import BAD_INPUT, fail, reported
+from tidegauge.cli._kafka import BrokersAway, ask_brokers
+from tidegauge.cli._print import (
+    PlainConsole,
+    echo,
+    echo_json,
+    folding_table,
+    plain,
+    short,
+    table_time,
+)
+from tidegauge.cli._records import user, warn
+from tidegauge.config import load_settings
 from tidegauge.contract import (
     OUTPUT_SIGNALS,
     AuditFact,
-    counted,
     deterministic_id,
-    printable,
     utc_text,
 )
 
 app = typer.Typer(help="What models are compared with.", no_args_is_help=True)
-
-#: Enough of an id to type; commands take any beginning that is unique.
-_SHORT = 12
 
 ModelOption = Annotated[str, typer.Option("--model", help="Model name, as in its events.")]
 VersionOption = Annotated[str, typer.Option("--version", help="Model version, as in its events.")]
@@ -71,6 +62,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
+@reported
 def create(
     model: ModelOption,
     version: VersionOption,
@@ -150,8 +142,8 @@ def create(
         raise fail(f"--decimal {decimal}: expected . or ,", BAD_INPUT)
     options = ReadOptions(delimiter, encoding, decimal, tuple(missing or ()))
     warnings: list[str] = []
-    with _store() as store:
-        store.generation()  # asked now: to read a large file for nothing would be a pity
+    with closing(BaselineStore.of(load_settings())) as store:
+        store.generation()  # fails now rather than after a large file has been read
         told = read_types(types_file) if types_file else None
         with _progress() as progress:
             built = build(
@@ -172,7 +164,7 @@ def create(
         if baseline.rows < LEAST_BASELINE_ROWS:
             warnings.append(small(baseline.rows))
         for message in warnings:
-            echo(f"tidegauge: warning: {message}", err=True)
+            warn(message)
         if importance is not None:
             features = [name for name in baseline.signals if name not in OUTPUT_SIGNALS]
             baseline.importances = read_importances(importance, features)
@@ -194,20 +186,21 @@ def create(
                 "columns": built.columns,
                 "warnings": warnings,
             }
-            echo_json(msgspec.json.format(msgspec.json.encode(shown)))
+            echo_json(shown, indent=True)
         else:
             echo(id)
 
 
 @app.command("list")
+@reported
 def list_(json: JsonOption = False) -> None:
     """List stored baselines, oldest first."""
-    with _store() as store:
+    with closing(BaselineStore.of(load_settings())) as store:
         entries = store.list()
         snapshot = store.snapshot()
     promoted = {pointer.id for pointer in snapshot.promoted.values()}
     for problem in [*snapshot.problems, *(e.problem for e in entries if e.problem)]:
-        echo(f"tidegauge: warning: {problem}", err=True)
+        warn(problem)
     rows = [
         {
             "id": entry.id,
@@ -216,14 +209,14 @@ def list_(json: JsonOption = False) -> None:
             "rows": entry.baseline.rows if entry.baseline else None,
             "signals": len(entry.baseline.signals) if entry.baseline else None,
             "source": entry.baseline.source if entry.baseline else None,
-            "created_at": _instant(entry.created_at),
+            "created_at": utc_text(entry.created_at, "%Y-%m-%dT%H:%M:%S+00:00"),
             "promoted": entry.id in promoted,
             "problem": entry.problem,
         }
         for entry in entries
     ]
     if json:
-        echo_json(msgspec.json.format(msgspec.json.encode(rows)))
+        echo_json(rows, indent=True)
         return
     if not entries:
         echo("no baseline is stored; make one: tidegauge baseline create --help")
@@ -239,16 +232,17 @@ def list_(json: JsonOption = False) -> None:
         if one is not None:
             said = [plain(f"{one.model} {one.version}"), plain(one.source, "dim")]
         table.add_row(
-            utc_text(entry.created_at, "%Y-%m-%d\n%H:%M:%SZ"),
-            plain(entry.id[:_SHORT]),
+            table_time(entry.created_at),
+            short(entry.id),
             Group(*said),
             *(("", "") if one is None else (f"{one.rows:,}", f"{len(one.signals):,}")),
             "yes" if entry.id in promoted else "",
         )
-    _output().print(table)
+    output_console().print(table)
 
 
 @app.command()
+@reported
 def show(
     id: Annotated[str | None, typer.Argument(help="Id or its beginning.", metavar="ID")] = None,
     model: OptionalModel = None,
@@ -256,7 +250,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show the signals of a baseline and their bins: by id, or what is promoted for a model."""
-    with _store() as store:
+    with closing(BaselineStore.of(load_settings())) as store:
         if id is not None:
             full_id = store.find(id)
         elif model is not None and version is not None:
@@ -265,19 +259,20 @@ def show(
             raise fail("give an ID, or both --model and --version", BAD_INPUT)
         baseline = store.get(full_id)
     if json:
-        echo_json(msgspec.json.format(baseline.to_json()))
+        echo_json(baseline, indent=True)
         return
-    output = _output()
+    output = output_console()
     output.print(plain(full_id, "bold"))
     output.print(
         f"model {baseline.model}, version {baseline.version}: "
         f"{baseline.rows:,} rows of {baseline.source}"
     )
-    output.print(_hours_line(baseline))
-    output.print(_signals_table(baseline))
+    output.print(hours_line(baseline))
+    output.print(signals_table(baseline))
 
 
 @app.command()
+@reported
 def promote(
     id: Annotated[str, typer.Argument(help="Id or its beginning.", metavar="ID")],
     model: OptionalModel = None,
@@ -289,37 +284,39 @@ def promote(
     Running workers take it up within 5 seconds. Who did it is written to the audit trail; without
     Kafka the baseline is promoted all the same, and a warning says that nothing was written.
     """
-    with _store() as store:
+    with closing(BaselineStore.of(load_settings())) as store:
         full_id = store.find(id)
         baseline = store.get(full_id)
         model = baseline.model if model is None else model
         version = baseline.version if version is None else version
         pointer = store.promote(model, version, full_id, now=time.time())
-    before = f", before: {pointer.previous[:_SHORT]}" if pointer.previous else ""
+    before = f", before: {short(pointer.previous)}" if pointer.previous else ""
     echo(
-        f"baseline {full_id[:_SHORT]} is promoted for {model} version "
-        f"{version} since {_instant(pointer.promoted_at)}{before}"
+        f"baseline {short(full_id)} is promoted for {model} version "
+        f"{version} since {utc_text(pointer.promoted_at)}{before}"
     )
     _audit(model, version, pointer, baseline.source, actor)
 
 
 def _audit(model: str, version: str, pointer: Pointer, source: str, actor: str | None) -> None:
-    """Report a promotion to the audit trail, or warn: what is in force must not depend on Kafka."""
-    # What it needs, the commands that promote nothing needn't import.
+    """Report a promotion to the audit trail, or warn: a promotion must not depend on Kafka."""
+    # Only a promotion needs this import.
     from tidegauge.audit import NotAudited, report_fact
 
+    settings = load_settings()
     try:
+        ask_brokers(settings.kafka)
         report_fact(
-            _settings(),
+            settings,
             AuditFact(
                 id=deterministic_id("promotion", model, version, pointer.id, pointer.promoted_at),
                 time=int(pointer.promoted_at),
-                actor=f"user:{actor or _user()}",
+                actor=f"user:{actor or user()}",
                 event="baseline.promoted",
                 subject=pointer.id,
                 model=model,
                 version=version,
-                reason=f"{model} {version}: baseline {pointer.id[:_SHORT]} was promoted",
+                reason=f"{model} {version}: baseline {pointer.id[:12]} was promoted",
                 inputs={
                     "baseline": pointer.id,
                     "previous": pointer.previous or "",
@@ -327,58 +324,11 @@ def _audit(model: str, version: str, pointer: Pointer, source: str, actor: str |
                 },
             ),
         )
-    except NotAudited as error:
-        echo(
-            printable(f"tidegauge: warning: promoted, but NOT in the audit trail: {error}")
-            + "; promote it again when Kafka is there",
-            err=True,
+    except (BrokersAway, NotAudited) as error:
+        warn(
+            f"promoted, but NOT in the audit trail: {error}; promote it again when Kafka is there",
             fg="red",
         )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # in a container, as a rule, nobody has given the number a name
-        return f"uid-{os.getuid()}"
-
-
-def _settings() -> Settings:
-    """Load the settings. What is wrong is named without its value, which may be a secret."""
-    try:
-        return load_settings()
-    except ValidationError as error:
-        problems = (
-            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        )
-        raise fail(f"settings: {'; '.join(problems)}", BAD_INPUT) from None
-    except (ValueError, OSError, yaml.YAMLError) as error:
-        raise fail(f"settings: {_one_line(error)}", BAD_INPUT) from error
-
-
-@contextmanager
-def _store() -> Iterator[BaselineStore]:
-    """Open the store that the settings name, and turn what goes wrong into an exit code."""
-    redis = _settings().redis
-    try:
-        store = BaselineStore(redis.url, password=redis.plain_password, prefix=redis.prefix)
-    except ValueError as error:
-        raise fail(
-            f"{_one_line(error)}; set TIDEGAUGE_REDIS__URL to redis://HOST:PORT/DB", BAD_INPUT
-        ) from error
-    try:
-        yield store
-    except StoreUnavailable as error:
-        raise fail(
-            f"{_one_line(error)}. Is it running? Its address is redis.url in tidegauge.yaml or "
-            f"TIDEGAUGE_REDIS__URL, its password redis.password",
-            UNREACHABLE,
-        ) from error
-    except (BaselineError, StoreError) as error:
-        raise fail(_one_line(error), BAD_INPUT) from error
-    finally:
-        store.close()
 
 
 @contextmanager
@@ -425,53 +375,3 @@ def _promoted(store: BaselineStore, model: str, version: str) -> Pointer:
             f"no baseline is promoted for {model} version {version}; there is one for: {known}"
         )
     return promoted[model, version]
-
-
-def _hours_line(baseline: Baseline) -> str:
-    if not baseline.daily:
-        return "no hours of the day: made without --time, or of fewer than 14 days"
-    spans = baseline.daily.spans_seconds
-    return (
-        f"by hour of the day (UTC), of {baseline.daily.days} days; "
-        f"dispersion known for spans from {spans[0]:,} to {spans[-1]:,} seconds"
-    )
-
-
-def _signals_table(baseline: Baseline) -> Table:
-    table = folding_table("signal", "bin", "count", "share", right=("count", "share"))
-    for name, signal in sorted(baseline.signals.items()):
-        if isinstance(signal, NumericSignal):
-            kind = f"numeric\nmean {_number(signal.mean)}\nstd {_number(signal.std)}"
-        else:
-            kind = f"categorical, {signal.dtype}"
-            if signal.known:
-                kind += f"\n{counted(len(signal.known), 'value')} in the bin other"
-        counts = reference_counts(signal)
-        if baseline.importances:
-            kind += f"\nimportance {baseline.importances.get(name, 0.0):.6g}"
-        table.add_row(
-            Group(plain(name, "bold"), Padding(Text(kind), (0, 0, 0, 2))),
-            "\n".join(map(printable, bin_labels(signal))),
-            "\n".join(f"{count:,}" for count in counts),
-            "\n".join(f"{count / baseline.rows:.2%}" for count in counts),
-            end_section=True,
-        )
-    return table
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.6g}"
-
-
-def _instant(epoch_seconds: float) -> str:
-    return utc_text(epoch_seconds, "%Y-%m-%dT%H:%M:%S+00:00")
-
-
-def _output() -> Console:
-    """Return a console on stdout that doesn't cut ids to the width of a pipe."""
-    console = PlainConsole()
-    return console if console.is_terminal else PlainConsole(width=160)

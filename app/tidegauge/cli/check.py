@@ -11,6 +11,7 @@ import confluent_kafka
 import msgspec
 import typer
 from confluent_kafka import KafkaError, KafkaException
+from rich.console import Group
 from rich.text import Text
 
 from tidegauge.alerting import DEFAULT_RULES, RuleError, RuleSet, load_rules
@@ -24,9 +25,8 @@ from tidegauge.baseline.io import (
 from tidegauge.cli._errors import reported
 from tidegauge.cli._event_times import latest_event_times
 from tidegauge.cli._kafka import BrokersAway, ask_brokers
-from tidegauge.cli._print import PlainConsole, echo_json, plain
+from tidegauge.cli._print import PlainConsole, PlainText, echo_json, folding_table, plain, short
 from tidegauge.cli._recent import counted_without, newest_reports, recent_reports
-from tidegauge.cli._tables import folding_table
 from tidegauge.cli._workers import describe_group, idle_worker, missing_worker
 from tidegauge.config import Settings, load_settings
 from tidegauge.contract import counted, printable, printable_lines
@@ -73,28 +73,25 @@ def check_event_times(settings: Settings) -> list[Finding]:
     """Look at the youngest events: those that come too late for their windows are in no report."""
     try:
         found = latest_event_times(settings)
-    except KafkaException:  # told by the check of the brokers
+    except KafkaException:  # reported by check_kafka
         return []
     if not found.events:
         return []
     problems = []
     if 2 * found.late > found.events:
         problems.append(
-            f"{found.late} of the {found.events} youngest events of {settings.topics.predictions} "
+            f"{found.late:,} of the {found.events:,} youngest events of "
+            f"{settings.topics.predictions} "
             f"were written up to {found.most_seconds:.0f} s after they happened, too late for "
             "their windows if these are closed by then; raise windows.late_seconds, or mend the "
             "clock of their producer"
         )
-    return [Finding("event times", f"{found.events} youngest events", problems, 2)]
+    return [Finding("event times", f"{found.events:,} youngest events", problems, 2)]
 
 
 def check_baselines(settings: Settings) -> list[Finding]:
     """Read every promoted baseline; all that is wrong is said at once."""
-    store = BaselineStore(
-        settings.redis.url,
-        password=settings.redis.plain_password,
-        prefix=settings.redis.prefix,
-    )
+    store = BaselineStore.of(settings)
     try:
         snapshot = store.snapshot()
         problems = list(snapshot.problems)
@@ -125,14 +122,14 @@ def _baseline_problem(
         raise
     except StoreError as error:
         before = (
-            f"baseline {pointer.previous[:12]} stays in force"
+            f"baseline {short(pointer.previous)} stays in force"
             if pointer.previous
-            else ("it is counted without a baseline")
+            else "it is counted without a baseline"
         )
         return f"{of}: {error}. Until then {before}"
     if (baseline.model, baseline.version) != (model, model_version):
         return (
-            f"{of}: baseline {pointer.id[:12]} was made for model {baseline.model!r} version "
+            f"{of}: baseline {short(pointer.id)} was made for model {baseline.model!r} version "
             f"{baseline.version!r}; promote one that was made for it"
         )
     return None
@@ -145,7 +142,7 @@ def check_workers(settings: Settings) -> list[Finding]:
         from tidegauge.notify import ReceiversError, load_receivers
 
         topics = settings.topics
-        with suppress(ReceiversError):  # told by the check of the receivers
+        with suppress(ReceiversError):  # reported by check_receivers
             receivers = [
                 (one.name, topics.audit if one.type == "mlflow" else topics.alerts_history)
                 for one in load_receivers(settings.notify.receivers_file).receivers
@@ -153,7 +150,7 @@ def check_workers(settings: Settings) -> list[Finding]:
     try:
         groups = Groups(settings)
         return [_workers(groups, of) for of in role_groups(settings, receivers)]
-    except KafkaException:  # told by the check of the brokers
+    except KafkaException:  # reported by check_kafka
         return []
 
 
@@ -176,15 +173,15 @@ def _workers(groups: Groups, of: RoleGroup) -> Finding:
 def check_versions_counted(settings: Settings) -> list[Finding]:
     """Look at the last windows: versions of which no drift is seen, since they have no baseline."""
     now = time.time()
-    store = BaselineStore(
-        settings.redis.url,
-        password=settings.redis.plain_password,
-        prefix=settings.redis.prefix,
-    )
+    store = BaselineStore.of(settings)
     try:
         pointers = store.snapshot().promoted
         newest = newest_reports(recent_reports(settings, lambda place, why: None, now))
-    except (KafkaException, StoreUnavailable, ValueError):  # told by the checks of either
+    except (
+        KafkaException,
+        StoreUnavailable,
+        ValueError,
+    ):  # reported by check_kafka or check_baselines
         return []
     finally:
         store.close()
@@ -209,7 +206,7 @@ def check_rules(settings: Settings) -> list[Finding]:
 
 def check_actions(settings: Settings) -> list[Finding]:
     """Say whether actions are meant, and which rules ask for them."""
-    with suppress(RuleError, OSError):  # told by the check of the rules
+    with suppress(RuleError, OSError):  # reported by check_rules
         asking = [rule for rule in _rules(settings).rules if rule.action is not None]
         dry = settings.actions.mode == "dry_run"
         named = [
@@ -243,7 +240,7 @@ def check_receivers(settings: Settings) -> list[Finding]:
     names = ", ".join(f"{one.name} ({one.type})" for one in receivers)
     problems: list[str] = []
     known = {one.name for one in receivers}
-    with suppress(RuleError, OSError):  # told by the check of the rules
+    with suppress(RuleError, OSError):  # reported by check_rules
         problems = [
             f"rule {rule.name} names {', '.join(unknown)}, which {path} has not"
             for rule in _rules(settings).rules
@@ -293,17 +290,17 @@ def check(
         if not (away and run in _OF_BROKERS):
             findings += run(settings)
     if json:
-        echo_json(msgspec.json.encode(findings))
+        echo_json(findings)
     else:
         checks = {"check": [printable(one.check) for one in findings]}
         table = folding_table("", "check", "found", whole=("",), names=checks)
         for finding in findings:
             lines = [
-                *([Text(printable_lines(finding.detail))] if finding.detail else []),
-                *(Text(printable_lines(problem), "red") for problem in finding.problems),
-                *(Text(printable_lines(warning), "yellow") for warning in finding.warnings),
+                *([PlainText(printable_lines(finding.detail))] if finding.detail else []),
+                *(PlainText(printable_lines(problem), "red") for problem in finding.problems),
+                *(PlainText(printable_lines(warning), "yellow") for warning in finding.warnings),
             ]
-            table.add_row(_mark(finding), plain(finding.check), Text("\n").join(lines))
+            table.add_row(_mark(finding), plain(finding.check), Group(*lines))
         PlainConsole().print(table)
     raise typer.Exit(max((f.code for f in findings if f.problems), default=0))
 

@@ -1,8 +1,6 @@
-"""``tidegauge alerts silence``, ``silences``, ``unsilence``, ``ack``: what people say to alerts."""
+"""``tidegauge alerts silence``, ``silences``, ``unsilence`` and ``ack``."""
 
-import getpass
 import glob
-import socket
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -15,9 +13,16 @@ from rich.console import Group
 from tidegauge.alerting import Silences, covers, in_force, matchers_text
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
-from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
-from tidegauge.cli._skipped import SkippedRecords, skipping
-from tidegauge.cli._tables import folding_table
+from tidegauge.cli._print import (
+    PlainConsole,
+    echo,
+    echo_json,
+    folding_table,
+    plain,
+    short,
+    table_time,
+)
+from tidegauge.cli._records import SkippedRecords, actor_or_user, only, skipping
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,
@@ -32,9 +37,6 @@ from tidegauge.contract import (
     with_subject,
 )
 from tidegauge.kafka import RecordWriter, read_topic
-
-#: Enough of an id to type; commands take any beginning that is unique.
-SHORT = 12
 
 #: The topic of silences keeps a record for a year.
 _LONGEST_SECONDS = 180 * 24 * 3600.0
@@ -82,7 +84,7 @@ def silence(
         raise ValueError(f"--for: found {lasting}, expected 180d at most; a rule can be taken away")
     said = Silence(
         id=deterministic_id("silence", str(uuid.uuid4())),
-        who=_who(actor),
+        who=actor_or_user(actor),
         why=reason,
         since=now,
         until=now + seconds,
@@ -91,11 +93,11 @@ def silence(
     fire = sum(covers(said, alert) for alert in _last(history) if _fires(alert))
     _send(settings, said)
     if json:
-        echo_json(encode(said))
+        echo_json(said)
         return
     echo(
-        f"{said.id[:SHORT]} silences {matchers_text(said)} for {duration_text(seconds)}, until "
-        f"{_time(now + seconds)}; it covers {counted(fire, 'alert')} that {_fires_now(fire)} now"
+        f"{short(said.id)} silences {matchers_text(said)} for {duration_text(seconds)}, until "
+        f"{utc_text(now + seconds)}; it covers {counted(fire, 'alert')} that {_fires_now(fire)} now"
     )
 
 
@@ -111,7 +113,7 @@ def silences(
     known = [one for one in found if everything or in_force(one, now)]
     if json:
         for one in known:
-            echo_json(encode(one))
+            echo_json(one)
         return
     if not known:
         echo("nothing was ever silenced" if everything else "nothing is silenced")
@@ -121,11 +123,11 @@ def silences(
     for one in sorted(known, key=lambda one: one.since):
         # What an acknowledgement is of is named by the id that the other commands take.
         of = one.alert or one.matchers.episode
-        what = f"reminders of alert {of[:SHORT]}: " if one.reminders_only else ""
+        what = f"reminders of alert {short(of)}: " if one.reminders_only else ""
         table.add_row(
-            utc_text(one.since, "%Y-%m-%d\n%H:%M:%SZ"),
+            table_time(one.since),
             plain(_end(one)),
-            plain(one.id[:SHORT]),
+            short(one.id),
             Group(
                 plain(what + matchers_text(one, episode=not one.reminders_only)),
                 plain(f"{one.who}: {one.why}" if one.why else one.who, "dim"),
@@ -143,20 +145,17 @@ def unsilence(
     """End a silence, or an acknowledgement, now; what it held back and fires still is delivered."""
     settings, now = kafka_settings(), time.time()
     with skipping() as skipped:
-        found = [one for one in read_silences(settings, skipped) if one.id.startswith(id)]
-    if not found:
-        raise ValueError(f"there is no silence {id}; see: tidegauge alerts silences --all")
-    if len(found) > 1:
-        raise ValueError(f"{len(found)} silences begin with {id}; give more of the id")
-    [one] = found
+        found = read_silences(settings, skipped)
+        see = "tidegauge alerts silences --all"
+        one = only(found, id, "silence", lambda one: [one.id], see=see)
     if not in_force(one, now):
-        raise ValueError(f"silence {one.id[:SHORT]} is over already: {_end(one)}")
-    said = msgspec.structs.replace(one, ended_at=now, ended_by=_who(actor))
+        raise ValueError(f"silence {short(one.id)} is over already: {_end(one)}")
+    said = msgspec.structs.replace(one, ended_at=now, ended_by=actor_or_user(actor))
     _send(settings, said)
     if json:
-        echo_json(encode(said))
+        echo_json(said)
     else:
-        echo(f"{said.id[:SHORT]} is over")
+        echo(f"{short(said.id)} is over")
 
 
 @reported
@@ -175,7 +174,7 @@ def ack(
         before = read_silences(settings, skipped).seen(alert, now)
     said = before or Silence(
         id=deterministic_id("acknowledgement of an alert", alert.episode),
-        who=_who(actor),
+        who=actor_or_user(actor),
         why=note,
         since=now,
         until=None,
@@ -191,10 +190,10 @@ def ack(
     if before is None:
         _send(settings, said)
     if json:
-        echo_json(encode(said))
+        echo_json(said)
     else:
         already = "" if before is None else " already"
-        echo(f"{alert.id[:SHORT]} is acknowledged{already} by {said.who}: {with_subject(alert)}")
+        echo(f"{short(alert.id)} is acknowledged{already} by {said.who}: {with_subject(alert)}")
 
 
 def read_silences(settings: Settings, skipped: SkippedRecords) -> Silences:
@@ -208,14 +207,9 @@ def named(history: Iterable[Alert], id: str) -> Alert:
     Raises ``ValueError`` if there is none, or more than one.
     """
     records = list(history)
-    episodes = {
-        one.episode for one in records if one.episode.startswith(id) or one.id.startswith(id)
-    }
-    if not episodes:
-        raise ValueError(f"there is no alert {id}; see: tidegauge alerts list --all")
-    if len(episodes) > 1:
-        raise ValueError(f"{len(episodes)} alerts begin with {id}; give more of the id")
-    return [one for one in records if one.episode in episodes][-1]
+    see = "tidegauge alerts list --all"
+    found = only(records, id, "alert", lambda one: [one.episode, one.id], see=see)
+    return [one for one in records if one.episode == found.episode][-1]
 
 
 def _history(settings: Settings, skipped: SkippedRecords) -> Iterator[Alert]:
@@ -238,15 +232,7 @@ def _send(settings: Settings, said: Silence) -> None:
     RecordWriter(settings.kafka, settings.topics.silences, "silences").write(encode(said), said.id)
 
 
-def _who(actor: str) -> str:
-    return actor or f"{getpass.getuser()}@{socket.gethostname()}"
-
-
 def _end(one: Silence) -> str:
     if one.ended_at is not None:
-        return f"{_time(one.ended_at)}, ended by {one.ended_by}"
-    return "the alert resolves" if one.until is None else _time(one.until)
-
-
-def _time(seconds: float) -> str:
-    return utc_text(seconds)
+        return f"{utc_text(one.ended_at)}, ended by {one.ended_by}"
+    return "the alert resolves" if one.until is None else utc_text(one.until)

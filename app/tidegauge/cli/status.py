@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
-import msgspec
 import typer
 from rich import box
 from rich.console import Group
@@ -13,14 +12,21 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegauge.baseline.io import BaselineStore, Key, Pointer, StoreUnavailable
+from tidegauge.cli._alert_text import fires, latest
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
-from tidegauge.cli._models import of_model
-from tidegauge.cli._print import PlainConsole, echo, echo_json, plain
+from tidegauge.cli._print import (
+    SEVERITY_COLOURS,
+    PlainConsole,
+    PlainText,
+    echo,
+    echo_json,
+    plain,
+    segment_text,
+)
 from tidegauge.cli._recent import newest_reports, recent_reports
-from tidegauge.cli._skipped import SkippedRecords, skipping, warn
+from tidegauge.cli._records import SkippedRecords, of_model, skipping, warn
 from tidegauge.cli._status import Firing, Row, drift_alarms, status_rows
-from tidegauge.cli.alerts import fires, latest
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,
@@ -45,10 +51,8 @@ _NAMED_VERSIONS = 5
 #: Of the columns after the first one; a figure or an age fits, and a long name is folded.
 _WIDTHS = (9, 11, 15, 8)
 
-#: Enough of an id to type.
+#: Characters of the id of a baseline, as the column is narrow.
 _SHORT = 8
-
-_COLOURS = {"low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
 
 _WORDS = {"psi": "PSI", "kl": "KL", "kl_values": "KL", "latency_mean_ms": "mean latency"}
 
@@ -66,7 +70,7 @@ def status(
     mode = settings.actions.mode
     if json:
         body: dict[str, object] = {"time": now, "actions_mode": mode, "versions": rows}
-        echo_json(msgspec.json.encode(body))
+        echo_json(body)
         return
     if not rows:
         nothing = "no version is counted, none has a baseline and nothing fires"
@@ -104,11 +108,7 @@ def _history(settings: Settings, since: float, skipped: SkippedRecords) -> Itera
 
 
 def _pointers(settings: Settings) -> dict[Key, Pointer]:
-    store = BaselineStore(
-        settings.redis.url,
-        password=settings.redis.plain_password,
-        prefix=settings.redis.prefix,
-    )
+    store = BaselineStore.of(settings)
     try:
         return dict(store.snapshot().promoted)
     except StoreUnavailable as error:
@@ -163,12 +163,12 @@ def status_table(rows: list[Row], now: float, columns: int) -> Table:
 
 
 def _age(since: float, now: float) -> str:
-    """Write the time since then by its largest unit, which stays in the line of its number.
+    """Write the time since then by its largest unit.
 
     A record may have any number in the place of a time, one that is no float too.
     """
     seconds = now - min(max(since, 0), now)
-    return "\N{NO-BREAK SPACE}".join(duration_text(seconds).split()[:2])
+    return " ".join(duration_text(seconds).split()[:2])
 
 
 def _baseline(row: Row, now: float) -> Text:
@@ -183,11 +183,11 @@ def _fires(row: Row, now: float) -> Iterator[Text]:
         yield _firing(one, now)
     more = len(row.firing) - _NAMED_ALERTS
     if more > 0:
-        yield Text(f"and {more} more")
+        yield PlainText(f"and {more:,} more")
 
 
 def _firing(one: Firing, now: float) -> Text:
-    where = ", ".join(f"{name}={value}" for name, value in sorted(one.segment.items()))
+    where = segment_text(one.segment)
     word = _WORDS.get(one.metric) or metric_text(one.metric)
     # Since when nothing comes is said below; how long it was when the alert fired says less.
     silent = one.metric == "seconds_without_events"
@@ -197,4 +197,4 @@ def _firing(one: Firing, now: float) -> Text:
         what += f", {one.more} more"
     if one.no_data:
         what += ", no data now"
-    return plain(f"{what}, for {_age(one.since, now)}", _COLOURS.get(one.severity, ""))
+    return plain(f"{what}, for {_age(one.since, now)}", SEVERITY_COLOURS.get(one.severity, ""))

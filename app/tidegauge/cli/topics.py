@@ -5,12 +5,11 @@ from typing import Annotated
 import typer
 from rich.console import Group
 from rich.padding import Padding
-from rich.text import Text
 
 from tidegauge.cli._errors import reported
 from tidegauge.cli._kafka import kafka_settings
-from tidegauge.cli._print import PlainConsole, echo, plain
-from tidegauge.cli._tables import folding_table
+from tidegauge.cli._print import PlainConsole, echo, folding_table, plain
+from tidegauge.cli._records import warn
 from tidegauge.config import load_settings
 from tidegauge.contract import duration_text
 from tidegauge.kafka import ROLES, Topics, commands, topic_specs
@@ -49,11 +48,11 @@ def create() -> None:
     for spec in topic_specs(settings):
         config = ", ".join(_setting(name, value) for name, value in spec.config.items())
         there = "made" if made[spec.name] else "was there"
-        below = [Padding(Text(config, "dim"), (0, 0, 0, 2))] if config else []
-        table.add_row(Group(plain(spec.name), *below), str(spec.partitions), there)
+        below = [Padding(plain(config, "dim"), (0, 0, 0, 2))] if config else []
+        table.add_row(Group(plain(spec.name), *below), f"{spec.partitions:,}", there)
     PlainConsole().print(table)
     for problem in topics.problems():
-        echo(f"warning: {problem}", err=True, fg="yellow")
+        warn(problem, fg="yellow")
 
 
 @app.command("acls")

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.notify.channel import Channel as Channel
+    from tidegauge.notify.channel import (
+        Channel as Channel,
+        Refused as Refused,
+        RetryLater as RetryLater,
+    )
     from tidegauge.notify.channels import channel_to as channel_to
     from tidegauge.notify.config import Receiver as Receiver, ReceiverFile as ReceiverFile
     from tidegauge.notify.digest import (
@@ -20,18 +24,15 @@ if TYPE_CHECKING:
         ReceiversError as ReceiversError,
         load_receivers as load_receivers,
     )
-    from tidegauge.notify.outcome import Refused as Refused, RetryLater as RetryLater
-    from tidegauge.notify.rate_limit import (
+    from tidegauge.notify.withholding import (
         Limit as Limit,
         MessageBudget as MessageBudget,
         collect_until as collect_until,
         is_critical as is_critical,
         is_last as is_last,
-        read_budget as read_budget,
-    )
-    from tidegauge.notify.withheld import (
         is_untold as is_untold,
         is_waiting as is_waiting,
+        read_budget as read_budget,
         step as step,
         was_told as was_told,
     )
@@ -39,20 +40,22 @@ if TYPE_CHECKING:
 face(
     __name__,
     {
-        "channel": ("Channel",),
+        "channel": ("Channel", "Refused", "RetryLater"),
         "channels": ("channel_to",),
         "config": ("Receiver", "ReceiverFile"),
         "digest": ("Digest", "digest_body", "limit_note"),
         "load": ("ReceiversError", "load_receivers"),
-        "outcome": ("Refused", "RetryLater"),
-        "rate_limit": (
+        "withholding": (
             "Limit",
             "MessageBudget",
             "collect_until",
             "is_critical",
             "is_last",
+            "is_untold",
+            "is_waiting",
             "read_budget",
+            "step",
+            "was_told",
         ),
-        "withheld": ("is_untold", "is_waiting", "step", "was_told"),
     },
 )

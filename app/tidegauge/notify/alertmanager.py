@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
 from tidegauge.contract import Alert, printable, printable_lines, segment_of
+from tidegauge.notify.channel import Clock, Refused
+from tidegauge.notify.config import (
+    AlertmanagerReceiver,
+)
+from tidegauge.notify.digest import Digest
+from tidegauge.notify.http import HttpChannel
 from tidegauge.notify.message import message
 
 #: Rounds of sending that may be missed before an alert ends by itself; Prometheus has four too.
@@ -106,3 +114,73 @@ def _rfc3339(seconds: float) -> str:
     """Write a time; one of before 1970 as its beginning, since Alertmanager must be told of it."""
     seconds = max(seconds, 0)
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
+
+
+class AlertmanagerChannel(HttpChannel):
+    """To an Alertmanager; holds what fires."""
+
+    receiver: AlertmanagerReceiver
+
+    def __init__(self, receiver: AlertmanagerReceiver, clock: Clock) -> None:
+        super().__init__(receiver, clock)
+        self.resend_seconds = receiver.resend_seconds
+        self._held = Held()
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether it matches, or what is held did: Alertmanager must hear of its end."""
+        return super().wants(alert) or alert.fingerprint in self._held.firing
+
+    def deliver(self, alert: Alert, note: str = "") -> None:
+        """Send what the alert changes, and hold it if it fires."""
+        held, postings = self._held.after(alert)
+        try:
+            self._post(postings)
+        except Refused:
+            # Neither is a firing one held that would spoil the resending of all the others, nor is
+            # one that has ended kept firing.
+            self._held = self._held.without(alert.fingerprint)
+            raise
+        self._held = held
+
+    def deliver_digest(self, digest: Digest) -> None:
+        """Send what all of its alerts change in one request."""
+        held, postings = self._held, list[Posting]()
+        for alert in digest.alerts:
+            held, more = held.after(alert)
+            postings += more
+        self._post(postings)
+        self._held = held
+
+    def restore(self, alert: Alert) -> None:
+        """Hold it if it fires."""
+        self._held, _ = self._held.after(alert)
+
+    def forget(self) -> None:
+        """Hold nothing."""
+        self._held = Held()
+
+    def resend(self) -> None:
+        """Send all that is held in one request."""
+        postings = self._held.postings()
+        if not postings:
+            return
+        try:
+            self._post(postings)
+        except Refused:
+            # One that isn't taken must not keep the others from being.
+            for posting in postings:
+                try:
+                    self._post([posting])
+                except Refused:
+                    self._held = self._held.without(posting.alert.fingerprint)
+            raise
+
+    def _post(self, postings: list[Posting]) -> None:
+        receiver, now = self.receiver, self._clock()
+        try:
+            bodies = [
+                body_of(one, now=now, resend_seconds=receiver.resend_seconds) for one in postings
+            ]
+        except Exception as error:  # it must not keep the others from being sent again
+            raise Refused(f"{type(error).__name__} in an alert's body: {error}") from error
+        self.post(receiver.url.rstrip("/") + "/api/v2/alerts", msgspec.json.encode(bodies))

@@ -10,7 +10,7 @@ from tidegauge.config import TopicSettings
 from tidegauge.contract import Alert, decode
 from tidegauge.notify.config import AlertmanagerReceiver, AlertReceiver, Receiver
 from tidegauge.notify.digest import Digest
-from tidegauge.notify.rate_limit import Limit
+from tidegauge.notify.withholding import Limit
 
 Clock = Callable[[], float]
 T = TypeVar("T")
@@ -116,3 +116,15 @@ class AlertChannel(Channel[Alert]):
         # Alertmanager is told of every end; what it tells of them is set there.
         told = isinstance(receiver, AlertmanagerReceiver) or receiver.send_resolved
         return receiver.match.takes(alert) and (alert.state != "resolved" or told)
+
+
+class RetryLater(Exception):
+    """Not delivered this time; ``retry_after`` is how long the receiver asks to wait, seconds."""
+
+    def __init__(self, why: str, retry_after: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+
+
+class Refused(Exception):
+    """The receiver will never take this; nothing is gained by sending it again."""

@@ -21,7 +21,7 @@ from pydantic import (
 
 from tidegauge.config import UNSHOWN
 from tidegauge.contract import ActionKind, Alert, Severity, duration
-from tidegauge.notify.rate_limit import Limit
+from tidegauge.notify.withholding import Limit
 
 
 def _web_address(value: str) -> str:

@@ -18,7 +18,7 @@ from tidegauge.contract import (
     without_subject,
 )
 from tidegauge.notify.message import COLOURS, SHORT_ID, Message, utc
-from tidegauge.notify.rate_limit import Limit
+from tidegauge.notify.withholding import Limit
 
 #: Alerts that a message lists, and names that it counts by; of the rest it says how many.
 _MOST_LISTED = 20

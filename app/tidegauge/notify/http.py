@@ -1,13 +1,18 @@
 """One request with a deadline for all of it, and what its answer means."""
 
 import asyncio
+import datetime
 import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from tidegauge.notify.outcome import Refused, RetryLater, retry_after_seconds
+from tidegauge.notify.channel import AlertChannel, Refused, RetryLater
+from tidegauge.notify.config import AlertmanagerReceiver, SlackReceiver, WebhookReceiver
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 #: Of an answer that refuses, so much is shown.
 _SHOWN_BYTES = 300
@@ -94,3 +99,53 @@ def origin(url: str) -> str:
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}"
+
+
+#: A receiver that asks for more patience than this is asked again all the same, seconds.
+LONGEST_WAIT_SECONDS = 3600.0
+
+
+def retry_after_seconds(header: str | None, now: float) -> float | None:
+    """Read a ``Retry-After`` header: seconds or an HTTP date (RFC 9110, 10.2.3); None if neither.
+
+    >>> retry_after_seconds("120", 0.0)
+    120.0
+    >>> retry_after_seconds("Thu, 01 Jan 1970 00:01:00 GMT", 15.0)
+    45.0
+    >>> retry_after_seconds("soon", 0.0) is None
+    True
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text)
+    else:
+        try:
+            at = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=datetime.UTC)
+        seconds = at.timestamp() - now
+    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+
+
+class HttpChannel(AlertChannel):
+    """A channel that sends alerts by POST."""
+
+    receiver: AlertmanagerReceiver | WebhookReceiver | SlackReceiver
+
+    @property
+    def target(self) -> str:
+        """Scheme, host and port."""
+        url = self.receiver.url
+        return origin(url if isinstance(url, str) else url.reveal())
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """Send one request within the timeout of the receiver; raises as :func:`request`."""
+        sent = dict(headers or {})
+        authorization = getattr(self.receiver, "authorization", None)
+        if authorization is not None:
+            sent["Authorization"] = authorization.reveal()
+        post(url, body, sent, timeout_seconds=self.receiver.timeout_seconds)

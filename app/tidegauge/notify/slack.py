@@ -5,7 +5,11 @@ from typing import Any
 import msgspec
 
 from tidegauge.contract import Alert
+from tidegauge.notify.config import (
+    SlackReceiver,
+)
 from tidegauge.notify.digest import Digest, digest_message
+from tidegauge.notify.http import IDEMPOTENCY_HEADER, HttpChannel
 from tidegauge.notify.message import Message, message
 
 # Slack refuses a message with a longer text in one of these.
@@ -86,3 +90,20 @@ def escape(text: str) -> str:
     '&lt;!channel&gt; &amp; co'
     """
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+class SlackChannel(HttpChannel):
+    """To an incoming webhook of Slack's kind."""
+
+    receiver: SlackReceiver
+
+    def deliver(self, alert: Alert, note: str = "") -> None:
+        """Send the blocks."""
+        self._send(alert.id, slack_body(alert, note))
+
+    def deliver_digest(self, digest: Digest) -> None:
+        """Send the blocks of the digest."""
+        self._send(digest.id, digest_slack_body(digest))
+
+    def _send(self, id: str, body: bytes) -> None:
+        self.post(self.receiver.url.reveal(), body, {IDEMPOTENCY_HEADER: id})

@@ -12,10 +12,14 @@ from typing import Any
 import msgspec
 
 from tidegauge.contract import Alert
+from tidegauge.notify.config import (
+    WebhookReceiver,
+)
+from tidegauge.notify.digest import Digest, digest_body
+from tidegauge.notify.http import IDEMPOTENCY_HEADER, HttpChannel
 from tidegauge.notify.message import message
 
 SIGNATURE_HEADER = "Tidegauge-Signature"
-IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 #: Parts of an evidence that show values of the signal.
 _SHOWING = ("counts", "expectation")
@@ -60,3 +64,26 @@ def signature(secret: str, body: bytes, *, now: float) -> str:
     at = str(int(now))
     digest = hmac.new(secret.encode(), at.encode() + b"." + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
+
+
+class WebhookChannel(HttpChannel):
+    """To a generic webhook."""
+
+    receiver: WebhookReceiver
+
+    def deliver(self, alert: Alert, note: str = "") -> None:
+        """Send the signed body."""
+        with_bins = self.receiver.include_distributions
+        self._send(alert.id, webhook_body(alert, include_distributions=with_bins, note=note))
+
+    def deliver_digest(self, digest: Digest) -> None:
+        """Send the signed body of the digest."""
+        self._send(digest.id, digest_body(digest))
+
+    def _send(self, id: str, body: bytes) -> None:
+        receiver = self.receiver
+        headers = {IDEMPOTENCY_HEADER: id}
+        if receiver.secret is not None:
+            # Signed anew for each attempt: a receiver may refuse old signatures.
+            headers[SIGNATURE_HEADER] = signature(receiver.secret.reveal(), body, now=self._clock())
+        self.post(receiver.url, body, headers)

@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal
-from tidegauge.baseline.errors import BaselineError
+from tidegauge.baseline.document import Baseline, BaselineError, CategoricalSignal, NumericSignal
 from tidegauge.baseline.io import builder as building
 
 Write = Callable[..., Path]

@@ -18,7 +18,8 @@ from support.processes import free_port, wait_until
 from support.redis_server import RedisServer
 from tidegauge.baseline.io import cache as cache_module
 from tidegauge.baseline.io.cache import BaselineCache
-from tidegauge.baseline.io.store import BaselineStore, Snapshot
+from tidegauge.baseline.io.pointers import Snapshot
+from tidegauge.baseline.io.store import BaselineStore
 from tidegauge.baseline.validation import MAX_DOCUMENT_BYTES
 from tidegauge.cli.check import check_baselines
 from tidegauge.config.settings import Settings

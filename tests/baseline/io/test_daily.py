@@ -13,9 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tidegauge.baseline.document import Baseline
-from tidegauge.baseline.errors import BaselineError
-from tidegauge.baseline.hours import DailyCycle
+from tidegauge.baseline.document import Baseline, BaselineError, DailyCycle
 from tidegauge.baseline.io.builder import build
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
 

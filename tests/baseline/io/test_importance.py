@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegauge.baseline.errors import BaselineError
-from tidegauge.baseline.io.importance import read_importances
+from tidegauge.baseline.document import BaselineError
+from tidegauge.baseline.io.column_files import read_importances
 
 FEATURES = ["age", "income", "region"]
 

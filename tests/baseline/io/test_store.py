@@ -12,15 +12,14 @@ import redis
 from support.baselines import small_baseline
 from support.processes import free_port
 from support.redis_server import RedisServer
+from tidegauge.baseline.io.pointers import Pointer, earlier_version
 from tidegauge.baseline.io.store import (
     BaselineNotFound,
     BaselineStore,
     CorruptBaseline,
-    Pointer,
     PromotionRefused,
     RefusedBaseline,
     StoreUnavailable,
-    earlier_version,
 )
 from tidegauge.baseline.validation import MAX_DOCUMENT_BYTES
 

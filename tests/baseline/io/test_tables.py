@@ -12,12 +12,11 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from tidegauge.baseline.document import CategoricalSignal, NumericSignal
-from tidegauge.baseline.errors import BaselineError
+from tidegauge.baseline.document import BaselineError, CategoricalSignal, NumericSignal
 from tidegauge.baseline.io.builder import Built, build
+from tidegauge.baseline.io.column_files import read_types
+from tidegauge.baseline.io.table.column import ReadOptions
 from tidegauge.baseline.io.table.database import Database
-from tidegauge.baseline.io.table.options import ReadOptions
-from tidegauge.baseline.io.types_file import read_types
 
 ROWS = range(60)
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from tidegauge.baseline.io.store import Key, Pointer
+from tidegauge.baseline.io.pointers import Key, Pointer
 from tidegauge.roles.detect.missing_baselines import FORGOTTEN_SECONDS, MOST_NAMED, MissingBaselines
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import DetectMetrics

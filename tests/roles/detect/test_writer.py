@@ -18,7 +18,7 @@ from tidegauge.alerting.evaluate import evaluate
 from tidegauge.alerting.model import Rule
 from tidegauge.alerting.ruleset import RuleSet
 from tidegauge.alerting.state import AlertState
-from tidegauge.baseline.io.store import Key, Pointer
+from tidegauge.baseline.io.pointers import Key, Pointer
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Action, DataRange
 from tidegauge.contract.audit import AuditFact

@@ -10,49 +10,52 @@ from tidegauge._face import face
 if TYPE_CHECKING:
     from tidegauge.baseline.io.builder import build as build
     from tidegauge.baseline.io.cache import BaselineCache as BaselineCache
-    from tidegauge.baseline.io.importance import read_importances as read_importances
-    from tidegauge.baseline.io.nearest import (
+    from tidegauge.baseline.io.column_files import (
+        read_importances as read_importances,
+        read_types as read_types,
+    )
+    from tidegauge.baseline.io.pointers import (
+        Key as Key,
+        Pointer as Pointer,
+        earlier_version as earlier_version,
         name_of as name_of,
         nearest_baseline as nearest_baseline,
+        newer_version as newer_version,
         without_baseline as without_baseline,
     )
+    from tidegauge.baseline.io.signals import ColumnSummary as ColumnSummary
     from tidegauge.baseline.io.store import (
         BaselineNotFound as BaselineNotFound,
         BaselineStore as BaselineStore,
         CorruptBaseline as CorruptBaseline,
-        Key as Key,
-        Pointer as Pointer,
         StoreError as StoreError,
         StoreUnavailable as StoreUnavailable,
-        earlier_version as earlier_version,
-        newer_version as newer_version,
     )
-    from tidegauge.baseline.io.summary import ColumnSummary as ColumnSummary
-    from tidegauge.baseline.io.table.column import Role as Role
-    from tidegauge.baseline.io.table.options import ReadOptions as ReadOptions
-    from tidegauge.baseline.io.types_file import read_types as read_types
+    from tidegauge.baseline.io.table.column import ReadOptions as ReadOptions, Role as Role
 
 face(
     __name__,
     {
         "builder": ("build",),
         "cache": ("BaselineCache",),
-        "importance": ("read_importances",),
-        "nearest": ("name_of", "nearest_baseline", "without_baseline"),
+        "column_files": ("read_importances", "read_types"),
+        "pointers": (
+            "Key",
+            "Pointer",
+            "earlier_version",
+            "name_of",
+            "nearest_baseline",
+            "newer_version",
+            "without_baseline",
+        ),
+        "signals": ("ColumnSummary",),
         "store": (
             "BaselineNotFound",
             "BaselineStore",
             "CorruptBaseline",
-            "Key",
-            "Pointer",
             "StoreError",
             "StoreUnavailable",
-            "earlier_version",
-            "newer_version",
         ),
-        "summary": ("ColumnSummary",),
-        "table.column": ("Role",),
-        "table.options": ("ReadOptions",),
-        "types_file": ("read_types",),
+        "table.column": ("ReadOptions", "Role"),
     },
 )

@@ -24,15 +24,16 @@ from tidegauge.baseline.io.daily import Timed, category_places, daily_cycle
 from tidegauge.baseline.io.signals import (
     MANY_VALUES,
     TOP_CATEGORIES,
+    ColumnSummary,
     categorical_signal,
     mostly_numbers,
     numeric_signal,
     seen_once,
+    summary_of,
     text_spellings,
 )
-from tidegauge.baseline.io.summary import ColumnSummary, summary_of
 from tidegauge.baseline.io.table import Column, Kind, ReadOptions, Role, Table, open_table
-from tidegauge.baseline.io.times import compact_dates
+from tidegauge.baseline.io.table.rows import compact_dates
 from tidegauge.contract import OUTPUT_SIGNALS
 
 __all__ = ["BaselineError", "Built", "build"]

@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from tidegauge.baseline import Baseline
+from tidegauge.baseline.io.pointers import Key, Pointer
 from tidegauge.baseline.io.store import (
     BaselineNotFound,
     BaselineStore,
     Changes,
-    Key,
-    Pointer,
     PromotionRefused,
     RefusedBaseline,
     StoreError,

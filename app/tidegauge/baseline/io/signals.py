@@ -1,4 +1,4 @@
-"""Collected columns made into signals: pure functions of all values, whatever their order."""
+"""Collected columns turned into signals, with a summary of each. Pure; row order has no effect."""
 
 import math
 import re
@@ -6,17 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.baseline import (
     CategoricalSignal,
     NumericSignal,
+    Signal,
     canonical_category,
     numeric_counts,
     numeric_edges,
 )
-from tidegauge.baseline.io.table import Kind
+from tidegauge.baseline.io.table import Column, Kind
 
 #: Categories with a bin of their own.
 TOP_CATEGORIES = 20
@@ -173,3 +175,42 @@ def _dtype(counts: Counter[str], kind: Kind) -> Literal["string", "integer", "bo
     if kind == "numeric" and all(map(_INTEGER.fullmatch, counts)):
         return "integer"
     return "string"
+
+
+class ColumnSummary(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One column: what it is called, what it became, and what that was decided by.
+
+    ``kind`` is numeric, string, integer, boolean, time or left out; ``signal`` the name of the
+    signal, empty if it is none. ``missing`` and ``distinct`` are counts of rows and of values,
+    ``not_finite`` of numbers that are NaN or infinite in the file.
+    """
+
+    column: str
+    kind: str
+    signal: str = ""
+    missing: int | None = None
+    not_finite: int = 0
+    distinct: int | None = None
+    examples: tuple[str, ...] = ()
+
+    @classmethod
+    def left_out(cls, column: Column, why: str) -> "ColumnSummary":
+        """Return that of a column which is no signal."""
+        return cls(column=column.name, kind=why, examples=column.examples)
+
+
+def summary_of(column: Column, name: str, signal: Signal, distinct: int) -> ColumnSummary:
+    """Return what a column became."""
+    if isinstance(signal, NumericSignal):
+        kind, not_finite = "numeric", signal.nan
+    else:
+        kind, not_finite = signal.dtype, 0
+    return ColumnSummary(
+        column=column.name,
+        kind=kind,
+        signal=name,
+        missing=signal.missing,
+        not_finite=not_finite,
+        distinct=distinct,
+        examples=column.examples,
+    )

@@ -10,11 +10,10 @@ Keys, with the default prefix::
 """
 
 import hashlib
-import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -29,10 +28,9 @@ from tidegauge.baseline import (
     read_baseline,
     validate,
 )
+from tidegauge.baseline.io.pointers import Key, Pointer, Snapshot
+from tidegauge.config import Settings
 from tidegauge.contract import DecodingError, decode
-
-#: What Redis calls the model and version that a baseline is promoted for.
-Key = tuple[str, str]
 
 
 class StoreError(Exception):
@@ -57,36 +55,6 @@ class RefusedBaseline(CorruptBaseline):
 
 class PromotionRefused(StoreError, ValueError):
     """The baseline was made for another model or version."""
-
-
-#: Ids are hashes; whatever else is in their place is in many messages.
-_StoredId = Annotated[str, msgspec.Meta(max_length=200)]
-
-
-class Pointer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which baseline is promoted, since when (epoch seconds), and which one was before.
-
-    ``first_promoted_at`` is when the version had one for the first time; null if that is when this
-    one was promoted.
-    """
-
-    id: _StoredId
-    promoted_at: float
-    previous: _StoredId | None
-    first_promoted_at: float | None = None
-
-    @property
-    def began_at(self) -> float:
-        """When the version had a promoted baseline for the first time, epoch seconds."""
-        return self.promoted_at if self.first_promoted_at is None else self.first_promoted_at
-
-
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """All pointers at one moment; ``problems`` names those that can't be read."""
-
-    generation: int
-    promoted: Mapping[Key, Pointer]
-    problems: list[str]
 
 
 class StoredBaseline(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,12 +129,21 @@ class BaselineStore:
                 **options,
             )
         except ValueError as error:
-            raise ValueError(f"redis.url ({self.address}): {error}") from error
+            raise ValueError(
+                f"redis.url ({self.address}): {error}; set TIDEGAUGE_REDIS__URL to "
+                "redis://HOST:PORT/DB"
+            ) from error
         self._documents = f"{prefix}:baseline:doc:"
         self._promoted = f"{prefix}:baseline:promoted"
         self._generation = f"{prefix}:baseline:generation"
         self._changes = f"{prefix}:baseline:changes"
         self._created = f"{prefix}:baselines"
+
+    @classmethod
+    def of(cls, settings: Settings) -> "BaselineStore":
+        """Return the store that the settings name."""
+        redis = settings.redis
+        return cls(redis.url, password=redis.plain_password, prefix=redis.prefix)
 
     def close(self) -> None:
         """Close all connections."""
@@ -391,52 +368,6 @@ class BaselineStore:
             yield
         except (redis.RedisError, OSError) as error:
             raise StoreUnavailable(f"Redis at {self.address}: {error}") from error
-
-
-def earlier_version(
-    pointers: Mapping[Key, Pointer], model: str, version: str, *, without: Collection[str] = ()
-) -> str | None:
-    """Return the version of ``model`` to go back to from ``version``; None if none is known.
-
-    Of the others, that which had its first baseline promoted last before ``version`` had; last of
-    all, if ``version`` never had one. Those in ``without`` are passed over.
-
-    >>> made = {("m", v): Pointer(id=v, promoted_at=at, previous=None)
-    ...         for v, at in (("1", 10.0), ("2", 20.0), ("3", 30.0))}
-    >>> earlier_version(made, "m", "3"), earlier_version(made, "m", "1")
-    ('2', None)
-    >>> earlier_version(made, "m", "4")
-    '3'
-    """
-    own = pointers.get((model, version))
-    before = math.inf if own is None else own.began_at
-    found = [
-        (pointer.began_at, name)
-        for (of, name), pointer in pointers.items()
-        if of == model and name != version and name not in without and pointer.began_at < before
-    ]
-    return max(found)[1] if found else None
-
-
-def newer_version(
-    pointers: Mapping[Key, Pointer], model: str, version: str, since: float
-) -> str | None:
-    """Return the version of ``model`` that has come after ``version``; None if none has.
-
-    Of the others, that which had its first baseline promoted last, if that was after ``since``,
-    epoch seconds: then what was asked for ``version`` at that time is not to be done any more.
-
-    >>> made = {("m", v): Pointer(id=v, promoted_at=at, previous=None)
-    ...         for v, at in (("3", 30.0), ("4", 40.0))}
-    >>> newer_version(made, "m", "3", 35.0), newer_version(made, "m", "3", 45.0)
-    ('4', None)
-    """
-    found = [
-        (pointer.began_at, name)
-        for (of, name), pointer in pointers.items()
-        if of == model and name != version and pointer.began_at > since
-    ]
-    return max(found)[1] if found else None
 
 
 def address_of(url: str) -> str:

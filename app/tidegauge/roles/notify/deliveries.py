@@ -1,17 +1,143 @@
-"""Taking messages to one receiver until that is done, or making dead letters of what can't be."""
+"""Deliveries to one receiver: attempts until one succeeds, or a dead letter for a failed alert."""
 
+import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from confluent_kafka import Message
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_never,
+    wait_exponential_jitter,
+)
 
 from tidegauge.config import Settings
-from tidegauge.contract import DeadLetter, NotifyReason, encode, without_payload
-from tidegauge.kafka import RecordWriter, TooLarge
+from tidegauge.contract import (
+    PAYLOAD_LIMIT_BYTES,
+    DeadLetter,
+    NotifyReason,
+    encode,
+    without_payload,
+)
+from tidegauge.kafka import NotTaken, RecordWriter, TooLarge
 from tidegauge.notify import Channel, Refused, RetryLater
-from tidegauge.roles.notify.attempts import Attempts
-from tidegauge.roles.notify.dead_letters import DETAIL_CHARACTERS, Place, letter_of
-from tidegauge.telemetry import ReceiverMetrics, RecordFaults
+from tidegauge.telemetry import Health, ReceiverMetrics, RecordFaults
+
+log = logging.getLogger(__name__)
+
+#: Between attempts: 1 s, 2 s, 4 s … up to this, and up to 1 s more so that couriers don't march in
+#: step. Whoever is back is told within five minutes.
+_LONGEST_SECONDS = 300.0
+BACKOFF = wait_exponential_jitter(initial=1, max=_LONGEST_SECONDS, jitter=1)
+
+
+class Attempts:
+    """Attempts for the sake of one receiver, who is at ``target``.
+
+    ``pause`` waits so many seconds; ``backoff`` is tenacity's wait.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        target: str,
+        *,
+        metrics: ReceiverMetrics,
+        health: Health,
+        pause: Callable[[float], None],
+        backoff: Callable[[RetryCallState], float],
+    ) -> None:
+        self._name = name
+        self._target = target
+        self._metrics = metrics
+        self._health = health
+        self._pause = pause
+        self._backoff = backoff
+
+    def persist(
+        self, work: Callable[[], None], *, stop: Callable[[RetryCallState], bool] = stop_never
+    ) -> None:
+        """Do it until it is done, or until ``stop``: then raises what it failed of."""
+        Retrying(
+            retry=retry_if_exception_type((RetryLater, NotTaken)),
+            wait=self._wait,
+            stop=stop,
+            sleep=self._pause,
+            before_sleep=self._say_failed,
+            reraise=True,
+        )(work)
+
+    def went_well(self) -> None:
+        """Say that the receiver takes alerts."""
+        self._metrics.up.set(1)
+        self._health.say(self._name, "ok")
+
+    def failed(self, why: str, *, up: bool = False) -> None:
+        """Say why an attempt failed; ``up``: the receiver did answer."""
+        self._metrics.failed.inc()
+        self._metrics.up.set(up)
+        self._health.say(self._name, "degraded", why)
+        log.warning("%s: %s", self._name, why)
+
+    def _say_failed(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        after = state.next_action.sleep if state.next_action else 0.0
+        self.failed(
+            f"{self._target}: {error}; attempt {state.attempt_number}, the next in "
+            f"{after:.0f} s; what comes after it waits"
+        )
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Exponential with jitter, and never sooner than the receiver asks."""
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, RetryLater) else None
+        return max(self._backoff(state), asked or 0.0)
+
+
+#: Of what was wrong, so much is said.
+DETAIL_CHARACTERS = 1_000
+
+
+class Place(NamedTuple):
+    """Where a record of the alerts was read, and what it is."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
+
+
+def place_of(message: Message) -> Place:
+    """Return the place of a record that was read."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None and partition is not None and offset is not None  # noqa: S101 - read
+    return Place(topic, partition, offset, message.value() or b"")
+
+
+def letter_of(
+    place: Place, receiver: str, reason: NotifyReason, detail: str, *, now: float
+) -> DeadLetter:
+    """Describe an alert that was not delivered; ``now`` in epoch seconds."""
+    kept = place.value[:PAYLOAD_LIMIT_BYTES]
+    return DeadLetter(
+        topic=place.topic,
+        partition=place.partition,
+        offset=place.offset,
+        row=None,
+        time=now,
+        reason=reason,
+        detail=detail[:DETAIL_CHARACTERS],
+        # What is no alert may be no text either.
+        payload=kept.decode(errors="replace"),
+        payload_encoding="utf-8",
+        payload_bytes=len(place.value),
+        payload_truncated=len(place.value) > len(kept),
+        receiver=receiver,
+    )
 
 
 class Deliveries:

@@ -19,11 +19,8 @@ from tidegauge.config import Settings
 from tidegauge.contract import Alert, DecodingError, Silence, Withheld, unwrap
 from tidegauge.kafka import GroupReader, Interrupted, ReceivedRecord
 from tidegauge.notify import Channel, Refused, RetryLater, is_untold, step, was_told
-from tidegauge.roles.notify.attempts import BACKOFF, Attempts
-from tidegauge.roles.notify.dead_letters import Place, place_of
-from tidegauge.roles.notify.deliveries import Deliveries
-from tidegauge.roles.notify.digest_sender import DigestSender
-from tidegauge.roles.notify.rate_limiter import RateLimiter
+from tidegauge.roles.notify.deliveries import BACKOFF, Attempts, Deliveries, Place, place_of
+from tidegauge.roles.notify.digests import DigestSender, RateLimiter
 from tidegauge.roles.notify.silence_follower import SilenceFollower
 from tidegauge.roles.notify.withheld_store import WithheldStore
 from tidegauge.telemetry import Health, NotifyMetrics, RecordFaults

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.baseline.io.table.column import Column as Column, Kind as Kind, Role as Role
-    from tidegauge.baseline.io.table.options import ReadOptions as ReadOptions
+    from tidegauge.baseline.io.table.column import (
+        Column as Column,
+        Kind as Kind,
+        ReadOptions as ReadOptions,
+        Role as Role,
+    )
     from tidegauge.baseline.io.table.rows import NumericRows as NumericRows, TimedRows as TimedRows
     from tidegauge.baseline.io.table.table import Table as Table, open_table as open_table
 
 face(
     __name__,
     {
-        "column": ("Column", "Kind", "Role"),
-        "options": ("ReadOptions",),
+        "column": ("Column", "Kind", "ReadOptions", "Role"),
         "rows": ("NumericRows", "TimedRows"),
         "table": ("Table", "open_table"),
     },

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tidegauge.baseline.io.table.column import Column, NumberForm
+from tidegauge.baseline.io.table.column import MAYBE_MISSING, PLAINLY_MISSING, Column, NumberForm
 from tidegauge.baseline.io.table.database import Database, literal
-from tidegauge.baseline.io.table.options import MAYBE_MISSING, PLAINLY_MISSING
 
 #: Signs that stand between thousands beside comma and point: spaces of all kinds and apostrophes.
 SPACES = " '\u2019\u00a0\u2009\u202f"

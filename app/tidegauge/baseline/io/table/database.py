@@ -1,15 +1,20 @@
-"""The DuckDB that a table is read by: one file in a folder of its own, gone with it."""
+"""The DuckDB database that reads a table: one file in a temporary folder.
+
+Files are loaded into its table ``t`` with the columns c0, c1 … and ``at_row``. Names are compared
+in Python, because DuckDB changes names that differ only in case or that occur twice.
+"""
 
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
 from tidegauge.baseline import BaselineError
+from tidegauge.baseline.io.table.column import Column, Nature
 
 #: DuckDB holds no more than this, and puts the rest on disk; it takes some 125 MiB to run at all.
 LEAST_MEMORY_BYTES = 256 * 1024 * 1024
@@ -123,3 +128,44 @@ def file_list(paths: Sequence[Path]) -> str:
     """Return paths as a list of SQL, none of them a pattern."""
     escaped = (re.sub(r"([*?\[])", r"[\1]", str(path)) for path in paths)
     return "[" + ", ".join(map(literal, escaped)) + "]"
+
+
+#: A row of CSV, and an object of JSON, may be so long.
+LONGEST_BYTES = 16 * 1024 * 1024
+
+Progress = Callable[[float], None]
+
+
+class Loaded(NamedTuple):
+    """The columns of ``t``; ``indexes`` are those that a frame's index was written as.
+
+    ``beside`` are fields of recorded events that are no signals unless an option names them.
+    """
+
+    columns: list[Column]
+    doubts: list[str]
+    indexes: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
+    delimiter: str = ","
+
+
+def make_view(database: Database) -> None:
+    """Make ``t`` of the table ``cells``."""
+    database.rows("CREATE VIEW t AS SELECT *, rowid AS at_row FROM cells")
+
+
+def columns_of(names: Sequence[str], types: Sequence[str], nature: Nature) -> list[Column]:
+    """Return columns that nothing is known of but their names and types."""
+    return [
+        Column(name, f"c{i}", nature, type_)
+        for i, (name, type_) in enumerate(zip(names, types, strict=True))
+    ]
+
+
+def check_names(path: Path, names: Sequence[str]) -> None:
+    """Raise ``BaselineError`` if columns can't be told apart by name."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise BaselineError(f"{path} has more than one column {name!r}: rename one of them")
+        seen.add(name)

@@ -8,17 +8,18 @@ from typing import Any
 import pyarrow as pa
 
 from tidegauge.baseline import BaselineError
-from tidegauge.baseline.io.table.database import Database, file_list, literal
-from tidegauge.baseline.io.table.files import Files
-from tidegauge.baseline.io.table.loaded import (
+from tidegauge.baseline.io.table.column import ReadOptions
+from tidegauge.baseline.io.table.database import (
     LONGEST_BYTES,
+    Database,
     Loaded,
     Progress,
     columns_of,
+    file_list,
+    literal,
     make_view,
 )
-from tidegauge.baseline.io.table.options import ReadOptions
-from tidegauge.baseline.io.table.text import TextFile, as_utf8, readable
+from tidegauge.baseline.io.table.files import Files, TextFile, as_utf8, readable
 from tidegauge.contract import DecodingError, decode
 
 

@@ -1,15 +1,21 @@
-"""What a column of text holds, by what its cells look like. Pure.
+"""What each column of a table holds, decided by all of its cells.
 
-Where that is doubtful it is said, with the option that settles it.
+A doubtful decision comes with a message that names the option which settles it.
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from tidegauge.baseline.io.table.cells import NUMBERS, Look, form_of
-from tidegauge.baseline.io.table.column import Column, NumberForm, Role
-from tidegauge.baseline.io.table.options import MISSING, ReadOptions
+from tidegauge.baseline.io.table.cells import (
+    NUMBERS,
+    Look,
+    form_of,
+    looks_of,
+    text_of,
+)
+from tidegauge.baseline.io.table.column import MISSING, Column, Kind, NumberForm, ReadOptions, Role
+from tidegauge.baseline.io.table.database import Database, Loaded
 
 #: A column is one of numbers if so many of its cells are; the others are missing, and it is said.
 MOSTLY = 0.95
@@ -208,3 +214,130 @@ def _row(look: Look) -> int:
 
 def _first(present: Mapping[str, Look], numbers: set[str]) -> str:
     return min((present[it] for it in numbers), key=_row).first
+
+
+#: Columns that one statement looks at.
+COLUMNS_AT_ONCE = 50
+
+
+_EXAMPLES = 3
+
+
+_EXAMPLE_ROWS = 50
+
+
+def judge_columns(
+    database: Database,
+    loaded: Loaded,
+    options: ReadOptions,
+    types: Mapping[str, Role],
+    exclude: Collection[str],
+    progress: Callable[[str, float], None],
+) -> dict[str, Column]:
+    """Return the columns by name, with what they hold."""
+    found: dict[str, Column] = {}
+    odd: dict[str, dict[str, Look]] = {}
+    for first in range(0, len(loaded.columns), COLUMNS_AT_ONCE):
+        some = loaded.columns[first : first + COLUMNS_AT_ONCE]
+        facts = iter(database.rows("SELECT " + ", ".join(map(_facts, some)) + " FROM t")[0])
+        for column in some:
+            present, numbers, zeros, others = (next(facts) for _ in range(4))
+            kind = _plain_kind(column, present, numbers, zeros, others)
+            if column.type == "VARCHAR" and types.get(column.name) in ("numeric", "percent"):
+                kind = None if present else "empty"
+            found[column.name] = replace(column, kind=kind or "string")
+            if kind is None and column.name not in exclude:
+                odd[column.name] = looks_of(database, column, _lowered(options))
+        progress("Reading types", len(found) / len(loaded.columns))
+    shown = {decimal_of(looks) for looks in odd.values()} - {None}
+    settled = Settled(
+        replace(options, missing=_lowered(options)),
+        loaded.delimiter,
+        shown.pop() if len(shown) == 1 else None,
+    )
+    for name, looks in odd.items():
+        found[name] = judge(found[name], looks, settled, types.get(name))
+    _add_examples(database, found)
+    return found
+
+
+def _lowered(options: ReadOptions) -> tuple[str, ...]:
+    return tuple(it.strip().lower() for it in options.missing)
+
+
+def _facts(column: Column) -> str:
+    """Return the SQL of four counts: values, numbers, numbers with a leading zero, and others.
+
+    Most columns of text are all numbers, which is quicker to see than what each cell looks like.
+    """
+    place = column.place
+    if column.nature == "json":
+        type_ = f"json_type({place}::JSON)"
+        return (
+            f"count({place}), "
+            f"count(*) FILTER ({type_} IN ('UBIGINT', 'BIGINT', 'DOUBLE', 'HUGEINT') "
+            f"OR {text_of(column)} IN ('NaN', 'Infinity', '-Infinity')), "
+            f"count(*) FILTER ({type_} = 'BOOLEAN'), "
+            f"count(*) FILTER ({type_} IN ('ARRAY', 'OBJECT'))"
+        )
+    if column.nature == "typed":
+        return f"count({place}), 0, 0, 0"
+    return (
+        f"count(*) FILTER ({text_of(column)} <> ''), count(TRY_CAST({place} AS DOUBLE)), "
+        f"count(*) FILTER (ltrim({place})[1] IN ('0', '+', '-') AND "
+        f"regexp_full_match({text_of(column)}, '[-+]?0[0-9]+')), "
+        f"count(*) FILTER (lower({text_of(column)}) IN ('nan', '-nan', '+nan'))"
+    )
+
+
+def _plain_kind(column: Column, present: int, numbers: int, zeros: int, others: int) -> Kind | None:
+    """Return the kind of a column if that is plain; None if its cells must be looked at."""
+    if present == 0:
+        return "empty"
+    if column.nature == "typed":
+        return _kind_of_type(column.type)
+    if column.nature == "json":
+        booleans, nested = zeros, others
+        if nested:
+            return "nested"
+        if booleans == present:
+            return "boolean"
+        return "numeric" if numbers == present else None
+    return "numeric" if numbers == present and not zeros and not others else None
+
+
+_KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(
+        (
+            "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
+            "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BIGNUM", "VARINT",
+        ),
+        "numeric",
+    ),
+    "BOOLEAN": "boolean",
+    **dict.fromkeys(("VARCHAR", "ENUM", "UUID"), "string"),
+    **dict.fromkeys(("DATE", "TIME", "INTERVAL"), "instant"),
+    **dict.fromkeys(("STRUCT", "MAP", "UNION", "LIST"), "nested"),
+}  # fmt: skip
+
+
+def _kind_of_type(type_: str) -> Kind:
+    if type_.endswith("]"):
+        return "nested"
+    name = type_.partition("(")[0].partition(" ")[0]
+    if name.startswith("TIME"):
+        return "instant"
+    return _KINDS.get(name, "binary")
+
+
+def _add_examples(database: Database, columns: dict[str, Column]) -> None:
+    shown = database.rows(
+        "SELECT " + ", ".join(f"left({it.place}::VARCHAR, 60)" for it in columns.values())
+        + f" FROM t LIMIT {_EXAMPLE_ROWS}"
+    ) if columns else []  # fmt: skip
+    for i, (name, column) in enumerate(list(columns.items())):
+        cells = [str(row[i]) for row in shown if row[i] not in (None, "")]
+        if column.nature == "json":
+            cells = [it.removeprefix('"').removesuffix('"') for it in cells]
+        values = dict.fromkeys(it for it in cells if it.strip().lower() not in column.missing_texts)
+        columns[name] = replace(column, examples=tuple(list(values)[:_EXAMPLES]))

@@ -5,7 +5,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +14,40 @@ from numpy.typing import NDArray
 
 from tidegauge.baseline import BaselineError, canonical_category
 from tidegauge.baseline.io.table.cells import (
-    Look,
     category_of,
-    looks_of,
     number_of,
-    text_of,
     time_of,
 )
-from tidegauge.baseline.io.table.column import Column, Kind, Role
-from tidegauge.baseline.io.table.database import Database, malformed
-from tidegauge.baseline.io.table.files import find_files
-from tidegauge.baseline.io.table.judge import Settled, decimal_of, judge
-from tidegauge.baseline.io.table.load import load
-from tidegauge.baseline.io.table.loaded import Loaded
-from tidegauge.baseline.io.table.options import ReadOptions
-from tidegauge.baseline.io.table.rows import CategoryRows, NumericRows, TimedRows
-from tidegauge.baseline.io.times import checked, epoch_seconds
+from tidegauge.baseline.io.table.column import Column, ReadOptions, Role
+from tidegauge.baseline.io.table.csv_files import load_csv
+from tidegauge.baseline.io.table.database import (
+    Database,
+    Loaded,
+    Progress,
+    malformed,
+)
+from tidegauge.baseline.io.table.files import Files, find_files
+from tidegauge.baseline.io.table.json_files import load_json
+from tidegauge.baseline.io.table.judge import COLUMNS_AT_ONCE, judge_columns
+from tidegauge.baseline.io.table.rows import (
+    CategoryRows,
+    NumericRows,
+    TimedRows,
+    checked,
+    epoch_seconds,
+)
+from tidegauge.baseline.io.table.typed_files import load_arrow, load_parquet
 from tidegauge.contract import DecodingError, decode
 
 #: Distinct values beyond which a column is no category but an id; counting them fills the memory.
 DISTINCT_VALUES_LIMIT = 1_000_000
 
-#: Columns that one statement looks at.
-_AT_ONCE = 50
 
 #: Numbers that are held at once, of several columns: a statement looks all columns of the table up,
 #: so one for each takes minutes of a file of thousands of columns.
 _HELD_NUMBERS = 1_000_000
 
 _BATCH_ROWS = 65_536
-
-_EXAMPLES = 3
-_EXAMPLE_ROWS = 50
-
-Progress = Callable[[float], None]
 
 
 class Table:
@@ -93,7 +92,7 @@ class Table:
         """Read a column's numbers, and those of the columns after it if there are few rows."""
         names = list(self.columns)
         after = [it for it in names[names.index(name) + 1 :] if self.columns[it].kind == "numeric"]
-        at_once = min(_AT_ONCE, _HELD_NUMBERS // max(self.rows, 1))
+        at_once = min(COLUMNS_AT_ONCE, _HELD_NUMBERS // max(self.rows, 1))
         some = [name, *after[: max(at_once - 1, 0)]]
         fields = (f"{number_of(self.columns[it])} AS x{i}" for i, it in enumerate(some))
         with self._readable(name):
@@ -172,121 +171,17 @@ def open_table(
         scratch = Path(folder)
         database = Database(scratch, memory_bytes)
         try:
-            loaded = load(
+            loaded = _load(
                 database, files, path, options, model, scratch, check,
                 lambda it: progress("Reading", it),
             )  # fmt: skip
             progress("Reading", 1.0)
             rows = int(database.rows("SELECT count(*) FROM t")[0][0])
             with malformed(path):
-                columns = _judged(database, loaded, options, types or {}, exclude, progress)
+                columns = judge_columns(database, loaded, options, types or {}, exclude, progress)
             yield Table(database, path, loaded, rows, columns)
         finally:
             database.close()
-
-
-def _judged(
-    database: Database,
-    loaded: Loaded,
-    options: ReadOptions,
-    types: Mapping[str, Role],
-    exclude: Collection[str],
-    progress: Callable[[str, float], None],
-) -> dict[str, Column]:
-    """Return the columns by name, with what they hold."""
-    found: dict[str, Column] = {}
-    odd: dict[str, dict[str, Look]] = {}
-    for first in range(0, len(loaded.columns), _AT_ONCE):
-        some = loaded.columns[first : first + _AT_ONCE]
-        facts = iter(database.rows("SELECT " + ", ".join(map(_facts, some)) + " FROM t")[0])
-        for column in some:
-            present, numbers, zeros, others = (next(facts) for _ in range(4))
-            kind = _plain_kind(column, present, numbers, zeros, others)
-            if column.type == "VARCHAR" and types.get(column.name) in ("numeric", "percent"):
-                kind = None if present else "empty"
-            found[column.name] = replace(column, kind=kind or "string")
-            if kind is None and column.name not in exclude:
-                odd[column.name] = looks_of(database, column, _lowered(options))
-        progress("Reading types", len(found) / len(loaded.columns))
-    shown = {decimal_of(looks) for looks in odd.values()} - {None}
-    settled = Settled(
-        replace(options, missing=_lowered(options)),
-        loaded.delimiter,
-        shown.pop() if len(shown) == 1 else None,
-    )
-    for name, looks in odd.items():
-        found[name] = judge(found[name], looks, settled, types.get(name))
-    _add_examples(database, found)
-    return found
-
-
-def _lowered(options: ReadOptions) -> tuple[str, ...]:
-    return tuple(it.strip().lower() for it in options.missing)
-
-
-def _facts(column: Column) -> str:
-    """Return the SQL of four counts: values, numbers, numbers with a leading zero, and others.
-
-    Most columns of text are all numbers, which is quicker to see than what each cell looks like.
-    """
-    place = column.place
-    if column.nature == "json":
-        type_ = f"json_type({place}::JSON)"
-        return (
-            f"count({place}), "
-            f"count(*) FILTER ({type_} IN ('UBIGINT', 'BIGINT', 'DOUBLE', 'HUGEINT') "
-            f"OR {text_of(column)} IN ('NaN', 'Infinity', '-Infinity')), "
-            f"count(*) FILTER ({type_} = 'BOOLEAN'), "
-            f"count(*) FILTER ({type_} IN ('ARRAY', 'OBJECT'))"
-        )
-    if column.nature == "typed":
-        return f"count({place}), 0, 0, 0"
-    return (
-        f"count(*) FILTER ({text_of(column)} <> ''), count(TRY_CAST({place} AS DOUBLE)), "
-        f"count(*) FILTER (ltrim({place})[1] IN ('0', '+', '-') AND "
-        f"regexp_full_match({text_of(column)}, '[-+]?0[0-9]+')), "
-        f"count(*) FILTER (lower({text_of(column)}) IN ('nan', '-nan', '+nan'))"
-    )
-
-
-def _plain_kind(column: Column, present: int, numbers: int, zeros: int, others: int) -> Kind | None:
-    """Return the kind of a column if that is plain; None if its cells must be looked at."""
-    if present == 0:
-        return "empty"
-    if column.nature == "typed":
-        return _kind_of_type(column.type)
-    if column.nature == "json":
-        booleans, nested = zeros, others
-        if nested:
-            return "nested"
-        if booleans == present:
-            return "boolean"
-        return "numeric" if numbers == present else None
-    return "numeric" if numbers == present and not zeros and not others else None
-
-
-_KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(
-        (
-            "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
-            "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BIGNUM", "VARINT",
-        ),
-        "numeric",
-    ),
-    "BOOLEAN": "boolean",
-    **dict.fromkeys(("VARCHAR", "ENUM", "UUID"), "string"),
-    **dict.fromkeys(("DATE", "TIME", "INTERVAL"), "instant"),
-    **dict.fromkeys(("STRUCT", "MAP", "UNION", "LIST"), "nested"),
-}  # fmt: skip
-
-
-def _kind_of_type(type_: str) -> Kind:
-    if type_.endswith("]"):
-        return "nested"
-    name = type_.partition("(")[0].partition(" ")[0]
-    if name.startswith("TIME"):
-        return "instant"
-    return _KINDS.get(name, "binary")
 
 
 def spelt(column: Column, value: Any) -> str:
@@ -301,19 +196,6 @@ def spelt(column: Column, value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         raise BaselineError(f"column {column.name!r} holds {value}, which can't be a category")
     return canonical_category(value)
-
-
-def _add_examples(database: Database, columns: dict[str, Column]) -> None:
-    shown = database.rows(
-        "SELECT " + ", ".join(f"left({it.place}::VARCHAR, 60)" for it in columns.values())
-        + f" FROM t LIMIT {_EXAMPLE_ROWS}"
-    ) if columns else []  # fmt: skip
-    for i, (name, column) in enumerate(list(columns.items())):
-        cells = [str(row[i]) for row in shown if row[i] not in (None, "")]
-        if column.nature == "json":
-            cells = [it.removeprefix('"').removesuffix('"') for it in cells]
-        values = dict.fromkeys(it for it in cells if it.strip().lower() not in column.missing_texts)
-        columns[name] = replace(column, examples=tuple(list(values)[:_EXAMPLES]))
 
 
 def _numeric_rows(column: Any) -> NumericRows:
@@ -333,3 +215,30 @@ def _seconds(name: str, column: Any) -> NDArray[np.float64]:
         seconds = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
         return checked(name, seconds)
     return epoch_seconds(name, column.to_pylist())
+
+
+def _load(
+    database: Database,
+    files: Files,
+    shown: Path,
+    options: ReadOptions,
+    model: str,
+    scratch: Path,
+    check: Callable[[Sequence[str]], None],
+    progress: Progress,
+) -> Loaded:
+    """Make ``t`` of files; raises ``BaselineError`` if they are no table.
+
+    ``check`` is asked of the names of the columns before a file of text is read.
+    """
+    if files.format == "csv":
+        return load_csv(database, files, shown, options, scratch, check, progress)
+    if options.delimiter is not None or options.decimal is not None:
+        raise BaselineError(f"{shown} is no CSV: --delimiter and --decimal are for CSV")
+    if files.format == "json":
+        return load_json(database, files, shown, options, model, scratch, progress)
+    if options.encoding is not None:
+        raise BaselineError(f"{shown} is no text: --encoding is for CSV and JSON")
+    if files.format == "arrow":
+        return load_arrow(database, files, shown)
+    return load_parquet(database, files, shown)

@@ -10,10 +10,16 @@ import pyarrow.parquet as pq
 
 from tidegauge.baseline import BaselineError
 from tidegauge.baseline.io.table.column import Column
-from tidegauge.baseline.io.table.database import Database, file_list, malformed
-from tidegauge.baseline.io.table.files import Files
-from tidegauge.baseline.io.table.loaded import Loaded, check_names, columns_of, make_view
-from tidegauge.baseline.io.table.text import readable
+from tidegauge.baseline.io.table.database import (
+    Database,
+    Loaded,
+    check_names,
+    columns_of,
+    file_list,
+    make_view,
+    malformed,
+)
+from tidegauge.baseline.io.table.files import Files, readable
 from tidegauge.contract import DecodingError, decode
 
 #: A column that pandas wrote its index as.

@@ -1,11 +1,94 @@
-"""Versions without a baseline, in words: which baseline is nearest, and how to make one. Pure."""
+"""Which baseline is promoted for each model version, and which versions have none. Pure."""
 
 import difflib
+import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated
 
-from tidegauge.baseline.io.store import Key, Pointer
+import msgspec
+
 from tidegauge.contract import printable, utc_text
+
+#: What Redis calls the model and version that a baseline is promoted for.
+Key = tuple[str, str]
+
+
+#: Ids are hashes; whatever else is in their place is in many messages.
+_StoredId = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Pointer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which baseline is promoted, since when (epoch seconds), and which one was before.
+
+    ``first_promoted_at`` is when the version had one for the first time; null if that is when this
+    one was promoted.
+    """
+
+    id: _StoredId
+    promoted_at: float
+    previous: _StoredId | None
+    first_promoted_at: float | None = None
+
+    @property
+    def began_at(self) -> float:
+        """When the version had a promoted baseline for the first time, epoch seconds."""
+        return self.promoted_at if self.first_promoted_at is None else self.first_promoted_at
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All pointers at one moment; ``problems`` names those that can't be read."""
+
+    generation: int
+    promoted: Mapping[Key, Pointer]
+    problems: list[str]
+
+
+def earlier_version(
+    pointers: Mapping[Key, Pointer], model: str, version: str, *, without: Collection[str] = ()
+) -> str | None:
+    """Return the version of ``model`` to go back to from ``version``; None if none is known.
+
+    Of the others, that which had its first baseline promoted last before ``version`` had; last of
+    all, if ``version`` never had one. Those in ``without`` are passed over.
+
+    >>> made = {("m", v): Pointer(id=v, promoted_at=at, previous=None)
+    ...         for v, at in (("1", 10.0), ("2", 20.0), ("3", 30.0))}
+    >>> earlier_version(made, "m", "3"), earlier_version(made, "m", "1")
+    ('2', None)
+    >>> earlier_version(made, "m", "4")
+    '3'
+    """
+    own = pointers.get((model, version))
+    before = math.inf if own is None else own.began_at
+    found = [
+        (pointer.began_at, name)
+        for (of, name), pointer in pointers.items()
+        if of == model and name != version and name not in without and pointer.began_at < before
+    ]
+    return max(found)[1] if found else None
+
+
+def newer_version(
+    pointers: Mapping[Key, Pointer], model: str, version: str, since: float
+) -> str | None:
+    """Return the version of ``model`` that has come after ``version``; None if none has.
+
+    Of the others, that which had its first baseline promoted last, if that was after ``since``,
+    epoch seconds: then what was asked for ``version`` at that time is not to be done any more.
+
+    >>> made = {("m", v): Pointer(id=v, promoted_at=at, previous=None)
+    ...         for v, at in (("3", 30.0), ("4", 40.0))}
+    >>> newer_version(made, "m", "3", 35.0), newer_version(made, "m", "3", 45.0)
+    ('4', None)
+    """
+    found = [
+        (pointer.began_at, name)
+        for (of, name), pointer in pointers.items()
+        if of == model and name != version and pointer.began_at > since
+    ]
+    return max(found)[1] if found else None
+
 
 #: How alike two names of models must be for one to be a misspelling of the other.
 _ALIKE = 0.75

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from support.audited import audited
-from tidegauge.notify.mlflow.tags import STATE, changed, state_of, tag_of
+from tidegauge.notify.mlflow_record import STATE, changed, state_of, tag_of
 
 INCOME = "tidegauge.alert.drift.income"
 AGE = "tidegauge.alert.drift.age"

@@ -1,16 +1,19 @@
-"""How many messages a receiver gets in a period, and what is collected for a digest. Pure.
+"""What becomes of an alert at one receiver: sent now, collected for a digest, or withheld. Pure.
 
-A period begins with its first message. Once ``messages`` have been sent in it, what follows is
-collected and sent as one digest when the period is over. While anything is collected, every later
-alert joins it, so that none overtakes another.
+A period of a rate limit begins with its first message. After ``messages`` have been sent in it, the
+alerts that follow are collected and sent as one digest at the end of the period. While alerts are
+collected, every later alert joins them, so that none overtakes another. Critical alerts are counted
+separately, with a limit of the same size: a storm of other alerts never delays one. More critical
+alerts than that are collected too, for at most a minute.
 
-Critical alerts are counted apart, with a limit of the same size of their own: a storm of others
-never delays one. Only more critical alerts than that are collected, and then for a minute at most.
+While a silence covers an alert, at most one record of it is withheld: the one that says it fires
+or, if that was delivered before the silence began, its last reminder. A receiver that was notified
+of an alert is also notified of its end, silenced or not; otherwise it is notified of neither.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from tidegauge.contract import Alert, DecodingError, decode, encode
+from tidegauge.contract import Alert, DecodingError, Silence, Withheld, decode, encode
 
 #: What a digest waits for at most once it has a critical alert: the rest of the same storm.
 CRITICAL_WAIT_SECONDS = 60.0
@@ -89,3 +92,48 @@ def is_last(limit: Limit | None, budget: MessageBudget, alert: Alert, now: float
     if limit is None or is_critical(alert):
         return False
     return budget.at(limit, now).sent + 1 == limit.messages
+
+
+class Step(NamedTuple):
+    """What becomes of an alert whose turn has come.
+
+    ``keep``: what waits from then on: ``this``, or ``nothing``, or the ``same`` as before. ``over``
+    stands for an end of which nobody is told, as nobody was told of the beginning.
+    """
+
+    deliver: bool
+    keep: Literal["this", "nothing", "same", "over"]
+
+
+def step(kept: Withheld | None, alert: Alert, silence: Silence | None) -> Step:
+    """Decide on ``alert``; ``kept`` is what is kept of its fingerprint, ``silence`` what covers it.
+
+    Of reminders that somebody has silenced by having seen the alert, nothing is told later either.
+    """
+    if alert.state == "resolved":
+        return Step(False, "over") if is_untold(kept, alert) else Step(True, "nothing")
+    if silence is None:
+        return Step(True, "nothing")
+    if silence.reminders_only or (alert.reminder and is_untold(kept, alert)):
+        return Step(False, "same")
+    return Step(False, "this")
+
+
+def is_untold(kept: Withheld | None, alert: Alert) -> bool:
+    """Whether the receiver was never told of the episode that ``alert`` is of."""
+    return kept is not None and kept.alert.starts_at == alert.starts_at and not kept.told
+
+
+def was_told(kept: Withheld | None, alert: Alert) -> bool:
+    """Whether the receiver was told that ``alert`` fires, before this record of it."""
+    return not _begins(alert) and not is_untold(kept, alert)
+
+
+def _begins(alert: Alert) -> bool:
+    """Whether it is the first that receivers hear of its episode."""
+    return alert.event == "firing"
+
+
+def is_waiting(kept: Withheld) -> bool:
+    """Whether it is to be told; otherwise it is the mark of an end."""
+    return kept.alert.state != "resolved"

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from support.audited import audited
 from tidegauge.contract.audit import AuditRecord
-from tidegauge.notify.mlflow.note import DESCRIPTION_CHARACTERS, noted
+from tidegauge.notify.mlflow_record import DESCRIPTION_CHARACTERS, noted
 
 
 def written(description: str, *records: AuditRecord, entries: int = 20, state: str = "low") -> str:

@@ -11,10 +11,10 @@ from support.http_sink import Answer, HttpSink
 from support.processes import free_port
 from tidegauge.contract import encode
 from tidegauge.contract.audit import AuditRecord
+from tidegauge.notify.channel import Refused, RetryLater
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import MlflowReceiver
-from tidegauge.notify.mlflow.channel import MlflowChannel
-from tidegauge.notify.outcome import Refused, RetryLater
+from tidegauge.notify.mlflow import MlflowChannel
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+"""Tables of ``tidegauge baseline``: the columns of a file, and the signals of a baseline."""
+
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tidegauge.baseline import (
+    Baseline,
+    NumericSignal,
+    bin_labels,
+    reference_counts,
+)
+from tidegauge.baseline.io import (
+    ColumnSummary,
+)
+from tidegauge.cli._print import PlainConsole, echo, folding_table, plain
+from tidegauge.contract import (
+    counted,
+    printable,
+)
+
+#: Without a terminal, as in a log.
+_WIDTH = 80
+
+#: Columns that are shown; a model with thousands has few readers of its table.
+_MOST = 200
+
+#: Letters of an example.
+_LONGEST = 18
+
+
+def show_columns(columns: Sequence[ColumnSummary]) -> None:
+    """Print a table of columns on stderr, as wide as the terminal."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("column", overflow="fold", max_width=28)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("missing", justify="right", no_wrap=True)
+    table.add_column("distinct", justify="right", no_wrap=True)
+    table.add_column("examples", overflow="fold")
+    for it in columns[:_MOST]:
+        name = it.column or "(no name)"
+        if it.signal and it.signal != it.column:
+            name += f" ({it.signal})"
+        missing = "" if it.missing is None else f"{it.missing + it.not_finite:,}"
+        distinct = "" if it.distinct is None else f"{it.distinct:,}"
+        examples = "; ".join(map(_short, it.examples))
+        table.add_row(printable(name), it.kind, missing, distinct, examples)
+    console = PlainConsole(stderr=True)
+    if not console.is_terminal:
+        console = PlainConsole(stderr=True, width=_WIDTH)
+    console.print(table)
+    if len(columns) > _MOST:
+        echo(f"… and {len(columns) - _MOST:,} columns more: --json has all of them", err=True)
+
+
+def _short(text: str) -> str:
+    text = printable(text)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def hours_line(baseline: Baseline) -> str:
+    if not baseline.daily:
+        return "no hours of the day: made without --time, or of fewer than 14 days"
+    spans = baseline.daily.spans_seconds
+    return (
+        f"by hour of the day (UTC), of {baseline.daily.days} days; "
+        f"dispersion known for spans from {spans[0]:,} to {spans[-1]:,} seconds"
+    )
+
+
+def signals_table(baseline: Baseline) -> Table:
+    table = folding_table("signal", "bin", "count", "share", right=("count", "share"))
+    for name, signal in sorted(baseline.signals.items()):
+        if isinstance(signal, NumericSignal):
+            kind = f"numeric\nmean {_number(signal.mean)}\nstd {_number(signal.std)}"
+        else:
+            kind = f"categorical, {signal.dtype}"
+            if signal.known:
+                kind += f"\n{counted(len(signal.known), 'value')} in the bin other"
+        counts = reference_counts(signal)
+        if baseline.importances:
+            kind += f"\nimportance {baseline.importances.get(name, 0.0):.6g}"
+        table.add_row(
+            Group(plain(name, "bold"), Padding(Text(kind), (0, 0, 0, 2))),
+            "\n".join(map(printable, bin_labels(signal))),
+            "\n".join(f"{count:,}" for count in counts),
+            "\n".join(f"{count / baseline.rows:.2%}" for count in counts),
+            end_section=True,
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"
+
+
+def output_console() -> Console:
+    """Return a console on stdout that doesn't cut ids to the width of a pipe."""
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=160)

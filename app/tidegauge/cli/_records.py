@@ -1,0 +1,108 @@
+"""Records that a command finds by the beginning of an id, skips, or writes for a person."""
+
+import getpass
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from tidegauge.cli._print import echo
+
+T = TypeVar("T")
+
+#: Models that are named; anybody may make up names.
+_NAMED_MODELS = 10
+
+#: Places that are named; the others are counted.
+_NAMED_PLACES = 5
+
+
+def only(
+    found: Iterable[T], id: str, what: str, id_of: Callable[[T], Iterable[str]], *, see: str
+) -> T:
+    """Return the last record among those of the one name that begins with ``id``.
+
+    ``id_of`` returns the name of a record, and after it other ids that it is known by. Raises
+    ``ValueError``, which refers to the command ``see``, if no name or more than one fits.
+    """
+    named: dict[str, T] = {}
+    for one in found:
+        name, *others = id_of(one)
+        if any(each.startswith(id) for each in (name, *others)):
+            named[name] = one
+    if not named:
+        raise ValueError(f"there is no {what} {id}; see: {see}")
+    if len(named) > 1:
+        raise ValueError(f"{len(named)} {what}s begin with {id}; give more of the id")
+    return next(iter(named.values()))
+
+
+def actor_or_user(actor: str) -> str:
+    """Return who acts: ``actor``, or else the user of this process and its host."""
+    return actor or f"{user()}@{socket.gethostname()}"
+
+
+def user() -> str:
+    """Return the user of this process; a container often has only a number for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
+
+
+def of_model(model: str | None, known: Iterable[str], what: str) -> str:
+    """Return the end of a line that says that nothing was found.
+
+    "Nothing fires" must not be the answer to a name that no model has.
+
+    >>> of_model(None, ["credit"], "alert"), of_model("credit", ["credit"], "alert")
+    ('', ' of model credit')
+    >>> of_model("kredit", ["credit", "fraud"], "alert")
+    ' of model kredit: there is no alert of that model; there are some of credit, fraud'
+    """
+    if model is None:
+        return ""
+    models = sorted(set(known))
+    if model in models:
+        return f" of model {model}"
+    more = " and others" if len(models) > _NAMED_MODELS else ""
+    others = f"; there are some of {', '.join(models[:_NAMED_MODELS])}{more}" if models else ""
+    return f" of model {model}: there is no {what} of that model{others}"
+
+
+class SkippedRecords:
+    """Called with the place of a record that is not what its topic holds, and the reason."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._first: list[str] = []
+
+    def __call__(self, place: str, why: str) -> None:
+        """Note one record."""
+        self.number += 1
+        if len(self._first) < _NAMED_PLACES:
+            self._first.append(f"{place} ({why})")
+
+    def __str__(self) -> str:
+        """Return how many there were, and where."""
+        records = "1 record was" if self.number == 1 else f"{self.number:,} records were"
+        more = self.number - len(self._first)
+        named = "; ".join(self._first) + (f"; and {more:,} more" if more else "")
+        return f"{records} skipped: {named}"
+
+
+@contextmanager
+def skipping() -> Iterator[SkippedRecords]:
+    """Yield what to call for a skipped record; afterwards warn of them once."""
+    found = SkippedRecords()
+    try:
+        yield found
+    finally:
+        if found.number:
+            warn(str(found))
+
+
+def warn(text: str, *, fg: str | None = None) -> None:
+    """Print a warning on standard error; it has no effect on the exit code."""
+    echo(f"tidegauge: warning: {text}", err=True, fg=fg)

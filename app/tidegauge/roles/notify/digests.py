@@ -1,0 +1,200 @@
+"""The rate limit of one receiver, and the digest of the alerts that it holds back.
+
+The number of messages sent is committed as metadata of the offsets, so both are stored or neither
+is. Alerts that wait are in the topic of withheld alerts, each with the id of its digest, before
+their offsets are committed. So a process that takes over, or the same one after a crash, continues
+with the same count and the same digest.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaException
+
+from tidegauge.contract import Alert, Withheld, counted, deterministic_id, duration_text, encode
+from tidegauge.kafka import Interrupted
+from tidegauge.notify import (
+    Channel,
+    Digest,
+    Limit,
+    MessageBudget,
+    collect_until,
+    digest_body,
+    is_critical,
+    is_last,
+    limit_note,
+    read_budget,
+    step,
+    was_told,
+)
+from tidegauge.roles.notify.deliveries import Attempts, Deliveries, Place
+from tidegauge.roles.notify.silence_follower import SilenceFollower
+from tidegauge.roles.notify.withheld_store import WithheldStore
+from tidegauge.telemetry import ReceiverMetrics
+
+log = logging.getLogger(__name__)
+
+
+class RateLimiter:
+    """Decides for ``receiver`` what is sent and what is collected; ``clock`` is the wall clock."""
+
+    def __init__(
+        self,
+        receiver: str,
+        limit: Limit | None,
+        withheld_store: WithheldStore,
+        clock: Callable[[], float],
+    ) -> None:
+        self._receiver = receiver
+        self._limit = limit
+        self._withheld_store = withheld_store
+        self._clock = clock
+        self._budget = MessageBudget()
+
+    @property
+    def metadata(self) -> str:
+        """What is committed with an offset."""
+        return "" if self._limit is None else self._budget.text()
+
+    def restore(self, metadata: Iterable[str | None]) -> None:
+        """Go on from what was committed with the offsets of each partition."""
+        self._budget = max((read_budget(text) for text in metadata), default=MessageBudget())
+
+    def collect_until(self, alert: Alert) -> float | None:
+        """Return when the digest is due that an alert joins; None: it is sent by itself."""
+        collecting = self._withheld_store.any_collected is not None
+        return collect_until(self._limit, self._budget, alert, self._clock(), collecting=collecting)
+
+    def note(self, alert: Alert) -> str:
+        """Return what people are to know with an alert: that it is the last before a digest."""
+        if self._limit is None or not is_last(self._limit, self._budget, alert, self._clock()):
+            return ""
+        return limit_note(self._limit)
+
+    def sent(self, *, critical: bool) -> None:
+        """Count a message."""
+        if self._limit is not None:
+            self._budget = self._budget.after(self._limit, self._clock(), critical=critical)
+
+    def sent_alert(self, alert: Alert) -> None:
+        """Count the message of an alert."""
+        self.sent(critical=is_critical(alert))
+
+    def collected(self, place: Place, alert: Alert, due: float) -> Withheld:
+        """Return the record of an alert that joins the digest, or begins one."""
+        before = self._withheld_store.any_collected
+        if before is not None:
+            digest = before.digest
+        else:
+            digest = deterministic_id("digest", self._receiver, place.partition, place.offset)
+            if self._limit is not None:
+                log.warning(
+                    "receiver %s: %s were sent in %s; what follows is collected, and sent as one "
+                    "message in %s",
+                    self._receiver,
+                    counted(self._limit.messages, "message"),
+                    duration_text(self._limit.seconds),
+                    duration_text(max(0.0, due - self._clock())),
+                )
+        return Withheld(
+            receiver=self._receiver,
+            partition=place.partition,
+            offset=place.offset,
+            alert=alert,
+            silence="",
+            digest=digest,
+            due=due,
+        )
+
+    def due(self) -> list[Withheld]:
+        """Return what waits for the digest if that is due, in the order of the alerts."""
+        return self._withheld_store.collected() if self._withheld_store.due <= self._clock() else []
+
+    def digest_of(self, some: list[Withheld]) -> Digest:
+        """Return the digest of what waited for it."""
+        return Digest(some[0].digest, [one.alert for one in some], self._limit)
+
+
+class DigestSender:
+    """Sends what ``limiter`` says is due over ``channel``, but for what is silenced by then."""
+
+    def __init__(
+        self,
+        channel: Channel[Any],
+        topic: str,
+        *,
+        withheld_store: WithheldStore,
+        limiter: RateLimiter,
+        silences: SilenceFollower,
+        attempts: Attempts,
+        deliveries: Deliveries,
+        metrics: ReceiverMetrics,
+    ) -> None:
+        self._channel = channel
+        self._topic = topic
+        self._withheld_store = withheld_store
+        self._limiter = limiter
+        self._silences = silences
+        self._attempts = attempts
+        self._deliveries = deliveries
+        self._metrics = metrics
+
+    def send_due(self, now: float) -> None:
+        """Send the digest if it is due at ``now``.
+
+        An alert is struck out after the message is delivered: after a crash in between, the same
+        digest is sent again, by the same id.
+        """
+        some = [one for one in self._limiter.due() if not self._is_silenced_by_now(one)]
+        if some:
+            places = [self.place(one) for one in some]
+            try:
+                send = partial(self._channel.deliver_digest, self._limiter.digest_of(some))
+                if self._deliveries.deliver(send, places, now):
+                    self._limiter.sent(critical=False)
+            except (Interrupted, KafkaException):
+                raise
+            except Exception as error:
+                # One alert must not take all the others with it: they are sent in the next round.
+                some = [one for one in some if not self._can_be_written(one)] or some
+                for one in some:
+                    self._deliveries.set_aside(self.place(one), error)
+            self._attempts.persist(lambda: self._withheld_store.remove_collected(some))
+        self._metrics.digest_waiting.set(self._withheld_store.collected_number)
+
+    def place(self, one: Withheld) -> Place:
+        """Return the place of an alert in its topic."""
+        return Place(self._topic, one.partition, one.offset, encode(one.alert))
+
+    def _can_be_written(self, one: Withheld) -> bool:
+        try:
+            digest_body(self._limiter.digest_of([one]))
+        except Exception:
+            return False
+        return True
+
+    def _is_silenced_by_now(self, one: Withheld) -> bool:
+        """Decide again on an alert that waited: what a silence covers waits for the end of that."""
+        alert = one.alert
+        silence, kept = self._silences.over(alert), self._withheld_store.get(alert.fingerprint)
+        todo = step(kept, alert, silence)
+        if todo.deliver and self._channel.wants(alert):
+            return False
+        if not todo.deliver:
+            self._metrics.silenced.inc()
+        if todo.keep == "this":
+            moved = msgspec.structs.replace(
+                one,
+                silence=silence.id if silence else "",
+                told=was_told(kept, alert),
+                digest="",
+                due=0.0,
+            )
+            self._attempts.persist(lambda: self._withheld_store.put(moved))
+        elif todo.keep == "over":
+            self._attempts.persist(lambda: self._withheld_store.remove(alert.fingerprint))
+        self._attempts.persist(lambda: self._withheld_store.remove_collected([one]))
+        return True
