@@ -36,7 +36,7 @@ from _tally import (
 from _workload import WINDOW_SECONDS, Expected, Workload
 from compare import long_enough
 from support.counting import LIMITS
-from tidegauge.counting.decode.arrow import Streams
+from tidegauge.counting.decode.arrow_stream import Streams
 
 START = 1_700_000_040.0  # a multiple of the window
 MIXED = Workload(

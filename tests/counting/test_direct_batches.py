@@ -26,7 +26,7 @@ from support.counting import (
 )
 from tidegauge.contract.histogram import Cell
 from tidegauge.counting.decode import native
-from tidegauge.counting.decode.arrow import Streams
+from tidegauge.counting.decode.arrow_stream import Streams
 from tidegauge.counting.ignored import IgnoredFeatures
 from tidegauge.counting.plan import make_plan
 

@@ -347,7 +347,7 @@ def test_a_decoder_that_raises_anything_costs_one_letter(monkeypatch: pytest.Mon
     counter.use(promote(a_baseline()), tenure)
     decode_event = reference.decode_event
     monkeypatch.setattr(reference, "decode_event", fail_if_odd)
-    monkeypatch.setattr("tidegauge.counting.decode.arrow._read", fail)
+    monkeypatch.setattr("tidegauge.counting.decode.arrow_stream._read", fail)
     odd = as_json(event(prediction=[1]))
     counter.count(messages([GOOD, odd, as_arrow({"time": _TIMES}), GOOD]), tenure)
     counter.settle(tenure)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from support.counting import FakeMessage
-from tidegauge.counting.partitions import are_one, last_of, partitions_of
+from support.counting import NOW, FakeMessage, a_tenure
+from tidegauge.counting.tenure import last_of, partitions_of
 
 
 class _Error(FakeMessage):
@@ -20,7 +20,17 @@ def test_the_last_message_of_each_partition_is_found(numbers: list[int]) -> None
     found = partitions_of([FakeMessage(b"", at_partition=number) for number in numbers])
     assert found.tolist() == numbers
     assert last_of(found) == {number: place for place, number in enumerate(numbers)}
-    assert are_one(found) == (len(set(numbers)) == 1)
+
+
+@given(st.lists(st.integers(0, 300), max_size=50))
+def test_the_times_of_messages_are_noted_by_their_partitions(numbers: list[int]) -> None:
+    tenure = a_tenure(0, *numbers)
+    found = partitions_of([FakeMessage(b"", at_partition=number) for number in numbers])
+    tenure.note_times_from(found, NOW + np.arange(len(numbers)))
+    tenure.end_batch(NOW)
+    latest = {p: at.event_clock.latest for p, at in tenure.positions.items()}
+    last = {number: NOW + place for place, number in enumerate(numbers)}
+    assert latest == {0: None, **dict.fromkeys(numbers), **last}
 
 
 @pytest.mark.parametrize("partition", [3, 300])

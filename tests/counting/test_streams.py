@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from support.counting import LIMITS
-from tidegauge.counting.decode import arrow
-from tidegauge.counting.decode.arrow import Batch, Streams
+from tidegauge.counting.decode import arrow_stream
+from tidegauge.counting.decode.arrow import Batch
+from tidegauge.counting.decode.arrow_stream import Streams
 from tidegauge.counting.decode.reference import RefusedError
 
 COUNTRIES = pa.array(["FR", None, "DE"]).dictionary_encode()
@@ -82,7 +83,7 @@ def test_a_damaged_stream_is_refused_however_it_begins(damage: str) -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrow, "HEAD_BYTES", 4_000)
+    monkeypatch.setattr(arrow_stream, "HEAD_BYTES", 4_000)
     streams = Streams(LIMITS)
     for number in range(100):
         table = PLAIN.append_column(f"column {number}", pa.array([1, 2, 3]))
@@ -113,15 +114,15 @@ def test_what_is_refused_for_its_beginning_is_not_measured_again(
 
     streams = Streams(LIMITS)
     first = refused()
-    monkeypatch.setattr(arrow, "measure_schema", fail)
-    monkeypatch.setattr(arrow, "_read", fail)
+    monkeypatch.setattr(arrow_stream, "measure_schema", fail)
+    monkeypatch.setattr(arrow_stream, "_read", fail)
     assert refused() == refused() == first
     assert first[0] == reason
 
 
 def test_what_is_remembered_of_refused_streams_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrow, "HEAD_BYTES", 4_000)
-    monkeypatch.setattr(arrow, "UNREAD_HEAD_BYTES", 2_000)
+    monkeypatch.setattr(arrow_stream, "HEAD_BYTES", 4_000)
+    monkeypatch.setattr(arrow_stream, "UNREAD_HEAD_BYTES", 2_000)
     streams = Streams(LIMITS)
     for columns in range(2, 60):
         with pytest.raises(RefusedError, match="neither in the schema"):

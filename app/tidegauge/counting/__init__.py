@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.counting.admission import Admission as Admission
+    from tidegauge.counting.admission import (
+        Admission as Admission,
+        Level as Level,
+        Overflow as Overflow,
+    )
     from tidegauge.counting.beginning import (
         BREAKS as BREAKS,
         DOUBTFUL as DOUBTFUL,
@@ -19,9 +23,9 @@ if TYPE_CHECKING:
         known_end as known_end,
     )
     from tidegauge.counting.counter import Counter as Counter, Promoted as Promoted
-    from tidegauge.counting.decode.arrow import Streams as Streams
     from tidegauge.counting.decode.arrow_rows import COUNTED as COUNTED
     from tidegauge.counting.decode.arrow_size import Limits as Limits
+    from tidegauge.counting.decode.arrow_stream import Streams as Streams
     from tidegauge.counting.decode.native import is_installed as is_installed
     from tidegauge.counting.decode.reference import (
         LooseEvent as LooseEvent,
@@ -31,15 +35,18 @@ if TYPE_CHECKING:
         event_or_stream as event_or_stream,
         from_row as from_row,
     )
-    from tidegauge.counting.overflow import OverflowNotice as OverflowNotice
-    from tidegauge.counting.partitions import last_of as last_of, partitions_of as partitions_of
     from tidegauge.counting.refusals import DEAD_LETTERS as DEAD_LETTERS, as_refused as as_refused
-    from tidegauge.counting.tenure import Position as Position, Tenure as Tenure
+    from tidegauge.counting.tenure import (
+        Position as Position,
+        Tenure as Tenure,
+        last_of as last_of,
+        partitions_of as partitions_of,
+    )
 
 face(
     __name__,
     {
-        "admission": ("Admission",),
+        "admission": ("Admission", "Level", "Overflow"),
         "beginning": (
             "BREAKS",
             "Beginning",
@@ -50,7 +57,7 @@ face(
             "known_end",
         ),
         "counter": ("Counter", "Promoted"),
-        "decode.arrow": ("Streams",),
+        "decode.arrow_stream": ("Streams",),
         "decode.arrow_rows": ("COUNTED",),
         "decode.arrow_size": ("Limits",),
         "decode.native": ("is_installed",),
@@ -62,9 +69,7 @@ face(
             "event_or_stream",
             "from_row",
         ),
-        "overflow": ("OverflowNotice",),
-        "partitions": ("last_of", "partitions_of"),
         "refusals": ("DEAD_LETTERS", "as_refused"),
-        "tenure": ("Position", "Tenure"),
+        "tenure": ("Position", "Tenure", "last_of", "partitions_of"),
     },
 )

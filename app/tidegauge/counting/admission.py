@@ -15,7 +15,7 @@ So a name has to come back before it can take the slot of another:
   forgotten who had it by then, so what it holds stays bounded however long a flood lasts.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -141,6 +141,25 @@ def _places(name: Hashable) -> Iterator[int]:
     number = hash(name)
     step = (number >> 32) | 1
     return ((number + i * step) & (_BITS - 1) for i in range(_PROBES))
+
+
+class Overflow:
+    """Events by what there was no slot for, and by model where that has a slot, else by ""."""
+
+    def __init__(self) -> None:
+        self.events: Counter[tuple[Level, str]] = Counter()
+        #: The last model, version and variant of each.
+        self.examples: dict[tuple[Level, str], tuple[str, str, str]] = {}
+
+    def add(self, level: Level, model: str, events: int, name: tuple[str, str, str]) -> None:
+        """Count events of a name."""
+        self.events[level, model] += events
+        self.examples[level, model] = name
+
+    def clear(self) -> None:
+        """Begin again with nothing."""
+        self.events.clear()
+        self.examples.clear()
 
 
 class _WantedSlot(NamedTuple):

@@ -7,8 +7,9 @@ import numpy as np
 
 from tidegauge.contract import RawMessage
 from tidegauge.counting.decode import reference
-from tidegauge.counting.decode.arrow import Batch, Streams
+from tidegauge.counting.decode.arrow import Batch
 from tidegauge.counting.decode.arrow_size import Limits
+from tidegauge.counting.decode.arrow_stream import Streams
 from tidegauge.counting.decode.native import InPlacePath
 from tidegauge.counting.decode.reference import EARLIEST_TIME, LooseEvent, RefusedError
 from tidegauge.counting.ignored import IgnoredFeatures

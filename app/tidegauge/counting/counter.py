@@ -11,18 +11,16 @@ import numpy as np
 from tidegauge.baseline import Baseline
 from tidegauge.config import IngestSettings, WindowSettings
 from tidegauge.contract import RawMessage
-from tidegauge.counting.admission import Admission
+from tidegauge.counting.admission import Admission, Overflow
 from tidegauge.counting.batches import BatchPath
 from tidegauge.counting.decode import native
 from tidegauge.counting.decode.arrow_size import Limits
 from tidegauge.counting.decode.reference import LooseEvent, RefusedError, event_or_stream
 from tidegauge.counting.ignored import IgnoredFeatures
-from tidegauge.counting.overflow import Overflow
-from tidegauge.counting.partitions import Partitions, are_one, partitions_of
-from tidegauge.counting.plan import Floats, Plan, make_plan
+from tidegauge.counting.plan import Plan, make_plan
 from tidegauge.counting.refusals import Refusals
 from tidegauge.counting.router import CellRouter
-from tidegauge.counting.tenure import Tenure
+from tidegauge.counting.tenure import Partitions, Tenure, partitions_of
 
 #: Rows of column batches are kept until this many are there, so that those of many models are
 #: still counted by column; this bounds what is held at a few tens of MB.
@@ -181,10 +179,10 @@ class Counter:
         times = path.decode(values, self._settings.max_event_bytes, self._refusals.latest_time())
         fits = ~np.isnan(times)
         if fits.all():
-            _note_times(partitions, times, tenure)
+            tenure.note_times_from(partitions, times)
             self.counted["native"] += len(times)
             return []
-        _note_times(partitions[fits], times[fits], tenure)
+        tenure.note_times_from(partitions[fits], times[fits])
         self.counted["native"] += int(np.count_nonzero(fits))
         return [messages[row] for row in np.flatnonzero(~fits).tolist()]
 
@@ -255,12 +253,3 @@ def _native_path(plans: Sequence[Plan], dimensions: Sequence[str]) -> native.Nat
             "the extension refuses a baseline; events are counted by Python alone, more slowly"
         )
         return None
-
-
-def _note_times(partitions: Partitions, times: Floats, tenure: Tenure) -> None:
-    """Note the times of events that came from these partitions, one each."""
-    if are_one(partitions):
-        tenure.note_times(int(partitions[0]), times)
-        return
-    for partition in np.flatnonzero(np.bincount(partitions)).tolist():
-        tenure.note_times(partition, times[partitions == partition])

@@ -10,11 +10,10 @@ from support.decoders import decoder  # noqa: F401
 from support.ingest_sessions import Clocks, Committed, QuietConsumer
 from tidegauge.config.settings import Settings
 from tidegauge.counting.admission import Admission
-from tidegauge.counting.overflow import OverflowNotice
 from tidegauge.roles.ingest.backstop import Backstop
-from tidegauge.roles.ingest.dead_letter_writer import DeadLetterWriter
+from tidegauge.roles.ingest.conditions import OverflowNotice, SourceCondition
+from tidegauge.roles.ingest.dead_letters import DeadLetterWriter
 from tidegauge.roles.ingest.session import Session
-from tidegauge.roles.ingest.source_condition import SourceCondition
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import IngestMetrics
 from tidegauge.telemetry.records import RecordFaults

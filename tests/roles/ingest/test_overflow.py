@@ -24,9 +24,9 @@ from support.ingest_sessions import Clocks, Committed
 from tidegauge.config.settings import IngestSettings
 from tidegauge.counting.admission import Admission
 from tidegauge.counting.counter import Counter
-from tidegauge.counting.overflow import LOG_SECONDS, MOST_MODELS, SAID_SECONDS
 from tidegauge.counting.tenure import Tenure
 from tidegauge.kafka.group_session import SessionError
+from tidegauge.roles.ingest.conditions import LOG_SECONDS, MOST_MODELS, SAID_SECONDS
 from tidegauge.roles.ingest.session import Session
 from tidegauge.telemetry.health import Health
 

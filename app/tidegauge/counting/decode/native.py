@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from tidegauge.contract import OUTPUT_SIGNALS
-from tidegauge.counting.decode.arrow import HEAD_BYTES, Batch
+from tidegauge.counting.decode.arrow import Batch
+from tidegauge.counting.decode.arrow_stream import HEAD_BYTES
 from tidegauge.counting.decode.reference import EARLIEST_TIME
 from tidegauge.counting.ignored import IgnoredFeatures
 from tidegauge.counting.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan

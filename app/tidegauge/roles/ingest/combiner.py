@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 
 from tidegauge.config import Settings
-from tidegauge.counting import Admission, OverflowNotice, Promoted
+from tidegauge.counting import Admission, Promoted
 from tidegauge.kafka import run_sessions
 from tidegauge.roles.ingest.backstop import Backstop
-from tidegauge.roles.ingest.dead_letter_writer import DeadLetterWriter
+from tidegauge.roles.ingest.conditions import OverflowNotice, SourceCondition
+from tidegauge.roles.ingest.dead_letters import DeadLetterWriter
 from tidegauge.roles.ingest.session import Session
-from tidegauge.roles.ingest.source_condition import SourceCondition
 from tidegauge.telemetry import Health, IngestMetrics, RecordFaults
 
 log = logging.getLogger(__name__)

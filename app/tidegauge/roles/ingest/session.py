@@ -28,7 +28,6 @@ from tidegauge.counting import (
     Beginning,
     Counted,
     Counter,
-    OverflowNotice,
     Position,
     Promoted,
     Tenure,
@@ -48,11 +47,10 @@ from tidegauge.kafka import (
 )
 from tidegauge.roles.ingest.backstop import Backstop
 from tidegauge.roles.ingest.clients import consumer_config, producer_config
-from tidegauge.roles.ingest.dead_letter_fallback import FallbackLevel, to_send
-from tidegauge.roles.ingest.dead_letter_writer import DeadLetterWriter
+from tidegauge.roles.ingest.conditions import OverflowNotice, SourceCondition
+from tidegauge.roles.ingest.dead_letters import DeadLetterWriter, FallbackLevel, to_send
 from tidegauge.roles.ingest.lag import HeldPartitions, LagWatch
 from tidegauge.roles.ingest.source import SourceTopic
-from tidegauge.roles.ingest.source_condition import SourceCondition
 from tidegauge.telemetry import Health, IngestMetrics, Progress
 
 log = logging.getLogger(__name__)

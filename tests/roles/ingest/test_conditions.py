@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry
 
 from tidegauge.counting.beginning import Beginning
-from tidegauge.roles.ingest.source_condition import TELL_SECONDS, SourceCondition
+from tidegauge.roles.ingest.conditions import TELL_SECONDS, SourceCondition
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import IngestMetrics
 
