@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from _detection_worlds import Drift, draw
 from tidegauge.sequential import Budget, Memory
-from tidegauge.sequential.detector import judge
+from tidegauge.sequential.engine import judge
 
 Floats = npt.NDArray[np.float64]
 #: From shares and a number to so many windows' log-likelihood ratios.

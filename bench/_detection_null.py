@@ -6,7 +6,7 @@ import numpy as np
 
 from _detection_worlds import Kind, draw
 from tidegauge.sequential import Budget, Memory
-from tidegauge.sequential.detector import judge
+from tidegauge.sequential.engine import judge
 
 #: Signals at once: all models of a cell are stepped together.
 _TOGETHER = 400

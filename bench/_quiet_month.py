@@ -81,13 +81,13 @@ def quiet_month(
         if start == WINDOWS // 2:
             shares[:signals] += drift * (np.roll(shares[:signals], 1, axis=1) - shares[:signals])
         drawn = [rng.multinomial(events, shares) for _ in range(_TOGETHER)]
-        stretch = WindowBatch(world.reference, memory, np.array(drawn, dtype=np.float64), budget)
-        memory = stretch.memory
-        alarms_at = stretch.beyond(1.0).reshape(_TOGETHER, models, signals).any(axis=2)
+        batch = WindowBatch(world.reference, memory, np.array(drawn, dtype=np.float64), [budget])
+        memory = batch.memory
+        alarms_at = batch.beyond(1.0).reshape(_TOGETHER, models, signals).any(axis=2)
         follows = np.concatenate([before[None], alarms_at[:-1]])
         before = alarms_at[-1]
         asked = alarms_at | follows
-        for window, model, part in _parts(stretch, asked, names, events, world.reference.counts):
+        for window, model, part in _parts(batch, asked, names, events, world.reference.counts):
             report = _report(model, start + window, events, part)
             verdict = evaluate(DEFAULT_RULES, report, states[model], distribution=lambda *_: None)
             states[model] = verdict.state
@@ -109,7 +109,7 @@ def quiet_month(
 
 
 def _parts(
-    stretch: WindowBatch,
+    batch: WindowBatch,
     judged: "np.ndarray[tuple[int, int], np.dtype[np.bool_]]",
     names: list[str],
     events: int,
@@ -119,25 +119,26 @@ def _parts(
     windows, models = np.nonzero(judged)
     rows = models[:, None] * len(names) + np.arange(len(names))
     at = np.repeat(windows, len(names))
-    signs = stretch.signs(at, rows.ravel())
+    strongest = batch.strongest(at, rows.ravel())
     for number, (window, model) in enumerate(zip(windows.tolist(), models.tolist(), strict=True)):
-        threshold = float(stretch.thresholds[window])
+        threshold = float(batch.thresholds[window, 0])
         found, drifts = {}, {}
         for place, name in enumerate(names):
             row = number * len(names) + place
-            size = float(signs.sizes[row])
-            if signs.surprises[row] > threshold:
+            size = float(strongest.sizes[row])
+            if strongest.surprises[row] > threshold:
                 spans = np.arange(len(LAMBDAS))
                 its = np.full_like(spans, rows.ravel()[row])
-                counts = stretch.effective(np.full_like(spans, window), spans, its)
+                counts = batch.effective(np.full_like(spans, window), spans, its)
                 found_sizes = [size_of_values(it, references[its[0]]) for it in counts]
                 of_values = max((it for it in found_sizes if it is not None), default=None)
                 if of_values is not None:
                     drifts[name] = of_values
             evidence = Evidence(
-                score=SCORES[signs.scores[row]], span_windows=round(1 / LAMBDAS[signs.spans[row]]),
-                surprise_nats=float(signs.surprises[row]), events=float(signs.events[row]),
-                baseline_events=_BASELINE_EVENTS, bins=stretch.events.shape[-1],
+                score=SCORES[strongest.scores[row]],
+                span_windows=round(1 / LAMBDAS[strongest.spans[row]]),
+                surprise_nats=float(strongest.surprises[row]), events=float(strongest.events[row]),
+                baseline_events=_BASELINE_EVENTS, bins=batch.events.shape[-1],
                 psi_corrected=size, size=size_of(size),
             )  # fmt: skip
             found[name] = SignalReport(
@@ -147,7 +148,7 @@ def _parts(
         yield window, model, ReportPart(
             baseline="b", baseline_age_seconds=0.0, events=events, signals=found,
             alarm_budget=AlarmBudget(
-                threshold_nats=threshold, looks=float(stretch.looks[window]) / len(judged[0]),
+                threshold_nats=threshold, looks=float(batch.looks[window, 0]) / len(judged[0]),
                 alarms_per_month=1.0, windows_per_month=float(WINDOWS),
             ),
             pattern=pattern_of(names, drifts),

@@ -2,7 +2,7 @@
 
     python bench/judge.py [--signals 1000] [--bins 21] [--windows 50] [--seed 1]
 
-One process, no broker: ``judge`` and ``judge_daily`` of tidegauge.sequential.detector on windows of
+One process, no broker: ``judge`` and ``judge_daily`` of tidegauge.sequential.engine on windows of
 1,000 events without drift; every fifth signal is categorical. CPU milliseconds a window, the median
 and the least (on a machine that has other work too, the median has that in it). Prints the figures,
 and one JSON line last.
@@ -30,7 +30,7 @@ from tidegauge.sequential import (
     SignalReference,
     judge_daily,
 )
-from tidegauge.sequential.detector import Verdict, judge
+from tidegauge.sequential.engine import Verdict, judge
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from support.alerts import example_alert
 from tidegauge.alerting.figures import MOST_MOVED, carry, top_bins
 from tidegauge.alerting.measure import Measurement
 from tidegauge.contract.alert import Distribution
-from tidegauge.sequential.bin_contributions import bin_contributions
+from tidegauge.sequential.scores import bin_contributions
 
 COUNTS = st.lists(st.integers(0, 10_000), min_size=8, max_size=8).filter(any)
 

@@ -15,9 +15,9 @@ from _detection_seasonal import (
     remembered,
 )
 from support.days import counted, learned, levels
-from tidegauge.sequential.detector import judge_daily
+from tidegauge.sequential.daily import HoursMemory
+from tidegauge.sequential.engine import judge_daily
 from tidegauge.sequential.ewma import Memory
-from tidegauge.sequential.hours import HoursMemory
 
 
 def test_windows_judged_at_once_are_those_judged_one_by_one() -> None:

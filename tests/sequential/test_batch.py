@@ -6,20 +6,22 @@ import numpy as np
 from hypothesis import given, settings, strategies as st
 
 from support.signals import Floats, some_memory, worlds
-from tidegauge.sequential import batch as together
-from tidegauge.sequential.batch import BatchInput, BatchResult, judge_batch
+from tidegauge.sequential import engine
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import judge
+from tidegauge.sequential.engine import BatchInput, BatchResult, StrongestScores, judge, judge_batch
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.reference import Reference, SignalReference
-from tidegauge.sequential.strongest_scores import signs_of
 
 BUDGETS = (Budget(1.0, 43_200.0), Budget(2.0, 8_640.0, slices=7), Budget(0.1, 43_200.0, slices=2))
 
 
 def _alone(turn: BatchInput) -> BatchResult:
     verdict = judge(turn.reference, turn.memory, turn.window, turn.budget)
-    return BatchResult(verdict, signs_of(verdict, turn.reference))
+    counts = verdict.memory.effective()
+    return BatchResult(
+        verdict,
+        StrongestScores.of(verdict.surprises, verdict.events, counts, turn.reference.counts),
+    )
 
 
 def _same(found: BatchResult, expected: BatchResult) -> bool:
@@ -31,7 +33,7 @@ def _same(found: BatchResult, expected: BatchResult) -> bool:
         (memory.pooled, other.pooled),
         (found.verdict.surprises, expected.verdict.surprises),
         (found.verdict.events, expected.verdict.events),
-        *zip(found.signs, expected.signs, strict=True),
+        *zip(found.strongest, expected.strongest, strict=True),
     ]
     figures = [(it.verdict.threshold, it.verdict.looks) for it in (found, expected)]
     return figures[0] == figures[1] and all(np.array_equal(*pair) for pair in pairs)
@@ -67,7 +69,7 @@ def test_slices_of_many_signals_are_judged_a_few_at_a_time() -> None:
         window = rng.multinomial(200 + number, np.full(bins, 1 / bins), signals)
         empty = Memory.empty(signals, bins)
         turns.append(BatchInput(reference, empty, window.astype(np.float64), BUDGETS[0]))
-    blocks = list(together._blocks(turns))
+    blocks = list(engine._joinable(turns))
     assert blocks == [[0, 3], [6], [1, 4], [2, 5]]
     found = judge_batch(turns)
     assert all(_same(*pair) for pair in zip(found, map(_alone, turns), strict=True))

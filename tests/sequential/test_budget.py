@@ -5,7 +5,7 @@ import pytest
 from scipy import integrate, stats
 
 from tidegauge.sequential.budget import Budget, correlations, starts
-from tidegauge.sequential.detector import judge
+from tidegauge.sequential.engine import judge
 from tidegauge.sequential.ewma import LAMBDAS, LEAST_EVENTS, Memory
 from tidegauge.sequential.reference import Reference, SignalReference
 

@@ -10,11 +10,10 @@ from scipy import stats
 
 from support.days import counted, learned, levels
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.daily import DailyReference, Dispersion
-from tidegauge.sequential.detector import Verdict, judge, judge_daily
+from tidegauge.sequential.daily import DailyReference, Dispersion, HoursMemory
+from tidegauge.sequential.engine import Verdict, judge, judge_daily
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.expected import MEAN, SPREAD, Expected
-from tidegauge.sequential.hours import HoursMemory
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES, Score, surprises
 

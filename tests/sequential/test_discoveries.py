@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy.stats import false_discovery_control
 
-from tidegauge.sequential.discoveries import q_values
+from tidegauge.sequential.tails import q_values
 
 
 @given(st.lists(st.tuples(st.floats(0, 600), st.integers(1, 16)), min_size=1, max_size=50))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from tidegauge.sequential.daily import HOURS, HoursMemory, hour_weights
 from tidegauge.sequential.ewma import Memory
-from tidegauge.sequential.hours import HOURS, HoursMemory, hour_weights
 
 DAY = 86_400
 

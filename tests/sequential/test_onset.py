@@ -6,7 +6,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import Verdict, judge
+from tidegauge.sequential.engine import Verdict, judge
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.onset import AGES, age_windows, directions
 from tidegauge.sequential.reference import Reference, SignalReference

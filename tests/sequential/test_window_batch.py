@@ -8,12 +8,10 @@ from hypothesis import given, strategies as st
 from support.signals import some_memory, worlds
 from tidegauge.sequential.bounds import may_exceed
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import Verdict, judge
-from tidegauge.sequential.ewma import Memory
-from tidegauge.sequential.ewma_path import ewma_path, remembered
+from tidegauge.sequential.engine import Verdict, WindowBatch, judge
+from tidegauge.sequential.ewma import LAMBDAS, LEAST_EVENTS, Memory
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import surprises
-from tidegauge.sequential.window_batch import WindowBatch
 from tidegauge.stats.divergences import psi_corrected
 
 BUDGET = Budget(1.0, 43_200.0)
@@ -36,15 +34,36 @@ def _one_by_one(reference: Reference, memory: Memory, windows: Floats) -> list[V
 
 
 @given(worlds())
+def test_memory_after_a_window_is_the_weighted_sums(world: tuple[Reference, Floats]) -> None:
+    reference, windows = world
+    memory = some_memory(reference)
+    keep = 1 - np.array(LAMBDAS)[:, None]
+    for window in windows:
+        pooled = memory.pooled + window
+        n = pooled.sum(axis=-1)
+        moved = n >= LEAST_EVENTS
+        expected = Memory(
+            np.where(moved[:, None], keep[..., None] * memory.counts + pooled, memory.counts),
+            np.where(moved, keep * memory.total + n, memory.total),
+            np.where(moved, keep**2 * memory.squared + n, memory.squared),
+            np.where(moved[:, None], 0.0, pooled),
+        )
+        memory = memory.after(window)
+        assert _same(memory, expected)
+
+
+@given(worlds())
 def test_together_they_are_what_the_fold_says_of_each(world: tuple[Reference, Floats]) -> None:
     reference, windows = world
     before = some_memory(reference)
     expected = _one_by_one(reference, before, windows)
-    stretch = WindowBatch(reference, before, windows, BUDGET)
-    np.testing.assert_allclose(stretch.events, [it.events for it in expected], rtol=1e-12)
-    np.testing.assert_allclose(stretch.thresholds, [it.threshold for it in expected], rtol=1e-12)
-    np.testing.assert_allclose(stretch.looks, [it.looks for it in expected], rtol=1e-12)
-    assert _same(stretch.memory, expected[-1].memory)
+    batch = WindowBatch(reference, before, windows, [BUDGET])
+    np.testing.assert_allclose(batch.events, [it.events for it in expected], rtol=1e-12)
+    np.testing.assert_allclose(
+        batch.thresholds[:, 0], [it.threshold for it in expected], rtol=1e-12
+    )
+    np.testing.assert_allclose(batch.looks[:, 0], [it.looks for it in expected], rtol=1e-12)
+    assert _same(batch.memory, expected[-1].memory)
 
 
 @given(worlds())
@@ -52,20 +71,20 @@ def test_the_strongest_sign_is_the_largest_of_the_scores(world: tuple[Reference,
     reference, windows = world
     before = some_memory(reference)
     expected = _one_by_one(reference, before, windows)
-    stretch = WindowBatch(reference, before, windows, BUDGET)
-    asked = np.random.default_rng(len(windows)).random(stretch.moved.shape) < 0.6
+    batch = WindowBatch(reference, before, windows, [BUDGET])
+    asked = np.random.default_rng(len(windows)).random(batch.moved.shape) < 0.6
     asked[0, 0] = True
     places = np.nonzero(asked)
-    signs = stretch.signs(*places)
+    strongest = batch.strongest(*places)
     for number, (at, signal) in enumerate(zip(*places, strict=True)):
-        verdict, span = expected[at], signs.spans[number]
-        surprise = verdict.surprises[span, signal, signs.scores[number]]
+        verdict, span = expected[at], strongest.spans[number]
+        surprise = verdict.surprises[span, signal, strongest.scores[number]]
         assert surprise == verdict.surprises[:, signal].max()
-        assert signs.surprises[number] == pytest.approx(surprise, rel=1e-12, abs=1e-12)
-        assert signs.events[number] == pytest.approx(verdict.events[span, signal], rel=1e-12)
+        assert strongest.surprises[number] == pytest.approx(surprise, rel=1e-12, abs=1e-12)
+        assert strongest.events[number] == pytest.approx(verdict.events[span, signal], rel=1e-12)
         counts = verdict.memory.effective()[span, signal]
         size = psi_corrected(counts, reference.counts[signal])
-        np.testing.assert_allclose(signs.sizes[number], size, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(strongest.sizes[number], size, rtol=1e-12, atol=1e-12)
 
 
 @given(worlds(), st.sampled_from([0.05, 0.5, 1.0, 2.0]))
@@ -74,7 +93,7 @@ def test_what_is_beyond_a_level_is_what_the_scores_say(
 ) -> None:
     reference, windows = world
     before = some_memory(reference)
-    found = WindowBatch(reference, before, windows, BUDGET).beyond(level)
+    found = WindowBatch(reference, before, windows, [BUDGET]).beyond(level)
     expected = [
         verdict.surprises.max(axis=(0, 2)) > level * verdict.threshold
         for verdict in _one_by_one(reference, before, windows)
@@ -87,7 +106,7 @@ def test_no_score_above_a_level_is_overlooked(
     world: tuple[Reference, Floats], level: float
 ) -> None:
     reference, windows = world
-    remembered_ = ewma_path(some_memory(reference), windows)
+    remembered_ = some_memory(reference).path(windows)
     above = surprises(reference, remembered_.effective()).max(axis=-1) > max(level, 0.0)
     assert not (above & ~may_exceed(reference, remembered_, level)).any()
 
@@ -97,15 +116,15 @@ def test_most_of_what_does_not_drift_is_told_without_its_scores() -> None:
     shares = np.full(14, 1 / 14)
     reference = Reference.of([SignalReference((shares * 1e5).astype(int).tolist(), 14)] * 20)
     windows = rng.multinomial(1_000, shares, (100, 20)).astype(np.float64)
-    left = may_exceed(reference, ewma_path(Memory.empty(20, 14), windows), 15.0)
+    left = may_exceed(reference, Memory.empty(20, 14).path(windows), 15.0)
     assert left.mean() < 0.03
 
 
-def test_a_stretch_goes_on_where_another_ended() -> None:
+def test_a_batch_goes_on_where_another_ended() -> None:
     rng = np.random.default_rng(4)
     reference = Reference.of([SignalReference([500, 300, 200], 3)] * 2)
     windows = rng.multinomial(150, [0.5, 0.3, 0.2], (11, 2)).astype(np.float64)
     memory = Memory.empty(2, 3)
     for some in (windows[:4], windows[4:]):
-        memory = WindowBatch(reference, memory, some, BUDGET).memory
-    assert _same(memory, remembered(ewma_path(Memory.empty(2, 3), windows), -1))
+        memory = WindowBatch(reference, memory, some, [BUDGET]).memory
+    assert _same(memory, Memory.empty(2, 3).path(windows).at(-1))

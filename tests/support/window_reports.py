@@ -16,7 +16,7 @@ from tidegauge.contract.report import (
     SignalReport,
     WindowReport,
 )
-from tidegauge.sequential.size import size_of
+from tidegauge.sequential.engine import size_of
 
 NO_DRIFT: dict[str, float | None] = {
     "psi": 0.0,

@@ -13,11 +13,10 @@ from tidegauge.alerting.measure import measure
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract.report import AlarmBudget, Evidence, WindowReport
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import judge
+from tidegauge.sequential.engine import judge, size_of
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES
-from tidegauge.sequential.size import size_of
 from tidegauge.stats.divergences import psi_corrected
 from tidegauge.windows.changelog import Changelog
 from tidegauge.windows.drift_detector import MONTH_SECONDS, DriftDetector

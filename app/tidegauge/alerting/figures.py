@@ -28,7 +28,7 @@ def top_bins(distribution: Distribution) -> list[MovedBin]:
     """Return the bins that moved most, at most ``MOST_MOVED``; none if a side is empty.
 
     By what each adds to the likelihood ratio G of the two vectors, as in
-    :func:`tidegauge.sequential.bin_contributions.bin_contributions`.
+    :func:`tidegauge.sequential.scores.bin_contributions`.
 
     >>> shown = Distribution(bins=["a", "b", "c"], reference=[50, 50, 0], current=[5, 15, 0])
     >>> [(it.bin, it.current_share, round(it.g, 6)) for it in top_bins(shown)]

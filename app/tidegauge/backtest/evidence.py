@@ -51,8 +51,8 @@ class JudgedWindows:
     def budget(self, at: int) -> AlarmBudget:
         """Return the budget that window number ``at`` is judged by."""
         return AlarmBudget(
-            threshold_nats=float(self._stretch.thresholds[at]),
-            looks=float(self._stretch.looks[at]),
+            threshold_nats=float(self._stretch.thresholds[at, 0]),
+            looks=float(self._stretch.looks[at, 0]),
             alarms_per_month=self._budget.alarms,
             windows_per_month=self._budget.windows,
             slices=self._budget.slices,
@@ -70,7 +70,7 @@ class JudgedWindows:
         counted = np.flatnonzero(self._stretch.events[at, 0] > 0).tolist()
         there = part.signals.keys() - set(dimensions)
         judged = [self._names[row] for row in counted if self._names[row] in there]
-        threshold = float(self._stretch.thresholds[at])
+        threshold = float(self._stretch.thresholds[at, 0])
         in_alarm = {
             name
             for name, its in self.asked(at).items()
@@ -98,8 +98,8 @@ class JudgedWindows:
         """Return the evidence of each signal in the window beside it; None if never counted."""
         if not len(windows):
             return []
-        signs = self._stretch.signs(windows, rows)
-        columns = (rows, *signs, self._stretch.events[windows, 0, rows] > 0)
+        strongest = self._stretch.strongest(windows, rows)
+        columns = (rows, *strongest, self._stretch.events[windows, 0, rows] > 0)
         return [
             Evidence(
                 score=SCORES[score],

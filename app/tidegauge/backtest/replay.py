@@ -199,7 +199,7 @@ class Replay:
         for start in range(0, len(reports), at_once):
             some = slice(start, start + at_once)
             budget = self._watch.budget_of(reports[start], slices)
-            stretch = WindowBatch(watched.reference, memory, table[some], budget)
+            stretch = WindowBatch(watched.reference, memory, table[some], [budget])
             memory = stretch.memory
             self._note_steps(stretch, reports[some])
             self._judge_run(stretch, reports[some], watched, budget)

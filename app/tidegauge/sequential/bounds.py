@@ -32,16 +32,16 @@ _LOWEST_LEVEL = 1e-3
 _SLACK = 1 - 1e-6
 
 
-def may_exceed(reference: Reference, trail: Memory, level: float) -> Bools:
-    """Return where a score of a trail may be above ``level``, nats: (windows, 4, signals)."""
+def may_exceed(reference: Reference, path: Memory, level: float) -> Bools:
+    """Return where a score of a path may be above ``level``, nats: (windows, 4, signals)."""
     level = min(level, _HIGHEST_LEVEL)
     if level < _LOWEST_LEVEL:
-        return np.asarray(trail.total > 0)
-    events, total = trail.events(), trail.total
+        return np.asarray(path.total > 0)
+    events, total = path.events(), path.total
     m = reference.counts.sum(axis=-1)
     r = reference.counts / m[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = trail.counts / total[..., None]
+        share = path.counts / total[..., None]
         part = events / (events + m)
         together = share * part[..., None]
         together += r * (1 - part)[..., None]
@@ -60,7 +60,7 @@ def may_exceed(reference: Reference, trail: Memory, level: float) -> Bools:
     bins = reference.exists.sum(axis=-1)
     found = 2 * shape > _SLACK * _quantiles(level, reference.counts.shape[-1])[np.maximum(df, 0)]
     found |= 2 * largest > _SLACK * _square(level + np.log(bins))
-    found |= _moments(reference, trail, events) > _SLACK * _square(level)
+    found |= _moments(reference, path, events) > _SLACK * _square(level)
     return np.asarray(found & (total > 0))
 
 
@@ -76,17 +76,17 @@ def _square(level: npt.ArrayLike) -> Floats:
     return np.asarray(ndtri_exp(-np.asarray(level) - np.log(2.0)) ** 2)
 
 
-def _moments(reference: Reference, trail: Memory, events: Floats) -> Floats:
+def _moments(reference: Reference, path: Memory, events: Floats) -> Floats:
     """Return the most that z² of mean and spread can be, whatever their correction adds.
 
     Below its bend that is skewness (z² - 1)/6, and from there on less than it would be.
     """
     n, linear, quadratic = (
-        np.einsum("...b,...b->...", trail.counts, it)
+        np.einsum("...b,...b->...", path.counts, it)
         for it in (reference.ordered, reference.linear, reference.quadratic)
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        weight = np.nan_to_num(events / trail.total)
+        weight = np.nan_to_num(events / path.total)
     n_inverse, m_inverse = (
         1 / np.maximum(n * weight, 1.0),
         1 / np.maximum(reference.ordered_total, 1.0),

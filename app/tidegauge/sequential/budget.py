@@ -14,12 +14,13 @@ By Boole's inequality that bounds the starts of any of them (Rice 1944 for the s
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri_exp
 
-from tidegauge.sequential.ewma import LAMBDAS
+from tidegauge.sequential.ewma import KEEP
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES
 
@@ -32,8 +33,6 @@ _NODES, _WEIGHTS = np.polynomial.laguerre.laggauss(12)
 _ROUNDS = 6
 
 _LN_2 = math.log(2.0)
-
-_KEEP = np.array([1 - it for it in LAMBDAS])[:, None]
 
 
 @dataclass(frozen=True)
@@ -58,15 +57,8 @@ class Budget:
         reference, if they are known better than by adding up counts that were rounded: what is the
         same of several signals, here and there, is computed once.
         """
-        at, looks = self.thresholds(reference, events[None], baseline_events)
-        return float(at[0]), float(looks[0])
-
-    def thresholds(
-        self, reference: Reference, events: Floats, baseline_events: Floats | None = None
-    ) -> tuple[Floats, Floats]:
-        """Return :meth:`threshold` of each of many windows; ``events``: (windows, 4, signals)."""
-        whose = np.zeros(events.shape[-1], dtype=np.intp)
-        return _solve([self] * len(events), reference, events, baseline_events, whose)
+        at, looks = thresholds([self], reference, events[None], baseline_events)
+        return float(at[0, 0]), float(looks[0, 0])
 
     def threshold_of(self, looks: float) -> float:
         """Return ln(windows · looks · slices / alarms), nats; at least ln 2, whatever is allowed.
@@ -81,29 +73,23 @@ class Budget:
         return math.log(max(self.windows * looks * self.slices / self.alarms, 2.0))
 
 
-def thresholds_together(
-    budgets: Sequence[Budget], reference: Reference, events: Floats, whose: Places
-) -> tuple[Floats, Floats]:
-    """Return what ``Budget.threshold`` says of each of several models, to the bit.
-
-    ``reference`` and ``events`` (4, signals) have the signals of all of them, one model after the
-    other; ``whose`` is the place of each signal's model in ``budgets``.
-    """
-    return _solve(budgets, reference, events[None], None, whose)
-
-
-def _solve(
+def thresholds(
     budgets: Sequence[Budget],
     reference: Reference,
     events: Floats,
-    baseline_events: Floats | None,
-    whose: Places,
+    baseline_events: Floats | None = None,
+    whose: Places | None = None,
 ) -> tuple[Floats, Floats]:
-    """Return thresholds and sums of θ, of each window of each model: as many as ``budgets``.
+    """Return :meth:`Budget.threshold` of each window of each slice, both (windows, slices).
 
-    Signals of the same numbers of events on both sides have the same correlations, and most of a
-    model's are such: these are computed once.
+    ``events`` is (windows, 4, signals), with the signals of all slices, one slice after the other;
+    ``whose`` is the place of each signal's slice in ``budgets``, and may be left out if there is
+    only one. Signals of the same numbers of events on both sides have the same correlations, and
+    most of a model's are such: these are computed once.
     """
+    if whose is None:
+        whose = np.zeros(events.shape[-1], dtype=np.intp)
+    shape = len(events), len(budgets)
     scores = np.where(reference.is_ordered, len(SCORES), len(SCORES) - 2)
     scores = np.broadcast_to(scores, events.shape[1:])
     m = reference.total[..., 0] if baseline_events is None else baseline_events
@@ -112,27 +98,27 @@ def _solve(
     correlation = _correlations(m[..., some], events)
     rest = _own_share(correlation).ravel()
     counted = ((events > 0) * many).ravel().astype(np.float64)
-    first = np.arange(len(events))[:, None, None]
+    first = np.arange(len(events))[:, None, None] * len(budgets)
     of = np.broadcast_to(first + whose[some], events.shape).ravel()
     flat = correlation.ravel()
 
     def sums(values: Floats) -> Floats:
         # One after the other, so that nobody's sum depends on who else is there.
-        return np.asarray(np.bincount(of, values, minlength=len(budgets)), dtype=np.float64)
+        return np.asarray(np.bincount(of, values, minlength=shape[0] * shape[1]), dtype=np.float64)
 
-    def looks_at(thresholds: Floats) -> Floats:
-        level, places, weights = _nodes_above(thresholds)
+    def looks_at(found: Floats) -> Floats:
+        level, places, weights = _nodes_above(found)
         share = _stays_away(level[of], places[of], weights[of], flat, rest)
         return sums(counted * share)
 
     def thresholds_of(looks: Floats) -> Floats:
-        pairs = zip(budgets, looks.tolist(), strict=True)
+        pairs = zip(chain(*repeat(budgets, len(events))), looks.tolist(), strict=True)
         return np.array([budget.threshold_of(one) for budget, one in pairs])
 
     looks = sums(counted)
     for _ in range(_ROUNDS):
         looks = looks_at(thresholds_of(looks))
-    return thresholds_of(looks), looks
+    return thresholds_of(looks).reshape(shape), looks.reshape(shape)
 
 
 def _alike(
@@ -170,7 +156,7 @@ def correlations(reference: Reference, events: Floats) -> Floats:
 def _correlations(m: Floats, events: Floats) -> Floats:
     per_event = np.divide(1.0, events, out=np.ones_like(events), where=events > 0)
     baseline = 1 / m
-    result: Floats = (baseline + _KEEP * per_event) / (baseline + per_event)
+    result: Floats = (baseline + KEEP[:, None] * per_event) / (baseline + per_event)
     return result
 
 

@@ -19,10 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.sequential.daily import DailyReference, Dispersion
+from tidegauge.sequential.daily import HOURS, DailyReference, Dispersion, hour_weights
 from tidegauge.sequential.ewma import LEAST_EVENTS
 from tidegauge.sequential.expected import BINS, MEAN, SHAPE, SPREAD, Expected
-from tidegauge.sequential.hours import HOURS, hour_weights
 from tidegauge.sequential.reference import Reference
 
 Floats = npt.NDArray[np.float64]

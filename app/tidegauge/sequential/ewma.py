@@ -73,15 +73,48 @@ class Memory:
 
         A signal moves on once its windows since the last time hold ``LEAST_EVENTS``.
         """
-        pooled = self.pooled + window
-        n = pooled.sum(axis=-1)
-        moved = n >= LEAST_EVENTS
+        return self.path(window[None]).at(0)
+
+    def path(self, windows: Floats) -> "Memory":
+        """Return what is remembered after each of ``windows``, (windows, signals, bins).
+
+        The arrays of the result have windows as their first axis: ``counts`` is (windows, 4,
+        signals, bins).
+        """
+        number, signals, bins = windows.shape
+        scales = len(LAMBDAS)
+        found = Memory(
+            np.empty((number, scales, signals, bins)),
+            np.empty((number, scales, signals)),
+            np.empty((number, scales, signals)),
+            np.zeros((number, signals, bins)),
+        )
+        counts, total, squared, pooled = self.counts, self.total, self.squared, self.pooled
         keep = KEEP[:, None]
+        waits = bool(pooled.any())
+        for at, window in enumerate(windows):
+            into = pooled + window if waits else window
+            n = into.sum(axis=-1)
+            moved = n >= LEAST_EVENTS
+            step = found.counts[at]
+            np.multiply(counts, keep[..., None], out=step)
+            step += into
+            found.total[at] = keep * total + n
+            found.squared[at] = keep**2 * squared + n
+            waits = not bool(moved.all())
+            if waits:
+                found.counts[at] = np.where(moved[:, None], step, counts)
+                found.total[at] = np.where(moved, found.total[at], total)
+                found.squared[at] = np.where(moved, found.squared[at], squared)
+                found.pooled[at] = np.where(moved[:, None], 0.0, into)
+            counts, total, squared = found.counts[at], found.total[at], found.squared[at]
+            pooled = found.pooled[at]
+        return found
+
+    def at(self, windows: int | slice) -> "Memory":
+        """Return what a path says of one of its windows, or the path of some of them."""
         return Memory(
-            np.where(moved[:, None], keep[..., None] * self.counts + pooled, self.counts),
-            np.where(moved, keep * self.total + n, self.total),
-            np.where(moved, keep**2 * self.squared + n, self.squared),
-            np.where(moved[:, None], 0.0, pooled),
+            self.counts[windows], self.total[windows], self.squared[windows], self.pooled[windows]
         )
 
     def moves(self, window: Floats) -> npt.NDArray[np.bool_]:

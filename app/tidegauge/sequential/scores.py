@@ -4,7 +4,7 @@ Two-sample throughout: the baseline is a sample too, of ``m`` events, and what i
 every window alike. Terms 1/n + 1/m keep that from being taken for drift.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -153,3 +153,24 @@ def _likelihood(counts: Floats, expected: Floats) -> Floats:
     np.log(expected, out=expected)
     expected *= counts
     return np.where(counts > _NOTHING, expected, 0.0)
+
+
+class BinContributions(NamedTuple):
+    """Shares of both sides, and what each bin adds to G, with the sign of its change; (…, bins)."""
+
+    baseline: Floats
+    current: Floats
+    g: Floats
+
+
+def bin_contributions(reference: Floats, counts: Floats) -> BinContributions:
+    """Compare counts with a baseline's, bin by bin, (…, bins); neither side may be empty.
+
+    >>> found = bin_contributions(np.array([50.0, 50.0]), np.array([5.0, 15.0]))
+    >>> found.current.tolist(), found.g.round(6).tolist()
+    ([0.25, 0.75], [-2.63978, 1.758401])
+    """
+    n, m = counts.sum(axis=-1, keepdims=True), reference.sum(axis=-1, keepdims=True)
+    baseline, current = reference / m, counts / n
+    g = g_terms(counts, n, reference, m) * np.sign(current - baseline)
+    return BinContributions(baseline, current, g)

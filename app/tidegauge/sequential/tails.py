@@ -12,7 +12,6 @@ _SMALLEST = 1e-280
 #: Terms of the continued fraction; that far out in the tail it has converged to 1e-15 long before.
 _TERMS = 60
 
-
 #: Of the power series of the incomplete beta function: where it is below 1e-280 with at most 10,000
 #: degrees of freedom, terms fall by an eighth each.
 _BETA_TERMS = 300
@@ -107,3 +106,24 @@ def _far_beta(a: Floats, b: Floats, x: Floats) -> Floats:
         total += term
     result: Floats = -a * np.log(x) - b * np.log1p(-x) + np.log(a) + betaln(a, b) - np.log(total)
     return result
+
+
+def q_values(surprises: npt.ArrayLike, looks: npt.ArrayLike) -> Floats:
+    """Return for each signal the false discovery rate at which it would be the last one named.
+
+    ``surprises`` is -ln p, nats, of each signal's strongest score, ``looks`` how many scores that
+    is the strongest of: p times their number bounds the signal's own p (Bonferroni). With those p
+    in ascending order q_i = min over j >= i of p_j · n / j, at most 1; 0 where p underflows.
+
+    Source: Benjamini & Hochberg 1995, "Controlling the False Discovery Rate". The same as
+    ``scipy.stats.false_discovery_control``, which takes 46 MB and a second to import.
+
+    >>> q_values([9.2, 3.0, 0.1, 4.6], [1, 1, 1, 1]).round(4).tolist()
+    [0.0004, 0.0664, 0.9048, 0.0201]
+    """
+    log_p = np.minimum(np.log(looks) - np.asarray(surprises, dtype=np.float64), 0.0)
+    order = np.argsort(log_p, kind="stable")
+    scaled = log_p[order] + np.log(len(log_p) / np.arange(1, len(log_p) + 1))
+    q = np.empty_like(scaled)
+    q[order] = np.minimum.accumulate(scaled[::-1])[::-1]
+    return np.asarray(np.exp(np.minimum(q, 0.0)))

@@ -22,14 +22,13 @@ from tidegauge.sequential import (
     BatchInput,
     BatchResult,
     Budget,
+    HourlyInput,
     HoursMemory,
     Memory,
     Reference,
     SignalReference,
     hour_weights,
     judge_batch,
-    judge_daily,
-    signs_of,
 )
 from tidegauge.windows.changes import Bins
 from tidegauge.windows.comparisons import Comparisons
@@ -59,20 +58,12 @@ class WindowResult(NamedTuple):
 
 
 class _PartInput(NamedTuple):
-    """What the part of a report that counts is judged by."""
+    """The part of a report that counts, and what it is judged by."""
 
     report: WindowReport
     part: ReportPart
     watched: BaselineLayout
-    before: Memory
-    hours: HoursMemory | None
-    window: Floats
-    budget: Budget
-
-    @property
-    def ends(self) -> tuple[int, int]:
-        """Start and end of the window, epoch seconds."""
-        return self.report.window_start, self.report.window_end
+    turn: BatchInput
 
 
 class DriftDetector:
@@ -114,14 +105,9 @@ class DriftDetector:
             for at, it in enumerate(firsts)
             if (look := self._look(it, baselines)) is not None
         }
-        fixed = [at for at, look in looks.items() if look.watched.daily is None]
-        turns = [
-            BatchInput(look.watched.reference, look.before, look.window, look.budget)
-            for look in map(looks.__getitem__, fixed)
-        ]
-        judged = dict(zip(fixed, judge_batch(turns), strict=True))
-        for at, look in looks.items():
-            found[at] = _taken(look, judged[at] if at in judged else _judge_daily(look))
+        judged = judge_batch([look.turn for look in looks.values()])
+        for (at, look), its in zip(looks.items(), judged, strict=True):
+            found[at] = _taken(look, its)
         return found
 
     def _look(self, first: WindowInput, baselines: Mapping[str, Baseline]) -> _PartInput | None:
@@ -143,8 +129,12 @@ class DriftDetector:
             # There is nothing to compare the counts with that came before.
             before = Memory.empty(*watched.reference.counts.shape)
             hours = HoursMemory.empty(len(watched.names))
-        budget = self.budget_of(report, slices)
-        return _PartInput(report, part, watched, before, hours, _window(part, watched), budget)
+        hourly = None
+        if watched.daily is not None and hours is not None:
+            hourly = HourlyInput(watched.daily, hours, (report.window_start, report.window_end))
+        window, budget = _window(part, watched), self.budget_of(report, slices)
+        turn = BatchInput(watched.reference, before, window, budget, hourly)
+        return _PartInput(report, part, watched, turn)
 
     def take_late(
         self,
@@ -216,18 +206,10 @@ class DriftDetector:
         return watched
 
 
-def _judge_daily(look: _PartInput) -> BatchResult:
-    daily, hours = look.watched.daily, look.hours
-    assert daily is not None and hours is not None  # noqa: S101 - as the look was made
-    verdict = judge_daily(daily, look.before, hours, look.window, look.ends, look.budget)
-    return BatchResult(verdict, signs_of(verdict, daily.pooled))
-
-
 def _taken(look: _PartInput, judged: BatchResult) -> WindowResult:
-    report, part, verdict = look.report, look.part, judged.verdict
-    seen = with_evidence(
-        part, look.watched, judged, look.budget, look.ends, dimensions=report.segment
-    )
+    report, part, watched, turn = look
+    verdict, ends = judged.verdict, (report.window_start, report.window_end)
+    seen = with_evidence(part, watched, judged, turn.budget, ends, dimensions=report.segment)
     parts = [seen if one is part else one for one in report.parts]
     after = pack(verdict.memory, report.window_end, part.baseline, verdict.hours)
     return WindowResult(after, msgspec.structs.replace(report, parts=parts))

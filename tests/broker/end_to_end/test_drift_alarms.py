@@ -12,7 +12,7 @@ from support.monitored import MINIMUM_PSI, Monitored
 from support.oracle import Histogram, current_bins, reference_bins
 from support.traffic import AMOUNT_DRIFTS, WINDOW_SECONDS, WINDOWS
 from tidegauge.sequential.budget import Budget
-from tidegauge.sequential.detector import judge
+from tidegauge.sequential.engine import judge
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.reference import Reference, SignalReference
 

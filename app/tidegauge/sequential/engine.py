@@ -1,0 +1,321 @@
+"""The detector: counts of closed windows in, what they say of every signal out. Pure.
+
+One engine for all who judge windows: DETECT, which closes one window of many slices at a time, and
+a backtest, which replays many windows of one slice. All that is done with a signal is done along
+its own bins, whatever other signals there are, so that a window is judged to the same bits alone
+and with others. A slice has some fifty signals, and numpy takes about as long for that many as it
+takes to be called.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.contract import Size
+from tidegauge.sequential.bounds import may_exceed
+from tidegauge.sequential.budget import Budget, thresholds
+from tidegauge.sequential.daily import DailyReference, HoursMemory, hour_weights
+from tidegauge.sequential.ewma import LAMBDAS, Memory
+from tidegauge.sequential.expected import Expected
+from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.scores import SCORES, surprises
+from tidegauge.stats import psi_corrected
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
+
+#: Signals, or windows, at a time: what they need stays in the cache of a core.
+_SIGNALS_AT_ONCE = 400
+_WINDOWS_AT_ONCE = 8
+
+_SCALES = np.arange(len(LAMBDAS))[:, None]
+
+#: Corrected PSI, nats, from which on a drift is called so; the usual reading of PSI (Siddiqi 2006).
+MODERATE, MAJOR = 0.1, 0.25
+
+
+class StrongestScores(NamedTuple):
+    """The strongest sign that a signal has changed, for many of them; arrays of one length.
+
+    ``surprises`` is -ln p, nats, of a place in ``SCORES`` over a place in ``LAMBDAS``; it rests on
+    the effective number of ``events``, whose corrected PSI, nats, is in ``sizes``.
+    """
+
+    surprises: Floats
+    spans: Places
+    scores: Places
+    events: Floats
+    sizes: Floats
+
+    @classmethod
+    def of(
+        cls, found: Floats, events: Floats, counts: Floats, reference: Floats
+    ) -> "StrongestScores":
+        """Take the largest of the scores of each signal; the first, if there are several.
+
+        ``found`` is (4, signals, scores), ``events`` (4, signals); effective ``counts`` and those
+        of the reference are (4, signals, bins), the latter perhaps without the spans.
+        """
+        rows = np.arange(found.shape[1])
+        flat = found.transpose(1, 0, 2).reshape(len(rows), -1)
+        strongest = flat.argmax(axis=1)
+        spans, scores = np.divmod(strongest, len(SCORES))
+        compared = reference if reference.ndim < counts.ndim else reference[spans, rows]
+        sizes = psi_corrected(counts[spans, rows], compared)
+        return cls(flat[rows, strongest], spans, scores, events[spans, rows], sizes)
+
+    def part(self, signals: slice | Places) -> "StrongestScores":
+        """Return those of some of the signals."""
+        surprises, spans, scores, events, sizes = self
+        return StrongestScores(
+            surprises[signals], spans[signals], scores[signals], events[signals], sizes[signals]
+        )
+
+
+class Verdict(NamedTuple):
+    """What a window of a slice led to, with everything that it can be computed from again.
+
+    ``surprises`` is -ln p, nats, by (span, signal, score); ``events`` the effective number of
+    events by (span, signal). ``threshold`` is -ln of the budget's share of one look, and ``looks``
+    how many there were: surprises that could start an alarm on their own. With a baseline by hour
+    of day there are also the hours remembered, and what was ``expected`` by (span, signal).
+    """
+
+    memory: Memory
+    surprises: Floats
+    events: Floats
+    threshold: float
+    looks: float
+    hours: HoursMemory | None = None
+    expected: Expected | None = None
+
+    @property
+    def alarms(self) -> Bools:
+        """Which signals are beyond the threshold, by any score over any span."""
+        return np.asarray(self.surprises.max(axis=(0, 2)) > self.threshold)
+
+
+class HourlyInput(NamedTuple):
+    """What a window is judged by if its baseline is by hour of day.
+
+    The window is ``between`` two epoch seconds; ``hours`` are those remembered.
+    """
+
+    daily: DailyReference
+    hours: HoursMemory
+    between: tuple[float, float]
+
+
+class BatchInput(NamedTuple):
+    """A window of a slice, counts by (signals, bins), and what it is to be judged by."""
+
+    reference: Reference
+    memory: Memory
+    window: Floats
+    budget: Budget
+    hourly: HourlyInput | None = None
+
+
+class BatchResult(NamedTuple):
+    """What a window led to, and the strongest score of each of its signals."""
+
+    verdict: Verdict
+    strongest: StrongestScores
+
+
+class WindowBatch:
+    """Windows, (windows, signals, bins), that follow ``memory``, judged by one reference.
+
+    The signals may be those of several slices, one slice after the other: then ``sizes`` is how
+    many signals each slice has, in the order of ``budgets``.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        memory: Memory,
+        windows: Floats,
+        budgets: Sequence[Budget],
+        sizes: Sequence[int] | None = None,
+    ) -> None:
+        self._reference = reference
+        self._path = memory.path(windows)
+        #: Effective numbers of events, (windows, 4, signals).
+        self.events: Floats = self._path.events()
+        #: Which signals had enough events to be scored anew, (windows, signals).
+        self.moved: Bools = np.asarray(windows.any(axis=-1) & ~self._path.pooled.any(axis=-1))
+        self._whose = np.repeat(np.arange(len(budgets)), sizes or [windows.shape[1]])
+        #: Thresholds, -ln p, and the looks that they come from, both (windows, slices).
+        self.thresholds, self.looks = thresholds(budgets, reference, self.events, whose=self._whose)
+
+    @property
+    def memory(self) -> Memory:
+        """What is remembered after the last window."""
+        return self._path.at(-1)
+
+    def beyond(self, level: float) -> Bools:
+        """Return where a score is above ``level`` times its threshold: (windows, signals)."""
+        suspects = np.concatenate(
+            [
+                may_exceed(
+                    self._reference,
+                    self._path.at(some),
+                    level * float(self.thresholds[some].min()),
+                )
+                for some in _blocks(len(self.events), _WINDOWS_AT_ONCE)
+            ]
+        )
+        where = np.nonzero(suspects)
+        windows, _, signals = where
+        scores = surprises(_rows(self._reference, signals), self._effective(where)).max(axis=-1)
+        above = scores > level * self.thresholds[windows, self._whose[signals]]
+        found = np.zeros((len(self.events), self.events.shape[-1]), dtype=bool)
+        found[windows[above], signals[above]] = True
+        return found
+
+    def strongest(self, windows: Places, signals: Places) -> StrongestScores:
+        """Return the strongest score of each signal in the window beside it, row by row."""
+        blocks = [
+            self._strongest(windows[some], signals[some])
+            for some in _blocks(len(windows), _SIGNALS_AT_ONCE)
+        ]
+        return StrongestScores(*(np.concatenate(column) for column in zip(*blocks, strict=True)))
+
+    def effective(self, windows: Places, spans: Places, signals: Places) -> Floats:
+        """Return the effective counts of each signal in the window and the span beside it."""
+        return self._effective((windows, spans, signals))
+
+    def _strongest(self, windows: Places, signals: Places) -> StrongestScores:
+        reference, counts = (
+            _rows(self._reference, signals),
+            self._effective((windows, _SCALES, signals)),
+        )
+        events = self.events[windows, _SCALES, signals]
+        return StrongestScores.of(surprises(reference, counts), events, counts, reference.counts)
+
+    def _effective(self, where: tuple[Places, ...]) -> Floats:
+        counts, total, squared = (
+            array[where] for array in (self._path.counts, self._path.total, self._path.squared)
+        )
+        return Memory(counts, total, squared, counts).effective()
+
+
+def judge(reference: Reference, memory: Memory, window: Floats, budget: Budget) -> Verdict:
+    """Add a window's counts (signals, bins) to what is remembered, and judge that."""
+    batch = WindowBatch(reference, memory, window[None], [budget])
+    memory = batch.memory
+    found = surprises(reference, memory.effective())
+    return Verdict(
+        memory,
+        found,
+        batch.events[-1],
+        float(batch.thresholds[-1, 0]),
+        float(batch.looks[-1, 0]),
+    )
+
+
+def judge_daily(
+    daily: DailyReference,
+    memory: Memory,
+    hours: HoursMemory,
+    window: Floats,
+    between: tuple[float, float],
+    budget: Budget,
+) -> Verdict:
+    """Do the same by a baseline by hour of day; the window is ``between`` two epoch seconds."""
+    start, end = between
+    hours = hours.after(memory, window, hour_weights(start, end))
+    memory = memory.after(window)
+    events = memory.events()
+    expected = daily.expected(hours, end - start)
+    threshold, looks = budget.threshold(expected.reference, events, expected.events)
+    found = expected.surprises(memory.effective())
+    return Verdict(memory, found, events, threshold, looks, hours, expected)
+
+
+def judge_batch(turns: Sequence[BatchInput]) -> list[BatchResult]:
+    """Judge one window of each of several slices: to the bit what each is alone, in less time.
+
+    Sums over bins depend on how far they are padded, so only references of equal width are joined.
+    """
+    found: dict[int, BatchResult] = {}
+    for places in _joinable(turns):
+        found.update(zip(places, _judge_joined([turns[at] for at in places]), strict=True))
+    return [
+        found[at] if turn.hourly is None else _judge_hourly(turn, turn.hourly)
+        for at, turn in enumerate(turns)
+    ]
+
+
+def _joinable(turns: Sequence[BatchInput]) -> Iterator[list[int]]:
+    """Yield the places of turns of equal width, so many that there are signals enough."""
+    by_width: dict[int, list[int]] = {}
+    for at, turn in enumerate(turns):
+        if turn.hourly is None:
+            by_width.setdefault(turn.reference.counts.shape[-1], []).append(at)
+    for places in by_width.values():
+        block, signals = list[int](), 0
+        for at in places:
+            its = len(turns[at].reference.counts)
+            if block and signals + its > _SIGNALS_AT_ONCE:
+                yield block
+                block, signals = [], 0
+            block.append(at)
+            signals += its
+        yield block
+
+
+def _judge_joined(turns: Sequence[BatchInput]) -> list[BatchResult]:
+    reference = Reference.joined([it.reference for it in turns])
+    sizes = [len(it.reference.counts) for it in turns]
+    memory = Memory.joined([it.memory for it in turns])
+    windows = np.concatenate([it.window for it in turns])[None]
+    batch = WindowBatch(reference, memory, windows, [it.budget for it in turns], sizes)
+    memory, events = batch.memory, batch.events[-1]
+    counts = memory.effective()
+    found = surprises(reference, counts)
+    strongest = StrongestScores.of(found, events, counts, reference.counts)
+    ours = [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
+    return [
+        BatchResult(
+            Verdict(memory.of(some), found[:, some], events[:, some], threshold, looks),
+            strongest.part(some),
+        )
+        for some, threshold, looks in zip(
+            ours, batch.thresholds[-1].tolist(), batch.looks[-1].tolist(), strict=True
+        )
+    ]
+
+
+def _judge_hourly(turn: BatchInput, hourly: HourlyInput) -> BatchResult:
+    daily, hours, between = hourly
+    verdict = judge_daily(daily, turn.memory, hours, turn.window, between, turn.budget)
+    assert verdict.expected is not None  # noqa: S101 - it is what the window was judged by
+    counts, expected = verdict.memory.effective(), verdict.expected.reference.counts
+    strongest = StrongestScores.of(verdict.surprises, verdict.events, counts, expected)
+    return BatchResult(verdict, strongest)
+
+
+def size_of(psi_corrected: float) -> Size:
+    """Return the word for a corrected PSI: how big a drift is, not whether there is one.
+
+    >>> size_of(0.02), size_of(0.1), size_of(0.25)
+    ('minor', 'moderate', 'major')
+    """
+    if psi_corrected < MODERATE:
+        return "minor"
+    return "moderate" if psi_corrected < MAJOR else "major"
+
+
+def _blocks(number: int, at_once: int) -> list[slice]:
+    return [slice(start, start + at_once) for start in range(0, number, at_once)]
+
+
+def _rows(reference: Reference, signals: Places) -> Reference:
+    """Lay out a reference anew, one row for each of ``signals``."""
+    return Reference(*(getattr(reference, it.name)[signals] for it in fields(Reference)))
