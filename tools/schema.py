@@ -54,40 +54,13 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
 _SUFFIX = ".schema.json"
 _ASYNCAPI = "asyncapi.yaml"
 
-# What others write by hand deserves a word on every field.
-_DESCRIPTIONS: dict[str, dict[str, str]] = {
-    "PredictionEvent": {
-        "time": "Event time: epoch seconds, or RFC 3339 with an offset.",
-        "model": "Name of the model.",
-        "version": "Version of the model.",
-        "id": "Names the prediction, so that a late label can find it.",
-        "variant": 'Such as "champion" or "canary".',
-        "prediction": (
-            "Score or regression value. A number that is not finite is one of the strings "
-            '"NaN", "Infinity", "-Infinity"; any other string is counted as invalid.'
-        ),
-        "label": "The predicted class.",
-        "features": (
-            "What the model saw, by name. Absent, null and the string "
-            '"NaN" are three different things and are counted as such.'
-        ),
-        "segments": "Slices of the traffic this prediction belongs to, such as a region.",
-        "latency_ms": 'Milliseconds the prediction took; not finite as in "prediction".',
-        "status": '"ok" or "error"; anything else is counted as never seen.',
-        "traceparent": "W3C trace context of the request.",
-        "schema_version": "Version of this contract.",
-    }
-}
-
 
 def schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema of one of :data:`RECORDS`; raises ``KeyError`` for another name."""
     record = RECORDS[name]
     _, definitions = msgspec.json.schema_components([record], ref_template="#/$defs/{name}")
-    for title, definition in definitions.items():
+    for definition in definitions.values():
         _tidy(definition)
-        for field, description in _DESCRIPTIONS.get(title, {}).items():
-            definition["properties"][field]["description"] = description
     root = definitions.pop(record.__name__)
     _constrain_integer_keys(record, root)
     document = {
@@ -117,6 +90,8 @@ def _constrain_integer_keys(record: type[msgspec.Struct], definition: dict[str, 
     assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - RECORDS holds Structs only
     for field in info.fields:
         kind = field.type
+        if isinstance(kind, msgspec.inspect.Metadata):
+            kind = kind.type
         if isinstance(kind, msgspec.inspect.DictType) and isinstance(
             kind.key_type, msgspec.inspect.IntType
         ):

@@ -1,10 +1,19 @@
 """Shared pieces of every record."""
 
 import hashlib
+from typing import Annotated
 
 import msgspec
 
 SCHEMA_VERSION = 1
+
+
+def doc(text: str) -> msgspec.Meta:
+    """Describe a field of a record; JSON Schema and AsyncAPI have the description."""
+    return msgspec.Meta(description=text)
+
+
+SchemaVersion = Annotated[int, doc("Version of this contract.")]
 
 
 class Record(msgspec.Struct, kw_only=True):

@@ -1,10 +1,10 @@
 """Alerts, and the actions they ask for."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from msgspec import field
 
-from tidegauge.contract._base import SCHEMA_VERSION, Record
+from tidegauge.contract._base import SCHEMA_VERSION, Record, SchemaVersion, doc
 from tidegauge.contract.report import AlarmBudget, CountedRange, Evidence, MovedBin
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -12,143 +12,213 @@ ActionKind = Literal["retrain", "rollback", "page"]
 
 
 class Distribution(Record):
-    """Both count vectors of a drifted signal, bin by bin, so that the figure can be recomputed.
+    """Both count vectors of a drifted signal, bin by bin, so that the figure can be recomputed."""
 
-    ``bins`` are labels. ``edges`` are those of a numeric signal's value bins, of which there is one
-    more, the outer two open; three bins follow in which no value lies. Null for categories.
-    """
-
-    bins: list[str]
-    reference: list[int]
-    current: list[int]
-    edges: list[float] | None = None
+    bins: Annotated[list[str], doc("Labels of the bins.")]
+    reference: Annotated[list[int], doc("Counts of the baseline, by bin.")]
+    current: Annotated[list[int], doc("Counts of the window, by bin.")]
+    edges: Annotated[
+        list[float] | None,
+        doc(
+            "Edges of a numeric signal's value bins, of which there is one more, the outer two "
+            "open; three bins follow in which no value lies. Null for categories."
+        ),
+    ] = None
 
 
 class AlertLinks(Record):
-    """Where to look, and what to do: addresses, null where nobody has given one."""
+    """Where to look, and what to do."""
 
-    dashboard: str | None = None
-    runbook: str | None = None
+    dashboard: Annotated[str | None, doc("Address of a dashboard; null if none is configured.")] = (
+        None
+    )
+    runbook: Annotated[str | None, doc("Address of the runbook; null if none is configured.")] = (
+        None
+    )
 
 
 class SignalAlert(Record):
-    """One signal of an alert that is about several.
+    """One signal of an alert that is about several."""
 
-    ``value`` is the latest with which the rule held, ``severity`` the highest that it had.
-    ``starts_at`` is the start of the first window in which the rule held on it, ``ends_at`` that of
-    the window in which that was over; null = it isn't.
-    """
-
-    signal: str
-    severity: Severity
-    value: float
-    starts_at: int
-    ends_at: int | None = None
+    signal: Annotated[str, doc("Name of the signal.")]
+    severity: Annotated[Severity, doc("The highest severity that it had.")]
+    value: Annotated[float, doc("The latest value with which the rule held.")]
+    starts_at: Annotated[int, doc("Start of the first window in which the rule held on it.")]
+    ends_at: Annotated[
+        int | None, doc("Start of the window in which that was over; null while it is not.")
+    ] = None
 
 
 class InhibitedAlert(Record):
-    """What a rule found and was not told, as the alert that carries this says it already.
+    """An alert that is not delivered because the alert that carries this one already reports it."""
 
-    ``signals`` are its signals, worst first; none if the rule is about whole windows.
-    """
-
-    rule: str
-    severity: Severity
-    signals: list[str]
+    rule: Annotated[str, doc("Name of its rule.")]
+    severity: Annotated[Severity, doc("Its severity.")]
+    signals: Annotated[
+        list[str], doc("Its signals, worst first; empty if the rule is about whole windows.")
+    ]
 
 
 class Alert(Record):
     """A step in the life of an alert: one record each time its ``state`` changes.
 
-    ``pending``: the rule began to hold, and must hold in more windows before it fires;
-    ``inactive``: it ceased to before that; ``firing``: act on it; ``resolved``: it is over. With a
-    ``reminder`` above 0 nothing has changed: it is firing still, and this is said that many times.
-    With ``raised`` above 0 it is firing still and more severe than it was said to be, which rose
-    that many times; ``severities_before`` has what it was told with before.
-
-    ``revised``: the rule holds in the window only with events that came after it was reported, or
-    after a later window of the slice was; so this is said later than it would have been.
-
-    ``no_data``: of what was pending or firing, no window could be judged for a while; such an alert
-    rests on no ``report``, and its window is the time without. ``was`` is what it was before that,
-    here and in what is told with the first window after it: firing that ``was`` firing goes on.
-
+    A record with a ``reminder`` or ``raised`` above 0 changes no state: the alert is still firing.
     An alert about all signals of a slice on which its rule holds has no ``signal`` but a list of
-    ``signals``: the worst first, which all figures are of, then those that are over. ``inhibited``
-    is what is not told while this fires. ``flapping``: it has fired so often that its end is told
-    only after the rule's ``flapping_windows``.
-
-    ``id`` is fixed by rule, model, signal, the window the episode started in and its revision,
-    state, ``reminder`` and ``raised``: act on an id once. ``fingerprint`` names the rule and what
-    it watches, over all episodes and whatever is in the list; ``episode`` one of them, from its
-    first window to its end. ``starts_at`` is the start of the first window in which the rule held,
-    ``ends_at`` that of the window in which it was over. An alert by the metric ``surprise`` carries
-    the ``evidence`` and the ``alarm_budget`` that it rests on. ``labels``, ``annotations`` and
-    ``receivers`` are the rule's, over a whole episode the same labels and receivers;
-    ``rules_sha256`` is the hash of the rule file that judged the window.
-
-    ``value`` is of ``events`` of the window, against ``baseline_events`` of the baseline that has
-    the SHA-256 ``baseline``; null where no baseline was asked. ``threshold`` is a number of the
-    rule file, or if ``threshold_by`` says so, a multiple of the threshold in ``alarm_budget``.
-    ``top_bins`` are the bins that moved most, at most five: for ``surprise`` those of the evidence,
-    otherwise of the two vectors of ``distribution``.
-
-    ``actions`` are the ids of what was asked for with this record. ``action`` is what the episode
-    has asked for, from then to its end; null if that was withheld, or a dry run. ``dry_run``: what
-    the rule asks for is to be said, not done. ``withheld`` is why nothing was asked for with this
-    record; empty if something was, or if there is nothing to ask for.
+    ``signals``; its figures are those of the first. Act on an ``id`` once.
     """
 
-    id: str
-    fingerprint: str
-    state: Literal["pending", "firing", "inactive", "resolved", "no_data"]
-    rule: str
-    severity: Severity
-    model: str
-    version: str
-    variant: str
-    segment: dict[str, str]
-    signal: str | None
-    metric: str
-    comparison: Literal["above", "below"]
-    threshold: float
-    value: float
-    unit: str
-    events: int
-    minimum_events: int
-    starts_at: int
-    ends_at: int | None
-    window_start: int
-    window_end: int
-    report: str
-    baseline: str
-    counted: list[CountedRange]
-    distribution: Distribution | None
-    actions: list[str]
-    summary: str
-    evidence: Evidence | None = None
-    alarm_budget: AlarmBudget | None = None
-    episode: str = ""
-    reminder: int = 0
-    labels: dict[str, str] = field(default_factory=dict)
-    annotations: dict[str, str] = field(default_factory=dict)
-    receivers: list[str] = field(default_factory=list)
-    rules_sha256: str = ""
-    signals: list[SignalAlert] = field(default_factory=list)
-    inhibited: list[InhibitedAlert] = field(default_factory=list)
-    raised: int = 0
-    severities_before: list[Severity] = field(default_factory=list)
-    flapping: bool = False
-    threshold_by: Literal["rule", "alarm_budget"] = "rule"
-    baseline_events: int | None = None
-    top_bins: list[MovedBin] = field(default_factory=list)
-    links: AlertLinks = field(default_factory=AlertLinks)
-    action: ActionKind | None = None
-    was: Literal["pending", "firing"] | None = None
-    revised: bool = False
-    dry_run: bool = False
-    withheld: str = ""
-    schema_version: int = SCHEMA_VERSION
+    id: Annotated[
+        str,
+        doc(
+            "Fixed by rule, model, signal, the window in which the episode started and its "
+            "revision, state, reminder and raised: act on an id once."
+        ),
+    ]
+    fingerprint: Annotated[str, doc("Names the rule and what it watches, over all episodes.")]
+    state: Annotated[
+        Literal["pending", "firing", "inactive", "resolved", "no_data"],
+        doc(
+            "pending: the rule holds, and must hold in more windows before the alert fires. "
+            "inactive: it ceased to hold before that. firing: act on it. resolved: it is over. "
+            "no_data: it was pending or firing, and for a while no window could be judged."
+        ),
+    ]
+    rule: Annotated[str, doc("Name of the rule.")]
+    severity: Annotated[Severity, doc("How severe it is.")]
+    model: Annotated[str, doc("Name of the model.")]
+    version: Annotated[str, doc("Version of the model.")]
+    variant: Annotated[str, doc("Variant of the version; empty for traffic without one.")]
+    segment: Annotated[
+        dict[str, str], doc("Dimension and value of the segment; empty for all traffic.")
+    ]
+    signal: Annotated[
+        str | None,
+        doc(
+            "The signal it is about; null if it has a list of signals, or is about the whole "
+            "window."
+        ),
+    ]
+    metric: Annotated[str, doc("The metric that the rule compares with its threshold.")]
+    comparison: Annotated[
+        Literal["above", "below"], doc("On which side of the threshold the rule holds.")
+    ]
+    threshold: Annotated[
+        float,
+        doc(
+            "A number of the rule file, or by threshold_by a multiple of the threshold in "
+            "alarm_budget."
+        ),
+    ]
+    value: Annotated[float, doc("Value of the metric in the window.")]
+    unit: Annotated[str, doc("Unit of the value.")]
+    events: Annotated[int, doc("Events of the window that the value rests on.")]
+    minimum_events: Annotated[int, doc("A window with fewer events is not judged by the rule.")]
+    starts_at: Annotated[int, doc("Start of the first window in which the rule held.")]
+    ends_at: Annotated[
+        int | None, doc("Start of the window in which it was over; null while it is not.")
+    ]
+    window_start: Annotated[
+        int, doc("Start of the window, epoch seconds; for no_data, of the time without windows.")
+    ]
+    window_end: Annotated[
+        int, doc("End of the window, epoch seconds; for no_data, of the time without windows.")
+    ]
+    report: Annotated[str, doc("Id of the window report that was judged; empty for no_data.")]
+    baseline: Annotated[
+        str, doc("SHA-256 of the baseline that the value was measured against; empty for none.")
+    ]
+    counted: Annotated[list[CountedRange], doc("Source offsets that the window counted.")]
+    distribution: Annotated[
+        Distribution | None, doc("Counts of the signal; null if there are none to show.")
+    ]
+    actions: Annotated[list[str], doc("Ids of the actions that were requested with this record.")]
+    summary: Annotated[str, doc("What happened, in a sentence.")]
+    evidence: Annotated[Evidence | None, doc("What an alert by the metric surprise rests on.")] = (
+        None
+    )
+    alarm_budget: Annotated[
+        AlarmBudget | None, doc("Where the threshold of surprise comes from.")
+    ] = None
+    episode: Annotated[str, doc("Id of the episode, from its first window to its end.")] = ""
+    reminder: Annotated[
+        int, doc("Above 0 nothing has changed: still firing, reported so for this many times.")
+    ] = 0
+    labels: Annotated[dict[str, str], doc("Labels of the rule; the same over a whole episode.")] = (
+        field(default_factory=dict)
+    )
+    annotations: Annotated[dict[str, str], doc("Annotations of the rule, filled in.")] = field(
+        default_factory=dict
+    )
+    receivers: Annotated[
+        list[str], doc("Receivers of the rule; the same over a whole episode.")
+    ] = field(default_factory=list)
+    rules_sha256: Annotated[str, doc("SHA-256 of the rule file that judged the window.")] = ""
+    signals: Annotated[
+        list[SignalAlert],
+        doc("Signals on which the rule holds, worst first, then those on which it is over."),
+    ] = field(default_factory=list)
+    inhibited: Annotated[
+        list[InhibitedAlert], doc("Alerts that are not delivered while this one fires.")
+    ] = field(default_factory=list)
+    raised: Annotated[
+        int, doc("Above 0: still firing; the severity has risen this many times.")
+    ] = 0
+    severities_before: Annotated[
+        list[Severity], doc("Severities that it was reported with before.")
+    ] = field(default_factory=list)
+    flapping: Annotated[
+        bool,
+        doc("It has fired so often that it is resolved only after the rule's flapping_windows."),
+    ] = False
+    threshold_by: Annotated[
+        Literal["rule", "alarm_budget"],
+        doc("Whether the threshold is the rule's, or a multiple of the alarm budget's."),
+    ] = "rule"
+    baseline_events: Annotated[
+        int | None, doc("Rows of the baseline; null if no baseline was compared with.")
+    ] = None
+    top_bins: Annotated[
+        list[MovedBin],
+        doc(
+            "Bins that moved most, at most five: for surprise those of the evidence, otherwise of"
+            " the distribution."
+        ),
+    ] = field(default_factory=list)
+    links: Annotated[AlertLinks, doc("Where to look, and what to do.")] = field(
+        default_factory=AlertLinks
+    )
+    action: Annotated[
+        ActionKind | None,
+        doc(
+            "What the episode has requested, from then to its end; null if nothing was, if it was"
+            " withheld, or was a dry run."
+        ),
+    ] = None
+    was: Annotated[
+        Literal["pending", "firing"] | None,
+        doc(
+            "For no_data, and the first record after it: the state before the data was missing. "
+            "Firing that was firing goes on."
+        ),
+    ] = None
+    revised: Annotated[
+        bool,
+        doc(
+            "The rule holds in the window only with late events, which is found later than the "
+            "window's own report."
+        ),
+    ] = False
+    dry_run: Annotated[bool, doc("Actions of the rule are to be reported, not carried out.")] = (
+        False
+    )
+    withheld: Annotated[
+        str,
+        doc(
+            "Why no action was requested with this record; empty if one was, or if there is none "
+            "to request."
+        ),
+    ] = ""
+    schema_version: SchemaVersion = SCHEMA_VERSION
 
     @property
     def event(
@@ -163,37 +233,45 @@ class Alert(Record):
 
 
 class DataRange(Record):
-    """The data an action is about: offsets [``start``, ``to``) of each source partition."""
+    """The data that an action is about."""
 
-    since: float
-    until: float
-    offsets: list[CountedRange]
+    since: Annotated[float, doc("Start of its event time, epoch seconds.")]
+    until: Annotated[float, doc("End of its event time, epoch seconds.")]
+    offsets: Annotated[list[CountedRange], doc("Offsets [start, to) of each source partition.")]
 
 
 class Action(Record):
-    """Something to be done, once: ``id`` is fixed by the alert that asked for it and the kind.
+    """Something to be done, once."""
 
-    ``retrain`` carries the range of the latest data. ``rollback`` leaves ``version`` for
-    ``to_version``, which had a baseline promoted last before it; null if no such is known, and the
-    reason says so. ``page`` asks for a human; what retrains or rolls back passes it by.
-
-    ``version`` is the one that must be in force still: if it isn't, somebody else has acted. From
-    ``expires_at`` on, epoch seconds, it is too late. With ``dry_run`` it is to be said, not done.
-    ``segment`` is the part of the traffic whose alert asked for it; empty for all of it.
-    """
-
-    id: str
-    kind: ActionKind
-    alert: str
-    rule: str
-    model: str
-    version: str
-    variant: str
-    requested_at: int
-    reason: str
-    data: DataRange | None
-    expires_at: int | None = None
-    dry_run: bool = False
-    to_version: str | None = None
-    segment: dict[str, str] = field(default_factory=dict)
-    schema_version: int = SCHEMA_VERSION
+    id: Annotated[str, doc("Fixed by the alert that requested it and the kind: act on an id once.")]
+    kind: Annotated[
+        ActionKind,
+        doc(
+            "retrain, with the range of the latest data; rollback, from version to to_version; "
+            "page: a human is needed, and programs that retrain or roll back ignore it."
+        ),
+    ]
+    alert: Annotated[str, doc("Id of the alert that requested it.")]
+    rule: Annotated[str, doc("Name of the rule.")]
+    model: Annotated[str, doc("Name of the model.")]
+    version: Annotated[
+        str, doc("The version that must still be active; if it is not, somebody else has acted.")
+    ]
+    variant: Annotated[str, doc("Variant of the version.")]
+    requested_at: Annotated[int, doc("When it was requested, epoch seconds.")]
+    reason: Annotated[str, doc("Summary of the alert.")]
+    data: Annotated[DataRange | None, doc("Latest data, for retrain; otherwise null.")]
+    expires_at: Annotated[int | None, doc("From then on, epoch seconds, it is too late.")] = None
+    dry_run: Annotated[bool, doc("It is to be reported, not carried out.")] = False
+    to_version: Annotated[
+        str | None,
+        doc(
+            "For rollback: the version that had a baseline promoted last before it; null if none "
+            "is known, and the reason says so."
+        ),
+    ] = None
+    segment: Annotated[
+        dict[str, str],
+        doc("The part of the traffic whose alert requested it; empty for all of it."),
+    ] = field(default_factory=dict)
+    schema_version: SchemaVersion = SCHEMA_VERSION

@@ -1,34 +1,33 @@
 """Which rules and which receivers came into force, in place of which."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from tidegauge.contract._base import SCHEMA_VERSION, Record, deterministic_id
+from tidegauge.contract._base import SCHEMA_VERSION, Record, SchemaVersion, deterministic_id, doc
 
 ConfigurationKind = Literal["rules", "receivers"]
 
 
 class Configuration(Record):
-    """Rules (or receivers) that a worker found in force and that were not before.
+    """Rules (or receivers) that a worker found active and that were not before."""
 
-    ``entries`` has the SHA-256 of each rule or receiver by name, ``sha256`` that of all: of the
-    rule file, as alerts name it. ``previous_sha256`` is that of what was in force before, ``""`` if
-    nothing is known of it; ``added``, ``removed`` and ``changed`` are the names of what differs.
-    ``actor`` is the first worker that noticed, ``time`` when, epoch seconds. ``id`` follows from
-    what it came after, so that several workers that read the same file say the same.
-    """
-
-    id: str
-    kind: ConfigurationKind
-    time: float
-    actor: str
-    source: str
-    sha256: str
-    previous_sha256: str
-    entries: dict[str, str]
-    added: list[str]
-    removed: list[str]
-    changed: list[str]
-    schema_version: int = SCHEMA_VERSION
+    id: Annotated[
+        str,
+        doc(
+            "Follows from what it came after, so that workers that read the same file report the "
+            "same."
+        ),
+    ]
+    kind: Annotated[ConfigurationKind, doc("What changed.")]
+    time: Annotated[float, doc("When the first worker noticed, epoch seconds.")]
+    actor: Annotated[str, doc("The first worker that noticed.")]
+    source: Annotated[str, doc("The file.")]
+    sha256: Annotated[str, doc("SHA-256 of all entries; of the rule file, as alerts name it.")]
+    previous_sha256: Annotated[str, doc("That of what was active before, empty if unknown.")]
+    entries: Annotated[dict[str, str], doc("SHA-256 of each rule or receiver, by name.")]
+    added: Annotated[list[str], doc("Names of new entries.")]
+    removed: Annotated[list[str], doc("Names of entries that are gone.")]
+    changed: Annotated[list[str], doc("Names of entries that differ.")]
+    schema_version: SchemaVersion = SCHEMA_VERSION
 
 
 def configuration_after(

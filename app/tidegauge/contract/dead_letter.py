@@ -1,10 +1,10 @@
 """Dead letters: records that could not be counted or delivered, whence they came, and why."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from tidegauge.contract._base import SCHEMA_VERSION, Record
+from tidegauge.contract._base import SCHEMA_VERSION, Record, SchemaVersion, doc
 
 Reason = Literal[
     "invalid_utf8",
@@ -30,31 +30,40 @@ _BARE_DETAIL_CHARACTERS = 200
 
 
 class DeadLetter(Record):
-    """One refused record. ``row`` is set if it was a row of an Arrow batch (0-based).
+    """A record that was refused."""
 
-    ``rows`` is set if the letter stands for so many rows of a batch, all refused for this reason.
-    ``payload`` is null if redacted, or, with ``payload_truncated``, if this topic took no more;
-    ``payload_bytes`` always says how large the record was. ``receiver`` is the one that an
-    alert was not delivered to. ``topic_id`` is Kafka's id of the topic, where ingest refused the
-    record and the brokers tell it: a topic that was deleted and made again has another one, and its
-    offsets begin anew.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    row: int | None
-    time: float
-    reason: Literal[Reason, NotifyReason]
-    detail: str
-    payload: str | None
-    payload_encoding: Literal["utf-8", "base64"] | None
-    payload_bytes: int
-    payload_truncated: bool
-    receiver: str | None = None
-    rows: int | None = None
-    topic_id: str = ""
-    schema_version: int = SCHEMA_VERSION
+    topic: Annotated[str, doc("Topic of the record.")]
+    partition: Annotated[int, doc("Partition of the record.")]
+    offset: Annotated[int, doc("Offset of the record.")]
+    row: Annotated[int | None, doc("Row of an Arrow batch, from 0; null if it was not one.")]
+    time: Annotated[float, doc("When it was refused, epoch seconds.")]
+    reason: Annotated[Literal[Reason, NotifyReason], doc("Why it was refused.")]
+    detail: Annotated[str, doc("What was wrong, in words.")]
+    payload: Annotated[
+        str | None,
+        doc(
+            "The record; null if redacted, or, with payload_truncated, if this topic took no more."
+        ),
+    ]
+    payload_encoding: Annotated[
+        Literal["utf-8", "base64"] | None, doc("How the payload is written.")
+    ]
+    payload_bytes: Annotated[int, doc("How large the record was.")]
+    payload_truncated: Annotated[bool, doc("Whether the payload is only a part of the record.")]
+    receiver: Annotated[str | None, doc("The receiver that an alert was not delivered to.")] = None
+    rows: Annotated[
+        int | None,
+        doc("The letter stands for so many rows of a batch, all refused for this reason."),
+    ] = None
+    topic_id: Annotated[
+        str,
+        doc(
+            "Kafka's id of the topic, where INGEST refused the record and the brokers tell it. A "
+            "topic that was deleted and created again has another one, and its offsets begin "
+            "anew."
+        ),
+    ] = ""
+    schema_version: SchemaVersion = SCHEMA_VERSION
 
 
 def without_payload(letter: DeadLetter) -> DeadLetter:

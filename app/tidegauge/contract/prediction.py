@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from tidegauge.contract._base import SCHEMA_VERSION
+from tidegauge.contract._base import SCHEMA_VERSION, SchemaVersion, doc
 
 JSON_CONTENT_TYPE = "application/json"
 ARROW_CONTENT_TYPE = "application/vnd.apache.arrow.stream"
@@ -23,25 +23,43 @@ NonEmpty = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class PredictionEvent(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, tag=False):
-    """One prediction, as published to the predictions topic.
+    """One prediction, as published to the predictions topic."""
 
-    ``time`` is the event time: epoch seconds or RFC 3339 with an offset. A feature that is absent,
-    ``null`` or ``"NaN"`` is three different things and is counted as such.
-    """
-
-    time: Instant
-    model: NonEmpty
-    version: NonEmpty
-    id: str | None = None
-    variant: str = ""
-    prediction: float | str | msgspec.UnsetType | None = msgspec.UNSET
-    label: str | int | bool | msgspec.UnsetType | None = msgspec.UNSET
-    features: dict[str, float | str | bool | None] = {}
-    segments: dict[str, str] = {}
-    latency_ms: float | str | msgspec.UnsetType | None = msgspec.UNSET
-    status: str | msgspec.UnsetType | None = msgspec.UNSET
-    traceparent: str | None = None
-    schema_version: int = SCHEMA_VERSION
+    time: Annotated[Instant, doc("Event time: epoch seconds, or RFC 3339 with an offset.")]
+    model: Annotated[NonEmpty, doc("Name of the model.")]
+    version: Annotated[NonEmpty, doc("Version of the model.")]
+    id: Annotated[str | None, doc("Names the prediction, so that a late label can find it.")] = None
+    variant: Annotated[str, doc('Such as "champion" or "canary".')] = ""
+    prediction: Annotated[
+        float | str | msgspec.UnsetType | None,
+        doc(
+            'Score or regression value. A number that is not finite is one of the strings "NaN", '
+            '"Infinity", "-Infinity"; any other string is counted as invalid.'
+        ),
+    ] = msgspec.UNSET
+    label: Annotated[str | int | bool | msgspec.UnsetType | None, doc("The predicted class.")] = (
+        msgspec.UNSET
+    )
+    features: Annotated[
+        dict[str, float | str | bool | None],
+        doc(
+            'What the model saw, by name. Absent, null and the string "NaN" are three different '
+            "things and are counted as such."
+        ),
+    ] = {}
+    segments: Annotated[
+        dict[str, str], doc("Slices of the traffic this prediction belongs to, such as a region.")
+    ] = {}
+    latency_ms: Annotated[
+        float | str | msgspec.UnsetType | None,
+        doc('Milliseconds the prediction took; not finite as in "prediction".'),
+    ] = msgspec.UNSET
+    status: Annotated[
+        str | msgspec.UnsetType | None,
+        doc('"ok" or "error"; anything else is counted as never seen.'),
+    ] = msgspec.UNSET
+    traceparent: Annotated[str | None, doc("W3C trace context of the request.")] = None
+    schema_version: SchemaVersion = SCHEMA_VERSION
 
 
 def epoch_seconds(time: float | datetime) -> float:

@@ -1,25 +1,27 @@
 """The window report: what DETECT says of one closed window."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from msgspec import field
 
-from tidegauge.contract._base import SCHEMA_VERSION, Record
+from tidegauge.contract._base import SCHEMA_VERSION, Record, SchemaVersion, doc
 from tidegauge.contract.histogram import SignalHistogram
 
 
 class CountedRange(Record, omit_defaults=True):
-    """Source offsets [``start``, ``to``) in which every event of the window was counted.
+    """Source offsets [``start``, ``to``) in which every event of the window was counted."""
 
-    ``topic_id`` is Kafka's id of the topic, empty if it is not known: a topic that was deleted and
-    made again has another one, and its offsets begin anew.
-    """
-
-    topic: str
-    partition: int
-    start: int
-    to: int
-    topic_id: str = ""
+    topic: Annotated[str, doc("Source topic.")]
+    partition: Annotated[int, doc("Source partition.")]
+    start: Annotated[int, doc("First offset.")]
+    to: Annotated[int, doc("Offset after the last one.")]
+    topic_id: Annotated[
+        str,
+        doc(
+            "Kafka's id of the topic, empty if unknown. A topic that was deleted and created "
+            "again has another one, and its offsets begin anew."
+        ),
+    ] = ""
 
 
 class Drift(Record):
@@ -27,43 +29,60 @@ class Drift(Record):
 
     All are computed on the value bins plus one bin each for missing (absent or null), not finite
     and invalid, with half a count added to each bin that either side has hit. There are none if a
-    side counted nothing. ``wasserstein_bins`` is in bin widths and null for categories, which have
-    no order.
-
-    ``kl_values_nats`` is KL(current‖reference) of the values that are there: without the bins of
-    missing, not finite, invalid and never seen values, and with categories that the baseline has
-    hardly any rows of in one bin. ``values_surprise_nats`` is -ln p of the likelihood ratio of the
-    same bins: how far that is beyond sampling noise of both sides. Both are null if a side has no
-    values.
+    side counted nothing.
     """
 
-    psi: float
-    kl_current_reference_nats: float
-    kl_reference_current_nats: float
-    js_nats: float
-    wasserstein_bins: float | None
-    kl_values_nats: float | None = None
-    values_surprise_nats: float | None = None
+    psi: Annotated[float, doc("Population stability index.")]
+    kl_current_reference_nats: Annotated[
+        float, doc("Kullback-Leibler divergence of the window from the baseline.")
+    ]
+    kl_reference_current_nats: Annotated[
+        float, doc("Kullback-Leibler divergence of the baseline from the window.")
+    ]
+    js_nats: Annotated[float, doc("Jensen-Shannon divergence.")]
+    wasserstein_bins: Annotated[
+        float | None,
+        doc("Wasserstein distance in bin widths; null for categories, which have no order."),
+    ]
+    kl_values_nats: Annotated[
+        float | None,
+        doc(
+            "KL(current‖reference) of the values that are there: without the bins of missing, not"
+            " finite, invalid and never seen values, and with rare categories of the baseline in "
+            "one bin. Null if a side has no values."
+        ),
+    ] = None
+    values_surprise_nats: Annotated[
+        float | None,
+        doc(
+            "-ln p of the likelihood ratio of the same bins: how far that is beyond sampling "
+            "noise of both sides. Null if a side has no values."
+        ),
+    ] = None
 
 
 class Quality(Record, omit_defaults=True):
     """By how much more of a signal's values are unusable in a window than in its baseline.
 
-    Each figure is the share of the values to be expected that is lost: (share - the baseline's
-    share - sampling noise of both) / (1 - the baseline's share), 0 = no more than that, 1 = all.
-    ``missing_excess`` is of absent and null values, ``absent_excess`` of absent ones alone.
-    ``out_of_range_share`` is no excess but the share of numbers farther outside of the baseline's
-    range than that range is wide, as it is at least; 0 where that may be chance. With ``constant``
-    every value is the same, or nearly, which by the baseline is no chance.
+    An excess is the share of the values to be expected that is lost: (share - the baseline's share
+    - sampling noise of both) / (1 - the baseline's share), 0 = no more than that, 1 = all.
     """
 
-    absent_excess: float = 0.0
-    missing_excess: float = 0.0
-    not_finite_excess: float = 0.0
-    invalid_excess: float = 0.0
-    unseen_excess: float = 0.0
-    out_of_range_share: float = 0.0
-    constant: bool = False
+    absent_excess: Annotated[float, doc("Of absent values alone.")] = 0.0
+    missing_excess: Annotated[float, doc("Of absent and null values.")] = 0.0
+    not_finite_excess: Annotated[float, doc("Of NaN and infinite values.")] = 0.0
+    invalid_excess: Annotated[float, doc("Of values of another type.")] = 0.0
+    unseen_excess: Annotated[float, doc("Of categories that the baseline never saw.")] = 0.0
+    out_of_range_share: Annotated[
+        float,
+        doc(
+            "No excess: share of numbers farther outside of the baseline's range than that range "
+            "is wide, as it is at least; 0 where that may be chance."
+        ),
+    ] = 0.0
+    constant: Annotated[
+        bool, doc("Every value is the same, or nearly, which by the baseline is no chance.")
+    ] = False
 
 
 #: How big a drift is: corrected PSI below 0.1, up to 0.25, and from there on.
@@ -71,134 +90,180 @@ Size = Literal["minor", "moderate", "major"]
 
 
 class MovedBin(Record):
-    """A bin whose share changed: what the baseline has in it, and the windows of the span.
+    """A bin whose share changed."""
 
-    ``g`` is what it adds to the likelihood ratio G of the two, with the sign of the change.
-    """
-
-    bin: str
-    baseline_share: float
-    current_share: float
-    g: float
+    bin: Annotated[str, doc("Label of the bin.")]
+    baseline_share: Annotated[float, doc("Its share in the baseline.")]
+    current_share: Annotated[float, doc("Its share in the windows of the span.")]
+    g: Annotated[
+        float,
+        doc("What it adds to the likelihood ratio G of the two, with the sign of the change."),
+    ]
 
 
 class Change(Record):
     """What has changed about a signal in alarm, over the span of windows that shows it most.
 
-    ``span`` is a word for the ``span_windows`` of its evidence, as they are with windows of a
-    minute. ``moved`` has the bins that moved most, at most five. The deltas are current less
-    baseline: of the mean by the values of this window alone, all others over the span. The median
-    is interpolated inside its bin; null = no such figure. ``onset_window_end`` is the end of the
-    window in which the change seems to have begun, a guess.
-
-    ``q_value`` is the false discovery rate at which this signal would be the last one named, of all
-    of the part. ``rank`` is the signal's place among those in alarm, 1 = look here first: by
-    ``importance`` of the feature times the size of its drift where the baseline has importances
-    (a share of them all; null = it has none), otherwise by surprise.
+    Deltas are current less baseline: of the mean by the values of this window alone, all others
+    over the span.
     """
 
-    span: Literal["spike", "minutes", "hour"]
-    moved: list[MovedBin]
-    mean_delta: float | None
-    median_delta: float | None
-    missing_share_delta: float
-    unseen_share_delta: float | None
-    onset_window_end: int
-    q_value: float
-    rank: int
-    importance: float | None = None
+    span: Annotated[
+        Literal["spike", "minutes", "hour"],
+        doc("A word for the span_windows of its evidence, as they are with windows of a minute."),
+    ]
+    moved: Annotated[list[MovedBin], doc("Bins that moved most, at most five.")]
+    mean_delta: Annotated[float | None, doc("Change of the mean; null = no such figure.")]
+    median_delta: Annotated[
+        float | None,
+        doc("Change of the median, interpolated inside its bin; null = no such figure."),
+    ]
+    missing_share_delta: Annotated[float, doc("Change of the share of absent and null values.")]
+    unseen_share_delta: Annotated[
+        float | None,
+        doc("Change of the share of categories the baseline never saw; null = no such figure."),
+    ]
+    onset_window_end: Annotated[
+        int, doc("End of the window in which the change seems to have begun, an estimate.")
+    ]
+    q_value: Annotated[
+        float,
+        doc(
+            "False discovery rate at which this signal would be the last one named, of all of the"
+            " part."
+        ),
+    ]
+    rank: Annotated[
+        int,
+        doc(
+            "Place among the signals in alarm, 1 = look here first: by importance times the size "
+            "of the drift where the baseline has importances, otherwise by surprise."
+        ),
+    ]
+    importance: Annotated[
+        float | None,
+        doc("Importance of the feature, a share of them all; null = the baseline has none."),
+    ] = None
 
 
 class Expectation(Record):
-    """What a baseline by hour of day leads one to expect of the windows behind an evidence.
+    """What a baseline by hour of day leads to expect of the windows behind an evidence."""
 
-    ``expected`` are counts by bin: the shares expected, of a sample as certain. ``excess`` is by
-    how much more than by sampling scores vary, as variance in units of one event's, known with
-    ``degrees`` of freedom: of shape, mean, spread and each bin. ``skewness`` is that of mean and
-    spread.
-    """
-
-    expected: list[float]
-    excess: list[float]
-    degrees: list[float]
-    skewness: list[float]
+    expected: Annotated[
+        list[float], doc("Counts by bin: the expected shares, of a sample as certain.")
+    ]
+    excess: Annotated[
+        list[float],
+        doc(
+            "By how much more than by sampling scores vary, as variance in units of one event's: "
+            "of shape, mean, spread and each bin."
+        ),
+    ]
+    degrees: Annotated[list[float], doc("Degrees of freedom with which each excess is known.")]
+    skewness: Annotated[list[float], doc("Skewness of mean and spread.")]
 
 
 class Evidence(Record):
     """The strongest sign that a signal has changed, of all scores over all spans of windows.
 
-    ``surprise_nats`` is -ln p of ``score`` over about the last ``span_windows``, without a change;
-    that rests on ``events`` (weighted windows count as fewer) against ``baseline_events``, in
-    ``bins``. The signal is in alarm if it is above the part's ``threshold_nats``; then ``counts``
-    has the weighted windows' counts, by bin, that it can be computed from.
-
-    That says whether there is a drift; ``psi_corrected`` says how big it is, by the same counts:
-    PSI less what noise adds to it, nats, with a word for it in ``size``. ``change`` says what has
-    changed, of signals in alarm.
-
-    With a baseline by hour of day all of this compares with what the hours lead one to expect:
-    ``expectation``, for signals in alarm. Only ``change.mean_delta`` is against the mean of the
-    whole baseline.
+    The signal is in alarm if ``surprise_nats`` is above the part's ``threshold_nats``. That says
+    whether there is a drift; ``psi_corrected`` says how big it is. With a baseline by hour of day
+    all of this compares with what the hours lead to expect, except ``change.mean_delta``, which is
+    against the mean of the whole baseline.
     """
 
-    score: Literal["shape", "mean", "spread", "bin"]
-    span_windows: int
-    surprise_nats: float
-    events: float
-    baseline_events: int
-    bins: int
-    counts: list[float] | None = None
-    psi_corrected: float | None = None
-    size: Size | None = None
-    change: Change | None = None
-    expectation: Expectation | None = None
+    score: Annotated[
+        Literal["shape", "mean", "spread", "bin"], doc("The score that shows it most.")
+    ]
+    span_windows: Annotated[int, doc("About so many windows back.")]
+    surprise_nats: Annotated[float, doc("-ln p of the score over the span, without a change.")]
+    events: Annotated[float, doc("Events it rests on; weighted windows count as fewer.")]
+    baseline_events: Annotated[int, doc("Rows of the baseline it is compared with.")]
+    bins: Annotated[int, doc("Number of bins.")]
+    counts: Annotated[
+        list[float] | None,
+        doc(
+            "Of a signal in alarm: the weighted windows' counts, by bin, that it can be computed "
+            "from."
+        ),
+    ] = None
+    psi_corrected: Annotated[
+        float | None, doc("PSI less what noise adds to it, nats, by the same counts.")
+    ] = None
+    size: Annotated[Size | None, doc("A word for psi_corrected.")] = None
+    change: Annotated[Change | None, doc("Of a signal in alarm: what has changed.")] = None
+    expectation: Annotated[
+        Expectation | None,
+        doc("Of a signal in alarm, with a baseline by hour of day: what was expected."),
+    ] = None
 
 
 class AlarmBudget(Record):
     """Where a threshold comes from.
 
     It is ln(``windows_per_month`` · ``looks`` · ``slices`` / ``alarms_per_month``), and at least
-    ln 2, however many alarms are allowed. ``looks`` is how many scores of a window could start a
-    false alarm of their own; those that change slowly count for less than one. ``slices`` of the
-    model (version, variant, segment) share its alarms.
-
-    ``guaranteed`` is false where more false alarms than that have to be reckoned with; ``reason``
-    says why. ``baseline_without_hours``: the baseline says nothing of hours and days, so traffic
-    with a daily cycle, or whose windows depend on each other, raises alarms by itself.
+    ln 2, however many alarms are allowed.
     """
 
-    threshold_nats: float
-    looks: float
-    alarms_per_month: float
-    windows_per_month: float
-    slices: int = 1
-    guaranteed: bool = False
-    reason: Literal["baseline_without_hours"] | None = "baseline_without_hours"
+    threshold_nats: Annotated[float, doc("The threshold of surprise.")]
+    looks: Annotated[
+        float,
+        doc(
+            "How many scores of a window could start a false alarm of their own; those that "
+            "change slowly count for less than one."
+        ),
+    ]
+    alarms_per_month: Annotated[float, doc("False alarms a month that the model may have.")]
+    windows_per_month: Annotated[float, doc("Windows in a month.")]
+    slices: Annotated[
+        int, doc("Slices of the model (version, variant, segment) that share its alarms.")
+    ] = 1
+    guaranteed: Annotated[
+        bool, doc("False where more false alarms than that are to be expected; see reason.")
+    ] = False
+    reason: Annotated[
+        Literal["baseline_without_hours"] | None,
+        doc(
+            "baseline_without_hours: the baseline has no hours and days, so traffic with a daily "
+            "cycle, or whose windows depend on each other, raises alarms by itself."
+        ),
+    ] = "baseline_without_hours"
 
 
 class SignalReport(Record):
-    """One signal of one window. Shares are of all events of the part, means of finite values.
+    """One signal of one window."""
 
-    ``evidence`` is in the first revision of a window that closed in order, for signals with a
-    baseline that have had enough events. ``quality`` is null where all values are as usable as in
-    the baseline, and without one.
-    """
-
-    kind: Literal["numeric", "categorical"]
-    histogram: SignalHistogram
-    mean: float | None
-    missing_share: float
-    unseen_share: float | None
-    drift: Drift | None
-    evidence: Evidence | None = None
-    quality: Quality | None = None
+    kind: Annotated[
+        Literal["numeric", "categorical"], doc("Whether its values are numbers or categories.")
+    ]
+    histogram: Annotated[SignalHistogram, doc("What was counted.")]
+    mean: Annotated[float | None, doc("Mean of the finite values.")]
+    missing_share: Annotated[
+        float, doc("Share of absent and null values among all events of the part.")
+    ]
+    unseen_share: Annotated[
+        float | None,
+        doc("Share of categories the baseline never saw, among all events of the part."),
+    ]
+    drift: Annotated[Drift | None, doc("Distance from the baseline; null without one.")]
+    evidence: Annotated[
+        Evidence | None,
+        doc(
+            "In the first revision of a window that closed in order, for signals with a baseline "
+            "that have had enough events."
+        ),
+    ] = None
+    quality: Annotated[
+        Quality | None,
+        doc("Null where all values are as usable as in the baseline, and without one."),
+    ] = None
 
 
 class DriftedSignal(Record):
-    """A signal whose values have drifted, and by how much: corrected PSI of its values, nats."""
+    """A signal whose values have drifted."""
 
-    signal: str
-    psi_corrected: float
+    signal: Annotated[str, doc("Name of the signal.")]
+    psi_corrected: Annotated[float, doc("By how much: corrected PSI of its values, nats.")]
 
 
 class DriftPattern(Record):
@@ -221,60 +286,78 @@ class DriftPattern(Record):
     - null: features have drifted, and nobody looks at what the model says.
     """
 
-    signals: int
-    drifted_signals: int
-    drifted_share: float
-    prediction_drifted: bool | None
-    reading: Literal["no_drift", "inputs_only", "inputs_and_score", "score_only"] | None
-    drifts: list[DriftedSignal] = field(default_factory=list)
+    signals: Annotated[int, doc("Features that were judged.")]
+    drifted_signals: Annotated[int, doc("Features in alarm.")]
+    drifted_share: Annotated[
+        float, doc("Share of the judged features that are in alarm; 0 of none.")
+    ]
+    prediction_drifted: Annotated[
+        bool | None,
+        doc("Whether the prediction or the label is in alarm; null if neither was judged."),
+    ]
+    reading: Annotated[
+        Literal["no_drift", "inputs_only", "inputs_and_score", "score_only"] | None,
+        doc("What the signals in alarm say together."),
+    ]
+    drifts: Annotated[
+        list[DriftedSignal], doc("The features in alarm, the largest drift first.")
+    ] = field(default_factory=list)
 
 
 class ReportPart(Record):
-    """The share of a window that was binned by one baseline ("" = counted without one).
+    """The share of a window that was binned by one baseline."""
 
-    ``baseline_age_seconds`` is how long before the last count the workers had last read the
-    baseline store: seconds, unless the store was down. Then a promotion may have been missed.
-    ``alarm_budget`` and ``pattern`` are there if signals have ``evidence``.
-    """
-
-    baseline: str
-    baseline_age_seconds: float | None
-    events: int
-    signals: dict[str, SignalReport]
-    alarm_budget: AlarmBudget | None = None
-    pattern: DriftPattern | None = None
+    baseline: Annotated[str, doc("Id of the baseline; empty = counted without one.")]
+    baseline_age_seconds: Annotated[
+        float | None,
+        doc(
+            "How long before the last count the workers had last read the baseline store: "
+            "seconds, unless the store was down. Then a promotion may have been missed."
+        ),
+    ]
+    events: Annotated[int, doc("Events of the part.")]
+    signals: Annotated[dict[str, SignalReport], doc("Signals by name.")]
+    alarm_budget: Annotated[AlarmBudget | None, doc("There if signals have evidence.")] = None
+    pattern: Annotated[DriftPattern | None, doc("There if signals have evidence.")] = None
 
 
 class LatencySummary(Record):
     """Latency of a window, milliseconds; quantiles interpolated within the histogram's bins."""
 
-    mean_ms: float
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
+    mean_ms: Annotated[float, doc("Mean.")]
+    p50_ms: Annotated[float, doc("Median.")]
+    p95_ms: Annotated[float, doc("95th percentile.")]
+    p99_ms: Annotated[float, doc("99th percentile.")]
 
 
 class WindowReport(Record):
     """One closed window of one (model, version, variant, segment).
 
-    ``id`` is the same for the same window and revision, however often it is emitted. A late event
-    makes a new ``revision`` of the whole report. Parts differ only if the baseline changed inside
-    the window. ``prediction_mean_5m`` is over the windows that ended in the last five minutes.
+    A late event makes a new ``revision`` of the whole report. Parts differ only if the baseline
+    changed inside the window.
     """
 
-    id: str
-    model: str
-    version: str
-    variant: str
-    segment: dict[str, str]
-    window_start: int
-    window_end: int
-    revision: int
-    closed_by: float
-    events: int
-    errors: int
-    counted: list[CountedRange]
-    prediction_mean_5m: float | None
-    latency: LatencySummary | None
-    parts: list[ReportPart]
-    schema_version: int = SCHEMA_VERSION
+    id: Annotated[
+        str, doc("The same for the same window and revision, however often it is emitted.")
+    ]
+    model: Annotated[str, doc("Name of the model.")]
+    version: Annotated[str, doc("Version of the model.")]
+    variant: Annotated[str, doc("Variant of the version; empty for traffic without one.")]
+    segment: Annotated[
+        dict[str, str], doc("Dimension and value of the segment; empty for all traffic.")
+    ]
+    window_start: Annotated[int, doc("Start of the window, epoch seconds.")]
+    window_end: Annotated[int, doc("End of the window, epoch seconds.")]
+    revision: Annotated[int, doc("0 for the first report of the window.")]
+    closed_by: Annotated[float, doc("Event time that closed the window, epoch seconds.")]
+    events: Annotated[int, doc("Events of the window.")]
+    errors: Annotated[int, doc("Events with status error.")]
+    counted: Annotated[list[CountedRange], doc("Source offsets that were counted.")]
+    prediction_mean_5m: Annotated[
+        float | None, doc("Mean prediction of the windows that ended in the last five minutes.")
+    ]
+    latency: Annotated[
+        LatencySummary | None, doc("Latency of the window; null if no event had one.")
+    ]
+    parts: Annotated[list[ReportPart], doc("What was counted, by baseline.")]
+    schema_version: SchemaVersion = SCHEMA_VERSION
