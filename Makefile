@@ -103,18 +103,14 @@ test-collect: venv
 	@$(BIN)/python -m pytest --collect-only -qq >/dev/null
 
 # A cluster under faults and load is the machine's own: two may only start and be judged at a time.
-# What mostly waits for brokers goes by sixes.
+# What mostly waits for brokers goes by sixes, in the order of tests/support/scheduling.py.
 CLUSTERS = tests/chaos/test_chaos.py tests/chaos/test_scenarios.py tests/chaos/test_starts.py
-
-# A file is one process's; what takes minutes shouldn't begin when all others are done.
-LONGEST_FIRST = tests/broker $(filter-out tests/broker %.py %__pycache__,$(wildcard tests/*)) \
-  $(wildcard tests/test_*.py) app
 
 test: test-broker
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 6 --no-loadscope-reorder $(LONGEST_FIRST) $(CLUSTERS:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 6 --no-loadscope-reorder $(CLUSTERS:%=--ignore=%)
 	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(CLUSTERS)
 endif
 

@@ -21,6 +21,11 @@ def pytest_configure(config: pytest.Config) -> None:
     scheduling.register(config)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # of the processes of pytest-xdist: they run in this order
+        items.sort(key=lambda item: scheduling.rank(item.nodeid))
+
+
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One real Redis for the whole session: who uses it keeps to a key prefix of its own."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.delivery import Delivery
 from support.kafka_broker import KafkaBroker
 from support.scheduling import shared_broker
 
@@ -21,3 +22,11 @@ def kafka_broker(
     broker.start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture
+def delivery(kafka_broker: KafkaBroker) -> Iterator[Delivery]:
+    """Deliver the alerts of an installation by workers in this process."""
+    one = Delivery(kafka_broker)
+    yield one
+    one.close()

@@ -139,7 +139,7 @@ def test_a_worker_ends_in_time_though_the_broker_is_away_and_nothing_is_lost(
                 go_away(broker, away)
                 if when == "during a checkpoint":
                     wait_until(
-                        lambda: loop_age(detect) > 2,
+                        lambda: detect.loop_age("detect") > 2,
                         seconds=30,
                         what=lambda: f"a checkpoint that stands still\n{child.tail()}",
                     )
@@ -177,10 +177,3 @@ def come_back(broker: KafkaBroker, away: str) -> None:
         broker.start()
     else:
         broker.thaw()
-
-
-def loop_age(installation: Installation) -> float:
-    answer = installation.http("/healthz")
-    assert answer is not None
-    age: float = json.loads(answer[1])["loop_age_seconds"]["detect"]
-    return age

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -189,13 +188,6 @@ def test_ingest_detect_and_ledger_go_on_and_start_again_whatever_is_sent(
     assert events.count("fact.refused") == len(refused)
     for event in ("silence.created", "action.taken", "rules.changed", fact.event):
         assert event in events
-
-
-@pytest.fixture
-def delivery(kafka_broker: KafkaBroker) -> Iterator[Delivery]:
-    one = Delivery(kafka_broker)
-    yield one
-    one.close()
 
 
 def test_notify_delivers_what_it_can_and_makes_dead_letters_of_the_rest(

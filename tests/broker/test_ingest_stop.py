@@ -171,17 +171,12 @@ def test_a_worker_ends_in_time_though_the_broker_does_not_answer(
                 child.wait_for_output("rejoining", seconds=60)
             elif when == "during a flush":
                 wait_until(
-                    lambda: loop_age(one) > 2, seconds=30, what=lambda: f"a flush\n{child.tail()}"
+                    lambda: one.loop_age("ingest") > 2,
+                    seconds=30,
+                    what=lambda: f"a flush\n{child.tail()}",
                 )
             code, seconds = end(child)
             assert code == 0, child.tail()
             assert seconds < END_SECONDS, child.tail()
     finally:
         broker.kill()
-
-
-def loop_age(installation: Installation) -> float:
-    answer = installation.http("/healthz")
-    assert answer is not None
-    age: float = json.loads(answer[1])["loop_age_seconds"]["ingest"]
-    return age

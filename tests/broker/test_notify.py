@@ -2,27 +2,18 @@
 
 import itertools
 import time
-from collections.abc import Iterator
 
 import msgspec
 import pytest
 
 from support.delivery import Delivery, ids, numbered, wait_committed, wait_ids, webhook
 from support.http_sink import Answer
-from support.kafka_broker import KafkaBroker
 from support.processes import wait_until
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.roles.notify.delivery_worker import DeliveryWorker
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-def delivery(kafka_broker: KafkaBroker) -> Iterator[Delivery]:
-    one = Delivery(kafka_broker)
-    yield one
-    one.close()
 
 
 def test_a_new_receiver_begins_with_the_next_alert_and_gets_each_once(delivery: Delivery) -> None:

@@ -10,17 +10,9 @@ import pytest
 from support.alertmanager import Alertmanager
 from support.delivery import Delivery, numbered, wait_committed
 from support.http_sink import HttpSink
-from support.kafka_broker import KafkaBroker
 from support.processes import wait_until
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-def delivery(kafka_broker: KafkaBroker) -> Iterator[Delivery]:
-    one = Delivery(kafka_broker)
-    yield one
-    one.close()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 
 from support.audited import audited
 from support.delivery import Delivery, wait_committed
-from support.kafka_broker import KafkaBroker
 from support.mlflow_server import MlflowServer
 from support.processes import wait_until
 from tidegauge.contract import encode
@@ -29,13 +28,6 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """One server for all: each test has a model of its own."""
     one = MlflowServer(tmp_path_factory.mktemp("mlflow"))
     one.start()
-    yield one
-    one.stop()
-
-
-@pytest.fixture
-def delivery(kafka_broker: KafkaBroker) -> Iterator[Delivery]:
-    one = Delivery(kafka_broker)
     yield one
     one.stop()
 

@@ -1,27 +1,18 @@
 """A file of receivers that changes under a NOTIFY at work: receivers come, go and change."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from support.delivery import Delivery, ids, numbered, wait_ids, webhook
-from support.kafka_broker import KafkaBroker
 from support.processes import wait_until
 from tidegauge.config.watched_file import LOOK_SECONDS
 from tidegauge.roles.active_config import ActiveConfig
 from tidegauge.roles.notify.notifier import Notifier
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-def delivery(kafka_broker: KafkaBroker) -> Iterator[Delivery]:
-    one = Delivery(kafka_broker)
-    yield one
-    one.close()
 
 
 class Process:

@@ -5,12 +5,12 @@ own time, and that they are evaluated every second.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
 
-from support.kafka_broker import unique
+from support.kafka_broker import KafkaBroker, unique
 from support.processes import wait_until
 from support.product import Installation, told
 from support.watched_site import ROLES, WatchedSite, shipped_rules
@@ -84,8 +84,15 @@ def test_an_emptied_redis_is_called_for(site: WatchedSite) -> None:
     site.wait_ends("TidegaugeBaselinesLost")
 
 
+@pytest.mark.parametrize(
+    ("goes", "comes"),
+    [(KafkaBroker.kill, KafkaBroker.start), (KafkaBroker.freeze, KafkaBroker.thaw)],
+    ids=["killed", "frozen"],
+)
 def test_without_brokers_every_role_is_not_ready_and_alive_and_comes_back(
     site: WatchedSite,
+    goes: Callable[[KafkaBroker], None],
+    comes: Callable[[KafkaBroker], None],
 ) -> None:
     together = site.installation("all", unique("all"))
     together.create_topics()
@@ -94,7 +101,7 @@ def test_without_brokers_every_role_is_not_ready_and_alive_and_comes_back(
 
     try:
         together.wait_ready(child)
-        site.broker.kill()
+        goes(site.broker)
         wait_until(
             lambda: all(
                 one["state"] == "failed" and "no answer from the brokers" in one["detail"]
@@ -108,7 +115,7 @@ def test_without_brokers_every_role_is_not_ready_and_alive_and_comes_back(
         assert {one["role"] for one in away} == set(ROLES)
         assert {one["severity"] for one in away} == {"critical"}
         assert statuses(workers, "/healthz") == {200}
-        site.broker.start()
+        comes(site.broker)
         wait_until(
             lambda: statuses(workers, "/readyz") == {200},
             seconds=60,

@@ -1,7 +1,6 @@
 """Silenced alerts on a real Kafka: withheld, and told at the end, whatever dies meanwhile."""
 
 import time
-from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -14,13 +13,6 @@ from tidegauge.contract.silence import Matchers, Silence
 from tidegauge.roles.notify.delivery_worker import DeliveryWorker
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-def delivery(kafka_broker: KafkaBroker) -> Iterator[Delivery]:
-    one = Delivery(kafka_broker)
-    yield one
-    one.close()
 
 
 def silence(alert: Alert) -> Silence:

@@ -9,20 +9,12 @@ import pytest
 
 from support.delivery import Delivery, ids, numbered, wait_committed, webhook
 from support.http_sink import Answer
-from support.kafka_broker import KafkaBroker
 from support.processes import wait_until
 from support.smtp_sink import SmtpSink
 from tidegauge.contract.silence import Matchers, Silence, Withheld
 from tidegauge.roles.notify.delivery_worker import DeliveryWorker
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-def delivery(kafka_broker: KafkaBroker) -> Iterator[Delivery]:
-    one = Delivery(kafka_broker)
-    yield one
-    one.close()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from support.kafka_broker import KafkaBroker, unique
 from support.processes import Child, free_port, wait_until
 from support.prometheus import Prometheus, http_get
-from support.scheduling import TOGETHER, scope_of
+from support.scheduling import ELSEWHERE, LONGEST, TOGETHER, rank, scope_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -166,3 +166,14 @@ def test_files_that_share_a_run_go_to_one_process_and_others_each_to_one() -> No
         assert len(files) > 1, f"{folder} has moved"
         found = {scope_of(f"{file.relative_to(ROOT)}::test_a") for file in files}
         assert found == {folder}
+    for name, file in ELSEWHERE.items():
+        path, _, function = name.rstrip("]").partition("::")
+        assert all(word in (ROOT / path).read_text() for word in function.split("[")), name
+        assert scope_of(name) == scope_of(f"{file}::test_a")
+
+
+def test_what_takes_longest_is_handed_out_first_and_is_there() -> None:
+    assert all((ROOT / name).exists() for name in LONGEST)
+    files = [f"{path.relative_to(ROOT)}" for path in (ROOT / "tests").rglob("test_*.py")]
+    ranks = [rank(f"{file}::test_a") for file in sorted(files, key=rank)]
+    assert ranks[0] == 0 and len(set(ranks)) == len(LONGEST) + 2

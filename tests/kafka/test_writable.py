@@ -1,10 +1,14 @@
 """Which topics can't be written: what the brokers know of replicas, put into words and a state."""
 
 import threading
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from tidegauge.config.settings import Settings
+from tidegauge.kafka.reachability import AWAY_SECONDS
 from tidegauge.kafka.topics import topic_specs
 from tidegauge.kafka.writable import Replicas, WritableWatch, describe_unwritable, written_by
 from tidegauge.telemetry.health import Health
@@ -68,3 +72,44 @@ def test_every_topic_that_is_written_by_us_is_looked_after() -> None:
     others = {topics.predictions, topics.acknowledgements, topics.silences}
     ours = {name for name in written.required | written.others if not name.startswith("__")}
     assert ours == {spec.name for spec in topic_specs(Settings())} - others
+
+
+def test_a_client_that_has_lost_the_brokers_for_good_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one does whose broker leaves itself out of an answer while it stops (librdkafka 5301)."""
+
+    class Client:
+        made: ClassVar[list["Client"]] = []
+        brokers_are_back = False
+
+        def __init__(self, config: object, *, logger: object) -> None:
+            self.is_lost = not Client.brokers_are_back
+            self.is_closed = False
+            Client.made.append(self)
+
+        def list_topics(self, *names: str, timeout: float) -> SimpleNamespace:
+            if self.is_lost:
+                raise KafkaException(KafkaError(KafkaError._TRANSPORT, "no broker"))
+            return SimpleNamespace(topics={})
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    now = 0.0
+    admin = SimpleNamespace(describe_configs=lambda resources, *, request_timeout: {})
+    monkeypatch.setattr("tidegauge.kafka.writable.Consumer", Client)
+    monkeypatch.setattr("tidegauge.kafka.writable.AdminClient", lambda config, *, logger: admin)
+    health = Health(clock=lambda: now)
+    one = WritableWatch(Settings(), ROLES, health=health, stop=threading.Event(), clock=lambda: now)
+    one.look()
+    assert len(Client.made) == 1, "they have been away for a moment only"
+    now = AWAY_SECONDS
+    one.look()
+    assert not health.ready()[0]
+    Client.brokers_are_back = True
+    now += 1
+    one.look()
+    one.look()
+    assert health.ready()[0]
+    assert [client.is_closed for client in Client.made] == [True, True, False]

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from support.counting import NOW, a_baseline, numeric
+from support.counting import NOW, a_baseline, numeric, promote
+from support.world import Logged, World
 from tidegauge.roles.detect.window_closer import AT_ONCE
 
 MINUTE = int(NOW // 60 * 60)
@@ -14,3 +15,18 @@ BASELINES = {
     for number, name in enumerate(MODELS)
 }
 BY_ID = {it.id: it for it in BASELINES.values()}
+
+
+def two_windows() -> list[Logged]:
+    """Return two windows of every model, and events that close both at once."""
+    world = World(promote(*BASELINES.values()))
+    for number, model in enumerate(MODELS):
+        for window in (0, 60):
+            for amount in range(2 + number):
+                features = {"amount": float(amount * amount)}
+                world.event(0, model=model, time=MINUTE + window + 1, features=features)
+    world.flush()
+    for partition in range(world.partitions):
+        world.event(partition, model=MODELS[0], time=MINUTE + 240)
+    world.flush()
+    return list(world.log)

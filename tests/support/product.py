@@ -1,5 +1,6 @@
 """The product as its users run it: a command line, an environment, and topics."""
 
+import json
 import os
 import subprocess
 import sys
@@ -119,6 +120,13 @@ class Installation:
             return http_get(f"http://127.0.0.1:{self.http_port}{path}")
         except (URLError, ConnectionError, TimeoutError):
             return None
+
+    def loop_age(self, role: str) -> float:
+        """Return for how many seconds the loop of a role in the running process has not turned."""
+        answer = self.http("/healthz")
+        assert answer is not None
+        age: float = json.loads(answer[1])["loop_age_seconds"][role]
+        return age
 
     def gauge(self, *series: str) -> float | None:
         """Return the sum of series of one /metrics, each named with its labels as it stands there.

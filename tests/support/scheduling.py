@@ -18,20 +18,60 @@ _KAFKA = "tests/broker/"
 #: Folders whose files share a fixture that is dear: one process runs them all.
 TOGETHER = ("tests/broker/end_to_end/",)
 
+_SCENARIO = "test_the_short_form_of_a_scenario_is_exact_and_passes_its_judge"
+
+#: What is run with the tests of another file. Tests with clusters of their own, some 100 s each,
+#: go to two processes; so both take about as long.
+ELSEWHERE = {
+    f"tests/chaos/test_scenarios.py::{_SCENARIO}[redis_outage]": "tests/chaos/test_chaos.py",
+    "tests/chaos/test_starts.py": "tests/chaos/test_scenarios.py",
+}
+
+
+#: What takes a minute or more, longest first: it is handed out before all other files, lest it be
+#: begun when they are done.
+LONGEST = (
+    "tests/broker/test_ledger.py",
+    "tests/broker/test_prometheus_alerts.py",
+    "tests/broker/end_to_end/",
+    "tests/broker/test_detect_stop.py",
+    "tests/broker/test_detect_health.py",
+    "tests/demo/test_tutorial.py",
+    "tests/broker/test_commands.py",
+    "tests/broker/test_ingest_source.py",
+    "tests/broker/test_retrainer.py",
+    "tests/broker/test_ingest_stop.py",
+    "tests/broker/test_tutorial.py",
+    "tests/broker/test_wrong_input.py",
+    "tests/broker/test_ingest_health.py",
+    "tests/broker/test_the_whole_way.py",
+    "tests/broker/test_acls.py",
+    "tests/broker/test_dead_letter_topic.py",
+)
+
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]
-    """Hands out files, and folders of files that share a fixture."""
+    """Hands out files, folders of files that share a fixture, and clusters in two halves."""
 
     def _split_scope(self, nodeid: str) -> str:
         return scope_of(nodeid)
 
 
 def scope_of(nodeid: str) -> str:
-    """Return the file or folder whose tests are one process's."""
+    """Return the file or folder with whose tests it is run by one process."""
     for folder in TOGETHER:
         if nodeid.startswith(folder):
             return folder
-    return nodeid.partition("::")[0]
+    file = nodeid.partition("::")[0]
+    return ELSEWHERE.get(nodeid) or ELSEWHERE.get(file, file)
+
+
+def rank(nodeid: str) -> int:
+    """Return when a test is handed out: what takes long first, then what waits for the broker."""
+    scope = scope_of(nodeid)
+    if scope in LONGEST:
+        return LONGEST.index(scope)
+    return len(LONGEST) + (not scope.startswith(_KAFKA))
 
 
 class Controller:

@@ -137,12 +137,19 @@ class WritableWatch:
         self._clock = clock
         servers = settings.kafka.bootstrap_servers
         self._reachability = Reachability(servers, health=health, clock=clock)
-        kafka = settings.kafka.librdkafka()
+        self._client = self._new_client()
+        self._admin = AdminClient(settings.kafka.librdkafka(), logger=log)
+        #: ``min.insync.replicas`` by topic, of those that there are, and when that was known.
+        self._min_insync: dict[str, int] = {}
+        self._known_at = -math.inf
+        self._said = ""
+
+    def _new_client(self) -> Consumer:
         # A consumer, that joins no group: any broker tells it of topics, while an admin client asks
         # the one that it takes for the controller, which may be away.
-        self._client = Consumer(
+        return Consumer(
             {
-                **kafka,
+                **self._settings.kafka.librdkafka(),
                 **RECONNECTING,
                 "group.id": "tidegauge-topics",
                 # A broker that is there and doesn't answer is left for another one after this; by
@@ -151,11 +158,6 @@ class WritableWatch:
             },
             logger=log,
         )
-        self._admin = AdminClient(kafka, logger=log)
-        #: ``min.insync.replicas`` by topic, of those that there are, and when that was known.
-        self._min_insync: dict[str, int] = {}
-        self._known_at = -math.inf
-        self._said = ""
 
     def run(self) -> None:
         """Look until stopped."""
@@ -175,6 +177,9 @@ class WritableWatch:
             # Of the topics nothing is known then; their condition stays as it is.
             if self._reachability.away:
                 self._health.outage(True)
+                # The client may have lost its brokers for good (librdkafka issue 5301).
+                self._client.close()
+                self._client = self._new_client()
             return
         state, detail = self.condition(found)
         self._health.say(_NAME, state, detail)

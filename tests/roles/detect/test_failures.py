@@ -8,9 +8,8 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from support.closing_models import BASELINES, BY_ID, MINUTE, MODELS
-from support.counting import promote
-from support.world import WATCH, Logged, World, a_state, join_all, restored, saved
+from support.closing_models import BASELINES, BY_ID, MINUTE, MODELS, two_windows
+from support.world import WATCH, Logged, a_state, join_all, restored, saved
 from tidegauge.alerting.load import DEFAULT_RULES
 from tidegauge.baseline.document import Baseline
 from tidegauge.config.settings import TopicSettings
@@ -31,18 +30,7 @@ BAD = MODELS[5]
 
 @pytest.fixture(scope="module")
 def log() -> list[Logged]:
-    """Two windows of every model, events that close both, and late ones of the first."""
-    world = World(promote(*BASELINES.values()))
-    for number, model in enumerate(MODELS):
-        for window in (0, 60):
-            for amount in range(2 + number):
-                features = {"amount": float(amount * amount)}
-                world.event(0, model=model, time=MINUTE + window + 1, features=features)
-    world.flush()
-    for partition in range(world.partitions):
-        world.event(partition, model=MODELS[0], time=MINUTE + 240)
-    world.flush()
-    return list(world.log)
+    return two_windows()
 
 
 class Closed:
