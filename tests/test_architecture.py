@@ -30,7 +30,8 @@ def test_a_function_of_the_way_is_in_its_file(file, function):
 )
 def test_every_file_that_a_page_names_is_there(page):
     text = (ROOT / page).read_text()
-    named = set(re.findall(r"`((?:app|native|tests|tools|deploy|k8s|scripts)/[\w/.-]*)`", text))
+    folders = "app|native|tests|tools|deploy|k8s|scripts"
+    named = set(re.findall(rf"(?<![\w/.])((?:{folders})/[\w/.-]*\w/?)", text))
     assert len(named) > 8
     # NAME stands for what somebody adds.
     missing = [it for it in named if "NAME" not in it and not (ROOT / it).exists()]
