@@ -3,7 +3,6 @@
 import prometheus_client
 import pytest
 
-from support.deployment import ROOT
 from support.metric_names import (
     BASELINES,
     CONDITIONS,
@@ -11,7 +10,6 @@ from support.metric_names import (
     EVERY_ROLE,
     INGEST,
     LEDGER,
-    METRICS,
     NOTIFY,
     RECORDS,
 )
@@ -47,8 +45,3 @@ def test_every_metric_that_a_role_registers_is_listed_and_no_other(make, listed)
         for family in registry.collect()
     }
     assert registered == {name: metric.kind for name, metric in listed.items()}
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_the_manual_says_what_a_metric_means(name):
-    assert f"`{name}" in (ROOT / "docs" / "operations.md").read_text()

@@ -1,13 +1,9 @@
-"""Write the reference pages into a directory: ``python -m tools.reference docs/reference``.
-
-The manual beside that directory, ``operations.md``, gets its table of metrics.
-"""
+"""Write the reference pages into a directory: ``python -m tools.reference docs/reference``."""
 
 import argparse
 from pathlib import Path
 
 from tools.reference import PAGES
-from tools.reference.metrics import with_metrics
 
 
 def main() -> None:
@@ -18,9 +14,6 @@ def main() -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for name, render in PAGES.items():
         (directory / name).write_text(render(), "utf-8")
-    manual = directory.parent / "operations.md"
-    if manual.exists():
-        manual.write_text(with_metrics(manual.read_text("utf-8")), "utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from tools.reference.markdown import code, page, table, text
 
 INTRODUCTION = """
 `tidegauge --help` and `tidegauge COMMAND --help` show the same. Exit codes are in
-[the manual](../operations.md#configuration).
+[configuration](../operations.md#configuration).
 """
 
 _TYPES = {int: "INTEGER", float: "NUMBER", Path: "PATH"}

@@ -13,7 +13,7 @@ from tools.reference.markdown import code, page, table, text
 
 INTRODUCTION = """
 Each setting can be given in the YAML file, by an environment variable, or as a file of secrets;
-[configuration](../operations.md#configuration) says which of them wins. The environment variable of
+[configuration](../operations.md#configuration) has their precedence. The environment variable of
 `kafka.bootstrap_servers` is `TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS`: the prefix, then section and name
 in capitals with two underscores between them.
 """

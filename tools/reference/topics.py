@@ -14,7 +14,7 @@ from tools.reference.markdown import code, page, table, text
 ASYNCAPI = Path(__file__).parents[2] / "schemas" / "asyncapi.yaml"
 
 INTRODUCTION = """
-The topics by their default names, as `tidegauge topics create` makes them. The names are
+The topics by their default names, as `tidegauge topics create` creates them. The names are
 [settings](settings.md#topics). `operator` is a person with the command line, `producer` a serving
 node. [AsyncAPI](../../schemas/asyncapi.yaml) has keys, headers and messages in full.
 """

@@ -1,7 +1,6 @@
 """The metrics of every role. Dashboards and alert rules depend on the names and labels.
 
-The text of each metric is its line on ``/metrics``, in ``docs/reference/metrics.md`` and in the
-table of ``docs/operations.md``.
+The text of each metric is its line on ``/metrics`` and in ``docs/reference/metrics.md``.
 """
 
 from collections.abc import Mapping
