@@ -28,9 +28,8 @@ from tidegauge.sequential import (
     Memory,
     Reference,
     SignalReference,
-    judge_daily,
 )
-from tidegauge.sequential.engine import Verdict, judge
+from tidegauge.sequential.engine import Verdict, judge, judge_daily
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, strategies as st
 
-from tidegauge.backtest.move import moves
+from tidegauge.backtest.inject import moves
 from tidegauge.baseline.binning import numeric_counts, numeric_edges
 from tidegauge.baseline.document import NumericSignal
 

@@ -18,9 +18,9 @@ from tidegauge.alerting.revision import evaluate_late
 from tidegauge.alerting.ruleset import RuleSet
 from tidegauge.alerting.state import AlertState
 from tidegauge.backtest import replay as module
+from tidegauge.backtest.evidence import OF_EVIDENCE
+from tidegauge.backtest.records import slices_of
 from tidegauge.backtest.replay import FULL_STEPS, Replay
-from tidegauge.backtest.reports import slices_of
-from tidegauge.backtest.required_metrics import OF_EVIDENCE
 from tidegauge.backtest.result import PastEpisode
 from tidegauge.baseline.document import Baseline
 from tidegauge.config.settings import WindowSettings

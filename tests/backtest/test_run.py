@@ -16,8 +16,7 @@ from tidegauge.alerting.ruleset import RuleSet
 from tidegauge.alerting.state import AlertState
 from tidegauge.backtest import run as module
 from tidegauge.backtest.inject import Injection
-from tidegauge.backtest.read import ModelKeys, fired
-from tidegauge.backtest.reports import ReportsInOrder
+from tidegauge.backtest.records import ModelKeys, ReportsInOrder, fired
 from tidegauge.backtest.result import Result
 from tidegauge.backtest.run import BacktestPlan, NoWindows, backtest
 from tidegauge.contract import deterministic_id, encode

@@ -9,7 +9,7 @@ from tidegauge._face import face
 
 if TYPE_CHECKING:
     from tidegauge.backtest.inject import Injection as Injection
-    from tidegauge.backtest.read import ModelKeys as ModelKeys, fired as fired
+    from tidegauge.backtest.records import ModelKeys as ModelKeys, fired as fired
     from tidegauge.backtest.result import (
         InjectionResult as InjectionResult,
         PastEpisode as PastEpisode,
@@ -28,7 +28,7 @@ face(
     __name__,
     {
         "inject": ("Injection",),
-        "read": ("ModelKeys", "fired"),
+        "records": ("ModelKeys", "fired"),
         "result": (
             "InjectionResult",
             "PastEpisode",

@@ -16,13 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.alerting import SILENCE, AlertState, RuleSet, evaluate
-from tidegauge.backtest.evidence import JudgedWindows
-from tidegauge.backtest.gaps import Gaps
-from tidegauge.backtest.late import LateReports
-from tidegauge.backtest.reports import slices_of
-from tidegauge.backtest.required_metrics import OF_EVIDENCE, RequiredMetrics
+from tidegauge.backtest.evidence import OF_EVIDENCE, JudgedWindows, RequiredMetrics
+from tidegauge.backtest.irregular import Gaps, LateReports
+from tidegauge.backtest.records import slices_of
 from tidegauge.backtest.result import PastEpisode, SliceSpan
-from tidegauge.backtest.table import Layout
 from tidegauge.baseline import Baseline
 from tidegauge.config import WindowSettings
 from tidegauge.contract import Alert, Evidence, SignalReport, WindowReport
@@ -60,7 +57,6 @@ class Replay:
         self._late = LateReports(
             rules, self._watch, self._asked, settings.grace_seconds + settings.late_seconds
         )
-        self._layouts: dict[str, Layout] = {}
         self._memory: SliceMemory | None = None
         self._alerts = AlertState()
         self._whole = whole
@@ -194,27 +190,27 @@ class Replay:
             memory = unpack(self._memory, watched.reference)
         else:
             memory, self._steps = Memory.empty(*watched.reference.counts.shape), None
-        table = self._layout(baseline, watched).table([report.parts[0] for report in reports])
+        table = watched.counts([report.parts[0] for report in reports])
         at_once = max(1, _NUMBERS_AT_ONCE // (len(LAMBDAS) * table[0].size))
         for start in range(0, len(reports), at_once):
             some = slice(start, start + at_once)
             budget = self._watch.budget_of(reports[start], slices)
-            stretch = WindowBatch(watched.reference, memory, table[some], [budget])
-            memory = stretch.memory
-            self._note_steps(stretch, reports[some])
-            self._judge_run(stretch, reports[some], watched, budget)
+            batch = WindowBatch(watched.reference, memory, table[some], [budget])
+            memory = batch.memory
+            self._note_steps(batch, reports[some])
+            self._judge_run(batch, reports[some], watched, budget)
         self._memory = pack(memory, reports[-1].window_end, baseline)
 
     def _judge_run(
         self,
-        stretch: WindowBatch,
+        batch: WindowBatch,
         reports: list[WindowReport],
         watched: BaselineLayout,
         budget: Budget,
     ) -> None:
         level = self._asked.level
-        asked = np.ones_like(stretch.moved) if level is None else stretch.beyond(level)
-        judged = JudgedWindows(stretch, watched, budget, asked)
+        asked = np.ones_like(batch.moved) if level is None else batch.beyond(level)
+        judged = JudgedWindows(batch, watched, budget, asked)
         for at, report in enumerate(reports):
             concerned = self._concerned(report)
             evidence = judged.asked(at)
@@ -240,14 +236,9 @@ class Replay:
             )
             self._judge(msgspec.structs.replace(report, parts=[part]), concerned)
 
-    def _layout(self, baseline: str, watched: BaselineLayout) -> Layout:
-        if baseline not in self._layouts:
-            self._layouts[baseline] = Layout(watched)
-        return self._layouts[baseline]
-
-    def _note_steps(self, stretch: WindowBatch, reports: list[WindowReport]) -> None:
+    def _note_steps(self, batch: WindowBatch, reports: list[WindowReport]) -> None:
         """Find the window from which on all that is counted has been counted often enough."""
-        moved = stretch.moved
+        moved = batch.moved
         steps = moved.cumsum(axis=0) + (0 if self._steps is None else self._steps)
         if self.span.memory_full_at is None:
             full = ((steps >= FULL_STEPS) | (steps == 0)).all(axis=1) & steps.any(axis=1)

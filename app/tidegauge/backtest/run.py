@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 
 from tidegauge.alerting import METRICS, Rule, RuleSet
 from tidegauge.backtest.inject import Injection, Injector
+from tidegauge.backtest.records import ReportsInOrder
 from tidegauge.backtest.replay import Replay
-from tidegauge.backtest.reports import ReportsInOrder
 from tidegauge.backtest.result import (
     InjectionResult,
     MissingBaseline,

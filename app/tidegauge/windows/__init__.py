@@ -21,7 +21,10 @@ if TYPE_CHECKING:
         pack as pack,
         unpack as unpack,
     )
-    from tidegauge.windows.evidence import BaselineLayout as BaselineLayout
+    from tidegauge.windows.evidence import (
+        BaselineLayout as BaselineLayout,
+        alarm_budget as alarm_budget,
+    )
     from tidegauge.windows.forgetting import forgotten_after as forgotten_after
     from tidegauge.windows.gaps import GapBook as GapBook
     from tidegauge.windows.inactivity import InactivityCheck as InactivityCheck
@@ -69,7 +72,7 @@ face(
         "changelog": ("Changelog", "Checkpoint"),
         "closing": ("Closed", "Closing", "Failures", "Raising"),
         "drift_detector": ("DriftDetector", "MONTH_SECONDS", "pack", "unpack"),
-        "evidence": ("BaselineLayout",),
+        "evidence": ("BaselineLayout", "alarm_budget"),
         "forgetting": ("forgotten_after",),
         "gaps": ("GapBook",),
         "inactivity": ("InactivityCheck",),

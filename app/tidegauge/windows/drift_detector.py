@@ -7,14 +7,13 @@ that was binned by the one in use; a window without such a part begins anew by t
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from itertools import chain
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.baseline import Baseline, current_counts, ordered_bins, reference_counts
+from tidegauge.baseline import Baseline
 from tidegauge.contract import ReportPart, WindowReport
 from tidegauge.sequential import (
     HOURS,
@@ -26,14 +25,11 @@ from tidegauge.sequential import (
     HoursMemory,
     Memory,
     Reference,
-    SignalReference,
     hour_weights,
     judge_batch,
 )
-from tidegauge.windows.changes import Bins
 from tidegauge.windows.comparisons import Comparisons
 from tidegauge.windows.evidence import BaselineLayout, with_evidence
-from tidegauge.windows.hours import daily_reference
 from tidegauge.windows.values import SliceMemory
 
 Floats = npt.NDArray[np.float64]
@@ -132,7 +128,7 @@ class DriftDetector:
         hourly = None
         if watched.daily is not None and hours is not None:
             hourly = HourlyInput(watched.daily, hours, (report.window_start, report.window_end))
-        window, budget = _window(part, watched), self.budget_of(report, slices)
+        window, budget = watched.counts([part])[0], self.budget_of(report, slices)
         turn = BatchInput(watched.reference, before, window, budget, hourly)
         return _PartInput(report, part, watched, turn)
 
@@ -175,8 +171,8 @@ class DriftDetector:
     ) -> Floats:
         """Return what a report counts by a baseline, (signals, bins); 0 if it has no such part."""
         watched = self.signals_of(baseline_id, baselines[baseline_id])
-        part = next((it for it in report.parts if it.baseline == baseline_id), None)
-        return np.zeros(watched.reference.counts.shape) if part is None else _window(part, watched)
+        parts = [it for it in report.parts if it.baseline == baseline_id]
+        return np.asarray(watched.counts(parts[:1]).sum(axis=0))
 
     def budget_of(self, report: WindowReport, slices: int) -> Budget:
         """Return what a window of a slice is judged by, if the model has so many slices."""
@@ -187,22 +183,7 @@ class DriftDetector:
         """Lay out the signals of a baseline, once."""
         watched = self._watched.get(baseline_id)
         if watched is None:
-            laid_out = {
-                name: SignalReference(reference_counts(signal), ordered_bins(signal))
-                for name, signal in baseline.signals.items()
-            }
-            known = {name: it for name, it in laid_out.items() if any(it.counts)}
-            names, reference = list(known), Reference.of(list(known.values()))
-            watched = BaselineLayout(
-                names,
-                [sum(it.counts) for it in known.values()],
-                [len(it.counts) for it in known.values()],
-                reference,
-                {name: Bins(baseline.signals[name]) for name in known},
-                baseline.importances or {},
-                daily_reference(baseline.daily, names, reference) if baseline.daily else None,
-            )
-            self._watched[baseline_id] = watched
+            watched = self._watched[baseline_id] = BaselineLayout.of(baseline)
         return watched
 
 
@@ -221,22 +202,6 @@ def _part_in_use(
     known = [part for part in report.parts if part.baseline in baselines]
     same = [part for part in known if part.baseline == in_use]
     return max(same or known, key=lambda part: (part.events, part.baseline), default=None)
-
-
-def _window(part: ReportPart, watched: BaselineLayout) -> Floats:
-    window = np.zeros(watched.reference.counts.shape)
-    rows = [
-        []
-        if (it := part.signals.get(name)) is None
-        else current_counts(watched.bins[name].signal, it.histogram)
-        for name in watched.names
-    ]
-    if list(map(len, rows)) == watched.widths:  # as nearly all windows: a row at a time takes twice
-        window[watched.reference.exists] = np.fromiter(chain.from_iterable(rows), np.float64)
-        return window
-    for row, counts in enumerate(rows):
-        window[row, : len(counts)] = counts
-    return window
 
 
 def pack(

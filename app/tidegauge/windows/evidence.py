@@ -1,13 +1,16 @@
 """From what the detector made of a window to what its report says of every signal. Pure."""
 
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.contract import AlarmBudget, Evidence, Expectation, ReportPart
+from tidegauge.baseline import Baseline, current_counts, ordered_bins, reference_counts
+from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, Expectation, ReportPart
 from tidegauge.sequential import (
     BINS,
     LAMBDAS,
@@ -19,19 +22,24 @@ from tidegauge.sequential import (
     DailyReference,
     Expected,
     Reference,
+    SignalReference,
+    StrongestScores,
     q_values,
     size_of,
 )
 from tidegauge.windows.changes import Bins, Strongest, changes
+from tidegauge.windows.hours import daily_reference
 from tidegauge.windows.pattern import drift_of_values, pattern_of
 from tidegauge.windows.ranking import InAlarm, Standing, ranking
 
 Floats = npt.NDArray[np.float64]
 
 _SPANS = [round(1 / weight) for weight in LAMBDAS]
+_SCALES = np.arange(len(LAMBDAS))[:, None]
 
 
-class BaselineLayout(NamedTuple):
+@dataclass(frozen=True)
+class BaselineLayout:
     """The signals of a baseline that can be watched, in the order of ``names``, and how.
 
     ``events`` is how many the baseline has of each signal, ``widths`` in how many bins.
@@ -44,6 +52,113 @@ class BaselineLayout(NamedTuple):
     bins: dict[str, Bins]
     importances: Mapping[str, float]
     daily: DailyReference | None = None
+
+    @classmethod
+    def of(cls, baseline: Baseline) -> "BaselineLayout":
+        """Lay out the signals that the baseline has counts of."""
+        laid_out = {
+            name: SignalReference(reference_counts(signal), ordered_bins(signal))
+            for name, signal in baseline.signals.items()
+        }
+        known = {name: it for name, it in laid_out.items() if any(it.counts)}
+        names, reference = list(known), Reference.of(list(known.values()))
+        return cls(
+            names,
+            [sum(it.counts) for it in known.values()],
+            [len(it.counts) for it in known.values()],
+            reference,
+            {name: Bins(baseline.signals[name]) for name in known},
+            baseline.importances or {},
+            daily_reference(baseline.daily, names, reference) if baseline.daily else None,
+        )
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.intp]:
+        """Where the bins that exist are in an array of (signals, bins), one after the other."""
+        return np.flatnonzero(self.reference.exists)
+
+    def counts(self, parts: Sequence[ReportPart]) -> Floats:
+        """Return the counts of each part, (parts, signals, bins); 0 of a signal it does not have.
+
+        Raises ``ValueError`` naming the signal if one was not binned by this baseline.
+        """
+        shape = self.reference.counts.shape
+        table = np.zeros((len(parts), shape[0] * shape[1]))
+        for flat, part in zip(table, parts, strict=True):
+            rows = [
+                [0] * width
+                if (it := part.signals.get(name)) is None
+                else current_counts(self.bins[name].signal, it.histogram)
+                for name, width in zip(self.names, self.widths, strict=True)
+            ]
+            self._check(part, rows)
+            flat[self._places] = np.fromiter(chain.from_iterable(rows), np.float64)
+        return table.reshape(len(parts), *shape)
+
+    def _check(self, part: ReportPart, rows: Sequence[Sequence[int]]) -> None:
+        widths = list(map(len, rows))
+        if widths != self.widths:
+            row = next(at for at, width in enumerate(self.widths) if widths[at] != width)
+            raise ValueError(
+                f"a report has {widths[row]} bins of the signal {self.names[row]!r} by the "
+                f"baseline {part.baseline}, which has {self.widths[row]}: the report or the "
+                "baseline is damaged"
+            )
+
+    def evidence(self, rows: npt.NDArray[np.intp], strongest: StrongestScores) -> list[Evidence]:
+        """Return the evidence of the signal in each row, without what explains an alarm."""
+        columns = (column.tolist() for column in (rows, *strongest))
+        return [
+            Evidence(
+                score=SCORES[score],
+                span_windows=_SPANS[span],
+                surprise_nats=surprise,
+                events=events,
+                baseline_events=self.events[row],
+                bins=self.widths[row],
+                psi_corrected=size,
+                size=size_of(size),
+            )
+            for row, surprise, span, score, events, size in zip(*columns, strict=True)
+        ]
+
+    def pattern(
+        self,
+        part: ReportPart,
+        judged: Collection[str],
+        alarmed: npt.NDArray[np.intp],
+        counts: Floats,
+        compared: Floats,
+    ) -> DriftPattern | None:
+        """Return what the signals that were judged say together; None if none was.
+
+        ``alarmed`` are the rows of those in alarm, ``counts`` (spans, alarmed, bins) their
+        effective counts, ``compared`` (alarmed, bins) what these are compared with.
+        """
+        if not judged:
+            return None
+        drifts = {}
+        for at, row in enumerate(alarmed.tolist()):
+            name, width = self.names[row], self.widths[row]
+            size = drift_of_values(
+                part.signals[name], self.bins[name], counts[:, at, :width], compared[at, :width]
+            )
+            if size is not None:
+                drifts[name] = size
+        return pattern_of(judged, drifts)
+
+
+def alarm_budget(budget: Budget, threshold: float, looks: float, *, by_hour: bool) -> AlarmBudget:
+    """Return what a report says of the budget that its window was judged by."""
+    return AlarmBudget(
+        threshold_nats=threshold,
+        looks=looks,
+        alarms_per_month=budget.alarms,
+        windows_per_month=budget.windows,
+        slices=budget.slices,
+        guaranteed=by_hour,
+        reason=None if by_hour else "baseline_without_hours",
+    )
 
 
 def with_evidence(
@@ -59,7 +174,8 @@ def with_evidence(
     ``dimensions`` are those of the segment: a signal of the same name has one value in it, so there
     is nothing to say of it.
     """
-    verdict, (surprises, spans, scores, events, sizes) = judged
+    verdict, strongest = judged
+    surprises, spans, scores, _, sizes = strongest
     expected = verdict.expected.at(spans, np.arange(len(spans))) if verdict.expected else None
     there = [name in part.signals and name not in dimensions for name in watched.names]
     said = np.array(there) & (verdict.events[0] > 0)
@@ -76,61 +192,31 @@ def with_evidence(
         window,
         _standing(watched, surprises, sizes, said, alarmed),
     )
-    effective = verdict.memory.effective_at(spans[alarmed], alarmed)
-    counts = dict(zip(alarmed.tolist(), effective.tolist(), strict=True))
-    signals = dict(part.signals)
-    figures = zip(
-        watched.names,
-        said.tolist(),
-        scores.tolist(),
-        spans.tolist(),
-        surprises.tolist(),
-        events.tolist(),
-        watched.events,
-        watched.widths,
-        sizes.tolist(),
-        strict=True,
-    )
-    for row, (name, is_said, score, span, surprise, n, m, bins, size) in enumerate(figures):
-        if not is_said:
-            continue
-        change = changed.get(name)
-        evidence = Evidence(
-            score=SCORES[score],
-            span_windows=_SPANS[span],
-            surprise_nats=surprise,
-            events=n,
-            baseline_events=m,
-            bins=bins,
-            psi_corrected=size,
-            size=size_of(size),
-        )
-        if change is not None:
-            evidence.counts = counts[row][:bins]
-            evidence.change = change
-            evidence.expectation = _expectation(expected, row, bins) if expected else None
-        signals[name] = msgspec.structs.replace(signals[name], evidence=evidence)
-    spent = AlarmBudget(
-        threshold_nats=verdict.threshold,
-        looks=verdict.looks,
-        alarms_per_month=budget.alarms,
-        windows_per_month=budget.windows,
-        slices=budget.slices,
-        guaranteed=expected is not None,
-        reason=None if expected else "baseline_without_hours",
-    )
+    remembered = verdict.memory.effective_at(_SCALES, alarmed)
     compared = (expected.reference if expected else watched.reference).counts
-    remembered = verdict.memory.effective() if names else np.empty(0)
-    sizes_of_values = {
-        name: drift_of_values(
-            part.signals[name], watched.bins[name],
-            remembered[:, row, : watched.widths[row]], compared[row, : watched.widths[row]],
-        )
-        for row, name in zip(alarmed.tolist(), names, strict=True)
-    }  # fmt: skip
-    drifts = {name: size for name, size in sizes_of_values.items() if size is not None}
-    pattern = pattern_of(seen, drifts) if seen else None
-    return msgspec.structs.replace(part, signals=signals, alarm_budget=spent, pattern=pattern)
+    counts = dict(
+        zip(names, remembered[spans[alarmed], np.arange(len(alarmed))].tolist(), strict=True)
+    )
+    signals = dict(part.signals)
+    rows = np.flatnonzero(said)
+    for row, evidence in zip(
+        rows.tolist(), watched.evidence(rows, strongest.part(rows)), strict=True
+    ):
+        name = watched.names[row]
+        change = changed.get(name)
+        if change is not None:
+            evidence.counts = counts[name][: evidence.bins]
+            evidence.change = change
+            evidence.expectation = _expectation(expected, row, evidence.bins) if expected else None
+        signals[name] = msgspec.structs.replace(signals[name], evidence=evidence)
+    return msgspec.structs.replace(
+        part,
+        signals=signals,
+        alarm_budget=alarm_budget(
+            budget, verdict.threshold, verdict.looks, by_hour=expected is not None
+        ),
+        pattern=watched.pattern(part, seen, alarmed, remembered, compared[alarmed]),
+    )
 
 
 def _expectation(expected: Expected, row: int, bins: int) -> Expectation:
