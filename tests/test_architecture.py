@@ -1,10 +1,12 @@
-"""docs/architecture.md and CONTRIBUTING.md: each file and function that they name is there."""
+"""docs/architecture.md and CONTRIBUTING.md: what they name is there, and an event passes by it."""
 
 import ast
 import re
 from pathlib import Path
 
 import pytest
+
+from tools.house_trace import calls_of_one_event
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
@@ -15,6 +17,15 @@ STEPS = re.findall(r"^\| \w* ?\| `(app/[\w/.]+)` \| `([\w.]+)` \|", PAGE, re.MUL
 def test_the_way_of_one_event_is_not_longer_than_the_limit():
     assert len(STEPS) > 30
     assert len({file for file, _ in STEPS}) <= 40
+
+
+def test_an_event_passes_through_every_function_of_the_way():
+    """From the call of the producer to the request of the webhook, as the roles run."""
+    calls = calls_of_one_event()
+    passed = {(call.file, ".".join(call.name.split(".")[:depth]))
+              for call in calls for depth in (1, 2)}  # fmt: skip
+    way = [(file.removeprefix("app/tidegauge/"), function) for file, function in STEPS]
+    assert [step for step in way if step not in passed] == []
 
 
 @pytest.mark.parametrize(("file", "function"), STEPS)

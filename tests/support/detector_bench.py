@@ -19,7 +19,7 @@ Log = list[tuple[int, bytes]]
 class Bench:
     """A detector of one partition without brokers; ``there`` is what they would give to read."""
 
-    def __init__(self, there: Log, begin: int = 0) -> None:
+    def __init__(self, there: Log, begin: int = 0, *, sources: int = 3) -> None:
         self.there = there
         self.read: list[tuple[int, int]] = []
         self.on_read: Callable[[], None] = lambda: None
@@ -43,7 +43,7 @@ class Bench:
         )
         self.detector._intake._sequence._read = self._read  # type: ignore[method-assign]
         self.detector._offsets.begin = lambda topic, partition: begin  # type: ignore[method-assign]
-        self.detector._offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
+        self.detector._offsets.partitions = lambda topic: sources  # type: ignore[method-assign]
         self.detector._offsets.topic_id = lambda topic: self.topic_id  # type: ignore[method-assign]
         self.detector._offsets.ends = lambda topic, partitions: dict.fromkeys(  # type: ignore[method-assign]
             partitions, self.end
@@ -60,6 +60,10 @@ class Bench:
     @property
     def state(self) -> PartitionState:
         return self.detector._store.partitions[0]
+
+    @property
+    def changelog(self) -> Changelog:
+        return self.detector._store.changelogs[0]
 
     def _read(self, partition: int, begin: int, end: int) -> Generator[Log, None, None]:
         self.read.append((begin, end))
