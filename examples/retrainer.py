@@ -1,24 +1,25 @@
-"""Carries out retrain actions, each once: a pattern for anything that acts on an alert.
+"""Carries out retrain actions, each once: a pattern for every program that acts on alerts.
 
     python examples/retrainer.py --work models --then ./promote.sh -- python train.py
 
-For each retraining, the events it is about are written to ``events.jsonl`` in a directory, and the
-command is run in there; whatever it leaves there is the result, under the id of the action. What
-the command prints is in ``logs``, a file for each action. ``--then`` is run in the result once it
-has its name: the place to promote it, and not the command, of which a crash may leave half. It may
-be run twice. Rollbacks and pages are for others, and
-passed by. Needs the extra ``tidegauge[processor]``; brokers, topics and Redis are those of
-``tidegauge.yaml`` and ``TIDEGAUGE_…``, as for a worker.
+For each action, the events of its data range are written to ``events.jsonl`` in a directory, in
+which the command runs; the files that it leaves there are the result, named by the id of the
+action. ``logs`` has the output of the command, a file for each action. ``--then`` runs in the
+result after it has its name. Promote the result in ``--then``, not in the command, which a crash
+may interrupt half-way; ``--then`` may run twice. Rollbacks and pages are ignored. Needs the extra
+``tidegauge[processor]``; brokers, topics and Redis are those of ``tidegauge.yaml`` and
+``TIDEGAUGE_…``, as for a worker.
 
-Kafka hands an action out at least once. That it has one effect all the same is due to three things:
+Kafka delivers an action at least once. It has one effect for three reasons:
 
-1. The result has the action's id for its name, and gets that name by one rename when it is whole.
-   If it is there, the work is done, whoever did it.
-2. The acknowledgement's id follows from the action and the outcome, so another one says no more.
+1. The result is named by the action's id, and gets that name by one rename when it is complete. If
+   it exists, the work is done, by whichever process.
+2. The acknowledgement's id is computed from the action and the outcome, so a second one has no
+   further effect.
 3. The offset is committed last. A crash before that repeats only what 1 and 2 make harmless.
 
-A command whose retrainer was killed runs on. Its result gets no name, and nothing is trained beside
-it: the next retrainer waits for its end.
+If a retrainer is killed, its command runs on. The result of that command gets no name, and the next
+retrainer waits for its end before it trains.
 """
 
 import argparse
@@ -62,29 +63,29 @@ from tidegauge.roles.ingest import read_events
 
 ACTOR = f"retrainer@{socket.gethostname()}"
 
-#: A day, the longest that librdkafka allows: training holds up the next poll.
+#: A day, the longest that librdkafka allows, because training delays the next poll.
 TRAINING_MS = 86_400_000
 
-#: What is kept of the output of a training: its end, in a file and the one before it of this size.
+#: The end of a training's output is kept, in two files of at most this size.
 KEPT_BYTES = 1024 * 1024
 LONGEST_LINE = 64 * 1024
 
-#: What of it an acknowledgement quotes: the last lines, and no more than so many characters.
+#: An acknowledgement quotes the last lines of it, up to this number of characters.
 QUOTED_LINES, QUOTED_CHARACTERS = 5, 500
 
 
 def main() -> None:
-    """Carry out actions as they come, until interrupted, or so many."""
+    """Carry out actions until interrupted, or a given number of them."""
     given, settings = parse(), load_settings()
     consumer = Consumer(
         {
             **settings.kafka.librdkafka(),
             "group.id": given.group,
             "enable.auto.commit": False,
-            # An action that was asked for while nobody listened is still to be done.
+            # Actions that were requested while no retrainer ran are still to be done.
             "auto.offset.reset": "earliest",
             "max.poll.interval.ms": TRAINING_MS,
-            # One that is started again takes up where it was, without waiting for a timeout.
+            # A restarted member gets its partitions back without waiting for a timeout.
             **({"group.instance.id": given.member} if given.member else {}),
         }
     )
@@ -126,16 +127,16 @@ def parse() -> argparse.Namespace:
 
 
 def read(message: Message) -> Action | None:
-    """Return the action; one that can't be read is said and passed over, for it never will be."""
+    """Return the action. An invalid record is printed and skipped, as a retry can't help."""
     try:
-        return decode(unwrap(message.value()), Action)  # it comes as a CloudEvent
+        return decode(unwrap(message.value()), Action)  # the record is a CloudEvent
     except DecodingError as error:
         print(f"{message.topic()} at offset {message.offset()}: {error}", file=sys.stderr)
         return None
 
 
 class Training:
-    """What is run: the command, and what follows in its result. Both hold ``lock`` meanwhile."""
+    """The command, and what runs in its result afterwards. Both hold ``lock`` while they run."""
 
     def __init__(self, given: argparse.Namespace, lock: int) -> None:
         self.command: list[str] = given.command
@@ -145,7 +146,7 @@ class Training:
 
 @contextmanager
 def alone(work: Path) -> Iterator[int]:
-    """Wait until no command runs that another retrainer of this directory has started."""
+    """Wait for the end of commands that another retrainer of this directory has started."""
     work.mkdir(parents=True, exist_ok=True)
     with (work / ".lock").open("w") as file:
         try:
@@ -156,16 +157,16 @@ def alone(work: Path) -> Iterator[int]:
         try:
             yield file.fileno()
         finally:
-            # Also for what the command has left running on purpose, which has it open still.
+            # This includes processes that the command left running, which still have it open.
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def answer(action: Action, settings: Settings, work: Path, training: Training) -> Acknowledgement:
-    """Carry the action out if it is meant and still good; say what became of it."""
+    """Carry the action out if it is valid and not a dry run, and acknowledge the outcome."""
     result = work / action.id
     if action.dry_run:
         return said(action, "taken", "a dry run: nothing was done")
-    if result.exists():  # before all else: what is done is done, whatever has happened since
+    if result.exists():  # first of all: the work is done, whatever has happened since
         return finish(action, result, training, f"{result.name} is there already", {})
     if action.expires_at is not None and time.time() >= action.expires_at:
         return said(action, "failed", f"it was good until {action.expires_at}")
@@ -176,10 +177,10 @@ def answer(action: Action, settings: Settings, work: Path, training: Training) -
 
 
 def why_not_in_force(action: Action, settings: Settings) -> str | None:
-    """Return why the action's version is not in force any more; None if it is.
+    """Return why the action's version is no longer active; None if it is.
 
-    Raises ``StoreUnavailable`` or ``KafkaException`` if nobody can tell: then nothing is committed,
-    and the action is handed out again to a process that is started again.
+    Raises ``StoreUnavailable`` or ``KafkaException`` if this can't be determined. Then nothing is
+    committed, and a restarted process gets the action again.
     """
     redis = settings.redis
     store = BaselineStore(redis.url, password=redis.plain_password, prefix=redis.prefix)
@@ -205,16 +206,16 @@ def why_not_in_force(action: Action, settings: Settings) -> str | None:
 
 
 def unreadable(place: str, why: str) -> None:
-    """Say that a record was passed over."""
+    """Print that a record was skipped."""
     print(f"{place} is {why}", file=sys.stderr)
 
 
 def carry_out(
     action: Action, settings: Settings, result: Path, training: Training
 ) -> Acknowledgement:
-    """Train, and say how it went."""
+    """Train, and return the outcome."""
     work, command = result.parent, training.command
-    for left in work.glob(f".{action.id}-*"):  # by one that was killed
+    for left in work.glob(f".{action.id}-*"):  # left by a killed retrainer
         shutil.rmtree(left, ignore_errors=True)
     directory = Path(tempfile.mkdtemp(prefix=f".{action.id}-", dir=work))
     try:
@@ -238,7 +239,7 @@ def carry_out(
 def finish(
     action: Action, result: Path, training: Training, note: str, kept: dict[str, str]
 ) -> Acknowledgement:
-    """Run what follows in a result, again if a crash has kept it from being acknowledged."""
+    """Run ``--then`` in a result; again if a crash prevented the acknowledgement."""
     kept = {"artefact": str(result), **kept}
     if training.then:
         output = result.parent / "logs" / f"{action.id}.then.log"
@@ -258,7 +259,7 @@ def said(
 
 @dataclass
 class Written:
-    """How many events a file has; how many were not read, and of the first why."""
+    """The number of events in a file, of those not read, and the reason of the first."""
 
     events: int = 0
     skipped: int = 0
@@ -271,7 +272,7 @@ class Written:
 
 
 def write_events(action: Action, path: Path, settings: Settings) -> Written:
-    """Write the events of the action's model from its data, in the form that they were sent in."""
+    """Write the events of the action's model from its data range, in the form they were sent."""
     written = Written()
     offsets = action.data.offsets if action.data else []
     with path.open("wb") as file:
@@ -283,10 +284,10 @@ def write_events(action: Action, path: Path, settings: Settings) -> Written:
 
 
 def run(command: Sequence[str], directory: Path, output: Path, lock: int) -> tuple[int, str]:
-    """Run the command with its output in a file; return its exit code, and the last it said."""
+    """Run the command with its output in a file; return its exit code and last output."""
     output.parent.mkdir(exist_ok=True)
     last: deque[str] = deque(maxlen=QUOTED_LINES)
-    # Not closed here: what the command leaves running may hold its end open, and be read on.
+    # Not closed here: processes that the command leaves running may still write to it.
     process = subprocess.Popen(
         command,
         cwd=directory,
@@ -303,7 +304,7 @@ def run(command: Sequence[str], directory: Path, output: Path, lock: int) -> tup
 
 
 def keep(pipe: IO[bytes], path: Path, last: deque[str]) -> None:
-    """Write lines to a file of bounded size, the oldest go first; the last of them also to hand."""
+    """Write lines to a file of bounded size, dropping the oldest; keep the last ones in memory."""
     file = RotatingFileHandler(path, maxBytes=KEPT_BYTES, backupCount=1, encoding="utf-8")
     with closing(file), pipe:
         while line := pipe.readline(LONGEST_LINE):
@@ -313,7 +314,7 @@ def keep(pipe: IO[bytes], path: Path, last: deque[str]) -> None:
 
 
 def publish(directory: Path, result: Path) -> None:
-    """Give a finished result its name; if somebody else was faster, theirs stays."""
+    """Give a finished result its name; a result that already exists is kept."""
     try:
         os.rename(directory, result)
     except OSError:
@@ -322,7 +323,7 @@ def publish(directory: Path, result: Path) -> None:
 
 
 def send(producer: Producer, topic: str, acknowledgement: Acknowledgement) -> None:
-    """Acknowledge; raises if the brokers don't take it, and then nothing is committed."""
+    """Acknowledge; raises if the brokers don't accept it, and then nothing is committed."""
     value, headers = wrap(acknowledgement, source_of(ACTOR), "binary")
     producer.produce(topic, value, key=acknowledgement.action, headers=headers)
     if producer.flush(30) != 0:
@@ -330,7 +331,7 @@ def send(producer: Producer, topic: str, acknowledgement: Acknowledgement) -> No
 
 
 def commit(consumer: Consumer, message: Message) -> None:
-    """Say that the action needn't be handed out again."""
+    """Commit the offset, so that the action is not delivered again."""
     consumer.commit(message, asynchronous=False)
 
 

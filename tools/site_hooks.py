@@ -1,9 +1,9 @@
-"""Hooks of the documentation's site (``mkdocs.yml``): links out of ``docs/`` lead somewhere too.
+"""Hooks of the documentation site (``mkdocs.yml``): resolve links to files outside ``docs/``.
 
-Pages link to each other and to files of the repository by relative paths, which GitHub follows. On
-the site, README.md is the front page, CONTRIBUTING.md a page of its own, and any other linked file
-a copy under ``files/``; a linked directory is a list of its files. A link to nothing is reported by
-mkdocs, and ends a strict build.
+Pages link to each other and to files of the repository by relative paths, which work on GitHub. On
+the site, README.md is the front page, CONTRIBUTING.md a page of its own, and every other linked
+file a copy under ``files/``; a linked directory becomes a list of its files. mkdocs reports a
+broken link, which fails a strict build.
 """
 
 import re
@@ -18,22 +18,22 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 
-#: Pages that are made of files outside ``docs/``.
+#: Pages from files outside ``docs/``.
 SOURCES = {"index.md": ROOT / "README.md", "contributing/index.md": ROOT / "CONTRIBUTING.md"}
 
-#: A link or an image within the repository: what stands in its parentheses, and the anchor.
+#: A link or an image within the repository: the target in its parentheses, and the anchor.
 _LINK = re.compile(r"\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 
-#: The site loads no script from other hosts, so it can't draw diagrams; it shows this one instead.
+#: Without scripts from other hosts the site can't draw diagrams; it shows a picture instead.
 _DIAGRAM = re.compile(r"```mermaid\n.*?\n```", re.DOTALL)
 _PICTURE = "![The flow of the records](architecture.svg)"
 
-#: Roles of docstrings, such as ``:class:``, which Markdown doesn't know.
+#: Roles in docstrings, such as ``:class:``, which Markdown doesn't support.
 _ROLE = re.compile(r":(?:attr|class|func|meth|mod):(?=<code>)")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add pages made of files outside ``docs/``, and copies of what any page links to."""
+    """Add the pages from files outside ``docs/``, and copies of all linked files."""
     for uri, source in SOURCES.items():
         content = _DIAGRAM.sub(_PICTURE, source.read_text("utf-8"))
         files.append(File.generated(config, uri, content=content))
@@ -55,7 +55,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: MkDocsConfig, files: Files) -> str:
-    """Let links lead to where their targets are on the site."""
+    """Replace the targets of links by their paths on the site."""
     if page.file.src_uri.startswith("files/"):
         return markdown
 
@@ -70,17 +70,17 @@ def on_page_markdown(markdown: str, *, page: Any, config: MkDocsConfig, files: F
 
 
 def on_page_content(html: str, *, page: Any, config: MkDocsConfig, files: Files) -> str:
-    """Show the names that docstrings refer to without the roles before them."""
+    """Remove the roles before names in docstrings."""
     return _ROLE.sub("", html)
 
 
 def _target(page: str, link: str) -> Path:
-    """Return the file of the repository that a page's link names."""
+    """Return the file of the repository that a link on a page refers to."""
     return (SOURCES.get(page, DOCS / page).parent / link).resolve()
 
 
 def _uri(target: Path) -> str:
-    """Return where a file of the repository is on the site."""
+    """Return the path of a file of the repository on the site."""
     for uri, source in SOURCES.items():
         if target == source:
             return uri

@@ -56,7 +56,8 @@ _VARIES = (
     (re.compile(r"(?<=\.\d{10})\d+"), ""),
     (re.compile(r"\b(retrainer@|worker:)\S+"), r"\1HOST"),
 )
-_ID = re.compile(r"\b[0-9a-f]{8,64}\b")
+#: The last part of the version of a build with uncommitted changes, such as d20261130, is no id.
+_ID = re.compile(r"\b(?!d20\d{6}\b)[0-9a-f]{8,64}\b")
 
 
 @dataclass

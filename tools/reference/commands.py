@@ -66,7 +66,7 @@ def _command(command: Any, full: str) -> str:
 
 
 def _placeholder(parameter: Any, hint: Any) -> str:
-    """Return what stands for the value in a usage line."""
+    """Return the placeholder of the value in a usage line."""
     if parameter.metavar:
         shown = parameter.metavar.replace("|", " or ")
     elif parameter.param_type_name == "argument":
@@ -77,7 +77,7 @@ def _placeholder(parameter: Any, hint: Any) -> str:
 
 
 def _choices(hint: Any) -> list[str]:
-    """Return the values that are allowed, as code; none if any value of the type is."""
+    """Return the allowed values as code; empty if every value of the type is allowed."""
     kind = _kind(hint)
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return [code(one.value) for one in kind]

@@ -16,7 +16,7 @@ def page(title: str, introduction: str, *parts: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table. Cells are Markdown; their line breaks and bars are made harmless.
+    """Return a table. Cells are Markdown; their line breaks and bars are escaped.
 
     >>> print(table(["a", "b"], [["1", "x|y"]]))
     | a | b |
@@ -29,10 +29,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def text(written: str) -> str:
-    """Return text of the code as Markdown of a page that stands in ``docs/reference``.
+    """Return text of the code as Markdown for a page in ``docs/reference``.
 
-    >>> text("Who reads it (docs/consuming.md), [links](docs/alerting.md#links).")
-    'Who reads it ([consuming](../consuming.md)), [links](../alerting.md#links).'
+    >>> text("Read by receivers (docs/consuming.md), [links](docs/alerting.md#links).")
+    'Read by receivers ([consuming](../consuming.md)), [links](../alerting.md#links).'
     """
     joined = " ".join(written.split())
     return _PAGE.sub(_link, joined.replace("``", "`"))

@@ -32,7 +32,7 @@ _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def settings() -> Iterator[tuple[str, str, FieldInfo]]:
-    """Yield section, name and field of every setting; the section of a few is empty."""
+    """Yield section, name and field of every setting; a few have an empty section."""
     for name, field in Settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             for own, inner in field.annotation.model_fields.items():
@@ -58,7 +58,7 @@ def setting_page() -> str:
 
 
 def shown_default(field: FieldInfo) -> str:
-    """Return the default as the page shows it."""
+    """Return the default as shown on the page."""
     if field.default is PydanticUndefined or field.default_factory is not None:
         return "made at start"
     if field.default is None:

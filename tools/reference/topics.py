@@ -1,4 +1,4 @@
-"""Every topic: what is on it, how it is made, which role writes and reads it, and its schema."""
+"""Every topic: its content, settings, schema, and the roles that write and read it."""
 
 from pathlib import Path
 from typing import Any
