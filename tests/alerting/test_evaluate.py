@@ -276,7 +276,7 @@ def test_the_default_rules_on_a_drifted_and_slow_model() -> None:
     assert [action.kind for action in verdict.actions] == ["retrain", "rollback"]
     assert [it.rule for it in verdict.alerts[0].inhibited] == ["drift"]
     assert verdict.alerts[1].summary == (
-        "credit 3 is slow, 250 ms on average over 200 in 1000 events; asks for a rollback"
+        "credit 3 is slow, 250 ms on average over 200 in 1,000 events; asks for a rollback"
     )
     assert verdict.alerts[1].distribution is None
 
