@@ -19,7 +19,7 @@ credit 3                       600  5 s ago      ca65cf94 13 s     0 of 1
 """
 TAIL = """\
 2026-11-30 12:50:02Z firing high credit 3: drift of income, KL 0.3469 nats over
-0.07 in 1200 events; asks for a retrain [4023b0e7c4ca]
+0.07 in 1,200 events; asks for a retrain [4023b0e7c4ca]
 """
 
 
@@ -54,7 +54,7 @@ def test_no_block_of_the_page_is_left_out() -> None:
         (STATUS, "0 of 1", "1 of 1"),
         (STATUS, "for 9 s", "no data now"),
         (TAIL, "high", "low"),
-        (TAIL, "1200", "1201"),
+        (TAIL, "1,200", "1,201"),
         (TAIL, "; asks for a retrain", ""),
         (TAIL, "[4023b0e7c4ca]", ""),
     ],
