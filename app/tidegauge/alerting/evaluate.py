@@ -4,8 +4,8 @@ An episode begins with the first judged window in which a rule holds on a signal
 ``for``-th such window in a row, and is over after ``keep_firing_for`` judged windows in a row in
 which the rule doesn't hold; with the default of 1 each, in the first of them. A window that had too
 few events, or in which the figure could not be measured, changes nothing and is passed over in both
-counts. So neither a quiet night nor a missing baseline resolves an alert. What is told of episodes
-is :mod:`tidegauge.alerting.incidents`'.
+counts: neither a quiet night nor a missing baseline resolves an alert. What is reported of episodes
+is decided in :mod:`tidegauge.alerting.incidents`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,24 +14,33 @@ from typing import NamedTuple
 import msgspec
 
 from tidegauge.alerting import records
-from tidegauge.alerting.actions import Basis, is_of_latency, remembered, why_withheld
-from tidegauge.alerting.figures import carry
+from tidegauge.alerting.actions import Basis, remembered, why_withheld
+from tidegauge.alerting.figures import baseline_rows, carry
 from tidegauge.alerting.incidents import (
     EpisodeTransition,
     IncidentTransition,
-    WindowSpan,
+    as_late,
+    by_rule_and_signal,
     severest,
     signals_of,
     step_incident,
 )
 from tidegauge.alerting.judge import Watch, decide, episode_of, place
-from tidegauge.alerting.lifecycle import cease, hold, same_episode
 from tidegauge.alerting.measure import Measurement
 from tidegauge.alerting.metrics import OF_DRIFT, OF_QUALITY
 from tidegauge.alerting.model import Rule
-from tidegauge.alerting.quiet import QuietSignals, still_remembered
+from tidegauge.alerting.quiet import QuietSignals
 from tidegauge.alerting.ruleset import CompiledRule, RuleSet
-from tidegauge.alerting.state import AlertState, Episode, Incident, SeriesState
+from tidegauge.alerting.slice_state import EvaluatedSlice
+from tidegauge.alerting.state import (
+    AlertState,
+    Episode,
+    Incident,
+    SeriesState,
+    cease,
+    hold,
+    same_episode,
+)
 from tidegauge.contract import (
     Action,
     Alert,
@@ -72,8 +81,8 @@ def evaluate(
 ) -> EvaluationResult:
     """Judge ``report`` by ``rules`` and fold it into ``state``; same inputs, same bytes.
 
-    ``whole`` is the state of all the traffic that the report's segment is a part of, once it has
-    taken in the same window: what it knows of a rule and a signal is not said of the part again.
+    ``whole`` is the state of all traffic after the same window, if the report is of a segment: what
+    is reported of a rule and a signal there is not reported of the segment again.
 
     Alerts come in the order of the rule file: for each rule those in which it holds, worst value
     first (by surprise in the order of their ``rank``, which knows of importances), and then those
@@ -94,9 +103,9 @@ def evaluate(
 
 
 class _Notification(NamedTuple):
-    """What a window makes of one incident, with what is needed to tell of it.
+    """What a window makes of one incident, with what is needed to report it.
 
-    ``members`` are the episodes that may be told of, ``inhibited_by`` what keeps all of them quiet.
+    ``members`` are the episodes that may be reported, ``inhibited_by`` the rules that inhibit all.
     """
 
     one: CompiledRule
@@ -107,14 +116,14 @@ class _Notification(NamedTuple):
 
 
 class _RequestedActions(NamedTuple):
-    """What the alerts of a rule have asked for in a window: action ids, or why there are none."""
+    """The actions that a rule has requested in a window: their ids, or why there are none."""
 
     ids: list[str]
     withheld: str
 
 
-class SliceEvaluation:
-    """One window of one slice: the state that it leads to, and what is told, put into a verdict."""
+class SliceEvaluation(EvaluatedSlice):
+    """One window of one slice: the state after it, and what is reported, put into a verdict."""
 
     def __init__(
         self,
@@ -128,57 +137,20 @@ class SliceEvaluation:
         whole: AlertState | None = None,
     ) -> None:
         """``is_late``: the window is not later than the last one judged."""
-        self._rules = rules
-        self._report = report
+        super().__init__(rules, report, before, is_late=is_late)
         self._verdict = verdict
         self._distribution = distribution
-        self._is_late = is_late
-        self._now = report.window_end
-        if is_late and before.through is not None:
-            length = report.window_end - report.window_start
-            self._now = max(self._now, before.through + length)
-        self.episodes = dict(before.episodes)
-        self.incidents = dict(before.incidents)
-        names = rules.by_name
-        self.asked = {name: times for name, times in before.asked.items() if name in names}
-        self.fired = self._still_counting(before.fired)
-        self.never_sound = set(before.never_sound) & names.keys()
-        if before.through is None and not is_late:
-            self.never_sound |= {
-                one.rule.name
-                for one in rules.compiled
-                if is_of_latency(one.rule) and one.watches(report)
-            }
-        self.broken = still_remembered(before.broken, report)
         self._quiet = QuietSignals(report, self.broken, whole)
 
-    def _still_counting(self, fired: Mapping[str, list[int]]) -> dict[str, list[int]]:
-        """Forget what is too long ago to make anything flap."""
-        windows = max((rule.flapping_windows for rule in self._rules.rules), default=0)
-        since = _window(self._report).since(windows)
-        return {identity: ends for identity, ends in fired.items() if ends[-1] > since}
-
-    def state(self, through: int | None) -> SeriesState:
-        """Return what is remembered from here on; ``through`` is the last window's start."""
-        return SeriesState(
-            through=through,
-            episodes=self.episodes,
-            incidents=self.incidents,
-            fired=self.fired,
-            asked=self.asked,
-            never_sound=sorted(self.never_sound),
-            broken=self.broken,
-        )
-
     def end_abandoned(self) -> None:
-        """End what no rule watches any more; nothing else would ever end it."""
+        """End the episodes and alerts that no rule watches any more; nothing else ends them."""
         for identity, episode in list(self.episodes.items()):
             compiled = self._rules.by_name.get(episode.rule)
             if compiled is None or not compiled.covers(
                 self._report, episode.metric, episode.comparison, episode.signal
             ):
                 del self.episodes[identity]
-        for identity, incident in sorted(self.incidents.items(), key=_by_rule_and_signal):
+        for identity, incident in sorted(self.incidents.items(), key=by_rule_and_signal):
             shown = incident.shown
             compiled = self._rules.by_name.get(shown.rule)
             if compiled is None:
@@ -191,24 +163,9 @@ class SliceEvaluation:
             if incident.told is not None:
                 self.emit(records.abandoned_alert(identity, incident, self._report, reason))
 
-    def members(self, identity: str, incident: Incident) -> list[Episode]:
-        """Return the episodes of an incident, by signal."""
-        if not incident.grouped:
-            return [self.episodes[identity]] if identity in self.episodes else []
-        return self._of_rule(incident.shown.rule)
-
-    def _of_rule(self, rule: str) -> list[Episode]:
-        return sorted(
-            (one for one in self.episodes.values() if one.rule == rule),
-            key=lambda one: one.signal or "",
-        )
-
     def judge(self) -> None:
-        """Step every episode, then every incident, and tell what there is to tell."""
-        known: dict[Watch, Episode] = {
-            (self._rules.by_name[episode.rule].order, episode.signal): episode
-            for episode in self.episodes.values()
-        }
+        """Step every episode, then every incident, and report what has changed."""
+        known = self.known()
         by_name = self._rules.by_name
         asked = {by_name[name].order for name in self.never_sound}
         decided = decide(self._rules, self._report, known, asked=asked)
@@ -228,10 +185,7 @@ class SliceEvaluation:
         """
         for order, signal in all_of_it:
             self._quiet.holds(self._rules.rules[order].name, signal)
-        known: dict[Watch, Episode] = {
-            (self._rules.by_name[episode.rule].order, episode.signal): episode
-            for episode in self.episodes.values()
-        }
+        known = self.known()
         news = {
             watch: measured
             for watch, measured in holding.items()
@@ -240,7 +194,7 @@ class SliceEvaluation:
         self._follow(self._step_episodes(known, news, {}))
 
     def _follow(self, moves: Mapping[tuple[int, str], Sequence[EpisodeTransition]]) -> None:
-        """Step the incidents of episodes that moved, and tell what there is to tell."""
+        """Step the incidents of episodes that moved, and report what has changed."""
         if not moves:
             return
         firing = {one.rule for one in self.episodes.values() if one.phase == "firing"}
@@ -249,13 +203,13 @@ class SliceEvaluation:
         told: list[_Notification] = []
         for (order, identity), its in moves.items():
             told += self._step_incident(self._rules.compiled[order], identity, its, firing)
-        # Twenty signals that drift together ask for one retrain: by the alert of the worst.
+        # Twenty signals that drift together request one retrain: by the alert of the worst.
         asked: dict[int, _RequestedActions] = {}
         for it in told:
-            self._tell(it, asked)
+            self._report_alert(it, asked)
 
     def hold(self, one: CompiledRule, measured: Measurement) -> None:
-        """Take in, and tell, that a rule holds on the slice itself, whatever its windows say."""
+        """Record and report that a rule holds on the slice itself, whatever its windows say."""
         identity = records.fingerprint(one.rule.name, self._report, None)
         before, incident = self.episodes.get(identity), self.incidents.get(identity)
         move = self._step(one, before, measured, True, incident)
@@ -263,7 +217,7 @@ class SliceEvaluation:
         self.episodes[identity] = move.after
         firing = {it.rule for it in self.episodes.values() if it.phase == "firing"}
         for told in self._step_incident(one, identity, [move], firing):
-            self._tell(told, {})
+            self._report_alert(told, {})
 
     def _step_episodes(
         self,
@@ -271,7 +225,7 @@ class SliceEvaluation:
         holding: Mapping[Watch, Measurement],
         ceased: Mapping[Watch, Measurement],
     ) -> dict[tuple[int, str], list[EpisodeTransition]]:
-        """Return the moves of the episodes by rule and incident, in the order of telling."""
+        """Return the moves of the episodes by rule and incident, in the order of reporting."""
         moves: dict[tuple[int, str], list[EpisodeTransition]] = {}
         watches = [*holding, *ceased]
         for watch in sorted(watches, key=lambda it: place(self._rules, it, holding, ceased)):
@@ -310,7 +264,6 @@ class SliceEvaluation:
     def _step_incident(
         self, one: CompiledRule, identity: str, moves: Sequence[EpisodeTransition], firing: set[str]
     ) -> list[_Notification]:
-        window = _window(self._report)
         members = [move.after for move in moves if move.after is not None]
         if one.rule.grouped:
             moved = {episode.signal for episode in members}
@@ -328,36 +281,24 @@ class SliceEvaluation:
             one.rule,
             self.incidents.pop(identity, None),
             moves,
-            window,
+            self._window,
             members=members,
             fired=fired,
             inhibited=bool(inhibited_by),
             quiet=quiet.keys(),
         )
         if self._is_late:
-            courses = [self._as_late(course) for course in courses]
+            courses = [as_late(course, self._now, self._report.revision) for course in courses]
         for course in courses:
             if course.after is not None:
                 self.incidents[identity] = course.after
             if course.fires and one.rule.flapping_after > 1:
-                latest = sorted([*fired, window.end])[1 - one.rule.flapping_after :]
+                latest = sorted([*fired, self._window.end])[1 - one.rule.flapping_after :]
                 self.fired[identity] = latest
         listed = members if inhibited_by else spoken_of
         return [_Notification(one, identity, course, listed, inhibited_by) for course in courses]
 
-    def _as_late(self, course: IncidentTransition) -> IncidentTransition:
-        """Return what late events make of an incident: it is told now, and not at their time."""
-
-        def timed(incident: Incident) -> Incident:
-            said = incident.said_at if course.event is None else self._now
-            return msgspec.structs.replace(incident, judged_at=self._now, said_at=said)
-
-        told = timed(course.told)
-        if course.begins:
-            told = msgspec.structs.replace(told, revision=self._report.revision)
-        return course._replace(told=told, after=None if course.after is None else told)
-
-    def _tell(self, it: _Notification, asked: dict[int, _RequestedActions]) -> None:
+    def _report_alert(self, it: _Notification, asked: dict[int, _RequestedActions]) -> None:
         rule, course = it.one.rule, it.course
         if course.event is None and not (course.fires and it.inhibited_by):
             return
@@ -399,21 +340,18 @@ class SliceEvaluation:
         shown: Distribution | None,
         asked: Mapping[int, _RequestedActions],
     ) -> str | None:
-        """Return why nothing may be asked for; None if it may, or if it has been."""
+        """Return why no action may be requested; None if it may, or if it was."""
         if it.one.order in asked:
             return asked[it.one.order].withheld or None
         rule, rows = it.one.rule, None
         if measured is not None and rule.metric in OF_DRIFT:
-            if measured.evidence is not None:
-                rows = measured.evidence.baseline_events
-            elif shown is not None:
-                rows = sum(shown.reference)
+            rows = baseline_rows(measured, shown)
         basis = Basis(it.course.told.shown.starts_at, rows, rule.name in self.never_sound)
         before = self.asked.get(rule.name, [])
         return why_withheld(rule, before, self._report, basis, now=self._now)
 
     def _inhibited(self, rule: Rule) -> list[InhibitedAlert]:
-        """Return what fires and is not told because ``rule`` does, in the order of the file."""
+        """Return the alerts that ``rule`` inhibits while it fires, in the order of the file."""
         found = []
         for one in self._rules.compiled:
             of_signal = rule.name in one.rule.signal_inhibited_by
@@ -438,7 +376,7 @@ class SliceEvaluation:
         return found
 
     def _ask(self, rule: Rule, alert: Alert, why: str | None) -> _RequestedActions:
-        """Ask for the rule's action, or say why not."""
+        """Request the rule's action, or record why not."""
         action = records.requested_action(alert, rule)
         if why is not None:
             self._verdict.audit.append(records.audit_of_withheld(action, alert, why))
@@ -456,15 +394,7 @@ class SliceEvaluation:
         return self._distribution(measured.baseline, measured.signal, measured.histogram)
 
     def emit(self, alert: Alert) -> None:
-        """Tell an alert, with its audit record."""
+        """Report an alert, with its audit fact."""
         alert.rules_sha256 = self._rules.sha256
         self._verdict.alerts.append(alert)
         self._verdict.audit.append(records.audit_of_alert(alert))
-
-
-def _window(report: WindowReport) -> WindowSpan:
-    return WindowSpan(report.window_start, report.window_end)
-
-
-def _by_rule_and_signal(item: tuple[str, Incident]) -> tuple[str, str]:
-    return item[1].shown.rule, item[1].shown.signal or ""

@@ -18,10 +18,14 @@ def carry(alert: Alert, measured: Measurement) -> None:
         alert.top_bins = evidence.change.moved
     elif shown is not None:
         alert.top_bins = top_bins(shown)
-    if evidence is not None:
-        alert.baseline_events = evidence.baseline_events
-    elif shown is not None:
-        alert.baseline_events = sum(shown.reference)
+    alert.baseline_events = baseline_rows(measured, shown)
+
+
+def baseline_rows(measured: Measurement, shown: Distribution | None) -> int | None:
+    """Return how many rows of the baseline a value rests on; None if no baseline was compared."""
+    if measured.evidence is not None:
+        return measured.evidence.baseline_events
+    return None if shown is None else sum(shown.reference)
 
 
 def top_bins(distribution: Distribution) -> list[MovedBin]:

@@ -1,9 +1,9 @@
-"""What to tell of a slice of the traffic while no window of it comes.
+"""What is reported of a slice of the traffic while no window of it comes.
 
 Rules on ``seconds_without_events`` fire when nothing has come for longer than their threshold; they
 are resolved by the next window, as every alert is. Alerts of other rules that are pending or firing
-are told as ``no_data`` when no window has been judged for too long, and go on with the next that
-is. A slice that is silent for so long that it is forgotten ends its alerts.
+become ``no_data`` when no window has been judged for too long, and go on with the next that
+is. The alerts of a slice that is inactive until it is forgotten end.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tidegauge.alerting import records
 from tidegauge.alerting.evaluate import EvaluationResult, SliceEvaluation
-from tidegauge.alerting.incidents import miss, signals_of
+from tidegauge.alerting.incidents import by_rule_and_signal, miss, signals_of
 from tidegauge.alerting.measure import Measurement
 from tidegauge.alerting.metrics import METRICS, SILENCE
 from tidegauge.alerting.model import Rule
@@ -64,17 +64,17 @@ class InactiveSlice(NamedTuple):
 
 
 class _Due(NamedTuple):
-    """Something to tell at a time: of a silence by its rule, or of an incident that lacks data."""
+    """A report that is due at a time: of inactivity by its rule, or of an incident without data."""
 
     at: float
     order: int
     signal: str
     identity: str
-    of_silence: bool
+    of_inactivity: bool
 
 
 def due_at(rules: RuleSet, quiet: InactiveSlice, state: AlertState) -> float:
-    """Return the event time at which there is something to tell if nothing comes; may be past."""
+    """Return the event time at which a report is due if nothing comes; it may be past."""
     report = quiet.until(quiet.since)
     series = _series(state)
     if _has_abandoned(rules, report, series):
@@ -86,9 +86,9 @@ def due_at(rules: RuleSet, quiet: InactiveSlice, state: AlertState) -> float:
 def judge_inactivity(
     rules: RuleSet, quiet: InactiveSlice, state: AlertState, *, now: int
 ) -> EvaluationResult:
-    """Tell what there is to tell as of ``now``, event time up to which everything is known.
+    """Report what is due at ``now``, the event time up to which everything is known.
 
-    Same inputs, same bytes. No action follows from silence: nothing was measured.
+    Same inputs, same bytes. No action follows from inactivity: nothing was measured.
     """
     report = quiet.until(now)
     key = records.series_key(report)
@@ -98,7 +98,7 @@ def judge_inactivity(
     turn.end_abandoned()
     dues = list(_dues(rules, quiet, report, turn.state(before.through)))
     for due in sorted((due for due in dues if due.at <= now), key=lambda it: it[1:3]):
-        if due.of_silence:
+        if due.of_inactivity:
             seconds = float(now - quiet.since)
             silence = Measurement(None, seconds, METRICS[SILENCE].unit, 0, "", None)
             turn.hold(rules.compiled[due.order], silence)
@@ -121,7 +121,7 @@ def end_forgotten(
     verdict = EvaluationResult(AlertState(), [], [], [])
     series = _series(state)
     turn = SliceEvaluation(rules, report, series, verdict, _without)
-    for identity, incident in sorted(series.incidents.items(), key=_by_rule_and_signal):
+    for identity, incident in sorted(series.incidents.items(), key=by_rule_and_signal):
         if incident.told is None:
             continue
         reason = (
@@ -139,10 +139,6 @@ def _without(baseline: str, signal: str, histogram: object) -> None:
 def _series(state: AlertState) -> SeriesState:
     """Return the one series that the state of a slice has, if it has one yet."""
     return next(iter(state.series.values()), SeriesState())
-
-
-def _by_rule_and_signal(item: tuple[str, Incident]) -> tuple[str, str]:
-    return item[1].shown.rule, item[1].shown.signal or ""
 
 
 def _has_abandoned(rules: RuleSet, report: WindowReport, series: SeriesState) -> bool:
@@ -165,7 +161,7 @@ def _dues(
             known = next((it for it in incidents if it.shown.rule == one.rule.name), None)
             if known is None and not quiet.is_missed:
                 continue
-            yield _Due(_silence_due(one.rule, quiet, known), one.order, "", "", True)
+            yield _Due(_inactivity_due(one.rule, quiet, known), one.order, "", "", True)
     for identity, incident in series.incidents.items():
         shown = incident.shown
         one = rules.by_name[shown.rule]
@@ -178,7 +174,7 @@ def _dues(
         yield _Due(at, one.order, shown.signal or "", identity, False)
 
 
-def _silence_due(rule: Rule, quiet: InactiveSlice, known: Incident | None) -> float:
+def _inactivity_due(rule: Rule, quiet: InactiveSlice, known: Incident | None) -> float:
     # Above is strict, and time is taken in whole seconds.
     silent = quiet.since + math.floor(rule.threshold) + 1
     if known is None:

@@ -17,10 +17,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from tidegauge.alerting.lifecycle import same_episode, worst
 from tidegauge.alerting.measure import Measurement
 from tidegauge.alerting.model import Event, Rule
-from tidegauge.alerting.state import Episode, Incident
+from tidegauge.alerting.state import Episode, Incident, same_episode, worst
 from tidegauge.contract import Severity, SignalAlert
 
 
@@ -244,3 +243,18 @@ def signals_of(told: Incident, members: Sequence[Episode], worse: int) -> list[S
 def severest(episodes: Sequence[Episode]) -> Severity:
     """Return the severity of the severest episode."""
     return worst(*(one.severity for one in episodes))
+
+
+def as_late(course: IncidentTransition, now: int, revision: int) -> IncidentTransition:
+    """Return what late events make of an incident: it is reported ``now``, not at their time."""
+    told = course.told
+    said = told.said_at if course.event is None else now
+    told = msgspec.structs.replace(told, judged_at=now, said_at=said)
+    if course.begins:
+        told = msgspec.structs.replace(told, revision=revision)
+    return course._replace(told=told, after=None if course.after is None else told)
+
+
+def by_rule_and_signal(item: tuple[str, Incident]) -> tuple[str, str]:
+    """Order incidents by the names of their rules and signals."""
+    return item[1].shown.rule, item[1].shown.signal or ""

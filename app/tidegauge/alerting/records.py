@@ -1,31 +1,37 @@
-"""Making the alerts, actions and audit records: their ids, texts and times.
+"""Making the alerts, actions and audit facts: their ids, figures and times.
 
 Every time in them is a window's, and every id follows from what the record is about, so that a
 window judged again after a crash gives the same bytes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from tidegauge.alerting.metrics import SILENCE
+from tidegauge.alerting.alert_text import (
+    ASKS,
+    asks_text,
+    ended_summary,
+    held_summary,
+    places,
+    with_segment,
+)
 from tidegauge.alerting.model import Event, Rule
-from tidegauge.alerting.state import Episode, Incident
-from tidegauge.alerting.summary import clock, listed, sized
+from tidegauge.alerting.state import Incident
+from tidegauge.alerting.summary import listed
 from tidegauge.contract import (
     Action,
     Alert,
     AuditFact,
-    Exact,
     SignalAlert,
     WindowReport,
     counted,
     deterministic_id,
     duration_text,
     limit_text,
-    quantity,
     render,
+    segment_text,
 )
 
 #: Signals that an alert lists, the worst first; its summary says how many there are. A thousand of
@@ -34,22 +40,6 @@ MOST_LISTED = 1_000
 
 #: The same of each rule that an alert inhibits.
 MOST_INHIBITED = 100
-
-_OF_SIGNAL = (
-    "{model} {version}: {metric} of {signal} is {amount}, {comparison} {limit}, in {counted}"
-)
-_OF_SIGNALS = (
-    "{model} {version}: {metric} is {comparison} {limit} for {signal}, at worst {amount}, in "
-    "{counted}"
-)
-_OF_WINDOW = "{model} {version}: {metric} is {amount}, {comparison} {limit}, in {counted}"
-_OF_INACTIVITY = "{model} {version}: no events for {amount}, longer than {limit}"
-
-#: Units that are no more than the metric's name says already.
-_UNSPOKEN = frozenset({"value", "signals", "events"})
-
-#: At the end of a template, it comes after the segment too.
-_ASKS = "{asks}"
 
 _Audited = Literal[
     "alert.pending",
@@ -113,15 +103,15 @@ def alert_of(
     episode = told.shown
     # What is over is in the list, and not what the alert is about now.
     current = [one.signal for one in signals if one.ends_at is None]
-    places = _places(episode, report, current or [one.signal for one in signals])
-    places["asks"] = _asks(rule, withheld) if asks else ""
+    known = places(episode, report, current or [one.signal for one in signals])
+    known["asks"] = asks_text(rule, withheld) if asks else ""
     if event in ("inactive", "resolved"):
-        summary = _ended_summary(told, report, len(signals))
+        summary = ended_summary(told, report, len(signals))
     else:
-        template = rule.summary and rule.summary.removesuffix(_ASKS)
-        summary = _held_summary(template, episode, report, places)
+        template = rule.summary and rule.summary.removesuffix(ASKS)
+        summary = held_summary(template, episode, report, known)
         if withheld or rule.dry_run or template != rule.summary:
-            summary += str(places["asks"])
+            summary += str(known["asks"])
     windows = counted(rule.pending_windows, "window")
     if event == "pending":
         summary += f"; pending, fires after {windows} in a row"
@@ -144,7 +134,7 @@ def alert_of(
     alert.signals = list(signals[:MOST_LISTED])
     alert.dry_run = rule.dry_run
     alert.withheld = withheld
-    alert.annotations = {name: render(text, places) for name, text in rule.annotations.items()}
+    alert.annotations = {name: render(text, known) for name, text in rule.annotations.items()}
     return alert
 
 
@@ -157,7 +147,7 @@ def no_data_alert(
     of = listed(names) if names else episode.signal
     watched = episode.metric if of is None else f"{episode.metric} of {of}"
     lasted = duration_text(report.window_end - report.window_start)
-    summary = _of_segment(
+    summary = with_segment(
         f"{report.model} {report.version}: no data for {lasted}; it is unknown whether {watched} "
         f"is still {episode.comparison} {limit_text(episode.threshold, episode.unit)}; the alert "
         f"was {told.told}",
@@ -307,7 +297,7 @@ def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) 
             "baseline": alert.baseline,
             "severity": alert.severity,
             "variant": alert.variant,
-            "segment": _segment(alert),
+            "segment": segment_text(alert.segment),
             "signal": alert.signal or "",
             "metric": alert.metric,
             "value": repr(alert.value),
@@ -322,97 +312,3 @@ def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) 
             "rules_sha256": alert.rules_sha256,
         },
     )
-
-
-def _held_summary(
-    template: str | None,
-    episode: Episode,
-    report: WindowReport,
-    places: Mapping[str, str | int | float],
-) -> str:
-    if template is None:
-        template = _OF_WINDOW if episode.signal is None else _OF_SIGNAL
-        if episode.metric == SILENCE:
-            template = _OF_INACTIVITY
-        elif int(places["signals"]) > 1:
-            template = _OF_SIGNALS
-        places = {**places, "counted": counted(episode.events, "event")}
-    return _of_segment(render(template, places), report)
-
-
-def _asks(rule: Rule, withheld: str) -> str:
-    """Say what an alert asks for, or that it doesn't, as the end of its summary."""
-    if withheld:
-        return f"; no {rule.action} is asked for: {withheld}"
-    meant = ", as a dry run: it is not to be carried out" if rule.dry_run else ""
-    return f"; asks for a {rule.action}{meant}"
-
-
-def _drifted(report: WindowReport) -> str:
-    """Name the signals that drift together, with the size of each drift."""
-    patterns = [part.pattern for part in report.parts if part.pattern is not None]
-    most = max(patterns, key=lambda it: len(it.drifts), default=None)
-    return sized([(one.signal, one.psi_corrected) for one in most.drifts]) if most else ""
-
-
-def _places(
-    episode: Episode, report: WindowReport, signals: Sequence[str]
-) -> dict[str, str | int | float]:
-    return {
-        "rule": episode.rule,
-        "severity": episode.severity,
-        "model": report.model,
-        "version": report.version,
-        "variant": report.variant,
-        "segment": _segment(report),
-        "signal": listed(signals) if signals else episode.signal or "",
-        "signals": len(signals) or int(episode.signal is not None),
-        "metric": episode.metric,
-        "value": episode.value,
-        "unit": episode.unit,
-        "amount": _amount(episode),
-        "limit": limit_text(episode.threshold, episode.unit),
-        "comparison": episode.comparison,
-        "threshold": Exact(episode.threshold),
-        "events": episode.events,
-        "minimum_events": episode.minimum_events,
-        "window_start": report.window_start,
-        "window_end": report.window_end,
-        "since": clock(episode.starts_at, report.window_end),
-        "are": "are" if len(signals) > 1 else "is",
-        "drifted": _drifted(report),
-        "asks": "",
-    }
-
-
-def _ended_summary(told: Incident, report: WindowReport, signals: int) -> str:
-    episode = told.shown
-    lasted = duration_text(report.window_start - episode.starts_at)
-    limit = f"{episode.comparison} {limit_text(episode.threshold, episode.unit)}"
-    if episode.metric == SILENCE:
-        text = f"events again, after {lasted} without any"
-    elif signals > 1:
-        text = f"{episode.metric} of {signals} signals is no longer {limit}, after {lasted}"
-    else:
-        watched = (
-            episode.metric if episode.signal is None else f"{episode.metric} of {episode.signal}"
-        )
-        amount = _amount(episode, beside=False)
-        text = f"{watched} is back at {amount}, no longer {limit}, after {lasted}"
-    return _of_segment(f"{report.model} {report.version}: {text}", report)
-
-
-def _segment(of: WindowReport | Alert) -> str:
-    return ", ".join(f"{k}={v}" for k, v in sorted(of.segment.items()))
-
-
-def _of_segment(summary: str, report: WindowReport) -> str:
-    """Say at the end which segment it is about, where nothing says so yet."""
-    segment = _segment(report)
-    return summary if segment in summary else f"{summary} ({segment})"
-
-
-def _amount(episode: Episode, *, beside: bool = True) -> str:
-    """Write the value with its unit, and with digits that show on which side it is."""
-    unit = "" if episode.unit in _UNSPOKEN else episode.unit
-    return quantity(episode.value, unit, episode.threshold if beside else None)

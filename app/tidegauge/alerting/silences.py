@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
-from tidegauge.contract import Alert, Silence
+from tidegauge.contract import Alert, Silence, segment_text
 
 #: Matchers that are globs, in the order in which people are told of them.
 GLOBS = ("rule", "model", "version", "variant", "segment", "signal", "severity")
@@ -48,15 +48,6 @@ def _signals(alert: Alert) -> list[str]:
         return [alert.signal or ""]
     last = [one for one in alert.signals if one.ends_at is None] or alert.signals
     return [one.signal for one in last]
-
-
-def segment_text(segment: dict[str, str]) -> str:
-    """Write a segment as people do.
-
-    >>> segment_text({"region": "EU"}), segment_text({})
-    ('region=EU', '')
-    """
-    return ", ".join(f"{name}={value}" for name, value in sorted(segment.items()))
 
 
 def matchers_text(silence: Silence, *, episode: bool = True) -> str:

@@ -13,7 +13,6 @@ from tidegauge.cli._print import (
     PlainText,
     folding_table,
     plain,
-    segment_text,
     short,
 )
 from tidegauge.contract import (
@@ -29,6 +28,7 @@ from tidegauge.contract import (
     metric_text,
     printable,
     quantity,
+    segment_text,
     utc_text,
     with_subject,
 )

@@ -5,8 +5,16 @@ from rich.table import Table
 
 from tidegauge.alerting import listed
 from tidegauge.backtest import InjectionResult, PastEpisode, Result, RuleCount, Sighting, SliceSpan
-from tidegauge.cli._print import folding_table, segment_text, table_time
-from tidegauge.contract import counted, duration_text, figure, printable, quantity, utc_text
+from tidegauge.cli._print import folding_table, table_time
+from tidegauge.contract import (
+    counted,
+    duration_text,
+    figure,
+    printable,
+    quantity,
+    segment_text,
+    utc_text,
+)
 
 _DAY_SECONDS = 24 * 3600
 

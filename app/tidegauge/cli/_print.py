@@ -47,11 +47,6 @@ def table_time(seconds: float) -> str:
     return utc_text(seconds).replace(" ", "\n", 1)
 
 
-def segment_text(segment: Mapping[str, str]) -> str:
-    """Write a segment: ``region=EU, tier=1``; empty for all traffic."""
-    return ", ".join(f"{name}={value}" for name, value in sorted(segment.items()))
-
-
 def echo(text: str = "", *, err: bool = False, fg: str | None = None, wrap: bool = True) -> None:
     """Print lines; on a terminal they break between words, unless ``wrap`` is False.
 

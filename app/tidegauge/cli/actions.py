@@ -17,7 +17,6 @@ from tidegauge.cli._print import (
     echo_json,
     folding_table,
     plain,
-    segment_text,
     short,
     table_time,
 )
@@ -27,6 +26,7 @@ from tidegauge.contract import (
     Acknowledgement,
     Action,
     acknowledge,
+    segment_text,
     source_of,
     wrap,
 )

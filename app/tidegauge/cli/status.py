@@ -22,7 +22,6 @@ from tidegauge.cli._print import (
     echo,
     echo_json,
     plain,
-    segment_text,
 )
 from tidegauge.cli._recent import newest_reports, recent_reports
 from tidegauge.cli._records import SkippedRecords, of_model, skipping, warn
@@ -37,6 +36,7 @@ from tidegauge.contract import (
     figure,
     metric_text,
     quantity,
+    segment_text,
     utc_text,
 )
 from tidegauge.kafka import read_span, read_topic

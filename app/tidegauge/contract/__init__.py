@@ -48,10 +48,10 @@ if TYPE_CHECKING:
         configuration_after as configuration_after,
     )
     from tidegauge.contract.dead_letter import (
-        PAYLOAD_LIMIT_BYTES as PAYLOAD_LIMIT_BYTES,
         DeadLetter as DeadLetter,
         NotifyReason as NotifyReason,
         Reason as Reason,
+        dead_letter_of as dead_letter_of,
         without_payload as without_payload,
     )
     from tidegauge.contract.decoding import DecodingError as DecodingError, decode as decode
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
         RUNBOOK as RUNBOOK,
         check_template as check_template,
         links_of as links_of,
-        segment_of as segment_of,
     )
     from tidegauge.contract.prediction import (
         ARROW_CONTENT_TYPE as ARROW_CONTENT_TYPE,
@@ -131,6 +130,7 @@ if TYPE_CHECKING:
         metric_text as metric_text,
         quantity as quantity,
         quantity_text as quantity_text,
+        segment_text as segment_text,
         subject as subject,
         with_subject as with_subject,
         without_subject as without_subject,
@@ -167,8 +167,8 @@ face(
         "dead_letter": (
             "DeadLetter",
             "NotifyReason",
-            "PAYLOAD_LIMIT_BYTES",
             "Reason",
+            "dead_letter_of",
             "without_payload",
         ),
         "decoding": ("DecodingError", "decode"),
@@ -179,7 +179,7 @@ face(
             "SignalHistogram",
             "SourceRange",
         ),
-        "links": ("RUNBOOK", "check_template", "links_of", "segment_of"),
+        "links": ("RUNBOOK", "check_template", "links_of"),
         "prediction": (
             "ARROW_CONTENT_TYPE",
             "ARROW_MAGIC",
@@ -229,6 +229,7 @@ face(
             "metric_text",
             "quantity",
             "quantity_text",
+            "segment_text",
             "subject",
             "with_subject",
             "without_subject",

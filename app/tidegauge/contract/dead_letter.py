@@ -1,5 +1,6 @@
-"""Dead letters: records that could not be counted or delivered, whence they came, and why."""
+"""Dead letters: records that could not be counted or delivered, their origin, and the reason."""
 
+import base64
 from typing import Annotated, Literal
 
 import msgspec
@@ -24,6 +25,9 @@ NotifyReason = Literal["delivery_refused", "delivery_given_up", "invalid_record"
 #: A dead letter must always fit its topic, whatever was sent; the rest of the payload can be read
 #: at the origin it names.
 PAYLOAD_LIMIT_BYTES = 64 * 1024
+
+#: Error texts can quote the record; they must not make a letter too large for its topic.
+_DETAIL_CHARACTERS = 1_000
 
 #: Of a letter without payload; with this it has some 500 bytes, rarely more than 1,500.
 _BARE_DETAIL_CHARACTERS = 200
@@ -64,6 +68,51 @@ class DeadLetter(Record):
         ),
     ] = ""
     schema_version: SchemaVersion = SCHEMA_VERSION
+
+
+def dead_letter_of(
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    time: float,
+    reason: Reason | NotifyReason,
+    detail: str,
+    payload: bytes,
+    row: int | None = None,
+    rows: int | None = None,
+    redact: bool = False,
+    receiver: str | None = None,
+) -> DeadLetter:
+    """Describe a refused record; its payload as text if it is UTF-8, else in base64.
+
+    The payload of an alert, which names a ``receiver``, is always text: bytes that are no UTF-8
+    are replaced.
+    """
+    kept = payload[:PAYLOAD_LIMIT_BYTES]
+    text: str | None = None
+    encoding: Literal["utf-8", "base64"] | None = None
+    if not redact:
+        try:
+            text, encoding = kept.decode(errors="replace" if receiver else "strict"), "utf-8"
+        except UnicodeDecodeError:
+            text, encoding = base64.b64encode(kept).decode(), "base64"
+    return DeadLetter(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        row=row,
+        rows=rows,
+        time=time,
+        reason=reason,
+        # Half a surrogate pair, quoted from a record, can't be encoded.
+        detail=detail[:_DETAIL_CHARACTERS].encode(errors="backslashreplace").decode(),
+        payload=text,
+        payload_encoding=encoding,
+        payload_bytes=len(payload),
+        payload_truncated=not redact and len(payload) > len(kept),
+        receiver=receiver,
+    )
 
 
 def without_payload(letter: DeadLetter) -> DeadLetter:

@@ -4,17 +4,13 @@ from urllib.parse import quote, urlsplit
 
 from tidegauge.contract.alert import Alert, AlertLinks
 from tidegauge.contract.templates import render
+from tidegauge.contract.wording import segment_text
 
 #: The annotation of a rule that is its own runbook.
 RUNBOOK = "runbook_url"
 
 #: A dashboard opens on this long before the alert began, seconds.
 _BEFORE_SECONDS = 3600
-
-
-def segment_of(alert: Alert) -> str:
-    """Write the segment as the metrics have it: ``region=EU``, or ``""`` for all traffic."""
-    return ",".join(f"{name}={value}" for name, value in sorted(alert.segment.items()))
 
 
 def places(alert: Alert) -> dict[str, str | int | float]:
@@ -25,7 +21,7 @@ def places(alert: Alert) -> dict[str, str | int | float]:
         "model": alert.model,
         "version": alert.version,
         "variant": alert.variant,
-        "segment": segment_of(alert),
+        "segment": segment_text(alert.segment, ","),
         "signal": alert.signal or (alert.signals[0].signal if alert.signals else ""),
         "metric": alert.metric,
         "id": alert.id,

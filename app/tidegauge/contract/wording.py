@@ -3,7 +3,7 @@
 Pure, and without imports that a command line would have to wait for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.times import duration_text
@@ -144,12 +144,21 @@ def listed_lines(
     return [*lines, f"and {len(items) - most:,} more"] if len(items) > most else lines
 
 
+def segment_text(segment: Mapping[str, str], between: str = ", ") -> str:
+    """Write a segment; the labels of metrics have no space ``between`` its dimensions.
+
+    >>> segment_text({"region": "EU", "age": "30-40"}), segment_text({})
+    ('age=30-40, region=EU', '')
+    """
+    return between.join(f"{name}={value}" for name, value in sorted(segment.items()))
+
+
 def subject(alert: Alert) -> str:
     """Name the traffic that an alert is about: model, version, variant and segment.
 
     Not yet printable: names come from whoever may write to a topic.
     """
-    return " ".join(filter(None, [_version(alert), alert.variant, _segment(alert)]))
+    return " ".join(filter(None, [_version(alert), alert.variant, segment_text(alert.segment)]))
 
 
 def without_subject(alert: Alert) -> str:
@@ -172,10 +181,6 @@ def _version(alert: Alert) -> str:
     return f"{alert.model} {alert.version}"
 
 
-def _segment(alert: Alert) -> str:
-    return ", ".join(f"{name}={value}" for name, value in sorted(alert.segment.items()))
-
-
 def _without_segment(alert: Alert) -> str:
-    segment = _segment(alert)
+    segment = segment_text(alert.segment)
     return alert.summary.replace(f" ({segment})", "", 1) if segment else alert.summary

@@ -1,14 +1,13 @@
 """Refusing records: each becomes a dead letter."""
 
-import base64
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tidegauge.config import IngestSettings
-from tidegauge.contract import ARROW_MAGIC, PAYLOAD_LIMIT_BYTES, DeadLetter, RawMessage, Reason
+from tidegauge.contract import ARROW_MAGIC, DeadLetter, RawMessage, Reason, dead_letter_of
 from tidegauge.counting.decode import reference
 from tidegauge.counting.decode.reference import EARLIEST_TIME, RefusedError
 from tidegauge.counting.plan import Floats
@@ -19,9 +18,6 @@ DEAD_LETTERS = 1_000
 #: Rows of a batch that get a dead letter each; those after them share one for each reason. None do
 #: once DEAD_LETTERS wait: a batch can have a million rows.
 ROW_LETTERS = 100
-
-#: Error texts can quote the record; they must not make a letter too large for its topic.
-_DETAIL_CHARACTERS = 1_000
 
 
 class _Place(NamedTuple):
@@ -123,14 +119,15 @@ class Refusals:
         rows: int | None = None,
     ) -> None:
         self.letters.append(
-            dead_letter(
+            dead_letter_of(
                 topic=self._source,
                 partition=message.partition(),
                 offset=message.offset(),
                 row=row,
                 rows=rows,
                 time=self._clock(),
-                refused=refused,
+                reason=refused.reason,
+                detail=refused.detail,
                 payload=payload,
                 redact=self._settings.redact_dead_letters or not (row is rows is None),
             )
@@ -151,45 +148,3 @@ def _time_error(time: float, latest: float) -> RefusedError:
     except RefusedError as refused:
         return refused
     raise AssertionError(f"time {time} is one that can be true")
-
-
-def dead_letter(
-    *,
-    topic: str,
-    partition: int,
-    offset: int,
-    row: int | None,
-    rows: int | None,
-    time: float,
-    refused: RefusedError,
-    payload: bytes,
-    redact: bool,
-) -> DeadLetter:
-    """Describe a refused record; the payload as text if it is UTF-8, else in base64."""
-    kept = payload[:PAYLOAD_LIMIT_BYTES]
-    text: str | None = None
-    encoding: Literal["utf-8", "base64"] | None = None
-    if not redact:
-        try:
-            text, encoding = kept.decode(), "utf-8"
-        except UnicodeDecodeError:
-            text, encoding = base64.b64encode(kept).decode(), "base64"
-    return DeadLetter(
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        row=row,
-        rows=rows,
-        time=time,
-        reason=refused.reason,
-        detail=_writable(refused.detail[:_DETAIL_CHARACTERS]),
-        payload=text,
-        payload_encoding=encoding,
-        payload_bytes=len(payload),
-        payload_truncated=not redact and len(payload) > len(kept),
-    )
-
-
-def _writable(text: str) -> str:
-    """Return text that can be encoded: half a surrogate pair, quoted from a record, can't."""
-    return text.encode(errors="backslashreplace").decode()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tidegauge.contract import Alert, printable, printable_lines, segment_of
+from tidegauge.contract import Alert, printable, printable_lines, segment_text
 from tidegauge.notify.channel import Clock, Refused
 from tidegauge.notify.config import (
     AlertmanagerReceiver,
@@ -40,7 +40,7 @@ def labels(alert: Alert) -> Labels:
         "model": alert.model,
         "version": alert.version,
         "variant": alert.variant,
-        "segment": segment_of(alert),
+        "segment": segment_text(alert.segment, ","),
         "signal": alert.signal or "",
     }
     return tuple((name, printable(value)) for name, value in values.items() if value)

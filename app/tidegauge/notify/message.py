@@ -19,6 +19,7 @@ from tidegauge.contract import (
     metric_text,
     printable,
     quantity,
+    segment_text,
     subject,
     utc_text,
     with_subject,
@@ -178,7 +179,7 @@ def _facts(alert: Alert) -> list[tuple[str, str]]:
     if alert.variant:
         facts.append(("Variant", printable(alert.variant)))
     if alert.segment:
-        segment = ", ".join(f"{name}={value}" for name, value in sorted(alert.segment.items()))
+        segment = segment_text(alert.segment)
         facts.append(("Segment", printable(segment)))
     if alert.signal is not None:
         facts.append(("Signal", printable(alert.signal)))

@@ -2,6 +2,7 @@
 
 import logging
 
+from tidegauge.contract import segment_text
 from tidegauge.telemetry import DetectMetrics, Health
 from tidegauge.windows import Slice, Window
 
@@ -46,6 +47,6 @@ class SliceFailures:
 
 
 def _name(where: Slice) -> str:
-    segment = ", ".join(f"{name}={value}" for name, value in where.segment)
+    segment = segment_text(dict(where.segment))
     parts = [f"model {where.model} {where.version}", where.variant, segment]
     return " ".join(part for part in parts if part)

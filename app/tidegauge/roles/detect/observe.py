@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from tidegauge.alerting import surprise
-from tidegauge.contract import Drift, WindowReport
+from tidegauge.contract import Drift, WindowReport, segment_text
 from tidegauge.telemetry import DetectMetrics, GaugeTable
 from tidegauge.windows import (
     Closed,
@@ -183,5 +183,5 @@ class Observer:
 
 
 def _name(where: Slice) -> Labels:
-    segment = ", ".join(f"{dimension}={value}" for dimension, value in where.segment)
+    segment = segment_text(dict(where.segment))
     return where.model, where.version, where.variant, segment

@@ -17,9 +17,9 @@ from tenacity import (
 
 from tidegauge.config import Settings
 from tidegauge.contract import (
-    PAYLOAD_LIMIT_BYTES,
     DeadLetter,
     NotifyReason,
+    dead_letter_of,
     encode,
     without_payload,
 )
@@ -122,20 +122,14 @@ def letter_of(
     place: Place, receiver: str, reason: NotifyReason, detail: str, *, now: float
 ) -> DeadLetter:
     """Describe an alert that was not delivered; ``now`` in epoch seconds."""
-    kept = place.value[:PAYLOAD_LIMIT_BYTES]
-    return DeadLetter(
+    return dead_letter_of(
         topic=place.topic,
         partition=place.partition,
         offset=place.offset,
-        row=None,
         time=now,
         reason=reason,
-        detail=detail[:DETAIL_CHARACTERS],
-        # What is no alert may be no text either.
-        payload=kept.decode(errors="replace"),
-        payload_encoding="utf-8",
-        payload_bytes=len(place.value),
-        payload_truncated=len(place.value) > len(kept),
+        detail=detail,
+        payload=place.value,
         receiver=receiver,
     )
 
