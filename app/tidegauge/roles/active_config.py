@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaException
 
 from tidegauge.config import Settings
 from tidegauge.contract import (
@@ -25,7 +24,7 @@ from tidegauge.contract import (
     decode,
     encode,
 )
-from tidegauge.kafka import NotTaken, RecordWriter, read_span
+from tidegauge.kafka import KafkaException, NotTaken, RecordWriter, read_span
 from tidegauge.telemetry import RecordFaults
 
 log = logging.getLogger(__name__)

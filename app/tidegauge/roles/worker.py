@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry
 
 import tidegauge
 from tidegauge.baseline.io import BaselineCache, BaselineStore
 from tidegauge.config import Settings
 from tidegauge.counting import is_installed
-from tidegauge.kafka import Topics, TopicWatch, WritableWatch, topic_specs
+from tidegauge.kafka import KafkaException, Topics, TopicWatch, WritableWatch, topic_specs
 from tidegauge.roles.active_config import ActiveConfig, ConfigPublisher
 from tidegauge.roles.active_rules import ActiveRules, rule_entries
 from tidegauge.roles.gc_tuning import collect_seldom

@@ -9,9 +9,7 @@ import logging
 import threading
 from typing import NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
-from tidegauge.audit import PARTITIONER, facts_of
+from tidegauge.audit import facts_of
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Acknowledgement,
@@ -22,7 +20,15 @@ from tidegauge.contract import (
     encode,
     unwrap,
 )
-from tidegauge.kafka import SteadyConsumer, is_of_a_record, run_sessions
+from tidegauge.kafka import (
+    KafkaError,
+    KafkaException,
+    Message,
+    acknowledgement_consumer,
+    fact_producer,
+    is_of_a_record,
+    run_sessions,
+)
 from tidegauge.telemetry import Health, LedgerMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
@@ -95,21 +101,8 @@ class _Session:
         }
         self._metrics = metrics
         self._health = health
-        kafka = settings.kafka.librdkafka()
-        self._consumer = SteadyConsumer(
-            {
-                **kafka,
-                "group.id": settings.ledger.acknowledgements_group_id,
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "session.timeout.ms": int(settings.ledger.session_timeout_seconds * 1000),
-            },
-            passed=faults.passed,
-            logger=log,
-        )
-        self._producer = Producer(
-            {**kafka, "enable.idempotence": True, "partitioner": PARTITIONER}, logger=log
-        )
+        self._consumer = acknowledgement_consumer(settings, passed=faults.passed)
+        self._producer = fact_producer(settings)
 
     def run(self, stop: threading.Event) -> None:
         """Hand on what comes, and commit it once the brokers have its facts."""

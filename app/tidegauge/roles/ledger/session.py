@@ -5,7 +5,7 @@ the session ends, and with it everything in memory; the next one reads it back.
 
 Nobody else can add to a chain between reading it back and going on with it: whoever had the
 partition before can't commit any more once the group has given it to another, and what he had
-committed or left open by then is waited for (``read.read_partition``).
+committed or left open by then is waited for (``tidegauge.audit.read_chains``).
 """
 
 import logging
@@ -13,18 +13,21 @@ import threading
 import time
 from collections.abc import Callable
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-
-from tidegauge.audit import (
-    ChainIndex,
-    Entry,
-    Origin,
-    consumer_config,
-    producer_config,
-    read_partition,
-)
+from tidegauge.audit import ChainIndex, Entry, Origin, read_chains
 from tidegauge.config import Settings
-from tidegauge.kafka import Quarantine, SessionError, SteadyConsumer, bounded, is_of_a_record
+from tidegauge.kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Quarantine,
+    SessionError,
+    TopicPartition,
+    bounded,
+    is_of_a_record,
+    ledger_consumer,
+    ledger_producer,
+)
 from tidegauge.telemetry import ONE_BY_ONE, Health, LedgerMetrics, Progress, RecordFaults
 
 log = logging.getLogger(__name__)
@@ -77,10 +80,8 @@ class Session:
         self._broken: dict[int, int] = {}
         self._over: str | None = None
         self._closing = False
-        self._consumer = SteadyConsumer(
-            consumer_config(settings), passed=faults.skipped_of(self._facts), logger=log
-        )
-        self._producer = Producer(producer_config(settings), logger=log)
+        self._consumer = ledger_consumer(settings, passed=faults.skipped_of(self._facts))
+        self._producer = ledger_producer(settings)
 
     def run(self, stop: threading.Event) -> None:
         """Join the group and chain facts until stopped."""
@@ -246,7 +247,7 @@ class Session:
 
     def _restore(self, partition: int) -> None:
         began, book, n = time.monotonic(), ChainIndex(), 0
-        for stored in read_partition(self._settings, partition):
+        for stored in read_chains(self._settings, partition):
             book.restore(stored.offset, stored.value)
             n += 1
             if n % 10_000 == 0:
