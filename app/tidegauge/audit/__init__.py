@@ -29,13 +29,4 @@ if TYPE_CHECKING:
         explain as explain,
     )
 
-face(
-    __name__,
-    {
-        "chain": ("Chain", "ChainIndex", "Entry", "Origin"),
-        "fact_builders": ("facts_of",),
-        "trail": ("StoredRecord", "read_audit", "read_chains", "report_fact"),
-        "verify": ("verify",),
-        "why": ("EVENTS", "as_text", "asked_for", "explain"),
-    },
-)
+face(__name__)

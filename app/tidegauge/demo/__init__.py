@@ -11,10 +11,4 @@ if TYPE_CHECKING:
     from tidegauge.demo.standalone import run_services as run_services
     from tidegauge.demo.story import run_demo as run_demo
 
-face(
-    __name__,
-    {
-        "standalone": ("run_services",),
-        "story": ("run_demo",),
-    },
-)
+face(__name__)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Collection
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, TypeVar
 
 from confluent_kafka import (
@@ -61,16 +60,15 @@ class Admin:
         """Ask a question; ``twice``: where no answer comes, ask a new client too."""
         try:
             return question(self._client)
-        except FutureTimeoutError as error:
-            problem = KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            problem.__cause__ = error
-        except KafkaException as error:
-            if error.args[0].code() not in NO_ANSWER:
+        except (KafkaException, TimeoutError) as error:
+            is_answer = isinstance(error, KafkaException) and error.args[0].code() not in NO_ANSWER
+            if is_answer:
                 raise
-            problem = error
-        self._client = admin_client(self._kafka)
-        if not twice:
-            raise problem
+            self._client = admin_client(self._kafka)
+            if not twice:
+                if isinstance(error, KafkaException):
+                    raise
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
         return self.ask(question)
 
     def partitions(self, topic: str, seconds: float) -> list[int]:
