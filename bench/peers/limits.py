@@ -13,7 +13,7 @@ from confluent_kafka import TopicPartition
 
 from tidegauge.config import IngestSettings, KafkaSettings, Settings
 from tidegauge.kafka import ingest_consumer
-from tidegauge.roles.gc_tuning import collect_seldom
+from tidegauge.roles.worker import collect_seldom
 
 BATCH = 4_000
 

@@ -25,8 +25,16 @@ from tidegauge.contract import (
     printable,
     quantity,
 )
-from tidegauge.demo.model import DRIFT_FACTOR, DRIFTED, NAME, VERSION, train
-from tidegauge.demo.nodes import NODES, RATE, ServingNodes
+from tidegauge.demo.model import (
+    DRIFT_FACTOR,
+    DRIFTED,
+    NAME,
+    NODES,
+    RATE,
+    VERSION,
+    ServingNodes,
+    train,
+)
 from tidegauge.demo.services import MOCK_PARTITIONS, MockKafka, free_port, redis_server, worker
 from tidegauge.kafka import follow
 
