@@ -168,7 +168,7 @@ def hazard_unforeseen() -> None:
 def no_quarantine() -> None:
     """Nobody looks for the record at which session after session fails, nor sets it aside."""
     hazard_unforeseen()
-    from tidegauge.kafka.quarantine import Quarantine
+    from tidegauge.kafka.group_session import Quarantine
 
     replace(Quarantine, "failed", lambda self, begin, records: False)
 

@@ -49,7 +49,10 @@ if TYPE_CHECKING:
         ReceivedRecord as ReceivedRecord,
     )
     from tidegauge.kafka.group_session import (
+        Quarantine as Quarantine,
         SessionError as SessionError,
+        is_of_a_record as is_of_a_record,
+        retry as retry,
         run_sessions as run_sessions,
     )
     from tidegauge.kafka.groups import (
@@ -57,10 +60,6 @@ if TYPE_CHECKING:
         GroupState as GroupState,
         RoleGroup as RoleGroup,
         role_groups as role_groups,
-    )
-    from tidegauge.kafka.quarantine import (
-        Quarantine as Quarantine,
-        is_of_a_record as is_of_a_record,
     )
     from tidegauge.kafka.reader import (
         KafkaRecord as KafkaRecord,

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ from tidegauge.contract import (
     decode,
     encode,
 )
-from tidegauge.kafka import KafkaException, NotTaken, RecordWriter, read_span
+from tidegauge.kafka import KafkaException, NotTaken, RecordWriter, read_span, retry
 from tidegauge.telemetry import RecordFaults
 
 log = logging.getLogger(__name__)
@@ -88,15 +89,20 @@ class ConfigPublisher:
                 one = self._queued.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
                 continue
-            while not self._stop.is_set():
-                try:
-                    self.publish(one)
-                    break
-                except Exception as error:
-                    said = "%s in force are not in the audit trail yet: %s"
-                    foreseen = isinstance(error, KafkaException | NotTaken | ValueError)
-                    log.warning(said, one.kind, error, exc_info=None if foreseen else error)
-                    self._stop.wait(_AGAIN_SECONDS)
+            retry(
+                partial(self.publish, one),
+                self._stop,
+                errors=(Exception,),
+                failed=partial(self._report, one),
+                wait=_AGAIN_SECONDS,
+            )
+
+    def _report(self, one: ActiveConfig, error: object) -> None:
+        foreseen = isinstance(error, KafkaException | NotTaken | ValueError)
+        unforeseen = None if foreseen or not isinstance(error, BaseException) else error
+        log.warning(
+            "active %s not published yet, trying again: %s", one.kind, error, exc_info=unforeseen
+        )
 
     def publish(self, one: ActiveConfig) -> None:
         """Publish a configuration, unless it is the active one already.

@@ -16,7 +16,7 @@ import tidegauge
 from tidegauge.baseline.io import BaselineCache, BaselineStore
 from tidegauge.config import Settings
 from tidegauge.counting import is_installed
-from tidegauge.kafka import KafkaException, Topics, TopicWatch, WritableWatch, topic_specs
+from tidegauge.kafka import KafkaException, Topics, TopicWatch, WritableWatch, retry, topic_specs
 from tidegauge.roles.active_config import ActiveConfig, ActiveRules, ConfigPublisher, rule_entries
 from tidegauge.roles.ingest import Combiner
 from tidegauge.roles.ledger import Acknowledged, Ledger
@@ -54,6 +54,10 @@ COLLECT_AFTER = 50_000
 
 #: A pod has 30 s from SIGTERM to SIGKILL. What the brokers don't answer INGEST gives up before.
 _STOP_SECONDS = 24.0
+
+
+class NotReadyError(Exception):
+    """Something that the worker needs at start isn't there yet."""
 
 
 class DetectError(RuntimeError):
@@ -178,26 +182,28 @@ class Worker:
             raise self._failure
 
     def _await_topics(self) -> None:
-        """Wait for the brokers and the topics: they may be on their way up too."""
+        """Wait for the brokers and the topics, which may be starting too."""
         names = {spec.name for spec in topic_specs(self._settings)}
-        while not self._stop.is_set():
+
+        def check() -> None:
             try:
                 missing = sorted(names - Topics(self._settings).partitions().keys())
             except KafkaException as error:
-                problem = (
+                raise NotReadyError(
                     f"no answer from {self._settings.kafka.bootstrap_servers} ({error.args[0]}); "
                     "is the broker up, and kafka.bootstrap_servers right?"
-                )
-            else:
-                if not missing:
-                    self.health.say("kafka", "ok")
-                    return
-                problem = (
+                ) from error
+            if missing:
+                raise NotReadyError(
                     f"topics missing: {', '.join(missing)}; make them with: tidegauge topics create"
                 )
-            self.health.say("kafka", "failed", problem)
+            self.health.say("kafka", "ok")
+
+        def failed(problem: object) -> None:
+            self.health.say("kafka", "failed", str(problem))
             log.warning("waiting: %s", problem)
-            self._stop.wait(_RETRY_SECONDS)
+
+        retry(check, self._stop, errors=(NotReadyError,), failed=failed, wait=_RETRY_SECONDS)
 
     def _watch(self) -> None:
         if self._role in ("all", "detect"):
