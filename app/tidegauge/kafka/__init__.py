@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from tidegauge.kafka.group_session import (
         Quarantine as Quarantine,
         SessionError as SessionError,
-        is_of_a_record as is_of_a_record,
         retry as retry,
         run_sessions as run_sessions,
     )
@@ -84,8 +83,9 @@ if TYPE_CHECKING:
         DeadLettersError as DeadLettersError,
         RebalancingError as RebalancingError,
         StuckError as StuckError,
-        bounded as bounded,
         commit as commit,
+        commit_records as commit_records,
+        is_of_a_record as is_of_a_record,
     )
     from tidegauge.kafka.unreadable import (
         ReadFrom as ReadFrom,

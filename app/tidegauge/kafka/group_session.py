@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -44,16 +44,6 @@ class Session(Protocol):
 
 class SessionError(Exception):
     """The session can't go on; what it holds in memory is dropped and the next one begins."""
-
-
-#: What brokers and clients say of one record that they will never take, however often it is sent.
-_OF_A_RECORD = frozenset(
-    {
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.RECORD_LIST_TOO_LARGE,
-        KafkaError.INVALID_RECORD,
-    }
-)
 
 
 def run_sessions(
@@ -113,22 +103,6 @@ def _leave(session: Session, stop: threading.Event) -> None:
         bounded(session.close, LEAVE_SECONDS)
     except TimeoutError:
         log.warning("leaving the group was not answered; the brokers notice it by themselves")
-
-
-def is_of_a_record(error: BaseException) -> bool:
-    """Whether a record may have caused an error; an outage of the brokers is of no record.
-
-    >>> is_of_a_record(KeyError("status"))
-    True
-    >>> is_of_a_record(KafkaException(KafkaError(KafkaError._TRANSPORT)))
-    False
-    >>> is_of_a_record(KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)))
-    True
-    """
-    if isinstance(error, KafkaException):
-        found = error.args[0] if error.args else None
-        return isinstance(found, KafkaError) and found.code() in _OF_A_RECORD
-    return isinstance(error, Exception) and not isinstance(error, TimeoutError)
 
 
 class Quarantine:

@@ -24,7 +24,7 @@ from tidegauge.kafka import (
     Quarantine,
     SessionError,
     TopicPartition,
-    bounded,
+    commit_records,
     is_of_a_record,
     ledger_consumer,
     ledger_producer,
@@ -41,9 +41,6 @@ _POLL_SECONDS = 0.1
 
 #: A call to the brokers that takes longer than this is given up, and the session begins anew.
 BROKER_SECONDS = 10.0
-
-#: ``send_offsets_to_transaction`` may never return (see ``kafka.transaction``).
-_GIVE_UP_SECONDS = 1.5 * BROKER_SECONDS
 
 Callback = Callable[[Consumer, list[TopicPartition]], None]
 
@@ -144,7 +141,13 @@ class Session:
                 entries.append((partition, entry))
             offsets[partition] = offset + 1
         try:
-            self._commit(entries, offsets)
+            commit_records(
+                self._producer,
+                topic=self._settings.topics.audit,
+                records=((partition, entry.model, entry.value) for partition, entry in entries),
+                offsets=[TopicPartition(self._facts, p, offset) for p, offset in offsets.items()],
+                group=self._consumer.consumer_group_metadata(),
+            )
         except (KafkaException, TimeoutError, BufferError) as error:
             self._note_failure(error, facts)
             raise SessionError(f"not committed: {error}") from error
@@ -173,38 +176,6 @@ class Session:
             [(partition, offset)] = begin.items()
             self._aside.why[partition, offset] = f"it can't be written to the trail: {error}"
             self._faults.quarantined(self._facts, partition, offset, error)
-
-    def _commit(self, entries: list[tuple[int, Entry]], offsets: dict[int, int]) -> None:
-        refused: list[KafkaError] = []
-
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            if error is not None:
-                refused.append(error)
-
-        group = self._consumer.consumer_group_metadata()
-        self._producer.begin_transaction()
-        for partition, entry in entries:
-            self._producer.produce(
-                self._settings.topics.audit,
-                entry.value,
-                key=entry.model.encode(),
-                partition=partition,
-                on_delivery=delivered,
-            )
-        reached = [TopicPartition(self._facts, p, offset) for p, offset in offsets.items()]
-
-        def finish() -> None:
-            self._producer.send_offsets_to_transaction(reached, group, BROKER_SECONDS)
-            self._producer.commit_transaction(BROKER_SECONDS)
-
-        try:
-            bounded(finish, _GIVE_UP_SECONDS)
-        except KafkaException:
-            # A record that was refused fails its transaction, which says less of the reason.
-            of_a_record = [one for one in map(KafkaException, refused) if is_of_a_record(one)]
-            if of_a_record:
-                raise of_a_record[0] from None
-            raise
 
     def _observe(self, entries: list[Entry]) -> None:
         for entry in entries:
