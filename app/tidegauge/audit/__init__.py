@@ -1,6 +1,6 @@
-"""The audit trail: facts chained by their hashes, and what it says of an action or an alert.
+"""The audit trail: facts chained by their hashes, and the history of an action or an alert in it.
 
-``trail`` reads and writes Kafka; all the others are pure.
+``trail`` reads and writes Kafka; the other modules are pure.
 """
 
 from typing import TYPE_CHECKING

@@ -30,8 +30,8 @@ START = Head(0, "")
 #: crash, or, if DETECT's changelog is lost, as far back as the histograms go: four days.
 IDS = 1_000_000
 
-#: Of a record that is refused, so much of its key is taken for a model, and of what was wrong is
-#: said: a refusal always fits its topic.
+#: Characters of a refused record's key and of the reason that are kept: a refusal always fits its
+#: topic.
 _SHOWN = 1_000
 
 #: What producing adds to a record: less than this.
@@ -83,7 +83,7 @@ class Chain:
         self.breaks: list[Break] = []
         #: By number, the hash of every record so far.
         self._hashes: dict[int, str] = {}
-        #: Numbers that were passed over, each range with the place of the break that says so.
+        #: Numbers that were passed over: each range with the index of its break.
         self._gaps: list[tuple[range, int]] = []
 
     def take(self, offset: int, value: bytes) -> None:
@@ -95,7 +95,7 @@ class Chain:
                 raise ValueError(f"{seq} is no number of a record")
             # Its bytes too: of a name that is there twice, readers may take either value.
             sound = digest(record) == hashed and canonical(record) == value
-        except Exception as error:  # whatever it is: nobody can make a chain of this
+        except Exception as error:  # whatever it is, it is no record of a chain
             self._break(offset, "unreadable", f"no record of a chain: {error!r}")
             return
         if seq <= self.head.seq:

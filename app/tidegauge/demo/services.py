@@ -24,19 +24,19 @@ from rich.console import Console
 from tidegauge.config import KafkaSettings, Settings
 from tidegauge.kafka import mock_cluster, topic_specs
 
-#: Partitions of every topic of librdkafka's mock cluster; it can't be told another number.
+#: Partitions of every topic of librdkafka's mock cluster; it has no setting for it.
 MOCK_PARTITIONS = 4
 
 _START_SECONDS = 30.0
 
 _MARK = "# Written by tidegauge demo --services, which deletes it at its end.\n"
 
-#: Short windows, so that nobody waits for a minute to see one.
+#: Short windows, so that the first one is there within seconds.
 WINDOW_SECONDS = 2
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on at the moment."""
+    """Return a port of 127.0.0.1 that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

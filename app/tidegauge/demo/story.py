@@ -1,4 +1,4 @@
-"""The demo's course of events, and how it is told on the terminal."""
+"""The demo's course of events, and what it prints on the terminal."""
 
 import signal
 import tempfile

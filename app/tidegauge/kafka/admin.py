@@ -126,7 +126,7 @@ class Admin:
     def topic_settings(
         self, names: Collection[str], seconds: float
     ) -> dict[str, dict[str, str] | KafkaException]:
-        """Return the settings of each topic by their name, or why they are not told."""
+        """Return the settings of each topic by their names, or the error of a topic."""
 
         def describe(client: AdminClient) -> dict[str, dict[str, str] | KafkaException]:
             resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
@@ -151,7 +151,7 @@ class BrokersAway(Exception):
 
 
 def ask_brokers(kafka: KafkaSettings) -> None:
-    """Raise :class:`BrokersAway`, which says why and what to do, unless a broker answers soon."""
+    """Raise :class:`BrokersAway`, with the reason and the remedy, unless a broker answers soon."""
     reasons: list[str] = []
     down: list[KafkaError] = []
 
@@ -191,7 +191,7 @@ def _said(kafka: KafkaSettings, reasons: list[str], otherwise: str) -> str:
 
 
 def _shortened(reason: str) -> str:
-    """Leave out what librdkafka says of itself: which thread, after how long, in which state.
+    """Leave out what is internal to librdkafka: the thread, the time, the state.
 
     >>> _shortened("x:9092/bootstrap: Connect to ipv4#1.2.3.4:9092 failed: refused (after 0ms in \
 state CONNECT, 3 identical error(s) suppressed)")

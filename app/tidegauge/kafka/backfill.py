@@ -26,7 +26,7 @@ _BATCH = 500
 #: Brokers that give nothing for so long, though there is more to read, don't answer.
 _TIMEOUT_SECONDS = 10.0
 
-#: Whoever cancels a reading waits for so long at most.
+#: How long a reading that is cancelled goes on at most.
 _POLL_SECONDS = 0.2
 
 
@@ -74,7 +74,7 @@ class ChangelogReader:
         try:
             ends = {}
             for partition, begin in begins.items():
-                # Without what is still in a transaction of somebody's.
+                # The end is without what is in open transactions.
                 low, high = consumer.get_watermark_offsets(
                     TopicPartition(self.topic, partition), timeout=_TIMEOUT_SECONDS
                 )
@@ -94,8 +94,8 @@ class ChangelogReader:
         for messages in _batches(consumer):
             reached = {}
             for message in messages:
-                # The end of a partition says what comes next, behind what has no record: compacted,
-                # or a marker.
+                # At the end of a partition it is the next offset, behind what has no record:
+                # compacted, or a marker.
                 is_record = message.error() is None
                 reached[message.partition()] = message.offset() + is_record
             at_end = {p for p, offset in reached.items() if p in ends and offset >= ends[p]}

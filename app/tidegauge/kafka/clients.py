@@ -63,8 +63,7 @@ def reader(
             # How a reader knows that it has come to the end, where only a transaction's marker is
             # left.
             "enable.partition.eof": True,
-            # It waits a second before it fetches more, unless told otherwise: a third of the
-            # throughput.
+            # The default of 1000 ms before it fetches more would cut the throughput to a third.
             "fetch.queue.backoff.ms": 5,
             **_properties(more),
         },
@@ -94,7 +93,7 @@ def ingest_consumer(settings: Settings) -> Consumer:
     ingest = settings.ingest
     config = _member(settings.kafka, ingest.group_id, ingest.session_timeout_seconds) | {
         # Every partition is assigned with its offset. Where that is not there (any more), the
-        # session ends and the next one says what was lost; "earliest" would count everything again.
+        # session ends and the next one reports what was lost; "earliest" would count all again.
         "auto.offset.reset": "error",
         # A rebalance takes from a worker only what it must give.
         "partition.assignment.strategy": "cooperative-sticky",
@@ -140,7 +139,7 @@ def acknowledgement_consumer(settings: Settings, *, passed: Skipped) -> SteadyCo
 
 
 def receiver_consumer(settings: Settings, group: str, *, passed: Skipped | None) -> SteadyConsumer:
-    """Return NOTIFY's consumer of what one receiver is told."""
+    """Return NOTIFY's consumer of the topic that one receiver reads."""
     config = _member(settings.kafka, group, settings.notify.session_timeout_seconds) | {
         # Eager: an assignment is always whole, so what fires can be restored with it.
         "partition.assignment.strategy": "range",
@@ -164,7 +163,7 @@ def ingest_producer_config(settings: Settings, *, alone: bool = False) -> dict[s
         # A topic's max.message.bytes is for batches: small dead letters together could exceed it.
         # Measured: 1,000 of them one by one take a second.
         **({"batch.num.messages": 1} if alone else {}),
-        # A topic that is gone is said to be so in this time, not in the 10 s of a timeout.
+        # A topic that is gone is reported in this time, not after the 10 s of a timeout.
         "topic.metadata.propagation.max.ms": 4_000,
         # One flush of thousands of cells must fit the queue.
         "queue.buffering.max.messages": 1_000_000,
@@ -208,7 +207,7 @@ def record_producer(kafka: KafkaSettings, seconds: float, more: Config) -> Produ
             "linger.ms": 0,
             # An alert that is withheld may be as large as alerts are.
             "message.max.bytes": MAX_RECORD_BYTES,
-            # A topic that is gone is said to be so in this time.
+            # A topic that is gone is reported in this time.
             "topic.metadata.propagation.max.ms": 4_000,
             **more,
         },

@@ -1,6 +1,6 @@
 """A topic as one receiver's consumer group reads it.
 
-An offset is committed when its record is done with, so whoever reads next begins with the first
+An offset is committed when its record is done with, so the next reader begins with the first one
 that isn't.
 """
 
@@ -72,7 +72,7 @@ class GroupReader:
         self._from: dict[int, int] = {}
         #: Partitions of which what was delivered before is still being read.
         self._restoring: set[int] = set()
-        #: Offsets that are done with but not committed, by partition: nobody wanted those alerts.
+        #: Offsets that are done with but not committed, by partition: no receiver wanted them.
         self._skipped: dict[int, int] = {}
         #: A failure inside a callback, which librdkafka must not see.
         self._failure: Exception | None = None
@@ -120,7 +120,7 @@ class GroupReader:
         self.commit_skipped()
 
     def skip(self, received: ReceivedRecord) -> None:
-        """Note that nobody wants a record; committed with the next one, or when all is quiet."""
+        """Note that a record is not wanted; committed with the next one, or when nothing comes."""
         if received.new:
             self._skipped[received.partition] = received.offset + 1
 
@@ -218,7 +218,7 @@ class Start(NamedTuple):
 def starting_offset(committed: int | None, low: int, high: int) -> Start:
     """Return where to begin in a partition with the records [``low``, ``high``).
 
-    A receiver that is new begins with the next record: nobody wants last year's.
+    A new receiver begins with the next record, not with those of last year.
 
     >>> starting_offset(None, 0, 40).offset
     40

@@ -2,7 +2,7 @@
 
 Where one record ends session after session, :class:`Quarantine` finds it, so that it can be set
 aside. It is a backstop: what is known to be wrong with a record is a dead letter or a counted skip.
-This is for the exception that nobody thought of, which would otherwise end every session, or the
+This is for an exception that was not foreseen, which would otherwise end every session, or the
 process at every start, at the same record.
 """
 

@@ -1,6 +1,6 @@
-"""How the consumer groups of the roles stand: members, what they have yet to read, what they wrote.
+"""The state of the roles' consumer groups: members, lag, and the newest record that they wrote.
 
-Everything is asked of the brokers, so it needs no access to any worker, and holds for all of them.
+All of it comes from the brokers, so no worker has to be reachable.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ from tidegauge.kafka.admin import Admin
 
 _TIMEOUT_SECONDS = 10.0
 
-#: By these a broker says that there is no such group.
+#: The errors of a broker that has no such group.
 _NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND})
 
 

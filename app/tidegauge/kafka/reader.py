@@ -31,7 +31,7 @@ _LATEST_SECONDS = 4 * 24 * 3600.0
 _TIMEOUT_SECONDS = 30.0
 _BATCH = 500
 
-#: How long a follower of a topic waits before it says that nothing has come.
+#: How long a follower of a topic waits for a record before it yields None.
 _FOLLOW_SECONDS = 0.1
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def place_of(message: Message) -> str:
 
 
 def written_at(message: Message) -> float | None:
-    """Return when a record was written, epoch seconds; None if it doesn't say so."""
+    """Return when a record was written, epoch seconds; None if it is not known."""
     kind, written_ms = message.timestamp()
     return None if kind == TIMESTAMP_NOT_AVAILABLE else float(written_ms) / 1000
 
@@ -79,10 +79,10 @@ def read_span(
     """Yield the records of a topic that may be about [``since``, ``until``], in order of the log.
 
     Up to what is there when it begins. Records are found by their time, which is that of their
-    writing: some before and after the span come too. ``keep`` says by its key whether a record is
-    wanted. Without ``tombstones`` those are passed over. ``skipped`` is called with what has an
-    envelope that can't be read; by default it raises ``ValueError``. Raises ``ValueError`` if there
-    is no such topic, ``KafkaException`` if no answer comes.
+    writing: some before and after the span come too. ``keep`` decides by its key whether a record
+    is wanted. Tombstones are passed over without ``tombstones``. ``skipped`` is called with what
+    has an envelope that can't be read; by default it raises ``ValueError``. Raises ``ValueError``
+    if there is no such topic, ``KafkaException`` if no answer comes.
     """
     with closing(reader(kafka, passed=skipped)) as consumer:
         spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)
@@ -169,10 +169,11 @@ def read_partition(
 ) -> Iterator[Message]:
     """Yield the records of one partition; waits for transactions that are open at its end.
 
-    Whoever reads up to there has seen how they ended. Raises ``KafkaException`` if nothing comes.
+    A reader that has come to the end has seen how they ended. Raises ``KafkaException`` if nothing
+    comes.
     """
     at = TopicPartition(topic, partition)
-    # The end that a client is told depends on its own isolation level.
+    # Which end a client gets depends on its isolation level.
     with closing(reader(kafka, group, isolation_level="read_uncommitted")) as consumer:
         end = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)[1]
     with closing(reader(kafka, group)) as consumer:

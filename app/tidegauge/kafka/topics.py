@@ -1,4 +1,4 @@
-"""The topics: how each must be made, making them, and saying what is wrong with those there are."""
+"""The topics: how each must be made, making them, and reporting what is wrong with them."""
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
@@ -17,8 +17,8 @@ _HOUR = 3600 * 1000
 _DAY = 24 * _HOUR
 
 #: Compaction leaves the last value of a key. Where that is a paused worker's old one, or one of a
-#: checkpoint that a worker died in, the owner writes his own after it: at his next checkpoint but
-#: one, or if he is lost too, at his successor's first. That is a session timeout, a recovery and
+#: checkpoint that a worker died in, the owner writes its own after it: at its next checkpoint but
+#: one, or if it is lost too, at its successor's first. That is a session timeout, a recovery and
 #: some checkpoints, here with an outage of a minute before them; nothing is compacted before. All
 #: that is written in this time is read back by a recovery: with 2,000 s, as long as two lives of a
 #: window, that was 20 times the state itself.
@@ -26,7 +26,7 @@ _MENDED_MS = 120 * 1000
 _SEGMENT_MS = 60 * 1000
 _TOMBSTONES_MS = 15 * 60 * 1000
 
-#: Topics of which the last record of a key holds, and the others are facts to be audited first.
+#: Topics in which the last record of a key is valid; LEDGER reads the others first.
 _FOR_EVER = {
     "cleanup.policy": "compact",
     "min.compaction.lag.ms": str(31 * _DAY),
@@ -39,7 +39,7 @@ _LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 
 _TIMEOUT_SECONDS = 15.0
 
-#: A broker that is there lists its topics in milliseconds; one that isn't is said to be soon.
+#: A broker that is there lists its topics in milliseconds; one that isn't is reported soon.
 _LIST_SECONDS = 5.0
 
 
@@ -107,8 +107,8 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             frozenset(_LARGE),
             each_counts=True,
         ),
-        # The newest state of each fingerprint. What has said nothing for a year goes, so that it
-        # doesn't grow for ever with versions that are long gone.
+        # The newest state of each fingerprint. What has not changed for a year is deleted, so that
+        # it doesn't grow for ever with versions that are long gone.
         TopicSpec(
             topics.alerts,
             1,
@@ -121,7 +121,7 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             },
             frozenset({"cleanup.policy", *_LARGE}),
         ),
-        # Every step; compacted, it would lose those that a receiver has not been told of yet.
+        # Every step; compacted, it would lose those that were not delivered yet.
         TopicSpec(
             topics.alerts_history,
             1,
@@ -194,7 +194,7 @@ class Topics:
         self._admin = Admin(settings.kafka)
 
     def create(self) -> dict[str, bool]:
-        """Make the topics that are missing, and wait until the brokers tell of them.
+        """Make the topics that are missing, and wait until the brokers list them.
 
         Returns True by name for those made now.
         """

@@ -182,7 +182,7 @@ def _is_other_news(message: "RawMessage") -> bool:
 
 
 def _first_offset(error: "RawMessage") -> int | None:
-    """Return the first offset of the batch that an error is of; None if it doesn't say so."""
+    """Return the first offset of the batch that an error is of; None if that is not known."""
     offset: int | None = error.offset()
     return offset if offset is not None and offset >= 0 else None
 

@@ -29,11 +29,11 @@ LOOK_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 
 #: The process is not ready once no answer has come for so long. A broker that restarts is away for
-#: less; the load balancer and whoever is on call learn of anything longer within half a minute.
+#: less; anything longer reaches the load balancer and the person on call within half a minute.
 AWAY_SECONDS = 10.0
 
 #: How often it is asked which topics there are, and what ``min.insync.replicas`` they have; and how
-#: often their settings are checked: what somebody has mended should be well in ``/readyz`` soon.
+#: often their settings are checked: a repair should show in ``/readyz`` soon.
 _KNOWN_SECONDS = 60.0
 
 #: Partitions that are named.
@@ -158,8 +158,8 @@ class Reachability:
 class WritableWatch:
     """Sets the conditions ``topics`` and ``kafka``; ``run`` looks again and again until ``stop``.
 
-    While the brokers are away, or a topic that the process needs can't be written, ``health`` is
-    told of an outage: what stands still then is not mended by a restart.
+    While the brokers are away, or a topic that the process needs can't be written, it reports an
+    outage to ``health``: a restart would not mend what stands still then.
     """
 
     def __init__(
@@ -186,8 +186,8 @@ class WritableWatch:
         self._said = ""
 
     def _new_client(self) -> Consumer:
-        # A consumer, that joins no group: any broker tells it of topics, while an admin client asks
-        # the one that it takes for the controller, which may be away.
+        # A consumer that joins no group: any broker answers it, while an admin client asks the one
+        # that it takes for the controller, which may be away.
         return reader(
             self._settings.kafka,
             "tidegauge-topics",
@@ -206,7 +206,7 @@ class WritableWatch:
             self._client.close()
 
     def look(self) -> None:
-        """Ask the brokers, and say what they know."""
+        """Ask the brokers, and set the conditions."""
         try:
             found = self._ask()
         except KafkaException as error:
@@ -222,7 +222,11 @@ class WritableWatch:
         self._health.say("topics", state, detail)
         self._health.outage(state == "failed")
         if detail != self._said:
-            log.log(logging.WARNING if detail else logging.INFO, "%s", detail or "all is written")
+            log.log(
+                logging.WARNING if detail else logging.INFO,
+                "%s",
+                detail or "all topics can be written",
+            )
             self._said = detail
 
     def condition(self, found: Mapping[str, str]) -> tuple[State, str]:
@@ -238,7 +242,7 @@ class WritableWatch:
         replicas: dict[str, list[Replicas]] = {}
         for name in self._min_insync:
             found = self._topics(name)[name]
-            # One that isn't there, or may not be asked for, is another condition's.
+            # A missing or forbidden topic is reported by another condition.
             if found.error is None:
                 replicas[name] = [
                     Replicas(number, one.leader >= 0, len(one.isrs))
@@ -262,7 +266,7 @@ class WritableWatch:
         """Learn which topics there are, and what each asks of its replicas."""
         there = self._topics()
         names = sorted((self._written.required | self._written.others) & there.keys())
-        # What was known is likely to hold still. Who may not ask takes Kafka's default.
+        # What was known is probably still valid. Without the permission it is Kafka's default.
         known = {name: self._min_insync.get(name, 1) for name in names}
         try:
             answers = self._admin.topic_settings(names, _ANSWER_SECONDS)
@@ -277,7 +281,7 @@ class WritableWatch:
 
 
 class TopicWatch:
-    """Says in the condition ``topic_settings`` and in the log what is wrong with them."""
+    """Reports wrong settings of topics in the condition ``topic_settings`` and in the log."""
 
     def __init__(
         self,
@@ -300,11 +304,11 @@ class TopicWatch:
             self._stop.wait(_KNOWN_SECONDS)
 
     def look(self) -> None:
-        """Look once. What can't be looked at, by a right that lacks, is no fault."""
+        """Check once. A missing permission to read the settings is not a problem of the topics."""
         try:
             problems = list(self._topics.problems())
         except KafkaException as error:
-            log.info("the settings of the topics can't be looked at: %s", error)
+            log.info("can't read the settings of the topics: %s", error)
             return
         for problem in problems:
             if problem not in self._known:

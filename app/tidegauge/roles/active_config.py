@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.25
 
-#: Between two tries to say it.
+#: Between two tries to publish it.
 _AGAIN_SECONDS = 5.0
 
 

@@ -44,7 +44,7 @@ Role = Literal["all", "ingest", "detect", "notify", "ledger"]
 #: How often the process looks at itself, seconds.
 _WATCH_SECONDS = 0.25
 
-#: How often something awaited at start is asked for, and said to be missing.
+#: How often the worker checks, and reports, what it waits for at start.
 _RETRY_SECONDS = 2.0
 
 #: A batch is thousands of messages, so by the default of 700 the collector would walk through
@@ -98,7 +98,7 @@ class Worker:
         faults = RecordFaults(record_metrics(registry), self.health, topics)
         self._publisher = ConfigPublisher(settings, stop=self._stop, faults=faults)
         self._notifier = self._make_notifier()
-        # Said before anybody can ask: what has no condition yet would count as ready.
+        # Set before the HTTP server starts: a role without a condition would count as ready.
         roles: tuple[str, ...] = ("ingest", "detect", "ledger") if role == "all" else (role,)
         if role == "all" and self._notifier is not None:
             roles = (*roles, "notify")
@@ -122,7 +122,7 @@ class Worker:
                     "notify.receivers_file (TIDEGAUGE_NOTIFY__RECEIVERS_FILE)"
                 )
             return None
-        # What it imports is only for processes that deliver.
+        # Only processes that deliver import it.
         from tidegauge.roles.notify import Notifier
 
         def failed(error: BaseException) -> None:
@@ -164,7 +164,7 @@ class Worker:
                 threads += self._start_ledger()
             if self._role in ("all", "detect") and not self._stop.is_set():
                 # No asyncio.run: after a crash of Faust's it would wait for tasks that never end.
-                self._tell_rules()
+                self._publish_rules()
                 asyncio.new_event_loop().run_until_complete(self._detect())
             while not self._stop.is_set():
                 self._watch()
@@ -208,9 +208,10 @@ class Worker:
     def _watch(self) -> None:
         if self._role in ("all", "detect"):
             if self._rules.look():
-                self._tell_rules()
+                self._publish_rules()
             problems = self._rules.problems
-            detail = f"the rules of before stay in force: {'; '.join(problems)}" if problems else ""
+            before = "invalid rule file; the previous rules stay active"
+            detail = f"{before}: {'; '.join(problems)}" if problems else ""
             self.health.say("rules", "degraded" if problems else "ok", detail)
         if self._notifier is not None:
             self._notifier.look()
@@ -274,10 +275,10 @@ class Worker:
         thread.start()
         return thread
 
-    def _tell_rules(self) -> None:
+    def _publish_rules(self) -> None:
         rules = self._rules.rules
-        told = ActiveConfig("rules", rules.source, rules.sha256, rule_entries(rules))
-        self._publisher.enqueue(told)
+        active = ActiveConfig("rules", rules.source, rules.sha256, rule_entries(rules))
+        self._publisher.enqueue(active)
 
     def _await_baselines(self) -> None:
         deadline = time.monotonic() + self._settings.redis.start_timeout_seconds
@@ -368,7 +369,7 @@ def run_worker(settings: Settings, role: Role) -> NoReturn:
 
 
 def _stop(worker: Worker) -> None:
-    """Ask a worker to stop, and see to it that the process ends."""
+    """Ask a worker to stop; the process ends after a while in any case."""
     # No log line: a signal may come while this thread holds the log's lock.
     worker.stop()
     late = threading.Timer(_STOP_SECONDS, _give_up)

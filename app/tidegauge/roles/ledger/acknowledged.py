@@ -1,8 +1,7 @@
-"""Takes what people say, and what came into force, from their topics to the audit trail.
+"""Makes audit facts of acknowledgements, silences and configurations, from their topics.
 
-That is what became of actions, which is counted too, silences, and rules and receivers. Each
-becomes facts with ids of their own, so handing it on at least once is enough: the ledger takes each
-id once.
+Acknowledgements of actions are counted too. The ids of the facts follow from the records, so
+publishing them at least once is enough: the ledger takes each id once.
 """
 
 import logging
@@ -50,7 +49,7 @@ Said = Acknowledgement | Silence | Configuration
 
 
 class _Read(NamedTuple):
-    """What a record says, and what goes to the audit trail: the key and value of each fact."""
+    """A record, and the key and value of each of its facts."""
 
     said: Said
     facts: list[tuple[bytes, bytes]]
@@ -82,7 +81,7 @@ class Acknowledged:
 
     def _report(self, error: object) -> None:
         self._health.say(_NAME, "degraded", f"{error}; trying again")
-        log.warning("acknowledgements wait, trying again: %s", error)
+        log.warning("acknowledgements are not read, trying again: %s", error)
 
 
 class _Session:
@@ -177,7 +176,7 @@ class _Session:
 
 
 def facts_in(value: bytes | None, kind: type[Said]) -> _Read:
-    """Return what a record says and the facts of it; raises :class:`DecodingError` if it is none.
+    """Return a record and its facts; raises :class:`DecodingError` if it is none.
 
     Names that are no fact's are found here, and not once the fact is sent: a time that no fact can
     have, for example.
@@ -186,5 +185,5 @@ def facts_in(value: bytes | None, kind: type[Said]) -> _Read:
     try:
         facts = [(fact.model.encode(), encode(fact)) for fact in facts_of(said)]
     except (ValueError, OverflowError, UnicodeError) as error:
-        raise DecodingError(f"what it says makes no fact: {error}") from error
+        raise DecodingError(f"no fact can be made of it: {error}") from error
     return _Read(said, facts)

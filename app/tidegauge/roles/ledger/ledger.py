@@ -200,7 +200,7 @@ class Session:
         return guarded
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        # The offsets first: they are told only once no transaction over them is open.
+        # The offsets first: the brokers answer only once no transaction over them is open.
         committed = consumer.committed(partitions, timeout=BROKER_SECONDS)
         begin = []
         for at in committed:
