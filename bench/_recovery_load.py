@@ -14,7 +14,7 @@ from tidegauge.counting import Position, Tenure
 from tidegauge.counting.cells import CountingCell
 from tidegauge.counting.plan import SPECIALS, Plan, make_plan
 from tidegauge.counting.segments import OVERALL
-from tidegauge.roles.ingest.clients import producer_config
+from tidegauge.kafka import ingest_producer_config
 
 BINS = 20
 VERSION = "1"
@@ -180,9 +180,9 @@ class Fleet:
         assert error is None, error
         self.written[message.partition()] = message.offset()
 
-    def _config(self, worker: int) -> dict[str, str | int | float | bool]:
+    def _config(self, worker: int) -> dict[str, Any]:
         ingest = IngestSettings(transactional_id=f"bench-{worker}-{time.time_ns():x}")
-        config = producer_config(self._settings.model_copy(update={"ingest": ingest}))
+        config = ingest_producer_config(self._settings.model_copy(update={"ingest": ingest}))
         if not self._transactions:
             del config["transactional.id"], config["transaction.timeout.ms"]
             config["enable.idempotence"] = True

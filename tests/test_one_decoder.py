@@ -21,8 +21,8 @@ DECODERS = {
     "counting/decode/reference.py": "predictions in any shape; every error is a dead letter",
 }
 
-#: Who may read the headers of a record, and why: see ``tidegauge.kafka.headers``.
-HEADERS = {"kafka/headers.py": "it is that one place"}
+#: Who may read the headers of a record, and why: see ``tidegauge.kafka.unreadable``.
+HEADERS = {"kafka/unreadable.py": "it is that one place"}
 
 _WAYS = {
     "msgspec.json.decode",
@@ -98,7 +98,7 @@ def test_nobody_reads_headers_by_himself(module: str) -> None:
     if module in HEADERS:
         assert found, "it may be taken off the list"
     else:
-        assert found == [], "use tidegauge.kafka.headers.headers_of"
+        assert found == [], "use tidegauge.kafka.unreadable.headers_of"
 
 
 @pytest.mark.parametrize("listed", [*DECODERS, *HEADERS])

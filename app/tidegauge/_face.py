@@ -2,13 +2,19 @@
 
 So a command line waits for no module that it has no use for, a serving node's for none of a worker,
 and rooms don't import each other in a circle for the sake of their faces. Type checkers read the
-imports under ``TYPE_CHECKING`` in the room's ``__init__``; a test holds both lists together.
+imports under ``TYPE_CHECKING`` in the room's ``__init__``, and so does :func:`face`: they are the
+one list of its names.
 """
 
+import linecache
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
+
+#: An import under ``TYPE_CHECKING``: the module, and the names with their aliases.
+_PROMISE = re.compile(r"^    from ([\w.]+) import (\([^)]*\)|.*)", re.MULTILINE)
 
 
 class _Face(ModuleType):
@@ -36,9 +42,23 @@ class _Face(ModuleType):
         return sorted({*super().__dir__(), *self._places})
 
 
-def face(room: str, names: Mapping[str, Sequence[str]]) -> None:
-    """Give ``room`` the names of its modules: ``{"measure": ("Measurement", "measure")}``."""
+def face(room: str, names: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Give ``room`` the names that its ``__init__`` promises to type checkers, ``A as A``.
+
+    ``names`` has them by module instead: ``{"measure": ("Measurement", "measure")}``.
+    """
     module = sys.modules[room]
     module.__class__ = _Face
+    if names is None:
+        names = _promised(module)
     places = {name: place for place, some in names.items() for name in some}
     module.__dict__.update(_places=places, __all__=sorted(places))
+
+
+def _promised(module: ModuleType) -> dict[str, list[str]]:
+    # Through its loader, so from a zip file too.
+    source = "".join(linecache.getlines(str(module.__file__), module.__dict__))
+    return {
+        place.removeprefix(f"{module.__name__}."): re.findall(r"\bas (\w+)", names)
+        for place, names in _PROMISE.findall(source)
+    }

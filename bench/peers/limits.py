@@ -9,11 +9,11 @@ import sys
 
 import msgspec
 from _counting import Contest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
-from tidegauge.config import KafkaSettings, Settings
-from tidegauge.roles.gc_tuning import collect_seldom
-from tidegauge.roles.ingest.clients import consumer_config
+from tidegauge.config import IngestSettings, KafkaSettings, Settings
+from tidegauge.kafka import ingest_consumer
+from tidegauge.roles.worker import collect_seldom
 
 BATCH = 4_000
 
@@ -21,8 +21,8 @@ contest = Contest()
 job = contest.job
 decodes = {"consume": False, "decode": True}[sys.argv[1]]
 
-settings = Settings(kafka=KafkaSettings(bootstrap_servers=job["servers"]))
-consumer = Consumer(consumer_config(settings) | {"group.id": job["group"]})
+kafka = KafkaSettings(bootstrap_servers=job["servers"])
+consumer = ingest_consumer(Settings(kafka=kafka, ingest=IngestSettings(group_id=job["group"])))
 features = msgspec.defstruct(
     "Features",
     [

@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tidegauge.audit.chain import Chain
-from tidegauge.audit.chain_index import ChainIndex, Entry, Origin
+from tidegauge.audit.chain import Chain, ChainIndex, Entry, Origin
 from tidegauge.contract import encode
 from tidegauge.contract.audit import AuditFact, AuditRecord
 

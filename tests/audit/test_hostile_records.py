@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.hostile import hostile_values, in_unknown_fields, nested
-from tidegauge.audit.chain import Chain
-from tidegauge.audit.chain_index import ChainIndex, Origin
+from tidegauge.audit.chain import Chain, ChainIndex, Origin
 from tidegauge.cli.audit import _is_about, describe
 from tidegauge.contract import encode
 from tidegauge.contract.acknowledgement import Acknowledgement, acknowledge

@@ -11,8 +11,8 @@ from confluent_kafka import KafkaException, Message, Producer, TopicPartition
 from support.kafka_broker import KafkaBroker, unique
 from support.processes import free_port
 from tidegauge.config.settings import KafkaSettings
-from tidegauge.kafka import readback
-from tidegauge.kafka.readback import ChangelogReader, LogShorterError
+from tidegauge.kafka import backfill
+from tidegauge.kafka.backfill import ChangelogReader, LogShorterError
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -69,7 +69,7 @@ def test_every_partition_is_read_to_its_end_whatever_it_ends_with(
     kafka_broker: KafkaBroker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # To wait for more than there is would be to wait for ever.
-    monkeypatch.setattr(readback, "_TIMEOUT_SECONDS", 1_000.0)
+    monkeypatch.setattr(backfill, "_TIMEOUT_SECONDS", 1_000.0)
     servers = kafka_broker.bootstrap_servers
     read = Read(servers, topic, dict.fromkeys(range(PARTITIONS), 0))
     assert sorted(read.at_end) == [0, 1, 2]
@@ -107,7 +107,7 @@ def test_a_topic_that_is_missing_and_brokers_that_are_away_are_errors(
 ) -> None:
     with pytest.raises(KafkaException, match="UNKNOWN"):
         Read(kafka_broker.bootstrap_servers, unique("nowhere"), {0: 0})
-    monkeypatch.setattr(readback, "_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(backfill, "_TIMEOUT_SECONDS", 0.5)
     with pytest.raises(KafkaException):
         Read(f"127.0.0.1:{free_port()}", "nowhere", {0: 0})
 

@@ -24,7 +24,7 @@ from tidegauge.contract.acknowledgement import Acknowledgement
 from tidegauge.contract.audit import AuditFact
 from tidegauge.contract.configuration import Configuration
 from tidegauge.contract.silence import Matchers, Silence, Withheld
-from tidegauge.kafka.headers import headers_of
+from tidegauge.kafka.unreadable import headers_of
 
 pytestmark = pytest.mark.timeout(240)
 

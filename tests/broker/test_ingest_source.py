@@ -30,6 +30,7 @@ from support.processes import Child, wait_until
 from support.product import Installation
 from tidegauge.config.settings import KafkaSettings
 from tidegauge.counting.beginning import Counted
+from tidegauge.kafka import Admin
 from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.roles.ingest import histogram_tail
 from tidegauge.roles.ingest.histogram_tail import HistogramTail
@@ -387,12 +388,8 @@ def test_the_end_of_the_log_of_histograms_tells_how_far_each_partition_was_count
     topic = unique("tail")
     kafka_broker.create_topics({topic: 1})
     servers = {"bootstrap.servers": kafka_broker.bootstrap_servers, "log_level": 2}
-    tail = HistogramTail(
-        KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers),
-        kafka_broker.admin(),
-        topic,
-        "predictions",
-    )
+    kafka = KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers)
+    tail = HistogramTail(kafka, Admin(kafka), topic, "predictions")
     assert tail.counted({0, 1}) == {}
 
     def record(time: float, partition: int, to: int, source: str = "predictions") -> str:

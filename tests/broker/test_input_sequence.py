@@ -8,8 +8,8 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 from support.kafka_broker import KafkaBroker, unique
 from support.processes import free_port
 from tidegauge.config.settings import KafkaSettings
-from tidegauge.kafka import sequence
-from tidegauge.kafka.sequence import InputSequence
+from tidegauge.kafka import backfill
+from tidegauge.kafka.backfill import InputSequence
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -54,7 +54,7 @@ def test_every_committed_record_between_two_offsets_is_read_and_none_else(
     kafka_broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # There are far fewer than one batch: to wait for more of them would be to wait for ever.
-    monkeypatch.setattr(sequence, "_TIMEOUT_SECONDS", 1_000.0)
+    monkeypatch.setattr(backfill, "_TIMEOUT_SECONDS", 1_000.0)
     topic = unique("sequence")
     committed = written(kafka_broker, topic)
     last = max(committed)
@@ -78,6 +78,6 @@ def test_what_retention_has_deleted_is_passed_over(kafka_broker: KafkaBroker) ->
 
 
 def test_brokers_that_do_not_answer_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequence, "_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(backfill, "_TIMEOUT_SECONDS", 0.5)
     with pytest.raises(KafkaException):
         between(f"127.0.0.1:{free_port()}", "nowhere", 0, 1)

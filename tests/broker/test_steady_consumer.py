@@ -8,7 +8,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import NewTopic
 
 from support.kafka_broker import KafkaBroker, unique
-from tidegauge.kafka.steady_consumer import SteadyConsumer
+from tidegauge.kafka.unreadable import SteadyConsumer
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -77,7 +77,7 @@ def hazard_left_out() -> None:
 def left_out_records() -> None:
     """DETECT takes what it is given and never asks whether something before it is missing."""
     hazard_left_out()
-    from tidegauge.kafka.sequence import InputSequence
+    from tidegauge.kafka.backfill import InputSequence
     from tidegauge.windows.partition import PartitionState
 
     replace(PartitionState, "gaps", lambda self, record: [])
@@ -168,7 +168,7 @@ def hazard_unforeseen() -> None:
 def no_quarantine() -> None:
     """Nobody looks for the record at which session after session fails, nor sets it aside."""
     hazard_unforeseen()
-    from tidegauge.kafka.quarantine import Quarantine
+    from tidegauge.kafka.group_session import Quarantine
 
     replace(Quarantine, "failed", lambda self, begin, records: False)
 

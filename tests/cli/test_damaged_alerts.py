@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from support.deployment import ROOT
 from tidegauge.alerting.silences import Silences
 from tidegauge.cli import alerts
-from tidegauge.cli._newest import Value
+from tidegauge.cli._recent import Value
 from tidegauge.config.settings import Settings
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.decoding import DecodingError, decode

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from support.baselines import small_baseline
 from tidegauge.baseline.io.store import BaselineStore
-from tidegauge.cli._kafka import BrokersAway, ask_brokers
 from tidegauge.cli.app import app
 from tidegauge.config.settings import KafkaSettings
+from tidegauge.kafka.admin import BrokersAway, ask_brokers
 
 COMMANDS = [
     "alerts list",

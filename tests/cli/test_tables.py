@@ -24,8 +24,8 @@ from tidegauge.backtest.result import (
 from tidegauge.cli import actions, alerts, silences, topics
 from tidegauge.cli._alert_text import signals_table
 from tidegauge.cli._backtest_tables import _show_injection, show
-from tidegauge.cli._newest import Value, first_values, value_in
 from tidegauge.cli._print import PlainConsole, folding_table, plain, wrapped
+from tidegauge.cli._recent import Value, first_values, value_in
 from tidegauge.cli.app import app
 from tidegauge.contract.acknowledgement import Acknowledgement, acknowledge
 from tidegauge.contract.alert import Action, Alert

@@ -13,7 +13,7 @@ from tidegauge.cli.app import app
 from tidegauge.config.settings import Settings, load_settings
 from tidegauge.config.watched_file import LOOK_SECONDS, WatchedFile
 from tidegauge.notify.load import load_receivers
-from tidegauge.roles.active_rules import ActiveRules
+from tidegauge.roles.active_config import ActiveRules
 
 #: The schemas that the pinned kubernetes-validate ships last; older clusters know all that is used.
 VERSIONS = ["1.29", "1.37"]

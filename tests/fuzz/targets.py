@@ -20,7 +20,7 @@ from support.counting import (
     promote,
 )
 from tidegauge.alerting.silences import checked
-from tidegauge.audit.chain_index import ChainIndex, Origin
+from tidegauge.audit.chain import ChainIndex, Origin
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
 from tidegauge.contract import encode
 from tidegauge.contract.acknowledgement import Acknowledgement

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tidegauge.kafka.bounded import bounded
+from tidegauge.kafka.transaction import bounded
 
 
 def test_a_call_that_ends_has_ended_and_one_that_raises_raises() -> None:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given, strategies as st
 
-from tidegauge.kafka.quarantine import Quarantine, is_of_a_record
+from tidegauge.kafka.group_session import Quarantine
+from tidegauge.kafka.transaction import is_of_a_record
 
 
 class Log:

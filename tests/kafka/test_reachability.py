@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tidegauge.kafka.reachability import AWAY_SECONDS, Reachability
+from tidegauge.kafka.watches import AWAY_SECONDS, Reachability
 from tidegauge.telemetry.health import Health
 
 

@@ -8,9 +8,14 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from tidegauge.config.settings import Settings
-from tidegauge.kafka.reachability import AWAY_SECONDS
 from tidegauge.kafka.topics import topic_specs
-from tidegauge.kafka.writable import Replicas, WritableWatch, describe_unwritable, written_by
+from tidegauge.kafka.watches import (
+    AWAY_SECONDS,
+    Replicas,
+    WritableWatch,
+    describe_unwritable,
+    written_by,
+)
 from tidegauge.telemetry.health import Health
 
 ROLES = ("ingest", "detect", "notify", "ledger")
@@ -83,7 +88,7 @@ def test_a_client_that_has_lost_the_brokers_for_good_is_replaced(
         made: ClassVar[list["Client"]] = []
         brokers_are_back = False
 
-        def __init__(self, config: object, *, logger: object) -> None:
+        def __init__(self, *_: object, **__: object) -> None:
             self.is_lost = not Client.brokers_are_back
             self.is_closed = False
             Client.made.append(self)
@@ -97,9 +102,7 @@ def test_a_client_that_has_lost_the_brokers_for_good_is_replaced(
             self.is_closed = True
 
     now = 0.0
-    admin = SimpleNamespace(describe_configs=lambda resources, *, request_timeout: {})
-    monkeypatch.setattr("tidegauge.kafka.writable.Consumer", Client)
-    monkeypatch.setattr("tidegauge.kafka.writable.AdminClient", lambda config, *, logger: admin)
+    monkeypatch.setattr("tidegauge.kafka.watches.reader", Client)
     health = Health(clock=lambda: now)
     one = WritableWatch(Settings(), ROLES, health=health, stop=threading.Event(), clock=lambda: now)
     one.look()

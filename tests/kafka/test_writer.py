@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Producer
 
 from tidegauge.config.settings import KafkaSettings
-from tidegauge.kafka import writer as sender
+from tidegauge.kafka import clients, writer as sender
 from tidegauge.kafka.writer import NotTaken, RecordWriter
 
 NOBODY = "127.0.0.1:1"
@@ -31,7 +31,7 @@ def test_a_producer_that_lost_its_brokers_is_another_one_for_the_next_record(
         made.append(NOBODY if not made else brokers)
         return Producer(config | {"bootstrap.servers": made[-1]}, **more)
 
-    monkeypatch.setattr(sender, "Producer", make)
+    monkeypatch.setattr(clients, "Producer", make)
     letters = RecordWriter(KafkaSettings(bootstrap_servers=brokers), "letters", "dead letters")
     with pytest.raises(NotTaken, match="topic letters takes no dead letters"):
         letters.write(b"a")

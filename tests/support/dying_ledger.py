@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import Producer
 
 from tidegauge.cli import main
-from tidegauge.roles.ledger import session
+from tidegauge.kafka import clients
 
 STEPS = ("before the transaction", "records sent", "offsets sent", "committed")
 
@@ -44,5 +44,5 @@ if __name__ == "__main__":
     number = sys.argv.pop(1)
     wanted, mark = sys.argv.pop(1), Path(sys.argv.pop(1))
     assert wanted in STEPS, wanted
-    session.Producer = _Dying
+    clients.Producer = _Dying
     main()

@@ -1,4 +1,4 @@
-"""Facts of what people say, and of what came into force. Pure.
+"""Audit facts of acknowledgements, silences and configurations. Pure.
 
 A fact about one model is in its chain. One about several, such as a silence of ``credit-*``, is in
 the chain of no model, and its input ``models`` is a glob that says which.

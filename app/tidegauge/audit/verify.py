@@ -1,4 +1,4 @@
-"""Whether an alert says the truth: its figures computed again from what it carries."""
+"""Verifying an alert: its figures are computed again from the counts that it carries."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ TOLERANCE = 1e-9
 
 
 class Check(NamedTuple):
-    """One thing that an alert says: what it claims, and what it comes to. Equal if it is true."""
+    """One figure of an alert: as it is claimed, and as it was computed again."""
 
     what: str
     claimed: float | str

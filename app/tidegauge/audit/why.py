@@ -1,7 +1,7 @@
-"""Why an action was asked for, as the audit trail alone tells it. Pure.
+"""Why an action was requested, from the audit trail alone. Pure.
 
-From the action to the alert that asked for it, the rule and the file that it stood in, the figures
-of the window, the baseline that they were held against, and what people did about it.
+From the action to the alert that requested it, the rule and its file, the figures of the window,
+the baseline that they were compared with, and what people did about it.
 """
 
 from collections import defaultdict
@@ -31,10 +31,10 @@ _SHORT = 12
 
 
 class Explanation(Record):
-    """Why one action was asked for: the facts that bear on it, each None or empty if unknown.
+    """Why one action was requested: the facts about it, each None or empty if unknown.
 
     ``began`` and ``ended`` are of the alert's episode, ``promoted`` is how the baseline came to be
-    in force, ``rules`` how the rule file did. ``outcomes`` is what was said of the action.
+    in force, ``rules`` how the rule file did. ``outcomes`` are the acknowledgements of the action.
     """
 
     asked: AuditRecord
@@ -48,7 +48,7 @@ class Explanation(Record):
 
 
 def asked_for(records: Iterable[AuditRecord]) -> list[AuditRecord]:
-    """Return the facts that actions were asked for, or withheld, the oldest first."""
+    """Return the facts that actions were requested, or withheld, the oldest first."""
     found = (record for record in records if record.event in _REQUESTED)
     return sorted(found, key=lambda record: record.time)
 

@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegauge.alerting import Silences, listed
-from tidegauge.cli._newest import Value
 from tidegauge.cli._print import (
     SEVERITY_COLOURS,
     PlainText,
@@ -15,6 +14,7 @@ from tidegauge.cli._print import (
     plain,
     short,
 )
+from tidegauge.cli._recent import Value
 from tidegauge.contract import (
     OF_THRESHOLD,
     Alert,

@@ -5,12 +5,10 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import typer
-from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
-from tidegauge.cli._kafka import BrokersAway
 from tidegauge.cli._print import echo
-from tidegauge.kafka import NotTaken
+from tidegauge.kafka import BrokersAway, KafkaException, NotTaken
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -24,9 +24,7 @@ from tidegauge.cli._alert_text import (
     state_of,
 )
 from tidegauge.cli._errors import reported
-from tidegauge.cli._follow import follow
 from tidegauge.cli._kafka import kafka_settings
-from tidegauge.cli._newest import first_values, newest_values
 from tidegauge.cli._print import (
     SEVERITY_COLOURS,
     PlainConsole,
@@ -38,6 +36,7 @@ from tidegauge.cli._print import (
     short,
     table_time,
 )
+from tidegauge.cli._recent import first_values, newest_values
 from tidegauge.cli._records import SkippedRecords, of_model, only, skipping, warn
 from tidegauge.config import Settings
 from tidegauge.contract import (
@@ -46,7 +45,7 @@ from tidegauge.contract import (
     printable,
     with_subject,
 )
-from tidegauge.kafka import read_topic
+from tidegauge.kafka import follow, read_topic
 
 app = typer.Typer(help="Alerts.", no_args_is_help=True)
 
@@ -99,8 +98,13 @@ def tail(
         # At once: this command may never end.
         warn(f"{place} is skipped: {why}")
 
+    topic, seen = settings.topics.alerts_history, set[str]()
     try:
-        for raw, alert in follow(settings, settings.topics.alerts_history, begin, skipped):
+        for found in follow(settings.kafka, topic, Alert, begin, skipped):
+            if found is None or found[1].id in seen:  # each once, however often it was sent
+                continue
+            raw, alert = found
+            seen.add(alert.id)
             if model is not None and not fnmatchcase(alert.model, model):
                 continue
             if severity and alert.severity not in severity:

@@ -29,7 +29,6 @@ from tidegauge.baseline.io import (
 )
 from tidegauge.cli._baseline_tables import hours_line, output_console, show_columns, signals_table
 from tidegauge.cli._errors import BAD_INPUT, fail, reported
-from tidegauge.cli._kafka import BrokersAway, ask_brokers
 from tidegauge.cli._print import (
     PlainConsole,
     echo,
@@ -300,8 +299,9 @@ def promote(
 
 def _audit(model: str, version: str, pointer: Pointer, source: str, actor: str | None) -> None:
     """Report a promotion to the audit trail, or warn: a promotion must not depend on Kafka."""
-    # Only a promotion needs this import.
-    from tidegauge.audit import NotAudited, report_fact
+    # Only a promotion needs these imports.
+    from tidegauge.audit import report_fact
+    from tidegauge.kafka import BrokersAway, NotTaken, ask_brokers
 
     settings = load_settings()
     try:
@@ -324,7 +324,7 @@ def _audit(model: str, version: str, pointer: Pointer, source: str, actor: str |
                 },
             ),
         )
-    except (BrokersAway, NotAudited) as error:
+    except (BrokersAway, NotTaken) as error:
         warn(
             f"promoted, but NOT in the audit trail: {error}; promote it again when Kafka is there",
             fg="red",

@@ -7,10 +7,8 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated
 
-import confluent_kafka
 import msgspec
 import typer
-from confluent_kafka import KafkaError, KafkaException
 from rich.console import Group
 from rich.text import Text
 
@@ -23,17 +21,27 @@ from tidegauge.baseline.io import (
     without_baseline,
 )
 from tidegauge.cli._errors import reported
-from tidegauge.cli._event_times import latest_event_times
-from tidegauge.cli._kafka import BrokersAway, ask_brokers
 from tidegauge.cli._print import PlainConsole, PlainText, echo_json, folding_table, plain, short
-from tidegauge.cli._recent import counted_without, newest_reports, recent_reports
+from tidegauge.cli._recent import (
+    counted_without,
+    latest_event_times,
+    newest_reports,
+    recent_reports,
+)
 from tidegauge.cli._workers import describe_group, idle_worker, missing_worker
 from tidegauge.config import Settings, load_settings
 from tidegauge.contract import counted, printable, printable_lines
-from tidegauge.kafka import Groups, RoleGroup, Topics, role_groups
-
-#: By these a client says that no broker answers.
-_AWAY = frozenset({KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN})
+from tidegauge.kafka import (
+    NO_ANSWER,
+    BrokersAway,
+    Groups,
+    KafkaException,
+    RoleGroup,
+    Topics,
+    ask_brokers,
+    client_version,
+    role_groups,
+)
 
 #: The exit code if no worker runs of a role that ran before.
 NO_WORKER = 4
@@ -73,7 +81,7 @@ def check_event_times(settings: Settings) -> list[Finding]:
     """Look at the youngest events: those that come too late for their windows are in no report."""
     try:
         found = latest_event_times(settings)
-    except KafkaException:  # reported by check_kafka
+    except (KafkaException, ValueError):  # reported by check_kafka
         return []
     if not found.events:
         return []
@@ -159,7 +167,7 @@ def _workers(groups: Groups, of: RoleGroup) -> Finding:
     try:
         state = groups.state(of)
     except KafkaException as error:
-        if error.args[0].code() in _AWAY:
+        if error.args[0].code() in NO_ANSWER:
             raise
         unknown = f"how its group {of.group} stands can't be asked: {error.args[0].str()}"
         return Finding(of.name, "", [], NO_WORKER, [unknown])
@@ -253,7 +261,7 @@ def check_versions(_: Settings) -> list[Finding]:
     """Say what is installed."""
     names = ("tidegauge", "faust-streaming", "aiokafka", "confluent-kafka", "numpy", "redis")
     detail = ", ".join(f"{name} {version(name)}" for name in names)
-    librdkafka = confluent_kafka.libversion()[0]
+    librdkafka = client_version()
     python = platform.python_version()
     return [Finding("versions", f"Python {python}, librdkafka {librdkafka}, {detail}", [], 2)]
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from tidegauge.config.settings import (
         MAX_AUDIT_BYTES as MAX_AUDIT_BYTES,
         MAX_RECORD_BYTES as MAX_RECORD_BYTES,
-        RECONNECTING as RECONNECTING,
         IngestSettings as IngestSettings,
         KafkaSettings as KafkaSettings,
         LinkSettings as LinkSettings,
@@ -47,7 +46,6 @@ face(
             "LinkSettings",
             "MAX_AUDIT_BYTES",
             "MAX_RECORD_BYTES",
-            "RECONNECTING",
             "Settings",
             "TopicSettings",
             "WindowSettings",

@@ -51,13 +51,6 @@ MAX_RECORD_BYTES = 8 * 1024 * 1024
 MAX_AUDIT_BYTES = 2 * 1024 * 1024
 
 
-#: By default librdkafka asks for a broker that is away more and more seldom, up to every 10 s. What
-#: waits for a coordinator is looked at again only when a connection changes: after the loss of a
-#: broker, offsets sent to a transaction waited for 8 to 15 s; with this for 4, which is what it
-#: takes the others to have a new coordinator. For all that reports and the audit trail wait for.
-RECONNECTING = {"reconnect.backoff.max.ms": 500}
-
-
 class _Section(BaseModel):
     # The string below each setting is its description in docs/reference/settings.md.
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

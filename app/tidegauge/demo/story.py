@@ -1,4 +1,4 @@
-"""The demo's course of events, and how it is told on the terminal."""
+"""The demo's course of events, and what it prints on the terminal."""
 
 import signal
 import tempfile
@@ -9,7 +9,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
-from confluent_kafka import Consumer
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.panel import Panel
@@ -21,17 +20,23 @@ from tidegauge.baseline.io import BaselineStore, build
 from tidegauge.config import KafkaSettings, Settings, TopicSettings
 from tidegauge.contract import (
     Alert,
-    DecodingError,
     Distribution,
     counted,
-    decode,
     printable,
     quantity,
-    unwrap,
 )
-from tidegauge.demo.model import DRIFT_FACTOR, DRIFTED, NAME, VERSION, train
-from tidegauge.demo.nodes import NODES, RATE, ServingNodes
+from tidegauge.demo.model import (
+    DRIFT_FACTOR,
+    DRIFTED,
+    NAME,
+    NODES,
+    RATE,
+    VERSION,
+    ServingNodes,
+    train,
+)
 from tidegauge.demo.services import MOCK_PARTITIONS, MockKafka, free_port, redis_server, worker
+from tidegauge.kafka import follow
 
 WINDOW_SECONDS = 5
 
@@ -200,32 +205,15 @@ class _Demo:
     @staticmethod
     def _alerts(settings: Settings) -> Iterator[Alert | None]:
         """Yield alerts as they come through Kafka, and None now and then; each id once."""
-        consumer = Consumer(
-            {
-                **settings.kafka.librdkafka(),
-                "group.id": "tidegauge-demo",
-                "auto.offset.reset": "earliest",
-                "log_level": 0,
-            }
-        )
-        consumer.subscribe([settings.topics.alerts_history])
         seen: set[str] = set()
-        try:
-            while True:
-                message = consumer.poll(0.1)
-                if message is None or message.error() is not None:
-                    yield None
-                    continue
-                try:
-                    alert = decode(unwrap(message.value()), Alert)
-                except DecodingError:  # not ours, on a broker of the reader's own
-                    yield None
-                    continue
-                if alert.id not in seen:
-                    seen.add(alert.id)
-                    yield alert
-        finally:
-            consumer.close()
+        topic = settings.topics.alerts_history
+        # What is not ours, on a broker of the reader's own, is passed over.
+        for found in follow(settings.kafka, topic, Alert, 0, lambda *_: None):
+            if found is None:
+                yield None
+            elif found[1].id not in seen:
+                seen.add(found[1].id)
+                yield found[1]
 
     def _await_counted(self, sent: int, check: Callable[[], None]) -> int:
         deadline = time.monotonic() + 15

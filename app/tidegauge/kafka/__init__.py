@@ -1,6 +1,7 @@
 """Speaking Kafka: reading, writing, consumer groups, transactions, topics and their permissions.
 
-Roles and commands use it. What it reads and writes is for others to know.
+``clients`` makes every client; roles and commands use the rest. What is in the records is for
+others to know.
 """
 
 from typing import TYPE_CHECKING
@@ -8,15 +9,49 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.kafka.acls import ROLES as ROLES, commands as commands
-    from tidegauge.kafka.bounded import bounded as bounded
+    from tidegauge.kafka.acls import (
+        ROLES as ROLES,
+        commands as commands,
+    )
+    from tidegauge.kafka.admin import (
+        NO_ANSWER as NO_ANSWER,
+        Admin as Admin,
+        BrokersAway as BrokersAway,
+        ask_brokers as ask_brokers,
+    )
+    from tidegauge.kafka.backfill import (
+        ChangelogReader as ChangelogReader,
+        InputSequence as InputSequence,
+        LogShorterError as LogShorterError,
+    )
+    from tidegauge.kafka.clients import (
+        OFFSET_BEGINNING as OFFSET_BEGINNING,
+        PARTITIONER as PARTITIONER,
+        Consumer as Consumer,
+        KafkaError as KafkaError,
+        KafkaException as KafkaException,
+        Message as Message,
+        TopicPartition as TopicPartition,
+        acknowledgement_consumer as acknowledgement_consumer,
+        client_version as client_version,
+        fact_producer as fact_producer,
+        ingest_consumer as ingest_consumer,
+        ingest_producer as ingest_producer,
+        ingest_producer_config as ingest_producer_config,
+        ledger_consumer as ledger_consumer,
+        ledger_producer as ledger_producer,
+        mock_cluster as mock_cluster,
+        reader as reader,
+    )
     from tidegauge.kafka.group_reader import (
         GroupReader as GroupReader,
         Interrupted as Interrupted,
         ReceivedRecord as ReceivedRecord,
     )
     from tidegauge.kafka.group_session import (
+        Quarantine as Quarantine,
         SessionError as SessionError,
+        retry as retry,
         run_sessions as run_sessions,
     )
     from tidegauge.kafka.groups import (
@@ -25,29 +60,22 @@ if TYPE_CHECKING:
         RoleGroup as RoleGroup,
         role_groups as role_groups,
     )
-    from tidegauge.kafka.headers import headers_of as headers_of
-    from tidegauge.kafka.quarantine import (
-        Quarantine as Quarantine,
-        is_of_a_record as is_of_a_record,
-    )
-    from tidegauge.kafka.readback import (
-        ChangelogReader as ChangelogReader,
-        LogShorterError as LogShorterError,
-    )
     from tidegauge.kafka.reader import (
         KafkaRecord as KafkaRecord,
-        Skipped as Skipped,
+        follow as follow,
+        is_at_end as is_at_end,
+        partitions_of as partitions_of,
+        place_of as place_of,
+        read_newest as read_newest,
+        read_partition as read_partition,
         read_range as read_range,
         read_span as read_span,
         read_tail as read_tail,
         read_topic as read_topic,
         refuse as refuse,
+        written_at as written_at,
     )
-    from tidegauge.kafka.sequence import InputSequence as InputSequence
-    from tidegauge.kafka.steady_consumer import SteadyConsumer as SteadyConsumer
-    from tidegauge.kafka.topic_watch import TopicWatch as TopicWatch
     from tidegauge.kafka.topics import (
-        NO_TOPIC_ID as NO_TOPIC_ID,
         Topics as Topics,
         topic_specs as topic_specs,
     )
@@ -56,47 +84,25 @@ if TYPE_CHECKING:
         RebalancingError as RebalancingError,
         StuckError as StuckError,
         commit as commit,
+        commit_records as commit_records,
+        is_of_a_record as is_of_a_record,
     )
     from tidegauge.kafka.unreadable import (
         ReadFrom as ReadFrom,
+        Skipped as Skipped,
         UnreadableBatches as UnreadableBatches,
+        headers_of as headers_of,
         is_end as is_end,
         stopping as stopping,
     )
-    from tidegauge.kafka.writable import WritableWatch as WritableWatch
+    from tidegauge.kafka.watches import (
+        TopicWatch as TopicWatch,
+        WritableWatch as WritableWatch,
+    )
     from tidegauge.kafka.writer import (
         NotTaken as NotTaken,
         RecordWriter as RecordWriter,
         TooLarge as TooLarge,
     )
 
-face(
-    __name__,
-    {
-        "acls": ("ROLES", "commands"),
-        "bounded": ("bounded",),
-        "group_reader": ("GroupReader", "Interrupted", "ReceivedRecord"),
-        "group_session": ("SessionError", "run_sessions"),
-        "groups": ("GroupState", "Groups", "RoleGroup", "role_groups"),
-        "headers": ("headers_of",),
-        "quarantine": ("Quarantine", "is_of_a_record"),
-        "readback": ("ChangelogReader", "LogShorterError"),
-        "reader": (
-            "KafkaRecord",
-            "Skipped",
-            "read_range",
-            "read_span",
-            "read_tail",
-            "read_topic",
-            "refuse",
-        ),
-        "sequence": ("InputSequence",),
-        "steady_consumer": ("SteadyConsumer",),
-        "topic_watch": ("TopicWatch",),
-        "topics": ("NO_TOPIC_ID", "Topics", "topic_specs"),
-        "transaction": ("DeadLettersError", "RebalancingError", "StuckError", "commit"),
-        "unreadable": ("ReadFrom", "UnreadableBatches", "is_end", "stopping"),
-        "writable": ("WritableWatch",),
-        "writer": ("NotTaken", "RecordWriter", "TooLarge"),
-    },
-)
+face(__name__)

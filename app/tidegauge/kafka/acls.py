@@ -38,7 +38,7 @@ _TOPICS: Mapping[AclRole, Mapping[str, tuple[Operation, ...]]] = {
         "alerts_history": ("Read",),
         "silences": ("Read",),
         "withheld": ("Read", "Write"),
-        # What its receivers of the audit trail are told.
+        # For its receivers of the audit trail.
         "audit": ("Read",),
         "dead_letters": ("Write",),
         "configuration": ("Read", "Write"),
@@ -64,7 +64,7 @@ _TOPICS: Mapping[AclRole, Mapping[str, tuple[Operation, ...]]] = {
     },
 }
 
-#: Who looks at all topics: workers wait for them, and say what is wrong with their settings.
+#: Of every role but a producer, on all topics: workers wait for them, and check their settings.
 _LOOKS: tuple[Operation, ...] = ("Describe", "DescribeConfigs")
 
 

@@ -1,6 +1,6 @@
 """A topic as one receiver's consumer group reads it.
 
-An offset is committed when its record is done with, so whoever reads next begins with the first
+An offset is committed when its record is done with, so the next reader begins with the first one
 that isn't.
 """
 
@@ -20,9 +20,9 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from tidegauge.config import RECONNECTING, Settings
-from tidegauge.kafka.start import starting_offset
-from tidegauge.kafka.steady_consumer import Passed, SteadyConsumer
+from tidegauge.config import Settings
+from tidegauge.kafka.clients import receiver_consumer
+from tidegauge.kafka.unreadable import Skipped
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class GroupReader:
         from_beginning: bool,
         changed: Callable[[bool, list[str | None]], None],
         metadata: Callable[[], str] = lambda: "",
-        passed: Passed | None = None,
+        passed: Skipped | None = None,
     ) -> None:
         self._topic = topic
         self._group = group
@@ -72,28 +72,11 @@ class GroupReader:
         self._from: dict[int, int] = {}
         #: Partitions of which what was delivered before is still being read.
         self._restoring: set[int] = set()
-        #: Offsets that are done with but not committed, by partition: nobody wanted those alerts.
+        #: Offsets that are done with but not committed, by partition: no receiver wanted them.
         self._skipped: dict[int, int] = {}
         #: A failure inside a callback, which librdkafka must not see.
         self._failure: Exception | None = None
-        self._consumer = SteadyConsumer(
-            {
-                **settings.kafka.librdkafka(),
-                **RECONNECTING,
-                "group.id": group,
-                "enable.auto.commit": False,
-                # Never used: every partition is assigned with its offset.
-                "auto.offset.reset": "earliest",
-                "isolation.level": "read_committed",
-                "session.timeout.ms": int(settings.notify.session_timeout_seconds * 1000),
-                # Eager: an assignment is always whole, so what fires can be restored with it.
-                "partition.assignment.strategy": "range",
-                # How the end of what is restored is known, whatever compaction left of it.
-                "enable.partition.eof": True,
-            },
-            passed=passed,
-            logger=log,
-        )
+        self._consumer = receiver_consumer(settings, group, passed=passed)
         self._consumer.subscribe(
             [self._topic],
             on_assign=self._on_assign,
@@ -137,7 +120,7 @@ class GroupReader:
         self.commit_skipped()
 
     def skip(self, received: ReceivedRecord) -> None:
-        """Note that nobody wants a record; committed with the next one, or when all is quiet."""
+        """Note that a record is not wanted; committed with the next one, or when nothing comes."""
         if received.new:
             self._skipped[received.partition] = received.offset + 1
 
@@ -223,3 +206,40 @@ class GroupReader:
         self._from = {}
         self._restoring = set()
         self._skipped = {}
+
+
+class Start(NamedTuple):
+    """The offset of the first record to deliver, and what is lost by that, if anything."""
+
+    offset: int
+    lost: str | None
+
+
+def starting_offset(committed: int | None, low: int, high: int) -> Start:
+    """Return where to begin in a partition with the records [``low``, ``high``).
+
+    A new receiver begins with the next record, not with those of last year.
+
+    >>> starting_offset(None, 0, 40).offset
+    40
+    >>> starting_offset(17, 0, 40)
+    Start(offset=17, lost=None)
+    >>> starting_offset(17, 30, 40)
+    Start(offset=30, lost='offsets 17 to 30 were deleted before they were delivered')
+    >>> starting_offset(170, 0, 40).offset
+    0
+    """
+    if committed is None:
+        return Start(high, None)
+    if committed > high:
+        return Start(
+            low,
+            f"the topic was made anew: it ends at {high}, and {committed} was reached; "
+            f"delivering from {low} on",
+        )
+    if committed < low:
+        return Start(
+            low,
+            f"offsets {committed} to {low} were deleted before they were delivered",
+        )
+    return Start(committed, None)

@@ -1,21 +1,30 @@
-"""One session after the other: whatever ends one, the next begins at what was committed."""
+"""One session after the other: whatever ends one, the next begins at what was committed.
+
+Where one record ends session after session, :class:`Quarantine` finds it, so that it can be set
+aside. It is a backstop: what is known to be wrong with a record is a dead letter or a counted skip.
+This is for an exception that was not foreseen, which would otherwise end every session, or the
+process at every start, at the same record.
+"""
 
 import gc
 import logging
 import threading
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from confluent_kafka import KafkaException
 from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception_type,
+    sleep_using_event,
     stop_when_event_set,
+    wait_fixed,
     wait_random,
 )
+from tenacity.wait import wait_base
 
-from tidegauge.kafka.bounded import bounded
+from tidegauge.kafka.transaction import bounded
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +51,8 @@ def run_sessions(
 ) -> None:
     """Begin a session and run it, again and again, until ``stop`` is set.
 
-    A :class:`SessionError` or a ``KafkaException`` ends a session and is told to ``failed``; the
-    next one begins half a second to two later. Any other exception is raised.
+    A :class:`SessionError` or a ``KafkaException`` ends a session and is reported to ``failed``;
+    the next one begins half a second to two later. Any other exception is raised.
     """
 
     def run_one() -> None:
@@ -55,20 +64,34 @@ def run_sessions(
         finally:
             _leave(session, stop)
 
-    def sleep(seconds: float) -> None:
-        stop.wait(seconds)
+    errors = (SessionError, KafkaException)
+    retry(run_one, stop, errors=errors, failed=failed, wait=wait_random(0.5, 2))
+
+
+def retry(
+    work: Callable[[], None],
+    stop: threading.Event,
+    *,
+    errors: tuple[type[Exception], ...],
+    failed: Callable[[object], None],
+    wait: wait_base | float,
+) -> None:
+    """Work until it succeeds or ``stop`` is set; each of ``errors`` is reported to ``failed``.
+
+    ``wait`` is how long to wait before the next try, seconds. Any other exception is raised.
+    """
 
     def report(state: RetryCallState) -> None:
         failed(state.outcome and state.outcome.exception())
 
     Retrying(
-        retry=retry_if_exception_type((SessionError, KafkaException)),
-        wait=wait_random(0.5, 2),
+        retry=retry_if_exception_type(errors),
+        wait=wait_fixed(wait) if isinstance(wait, int | float) else wait,
         stop=stop_when_event_set(stop),
-        sleep=sleep,
+        sleep=sleep_using_event(stop),
         before_sleep=report,
         retry_error_callback=report,
-    )(run_one)
+    )(work)
 
 
 def _leave(session: Session, stop: threading.Event) -> None:
@@ -79,4 +102,56 @@ def _leave(session: Session, stop: threading.Event) -> None:
     try:
         bounded(session.close, LEAVE_SECONDS)
     except TimeoutError:
-        log.warning("the brokers did not answer on leaving: they will notice by themselves")
+        log.warning("leaving the group was not answered; the brokers notice it by themselves")
+
+
+class Quarantine:
+    """Narrows a batch down to the record at which sessions fail; outlives the sessions.
+
+    A batch that fails twice at the same offsets is halved until one record is left, which is to be
+    set aside. ``limit`` is how many records a session may take at once, None for as many as it
+    likes. It ends once as many records have passed as were under suspicion.
+
+    >>> quarantine, taken = Quarantine(), []
+    >>> while not quarantine.failed({0: 7}, quarantine.limit or 8):
+    ...     taken.append(quarantine.limit)
+    >>> taken
+    [None, 4, 2, 1]
+    >>> quarantine.limit is None
+    True
+    """
+
+    def __init__(self) -> None:
+        self.limit: int | None = None
+        self._begin: Mapping[Any, int] = {}
+        #: What the batches that fail there have been halved to.
+        self._narrowest: int | None = None
+        self._suspects = 0
+
+    def failed(self, begin: Mapping[Any, int], records: int) -> bool:
+        """Note that a batch failed; True if its only record is the one to set aside.
+
+        ``begin`` is the first offset of each partition of the batch, which had so many records.
+        Call it for errors that :func:`is_of_a_record` alone.
+        """
+        # Between two failures records of other partitions may pass, so one offset is enough.
+        again = bool(begin.items() & self._begin.items())
+        self._begin = dict(begin)
+        self._suspects = max(self._suspects, records)
+        if not again:
+            self._narrowest = None
+            return False
+        if records <= 1:
+            self._forget()
+            return True
+        self.limit = self._narrowest = max(1, min(records, self._narrowest or records) // 2)
+        return False
+
+    def passed(self, records: int) -> None:
+        """Note that a batch of so many records went through."""
+        self._suspects -= records
+        if self._suspects <= 0:
+            self._suspects, self.limit = 0, None
+
+    def _forget(self) -> None:
+        self.limit, self._begin, self._narrowest, self._suspects = None, {}, None, 0

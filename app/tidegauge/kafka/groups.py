@@ -1,15 +1,14 @@
-"""How the consumer groups of the roles stand: members, what they have yet to read, what they wrote.
+"""The state of the roles' consumer groups: members, lag, and the newest record that they wrote.
 
-Everything is asked of the brokers, so it needs no access to any worker, and holds for all of them.
+All of it comes from the brokers, so no worker has to be reachable.
 """
 
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     TopicPartition,
@@ -17,12 +16,11 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tidegauge.config import Settings
-
-log = logging.getLogger(__name__)
+from tidegauge.kafka.admin import Admin
 
 _TIMEOUT_SECONDS = 10.0
 
-#: By these a broker says that there is no such group.
+#: The errors of a broker that has no such group.
 _NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND})
 
 
@@ -73,28 +71,28 @@ class Groups:
     """Asks one cluster. Methods raise ``KafkaException`` if it doesn't answer, or refuses to."""
 
     def __init__(self, settings: Settings) -> None:
-        self._admin = AdminClient(settings.kafka.librdkafka(), logger=log)
+        self._admin = Admin(settings.kafka)
 
     def state(self, of: RoleGroup) -> GroupState:
         """Return how a group stands."""
         members = self._members(of.group)
-        ends = self._offsets(of.reads, OffsetSpec.latest())
+        partitions = self._admin.partitions(of.reads, _TIMEOUT_SECONDS)
+        ends = self._offsets(of.reads, partitions, OffsetSpec.latest())
         committed = self._committed(of, ends)
-        begins = self._offsets(of.reads, OffsetSpec.earliest())
+        begins = self._offsets(of.reads, partitions, OffsetSpec.earliest())
         behind = sum(
-            max(0, end - max(committed.get(partition, 0), begins.get(partition, 0)))
+            max(0, end.offset - max(committed.get(partition, 0), begins[partition].offset))
             for partition, end in ends.items()
         )
         return GroupState(of, members, bool(committed), behind, self._newest(of))
 
     def _members(self, group: str) -> int:
-        described = self._admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_SECONDS)
-        try:
-            return len(described[group].result().members)
-        except KafkaException as error:
-            if error.args[0].code() in _NO_GROUP:
-                return 0
-            raise
+        described = self._answer(
+            lambda client: client.describe_consumer_groups(
+                [group], request_timeout=_TIMEOUT_SECONDS
+            )[group]
+        )
+        return len(described.members) if described else 0
 
     def _committed(self, of: RoleGroup, partitions: Iterable[int]) -> dict[int, int]:
         wanted = [TopicPartition(of.reads, partition) for partition in partitions]
@@ -103,21 +101,33 @@ class Groups:
         # Never without partitions, for all of them: while the topic of offsets is being made, as
         # at the first question to a fresh cluster, librdkafka 2.15 then ends the process.
         asked = [ConsumerGroupTopicPartitions(of.group, wanted)]
-        answers = self._admin.list_consumer_group_offsets(asked, request_timeout=_TIMEOUT_SECONDS)
+        found = self._answer(
+            lambda client: client.list_consumer_group_offsets(
+                asked, request_timeout=_TIMEOUT_SECONDS
+            )[of.group]
+        )
+        return (
+            {at.partition: at.offset for at in found.topic_partitions if at.offset >= 0}
+            if found
+            else {}
+        )
+
+    def _answer(self, question: Callable[[AdminClient], Future[Any]]) -> Any:
+        """Ask about a group; return None if there is no such group."""
         try:
-            found = answers[of.group].result().topic_partitions
+            return self._admin.ask(lambda client: question(client).result())
         except KafkaException as error:
             if error.args[0].code() in _NO_GROUP:
-                return {}
+                return None
             raise
-        return {at.partition: at.offset for at in found if at.offset >= 0}
 
     def _newest(self, of: RoleGroup) -> float | None:
         """Return when the newest record was written, if the brokers can tell (Kafka 3.0 and on)."""
         if not of.writes:
             return None
         try:
-            times = self._ask(of.writes, OffsetSpec.max_timestamp())
+            partitions = self._admin.partitions(of.writes, _TIMEOUT_SECONDS)
+            times = self._offsets(of.writes, partitions, OffsetSpec.max_timestamp())
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNSUPPORTED_VERSION:
                 return None
@@ -125,17 +135,5 @@ class Groups:
         newest = max((at.timestamp for at in times.values()), default=-1)
         return newest / 1000 if newest > 0 else None
 
-    def _offsets(self, topic: str, spec: OffsetSpec) -> dict[int, int]:
-        return {partition: at.offset for partition, at in self._ask(topic, spec).items()}
-
-    def _ask(self, topic: str, spec: OffsetSpec) -> dict[int, Any]:
-        found = self._admin.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
-        wanted = {TopicPartition(topic, partition): spec for partition in found.partitions}
-        if not wanted:
-            return {}
-        answers = self._admin.list_offsets(
-            wanted,
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=_TIMEOUT_SECONDS,
-        )
-        return {at.partition: future.result() for at, future in answers.items()}
+    def _offsets(self, topic: str, partitions: list[int], spec: OffsetSpec) -> dict[int, Any]:
+        return self._admin.offsets(topic, partitions, spec, _TIMEOUT_SECONDS, committed=True)

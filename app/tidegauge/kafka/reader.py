@@ -1,18 +1,25 @@
 """Reading what Kafka kept of a topic, without a consumer group to join."""
 
-import logging
 import math
-import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import NamedTuple, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from tidegauge.config import KafkaSettings
 from tidegauge.contract import CountedRange, DecodingError, decode, unwrap
-from tidegauge.kafka.steady_consumer import SteadyConsumer
-
-log = logging.getLogger(__name__)
+from tidegauge.kafka.clients import reader
+from tidegauge.kafka.unreadable import Skipped
 
 #: How far clocks may be apart: an event's may be ahead of a broker's by five minutes.
 _MARGIN_SECONDS = 900.0
@@ -20,20 +27,32 @@ _MARGIN_SECONDS = 900.0
 #: How long after its end a window may be reported: as long as histograms wait for DETECT.
 _LATEST_SECONDS = 4 * 24 * 3600.0
 
+#: How long nothing may come. A transaction that a worker died in ends by itself after 10 s.
 _TIMEOUT_SECONDS = 30.0
 _BATCH = 500
+
+#: How long a follower of a topic waits for a record before it yields None.
+_FOLLOW_SECONDS = 0.1
 
 T = TypeVar("T")
 
 Keep = Callable[[bytes | None], bool]
 
-#: Is called with the place of a record that can't be read, and with what it is not and why.
-Skipped = Callable[[str, str], None]
-
 
 def refuse(place: str, why: str) -> None:
     """Raise ``ValueError`` that names the place of a record that can't be read."""
     raise ValueError(f"{place} is {why}")
+
+
+def place_of(message: Message) -> str:
+    """Return the place of a record, as it is named to people."""
+    return f"{message.topic()}/{message.partition()} at offset {message.offset()}"
+
+
+def written_at(message: Message) -> float | None:
+    """Return when a record was written, epoch seconds; None if it is not known."""
+    kind, written_ms = message.timestamp()
+    return None if kind == TIMESTAMP_NOT_AVAILABLE else float(written_ms) / 1000
 
 
 class KafkaRecord(NamedTuple):
@@ -60,24 +79,16 @@ def read_span(
     """Yield the records of a topic that may be about [``since``, ``until``], in order of the log.
 
     Up to what is there when it begins. Records are found by their time, which is that of their
-    writing: some before and after the span come too. ``keep`` says by its key whether a record is
-    wanted. Without ``tombstones`` those are passed over. ``skipped`` is called with what has an
-    envelope that can't be read; by default it raises ``ValueError``. Raises ``ValueError`` if there
-    is no such topic, ``KafkaException`` if no answer comes.
+    writing: some before and after the span come too. ``keep`` decides by its key whether a record
+    is wanted. Tombstones are passed over without ``tombstones``. ``skipped`` is called with what
+    has an envelope that can't be read; by default it raises ``ValueError``. Raises ``ValueError``
+    if there is no such topic, ``KafkaException`` if no answer comes.
     """
-    consumer = _consumer(kafka, skipped)
-    try:
+    with closing(reader(kafka, passed=skipped)) as consumer:
         spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)
-        # One after the other: what is waiting in memory is bounded by one partition's windows.
-        for partition, (start, end) in sorted(spans.items()):
-            if start < end:
-                consumer.assign([TopicPartition(topic, partition, start)])
-                for message in _partition(consumer, end):
-                    there = tombstones or message.value() is not None
-                    if there and keep(message.key()):
-                        yield from _record(message, skipped)
-    finally:
-        consumer.close()
+        for message in _messages(consumer, topic, spans):
+            if (tombstones or message.value() is not None) and keep(message.key()):
+                yield from _record(message, skipped)
 
 
 def read_tail(
@@ -88,18 +99,27 @@ def read_tail(
     Of each partition the last ``at_least`` offsets in any case, markers of transactions among them.
     Up to what is there when it begins; raises as :func:`read_span` does.
     """
-    consumer = _consumer(kafka, skipped)
-    try:
+    for message in read_newest(kafka, topic, since, at_least=at_least, skipped=skipped):
+        if message.value() is not None:
+            yield from _record(message, skipped)
+
+
+def read_newest(
+    kafka: KafkaSettings,
+    topic: str,
+    since: float = math.inf,
+    *,
+    at_least: int,
+    skipped: Skipped = refuse,
+) -> Iterator[Message]:
+    """Yield the records themselves that :func:`read_tail` reads."""
+    with closing(reader(kafka, passed=skipped)) as consumer:
         spans = _spans(consumer, topic, since, math.inf)
-        for partition, (start, end) in sorted(spans.items()):
-            begin = max(min(start, end - at_least), 0)
-            if begin < end:
-                consumer.assign([TopicPartition(topic, partition, begin)])
-                for message in _partition(consumer, end):
-                    if message.value() is not None:
-                        yield from _record(message, skipped)
-    finally:
-        consumer.close()
+        begins = {
+            partition: (max(min(start, end - at_least), 0), end)
+            for partition, (start, end) in spans.items()
+        }
+        yield from _messages(consumer, topic, begins)
 
 
 def read_range(
@@ -112,9 +132,8 @@ def read_range(
     if no answer comes.
     """
     at = TopicPartition(wanted.topic, wanted.partition, wanted.start)
-    consumer = _consumer(kafka, skipped)
-    try:
-        if wanted.partition not in _partitions(consumer, wanted.topic):
+    with closing(reader(kafka, passed=skipped)) as consumer:
+        if wanted.partition not in partitions_of(consumer, wanted.topic):
             raise ValueError(f"topic {wanted.topic} has no partition {wanted.partition}")
         low, high = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)
         first, end = max(wanted.start, low), min(wanted.to, high)
@@ -124,11 +143,7 @@ def read_range(
                 f"the first of {wanted.to - wanted.start} of which some are gone: Kafka has those "
                 f"from {low} to {high - 1}",
             )
-        if first < end:
-            consumer.assign([TopicPartition(wanted.topic, wanted.partition, first)])
-            yield from _partition(consumer, end)
-    finally:
-        consumer.close()
+        yield from _messages(consumer, wanted.topic, {wanted.partition: (first, end)})
 
 
 def read_topic(
@@ -146,45 +161,74 @@ def read_topic(
     ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
     """
     for record in read_span(kafka, topic, since, skipped=skipped):
-        try:
-            found = decode(record.value, kind)
-        except DecodingError as error:
-            skipped(record.place, f"no {kind.__name__}: {error}")
+        yield from _decoded(record, kind, skipped)
+
+
+def read_partition(
+    kafka: KafkaSettings, topic: str, partition: int, *, group: str
+) -> Iterator[Message]:
+    """Yield the records of one partition; waits for transactions that are open at its end.
+
+    A reader that has come to the end has seen how they ended. Raises ``KafkaException`` if nothing
+    comes.
+    """
+    at = TopicPartition(topic, partition)
+    # Which end a client gets depends on its isolation level.
+    with closing(reader(kafka, group, isolation_level="read_uncommitted")) as consumer:
+        end = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)[1]
+    with closing(reader(kafka, group)) as consumer:
+        low, _ = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)
+        yield from _messages(consumer, topic, {partition: (low, end)}, wait=True)
+
+
+def follow(
+    kafka: KafkaSettings, topic: str, kind: type[T], since: float | None, skipped: Skipped
+) -> Iterator[tuple[bytes, T] | None]:
+    """Yield each record as it comes, and None whenever it is quiet; never ends by itself.
+
+    A record as it was written, and decoded. From what was written at ``since`` on, epoch seconds:
+    None is from now on, and 0 from the beginning. Raises as :func:`read_topic` does.
+    """
+    with closing(reader(kafka, passed=skipped)) as consumer:
+        found = sorted(partitions_of(consumer, topic))
+        if since is None or since <= 0:
+            offset = OFFSET_END if since is None else OFFSET_BEGINNING
+            starts = [TopicPartition(topic, p, offset) for p in found]
         else:
-            yield found
+            wanted = [TopicPartition(topic, p, int(since * 1000)) for p in found]
+            # Where no record is as young as that, it is the end.
+            starts = list(consumer.offsets_for_times(wanted, timeout=_TIMEOUT_SECONDS))
+        consumer.assign(starts)
+        while True:
+            message = consumer.poll(_FOLLOW_SECONDS)
+            if message is None or is_at_end(message):
+                yield None
+                continue
+            for record in _record(message, skipped):
+                yield from ((record.value, one) for one in _decoded(record, kind, skipped))
 
 
-def _consumer(kafka: KafkaSettings, skipped: Skipped) -> Consumer:
-    return SteadyConsumer(
-        {
-            **kafka.librdkafka(),
-            # No group is joined and nothing committed; librdkafka wants a name all the same.
-            "group.id": f"tidegauge-read-{uuid.uuid4()}",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-            # What retention deletes meanwhile is passed over.
-            "auto.offset.reset": "earliest",
-            # It waits a second before it fetches more, unless told otherwise.
-            "fetch.queue.backoff.ms": 5,
-        },
-        passed=skipped,
-        logger=log,
-    )
-
-
-def _partitions(consumer: Consumer, topic: str) -> list[int]:
+def partitions_of(consumer: Consumer, topic: str) -> list[int]:
+    """Return the partitions of a topic; raises ``ValueError`` if it isn't there."""
     found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
     if found.error is not None or not found.partitions:
         raise ValueError(f"there is no topic {topic}; make it with: tidegauge topics create")
     return list(found.partitions)
 
 
+def is_at_end(message: Message) -> bool:
+    """Whether a partition was read to its end; raises ``KafkaException`` for any other error."""
+    error = message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise KafkaException(error)
+    return error is not None
+
+
 def _spans(
     consumer: Consumer, topic: str, since: float, until: float
 ) -> dict[int, tuple[int, int]]:
     """Return by partition the offsets [from, to) of what was written between two moments."""
-    found = _partitions(consumer, topic)
+    found = partitions_of(consumer, topic)
     marks = {
         p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS)
         for p in found
@@ -205,7 +249,7 @@ def _spans(
 
 def _record(message: Message, skipped: Skipped) -> Iterator[KafkaRecord]:
     """Yield the record, or none if its envelope can't be read."""
-    place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
+    place = place_of(message)
     try:
         record = KafkaRecord(place, unwrap(message.value()), message.key())
     except DecodingError as error:
@@ -214,21 +258,40 @@ def _record(message: Message, skipped: Skipped) -> Iterator[KafkaRecord]:
         yield record
 
 
-def _partition(consumer: Consumer, end: int) -> Iterator[Message]:
+def _decoded(record: KafkaRecord, kind: type[T], skipped: Skipped) -> Iterator[T]:
+    try:
+        found = decode(record.value, kind)
+    except DecodingError as error:
+        skipped(record.place, f"no {kind.__name__}: {error}")
+    else:
+        yield found
+
+
+def _messages(
+    consumer: Consumer, topic: str, spans: dict[int, tuple[int, int]], *, wait: bool = False
+) -> Iterator[Message]:
+    """Yield the records of offsets [from, to) by partition; ``wait`` for what is held back."""
+    # One after the other: what is waiting in memory is bounded by one partition's windows.
+    for partition, (start, end) in sorted(spans.items()):
+        if start < end:
+            consumer.assign([TopicPartition(topic, partition, start)])
+            yield from _partition(consumer, end, wait=wait)
+
+
+def _partition(consumer: Consumer, end: int, *, wait: bool) -> Iterator[Message]:
     while True:
         messages = consumer.consume(_BATCH, 0.05)
         if not messages:
             one = consumer.poll(_TIMEOUT_SECONDS)
             if one is None:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+                detail = f"nothing came for {_TIMEOUT_SECONDS:g} s before offset {end}"
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, detail))
             messages = [one]
         for message in messages:
-            error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
             # The last offsets may be no records but marks of transactions.
-            if error is not None or message.offset() >= end:
+            if (is_at_end(message) and not wait) or message.offset() >= end:
                 return
-            yield message
-            if message.offset() == end - 1:
-                return
+            if message.error() is None:
+                yield message
+                if message.offset() == end - 1:
+                    return

@@ -1,16 +1,14 @@
-"""The topics: how each must be made, making them, and saying what is wrong with those there are."""
+"""The topics: how each must be made, making them, and reporting what is wrong with them."""
 
-import logging
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import NewTopic
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from tidegauge.config import MAX_AUDIT_BYTES, MAX_RECORD_BYTES, Settings
-
-log = logging.getLogger(__name__)
+from tidegauge.kafka.admin import Admin
 
 #: How many replicas must have a record before it counts as written.
 MIN_INSYNC = "min.insync.replicas"
@@ -19,8 +17,8 @@ _HOUR = 3600 * 1000
 _DAY = 24 * _HOUR
 
 #: Compaction leaves the last value of a key. Where that is a paused worker's old one, or one of a
-#: checkpoint that a worker died in, the owner writes his own after it: at his next checkpoint but
-#: one, or if he is lost too, at his successor's first. That is a session timeout, a recovery and
+#: checkpoint that a worker died in, the owner writes its own after it: at its next checkpoint but
+#: one, or if it is lost too, at its successor's first. That is a session timeout, a recovery and
 #: some checkpoints, here with an outage of a minute before them; nothing is compacted before. All
 #: that is written in this time is read back by a recovery: with 2,000 s, as long as two lives of a
 #: window, that was 20 times the state itself.
@@ -28,7 +26,7 @@ _MENDED_MS = 120 * 1000
 _SEGMENT_MS = 60 * 1000
 _TOMBSTONES_MS = 15 * 60 * 1000
 
-#: Topics of which the last record of a key holds, and the others are facts to be audited first.
+#: Topics in which the last record of a key is valid; LEDGER reads the others first.
 _FOR_EVER = {
     "cleanup.policy": "compact",
     "min.compaction.lag.ms": str(31 * _DAY),
@@ -39,12 +37,9 @@ _LAST_WORD = _FOR_EVER | {"cleanup.policy": "compact,delete", "retention.ms": st
 #: For models with thousands of signals; a record that is small stays small.
 _LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 
-#: Kafka's word for "no id", of topics that were made before there were any.
-NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
-
 _TIMEOUT_SECONDS = 15.0
 
-#: A broker that is there lists its topics in milliseconds; one that isn't is said to be soon.
+#: A broker that is there lists its topics in milliseconds; one that isn't is reported soon.
 _LIST_SECONDS = 5.0
 
 
@@ -112,8 +107,8 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             frozenset(_LARGE),
             each_counts=True,
         ),
-        # The newest state of each fingerprint. What has said nothing for a year goes, so that it
-        # doesn't grow for ever with versions that are long gone.
+        # The newest state of each fingerprint. What has not changed for a year is deleted, so that
+        # it doesn't grow for ever with versions that are long gone.
         TopicSpec(
             topics.alerts,
             1,
@@ -126,7 +121,7 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             },
             frozenset({"cleanup.policy", *_LARGE}),
         ),
-        # Every step; compacted, it would lose those that a receiver has not been told of yet.
+        # Every step; compacted, it would lose those that were not delivered yet.
         TopicSpec(
             topics.alerts_history,
             1,
@@ -196,10 +191,10 @@ class Topics:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admin = AdminClient(settings.kafka.librdkafka(), logger=log)
+        self._admin = Admin(settings.kafka)
 
     def create(self) -> dict[str, bool]:
-        """Make the topics that are missing, and wait until the brokers tell of them.
+        """Make the topics that are missing, and wait until the brokers list them.
 
         Returns True by name for those made now.
         """
@@ -217,7 +212,9 @@ class Topics:
         ]
         made = dict.fromkeys((spec.name for spec in specs), False)
         if missing:
-            answers = self._admin.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS)
+            answers = self._admin.ask(
+                lambda client: client.create_topics(missing, operation_timeout=_TIMEOUT_SECONDS)
+            )
             for name, future in answers.items():
                 try:
                     future.result()
@@ -239,7 +236,7 @@ class Topics:
 
     def partitions(self) -> dict[str, int]:
         """Return the number of partitions of each topic in the cluster."""
-        found = self._admin.list_topics(timeout=_LIST_SECONDS).topics
+        found = self._admin.ask(lambda client: client.list_topics(timeout=_LIST_SECONDS)).topics
         return {name: len(topic.partitions) for name, topic in found.items()}
 
     def problems(self) -> Iterator[str]:
@@ -260,15 +257,12 @@ class Topics:
         yield from self._config_problems(checked)
 
     def _config_problems(self, specs: list[TopicSpec]) -> Iterator[str]:
-        if not specs:
-            return
-        resources = [ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs]
-        answers = self._admin.describe_configs(resources, request_timeout=_TIMEOUT_SECONDS)
-        for resource, future in answers.items():
-            entries = future.result()
-            found = {name: entry.value for name, entry in entries.items()}
-            (spec,) = (spec for spec in specs if spec.name == resource.name)
-            yield from config_problems(spec, found)
+        found = self._admin.topic_settings([spec.name for spec in specs], _TIMEOUT_SECONDS)
+        for spec in specs:
+            its = found[spec.name]
+            if isinstance(its, KafkaException):
+                raise its
+            yield from config_problems(spec, its)
 
 
 def config_problems(spec: TopicSpec, found: Mapping[str, str]) -> Iterator[str]:

@@ -4,12 +4,11 @@ The letters go after the histograms have arrived, so that it is known whether a 
 of them: for that, the deliveries themselves are asked.
 """
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
-
-from tidegauge.kafka.bounded import bounded
 
 #: A transaction that is not committed by now has been given up by the brokers (clients.py).
 COMMIT_SECONDS = 10.0
@@ -28,7 +27,7 @@ _GIVE_UP_SECONDS = 1.5 * COMMIT_SECONDS
 #: offsets take milliseconds.
 OFFSETS_SECONDS = 4.0
 
-#: By these a topic says no, and will say so again. The rest may pass.
+#: By these errors a topic refuses a record, and will refuse it again. The others may pass.
 REFUSALS = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
@@ -46,6 +45,15 @@ REFUSALS = frozenset(
     }
 )
 
+#: Errors of one record that the brokers will never take, however often it is sent.
+_OF_A_RECORD = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.INVALID_RECORD,
+    }
+)
+
 #: What becomes of messages whose transaction failed before they were sent.
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
@@ -57,6 +65,29 @@ _REPLACED = frozenset(
 
 #: The group has a generation that this member has yet to hear of: it is being rebalanced.
 _REBALANCING = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS})
+
+
+def bounded(call: Callable[[], None], seconds: float) -> None:
+    """Call in a thread and wait for it; raises what it raises, or ``TimeoutError``.
+
+    A call that doesn't end is left to itself: there is no way to interrupt it. Whatever it works on
+    must not be used any more.
+    """
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:  # raised again below, where it's waited for
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="bounded", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"no end after {seconds:g} s")
+    if raised:
+        raise raised[0]
 
 
 class RebalancingError(Exception):
@@ -80,6 +111,22 @@ class DeadLettersError(Exception):
         super().__init__(f"dead letters were not delivered: {why}")
         self.why = why
         self.refused = refused
+
+
+def is_of_a_record(error: BaseException) -> bool:
+    """Whether a record may have caused an error; an outage of the brokers is of no record.
+
+    >>> is_of_a_record(KeyError("status"))
+    True
+    >>> is_of_a_record(KafkaException(KafkaError(KafkaError._TRANSPORT)))
+    False
+    >>> is_of_a_record(KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)))
+    True
+    """
+    if isinstance(error, KafkaException):
+        found = error.args[0] if error.args else None
+        return isinstance(found, KafkaError) and found.code() in _OF_A_RECORD
+    return isinstance(error, Exception) and not isinstance(error, TimeoutError)
 
 
 class DeliveryReports:
@@ -143,6 +190,38 @@ def commit(
     bounded(lambda: producer.commit_transaction(COMMIT_SECONDS), _GIVE_UP_SECONDS)
 
 
+def commit_records(
+    producer: Producer,
+    *,
+    topic: str,
+    records: Iterable[tuple[int, str, bytes]],
+    offsets: list[TopicPartition],
+    group: Any,
+) -> None:
+    """Commit records, each a partition, a key and a value, with the offsets that they follow from.
+
+    Raises ``KafkaException`` or ``TimeoutError``; the producer must not be used any more then. A
+    record that was refused fails its transaction, whose error is less exact: the record's is
+    raised.
+    """
+    deliveries = DeliveryReports()
+    producer.begin_transaction()
+    for partition, key, value in records:
+        producer.produce(topic, value, key, partition=partition, on_delivery=deliveries)
+
+    def finish() -> None:
+        producer.send_offsets_to_transaction(offsets, group, COMMIT_SECONDS)
+        producer.commit_transaction(COMMIT_SECONDS)
+
+    try:
+        bounded(finish, _GIVE_UP_SECONDS)
+    except KafkaException:
+        of_a_record = filter(is_of_a_record, map(KafkaException, deliveries.errors))
+        if (refused := next(of_a_record, None)) is not None:
+            raise refused from None
+        raise
+
+
 def _await(producer: Producer, deliveries: DeliveryReports) -> None:
     left = producer.flush(_DELIVERY_SECONDS)
     if left:
@@ -180,7 +259,7 @@ def _transaction_error(
 
 
 def letters_error(errors: Sequence[KafkaError]) -> DeadLettersError | KafkaException:
-    """Say why letters were not delivered; a producer that has been replaced says nothing of it."""
+    """Return why letters were not delivered; of a producer that was replaced, that it was."""
     for error in errors:
         if error.code() in REFUSALS:
             return DeadLettersError(f"{error.name()}: {error.str()}", refused=True)

@@ -1,22 +1,37 @@
-"""Batches that Kafka's client can't read, and the search for where each of them ends. Pure.
+"""What Kafka's client can't read: batches that are too large, and headers that are no text.
 
 Brokers take a batch that decompresses to any size, and the client gives up at 100 MB (zstd, by
 ``receive.message.max.bytes``). From every offset of such a batch it gives the same error, again and
-again. The error names the first offset of the batch but not its last one, so that is searched for:
-the client is asked to read from other offsets, each twice as far as the one before, then from the
+again, so whoever may write to a topic could stop all that reads it, at every start. INGEST makes a
+dead letter of such a batch; on the other topics :class:`SteadyConsumer` passes over it.
+
+The error names the first offset of the batch but not its last one, so that is searched for: the
+client is asked to read from other offsets, each twice as far as the one before, then from the
 middle of what is left. An answer that is not of this batch (a record, another batch's error, the
-end of the partition) says that the batch ends before the offset asked for. So nothing that can be
+end of the partition) shows that the batch ends before the offset asked for. So nothing that can be
 read is passed over, whatever follows the batch.
 """
 
-from collections.abc import Sequence
+import ctypes
+import gc
+import logging
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 if TYPE_CHECKING:
     from tidegauge.contract import RawMessage
+
+log = logging.getLogger(__name__)
+
+#: Is called with the place of a record that can't be read, and with what it is not and why.
+Skipped = Callable[[str, str], None]
+
+#: Asking for the end of a partition.
+_BROKER_SECONDS = 10.0
 
 _UNREADABLE = frozenset({KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG})
 
@@ -167,6 +182,120 @@ def _is_other_news(message: "RawMessage") -> bool:
 
 
 def _first_offset(error: "RawMessage") -> int | None:
-    """Return the first offset of the batch that an error is of; None if it doesn't say so."""
+    """Return the first offset of the batch that an error is of; None if that is not known."""
     offset: int | None = error.offset()
     return offset if offset is not None and offset >= 0 else None
+
+
+class SteadyConsumer(Consumer):  # type: ignore[misc]  # it has no types
+    """Hands out what can be read, and passes over the batches that can't be.
+
+    While the end of such a batch is searched for, nothing of its partition is handed out; then it
+    goes on right after it. ``passed`` is called with each; by default that is logged.
+    """
+
+    def __init__(self, config: Any, *, passed: Skipped | None = None, **options: Any) -> None:
+        super().__init__(config, **options)
+        self._passed = passed or _log
+        #: By topic.
+        self._searches: dict[str, UnreadableBatches] = {}
+
+    def poll(self, timeout: float = -1) -> Message | None:
+        """Return the next record, or news, within so many seconds."""
+        deadline = None if timeout < 0 else time.monotonic() + timeout
+        while True:
+            left = -1 if deadline is None else max(0.0, deadline - time.monotonic())
+            message = super().poll(left)
+            if message is None:
+                return None
+            found = self._readable([message])
+            if found:
+                return found[0]
+
+    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Message]:
+        """Return records and news; none also if what came can't be read."""
+        return self._readable(super().consume(num_messages, timeout))
+
+    def subscribe(self, topics: list[str], **callbacks: Any) -> None:
+        """Join the group; with another assignment nothing is searched any more."""
+        callbacks.setdefault("on_assign", None)
+        super().subscribe(topics, **{name: self._forgetting(it) for name, it in callbacks.items()})
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        """Read these partitions from now on."""
+        self._searches.clear()
+        super().assign(partitions)
+
+    def _forgetting(self, callback: Callable[..., None] | None) -> Callable[..., None]:
+        def call(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            self._searches.clear()
+            if callback is not None:
+                callback(consumer, partitions)
+
+        return call
+
+    def _readable(self, messages: list[Message]) -> list[Message]:
+        if not self._searches and not any(map(is_unreadable, messages)):
+            return messages
+        by_topic: dict[str | None, list[Any]] = {}
+        for message in messages:
+            by_topic.setdefault(message.topic(), []).append(message)
+        readable: list[Message] = by_topic.pop(None, [])  # news of no topic
+        for topic, its in by_topic.items():
+            readable += self._readable_of(str(topic), its)
+        return readable
+
+    def _readable_of(self, topic: str, messages: list[Any]) -> list[Any]:
+        batches = self._searches.setdefault(topic, UnreadableBatches())
+        messages, steps = batches.take(messages)
+        for error in stopping(messages):
+            at = TopicPartition(topic, error.partition())
+            [position] = self.position([at])
+            _, end = self.get_watermark_offsets(at, timeout=_BROKER_SECONDS)
+            begun = batches.begin(error, max(position.offset, 0), end)
+            if begun is not None:
+                steps.append(begun)
+        for step in steps:
+            self._go_on(topic, step)
+        return [message for message in messages if not is_unreadable(message)]
+
+    def _go_on(self, topic: str, step: ReadFrom) -> None:
+        self.seek(TopicPartition(topic, step.partition, step.offset))
+        if step.passed is not None:
+            first, end, why = step.passed
+            self._passed(
+                f"{topic}/{step.partition} at offset {first}",
+                f"a batch of {end - first} that the client can't read: {why}",
+            )
+
+
+def _log(place: str, why: str) -> None:
+    log.error("%s is passed over: %s", place, why)
+
+
+# Bound once: looking it up while an error is pending could raise that.
+_clear_error = ctypes.pythonapi.PyErr_Clear
+_clear_error.argtypes = []
+_clear_error.restype = None
+
+
+def headers_of(message: Message) -> dict[str, bytes]:
+    """Return the headers whose name is text and which have a value; the last of each name.
+
+    Every reader of headers calls this function. ``confluent_kafka.Message.headers`` (2.15,
+    ``c_headers_to_py``) doesn't check that a name is UTF-8. For one that isn't it leaves an error
+    pending, which is raised at any later place, and a tuple with a hole in it, which ends the
+    process when it is touched.
+    """
+    try:
+        found = message.headers()
+        _clear_error()
+    except (SystemError, UnicodeDecodeError):
+        return {}
+    headers: dict[str, bytes] = {}
+    for header in found or ():
+        # Unpacking would touch the hole; the collector leaves it out, and goes from last to first.
+        match gc.get_referents(header):
+            case [bytes(value), str(name)]:
+                headers[name] = value
+    return headers

@@ -11,10 +11,4 @@ if TYPE_CHECKING:
     from tidegauge.roles.active_config import ActiveConfig as ActiveConfig, digest_of as digest_of
     from tidegauge.roles.worker import run_worker as run_worker
 
-face(
-    __name__,
-    {
-        "active_config": ("ActiveConfig", "digest_of"),
-        "worker": ("run_worker",),
-    },
-)
+face(__name__)

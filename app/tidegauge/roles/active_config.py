@@ -1,7 +1,8 @@
-"""Saying which rules and receivers came into force, once, however many workers see it.
+"""Which rules and receivers are active: the rule file as it changes, and publishing what is new.
 
-A worker says it when it begins and when its file has changed, if the last record of the topic says
-otherwise. Two that say it at a time give it the same id, and the audit trail has it once.
+A worker publishes what is active when it starts and when its file has changed, if the last record
+of the topic differs. Two workers that publish it at the same time give it the same id, and the
+audit trail has it once.
 """
 
 import hashlib
@@ -11,28 +12,31 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaException
 
-from tidegauge.config import Settings
+from tidegauge.alerting import DEFAULT_RULES, RuleSet, load_rules
+from tidegauge.config import Settings, WatchedFile
 from tidegauge.contract import (
     Configuration,
     ConfigurationKind,
     DecodingError,
     configuration_after,
+    counted,
     decode,
     encode,
 )
-from tidegauge.kafka import NotTaken, RecordWriter, read_span
+from tidegauge.kafka import KafkaException, NotTaken, RecordWriter, read_span, retry
 from tidegauge.telemetry import RecordFaults
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.25
 
-#: Between two tries to say it.
+#: Between two tries to publish it.
 _AGAIN_SECONDS = 5.0
 
 
@@ -85,15 +89,20 @@ class ConfigPublisher:
                 one = self._queued.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
                 continue
-            while not self._stop.is_set():
-                try:
-                    self.publish(one)
-                    break
-                except Exception as error:
-                    said = "%s in force are not in the audit trail yet: %s"
-                    foreseen = isinstance(error, KafkaException | NotTaken | ValueError)
-                    log.warning(said, one.kind, error, exc_info=None if foreseen else error)
-                    self._stop.wait(_AGAIN_SECONDS)
+            retry(
+                partial(self.publish, one),
+                self._stop,
+                errors=(Exception,),
+                failed=partial(self._report, one),
+                wait=_AGAIN_SECONDS,
+            )
+
+    def _report(self, one: ActiveConfig, error: object) -> None:
+        foreseen = isinstance(error, KafkaException | NotTaken | ValueError)
+        unforeseen = None if foreseen or not isinstance(error, BaseException) else error
+        log.warning(
+            "active %s not published yet, trying again: %s", one.kind, error, exc_info=unforeseen
+        )
 
     def publish(self, one: ActiveConfig) -> None:
         """Publish a configuration, unless it is the active one already.
@@ -124,3 +133,59 @@ class ConfigPublisher:
             except DecodingError as error:
                 skipped(record.place, f"no record of configuration: {error}")
         return last
+
+
+class ActiveRules:
+    """Reads the rules at start, and again when the file has another content.
+
+    ``clock`` is monotonic. With ``dry_run`` none of the rules asks for an action in earnest. Raises
+    :class:`RuleError` if the file is wrong at start.
+    """
+
+    def __init__(
+        self, path: Path | None, clock: Callable[[], float], *, dry_run: bool = False
+    ) -> None:
+        self._dry_run = dry_run
+        #: The rules as they were read last, and as they are in force.
+        self._made: tuple[RuleSet, RuleSet] | None = None
+        self._file = (
+            None
+            if path is None
+            else WatchedFile(
+                lambda: load_rules(path), clock, what="rules", identity=lambda read: read.sha256
+            )
+        )
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rules in force: the same object until others are."""
+        read = DEFAULT_RULES if self._file is None else self._file.value
+        if self._made is None or self._made[0] is not read:
+            self._made = read, read.with_dry_run() if self._dry_run else read
+        return self._made[1]
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the file now, empty if its rules are in force."""
+        return [] if self._file is None else self._file.problems
+
+    def look(self) -> bool:
+        """Look at the file if it is time to; True if other rules are in force since this look."""
+        if self._file is None or not self._file.look():
+            return False
+        rules = self.rules
+        log.warning(
+            "%s of %s in force, sha256 %s",
+            counted(len(rules), "rule"),
+            rules.source,
+            rules.sha256,
+        )
+        return True
+
+
+def rule_entries(rules: RuleSet) -> dict[str, str]:
+    """Return the SHA-256 of each rule by its name: of what it means, however it is written."""
+    return {
+        rule.name: hashlib.sha256(rule.model_dump_json(by_alias=True).encode()).hexdigest()
+        for rule in rules.rules
+    }

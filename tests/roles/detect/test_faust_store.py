@@ -12,7 +12,7 @@ from faust.types import TP
 from support.counting import NOW
 from support.hostile import nested
 from support.world import World, Written, a_state, join_all, totals, writes
-from tidegauge.kafka.readback import ChangelogReader, LogShorterError, ReadRecords
+from tidegauge.kafka.backfill import ChangelogReader, LogShorterError, ReadRecords
 from tidegauge.roles.detect import faust_store as store_module
 from tidegauge.roles.detect.faust_store import JoinStore
 from tidegauge.windows.changelog import Changelog

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from tidegauge.config.settings import KafkaSettings
-from tidegauge.roles.detect import offsets
+from tidegauge.kafka import clients
 from tidegauge.roles.detect.offsets import Offsets
 
 
@@ -23,7 +23,7 @@ class FakeAdmin:
         if self._lost:
             answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
         else:
-            answer.set_result(SimpleNamespace(topic_id="an id"))
+            answer.set_result(SimpleNamespace(topic_id="an id", partitions=[0]))
         return {"histograms": answer}
 
 
@@ -34,7 +34,7 @@ def test_an_admin_client_that_gets_no_answer_is_replaced(monkeypatch: pytest.Mon
         made.append(FakeAdmin(lost=not made))
         return made[-1]
 
-    monkeypatch.setattr(offsets, "AdminClient", make)
+    monkeypatch.setattr(clients, "AdminClient", make)
     asked = Offsets(KafkaSettings(), "group")
     asked._consumer.close()
     asked._consumer = SimpleNamespace(  # type: ignore[assignment]

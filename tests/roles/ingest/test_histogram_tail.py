@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,13 +24,12 @@ def record(partition: int, *, at: float = NOW, **more: int) -> dict[str, Any]:
 def counted(monkeypatch: pytest.MonkeyPatch, log: list[dict[str, Any]]) -> dict[int, Counted]:
     """Return what the log says of the source partitions 0 and 1."""
     values = [json.dumps(one).encode() for one in log]
-    tail = HistogramTail(KafkaSettings(), None, "histograms", "predictions")
-    ends = iter((len(log), 0))
+    admin: Any = SimpleNamespace(begin=lambda *_: 0, end=lambda *_: len(log))
+    tail = HistogramTail(KafkaSettings(), admin, "histograms", "predictions")
 
     def read(consumer: object, begin: int, end: int) -> Iterator[_TailRecord]:
         yield from (decode(value, _TailRecord) for value in values[begin:end])
 
-    monkeypatch.setattr(tail, "_offset", lambda spec: next(ends))
     monkeypatch.setattr(tail, "_read", read)
     monkeypatch.setattr("tidegauge.roles.ingest.histogram_tail._BLOCK", 2)
     return tail.counted({0, 1})

@@ -12,6 +12,7 @@ from tidegauge.config.settings import Settings
 from tidegauge.contract import encode
 from tidegauge.contract.dead_letter import without_payload
 from tidegauge.counting.refusals import DEAD_LETTERS
+from tidegauge.kafka import clients
 from tidegauge.kafka.group_session import SessionError
 from tidegauge.kafka.transaction import DeadLettersError, RebalancingError, StuckError
 from tidegauge.roles.ingest import session as session_module
@@ -205,7 +206,7 @@ def test_a_producer_that_is_stuck_is_replaced_and_nothing_that_was_counted_is_dr
         def purge(self) -> None:
             pass
 
-    monkeypatch.setattr(session_module, "Producer", Other)
+    monkeypatch.setattr(clients, "Producer", Other)
     session._take([event_at(0, 5)])
     committed.fails = [StuckError("no offsets")]
     session._flush_or_wait()

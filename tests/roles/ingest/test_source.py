@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from tidegauge.config.settings import Settings
 from tidegauge.counting.beginning import Counted
-from tidegauge.roles.ingest import source
+from tidegauge.kafka import clients
 from tidegauge.roles.ingest.source import SourceTopic
 
 
@@ -34,7 +34,7 @@ class FakeAdmin:
 
 @pytest.fixture
 def topic(monkeypatch: pytest.MonkeyPatch) -> SourceTopic:
-    monkeypatch.setattr(source, "AdminClient", FakeAdmin)
+    monkeypatch.setattr(clients, "AdminClient", FakeAdmin)
     FakeAdmin.made, FakeAdmin.problem = [], KafkaError._TIMED_OUT
     made = SourceTopic(Settings(), SimpleNamespace(), monotonic=lambda: 0.0)  # type: ignore[arg-type]
     made.topic_id, made._asked_at = "an id", 0.0

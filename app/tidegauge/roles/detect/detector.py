@@ -14,13 +14,12 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaException
 from faust.types import TP, EventT, StreamT
 
 from tidegauge.alerting import RuleSet
 from tidegauge.config import Settings
 from tidegauge.contract import Action, counted, source_of
-from tidegauge.kafka import ChangelogReader
+from tidegauge.kafka import ChangelogReader, KafkaException
 from tidegauge.roles.detect.action_details import Pointers, unsound_versions
 from tidegauge.roles.detect.baselines import BaselineOf, BaselineSupply, RefusedWhy
 from tidegauge.roles.detect.failures import SliceFailures

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from confluent_kafka import KafkaException, Message
 from faust.stores.base import Store
 from faust.types import TP
 
 from tidegauge.contract import DecodingError
-from tidegauge.kafka import ChangelogReader, LogShorterError, headers_of
+from tidegauge.kafka import ChangelogReader, KafkaException, LogShorterError, Message, headers_of
 from tidegauge.windows import Changelog, PartitionState
 
 log = logging.getLogger(__name__)

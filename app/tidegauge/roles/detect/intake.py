@@ -13,11 +13,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Literal, NamedTuple
 
-from confluent_kafka import KafkaException
-
 from tidegauge.config import Settings
 from tidegauge.contract import DecodingError
-from tidegauge.kafka import InputSequence
+from tidegauge.kafka import InputSequence, KafkaException
 from tidegauge.roles.detect.faust_store import JoinStore
 from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.telemetry import DetectMetrics, RecordFaults
@@ -124,7 +122,7 @@ class Intake:
     async def receive(self, partition: int, offset: int, value: bytes) -> PartitionState | None:
         """Take a record and before it what was left out; None if the partition isn't ours now.
 
-        Raises ``confluent_kafka.KafkaException`` if the brokers don't give what was left out.
+        Raises ``KafkaException`` if the brokers don't give what was left out.
         """
         if partition in self.anew:
             return await self._receive_anew(partition, offset)

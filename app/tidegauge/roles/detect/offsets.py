@@ -1,26 +1,14 @@
 """What the brokers are asked: offsets of the latest data, ends of the input, what topics exist."""
 
-import logging
 import threading
 from collections.abc import Iterable
-from concurrent.futures import TimeoutError as FutureTimeoutError
 
-from confluent_kafka import (
-    Consumer,
-    KafkaError,
-    KafkaException,
-    TopicCollection,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tidegauge.config import KafkaSettings
 from tidegauge.contract import CountedRange, DataRange
-from tidegauge.kafka import NO_TOPIC_ID
+from tidegauge.kafka import Admin, KafkaError, KafkaException, TopicPartition, reader
 from tidegauge.windows import DataWanted
-
-log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -46,12 +34,8 @@ class Offsets:
     """Asks the brokers for offsets. Blocks; thread-safe."""
 
     def __init__(self, kafka: KafkaSettings, group_id: str) -> None:
-        # The group is never joined; librdkafka wants a name all the same.
-        self._consumer = Consumer(
-            {**kafka.librdkafka(), "group.id": f"{group_id}-offsets"}, logger=log
-        )
-        self._kafka = kafka
-        self._admin = AdminClient(kafka.librdkafka(), logger=log)
+        self._consumer = reader(kafka, f"{group_id}-offsets")
+        self._admin = Admin(kafka)
         self._lock = threading.Lock()
 
     def data(self, wanted: DataWanted) -> DataRange:
@@ -113,22 +97,12 @@ class Offsets:
         # The mock cluster of librdkafka has no controller, and there nobody knows of ids.
         if cluster.controller_id not in cluster.brokers:
             return ""
-        asked = self._admin.describe_topics(
-            TopicCollection([topic]), request_timeout=_TIMEOUT_SECONDS
-        )[topic]
         try:
-            topic_id = str(asked.result(2 * _TIMEOUT_SECONDS).topic_id)
-        except FutureTimeoutError as error:
-            self._admin = AdminClient(self._kafka.librdkafka(), logger=log)
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
+            return self._admin.describe(topic, _TIMEOUT_SECONDS)[0]
         except KafkaException as error:
             if error.args[0].code() in _NO_ID:
                 return ""
-            # The brokers have just answered the other client. An admin client may have lost them
-            # for good (producer/lifeline.py), or wait for one that has left the cluster.
-            self._admin = AdminClient(self._kafka.librdkafka(), logger=log)
             raise
-        return "" if topic_id == NO_TOPIC_ID else topic_id
 
     def begin(self, topic: str, partition: int) -> int:
         """Return the first offset that retention has left; raises as :meth:`ends` does."""

@@ -7,23 +7,22 @@ all that its worker owns: the youngest records of any one partition name them al
 
 import logging
 import time
-import uuid
 from collections.abc import Iterator
 
 import msgspec
-from confluent_kafka import (
-    Consumer,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tidegauge.config import KafkaSettings
 from tidegauge.contract import DecodingError, SourceRange, decode
 from tidegauge.counting import Counted
-from tidegauge.kafka import SteadyConsumer
+from tidegauge.kafka import (
+    Admin,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+    is_at_end,
+    reader,
+)
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class _TailRecord(msgspec.Struct):
 class HistogramTail:
     """Reads the youngest records of the log; raises ``KafkaException`` if no answer comes."""
 
-    def __init__(self, kafka: KafkaSettings, admin: AdminClient, topic: str, source: str) -> None:
+    def __init__(self, kafka: KafkaSettings, admin: Admin, topic: str, source: str) -> None:
         self._kafka = kafka
         self._admin = admin
         self._at = TopicPartition(topic, 0)
@@ -62,13 +61,13 @@ class HistogramTail:
     def counted(self, partitions: set[int]) -> dict[int, Counted]:
         """Return what is known of those source partitions that the log speaks of."""
         # Transactions of others may be open: what was committed before now is there once they end.
-        end = self._offset(OffsetSpec.latest())
-        low = self._offset(OffsetSpec.earliest())
+        end = self._admin.end(self._at.topic, 0, _TIMEOUT_SECONDS)
+        low = self._admin.begin(self._at.topic, 0, _TIMEOUT_SECONDS)
         found: dict[int, Counted] = {}
         youngest: float | None = None
         block, stop = _BLOCK, end
         latest = time.time() + _AHEAD_SECONDS
-        consumer = self._consumer()
+        consumer = reader(self._kafka, fetch_wait_max_ms=50)
         try:
             while stop > low and partitions - found.keys():
                 begin = max(stop - block, low)
@@ -98,30 +97,6 @@ class HistogramTail:
             if counted.is_sound and partition in partitions and partition not in found:
                 found[partition] = counted
 
-    def _offset(self, spec: OffsetSpec) -> int:
-        asked = self._admin.list_offsets(
-            {self._at: spec},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=_TIMEOUT_SECONDS,
-        )
-        return int(asked[self._at].result().offset)
-
-    def _consumer(self) -> Consumer:
-        return SteadyConsumer(
-            {
-                **self._kafka.librdkafka(),
-                # No group is joined and nothing committed; librdkafka wants a name all the same.
-                "group.id": f"tidegauge-tail-{uuid.uuid4()}",
-                "enable.auto.commit": False,
-                # What retention deletes meanwhile is passed over.
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": True,
-                "fetch.wait.max.ms": 50,
-                "fetch.queue.backoff.ms": 5,
-            },
-            logger=log,
-        )
-
     def _read(self, consumer: Consumer, begin: int, end: int) -> Iterator[_TailRecord]:
         """Yield the records of [begin, end), as soon as no open transaction holds them back."""
         consumer.assign([TopicPartition(self._at.topic, 0, begin)])
@@ -133,13 +108,11 @@ class HistogramTail:
                     KafkaError(KafkaError._TIMED_OUT, f"{self._at.topic} can't be read to {end}")
                 )
             for message in messages:
-                error, at = message.error(), message.offset()
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                    raise KafkaException(error)
+                ended, at = is_at_end(message), message.offset()
                 # At the end of what may be read stands the next record, or what is still open.
                 if at is not None and at >= end:
                     return
-                if error is None:
+                if not ended:
                     try:
                         yield decode(message.value(), _TailRecord)
                     except DecodingError:  # what DETECT skips, and says so

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from msgspec import UNSET
 
 from tidegauge.config import IngestSettings, Settings
@@ -21,7 +20,7 @@ from tidegauge.counting import (
     event_or_stream,
     from_row,
 )
-from tidegauge.kafka import Skipped, read_range, refuse
+from tidegauge.kafka import Message, Skipped, place_of, read_range, refuse, written_at
 
 #: What isn't counted of an event, and its readers want: labels are joined by ``id``.
 _UNCOUNTED = ("id", "traceparent")
@@ -73,7 +72,7 @@ class EventReader:
 
     def events(self, message: Message) -> Iterator[RecordedEvent]:
         """Yield the event of a record, or those of its column batch."""
-        place = f"{message.topic()}/{message.partition()} at offset {message.offset()}"
+        place = place_of(message)
         for row, found in self._read(message):
             if isinstance(found, RefusedError):
                 where = place if row is None else f"{place}, row {row}"
@@ -97,10 +96,8 @@ class EventReader:
 
     def _latest(self, message: Message) -> float:
         """Return the latest event time that could be true when the record was written."""
-        kind, written_ms = message.timestamp()
-        if kind == TIMESTAMP_NOT_AVAILABLE:
-            return math.inf
-        return float(written_ms) / 1000 + self._settings.max_ahead_seconds
+        written = written_at(message)
+        return math.inf if written is None else written + self._settings.max_ahead_seconds
 
 
 def _event(row: dict[str, Any], latest: float) -> RecordedEvent | RefusedError:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-
 from tidegauge.counting import Position
+from tidegauge.kafka import Consumer, KafkaException, TopicPartition
 from tidegauge.telemetry import Progress
 
 #: How long the brokers may take to say where a quiet partition ends; counting waits meanwhile.

@@ -10,14 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from confluent_kafka import (
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    Producer,
-    TopicPartition,
-)
 from msgspec.structs import replace
 
 from tidegauge.config import Settings
@@ -35,18 +27,24 @@ from tidegauge.counting import (
     partitions_of,
 )
 from tidegauge.kafka import (
+    Consumer,
     DeadLettersError,
+    KafkaError,
+    KafkaException,
+    Message,
     ReadFrom,
     RebalancingError,
     SessionError,
     StuckError,
+    TopicPartition,
     UnreadableBatches,
     commit,
+    ingest_consumer,
+    ingest_producer,
     is_end,
     stopping,
 )
 from tidegauge.roles.ingest.backstop import Backstop
-from tidegauge.roles.ingest.clients import consumer_config, producer_config
 from tidegauge.roles.ingest.conditions import OverflowNotice, SourceCondition
 from tidegauge.roles.ingest.dead_letters import DeadLetterWriter, FallbackLevel, to_send
 from tidegauge.roles.ingest.lag import HeldPartitions, LagWatch
@@ -133,7 +131,7 @@ class Session:
         self._flushed_at = monotonic()
         #: Since when flushes are put off, by the monotonic clock.
         self._put_off_since: float | None = None
-        self._consumer = Consumer(consumer_config(settings), logger=log)
+        self._consumer = ingest_consumer(settings)
         alone = letters.level != "full"
         self._lag = LagWatch(
             self._consumer,
@@ -149,7 +147,7 @@ class Session:
         self._unreadable = UnreadableBatches()
         #: How far partitions were read that are read again since counting failed.
         self._read_before: dict[int, int] = {}
-        self._producer = Producer(producer_config(settings, alone=alone), logger=log)
+        self._producer = ingest_producer(settings, alone=alone)
         self._destinations = 0
 
     def _new_counter(self) -> Counter:
@@ -471,7 +469,7 @@ class Session:
         """
         self._metrics.aborted.inc()
         alone = self._letters.level != "full"
-        self._producer = Producer(producer_config(self._settings, alone=alone), logger=log)
+        self._producer = ingest_producer(self._settings, alone=alone)
         self._producer.init_transactions(BROKER_SECONDS)
 
     def _records(self, tenure: Tenure) -> Iterator[tuple[int, bytes]]:

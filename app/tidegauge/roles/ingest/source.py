@@ -3,21 +3,17 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import TimeoutError as FutureTimeoutError
-
-from confluent_kafka import (
-    Consumer,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    TopicCollection,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tidegauge.config import Settings
 from tidegauge.counting import DOUBTFUL, Beginning, Counted, begin_at, from_metadata, known_end
-from tidegauge.kafka import NO_TOPIC_ID, SessionError
+from tidegauge.kafka import (
+    Admin,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    SessionError,
+    TopicPartition,
+)
 from tidegauge.roles.ingest.histogram_tail import HistogramTail
 
 log = logging.getLogger(__name__)
@@ -34,16 +30,6 @@ LOOK_SECONDS = 5.0
 #: A broker that has just come up, or has not heard of a new topic, is given this long.
 DOUBT_SECONDS = 1.0
 
-#: What is said if a broker is lost.
-_NO_ANSWER = frozenset(
-    {
-        KafkaError._TIMED_OUT,
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._DESTROY_BROKER,
-    }
-)
-
 
 class SourceTopic:
     """Asks the brokers about the source topic."""
@@ -54,9 +40,7 @@ class SourceTopic:
         self._topic = settings.topics.predictions
         self._consumer = consumer
         self._monotonic = monotonic
-        # A broker that is lost is tried again soon: flushes wait for the answer.
-        self._admin_config = settings.kafka.librdkafka() | {"reconnect.backoff.max.ms": 1_000}
-        self._admin = AdminClient(self._admin_config, logger=log)
+        self._admin = Admin(settings.kafka)
         self._tail = HistogramTail(
             settings.kafka, self._admin, settings.topics.histograms, self._topic
         )
@@ -132,7 +116,8 @@ class SourceTopic:
                 raise SessionError(f"the brokers don't tell the id of {self._topic} now")
             low, high = self._consumer.get_watermark_offsets(at, timeout=_BROKER_SECONDS)
             if max(at.offset, counted.to if counted else 0) > high:
-                high = self._high(at)  # with what is in open transactions
+                # With what is in open transactions.
+                high = self._admin.end(at.topic, at.partition, _BROKER_SECONDS)
             its = found[at.partition] = begin_at(
                 counted,
                 committed=at.offset if at.offset >= 0 else None,
@@ -143,15 +128,6 @@ class SourceTopic:
             self.ends[at.partition] = known_end(counted, its, high)
         return found
 
-    def _high(self, at: TopicPartition) -> int:
-        where = TopicPartition(at.topic, at.partition)
-        asked = self._admin.list_offsets(
-            {where: OffsetSpec.latest()},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=_BROKER_SECONDS,
-        )
-        return int(asked[where].result().offset)
-
     def _compare(self, seconds: float) -> None:
         topic_id, self.partitions = self._ask(seconds)
         if topic_id != self.topic_id:
@@ -159,30 +135,12 @@ class SourceTopic:
 
     def _ask(self, seconds: float) -> tuple[str, int]:
         try:
-            return self._describe(seconds)
+            # Of several brokers the rest are there, and a new client learns of them.
+            return self._admin.describe(self._topic, seconds, twice=True)
         except KafkaException as error:
-            if error.args[0].code() not in _NO_ANSWER:
-                raise
-        # Of several brokers the rest are there. An admin client waits for the one that it takes for
-        # the controller, also after that has left the cluster; a new one learns of the others.
-        self._admin = AdminClient(self._admin_config, logger=log)
-        return self._describe(seconds)
-
-    def _describe(self, seconds: float) -> tuple[str, int]:
-        asked = self._admin.describe_topics(
-            TopicCollection([self._topic]), request_timeout=seconds
-        )[self._topic]
-        try:
-            found = asked.result(2 * seconds)
-        except FutureTimeoutError as error:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
-        except KafkaException as error:
-            code = error.args[0].code()
-            if code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise self._missing(error.args[0]) from error
             raise
-        topic_id = str(found.topic_id)
-        return ("" if topic_id == NO_TOPIC_ID else topic_id), len(found.partitions)
 
     def _missing(self, error: object) -> SessionError:
         return SessionError(

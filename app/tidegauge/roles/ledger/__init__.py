@@ -11,10 +11,4 @@ if TYPE_CHECKING:
     from tidegauge.roles.ledger.acknowledged import Acknowledged as Acknowledged
     from tidegauge.roles.ledger.ledger import Ledger as Ledger
 
-face(
-    __name__,
-    {
-        "acknowledged": ("Acknowledged",),
-        "ledger": ("Ledger",),
-    },
-)
+face(__name__)

@@ -1,17 +1,14 @@
-"""Takes what people say, and what came into force, from their topics to the audit trail.
+"""Makes audit facts of acknowledgements, silences and configurations, from their topics.
 
-That is what became of actions, which is counted too, silences, and rules and receivers. Each
-becomes facts with ids of their own, so handing it on at least once is enough: the ledger takes each
-id once.
+Acknowledgements of actions are counted too. The ids of the facts follow from the records, so
+publishing them at least once is enough: the ledger takes each id once.
 """
 
 import logging
 import threading
 from typing import NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
-from tidegauge.audit import PARTITIONER, facts_of
+from tidegauge.audit import facts_of
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Acknowledgement,
@@ -22,7 +19,15 @@ from tidegauge.contract import (
     encode,
     unwrap,
 )
-from tidegauge.kafka import SteadyConsumer, is_of_a_record, run_sessions
+from tidegauge.kafka import (
+    KafkaError,
+    KafkaException,
+    Message,
+    acknowledgement_consumer,
+    fact_producer,
+    is_of_a_record,
+    run_sessions,
+)
 from tidegauge.telemetry import Health, LedgerMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
@@ -44,7 +49,7 @@ Said = Acknowledgement | Silence | Configuration
 
 
 class _Read(NamedTuple):
-    """What a record says, and what goes to the audit trail: the key and value of each fact."""
+    """A record, and the key and value of each of its facts."""
 
     said: Said
     facts: list[tuple[bytes, bytes]]
@@ -76,7 +81,7 @@ class Acknowledged:
 
     def _report(self, error: object) -> None:
         self._health.say(_NAME, "degraded", f"{error}; trying again")
-        log.warning("acknowledgements wait, trying again: %s", error)
+        log.warning("acknowledgements are not read, trying again: %s", error)
 
 
 class _Session:
@@ -95,21 +100,8 @@ class _Session:
         }
         self._metrics = metrics
         self._health = health
-        kafka = settings.kafka.librdkafka()
-        self._consumer = SteadyConsumer(
-            {
-                **kafka,
-                "group.id": settings.ledger.acknowledgements_group_id,
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "session.timeout.ms": int(settings.ledger.session_timeout_seconds * 1000),
-            },
-            passed=faults.passed,
-            logger=log,
-        )
-        self._producer = Producer(
-            {**kafka, "enable.idempotence": True, "partitioner": PARTITIONER}, logger=log
-        )
+        self._consumer = acknowledgement_consumer(settings, passed=faults.passed)
+        self._producer = fact_producer(settings)
 
     def run(self, stop: threading.Event) -> None:
         """Hand on what comes, and commit it once the brokers have its facts."""
@@ -184,7 +176,7 @@ class _Session:
 
 
 def facts_in(value: bytes | None, kind: type[Said]) -> _Read:
-    """Return what a record says and the facts of it; raises :class:`DecodingError` if it is none.
+    """Return a record and its facts; raises :class:`DecodingError` if it is none.
 
     Names that are no fact's are found here, and not once the fact is sent: a time that no fact can
     have, for example.
@@ -193,5 +185,5 @@ def facts_in(value: bytes | None, kind: type[Said]) -> _Read:
     try:
         facts = [(fact.model.encode(), encode(fact)) for fact in facts_of(said)]
     except (ValueError, OverflowError, UnicodeError) as error:
-        raise DecodingError(f"what it says makes no fact: {error}") from error
+        raise DecodingError(f"no fact can be made of it: {error}") from error
     return _Read(said, facts)

@@ -1,14 +1,258 @@
-"""LEDGER: chains facts until it is stopped, over any number of sessions."""
+"""LEDGER: chains audit facts until it is stopped, over any number of sessions.
+
+A session is a membership of the consumer group with a transactional producer. Records and the
+offsets of their facts are committed in one Kafka transaction. Whatever goes wrong, the session
+ends, and with it everything in memory; the next one reads it back.
+
+Nothing else can add to a chain between reading it back and going on with it: the member that had
+the partition before can't commit any more once the group has given it to another, and what it had
+committed or left open by then is waited for (``tidegauge.audit.read_chains``).
+"""
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 
+from tidegauge.audit import ChainIndex, Entry, Origin, read_chains
 from tidegauge.config import Settings
-from tidegauge.kafka import run_sessions
-from tidegauge.roles.ledger.session import Session, SetAside
-from tidegauge.telemetry import Health, LedgerMetrics, RecordFaults
+from tidegauge.kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Quarantine,
+    SessionError,
+    TopicPartition,
+    commit_records,
+    is_of_a_record,
+    ledger_consumer,
+    ledger_producer,
+    run_sessions,
+)
+from tidegauge.telemetry import ONE_BY_ONE, Health, LedgerMetrics, Progress, RecordFaults
 
 log = logging.getLogger(__name__)
+
+#: Facts of one transaction. They are few: an alert or an action each.
+BATCH = 500
+
+_POLL_SECONDS = 0.1
+
+#: A call to the brokers that takes longer than this is given up, and the session begins anew.
+BROKER_SECONDS = 10.0
+
+Callback = Callable[[Consumer, list[TopicPartition]], None]
+
+
+class SetAside:
+    """What the sessions of a ledger know of records that ended others; outlives them."""
+
+    def __init__(self) -> None:
+        self.quarantine = Quarantine()
+        #: By partition and offset, why a fact can't be written: that is chained in its place.
+        self.why: dict[tuple[int, int], str] = {}
+
+
+class Session:
+    """One membership of the consumer group with one transactional producer."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        metrics: LedgerMetrics,
+        health: Health,
+        progress: Progress,
+        aside: SetAside,
+        faults: RecordFaults,
+    ) -> None:
+        self._aside = aside
+        self._faults = faults
+        self._settings = settings
+        self._facts = settings.topics.audit_facts
+        self._metrics = metrics
+        self._health = health
+        self._progress = progress
+        self._books: dict[int, ChainIndex] = {}
+        #: By partition, how many breaks were found when it was read back.
+        self._broken: dict[int, int] = {}
+        self._over: str | None = None
+        self._closing = False
+        self._consumer = ledger_consumer(settings, passed=faults.skipped_of(self._facts))
+        self._producer = ledger_producer(settings)
+
+    def run(self, stop: threading.Event) -> None:
+        """Join the group and chain facts until stopped."""
+        self._producer.init_transactions(BROKER_SECONDS)
+        self._check_partitions()
+        self._consumer.subscribe(
+            [self._facts],
+            on_assign=self._guarded(self._on_assign),
+            on_revoke=self._guarded(self._on_revoke),
+            on_lost=self._on_lost,
+        )
+        while not stop.is_set():
+            most = min(BATCH, self._aside.quarantine.limit or BATCH)
+            messages = self._consumer.consume(most, _POLL_SECONDS)
+            if self._over:
+                raise SessionError(self._over)
+            self._take(messages)
+            self._health.beat("ledger")
+
+    def close(self) -> None:
+        """Leave the group. What was not committed is read again."""
+        self._closing = True
+        self._consumer.close()
+        self._producer.purge()
+
+    def _check_partitions(self) -> None:
+        """Refuse topics between which a model could change its partition, and so its chain."""
+        found = self._consumer.list_topics(timeout=BROKER_SECONDS).topics
+        audit = self._settings.topics.audit
+        counts = [len(found[t].partitions) if t in found else 0 for t in (self._facts, audit)]
+        if 0 in counts or counts[0] != counts[1]:
+            raise SessionError(
+                f"topic {self._facts} has {counts[0]} partitions and {audit} has {counts[1]}; "
+                "expected the same number, and not 0: see tidegauge topics create"
+            )
+
+    def _take(self, messages: list[Message]) -> None:
+        facts: list[tuple[int, Message]] = []
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                _check(error)
+            # What came with a partition that has just been revoked is its new owner's.
+            elif (partition := message.partition()) in self._books:
+                assert partition is not None  # noqa: S101 - a record has one
+                facts.append((partition, message))
+        if not facts:
+            return
+        self._progress.lag(len(facts), f"{len(facts)} facts are waiting")
+        entries, offsets = [], {}
+        for partition, message in facts:
+            offset = message.offset()
+            assert offset is not None  # noqa: S101 - a record has one
+            entry = self._entry(partition, offset, message)
+            if entry is None:
+                self._metrics.duplicates.inc()
+            else:
+                entries.append((partition, entry))
+            offsets[partition] = offset + 1
+        try:
+            commit_records(
+                self._producer,
+                topic=self._settings.topics.audit,
+                records=((partition, entry.model, entry.value) for partition, entry in entries),
+                offsets=[TopicPartition(self._facts, p, offset) for p, offset in offsets.items()],
+                group=self._consumer.consumer_group_metadata(),
+            )
+        except (KafkaException, TimeoutError, BufferError) as error:
+            self._note_failure(error, facts)
+            raise SessionError(f"not committed: {error}") from error
+        self._aside.quarantine.passed(len(facts))
+        self._progress.moved()
+        self._progress.lag(0)
+        self._observe([entry for _, entry in entries])
+
+    def _entry(self, partition: int, offset: int, message: Message) -> Entry | None:
+        """Chain what a message holds; None if that is in the chain already."""
+        origin = Origin(self._facts, partition, offset, message.timestamp()[1] // 1000)
+        key, value = _raw(message.key()), _raw(message.value())
+        why = self._aside.why.get((partition, offset))
+        if why is not None:
+            return self._books[partition].refuse(key, value, origin, why)
+        return self._books[partition].take(key, value, origin)
+
+    def _note_failure(self, error: Exception, facts: list[tuple[int, Message]]) -> None:
+        """Find the fact that can't be written, if it is one and not the brokers."""
+        if not is_of_a_record(error):
+            return
+        begin: dict[int, int] = {}
+        for partition, message in facts:
+            begin.setdefault(partition, message.offset() or 0)
+        if self._aside.quarantine.failed(begin, len(facts)):
+            [(partition, offset)] = begin.items()
+            self._aside.why[partition, offset] = f"it can't be written to the trail: {error}"
+            self._faults.quarantined(self._facts, partition, offset, error)
+
+    def _observe(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self._metrics.records.inc()
+            if entry.refused:
+                self._metrics.refused.inc()
+                log.error("not a fact, chained as fact.refused: %s", entry.value.decode())
+
+    def _guarded(self, callback: Callback) -> Callback:
+        """Let a callback that fails end the session; see ``roles.ingest.session``."""
+
+        def guarded(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            if self._closing or self._over:
+                return
+            try:
+                callback(consumer, partitions)
+            except Exception as error:
+                if not isinstance(error, KafkaException | ValueError):
+                    log.exception("a change of the assignment failed")
+                self._over = str(error) or type(error).__name__
+
+        return guarded
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # The offsets first: the brokers answer only once no transaction over them is open.
+        committed = consumer.committed(partitions, timeout=BROKER_SECONDS)
+        begin = []
+        for at in committed:
+            if at.error is not None:
+                raise KafkaException(at.error)
+            self._restore(at.partition)
+            low, _ = consumer.get_watermark_offsets(at, timeout=BROKER_SECONDS)
+            if 0 <= at.offset < low:
+                log.error(
+                    "%s/%d: facts %d to %d were deleted by retention before they were chained",
+                    at.topic, at.partition, at.offset, low, extra=ONE_BY_ONE,
+                )  # fmt: skip
+                self._metrics.lost.inc(low - at.offset)
+            begin.append(TopicPartition(at.topic, at.partition, max(at.offset, low)))
+        consumer.incremental_assign(begin)
+        self._say_owned()
+
+    def _restore(self, partition: int) -> None:
+        began, book, n = time.monotonic(), ChainIndex(), 0
+        for stored in read_chains(self._settings, partition):
+            book.restore(stored.offset, stored.value)
+            n += 1
+            if n % 10_000 == 0:
+                self._health.beat("ledger")
+        breaks = book.restored()
+        for model, one in breaks:
+            log.error(
+                "the chain of %s breaks in partition %d at offset %d, %s: %s",
+                model or "an unknown model", partition, one.offset, one.kind, one.detail,
+            )  # fmt: skip
+        self._broken[partition] = len(breaks)
+        self._books[partition] = book
+        log.info("partition %d: %d records in %.1f s", partition, n, time.monotonic() - began)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for at in partitions:
+            self._books.pop(at.partition, None)
+            self._broken.pop(at.partition, None)
+        consumer.incremental_unassign(partitions)
+        self._say_owned()
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._over = f"partitions {sorted(t.partition for t in partitions)} were lost"
+
+    def _say_owned(self) -> None:
+        owned, breaks = sorted(self._books), sum(self._broken.values())
+        self._metrics.breaks.set(breaks)
+        said = f"owns partitions {owned}"
+        if breaks:
+            said += f"; the audit trail breaks in {breaks} places: see tidegauge audit verify"
+        log.info("%s of %s", said, self._facts)
+        self._health.say("ledger", "degraded" if breaks else "ok", said)
 
 
 class Ledger:
@@ -47,3 +291,14 @@ class Ledger:
         self._progress.lag(0)
         self._health.say("ledger", "failed", f"session ended: {error}; rejoining")
         log.warning("ledger session ended, rejoining from the committed offsets: %s", error)
+
+
+def _raw(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _check(error: KafkaError) -> None:
+    """Raise for an error that stays; log one that passes."""
+    if error.fatal():
+        raise SessionError(str(error))
+    log.warning("consumer: %s", error)

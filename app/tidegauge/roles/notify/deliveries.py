@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from confluent_kafka import Message
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -23,7 +22,7 @@ from tidegauge.contract import (
     encode,
     without_payload,
 )
-from tidegauge.kafka import NotTaken, RecordWriter, TooLarge
+from tidegauge.kafka import Message, NotTaken, RecordWriter, TooLarge
 from tidegauge.notify import Channel, Refused, RetryLater
 from tidegauge.telemetry import Health, ReceiverMetrics, RecordFaults
 

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from confluent_kafka import KafkaException
 from tenacity import RetryCallState
 
 from tidegauge.config import Settings
 from tidegauge.contract import Alert, DecodingError, Silence, Withheld, unwrap
-from tidegauge.kafka import GroupReader, Interrupted, ReceivedRecord
+from tidegauge.kafka import GroupReader, Interrupted, KafkaException, ReceivedRecord
 from tidegauge.notify import Channel, Refused, RetryLater, is_untold, step, was_told
 from tidegauge.roles.notify.deliveries import BACKOFF, Attempts, Deliveries, Place, place_of
 from tidegauge.roles.notify.digests import DigestSender, RateLimiter

@@ -12,10 +12,9 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaException
 
 from tidegauge.contract import Alert, Withheld, counted, deterministic_id, duration_text, encode
-from tidegauge.kafka import Interrupted
+from tidegauge.kafka import Interrupted, KafkaException
 from tidegauge.notify import (
     Channel,
     Digest,

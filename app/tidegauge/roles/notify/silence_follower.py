@@ -10,18 +10,17 @@ import time
 import uuid
 from collections.abc import Callable
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
-
 from tidegauge.alerting import Silences, checked
 from tidegauge.config import Settings
 from tidegauge.contract import Alert, DecodingError, Silence, decode, unwrap
-from tidegauge.kafka import SteadyConsumer
+from tidegauge.kafka import (
+    OFFSET_BEGINNING,
+    KafkaException,
+    Message,
+    TopicPartition,
+    is_at_end,
+    reader,
+)
 from tidegauge.telemetry import Health, NotifyMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
@@ -77,17 +76,10 @@ class SilenceFollower:
                 self._stop.wait(_AGAIN_SECONDS)
 
     def _follow(self) -> None:
-        consumer = SteadyConsumer(
-            {
-                **self._settings.kafka.librdkafka(),
-                # No group is joined and nothing committed; librdkafka wants a name all the same.
-                "group.id": f"{self._settings.notify.group_id}-silences-{uuid.uuid4()}",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": True,
-            },
+        consumer = reader(
+            self._settings.kafka,
+            f"{self._settings.notify.group_id}-silences-{uuid.uuid4()}",
             passed=self._faults.skipped_of(self._topic),
-            logger=log,
         )
         try:
             found = consumer.list_topics(self._topic, timeout=_BROKER_SECONDS).topics[self._topic]
@@ -100,16 +92,13 @@ class SilenceFollower:
                 message = consumer.poll(_POLL_SECONDS)
                 if message is None:
                     continue
-                error = message.error()
-                if error is None:
-                    self._take(message)
-                elif error.code() == KafkaError._PARTITION_EOF:
+                if is_at_end(message):
                     unread.discard(message.partition())
                     if not unread:
                         self._read.set()
                         self._health.say(_NAME, "ok")
                 else:
-                    raise KafkaException(error)
+                    self._take(message)
         finally:
             consumer.close()
 

@@ -7,7 +7,7 @@ import pytest
 
 from tidegauge.alerting.load import DEFAULT_RULES, RuleError
 from tidegauge.config.watched_file import LOOK_SECONDS
-from tidegauge.roles.active_rules import ActiveRules
+from tidegauge.roles.active_config import ActiveRules
 
 FIRST = "rules: [{name: first, metric: kl, above: 0.05, severity: low}]\n"
 SECOND = "rules: [{name: second, metric: kl, above: 0.07, severity: high}]\n"

@@ -1,9 +1,8 @@
-"""Says which topics can't be written, from what the brokers know of their replicas.
+"""What a worker watches beside its work: the brokers, its topics' replicas and their settings.
 
-A write waits while a partition has no leader, or fewer replicas in sync than its topic's
-``min.insync.replicas``. Clients retry it for a long time before they report anything, and then they
-often name no topic; so the brokers are asked. That they don't answer at all is told to
-:class:`~tidegauge.kafka.reachability.Reachability`.
+Clients of Kafka retry for minutes before they report an error, or for ever, and then they often
+name no topic. So no role notices by itself that the brokers are away, or that a topic can't be
+written; the brokers are asked for metadata, which shows it in seconds.
 """
 
 import logging
@@ -14,23 +13,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType, TopicMetadata
+from confluent_kafka.admin import TopicMetadata
 
-from tidegauge.config import RECONNECTING, Settings
-from tidegauge.kafka.reachability import Reachability
-from tidegauge.kafka.topics import MIN_INSYNC, changelog_topic
-from tidegauge.telemetry import Health, State
+from tidegauge.config import Settings
+from tidegauge.kafka.admin import Admin
+from tidegauge.kafka.clients import reader
+from tidegauge.kafka.topics import MIN_INSYNC, Topics, changelog_topic
+from tidegauge.telemetry import CommonMetrics, Health, State
 
 log = logging.getLogger(__name__)
-
-_NAME = "topics"
 
 #: As often the brokers are asked: one small request for ten topics.
 LOOK_SECONDS = 2.0
 
 _ANSWER_SECONDS = 5.0
 
-#: How often it is asked which topics there are, and what ``min.insync.replicas`` they have.
+#: The process is not ready once no answer has come for so long. A broker that restarts is away for
+#: less; anything longer reaches the load balancer and the person on call within half a minute.
+AWAY_SECONDS = 10.0
+
+#: How often it is asked which topics there are, and what ``min.insync.replicas`` they have; and how
+#: often their settings are checked: a repair should show in ``/readyz`` soon.
 _KNOWN_SECONDS = 60.0
 
 #: Partitions that are named.
@@ -114,11 +117,49 @@ def _named(partitions: list[int]) -> str:
     return f"{partitions[:_NAMED]}{f' and {more} more' if more > 0 else ''}"
 
 
+class Reachability:
+    """Reports for one process whether the brokers answer. ``clock`` is monotonic, in seconds."""
+
+    def __init__(self, servers: str, *, health: Health, clock: Callable[[], float]) -> None:
+        self._servers = servers
+        self._health = health
+        self._clock = clock
+        self._answered_at = clock()
+        self._away = False
+
+    def answered(self) -> None:
+        """Take note of an answer."""
+        self._answered_at = self._clock()
+        if self._away:
+            self._away = False
+            log.info("the brokers answer again")
+            self._health.say("kafka", "ok")
+
+    def no_answer(self, error: object) -> None:
+        """Take note that none came."""
+        seconds = self._clock() - self._answered_at
+        if seconds < AWAY_SECONDS:
+            return
+        detail = (
+            f"no answer from the brokers ({self._servers}) for {seconds:.0f} s: {error}; "
+            "nothing is read or written until they answer, and nothing is lost"
+        )
+        if not self._away:
+            self._away = True
+            log.error("%s", detail)
+        self._health.say("kafka", "failed", detail)
+
+    @property
+    def away(self) -> bool:
+        """Whether the brokers are away."""
+        return self._away
+
+
 class WritableWatch:
     """Sets the conditions ``topics`` and ``kafka``; ``run`` looks again and again until ``stop``.
 
-    While the brokers are away, or a topic that the process needs can't be written, ``health`` is
-    told of an outage: what stands still then is not mended by a restart.
+    While the brokers are away, or a topic that the process needs can't be written, it reports an
+    outage to ``health``: a restart would not mend what stands still then.
     """
 
     def __init__(
@@ -138,25 +179,21 @@ class WritableWatch:
         servers = settings.kafka.bootstrap_servers
         self._reachability = Reachability(servers, health=health, clock=clock)
         self._client = self._new_client()
-        self._admin = AdminClient(settings.kafka.librdkafka(), logger=log)
+        self._admin = Admin(settings.kafka)
         #: ``min.insync.replicas`` by topic, of those that there are, and when that was known.
         self._min_insync: dict[str, int] = {}
         self._known_at = -math.inf
         self._said = ""
 
     def _new_client(self) -> Consumer:
-        # A consumer, that joins no group: any broker tells it of topics, while an admin client asks
-        # the one that it takes for the controller, which may be away.
-        return Consumer(
-            {
-                **self._settings.kafka.librdkafka(),
-                **RECONNECTING,
-                "group.id": "tidegauge-topics",
-                # A broker that is there and doesn't answer is left for another one after this; by
-                # default it is asked again and again for a minute.
-                "socket.timeout.ms": int(_ANSWER_SECONDS * 1000),
-            },
-            logger=log,
+        # A consumer that joins no group: any broker answers it, while an admin client asks the one
+        # that it takes for the controller, which may be away.
+        return reader(
+            self._settings.kafka,
+            "tidegauge-topics",
+            # A broker that is there and doesn't answer is left for another one after this; by
+            # default it is asked again and again for a minute.
+            socket_timeout_ms=int(_ANSWER_SECONDS * 1000),
         )
 
     def run(self) -> None:
@@ -169,7 +206,7 @@ class WritableWatch:
             self._client.close()
 
     def look(self) -> None:
-        """Ask the brokers, and say what they know."""
+        """Ask the brokers, and set the conditions."""
         try:
             found = self._ask()
         except KafkaException as error:
@@ -182,10 +219,14 @@ class WritableWatch:
                 self._client = self._new_client()
             return
         state, detail = self.condition(found)
-        self._health.say(_NAME, state, detail)
+        self._health.say("topics", state, detail)
         self._health.outage(state == "failed")
         if detail != self._said:
-            log.log(logging.WARNING if detail else logging.INFO, "%s", detail or "all is written")
+            log.log(
+                logging.WARNING if detail else logging.INFO,
+                "%s",
+                detail or "all topics can be written",
+            )
             self._said = detail
 
     def condition(self, found: Mapping[str, str]) -> tuple[State, str]:
@@ -201,7 +242,7 @@ class WritableWatch:
         replicas: dict[str, list[Replicas]] = {}
         for name in self._min_insync:
             found = self._topics(name)[name]
-            # One that isn't there, or may not be asked for, is another condition's.
+            # A missing or forbidden topic is reported by another condition.
             if found.error is None:
                 replicas[name] = [
                     Replicas(number, one.leader >= 0, len(one.isrs))
@@ -225,13 +266,53 @@ class WritableWatch:
         """Learn which topics there are, and what each asks of its replicas."""
         there = self._topics()
         names = sorted((self._written.required | self._written.others) & there.keys())
-        # What was known is likely to hold still. Who may not ask takes Kafka's default.
+        # What was known is probably still valid. Without the permission it is Kafka's default.
         known = {name: self._min_insync.get(name, 1) for name in names}
-        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-        answers = self._admin.describe_configs(resources, request_timeout=_ANSWER_SECONDS)
-        for resource, answer in answers.items():
-            try:
-                known[resource.name] = int(answer.result()[MIN_INSYNC].value)
-            except KafkaException as error:
-                log.debug("%s of %s is not known: %s", MIN_INSYNC, resource.name, error)
+        try:
+            answers = self._admin.topic_settings(names, _ANSWER_SECONDS)
+        except KafkaException as error:
+            answers = dict.fromkeys(names, error)
+        for name, its in answers.items():
+            if isinstance(its, KafkaException):
+                log.debug("%s of %s is not known: %s", MIN_INSYNC, name, its)
+            else:
+                known[name] = int(its[MIN_INSYNC])
         self._min_insync, self._known_at = known, self._clock()
+
+
+class TopicWatch:
+    """Reports wrong settings of topics in the condition ``topic_settings`` and in the log."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        metrics: CommonMetrics,
+        health: Health,
+        stop: threading.Event,
+    ) -> None:
+        self._topics = Topics(settings)
+        self._metrics = metrics
+        self._health = health
+        self._stop = stop
+        self._known: set[str] = set()
+
+    def run(self) -> None:
+        """Look now, and then every minute, until stopped."""
+        while not self._stop.is_set():
+            self.look()
+            self._stop.wait(_KNOWN_SECONDS)
+
+    def look(self) -> None:
+        """Check once. A missing permission to read the settings is not a problem of the topics."""
+        try:
+            problems = list(self._topics.problems())
+        except KafkaException as error:
+            log.info("can't read the settings of the topics: %s", error)
+            return
+        for problem in problems:
+            if problem not in self._known:
+                log.warning("%s", problem)
+        self._known = set(problems)
+        self._metrics.topic_problems.set(len(problems))
+        self._health.say("topic_settings", "degraded" if problems else "ok", "; ".join(problems))

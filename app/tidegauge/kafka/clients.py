@@ -1,0 +1,232 @@
+"""Every Kafka client of a worker or a command: the settings of each with their reasons.
+
+The Kafka settings are read here and nowhere else, with two exceptions by design. A serving node's
+producer (``tidegauge.producer``) imports nothing of a worker. Faust, in ``roles.detect.transport``,
+connects by aiokafka.
+"""
+
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING as OFFSET_BEGINNING,
+    Consumer as Consumer,
+    KafkaError as KafkaError,
+    KafkaException as KafkaException,
+    Message as Message,
+    Producer,
+    TopicPartition as TopicPartition,
+    libversion,
+)
+from confluent_kafka.admin import AdminClient
+
+from tidegauge.config import MAX_AUDIT_BYTES, MAX_RECORD_BYTES, KafkaSettings, Settings
+from tidegauge.kafka.unreadable import Skipped, SteadyConsumer
+
+log = logging.getLogger(__name__)
+
+Config = Mapping[str, object]
+
+#: By default librdkafka asks for a broker that is away more and more seldom, up to every 10 s. What
+#: waits for a coordinator is looked at again only when a connection changes: after the loss of a
+#: broker, offsets sent to a transaction waited for 8 to 15 s; with this for 4, which is what it
+#: takes the others to have a new coordinator. For all that reports and the audit trail wait for.
+_RECONNECTING = {"reconnect.backoff.max.ms": 500}
+
+#: The partitioner of the Java clients and of aiokafka, which DETECT sends by. librdkafka's own
+#: default would put a model's facts into another partition, and so into a chain of their own.
+PARTITIONER = "murmur2_random"
+
+
+def _connection(kafka: KafkaSettings) -> dict[str, Any]:
+    return {**kafka.librdkafka(), **_RECONNECTING}
+
+
+def reader(
+    kafka: KafkaSettings, group: str = "", *, passed: Skipped | None = None, **more: object
+) -> SteadyConsumer:
+    """Return a consumer that joins no group: it reads what it is assigned, from its offset on.
+
+    ``group`` is the name that librdkafka wants all the same; ``passed`` is called with each batch
+    that can't be read. ``more`` are further properties, with ``_`` for each dot.
+    """
+    return SteadyConsumer(
+        {
+            **_connection(kafka),
+            "group.id": group or f"tidegauge-read-{uuid.uuid4()}",
+            "enable.auto.commit": False,
+            # What retention or compaction deletes meanwhile is passed over.
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            # How a reader knows that it has come to the end, where only a transaction's marker is
+            # left.
+            "enable.partition.eof": True,
+            # The default of 1000 ms before it fetches more would cut the throughput to a third.
+            "fetch.queue.backoff.ms": 5,
+            **_properties(more),
+        },
+        passed=passed,
+        logger=log,
+    )
+
+
+def _properties(more: Config) -> dict[str, object]:
+    return {name.replace("_", "."): value for name, value in more.items()}
+
+
+def _member(kafka: KafkaSettings, group: str, timeout_seconds: float) -> dict[str, Any]:
+    """Properties of a member of a consumer group, which commits when it is done with a record."""
+    return {
+        **_connection(kafka),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "session.timeout.ms": int(timeout_seconds * 1000),
+    }
+
+
+def ingest_consumer(settings: Settings) -> Consumer:
+    """Return INGEST's consumer of prediction events."""
+    ingest = settings.ingest
+    config = _member(settings.kafka, ingest.group_id, ingest.session_timeout_seconds) | {
+        # Every partition is assigned with its offset. Where that is not there (any more), the
+        # session ends and the next one reports what was lost; "earliest" would count all again.
+        "auto.offset.reset": "error",
+        # A rebalance takes from a worker only what it must give.
+        "partition.assignment.strategy": "cooperative-sticky",
+        # A heartbeat is also how a worker learns that another one came or left: partitions of one
+        # that leaves move two heartbeats later, whatever the session timeout.
+        "heartbeat.interval.ms": 1_000,
+        # How a worker knows that it has caught up, where markers of transactions make the end
+        # offset larger than the last record's.
+        "enable.partition.eof": True,
+        # The default of 1000 ms lets the queue run dry between fetches: a third of the throughput.
+        "fetch.queue.backoff.ms": 2,
+        # Fetch ahead by bytes, not by the default 100,000 messages …
+        "queued.min.messages": 1_000_000,
+        # … and this bounds memory, whatever the lag. A tenth of a second at full speed; 64 MB took
+        # 100 MB more and was no faster.
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.wait.max.ms": 50,
+        # How soon partitions that were added are shared out; the default is five minutes.
+        "topic.metadata.refresh.interval.ms": 5_000,
+        # A fetch comes on top of the queue, compressed and then not: 4 MB a partition took 80 MB
+        # more and was no faster.
+        "max.partition.fetch.bytes": 1_000_000,
+    }
+    return Consumer(config, logger=log)
+
+
+def ledger_consumer(settings: Settings, *, passed: Skipped) -> SteadyConsumer:
+    """Return LEDGER's consumer of audit facts."""
+    ledger = settings.ledger
+    config = _member(settings.kafka, ledger.group_id, ledger.session_timeout_seconds) | {
+        "partition.assignment.strategy": "cooperative-sticky",
+        "heartbeat.interval.ms": 1_000,
+        "fetch.queue.backoff.ms": 50,
+    }
+    return SteadyConsumer(config, passed=passed, logger=log)
+
+
+def acknowledgement_consumer(settings: Settings, *, passed: Skipped) -> SteadyConsumer:
+    """Return LEDGER's consumer of acknowledgements, silences and configurations."""
+    ledger = settings.ledger
+    group, seconds = ledger.acknowledgements_group_id, ledger.session_timeout_seconds
+    return SteadyConsumer(_member(settings.kafka, group, seconds), passed=passed, logger=log)
+
+
+def receiver_consumer(settings: Settings, group: str, *, passed: Skipped | None) -> SteadyConsumer:
+    """Return NOTIFY's consumer of the topic that one receiver reads."""
+    config = _member(settings.kafka, group, settings.notify.session_timeout_seconds) | {
+        # Eager: an assignment is always whole, so what fires can be restored with it.
+        "partition.assignment.strategy": "range",
+        # How the end of what is restored is known, whatever compaction left of it.
+        "enable.partition.eof": True,
+    }
+    return SteadyConsumer(config, passed=passed, logger=log)
+
+
+def ingest_producer(settings: Settings, *, alone: bool = False) -> Producer:
+    """Return INGEST's transactional producer; ``alone``: every record is a batch of its own."""
+    return Producer(ingest_producer_config(settings, alone=alone), logger=log)
+
+
+def ingest_producer_config(settings: Settings, *, alone: bool = False) -> dict[str, Any]:
+    """Return the properties of INGEST's producer."""
+    return {
+        **_transactional(settings.kafka, settings.transactional_id),
+        # A cell of thousands of signals; the topic takes as much.
+        "message.max.bytes": MAX_RECORD_BYTES,
+        # A topic's max.message.bytes is for batches: small dead letters together could exceed it.
+        # Measured: 1,000 of them one by one take a second.
+        **({"batch.num.messages": 1} if alone else {}),
+        # A topic that is gone is reported in this time, not after the 10 s of a timeout.
+        "topic.metadata.propagation.max.ms": 4_000,
+        # One flush of thousands of cells must fit the queue.
+        "queue.buffering.max.messages": 1_000_000,
+        "queue.buffering.max.kbytes": 1_048_576,
+    }
+
+
+def ledger_producer(settings: Settings) -> Producer:
+    """Return LEDGER's transactional producer."""
+    config = _transactional(settings.kafka, settings.ledger_transactional_id)
+    # A fact of the largest size, with what the chain adds to it.
+    return Producer({**config, "message.max.bytes": MAX_AUDIT_BYTES}, logger=log)
+
+
+def _transactional(kafka: KafkaSettings, id: str) -> dict[str, Any]:
+    return {
+        **_connection(kafka),
+        "transactional.id": id,
+        # A worker killed inside a transaction holds back its successor, and the readers of
+        # committed records, for this long.
+        "transaction.timeout.ms": 10_000,
+        # A flush waits for its records; there is nothing to gather.
+        "linger.ms": 0,
+        "compression.type": "lz4",
+    }
+
+
+def fact_producer(settings: Settings) -> Producer:
+    """Return LEDGER's producer of the facts of acknowledgements, silences and configurations."""
+    config = {**_connection(settings.kafka), "enable.idempotence": True, "partitioner": PARTITIONER}
+    return Producer(config, logger=log)
+
+
+def record_producer(kafka: KafkaSettings, seconds: float, more: Config) -> Producer:
+    """Return a producer of single records, each of which is answered within ``seconds``."""
+    return Producer(
+        {
+            **_connection(kafka),
+            "enable.idempotence": True,
+            "message.timeout.ms": int(seconds * 1000),
+            "linger.ms": 0,
+            # An alert that is withheld may be as large as alerts are.
+            "message.max.bytes": MAX_RECORD_BYTES,
+            # A topic that is gone is reported in this time.
+            "topic.metadata.propagation.max.ms": 4_000,
+            **more,
+        },
+        logger=log,
+    )
+
+
+def mock_cluster() -> Producer:
+    """Return a producer with librdkafka's in-process mock cluster, which ends with it."""
+    return Producer({"bootstrap.servers": "", "test.mock.num.brokers": 1, "log_level": 0})
+
+
+def admin_client(
+    kafka: KafkaSettings, more: Config | None = None, logger: logging.Logger = log
+) -> AdminClient:
+    """Return a client that asks for topics, offsets and groups; :class:`Admin` replaces it."""
+    return AdminClient({**_connection(kafka), **(more or {})}, logger=logger)
+
+
+def client_version() -> str:
+    """Return the version of librdkafka."""
+    return str(libversion()[0])
