@@ -160,7 +160,7 @@ def test_a_window_that_opens_after_a_later_one_closed_is_judged_and_taken_in_wit
     story.reach(132)
     story.gather()
     assert _told(story) == [("latency-rollback", "firing", True, 0)]
-    reference = DriftDetector(lambda model: 1.0).signals_of(BASELINE.id, BASELINE).reference
+    reference = DriftDetector(lambda model: 1.0).layout_of(BASELINE.id, BASELINE).reference
     assert unpack(story.memory, reference).pooled.sum() == 250
     story.send(2, 250)
     story.reach(191)

@@ -30,8 +30,8 @@ Counts = npt.NDArray[np.int32]
 class Gaps:
     """The time without windows of one slice; ``first`` is one of its reports.
 
-    DETECT looks at every place of its log; here it is looked at when there is something to tell.
-    Reminders, which nobody counts here, are left out.
+    DETECT checks at every place of its log; a backtest checks when an alert is due. Reminders,
+    which a backtest does not count, are left out.
     """
 
     def __init__(self, rules: RuleSet, settings: WindowSettings, first: WindowReport) -> None:
@@ -51,8 +51,10 @@ class Gaps:
         """Whether the slice is forgotten if nothing comes in this time."""
         return until - since >= self.longest(since)
 
-    def told(self, since: int, until: int, state: AlertState) -> tuple[AlertState, list[Alert]]:
-        """Return what is told up to ``until`` if the last window has ended at ``since``."""
+    def alerts_until(
+        self, since: int, until: int, state: AlertState
+    ) -> tuple[AlertState, list[Alert]]:
+        """Return the alerts up to ``until`` if the last window ended at ``since``."""
         quiet = self._quiet(since)
         until = min(until, since + self.longest(since))
         alerts: list[Alert] = []
@@ -63,7 +65,7 @@ class Gaps:
         return state, alerts
 
     def forgotten(self, since: int, state: AlertState) -> list[Alert]:
-        """Return what is told when the slice is forgotten."""
+        """Return the alerts when the slice is forgotten."""
         quiet = self._quiet(since)
         return end_forgotten(self._rules, quiet, state, seconds=self.longest(since)).alerts
 
@@ -95,11 +97,11 @@ class LateReports:
     """Remembers the windows of a slice for as long as they take late events, ``seconds``."""
 
     def __init__(
-        self, rules: RuleSet, watch: DriftDetector, asked: RequiredMetrics, seconds: int
+        self, rules: RuleSet, detector: DriftDetector, required: RequiredMetrics, seconds: int
     ) -> None:
         self._rules = rules
-        self._watch = watch
-        self._asked = asked
+        self._detector = detector
+        self._required = required
         self._seconds = seconds
         self._known: dict[int, _KnownWindow] = {}
 
@@ -117,12 +119,12 @@ class LateReports:
         """Return what is remembered with what a late report counts more, for the next window."""
         if memory is None or memory.baseline not in baselines:
             return memory
-        news = self._watch.counted(report, memory.baseline, baselines)
+        news = self._detector.counted(report, memory.baseline, baselines)
         known = self._known.get(report.window_start)
         if known is not None and memory.baseline in known.counts:
             news = news - known.counts[memory.baseline]
         ends = report.window_start, report.window_end
-        return self._watch.add_late(memory, news, ends, baselines[memory.baseline])
+        return self._detector.add_late(memory, news, ends, baselines[memory.baseline])
 
     def judge(
         self, report: WindowReport, alerts: AlertState, whole: AlertState | None
@@ -142,13 +144,13 @@ class LateReports:
             known = _KnownWindow(
                 report.window_end, report.revision, held=before.held if before else ()
             )
-            if self._asked.may_hold(report):
+            if self._required.may_hold(report):
                 _, known.held = evaluate_late(
                     self._rules, report, None, AlertState(), held=known.held, distribution=_without
                 )
-            if self._asked.evidence:
+            if self._required.evidence:
                 known.counts = {
-                    part.baseline: self._watch.counted(report, part.baseline, baselines).astype(
+                    part.baseline: self._detector.counted(report, part.baseline, baselines).astype(
                         np.int32
                     )
                     for part in report.parts

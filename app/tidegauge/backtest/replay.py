@@ -51,11 +51,11 @@ class Replay:
         self._gaps = Gaps(rules, windows or WindowSettings(), first)
         #: Start of the first window, then the end of the last one that was judged.
         self._through = first.window_start
-        self._watch = DriftDetector(alarms_of)
-        self._asked = RequiredMetrics(rules, first)
+        self._detector = DriftDetector(alarms_of)
+        self._required = RequiredMetrics(rules, first)
         settings = windows or WindowSettings()
         self._late = LateReports(
-            rules, self._watch, self._asked, settings.grace_seconds + settings.late_seconds
+            rules, self._detector, self._required, settings.grace_seconds + settings.late_seconds
         )
         self._memory: SliceMemory | None = None
         self._alerts = AlertState()
@@ -115,7 +115,7 @@ class Replay:
     def _take_late(self, report: WindowReport, baselines: Mapping[str, Baseline]) -> None:
         if not self._late.knows(report):
             return
-        if self._asked.evidence:
+        if self._required.evidence:
             self._memory = self._late.add(self._memory, report, baselines)
         verdict = self._late.judge(report, self._alerts, self._known_of_whole())
         self._late.note([report], baselines)
@@ -124,7 +124,7 @@ class Replay:
             self._note(alert)
 
     def _take(self, later: list[WindowReport], baselines: Mapping[str, Baseline]) -> None:
-        if not self._asked.evidence:
+        if not self._required.evidence:
             for report in later:
                 self._judge(report, self._concerned(report))
             return
@@ -163,14 +163,16 @@ class Replay:
         if len(report.parts) != 1 or report.parts[0].baseline not in baselines:
             return None
         baseline = report.parts[0].baseline
-        watched = self._watch.signals_of(baseline, baselines[baseline])
-        if not watched.names or watched.daily is not None:
+        layout = self._detector.layout_of(baseline, baselines[baseline])
+        if not layout.names or layout.daily is not None:
             return None
         return baseline, report.window_end - report.window_start, slices_of(report)
 
     def _step(self, report: WindowReport, baselines: Mapping[str, Baseline]) -> None:
         before = self._memory
-        self._memory, seen = self._watch.take(before, report, baselines, slices=slices_of(report))
+        self._memory, seen = self._detector.take(
+            before, report, baselines, slices=slices_of(report)
+        )
         if self._memory is not before and self._memory is not None:
             if before is None or before.baseline != self._memory.baseline:
                 self._steps = None
@@ -185,32 +187,32 @@ class Replay:
         baselines: Mapping[str, Baseline],
     ) -> None:
         baseline, _, slices = shared
-        watched = self._watch.signals_of(baseline, baselines[baseline])
+        layout = self._detector.layout_of(baseline, baselines[baseline])
         if self._memory is not None and self._memory.baseline == baseline:
-            memory = unpack(self._memory, watched.reference)
+            memory = unpack(self._memory, layout.reference)
         else:
-            memory, self._steps = Memory.empty(*watched.reference.counts.shape), None
-        table = watched.counts([report.parts[0] for report in reports])
+            memory, self._steps = Memory.empty(*layout.reference.counts.shape), None
+        table = layout.counts([report.parts[0] for report in reports])
         at_once = max(1, _NUMBERS_AT_ONCE // (len(LAMBDAS) * table[0].size))
         for start in range(0, len(reports), at_once):
             some = slice(start, start + at_once)
-            budget = self._watch.budget_of(reports[start], slices)
-            batch = WindowBatch(watched.reference, memory, table[some], [budget])
+            budget = self._detector.budget_of(reports[start], slices)
+            batch = WindowBatch(layout.reference, memory, table[some], [budget])
             memory = batch.memory
             self._note_steps(batch, reports[some])
-            self._judge_run(batch, reports[some], watched, budget)
+            self._judge_run(batch, reports[some], layout, budget)
         self._memory = pack(memory, reports[-1].window_end, baseline)
 
     def _judge_run(
         self,
         batch: WindowBatch,
         reports: list[WindowReport],
-        watched: BaselineLayout,
+        layout: BaselineLayout,
         budget: Budget,
     ) -> None:
-        level = self._asked.level
+        level = self._required.level
         asked = np.ones_like(batch.moved) if level is None else batch.beyond(level)
-        judged = JudgedWindows(batch, watched, budget, asked)
+        judged = JudgedWindows(batch, layout, budget, asked)
         for at, report in enumerate(reports):
             concerned = self._concerned(report)
             evidence = judged.asked(at)
@@ -231,7 +233,7 @@ class Replay:
                 },
                 alarm_budget=judged.budget(at),
                 pattern=(
-                    judged.pattern(at, part, report.segment) if self._asked.together else None
+                    judged.pattern(at, part, report.segment) if self._required.together else None
                 ),
             )
             self._judge(msgspec.structs.replace(report, parts=[part]), concerned)
@@ -251,7 +253,7 @@ class Replay:
     def _pass_time(self, until: int) -> None:
         """Take in that no window came between the last one and ``until``."""
         if until > self._through or self._alerts.episodes:
-            state, alerts = self._gaps.told(self._through, until, self._alerts)
+            state, alerts = self._gaps.alerts_until(self._through, until, self._alerts)
             self._go_on(state)
             for alert in alerts:
                 self._note(alert)
@@ -272,7 +274,7 @@ class Replay:
 
     def _concerned(self, report: WindowReport) -> set[str | None]:
         """Return signals of which a rule may hold or cease to, None for the window itself."""
-        return self._asked.may_hold(report) | {one.signal for one in self._alerts.episodes}
+        return self._required.may_hold(report) | {one.signal for one in self._alerts.episodes}
 
     def _judge(self, report: WindowReport, concerned: set[str | None] | None) -> None:
         """Judge a window by what is known to be concerned; None: anything may be."""

@@ -58,7 +58,7 @@ class _PartInput(NamedTuple):
 
     report: WindowReport
     part: ReportPart
-    watched: BaselineLayout
+    layout: BaselineLayout
     turn: BatchInput
 
 
@@ -67,14 +67,14 @@ class DriftDetector:
 
     def __init__(self, alarms_of: Callable[[str], float]) -> None:
         self._alarms_of = alarms_of
-        self._watched: dict[str, BaselineLayout] = {}
+        self._layouts: dict[str, BaselineLayout] = {}
         #: Of the same windows by the same baselines, before they are taken in.
         self.comparisons = Comparisons()
 
     def keep(self, baselines: Set[str]) -> None:
         """Forget how baselines other than these are laid out."""
-        for baseline_id in self._watched.keys() - baselines:
-            del self._watched[baseline_id]
+        for baseline_id in self._layouts.keys() - baselines:
+            del self._layouts[baseline_id]
         self.comparisons.keep(baselines)
 
     def take(
@@ -96,41 +96,43 @@ class DriftDetector:
     ) -> list[WindowResult]:
         """Do that with windows of several slices at once: the same of each, and in less time."""
         found = [WindowResult(it.memory, it.report) for it in firsts]
-        looks = {
-            at: look
+        inputs = {
+            at: its_input
             for at, it in enumerate(firsts)
-            if (look := self._look(it, baselines)) is not None
+            if (its_input := self._part_input(it, baselines)) is not None
         }
-        judged = judge_batch([look.turn for look in looks.values()])
-        for (at, look), its in zip(looks.items(), judged, strict=True):
-            found[at] = _taken(look, its)
+        judged = judge_batch([its_input.turn for its_input in inputs.values()])
+        for (at, its_input), its in zip(inputs.items(), judged, strict=True):
+            found[at] = _result(its_input, its)
         return found
 
-    def _look(self, first: WindowInput, baselines: Mapping[str, Baseline]) -> _PartInput | None:
-        """Say how to judge a window; None if it is passed by."""
+    def _part_input(
+        self, first: WindowInput, baselines: Mapping[str, Baseline]
+    ) -> _PartInput | None:
+        """Return how to judge a window; None if it is not to be judged."""
         memory, report, slices = first
         if memory is not None and report.window_end <= memory.through:
             return None
         part = _part_in_use(report, memory.baseline if memory else "", baselines)
         if part is None:
             return None
-        watched = self.signals_of(part.baseline, baselines[part.baseline])
-        if not watched.names:
+        layout = self.layout_of(part.baseline, baselines[part.baseline])
+        if not layout.names:
             return None
-        before, hours = Memory.empty(*watched.reference.counts.shape), None
+        before, hours = Memory.empty(*layout.reference.counts.shape), None
         if memory is not None and memory.baseline == part.baseline:
-            before = unpack(memory, watched.reference)
-            hours = _unpack_hours(memory, len(watched.names))
-        if watched.daily is not None and hours is None:
+            before = unpack(memory, layout.reference)
+            hours = _unpack_hours(memory, len(layout.names))
+        if layout.daily is not None and hours is None:
             # There is nothing to compare the counts with that came before.
-            before = Memory.empty(*watched.reference.counts.shape)
-            hours = HoursMemory.empty(len(watched.names))
+            before = Memory.empty(*layout.reference.counts.shape)
+            hours = HoursMemory.empty(len(layout.names))
         hourly = None
-        if watched.daily is not None and hours is not None:
-            hourly = HourlyInput(watched.daily, hours, (report.window_start, report.window_end))
-        window, budget = watched.counts([part])[0], self.budget_of(report, slices)
-        turn = BatchInput(watched.reference, before, window, budget, hourly)
-        return _PartInput(report, part, watched, turn)
+        if layout.daily is not None and hours is not None:
+            hourly = HourlyInput(layout.daily, hours, (report.window_start, report.window_end))
+        window, budget = layout.counts([part])[0], self.budget_of(report, slices)
+        turn = BatchInput(layout.reference, before, window, budget, hourly)
+        return _PartInput(report, part, layout, turn)
 
     def take_late(
         self,
@@ -157,8 +159,8 @@ class DriftDetector:
         """Add counts (signals, bins) of a window between two epoch seconds to the next window's."""
         if not news.any():
             return memory
-        watched = self.signals_of(memory.baseline, baseline)
-        known, hours = unpack(memory, watched.reference), _unpack_hours(memory, len(watched.names))
+        layout = self.layout_of(memory.baseline, baseline)
+        known, hours = unpack(memory, layout.reference), _unpack_hours(memory, len(layout.names))
         if hours is not None:
             its = news.sum(axis=-1, keepdims=True) * hour_weights(*ends)
             hours = HoursMemory(hours.events, hours.pooled + its)
@@ -170,27 +172,27 @@ class DriftDetector:
         self, report: WindowReport, baseline_id: str, baselines: Mapping[str, Baseline]
     ) -> Floats:
         """Return what a report counts by a baseline, (signals, bins); 0 if it has no such part."""
-        watched = self.signals_of(baseline_id, baselines[baseline_id])
+        layout = self.layout_of(baseline_id, baselines[baseline_id])
         parts = [it for it in report.parts if it.baseline == baseline_id]
-        return np.asarray(watched.counts(parts[:1]).sum(axis=0))
+        return np.asarray(layout.counts(parts[:1]).sum(axis=0))
 
     def budget_of(self, report: WindowReport, slices: int) -> Budget:
         """Return what a window of a slice is judged by, if the model has so many slices."""
         seconds = report.window_end - report.window_start
         return Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds, slices)
 
-    def signals_of(self, baseline_id: str, baseline: Baseline) -> BaselineLayout:
+    def layout_of(self, baseline_id: str, baseline: Baseline) -> BaselineLayout:
         """Lay out the signals of a baseline, once."""
-        watched = self._watched.get(baseline_id)
-        if watched is None:
-            watched = self._watched[baseline_id] = BaselineLayout.of(baseline)
-        return watched
+        layout = self._layouts.get(baseline_id)
+        if layout is None:
+            layout = self._layouts[baseline_id] = BaselineLayout.of(baseline)
+        return layout
 
 
-def _taken(look: _PartInput, judged: BatchResult) -> WindowResult:
-    report, part, watched, turn = look
+def _result(its_input: _PartInput, judged: BatchResult) -> WindowResult:
+    report, part, layout, turn = its_input
     verdict, ends = judged.verdict, (report.window_start, report.window_end)
-    seen = with_evidence(part, watched, judged, turn.budget, ends, dimensions=report.segment)
+    seen = with_evidence(part, layout, judged, turn.budget, ends, dimensions=report.segment)
     parts = [seen if one is part else one for one in report.parts]
     after = pack(verdict.memory, report.window_end, part.baseline, verdict.hours)
     return WindowResult(after, msgspec.structs.replace(report, parts=parts))

@@ -163,7 +163,7 @@ def alarm_budget(budget: Budget, threshold: float, looks: float, *, by_hour: boo
 
 def with_evidence(
     part: ReportPart,
-    watched: BaselineLayout,
+    layout: BaselineLayout,
     judged: BatchResult,
     budget: Budget,
     window: tuple[int, int],
@@ -177,32 +177,32 @@ def with_evidence(
     verdict, strongest = judged
     surprises, spans, scores, _, sizes = strongest
     expected = verdict.expected.at(spans, np.arange(len(spans))) if verdict.expected else None
-    there = [name in part.signals and name not in dimensions for name in watched.names]
-    said = np.array(there) & (verdict.events[0] > 0)
-    alarmed = np.flatnonzero(said & (surprises > verdict.threshold))
-    seen = [watched.names[row] for row in np.flatnonzero(said).tolist()]
-    names = [watched.names[row] for row in alarmed.tolist()]
+    there = [name in part.signals and name not in dimensions for name in layout.names]
+    scored = np.array(there) & (verdict.events[0] > 0)
+    alarmed = np.flatnonzero(scored & (surprises > verdict.threshold))
+    seen = [layout.names[row] for row in np.flatnonzero(scored).tolist()]
+    names = [layout.names[row] for row in alarmed.tolist()]
     changed = changes(
         names,
-        watched.bins,
-        expected.reference if expected else watched.reference,
+        layout.bins,
+        expected.reference if expected else layout.reference,
         verdict.memory,
         Strongest(alarmed, spans[alarmed], scores[alarmed]),
         part,
         window,
-        _standing(watched, surprises, sizes, said, alarmed),
+        _standing(layout, surprises, sizes, scored, alarmed),
     )
     remembered = verdict.memory.effective_at(_SCALES, alarmed)
-    compared = (expected.reference if expected else watched.reference).counts
+    compared = (expected.reference if expected else layout.reference).counts
     counts = dict(
         zip(names, remembered[spans[alarmed], np.arange(len(alarmed))].tolist(), strict=True)
     )
     signals = dict(part.signals)
-    rows = np.flatnonzero(said)
+    rows = np.flatnonzero(scored)
     for row, evidence in zip(
-        rows.tolist(), watched.evidence(rows, strongest.part(rows)), strict=True
+        rows.tolist(), layout.evidence(rows, strongest.part(rows)), strict=True
     ):
-        name = watched.names[row]
+        name = layout.names[row]
         change = changed.get(name)
         if change is not None:
             evidence.counts = counts[name][: evidence.bins]
@@ -215,7 +215,7 @@ def with_evidence(
         alarm_budget=alarm_budget(
             budget, verdict.threshold, verdict.looks, by_hour=expected is not None
         ),
-        pattern=watched.pattern(part, seen, alarmed, remembered, compared[alarmed]),
+        pattern=layout.pattern(part, seen, alarmed, remembered, compared[alarmed]),
     )
 
 
@@ -229,19 +229,19 @@ def _expectation(expected: Expected, row: int, bins: int) -> Expectation:
 
 
 def _standing(
-    watched: BaselineLayout,
+    layout: BaselineLayout,
     surprises: Floats,
     sizes: Floats,
-    said: npt.NDArray[np.bool_],
+    scored: npt.NDArray[np.bool_],
     alarmed: npt.NDArray[np.intp],
 ) -> dict[str, Standing]:
     if not len(alarmed):
         return {}
-    scores = np.where(watched.reference.is_ordered, len(SCORES), len(SCORES) - 2)
-    rates = np.ones(len(said))
-    rates[said] = q_values(surprises[said], scores[said] * len(LAMBDAS))
+    scores = np.where(layout.reference.is_ordered, len(SCORES), len(SCORES) - 2)
+    rates = np.ones(len(scored))
+    rates[scored] = q_values(surprises[scored], scores[scored] * len(LAMBDAS))
     in_alarm = (
-        InAlarm(watched.names[row], float(surprises[row]), float(sizes[row]), float(rates[row]))
+        InAlarm(layout.names[row], float(surprises[row]), float(sizes[row]), float(rates[row]))
         for row in alarmed.tolist()
     )
-    return ranking(in_alarm, watched.importances)
+    return ranking(in_alarm, layout.importances)
