@@ -1,4 +1,4 @@
-# Everything is made from a clean clone with Python 3.11 or newer; see README.md.
+# All targets work in a clean clone with Python 3.11 or newer; see README.md.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,38 +14,38 @@ MINUTES ?= 10
   test-machine test-broker test-collect
 
 help:
-	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: ends by itself)"
-	@echo "make install   what docs/tutorial.md needs, into .venv: tidegauge, and the demo's broker and Redis"
-	@echo "make tutorial  run every command of docs/tutorial.md, and write what they print into it"
+	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: exits by itself)"
+	@echo "make install   install tidegauge with the demo's broker and Redis into .venv, for docs/tutorial.md"
+	@echo "make tutorial  run every command of docs/tutorial.md, and update the outputs in it"
 	@echo "make test      every test, with a real Kafka, Redis, Prometheus, Alertmanager, MLflow (ARGS: more for pytest)"
-	@echo "make fast      within a minute: ruff, mypy, the tests nearest to what has changed that start no process"
-	@echo "make lint      ruff: rules and format; import-linter: which room may use which"
-	@echo "make house     measure the rooms: lines, files, cycles, names twice, one event's way"
+	@echo "make fast      within a minute: ruff, mypy, and the tests nearest to your change that start no process"
+	@echo "make lint      ruff (rules and format) and import-linter (which room may import which)"
+	@echo "make house     measure the rooms: lines, files, cycles, duplicate names, files on the path of an event"
 	@echo "make types     mypy --strict"
-	@echo "make schemas   write schemas/ anew from the code, and see that they break no reader"
-	@echo "make freeze-schemas  keep them as this version's, a step of a release"
-	@echo "make reference  write docs/reference/ anew from the code: settings, metrics, commands, topics"
-	@echo "make docs      the site of the documentation, into build/site (docs-serve: on port 8001, as you edit)"
-	@echo "make lock      constraints.txt: the newest versions that pyproject.toml allows, for developers and CI"
-	@echo "make bench     events per second beside other stream processors, on a real Kafka (ARGS=--write)"
-	@echo "make bench-quick  the main rows of it, in some ten minutes"
-	@echo "make bench-detect  cells merged a second, and how soon windows are judged (ARGS)"
-	@echo "make bench-memory  ingest's memory at full speed (ARGS='--minutes 10'; default 2)"
-	@echo "make bench-neighbours  what sound models notice of a flood (ARGS='--flood garbage --seconds 20')"
-	@echo "make bench-recovery  how long detect takes to read its state back (ARGS=--day: growth over a day)"
-	@echo "make bench-detection  false alarms beside the budget, delays beside an oracle (ARGS=--write)"
-	@echo "make bench-detection-quick  the main rows of it, in two minutes"
-	@echo "make check-peers  our figures against Evidently's and NannyML's own, on random counts"
-	@echo "make chaos     random faults under load, each run judged for exactness (SEEDS, SEED_START)"
-	@echo "make chaos-brokers  three brokers, lost one after the other, then two (SEEDS=5, SEED_START, ARGS)"
-	@echo "make scenarios Redis down, the broker down, every worker restarted: judged and measured (ARGS)"
-	@echo "make starts    workers of detect that start at once and are restarted, on a busy machine (ARGS)"
-	@echo "make quiet     twenty minutes of sound traffic, in which Prometheus calls for nobody (ARGS)"
+	@echo "make schemas   generate schemas/ from the code, and check that they break no reader"
+	@echo "make freeze-schemas  store them as those of this version, a step of a release"
+	@echo "make reference  generate docs/reference/ from the code: settings, metrics, commands, topics"
+	@echo "make docs      build the documentation site in build/site (docs-serve: serve it on port 8001)"
+	@echo "make lock      update constraints.txt to the newest versions that pyproject.toml allows"
+	@echo "make bench     events a second compared with other stream processors, on a real Kafka (ARGS=--write)"
+	@echo "make bench-quick  the main rows of bench, in some ten minutes"
+	@echo "make bench-detect  cells merged a second, and the time to evaluate windows (ARGS)"
+	@echo "make bench-memory  memory of ingest at full speed (ARGS='--minutes 10'; default 2)"
+	@echo "make bench-neighbours  the effect of a flood on other models (ARGS='--flood garbage --seconds 20')"
+	@echo "make bench-recovery  time for detect to read its state back (ARGS=--day: growth over a day)"
+	@echo "make bench-detection  false alarms compared with the budget, delays with an oracle (ARGS=--write)"
+	@echo "make bench-detection-quick  the main rows of bench-detection, in two minutes"
+	@echo "make check-peers  compare our figures with those of Evidently and NannyML, on random counts"
+	@echo "make chaos     random faults under load; each run is checked for exact counts (SEEDS, SEED_START)"
+	@echo "make chaos-brokers  three brokers, of which one and then two fail (SEEDS=5, SEED_START, ARGS)"
+	@echo "make scenarios Redis down, the broker down, every worker restarted: checked and measured (ARGS)"
+	@echo "make starts    detect workers that start at the same time and are restarted, on a busy machine (ARGS)"
+	@echo "make quiet     twenty minutes of undisturbed traffic, in which no Prometheus alert may fire (ARGS)"
 	@echo "make fuzz      mutated records against every decoder, native and Python (MINUTES, ARGS='--only streams')"
-	@echo "make fuzz-quick  a minute of it, without what needs a Rust compiler"
-	@echo "make wheels    what pip installs, into dist/: tidegauge, and its decoder in Rust for this platform"
-	@echo "make venv      the virtualenv that the others use"
-	@echo "make clean     remove what the others left, the virtualenv included"
+	@echo "make fuzz-quick  a minute of fuzz, without the parts that need a Rust compiler"
+	@echo "make wheels    build the wheels in dist/: tidegauge, and its decoder in Rust for this platform"
+	@echo "make venv      create the virtualenv that the others use"
+	@echo "make clean     remove all generated files, including the virtualenv"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -61,8 +61,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $(VENV)/.demo $@
 
-# The native decoder, compiled once, to the wheel that others install too. Without a Rust of its own,
-# maturin fetches one.
+# The native decoder is compiled once, to the wheel that users install. If there is no Rust compiler,
+# maturin downloads one.
 $(VENV)/wheels/.native: $(wildcard native/*.toml native/Cargo.lock native/src/*.rs) | $(VENV)/.dev
 	rm -rf $(@D)
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(@D) ./native
@@ -73,7 +73,7 @@ $(VENV)/.native: $(VENV)/wheels/.native
 	  $(VENV)/wheels/tidegauge_native-*.whl
 	@touch $@
 
-# The wheel is made from the source distribution, so that must have all that it needs.
+# The wheel is built from the source distribution, so this tests that the latter is complete.
 wheels: $(VENV)/.dev $(VENV)/wheels/.native
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
@@ -91,12 +91,12 @@ demo: $(VENV)/.demo
 test-machine:
 	@PYTHON="$(PYTHON)" scripts/test-machine
 
-# The brokers of the tests start sooner if their classes have been kept.
+# The brokers of the tests start faster with an archive of their classes.
 test-broker: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m support.kafka_archive
 
-# What pytest makes of the files is kept, also where Python is told to keep nothing: it takes longer
-# than to read them, and six processes would do it six times.
+# pytest's compiled files are kept, even if Python is configured not to: compiling takes longer than
+# reading, and six processes would do it six times.
 test test-collect: export PYTHONDONTWRITEBYTECODE =
 
 test-collect: venv
@@ -121,7 +121,7 @@ fast: venv
 fast-tests: venv
 	@$(BIN)/python -m tools.fast $(ARGS)
 
-# An output that differs from the page only by what no two runs have in common stays as it is.
+# Outputs that differ from the page only in ids and times are not changed.
 tutorial: venv test-machine
 	@TIDEGAUGE_WRITE_TUTORIAL=1 $(BIN)/python -m pytest -q \
 	  tests/demo/test_tutorial.py tests/broker/test_tutorial.py
@@ -148,7 +148,7 @@ freeze-schemas: venv
 reference: venv
 	@$(BIN)/python -m tools.reference docs/reference
 
-# Material's notice about its successor is for those who choose a generator.
+# Suppress Material's notice about its successor.
 docs docs-serve: export NO_MKDOCS_2_WARNING = 1
 
 docs: reference
@@ -157,7 +157,7 @@ docs: reference
 docs-serve: reference
 	@$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
-# For every platform and Python; names and versions alone, whatever index they come from.
+# For every platform and Python; only names and versions, independent of the index.
 lock: venv
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra dev --no-annotate \
 	  --no-header --no-emit-index-url --no-emit-find-links --output-file constraints.txt pyproject.toml
@@ -192,7 +192,7 @@ check-peers: venv
 chaos: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --seeds $(SEEDS) --seed-start $(SEED_START) $(ARGS)
 
-# Five seeds unless SEEDS says otherwise: its default is that of the other suite.
+# Five seeds unless SEEDS is given: its default is for the other suite.
 chaos-brokers: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.run --brokers 3 --seed-start $(SEED_START) \
 	  --seeds $(if $(filter file,$(origin SEEDS)),5,$(SEEDS)) $(ARGS)
@@ -207,7 +207,7 @@ starts: venv test-machine
 quiet: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m chaos.quiet $(ARGS)
 
-# The native decoder is built with coverage for it, by the Rust that is there.
+# Builds the native decoder with coverage, with the installed Rust.
 fuzz: venv
 	@PYTHONPATH=tests $(BIN)/python -m fuzz.run --minutes $(MINUTES) $(ARGS)
 
