@@ -1,9 +1,9 @@
 """What one event passes through, from a model's call of the producer to the request of a webhook.
 
 The roles run as they are, each in a thread of this process, against librdkafka's mock cluster. Only
-the Faust application is replaced by helpers of the tests: they hand records to DETECT's intake as
-its stream would, and read its outputs from its writer. Calls are recorded from the first event on,
-so neither the start of a role nor its command line is included.
+the application of Faust is replaced by helpers of the tests: records are handed to the intake of
+DETECT as its stream would hand them, and what it publishes is taken from its writer. What is called
+before the first event is left out: the start of a role, its command line.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ def _noting() -> Iterator[_Notes]:
         yield notes
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
 
 
 def _wait(condition: Callable[[], object], what: str) -> None:
@@ -128,18 +128,18 @@ class _Cluster:
 
 
 def _count(cluster: _Cluster, notes: _Notes, baseline: Any, minute: int) -> list[tuple[int, bytes]]:
-    """Log events to INGEST; return its records for the partition of DETECT that has the model."""
+    """Log events for INGEST; return the histograms that it writes for the model, with offsets."""
     from prometheus_client import CollectorRegistry
 
     from support.counting import promote
     from tidegauge import PredictionLogger
-    from tidegauge.config import Settings
+    from tidegauge.config import IngestSettings, KafkaSettings, Settings
     from tidegauge.roles.ingest import Combiner
     from tidegauge.telemetry import Health, IngestMetrics
 
     settings = Settings(
-        kafka={"bootstrap_servers": cluster.bootstrap_servers},
-        ingest={"flush_seconds": 0.2, "idle_seconds": 1},
+        kafka=KafkaSettings(bootstrap_servers=cluster.bootstrap_servers),
+        ingest=IngestSettings(flush_seconds=0.2, idle_seconds=1),
     )
     topics = settings.topics
     cluster.create_topics([topics.predictions, topics.histograms, topics.dead_letters])
@@ -163,7 +163,8 @@ def _count(cluster: _Cluster, notes: _Notes, baseline: Any, minute: int) -> list
         return sum(registry.get_sample_value(name, {"path": it}) or 0 for it in paths)
 
     def owns() -> bool:
-        said = health.ready()[1]["conditions"].get("ingest", {})
+        conditions: Any = health.ready()[1]["conditions"]
+        said = conditions.get("ingest", {})
         return bool(said.get("detail", "").startswith("owns partitions [0"))
 
     try:

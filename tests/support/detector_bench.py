@@ -59,7 +59,7 @@ class Bench:
 
     @property
     def state(self) -> PartitionState:
-        return self.detector._store.partitions[0]
+        return self.changelog.state
 
     @property
     def changelog(self) -> Changelog:
