@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 from support.alerts import example_alert
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.silence import Matchers, Silence, Withheld
-from tidegauge.notify.withholding import is_waiting, step, was_told
+from tidegauge.notify.withholding import is_waiting, step, was_notified
 
 
 def silence(*, reminders_only: bool = False) -> Silence:
@@ -29,7 +29,7 @@ class Receiver:
         if todo.keep in ("this", "over"):
             self.kept = Withheld(
                 receiver="r", partition=0, offset=0, alert=alert, silence="s",
-                told=was_told(self.kept, alert),
+                told=was_notified(self.kept, alert),
             )  # fmt: skip
         if todo.keep in ("nothing", "over"):
             self.kept = None

@@ -61,7 +61,7 @@ def distribution(signal: Signal, histogram: SignalHistogram) -> Distribution:
 def nan_is_missing(signal: Signal) -> bool:
     """Whether NaN counts as missing: it does where the baseline itself has values missing or NaN.
 
-    Where it has neither, whatever is not finite has a bin of its own: it is news.
+    Otherwise values that are not finite have a bin of their own, because they are new.
     """
     return signal.missing > 0 or (isinstance(signal, NumericSignal) and signal.nan > 0)
 

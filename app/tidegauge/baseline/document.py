@@ -10,7 +10,7 @@ import msgspec
 from tidegauge.contract import OUTPUT_SIGNALS, SCHEMA_VERSION, Record, encode
 
 #: A retraining because of a drift from a baseline of fewer rows than this is not asked for. That so
-#: few rows look different from the traffic says more of them than of it.
+#: few rows look different from the traffic is no evidence about the traffic.
 LEAST_BASELINE_ROWS = 500
 
 
@@ -123,7 +123,7 @@ class CategoricalSignal(Record, tag="categorical", tag_field="kind"):
     ``counts`` has ``len(categories) + 2`` entries: the categories in order, then "other" (values in
     ``known``), then "unseen" (0 in a baseline by definition). ``known_complete`` is False if the
     data had more values than were kept; then a value that is nowhere listed counts as other, since
-    nobody can say that it is new.
+    it can't be known to be new.
     """
 
     dtype: Literal["string", "integer", "boolean"]
@@ -155,7 +155,7 @@ class Baseline(Record):
     """An immutable reference for one model and version, named by the hash of its content.
 
     ``importances`` says how much each feature matters to the model, in any unit, 0 or more; absent
-    where nobody said so. ``daily`` is the same reference by hour of day; absent where the rows had
+    if none were given. ``daily`` is the same reference by hour of day; absent where the rows had
     no timestamps, or of fewer than 14 days.
     """
 

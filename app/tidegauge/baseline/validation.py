@@ -1,8 +1,8 @@
 """What makes a baseline usable: checked as it is made, stored, promoted and read back.
 
-Whoever can write to Redis can write a document, and so can an older version. What no structure of
-the document can say by itself is checked here, so that the roles may take every baseline they hold
-as sound: whatever is wrong with one is said of that one, before anything is counted by it.
+A document in Redis may come from another program or from an older version. This module checks what
+the types of the document can't express, so that the roles can rely on every baseline that they
+hold: a defect is reported for its baseline, before anything is counted by it.
 """
 
 import math

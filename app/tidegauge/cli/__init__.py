@@ -9,14 +9,14 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; what a serving node has installed is not enough for it."""
+    """Run the command line; the packages of a serving node are not enough for it."""
     try:
         from tidegauge.cli import app
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if missing.partition(".")[0] == "tidegauge":
             raise
-        # What prints otherwise needs such a package too. The name is that of one of ours to import.
+        # The usual printing needs such packages too.
         sys.stderr.write(
             f"tidegauge: {missing} is not installed; the commands need more packages than the "
             'producer does: pip install "tidegauge[processor]"\n'

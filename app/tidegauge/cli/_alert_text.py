@@ -74,7 +74,7 @@ def latest(alerts: Iterable[Alert]) -> list[Alert]:
 
 
 def words(alert: Alert, said: Silences, now: float) -> tuple[Silence | None, Silence | None]:
-    """Return who has seen an alert that is not over, and what silences it."""
+    """Return the acknowledgement and the silence of an alert that is not over."""
     if alert.state in ("inactive", "resolved"):
         return None, None
     silence = said.over(alert, now)
@@ -82,13 +82,13 @@ def words(alert: Alert, said: Silences, now: float) -> tuple[Silence | None, Sil
 
 
 def record_with_words(alert: Alert, said: Silences, now: float) -> dict[str, object]:
-    """Return the record, with what people have said to the alert."""
+    """Return the record with its acknowledgement and its silence."""
     seen, silence = words(alert, said, now)
     return msgspec.structs.asdict(alert) | {"acknowledgement": seen, "silence": silence}
 
 
 def state_of(alert: Alert, said: Silences, now: float) -> Text:
-    """Return the state of an alert, for how long, and what people have said to it."""
+    """Return the state of an alert and for how long, and who has seen or silenced it."""
     seen, silence = words(alert, said, now)
     text: str = alert.state.replace("_", " ")
     if alert.ends_at is None:
@@ -203,7 +203,7 @@ def bins_table(distribution: Distribution) -> Table:
 
 
 def _nth(n: int) -> str:
-    """Write which of several.
+    """Write an ordinal number.
 
     >>> _nth(1), _nth(2), _nth(11), _nth(23)
     ('1st', '2nd', '11th', '23rd')

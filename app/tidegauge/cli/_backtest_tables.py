@@ -18,12 +18,12 @@ from tidegauge.contract import (
 
 _DAY_SECONDS = 24 * 3600
 
-#: Slices whose memory is told of one by one.
+#: Slices that are listed one by one.
 _SLICES = 20
 
 
 def show(result: Result, console: Console, *, episodes: int | None) -> None:
-    """Print alarms by rule, who saw the injected drift, and the first ``episodes`` of them."""
+    """Print alarms by rule, which rules saw the injected drift, and the first ``episodes``."""
     console.print(
         f"{counted(result.windows, 'window')} of {counted(len(result.slices), 'slice')}, "
         f"{utc_text(result.since)} to {utc_text(result.until)}"
@@ -42,7 +42,7 @@ def show(result: Result, console: Console, *, episodes: int | None) -> None:
 
 
 def _memories(slices: list[SliceSpan]) -> list[str]:
-    """Say from when on the detector remembered as much as it does in the long run."""
+    """Return for each slice when the memory of the detector was full."""
     lines = []
     for one in sorted(slices, key=_slice)[:_SLICES]:
         full = one.memory_full_at
@@ -95,7 +95,7 @@ def _a_month(one: RuleCount, result: Result) -> str:
 
 
 def _is_long(result: Result, model: str) -> bool:
-    """Whether the windows of a model span a day: less says nothing of a month."""
+    """Whether the windows of a model span a day: less allows no estimate for a month."""
     spans = [one for one in result.slices if one.model == model]
     first = min((one.first_window_start for one in spans), default=0)
     return max((one.last_window_end for one in spans), default=0) - first >= _DAY_SECONDS
@@ -120,7 +120,7 @@ def _show_injection(injection: InjectionResult, console: Console) -> None:
         table.add_row(printable(one.rule) + "\n" + printable(_slice(one)), *_seen(one))
     if seen:
         console.print(table)
-    # Of many slices, that a rule saw nothing in most is no news of each.
+    # With many slices, a line for each that a rule saw nothing in would be too much.
     for title, name in (("Seen by no rule in", _slice), ("Seen in no slice by", _rule)):
         unseen = {name(one) for one in injection.seen} - {name(one) for one in seen}
         if unseen:

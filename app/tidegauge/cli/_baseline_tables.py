@@ -25,7 +25,7 @@ from tidegauge.contract import (
 #: Without a terminal, as in a log.
 _WIDTH = 80
 
-#: Columns that are shown; a model with thousands has few readers of its table.
+#: Columns that are shown; nobody reads a table of thousands.
 _MOST = 200
 
 #: Letters of an example.

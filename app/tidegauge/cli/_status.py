@@ -1,4 +1,4 @@
-"""The rows of ``tidegauge status``: what is known of each model version, put together. Pure."""
+"""The rows of ``tidegauge status``: what is known of each model version. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -136,7 +136,7 @@ def _firing(alert: Alert, report: RecentReport | None) -> Firing:
     if open_signals:
         signal, value = open_signals[0].signal, open_signals[0].value
     if metric == "surprise":
-        # How certain a drift is says little; how big it is does.
+        # The size of a drift is more useful than its certainty.
         psi = _psi(alert, signal, report)
         if psi is not None:
             metric, value, unit = "psi", psi, "nats"

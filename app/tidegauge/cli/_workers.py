@@ -1,4 +1,4 @@
-"""What ``tidegauge check`` says of the workers, by how their consumer groups stand. Pure."""
+"""What ``tidegauge check`` reports of the workers, by their consumer groups. Pure."""
 
 from tidegauge.contract import duration_text
 from tidegauge.kafka import GroupState
@@ -6,8 +6,8 @@ from tidegauge.kafka import GroupState
 #: What the newest record of a role is.
 _WROTE = {"ingest": "flush", "detect": "window", "ledger": "record of the audit trail"}
 
-#: INGEST commits every second, also where nothing arrives. Without that for so long it is stuck, or
-#: it has no partition.
+#: INGEST commits every second, also without events. After so long without a commit it is stuck, or
+#: has no partition.
 _FLUSH_SECONDS = 120.0
 
 
@@ -46,7 +46,7 @@ def missing_worker(state: GroupState) -> str:
 
 
 def idle_worker(state: GroupState, now: float) -> str:
-    """Return what is odd about a worker that is there and doesn't write; "" if nothing is."""
+    """Return a warning about a worker that runs and doesn't write; "" if it writes."""
     if state.of.role != "ingest" or not state.members or state.wrote_at is None:
         return ""
     if now - state.wrote_at < _FLUSH_SECONDS:

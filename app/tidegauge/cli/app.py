@@ -26,7 +26,7 @@ def readable(command: Any) -> Any:
 
 
 def _help_option(command: Any) -> Any:
-    # Made once for each command, and kept by it.
+    # Created once for each command, and cached by it.
     return command.get_help_option(command.context_class(command))
 
 
@@ -48,7 +48,7 @@ _COMMANDS = {
 
 
 class _Commands(TyperGroup):
-    """Imports a command when it is asked for: a worker needn't carry what the others need.
+    """Imports a command when it is called: a worker needs no modules of other commands.
 
     Typer has taken click's types into a private package, so they can't be named here.
     """
@@ -102,7 +102,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    # What Kafka clients log is for a worker's log. Here, what matters of it is in the error.
+    # Logs of Kafka clients are for workers; a command reports their errors itself.
     logging.getLogger("tidegauge").addHandler(logging.NullHandler())
 
 

@@ -1,4 +1,4 @@
-"""``tidegauge audit``: what was done, by whom and why, and whether the trail is whole."""
+"""``tidegauge audit``: list, export, explain and verify the audit trail."""
 
 import csv
 import math
@@ -198,7 +198,7 @@ def describe(record: AuditRecord) -> str:
     # A reason names the version itself, as a rule, and that is in front already.
     reason = record.reason.removeprefix(f"{record.model} {record.version}: ")
     said += f" by {record.actor}: {reason}"
-    # Anybody may send a fact: what it lacks is not made up.
+    # Anybody may send a fact, so its inputs may be incomplete.
     if not inputs.keys() >= _FIGURES:
         known = sorted((name, value) for name, value in inputs.items() if value)
         details = ", ".join(f"{name} {value}" for name, value in known)
@@ -251,7 +251,7 @@ def _selected(
 
 
 def _is_about(record: AuditRecord, model: str) -> bool:
-    """Whether a fact is about a model: about it alone, or about several of which it is one."""
+    """Whether a fact is about a model, alone or as one of several."""
     if record.model:
         return record.model == model
     models = record.inputs.get("models")

@@ -1,4 +1,4 @@
-"""``tidegauge backtest``: what other rules, or another budget, would have made of the past."""
+"""``tidegauge backtest``: which alerts other rules or another budget would have caused."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -116,7 +116,7 @@ def _injection(spec: str, begin: float, end: float, now: float, seed: int) -> In
 
 @contextmanager
 def _baselines(settings: Settings) -> Iterator[Callable[[str], Baseline | None]]:
-    """Open the store; what it hasn't is None, and an outage is an error."""
+    """Open the store; a missing baseline is None, an outage is an error."""
     store = BaselineStore.of(settings)
 
     def baseline_of(id: str) -> Baseline | None:
@@ -124,7 +124,7 @@ def _baselines(settings: Settings) -> Iterator[Callable[[str], Baseline | None]]
             return store.get(id)
         except BaselineNotFound:
             return None
-        except CorruptBaseline as error:  # the other windows have theirs
+        except CorruptBaseline as error:  # other windows may have a valid one
             warn(str(error))
             return None
 

@@ -1,4 +1,4 @@
-"""``tidegauge check``: what is wrong, and how to mend it."""
+"""``tidegauge check``: what is wrong, and how to correct it."""
 
 import platform
 import time
@@ -50,7 +50,7 @@ NO_WORKER = 4
 class Finding(msgspec.Struct):
     """The result of one check; ``problems`` is empty if all is well.
 
-    ``warnings`` are what somebody should know and what changes nothing for the exit code.
+    ``warnings`` have no effect on the exit code.
     """
 
     check: str
@@ -62,7 +62,7 @@ class Finding(msgspec.Struct):
 
 
 def check_kafka(settings: Settings) -> list[Finding]:
-    """Ask the brokers for their topics, and hold these against what they must be."""
+    """Ask the brokers for their topics, and compare these with what they must be."""
     servers = settings.kafka.bootstrap_servers
     try:
         ask_brokers(settings.kafka)
@@ -78,7 +78,7 @@ def check_kafka(settings: Settings) -> list[Finding]:
 
 
 def check_event_times(settings: Settings) -> list[Finding]:
-    """Look at the youngest events: those that come too late for their windows are in no report."""
+    """Check the newest events: those that come too late for their windows are in no report."""
     try:
         found = latest_event_times(settings)
     except (KafkaException, ValueError):  # reported by check_kafka
@@ -98,7 +98,7 @@ def check_event_times(settings: Settings) -> list[Finding]:
 
 
 def check_baselines(settings: Settings) -> list[Finding]:
-    """Read every promoted baseline; all that is wrong is said at once."""
+    """Read every promoted baseline, and report all problems at once."""
     store = BaselineStore.of(settings)
     try:
         snapshot = store.snapshot()
@@ -179,7 +179,7 @@ def _workers(groups: Groups, of: RoleGroup) -> Finding:
 
 
 def check_versions_counted(settings: Settings) -> list[Finding]:
-    """Look at the last windows: versions of which no drift is seen, since they have no baseline."""
+    """Find versions in the last windows whose drift can't be seen: they have no baseline."""
     now = time.time()
     store = BaselineStore.of(settings)
     try:
@@ -213,7 +213,7 @@ def check_rules(settings: Settings) -> list[Finding]:
 
 
 def check_actions(settings: Settings) -> list[Finding]:
-    """Say whether actions are meant, and which rules ask for them."""
+    """Report whether actions are live or dry run, and which rules request them."""
     with suppress(RuleError, OSError):  # reported by check_rules
         asking = [rule for rule in _rules(settings).rules if rule.action is not None]
         dry = settings.actions.mode == "dry_run"
@@ -238,7 +238,7 @@ def check_receivers(settings: Settings) -> list[Finding]:
     path = settings.notify.receivers_file
     if path is None:
         return [Finding("receivers", "no notify.receivers_file: alerts stay in Kafka", [], 2)]
-    # What it imports is needed only where there is a file to look at.
+    # Imported only if there is a file to check.
     from tidegauge.notify import ReceiversError, load_receivers
 
     try:
@@ -258,7 +258,7 @@ def check_receivers(settings: Settings) -> list[Finding]:
 
 
 def check_versions(_: Settings) -> list[Finding]:
-    """Say what is installed."""
+    """Report the installed versions."""
     names = ("tidegauge", "faust-streaming", "aiokafka", "confluent-kafka", "numpy", "redis")
     detail = ", ".join(f"{name} {version(name)}" for name in names)
     librdkafka = client_version()
@@ -278,7 +278,7 @@ CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (
     check_versions,
 )
 
-#: Checks that ask the brokers; where they don't answer, that is said once and not waited for again.
+#: Checks that ask the brokers; if these don't answer, that is reported once and these are skipped.
 _OF_BROKERS = (check_workers, check_event_times, check_versions_counted)
 
 

@@ -1,4 +1,4 @@
-"""``tidegauge config``: checking files before they are in force."""
+"""``tidegauge config``: check files before they become active."""
 
 import json as jsonlib
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ app = typer.Typer(help="Files of settings, rules and receivers.", no_args_is_hel
 
 
 class FileKind(StrEnum):
-    """What a file may be of."""
+    """The kinds of files."""
 
     settings = "settings"
     rules = "rules"
@@ -105,7 +105,7 @@ def schema() -> None:
 
 
 def _kind_of(file: Path) -> FileKind:
-    """Tell by its keys what a file is of; what can't be read is taken for rules.
+    """Return the kind of a file by its keys; one that can't be read is taken for rules.
 
     A file of rules or receivers has that one key; one of settings, any of the others.
     """
@@ -127,7 +127,7 @@ def _read(file: Path, kind: FileKind) -> _CheckedFile:
             rules = load_rules(file)
             return _CheckedFile(kind, [rule.name for rule in rules.rules], [], rules.sha256)
         if kind is FileKind.receivers:
-            # What it imports is needed only for such a file.
+            # Imported only for such a file.
             from tidegauge.notify import load_receivers
 
             return _CheckedFile(kind, [one.name for one in load_receivers(file).receivers], [])

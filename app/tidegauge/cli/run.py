@@ -32,7 +32,7 @@ def run(
     ] = RoleName.all,
 ) -> None:
     """Run a worker until SIGTERM or SIGINT; it waits for brokers and topics that aren't up yet."""
-    # Faust takes half a second to import, which the other commands need not wait for.
+    # Imported late: Faust takes half a second, which other commands need not wait for.
     from tidegauge.roles import run_worker
 
     settings = load_settings()

@@ -121,7 +121,7 @@ def silences(
     # What and why stand in one column: each by itself would break the names of models.
     table = folding_table("since", "until", "id", "what, by whom and why", whole=("id",))
     for one in sorted(known, key=lambda one: one.since):
-        # What an acknowledgement is of is named by the id that the other commands take.
+        # The alert of an acknowledgement is named by the id that the other commands take.
         of = one.alert or one.matchers.episode
         what = f"reminders of alert {short(of)}: " if one.reminders_only else ""
         table.add_row(
@@ -178,7 +178,7 @@ def ack(
         why=note,
         since=now,
         until=None,
-        # A name of a model is no glob, whatever it is made of.
+        # The name of a model is no glob, even if it contains the characters of one.
         matchers=Matchers(
             model=glob.escape(alert.model),
             version=glob.escape(alert.version),
@@ -197,7 +197,7 @@ def ack(
 
 
 def read_silences(settings: Settings, skipped: SkippedRecords) -> Silences:
-    """Read all that people have said so far."""
+    """Read all silences and acknowledgements."""
     return Silences(read_topic(settings.kafka, settings.topics.silences, Silence, skipped))
 
 

@@ -112,7 +112,7 @@ def _pointers(settings: Settings) -> dict[Key, Pointer]:
     try:
         return dict(store.snapshot().promoted)
     except StoreUnavailable as error:
-        # What is counted and what fires can be seen without.
+        # Counts and alerts can be shown without Redis.
         warn(f"{error}: no baseline is known")
         return {}
     finally:
@@ -189,7 +189,7 @@ def _fires(row: Row, now: float) -> Iterator[Text]:
 def _firing(one: Firing, now: float) -> Text:
     where = segment_text(one.segment)
     word = _WORDS.get(one.metric) or metric_text(one.metric)
-    # Since when nothing comes is said below; how long it was when the alert fired says less.
+    # The duration below is more useful than the one when the alert fired.
     silent = one.metric == "seconds_without_events"
     said = ("nothing sent",) if silent else (word, quantity(one.value, one.unit))
     what = " ".join(filter(None, (where, one.signal, *said)))

@@ -1,4 +1,4 @@
-"""``tidegauge topics``: making the topics as they must be."""
+"""``tidegauge topics``: create the topics, and show the ACLs for the roles."""
 
 from typing import Annotated
 
@@ -41,7 +41,7 @@ def create() -> None:
     settings = kafka_settings()
     topics = Topics(settings)
     made = topics.create()
-    # The settings stand below the name: to leave them room beside it, it would have to be broken.
+    # The settings stand below the name: beside it, they would force it to break.
     table = folding_table(
         "topic and settings", "partitions", "", whole=("partitions", ""), right=("partitions",)
     )

@@ -1,4 +1,4 @@
-"""``tidegauge verify``: an alert's figures, computed again from its own numbers."""
+"""``tidegauge verify``: recompute the figures of an alert from its own numbers."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from tidegauge.cli._errors import BAD_INPUT, fail, reported
 from tidegauge.cli._print import echo, echo_json
 from tidegauge.contract import Alert, DecodingError, decode
 
-#: The alert is not true.
+#: Exit code if a figure differs.
 DIFFERS = 1
 
 

@@ -1,4 +1,4 @@
-"""Ways to receivers: what an alert says to each of them, and how it is sent. No Kafka.
+"""Channels to receivers: the message for each kind, and how it is sent. No Kafka.
 
 Pure in the middle (an alert goes in, a body comes out); sockets in ``http`` and ``smtp``.
 """
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
         collect_until as collect_until,
         is_critical as is_critical,
         is_last as is_last,
-        is_untold as is_untold,
         is_waiting as is_waiting,
+        never_notified as never_notified,
         read_budget as read_budget,
         step as step,
-        was_told as was_told,
+        was_notified as was_notified,
     )
 
 face(
@@ -51,11 +51,11 @@ face(
             "collect_until",
             "is_critical",
             "is_last",
-            "is_untold",
             "is_waiting",
+            "never_notified",
             "read_budget",
             "step",
-            "was_told",
+            "was_notified",
         ),
     },
 )

@@ -1,9 +1,9 @@
 """Alerts as Prometheus's Alertmanager takes them: ``POST /api/v2/alerts``.
 
 Alertmanager names an alert by its labels, keeps it until its ``endsAt``, and forgets everything in
-a restart. So what fires is held here and sent again and again, each time with an end a few rounds
-ahead, as Prometheus itself does it: whatever ``resolve_timeout`` is, an alert ends by itself only
-if nobody has sent it for four rounds.
+a restart. So the channel holds the alerts that fire and sends them periodically, each time with an
+end a few rounds ahead, as Prometheus does: whatever ``resolve_timeout`` is, an alert ends by itself
+only if it was not sent for four rounds.
 """
 
 import datetime
@@ -32,7 +32,7 @@ Body = dict[str, object]
 def labels(alert: Alert) -> Labels:
     """Return the labels, the same for all of an episode; a label without a value is none.
 
-    Those of the rule give way to what tidegauge says of the alert.
+    The labels of tidegauge take precedence over those of the rule.
     """
     values = alert.labels | {
         "alertname": alert.rule,
@@ -55,7 +55,7 @@ class Posting(NamedTuple):
 
 @dataclass(frozen=True)
 class Held:
-    """What fires, by fingerprint. A change makes a new one: a failed sending changes nothing."""
+    """The alerts that fire, by fingerprint. Immutable, so a failed request changes nothing."""
 
     firing: Mapping[str, Alert] = field(default_factory=dict)
 
@@ -96,7 +96,7 @@ def body_of(posting: Posting, *, now: float, resend_seconds: float) -> Body:
         "runbook_url": said.runbook,
         "dashboard_url": said.dashboard,
         "alert_id": alert.id,
-        # It goes on firing there: whatever was wrong, nothing says that it is over.
+        # It continues to fire there: nothing shows that the cause is gone.
         "no_data": "true" if alert.state == "no_data" else "",
     }
     body: Body = {
@@ -111,7 +111,7 @@ def body_of(posting: Posting, *, now: float, resend_seconds: float) -> Body:
 
 
 def _rfc3339(seconds: float) -> str:
-    """Write a time; one of before 1970 as its beginning, since Alertmanager must be told of it."""
+    """Write a time; one before 1970 as the beginning of 1970, which Alertmanager accepts."""
     seconds = max(seconds, 0)
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
 
@@ -127,7 +127,7 @@ class AlertmanagerChannel(HttpChannel):
         self._held = Held()
 
     def wants(self, alert: Alert) -> bool:
-        """Whether it matches, or what is held did: Alertmanager must hear of its end."""
+        """Whether the alert matches, or is held: Alertmanager must be notified of its end."""
         return super().wants(alert) or alert.fingerprint in self._held.firing
 
     def deliver(self, alert: Alert, note: str = "") -> None:
@@ -136,8 +136,8 @@ class AlertmanagerChannel(HttpChannel):
         try:
             self._post(postings)
         except Refused:
-            # Neither is a firing one held that would spoil the resending of all the others, nor is
-            # one that has ended kept firing.
+            # A held alert that is refused would fail the resending of all others, and one that has
+            # ended would continue to fire.
             self._held = self._held.without(alert.fingerprint)
             raise
         self._held = held
@@ -167,7 +167,7 @@ class AlertmanagerChannel(HttpChannel):
         try:
             self._post(postings)
         except Refused:
-            # One that isn't taken must not keep the others from being.
+            # One refused alert must not prevent the others from being sent.
             for posting in postings:
                 try:
                     self._post([posting])
@@ -181,6 +181,6 @@ class AlertmanagerChannel(HttpChannel):
             bodies = [
                 body_of(one, now=now, resend_seconds=receiver.resend_seconds) for one in postings
             ]
-        except Exception as error:  # it must not keep the others from being sent again
+        except Exception as error:  # it must not prevent the others from being sent again
             raise Refused(f"{type(error).__name__} in an alert's body: {error}") from error
         self.post(receiver.url.rstrip("/") + "/api/v2/alerts", msgspec.json.encode(bodies))

@@ -1,4 +1,4 @@
-"""What a way to a receiver is: it reads records of one topic, and takes those it wants there."""
+"""What a channel is: it reads records of one topic and delivers those that its receiver wants."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Channel(ABC, Generic[T]):
-    """A way to one receiver, for records of type ``T``. ``clock`` is the wall clock, in seconds."""
+    """A channel to one receiver, for records of type ``T``; ``clock``: epoch seconds."""
 
     #: Seconds after which what fires is sent again; None: sent once.
     resend_seconds: float | None = None
@@ -29,7 +29,7 @@ class Channel(ABC, Generic[T]):
     @property
     @abstractmethod
     def target(self) -> str:
-        """Where it goes, without what is secret."""
+        """The address of the receiver, without secrets."""
 
     @abstractmethod
     def topic(self, topics: TopicSettings) -> str:
@@ -44,7 +44,7 @@ class Channel(ABC, Generic[T]):
 
     @abstractmethod
     def wants(self, record: T) -> bool:
-        """Whether the receiver is to be told of a record."""
+        """Whether the receiver is to be notified of a record."""
 
     @abstractmethod
     def deliver(self, record: T, note: str = "") -> None:
@@ -65,30 +65,30 @@ class Channel(ABC, Generic[T]):
     # Only what resends does any of the following.
 
     def restore(self, record: T) -> None:
-        """Take note of a record that was delivered before this process began."""
+        """Note a record that was delivered before this process began."""
 
     def forget(self) -> None:
-        """Drop what was noted: another process may deliver from here on."""
+        """Drop what was noted: another process may deliver from now on."""
 
     def resend(self) -> None:
         """Send what fires again; raises as :meth:`deliver` does."""
 
 
 class _State(msgspec.Struct):
-    """What is read of a record before it is known to be for us: other states may come to be."""
+    """The fields that decide whether a record is decoded: later versions may add states."""
 
     state: str
     was: str | None = None
 
 
 class AlertChannel(Channel[Alert]):
-    """A way for alerts, from their topic."""
+    """A channel for alerts, from their topic."""
 
     receiver: AlertReceiver
 
     @property
     def limit(self) -> Limit | None:
-        """What the file of receivers says."""
+        """The limit in the receiver file."""
         found = self.receiver.rate_limit
         return None if found is None else found.limit
 
@@ -109,17 +109,17 @@ class AlertChannel(Channel[Alert]):
         return decode(value, Alert)
 
     def wants(self, alert: Alert) -> bool:
-        """Whether the receiver is to be told of an alert: if its rule names any, only those are."""
+        """Whether the receiver is to be notified; a rule may name its receivers."""
         receiver = self.receiver
         if alert.receivers and receiver.name not in alert.receivers:
             return False
-        # Alertmanager is told of every end; what it tells of them is set there.
+        # Alertmanager gets every end; its own configuration decides which of them it sends.
         told = isinstance(receiver, AlertmanagerReceiver) or receiver.send_resolved
         return receiver.match.takes(alert) and (alert.state != "resolved" or told)
 
 
 class RetryLater(Exception):
-    """Not delivered this time; ``retry_after`` is how long the receiver asks to wait, seconds."""
+    """Not delivered this time; ``retry_after`` is the wait that the receiver asks for, seconds."""
 
     def __init__(self, why: str, retry_after: float | None = None) -> None:
         super().__init__(why)
@@ -127,4 +127,4 @@ class RetryLater(Exception):
 
 
 class Refused(Exception):
-    """The receiver will never take this; nothing is gained by sending it again."""
+    """The receiver will never accept this, so it is not sent again."""

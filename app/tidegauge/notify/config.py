@@ -49,7 +49,7 @@ _Address = Annotated[str, AfterValidator(_mail_address)]
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
-#: What is said of a file that isn't there.
+#: Stands for the path of a file that doesn't exist.
 _NAMED = "that 'file' names"
 
 
@@ -130,7 +130,7 @@ class Match(_Strict):
         )
 
 
-#: The longest period of a rate limit: nobody wants to hear of an alert a week later.
+#: The longest period of a rate limit: a digest that is a week old is of no use.
 _LONGEST_PERIOD_SECONDS = 24 * 3600.0
 
 
@@ -153,7 +153,7 @@ class RateLimit(_Strict):
         return Limit(self.messages, duration(self.per))
 
 
-#: For what people read: more than that in an hour, nobody reads one by one.
+#: For channels that people read: they don't read more than that in an hour one by one.
 _FOR_PEOPLE = RateLimit(messages=20)
 
 
@@ -163,8 +163,7 @@ class _Receiver(_Strict):
     match: Match = Match()
     #: For one attempt, from connecting to the answer. Less than a process has to stop in.
     timeout_seconds: Annotated[float, Field(gt=0, le=20)] = 10.0
-    #: An alert older than this that still fails becomes a dead letter: nobody wants to be woken by
-    #: last week.
+    #: An alert older than this that still fails becomes a dead letter: an old one must wake nobody.
     give_up_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24.0
 
 
@@ -213,7 +212,7 @@ class SlackReceiver(_Receiver):
 
 
 class EmailReceiver(_Receiver):
-    """A mail server and the people to be told through it."""
+    """A mail server and the addresses of the people to notify."""
 
     model_config = ConfigDict(populate_by_name=True)
 

@@ -20,7 +20,7 @@ from tidegauge.contract import (
 from tidegauge.notify.message import COLOURS, SHORT_ID, Message, utc
 from tidegauge.notify.withholding import Limit
 
-#: Alerts that a message lists, and names that it counts by; of the rest it says how many.
+#: Alerts that a message lists, and names that it counts by; the rest is a number.
 _MOST_LISTED = 20
 _MOST_NAMES = 10
 

@@ -32,7 +32,7 @@ def send(message: EmailMessage, to: EmailReceiver) -> None:
             if to.username is not None and to.password is not None:
                 server.login(to.username, to.password.reveal())
             refused = server.send_message(message)
-            # It is taken. A server that makes trouble over saying goodbye gets no second copy.
+            # The message is accepted; an error of QUIT must not send a second copy.
             with contextlib.suppress(smtplib.SMTPException, OSError):
                 server.quit()
         finally:
@@ -106,7 +106,7 @@ def _mail(text: Message, id: str, sender: str, to: list[str], now: float) -> Ema
     made["Subject"] = text.title
     made["Date"] = format_datetime(datetime.datetime.fromtimestamp(now, datetime.UTC))
     made["Message-ID"] = f"<{id}@{sender.rpartition('@')[2]}>"
-    # RFC 3834: nobody's absence should be answered to us.
+    # RFC 3834: prevents automatic answers, such as notices of absence.
     made["Auto-Submitted"] = "auto-generated"
     made.set_content(text.text())
     made.add_alternative(_html(text), subtype="html")

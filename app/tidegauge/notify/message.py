@@ -1,6 +1,6 @@
-"""What a person reads of an alert: one message, written down in several forms.
+"""The message about an alert that people read; each channel formats it.
 
-It must do at 3 a.m.: which model, which signal, since when, how bad, and what to do.
+It must be enough at 3 a.m.: which model, which signal, since when, how bad, and what to do.
 """
 
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ _BREAK = "\n"
 #: Signals of one alert that a message names; the rest is a number.
 _MOST = 10
 
-#: Signals that a title names; of more it says how many there are.
+#: Signals that a title names; more are a number.
 _MOST_IN_TITLE = 3
 
 #: Enough of an id to type; commands take any beginning that is unique.

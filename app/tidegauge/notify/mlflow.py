@@ -25,7 +25,7 @@ from tidegauge.notify.mlflow_record import BY_RULE, changed, noted, state_of
 
 _API = "/api/2.0/mlflow"
 
-#: So short an answer would be late for certain.
+#: A request with less time left than this is not sent.
 _LEAST_SECONDS = 0.01
 
 A = TypeVar("A")
@@ -192,9 +192,9 @@ class MlflowChannel(Channel[AuditRecord]):
         return record if record.event in _EVENTS else None
 
     def wants(self, record: AuditRecord) -> bool:
-        """Whether it fits; what a record doesn't name fits all: an alert no action, for example."""
+        """Whether the record matches; a field that it doesn't have, such as an action, matches."""
         match, severity = self.receiver.match, record.inputs.get("severity")
-        # Who was told of the lower severity is told of the rise and of the end.
+        # A receiver of the lower severity also gets the rise and the end.
         severities = {severity, *record.inputs.get("severities_before", "").split()}
         action = record.inputs.get("action")
         rule = record.actor.removeprefix(BY_RULE) if record.actor.startswith(BY_RULE) else None
@@ -210,7 +210,7 @@ class MlflowChannel(Channel[AuditRecord]):
         )
 
     def deliver(self, record: AuditRecord, note: str = "") -> None:
-        """Make the model version say it: its tags first, then its description.
+        """Write the tags of the model version, then its description.
 
         Only what differs is written, so doing it again changes nothing.
         """

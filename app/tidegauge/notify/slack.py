@@ -69,7 +69,7 @@ def _body(text: Message, context: str) -> bytes:
 
 
 def _plain(text: str) -> dict[str, str]:
-    # Slack reads nothing in it, but whoever passes it on may: a mention becomes none.
+    # Slack interprets nothing in it, but a relay may: mentions are neutralised.
     text = text.replace("<!", "\u2039!").replace("<@", "\u2039@")
     return {"type": "plain_text", "text": _cut(text, _HEADER_CHARACTERS)}
 

@@ -95,10 +95,10 @@ def is_last(limit: Limit | None, budget: MessageBudget, alert: Alert, now: float
 
 
 class Step(NamedTuple):
-    """What becomes of an alert whose turn has come.
+    """The decision on an alert.
 
-    ``keep``: what waits from then on: ``this``, or ``nothing``, or the ``same`` as before. ``over``
-    stands for an end of which nobody is told, as nobody was told of the beginning.
+    ``keep`` is what is withheld afterwards: ``this`` record, ``nothing``, or the ``same`` as
+    before; ``over``: resolved before it was ever delivered, so not delivered.
     """
 
     deliver: bool
@@ -108,32 +108,32 @@ class Step(NamedTuple):
 def step(kept: Withheld | None, alert: Alert, silence: Silence | None) -> Step:
     """Decide on ``alert``; ``kept`` is what is kept of its fingerprint, ``silence`` what covers it.
 
-    Of reminders that somebody has silenced by having seen the alert, nothing is told later either.
+    Reminders that are silenced by an acknowledgement are not delivered later either.
     """
     if alert.state == "resolved":
-        return Step(False, "over") if is_untold(kept, alert) else Step(True, "nothing")
+        return Step(False, "over") if never_notified(kept, alert) else Step(True, "nothing")
     if silence is None:
         return Step(True, "nothing")
-    if silence.reminders_only or (alert.reminder and is_untold(kept, alert)):
+    if silence.reminders_only or (alert.reminder and never_notified(kept, alert)):
         return Step(False, "same")
     return Step(False, "this")
 
 
-def is_untold(kept: Withheld | None, alert: Alert) -> bool:
-    """Whether the receiver was never told of the episode that ``alert`` is of."""
+def never_notified(kept: Withheld | None, alert: Alert) -> bool:
+    """Whether the receiver was never notified of the episode of ``alert``."""
     return kept is not None and kept.alert.starts_at == alert.starts_at and not kept.told
 
 
-def was_told(kept: Withheld | None, alert: Alert) -> bool:
-    """Whether the receiver was told that ``alert`` fires, before this record of it."""
-    return not _begins(alert) and not is_untold(kept, alert)
+def was_notified(kept: Withheld | None, alert: Alert) -> bool:
+    """Whether the receiver was notified that ``alert`` fires, before this record of it."""
+    return not _begins(alert) and not never_notified(kept, alert)
 
 
 def _begins(alert: Alert) -> bool:
-    """Whether it is the first that receivers hear of its episode."""
+    """Whether it is the first record of its episode that receivers get."""
     return alert.event == "firing"
 
 
 def is_waiting(kept: Withheld) -> bool:
-    """Whether it is to be told; otherwise it is the mark of an end."""
+    """Whether an alert is to be delivered later; otherwise the record marks an end."""
     return kept.alert.state != "resolved"

@@ -23,7 +23,7 @@ from tidegauge.producer.values import (
     required_name,
 )
 
-#: Told of a column that is left out of a batch: why, and what is wrong with it.
+#: Called for a column that is left out of a batch: why, and what is wrong with it.
 LeaveOut = Callable[[LeftOutReason, str], None]
 
 
@@ -49,7 +49,7 @@ def record_batch(
     Table or RecordBatch. The other columns, and those that ``segments`` maps dimensions to, are
     array-likes of ``rows`` values, or one scalar for all rows. Raises :class:`UnencodableError`
     that names the column, and ``ImportError`` without pyarrow. With ``leave_out`` a wrong column is
-    left out and told, and only a wrong time, model or version is raised.
+    left out and reported to it, and only a wrong time, model or version is raised.
     """
     import pyarrow as pa
 
@@ -111,7 +111,7 @@ def _left_out(leave_out: LeaveOut | None) -> Iterator[None]:
 def _unique(
     columns: Iterable[tuple[str, Any]], field: str, leave_out: LeaveOut | None
 ) -> Mapping[str, Any]:
-    """Return columns by name; of those whose name is there twice nobody knows which counts."""
+    """Return columns by name, without those whose name occurs twice."""
     pairs = list(columns)
     counts = Counter(name for name, _ in pairs)
     twice = sorted(name for name, count in counts.items() if count > 1)

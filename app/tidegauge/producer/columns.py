@@ -1,4 +1,4 @@
-"""The columns of a batch, whatever they come in: frames, tables, mappings, lists of records.
+"""The columns of a batch given as a frame, a table, a mapping or a list of records.
 
 pyarrow is imported on first use only; pandas and polars are never imported, only recognised.
 """

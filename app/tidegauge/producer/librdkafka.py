@@ -50,8 +50,8 @@ def producer_config(
         "message.timeout.ms": 300_000,
         # Back soon after a broker's restart, without hammering one that stays away.
         "reconnect.backoff.max.ms": 5_000,
-        # Only what is critical. That a broker is away librdkafka would say every few seconds; the
-        # error callback hears of it too, and tells it once a minute.
+        # Only critical messages. librdkafka would log an absent broker every few seconds; the error
+        # callback is called for it too, and logs it once a minute.
         "log_level": 2,
         **overrides,
     }

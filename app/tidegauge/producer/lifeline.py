@@ -1,9 +1,9 @@
-"""Notices a librdkafka client that has lost its brokers for good, while others reach them.
+"""Detects a librdkafka client that has lost its brokers for good, while others reach them.
 
 Since 2.10 librdkafka forgets brokers that an answer doesn't name. A broker that stops may leave
 itself out, and close the connection in the same moment: a producer that knew no other one is left
 with none, and doesn't ask those that it began with either (librdkafka issue 5301). It waits for
-ever, and says nothing of it.
+ever, and reports nothing.
 """
 
 import math

@@ -251,7 +251,7 @@ class Sender:
     def _retire(self, producer: Any, seconds: float) -> None:
         """Give up a producer that has failed, librdkafka's for good; start one after ``seconds``.
 
-        What it holds is lost: nobody can tell what of it the brokers have.
+        What it holds is lost: it is unknown which part of it the brokers have.
         """
         with self._starting:
             self._why = f"the Kafka producer failed, another is started soon: {self._fatal}"
@@ -280,7 +280,7 @@ class Sender:
 
     def _drop_closed(self, events: int) -> None:
         self.counters.drop("closed", "logged after close()", events)
-        if not self._told_closed:  # nobody is left to say it in the background
+        if not self._told_closed:  # the background thread has ended
             self._told_closed = True
             _log.warning("a prediction was logged after close(): it and all later ones are dropped")
 

@@ -1,4 +1,4 @@
-"""Any value a model may see or say, as the scalar that stands for it in JSON."""
+"""Any input or output of a model, as the scalar that stands for it in JSON."""
 
 import math
 from collections import Counter

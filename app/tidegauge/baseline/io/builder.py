@@ -55,7 +55,7 @@ _NO_SIGNAL: Mapping[Kind, str] = {
     "binary": "holds binary data",
 }
 
-#: What people call the column that a model was trained to predict, which no event has.
+#: Usual names of the column that a model was trained to predict, which no event has.
 _TARGETS = frozenset({"target", "y_true", "y_train", "ground_truth", "outcome", "actual"})
 
 
@@ -78,7 +78,7 @@ class _ColumnOptions:
     warn: Callable[[str], None]
 
     def warn_of_dates(self, name: str, signal: Signal) -> None:
-        """Say that a column of numbers looks like one of dates, by its ends."""
+        """Warn if the ends of a column of numbers look like dates."""
         assert isinstance(signal, NumericSignal)  # noqa: S101 - of numbers
         ends = (signal.minimum, signal.maximum)
         if signal.minimum == signal.maximum or compact_dates(np.array(ends, dtype=float)) is None:
@@ -236,7 +236,7 @@ def _check_options(path: Path, columns: list[str], asked: _ColumnOptions) -> Non
 
 
 def _roles(path: Path, table: Table, asked: _ColumnOptions) -> dict[str, Role]:
-    """Return how each column is read that becomes a signal; says which ones don't."""
+    """Return how each column that becomes a signal is read; warns of those that don't."""
     left_out = {*asked.exclude, asked.time, *(table.beside - asked.named)}
     for name in sorted(table.indexes - asked.named - left_out):
         said = f"column {name!r}" if name else "the first column, which has no name,"

@@ -1,4 +1,4 @@
-"""The promoted baselines as a worker holds them: always at hand, whatever becomes of Redis."""
+"""The promoted baselines that a worker holds: available also during an outage of Redis."""
 
 import logging
 import math
@@ -27,15 +27,14 @@ log = logging.getLogger(__name__)
 #: before that, whatever was configured.
 LONGEST_REFRESH_SECONDS = 2.5
 
-#: How often all pointers are read, and their documents looked for, whatever else says that nothing
-#: has changed.
+#: How often all pointers are read and their documents checked, even if no change was announced.
 READ_SECONDS = 10.0
 
 #: So much of the documents is read again with that, at least one of them: that of another size is
 #: seen at once, and any other within as many readings as it takes to read them all.
 READ_BYTES = 4 * 1024 * 1024
 
-#: How soon the thread sees that it shall stop.
+#: The longest time until the thread notices that it is to stop.
 _SLICE_SECONDS = 0.1
 
 Promoted = Mapping[Key, tuple[str, Baseline]]
@@ -45,7 +44,7 @@ class BaselineCache:
     """Follows the promoted baselines in a thread of its own; nothing here raises into a caller.
 
     A baseline once promoted is never dropped: there is no way to withdraw one, so if Redis comes
-    back without it, Redis has lost it. The cache goes on with what it has and says so in ``error``.
+    back without it, Redis has lost it. The cache keeps what it has and reports that in ``error``.
     Likewise a document that is damaged or can't be used leaves the previous one in force, also in a
     process that starts after it was promoted; without one the model is counted as if it had none.
     """
@@ -88,7 +87,7 @@ class BaselineCache:
         self._refused: OrderedDict[str, str] = OrderedDict()
 
     def start(self) -> None:
-        """Begin to follow; does nothing if it has begun."""
+        """Start to follow; has no effect if it has started."""
         if self._thread is None:
             self._stop.clear()
             self._thread = threading.Thread(
@@ -97,7 +96,7 @@ class BaselineCache:
             self._thread.start()
 
     def stop(self) -> None:
-        """Cease to follow, and wait for the thread. What is held stays readable."""
+        """Stop to follow, and wait for the thread. What is held stays readable."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -220,7 +219,7 @@ class BaselineCache:
                 self._refresh(everything=announced)
                 announced = self._wait(changes)
             except Exception as error:
-                # Whatever it is, the thread must live: without it no promotion is ever seen again.
+                # The thread must survive any error: without it no later promotion is seen.
                 if not isinstance(error, StoreUnavailable):
                     log.exception("baselines could not be refreshed; trying again")
                 self._went_down(str(error) or type(error).__name__)
@@ -296,14 +295,14 @@ class BaselineCache:
         self._generation = snapshot.generation
 
     def _stored_otherwise(self, promoted: Promoted) -> list[str]:
-        """Say which documents that are held are not in Redis any more, or not as they were."""
+        """Report the held documents that are missing in Redis, or differ there."""
         held = {id: (key, baseline) for key, (id, baseline) in promoted.items()}
         missing = self._store.missing(held)
         self._sizes = {
             id: self._sizes.get(id) or len(baseline.to_json()) for id, (_, baseline) in held.items()
         }
         there = {id: size for id, size in self._sizes.items() if id not in missing}
-        # One that was found is read until it is mended.
+        # A document that differed is read every time until it is corrected.
         whole = self._next_to_read(there) | (self._overwritten & there.keys())
         self._overwritten = set(self._store.overwritten(there, whole))
         told = dict.fromkeys(missing, "no longer has") | dict.fromkeys(
@@ -316,7 +315,7 @@ class BaselineCache:
         ]
 
     def _next_to_read(self, sizes: Mapping[str, int]) -> set[str]:
-        """Return the documents whose turn it is to be read again, each in its turn."""
+        """Return the documents to read again now; each has its turn."""
         ids = sorted(sizes)
         ids = [id for id in ids if id > self._read_last] + [
             id for id in ids if id <= self._read_last
@@ -365,6 +364,6 @@ class BaselineCache:
 
     def _went_down(self, message: str) -> None:
         if message != self._failure:
-            log.warning("going on with the baselines held: %s", message)
+            log.warning("Redis failed, the held baselines stay active: %s", message)
         self._failure = message
         self._up = False

@@ -112,7 +112,7 @@ class ColumnTypes(NamedTuple):
 
 
 def read_types(path: Path) -> ColumnTypes:
-    """Return what a file says of columns; raises ``BaselineError`` that names the line at fault."""
+    """Read the types of columns; raises ``BaselineError``, which names the place."""
     try:
         told = yaml.safe_load(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:

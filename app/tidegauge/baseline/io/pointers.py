@@ -14,7 +14,7 @@ from tidegauge.contract import printable, utc_text
 Key = tuple[str, str]
 
 
-#: Ids are hashes; whatever else is in their place is in many messages.
+#: Ids are hashes; the limit is for other texts in their place, which appear in messages.
 _StoredId = Annotated[str, msgspec.Meta(max_length=200)]
 
 
@@ -138,7 +138,7 @@ def without_baseline(
 ) -> str:
     """Say in one line which versions have no baseline; "" if all have one.
 
-    ``missing`` may be very many names that somebody has made up: the first ``named`` are named.
+    ``missing`` may be very many invented names: only the first ``named`` are listed.
 
     >>> made = {("credit", "3"): Pointer(id="a", promoted_at=1_793_577_600.0, previous=None)}
     >>> print(without_baseline([("credit", "4")], made))

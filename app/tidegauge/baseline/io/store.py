@@ -34,7 +34,7 @@ from tidegauge.contract import DecodingError, decode
 
 
 class StoreError(Exception):
-    """Something about stored baselines is wrong; the message says what."""
+    """An error about stored baselines; the message describes it."""
 
 
 class StoreUnavailable(StoreError):
@@ -123,8 +123,8 @@ class BaselineStore:
                 url,
                 socket_timeout=timeout_seconds,
                 socket_connect_timeout=timeout_seconds,
-                # Once more at once, for a connection that died while it was idle in the pool; who
-                # calls decides about anything beyond that.
+                # One immediate retry, for a connection that died while it was idle in the pool; the
+                # caller decides about further ones.
                 retry=Retry(NoBackoff(), 1),
                 **options,
             )
@@ -179,7 +179,7 @@ class BaselineStore:
         """
         key = self._documents + id
         with self.unavailable_if_redis_fails():
-            # Asked first: what is too large is not worth a second of everybody's network.
+            # The size first: a document that is too large must not occupy the network.
             try:
                 size = self._redis.strlen(key)
                 document = self._redis.get(key) if size <= MAX_DOCUMENT_BYTES else None
@@ -279,7 +279,7 @@ class BaselineStore:
                     pipe.execute()
                     return pointer
                 except redis.WatchError:
-                    continue  # somebody else promoted meanwhile: look again
+                    continue  # another promotion came in between: try again
 
     def promoted(self) -> dict[Key, Pointer]:
         """Return the pointer of each model and version. Raises ``CorruptBaseline``."""
@@ -363,7 +363,7 @@ class BaselineStore:
 
     @contextmanager
     def unavailable_if_redis_fails(self) -> Iterator[None]:
-        """Turn any failure of Redis into ``StoreUnavailable`` that says which Redis."""
+        """Turn any failure of Redis into ``StoreUnavailable``, which names the address."""
         try:
             yield
         except (redis.RedisError, OSError) as error:

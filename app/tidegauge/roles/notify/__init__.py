@@ -1,6 +1,6 @@
 """NOTIFY: reads the topic of alerts, and delivers each alert to the receivers that want it.
 
-What a message says, and how it is sent, is :mod:`tidegauge.notify`'s.
+:mod:`tidegauge.notify` writes the messages and sends them.
 """
 
 from typing import TYPE_CHECKING

@@ -28,14 +28,14 @@ from tidegauge.telemetry import Health, ReceiverMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
 
-#: Between attempts: 1 s, 2 s, 4 s … up to this, and up to 1 s more so that couriers don't march in
-#: step. Whoever is back is told within five minutes.
+#: Between attempts: 1 s, 2 s, 4 s … up to this, and up to 1 s more, so that workers don't retry at
+#: the same moment. A receiver that is back is notified within five minutes.
 _LONGEST_SECONDS = 300.0
 BACKOFF = wait_exponential_jitter(initial=1, max=_LONGEST_SECONDS, jitter=1)
 
 
 class Attempts:
-    """Attempts for the sake of one receiver, who is at ``target``.
+    """Attempts for one receiver, which is at ``target``.
 
     ``pause`` waits so many seconds; ``backoff`` is tenacity's wait.
     """
@@ -60,7 +60,7 @@ class Attempts:
     def persist(
         self, work: Callable[[], None], *, stop: Callable[[RetryCallState], bool] = stop_never
     ) -> None:
-        """Do it until it is done, or until ``stop``: then raises what it failed of."""
+        """Repeat ``work`` until it succeeds, or until ``stop``: then raise its last error."""
         Retrying(
             retry=retry_if_exception_type((RetryLater, NotTaken)),
             wait=self._wait,
@@ -71,12 +71,12 @@ class Attempts:
         )(work)
 
     def went_well(self) -> None:
-        """Say that the receiver takes alerts."""
+        """Report that the receiver accepts alerts."""
         self._metrics.up.set(1)
         self._health.say(self._name, "ok")
 
     def failed(self, why: str, *, up: bool = False) -> None:
-        """Say why an attempt failed; ``up``: the receiver did answer."""
+        """Report why an attempt failed; ``up``: the receiver did answer."""
         self._metrics.failed.inc()
         self._metrics.up.set(up)
         self._health.say(self._name, "degraded", why)
@@ -87,22 +87,22 @@ class Attempts:
         after = state.next_action.sleep if state.next_action else 0.0
         self.failed(
             f"{self._target}: {error}; attempt {state.attempt_number}, the next in "
-            f"{after:.0f} s; what comes after it waits"
+            f"{after:.0f} s; later records wait"
         )
 
     def _wait(self, state: RetryCallState) -> float:
-        """Exponential with jitter, and never sooner than the receiver asks."""
+        """Return an exponential wait with jitter, never shorter than the receiver asks for."""
         error = state.outcome.exception() if state.outcome else None
         asked = error.retry_after if isinstance(error, RetryLater) else None
         return max(self._backoff(state), asked or 0.0)
 
 
-#: Of what was wrong, so much is said.
+#: Characters of the detail of a dead letter.
 DETAIL_CHARACTERS = 1_000
 
 
 class Place(NamedTuple):
-    """Where a record of the alerts was read, and what it is."""
+    """Topic, partition and offset of a record, and its value."""
 
     topic: str
     partition: int
@@ -163,9 +163,9 @@ class Deliveries:
         self._clock = clock
 
     def deliver(self, send: Callable[[], None], places: Sequence[Place], since: float) -> bool:
-        """Send the records of ``places`` in one message; False if they became dead letters.
+        """Send the records of ``places`` in one message; return False if they became dead letters.
 
-        That is what is refused, and what fails for too long after ``since``.
+        They do if the receiver refuses them, or if they fail for too long after ``since``.
         """
         hours = self._receiver.give_up_hours
 
@@ -189,7 +189,7 @@ class Deliveries:
         return False
 
     def dead_letter(self, place: Place, reason: NotifyReason, detail: str) -> None:
-        """Make a dead letter of a record, which is not done with before that is written."""
+        """Write a dead letter for a record, and return after it is written."""
         letter = letter_of(place, self._receiver.name, reason, detail, now=time.time())
         self._attempts.persist(lambda: self._write(letter))
         self._metrics.dead_letters[reason].inc()
@@ -199,19 +199,19 @@ class Deliveries:
         )
 
     def _write(self, letter: DeadLetter) -> None:
-        """Write a letter; without its payload if its topic takes none of that size."""
+        """Write a letter, without its payload if the topic refuses that size."""
         try:
             self._letters.write(encode(letter))
         except TooLarge:
             self._letters.write(encode(without_payload(letter)))
 
     def set_aside(self, place: Place, error: Exception, *, letter: bool = True) -> None:
-        """Go on after a record that failed in a way nobody foresaw."""
+        """Set a record aside that failed for an unexpected reason."""
         self._faults.quarantined(place.topic, place.partition, place.offset, error)
         if letter:
             self.dead_letter(place, "invalid_record", _traceback(error))
 
 
 def _traceback(error: Exception) -> str:
-    """Return the end of a traceback, where it says what happened, within a letter's limit."""
+    """Return the end of a traceback, which has the error, within the limit of a letter."""
     return "".join(traceback.format_exception(error))[-DETAIL_CHARACTERS:]

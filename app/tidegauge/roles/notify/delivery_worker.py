@@ -1,8 +1,8 @@
-"""One receiver's courier: reads a topic in order, and takes each record to its receiver.
+"""The delivery worker of one receiver: reads a topic in order and delivers each record.
 
-A consumer group and a thread of its own: nobody waits for anybody else's receiver. Its offset is
-committed once a record is delivered, withheld or a dead letter, so a crash delivers one again, by
-the same id.
+It has a consumer group and a thread of its own, so no receiver waits for another. An offset is
+committed after its record is delivered, withheld or a dead letter. A crash in between delivers the
+record again, with the same id.
 """
 
 import logging
@@ -17,7 +17,7 @@ from tenacity import RetryCallState
 from tidegauge.config import Settings
 from tidegauge.contract import Alert, DecodingError, Silence, Withheld, unwrap
 from tidegauge.kafka import GroupReader, Interrupted, KafkaException, ReceivedRecord
-from tidegauge.notify import Channel, Refused, RetryLater, is_untold, step, was_told
+from tidegauge.notify import Channel, Refused, RetryLater, never_notified, step, was_notified
 from tidegauge.roles.notify.deliveries import BACKOFF, Attempts, Deliveries, Place, place_of
 from tidegauge.roles.notify.digests import DigestSender, RateLimiter
 from tidegauge.roles.notify.silence_follower import SilenceFollower
@@ -26,7 +26,7 @@ from tidegauge.telemetry import Health, NotifyMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
 
-_STANDBY = "another process delivers to it, or none yet"
+_STANDBY = "another process delivers to it, or none does yet"
 
 #: Between two tries to read the alerts.
 _AGAIN_SECONDS = 2.0
@@ -35,7 +35,7 @@ _POLL_SECONDS = 0.25
 
 
 class RecordFailed(Exception):
-    """Work on a record failed in a way that nobody foresaw; it is tried once more."""
+    """A record failed for an unexpected reason; it is tried once more."""
 
 
 class DeliveryWorker:
@@ -107,7 +107,7 @@ class DeliveryWorker:
         self._delivers = False
 
     def run(self) -> None:
-        """Deliver until stopped; what Kafka fails in is tried again."""
+        """Deliver until stopped; try again after errors of Kafka."""
         self._health.say(self.name, "ok", _STANDBY)
         while not self._stop.is_set():
             if not self._silences.wait(_POLL_SECONDS):
@@ -155,14 +155,14 @@ class DeliveryWorker:
             group_reader.close()
 
     def _changed(self, assigned: bool, metadata: list[str | None]) -> None:
-        """Forget what fires or waits: the process that delivers from here on reads it anew."""
+        """Forget what fires or waits: the process that delivers from now on reads it again."""
         self._channel.forget()
         self._withheld_store.forget()
         self._limiter.restore(metadata)
         self._resend_at = 0.0
         if assigned != self._delivers:
             self._delivers = assigned
-            state = "delivers from here on" if assigned else "stands by: another process delivers"
+            state = "delivers from now on" if assigned else "on standby: another process delivers"
             log.info("%s: %s", self.name, state)
         self._health.say(self.name, "ok", "" if assigned else _STANDBY)
 
@@ -172,7 +172,7 @@ class DeliveryWorker:
     # --- one record
 
     def _take_or_set_aside(self, received: ReceivedRecord) -> None:
-        """Take a record; one that fails twice in a way that nobody foresaw is a dead letter."""
+        """Process a record; one that fails twice for unexpected reasons becomes a dead letter."""
         try:
             self._take(received)
         except (Interrupted, KafkaException):
@@ -191,7 +191,7 @@ class DeliveryWorker:
                 self._group_reader.done(received)
 
     def _take(self, received: ReceivedRecord) -> None:
-        """Deliver a record that is new, and note what fires of one that isn't."""
+        """Deliver a new record; of one that was delivered before, note what fires."""
         value = received.message.value()
         if not value:  # a tombstone of compaction
             self._group_reader.skip(received)
@@ -216,9 +216,9 @@ class DeliveryWorker:
             self._group_reader.done(received)
 
     def _restore(self, record: object) -> None:
-        """Take note of what was delivered before this began, and so not of what was withheld."""
+        """Note a record that was delivered before this process began, unless it was withheld."""
         if isinstance(record, Alert) and (
-            is_untold(self._withheld_store.get(record.fingerprint), record)
+            never_notified(self._withheld_store.get(record.fingerprint), record)
             or self._withheld_store.is_collected(record)
         ):
             return
@@ -233,7 +233,7 @@ class DeliveryWorker:
         return delivered
 
     def _hand_over_or_collect(self, received: ReceivedRecord, alert: Alert) -> None:
-        """Deliver an alert, or keep it for the digest if the rate limit has been reached."""
+        """Deliver an alert, or collect it for the digest if the rate limit has been reached."""
         due = self._limiter.collect_until(alert)
         if due is not None:
             self._collect(place_of(received.message), alert, due)
@@ -241,7 +241,7 @@ class DeliveryWorker:
             self._sent(alert)
 
     def _sent(self, alert: Alert) -> None:
-        """Count a message; what waited of the same alert is older, and of no use any more."""
+        """Count a message, and remove older records of the same alert that wait."""
         self._limiter.sent_alert(alert)
         older = [
             it
@@ -257,7 +257,7 @@ class DeliveryWorker:
         self._metrics.digested.inc()
 
     def _decide(self, received: ReceivedRecord, alert: Alert) -> None:
-        """Deliver an alert, or withhold it; the offset is committed once that is done."""
+        """Deliver an alert or withhold it, then commit its offset."""
         silence, kept = self._silences.over(alert), self._withheld_store.get(alert.fingerprint)
         todo = step(kept, alert, silence)
         if not self._channel.wants(alert):
@@ -272,13 +272,13 @@ class DeliveryWorker:
             return
         self._metrics.silenced.inc()
         if todo.keep != "same":
-            self._keep(received, alert, silence, told=was_told(kept, alert))
+            self._keep(received, alert, silence, told=was_notified(kept, alert))
         self._group_reader.done(received)
         if todo.keep == "over":
             self._remove_withheld(alert)
 
     def _deliver(self, record: object, place: Place, *, since: float, note: str = "") -> bool:
-        """Deliver, or make a dead letter of what fails for too long after ``since``."""
+        """Deliver, or write a dead letter if that fails for too long after ``since``."""
         send = partial(self._channel.deliver, record, note)
         return self._deliveries.deliver(send, [place], since)
 
@@ -307,7 +307,7 @@ class DeliveryWorker:
         self._attempts.persist(lambda: self._withheld_store.remove(alert.fingerprint))
 
     def _release_due(self) -> None:
-        """Deliver what was withheld and is silenced no longer, and the digest if it is due."""
+        """Deliver withheld alerts that are no longer silenced, and the digest if it is due."""
         for one in self._withheld_store.waiting():
             place = self._digests.place(one)
             try:

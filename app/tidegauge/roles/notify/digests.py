@@ -27,7 +27,7 @@ from tidegauge.notify import (
     limit_note,
     read_budget,
     step,
-    was_told,
+    was_notified,
 )
 from tidegauge.roles.notify.deliveries import Attempts, Deliveries, Place
 from tidegauge.roles.notify.silence_follower import SilenceFollower
@@ -59,7 +59,7 @@ class RateLimiter:
         return "" if self._limit is None else self._budget.text()
 
     def restore(self, metadata: Iterable[str | None]) -> None:
-        """Go on from what was committed with the offsets of each partition."""
+        """Continue from what was committed with the offsets of each partition."""
         self._budget = max((read_budget(text) for text in metadata), default=MessageBudget())
 
     def collect_until(self, alert: Alert) -> float | None:
@@ -68,7 +68,7 @@ class RateLimiter:
         return collect_until(self._limit, self._budget, alert, self._clock(), collecting=collecting)
 
     def note(self, alert: Alert) -> str:
-        """Return what people are to know with an alert: that it is the last before a digest."""
+        """Return a note for people if an alert is the last one before a digest."""
         if self._limit is None or not is_last(self._limit, self._budget, alert, self._clock()):
             return ""
         return limit_note(self._limit)
@@ -91,7 +91,7 @@ class RateLimiter:
             digest = deterministic_id("digest", self._receiver, place.partition, place.offset)
             if self._limit is not None:
                 log.warning(
-                    "receiver %s: %s were sent in %s; what follows is collected, and sent as one "
+                    "receiver %s: %s were sent in %s; later alerts are collected and sent as one "
                     "message in %s",
                     self._receiver,
                     counted(self._limit.messages, "message"),
@@ -118,7 +118,7 @@ class RateLimiter:
 
 
 class DigestSender:
-    """Sends what ``limiter`` says is due over ``channel``, but for what is silenced by then."""
+    """Sends the alerts that are due by ``limiter``, except those that are silenced by then."""
 
     def __init__(
         self,
@@ -144,8 +144,8 @@ class DigestSender:
     def send_due(self, now: float) -> None:
         """Send the digest if it is due at ``now``.
 
-        An alert is struck out after the message is delivered: after a crash in between, the same
-        digest is sent again, by the same id.
+        An alert is removed after the message is delivered. After a crash in between, the same
+        digest is sent again with the same id.
         """
         some = [one for one in self._limiter.due() if not self._is_silenced_by_now(one)]
         if some:
@@ -157,7 +157,7 @@ class DigestSender:
             except (Interrupted, KafkaException):
                 raise
             except Exception as error:
-                # One alert must not take all the others with it: they are sent in the next round.
+                # One bad alert must not lose the others: they are sent in the next round.
                 some = [one for one in some if not self._can_be_written(one)] or some
                 for one in some:
                     self._deliveries.set_aside(self.place(one), error)
@@ -176,7 +176,7 @@ class DigestSender:
         return True
 
     def _is_silenced_by_now(self, one: Withheld) -> bool:
-        """Decide again on an alert that waited: what a silence covers waits for the end of that."""
+        """Decide again on an alert that waited: under a silence it waits for the end of that."""
         alert = one.alert
         silence, kept = self._silences.over(alert), self._withheld_store.get(alert.fingerprint)
         todo = step(kept, alert, silence)
@@ -188,7 +188,7 @@ class DigestSender:
             moved = msgspec.structs.replace(
                 one,
                 silence=silence.id if silence else "",
-                told=was_told(kept, alert),
+                told=was_notified(kept, alert),
                 digest="",
                 due=0.0,
             )

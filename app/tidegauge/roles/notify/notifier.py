@@ -1,4 +1,4 @@
-"""All couriers of a process: one for each receiver of the file, as the file is now."""
+"""The delivery workers of a process: one for each receiver in the current file."""
 
 import hashlib
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class _Running(NamedTuple):
-    """A courier at work, and what it was made of."""
+    """A running delivery worker, and the receiver that it was started for."""
 
     receiver: Receiver
     delivery_worker: DeliveryWorker
@@ -31,8 +31,8 @@ class _Running(NamedTuple):
 class Notifier:
     """Delivers alerts to every receiver of a file, each from a thread of its own.
 
-    Raises :class:`ReceiversError` if the file is wrong at start. ``failed`` is called with what a
-    thread can't go on after; ``clock`` is monotonic.
+    Raises :class:`ReceiversError` if the file is wrong at start. ``failed`` is called with an
+    error that ends a thread; ``clock`` is monotonic.
     """
 
     def __init__(
@@ -62,23 +62,24 @@ class Notifier:
         metrics.receivers_file_ok.set_function(lambda: float(not self._file.problems))
 
     def start(self) -> None:
-        """Start a courier for each receiver, and follow the silences."""
+        """Start a delivery worker for each receiver, and follow the silences."""
         self._threads.append(self._thread("silences", self._silences.run))
         self._threads[0].start()
         self._tell()
         self._keep_to_the_file()
 
     def look(self) -> None:
-        """Look at the file if it is time to, and take up what has changed in it."""
+        """Read the file again if it is time, and apply its changes."""
         if self._file.look():
             self._tell()
         problems = self._file.problems
-        said = f"the receivers of before stay in force: {'; '.join(problems)}" if problems else ""
+        active = "invalid receiver file; the previous receivers stay active: "
+        said = active + "; ".join(problems) if problems else ""
         self._health.say("receivers", "degraded" if problems else "ok", said)
         self._keep_to_the_file()
 
     def close(self) -> None:
-        """Stop all couriers, and wait until they have."""
+        """Stop all delivery workers, and wait until they have stopped."""
         self._stop.set()
         for one in self._running.values():
             one.stop.set()
@@ -90,9 +91,9 @@ class Notifier:
         self._in_force(ActiveConfig("receivers", self._source, digest_of(entries), entries))
 
     def _keep_to_the_file(self) -> None:
-        """Stop couriers whose receiver is gone or another, and start those that are missing.
+        """Stop workers whose receiver was removed or changed, and start those that are missing.
 
-        One that is stopped may have an attempt under way; its successor begins when it has ended.
+        A stopped worker may be in the middle of an attempt; its successor starts after that.
         """
         wanted = {one.name: one for one in self._file.value.receivers}
         for name, one in list(self._running.items()):

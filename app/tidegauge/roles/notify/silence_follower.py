@@ -1,7 +1,7 @@
-"""The silences as a process that delivers knows them: read from their beginning, then followed.
+"""The silences that apply to deliveries: the topic is read from its beginning, then followed.
 
-Nothing is delivered before they have been read to their end. One thread follows them for all
-couriers of the process.
+Nothing is delivered before the topic has been read to its end. One thread follows it for all
+delivery workers of the process.
 """
 
 import logging
@@ -56,21 +56,21 @@ class SilenceFollower:
         self._read = threading.Event()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until all that there was at start is known, and return whether it is."""
+        """Wait until the topic has been read to its end, and return whether it has."""
         return self._read.wait(seconds)
 
     def over(self, alert: Alert) -> Silence | None:
-        """Return what silences an alert now, if anything does."""
+        """Return the silence that covers an alert now, if there is one."""
         with self._lock:
             return self._silences.over(alert, self._clock())
 
     def run(self) -> None:
-        """Follow the silences; what Kafka fails in is tried again, with what is known till then."""
+        """Follow the silences; after errors of Kafka try again, and keep the known ones."""
         while not self._stop.is_set():
             try:
                 self._follow()
             except KafkaException as error:
-                why = f"can't be read: {error.args[0]}; those that are known hold"
+                why = f"can't be read: {error.args[0]}; the known silences stay active"
                 self._health.say(_NAME, "degraded", why)
                 log.warning("silences: %s", why)
                 self._stop.wait(_AGAIN_SECONDS)
@@ -103,7 +103,7 @@ class SilenceFollower:
             consumer.close()
 
     def _take(self, message: Message) -> None:
-        """Take a silence in; of one that can't be read, an alert too many is better than none."""
+        """Apply a silence. Skip one that can't be read: a needless alert is better than none."""
         value = message.value()
         if not value:  # a tombstone of compaction
             return

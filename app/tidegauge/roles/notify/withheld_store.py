@@ -1,7 +1,7 @@
-"""Where one receiver's courier keeps what it withholds: in memory, and in the topic for it.
+"""The alerts that are withheld from one receiver: in memory, and in the topic for them.
 
-A record is written before the offset of its alert is committed, and struck out after the alert is
-delivered. So a crash in between delivers one again, by the same id, and loses none.
+A record is written before the offset of its alert is committed, and removed after the alert is
+delivered. So a crash in between delivers the alert again, with the same id, and loses none.
 """
 
 import math
@@ -15,7 +15,7 @@ from tidegauge.telemetry import RecordFaults
 
 
 class WithheldStore:
-    """What ``receiver`` is not told of for now, by fingerprint. Nothing before :meth:`restore`."""
+    """The alerts withheld from ``receiver``, by fingerprint; empty before :meth:`restore`."""
 
     def __init__(self, settings: Settings, receiver: str, faults: RecordFaults) -> None:
         self._settings = settings
@@ -44,7 +44,7 @@ class WithheldStore:
         """
         topic, last = self._settings.topics.withheld, dict[bytes, KafkaRecord]()
         skipped = self._faults.skipped_of(topic)
-        # Those of other receivers are read by their own couriers.
+        # The workers of other receivers read theirs.
         mine = self._key("").encode()
         for record in read_span(
             self._settings.kafka,
@@ -69,7 +69,7 @@ class WithheldStore:
 
     def _read(self, key: bytes, value: bytes) -> Withheld:
         one = decode(value, Withheld)
-        if key != self._key_of(one).encode():  # it could never be struck out
+        if key != self._key_of(one).encode():  # it could never be removed
             raise DecodingError(f"it has the key {key!r}, which is of another alert")
         return one
 
@@ -78,7 +78,7 @@ class WithheldStore:
         return self._kept.get(fingerprint)
 
     def waiting(self) -> list[Withheld]:
-        """Return what is to be told once nothing silences it, in the order of the alerts."""
+        """Return the alerts to deliver once no silence covers them, in their order."""
         found = [one for one in self._kept.values() if is_waiting(one)]
         return sorted(found, key=lambda one: (one.partition, one.offset))
 
@@ -88,7 +88,7 @@ class WithheldStore:
 
     @property
     def collected_number(self) -> int:
-        """How many wait for a digest."""
+        """The number of alerts that wait for a digest."""
         return len(self._collected)
 
     @property
@@ -111,13 +111,13 @@ class WithheldStore:
         self._take(one)
 
     def remove(self, fingerprint: str) -> None:
-        """Keep it no longer; raises :class:`NotTaken`."""
+        """Remove an alert; raises :class:`NotTaken`."""
         if fingerprint in self._kept:
             self._sender.write(None, self._key(fingerprint))
             del self._kept[fingerprint]
 
     def remove_collected(self, some: Iterable[Withheld]) -> None:
-        """Keep these of a digest no longer; raises :class:`NotTaken`."""
+        """Remove the alerts of a digest; raises :class:`NotTaken`."""
         for one in some:
             if one.alert.id in self._collected:
                 self._sender.write(None, self._key_of(one))

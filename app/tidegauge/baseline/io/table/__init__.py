@@ -1,6 +1,6 @@
 """One reader of tables: CSV, Parquet, Arrow, NDJSON and JSON, by DuckDB.
 
-It decides what each column holds, by all of its values, and says what it decided and why. Nothing
+It decides by all values what each column holds, and reports the decision and its reason. Nothing
 larger than one column is held in memory. Needs the extra ``processor``.
 """
 

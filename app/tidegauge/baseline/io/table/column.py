@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-#: What is read as missing in a column of numbers or of true and false, whatever its case: nobody
-#: writes these for anything else. In a column of text only the empty cell is missing: "NA" may be
+#: Texts, in any case, that are missing values in a column of numbers or of true and false: they
+#: have no other use. In a column of text only the empty cell is missing: "NA" may be
 #: Namibia.
 PLAINLY_MISSING = (
     "na", "n/a", "n.a.", "#n/a", "#na", "null", "(null)", "none", "nil", "nan", "-nan", "nat",

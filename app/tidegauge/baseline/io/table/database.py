@@ -26,7 +26,7 @@ _HINTS = re.compile(r"\s*(Possible (fixes|Solution)|LINE \d+:|  file = ).*", re.
 
 
 class Database:
-    """A connection that says which file is wrong, and how far a long statement has come."""
+    """A connection that names a wrong file, and reports the progress of a long statement."""
 
     def __init__(self, scratch: Path, memory_bytes: int) -> None:
         self._connection = duckdb.connect(
@@ -34,13 +34,13 @@ class Database:
             config={
                 "memory_limit": f"{max(memory_bytes, LEAST_MEMORY_BYTES)}B",
                 "temp_directory": str(scratch),
-                # Nothing is fetched from anywhere, whatever a file asks for.
+                # A file must not be able to make DuckDB download anything.
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 "allow_community_extensions": "false",
             },
         )
-        # It says how far it has come to who asks, and prints nothing.
+        # The progress can be queried, and is not printed.
         self._connection.execute("SET enable_progress_bar = true")
         self._connection.execute("SET enable_progress_bar_print = false")
 
@@ -108,7 +108,7 @@ def malformed(path: Path) -> Iterator[None]:
 
 
 def said(error: BaseException) -> str:
-    """Return what DuckDB says is wrong, in one line, without the hints that aren't ours."""
+    """Return the error of DuckDB in one line, without its hints, which name other options."""
     text = str(error)
     ragged = _RAGGED.search(text)
     if ragged:

@@ -239,7 +239,7 @@ def _scan(path: Path) -> _Scanned:
 
 def _recoded(path: Path, encoding: str, scratch: Path, number: int) -> TextFile:
     """Copy a file in UTF-8, with lines that end alike: files are joined of two systems'."""
-    # Five bytes mean nothing in cp1252; whoever has them has yet another encoding, of one byte too.
+    # Five bytes are undefined in cp1252; a file with them has another one-byte encoding.
     errors = "replace" if encoding == FALLBACK else "strict"
     decoder = codecs.getincrementaldecoder(encoding)(errors=errors)
     lines = io.IncrementalNewlineDecoder(decoder, translate=True)

@@ -23,7 +23,7 @@ MOSTLY = 0.95
 #: So few whole numbers with a leading zero are typing errors, and make no codes of the others.
 _RARE_ZEROS = 0.005
 
-#: Of one with fewer numbers than this nobody would think that it is one of numbers.
+#: A column with a smaller share of numbers is clearly not one of numbers.
 _SOME = 0.5
 
 _COMMA = ("comma", "points", "points_comma", "spaces_comma")
