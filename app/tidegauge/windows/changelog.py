@@ -28,12 +28,13 @@ import msgspec
 from tidegauge.baseline import UnusableBaseline, read_baseline
 from tidegauge.contract import DecodingError, decode
 from tidegauge.windows.forgetting import is_gone
-from tidegauge.windows.partition import Counts, PartitionState, Window
+from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.parts import PartKey, Parts, Whole, Write
 from tidegauge.windows.values import (
     BaselineKey,
     CellCounts,
     CellKey,
+    Counts,
     JudgedCounts,
     JudgedKey,
     Key,
@@ -45,6 +46,7 @@ from tidegauge.windows.values import (
     SliceMemory,
     SliceState,
     WaitingKey,
+    Window,
     join_cells,
     join_judged,
     join_memories,

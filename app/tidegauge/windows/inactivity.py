@@ -20,9 +20,9 @@ from tidegauge.alerting import (
     judge_inactivity,
 )
 from tidegauge.config import LinkSettings, TopicSettings
-from tidegauge.windows.closing import NO_LINKS, Closed, Failures, Raising, alert_outputs
 from tidegauge.windows.forgetting import forget, patience
-from tidegauge.windows.partition import Output, PartitionState
+from tidegauge.windows.outputs import NO_LINKS, Closed, Failures, Output, Raising, alert_outputs
+from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.values import Slice, SliceState
 
 

@@ -8,23 +8,31 @@ or beside a worker that was paused, comes to the same outputs, byte for byte.
 import copy
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from tidegauge.baseline import Baseline
 from tidegauge.config import WindowSettings
-from tidegauge.contract import Record
 from tidegauge.windows.forgetting import drop_leftovers, drop_unused_baselines
 from tidegauge.windows.inactivity_timer import InactivityTimer
-from tidegauge.windows.journal import Journal
-from tidegauge.windows.series import counted_twice, covered, merge_source, source_of_record
+from tidegauge.windows.outputs import Output
+from tidegauge.windows.records import RawCell, RawRecord
+from tidegauge.windows.sources import (
+    Gap,
+    counted_twice,
+    covered,
+    merge_source,
+    source_of_record,
+    watermark,
+)
 from tidegauge.windows.values import (
     BaselineKey,
     CellCounts,
     CellKey,
+    Counts,
     JudgedCounts,
     JudgedKey,
     Key,
@@ -32,18 +40,47 @@ from tidegauge.windows.values import (
     LogKey,
     MemoryKey,
     PartitionProgress,
-    PastSeries,
     ProgressKey,
-    RawCell,
-    RawRecord,
     Slice,
     SliceKey,
     SliceMemory,
     SliceState,
     TenureCounts,
     WaitingKey,
+    Window,
 )
-from tidegauge.windows.watermark import watermark
+
+_MISSING: Any = object()
+
+
+class Journal:
+    """Notes what mappings held before they are changed.
+
+    >>> counts, journal = {"a": 1}, Journal()
+    >>> for key in "ab":
+    ...     journal.note(counts, key)
+    ...     counts[key] = 7
+    >>> journal.undo()
+    >>> counts
+    {'a': 1}
+    """
+
+    def __init__(self) -> None:
+        self._before: list[tuple[MutableMapping[Any, Any], Any, Any]] = []
+
+    def note(self, mapping: MutableMapping[Any, Any], key: Any) -> None:
+        """Note what a key has; call it before that is changed."""
+        self._before.append((mapping, key, mapping.get(key, _MISSING)))
+
+    def undo(self) -> None:
+        """Put everything back, the last change first."""
+        while self._before:
+            mapping, key, before = self._before.pop()
+            if before is _MISSING:
+                mapping.pop(key, None)
+            else:
+                mapping[key] = before
+
 
 #: Late events of a window are gathered this long, so that a trickle makes few revisions.
 REVISE_SECONDS = 5.0
@@ -52,85 +89,8 @@ REVISE_SECONDS = 5.0
 #: makes the events of its tenure that had been in time count as late too.
 GONE_CELLS = 50_000
 
-
 #: Tenures that are remembered: far more than speak within the time of a window.
 TENURES = 1_000
-
-
-class Window(NamedTuple):
-    """One window of one slice."""
-
-    slice: Slice
-    start: int
-    seconds: int
-
-    @property
-    def end(self) -> int:
-        """Exclusive end, epoch seconds."""
-        return self.start + self.seconds
-
-
-class Counts(NamedTuple):
-    """What a window held, by baseline, at one place of the log.
-
-    ``covered`` is how far each source had been counted there, by topic and partition, and ``past``
-    where the series of offsets ended that don't go on.
-    """
-
-    window: Window
-    parts: dict[str, CellCounts]
-    covered: Mapping[str, Mapping[int, int]]
-    watermark: float
-    past: Mapping[str, Mapping[int, list[PastSeries]]] = {}
-
-    def without(self, tenures: Iterable[tuple[str, str]]) -> "Counts":
-        """Return it without what some tenures have said, each with its baseline."""
-        out = set(tenures)
-        parts = {
-            baseline: {t: one for t, one in said.items() if (baseline, t) not in out}
-            for baseline, said in self.parts.items()
-        }
-        return self._replace(parts={baseline: said for baseline, said in parts.items() if said})
-
-    @property
-    def slices(self) -> int:
-        """How many slices its model has: what the tenure knew that had seen the most."""
-        return max(one.slices for tenures in self.parts.values() for one in tenures.values())
-
-
-#: How much data a retrain action names, seconds.
-RETRAIN_SECONDS = 24 * 3600
-
-
-class DataWanted(NamedTuple):
-    """The latest data of a source topic as of ``until``, up to the offsets counted by then."""
-
-    topic: str
-    covered: Mapping[int, int]
-    until: int
-
-    @property
-    def since(self) -> int:
-        """When that data begins, epoch seconds."""
-        return self.until - RETRAIN_SECONDS
-
-
-class Output(NamedTuple):
-    """A record to publish; ``data`` is what has to be looked up for a retrain action."""
-
-    topic: str
-    key: str
-    record: Record
-    data: DataWanted | None = None
-
-
-class Gap(NamedTuple):
-    """Source offsets that no record joined so far has covered."""
-
-    source: str
-    partition: int
-    start: int
-    to: int
 
 
 @dataclass

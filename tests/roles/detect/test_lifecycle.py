@@ -8,7 +8,7 @@ import pytest
 from support.alerts import example_alert
 from support.window_reports import part_of, window_report
 from tidegauge.roles.detect.lifecycle import Lifecycle
-from tidegauge.windows.closing import Closed
+from tidegauge.windows.outputs import Closed
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:

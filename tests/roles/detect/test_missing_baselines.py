@@ -9,7 +9,7 @@ from tidegauge.baseline.io.pointers import Key, Pointer
 from tidegauge.roles.detect.missing_baselines import FORGOTTEN_SECONDS, MOST_NAMED, MissingBaselines
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import DetectMetrics
-from tidegauge.windows.values import RawCell
+from tidegauge.windows.records import RawCell
 
 CREDIT_3 = ("credit", "3")
 

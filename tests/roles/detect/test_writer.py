@@ -27,7 +27,7 @@ from tidegauge.roles.detect.action_details import unsound_versions
 from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.roles.detect.writer import Writer
 from tidegauge.windows.changelog import Changelog
-from tidegauge.windows.partition import DataWanted, Output
+from tidegauge.windows.outputs import DataWanted, Output
 from tidegauge.windows.values import Slice
 
 
