@@ -47,13 +47,7 @@ if TYPE_CHECKING:
         shortened as shortened,
         signal_report as signal_report,
     )
-    from tidegauge.windows.shown import Labels as Labels, ShownSlices as ShownSlices
     from tidegauge.windows.sources import Gap as Gap, GapBook as GapBook
-    from tidegauge.windows.topic_changes import (
-        Change as Change,
-        Joined as Joined,
-        TopicChanges as TopicChanges,
-    )
     from tidegauge.windows.values import (
         Counts as Counts,
         LastRecord as LastRecord,
@@ -78,9 +72,7 @@ face(
         "parts": ("Write",),
         "records": ("RawCell", "RawRecord", "check_signals", "read_record"),
         "report": ("SCORE_SECONDS", "drifts", "shortened", "signal_report"),
-        "shown": ("Labels", "ShownSlices"),
         "sources": ("Gap", "GapBook"),
-        "topic_changes": ("Change", "Joined", "TopicChanges"),
         "values": ("Counts", "LastRecord", "Slice", "SliceMemory", "SliceState", "Window"),
     },
 )

@@ -6,7 +6,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from tidegauge.baseline.io.pointers import Key, Pointer
-from tidegauge.roles.detect.missing_baselines import FORGOTTEN_SECONDS, MOST_NAMED, MissingBaselines
+from tidegauge.roles.detect.status import FORGOTTEN_SECONDS, MOST_NAMED, MissingBaselines
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import DetectMetrics
 from tidegauge.windows.records import RawCell
