@@ -1,9 +1,9 @@
 """What one event passes through, from a model's call of the producer to the request of a webhook.
 
 The roles run as they are, each in a thread of this process, against librdkafka's mock cluster. Only
-the application of Faust is stood in for, by the helpers of the tests: records are handed to DETECT's
-intake as its stream would, and what it publishes is taken from its writer. Noted is what is called
-from the first event on, so neither the start of a role nor its command line.
+the Faust application is replaced by helpers of the tests: they hand records to DETECT's intake as
+its stream would, and read its outputs from its writer. Calls are recorded from the first event on,
+so neither the start of a role nor its command line is included.
 """
 
 import asyncio
@@ -128,7 +128,7 @@ class _Cluster:
 
 
 def _count(cluster: _Cluster, notes: _Notes, baseline: Any, minute: int) -> list[tuple[int, bytes]]:
-    """Log events to INGEST; return what it writes for the partition of DETECT that has the model."""
+    """Log events to INGEST; return its records for the partition of DETECT that has the model."""
     from prometheus_client import CollectorRegistry
 
     from support.counting import promote

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         BaselineLayout as BaselineLayout,
         alarm_budget as alarm_budget,
     )
-    from tidegauge.windows.forgetting import forgotten_after as forgotten_after
     from tidegauge.windows.inactivity import InactivityCheck as InactivityCheck
     from tidegauge.windows.outputs import (
         Closed as Closed,
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
         shortened as shortened,
         signal_report as signal_report,
     )
+    from tidegauge.windows.slices import forgotten_after as forgotten_after
     from tidegauge.windows.sources import Gap as Gap, GapBook as GapBook
     from tidegauge.windows.values import (
         Counts as Counts,
@@ -65,13 +65,13 @@ face(
         "closing": ("Closing",),
         "drift_detector": ("MONTH_SECONDS", "DriftDetector", "pack", "unpack"),
         "evidence": ("BaselineLayout", "alarm_budget"),
-        "forgetting": ("forgotten_after",),
         "inactivity": ("InactivityCheck",),
         "outputs": ("Closed", "DataWanted", "Failures", "Output", "Raising"),
         "partition": ("PartitionState",),
         "parts": ("Write",),
         "records": ("RawCell", "RawRecord", "check_signals", "read_record"),
         "report": ("SCORE_SECONDS", "drifts", "shortened", "signal_report"),
+        "slices": ("forgotten_after",),
         "sources": ("Gap", "GapBook"),
         "values": ("Counts", "LastRecord", "Slice", "SliceMemory", "SliceState", "Window"),
     },

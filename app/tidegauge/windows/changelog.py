@@ -27,7 +27,6 @@ import msgspec
 
 from tidegauge.baseline import UnusableBaseline, read_baseline
 from tidegauge.contract import DecodingError, decode
-from tidegauge.windows.forgetting import is_gone
 from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.parts import PartKey, Parts, Whole, Write
 from tidegauge.windows.values import (
@@ -192,7 +191,7 @@ class Changelog:
         elif isinstance(key, SliceKey):
             known = state.slices.get(key.slice)
             if raw_value is None:
-                if known is not None and is_gone(state, key.slice, known):
+                if known is not None and state.is_gone(key.slice, known):
                     del state.slices[key.slice]
                 return
             value = decode(raw_value, SliceState)

@@ -15,6 +15,7 @@ from tidegauge.contract import (
     decode,
 )
 from tidegauge.windows.merging import LARGEST_COUNT, histograms_of
+from tidegauge.windows.values import Slice
 
 #: No time is later: the year 2100, epoch seconds.
 LATEST_SECONDS = 4_102_444_800
@@ -74,6 +75,11 @@ class RawCell(msgspec.Struct, kw_only=True):
     events: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
     signals: msgspec.Raw
     slices: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)] = 1
+
+    @property
+    def slice(self) -> Slice:
+        """The slice that the cell counts."""
+        return Slice(self.model, self.version, self.variant, tuple(sorted(self.segment.items())))
 
 
 class RawRecord(msgspec.Struct, kw_only=True):

@@ -7,12 +7,18 @@ what was counted of earlier ones stays counted.
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from tidegauge.windows.records import RawRange, RawRecord
 from tidegauge.windows.values import (
+    Key,
+    LastRecord,
     PartitionProgress,
     PastSeries,
+    ProgressKey,
     Source,
     SourceClock,
 )
@@ -277,3 +283,104 @@ def _keep(known: OrderedDict[_Shown, None], shown: _Shown) -> None:
     known[shown] = None
     if len(known) > _MOST:
         known.popitem(last=False)
+
+
+#: Tenures that are remembered: far more than are active within the time of a window.
+TENURES = 1_000
+
+
+@dataclass(kw_only=True)
+class LogProgress:
+    """How far a partition of the histogram topic was read, and its sources with it."""
+
+    partition: int
+    idle_seconds: float
+    progress: PartitionProgress = field(default_factory=PartitionProgress)
+    #: Keys whose value in memory is not in the changelog yet.
+    unsaved: set[Key] = field(default_factory=set)
+    #: Source records that a tenure has counted although another one had: partition, from, to.
+    twice: list[tuple[int, int, int]] = field(default_factory=list)
+    #: The last ``seq`` of the tenures that were joined last. A record under another name in between
+    #: doesn't take that back.
+    _tenures: OrderedDict[str, int] = field(default_factory=OrderedDict)
+
+    def gaps(self, record: RawRecord) -> list[Gap]:
+        """Return what is missing between what is covered and where a new record continues."""
+        known = self.progress.sources.get(record.source)
+        found = []
+        for partition, at in record.ranges.items():
+            to = covered(known, partition, at, record.topic_id)
+            if at.since > to:
+                found.append(Gap(record.source, partition, to, at.since))
+        # A flush of several records moves the ranges on with its last one only.
+        if not found and record.seq > self._last_seq(record) + 1:
+            partition, at = next(iter(record.ranges.items()))
+            found.append(Gap(record.source, partition, at.since, at.to))
+        return found
+
+    def _last_seq(self, record: RawRecord) -> int:
+        heard = self.progress.heard.get(record.source, {})
+        known = [heard[p] for p in record.ranges if p in heard]
+        last = max((one.seq for one in known if one.tenure == record.tenure), default=0)
+        return max(last, self._tenures.get(record.tenure, 0))
+
+    def has_joined(self, tenure: str) -> bool:
+        """Return whether a record of a tenure was joined since the state was read back."""
+        return tenure in self._tenures
+
+    def joined_tenure(self, record: RawRecord) -> None:
+        """Note that a record of its tenure was joined."""
+        last = self._tenures.pop(record.tenure, 0)
+        self._tenures[record.tenure] = max(last, record.seq)
+        if len(self._tenures) > TENURES:
+            self._tenures.popitem(last=False)
+
+    def is_new(self, record: RawRecord) -> bool:
+        """Whether nothing was joined of the tenure of a record, or not lately."""
+        heard = self.progress.heard.get(record.source, {})
+        return all(one.tenure != record.tenure for one in heard.values())
+
+    def advance(self, record: RawRecord, offset: int) -> None:
+        """Move on past a record, of which every cell was joined.
+
+        Replaces what ``progress`` holds and changes none of it, so a copy of ``progress`` is what
+        was before.
+        """
+        progress, name = self.progress, record.source
+        known, owners = progress.sources.get(name), dict(progress.heard.get(name, {}))
+        if known is None:
+            source = source_of_record(record)
+        else:
+            source = merge_source(known, source_of_record(record))
+            self.twice += [
+                one
+                for one in counted_twice(known, record)
+                if (owner := owners.get(one[0])) and owner.tenure != record.tenure
+                # A tenure that was joined before has not begun now.
+                if not self.has_joined(record.tenure)
+            ]
+        for partition in record.ranges:
+            last = owners.get(partition)
+            # A record that is sent again takes nothing back: what comes next is no gap.
+            same = last is not None and last.tenure == record.tenure
+            if last is None or not same or record.seq > last.seq:
+                owners[partition] = LastRecord(tenure=record.tenure, seq=record.seq)
+        progress.sources = {**progress.sources, name: source}
+        progress.heard = {**progress.heard, name: owners}
+        progress.next_offset = offset + 1
+        progress.watermark = watermark(progress, self.idle_seconds)
+        self.unsaved.add(ProgressKey(self.partition))
+
+    def skip(self, offset: int) -> None:
+        """Move on past a record that is not joined."""
+        self.progress.next_offset = max(self.progress.next_offset, offset + 1)
+        self.unsaved.add(ProgressKey(self.partition))
+
+    def begin_log(self, topic_id: str) -> None:
+        """Start at the first record of a topic that was created again; the counts stay."""
+        self.progress = msgspec.structs.replace(self.progress, next_offset=0, topic_id=topic_id)
+
+    def note_log(self, topic_id: str) -> None:
+        """Note which topic the offsets belong to."""
+        self.progress.topic_id = topic_id
+        self.unsaved.add(ProgressKey(self.partition))

@@ -5,8 +5,8 @@ Every join is commutative, associative and idempotent, so a value that was writt
 a worker that had lost the partition does no harm.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -316,3 +316,35 @@ class Counts(NamedTuple):
     def slices(self) -> int:
         """How many slices its model has: what the tenure knew that had seen the most."""
         return max(one.slices for tenures in self.parts.values() for one in tenures.values())
+
+
+_MISSING: Any = object()
+
+
+class Journal:
+    """Notes what mappings held before they are changed.
+
+    >>> counts, journal = {"a": 1}, Journal()
+    >>> for key in "ab":
+    ...     journal.note(counts, key)
+    ...     counts[key] = 7
+    >>> journal.undo()
+    >>> counts
+    {'a': 1}
+    """
+
+    def __init__(self) -> None:
+        self._before: list[tuple[MutableMapping[Any, Any], Any, Any]] = []
+
+    def note(self, mapping: MutableMapping[Any, Any], key: Any) -> None:
+        """Note what a key has; call it before that is changed."""
+        self._before.append((mapping, key, mapping.get(key, _MISSING)))
+
+    def undo(self) -> None:
+        """Put everything back, the last change first."""
+        while self._before:
+            mapping, key, before = self._before.pop()
+            if before is _MISSING:
+                mapping.pop(key, None)
+            else:
+                mapping[key] = before
