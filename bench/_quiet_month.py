@@ -23,7 +23,7 @@ from tidegauge.contract import (
 )
 from tidegauge.sequential import LAMBDAS, SCORES, Budget, Memory, WindowBatch, size_of
 from tidegauge.windows import pattern_of
-from tidegauge.windows.pattern import size_of_values
+from tidegauge.windows.changes import size_of_values
 
 #: A month of windows of an hour.
 WINDOWS = 30 * 24

@@ -34,7 +34,7 @@ from tidegauge.kafka import Admin
 from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.roles.ingest import histogram_tail
 from tidegauge.roles.ingest.histogram_tail import HistogramTail
-from tidegauge.windows.partition import DataWanted
+from tidegauge.windows.outputs import DataWanted
 
 pytestmark = pytest.mark.timeout(240)
 

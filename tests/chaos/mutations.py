@@ -140,15 +140,15 @@ def progress_first() -> None:
 def latest_event_is_the_clock() -> None:
     """Event time has come to the latest event, whatever the clock on the wall says."""
     from tidegauge.counting.event_clock import EventClock
-    from tidegauge.windows import watermark
+    from tidegauge.windows import sources
 
     replace(EventClock, "time", lambda self: self.latest)
-    source_time = watermark.source_time
+    source_time = sources.source_time
 
     def unbounded(clock: Any, idle_seconds: float) -> float | None:
         return source_time(clock, idle_seconds) if clock.idle else clock.latest
 
-    replace(watermark, "source_time", unbounded)
+    replace(sources, "source_time", unbounded)
 
 
 def hazard_unforeseen() -> None:

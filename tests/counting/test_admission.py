@@ -7,7 +7,7 @@ import pytest
 
 from tidegauge.config.settings import IngestSettings, WindowSettings
 from tidegauge.counting.admission import GENERATION_SECONDS, IDLE_GENERATIONS, Admission
-from tidegauge.windows.forgetting import SHORTEST_SECONDS
+from tidegauge.windows.slices import SHORTEST_SECONDS
 
 
 class Gate:

@@ -34,7 +34,7 @@ from tidegauge.contract.silence import Silence, Withheld
 from tidegauge.counting.counter import Counter
 from tidegauge.counting.decode import native
 from tidegauge.roles.ledger.acknowledged import facts_in
-from tidegauge.windows.validation import check_signals, read_record
+from tidegauge.windows.records import check_signals, read_record
 
 
 class UnaccountedError(Exception):

@@ -12,12 +12,14 @@ from tidegauge.counting.counter import Counter, Promoted
 from tidegauge.counting.tenure import Position, Tenure
 from tidegauge.roles.detect.window_closer import in_time, of_different_slices
 from tidegauge.windows.changelog import Changelog, Checkpoint
-from tidegauge.windows.closing import Closed, Closing
+from tidegauge.windows.closing import Closing
 from tidegauge.windows.drift_detector import DriftDetector
 from tidegauge.windows.inactivity import InactivityCheck
 from tidegauge.windows.merging import merge_tenures
+from tidegauge.windows.outputs import Closed
 from tidegauge.windows.partition import PartitionState
-from tidegauge.windows.values import CellKey, RawRecord
+from tidegauge.windows.records import RawRecord
+from tidegauge.windows.values import CellKey
 
 SOURCE = "predictions"
 IDLE_SECONDS = 10.0

@@ -18,8 +18,7 @@ from support.hostile import hostile_records, nested, with_field
 from support.hostile_histograms import CHANGES, LOG, SOUND
 from support.world import a_state, advance
 from tidegauge.contract.decoding import DecodingError
-from tidegauge.windows.validation import check_signals, read_record
-from tidegauge.windows.values import RawRecord
+from tidegauge.windows.records import RawRecord, check_signals, read_record
 
 
 def _changed(name: str, *, tenure: str | None = "somebody") -> bytes:

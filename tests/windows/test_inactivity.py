@@ -14,7 +14,7 @@ from tidegauge.config.settings import TopicSettings
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.windows.changelog import Changelog
-from tidegauge.windows.closing import Closed
+from tidegauge.windows.outputs import Closed
 from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.values import MemoryKey, Slice, SliceKey, SliceState, join_slices
 

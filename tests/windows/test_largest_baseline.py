@@ -30,7 +30,8 @@ from tidegauge.counting.plan import make_plan
 from tidegauge.counting.tenure import Position, Tenure
 from tidegauge.roles.detect.writer import MAX_OUTPUT_BYTES, Writer
 from tidegauge.windows.changelog import Changelog
-from tidegauge.windows.partition import Output, PartitionState
+from tidegauge.windows.outputs import Output
+from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.parts import PART_BYTES
 
 PARTITIONS = 200

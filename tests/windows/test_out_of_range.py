@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 
 from support.sampled import sampled_histogram, sampled_signal
 from tidegauge.contract.histogram import SignalHistogram
-from tidegauge.windows.out_of_range import least_out_of_range
+from tidegauge.windows.quality import least_out_of_range
 
 FINITE = st.floats(-1e100, 1e100)
 MODERATE = st.floats(-1e4, 1e4)

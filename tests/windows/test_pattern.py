@@ -8,7 +8,7 @@ from tidegauge.alerting.load import parse_rules
 from tidegauge.alerting.measure import measure
 from tidegauge.alerting.state import AlertState
 from tidegauge.contract.report import DriftedSignal, DriftPattern, WindowReport
-from tidegauge.windows.pattern import pattern_of
+from tidegauge.windows.changes import pattern_of
 
 FEATURES = ["a", "b", "c", "d"]
 

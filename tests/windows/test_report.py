@@ -30,9 +30,9 @@ from tidegauge.stats.ordered import wasserstein_bins
 from tidegauge.stats.values import histogram_quantile
 from tidegauge.windows.comparisons import Comparisons
 from tidegauge.windows.merging import merge
-from tidegauge.windows.partition import PartitionState, Window
+from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.report import ReportInput, counted_ranges, make_reports
-from tidegauge.windows.values import ScoreSum, Slice
+from tidegauge.windows.values import ScoreSum, Slice, Window
 
 MINUTE = int(NOW // 60 * 60)
 A = a_baseline()

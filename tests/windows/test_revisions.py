@@ -11,10 +11,18 @@ from support.counting import NOW, a_baseline, numeric, promote
 from support.world import World, a_state, advance, restored, saved
 from tidegauge.alerting.load import parse_rules
 from tidegauge.baseline.document import Baseline
-from tidegauge.windows.closing import Closed, Closing, Raising
+from tidegauge.windows.closing import Closing
 from tidegauge.windows.drift_detector import DriftDetector, unpack
-from tidegauge.windows.partition import REVISE_SECONDS, Output, PartitionState, Window
-from tidegauge.windows.values import JudgedCounts, Slice, SliceMemory, join_judged, join_memories
+from tidegauge.windows.outputs import Closed, Output, Raising
+from tidegauge.windows.partition import REVISE_SECONDS, PartitionState
+from tidegauge.windows.values import (
+    JudgedCounts,
+    Slice,
+    SliceMemory,
+    Window,
+    join_judged,
+    join_memories,
+)
 
 BASELINE = msgspec.structs.replace(a_baseline(amount=numeric([0.0], [500, 500])), rows=1_000)
 MINUTE = int(NOW // 60 * 60)

@@ -6,9 +6,10 @@ import pytest
 from tidegauge.config.settings import WindowSettings
 from tidegauge.contract.histogram import PartitionClock, SourceRange
 from tidegauge.windows.partition import PartitionState
+from tidegauge.windows.records import RawCell, RawRecord
 from tidegauge.windows.report import counted_ranges
-from tidegauge.windows.series import PAST
-from tidegauge.windows.values import PartitionProgress, RawCell, RawRecord
+from tidegauge.windows.sources import PAST
+from tidegauge.windows.values import PartitionProgress
 
 NO_SIGNALS = msgspec.Raw(b"{}")
 

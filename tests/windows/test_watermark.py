@@ -4,9 +4,8 @@ import pytest
 
 from support.counting import NOW
 from support.world import World, a_state, join_all
-from tidegauge.windows.series import merge_source
+from tidegauge.windows.sources import merge_source, source_time, watermark
 from tidegauge.windows.values import PartitionProgress, Source, SourceClock
-from tidegauge.windows.watermark import source_time, watermark
 
 
 def _clock(time: float, latest: float | None, *, idle: bool = False) -> SourceClock:

@@ -10,7 +10,8 @@ from tidegauge.config.settings import TopicSettings
 from tidegauge.contract.report import WindowReport
 from tidegauge.windows.closing import Closing
 from tidegauge.windows.partition import REVISE_SECONDS, PartitionState
-from tidegauge.windows.values import CellKey, RawRecord, Slice, SliceState
+from tidegauge.windows.records import RawRecord
+from tidegauge.windows.values import CellKey, Slice, SliceState
 
 BASELINE = a_baseline()
 MINUTE = int(NOW // 60 * 60)

@@ -1,7 +1,7 @@
 """Every Kafka client of a worker or a command: the settings of each with their reasons.
 
 The Kafka settings are read here and nowhere else, with two exceptions by design. A serving node's
-producer (``tidegauge.producer``) imports nothing of a worker. Faust, in ``roles.detect.transport``,
+producer (``tidegauge.producer``) imports nothing of a worker. Faust, in ``roles.detect.faust_app``,
 connects by aiokafka.
 """
 

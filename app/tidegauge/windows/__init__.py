@@ -9,12 +9,11 @@ from tidegauge._face import face
 
 if TYPE_CHECKING:
     from tidegauge.windows.changelog import Changelog as Changelog, Checkpoint as Checkpoint
-    from tidegauge.windows.closing import (
-        Closed as Closed,
-        Closing as Closing,
-        Failures as Failures,
-        Raising as Raising,
+    from tidegauge.windows.changes import (
+        drift_of_values as drift_of_values,
+        pattern_of as pattern_of,
     )
+    from tidegauge.windows.closing import Closing as Closing
     from tidegauge.windows.drift_detector import (
         MONTH_SECONDS as MONTH_SECONDS,
         DriftDetector as DriftDetector,
@@ -25,65 +24,55 @@ if TYPE_CHECKING:
         BaselineLayout as BaselineLayout,
         alarm_budget as alarm_budget,
     )
-    from tidegauge.windows.forgetting import forgotten_after as forgotten_after
-    from tidegauge.windows.gaps import GapBook as GapBook
     from tidegauge.windows.inactivity import InactivityCheck as InactivityCheck
-    from tidegauge.windows.partition import (
-        Counts as Counts,
+    from tidegauge.windows.outputs import (
+        Closed as Closed,
         DataWanted as DataWanted,
-        Gap as Gap,
+        Failures as Failures,
         Output as Output,
-        PartitionState as PartitionState,
-        Window as Window,
+        Raising as Raising,
     )
+    from tidegauge.windows.partition import PartitionState as PartitionState
     from tidegauge.windows.parts import Write as Write
-    from tidegauge.windows.pattern import (
-        drift_of_values as drift_of_values,
-        pattern_of as pattern_of,
+    from tidegauge.windows.records import (
+        RawCell as RawCell,
+        RawRecord as RawRecord,
+        check_signals as check_signals,
+        read_record as read_record,
     )
     from tidegauge.windows.report import (
         SCORE_SECONDS as SCORE_SECONDS,
         drifts as drifts,
+        shortened as shortened,
         signal_report as signal_report,
     )
-    from tidegauge.windows.shortening import shortened as shortened
-    from tidegauge.windows.shown import Labels as Labels, ShownSlices as ShownSlices
-    from tidegauge.windows.topic_changes import (
-        Change as Change,
-        Joined as Joined,
-        TopicChanges as TopicChanges,
-    )
-    from tidegauge.windows.validation import (
-        check_signals as check_signals,
-        read_record as read_record,
-    )
+    from tidegauge.windows.slices import forgotten_after as forgotten_after
+    from tidegauge.windows.sources import Gap as Gap, GapBook as GapBook
     from tidegauge.windows.values import (
+        Counts as Counts,
         LastRecord as LastRecord,
-        RawCell as RawCell,
-        RawRecord as RawRecord,
         Slice as Slice,
         SliceMemory as SliceMemory,
         SliceState as SliceState,
+        Window as Window,
     )
 
 face(
     __name__,
     {
         "changelog": ("Changelog", "Checkpoint"),
-        "closing": ("Closed", "Closing", "Failures", "Raising"),
-        "drift_detector": ("DriftDetector", "MONTH_SECONDS", "pack", "unpack"),
+        "changes": ("drift_of_values", "pattern_of"),
+        "closing": ("Closing",),
+        "drift_detector": ("MONTH_SECONDS", "DriftDetector", "pack", "unpack"),
         "evidence": ("BaselineLayout", "alarm_budget"),
-        "forgetting": ("forgotten_after",),
-        "gaps": ("GapBook",),
         "inactivity": ("InactivityCheck",),
-        "partition": ("Counts", "DataWanted", "Gap", "Output", "PartitionState", "Window"),
+        "outputs": ("Closed", "DataWanted", "Failures", "Output", "Raising"),
+        "partition": ("PartitionState",),
         "parts": ("Write",),
-        "pattern": ("drift_of_values", "pattern_of"),
-        "report": ("SCORE_SECONDS", "drifts", "signal_report"),
-        "shortening": ("shortened",),
-        "shown": ("Labels", "ShownSlices"),
-        "topic_changes": ("Change", "Joined", "TopicChanges"),
-        "validation": ("check_signals", "read_record"),
-        "values": ("LastRecord", "RawCell", "RawRecord", "Slice", "SliceMemory", "SliceState"),
+        "records": ("RawCell", "RawRecord", "check_signals", "read_record"),
+        "report": ("SCORE_SECONDS", "drifts", "shortened", "signal_report"),
+        "slices": ("forgotten_after",),
+        "sources": ("Gap", "GapBook"),
+        "values": ("Counts", "LastRecord", "Slice", "SliceMemory", "SliceState", "Window"),
     },
 )

@@ -27,13 +27,13 @@ import msgspec
 
 from tidegauge.baseline import UnusableBaseline, read_baseline
 from tidegauge.contract import DecodingError, decode
-from tidegauge.windows.forgetting import is_gone
-from tidegauge.windows.partition import Counts, PartitionState, Window
+from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.parts import PartKey, Parts, Whole, Write
 from tidegauge.windows.values import (
     BaselineKey,
     CellCounts,
     CellKey,
+    Counts,
     JudgedCounts,
     JudgedKey,
     Key,
@@ -45,6 +45,7 @@ from tidegauge.windows.values import (
     SliceMemory,
     SliceState,
     WaitingKey,
+    Window,
     join_cells,
     join_judged,
     join_memories,
@@ -190,7 +191,7 @@ class Changelog:
         elif isinstance(key, SliceKey):
             known = state.slices.get(key.slice)
             if raw_value is None:
-                if known is not None and is_gone(state, key.slice, known):
+                if known is not None and state.is_gone(key.slice, known):
                     del state.slices[key.slice]
                 return
             value = decode(raw_value, SliceState)

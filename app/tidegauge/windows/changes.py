@@ -1,6 +1,6 @@
-"""What has changed about the signals in alarm: which bins, by how much, and since when. Pure."""
+"""The signals in alarm: rank, changed bins and onset of each, and the pattern of all. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.alerting import MOST_MOVED
+from tidegauge.alerting import MINIMUM_PSI, MOST_MOVED
 from tidegauge.baseline import (
     NumericSignal,
     Signal,
@@ -18,10 +18,66 @@ from tidegauge.baseline import (
     tells_unseen,
     value_bins,
 )
-from tidegauge.contract import Change, MovedBin, ReportPart, SignalReport
+from tidegauge.contract import (
+    Change,
+    DriftedSignal,
+    DriftPattern,
+    MovedBin,
+    ReportPart,
+    SignalReport,
+)
 from tidegauge.sequential import Memory, Reference, age_windows, bin_contributions, directions
-from tidegauge.stats import histogram_quantile
-from tidegauge.windows.ranking import Standing
+from tidegauge.stats import degrees_of_freedom, histogram_quantile, psi_corrected
+
+#: What a model says, as opposed to what it sees.
+OUTCOMES = ("prediction", "label")
+
+
+class InAlarm(NamedTuple):
+    """A signal in alarm: -ln p of its strongest score, nats, and the size of its drift, nats."""
+
+    name: str
+    surprise: float
+    psi_corrected: float
+    q_value: float
+
+
+class Standing(NamedTuple):
+    """A signal's place among those in alarm, from 1; its false discovery rate and importance."""
+
+    rank: int
+    q_value: float
+    importance: float | None
+
+
+def ranking(in_alarm: Iterable[InAlarm], importances: Mapping[str, float]) -> dict[str, Standing]:
+    """Rank by importance · corrected PSI; without importances, and between equals, by surprise.
+
+    Importances are taken as shares of their sum. The prediction and the label, which are what all
+    features together lead to, weigh 1 and have none of their own; a feature that is not named
+    weighs 0.
+
+    >>> drifts = [InAlarm("age", 90.0, 0.1, 0.0), InAlarm("income", 40.0, 0.3, 0.0)]
+    >>> {name: one.rank for name, one in ranking(drifts, {}).items()}
+    {'age': 1, 'income': 2}
+    >>> ranking(drifts, {"income": 6.0, "age": 2.0})["income"]
+    Standing(rank=1, q_value=0.0, importance=0.75)
+    """
+    total = sum(importances.values())
+
+    def importance(name: str) -> float | None:
+        return importances.get(name, 0.0) / total if total and name not in OUTCOMES else None
+
+    def order(one: InAlarm) -> tuple[float, float, str]:
+        share = importance(one.name)
+        weight = (1.0 if share is None else share) * one.psi_corrected if total else 0.0
+        return -weight, -one.surprise, one.name
+
+    return {
+        one.name: Standing(rank, one.q_value, importance(one.name))
+        for rank, one in enumerate(sorted(in_alarm, key=order), start=1)
+    }
+
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -144,3 +200,89 @@ def _median(signal: Signal, counts: Sequence[float], report: SignalReport | None
         minimum=min(ends, default=None),
         maximum=max(ends, default=None),
     )
+
+
+#: Standard deviations of the noise of PSI that values must be apart to have drifted.
+_NOISE = 3.0
+
+#: A signal of which more than this is lost is broken: what is left of it says nothing of a drift.
+_BROKEN = 0.05
+
+
+def drift_of_values(
+    report: SignalReport, bins: Bins, spans: Floats, reference: Floats
+) -> float | None:
+    """Return how far the values of a signal in alarm have drifted, by the span that shows it most.
+
+    ``spans`` are the effective counts of each span, (spans, bins). The corrected PSI, nats, of the
+    bins of values: the largest, since a long span still holds what came before the drift. None if
+    that is too little to raise an alert, or no more than noise, or if the signal is broken: then it
+    is in alarm because of that.
+    """
+    quality = report.quality
+    if quality is not None and (
+        quality.constant
+        or max(
+            quality.missing_excess,
+            quality.not_finite_excess,
+            quality.invalid_excess,
+            quality.unseen_excess,
+            quality.out_of_range_share,
+        )
+        > _BROKEN
+    ):
+        return None
+    compared = _of_values(reference, bins)
+    sizes = (size_of_values(_of_values(it, bins), compared) for it in spans)
+    return max((size for size in sizes if size is not None), default=None)
+
+
+def _of_values(counts: Floats, bins: Bins) -> Floats:
+    return np.bincount(bins.values, counts)[1:].astype(np.float64, copy=False)
+
+
+def size_of_values(current: Floats, reference: Floats) -> float | None:
+    """Return the corrected PSI, nats, of counts; None if it is too little, or no more than noise.
+
+    >>> even = np.full(10, 1000.0)
+    >>> size_of_values(even + 30, even), size_of_values(even / 100 * np.arange(6, 16), even) is None
+    (None, False)
+    """
+    n, m = float(current.sum()), float(reference.sum())
+    if not (n and m):
+        return None
+    size = float(psi_corrected(current, reference))
+    noise = (2 * float(degrees_of_freedom(current, reference))) ** 0.5 * (1 / n + 1 / m)
+    return size if size >= max(MINIMUM_PSI, _NOISE * noise) else None
+
+
+def pattern_of(judged: Iterable[str], drifts: Mapping[str, float]) -> DriftPattern:
+    """Return the pattern of the signals that were ``judged``, some with ``drifts`` of their values.
+
+    >>> pattern_of(["age", "income", "prediction"], {"age": 0.2}).reading
+    'inputs_only'
+    >>> pattern_of(["age", "income", "prediction"], {"prediction": 0.2}).reading
+    'score_only'
+    """
+    names = set(judged)
+    features = names.difference(OUTCOMES)
+    drifted = len(features & drifts.keys())
+    outcomes = names.intersection(OUTCOMES)
+    outcome_drifted = bool(outcomes & drifts.keys()) if outcomes else None
+    pattern = DriftPattern(
+        signals=len(features),
+        drifted_signals=drifted,
+        drifted_share=drifted / len(features) if features else 0.0,
+        prediction_drifted=outcome_drifted,
+        reading=None,
+        drifts=[
+            DriftedSignal(signal=name, psi_corrected=size)
+            for name, size in sorted(drifts.items(), key=lambda it: (-it[1], it[0]))
+            if name in features
+        ],
+    )
+    if not drifted:
+        pattern.reading = "score_only" if outcome_drifted else "no_drift"
+    elif outcome_drifted is not None:
+        pattern.reading = "inputs_and_score" if outcome_drifted else "inputs_only"
+    return pattern

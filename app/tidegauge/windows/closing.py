@@ -1,8 +1,7 @@
 """Closing windows: from the state of a partition to reports, alerts, actions and audit. Pure."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,76 +17,34 @@ from tidegauge.baseline import distribution
 from tidegauge.config import LinkSettings, TopicSettings
 from tidegauge.contract import (
     Action,
-    Alert,
     AuditFact,
     DecodingError,
     Distribution,
     SignalHistogram,
     WindowReport,
-    links_of,
 )
 from tidegauge.windows.drift_detector import DriftDetector, WindowInput
-from tidegauge.windows.fitting import misfits
-from tidegauge.windows.partition import Counts, DataWanted, Output, PartitionState, Window
+from tidegauge.windows.merging import misfits
+from tidegauge.windows.outputs import (
+    NO_LINKS,
+    Closed,
+    DataWanted,
+    Failures,
+    Output,
+    Raising,
+    alert_outputs,
+)
+from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.report import SCORE_SECONDS, ReportInput, make_reports
-from tidegauge.windows.values import ScoreSum, Slice, SliceMemory, SliceState, WindowMark
-
-NO_LINKS = LinkSettings()
-
-
-@dataclass
-class Closed:
-    """What one record led to.
-
-    ``silent`` are slices of which something was told because nothing comes of them, ``late`` those
-    of which something was told because of late events.
-    """
-
-    reports: list[WindowReport] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
-    silent: list[Slice] = field(default_factory=list)
-    late: list[Slice] = field(default_factory=list)
-    forgotten: list[Slice] = field(default_factory=list)
-
-
-class Failures(Protocol):
-    """What is told of a slice that something can't be done for."""
-
-    def failed(self, where: Slice, what: str, error: Exception) -> None:
-        """Report it; work goes on without."""
-
-    def window_failed(self, window: Window, error: Exception) -> None:
-        """Report that a window has no report."""
-
-    def went_well(self, where: Slice) -> None:
-        """Take note that a window of a slice was reported."""
-
-
-class Raising:
-    """Failures as a program has them that wants to know of each at once."""
-
-    def failed(self, where: Slice, what: str, error: Exception) -> None:
-        """Raise it."""
-        raise error
-
-    def window_failed(self, window: Window, error: Exception) -> None:
-        """Raise it."""
-        raise error
-
-    def went_well(self, where: Slice) -> None:
-        """Do nothing."""
-
-
-def alert_outputs(
-    alerts: Sequence[Alert], topics: TopicSettings, links: LinkSettings
-) -> Iterator[Output]:
-    """Yield what to publish of alerts, which get their links."""
-    for alert in alerts:
-        alert.links = links_of(alert, dashboard=links.dashboard, runbook=links.runbook)
-        # What is in force now is in the history already.
-        for topic in (topics.alerts_history, topics.alerts):
-            yield Output(topic, alert.fingerprint, alert)
+from tidegauge.windows.values import (
+    Counts,
+    ScoreSum,
+    Slice,
+    SliceMemory,
+    SliceState,
+    Window,
+    WindowMark,
+)
 
 
 class _Made(NamedTuple):

@@ -27,10 +27,17 @@ from tidegauge.sequential import (
     q_values,
     size_of,
 )
-from tidegauge.windows.changes import Bins, Strongest, changes
+from tidegauge.windows.changes import (
+    Bins,
+    InAlarm,
+    Standing,
+    Strongest,
+    changes,
+    drift_of_values,
+    pattern_of,
+    ranking,
+)
 from tidegauge.windows.hours import daily_reference
-from tidegauge.windows.pattern import drift_of_values, pattern_of
-from tidegauge.windows.ranking import InAlarm, Standing, ranking
 
 Floats = npt.NDArray[np.float64]
 

@@ -20,9 +20,8 @@ from tidegauge.alerting import (
     judge_inactivity,
 )
 from tidegauge.config import LinkSettings, TopicSettings
-from tidegauge.windows.closing import NO_LINKS, Closed, Failures, Raising, alert_outputs
-from tidegauge.windows.forgetting import forget, patience
-from tidegauge.windows.partition import Output, PartitionState
+from tidegauge.windows.outputs import NO_LINKS, Closed, Failures, Output, Raising, alert_outputs
+from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.values import Slice, SliceState
 
 
@@ -74,10 +73,10 @@ class InactivityCheck:
     def _look_at(self, where: Slice, closed: Closed) -> None:
         value = self._state.slices[where]
         quiet = self._quiet(where, value)
-        allowed = patience(self._state, where, value)
+        allowed = self._state.forgotten_after(where, value)
         if quiet.since + allowed <= self._now:
             verdict = end_forgotten(self._rules, quiet, value.alerts, seconds=allowed)
-            forget(self._state, where)
+            self._state.forget(where, self._state.windows)
             closed.forgotten.append(where)
             self._tell(verdict, closed)
             return
@@ -92,7 +91,7 @@ class InactivityCheck:
     def _put(self, where: Slice) -> None:
         value = self._state.slices[where]
         quiet = self._quiet(where, value)
-        forgotten = quiet.since + patience(self._state, where, value)
+        forgotten = quiet.since + self._state.forgotten_after(where, value)
         self._state.inactivity_timer.put(
             where, min(due_at(self._rules, quiet, value.alerts), forgotten)
         )

@@ -1,15 +1,28 @@
-"""Adding up what several tenures counted of the same window. Pure."""
+"""The histograms of a window: decoded, checked, and added over its tenures. Pure."""
 
 import math
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from operator import add
 from typing import Annotated
 
 import msgspec
 
-from tidegauge.contract import DecodingError, SignalHistogram, decode
-from tidegauge.windows.values import LARGEST_COUNT, CellCounts
+from tidegauge.baseline import Baseline, NumericSignal
+from tidegauge.contract import (
+    LATENCY_EDGES_MS,
+    STATUS_CATEGORIES,
+    DecodingError,
+    SignalHistogram,
+    decode,
+)
+from tidegauge.windows.values import (
+    CellCounts,
+)
+
+#: More events than a tenure can count; up to here a float holds every integer.
+LARGEST_COUNT = 2**53
 
 _MOST = sys.float_info.max
 
@@ -96,3 +109,72 @@ def bounded_sum(values: Iterable[float]) -> float:
         if not -_MOST <= total <= _MOST:
             total = math.copysign(_MOST, total)
     return total
+
+
+#: Bins of the signals that every cell has; a prediction has one for each interval of its baseline.
+_OUTPUT_BINS = {"latency_ms": len(LATENCY_EDGES_MS) + 1, "status": len(STATUS_CATEGORIES) + 2}
+
+
+def histograms_of(
+    signals: msgspec.Raw, events: int, *, baseline: str
+) -> Mapping[str, BoundedHistogram]:
+    """Return the histograms of a cell of so many events; raises :class:`DecodingError`."""
+    found = signals_of(signals)
+    for name, bins in {**_OUTPUT_BINS, "prediction": None if baseline else 1}.items():
+        if bins is not None and len(found[name].counts) != bins:
+            raise DecodingError(f"{name} has {len(found[name].counts)} bins, expected {bins}")
+    for name, histogram in found.items():
+        counted = (
+            histogram.n + histogram.absent + histogram.null + histogram.nan + histogram.invalid
+        )
+        if counted != events:
+            raise DecodingError(f"{name} has {counted} events, the cell has {events}")
+    return found
+
+
+def misfits(
+    parts: Mapping[str, CellCounts], baselines: Mapping[str, Baseline]
+) -> list[tuple[str, str, str]]:
+    """Return baseline, tenure and reason of what can't be a count of this window, in their order.
+
+    A cell is decoded in full only when its window closes. A cell that somebody sent under the name
+    of a real tenure, or with other bins, must not cost the window what real tenures have counted.
+    Where the baseline is not known, what most tenures have of a signal is taken for its binning.
+    """
+    found: list[tuple[str, str, str]] = []
+    for baseline, tenures in parts.items():
+        layouts: dict[str, set[tuple[str, int]]] = {}
+        for tenure in sorted(tenures):
+            counts = tenures[tenure]
+            try:
+                signals = histograms_of(counts.signals, counts.events, baseline=baseline)
+                _check_bins(signals, baselines.get(baseline))
+            except DecodingError as error:
+                found.append((baseline, tenure, str(error)))
+            else:
+                layouts[tenure] = {(name, len(it.counts)) for name, it in signals.items()}
+        seen = Counter(one for layout in layouts.values() for one in layout)
+        # Of two that are as frequent, that with more bins.
+        usual = {name: bins for (name, bins), _ in sorted(seen.items(), key=_frequency)}
+        found += [
+            (baseline, tenure, "it has other bins than the other tenures")
+            for tenure, layout in layouts.items()
+            if layout - usual.items()
+        ]
+    return found
+
+
+def _frequency(seen: tuple[tuple[str, int], int]) -> tuple[int, int]:
+    (_, bins), number = seen
+    return number, bins
+
+
+def _check_bins(signals: Mapping[str, BoundedHistogram], baseline: Baseline | None) -> None:
+    if baseline is None:
+        return
+    for name, signal in baseline.signals.items():
+        if name == "prediction" and not isinstance(signal, NumericSignal):
+            continue
+        bins = len(signals[name].counts) if name in signals else None
+        if bins != len(signal.counts):
+            raise DecodingError(f"{name} has {bins} bins, its baseline {len(signal.counts)}")

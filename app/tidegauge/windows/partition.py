@@ -1,49 +1,41 @@
 """The state of one partition of DETECT: a fold over its log of histogram records. No I/O.
 
 What windows hold when they close, and when, follows from the log alone, record by record: not from
-how often a worker looks, nor from which worker it is. So whoever reads the log again, after a crash
-or beside a worker that was paused, comes to the same outputs, byte for byte.
+how often a worker checks, nor from which worker it is. So a worker that reads the log again, after
+a crash or beside a worker that was paused, produces the same outputs, byte for byte.
 """
 
 import copy
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from tidegauge.baseline import Baseline
-from tidegauge.config import WindowSettings
-from tidegauge.contract import Record
-from tidegauge.windows.forgetting import drop_leftovers, drop_unused_baselines
-from tidegauge.windows.inactivity_timer import InactivityTimer
-from tidegauge.windows.journal import Journal
-from tidegauge.windows.series import counted_twice, covered, merge_source, source_of_record
+from tidegauge.windows.outputs import Output
+from tidegauge.windows.records import RawCell, RawRecord
+from tidegauge.windows.slices import InactivityTimer, SliceStore
 from tidegauge.windows.values import (
     BaselineKey,
     CellCounts,
     CellKey,
+    Counts,
+    Journal,
     JudgedCounts,
     JudgedKey,
     Key,
-    LastRecord,
     LogKey,
     MemoryKey,
-    PartitionProgress,
-    PastSeries,
     ProgressKey,
-    RawCell,
-    RawRecord,
     Slice,
     SliceKey,
-    SliceMemory,
-    SliceState,
     TenureCounts,
     WaitingKey,
+    Window,
+    WindowMark,
 )
-from tidegauge.windows.watermark import watermark
 
 #: Late events of a window are gathered this long, so that a trickle makes few revisions.
 REVISE_SECONDS = 5.0
@@ -53,103 +45,13 @@ REVISE_SECONDS = 5.0
 GONE_CELLS = 50_000
 
 
-#: Tenures that are remembered: far more than speak within the time of a window.
-TENURES = 1_000
-
-
-class Window(NamedTuple):
-    """One window of one slice."""
-
-    slice: Slice
-    start: int
-    seconds: int
-
-    @property
-    def end(self) -> int:
-        """Exclusive end, epoch seconds."""
-        return self.start + self.seconds
-
-
-class Counts(NamedTuple):
-    """What a window held, by baseline, at one place of the log.
-
-    ``covered`` is how far each source had been counted there, by topic and partition, and ``past``
-    where the series of offsets ended that don't go on.
-    """
-
-    window: Window
-    parts: dict[str, CellCounts]
-    covered: Mapping[str, Mapping[int, int]]
-    watermark: float
-    past: Mapping[str, Mapping[int, list[PastSeries]]] = {}
-
-    def without(self, tenures: Iterable[tuple[str, str]]) -> "Counts":
-        """Return it without what some tenures have said, each with its baseline."""
-        out = set(tenures)
-        parts = {
-            baseline: {t: one for t, one in said.items() if (baseline, t) not in out}
-            for baseline, said in self.parts.items()
-        }
-        return self._replace(parts={baseline: said for baseline, said in parts.items() if said})
-
-    @property
-    def slices(self) -> int:
-        """How many slices its model has: what the tenure knew that had seen the most."""
-        return max(one.slices for tenures in self.parts.values() for one in tenures.values())
-
-
-#: How much data a retrain action names, seconds.
-RETRAIN_SECONDS = 24 * 3600
-
-
-class DataWanted(NamedTuple):
-    """The latest data of a source topic as of ``until``, up to the offsets counted by then."""
-
-    topic: str
-    covered: Mapping[int, int]
-    until: int
-
-    @property
-    def since(self) -> int:
-        """When that data begins, epoch seconds."""
-        return self.until - RETRAIN_SECONDS
-
-
-class Output(NamedTuple):
-    """A record to publish; ``data`` is what has to be looked up for a retrain action."""
-
-    topic: str
-    key: str
-    record: Record
-    data: DataWanted | None = None
-
-
-class Gap(NamedTuple):
-    """Source offsets that no record joined so far has covered."""
-
-    source: str
-    partition: int
-    start: int
-    to: int
-
-
-@dataclass
-class PartitionState:
+@dataclass(kw_only=True)
+class PartitionState(SliceStore):
     """Everything DETECT knows of one partition of the histogram topic."""
 
-    partition: int
-    window_of: Callable[[str], WindowSettings]
-    idle_seconds: float
     #: False until the changelog has been read: nothing may be closed on half the state.
     ready: bool = False
-    progress: PartitionProgress = field(default_factory=PartitionProgress)
     cells: dict[CellKey, CellCounts] = field(default_factory=dict)
-    slices: dict[Slice, SliceState] = field(default_factory=dict)
-    memories: dict[Slice, SliceMemory] = field(default_factory=dict)
-    baselines: dict[str, Baseline] = field(default_factory=dict)
-    #: Baselines that can't be used: windows counted by them are reported without drift.
-    refused_baselines: set[str] = field(default_factory=set)
-    newly_refused: int = 0
     #: Baselines of each window that has cells.
     windows: dict[Window, set[str]] = field(default_factory=dict)
     #: Windows that have been passed and can't be reported yet, with what they held then.
@@ -158,53 +60,20 @@ class PartitionState:
     late: dict[Window, float] = field(default_factory=dict)
     #: What those reports counted.
     judged: dict[Window, JudgedCounts] = field(default_factory=dict)
-    #: What the fold has led to and nobody has published yet.
+    #: Results of the fold that are not published yet.
     outputs: list[Output] = field(default_factory=list)
-    #: Keys whose value in memory is not in the changelog yet.
-    unsaved: set[Key] = field(default_factory=set)
-    #: When to look at slices that nothing comes of.
-    inactivity_timer: InactivityTimer = field(default_factory=InactivityTimer)
     late_events: int = 0
     #: The same by model.
     late_models: dict[str, int] = field(default_factory=dict)
-    #: Source records that a tenure has counted although another one had: partition, from, to.
-    twice: list[tuple[int, int, int]] = field(default_factory=list)
     #: By cell of a deleted window and tenure, the events that were counted, in time or as late:
     #: what comes after that is cumulative, and must not be called late as a whole.
     _gone: OrderedDict[tuple[CellKey, str], int] = field(default_factory=OrderedDict)
-    #: The last ``seq`` of tenures, the ones that were heard of last: whoever speaks under another
-    #: name in between takes nothing back.
-    _tenures: OrderedDict[str, int] = field(default_factory=OrderedDict)
     #: Input that has been joined; acknowledged once what it changed is in the changelog.
     joined: list[Any] = field(default_factory=list)
     _due: list[tuple[float, Window]] = field(default_factory=list)
     _expiring: list[tuple[float, Window]] = field(default_factory=list)
 
     # -- joining ---------------------------------------------------------------------------------
-
-    def gaps(self, record: RawRecord) -> list[Gap]:
-        """Return what is missing between what is covered and where a new record goes on."""
-        known = self.progress.sources.get(record.source)
-        found = []
-        for partition, at in record.ranges.items():
-            to = covered(known, partition, at, record.topic_id)
-            if at.since > to:
-                found.append(Gap(record.source, partition, to, at.since))
-        # A flush of several records moves the ranges on with its last one only.
-        if not found and record.seq > self._last_seq(record) + 1:
-            partition, at = next(iter(record.ranges.items()))
-            found.append(Gap(record.source, partition, at.since, at.to))
-        return found
-
-    def _last_seq(self, record: RawRecord) -> int:
-        heard = self.progress.heard.get(record.source, {})
-        known = [heard[p] for p in record.ranges if p in heard]
-        last = max((one.seq for one in known if one.tenure == record.tenure), default=0)
-        return max(last, self._tenures.get(record.tenure, 0))
-
-    def has_heard(self, tenure: str) -> bool:
-        """Return whether a record of a tenure was joined since the state was read back."""
-        return tenure in self._tenures
 
     def join(self, record: RawRecord, offset: int) -> dict[Slice, int]:
         """Join a record that leaves no gap; return the newly counted events by slice.
@@ -221,33 +90,11 @@ class PartitionState:
             journal.undo()
             self.progress, self.late_events = before, late_events
             raise
-        last = self._tenures.pop(record.tenure, 0)
-        self._tenures[record.tenure] = max(last, record.seq)
-        if len(self._tenures) > TENURES:
-            self._tenures.popitem(last=False)
+        self.joined_tenure(record)
         return counted
 
-    def skip(self, offset: int) -> None:
-        """Go on after a record that is not joined."""
-        self.progress.next_offset = max(self.progress.next_offset, offset + 1)
-        self.unsaved.add(ProgressKey(self.partition))
-
-    def begin_log(self, topic_id: str) -> None:
-        """Go on with the first record of a topic that was made anew; what was counted stays."""
-        self.progress = msgspec.structs.replace(self.progress, next_offset=0, topic_id=topic_id)
-
-    def note_log(self, topic_id: str) -> None:
-        """Take note of which topic the offsets are of."""
-        self.progress.topic_id = topic_id
-        self.unsaved.add(ProgressKey(self.partition))
-
-    def is_new(self, record: RawRecord) -> bool:
-        """Whether nothing was joined of the tenure that a record is of, or not lately."""
-        heard = self.progress.heard.get(record.source, {})
-        return all(one.tenure != record.tenure for one in heard.values())
-
     def _join(self, record: RawRecord, offset: int, journal: Journal) -> dict[Slice, int]:
-        self.progress.next_offset = offset + 1
+        # Whether a window has expired is by the watermark before the record.
         self.progress.now = max(self.progress.now, record.time)
         starts = {p: at.start for p, at in record.ranges.items()}
         series = {p: at.series for p, at in record.ranges.items() if at.series}
@@ -255,33 +102,8 @@ class PartitionState:
         for cell in record.cells:
             news = self._join_cell(record, cell, starts, series, journal)
             if news:
-                where = _slice_of(cell)
-                counted[where] = counted.get(where, 0) + news
-        sources, heard = self.progress.sources, self.progress.heard
-        known = sources.get(record.source)
-        journal.note(heard, record.source)
-        owners = heard[record.source] = dict(heard.get(record.source, {}))
-        journal.note(sources, record.source)
-        if known is None:
-            sources[record.source] = source_of_record(record)
-        else:
-            twice = [
-                one
-                for one in counted_twice(known, record)
-                if (owner := owners.get(one[0])) and owner.tenure != record.tenure
-                # One that was heard before has not begun now.
-                if not self.has_heard(record.tenure)
-            ]
-            sources[record.source] = merge_source(known, source_of_record(record))
-            self.twice += twice
-        for partition in record.ranges:
-            last = owners.get(partition)
-            # Who sends a record again takes nothing back: what comes next is no gap.
-            same = last is not None and last.tenure == record.tenure
-            if last is None or not same or record.seq > last.seq:
-                owners[partition] = LastRecord(tenure=record.tenure, seq=record.seq)
-        self.progress.watermark = watermark(self.progress, self.idle_seconds)
-        self.unsaved.add(ProgressKey(self.partition))
+                counted[cell.slice] = counted.get(cell.slice, 0) + news
+        self.advance(record, offset)
         return counted
 
     def _join_cell(
@@ -292,7 +114,7 @@ class PartitionState:
         series: dict[int, int],
         journal: Journal,
     ) -> int:
-        key = CellKey(_slice_of(cell), cell.window_start, cell.window_seconds, cell.baseline)
+        key = CellKey(cell.slice, cell.window_start, cell.window_seconds, cell.baseline)
         window = Window(key.slice, key.window_start, key.window_seconds)
         tenures = self.cells.get(key)
         before = tenures.get(record.tenure) if tenures else None
@@ -338,25 +160,22 @@ class PartitionState:
 
         The report counted ``parts``, or if not given what the window holds now.
         """
-        state = self.slices.get(window.slice)
-        mark = state.marks.get(window.start) if state else None
-        if state is None or mark is None:
+        mark = self._mark(window)
+        if mark is None:
             return
         if mark.late_since is not None:
-            # If it isn't to be revised, that has failed. With what comes now it may not.
+            # If no revision is planned, the last one failed. With what comes now it may succeed.
             self.late.setdefault(window, self.progress.now)
             return
         since = self.late[window] = self.progress.now
-        if parts is None:  # nothing, if all that was said of it was left out
+        if parts is None:  # nothing, if all tenures were left out
             parts = self.counts(window).parts if window in self.windows else {}
         self.judged[window] = JudgedCounts(revision=mark.revision, parts=parts)
         self.unsaved.add(JudgedKey(*window))
-        late = msgspec.structs.replace(mark, late_since=since)
+        state = self.slices[window.slice]
+        marks = {**state.marks, window.start: msgspec.structs.replace(mark, late_since=since)}
         self.set_slice(
-            window.slice,
-            msgspec.structs.replace(
-                state, step=state.step + 1, marks={**state.marks, window.start: late}
-            ),
+            window.slice, msgspec.structs.replace(state, step=state.step + 1, marks=marks)
         )
 
     def _remember(self, key: CellKey, tenure: str, events: int) -> None:
@@ -377,8 +196,11 @@ class PartitionState:
 
     def is_closed(self, window: Window) -> bool:
         """Whether the window has been reported."""
+        return self._mark(window) is not None
+
+    def _mark(self, window: Window) -> WindowMark | None:
         state = self.slices.get(window.slice)
-        return state is not None and window.start in state.marks
+        return state.marks.get(window.start) if state else None
 
     def _expiry(self, window: Window) -> float:
         settings = self.window_of(window.slice.model)
@@ -401,9 +223,7 @@ class PartitionState:
     def counts(self, window: Window) -> Counts:
         """Return what the window holds now."""
         parts = {
-            baseline: dict(
-                self.cells[CellKey(window.slice, window.start, window.seconds, baseline)]
-            )
+            baseline: dict(self.cells[CellKey(*window, baseline)])
             for baseline in sorted(self.windows[window])
         }
         sources = self.progress.sources
@@ -412,18 +232,18 @@ class PartitionState:
         return Counts(window, parts, ends, self.progress.watermark, past)
 
     def leave_out(self, window: Window, tenures: Iterable[tuple[str, str]]) -> None:
-        """Forget what tenures have said of a window, each with its baseline."""
+        """Delete what tenures have counted of a window, each with its baseline."""
         for baseline, tenure in tenures:
-            key = CellKey(window.slice, window.start, window.seconds, baseline)
-            said = self.cells.get(key, {})
-            said.pop(tenure, None)
+            key = CellKey(*window, baseline)
+            counts = self.cells.get(key, {})
+            counts.pop(tenure, None)
             self.unsaved.add(key)
-            if not said:
+            if not counts:
                 self.cells.pop(key, None)
                 self.windows[window] = self.windows[window] - {baseline}
 
     def closed(self, counts: Counts) -> None:
-        """Take note that a window was reported with ``counts``; it may hold more by now."""
+        """Note that a window was reported with ``counts``; it may hold more by now."""
         del self.waiting[counts.window]
         # It is in the changelog, and needs a tombstone, if it has waited for longer than a save.
         self.unsaved ^= {WaitingKey(*counts.window)}
@@ -465,14 +285,14 @@ class PartitionState:
                 unreported.append((at, window))
         for one in unreported:
             heapq.heappush(self._expiring, one)
-        drop_unused_baselines(self, released)
+        self.drop_unused_baselines(released, self.windows)
 
     def _delete(self, window: Window) -> set[str]:
         """Delete a window; return its baselines but for the one that its slice goes on with."""
         # Which cells are forgotten first is not to depend on the order of a set.
         baselines = self.windows.pop(window, set())
         for baseline in sorted(baselines):
-            key = CellKey(window.slice, window.start, window.seconds, baseline)
+            key = CellKey(*window, baseline)
             for tenure, counts in self.cells.pop(key, {}).items():
                 self._remember(key, tenure, counts.events)
             self.unsaved.add(key)
@@ -487,21 +307,6 @@ class PartitionState:
         memory = self.memories.get(window.slice)
         return baselines - {memory.baseline if memory else ""}
 
-    def set_slice(self, where: Slice, state: SliceState) -> None:
-        """Replace the state of a slice."""
-        self.slices[where] = state
-        self.unsaved.add(SliceKey(where))
-
-    def remember(self, where: Slice, memory: SliceMemory) -> None:
-        """Replace what the drift detector remembers of a slice."""
-        self.memories[where] = memory
-        self.unsaved.add(MemoryKey(where))
-
-    def forget_memory(self, where: Slice) -> None:
-        """Begin anew with what the drift detector remembers of a slice."""
-        if self.memories.pop(where, None) is not None:
-            self.unsaved.add(MemoryKey(where))
-
     def take_outputs(self) -> list[Output]:
         """Take out what is to be published."""
         outputs, self.outputs = self.outputs, []
@@ -510,7 +315,7 @@ class PartitionState:
     # -- recovery --------------------------------------------------------------------------------
 
     def restored(self) -> None:
-        """Take up work on what was read back: what is due, late and expired follows from it."""
+        """Start work on what was read back: what is due, late and expired follows from it."""
         self.windows.clear()
         self.late.clear()
         self._due.clear()
@@ -519,7 +324,7 @@ class PartitionState:
         for key in list(self.cells):
             window = Window(key.slice, key.window_start, key.window_seconds)
             state = self.slices.get(key.slice)
-            # What waits for its baseline is there still, be it ever so old.
+            # A window that waits for its baseline is kept, however old it is.
             reported = window not in self.waiting if state is None else window.end <= state.last_end
             if self._expired(window) and not self.is_closed(window) and reported:
                 # It was closed and deleted; a worker that had lost the partition wrote it again.
@@ -528,13 +333,12 @@ class PartitionState:
                 continue
             self._open(window, key.baseline)
         for window in self.windows:
-            state = self.slices.get(window.slice)
-            mark = state.marks.get(window.start) if state else None
+            mark = self._mark(window)
             if mark is not None and mark.late_since is not None:
                 self.late[window] = mark.late_since
         self._restore_waiting()
         self._restore_judged()
-        drop_leftovers(self)
+        self.drop_leftovers(self.windows)
         self.ready = True
 
     def _restore_waiting(self) -> None:
@@ -547,8 +351,7 @@ class PartitionState:
 
     def _restore_judged(self) -> None:
         for window, judged in list(self.judged.items()):
-            state = self.slices.get(window.slice)
-            mark = state.marks.get(window.start) if state else None
+            mark = self._mark(window)
             if window not in self.late or mark is None or mark.revision != judged.revision:
                 # Reported anew since: a worker that had lost the partition wrote it again.
                 del self.judged[window]
@@ -576,19 +379,3 @@ class PartitionState:
             *(MemoryKey(where) for where in self.memories),
             *(BaselineKey(baseline_id) for baseline_id in self.baselines),
         }
-
-    def hold_baseline(self, baseline_id: str, baseline: Baseline) -> None:
-        """Keep a baseline with the windows that were counted by it."""
-        if baseline_id not in self.baselines:
-            self.baselines[baseline_id] = baseline
-            self.unsaved.add(BaselineKey(baseline_id))
-
-    def refuse_baseline(self, baseline_id: str) -> None:
-        """Report the windows that were counted by a baseline without it."""
-        if baseline_id not in self.refused_baselines:
-            self.refused_baselines.add(baseline_id)
-            self.newly_refused += 1
-
-
-def _slice_of(cell: RawCell) -> Slice:
-    return Slice(cell.model, cell.version, cell.variant, tuple(sorted(cell.segment.items())))

@@ -17,7 +17,6 @@ from tidegauge.baseline import (
     tells_unseen,
 )
 from tidegauge.contract import Quality, SignalHistogram
-from tidegauge.windows.out_of_range import least_out_of_range
 
 #: Standard errors of sampling that a share must be above the baseline's: by chance alone that is
 #: passed once in some three million windows of a signal.
@@ -152,3 +151,68 @@ def _is_constant(histogram: SignalHistogram, n: int, reference: Signal) -> bool:
     if most == rows or rows < RARE_ROWS:
         return False
     return -n * math.log((most + 1) / (rows + 1)) > _CHANCE_NATS
+
+
+#: Beyond this, sums of squares may have been cut off at the largest float.
+_MOST_SQUARES = 1e300
+
+
+def least_out_of_range(histogram: SignalHistogram, reference: NumericSignal) -> float:
+    """Return a lower bound of the share of values far outside of the baseline's range, 0 to 1.
+
+    *Far* is farther outside of the range, from minimum to maximum, than the range is wide: growth
+    or a shift doesn't get there, another unit or a code for "unknown" does. A histogram has no bin
+    for that, but its sums, minimum and maximum imply how many such values there are at least.
+
+    Of a baseline whose values are all the same, every other value is far, and the share is exact.
+    With x in units in which far is below -1 or above 1, m the mean and v the variance of x, R the
+    largest abs(x), o the share of the two outermost bins and e the largest abs(x) between them, or
+    1, the share is at least each of
+
+    - (abs(m) - 1)² / ((abs(m) - 1)² + v), if abs(m) > 1 (Cantelli's inequality);
+    - (abs(m) - o - (1 - o) e) / (R - e), since what is not far adds at most that to abs(m);
+    - (m² + v - o - (1 - o) e²) / (R² - e²), likewise.
+
+    >>> signal = NumericSignal(edges=[1.0], counts=[5, 5], missing=0, nan=0,
+    ...                        mean=1.0, std=0.5, minimum=0.0, maximum=2.0)
+    >>> ten = SignalHistogram(counts=[5, 5], sum=505, sumsq=50_005, minimum=0.0, maximum=100.0)
+    >>> 0.4 < least_out_of_range(ten, signal) <= 0.5
+    True
+    """
+    n, low, high = histogram.n, reference.minimum, reference.maximum
+    if not n or low is None or high is None:
+        return 0.0
+    if low == high:
+        return 1.0 - histogram.counts[reference.counts.index(max(reference.counts))] / n
+    least, most = histogram.minimum, histogram.maximum
+    centre, unit = low / 2 + high / 2, 1.5 * (high - low)
+    if least is None or most is None or not (0 < unit < math.inf):
+        return 0.0
+    nearest, farthest = (least - centre) / unit, (most - centre) / unit
+    largest = max(-nearest, farthest)
+    if not largest > 1.0:
+        return 0.0
+    if nearest > 1.0 or farthest < -1.0:
+        return 1.0
+    ends = [abs((edge - centre) / unit) for edge in (reference.edges[:1] + reference.edges[-1:])]
+    inner = min(max(ends, default=1.0), 1.0)
+    return min(max(_bounds(histogram, centre, unit, largest, inner)), 1.0)
+
+
+def _bounds(
+    histogram: SignalHistogram, centre: float, unit: float, largest: float, inner: float
+) -> list[float]:
+    n, counts = histogram.n, histogram.counts
+    outer = (counts[0] + counts[-1]) / n if len(counts) > 1 else 1.0
+    mean = histogram.sum / n
+    size = abs((mean - centre) / unit)
+    found = [0.0, (size - outer - (1.0 - outer) * inner) / (largest - inner)]
+    if histogram.sumsq < _MOST_SQUARES and largest < _MOST_SQUARES**0.5:
+        spread = math.sqrt(max(histogram.sumsq / n - mean * mean, 0.0)) / unit
+        square, of_inner = size * size + spread * spread, inner * inner
+        near = outer + (1.0 - outer) * of_inner
+        found.append((square - near) / (largest * largest - of_inner))
+        if size > 1.0:
+            beyond = (size - 1.0) * (size - 1.0)
+            found.append(beyond / (beyond + spread * spread))
+    return [one for one in found if math.isfinite(one)]

@@ -1,6 +1,6 @@
 """From a window's counts to its report: merging, figures, sources. Pure."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -28,15 +28,15 @@ from tidegauge.contract import (
     SignalReport,
     WindowReport,
     deterministic_id,
+    encode,
 )
 from tidegauge.sequential import ValueTable, with_values
 from tidegauge.stats import drift_table, histogram_quantile
 from tidegauge.windows.comparisons import Comparisons
 from tidegauge.windows.merging import bounded_sum, merge, merge_tenures
-from tidegauge.windows.partition import Counts
 from tidegauge.windows.quality import quality_of
-from tidegauge.windows.series import may_be_one
-from tidegauge.windows.values import CellCounts, PastSeries, ScoreSum, TenureCounts
+from tidegauge.windows.sources import may_be_one
+from tidegauge.windows.values import CellCounts, Counts, PastSeries, ScoreSum, TenureCounts
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -271,3 +271,45 @@ def drifts(
     table = ValueTable(references, list(map(value_bins, references, ordered)))
     (values,) = ValueTable.together([table], [currents])
     return dict(zip(compared, map(with_values, figures, values), strict=True))
+
+
+#: Signals in alarm of which the details are tried to be kept, the first by rank.
+_DETAILED = (1_000, 300, 100, 30, 10, 0)
+
+
+def shortened(report: WindowReport, most_bytes: int) -> WindowReport | None:
+    """Return the report with the details of as many of its drifts as fit; None if none fits.
+
+    Details are the counts, the change and the expectation of an evidence. Every signal stays, with
+    its histogram, its figures and its surprise.
+    """
+    for candidate in _shorter(report):
+        if len(encode(candidate)) <= most_bytes:
+            return candidate
+    return None
+
+
+def _shorter(report: WindowReport) -> Iterator[WindowReport]:
+    for detailed in _DETAILED:
+        parts = [_with_details(part, detailed) for part in report.parts]
+        yield msgspec.structs.replace(report, parts=parts)
+
+
+def _with_details(part: ReportPart, detailed: int) -> ReportPart:
+    signals = {
+        name: signal if _rank(signal) <= detailed else _bare(signal)
+        for name, signal in part.signals.items()
+    }
+    return msgspec.structs.replace(part, signals=signals)
+
+
+def _rank(signal: SignalReport) -> float:
+    change = signal.evidence.change if signal.evidence else None
+    return change.rank if change else float("inf")
+
+
+def _bare(signal: SignalReport) -> SignalReport:
+    if signal.evidence is None:
+        return signal
+    bare = msgspec.structs.replace(signal.evidence, counts=None, change=None, expectation=None)
+    return msgspec.structs.replace(signal, evidence=bare)

@@ -5,89 +5,13 @@ Every join is commutative, associative and idempotent, so a value that was writt
 a worker that had lost the partition does no harm.
 """
 
-from typing import Annotated
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tidegauge.alerting import AlertState
 from tidegauge.contract import WindowReport
-
-#: More events than a tenure can count; up to here a float holds every integer.
-LARGEST_COUNT = 2**53
-
-#: No time is later: the year 2100, epoch seconds.
-LATEST_SECONDS = 4_102_444_800
-
-#: No window is longer: a month.
-LONGEST_WINDOW_SECONDS = 31 * 24 * 3600
-
-#: Names are no longer: INGEST refuses events whose model, version or variant is, and knows no such
-#: dimension and value of a segment.
-NAME_CHARACTERS = 200
-
-#: More dimensions than a segment has.
-MOST_DIMENSIONS = 10
-
-#: More cells than INGEST puts into a record, which has half a megabyte of them, or a single one.
-MOST_CELLS = 10_000
-
-#: More partitions than a topic has in any cluster; each is looked at for every record.
-MOST_PARTITIONS = 50_000
-
-_Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-_Partition = Annotated[int, msgspec.Meta(ge=0, lt=MOST_PARTITIONS)]
-_Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST_SECONDS)]
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
-_NameOrNone = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS)]
-
-
-class RawRange(msgspec.Struct, kw_only=True):
-    """Offsets of one source partition as they arrive (:class:`tidegauge.contract.SourceRange`)."""
-
-    origin: _Offset
-    start: _Offset
-    since: _Offset
-    to: _Offset
-    series: _Offset = 0
-    end: _Offset = 0
-
-
-class RawClock(msgspec.Struct, kw_only=True):
-    """A clock as it arrives (:class:`tidegauge.contract.PartitionClock`)."""
-
-    latest: _Time | None
-    caught_up: bool
-    idle: bool
-
-
-class RawCell(msgspec.Struct, kw_only=True):
-    """A cell as it arrives; its signals stay encoded until the window closes."""
-
-    model: _Name
-    version: _Name
-    variant: _NameOrNone
-    segment: Annotated[dict[_Name, _Name], msgspec.Meta(max_length=MOST_DIMENSIONS)]
-    window_start: Annotated[int, msgspec.Meta(ge=0, le=LATEST_SECONDS)]
-    window_seconds: Annotated[int, msgspec.Meta(gt=0, le=LONGEST_WINDOW_SECONDS)]
-    baseline: _NameOrNone
-    events: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
-    signals: msgspec.Raw
-    slices: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)] = 1
-
-
-class RawRecord(msgspec.Struct, kw_only=True):
-    """A histogram record with undecoded signals, within bounds; see ``validation``."""
-
-    tenure: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    seq: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
-    time: _Time
-    source: str
-    source_partitions: Annotated[int, msgspec.Meta(ge=1, le=MOST_PARTITIONS)]
-    ranges: Annotated[dict[_Partition, RawRange], msgspec.Meta(min_length=1)]
-    clocks: dict[_Partition, RawClock]
-    baselines_age_seconds: float | None = None
-    topic_id: Annotated[str, msgspec.Meta(max_length=200)] = ""
-    cells: Annotated[list[RawCell], msgspec.Meta(max_length=MOST_CELLS)]
 
 
 class Slice(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -351,3 +275,76 @@ def join_slices(a: SliceState, b: SliceState) -> SliceState:
     A slice that comes back after it was forgotten counts its steps anew, with later windows.
     """
     return max(a, b, key=lambda state: (state.last_end, state.step, msgspec.json.encode(state)))
+
+
+class Window(NamedTuple):
+    """One window of one slice."""
+
+    slice: Slice
+    start: int
+    seconds: int
+
+    @property
+    def end(self) -> int:
+        """Exclusive end, epoch seconds."""
+        return self.start + self.seconds
+
+
+class Counts(NamedTuple):
+    """What a window held, by baseline, at one place of the log.
+
+    ``covered`` is how far each source had been counted there, by topic and partition, and ``past``
+    where the series of offsets ended that don't go on.
+    """
+
+    window: Window
+    parts: dict[str, CellCounts]
+    covered: Mapping[str, Mapping[int, int]]
+    watermark: float
+    past: Mapping[str, Mapping[int, list[PastSeries]]] = {}
+
+    def without(self, tenures: Iterable[tuple[str, str]]) -> "Counts":
+        """Return it without what some tenures have said, each with its baseline."""
+        out = set(tenures)
+        parts = {
+            baseline: {t: one for t, one in said.items() if (baseline, t) not in out}
+            for baseline, said in self.parts.items()
+        }
+        return self._replace(parts={baseline: said for baseline, said in parts.items() if said})
+
+    @property
+    def slices(self) -> int:
+        """How many slices its model has: what the tenure knew that had seen the most."""
+        return max(one.slices for tenures in self.parts.values() for one in tenures.values())
+
+
+_MISSING: Any = object()
+
+
+class Journal:
+    """Notes what mappings held before they are changed.
+
+    >>> counts, journal = {"a": 1}, Journal()
+    >>> for key in "ab":
+    ...     journal.note(counts, key)
+    ...     counts[key] = 7
+    >>> journal.undo()
+    >>> counts
+    {'a': 1}
+    """
+
+    def __init__(self) -> None:
+        self._before: list[tuple[MutableMapping[Any, Any], Any, Any]] = []
+
+    def note(self, mapping: MutableMapping[Any, Any], key: Any) -> None:
+        """Note what a key has; call it before that is changed."""
+        self._before.append((mapping, key, mapping.get(key, _MISSING)))
+
+    def undo(self) -> None:
+        """Put everything back, the last change first."""
+        while self._before:
+            mapping, key, before = self._before.pop()
+            if before is _MISSING:
+                mapping.pop(key, None)
+            else:
+                mapping[key] = before

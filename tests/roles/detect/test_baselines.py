@@ -5,8 +5,9 @@ import asyncio
 from support.counting import NOW, a_baseline, promote
 from support.world import World, a_state, fold, join_all
 from tidegauge.baseline.document import Baseline
-from tidegauge.roles.detect.baselines import RETRY_SECONDS, WAIT_SECONDS, BaselineSupply
-from tidegauge.windows.partition import PartitionState, Window
+from tidegauge.roles.detect.window_closer import RETRY_SECONDS, WAIT_SECONDS, BaselineSupply
+from tidegauge.windows.partition import PartitionState
+from tidegauge.windows.values import Window
 
 BASELINE = a_baseline()
 

@@ -15,9 +15,8 @@ from tidegauge.baseline.document import Baseline
 from tidegauge.config.settings import TopicSettings
 from tidegauge.contract import encode
 from tidegauge.contract.report import WindowReport
-from tidegauge.roles.detect.baselines import BaselineSupply
-from tidegauge.roles.detect.failures import SliceFailures
-from tidegauge.roles.detect.window_closer import close_passed
+from tidegauge.roles.detect.status import SliceFailures
+from tidegauge.roles.detect.window_closer import BaselineSupply, close_passed
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import DetectMetrics
 from tidegauge.windows.closing import Closing

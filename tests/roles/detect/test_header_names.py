@@ -6,9 +6,9 @@ import pytest
 from aiokafka.consumer import fetcher
 
 from support.wild_headers import WildName, wild_batch
-from tidegauge.roles.detect import transport
+from tidegauge.roles.detect import workarounds
 
-assert transport  # which installs it
+assert workarounds  # which installs it
 
 
 def _read(batch: bytes) -> list[Any]:

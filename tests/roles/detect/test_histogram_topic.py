@@ -11,7 +11,6 @@ from faust.types import TP
 from support.counting import NOW
 from support.detector_bench import Bench, Log
 from support.world import World
-from tidegauge.roles.detect.lag import InputLag
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def run(there: Log, scenario: Callable[[Bench], Coroutine[Any, Any, None]]) -> B
         async def rewind(partition: int, offset: int) -> None:
             bench.rewound.append((partition, offset))
 
-        bench.detector._histograms._rewind = rewind
+        bench.detector._broker_watch._histograms._rewind = rewind
         await scenario(bench)
         bench.close()
         return bench
@@ -48,7 +47,7 @@ def run(there: Log, scenario: Callable[[Bench], Coroutine[Any, Any, None]]) -> B
 async def look(bench: Bench, end: int) -> str:
     """Look once; return what is said of it."""
     bench.end = end
-    histograms, states = bench.detector._histograms, bench.detector._store.partitions
+    histograms, states = bench.detector._broker_watch._histograms, bench.detector._store.partitions
     await histograms.look(histograms.joined(states), {0: end}, states)
     return str(bench.detector._health.ready())
 
@@ -201,10 +200,9 @@ def test_records_that_come_while_the_brokers_are_asked_are_no_lost_end(
         setattr(detector._offsets, behind, answer)
         detector.say_owned()
         await bench.deliver(log[:10])
-        lag = InputLag()
         for _ in log[10:]:
             bench.end = bench.state.progress.next_offset
-            await detector._look_at_brokers(lag)
+            await detector._broker_watch.check()
             assert "lost its end" not in str(detector._health.ready())
 
     bench = run(log, scenario)
@@ -287,7 +285,7 @@ def test_a_broker_that_is_behind_and_tells_the_id_of_before_changes_nothing(log:
 def test_a_topic_that_is_gone_is_said(log: Log) -> None:
     async def scenario(bench: Bench) -> None:
         bench.detector._offsets.exists = lambda topic: False  # type: ignore[method-assign]
-        assert not await bench.detector._histograms.is_there()
+        assert not await bench.detector._broker_watch._histograms.is_there()
         is_ready, body = bench.detector._health.ready()
         assert not is_ready and "tidegauge topics create" in str(body)
 
@@ -299,7 +297,10 @@ def test_a_partition_of_which_the_stream_hands_out_nothing_is_begun_again_with(l
 
     async def scenario(bench: Bench) -> None:
         await bench.deliver(log[:20])
-        histograms, states = bench.detector._histograms, bench.detector._store.partitions
+        histograms, states = (
+            bench.detector._broker_watch._histograms,
+            bench.detector._store.partitions,
+        )
         await look(bench, 10**6)
         reached, joined = bench.state.progress.next_offset, histograms.joined(states)
         for looks, rewound in ((1, 0), (2, 1), (3, 1), (13, 1), (14, 2)):

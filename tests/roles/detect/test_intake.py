@@ -15,8 +15,7 @@ from support.counting import NOW
 from support.detector_bench import Bench, Log
 from support.world import World
 from tidegauge.config.settings import TopicSettings
-from tidegauge.roles.detect import detector as detector_module
-from tidegauge.roles.detect.lag import InputLag
+from tidegauge.roles.detect import broker_watch
 from tidegauge.telemetry.health import Progress
 
 
@@ -211,21 +210,21 @@ def test_a_state_that_cannot_be_read_back_is_said_with_the_reason(log: Log) -> N
 def test_reading_back_that_stands_still_is_a_stall_unless_the_brokers_are_away(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(detector_module, "LAG_SECONDS", 0.001)
+    monkeypatch.setattr(broker_watch, "LAG_SECONDS", 0.001)
     stalled: list[str | None] = []
 
     async def scenario(bench: Bench) -> None:
         detector = bench.detector
         assert detector._store._on_read == detector._progress.moved
-        detector._progress = Progress("detect", lambda: bench.now)
+        progress = detector._broker_watch._progress = Progress("detect", lambda: bench.now)
 
         def exists(topic: str) -> bool:
             if topic == TopicSettings().histograms:
                 return True
-            stalled.append(detector._progress.stalled(60))
+            stalled.append(progress.stalled(60))
             match len(stalled):
                 case 3:
-                    detector._progress.moved()
+                    progress.moved()
                 case 5:
                     raise KafkaException(KafkaError(KafkaError._TRANSPORT))
                 case 7:
@@ -254,7 +253,7 @@ def test_input_that_ends_before_what_was_read_of_it_is_said(
         detector._offsets.ends = lambda topic, ps: dict.fromkeys(ps, end)  # type: ignore[method-assign]
         detector.say_owned()
         bench.state.skip(40)
-        await detector._look_at_brokers(InputLag())
+        await detector._broker_watch.check()
         is_ready, body = detector._health.ready()
         assert is_ready is not is_shorter
         assert ("partition 0 ends at 3 and was read to 41" in str(body)) is is_shorter

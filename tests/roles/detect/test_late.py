@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tidegauge.roles.detect.late import SAY_SECONDS, LateLog
+from tidegauge.roles.detect.status import LATE_LOG_SECONDS, LateLog
 
 
 def test_late_events_are_said_at_once_and_then_by_the_minute(
@@ -18,10 +18,10 @@ def test_late_events_are_said_at_once_and_then_by_the_minute(
         late.note({"m": 40})
         late.note({"m": 2, "n": 1})
         assert len(caplog.messages) == 1 and "('m' 40)" in caplog.messages[0]
-        now[0] += SAY_SECONDS
+        now[0] += LATE_LOG_SECONDS
         late.note({})
         assert caplog.messages[1].startswith("3 events came") and "'m' 2, 'n' 1" in caplog.text
-        now[0] += SAY_SECONDS
+        now[0] += LATE_LOG_SECONDS
         late.note({})
         assert len(caplog.messages) == 2, "nothing came since"
 

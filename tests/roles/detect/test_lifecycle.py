@@ -7,16 +7,16 @@ import pytest
 
 from support.alerts import example_alert
 from support.window_reports import part_of, window_report
-from tidegauge.roles.detect.lifecycle import Lifecycle
-from tidegauge.windows.closing import Closed
+from tidegauge.roles.detect.status import Lifecycle
+from tidegauge.windows.outputs import Closed
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if "lifecycle" in record.name]
+    return [record.getMessage() for record in caplog.records if record.name.endswith(".status")]
 
 
 def test_the_first_window_of_each_version_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "tidegauge.roles.detect.lifecycle")
+    caplog.set_level(logging.INFO, "tidegauge.roles.detect.status")
     lifecycle = Lifecycle()
     for number in range(3):
         closed = Closed()
@@ -32,7 +32,7 @@ def test_the_first_window_of_each_version_is_logged_once(caplog: pytest.LogCaptu
 
 
 def test_made_up_names_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "tidegauge.roles.detect.lifecycle")
+    caplog.set_level(logging.INFO, "tidegauge.roles.detect.status")
     lifecycle, closed = Lifecycle(), Closed()
     closed.reports += [window_report(0, part_of(1), model=f"req-{n}") for n in range(1000)]
     lifecycle.passed(closed)
@@ -42,7 +42,7 @@ def test_made_up_names_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> 
 def test_an_alert_is_logged_when_it_fires_and_when_it_is_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.INFO, "tidegauge.roles.detect.lifecycle")
+    caplog.set_level(logging.INFO, "tidegauge.roles.detect.status")
     closed = Closed()
     about: dict[str, Any] = {"variant": "canary", "id": "0123456789abcdef"}
     closed.alerts += [
@@ -60,7 +60,7 @@ def test_an_alert_is_logged_when_it_fires_and_when_it_is_over(
 
 
 def test_owned_partitions_are_logged_when_they_change(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "tidegauge.roles.detect.lifecycle")
+    caplog.set_level(logging.INFO, "tidegauge.roles.detect.status")
     lifecycle = Lifecycle()
     for owned in ([0, 1], [0, 1], [], [0, 1]):
         lifecycle.owned(owned)

@@ -6,10 +6,10 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from tidegauge.baseline.io.pointers import Key, Pointer
-from tidegauge.roles.detect.missing_baselines import FORGOTTEN_SECONDS, MOST_NAMED, MissingBaselines
+from tidegauge.roles.detect.status import FORGOTTEN_SECONDS, MOST_NAMED, MissingBaselines
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import DetectMetrics
-from tidegauge.windows.values import RawCell
+from tidegauge.windows.records import RawCell
 
 CREDIT_3 = ("credit", "3")
 

@@ -22,12 +22,8 @@ from faust.types.auth import AuthProtocol
 from intervaltree import IntervalTree
 
 from tidegauge.config.settings import Settings
-from tidegauge.roles.detect.transport import (
-    ANSWER_SECONDS,
-    CommittedTransport,
-    bound_requests,
-    make_app,
-)
+from tidegauge.roles.detect.faust_app import make_app
+from tidegauge.roles.detect.workarounds import ANSWER_SECONDS, CommittedTransport, bound_requests
 
 
 def _app(**kafka: object) -> object:

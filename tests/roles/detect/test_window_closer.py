@@ -10,10 +10,15 @@ from tidegauge.alerting.load import DEFAULT_RULES
 from tidegauge.baseline.document import Baseline
 from tidegauge.config.settings import TopicSettings
 from tidegauge.contract import encode
-from tidegauge.roles.detect.baselines import BaselineSupply
-from tidegauge.roles.detect.window_closer import AT_ONCE, close_passed, of_different_slices
+from tidegauge.roles.detect.window_closer import (
+    AT_ONCE,
+    BaselineSupply,
+    close_passed,
+    of_different_slices,
+)
 from tidegauge.windows.closing import Closing
-from tidegauge.windows.partition import Counts, PartitionState
+from tidegauge.windows.partition import PartitionState
+from tidegauge.windows.values import Counts
 
 
 @pytest.fixture(scope="module")

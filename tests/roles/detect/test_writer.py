@@ -23,11 +23,10 @@ from tidegauge.contract import encode
 from tidegauge.contract.alert import Action, DataRange
 from tidegauge.contract.audit import AuditFact
 from tidegauge.contract.cloudevents import Mode, Sent, unwrap
-from tidegauge.roles.detect.action_details import unsound_versions
 from tidegauge.roles.detect.offsets import Offsets
-from tidegauge.roles.detect.writer import Writer
+from tidegauge.roles.detect.writer import Writer, unsound_versions
 from tidegauge.windows.changelog import Changelog
-from tidegauge.windows.partition import DataWanted, Output
+from tidegauge.windows.outputs import DataWanted, Output
 from tidegauge.windows.values import Slice
 
 

@@ -10,7 +10,7 @@ from tidegauge.config.settings import WindowSettings
 from tidegauge.contract.histogram import SourceRange
 from tidegauge.counting.beginning import Beginning, Counted, begin_at, from_metadata, known_end
 from tidegauge.windows.partition import PartitionState
-from tidegauge.windows.values import RawRecord
+from tidegauge.windows.records import RawRecord
 
 KNOWN = Counted(origin=10, to=200, topic_id="a", series=2, end=230)
 

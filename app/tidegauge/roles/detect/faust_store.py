@@ -9,10 +9,15 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
+from aiokafka.errors import IllegalStateError
 from faust.stores.base import Store
+from faust.tables import TableManager
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped, logger as faust_logger
 from faust.types import TP
+from mode import Service
 
 from tidegauge.contract import DecodingError
 from tidegauge.kafka import ChangelogReader, KafkaException, LogShorterError, Message, headers_of
@@ -218,3 +223,93 @@ class JoinStore(Store):
 
     def restore_backup(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the changelog is the backup."""
+
+
+#: No generation of a group.
+_NONE = -1
+
+
+class ReadBackRecovery(Recovery):
+    """Resumes the stream after each rebalance, and makes the tables' stores read themselves back.
+
+    Faust's recovery reads changelogs with the consumer of the stream, and counts offsets to know
+    when it is done. That consumer leaves records out at a rebalance, and a recovery that lacks one
+    waits forever, for example when workers start together, which is one rebalance for each
+    (``workarounds``, ``recovery_counts_offsets``). Here nothing is counted. The stream resumes as
+    soon as partitions are assigned; the input of each follows when its state has been read back.
+
+    A store has ``read_back(take_up)``, which calls ``take_up`` with each partition that is ready.
+    """
+
+    #: Mode says at the level of information that services start; Faust's loggers don't let it.
+    logger: ClassVar[Any] = faust_logger
+
+    def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Take up nothing more of what is about to go: the group is in a rebalance."""
+        self._generation_id = _NONE
+        for table in self.tables.values():
+            table.data.stop_reading()
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _restart_recovery(self) -> None:
+        while not await self.wait_for_stopped(self.signal_recovery_start):
+            self.signal_recovery_start.clear()
+            try:
+                await self._wait(self._take_up(self._generation_id))
+            except (RebalanceAgain, IllegalStateError):
+                continue  # what was assigned is so no longer, and the next rebalance comes
+            except ServiceStopped:
+                break
+
+    async def _take_up(self, generation: int) -> None:
+        app: Any = self.app
+        consumer = app.consumer
+        await app.on_rebalance_complete.send()
+        await consumer.perform_seek()
+        if generation != self._generation_id:
+            return
+        # Every partition is paused since it was assigned (faust/app/base.py).
+        app.flow_control.resume()
+        consumer.resume_flow()
+        await app._fetcher.maybe_start()
+        self.tables.on_actives_ready()
+        self.tables.on_standbys_ready()
+        app.on_rebalance_end()
+        self.completed.set()
+        for table in self.tables.values():
+            await table.data.read_back(partial(self._resume, consumer))
+
+    def _resume(self, consumer: Any, partition: int) -> None:
+        """Let the input of a partition flow."""
+        consumer.resume_partitions(
+            {
+                tp
+                for tp in consumer.assignment()
+                if tp.partition == partition and not self._is_changelog_tp(tp)
+            }
+        )
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _slurp_changelogs(self) -> None:
+        """Wait for nothing: no changelog is read by the consumer of the stream."""
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _publish_stats(self) -> None:
+        """Publish nothing: there are no offsets to compare."""
+
+    def flush_buffers(self) -> None:
+        """Flush nothing."""
+
+
+class ReadBackTables(TableManager):
+    """Faust's tables with that recovery."""
+
+    logger: ClassVar[Any] = faust_logger
+    _recovery: Recovery | None = None
+
+    @property
+    def recovery(self) -> Recovery:
+        """Return the recovery, made at its first use."""
+        if self._recovery is None:
+            self._recovery = ReadBackRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery

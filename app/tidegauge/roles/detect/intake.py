@@ -20,7 +20,6 @@ from tidegauge.roles.detect.faust_store import JoinStore
 from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.telemetry import DetectMetrics, RecordFaults
 from tidegauge.windows import (
-    Change,
     Gap,
     GapBook,
     LastRecord,
@@ -31,6 +30,10 @@ from tidegauge.windows import (
 )
 
 log = logging.getLogger(__name__)
+
+#: ``recreated``: deleted and made again, so that its offsets are of other records. ``truncated``:
+#: the brokers lost its end, and what they take now has offsets that were read before.
+TopicChange = Literal["recreated", "truncated"]
 
 #: Clocks of workers may differ, but by less: the time of a record from that of the records before
 #: it, or from the clock here. Whatever is taken closes windows up to its time, so one record that
@@ -97,7 +100,7 @@ class Intake:
         """Don't take for granted that the next record delivered is the next one of the log."""
         self._sequence.needs_gap_check(partition)
 
-    async def begin_log(self, state: PartitionState, topic_id: str, change: Change) -> bool:
+    async def begin_log(self, state: PartitionState, topic_id: str, change: TopicChange) -> bool:
         """Read a partition from its beginning; False if it isn't ours any more.
 
         What was counted of a topic that was made anew stays in the windows, and what nobody had

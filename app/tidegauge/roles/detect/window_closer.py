@@ -1,10 +1,94 @@
-"""Closing the windows that the watermark has passed, as soon as their baselines are there."""
+"""Closes the windows that the watermark has passed, as soon as their baselines are there.
+
+A window waits for a baseline that can't be loaded now; the other windows are closed meanwhile.
+"""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator
 
-from tidegauge.roles.detect.baselines import BaselineSupply
-from tidegauge.windows import Closing, Counts, PartitionState, Slice, Window
+from tidegauge.alerting import RuleSet
+from tidegauge.baseline import Baseline
+from tidegauge.config import Settings
+from tidegauge.roles.detect.observe import Observer
+from tidegauge.roles.detect.status import LateLog, Lifecycle, SliceFailures
+from tidegauge.telemetry import DetectMetrics
+from tidegauge.windows import (
+    Closing,
+    Counts,
+    DriftDetector,
+    InactivityCheck,
+    PartitionState,
+    Slice,
+    Window,
+)
+
+log = logging.getLogger(__name__)
+
+#: How long a window waits for a baseline that the store doesn't give; longer than a restart of the
+#: store takes, shorter than an operator's patience.
+WAIT_SECONDS = 600.0
+
+#: How long to go on before a missing baseline is asked for again.
+RETRY_SECONDS = 1.0
+
+BaselineOf = Callable[[str], Baseline | None]
+
+#: Why a baseline that was asked for can never be used; None if it may come yet.
+RefusedWhy = Callable[[str], str | None]
+
+
+class BaselineSupply:
+    """Brings baselines from the store into the state of the partitions that use them."""
+
+    def __init__(
+        self,
+        baseline_of: BaselineOf,
+        clock: Callable[[], float],
+        *,
+        refused: RefusedWhy = lambda _: None,
+    ) -> None:
+        self._baseline_of = baseline_of
+        self._refused = refused
+        self._clock = clock
+        #: Baselines that windows wait for: since when, and when they were last asked for.
+        self._missing_since: dict[str, float] = {}
+        self._asked_at: dict[str, float] = {}
+
+    async def bring(self, state: PartitionState, window: Window) -> bool:
+        """Bring the window's baselines into the state; false if it has to wait for one."""
+        missing = state.windows[window] - state.baselines.keys() - state.refused_baselines - {""}
+        for baseline_id in missing:
+            now = self._clock()
+            if now - self._asked_at.get(baseline_id, -math.inf) < RETRY_SECONDS:
+                return False
+            baseline = await asyncio.to_thread(self._baseline_of, baseline_id)
+            if baseline is not None:
+                state.hold_baseline(baseline_id, baseline)
+                self._missing_since.pop(baseline_id, None)
+                self._asked_at.pop(baseline_id, None)
+                continue
+            if (why := self._refused(baseline_id)) is not None:
+                state.refuse_baseline(baseline_id)
+                self._missing_since.pop(baseline_id, None)
+                log.error("windows counted by it are reported without drift: %s", why)
+                continue
+            if now - self._missing_since.setdefault(baseline_id, now) < WAIT_SECONDS:
+                self._asked_at[baseline_id] = now
+                return False
+            log.error("baseline %s can't be had; its windows are reported without", baseline_id)
+        return True
+
+    def awaited(self) -> list[str]:
+        """Return the baselines that windows wait for."""
+        now = self._clock()
+        return sorted(
+            baseline_id
+            for baseline_id, since in self._missing_since.items()
+            if now - since < WAIT_SECONDS
+        )
+
 
 #: Windows closed at once: enough that numpy is at work and not on its way, few enough that others
 #: get their turn within a few hundredths of a second.
@@ -56,3 +140,73 @@ def of_different_slices(windows: Iterable[Counts]) -> Iterator[list[Counts]]:
         some[where] = counts
     if some:
         yield list(some.values())
+
+
+class WindowCloser:
+    """Closes, revises and deletes windows at a place of the log, and reports what came of it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        rules: Callable[[], RuleSet],
+        drift_detector: DriftDetector,
+        baselines: BaselineSupply,
+        metrics: DetectMetrics,
+        observer: Observer,
+        lifecycle: Lifecycle,
+        failures: SliceFailures,
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._rules = rules
+        self._drift_detector = drift_detector
+        self._baselines = baselines
+        self._metrics = metrics
+        self._observer = observer
+        self._lifecycle = lifecycle
+        self._failures = failures
+        self._late = LateLog(clock)
+
+    async def advance(self, state: PartitionState) -> None:
+        """Report, revise and delete what is due at this place of the log."""
+        state.pass_due()
+        closing = Closing(
+            state,
+            rules=self._rules(),
+            topics=self._settings.topics,
+            watch=self._drift_detector,
+            links=self._settings.links,
+            failures=self._failures,
+        )
+        await close_passed(state, closing, self._baselines)
+        for window in state.to_revise():
+            closing.revise(window)
+        state.expire()
+        inactivity = InactivityCheck(
+            state,
+            rules=self._rules(),
+            topics=self._settings.topics,
+            links=self._settings.links,
+            failures=self._failures,
+        )
+        inactivity.look(closing.closed)
+        self._observer.passed(state, closing.closed, self._failures)
+        self._lifecycle.passed(closing.closed)
+        self._report_losses(state)
+
+    def _report_losses(self, state: PartitionState) -> None:
+        self._metrics.late_events.inc(state.late_events)
+        state.late_events = 0
+        self._late.note(state.late_models)
+        state.late_models = {}
+        for source_partition, start, to in state.twice:
+            self._metrics.counted_twice.inc(to - start)
+            log.error(
+                "source partition %d: offsets %d to %d were counted twice, as ingest had lost "
+                "both its group's offsets and the log of histograms",
+                source_partition, start, to,
+            )  # fmt: skip
+        state.twice = []
+        self._metrics.baselines_refused.inc(state.newly_refused)
+        state.newly_refused = 0

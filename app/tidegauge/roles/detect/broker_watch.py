@@ -1,0 +1,305 @@
+"""What the brokers are asked beside the stream: lag, and whether the topics are there.
+
+A topic of histograms that was deleted and created again, or that lost its end, is read again from
+its beginning. The open windows keep what was counted: to join it again changes nothing.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+from tidegauge.kafka import KafkaException
+from tidegauge.roles.detect.faust_store import JoinStore
+from tidegauge.roles.detect.intake import Intake, TopicChange
+from tidegauge.roles.detect.offsets import Offsets
+from tidegauge.telemetry import ONE_BY_ONE, DetectMetrics, Health, Progress
+from tidegauge.windows import PartitionState
+
+log = logging.getLogger(__name__)
+
+
+class Joined(NamedTuple):
+    """How far a partition was joined, and the id of the topic that this is of, "" if unknown."""
+
+    next_offset: int
+    topic_id: str
+
+
+class TopicChanges:
+    """Compares what the brokers say of a topic with what was joined of it, look after look.
+
+    Kafka's id of a topic never comes back, so another id is proof. A partition that ends before
+    what was read of it has to do so twice, and nothing may be read of it in between: a broker that
+    has just become its leader may say less for a moment. Brokers that don't tell ids leave it open
+    whether it was made anew; the answer is yes then, since that loses nothing.
+    """
+
+    def __init__(self) -> None:
+        #: By partition that ended before what was read of it at the last look: what was read.
+        self._shorter: dict[int, int] = {}
+        #: A broker that is behind may still tell the id of a topic that is gone.
+        self._past: set[str] = set()
+
+    def of(
+        self, topic_id: str, ends: Mapping[int, int], joined: Mapping[int, Joined]
+    ) -> dict[int, TopicChange]:
+        """Return what happened to which partitions; ``topic_id`` is the present one.
+
+        ``ends`` must have been asked for after ``joined`` was so: an end from before is passed by
+        whatever comes meanwhile. A partition that has none is compared by the id alone.
+
+        >>> changes = TopicChanges()
+        >>> changes.of("b", {0: 9, 1: 9}, {0: Joined(7, "a"), 1: Joined(7, "b")})
+        {0: 'recreated'}
+        >>> changes.of("b", {0: 9, 1: 5}, {0: Joined(7, "b"), 1: Joined(7, "b")})
+        {}
+        >>> changes.of("b", {0: 9, 1: 6}, {0: Joined(7, "b"), 1: Joined(7, "b")})
+        {1: 'truncated'}
+        """
+        shorter = {
+            p: it.next_offset
+            for p, it in joined.items()
+            if ends.get(p, it.next_offset) < it.next_offset
+        }
+        found: dict[int, TopicChange] = {}
+        for partition in sorted(joined):
+            known = joined[partition].topic_id
+            if topic_id and known and topic_id != known:
+                if topic_id not in self._past:
+                    self._past.add(known)
+                    found[partition] = "recreated"
+            elif shorter.get(partition, -1) == self._shorter.get(partition):
+                found[partition] = "truncated" if topic_id and known else "recreated"
+        self._shorter = {p: read for p, read in shorter.items() if p not in found}
+        return found
+
+
+class InputLag:
+    """Compares how far the input reaches with how far it has been joined. Pure.
+
+    The end of a partition lies behind the last record by the markers of transactions, so it never
+    equals the next offset to join. But if the end moves on and the joining does not, there is lag.
+    """
+
+    def __init__(self) -> None:
+        #: By partition, the next offset to join and the end as they were when joining last moved.
+        self._seen: dict[int, tuple[int, int]] = {}
+
+    def of(self, ends: Mapping[int, int], joined: Mapping[int, int]) -> dict[int, int]:
+        """Return by partition how many offsets came since its joining last moved, if any did.
+
+        >>> lag = InputLag()
+        >>> lag.of({0: 10}, {0: 8}), lag.of({0: 12}, {0: 10}), lag.of({0: 20}, {0: 10})
+        ({}, {}, {0: 8})
+        """
+        self._seen = {
+            p: seen if (seen := self._seen.get(p)) and seen[0] == joined[p] else (joined[p], end)
+            for p, end in ends.items()
+        }
+        waiting = {p: end - self._seen[p][1] for p, end in ends.items()}
+        return {p: n for p, n in waiting.items() if n > 0}
+
+
+def shortened(ends: Mapping[int, int], joined: Mapping[int, int]) -> list[str]:
+    """Say which partitions end before what was joined of them: made anew, or their end was lost.
+
+    >>> shortened({0: 7, 1: 12}, {0: 7, 1: 40})
+    ['partition 1 ends at 12 and was read to 40']
+    """
+    return [
+        f"partition {p} ends at {end} and was read to {joined[p]}"
+        for p, end in sorted(ends.items())
+        if end < joined[p]
+    ]
+
+
+#: How often the brokers are asked for the ends of the input.
+LAG_SECONDS = 5.0
+
+#: How long the condition stays degraded after such a change.
+SHOWN_SECONDS = 600.0
+
+#: A partition of which the stream hands out nothing is begun again with after two looks, and then
+#: once in so many.
+_LOOKS = 12
+
+_WHAT: Mapping[TopicChange, str] = {
+    "recreated": "was made anew: it is read from its beginning",
+    "truncated": "has lost its end: it is counted again from its beginning",
+}
+
+
+class HistogramTopic:
+    """Checks the topic beside the stream, and makes partitions that need it be read again."""
+
+    def __init__(
+        self,
+        topic: str,
+        *,
+        offsets: Offsets,
+        intake: Intake,
+        metrics: DetectMetrics,
+        health: Health,
+        clock: Callable[[], float],
+        rewind: Callable[[int, int], Awaitable[None]],
+    ) -> None:
+        """``rewind`` makes the stream continue with a partition at an offset."""
+        self.name = topic
+        self._offsets = offsets
+        self._intake = intake
+        self._metrics = metrics
+        self._health = health
+        self._clock = clock
+        self._rewind = rewind
+        self._changes = TopicChanges()
+        #: By partition, how many looks in a row found new records and none of them joined.
+        self._waited: dict[int, int] = {}
+        self._said = ""
+        self._changed_at = -math.inf
+        for change in _WHAT:
+            metrics.histogram_breaks.labels(change)
+
+    async def is_there(self) -> bool:
+        """Return whether it exists; raises ``KafkaException`` if the brokers don't answer."""
+        if await asyncio.to_thread(self._offsets.exists, self.name):
+            return True
+        missing = f"{self.name} is missing: nothing is counted; make it with"
+        self._health.say("histograms", "failed", f"{missing} `tidegauge topics create`")
+        return False
+
+    @staticmethod
+    def joined(states: Mapping[int, PartitionState]) -> dict[int, Joined]:
+        """Return how far the partitions are joined whose state is read back."""
+        return {
+            p: Joined(state.progress.next_offset, state.progress.topic_id)
+            for p, state in states.items()
+            if state.ready
+        }
+
+    async def look(
+        self,
+        before: Mapping[int, Joined],
+        ends: Mapping[int, int],
+        states: Mapping[int, PartitionState],
+        *,
+        waiting: Collection[int] = (),
+    ) -> None:
+        """Compare ``ends`` of partitions with what was joined; raises as :meth:`is_there`.
+
+        ``before`` is what was joined when nobody had asked for the ends yet. ``waiting`` are those
+        that have new records, none of which was joined since the last look.
+        """
+        topic_id = await asyncio.to_thread(self._offsets.topic_id, self.name)
+        now = self.joined(states)
+        joined = {p: it for p, it in now.items() if p in ends and p in before}
+        # The answers may be older than what came while the brokers were asked: the end than the
+        # records that were joined since, the id than one that was noted since.
+        joined = {p: it for p, it in joined.items() if it.topic_id == before[p].topic_id}
+        ready = {p: states[p] for p in joined}
+        still = {p: ends[p] for p, it in joined.items() if it == before[p]}
+        changed = self._changes.of(topic_id, still, joined)
+        for partition, change in changed.items():
+            if await self._intake.begin_log(ready[partition], topic_id, change):
+                self._note(partition, change, joined[partition], ends[partition])
+        self._waited = {p: self._waited.get(p, 0) + 1 for p in waiting if p in ready}
+        stuck = {p for p, looks in self._waited.items() if looks % _LOOKS == 2}
+        for partition in sorted((self._intake.anew | stuck) & ready.keys()):
+            # Repeated until a record comes: records that the stream still held may have undone it.
+            # And after a rebalance it starts at the committed offset, maybe of an earlier topic.
+            await self._rewind(partition, ready[partition].progress.next_offset)
+        same = {p: it for p, it in joined.items() if p not in changed}
+        lost = shortened(
+            {p: end for p, end in still.items() if p in same},
+            {p: it.next_offset for p, it in same.items()},
+        )
+        for partition, it in same.items():
+            if topic_id and not it.topic_id and not lost:
+                ready[partition].note_log(topic_id)
+        if lost:
+            what = f"{self.name} was made anew or lost its end: {'; '.join(lost)}"
+            self._health.say("histograms", "failed", what)
+        elif self._clock() - self._changed_at < SHOWN_SECONDS:
+            self._health.say("histograms", "degraded", self._said)
+        else:
+            self._health.say("histograms", "ok")
+
+    def _note(self, partition: int, change: TopicChange, joined: Joined, end: int) -> None:
+        self._metrics.histogram_breaks.labels(change).inc()
+        self._said = f"{self.name} {_WHAT[change]}. What nobody had read of it is lost"
+        self._changed_at = self._clock()
+        log.error(
+            "%s %s: partition %d ends at %d and was read to %d",
+            self.name, _WHAT[change], partition, end, joined.next_offset, extra=ONE_BY_ONE,
+        )  # fmt: skip
+
+
+class BrokerWatch:
+    """Reports input that is not taken, which is a stall, and topics that are missing."""
+
+    def __init__(
+        self,
+        app: Any,
+        store: JoinStore,
+        histograms: HistogramTopic,
+        *,
+        changelog_topic: str,
+        offsets: Offsets,
+        health: Health,
+        progress: Progress,
+    ) -> None:
+        """``app`` is the Faust application, ``progress`` that of the joining."""
+        self._app = app
+        self._store = store
+        self._histograms = histograms
+        self._changelog_topic = changelog_topic
+        self._offsets = offsets
+        self._health = health
+        self._progress = progress
+        self._lag = InputLag()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Ask the brokers every ``LAG_SECONDS``, until ``stopping`` is set."""
+        while not stopping.is_set():
+            try:
+                await self.check()
+            except KafkaException:
+                # An outage of the brokers is no stall.
+                self._progress.lag(0)
+                self._health.beat("detect")
+            else:
+                # Nor is a topic that can't be written: the loop that publishes waits for it.
+                if not self._health.is_ok("topics"):
+                    self._health.beat("detect")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), timeout=LAG_SECONDS)
+
+    async def check(self) -> None:
+        """Ask the brokers once; raises ``KafkaException`` if they don't answer."""
+        changelog = self._changelog_topic
+        exists = await asyncio.to_thread(self._offsets.exists, changelog)
+        missing = f"{changelog} is missing: nothing is reported; `tidegauge topics create` makes it"
+        self._health.say("changelog", "ok" if exists else "failed", "" if exists else missing)
+        if not await self._histograms.is_there():
+            self._progress.lag(0)
+            return
+        topic, states = self._histograms.name, self._store.partitions
+        assigned = {
+            tp.partition for tp in self._app.assignor.assigned_actives() if tp.topic == topic
+        }
+        before = self._histograms.joined(states)
+        ends = await asyncio.to_thread(self._offsets.ends, topic, assigned)
+        # A partition that is assigned but has no state is not joined at all.
+        joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
+        waiting = self._lag.of(ends, joined)
+        await self._histograms.look(before, ends, states, waiting=waiting)
+        if self._app.rebalancing:
+            self._progress.lag(1, "the group is rebalancing")
+        elif unread := self._store.unread:
+            self._progress.lag(len(unread), f"the state of partitions {unread} is read back")
+        else:
+            self._progress.lag(
+                sum(waiting.values()), f"partitions {sorted(waiting)} of {topic} have new records"
+            )

@@ -1,0 +1,157 @@
+"""Records of the histogram topic as they arrive, and the checks before one is joined. Pure.
+
+Anybody with write access to the topic can send anything, and a joined record changes windows,
+detector and watermark for good. So a record that no INGEST worker can have written is refused as a
+whole. The types have bounds; the functions check what lies between fields.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import msgspec
+
+from tidegauge.contract import (
+    DecodingError,
+    decode,
+)
+from tidegauge.windows.merging import LARGEST_COUNT, histograms_of
+from tidegauge.windows.values import Slice
+
+#: No time is later: the year 2100, epoch seconds.
+LATEST_SECONDS = 4_102_444_800
+
+#: No window is longer: a month.
+LONGEST_WINDOW_SECONDS = 31 * 24 * 3600
+
+#: Names are no longer: INGEST refuses events whose model, version or variant is, and knows no such
+#: dimension and value of a segment.
+NAME_CHARACTERS = 200
+
+#: More dimensions than a segment has.
+MOST_DIMENSIONS = 10
+
+#: More cells than INGEST puts into a record, which has half a megabyte of them, or a single one.
+MOST_CELLS = 10_000
+
+#: More partitions than a topic has in any cluster; each is looked at for every record.
+MOST_PARTITIONS = 50_000
+
+_Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+_Partition = Annotated[int, msgspec.Meta(ge=0, lt=MOST_PARTITIONS)]
+_Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST_SECONDS)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
+_NameOrNone = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS)]
+
+
+class RawRange(msgspec.Struct, kw_only=True):
+    """Offsets of one source partition as they arrive (:class:`tidegauge.contract.SourceRange`)."""
+
+    origin: _Offset
+    start: _Offset
+    since: _Offset
+    to: _Offset
+    series: _Offset = 0
+    end: _Offset = 0
+
+
+class RawClock(msgspec.Struct, kw_only=True):
+    """A clock as it arrives (:class:`tidegauge.contract.PartitionClock`)."""
+
+    latest: _Time | None
+    caught_up: bool
+    idle: bool
+
+
+class RawCell(msgspec.Struct, kw_only=True):
+    """A cell as it arrives; its signals stay encoded until the window closes."""
+
+    model: _Name
+    version: _Name
+    variant: _NameOrNone
+    segment: Annotated[dict[_Name, _Name], msgspec.Meta(max_length=MOST_DIMENSIONS)]
+    window_start: Annotated[int, msgspec.Meta(ge=0, le=LATEST_SECONDS)]
+    window_seconds: Annotated[int, msgspec.Meta(gt=0, le=LONGEST_WINDOW_SECONDS)]
+    baseline: _NameOrNone
+    events: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
+    signals: msgspec.Raw
+    slices: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)] = 1
+
+    @property
+    def slice(self) -> Slice:
+        """The slice that the cell counts."""
+        return Slice(self.model, self.version, self.variant, tuple(sorted(self.segment.items())))
+
+
+class RawRecord(msgspec.Struct, kw_only=True):
+    """A histogram record with undecoded signals, within bounds; see ``validation``."""
+
+    tenure: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    seq: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
+    time: _Time
+    source: str
+    source_partitions: Annotated[int, msgspec.Meta(ge=1, le=MOST_PARTITIONS)]
+    ranges: Annotated[dict[_Partition, RawRange], msgspec.Meta(min_length=1)]
+    clocks: dict[_Partition, RawClock]
+    baselines_age_seconds: float | None = None
+    topic_id: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    cells: Annotated[list[RawCell], msgspec.Meta(max_length=MOST_CELLS)]
+
+
+#: How far an event's clock may be ahead of its worker's beyond what INGEST accepts: workers' own
+#: clocks may be set back between an event and the flush that tells of it.
+_CLOCKS_SECONDS = 24 * 3600.0
+
+
+def read_record(value: bytes | None, *, source: str, max_ahead_seconds: float) -> RawRecord:
+    """Read a record of the histogram topic.
+
+    Raises :class:`DecodingError` for what no worker that counts ``source`` can have written.
+    """
+    record = decode(value, RawRecord)
+    problem = _problem(record, source, max_ahead_seconds)
+    if problem is not None:
+        raise DecodingError(problem)
+    return record
+
+
+def check_signals(record: RawRecord) -> None:
+    """Look at the signals of every cell; raises :class:`DecodingError`.
+
+    Reading them takes as long as joining does, so it is done once for a tenure. Of a window that
+    fails at its end they are looked at again.
+    """
+    for at, cell in enumerate(record.cells):
+        try:
+            histograms_of(cell.signals, cell.events, baseline=cell.baseline)
+        except DecodingError as error:
+            raise DecodingError(f"cells[{at}]: {error}") from error
+
+
+def _problem(record: RawRecord, source: str, max_ahead_seconds: float) -> str | None:
+    if record.source != source:
+        return f"source is {record.source!r}, expected {source!r}: it would hold the watermark"
+    ahead = record.time + max_ahead_seconds + _CLOCKS_SECONDS
+    for partition, at in record.ranges.items():
+        if not at.start <= at.since <= at.to:
+            return (
+                f"ranges[{partition}] is start {at.start}, since {at.since}, to {at.to}; expected "
+                "them in this order"
+            )
+    for partition in (*record.ranges, *record.clocks):
+        if partition >= record.source_partitions:
+            return f"source partition {partition} of {record.source_partitions}"
+    for partition, clock in record.clocks.items():
+        if clock.latest is not None and clock.latest > ahead:
+            return f"clocks[{partition}] is {clock.latest:.0f}, and the record of {record.time:.0f}"
+    return next(_problems(record.cells, ahead), None)
+
+
+def _problems(cells: Iterable[RawCell], ahead: float) -> Iterator[str]:
+    for at, cell in enumerate(cells):
+        if cell.window_start % cell.window_seconds:
+            yield (
+                f"cells[{at}] has the window {cell.window_start}, which is no multiple of its "
+                f"{cell.window_seconds} s"
+            )
+        if cell.window_start > ahead:
+            yield f"cells[{at}] has the window {cell.window_start}, which is yet to come"
