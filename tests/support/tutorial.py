@@ -48,7 +48,7 @@ _VARIES = (
     (re.compile(r"\b\d\d:\d\d(?::\d\d(?:Z|\+00:00)|Z| UTC)"), "TIME"),
     (re.compile(r"(?:127\.0\.0\.1|localhost):\d+"), "ADDRESS"),
     (re.compile(r"(?<![\w.])(?:\d+\s+(?:s|min|h|d)\b\s*)+"), "DURATION "),
-    (re.compile(r"\bpredictions/\d+(?:@\d+|, offsets \d+ to \d+)"), "OFFSETS"),
+    (re.compile(r"\bpredictions/\d+(?:@\d+|, offsets [\d,]+ to [\d,]+)"), "OFFSETS"),
     (re.compile(r"(?<=\s)\d+(?=\s+(?:offsets? behind|topics|youngest events))"), "NUMBER"),
     (re.compile(r"(?<=\btrained\son\s)[\d,]+"), "NUMBER"),
     *((pattern, " VERSION") for pattern in _VERSIONS),
