@@ -102,7 +102,8 @@ class PartitionState(SliceStore):
         for cell in record.cells:
             news = self._join_cell(record, cell, starts, series, journal)
             if news:
-                counted[cell.slice] = counted.get(cell.slice, 0) + news
+                where = cell.slice
+                counted[where] = counted.get(where, 0) + news
         self.advance(record, offset)
         return counted
 
