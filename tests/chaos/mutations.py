@@ -23,9 +23,9 @@ WINDOW_SECONDS = 0.3
 
 def offsets_apart() -> None:
     """INGEST commits its offsets in a transaction before the one with the histograms."""
-    from tidegauge.roles.ingest import session
+    from tidegauge.roles.ingest import writer
 
-    whole = session.commit
+    whole = writer.commit
 
     def apart(producer: Any, *, offsets: Any, group: Any, **rest: Any) -> None:
         producer.begin_transaction()
@@ -34,7 +34,7 @@ def offsets_apart() -> None:
         time.sleep(WINDOW_SECONDS)
         whole(producer, offsets=offsets, group=group, **rest)
 
-    replace(session, "commit", apart)
+    replace(writer, "commit", apart)
 
 
 def endless_tenure() -> None:

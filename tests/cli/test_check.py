@@ -11,8 +11,9 @@ import redis
 from support.baselines import small_baseline
 from tidegauge.baseline.io.store import BaselineStore
 from tidegauge.baseline.validation import MAX_DOCUMENT_BYTES
-from tidegauge.cli.check import check_actions, check_baselines
+from tidegauge.cli.check import check_actions, check_baselines, check_versions
 from tidegauge.config.settings import ActionSettings, RedisSettings, Settings
+from tidegauge.counting.decode import native
 
 
 @pytest.fixture
@@ -64,3 +65,13 @@ def test_it_says_whether_actions_are_meant_and_which_rules_ask_for_them() -> Non
     assert dry.detail.startswith(
         "actions.mode is dry_run: what is asked for is marked as not to be carried out; retrain"
     )
+
+
+def test_a_missing_native_decoder_is_a_warning_and_no_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [found] = check_versions(Settings())
+    assert (found.problems, found.warnings) == ([], [])
+    monkeypatch.setattr(native, "MODULE", None)
+    [found] = check_versions(Settings())
+    assert found.problems == [] and "tidegauge_native isn't installed" in found.warnings[0]

@@ -31,6 +31,7 @@ from tidegauge.cli._recent import (
 from tidegauge.cli._workers import describe_group, idle_worker, missing_worker
 from tidegauge.config import Settings, load_settings
 from tidegauge.contract import counted, printable, printable_lines
+from tidegauge.counting import WITHOUT_NATIVE, is_installed
 from tidegauge.kafka import (
     NO_ANSWER,
     BrokersAway,
@@ -263,7 +264,8 @@ def check_versions(_: Settings) -> list[Finding]:
     detail = ", ".join(f"{name} {version(name)}" for name in names)
     librdkafka = client_version()
     python = platform.python_version()
-    return [Finding("versions", f"Python {python}, librdkafka {librdkafka}, {detail}", [], 2)]
+    found = f"Python {python}, librdkafka {librdkafka}, {detail}"
+    return [Finding("versions", found, [], 2, [] if is_installed() else [WITHOUT_NATIVE])]
 
 
 CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (

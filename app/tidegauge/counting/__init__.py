@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from tidegauge.counting.decode.arrow_rows import COUNTED as COUNTED
     from tidegauge.counting.decode.arrow_size import Limits as Limits
     from tidegauge.counting.decode.arrow_stream import Streams as Streams
-    from tidegauge.counting.decode.native import is_installed as is_installed
+    from tidegauge.counting.decode.native import (
+        WITHOUT_NATIVE as WITHOUT_NATIVE,
+        is_installed as is_installed,
+    )
     from tidegauge.counting.decode.reference import (
         LooseEvent as LooseEvent,
         RefusedError as RefusedError,
@@ -43,33 +46,4 @@ if TYPE_CHECKING:
         partitions_of as partitions_of,
     )
 
-face(
-    __name__,
-    {
-        "admission": ("Admission", "Level", "Overflow"),
-        "beginning": (
-            "BREAKS",
-            "Beginning",
-            "Counted",
-            "DOUBTFUL",
-            "begin_at",
-            "from_metadata",
-            "known_end",
-        ),
-        "counter": ("Counter", "Promoted"),
-        "decode.arrow_stream": ("Streams",),
-        "decode.arrow_rows": ("COUNTED",),
-        "decode.arrow_size": ("Limits",),
-        "decode.native": ("is_installed",),
-        "decode.reference": (
-            "LooseEvent",
-            "RefusedError",
-            "check_time",
-            "decode_event",
-            "event_or_stream",
-            "from_row",
-        ),
-        "refusals": ("DEAD_LETTERS", "as_refused"),
-        "tenure": ("Position", "Tenure", "last_of", "partitions_of"),
-    },
-)
+face(__name__)

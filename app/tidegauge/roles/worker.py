@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 import tidegauge
 from tidegauge.baseline.io import BaselineCache, BaselineStore
 from tidegauge.config import Settings
-from tidegauge.counting import is_installed
+from tidegauge.counting import WITHOUT_NATIVE, is_installed
 from tidegauge.kafka import KafkaException, Topics, TopicWatch, WritableWatch, retry, topic_specs
 from tidegauge.roles.active_config import ActiveConfig, ActiveRules, ConfigPublisher, rule_entries
 from tidegauge.roles.ingest import Combiner
@@ -239,7 +239,7 @@ class Worker:
         )
 
         if not is_installed():
-            log.warning("tidegauge_native isn't installed: events are counted more slowly")
+            log.warning("%s", WITHOUT_NATIVE)
 
         def run() -> None:
             # Kafka keeps the events meanwhile; after that, counts without bins beat none.

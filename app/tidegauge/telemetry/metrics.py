@@ -84,9 +84,9 @@ class IngestMetrics(_RoleMetrics):
 
     events = counter(
         "tidegauge_ingest_events_total{path}",
-        "events counted and committed; `native` (decoded by `tidegauge_native`), `fast` (what that "
-        "leaves, or everything where it isn't installed), `tolerant` (values of other types than "
-        "the baseline's) or `arrow`",
+        "events counted and committed; `native` (decoded by `tidegauge_native`), `tolerant` "
+        "(decoded by Python: values of other types than the baseline's and other unusual events, "
+        "or everything where `tidegauge_native` isn't installed) or `arrow`",
     )
     dead_letters = counter(
         "tidegauge_ingest_dead_letters_total{reason}",

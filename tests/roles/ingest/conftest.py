@@ -59,9 +59,9 @@ def session(clocks: Clocks, health: Health, registry: CollectorRegistry) -> Iter
         clock=lambda: clocks.wall,
         monotonic=lambda: clocks.monotonic,
     )
-    made._tenure = a_tenure(0, 1)
-    made._tenure.began = clocks.monotonic
-    for position in made._tenure.positions.values():
+    made.reader.tenure = a_tenure(0, 1)
+    made.reader.tenure.began = clocks.monotonic
+    for position in made.reader.tenure.positions.values():
         position.arrived = clocks.monotonic
     yield made
     made.close()
@@ -69,6 +69,6 @@ def session(clocks: Clocks, health: Health, registry: CollectorRegistry) -> Iter
 
 @pytest.fixture
 def committed(session: Session, monkeypatch: pytest.MonkeyPatch) -> Committed:
-    session._destinations = session._source.partitions = 1
-    monkeypatch.setattr(session, "_consumer", QuietConsumer(session._consumer))
+    session.writer.destinations = session.source.partitions = 1
+    monkeypatch.setattr(session.reader, "consumer", QuietConsumer(session.reader.consumer))
     return Committed(monkeypatch)

@@ -14,7 +14,7 @@ from tidegauge.counting.cells import CountingCell
 from tidegauge.counting.router import CellRouter
 from tidegauge.counting.tenure import Position, Tenure
 from tidegauge.kafka.group_session import SessionError
-from tidegauge.roles.ingest import session as session_module
+from tidegauge.roles.ingest import session as session_module, writer as writer_module
 from tidegauge.roles.ingest.session import Session
 from tidegauge.telemetry.health import Health
 
@@ -69,6 +69,9 @@ class FakeSource:
     def check(self, *, moved: bool) -> None:
         pass
 
+    def partitions_of(self, topic: str) -> int:
+        return 2
+
 
 class World:
     """A session, begun again whenever it ends, and what its records do."""
@@ -81,10 +84,11 @@ class World:
         self.committed = committed
         self.stop = threading.Event()
         self.sessions = 0
-        monkeypatch.setattr(session, "_partitions_of", lambda topic: 2)
-        monkeypatch.setattr(session, "_source", FakeSource())
-        monkeypatch.setattr(session, "_producer", self)
-        monkeypatch.setattr(session._lag, "ask", lambda owned: None)
+        source = FakeSource()
+        monkeypatch.setattr(session, "source", source)
+        monkeypatch.setattr(session.writer, "source", source)
+        monkeypatch.setattr(session.writer, "producer", self)
+        monkeypatch.setattr(session.lag, "ask", lambda owned: None)
 
     def init_transactions(self, timeout: float) -> None:
         self.sessions += 1
@@ -97,23 +101,23 @@ class World:
 
         def at_end() -> None:
             self.clocks.monotonic += 1
-            committed = {p: at.since for p, at in session._tenure.positions.items()}
+            committed = {p: at.since for p, at in session.reader.tenure.positions.items()}
             if committed == {p: len(of) for p, of in records.items()}:
                 self.stop.set()
 
         consumer = LoggedConsumer(records, at_end)
-        session._consumer = consumer
+        session.reader.consumer = consumer
         while not self.stop.is_set():
-            positions = session._tenure.positions
+            positions = session.reader.tenure.positions
             since = {p: at.since for p, at in positions.items()} if self.sessions else {}
-            session._tenure = Tenure(
+            session.reader.tenure = Tenure(
                 began=session._monotonic(),
                 positions={
                     p: Position(origin=0, start=at, since=at, to=at, arrived=0.0)
                     for p, at in ((p, since.get(p, 0)) for p in records)
                 },
             )
-            session._counter = session._new_counter()
+            session.reader.counter = session.reader._new_counter()
             consumer.at = {p: since.get(p, 0) for p in records}
             try:
                 session.run(self.stop)
@@ -214,7 +218,7 @@ def test_a_failure_that_does_not_come_again_sets_nothing_aside(
 
     monkeypatch.setattr(CellRouter, "add", place)
     records = [as_json(event(features={"amount": float(at)})) for at in range(300)]
-    world.session._counter.use({}, world.session._tenure)
+    world.session.reader.counter.use({}, world.session.reader.tenure)
     world.run({0: records})
     assert (world.counted(), world.letters()) == (300, [])
 
@@ -235,14 +239,14 @@ def test_an_outage_while_a_record_is_looked_for_sets_nothing_aside(
 ) -> None:
     _fail_placing(monkeypatch, KeyError)
     outage = [KafkaException("no broker")] * 3
-    real = session_module.commit
+    real = writer_module.commit
 
     def commit(*what: Any, **more: Any) -> None:
         if outage:
             raise outage.pop()
         real(*what, **more)
 
-    monkeypatch.setattr(session_module, "commit", commit)
+    monkeypatch.setattr(writer_module, "commit", commit)
     world.run({0: _records(64, {40})})
     assert world.counted() == 63
     assert [letter["offset"] for letter in world.letters()] == [40]

@@ -111,13 +111,13 @@ def test_a_flood_of_names_costs_plans_and_decoders_within_the_bound_only() -> No
 
 @pytest.fixture
 def flooded(session: Session) -> Session:
-    session._counter._admission = Admission(IngestSettings(**SMALL), session._monotonic)
+    session.reader.counter._admission = Admission(IngestSettings(**SMALL), session._monotonic)
     return session
 
 
 def flood(session: Session, names: int, first: int = 0) -> None:
     values = [as_json(event(model=f"req-{first + number}")) for number in range(names)]
-    session._take([FakeMessage(value, 0, first + at) for at, value in enumerate(values)])
+    session.reader.take([FakeMessage(value, 0, first + at) for at, value in enumerate(values)])
 
 
 def value(registry: CollectorRegistry, level: str, model: str = "") -> float | None:
@@ -175,7 +175,7 @@ def test_a_hostile_name_reaches_the_log_in_escapes(
     flooded: Session, committed: Committed, caplog: pytest.LogCaptureFixture
 ) -> None:
     values = [as_json(event(model=f"\x1b[31m\u202e{number}\n")) for number in range(9)]
-    flooded._take([FakeMessage(value, 0, at) for at, value in enumerate(values)])
+    flooded.reader.take([FakeMessage(value, 0, at) for at, value in enumerate(values)])
     flooded._flush()
     (line,) = [record.message for record in caplog.records if "more names" in record.message]
     assert line.isascii() and line.isprintable() and json.dumps(line)
@@ -185,7 +185,7 @@ def test_the_counter_names_a_bounded_number_of_models(
     session: Session, committed: Committed, registry: CollectorRegistry
 ) -> None:
     for number in range(MOST_MODELS + 50):
-        session._counter.overflow.add("version", f"m{number}", 1, ("m", "1", ""))
+        session.reader.counter.overflow.add("version", f"m{number}", 1, ("m", "1", ""))
     session._flush()
     family = next(one for one in registry.collect() if one.name == "tidegauge_ingest_overflow")
     assert len([it for it in family.samples if it.labels["model"]]) == MOST_MODELS

@@ -27,36 +27,38 @@ class NoOffsetMessage(FakeMessage):
 
 
 def _events(session: Session) -> int:
-    session._counter.settle(session._tenure)
-    return sum(cell.events for cell in cells_of(session._tenure).values())
+    session.reader.counter.settle(session.reader.tenure)
+    return sum(cell.events for cell in cells_of(session.reader.tenure).values())
 
 
 def test_positions_follow_the_last_record_of_each_partition(session: Session) -> None:
-    session._take([event_at(0, 5), event_at(1, 2), event_at(0, 9), FakeMessage(b"bad", 0, 10)])
-    assert {p: at.to for p, at in session._tenure.positions.items()} == {0: 11, 1: 3}
-    assert not session._tenure.positions[0].caught_up
+    session.reader.take(
+        [event_at(0, 5), event_at(1, 2), event_at(0, 9), FakeMessage(b"bad", 0, 10)]
+    )
+    assert {p: at.to for p, at in session.reader.tenure.positions.items()} == {0: 11, 1: 3}
+    assert not session.reader.tenure.positions[0].caught_up
 
 
 def test_the_end_of_a_partition_is_its_position_until_a_record_comes(session: Session) -> None:
-    session._take([event_at(0, 5), FakeMessage(b"end", 0, 8, problem=END)])
-    position = session._tenure.positions[0]
+    session.reader.take([event_at(0, 5), FakeMessage(b"end", 0, 8, problem=END)])
+    position = session.reader.tenure.positions[0]
     assert (position.to, position.caught_up) == (8, True)
-    session._take([FakeMessage(b"end", 0, 8, problem=END), event_at(0, 8)])
+    session.reader.take([FakeMessage(b"end", 0, 8, problem=END), event_at(0, 8)])
     assert (position.to, position.caught_up) == (9, False)
 
 
 def test_records_of_a_partition_that_was_taken_away_are_left_to_its_new_owner(
     session: Session,
 ) -> None:
-    session._take([event_at(0, 5), event_at(7, 3), FakeMessage(b"end", 7, 4, problem=END)])
+    session.reader.take([event_at(0, 5), event_at(7, 3), FakeMessage(b"end", 7, 4, problem=END)])
     assert _events(session) == 1
-    assert session._tenure.positions.keys() == {0, 1}
+    assert session.reader.tenure.positions.keys() == {0, 1}
 
 
 def test_messages_are_kept_no_longer_than_they_are_counted(session: Session) -> None:
     messages = [event_at(0, 5), event_at(1, 2), event_at(0, 6)]
     kept = [weakref.ref(message) for message in messages]
-    session._take(messages)
+    session.reader.take(messages)
     assert _events(session) == 3
     del messages
     assert [reference() for reference in kept] == [None, None, None]
@@ -65,8 +67,8 @@ def test_messages_are_kept_no_longer_than_they_are_counted(session: Session) -> 
 @pytest.mark.parametrize("partition", [0, None])
 def test_an_error_that_passes_moves_no_position(session: Session, partition: int) -> None:
     unknown = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
-    session._take([event_at(0, 5), NoOffsetMessage(b"no topic", partition, problem=unknown)])
-    assert session._tenure.positions[0].to == 6
+    session.reader.take([event_at(0, 5), NoOffsetMessage(b"no topic", partition, problem=unknown)])
+    assert session.reader.tenure.positions[0].to == 6
     assert _events(session) == 1
 
 
@@ -82,14 +84,14 @@ def test_an_error_that_stays_ends_the_session(
     session: Session, error: KafkaError, partition: int
 ) -> None:
     with pytest.raises(SessionError):
-        session._take([NoOffsetMessage(b"", partition, problem=error)])
+        session.reader.take([NoOffsetMessage(b"", partition, problem=error)])
 
 
 def test_nothing_is_committed_after_partitions_were_lost(session: Session) -> None:
-    session._take([event_at(0, 5)])
-    session._on_lost(session._consumer, [TopicPartition("predictions", 0)])
+    session.reader.take([event_at(0, 5)])
+    session._on_lost(session.reader.consumer, [TopicPartition("predictions", 0)])
     with pytest.raises(SessionError, match="lost"):
-        session._on_assign(session._consumer, [TopicPartition("predictions", 2)])
+        session._on_assign(session.reader.consumer, [TopicPartition("predictions", 2)])
 
 
 def test_a_callback_that_fails_ends_the_session_and_raises_nothing_into_the_client(
@@ -101,7 +103,7 @@ def test_a_callback_that_fails_ends_the_session_and_raises_nothing_into_the_clie
         raise timed_out
 
     callback = session._guarded(fail)
-    callback(session._consumer, [])
+    callback(session.reader.consumer, [])
     assert "no committed offsets" in str(session._over)
     with pytest.raises(SessionError, match="no committed offsets"):
         session._flush()
@@ -110,9 +112,9 @@ def test_a_callback_that_fails_ends_the_session_and_raises_nothing_into_the_clie
 def test_a_session_that_leaves_asks_the_brokers_nothing_more(session: Session) -> None:
     called: list[object] = []
     callback = session._guarded(lambda consumer, partitions: called.append(partitions))
-    callback(session._consumer, [])
+    callback(session.reader.consumer, [])
     session._closing = True
-    callback(session._consumer, [])
+    callback(session.reader.consumer, [])
     assert called == [[]]
 
 

@@ -23,11 +23,11 @@ from tidegauge.telemetry.health import Health
 def test_a_flush_is_due_after_its_time_or_when_many_dead_letters_wait(
     session: Session, clocks: Clocks
 ) -> None:
-    session._take([FakeMessage(b"bad", 0, at) for at in range(DEAD_LETTERS - 1)])
+    session.reader.take([FakeMessage(b"bad", 0, at) for at in range(DEAD_LETTERS - 1)])
     assert not session._flush_is_due()
-    session._take([FakeMessage(b"bad", 0, DEAD_LETTERS)])
+    session.reader.take([FakeMessage(b"bad", 0, DEAD_LETTERS)])
     assert session._flush_is_due()
-    session._counter.dead_letters.clear()
+    session.reader.counter.dead_letters.clear()
     assert not session._flush_is_due()
     clocks.monotonic += Settings().ingest.flush_seconds
     assert session._flush_is_due()
@@ -36,8 +36,8 @@ def test_a_flush_is_due_after_its_time_or_when_many_dead_letters_wait(
 def test_a_wall_clock_that_jumps_back_an_hour_holds_nothing_open(
     session: Session, clocks: Clocks, committed: Committed
 ) -> None:
-    session._take([event_at(0, 5), FakeMessage(b"end", 0, 6, problem=END)])
-    session._take([FakeMessage(b"end", 1, 0, problem=END)])
+    session.reader.take([event_at(0, 5), FakeMessage(b"end", 0, 6, problem=END)])
+    session.reader.take([FakeMessage(b"end", 1, 0, problem=END)])
     clocks.wall -= 3600
     clocks.monotonic += Settings().ingest.idle_seconds
     session._flush()
@@ -49,21 +49,21 @@ def test_a_wall_clock_that_jumps_back_an_hour_holds_nothing_open(
 def test_a_wall_clock_that_jumps_back_lets_tenures_end_as_they_would(
     session: Session, clocks: Clocks, committed: Committed
 ) -> None:
-    began = session._tenure.name
+    began = session.reader.tenure.name
     clocks.wall -= 3600
     clocks.monotonic += session_module.TENURE_SECONDS
     session._flush()
-    assert session._tenure.name == began
+    assert session.reader.tenure.name == began
     clocks.monotonic += 1
     session._flush()
-    assert session._tenure.name != began
+    assert session.reader.tenure.name != began
 
 
 @pytest.mark.parametrize(("age", "said"), [(7.25, 7.25), (math.inf, None)])
 def test_a_record_says_how_old_the_baselines_are(
     session: Session, committed: Committed, age: float, said: float | None
 ) -> None:
-    session._baselines_age = lambda: age
+    session.writer.baselines_age = lambda: age
     session._flush()
     assert [record["baselines_age_seconds"] for record in committed.records] == [said]
 
@@ -80,7 +80,7 @@ def test_event_times_ahead_of_the_clock_are_shown_by_partition_while_they_come(
         return registry.get_sample_value(name, {"partition": str(partition)})
 
     ahead = FakeMessage(as_json(event(time=NOW + 120)), 1, 0)
-    session._take([event_at(0, 0), ahead, event_at(1, 1)])
+    session.reader.take([event_at(0, 0), ahead, event_at(1, 1)])
     session._flush()
     assert (skew(0), skew(1)) == (0, 120)
     assert committed.records[-1]["clocks"]["1"]["latest"] == NOW
@@ -90,7 +90,7 @@ def test_event_times_ahead_of_the_clock_are_shown_by_partition_while_they_come(
         "detail": "event times are up to 120 s ahead of this worker's clock in partitions [1] of "
         "predictions",
     }
-    session._tenure.positions.pop(1)  # revoked
+    session.reader.tenure.positions.pop(1)  # revoked
     session._flush()
     assert (skew(0), skew(1)) == (0, None)
     assert health.ready()[1]["conditions"]["clocks"]["state"] == "ok"
@@ -99,7 +99,7 @@ def test_event_times_ahead_of_the_clock_are_shown_by_partition_while_they_come(
 def test_events_that_are_being_counted_are_a_lag_until_they_are_committed(
     session: Session, clocks: Clocks, health: Health, committed: Committed
 ) -> None:
-    session._take([event_at(0, 0), event_at(0, 1), event_at(1, 0)])
+    session.reader.take([event_at(0, 0), event_at(0, 1), event_at(1, 0)])
     clocks.monotonic += health.stall_seconds - 1
     assert health.live()[0]
     clocks.monotonic += 1
@@ -117,8 +117,8 @@ def test_events_that_are_being_counted_are_a_lag_until_they_are_committed(
 def test_flushes_that_move_nothing_are_no_progress(
     session: Session, clocks: Clocks, health: Health, committed: Committed
 ) -> None:
-    session._tenure.positions[0].end = 7  # as the brokers said, and no record comes
-    session._lag.say(session._tenure.positions)
+    session.reader.tenure.positions[0].end = 7  # as the brokers said, and no record comes
+    session.lag.say(session.reader.tenure.positions)
     for _ in range(6):
         clocks.monotonic += health.stall_seconds / 5
         session._flush()
@@ -131,8 +131,8 @@ def test_flushes_that_move_nothing_are_no_progress(
 def test_a_worker_without_partitions_has_no_lag(
     session: Session, clocks: Clocks, health: Health
 ) -> None:
-    session._take([event_at(0, 0)])
-    session._tenure.positions.clear()
+    session.reader.take([event_at(0, 0)])
+    session.reader.tenure.positions.clear()
     session._flush()
     clocks.monotonic += 1_000
     assert health.live()[0]
@@ -146,7 +146,7 @@ def test_a_refused_letter_ends_the_session_and_the_next_one_sends_less(
         return registry.get_sample_value(name, {"reason": "invalid_json"})
 
     def flush_bad_record(offset: int) -> None:
-        session._take([FakeMessage(b"bad", 0, offset)])
+        session.reader.take([FakeMessage(b"bad", 0, offset)])
         session._flush()
 
     flush_bad_record(0)
@@ -181,7 +181,7 @@ def test_a_flush_that_meets_a_rebalance_is_tried_again_with_everything_counted_s
 ) -> None:
     committed.fails = [RebalancingError("generation")] * 2
     for offset in (0, 1, 2):
-        session._take([event_at(0, offset)])
+        session.reader.take([event_at(0, offset)])
         session._flush_or_wait()
         clocks.monotonic += 1
     [record] = committed.records
@@ -207,12 +207,12 @@ def test_a_producer_that_is_stuck_is_replaced_and_nothing_that_was_counted_is_dr
             pass
 
     monkeypatch.setattr(clients, "Producer", Other)
-    session._take([event_at(0, 5)])
+    session.reader.take([event_at(0, 5)])
     committed.fails = [StuckError("no offsets")]
     session._flush_or_wait()
     assert committed.records == []
-    assert begun == [session._producer]
-    session._take([event_at(0, 6)])
+    assert begun == [session.writer.producer]
+    session.reader.take([event_at(0, 6)])
     clocks.monotonic += 1
     session._flush_or_wait()
     [record] = committed.records
@@ -224,7 +224,7 @@ def test_a_rebalance_that_does_not_end_ends_the_session(
     session: Session, clocks: Clocks, committed: Committed
 ) -> None:
     committed.fails = [RebalancingError("generation")] * 3
-    session._take([event_at(0, 0)])
+    session.reader.take([event_at(0, 0)])
     session._flush_or_wait()
     clocks.monotonic += BROKER_SECONDS
     session._flush_or_wait()
@@ -237,7 +237,7 @@ def test_dead_letters_are_not_gathered_without_end_while_flushes_are_put_off(
     session: Session, committed: Committed
 ) -> None:
     committed.fails = [RebalancingError("generation")]
-    session._take([FakeMessage(b"bad", 0, at) for at in range(DEAD_LETTERS)])
+    session.reader.take([FakeMessage(b"bad", 0, at) for at in range(DEAD_LETTERS)])
     with pytest.raises(SessionError, match="rebalanced"):
         session._flush_or_wait()
 
@@ -246,8 +246,10 @@ def test_partitions_that_go_while_nothing_can_be_committed_end_the_session(
     session: Session, committed: Committed
 ) -> None:
     committed.fails = [RebalancingError("generation")]
-    session._take([event_at(0, 0)])
-    session._guarded(session._on_revoke)(session._consumer, [TopicPartition("predictions", 0)])
+    session.reader.take([event_at(0, 0)])
+    session._guarded(session._on_revoke)(
+        session.reader.consumer, [TopicPartition("predictions", 0)]
+    )
     with pytest.raises(SessionError, match="rebalanced"):
         session._flush_or_wait()
     assert committed.records == []

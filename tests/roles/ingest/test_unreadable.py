@@ -44,19 +44,19 @@ def log() -> PartitionLog:
 def consumer(
     session: Session, committed: Committed, log: PartitionLog, monkeypatch: pytest.MonkeyPatch
 ) -> LogConsumer:
-    made = LogConsumer(session._consumer, log)
-    monkeypatch.setattr(session, "_consumer", made)
+    made = LogConsumer(session.reader.consumer, log)
+    monkeypatch.setattr(session.reader, "consumer", made)
     return made
 
 
 def _counted(session: Session) -> int:
-    session._counter.settle(session._tenure)
-    return sum(cell.events for cell in cells_of(session._tenure).values())
+    session.reader.counter.settle(session.reader.tenure)
+    return sum(cell.events for cell in cells_of(session.reader.tenure).values())
 
 
 def _read_to_the_end(session: Session, log: PartitionLog) -> None:
-    while not session._tenure.positions[0].caught_up:
-        session._take(log.read(10))  # type: ignore[arg-type]
+    while not session.reader.tenure.positions[0].caught_up:
+        session.reader.take(log.read(10))  # type: ignore[arg-type]
 
 
 def test_no_record_before_between_or_after_unreadable_batches_is_passed_over(
@@ -73,21 +73,21 @@ def test_no_record_before_between_or_after_unreadable_batches_is_passed_over(
     assert "offsets 4 to 8" in letters[0]["detail"] and "codec 0x4" in letters[0]["detail"]
     assert {it["reason"] for it in letters} == {"too_large"}
     assert letters[0]["payload"] is None
-    assert session._tenure.positions[0].since == log.end
+    assert session.reader.tenure.positions[0].since == log.end
 
 
 def test_while_an_end_is_searched_for_nothing_of_its_partition_is_counted_or_committed(
     session: Session, consumer: LogConsumer, committed: Committed, log: PartitionLog
 ) -> None:
-    session._take(log.read(10))  # type: ignore[arg-type]
-    assert 0 in session._unreadable
+    session.reader.take(log.read(10))  # type: ignore[arg-type]
+    assert 0 in session.reader.unreadable
     for offset in (0, 1):  # by the second, it is where the log can be read again
-        session._take([event_at(1, offset), *log.read(10)])  # type: ignore[list-item]
-    session._take([event_at(1, 2), event_at(0, 3), *log.read(10)])  # type: ignore[list-item]
-    assert 0 in session._unreadable
+        session.reader.take([event_at(1, offset), *log.read(10)])  # type: ignore[list-item]
+    session.reader.take([event_at(1, 2), event_at(0, 3), *log.read(10)])  # type: ignore[list-item]
+    assert 0 in session.reader.unreadable
     assert _counted(session) == 4 + 3
     session._flush()
-    at = session._tenure.positions
+    at = session.reader.tenure.positions
     assert (at[0].since, at[0].caught_up, at[1].since) == (4, False, 3)
     assert committed.letters == [[]]
 
@@ -95,15 +95,15 @@ def test_while_an_end_is_searched_for_nothing_of_its_partition_is_counted_or_com
 def test_an_open_search_is_lag_and_no_stall(
     session: Session, consumer: LogConsumer, log: PartitionLog, health: Health, clocks: Clocks
 ) -> None:
-    session._take(log.read(10))  # type: ignore[arg-type]
-    session._tenure.positions[0].end = log.end
+    session.reader.take(log.read(10))  # type: ignore[arg-type]
+    session.reader.tenure.positions[0].end = log.end
     for _ in range(3):
-        session._lag.say(session._tenure.positions)
+        session.lag.say(session.reader.tenure.positions)
         clocks.monotonic += 0.9 * health.stall_seconds
-        session._take(log.read(10))  # type: ignore[arg-type]
+        session.reader.take(log.read(10))  # type: ignore[arg-type]
         assert health.live()[0]
-    assert 0 in session._unreadable
-    session._lag.say(session._tenure.positions)
+    assert 0 in session.reader.unreadable
+    session.lag.say(session.reader.tenure.positions)
     clocks.monotonic += 1.1 * health.stall_seconds
     assert session._progress.stalled(health.stall_seconds), "it has lag, and no answer came"
 
@@ -111,30 +111,30 @@ def test_an_open_search_is_lag_and_no_stall(
 def test_a_partition_that_is_revoked_is_searched_no_more(
     session: Session, consumer: LogConsumer, log: PartitionLog
 ) -> None:
-    session._take(log.read(10))  # type: ignore[arg-type]
+    session.reader.take(log.read(10))  # type: ignore[arg-type]
     session._on_revoke(consumer, [TopicPartition("predictions", 0)])  # type: ignore[arg-type]
     sought = len(consumer.sought)
-    session._take(log.read(10))  # type: ignore[arg-type]
-    assert 0 not in session._unreadable and len(consumer.sought) == sought
+    session.reader.take(log.read(10))  # type: ignore[arg-type]
+    assert 0 not in session.reader.unreadable and len(consumer.sought) == sought
 
 
 def test_when_counting_begins_again_so_does_the_search(
     session: Session, consumer: LogConsumer, log: PartitionLog, committed: Committed
 ) -> None:
-    session._take(log.read(10))  # type: ignore[arg-type]
+    session.reader.take(log.read(10))  # type: ignore[arg-type]
     session._flush()
-    session._take([event_at(1, 0)])  # type: ignore[list-item]
-    session._count_again(ValueError("of a record"), [event_at(1, 0)])  # type: ignore[list-item]
-    assert (0, 4) in consumer.sought and 0 not in session._unreadable
+    session.reader.take([event_at(1, 0)])  # type: ignore[list-item]
+    session.reader.count_again(ValueError("of a record"), [event_at(1, 0)])  # type: ignore[list-item]
+    assert (0, 4) in consumer.sought and 0 not in session.reader.unreadable
     _read_to_the_end(session, log)
     session._flush()
     assert [it["rows"] for it in committed.letters[-1]] == [5, 90]
-    assert session._tenure.positions[0].since == log.end
+    assert session.reader.tenure.positions[0].since == log.end
 
 
 def test_an_error_of_a_partition_that_was_taken_away_is_left_to_its_new_owner(
     session: Session, consumer: LogConsumer
 ) -> None:
     elsewhere = PartitionLog(lay_out([(1, False)]), 7)
-    session._take([FakeMessage(b"", 7, 0), *elsewhere.read(1)])  # type: ignore[list-item]
+    session.reader.take([FakeMessage(b"", 7, 0), *elsewhere.read(1)])  # type: ignore[list-item]
     assert consumer.sought == []

@@ -29,6 +29,13 @@ MODULE: Any = (
 )
 
 
+#: What the log of INGEST and ``tidegauge check`` report where it isn't installed.
+WITHOUT_NATIVE = (
+    "tidegauge_native isn't installed: JSON events are counted by Python, with the same counts, at "
+    "a tenth of the speed or less; install the wheel tidegauge_native of the same version"
+)
+
+
 def is_installed() -> bool:
     """Whether the native decoder is there."""
     return MODULE is not None

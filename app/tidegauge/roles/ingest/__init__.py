@@ -14,10 +14,4 @@ if TYPE_CHECKING:
         read_events as read_events,
     )
 
-face(
-    __name__,
-    {
-        "combiner": ("Combiner",),
-        "history": ("RecordedEvent", "read_events"),
-    },
-)
+face(__name__)

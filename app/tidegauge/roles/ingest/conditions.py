@@ -4,7 +4,9 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from tidegauge.counting import BREAKS, Beginning, Level, Overflow
+from tidegauge import counting
+from tidegauge.config import Settings
+from tidegauge.counting import BREAKS, Beginning, Level, Overflow, Position
 from tidegauge.telemetry import ONE_BY_ONE, Health, IngestMetrics
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,10 @@ _HELD = (
     "a transaction is open, and nothing after its first record may be read; "
     "its producer must end it, or kafka-transactions.sh find-hanging and abort"
 )
+
+#: Clocks of serving nodes that agree with this worker's to so many seconds are right: such an event
+#: is in the wrong window only at the edges of one, and less than the default grace early.
+SKEW_ALLOWED_SECONDS = 5.0
 
 
 class SourceCondition:
@@ -129,3 +135,51 @@ class OverflowNotice:
             f"as of model {model!a}, version {version!a}, variant {variant!a} (no slot for the "
             f"{level}); is a request id in one of them? What has a baseline is always counted"
         )
+
+
+class FlushMetrics:
+    """What a session has counted, and how far event time has come, for the metrics and /readyz."""
+
+    def __init__(
+        self, settings: Settings, metrics: IngestMetrics, health: Health, clock: Callable[[], float]
+    ) -> None:
+        self._topic = settings.topics.predictions
+        self._metrics = metrics
+        self._health = health
+        self._clock = clock
+        self._of: counting.Counter | None = None
+        self._counted: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+        for dimension in settings.ingest.segments:  # from 0 on, or its first events have no rate
+            metrics.segments_dropped.labels(dimension)
+
+    def committed(self, counter: counting.Counter) -> None:
+        """Add what was counted since the last flush; nothing is remembered of another counter."""
+        if counter is not self._of:
+            self._of = counter
+            self._counted.clear()
+            self._dropped.clear()
+        for path, counted in counter.counted.items():
+            self._metrics.events.labels(path).inc(counted - self._counted[path])
+            self._counted[path] = counted
+        for dimension, dropped in counter.placer.dropped.items():
+            self._metrics.segments_dropped.labels(dimension).inc(dropped - self._dropped[dimension])
+            self._dropped[dimension] = dropped
+        self._metrics.ignored_features.show("ingest", counter.ignored.series())
+
+    def clocks(self, positions: Mapping[int, Position]) -> None:
+        """Show how far event time has come, and which partitions have events of a wrong clock."""
+        now = self._clock()
+        clocks = {p: at.event_clock for p, at in positions.items()}
+        latest = [clock.latest for clock in clocks.values() if clock.latest is not None]
+        if latest:
+            self._metrics.event_time.set(max(latest))
+        skews = {p: clock.skew(now) for p, clock in sorted(clocks.items())}
+        self._metrics.clock_skew.show("ingest", {(str(p),): skew for p, skew in skews.items()})
+        ahead = {p: skew for p, skew in skews.items() if skew > SKEW_ALLOWED_SECONDS}
+        self._health.say(
+            "clocks",
+            "degraded" if ahead else "ok",
+            f"event times are up to {max(ahead.values()):.0f} s ahead of this worker's clock in "
+            f"partitions {list(ahead)} of {self._topic}" if ahead else "",
+        )  # fmt: skip

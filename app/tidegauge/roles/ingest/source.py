@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tidegauge.config import Settings
 from tidegauge.counting import DOUBTFUL, Beginning, Counted, begin_at, from_metadata, known_end
@@ -56,12 +57,21 @@ class SourceTopic:
         cluster = self._consumer.list_topics(self._topic, timeout=_BROKER_SECONDS)
         # The mock cluster of librdkafka has no controller, and there nobody knows of ids.
         knows_ids = cluster.controller_id in cluster.brokers
-        found = cluster.topics[self._topic]
-        if found.error is not None or not found.partitions:
-            raise self._missing(found.error)
-        self.partitions = len(found.partitions)
+        self.partitions = self._count_partitions(cluster, self._topic)
         self._asked_at = self._monotonic()
         self.topic_id = self._ask(_BROKER_SECONDS)[0] if knows_ids else ""
+
+    def partitions_of(self, topic: str) -> int:
+        """Return how many partitions a topic has; raises ``SessionError`` if it isn't there."""
+        found = self._consumer.list_topics(topic, timeout=_BROKER_SECONDS)
+        return self._count_partitions(found, topic)
+
+    @staticmethod
+    def _count_partitions(cluster: Any, topic: str) -> int:
+        found = cluster.topics[topic]
+        if found.error is not None or not found.partitions:
+            raise _missing(topic, found.error)
+        return len(found.partitions)
 
     def check(self, *, moved: bool) -> None:
         """See that what was read since the last check was read from this topic.
@@ -139,10 +149,11 @@ class SourceTopic:
             return self._admin.describe(self._topic, seconds, twice=True)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise self._missing(error.args[0]) from error
+                raise _missing(self._topic, error.args[0]) from error
             raise
 
-    def _missing(self, error: object) -> SessionError:
-        return SessionError(
-            f"topic {self._topic} is not there ({error}); make it with: tidegauge topics create"
-        )
+
+def _missing(topic: str, error: object) -> SessionError:
+    return SessionError(
+        f"topic {topic} is not there ({error}); make it with: tidegauge topics create"
+    )

@@ -1,0 +1,227 @@
+"""What a session reads of the source topic: counted, with the positions of its partitions."""
+
+import logging
+from collections.abc import Callable, Iterator
+
+from tidegauge.config import Settings
+from tidegauge.counting import (
+    Admission,
+    Beginning,
+    Counter,
+    Position,
+    Promoted,
+    Tenure,
+    last_of,
+    partitions_of,
+)
+from tidegauge.kafka import (
+    Consumer,
+    KafkaError,
+    Message,
+    ReadFrom,
+    SessionError,
+    TopicPartition,
+    UnreadableBatches,
+    is_end,
+    stopping,
+)
+from tidegauge.roles.ingest.backstop import Backstop
+from tidegauge.roles.ingest.lag import LagWatch
+from tidegauge.telemetry import Progress
+
+log = logging.getLogger(__name__)
+
+#: A call to the brokers that takes longer than this is given up, and the session begins anew. With
+#: what leaving takes it must be over well before a pod's grace period of 30 s is.
+BROKER_SECONDS = 10.0
+
+#: The offset that comes next is not there (any more): only an assignment can tell where to begin.
+_OFFSET_IS_GONE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION})
+
+Records = Callable[[Tenure], Iterator[tuple[int, bytes]]]
+
+
+class SourceReader:
+    """Counts the messages of a session into its tenure.
+
+    ``records`` makes the records of a tenure, as a flush would.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        consumer: Consumer,
+        *,
+        promoted: Callable[[], Promoted],
+        records: Records,
+        lag: LagWatch,
+        progress: Progress,
+        admission: Admission,
+        backstop: Backstop,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._topic = settings.topics.predictions
+        self.consumer = consumer
+        self._promoted = promoted
+        self._records = records
+        self._lag = lag
+        self._progress = progress
+        self._admission = admission
+        self._backstop = backstop
+        self._clock = clock
+        self._monotonic = monotonic
+        self.counter = self._new_counter()
+        self.tenure = Tenure(began=monotonic(), positions={})
+        self.unreadable = UnreadableBatches()
+        #: How far partitions were read that are read again since counting failed.
+        self._read_before: dict[int, int] = {}
+
+    def _new_counter(self) -> Counter:
+        return Counter(
+            source=self._topic,
+            settings=self._settings.ingest,
+            window_of=self._settings.window_of,
+            clock=self._clock,
+            admission=self._admission,
+        )
+
+    def begin(self) -> None:
+        """Count by the baselines that are promoted now."""
+        self.counter.use(self._promoted(), self.tenure)
+
+    def add(self, partition: int, its: Beginning, end: int) -> None:
+        """Count a partition from its beginning; ``end`` is where it ends at least."""
+        self.tenure.positions[partition] = Position(
+            origin=its.origin,
+            start=its.begin,
+            since=its.begin,
+            to=max(its.begin, its.low),
+            arrived=self._monotonic(),
+            series=its.series,
+            known_end=end,
+        )
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition that was revoked."""
+        self.tenure.positions.pop(partition, None)
+        self._read_before.pop(partition, None)
+        self.unreadable.drop(partition)
+
+    def take(self, messages: list[Message]) -> None:
+        """Count messages, and move the positions of their partitions.
+
+        Raises ``SessionError`` for an error of the consumer's that stays.
+        """
+        messages, steps = self.unreadable.take(messages)
+        for step in steps:
+            self._read_on(step)
+        if not messages:
+            return
+        owned = self.tenure.positions
+        # Asking each of millions of messages costs, so the answers are handed on.
+        partitions = partitions_of(messages)
+        last = {p: messages[place] for p, place in last_of(partitions).items()}
+        # Records of a partition that has just been revoked may still be in the batch: its new
+        # owner counts them. An error may be of no partition at all.
+        if not last.keys() <= owned.keys():
+            messages = [m for m in messages if m.partition() in owned or m.error() is not None]
+        # Said before they are counted: if that takes for ever, this is the lag.
+        taken = {p: m.offset() + 1 for p, m in last.items() if m.error() is None}
+        self._lag.say(owned, taken)
+        if self._read_before:
+            self._check_rewound(messages)
+        records = sum(to - owned[p].to for p, to in taken.items() if p in owned)
+        to_count, refused = self._backstop.take(messages, records)
+        known = partitions if len(to_count) == len(partitions) else None  # none was left out
+        self.counter.count(to_count, self.tenure, known)
+        for message, why in refused:
+            self.counter.refuse(message, why)
+        if self._backstop.limit is not None:
+            # To see that it can be committed, before the transaction is begun.
+            self.counter.settle(self.tenure)
+            list(self._records(self.tenure))
+        errors = [message for message in self.counter.take_errors() if not is_end(message)]
+        for message in errors:
+            _check(message)
+        if errors:  # they say nothing of how far the partition was read
+            last = {m.partition(): m for m in messages if m.error() is None or is_end(m)}
+        now = self._monotonic()
+        for partition, message in last.items():
+            position = owned.get(partition)
+            if position is None:
+                continue
+            position.caught_up = is_end(message)
+            to = message.offset() + (0 if position.caught_up else 1)
+            if to > position.to:
+                position.to = to
+                position.arrived = now
+        self._backstop.counted()
+        for message in stopping(messages) if errors else ():
+            if message.partition() in owned:
+                self._search(message)
+
+    def _search(self, error: Message) -> None:
+        """Begin to search for the end of a batch that the client can't read."""
+        partition = error.partition()
+        at = self.tenure.positions[partition]
+        source = TopicPartition(self._topic, partition)
+        _, end = self.consumer.get_watermark_offsets(source, timeout=BROKER_SECONDS)
+        step = self.unreadable.begin(error, at.to, end)
+        if step is not None:
+            at.caught_up = False
+            self._read_on(step)
+
+    def _read_on(self, step: ReadFrom) -> None:
+        """Go on after an unreadable batch, or where the search for its end leads."""
+        if step.passed is not None:
+            at = self.tenure.positions[step.partition]
+            self.counter.refuse_range(step.partition, *step.passed)
+            at.to, at.arrived = step.offset, self._monotonic()
+            self._read_before.pop(step.partition, None)
+        self.consumer.seek(TopicPartition(self._topic, step.partition, step.offset))
+        # Each step halves what is left, so there is an end to them: this is no stall.
+        self._progress.moved()
+
+    def count_again(self, error: Exception, messages: list[Message]) -> None:
+        """Drop what was counted since the last flush, and go back to the committed offsets.
+
+        The backstop finds the record that ``error`` is of; if it can be of none, it is raised.
+        """
+        if not self._backstop.failed(error, self.tenure.positions):
+            raise error
+        log.warning("counting failed, and begins again at the committed offsets", exc_info=error)
+        read = {partition: at.to for partition, at in self.tenure.positions.items()}
+        self.counter = self._new_counter()
+        for message in messages:
+            if message.error() is None and message.partition() in read:
+                read[message.partition()] = message.offset() + 1
+        self.tenure = self.tenure.rewound(self._monotonic())
+        self.counter.use(self._promoted(), self.tenure)
+        for partition, at in self.tenure.positions.items():
+            if read[partition] > at.to:
+                self._read_before[partition] = read[partition]
+            if read[partition] > at.to or partition in self.unreadable:
+                self.consumer.seek(TopicPartition(self._topic, partition, at.to))
+        self.unreadable.clear()
+
+    def _check_rewound(self, messages: list[Message]) -> None:
+        """See that the client hands out again what it did before :meth:`count_again`."""
+        for message in messages:
+            if message.error() is None:
+                before = self._read_before.pop(message.partition(), None)
+                if before is not None and message.offset() >= before:
+                    raise SessionError(
+                        f"partition {message.partition()} was to be read again from before offset "
+                        f"{before}, and went on at {message.offset()}"
+                    )
+
+
+def _check(message: Message) -> None:
+    """Raise for an error that stays; log one that passes."""
+    error = message.error()
+    assert error is not None  # noqa: S101 - only errors are checked
+    if error.fatal() or error.code() in _OFFSET_IS_GONE:
+        raise SessionError(str(error))
+    log.warning("consumer: %s", error)

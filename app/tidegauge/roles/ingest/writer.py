@@ -1,0 +1,103 @@
+"""What a session writes: histograms, dead letters and source offsets, in one transaction."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from tidegauge.config import Settings
+from tidegauge.contract import DeadLetter, encode
+from tidegauge.counting import Counted, Tenure
+from tidegauge.kafka import TopicPartition, commit, ingest_producer
+from tidegauge.roles.ingest.dead_letters import DeadLetterWriter, FallbackLevel, to_send
+from tidegauge.roles.ingest.reader import BROKER_SECONDS
+from tidegauge.roles.ingest.source import SourceTopic
+
+log = logging.getLogger(__name__)
+
+
+class HistogramWriter:
+    """The transactional producer of a session."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        source: SourceTopic,
+        letters: DeadLetterWriter,
+        baselines_age: Callable[[], float],
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._topics = settings.topics
+        self.source = source
+        self._letters = letters
+        self.baselines_age = baselines_age
+        self._clock = clock
+        self._monotonic = monotonic
+        #: Partitions of the topic of histograms.
+        self.destinations = 0
+        self.producer = ingest_producer(self._settings, alone=self._letters.level != "full")
+
+    def begin(self) -> None:
+        """End the transaction that a predecessor has left open; raises ``KafkaException``."""
+        self.producer.init_transactions(BROKER_SECONDS)
+
+    def replace_producer(self) -> None:
+        """Go on with another producer, whose first act is to end the transaction of this one.
+
+        What was counted stays, and is committed by the next flush. Raises ``KafkaException``.
+        """
+        self.producer = ingest_producer(self._settings, alone=self._letters.level != "full")
+        self.begin()
+
+    def records(self, tenure: Tenure) -> Iterator[tuple[int, bytes]]:
+        """Make the records of a tenure, each with the partition that it goes to."""
+        age = self.baselines_age()
+        return tenure.records(
+            now=self._clock(),
+            monotonic=self._monotonic(),
+            idle_seconds=self._settings.ingest.idle_seconds,
+            source=self._topics.predictions,
+            sources=self.source.partitions,
+            destinations=self.destinations,
+            baselines_age_seconds=age if math.isfinite(age) else None,
+            topic_id=self.source.topic_id,
+        )
+
+    def commit(
+        self, tenure: Tenure, letters: Sequence[DeadLetter], level: FallbackLevel, group: Any
+    ) -> None:
+        """Commit a tenure, the letters that wait and its offsets; ``group`` is the membership's.
+
+        Raises as :func:`tidegauge.kafka.commit` does.
+        """
+        topic_id = self.source.topic_id
+        commit(
+            self.producer,
+            histograms=self.records(tenure),
+            histogram_topic=self._topics.histograms,
+            letters=[
+                encode(replace(letter, topic_id=topic_id)) for letter in to_send(letters, level)
+            ],
+            letter_topic=self._topics.dead_letters,
+            offsets=[
+                TopicPartition(
+                    self._topics.predictions,
+                    p,
+                    at.to,
+                    metadata=Counted(
+                        origin=at.origin,
+                        to=at.to,
+                        topic_id=topic_id,
+                        series=at.series,
+                        end=at.least_end,
+                    ).metadata(),
+                )
+                for p, at in tenure.positions.items()
+            ],
+            group=group,
+        )
