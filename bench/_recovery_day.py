@@ -5,7 +5,7 @@ import time
 from _recovery_load import EVENTS, Fleet, baseline_of
 from _recovery_site import Site, site
 from tidegauge.config import Settings, WindowSettings
-from tidegauge.config.settings import DetectSettings
+from tidegauge.config.sections import DetectSettings
 from tidegauge.kafka import topic_specs
 from tidegauge.roles.ingest.session import TENURE_SECONDS
 

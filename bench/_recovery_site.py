@@ -21,7 +21,7 @@ from support.redis_server import RedisServer
 from tidegauge.baseline import Baseline
 from tidegauge.baseline.io import BaselineStore
 from tidegauge.config import KafkaSettings, Settings, TopicSettings, WindowSettings
-from tidegauge.config.settings import DetectSettings, RedisSettings
+from tidegauge.config.sections import DetectSettings, RedisSettings
 
 unique = _harness.unique
 

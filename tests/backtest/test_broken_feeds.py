@@ -8,7 +8,7 @@ from support.feeds import NUMBERS, Change, Row, baseline, run
 from tidegauge.alerting.load import DEFAULT_RULES
 from tidegauge.backtest import run as module
 from tidegauge.backtest.run import BacktestPlan, backtest
-from tidegauge.config.settings import WindowSettings
+from tidegauge.config.sections import WindowSettings
 from tidegauge.contract import encode
 from tidegauge.kafka.reader import KafkaRecord
 

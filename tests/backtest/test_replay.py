@@ -23,7 +23,7 @@ from tidegauge.backtest.records import slices_of
 from tidegauge.backtest.replay import FULL_STEPS, Replay
 from tidegauge.backtest.result import PastEpisode
 from tidegauge.baseline.document import Baseline
-from tidegauge.config.settings import WindowSettings
+from tidegauge.config.sections import WindowSettings
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.report import AlarmBudget, WindowReport
 from tidegauge.windows.drift_detector import DriftDetector

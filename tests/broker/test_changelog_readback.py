@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException, Message, Producer, TopicPartition
 
 from support.kafka_broker import KafkaBroker, unique
 from support.processes import free_port
-from tidegauge.config.settings import KafkaSettings
+from tidegauge.config.sections import KafkaSettings
 from tidegauge.kafka import backfill
 from tidegauge.kafka.backfill import ChangelogReader, LogShorterError
 

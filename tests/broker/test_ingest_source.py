@@ -28,7 +28,7 @@ from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation
-from tidegauge.config.settings import KafkaSettings
+from tidegauge.config.sections import KafkaSettings
 from tidegauge.counting.beginning import Counted
 from tidegauge.kafka import Admin
 from tidegauge.roles.detect.offsets import Offsets

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from support.kafka_broker import KafkaBroker, unique
 from support.processes import free_port
-from tidegauge.config.settings import KafkaSettings
+from tidegauge.config.sections import KafkaSettings
 from tidegauge.kafka import backfill
 from tidegauge.kafka.backfill import InputSequence
 

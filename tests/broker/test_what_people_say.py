@@ -19,7 +19,8 @@ from support.kafka_reader import TopicReader
 from support.processes import wait_until
 from support.product import Installation
 from tidegauge.cli.app import app
-from tidegauge.config.settings import KafkaSettings, Settings, TopicSettings
+from tidegauge.config.sections import KafkaSettings, TopicSettings
+from tidegauge.config.settings import Settings
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.audit import AuditRecord

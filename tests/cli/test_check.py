@@ -12,7 +12,8 @@ from support.baselines import small_baseline
 from tidegauge.baseline.io.store import BaselineStore
 from tidegauge.baseline.validation import MAX_DOCUMENT_BYTES
 from tidegauge.cli.check import check_actions, check_baselines, check_versions
-from tidegauge.config.settings import ActionSettings, RedisSettings, Settings
+from tidegauge.config.sections import ActionSettings, RedisSettings
+from tidegauge.config.settings import Settings
 from tidegauge.counting.decode import native
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from support.baselines import small_baseline
 from tidegauge.baseline.io.store import BaselineStore
 from tidegauge.cli.app import app
-from tidegauge.config.settings import KafkaSettings
+from tidegauge.config.sections import KafkaSettings
 from tidegauge.kafka.admin import BrokersAway, ask_brokers
 
 COMMANDS = [

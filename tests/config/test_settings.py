@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tidegauge.config.settings import KafkaSettings, Settings, WindowSettings, load_settings
+from tidegauge.config.sections import KafkaSettings, WindowSettings
+from tidegauge.config.settings import Settings, load_settings
 from tidegauge.config.settings_errors import SettingsError
 
 

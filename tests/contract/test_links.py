@@ -3,7 +3,7 @@
 import pytest
 
 from support.alerts import example_alert
-from tidegauge.config.settings import LinkSettings
+from tidegauge.config.sections import LinkSettings
 from tidegauge.contract.alert import AlertLinks
 from tidegauge.contract.links import check_template, links_of
 

@@ -2,7 +2,7 @@
 
 from hypothesis import given, strategies as st
 
-from tidegauge.contract.routing import cell_partition
+from tidegauge.contract.histogram import cell_partition
 
 _names = st.text(max_size=8)
 

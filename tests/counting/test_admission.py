@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tidegauge.config.settings import IngestSettings, WindowSettings
+from tidegauge.config.sections import IngestSettings, WindowSettings
 from tidegauge.counting.admission import GENERATION_SECONDS, IDLE_GENERATIONS, Admission
 from tidegauge.windows.slices import SHORTEST_SECONDS
 

@@ -26,9 +26,8 @@ from support.counting import (
     event,
     promote,
 )
-from tidegauge.config.settings import IngestSettings
-from tidegauge.contract.histogram import Cell, HistogramRecord
-from tidegauge.contract.routing import cell_partition
+from tidegauge.config.sections import IngestSettings
+from tidegauge.contract.histogram import Cell, HistogramRecord, cell_partition
 
 BASELINE = a_baseline()
 PROMOTED = promote(BASELINE)

@@ -5,7 +5,7 @@ import uuid
 
 from confluent_kafka import Producer
 
-from tidegauge.config.settings import KafkaSettings
+from tidegauge.config.sections import KafkaSettings
 from tidegauge.kafka.reader import read_span, read_tail
 
 

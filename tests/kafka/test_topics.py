@@ -2,7 +2,8 @@
 
 import pytest
 
-from tidegauge.config.settings import MAX_RECORD_BYTES, DetectSettings, Settings
+from tidegauge.config.sections import MAX_RECORD_BYTES, DetectSettings
+from tidegauge.config.settings import Settings
 from tidegauge.kafka.topics import TopicSpec, _satisfies, config_problems, topic_specs
 
 

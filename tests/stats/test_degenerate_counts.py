@@ -16,7 +16,7 @@ from hypothesis import given, strategies as st
 
 from tidegauge import stats
 from tidegauge.contract.histogram import SignalHistogram
-from tidegauge.contract.signals import LATENCY_EDGES_MS
+from tidegauge.contract.prediction import LATENCY_EDGES_MS
 from tidegauge.stats.drift_table import drift, drift_table
 from tidegauge.stats.values import histogram_quantile
 from tidegauge.windows.report import signal_report

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal
-from tidegauge.config.settings import IngestSettings, WindowSettings
+from tidegauge.config.sections import IngestSettings, WindowSettings
 from tidegauge.contract.histogram import Cell
 from tidegauge.counting.counter import Counter, Promoted
 from tidegauge.counting.decode.arrow_size import Limits

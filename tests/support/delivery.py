@@ -15,7 +15,8 @@ from support.http_sink import Answer, HttpSink
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import wait_until
-from tidegauge.config.settings import KafkaSettings, NotifySettings, Settings, TopicSettings
+from tidegauge.config.sections import KafkaSettings, NotifySettings, TopicSettings
+from tidegauge.config.settings import Settings
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.audit import AuditRecord

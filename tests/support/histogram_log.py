@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from support.counting import FakeMessage, as_json, event, numeric
 from tidegauge.baseline.document import Baseline
-from tidegauge.config.settings import IngestSettings, WindowSettings
-from tidegauge.contract.routing import cell_partition
+from tidegauge.config.sections import IngestSettings, WindowSettings
+from tidegauge.contract.histogram import cell_partition
 from tidegauge.counting.counter import Counter
 from tidegauge.counting.tenure import Position, Tenure
 

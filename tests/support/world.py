@@ -7,7 +7,7 @@ import msgspec
 
 from support.counting import NOW, FakeMessage, as_json, event
 from tidegauge.alerting.load import DEFAULT_RULES
-from tidegauge.config.settings import IngestSettings, TopicSettings, WindowSettings
+from tidegauge.config.sections import IngestSettings, TopicSettings, WindowSettings
 from tidegauge.counting.counter import Counter, Promoted
 from tidegauge.counting.tenure import Position, Tenure
 from tidegauge.roles.detect.window_closer import in_time, of_different_slices

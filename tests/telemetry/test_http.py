@@ -20,7 +20,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.processes import wait_until
-from tidegauge.contract.signals import LATENCY_EDGES_MS
+from tidegauge.contract.prediction import LATENCY_EDGES_MS
 from tidegauge.telemetry import http as http_module, page as page_module
 from tidegauge.telemetry.collectors import GaugeTable, LatencyCollector
 from tidegauge.telemetry.health import STALL_SECONDS, Health

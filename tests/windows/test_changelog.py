@@ -22,7 +22,7 @@ from support.world import (
     totals,
     writes,
 )
-from tidegauge.config.settings import TopicSettings
+from tidegauge.config.sections import TopicSettings
 from tidegauge.contract import encode
 from tidegauge.contract.decoding import DecodingError
 from tidegauge.contract.report import WindowReport

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from support.counting import NOW, a_baseline, promote
 from support.world import Logged, World, Written, a_state, fold, restored, taken_over, writes
 from tidegauge.baseline.document import Baseline
-from tidegauge.config.settings import TopicSettings
+from tidegauge.config.sections import TopicSettings
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.windows.changelog import Changelog

@@ -22,7 +22,7 @@ from tidegauge.baseline.validation import (
     largest_cell_bytes,
     validate,
 )
-from tidegauge.config.settings import MAX_RECORD_BYTES
+from tidegauge.config.sections import MAX_RECORD_BYTES
 from tidegauge.contract import encode
 from tidegauge.contract.decoding import decode
 from tidegauge.contract.report import WindowReport

@@ -23,8 +23,8 @@ from support.world import SOURCE, World, a_state, join_all
 from tidegauge.baseline.compare import vectors
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract.histogram import SignalHistogram
+from tidegauge.contract.prediction import LATENCY_EDGES_MS
 from tidegauge.contract.report import WindowReport
-from tidegauge.contract.signals import LATENCY_EDGES_MS
 from tidegauge.stats.divergences import js_divergence, kl, psi
 from tidegauge.stats.ordered import wasserstein_bins
 from tidegauge.stats.values import histogram_quantile

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tidegauge.config.settings import WindowSettings
+from tidegauge.config.sections import WindowSettings
 from tidegauge.contract.histogram import PartitionClock, SourceRange
 from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.records import RawCell, RawRecord

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.config.settings import (
+    from tidegauge.config.sections import (
         MAX_AUDIT_BYTES as MAX_AUDIT_BYTES,
         MAX_RECORD_BYTES as MAX_RECORD_BYTES,
         IngestSettings as IngestSettings,
         KafkaSettings as KafkaSettings,
         LinkSettings as LinkSettings,
-        Settings as Settings,
         TopicSettings as TopicSettings,
         WindowSettings as WindowSettings,
+    )
+    from tidegauge.config.settings import (
+        Settings as Settings,
         config_file as config_file,
         load_settings as load_settings,
     )
@@ -24,37 +26,53 @@ if TYPE_CHECKING:
         SettingsError as SettingsError,
         load_settings_file as load_settings_file,
     )
-    from tidegauge.config.unshown import UNSHOWN as UNSHOWN, shown as shown
     from tidegauge.config.watched_file import (
         LOOK_SECONDS as LOOK_SECONDS,
         WatchedFile as WatchedFile,
     )
     from tidegauge.config.yaml_document import (
+        UNSHOWN as UNSHOWN,
         FileError as FileError,
         Location as Location,
         Problem as Problem,
         dotted as dotted,
         parse_document as parse_document,
+        shown as shown,
     )
 
 face(
     __name__,
     {
-        "settings": (
+        "sections": (
             "IngestSettings",
             "KafkaSettings",
             "LinkSettings",
             "MAX_AUDIT_BYTES",
             "MAX_RECORD_BYTES",
-            "Settings",
             "TopicSettings",
             "WindowSettings",
+        ),
+        "settings": (
+            "Settings",
             "config_file",
             "load_settings",
         ),
-        "settings_errors": ("SettingsError", "load_settings_file"),
-        "unshown": ("UNSHOWN", "shown"),
-        "watched_file": ("LOOK_SECONDS", "WatchedFile"),
-        "yaml_document": ("FileError", "Location", "Problem", "dotted", "parse_document"),
+        "settings_errors": (
+            "SettingsError",
+            "load_settings_file",
+        ),
+        "watched_file": (
+            "LOOK_SECONDS",
+            "WatchedFile",
+        ),
+        "yaml_document": (
+            "FileError",
+            "Location",
+            "Problem",
+            "UNSHOWN",
+            "dotted",
+            "parse_document",
+            "shown",
+        ),
     },
 )

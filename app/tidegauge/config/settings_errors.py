@@ -14,8 +14,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from tidegauge.config.unshown import UNSHOWN, shown
-from tidegauge.config.yaml_document import Location, dotted, parse_document
+from tidegauge.config.yaml_document import UNSHOWN, Location, dotted, parse_document, shown
 
 _PREFIX = "TIDEGAUGE_"
 

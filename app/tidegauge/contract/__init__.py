@@ -54,13 +54,18 @@ if TYPE_CHECKING:
         dead_letter_of as dead_letter_of,
         without_payload as without_payload,
     )
-    from tidegauge.contract.decoding import DecodingError as DecodingError, decode as decode
+    from tidegauge.contract.decoding import (
+        DecodingError as DecodingError,
+        RawMessage as RawMessage,
+        decode as decode,
+    )
     from tidegauge.contract.histogram import (
         Cell as Cell,
         HistogramRecord as HistogramRecord,
         PartitionClock as PartitionClock,
         SignalHistogram as SignalHistogram,
         SourceRange as SourceRange,
+        cell_partition as cell_partition,
     )
     from tidegauge.contract.links import (
         RUNBOOK as RUNBOOK,
@@ -71,7 +76,10 @@ if TYPE_CHECKING:
         ARROW_CONTENT_TYPE as ARROW_CONTENT_TYPE,
         ARROW_MAGIC as ARROW_MAGIC,
         JSON_CONTENT_TYPE as JSON_CONTENT_TYPE,
+        LATENCY_EDGES_MS as LATENCY_EDGES_MS,
         NON_FINITE as NON_FINITE,
+        OUTPUT_SIGNALS as OUTPUT_SIGNALS,
+        STATUS_CATEGORIES as STATUS_CATEGORIES,
         PredictionEvent as PredictionEvent,
         epoch_seconds as epoch_seconds,
     )
@@ -82,7 +90,6 @@ if TYPE_CHECKING:
         shortened as shortened,
         spreadsheet_text as spreadsheet_text,
     )
-    from tidegauge.contract.raw_message import RawMessage as RawMessage
     from tidegauge.contract.report import (
         AlarmBudget as AlarmBudget,
         Change as Change,
@@ -99,12 +106,6 @@ if TYPE_CHECKING:
         SignalReport as SignalReport,
         Size as Size,
         WindowReport as WindowReport,
-    )
-    from tidegauge.contract.routing import cell_partition as cell_partition
-    from tidegauge.contract.signals import (
-        LATENCY_EDGES_MS as LATENCY_EDGES_MS,
-        OUTPUT_SIGNALS as OUTPUT_SIGNALS,
-        STATUS_CATEGORIES as STATUS_CATEGORIES,
     )
     from tidegauge.contract.silence import (
         GLOB_CHARACTERS as GLOB_CHARACTERS,
@@ -139,8 +140,17 @@ if TYPE_CHECKING:
 face(
     __name__,
     {
-        "_base": ("Record", "SCHEMA_VERSION", "deterministic_id", "encode"),
-        "acknowledgement": ("Acknowledgement", "Outcome", "acknowledge"),
+        "_base": (
+            "Record",
+            "SCHEMA_VERSION",
+            "deterministic_id",
+            "encode",
+        ),
+        "acknowledgement": (
+            "Acknowledgement",
+            "Outcome",
+            "acknowledge",
+        ),
         "alert": (
             "Action",
             "ActionKind",
@@ -152,7 +162,10 @@ face(
             "Severity",
             "SignalAlert",
         ),
-        "audit": ("AuditFact", "AuditRecord"),
+        "audit": (
+            "AuditFact",
+            "AuditRecord",
+        ),
         "cloudevents": (
             "Mode",
             "SPECVERSION",
@@ -163,7 +176,11 @@ face(
             "unwrap",
             "wrap",
         ),
-        "configuration": ("Configuration", "ConfigurationKind", "configuration_after"),
+        "configuration": (
+            "Configuration",
+            "ConfigurationKind",
+            "configuration_after",
+        ),
         "dead_letter": (
             "DeadLetter",
             "NotifyReason",
@@ -171,21 +188,33 @@ face(
             "dead_letter_of",
             "without_payload",
         ),
-        "decoding": ("DecodingError", "decode"),
+        "decoding": (
+            "DecodingError",
+            "RawMessage",
+            "decode",
+        ),
         "histogram": (
             "Cell",
             "HistogramRecord",
             "PartitionClock",
             "SignalHistogram",
             "SourceRange",
+            "cell_partition",
         ),
-        "links": ("RUNBOOK", "check_template", "links_of"),
+        "links": (
+            "RUNBOOK",
+            "check_template",
+            "links_of",
+        ),
         "prediction": (
             "ARROW_CONTENT_TYPE",
             "ARROW_MAGIC",
             "JSON_CONTENT_TYPE",
+            "LATENCY_EDGES_MS",
             "NON_FINITE",
+            "OUTPUT_SIGNALS",
             "PredictionEvent",
+            "STATUS_CATEGORIES",
             "epoch_seconds",
         ),
         "printable": (
@@ -195,7 +224,6 @@ face(
             "shortened",
             "spreadsheet_text",
         ),
-        "raw_message": ("RawMessage",),
         "report": (
             "AlarmBudget",
             "Change",
@@ -213,11 +241,22 @@ face(
             "Size",
             "WindowReport",
         ),
-        "routing": ("cell_partition",),
-        "signals": ("LATENCY_EDGES_MS", "OUTPUT_SIGNALS", "STATUS_CATEGORIES"),
-        "silence": ("GLOB_CHARACTERS", "Matchers", "Silence", "Withheld"),
-        "templates": ("Exact", "render"),
-        "times": ("duration", "duration_text", "moment", "utc_text"),
+        "silence": (
+            "GLOB_CHARACTERS",
+            "Matchers",
+            "Silence",
+            "Withheld",
+        ),
+        "templates": (
+            "Exact",
+            "render",
+        ),
+        "times": (
+            "duration",
+            "duration_text",
+            "moment",
+            "utc_text",
+        ),
         "wording": (
             "OF_THRESHOLD",
             "counted",

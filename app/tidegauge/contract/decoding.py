@@ -1,7 +1,7 @@
 """The one way to decode JSON that somebody else has written."""
 
 from functools import lru_cache
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -61,3 +61,12 @@ def decode(value: bytes | str | msgspec.Raw | None, kind: Any) -> Any:
 @lru_cache(maxsize=256)
 def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
     return msgspec.json.Decoder(kind)
+
+
+class RawMessage(Protocol):
+    """What is used of a ``confluent_kafka.Message``, for code that needs no client."""
+
+    def value(self) -> bytes | None: ...  # noqa: D102
+    def partition(self) -> int: ...  # noqa: D102
+    def offset(self) -> int: ...  # noqa: D102
+    def error(self) -> object | None: ...  # noqa: D102

@@ -12,7 +12,7 @@ from support.closing_models import BASELINES, BY_ID, MINUTE, MODELS, two_windows
 from support.world import WATCH, Logged, a_state, join_all, restored, saved
 from tidegauge.alerting.load import DEFAULT_RULES
 from tidegauge.baseline.document import Baseline
-from tidegauge.config.settings import TopicSettings
+from tidegauge.config.sections import TopicSettings
 from tidegauge.contract import encode
 from tidegauge.contract.report import WindowReport
 from tidegauge.roles.detect.status import SliceFailures

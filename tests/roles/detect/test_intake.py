@@ -14,7 +14,7 @@ from faust.types import TP
 from support.counting import NOW
 from support.detector_bench import Bench, Log
 from support.world import World
-from tidegauge.config.settings import TopicSettings
+from tidegauge.config.sections import TopicSettings
 from tidegauge.roles.detect import broker_watch
 from tidegauge.telemetry.health import Progress
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from tidegauge.config.settings import KafkaSettings
+from tidegauge.config.sections import KafkaSettings
 from tidegauge.kafka import clients
 from tidegauge.roles.detect.offsets import Offsets
 

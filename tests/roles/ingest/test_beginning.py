@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tidegauge.config.settings import WindowSettings
+from tidegauge.config.sections import WindowSettings
 from tidegauge.contract.histogram import SourceRange
 from tidegauge.counting.beginning import Beginning, Counted, begin_at, from_metadata, known_end
 from tidegauge.windows.partition import PartitionState

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tidegauge.config.settings import KafkaSettings
+from tidegauge.config.sections import KafkaSettings
 from tidegauge.contract.decoding import decode
 from tidegauge.counting.beginning import Counted
 from tidegauge.roles.ingest.histogram_tail import HistogramTail, _TailRecord

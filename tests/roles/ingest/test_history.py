@@ -19,7 +19,7 @@ from support.counting import (
     event,
 )
 from support.hostile import hostile_records, in_unknown_fields
-from tidegauge.config.settings import IngestSettings
+from tidegauge.config.sections import IngestSettings
 from tidegauge.contract import encode
 from tidegauge.kafka.reader import refuse
 from tidegauge.roles.ingest.history import EventReader, RecordedEvent

@@ -21,7 +21,7 @@ from support.counting import (
     promote,
 )
 from support.ingest_sessions import Clocks, Committed
-from tidegauge.config.settings import IngestSettings
+from tidegauge.config.sections import IngestSettings
 from tidegauge.counting.admission import Admission
 from tidegauge.counting.counter import Counter
 from tidegauge.counting.tenure import Tenure

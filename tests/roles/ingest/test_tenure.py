@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from support.counting import NOW, a_baseline, a_counter, a_tenure, as_json, count, event, promote
-from tidegauge.contract.histogram import HistogramRecord
-from tidegauge.contract.routing import cell_partition
+from tidegauge.contract.histogram import HistogramRecord, cell_partition
 from tidegauge.counting import tenure as tenure_module
 from tidegauge.counting.tenure import Position, Tenure
 from tidegauge.roles.ingest.lag import HELD_SECONDS, HeldPartitions
