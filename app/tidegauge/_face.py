@@ -9,7 +9,6 @@ one list of its names.
 import linecache
 import re
 import sys
-from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 
@@ -42,16 +41,11 @@ class _Face(ModuleType):
         return sorted({*super().__dir__(), *self._places})
 
 
-def face(room: str, names: Mapping[str, Sequence[str]] | None = None) -> None:
-    """Give ``room`` the names that its ``__init__`` promises to type checkers, ``A as A``.
-
-    ``names`` has them by module instead: ``{"measure": ("Measurement", "measure")}``.
-    """
+def face(room: str) -> None:
+    """Give ``room`` the names that its ``__init__`` imports for type checkers, as ``A as A``."""
     module = sys.modules[room]
     module.__class__ = _Face
-    if names is None:
-        names = _promised(module)
-    places = {name: place for place, some in names.items() for name in some}
+    places = {name: place for place, names in _promised(module).items() for name in names}
     module.__dict__.update(_places=places, __all__=sorted(places))
 
 

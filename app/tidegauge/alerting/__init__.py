@@ -52,26 +52,4 @@ if TYPE_CHECKING:
     from tidegauge.alerting.state import AlertState as AlertState
     from tidegauge.alerting.summary import listed as listed
 
-face(
-    __name__,
-    {
-        "evaluate": ("EvaluationResult", "evaluate"),
-        "figures": ("MOST_MOVED",),
-        "inactivity": (
-            "InactiveSlice",
-            "MISSED_AFTER_SECONDS",
-            "due_at",
-            "end_forgotten",
-            "judge_inactivity",
-        ),
-        "load": ("DEFAULT_RULES", "RuleError", "load_rules"),
-        "measure": ("NOISE_NATS", "measure", "surprise"),
-        "metrics": ("METRICS", "MetricName", "SILENCE"),
-        "model": ("MINIMUM_PSI", "Rule", "rule_schema"),
-        "revision": ("Revised", "evaluate_late"),
-        "ruleset": ("RuleSet",),
-        "silences": ("Silences", "checked", "covers", "in_force", "matchers_text"),
-        "state": ("AlertState",),
-        "summary": ("listed",),
-    },
-)
+face(__name__)

@@ -24,19 +24,4 @@ if TYPE_CHECKING:
         backtest as backtest,
     )
 
-face(
-    __name__,
-    {
-        "inject": ("Injection",),
-        "records": ("ModelKeys", "fired"),
-        "result": (
-            "InjectionResult",
-            "PastEpisode",
-            "Result",
-            "RuleCount",
-            "Sighting",
-            "SliceSpan",
-        ),
-        "run": ("BacktestPlan", "NoWindows", "backtest"),
-    },
-)
+face(__name__)

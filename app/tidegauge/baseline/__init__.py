@@ -46,41 +46,4 @@ if TYPE_CHECKING:
         validate as validate,
     )
 
-face(
-    __name__,
-    {
-        "binning": ("canonical_category", "numeric_counts", "numeric_edges"),
-        "compare": (
-            "BESIDE",
-            "RARE_ROWS",
-            "bin_labels",
-            "current_counts",
-            "distribution",
-            "nan_is_missing",
-            "ordered_bins",
-            "reference_counts",
-            "tells_unseen",
-            "value_bins",
-        ),
-        "document": (
-            "Baseline",
-            "BaselineError",
-            "CategoricalSignal",
-            "DailyCycle",
-            "LEAST_BASELINE_ROWS",
-            "LEAST_DAYS",
-            "MOST_DAYS",
-            "NumericSignal",
-            "Signal",
-            "SignalHours",
-            "small",
-        ),
-        "validation": (
-            "MAX_DOCUMENT_BYTES",
-            "MAX_SIGNALS",
-            "UnusableBaseline",
-            "read_baseline",
-            "validate",
-        ),
-    },
-)
+face(__name__)

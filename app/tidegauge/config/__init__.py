@@ -40,39 +40,4 @@ if TYPE_CHECKING:
         shown as shown,
     )
 
-face(
-    __name__,
-    {
-        "sections": (
-            "IngestSettings",
-            "KafkaSettings",
-            "LinkSettings",
-            "MAX_AUDIT_BYTES",
-            "MAX_RECORD_BYTES",
-            "TopicSettings",
-            "WindowSettings",
-        ),
-        "settings": (
-            "Settings",
-            "config_file",
-            "load_settings",
-        ),
-        "settings_errors": (
-            "SettingsError",
-            "load_settings_file",
-        ),
-        "watched_file": (
-            "LOOK_SECONDS",
-            "WatchedFile",
-        ),
-        "yaml_document": (
-            "FileError",
-            "Location",
-            "Problem",
-            "UNSHOWN",
-            "dotted",
-            "parse_document",
-            "shown",
-        ),
-    },
-)
+face(__name__)

@@ -37,25 +37,4 @@ if TYPE_CHECKING:
         was_notified as was_notified,
     )
 
-face(
-    __name__,
-    {
-        "channel": ("Channel", "Refused", "RetryLater"),
-        "channels": ("channel_to",),
-        "config": ("Receiver", "ReceiverFile"),
-        "digest": ("Digest", "digest_body", "limit_note"),
-        "load": ("ReceiversError", "load_receivers"),
-        "withholding": (
-            "Limit",
-            "MessageBudget",
-            "collect_until",
-            "is_critical",
-            "is_last",
-            "is_waiting",
-            "never_notified",
-            "read_budget",
-            "step",
-            "was_notified",
-        ),
-    },
-)
+face(__name__)

@@ -11,10 +11,4 @@ if TYPE_CHECKING:
     from tidegauge.producer.counters import DropReason as DropReason, ProducerStats as ProducerStats
     from tidegauge.producer.logger import PredictionLogger as PredictionLogger
 
-face(
-    __name__,
-    {
-        "counters": ("DropReason", "ProducerStats"),
-        "logger": ("PredictionLogger",),
-    },
-)
+face(__name__)

@@ -52,27 +52,4 @@ if TYPE_CHECKING:
         with_values as with_values,
     )
 
-face(
-    __name__,
-    {
-        "budget": ("Budget",),
-        "daily": ("DailyReference", "Dispersion", "HOURS", "HoursMemory", "hour_weights"),
-        "dispersion": ("BLOCK_SECONDS", "dispersion_of"),
-        "engine": (
-            "BatchInput",
-            "BatchResult",
-            "HourlyInput",
-            "StrongestScores",
-            "WindowBatch",
-            "judge_batch",
-            "size_of",
-        ),
-        "ewma": ("LAMBDAS", "Memory"),
-        "expected": ("BINS", "Expected", "MEAN", "SPREAD"),
-        "onset": ("age_windows", "directions"),
-        "reference": ("Reference", "SignalReference"),
-        "scores": ("SCORES", "bin_contributions", "surprises"),
-        "tails": ("q_values",),
-        "value_drift": ("ValueTable", "with_values"),
-    },
-)
+face(__name__)

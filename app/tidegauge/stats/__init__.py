@@ -35,26 +35,4 @@ if TYPE_CHECKING:
         standardised_mean_shift as standardised_mean_shift,
     )
 
-face(
-    __name__,
-    {
-        "_shares": ("PSEUDOCOUNT",),
-        "divergences": (
-            "hellinger",
-            "js_distance",
-            "js_divergence",
-            "kl",
-            "psi",
-            "psi_corrected",
-        ),
-        "drift_table": ("DriftTable", "drift", "drift_table"),
-        "ordered": ("ks_bins", "wasserstein_bins"),
-        "two_samples": ("chi2_two_sample", "degrees_of_freedom", "g_two_sample"),
-        "values": (
-            "histogram_quantile",
-            "mean_shift",
-            "quantile_shift",
-            "standardised_mean_shift",
-        ),
-    },
-)
+face(__name__)

@@ -29,26 +29,4 @@ if TYPE_CHECKING:
     )
     from tidegauge.telemetry.records import RecordFaults as RecordFaults
 
-face(
-    __name__,
-    {
-        "collectors": ("GaugeTable",),
-        "health": ("ConditionCollector", "Health", "Progress", "State"),
-        "http": ("HttpServer",),
-        "logs": (
-            "ONE_BY_ONE",
-            "configure_logging",
-        ),
-        "metrics": (
-            "BaselineMetrics",
-            "CommonMetrics",
-            "DetectMetrics",
-            "IngestMetrics",
-            "LedgerMetrics",
-            "NotifyMetrics",
-            "ReceiverMetrics",
-            "record_metrics",
-        ),
-        "records": ("RecordFaults",),
-    },
-)
+face(__name__)

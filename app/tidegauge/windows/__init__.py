@@ -57,22 +57,4 @@ if TYPE_CHECKING:
         Window as Window,
     )
 
-face(
-    __name__,
-    {
-        "changelog": ("Changelog", "Checkpoint"),
-        "changes": ("drift_of_values", "pattern_of"),
-        "closing": ("Closing",),
-        "drift_detector": ("MONTH_SECONDS", "DriftDetector", "pack", "unpack"),
-        "evidence": ("BaselineLayout", "alarm_budget"),
-        "inactivity": ("InactivityCheck",),
-        "outputs": ("Closed", "DataWanted", "Failures", "Output", "Raising"),
-        "partition": ("PartitionState",),
-        "parts": ("Write",),
-        "records": ("RawCell", "RawRecord", "check_signals", "read_record"),
-        "report": ("SCORE_SECONDS", "drifts", "shortened", "signal_report"),
-        "slices": ("forgotten_after",),
-        "sources": ("Gap", "GapBook"),
-        "values": ("Counts", "LastRecord", "Slice", "SliceMemory", "SliceState", "Window"),
-    },
-)
+face(__name__)

@@ -33,29 +33,4 @@ if TYPE_CHECKING:
     )
     from tidegauge.baseline.io.table.column import ReadOptions as ReadOptions, Role as Role
 
-face(
-    __name__,
-    {
-        "builder": ("build",),
-        "cache": ("BaselineCache",),
-        "column_files": ("read_importances", "read_types"),
-        "pointers": (
-            "Key",
-            "Pointer",
-            "earlier_version",
-            "name_of",
-            "nearest_baseline",
-            "newer_version",
-            "without_baseline",
-        ),
-        "signals": ("ColumnSummary",),
-        "store": (
-            "BaselineNotFound",
-            "BaselineStore",
-            "CorruptBaseline",
-            "StoreError",
-            "StoreUnavailable",
-        ),
-        "table.column": ("ReadOptions", "Role"),
-    },
-)
+face(__name__)

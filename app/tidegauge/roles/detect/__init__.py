@@ -10,4 +10,4 @@ from tidegauge._face import face
 if TYPE_CHECKING:
     from tidegauge.roles.detect.detector import Detector as Detector
 
-face(__name__, {"detector": ("Detector",)})
+face(__name__)

@@ -10,9 +10,4 @@ from tidegauge._face import face
 if TYPE_CHECKING:
     from tidegauge.roles.notify.notifier import Notifier as Notifier
 
-face(
-    __name__,
-    {
-        "notifier": ("Notifier",),
-    },
-)
+face(__name__)

@@ -18,11 +18,4 @@ if TYPE_CHECKING:
     from tidegauge.baseline.io.table.rows import NumericRows as NumericRows, TimedRows as TimedRows
     from tidegauge.baseline.io.table.table import Table as Table, open_table as open_table
 
-face(
-    __name__,
-    {
-        "column": ("Column", "Kind", "ReadOptions", "Role"),
-        "rows": ("NumericRows", "TimedRows"),
-        "table": ("Table", "open_table"),
-    },
-)
+face(__name__)
