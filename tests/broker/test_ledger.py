@@ -236,11 +236,11 @@ def test_one_command_says_why_it_retrained(
     asked = ["--model", "credit", "--event", "action.requested", "--since", "2026-03-01T00:00:00Z"]
     (line,) = installation.succeed("audit", "list", *asked).splitlines()
     for told_of in (
-        "2026-03-01T12:01:00Z credit 3 action.requested retrain by rule:drift-retrain",
+        "2026-03-01 12:01:00Z credit 3 action.requested retrain by rule:drift-retrain",
         "kl of income 0.0744 nats, above 0.07",
-        "3000 events, at least 1000",
-        "window 2026-03-01T12:00:00Z to 2026-03-01T12:01:00Z",
-        "data 2026-02-28T12:01:00Z to 2026-03-01T12:01:00Z, up to predictions/0@415300",
+        "3,000 events, at least 1,000",
+        "window 2026-03-01 12:00:00Z to 2026-03-01 12:01:00Z",
+        "data 2026-02-28 12:01:00Z to 2026-03-01 12:01:00Z, up to predictions/0@415300",
         f"baseline {example.inputs['baseline']}",
         f"report {example.inputs['report']}",
     ):
