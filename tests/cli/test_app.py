@@ -51,3 +51,16 @@ def test_a_command_imports_only_what_it_needs(command: str, without: set[str]) -
     loaded = set(done.stderr.split())
     assert f"tidegauge.cli.{command}" in loaded
     assert not loaded & without
+
+
+def test_a_reader_that_has_seen_enough_is_no_wrong_input() -> None:
+    """As ``head`` has, which closes the pipe."""
+    command = [sys.executable, "-m", "tidegauge", "topics", "acls", "--role", "ingest"]
+    done = subprocess.Popen(
+        [*command, "--principal", "User:x"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert done.stdout is not None and done.stderr is not None
+    done.stdout.close()
+    assert (done.stderr.read(), done.wait()) == ("", 1)
+    done.stderr.close()

@@ -116,3 +116,23 @@ def test_a_client_that_has_lost_the_brokers_for_good_is_replaced(
     one.look()
     assert health.ready()[0]
     assert [client.is_closed for client in Client.made] == [True, True, False]
+
+
+def test_a_watch_that_is_to_stop_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is stopped while it waits for its brokers would wait for an answer to it."""
+
+    class Client:
+        is_closed = False
+
+        def list_topics(self, *names: str, timeout: float) -> SimpleNamespace:
+            raise AssertionError("asked after the stop")
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    client = Client()
+    monkeypatch.setattr("tidegauge.kafka.watches.reader", lambda *_, **__: client)
+    one = watch("ingest")
+    one._stop.set()
+    one.run()
+    assert client.is_closed

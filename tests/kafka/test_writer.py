@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tidegauge.config.sections import KafkaSettings
 from tidegauge.kafka import clients, writer as sender
@@ -39,3 +39,33 @@ def test_a_producer_that_lost_its_brokers_is_another_one_for_the_next_record(
     letters.write(b"a")
     letters.write(b"b")
     assert made == [NOBODY, brokers]
+
+
+def test_a_producer_with_a_fatal_error_is_another_one_for_the_next_record(
+    brokers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would refuse every record until the process ends."""
+    made: list[str] = []
+
+    class Spent:
+        def __init__(self, config: dict[str, object], **more: object) -> None:
+            made.append("spent")
+
+        def produce(self, *_: object, **__: object) -> None:
+            raise KafkaException(KafkaError(KafkaError._FATAL, "out of order", fatal=True))
+
+        def purge(self) -> None:
+            pass
+
+    def make(config: dict[str, object], **more: object) -> Producer | Spent:
+        if not made:
+            return Spent(config)
+        made.append("sound")
+        return Producer(config, **more)
+
+    monkeypatch.setattr(clients, "Producer", make)
+    letters = RecordWriter(KafkaSettings(bootstrap_servers=brokers), "letters", "dead letters")
+    with pytest.raises(NotTaken, match="out of order"):
+        letters.write(b"a")
+    letters.write(b"a")
+    assert made == ["spent", "sound"]

@@ -49,6 +49,20 @@ def test_what_passes_is_tried_again(status: int) -> None:
     assert caught.value.retry_after == 7
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "soon",
+        "Thu, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Thu, 01 Jan 2027 00:00:00 +99999999999999",
+    ],
+)
+def test_a_wait_that_no_clock_can_have_is_none(asked: str) -> None:
+    with pytest.raises(RetryLater) as caught:
+        sent(Answer(429, {"Retry-After": asked}))
+    assert caught.value.retry_after is None
+
+
 @pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 410, 413, 422])
 def test_what_does_not_pass_is_refused(status: int) -> None:
     with pytest.raises(Refused, match=f"HTTP {status}: no"):

@@ -44,7 +44,8 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
                 for one in error.errors(include_input=False, include_url=False)
             ]
             raise fail("; ".join(wrong), BAD_INPUT) from error
-        except typer.Exit:
+        except (typer.Exit, BrokenPipeError):
+            # Of a pipe whose reader has seen enough, as ``head`` does, click ends the command.
             raise
         except Exception as error:
             # Imported late: with numpy and redis it would double the start of other commands.

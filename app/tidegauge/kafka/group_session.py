@@ -78,8 +78,12 @@ def retry(
 ) -> None:
     """Work until it succeeds or ``stop`` is set; each of ``errors`` is reported to ``failed``.
 
-    ``wait`` is how long to wait before the next try, seconds. Any other exception is raised.
+    ``wait`` is how long to wait before the next try, seconds. Any other exception is raised. Once
+    ``stop`` is set nothing is begun: with brokers that don't answer it could take longer than a
+    process has for its end.
     """
+    if stop.is_set():
+        return
 
     def report(state: RetryCallState) -> None:
         failed(state.outcome and state.outcome.exception())

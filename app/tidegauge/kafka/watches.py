@@ -199,9 +199,9 @@ class WritableWatch:
     def run(self) -> None:
         """Look until stopped."""
         try:
-            self.look()
-            while not self._stop.wait(LOOK_SECONDS):
+            while not self._stop.is_set():
                 self.look()
+                self._stop.wait(LOOK_SECONDS)
         finally:
             self._client.close()
 

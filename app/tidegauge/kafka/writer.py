@@ -78,9 +78,9 @@ class RecordWriter:
         why = answers[0] if answers else None
         if answers and why is None:
             return
-        if why is None or why.code() in _NO_ANSWER:
-            # It may have lost its brokers for good (producer/lifeline.py); the next record is
-            # another one's.
+        if why is None or why.fatal() or why.code() in _NO_ANSWER:
+            # It refuses all that follows, or may have lost its brokers for good
+            # (producer/lifeline.py); the next record is another one's.
             self._producer.purge()
             self._producer = None
         is_too_large = why is not None and why.code() == KafkaError.MSG_SIZE_TOO_LARGE

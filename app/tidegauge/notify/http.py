@@ -123,7 +123,7 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
     else:
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         if at.tzinfo is None:
             at = at.replace(tzinfo=datetime.UTC)
