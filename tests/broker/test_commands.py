@@ -166,7 +166,7 @@ def test_records_that_are_none_are_skipped_and_named_once_by_every_command(
     for arguments, kinds in (
         (("alerts", "list"), ("alerts", "alerts_history", "silences")),
         (("alerts", "silences", "--all"), ("silences",)),
-        (("alerts", "show", alert.id), ("alerts_history",)),
+        (("alerts", "show", alert.id), ("alerts_history", "silences")),
         (("alerts", "silence", "--model", "m", "--reason", "r"), ("alerts_history",)),
         (("actions", "list", "--json"), ("actions", "acknowledgements")),
     ):
