@@ -159,7 +159,7 @@ def _count(cluster: _Cluster, notes: _Notes, baseline: Any, minute: int) -> list
 
     def counted() -> float:
         name = "tidegauge_ingest_events_total"
-        paths = ("native", "fast", "tolerant", "arrow")
+        paths = ("native", "tolerant", "arrow")
         return sum(registry.get_sample_value(name, {"path": it}) or 0 for it in paths)
 
     def owns() -> bool:

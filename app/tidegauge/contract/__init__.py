@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         configuration_after as configuration_after,
     )
     from tidegauge.contract.dead_letter import (
+        PAYLOAD_LIMIT_BYTES as PAYLOAD_LIMIT_BYTES,
         DeadLetter as DeadLetter,
         NotifyReason as NotifyReason,
         Reason as Reason,
