@@ -35,7 +35,7 @@ _POLL_SECONDS = 0.25
 
 
 class RecordFailed(Exception):
-    """A record failed for an unexpected reason; it is tried once more."""
+    """A record, or what was withheld, can't be read or handled now; it is tried again."""
 
 
 class DeliveryWorker:
@@ -141,7 +141,7 @@ class DeliveryWorker:
                 self._beat()
                 received = group_reader.next()
                 if group_reader.partitions and not self._withheld_store.restored:
-                    self._withheld_store.restore(group_reader.partitions)
+                    self._restore_withheld(group_reader.partitions)
                 try:
                     if received is None:
                         group_reader.commit_skipped()
@@ -153,6 +153,13 @@ class DeliveryWorker:
                     continue
         finally:
             group_reader.close()
+
+    def _restore_withheld(self, partitions: set[int]) -> None:
+        """Read what was withheld; wait for its topic as for brokers that don't answer."""
+        try:
+            self._withheld_store.restore(partitions)
+        except ValueError as error:
+            raise RecordFailed(str(error)) from error
 
     def _changed(self, assigned: bool, metadata: list[str | None]) -> None:
         """Forget what fires or waits: the process that delivers from now on reads it again."""
