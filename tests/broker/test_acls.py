@@ -250,13 +250,21 @@ def test_each_role_does_its_work_with_its_acls_alone_and_needs_each_of_them(
                 cluster.as_role[role].wait_ready(child, seconds=90)
 
         start()
-        send_slow_events(cluster)
+        send_slow_events(cluster, "3")
         wait_until(
             lambda: any(json.loads(one.body).get("state") == "firing" for one in hook.requests),
             seconds=60,
             what=lambda: f"a delivery\n{children['detect'].tail()}{children['notify'].tail()}",
         )
         look_as_operator(cluster)
+        # The model is silenced now, so its next alert is withheld.
+        send_slow_events(cluster, "4")
+        withheld = 'tidegauge_notify_withheld{receiver="hook"}'
+        wait_until(
+            lambda: cluster.as_role["notify"].gauge(withheld) == 1,
+            seconds=60,
+            what=lambda: f"an alert is withheld\n{children['notify'].tail()}",
+        )
         # What it reads back as it starts is there now.
         for again in (True, False):
             for role, child in children.items():
@@ -271,7 +279,7 @@ def test_each_role_does_its_work_with_its_acls_alone_and_needs_each_of_them(
     assert not (found := unused(cluster)), "\n".join(found)
 
 
-def send_slow_events(cluster: Cluster) -> None:
+def send_slow_events(cluster: Cluster, version: str) -> None:
     producer = cluster.as_role["producer"].environment()
     config = {
         "security.protocol": "SASL_PLAINTEXT",
@@ -281,7 +289,7 @@ def send_slow_events(cluster: Cluster) -> None:
     }
     topic = cluster.as_role["producer"].topic("predictions")
     with PredictionLogger(
-        cluster.broker.secured_servers, topic=topic, model="credit", version="3", config=config
+        cluster.broker.secured_servers, topic=topic, model="credit", version=version, config=config
     ) as logger:
         for _ in range(20):
             logger.log(features={"x": 1.0}, prediction=0.5, latency_ms=900.0)
