@@ -8,6 +8,7 @@ before the first event is left out: the start of a role, its command line.
 
 import asyncio
 import contextlib
+import json
 import sys
 import threading
 import time
@@ -127,6 +128,12 @@ class _Cluster:
         return found
 
 
+def _all_idle(histograms: dict[int, list[tuple[int, bytes]]]) -> bool:
+    """Whether the newest record of each partition has no source that may still bring events."""
+    newest = [json.loads(records[-1][1])["clocks"] for records in histograms.values() if records]
+    return bool(newest) and all(it["idle"] for clocks in newest for it in clocks.values())
+
+
 def _count(cluster: _Cluster, notes: _Notes, baseline: Any, minute: int) -> list[tuple[int, bytes]]:
     """Log events for INGEST; return the histograms that it writes for the model, with offsets."""
     from prometheus_client import CollectorRegistry
@@ -178,7 +185,7 @@ def _count(cluster: _Cluster, notes: _Notes, baseline: Any, minute: int) -> list
                     logger.log(features={"amount": 5.0}, time=minute + 60 * window + 1.0)
                 logger.flush(_WAIT_SECONDS)
         _wait(lambda: counted() == _WINDOWS * _EVENTS, "every event is counted")
-        time.sleep(2.0)  # until a partition without events is idle
+        _wait(lambda: _all_idle(cluster.records(topics.histograms)), "every partition is idle")
         notes.stop()
     finally:
         stop.set()

@@ -2,11 +2,14 @@
 
 import time
 import uuid
+from types import SimpleNamespace
+from typing import Any
 
-from confluent_kafka import Producer
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tidegauge.config.sections import KafkaSettings
-from tidegauge.kafka.reader import read_span, read_tail
+from tidegauge.kafka.reader import partitions_of, read_span, read_tail
 
 
 def test_a_whole_topic_is_read_where_a_broker_finds_nothing_by_time() -> None:
@@ -22,3 +25,21 @@ def test_a_whole_topic_is_read_where_a_broker_finds_nothing_by_time() -> None:
     assert [record.value for record in read_span(kafka, topic)] == expected
     tail = read_tail(kafka, topic, time.time() - 60, at_least=10)
     assert [record.value for record in tail] == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "raised", "text"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaException, "TOPIC_AUTHORIZATION_FAILED"),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, ValueError, "there is no topic t"),
+    ],
+)
+def test_a_missing_permission_is_no_missing_topic(
+    code: int, raised: type[Exception], text: str
+) -> None:
+    found = SimpleNamespace(error=KafkaError(code), partitions={})
+    consumer: Any = SimpleNamespace(
+        list_topics=lambda *_, **__: SimpleNamespace(topics={"t": found})
+    )
+    with pytest.raises(raised, match=text):
+        partitions_of(consumer, "t")

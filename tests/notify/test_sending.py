@@ -1,6 +1,8 @@
 """Attempts over real sockets: what is delivered, what is tried again, what is refused."""
 
+import base64
 import contextlib
+import smtplib
 import socket
 import threading
 from collections.abc import Iterator
@@ -169,6 +171,20 @@ def test_a_wrong_password_is_refused(certificate: Certificate, tmp_path: Path) -
         pytest.raises(Refused, match="SMTP 535"),
     ):
         email(sink, tmp_path, password="wrong", ca_file=str(certificate.certificate))  # noqa: S106
+
+
+def test_a_challenge_that_is_no_base64_is_tried_again(
+    certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def login(*_: object) -> None:
+        base64.decodebytes(b"abc")  # as smtplib does with what follows 334
+
+    monkeypatch.setattr(smtplib.SMTP, "login", login)
+    with (
+        stopped(SmtpSink(certificate, asks_for_password=True)) as sink,
+        pytest.raises(RetryLater, match="can't be read"),
+    ):
+        email(sink, tmp_path, password=PASSWORD, ca_file=str(certificate.certificate))
 
 
 def test_a_certificate_that_nobody_vouches_for_gets_no_password(

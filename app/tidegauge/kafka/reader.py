@@ -209,8 +209,13 @@ def follow(
 
 
 def partitions_of(consumer: Consumer, topic: str) -> list[int]:
-    """Return the partitions of a topic; raises ``ValueError`` if it isn't there."""
+    """Return the partitions of a topic.
+
+    Raises ``ValueError`` if it isn't there, and ``KafkaException`` without permission to see it.
+    """
     found = consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+    if found.error is not None and found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        raise KafkaException(found.error)
     if found.error is not None or not found.partitions:
         raise ValueError(f"there is no topic {topic}; make it with: tidegauge topics create")
     return list(found.partitions)

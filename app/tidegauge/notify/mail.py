@@ -1,5 +1,6 @@
 """Alerts by e-mail: plain text and HTML, in a thread of the episode, sent to one mail server."""
 
+import binascii
 import contextlib
 import datetime
 import html
@@ -50,6 +51,8 @@ def send(message: EmailMessage, to: EmailReceiver) -> None:
         raise RetryLater(why) from error
     except smtplib.SMTPNotSupportedError as error:
         raise Refused(f"the server can't do what is asked for: {error}") from error
+    except binascii.Error as error:  # smtplib decodes challenges of AUTH without a check
+        raise RetryLater(f"the server's answer can't be read: {error}") from error
     except (smtplib.SMTPException, OSError) as error:
         raise RetryLater(str(error) or type(error).__name__) from error
     for address, (code, text) in refused.items():

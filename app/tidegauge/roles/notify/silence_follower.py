@@ -15,6 +15,7 @@ from tidegauge.config import Settings
 from tidegauge.contract import Alert, DecodingError, Silence, decode, unwrap
 from tidegauge.kafka import (
     OFFSET_BEGINNING,
+    KafkaError,
     KafkaException,
     Message,
     TopicPartition,
@@ -86,6 +87,8 @@ class SilenceFollower:
             if found.error is not None:
                 raise KafkaException(found.error)
             unread = set(found.partitions)
+            if not unread:  # being created: without partitions the end would never be reached
+                raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
             consumer.assign([TopicPartition(self._topic, p, OFFSET_BEGINNING) for p in unread])
             while not self._stop.is_set():
                 self._health.beat(_NAME)
