@@ -1,0 +1,17 @@
+"""The bench of the decoders counts every event by both, and ends with its figures as JSON."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parents[2] / "bench" / "decode.py"
+
+
+def test_its_last_line_has_a_figure_of_each_decoder() -> None:
+    command = [sys.executable, str(BENCH), "--events", "400", "--rounds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert sorted(found) == ["native_us", "ratio", "reference_us"]
+    assert all(value > 0 for value in found.values())
