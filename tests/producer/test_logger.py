@@ -438,3 +438,33 @@ def test_events_are_dropped_while_no_producer_can_be_started(
     assert logger.stats.dropped["unavailable"] == 2
     assert logger.close() == 0
     assert "can't start new thread" in caplog.text
+
+
+def test_close_does_not_wait_for_a_producer_whose_threads_never_end(
+    mock_cluster: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As librdkafka's do while a name is being resolved, which nothing can interrupt."""
+    resolved = threading.Event()
+
+    class Resolving:
+        def __init__(self, config: dict[str, Any]) -> None:
+            self._real = Producer(config)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def __len__(self) -> int:
+            return len(self._real)
+
+        def __del__(self) -> None:
+            resolved.wait(30)
+
+    monkeypatch.setattr("tidegauge.producer.sender.Producer", Resolving)
+    logger = PredictionLogger(mock_cluster, topic=topic, model="credit", version="3")
+    logger.log(features=FEATURES)
+    started = time.monotonic()
+    assert logger.close() == 0
+    assert time.monotonic() - started < 15
+    assert logger.stats.delivered == 1
+    assert not resolved.is_set()
+    resolved.set()

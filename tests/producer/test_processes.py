@@ -95,6 +95,48 @@ assert (logger.stats.logged, logger.stats.delivered) == (2, 2)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_right_after_the_first_event_waits_until_it_is_delivered(
+    mock_cluster: str, topic: str
+) -> None:
+    # Until then librdkafka's threads resolve names. Without the wait the 50 ms of collecting are
+    # not even over when the child begins.
+    script = (
+        PREAMBLE
+        + """
+logger.log(features={}, id="parent")
+delivered = []
+os.register_at_fork(after_in_parent=lambda: delivered.append(logger.stats.delivered))
+pid = os.fork()
+if pid == 0:
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+assert delivered == [1], delivered
+"""
+    )
+    run(script, mock_cluster, topic)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_waits_only_so_long_for_a_broker_that_is_not_there() -> None:
+    script = (
+        PREAMBLE
+        + """
+import time
+logger.log(features={})
+started = time.monotonic()
+for _ in range(20):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+assert time.monotonic() - started < 5
+os._exit(0)
+"""
+    )
+    run(script, "127.0.0.1:1", "predictions")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_child_can_end_with_a_producer_that_it_inherited(mock_cluster: str, topic: str) -> None:
     # Without the leak the child's exit destroys the producer, whose threads it doesn't have.
     script = """

@@ -1,4 +1,4 @@
-"""What a forked child has to do anew: librdkafka's threads stay behind in the parent."""
+"""What a fork asks for: librdkafka's threads stay behind in the parent, their locks do not."""
 
 import ctypes
 import os
@@ -9,7 +9,10 @@ from typing import Protocol
 
 
 class Forks(Protocol):
-    """What wants to know that it is now in a child."""
+    """What takes part in every fork of its process."""
+
+    def before_fork(self) -> None:
+        """Bring the parent into a state that a child can be made of."""
 
     def after_fork_in_child(self) -> None:
         """Begin again as a process of its own."""
@@ -19,8 +22,13 @@ _known: weakref.WeakSet[Forks] = weakref.WeakSet()
 
 
 def watch(one: Forks) -> None:
-    """Call ``one.after_fork_in_child()`` in every child that is forked while ``one`` exists."""
+    """Call the methods of ``one`` at every fork while ``one`` exists."""
     _known.add(one)
+
+
+def _before_fork() -> None:
+    for one in list(_known):
+        one.before_fork()
 
 
 def _after_fork_in_child() -> None:
@@ -29,7 +37,7 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # there is no fork on Windows
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 
 
 def leak(producer: object) -> None:

@@ -210,6 +210,10 @@ class PredictionLogger:
     def _at_exit(self) -> None:
         self.close(EXIT_TIMEOUT_SECONDS)
 
+    def before_fork(self) -> None:
+        """Let a producer that was started a moment ago connect before the process forks."""
+        self._sender.settle()
+
     def after_fork_in_child(self) -> None:
         """Begin again, with counters at 0; what the parent has queued the parent sends."""
         self._sender.abandon()

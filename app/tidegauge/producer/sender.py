@@ -26,6 +26,16 @@ RESTART_SECONDS = 10.0
 #: handed over. Waking it for each event would cost the serving thread more than all the rest.
 IDLE_SECONDS = 0.05
 
+#: A fork waits at most so long, and only this soon after the start of a producer, for its first
+#: delivery. Resolving a name holds a lock of glibc (in __check_pf) for a moment. A child that is
+#: forked in that moment inherits the lock, held by a thread that it doesn't have, and can never
+#: resolve a name itself: 1 in 60 children hung that were forked right after the first event.
+SETTLE_SECONDS = 0.5
+
+#: How long ``close`` waits for librdkafka to end its threads. One that resolves a name can't be
+#: interrupted.
+DESTROY_SECONDS = 1.0
+
 _FULL = "events come faster than the brokers take them"
 
 OnDelivery = Callable[[Any, Any], None]
@@ -56,6 +66,7 @@ class Sender:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._restart_at = 0.0
+        self._started_at = -math.inf
         self._why = ""  # why there is no producer
         self._fatal = ""  # the error that the present producer can't get over
         self._trouble = ""  # the last other error
@@ -108,15 +119,23 @@ class Sender:
         self._closed = True
         remaining = self.flush(timeout)
         with self._starting:
-            producer, thread = self._producer, self._thread
+            held, thread = [self._producer], self._thread
             self._stop.set()
         if thread is not None:
             thread.join(1.0)
-        if producer is not None:
-            self._give_up(producer)
-        self._producer = None
+        if held[0] is not None:
+            self._give_up(held[0])
+            self._producer = None
+            _destroy(held)
         self._tell(math.inf)
         return remaining
+
+    def settle(self) -> None:
+        """Wait for the first delivery of a producer that was started a moment ago."""
+        deadline = self._started_at + SETTLE_SECONDS
+        while (left := deadline - time.monotonic()) > 0 and not self.counters.delivered.value:
+            if self.flush(min(left, 0.05)) == 0:
+                return
 
     def abandon(self) -> None:
         """Forget the producer of the parent process; its events are the parent's to send."""
@@ -142,6 +161,7 @@ class Sender:
                 self._why = f"no Kafka producer could be started: {describe(error)}"
                 self._restart_at = time.monotonic() + RESTART_SECONDS
                 return None
+            self._started_at = time.monotonic()
             self._producer = producer
             return producer
 
@@ -293,6 +313,17 @@ class Sender:
             self._trouble_told_at = now
             _log.warning("predictions wait for Kafka: %s", self._trouble)
             self._trouble = ""
+
+
+def _destroy(held: list[Any]) -> None:
+    """Destroy the producer that only ``held`` refers to, on a thread: that may wait for ever."""
+    thread = threading.Thread(target=held.clear, name="tidegauge-destroy", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads, or the interpreter is ending
+        leak(held[0])
+        return
+    thread.join(DESTROY_SECONDS)
 
 
 def reason_of(error: Exception) -> DropReason:
