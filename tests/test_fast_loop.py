@@ -34,7 +34,7 @@ def test_a_changed_test_comes_first(root):
 
 
 def test_tests_that_start_clusters_are_left_to_make_test(root):
-    assert nearest(["tests/broker/test_rules.py", "tests/chaos/faults.py"], root) == [*ALWAYS]
+    assert nearest(["tests/broker/test_rules.py", "tests/chaos/plan/faults.py"], root) == [*ALWAYS]
 
 
 def test_what_is_gone_is_not_asked_for(root):

@@ -21,23 +21,23 @@ from pathlib import Path
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
-from chaos.broker_faults import FULL_SECONDS, draw_broker_plan
-from chaos.cluster import (
+from chaos.judge.reading import Outputs
+from chaos.judge.results import Result, totals
+from chaos.judge.whole_run import judge, learn_what_was_counted
+from chaos.plan.broker_faults import FULL_SECONDS, draw_broker_plan
+from chaos.plan.course import Course, decode_report
+from chaos.plan.faults import JUMP_SECONDS, Plan, draw_plan
+from chaos.scenarios import SCENARIOS
+from chaos.site.cluster import (
     COPIES,
     GRACE_SECONDS,
     LATE_SECONDS,
     LONG_LATE_SECONDS,
     Cluster,
 )
-from chaos.course import Course, decode_report
-from chaos.faults import JUMP_SECONDS, Plan, draw_plan
-from chaos.inject import Injector
-from chaos.judged_run import judge, learn_what_was_counted
-from chaos.losses import QUARANTINED, SOURCE_LOST, Losses
-from chaos.mutations import MUTATIONS, hazard_unforeseen
-from chaos.reading import Outputs
-from chaos.results import Result, totals
-from chaos.scenarios import SCENARIOS
+from chaos.site.inject import Injector
+from chaos.site.losses import QUARANTINED, SOURCE_LOST, Losses
+from chaos.site.mutations import MUTATIONS, hazard_unforeseen
 from chaos.traffic import Sent, grown_at, jumps_of, last_due
 from support.kafka_cluster import BROKERS
 from support.processes import Child, wait_until
@@ -132,7 +132,7 @@ def run(
                 due,
                 SETTLE_SECONDS,
                 check,
-                lambda: [one.key for one in list(cluster.told)],
+                lambda: [one.key for one in list(cluster.deliveries)],
             )
             if unsettled is not None:
                 result.findings.append(unsettled)

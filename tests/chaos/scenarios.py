@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from chaos.broker_faults import SHORT_SECONDS, draw_broker_plan
-from chaos.course import Course, Delay, Seen, Span, spread
-from chaos.faults import BASE_WORKERS, WITH_BASELINE, Fault, Plan
-from chaos.judged_brokers import judge_three_brokers
-from chaos.judgement import LATE_SECONDS, Judgement, judge_calm, judge_no_restart
+from chaos.judge.brokers import judge_three_brokers
+from chaos.judge.judgement import LATE_SECONDS, Judgement, judge_calm, judge_no_restart
+from chaos.plan.broker_faults import SHORT_SECONDS, draw_broker_plan
+from chaos.plan.course import Course, Delay, Seen, Span, spread
+from chaos.plan.faults import BASE_WORKERS, WITH_BASELINE, Fault, Plan
 
 #: The workers read Redis every 2 s. On a busy machine a reading may be late by some more, and
 #: by as much the age that a flush says differs from what the clock says.

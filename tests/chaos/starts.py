@@ -20,9 +20,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from chaos.cluster import SETTINGS, Cluster
 from chaos.run import machine_turn
-from chaos.supervisor import Slot
+from chaos.site.cluster import SETTINGS, Cluster
+from chaos.site.supervisor import Slot
 from support.group_lag import GroupLag
 from support.processes import Child, wait_until
 from support.prometheus import http_get

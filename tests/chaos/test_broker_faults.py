@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from chaos.broker_faults import FULL_SECONDS, SHORT_SECONDS, draw_broker_plan
-from chaos.course import Course, Part, Report, Seen, Span
-from chaos.faults import PARTS
-from chaos.judged_brokers import judge_three_brokers
+from chaos.judge.brokers import judge_three_brokers
+from chaos.plan.broker_faults import FULL_SECONDS, SHORT_SECONDS, draw_broker_plan
+from chaos.plan.course import Course, Part, Report, Seen, Span
+from chaos.plan.faults import PARTS
 
 START = 1_750_000_000
 GRACE = 2.0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.faults import KINDS, ROLES, draw_plan
+from chaos.plan.faults import KINDS, ROLES, draw_plan
 from chaos.run import run
 
 SECONDS = 40

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from chaos.faults import BASE_WORKERS, KINDS, SESSION_SECONDS, draw_plan
+from chaos.plan.faults import BASE_WORKERS, KINDS, SESSION_SECONDS, draw_plan
 
 SEEDS = range(1, 21)
 

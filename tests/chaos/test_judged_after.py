@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from chaos.findings import OutputRecord
-from chaos.judged_after import judge_after, said
-from chaos.judged_tellings import Told
+from chaos.judge.after_counting import judge_after, said
+from chaos.judge.deliveries import Delivery
+from chaos.judge.findings import OutputRecord
 
 START = 1_750_000_000
 
@@ -47,7 +47,7 @@ class World:
                 self.outputs["alerts_history"].append(alert)
                 fact = {"id": f"audit {id}", "event": f"alert.{state}", "model": model}
                 self.outputs["audit_facts"].append(fact)
-        self.told = [it for it in self.outputs["alerts_history"] if it["state"] != "pending"]
+        self.notified = [it for it in self.outputs["alerts_history"] if it["state"] != "pending"]
         self.outputs["audit"] = _chained(self.outputs["audit_facts"])
 
     def judge(self) -> tuple[list[str], str]:
@@ -60,8 +60,8 @@ class World:
             for kind, records in self.outputs.items()
         }
         told = [
-            Told(START + 60.0 + i, alert["id"], json.dumps({"alert": _shown(alert)}).encode())
-            for i, alert in enumerate(self.told)
+            Delivery(START + 60.0 + i, alert["id"], json.dumps({"alert": _shown(alert)}).encode())
+            for i, alert in enumerate(self.notified)
         ]
         findings = judge_after(outputs, told, [(START - 5.0, "kill notify-0")])
         return findings.lines(), said(findings)
@@ -72,20 +72,20 @@ def _shown(alert: Json) -> Json:
 
 
 def test_what_is_right_is_no_finding() -> None:
-    assert World().judge() == ([], "4 alerts told, 4 tellings, 6 chained facts")
+    assert World().judge() == ([], "4 alerts notified, 4 deliveries, 6 chained facts")
 
 
 def test_what_is_published_or_told_again_is_no_finding() -> None:
     world = World()
     for kind in ("alerts_history", "audit_facts"):
         world.outputs[kind] += world.outputs[kind]
-    world.told += world.told
-    assert world.judge() == ([], "4 alerts told, 8 tellings, 6 chained facts")
+    world.notified += world.notified
+    assert world.judge() == ([], "4 alerts notified, 8 deliveries, 6 chained facts")
 
 
 def test_an_alert_that_is_a_dead_letter_need_not_be_told() -> None:
     world = World()
-    at = world.outputs["alerts_history"].index(world.told.pop(1))
+    at = world.outputs["alerts_history"].index(world.notified.pop(1))
     assert "LOST" in world.judge()[0][0]
     letter = {"topic": "alerts", "partition": 0, "offset": at, "receiver": "hook"}
     world.outputs["dead_letters"].append(letter)
@@ -122,19 +122,19 @@ def _garbage(world: World) -> None:
 
 
 def _tell_out_of_order(world: World) -> None:
-    world.told.reverse()
+    world.notified.reverse()
 
 
 def _tell_otherwise(world: World) -> None:
-    world.told[0] = {**world.told[0], "rule": "latency"}
+    world.notified[0] = {**world.notified[0], "rule": "latency"}
 
 
 def _tell_of_what_is_pending(world: World) -> None:
-    world.told.append(world.outputs["alerts_history"][0])
+    world.notified.append(world.outputs["alerts_history"][0])
 
 
 def _tell_of_nothing(world: World) -> None:
-    world.told.clear()
+    world.notified.clear()
 
 
 @pytest.mark.parametrize(
@@ -147,10 +147,10 @@ def _tell_of_nothing(world: World) -> None:
         (_edit, "WRONG: offset 5 of the audit trail is not what its hash was made of"),
         (_invent, "WRONG: offset 6 of the audit trail has audit x, which nobody has sent"),
         (_garbage, "WRONG: offset 6 of the audit trail can't be read"),
-        (_tell_out_of_order, "WRONG: alerts of of m1 were told in the order"),
-        (_tell_otherwise, "WRONG: firing drift m0 firing of m0 was told with another rule"),
-        (_tell_of_what_is_pending, "WRONG: the receiver was told of m0 pending, which isn't due"),
-        (_tell_of_nothing, "LOST: the receiver was never told of resolved drift m1 resolved of m1"),
+        (_tell_out_of_order, "WRONG: alerts of of m1 were delivered in the order"),
+        (_tell_otherwise, "WRONG: firing drift m0 firing of m0 was delivered with another rule"),
+        (_tell_of_what_is_pending, "WRONG: the receiver got m0 pending, which isn't due"),
+        (_tell_of_nothing, "LOST: the receiver never got resolved drift m1 resolved of m1"),
     ],
 )
 def test_what_is_wrong_is_found(spoil: Callable[[World], None], what: str) -> None:

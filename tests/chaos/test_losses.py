@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from chaos.losses import EXEMPT, SERIES, SOURCE_LOST, Losses
-from chaos.supervisor import Slot
+from chaos.site.losses import EXEMPT, SERIES, SOURCE_LOST, Losses
+from chaos.site.supervisor import Slot
 from support.metric_names import METRICS
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.mutations import MUTATIONS, VARIABLE, replace
+from chaos.site.mutations import MUTATIONS, VARIABLE, replace
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,7 +15,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 def run_mutated(name: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(_ROOT / "app"), str(_ROOT / "tests")])
     return subprocess.run(
-        [sys.executable, "-m", "chaos.worker", "run", "--help"],
+        [sys.executable, "-m", "chaos.site.worker", "run", "--help"],
         env=dict(os.environ) | {VARIABLE: name, "PYTHONPATH": path},
         capture_output=True,
         text=True,

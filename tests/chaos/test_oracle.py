@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from chaos.findings import MOST_FINDINGS, Findings
-from chaos.made_outputs import BAD, FEW, FIRST, MANY, SECONDS, START, World
-from chaos.oracle import OutputRecord, Verdict, judge_run
-from chaos.wrong_outputs import WRONG_OUTPUTS, Spoil, lose_an_event
+from chaos.judge.findings import MOST_FINDINGS, Findings
+from chaos.judge.made_outputs import BAD, FEW, FIRST, MANY, SECONDS, START, World
+from chaos.judge.oracle import OutputRecord, Verdict, judge_run
+from chaos.judge.wrong_outputs import WRONG_OUTPUTS, Spoil, lose_an_event
 
 _MADE = World()
 

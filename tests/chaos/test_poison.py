@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.findings import OutputRecord
-from chaos.poison import KINDS, Place, Poison, judge_poison, values, without_answers
+from chaos.judge.findings import OutputRecord
+from chaos.site.poison import KINDS, Place, Poison, judge_poison, values, without_answers
 from support.kafka_broker import KafkaBroker
 from support.product import Installation
 from tidegauge.contract.acknowledgement import Acknowledgement

@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.findings import OutputRecord
-from chaos.hold import Hold
-from chaos.made_outputs import World
-from chaos.poison import Place, Poison, judge_poison
-from chaos.recreation import Counted, Deleted, judge_recreation
-from chaos.topics import numbered
+from chaos.judge.findings import OutputRecord
+from chaos.judge.made_outputs import World
+from chaos.judge.recreation import Counted, Deleted, judge_recreation
+from chaos.site.hold import Hold
+from chaos.site.poison import Place, Poison, judge_poison
+from chaos.site.topics import numbered
 from support.kafka_broker import KafkaBroker
 from support.processes import wait_until
 from support.product import Installation

@@ -1,7 +1,7 @@
 """What the suite says in the end of all of its runs."""
 
-from chaos.faults import draw_plan
-from chaos.results import Result, totals
+from chaos.judge.results import Result, totals
+from chaos.plan.faults import draw_plan
 from chaos.traffic import Sent
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chaos.course import Course, Left, Part, Report, Seen, Span, decode_report
-from chaos.faults import BASE_WORKERS, Plan
+from chaos.plan.course import Course, Left, Part, Report, Seen, Span, decode_report
+from chaos.plan.faults import BASE_WORKERS, Plan
 from chaos.run import run
 from chaos.scenarios import (
     SCENARIOS,

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from chaos.made_outputs import FIRST, SECONDS, START, World
-from chaos.recount import Recounter, baseline_id, differences
+from chaos.judge.made_outputs import FIRST, SECONDS, START, World
+from chaos.judge.recount import Recounter, baseline_id, differences
 from chaos.source import read_source
 from support.baselines import small_baseline
 from support.oracle import count_signals, judge

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from chaos.steady import SteadyProducer, missing, watermarks
+from chaos.site.steady import SteadyProducer, missing, watermarks
 
 NOBODY = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
 PARTITIONS = 2

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos import supervisor as module
-from chaos.faults import Role
-from chaos.supervisor import Slot, Supervisor
+from chaos.plan.faults import Role
+from chaos.site import supervisor as module
+from chaos.site.supervisor import Slot, Supervisor
 from support.processes import free_port, wait_until
 
 #: Says that it is up, and ends as it is told by SIGTERM, or not at all. A second SIGTERM must not

@@ -9,7 +9,7 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
 
-from chaos.toxiproxy import Proxy, Toxiproxy
+from chaos.site.toxiproxy import Proxy, Toxiproxy
 from support.processes import free_port
 
 

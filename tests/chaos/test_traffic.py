@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chaos.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, Fault
+from chaos.plan.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, Fault
 from chaos.traffic import (
     BAD_SHARE,
     Events,

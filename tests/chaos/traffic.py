@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from confluent_kafka import KafkaException, Producer
 
-from chaos.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, WINDOW_SECONDS, Fault
-from chaos.hold import Hold
-from chaos.steady import SteadyProducer
+from chaos.plan.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, WINDOW_SECONDS, Fault
+from chaos.site.hold import Hold
+from chaos.site.steady import SteadyProducer
 
 MODELS = tuple(f"m{n}" for n in range(8))
 VERSION = "1"

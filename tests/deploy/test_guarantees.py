@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from chaos.faults import KINDS
-from chaos.mutations import MUTATIONS
+from chaos.plan.faults import KINDS
+from chaos.site.mutations import MUTATIONS
 from support.deployment import ROOT
 
 DOCUMENT = (ROOT / "docs" / "guarantees.md").read_text()

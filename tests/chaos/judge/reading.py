@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from chaos.judged_tellings import TOLD_STATES
+from chaos.judge.deliveries import DELIVERED_STATES
 from chaos.source import SourceRecord
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_cluster import KafkaCluster
@@ -91,7 +91,7 @@ class Outputs:
     #: Ids of facts, and of those in the audit trail.
     _facts: set[str] = field(default_factory=set)
     _chained: set[str] = field(default_factory=set)
-    #: Alerts that the receiver must be told of.
+    #: Alerts that the receiver must get.
     _due: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -122,7 +122,7 @@ class Outputs:
             self._chained.add(record["id"])
         elif kind == "audit_facts":
             self._facts.add(record["id"])
-        elif record["state"] in TOLD_STATES:
+        elif record["state"] in DELIVERED_STATES:
             self._due.add(record["id"])
 
     def _note_report(self, message: Message) -> None:
@@ -150,13 +150,13 @@ class Outputs:
         due: float,
         seconds: float,
         check: Callable[[], None],
-        told: Callable[[], Iterable[str]],
+        delivered: Callable[[], Iterable[str]],
     ) -> str | None:
         """Wait until ``events`` are reported and nothing more comes; say what is amiss if not.
 
         They are those of windows that began before ``due``: others may be reported or not.
-        Nothing more is to come once every fact is in the audit trail, and the receiver was ``told``
-        of every alert (by their ids). ``check`` is called meanwhile and may raise.
+        Nothing more is to come once every fact is in the audit trail, and every alert is in
+        ``delivered`` (by their ids). ``check`` is called meanwhile and may raise.
         """
         last = time.monotonic()
         deadline = last + seconds
@@ -166,12 +166,12 @@ class Outputs:
                 last = time.monotonic()
             quiet = time.monotonic() - last
             settled = self.events(due) == events and self._facts <= self._chained
-            if settled and quiet > QUIET_SECONDS and self._due.issubset(told()):
+            if settled and quiet > QUIET_SECONDS and self._due.issubset(delivered()):
                 return None
             time.sleep(0.1)
-        facts, alerts = len(self._facts - self._chained), len(self._due.difference(told()))
+        facts, alerts = len(self._facts - self._chained), len(self._due.difference(delivered()))
         return (
             f"not settled {seconds:.0f} s after the last fault: {self.events(due):,} events "
             f"reported, {events:,} sent; {facts} facts are not in the audit trail, {alerts} alerts "
-            f"were not told; the last output came {quiet:.0f} s ago"
+            f"were not delivered; the last output came {quiet:.0f} s ago"
         )

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from chaos.site.topics import partition_name
 from chaos.source import (
     ABSENT_NUMBER,
     INVALID,
@@ -20,7 +21,6 @@ from chaos.source import (
     place,
     position,
 )
-from chaos.topics import partition_name
 from support.oracle import ABSENT, LATENCY_EDGES_MS, Histogram
 
 Rows = NDArray[np.intp]

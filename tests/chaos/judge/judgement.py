@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from chaos.course import Course, spread
+from chaos.plan.course import Course, spread
 
 #: A report that comes this much later than undisturbed ones do is late: several flushes.
 LATE_SECONDS = 3.0

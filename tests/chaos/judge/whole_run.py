@@ -5,18 +5,18 @@ They share nothing with what runs but the topics.
 
 from collections.abc import Callable, Iterator
 
-from chaos.cluster import MAX_AHEAD_SECONDS, Cluster
-from chaos.faults import SOURCE_PARTITIONS, WINDOW_SECONDS
-from chaos.inject import Injector
-from chaos.judged_after import judge_after, said
-from chaos.losses import SOURCE_LOST, Losses
-from chaos.oracle import OutputRecord, judge_run
-from chaos.poison import judge_poison, without_answers
-from chaos.reading import Outputs, read_source
-from chaos.recreation import Counted, counted_by_topic, judge_recreation
-from chaos.results import Result
+from chaos.judge.after_counting import judge_after, said
+from chaos.judge.oracle import OutputRecord, judge_run
+from chaos.judge.reading import Outputs, read_source
+from chaos.judge.recreation import Counted, counted_by_topic, judge_recreation
+from chaos.judge.results import Result
+from chaos.plan.faults import SOURCE_PARTITIONS, WINDOW_SECONDS
+from chaos.site.cluster import MAX_AHEAD_SECONDS, Cluster
+from chaos.site.inject import Injector
+from chaos.site.losses import SOURCE_LOST, Losses
+from chaos.site.poison import judge_poison, without_answers
+from chaos.site.topics import numbered
 from chaos.source import SourceRecord, read_source as sort_source
-from chaos.topics import numbered
 from chaos.traffic import last_due
 from support.processes import wait_until
 
@@ -93,7 +93,7 @@ def judge(
         is_live=True,
         topic_ids=cluster.source_ids,
     )
-    after = judge_after(records, cluster.told, injector.done)
+    after = judge_after(records, cluster.deliveries, injector.done)
     read += sum(1 for one in cluster.deleted for _ in poison.without_own(one.uncounted()))
     if read != result.sent.sent:
         result.findings.append(

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from chaos.findings import Findings, OutputRecord, Verdict
-from chaos.judged_alerts import AlertJudge
-from chaos.judged_windows import WindowJudge
-from chaos.recount import Recounter, baseline_id
+from chaos.judge.alerts import AlertJudge
+from chaos.judge.findings import Findings, OutputRecord, Verdict
+from chaos.judge.recount import Recounter, baseline_id
+from chaos.judge.windows import WindowJudge
+from chaos.site.topics import number_by_id, partition_name
 from chaos.source import Bad, Source, SourceRecord, read_source
-from chaos.topics import number_by_id, partition_name
 
 __all__ = ["OutputRecord", "Verdict", "judge_run"]
 
@@ -32,7 +32,7 @@ class Letter(msgspec.Struct):
     payload_encoding: Literal["utf-8", "base64"] | None
     payload_bytes: int
     topic_id: str = ""
-    #: Of an alert that was not delivered; judged with what was (judged_tellings.py).
+    #: Of an alert that was not delivered; judged with what was (``chaos.judge.deliveries``).
     receiver: str | None = None
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaos.faults import Plan
+from chaos.plan.faults import Plan
 from chaos.traffic import Sent
 
 

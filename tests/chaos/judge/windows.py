@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from chaos.findings import Copies, Findings, Kind, OutputRecord, read_output
-from chaos.recount import FIXED, Recounter, Rows, differences, signals_of, total
-from chaos.reports import Closed, Counts, Part, Report, window_name
+from chaos.judge.findings import Copies, Findings, Kind, OutputRecord, read_output
+from chaos.judge.recount import FIXED, Recounter, Rows, differences, signals_of, total
+from chaos.judge.reports import Closed, Counts, Part, Report, window_name
+from chaos.site.topics import number_by_id
 from chaos.source import SliceName, WindowKey
-from chaos.topics import number_by_id
 from support.oracle import Histogram
 
 Baselines = Mapping[str, Mapping[str, Any]]  # by id

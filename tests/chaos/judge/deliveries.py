@@ -1,4 +1,4 @@
-"""What the receiver of alerts was told: each at least once and in order, or there is a dead letter.
+"""The deliveries to the receiver of alerts: each at least once and in order, or a dead letter.
 
 By the topic of alerts and what came in at the receiver alone.
 """
@@ -8,16 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from chaos.findings import Findings, OutputRecord
+from chaos.judge.findings import Findings, OutputRecord
 
-#: Of whatever else becomes of an alert, nobody is told.
-TOLD_STATES = ("firing", "resolved")
+#: Other states are not delivered.
+DELIVERED_STATES = ("firing", "resolved")
 
 #: What a webhook leaves out, since it shows values.
 _LEFT_OUT = ("distribution", "evidence", "top_bins")
 
 
-class Told(NamedTuple):
+class Delivery(NamedTuple):
     """One request at the receiver: when, epoch seconds, by which key, and its body."""
 
     at: float
@@ -26,7 +26,7 @@ class Told(NamedTuple):
 
 
 class Due(NamedTuple):
-    """An alert that the receiver must be told of, as it was first published."""
+    """An alert that the receiver must get, as it was first published."""
 
     alert: dict[str, Any]
     record: OutputRecord
@@ -40,25 +40,25 @@ class Due(NamedTuple):
         return f"{alert['state']} {alert['rule']} {alert['id']} of {alert['model']}"
 
 
-def judge_tellings(
+def judge_deliveries(
     alerts: Iterable[OutputRecord],
     letters: Iterable[OutputRecord],
-    told: Sequence[Told],
+    deliveries: Sequence[Delivery],
     findings: Findings,
 ) -> None:
     """Hold the requests against the alerts; ``letters`` are all records of dead letters."""
     due, offsets = _due(alerts)
     buried = _buried(letters, offsets)
-    for id in due.keys() - {one.key for one in told} - buried:
-        findings.add("LOST", f"the receiver was never told of {due[id]}", at=due[id].at)
+    for id in due.keys() - {one.key for one in deliveries} - buried:
+        findings.add("LOST", f"the receiver never got {due[id]}", at=due[id].at)
     order: dict[str, list[str]] = defaultdict(list)
     known: set[str] = set()
-    for one in told:
+    for one in deliveries:
         if one.key not in due:
-            findings.add("WRONG", f"the receiver was told of {one.key}, which isn't due", at=one.at)
+            findings.add("WRONG", f"the receiver got {one.key}, which isn't due", at=one.at)
             continue
         if said := _misstated(due[one.key], one.body):
-            findings.add("WRONG", f"{due[one.key]} was told with {said}", at=one.at)
+            findings.add("WRONG", f"{due[one.key]} was delivered with {said}", at=one.at)
         if one.key not in known:
             known.add(one.key)
             order[due[one.key].alert["fingerprint"]].append(one.key)
@@ -70,9 +70,9 @@ def judge_tellings(
         if ids != expected[fingerprint]:
             first = due[expected[fingerprint][0]]
             said = f"in the order {ids} instead of {expected[fingerprint]}"
-            findings.add("WRONG", f"alerts of {fingerprint} were told {said}", at=first.at)
-    findings.count("alerts_told", len(known))
-    findings.count("tellings", len(told))
+            findings.add("WRONG", f"alerts of {fingerprint} were delivered {said}", at=first.at)
+    findings.count("alerts_notified", len(known))
+    findings.count("deliveries", len(deliveries))
 
 
 def _due(records: Iterable[OutputRecord]) -> tuple[dict[str, Due], dict[tuple[int, int], str]]:
@@ -82,7 +82,7 @@ def _due(records: Iterable[OutputRecord]) -> tuple[dict[str, Due], dict[tuple[in
     for record in sorted(records, key=lambda it: (it.partition, it.offset)):
         alert = json.loads(record.value)
         at[record.partition, record.offset] = alert["id"]
-        if alert["state"] in TOLD_STATES:
+        if alert["state"] in DELIVERED_STATES:
             due.setdefault(alert["id"], Due(alert, record))
     return due, at
 
@@ -98,7 +98,7 @@ def _buried(letters: Iterable[OutputRecord], ids: dict[tuple[int, int], str]) ->
 
 
 def _misstated(due: Due, body: bytes) -> str | None:
-    """Say which fields of an alert were told otherwise than its topic has them."""
+    """Say which fields of an alert differ between the delivery and the topic."""
     said = json.loads(body)["alert"]
     differing = [
         name

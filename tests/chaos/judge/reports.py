@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from chaos.findings import OutputRecord
+from chaos.judge.findings import OutputRecord
 from chaos.source import WindowKey
 from support.oracle import Histogram
 

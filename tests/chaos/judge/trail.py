@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chaos.findings import Findings, OutputRecord
+from chaos.judge.findings import Findings, OutputRecord
 
 
 class Link(NamedTuple):

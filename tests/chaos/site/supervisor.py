@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
 
-from chaos.course import Left
-from chaos.faults import BASE_WORKERS, ROLES, Role
+from chaos.plan.course import Left
+from chaos.plan.faults import BASE_WORKERS, ROLES, Role
 from support.processes import Child, wait_until
 from support.prometheus import http_get
 

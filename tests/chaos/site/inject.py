@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
-from chaos.cluster import Cluster
-from chaos.course import Span
-from chaos.faults import BASE_WORKERS, MOST_WORKERS, ROLES, Fault, Plan, Role
-from chaos.source_faults import add_partitions, leave_open, reset_offsets
-from chaos.supervisor import Slot, healthy, readiness
-from chaos.toxiproxy import Proxy
+from chaos.plan.course import Span
+from chaos.plan.faults import BASE_WORKERS, MOST_WORKERS, ROLES, Fault, Plan, Role
+from chaos.site.cluster import Cluster
+from chaos.site.source_faults import add_partitions, leave_open, reset_offsets
+from chaos.site.supervisor import Slot, healthy, readiness
+from chaos.site.toxiproxy import Proxy
 from support.kafka_broker import KafkaBroker
 from support.kafka_cluster import KafkaCluster
 from support.processes import wait_until

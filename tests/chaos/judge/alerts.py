@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chaos.findings import Copies, Findings, Kind, OutputRecord, read_output
-from chaos.judged_windows import Baselines, WindowJudge
-from chaos.recount import FIXED
-from chaos.reports import Closed, window_name
+from chaos.judge.findings import Copies, Findings, Kind, OutputRecord, read_output
+from chaos.judge.recount import FIXED
+from chaos.judge.reports import Closed, window_name
+from chaos.judge.windows import Baselines, WindowJudge
 from chaos.source import SliceName
 from support.alert_oracle import RULES, ExpectedAlert, Judged, WatchedRule, life
 from support.oracle import Histogram, current_bins, kl_nats, reference_bins

@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 
 from support.processes import Child, free_port, wait_until
 
-_SERVER = Path(__file__).resolve().parents[2] / ".cache" / "toxiproxy" / "server"
+_SERVER = Path(__file__).resolve().parents[3] / ".cache" / "toxiproxy" / "server"
 _SECONDS = 20.0
 
 

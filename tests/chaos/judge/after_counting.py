@@ -1,20 +1,20 @@
-"""What comes after counting: who was told of alerts, and what is in the audit trail."""
+"""What comes after counting: deliveries to receivers, and what is in the audit trail."""
 
 from collections.abc import Mapping, Sequence
 
-from chaos.findings import Findings, OutputRecord
-from chaos.judged_tellings import Told, judge_tellings
-from chaos.judged_trail import judge_trail
+from chaos.judge.deliveries import Delivery, judge_deliveries
+from chaos.judge.findings import Findings, OutputRecord
+from chaos.judge.trail import judge_trail
 
 
 def judge_after(
     outputs: Mapping[str, list[OutputRecord]],
-    told: Sequence[Told],
+    deliveries: Sequence[Delivery],
     faults: list[tuple[float, str]],
 ) -> Findings:
     """Judge what NOTIFY and LEDGER have made of what is on the topics of alerts and facts."""
     findings = Findings(faults)
-    judge_tellings(outputs["alerts_history"], outputs["dead_letters"], told, findings)
+    judge_deliveries(outputs["alerts_history"], outputs["dead_letters"], deliveries, findings)
     judge_trail(outputs["audit_facts"], outputs["audit"], findings)
     return findings
 

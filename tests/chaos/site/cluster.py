@@ -14,7 +14,9 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from chaos.faults import (
+from chaos.judge.deliveries import Delivery
+from chaos.judge.recreation import Deleted, SourceCopy, delete_copied, topic_id
+from chaos.plan.faults import (
     BASE_WORKERS,
     MOST_WORKERS,
     ROLES,
@@ -25,14 +27,12 @@ from chaos.faults import (
     Part,
     Role,
 )
-from chaos.hold import Hold
-from chaos.judged_tellings import Told
-from chaos.mutations import MUTATIONS, VARIABLE
-from chaos.poison import Poison
-from chaos.recreation import Deleted, SourceCopy, delete_copied, topic_id
-from chaos.source_faults import delete_topic
-from chaos.supervisor import Slot, Supervisor, healthy, readiness
-from chaos.toxiproxy import Proxy, Toxiproxy
+from chaos.site.hold import Hold
+from chaos.site.mutations import MUTATIONS, VARIABLE
+from chaos.site.poison import Poison
+from chaos.site.source_faults import delete_topic
+from chaos.site.supervisor import Slot, Supervisor, healthy, readiness
+from chaos.site.toxiproxy import Proxy, Toxiproxy
 from chaos.traffic import VERSION, reference_csv
 from support.alert_oracle import RULES_FILE
 from support.http_sink import HttpSink, Request
@@ -55,7 +55,7 @@ LONG_LATE_SECONDS = 1_200
 #: Where copies of source topics that were deleted are.
 COPIES = "sources"
 
-_TESTS = Path(__file__).resolve().parents[1]
+_TESTS = Path(__file__).resolve().parents[2]
 
 #: What a run sets; names without their TIDEGAUGE_.
 SETTINGS = {
@@ -96,8 +96,8 @@ Key = tuple[str, str]
 class Cluster:
     """One cluster with an installation of its own. A context manager: what it started, it stops.
 
-    ``mutation`` names one of ``chaos.mutations`` that the workers run with. Of ``brokers`` there
-    are one or three. ``workers`` says how many of each role there are at first. Windows take late
+    ``mutation`` names one of ``chaos.site.mutations`` that the workers run with. ``brokers`` is one
+    or three. ``workers`` says how many of each role there are at first. Windows take late
     events for ``late_seconds``. Clients in here talk to brokers and Redis directly, the workers
     through proxies.
     """
@@ -137,7 +137,7 @@ class Cluster:
         self.redis = RedisServer(directory)
         self.toxiproxy = Toxiproxy(directory)
         #: What the receiver of alerts was told, in this order.
-        self.told: list[Told] = []
+        self.deliveries: list[Delivery] = []
         self._sink: HttpSink | None = None
         self._receivers = directory / "receivers.yaml"
         #: By worker those of all brokers, and that of Redis.
@@ -192,7 +192,7 @@ class Cluster:
         }
         module = "tidegauge"
         if self._mutation is not None:
-            module = "chaos.worker"
+            module = "chaos.site.worker"
             env |= {
                 VARIABLE: self._mutation,
                 "PYTHONPATH": os.pathsep.join([env["PYTHONPATH"], str(_TESTS)]),
@@ -201,7 +201,9 @@ class Cluster:
         return Slot(role, number, command, env, port, self.directory)
 
     def _note_told(self, request: Request) -> None:
-        self.told.append(Told(time.time(), request.headers["Idempotency-Key"], request.body))
+        self.deliveries.append(
+            Delivery(time.time(), request.headers["Idempotency-Key"], request.body)
+        )
 
     def __enter__(self) -> "Cluster":
         try:

@@ -1,8 +1,8 @@
 """Ways to break the product on purpose: a suite that finds none of them proves nothing.
 
 Each switches off one of the things that counting rests on, in one worker process, before it
-begins. ``chaos.worker`` applies the one that the environment names. Two of them need a hazard that
-is too rare to wait for; the hazards alone, ``hazard_…``, are what the product must bear.
+begins. ``chaos.site.worker`` applies the one that the environment names. Two of them need a hazard
+that is too rare to wait for; the hazards alone, ``hazard_…``, are what the product must bear.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chaos.unforeseen import UNFORESEEN
+from chaos.site.unforeseen import UNFORESEEN
 
 #: Environment variable with the name of the mutation to apply.
 VARIABLE = "CHAOS_MUTATION"

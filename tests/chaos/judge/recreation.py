@@ -24,10 +24,10 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import OffsetSpec
 
-from chaos.hold import Hold
-from chaos.reading import SourceRecord
-from chaos.source_faults import NEVER_COMMITTED, Brokers, delete_topic
-from chaos.topics import numbered
+from chaos.judge.reading import SourceRecord
+from chaos.site.hold import Hold
+from chaos.site.source_faults import NEVER_COMMITTED, Brokers, delete_topic
+from chaos.site.topics import numbered
 from support.kafka_broker import unique
 from support.processes import wait_until
 

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from chaos.findings import OutputRecord
-from chaos.recreation import Deleted
+from chaos.judge.findings import OutputRecord
+from chaos.judge.recreation import Deleted
+from chaos.site.topics import number_by_id, numbered
+from chaos.site.unforeseen import UNFORESEEN
 from chaos.source import SourceRecord
-from chaos.topics import number_by_id, numbered
-from chaos.unforeseen import UNFORESEEN
 from support.kafka_broker import KafkaBroker
 from support.kafka_cluster import KafkaCluster
 from support.product import Installation
@@ -52,7 +52,7 @@ def values(dice: random.Random) -> list[bytes]:
     """Return records that are of no topic, some of them drawn."""
     deep = b'{"x":' * _DEPTH + b"1" + b"}" * _DEPTH
     return [
-        # The marker of ``chaos.mutations``: work on it fails in a way that nobody foresaw.
+        # The marker of ``chaos.site.mutations``: work on it fails in a way that nobody foresaw.
         UNFORESEEN,
         deep,
         b"[" * _DEPTH,

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from chaos.oracle import OutputRecord, Verdict, judge_run
-from chaos.recount import baseline_id
+from chaos.judge.oracle import OutputRecord, Verdict, judge_run
+from chaos.judge.recount import baseline_id
 from support.oracle import count_signals, kl_nats, reference_bins
 
 START = 1_750_000_000

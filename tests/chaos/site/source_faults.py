@@ -11,7 +11,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from chaos.faults import MORE_PARTITIONS
+from chaos.plan.faults import MORE_PARTITIONS
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_cluster import KafkaCluster
 from support.processes import wait_until

@@ -2,7 +2,7 @@
 
 import random
 
-from chaos.faults import BASE_WORKERS, PARTS, SOURCE_PARTITIONS, Fault, Part, Plan
+from chaos.plan.faults import BASE_WORKERS, PARTS, SOURCE_PARTITIONS, Fault, Part, Plan
 from support.kafka_cluster import BROKERS
 
 NAME = "three_brokers"

@@ -1,13 +1,13 @@
 """What is judged of a run on three brokers beside exactness: delays, and that no worker ends. Pure.
 
 That ``/readyz`` names the topics that can't be written is looked at while it is so
-(``chaos.inject``).
+(``chaos.site.inject``).
 """
 
 from collections.abc import Sequence
 
-from chaos.course import ON_ITS_WAY_SECONDS, Course, Delay, Span, spread
-from chaos.judgement import LATE_SECONDS, Judgement, judge_calm, judge_no_restart
+from chaos.judge.judgement import LATE_SECONDS, Judgement, judge_calm, judge_no_restart
+from chaos.plan.course import ON_ITS_WAY_SECONDS, Course, Delay, Span, spread
 
 #: The loss of one broker of three may delay a report by so much.
 ONE_BAR_SECONDS = 10.0

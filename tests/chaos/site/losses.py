@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from urllib.error import URLError
 
-from chaos.supervisor import Slot
+from chaos.site.supervisor import Slot
 from support.prometheus import http_get
 
 SOURCE_LOST = "tidegauge_ingest_source_lost_events_total"

@@ -4,8 +4,8 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from chaos.made_outputs import FIRST, SECONDS, START, World
-from chaos.recount import baseline_id
+from chaos.judge.made_outputs import FIRST, SECONDS, START, World
+from chaos.judge.recount import baseline_id
 
 Spoil = Callable[[World], None]
 
