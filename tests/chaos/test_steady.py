@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from chaos.site.steady import SteadyProducer, missing, watermarks
+from chaos.site.steady import SteadyProducer, missing, wait_in_sync, watermarks
 
 NOBODY = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
 PARTITIONS = 2
@@ -100,3 +101,25 @@ class ComingBack:
 
 def test_a_broker_that_leads_no_partition_yet_is_asked_again() -> None:
     assert watermarks(ComingBack(2), TopicPartition("events", 0)) == (3, 9)
+
+
+class BackInSync:
+    """A consumer whose partition has three replicas, and ever more of them in sync."""
+
+    def __init__(self) -> None:
+        self.in_sync = 0
+
+    def list_topics(self, topic: str, timeout: float) -> SimpleNamespace:
+        self.in_sync += 1
+        state = SimpleNamespace(isrs=[*range(self.in_sync)], replicas=[0, 1, 2])
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions={0: state})})
+
+    def poll(self, timeout: float) -> None:
+        return None
+
+
+def test_the_log_is_read_only_when_what_was_appended_can_be_seen() -> None:
+    """Else records that are behind the high watermark are sent twice."""
+    consumer = BackInSync()
+    wait_in_sync(consumer, TopicPartition("events", 0))
+    assert consumer.in_sync == 2

@@ -8,7 +8,7 @@ producer's records of a partition arrive in order, without one left out.
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -31,6 +31,12 @@ _OF_OTHERS = 5_000
 _SHORT = 30
 
 _SECONDS = 30.0
+
+#: ``min.insync.replicas`` of topics with three replicas.
+_IN_SYNC = 2
+
+#: Brokers may be away for longer than that is waited for anything else.
+_IN_SYNC_SECONDS = 120.0
 
 #: What becomes of records of a producer that is given up; they are sent again.
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
@@ -124,6 +130,7 @@ class SteadyProducer:
             self._renew()
 
     def _renew(self) -> None:
+        print("the producer has lost its brokers, another one goes on", flush=True)
         given, self._given = self._given, defaultdict(list)
         self.producer.purge()
         self.producer.flush(1.0)
@@ -155,6 +162,7 @@ class SteadyProducer:
         found: list[Value] = []
         with closing(Consumer(config)) as consumer:
             at = TopicPartition(self._topic, partition)
+            wait_in_sync(consumer, at)
             low, high = watermarks(consumer, at)
             at.offset = max(low, high - records)
             consumer.assign([at])
@@ -170,6 +178,24 @@ class SteadyProducer:
                     return found
                 elif time.monotonic() > deadline:
                     raise KafkaException(error)
+
+
+def wait_in_sync(consumer: Consumer, at: TopicPartition) -> None:
+    """Wait until what the leader of a partition has appended can be read.
+
+    While too few replicas are in sync, records of ours may be in its log behind the high watermark:
+    no consumer sees them, and they are not lost either.
+    """
+    deadline = time.monotonic() + _IN_SYNC_SECONDS
+    while True:
+        with suppress(KafkaException):
+            found = consumer.list_topics(at.topic, timeout=_SECONDS).topics[at.topic]
+            state = found.partitions.get(at.partition)
+            if state is not None and len(state.isrs) >= min(_IN_SYNC, len(state.replicas)):
+                return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"too few replicas of {at.topic}/{at.partition} are in sync")
+        consumer.poll(0.1)
 
 
 def watermarks(consumer: Consumer, at: TopicPartition) -> tuple[int, int]:
