@@ -5,9 +5,8 @@ import logging
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.health import Health, RecordFaults
 from tidegauge.telemetry.metrics import record_metrics
-from tidegauge.telemetry.records import RecordFaults
 
 
 def test_roles_of_one_process_share_the_counters() -> None:

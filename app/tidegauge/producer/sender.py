@@ -13,8 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tidegauge.producer.counters import Counters, DropReason, DropReport
 from tidegauge.producer.events import encode_event
-from tidegauge.producer.forks import at_exit_of_worker, leak
-from tidegauge.producer.lifeline import Lifeline
+from tidegauge.producer.librdkafka import Lifeline, at_exit_of_worker, leak
 from tidegauge.producer.values import RESERVED_NAMES, TimeError, UnencodableError, check_time
 
 _log = logging.getLogger("tidegauge.producer")
