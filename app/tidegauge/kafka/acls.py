@@ -1,7 +1,7 @@
-"""What each role may do in Kafka: the ACLs it needs, and the commands that give them. Pure."""
+"""What each role reads and writes in Kafka, and the ACLs that it needs for that. Pure."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, get_args
 
 from tidegauge.config import Settings
@@ -64,6 +64,14 @@ _TOPICS: Mapping[AclRole, Mapping[str, tuple[Operation, ...]]] = {
     },
 }
 
+#: A role works without writing to these: events are counted without their dead letters, if need be,
+#: and only the alerts wait that need a record of being withheld.
+_OPTIONAL = frozenset({"dead_letters", "withheld", "configuration"})
+
+#: Kafka's own: what consumer groups commit, and what transactions are open.
+OFFSETS_TOPIC = "__consumer_offsets"
+TRANSACTIONS_TOPIC = "__transaction_state"
+
 #: Of every role but a producer, on all topics: workers wait for them, and check their settings.
 _LOOKS: tuple[Operation, ...] = ("Describe", "DescribeConfigs")
 
@@ -75,6 +83,29 @@ class Acl(NamedTuple):
     name: str
     operations: tuple[Operation, ...]
     prefixed: bool = False
+
+
+class Written(NamedTuple):
+    """Topics that a process writes: those it can't do its work without, and the others."""
+
+    required: frozenset[str]
+    others: frozenset[str]
+
+
+def written_by(settings: Settings, roles: Iterable[AclRole]) -> Written:
+    """Return the topics that the roles of a worker write."""
+    names, required, others = _names(settings), {OFFSETS_TOPIC}, set[str]()
+    for role in roles:
+        if role in ("ingest", "ledger"):
+            required.add(TRANSACTIONS_TOPIC)
+        for field, operations in _TOPICS[role].items():
+            if "Write" in operations:
+                (others if field in _OPTIONAL else required).add(names[field])
+    return Written(frozenset(required), frozenset(others - required))
+
+
+def _names(settings: Settings) -> dict[str, str]:
+    return {**settings.topics.model_dump(), "changelog": changelog_topic(settings)}
 
 
 def acls(settings: Settings, role: AclRole) -> list[Acl]:
@@ -101,7 +132,7 @@ def commands(settings: Settings, role: AclRole, principal: str) -> Iterator[str]
 
 
 def _topics(settings: Settings, role: AclRole) -> Iterator[Acl]:
-    names = {**settings.topics.model_dump(), "changelog": changelog_topic(settings)}
+    names = _names(settings)
     own = {names[field]: operations for field, operations in _TOPICS[role].items()}
     for spec in topic_specs(settings):
         operations = own.get(spec.name, ())

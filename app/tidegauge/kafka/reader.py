@@ -1,7 +1,7 @@
 """Reading what Kafka kept of a topic, without a consumer group to join."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import NamedTuple, TypeVar
 
@@ -164,21 +164,20 @@ def read_topic(
         yield from _decoded(record, kind, skipped)
 
 
-def read_partition(
-    kafka: KafkaSettings, topic: str, partition: int, *, group: str
+def read_partitions(
+    kafka: KafkaSettings, topic: str, partition: int | None, *, group: str
 ) -> Iterator[Message]:
-    """Yield the records of one partition; waits for transactions that are open at its end.
+    """Yield the records of a partition, or of all; waits for transactions open at its end.
 
-    A reader that has come to the end has seen how they ended. Raises ``KafkaException`` if nothing
-    comes.
+    A reader that has come to the end has seen how they ended. Raises ``ValueError`` if there is no
+    such topic, ``KafkaException`` if nothing comes.
     """
-    at = TopicPartition(topic, partition)
     # Which end a client gets depends on its isolation level.
     with closing(reader(kafka, group, isolation_level="read_uncommitted")) as consumer:
-        end = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)[1]
+        wanted = partitions_of(consumer, topic) if partition is None else [partition]
+        spans = _ends(consumer, topic, wanted)
     with closing(reader(kafka, group)) as consumer:
-        low, _ = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)
-        yield from _messages(consumer, topic, {partition: (low, end)}, wait=True)
+        yield from _messages(consumer, topic, spans, wait=True)
 
 
 def follow(
@@ -234,10 +233,7 @@ def _spans(
 ) -> dict[int, tuple[int, int]]:
     """Return by partition the offsets [from, to) of what was written between two moments."""
     found = partitions_of(consumer, topic)
-    marks = {
-        p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS)
-        for p in found
-    }
+    marks = _ends(consumer, topic, found)
     firsts, ends = ({p: mark[which] for p, mark in marks.items()} for which in (0, 1))
 
     def offsets(at: float) -> dict[int, int]:
@@ -250,6 +246,14 @@ def _spans(
 
     starts, stops = offsets(since), offsets(until)
     return {p: (starts[p], min(stops[p], ends[p])) for p in found}
+
+
+def _ends(consumer: Consumer, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Return by partition its first offset and its end."""
+    return {
+        p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS)
+        for p in partitions
+    }
 
 
 def _record(message: Message, skipped: Skipped) -> Iterator[KafkaRecord]:

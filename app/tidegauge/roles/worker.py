@@ -16,7 +16,7 @@ import tidegauge
 from tidegauge.baseline.io import BaselineCache, BaselineStore
 from tidegauge.config import Settings
 from tidegauge.counting import WITHOUT_NATIVE, is_installed
-from tidegauge.kafka import KafkaException, Topics, TopicWatch, WritableWatch, retry, topic_specs
+from tidegauge.kafka import AclRole, KafkaException, Topics, TopicWatch, retry, topic_specs
 from tidegauge.roles.active_config import ActiveConfig, ActiveRules, ConfigPublisher, rule_entries
 from tidegauge.roles.ingest import Combiner
 from tidegauge.roles.ledger import Acknowledged, Ledger
@@ -99,10 +99,12 @@ class Worker:
         self._publisher = ConfigPublisher(settings, stop=self._stop, faults=faults)
         self._notifier = self._make_notifier()
         # Set before the HTTP server starts: a role without a condition would count as ready.
-        roles: tuple[str, ...] = ("ingest", "detect", "ledger") if role == "all" else (role,)
+        roles: tuple[AclRole, ...] = ("ingest", "detect", "ledger") if role == "all" else (role,)
         if role == "all" and self._notifier is not None:
             roles = (*roles, "notify")
-        self._writable = WritableWatch(settings, roles, health=self.health, stop=self._stop)
+        self._topic_watch = TopicWatch(
+            settings, roles, metrics=self._metrics, health=self.health, stop=self._stop
+        )
         for name in ("kafka", *roles):
             self.health.say(name, "failed", "not started yet")
         self.http = HttpServer(settings.http.host, settings.http.port, registry, self.health)
@@ -149,11 +151,7 @@ class Worker:
             self._baselines.start()
         try:
             self._await_topics()
-            threads.append(self._start("topics", self._writable.run))
-            watch = TopicWatch(
-                self._settings, metrics=self._metrics, health=self.health, stop=self._stop
-            )
-            threads.append(self._start("topic settings", watch.run))
+            threads.append(self._start("topics", self._topic_watch.run))
             if self._role in ("all", "detect", "notify") and not self._stop.is_set():
                 threads.append(self._start("announcements", self._publisher.run))
             if self._notifier is not None and not self._stop.is_set():
@@ -299,10 +297,7 @@ class Worker:
             self._settings,
             partitions=Topics(self._settings).partitions()[histograms],
             rules=lambda: self._rules.rules,
-            baseline_of=self._baselines.get,
-            refused=self._baselines.refused,
-            pointers=lambda: self._baselines.pointers,
-            baselines_known=lambda: self._baselines.up,
+            baselines=self._baselines,
             metrics=metrics,
             health=self.health,
             clock=time.monotonic,

@@ -13,24 +13,19 @@ from typing import Any
 from faust.types import TP, StreamT
 
 from tidegauge.alerting import RuleSet
+from tidegauge.baseline.io import BaselineCache
 from tidegauge.config import Settings
 from tidegauge.contract import Action, counted, source_of
-from tidegauge.kafka import ChangelogReader, KafkaException
-from tidegauge.roles.detect.broker_watch import BrokerWatch, HistogramTopic
-from tidegauge.roles.detect.committer import Committer
+from tidegauge.kafka import KafkaException, PartitionReader
+from tidegauge.roles.detect.broker_watch import BrokerWatch
 from tidegauge.roles.detect.faust_app import make_app
 from tidegauge.roles.detect.faust_store import JoinStore
 from tidegauge.roles.detect.intake import Intake
 from tidegauge.roles.detect.observe import Observer
 from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.roles.detect.status import Lifecycle, MissingBaselines, OutputStatus, SliceFailures
-from tidegauge.roles.detect.window_closer import (
-    BaselineOf,
-    BaselineSupply,
-    RefusedWhy,
-    WindowCloser,
-)
-from tidegauge.roles.detect.writer import Pointers, Writer, unsound_versions
+from tidegauge.roles.detect.window_closer import BaselineSupply, WindowCloser
+from tidegauge.roles.detect.writer import Committer, Writer, unsound_versions
 from tidegauge.telemetry import DetectMetrics, Health, RecordFaults
 from tidegauge.windows import DriftDetector, PartitionState, RawRecord
 
@@ -48,23 +43,18 @@ class Detector:
         *,
         partitions: int,
         rules: Callable[[], RuleSet],
-        baseline_of: BaselineOf,
-        pointers: Pointers,
+        baselines: BaselineCache,
         metrics: DetectMetrics,
         health: Health,
         clock: Callable[[], float],
-        refused: RefusedWhy = lambda _: None,
-        baselines_known: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._rules = rules
         self._metrics = metrics
         self._health = health
-        self._baselines = BaselineSupply(baseline_of, clock, refused=refused)
+        self._baselines = BaselineSupply(baselines, clock)
         self._observer = Observer(metrics)
-        self._missing_baselines = MissingBaselines(
-            metrics, health, pointers=pointers, known=baselines_known, clock=clock
-        )
+        self._missing_baselines = MissingBaselines(metrics, health, baselines, clock)
         self._lifecycle = Lifecycle()
         self._output_status = OutputStatus(metrics, health, clock)
         self._offsets = Offsets(settings.kafka, settings.detect.app_id)
@@ -84,7 +74,9 @@ class Detector:
             "memory://",
             self.app,
             table,
-            reader=ChangelogReader(settings.kafka, settings.detect.app_id, self._changelog_topic),
+            reader=PartitionReader(
+                settings.kafka, f"{settings.detect.app_id}-readback", self._changelog_topic
+            ),
             make=self._make_state,
             on_ready=self._on_ready,
             on_read=self._progress.moved,  # reading back a long changelog is no stall
@@ -114,25 +106,21 @@ class Detector:
         self._broker_watch = BrokerWatch(
             self.app,
             self._store,
-            HistogramTopic(
-                settings.topics.histograms,
-                offsets=self._offsets,
-                intake=self._intake,
-                metrics=metrics,
-                health=health,
-                clock=clock,
-                rewind=self._rewind,
-            ),
+            self._intake,
+            self._offsets,
+            topic=settings.topics.histograms,
             changelog_topic=self._changelog_topic,
-            offsets=self._offsets,
+            metrics=metrics,
             health=health,
             progress=self._progress,
+            clock=clock,
+            rewind=self._rewind,
         )
         self._writer = Writer(
             self.app,
             self._changelog_topic,
             self._offsets,
-            pointers=pointers,
+            pointers=lambda: baselines.pointers,
             source=source_of(settings.detect.app_id),
             mode=settings.topics.cloudevents,
             unsound=self._unsound_versions,

@@ -13,14 +13,14 @@ from functools import partial
 from typing import Any, ClassVar
 
 from aiokafka.errors import IllegalStateError
-from faust.stores.base import Store
+from faust.stores.memory import Store
 from faust.tables import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped, logger as faust_logger
 from faust.types import TP
 from mode import Service
 
 from tidegauge.contract import DecodingError
-from tidegauge.kafka import ChangelogReader, KafkaException, LogShorterError, Message, headers_of
+from tidegauge.kafka import KafkaException, LogShorterError, Message, PartitionReader, headers_of
 from tidegauge.windows import Changelog, PartitionState
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,14 @@ _RETRY_SECONDS = (0.5, 5.0)
 class JoinStore(Store):
     """A memory store of :class:`PartitionState`, one for each assigned partition.
 
-    Partitions come and go with Faust's rebalances; each is ready once it has been read back.
+    Partitions come and go with Faust's rebalances; each is ready once it has been read back. They
+    are read and written through ``partitions``; Faust's mapping of the table stays empty.
     """
 
     def __init__(
         self,
         *args: Any,
-        reader: ChangelogReader,
+        reader: PartitionReader,
         make: Callable[[int], PartitionState],
         on_ready: Callable[[PartitionState], None],
         on_read: Callable[[], None],
@@ -190,39 +191,6 @@ class JoinStore(Store):
         self._whole.add(partition)
         changelog.restored()
         self._on_ready(changelog.state)
-
-    def persisted_offset(self, tp: TP) -> int | None:
-        """Nothing outlives the process."""
-        return None
-
-    def reset_state(self) -> None:
-        """Forget nothing on disk: there is nothing."""
-
-    # The table is read and written through ``partitions``; Faust's mapping of it stays empty.
-
-    def apply_changelog_batch(self, *args: Any, **kwargs: Any) -> None:
-        """Take nothing from Faust, which reads nothing back (``recovery``)."""
-
-    def __getitem__(self, key: Any) -> Any:
-        raise KeyError(key)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        raise TypeError("write through PartitionState")
-
-    def __delitem__(self, key: Any) -> None:
-        raise TypeError("write through PartitionState")
-
-    def __iter__(self) -> Any:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    async def backup_partition(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the changelog is the backup."""
-
-    def restore_backup(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the changelog is the backup."""
 
 
 #: No generation of a group.

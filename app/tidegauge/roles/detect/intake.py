@@ -9,13 +9,13 @@ import asyncio
 import copy
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Literal, NamedTuple
 
 from tidegauge.config import Settings
 from tidegauge.contract import DecodingError
-from tidegauge.kafka import InputSequence, KafkaException
+from tidegauge.kafka import KafkaException, PartitionReader
 from tidegauge.roles.detect.faust_store import JoinStore
 from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.telemetry import DetectMetrics, RecordFaults
@@ -87,7 +87,12 @@ class Intake:
         self._offsets = offsets
         self._metrics = metrics
         self._fold = fold
-        self._sequence = InputSequence(settings.kafka, settings.detect.app_id, self._topic)
+        group = f"{settings.detect.app_id}-sequence"
+        self._reader = PartitionReader(settings.kafka, group, self._topic)
+        #: Partitions of which the stream may have left records out. Faust drops what it had
+        #: buffered at a rebalance, may hand out the rest of it, and a seek doesn't reach what it is
+        #: handing out already. Offsets don't show it: they have holes where transactions ended.
+        self._unchecked: set[int] = set()
         #: Held while a record is folded in: a checkpoint in between would be of no offset.
         self.lock = asyncio.Lock()
         self._gaps = GapBook(clock)
@@ -97,8 +102,12 @@ class Intake:
         self.anew: set[int] = set()
 
     def needs_gap_check(self, partition: int) -> None:
-        """Don't take for granted that the next record delivered is the next one of the log."""
-        self._sequence.needs_gap_check(partition)
+        """Read what the log has before the next record delivered, which may not be the next one."""
+        self._unchecked.add(partition)
+
+    def may_lack_records(self, partition: int) -> bool:
+        """Return whether the stream may have left records out before the next one delivered."""
+        return partition in self._unchecked
 
     async def begin_log(self, state: PartitionState, topic_id: str, change: TopicChange) -> bool:
         """Read a partition from its beginning; False if it isn't ours any more.
@@ -120,7 +129,7 @@ class Intake:
         self._holes[state.partition] = _Hole(copy.deepcopy(state.progress.heard), "deleted")
         state.begin_log(topic_id)
         self._store.changelogs[state.partition].begin()
-        self._sequence.needs_gap_check(state.partition)
+        self.needs_gap_check(state.partition)
 
     async def receive(self, partition: int, offset: int, value: bytes) -> PartitionState | None:
         """Take a record and before it what was left out; None if the partition isn't ours now.
@@ -130,7 +139,7 @@ class Intake:
         if partition in self.anew:
             return await self._receive_anew(partition, offset)
         while state := self._owned(partition):
-            whole = not self._sequence.doubts(partition)
+            whole = not self.may_lack_records(partition)
             if not whole and not await self._take_left_out(state, offset):
                 continue
             async with self.lock:
@@ -155,10 +164,10 @@ class Intake:
     async def _take_left_out(self, state: PartitionState, offset: int) -> bool:
         """Take what lies before ``offset``; False if there is another state to do so by now."""
         partition = state.partition
-        self._sequence.settled(partition)  # a rebalance meanwhile makes a new doubt
+        self._unchecked.discard(partition)  # a rebalance meanwhile adds it again
         begin = state.progress.next_offset
         try:
-            async with aclosing(self._sequence.between(partition, begin, offset)) as left_out:
+            async with aclosing(self._left_out(partition, begin, offset)) as left_out:
                 async for at, value in left_out:
                     async with self.lock:
                         if self._owned(partition) is not state:
@@ -166,9 +175,25 @@ class Intake:
                         if not await self._take(state, at, value, nothing_left_out=True):
                             return False
         except KafkaException:
-            self._sequence.needs_gap_check(partition)
+            self.needs_gap_check(partition)
             raise
         return self._owned(partition) is state
+
+    async def _left_out(
+        self, partition: int, begin: int, end: int
+    ) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Yield offset and value of the committed records from ``begin`` to before ``end``.
+
+        What retention has deleted is passed over; gaps in what was counted will show it.
+        """
+        if begin >= end:
+            return
+        log.info("partition %d: reading %d to %d, which may be left out", partition, begin, end)
+        async with aclosing(self._reader.read({partition: begin}, {partition: end})) as batches:
+            async for batch in batches:
+                for record in batch.records:
+                    if record.offset() < end:
+                        yield record.offset(), record.value() or b""
 
     def _owned(self, partition: int) -> PartitionState | None:
         """Return the state to take records into; None if the partition is away or not yet back."""
@@ -185,7 +210,7 @@ class Intake:
             record = await self._read(state, value)
             gaps = state.gaps(record)
             if gaps and not nothing_left_out:
-                self._sequence.needs_gap_check(state.partition)
+                self.needs_gap_check(state.partition)
                 return False
             if gaps:
                 await self._check_that_it_was_there(state, record)
@@ -297,4 +322,4 @@ class Intake:
         log.error("partition %d is counted again from the beginning of the log", partition)
         self._gaps.begins_again(partition, self._store.partitions[partition].progress.next_offset)
         self._store.changelogs[partition].forget()
-        self._sequence.needs_gap_check(partition)
+        self.needs_gap_check(partition)

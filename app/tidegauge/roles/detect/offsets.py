@@ -70,22 +70,22 @@ class Offsets:
 
         Raises ``confluent_kafka.KafkaException`` if the brokers don't answer.
         """
-        with self._lock:
-            return {
-                p: self._consumer.get_watermark_offsets(
-                    TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS
-                )[1]
-                for p in partitions
-            }
+        return {p: self._range(topic, p)[1] for p in partitions}
 
-    def exists(self, topic: str) -> bool:
-        """Return whether the topic is there; raises as :meth:`ends` does."""
+    def begin(self, topic: str, partition: int) -> int:
+        """Return the first offset that retention has left; raises as :meth:`ends` does."""
+        return self._range(topic, partition)[0]
+
+    def _range(self, topic: str, partition: int) -> tuple[int, int]:
+        at = TopicPartition(topic, partition)
         with self._lock:
-            found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
-        return bool(found.partitions)
+            found: tuple[int, int] = self._consumer.get_watermark_offsets(
+                at, timeout=_TIMEOUT_SECONDS
+            )
+        return found
 
     def partitions(self, topic: str) -> int:
-        """Return how many partitions a topic has; raises as :meth:`ends` does."""
+        """Return how many partitions a topic has, 0 if there is none; raises as :meth:`ends`."""
         with self._lock:
             found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
         return len(found.partitions)
@@ -103,14 +103,6 @@ class Offsets:
             if error.args[0].code() in _NO_ID:
                 return ""
             raise
-
-    def begin(self, topic: str, partition: int) -> int:
-        """Return the first offset that retention has left; raises as :meth:`ends` does."""
-        with self._lock:
-            found: tuple[int, int] = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=_TIMEOUT_SECONDS
-            )
-        return found[0]
 
     def close(self) -> None:
         """Release the client."""

@@ -10,7 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Set
 from dataclasses import dataclass
 
-from tidegauge.baseline.io import Key, Pointer, name_of, nearest_baseline, without_baseline
+from tidegauge.baseline.io import (
+    BaselineCache,
+    Key,
+    Pointer,
+    name_of,
+    nearest_baseline,
+    without_baseline,
+)
 from tidegauge.contract import (
     Alert,
     WindowReport,
@@ -20,7 +27,6 @@ from tidegauge.contract import (
     utc_text,
     with_subject,
 )
-from tidegauge.roles.detect.writer import Pointers
 from tidegauge.telemetry import DetectMetrics, Health
 from tidegauge.windows import Closed, Output, RawCell, Slice, Window
 
@@ -194,8 +200,7 @@ class _SeenVersion:
 class MissingBaselines:
     """Takes note of cells without a baseline; sets the condition and the metrics of a process.
 
-    ``pointers`` are the promotions that this worker knows, and ``known`` whether it knows them at
-    present: while the store is down nothing can be said of a version that is new. ``clock`` is
+    While the store of ``baselines`` is down, nothing is known of a new version. ``clock`` is
     monotonic.
     """
 
@@ -203,15 +208,12 @@ class MissingBaselines:
         self,
         metrics: DetectMetrics,
         health: Health,
-        *,
-        pointers: Pointers,
-        known: Callable[[], bool],
+        baselines: BaselineCache,
         clock: Callable[[], float],
     ) -> None:
         self._metrics = metrics
         self._health = health
-        self._pointers = pointers
-        self._known = known
+        self._baselines = baselines
         self._clock = clock
         self._seen: dict[Key, _SeenVersion] = {}
         self._looked_at = clock()
@@ -235,10 +237,10 @@ class MissingBaselines:
     def look(self, partitions: Set[int]) -> None:
         """Report what is missing in the ``partitions`` of this process."""
         now = self._clock()
-        if now - self._looked_at < _CHECK_SECONDS or not self._known():
+        if now - self._looked_at < _CHECK_SECONDS or not self._baselines.up:
             return
         self._looked_at = now
-        pointers = self._pointers()
+        pointers = self._baselines.pointers
         self._seen = {
             key: seen
             for key, seen in self._seen.items()

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 
 from tidegauge.alerting import RuleSet
-from tidegauge.baseline import Baseline
+from tidegauge.baseline.io import BaselineCache
 from tidegauge.config import Settings
 from tidegauge.roles.detect.observe import Observer
 from tidegauge.roles.detect.status import LateLog, Lifecycle, SliceFailures
@@ -33,24 +33,12 @@ WAIT_SECONDS = 600.0
 #: How long to go on before a missing baseline is asked for again.
 RETRY_SECONDS = 1.0
 
-BaselineOf = Callable[[str], Baseline | None]
-
-#: Why a baseline that was asked for can never be used; None if it may come yet.
-RefusedWhy = Callable[[str], str | None]
-
 
 class BaselineSupply:
     """Brings baselines from the store into the state of the partitions that use them."""
 
-    def __init__(
-        self,
-        baseline_of: BaselineOf,
-        clock: Callable[[], float],
-        *,
-        refused: RefusedWhy = lambda _: None,
-    ) -> None:
-        self._baseline_of = baseline_of
-        self._refused = refused
+    def __init__(self, store: BaselineCache, clock: Callable[[], float]) -> None:
+        self._store = store
         self._clock = clock
         #: Baselines that windows wait for: since when, and when they were last asked for.
         self._missing_since: dict[str, float] = {}
@@ -63,13 +51,13 @@ class BaselineSupply:
             now = self._clock()
             if now - self._asked_at.get(baseline_id, -math.inf) < RETRY_SECONDS:
                 return False
-            baseline = await asyncio.to_thread(self._baseline_of, baseline_id)
+            baseline = await asyncio.to_thread(self._store.get, baseline_id)
             if baseline is not None:
                 state.hold_baseline(baseline_id, baseline)
                 self._missing_since.pop(baseline_id, None)
                 self._asked_at.pop(baseline_id, None)
                 continue
-            if (why := self._refused(baseline_id)) is not None:
+            if (why := self._store.refused(baseline_id)) is not None:
                 state.refuse_baseline(baseline_id)
                 self._missing_since.pop(baseline_id, None)
                 log.error("windows counted by it are reported without drift: %s", why)

@@ -1,12 +1,15 @@
-"""Audit facts of acknowledgements, silences and configurations. Pure.
+"""Audit facts: making them of other records, reporting one, and reading the chained records.
 
 A fact about one model is in its chain. One about several, such as a silence of ``credit-*``, is in
 the chain of no model, and its input ``models`` is a glob that says which.
 """
 
 import glob
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from tidegauge.alerting import matchers_text
+from tidegauge.config import Settings
 from tidegauge.contract import (
     Acknowledgement,
     AuditFact,
@@ -14,6 +17,12 @@ from tidegauge.contract import (
     Silence,
     counted,
     deterministic_id,
+    encode,
+)
+from tidegauge.kafka import (
+    PARTITIONER,
+    RecordWriter,
+    read_partitions,
 )
 
 
@@ -103,3 +112,34 @@ def _of_configuration(said: Configuration) -> AuditFact:
             **{what: ", ".join(names) for what, names in differs.items()},
         },
     )
+
+
+class StoredRecord(NamedTuple):
+    """A record where it stands in the topic."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+
+
+def report_fact(settings: Settings, fact: AuditFact) -> None:
+    """Send a fact and wait until the brokers have it, but not for brokers that are away.
+
+    Raises :class:`tidegauge.kafka.NotTaken`; what the fact is about has happened all the same.
+    """
+    topic, more = settings.topics.audit_facts, {"partitioner": PARTITIONER}
+    writer = RecordWriter(settings.kafka, topic, "audit fact", at_once=True, more=more)
+    writer.write(encode(fact), fact.model.encode())
+
+
+def read_audit(settings: Settings, partition: int | None = None) -> Iterator[StoredRecord]:
+    """Yield the records of one partition, or of all: partition by partition, each in its order.
+
+    Waits for transactions that are open at the end of a partition. Raises ``ValueError`` if there
+    is no such topic, ``KafkaException`` if no answer comes.
+    """
+    topic, group = settings.topics.audit, f"{settings.ledger.group_id}-reader"
+    for message in read_partitions(settings.kafka, topic, partition, group=group):
+        value = message.value() or b""
+        yield StoredRecord(message.partition(), message.offset(), message.key(), value)
