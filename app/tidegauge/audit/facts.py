@@ -26,62 +26,64 @@ from tidegauge.kafka import (
 )
 
 
-def facts_of(said: Acknowledgement | Silence | Configuration) -> list[AuditFact]:
+def facts_of(record: Acknowledgement | Silence | Configuration) -> list[AuditFact]:
     """Return the facts of a record, the same each time it is handed on."""
-    if isinstance(said, Acknowledgement):
-        return [fact_of(said)]
-    if isinstance(said, Silence):
-        return _of_silence(said)
-    return [_of_configuration(said)]
+    if isinstance(record, Acknowledgement):
+        return [fact_of(record)]
+    if isinstance(record, Silence):
+        return _of_silence(record)
+    return [_of_configuration(record)]
 
 
-def fact_of(said: Acknowledgement) -> AuditFact:
+def fact_of(record: Acknowledgement) -> AuditFact:
     """Return the fact that an action was taken, or has failed."""
-    result = {f"result {name}": value for name, value in said.result.items()}
+    result = {f"result {name}": value for name, value in record.result.items()}
     return AuditFact(
-        id=deterministic_id("audit", said.id),
-        time=int(said.time),
-        actor=said.actor,
-        event=f"action.{said.outcome}",
-        subject=said.action,
-        model=said.model,
-        version=said.version,
-        reason=said.note,
-        inputs={"action": said.kind, "acknowledgement": said.id, **result},
+        id=deterministic_id("audit", record.id),
+        time=int(record.time),
+        actor=record.actor,
+        event=f"action.{record.outcome}",
+        subject=record.action,
+        model=record.model,
+        version=record.version,
+        reason=record.note,
+        inputs={"action": record.kind, "acknowledgement": record.id, **result},
     )
 
 
-def _of_silence(said: Silence) -> list[AuditFact]:
-    wanted = said.matchers
+def _of_silence(record: Silence) -> list[AuditFact]:
+    wanted = record.matchers
     model, version = _plain(wanted.model), _plain(wanted.version)
-    inputs = {"silence": said.id, "covers": matchers_text(said)}
-    if said.until is not None:
-        inputs["until"] = str(int(said.until))
+    inputs = {"silence": record.id, "covers": matchers_text(record)}
+    if record.until is not None:
+        inputs["until"] = str(int(record.until))
     if wanted.episode:
         inputs["episode"] = wanted.episode
-    if said.alert:
-        inputs["alert"] = said.alert
+    if record.alert:
+        inputs["alert"] = record.alert
     if not model:
         inputs["models"] = wanted.model
 
     def fact(event: str, time: float, actor: str, reason: str) -> AuditFact:
         return AuditFact(
-            id=deterministic_id("audit", event, said.id),
+            id=deterministic_id("audit", event, record.id),
             time=int(time),
             actor=f"user:{actor}",
             event=event,
-            subject=said.alert or said.id,
+            subject=record.alert or record.id,
             model=model,
             version=version if model else "",
             reason=reason,
             inputs=inputs,
         )
 
-    began = "alert.acknowledged" if said.reminders_only else "silence.created"
-    facts = [fact(began, said.since, said.who, said.why)]
+    began = "alert.acknowledged" if record.reminders_only else "silence.created"
+    facts = [fact(began, record.since, record.who, record.why)]
     # Of a silence that was ended, the compacted topic may have this record alone.
-    if said.ended_at is not None:
-        facts.append(fact("silence.ended", said.ended_at, said.ended_by, f"ended: {said.why}"))
+    if record.ended_at is not None:
+        facts.append(
+            fact("silence.ended", record.ended_at, record.ended_by, f"ended: {record.why}")
+        )
     return facts
 
 
@@ -90,25 +92,25 @@ def _plain(pattern: str) -> str:
     return "" if glob.has_magic(pattern) else pattern
 
 
-def _of_configuration(said: Configuration) -> AuditFact:
-    differs = {"added": said.added, "removed": said.removed, "changed": said.changed}
+def _of_configuration(record: Configuration) -> AuditFact:
+    differs = {"added": record.added, "removed": record.removed, "changed": record.changed}
     words = [f"{what}: {', '.join(names)}" for what, names in differs.items() if names]
-    if not said.previous_sha256:
-        words = [f"{counted(len(said.entries), said.kind.removesuffix('s'))}, the first known"]
+    if not record.previous_sha256:
+        words = [f"{counted(len(record.entries), record.kind.removesuffix('s'))}, the first known"]
     return AuditFact(
-        id=deterministic_id("audit", said.id),
-        time=int(said.time),
-        actor=said.actor,
-        event=f"{said.kind}.changed",
-        subject=said.sha256,
+        id=deterministic_id("audit", record.id),
+        time=int(record.time),
+        actor=record.actor,
+        event=f"{record.kind}.changed",
+        subject=record.sha256,
         model="",
         version="",
         reason="; ".join(words) or "rewritten, without any other meaning",
         inputs={
             "models": "*",
-            "source": said.source,
-            "sha256": said.sha256,
-            "previous_sha256": said.previous_sha256,
+            "source": record.source,
+            "sha256": record.sha256,
+            "previous_sha256": record.previous_sha256,
             **{what: ", ".join(names) for what, names in differs.items()},
         },
     )

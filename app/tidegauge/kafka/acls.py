@@ -13,9 +13,9 @@ Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 
 ROLES: tuple[AclRole, ...] = get_args(AclRole)
 
-#: By the name of a field of ``topics``, or "changelog": what a role does beside looking at it.
+#: By the name of a field of ``topics``, or "changelog": the operations of a role besides Describe.
 _TOPICS: Mapping[AclRole, Mapping[str, tuple[Operation, ...]]] = {
-    # A serving node: it asks which partitions there are, which Write implies.
+    # A serving node. It also needs the list of partitions, which Write implies.
     "producer": {"predictions": ("Write",)},
     "topics": {},
     "ingest": {
@@ -72,7 +72,7 @@ _OPTIONAL = frozenset({"dead_letters", "withheld", "configuration"})
 OFFSETS_TOPIC = "__consumer_offsets"
 TRANSACTIONS_TOPIC = "__transaction_state"
 
-#: Of every role but a producer, on all topics: workers wait for them, and check their settings.
+#: For every role but a producer, on all topics: workers wait for topics, and check their settings.
 _LOOKS: tuple[Operation, ...] = ("Describe", "DescribeConfigs")
 
 
@@ -115,7 +115,7 @@ def acls(settings: Settings, role: AclRole) -> list[Acl]:
 
 def commands(settings: Settings, role: AclRole, principal: str) -> Iterator[str]:
     """Yield the commands of Kafka's own tool that allow a role's principal what it needs."""
-    # Each starts a JVM, so what is alike goes into one.
+    # Each command starts a JVM, so ACLs with the same operations share one.
     alike: dict[tuple[object, ...], list[Acl]] = {}
     for acl in acls(settings, role):
         alike.setdefault((acl.resource, acl.operations, acl.prefixed), []).append(acl)
@@ -148,8 +148,8 @@ def _topics(settings: Settings, role: AclRole) -> Iterator[Acl]:
 def _groups(settings: Settings, role: AclRole) -> Iterator[Acl]:
     ingest, ledger = settings.ingest, settings.ledger
     if role not in ("producer", "topics"):
-        # What reads without joining a group has a group's name all the same, and librdkafka asks
-        # who coordinates it.
+        # Readers that join no group have the name of a group all the same, and librdkafka looks up
+        # its coordinator.
         yield Acl("group", "tidegauge-", ("Describe",), prefixed=True)
     if role in ("ledger", "operator"):
         yield Acl("group", f"{ledger.group_id}-reader", ("Describe",))

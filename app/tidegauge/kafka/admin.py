@@ -1,4 +1,4 @@
-"""Asking the brokers for topics, offsets and groups, and one clear line if they don't answer."""
+"""Requests to the brokers for topics, offsets and groups, and a clear error without an answer."""
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -23,7 +23,7 @@ T = TypeVar("T")
 #: The settings of a topic by their names, or why they can't be read.
 TopicConfig: TypeAlias = dict[str, str] | KafkaException
 
-#: The errors of a client whose brokers don't answer.
+#: Errors of a client whose brokers don't answer.
 NO_ANSWER = frozenset(
     {
         KafkaError._TIMED_OUT,
@@ -33,7 +33,7 @@ NO_ANSWER = frozenset(
     }
 )
 
-#: Kafka's word for "no id", of topics that were made before there were any.
+#: Kafka's value for "no id", of topics that were created before topics had ids.
 NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 
 
@@ -42,7 +42,7 @@ NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 #: the second wait is only for brokers that have not refused the connection yet.
 _WAITS_SECONDS = (2.0, 1.5)
 
-#: What librdkafka logs goes nowhere: what matters of it is in the error.
+#: librdkafka's log lines are discarded: the error has what matters of them.
 _silent = logging.getLogger(f"{__name__}.silent")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
@@ -62,7 +62,7 @@ class Admin:
         self._client = admin_client(kafka)
 
     def ask(self, question: Callable[[AdminClient], T], *, twice: bool = False) -> T:
-        """Ask a question; ``twice``: where no answer comes, ask a new client too."""
+        """Make a request; with ``twice``, again by a new client if no answer comes."""
         try:
             return question(self._client)
         except (KafkaException, TimeoutError) as error:
@@ -103,7 +103,7 @@ class Admin:
     ) -> dict[int, Any]:
         """Return offset and timestamp of a place in partitions.
 
-        ``committed``: where what may be read ends, without what is in open transactions.
+        ``committed``: of committed records only, without those of open transactions.
         """
         if not partitions:
             return {}
@@ -121,7 +121,7 @@ class Admin:
         return self._offset(topic, partition, OffsetSpec.earliest(), seconds)
 
     def end(self, topic: str, partition: int, seconds: float) -> int:
-        """Return where a partition ends, with what is in open transactions."""
+        """Return the end of a partition, with the records of open transactions."""
         return self._offset(topic, partition, OffsetSpec.latest(), seconds)
 
     def _offset(self, topic: str, partition: int, spec: OffsetSpec, seconds: float) -> int:
@@ -168,7 +168,7 @@ def ask_brokers(kafka: KafkaSettings) -> None:
         kafka,
         {
             "error_cb": failed,
-            # An attempt to connect that hangs is one of several, not the whole of the wait.
+            # One attempt to connect that hangs must not take all of the time.
             "socket.connection.setup.timeout.ms": 1_500,
         },
         logger=_silent,
@@ -182,10 +182,10 @@ def ask_brokers(kafka: KafkaSettings) -> None:
             otherwise = error.args[0].str()
         if down:
             break
-    raise BrokersAway(_said(kafka, reasons, otherwise))
+    raise BrokersAway(_message(kafka, reasons, otherwise))
 
 
-def _said(kafka: KafkaSettings, reasons: list[str], otherwise: str) -> str:
+def _message(kafka: KafkaSettings, reasons: list[str], otherwise: str) -> str:
     why = _shortened(reasons[-1] if reasons else otherwise)
     return (
         f"no answer from Kafka at {kafka.bootstrap_servers} ({why}); is the broker up, and is "
@@ -210,7 +210,7 @@ _NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND})
 
 
 class RoleGroup(NamedTuple):
-    """A consumer group: what it is of, what it reads, and the topic that shows that it works.
+    """A consumer group: its role, what it reads, and the topic that shows that it works.
 
     ``writes`` is written only by this role; "" if there is no such topic.
     """
@@ -285,10 +285,10 @@ class Groups:
             return {}
         # Never without partitions, for all of them: while the topic of offsets is being made, as
         # at the first question to a fresh cluster, librdkafka 2.15 then ends the process.
-        asked = [ConsumerGroupTopicPartitions(of.group, wanted)]
+        requested = [ConsumerGroupTopicPartitions(of.group, wanted)]
         found = self._answer(
             lambda client: client.list_consumer_group_offsets(
-                asked, request_timeout=_TIMEOUT_SECONDS
+                requested, request_timeout=_TIMEOUT_SECONDS
             )[of.group]
         )
         return (

@@ -1,4 +1,4 @@
-"""Reads what a partition has between two offsets, by a consumer that never joins the group.
+"""Reads the records of partitions between two offsets, without joining a group.
 
 DETECT reads its changelog so, and the input that Faust has left out. Each reading has a consumer of
 its own, which blocks in a thread, so heartbeats and other partitions go on.
@@ -9,22 +9,16 @@ from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import aclosing
 from typing import NamedTuple, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from tidegauge.config import KafkaSettings
 from tidegauge.kafka.clients import reader
+from tidegauge.kafka.reader import batches
 
 T = TypeVar("T")
 
-#: Records read at once: few enough that they are joined within a heartbeat, and that others get
-#: their turn in between.
-_BATCH = 500
-
 #: Brokers that give nothing for so long, though there is more to read, don't answer.
 _TIMEOUT_SECONDS = 10.0
-
-#: How long a reading that is cancelled goes on at most.
-_POLL_SECONDS = 0.2
 
 
 class LogShorterError(Exception):
@@ -97,11 +91,11 @@ class PartitionReader:
             consumer.close()
 
     def _read_assigned(self, consumer: Consumer, ends: dict[int, int]) -> Iterator[ReadRecords]:
-        for messages in _batches(consumer):
+        for messages in batches(consumer, _TIMEOUT_SECONDS):
             reached = {}
             for message in messages:
-                # At the end of a partition it is the next offset, behind what has no record:
-                # compacted, or a marker.
+                # At the end of a partition it is the next offset, after those without a record
+                # (compacted ones, and markers).
                 is_record = message.error() is None
                 reached[message.partition()] = message.offset() + is_record
             at_end = {p for p, offset in reached.items() if p in ends and offset >= ends[p]}
@@ -114,7 +108,7 @@ class PartitionReader:
 
 
 async def _in_a_thread(batches: Generator[T, None, None]) -> AsyncGenerator[T, None]:
-    """Yield what a generator yields that blocks; leaves no thread behind when it is closed."""
+    """Run a blocking generator in a thread; leaves no thread behind when it is closed."""
     reading = None
     try:
         while True:
@@ -128,24 +122,3 @@ async def _in_a_thread(batches: Generator[T, None, None]) -> AsyncGenerator[T, N
             # A cancelled reader leaves the thread reading, and what runs can't be closed.
             await asyncio.wait([reading])
         await asyncio.to_thread(batches.close)
-
-
-def _batches(consumer: Consumer) -> Iterator[list[Message]]:
-    """Yield records and ends of partitions as they come, none if it is quiet for a moment."""
-    waited = 0.0
-    while True:
-        first = consumer.poll(_POLL_SECONDS)
-        if first is None:
-            waited += _POLL_SECONDS
-            if waited >= _TIMEOUT_SECONDS:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            yield []
-            continue
-        waited = 0.0
-        # With a timeout it would wait for all of them, or for the whole of that time.
-        messages = [first, *consumer.consume(_BATCH - 1, 0.0)]
-        for message in messages:
-            error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
-        yield messages

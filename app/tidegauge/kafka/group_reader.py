@@ -70,7 +70,7 @@ class GroupReader:
         self._metadata = metadata
         #: Offsets from which on alerts are to be delivered. A new one for each assignment.
         self._from: dict[int, int] = {}
-        #: Partitions of which what was delivered before is still being read.
+        #: Partitions of which the alerts delivered before are still being read.
         self._restoring: set[int] = set()
         #: Offsets that are done with but not committed, by partition: no receiver wanted them.
         self._skipped: dict[int, int] = {}
@@ -125,7 +125,7 @@ class GroupReader:
             self._skipped[received.partition] = received.offset + 1
 
     def commit_skipped(self) -> None:
-        """Commit what was noted."""
+        """Commit the offsets of the skipped records."""
         if self._skipped:
             self._commit(self._skipped)
             self._skipped = {}
@@ -209,7 +209,7 @@ class GroupReader:
 
 
 class Start(NamedTuple):
-    """The offset of the first record to deliver, and what is lost by that, if anything."""
+    """The offset of the first record to deliver, and the records that are lost by that, if any."""
 
     offset: int
     lost: str | None

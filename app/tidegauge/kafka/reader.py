@@ -29,7 +29,13 @@ _LATEST_SECONDS = 4 * 24 * 3600.0
 
 #: How long nothing may come. A transaction that a worker died in ends by itself after 10 s.
 _TIMEOUT_SECONDS = 30.0
+
+#: Records read at once: few enough that DETECT joins them within a heartbeat, and that others get
+#: their turn in between.
 _BATCH = 500
+
+#: How long a reading that is cancelled goes on at most.
+_POLL_SECONDS = 0.2
 
 #: How long a follower of a topic waits for a record before it yields None.
 _FOLLOW_SECONDS = 0.1
@@ -78,11 +84,11 @@ def read_span(
 ) -> Iterator[KafkaRecord]:
     """Yield the records of a topic that may be about [``since``, ``until``], in order of the log.
 
-    Up to what is there when it begins. Records are found by their time, which is that of their
-    writing: some before and after the span come too. ``keep`` decides by its key whether a record
-    is wanted. Tombstones are passed over without ``tombstones``. ``skipped`` is called with what
-    has an envelope that can't be read; by default it raises ``ValueError``. Raises ``ValueError``
-    if there is no such topic, ``KafkaException`` if no answer comes.
+    It ends at the end that the topic has when it begins. Records are found by the time at which
+    they were written: some before and after the span come too. ``keep`` decides by its key whether
+    a record is wanted. Tombstones are passed over without ``tombstones``. ``skipped`` is called
+    with what has an envelope that can't be read; by default it raises ``ValueError``. Raises
+    ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
     """
     with closing(reader(kafka, passed=skipped)) as consumer:
         spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)
@@ -152,15 +158,18 @@ def read_topic(
     kind: type[T],
     skipped: Skipped = refuse,
     since: float = -math.inf,
+    *,
+    keep: Keep = lambda key: True,
 ) -> Iterator[T]:
     """Yield every record of ``topic`` up to its present end, each partition in order.
 
-    Those that may be about ``since``, epoch seconds, and later.
+    Those that may be about ``since``, epoch seconds, and later. ``keep`` decides by its key whether
+    a record is wanted.
 
     ``skipped`` is called with what is no such record; by default it raises ``ValueError``. Raises
     ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
     """
-    for record in read_span(kafka, topic, since, skipped=skipped):
+    for record in read_span(kafka, topic, since, keep=keep, skipped=skipped):
         yield from _decoded(record, kind, skipped)
 
 
@@ -280,7 +289,7 @@ def _messages(
     consumer: Consumer, topic: str, spans: dict[int, tuple[int, int]], *, wait: bool = False
 ) -> Iterator[Message]:
     """Yield the records of offsets [from, to) by partition; ``wait`` for what is held back."""
-    # One after the other: what is waiting in memory is bounded by one partition's windows.
+    # One after the other, so that memory is bounded by the windows of one partition.
     for partition, (start, end) in sorted(spans.items()):
         if start < end:
             consumer.assign([TopicPartition(topic, partition, start)])
@@ -288,19 +297,35 @@ def _messages(
 
 
 def _partition(consumer: Consumer, end: int, *, wait: bool) -> Iterator[Message]:
-    while True:
-        messages = consumer.consume(_BATCH, 0.05)
-        if not messages:
-            one = consumer.poll(_TIMEOUT_SECONDS)
-            if one is None:
-                detail = f"nothing came for {_TIMEOUT_SECONDS:g} s before offset {end}"
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, detail))
-            messages = [one]
+    for messages in batches(consumer, _TIMEOUT_SECONDS):
         for message in messages:
-            # The last offsets may be no records but marks of transactions.
+            # The last offsets may be markers of transactions instead of records.
             if (is_at_end(message) and not wait) or message.offset() >= end:
                 return
             if message.error() is None:
                 yield message
                 if message.offset() == end - 1:
                     return
+
+
+def batches(consumer: Consumer, timeout_seconds: float) -> Iterator[list[Message]]:
+    """Yield records and ends of partitions as they come, none if it is quiet for a moment.
+
+    Raises ``KafkaException`` for any other error, and if nothing comes for ``timeout_seconds``.
+    """
+    waited = 0.0
+    while True:
+        first = consumer.poll(_POLL_SECONDS)
+        if first is None:
+            waited += _POLL_SECONDS
+            if waited >= timeout_seconds:
+                detail = f"nothing came for {timeout_seconds:g} s"
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, detail))
+            yield []
+            continue
+        waited = 0.0
+        # With a timeout it would wait for all of them, or for the whole of that time.
+        messages = [first, *consumer.consume(_BATCH - 1, 0.0)]
+        for message in messages:
+            is_at_end(message)  # or it raises
+        yield messages

@@ -1,4 +1,4 @@
-"""The topics: how each must be made, making them, and reporting what is wrong with them."""
+"""The topics: how each must be configured, creating them, and reporting wrong settings."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -117,7 +117,7 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
         # month.
         TopicSpec(topics.silences, 1, _LAST_RECORDS, _KEPT_A_YEAR | _COMPACTED_LATE),
         TopicSpec(topics.configuration, 1, {"cleanup.policy": "compact"}, _COMPACTED_LATE),
-        # What is over is of no use to anybody.
+        # Nothing needs an alert that is no longer withheld.
         TopicSpec(topics.withheld, 1, _LARGE | {"cleanup.policy": "compact"}, _COMPACTED_DAILY),
         # Read within seconds; kept for an outage of LEDGER over a month.
         TopicSpec(
@@ -127,8 +127,8 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             each_counts=True,
             least_kept_ms=_DAY,
         ),
-        # An audit trail that forgets is none, and one that is compacted or has lost its oldest
-        # segment is a broken chain.
+        # An audit trail must keep everything. Compacted, or without its oldest segment, it is a
+        # broken chain.
         TopicSpec(
             topics.audit,
             1,
@@ -149,8 +149,8 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
                 **_LARGE,
             },
             {
-                # What a reader has not come to yet may be compacted meanwhile, so it must be there
-                # for longer than reading all of it takes. Longer than that it is only in the way.
+                # A tombstone must be there for longer than reading the whole changelog takes, since
+                # a reader may not have reached it. Longer than that it only takes time to read.
                 "delete.retention.ms": str(_TOMBSTONES_MS),
                 # A segment that is still written to is not compacted.
                 "segment.ms": str(_SEGMENT_MS),
@@ -201,7 +201,7 @@ class Topics:
         return made
 
     def _wait_until_known(self, names: Set[str]) -> None:
-        """Wait a little: the controller has made topics before every broker has heard of them."""
+        """Wait until every broker knows topics that the controller has just created."""
         Retrying(
             retry=retry_if_result(lambda known: not names <= known.keys()),
             wait=wait_fixed(0.1),

@@ -32,7 +32,7 @@ _GIVE_UP_SECONDS = 1.5 * COMMIT_SECONDS
 #: offsets take milliseconds.
 OFFSETS_SECONDS = 4.0
 
-#: By these errors a topic refuses a record, and will refuse it again. The others may pass.
+#: Errors by which a topic refuses a record, and will refuse it again. Other errors may pass.
 REFUSALS = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
@@ -59,7 +59,7 @@ _OF_A_RECORD = frozenset(
     }
 )
 
-#: What becomes of messages whose transaction failed before they were sent.
+#: The errors of messages whose transaction failed before they were sent.
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 #: Another producer has the transactional id now.
@@ -68,7 +68,7 @@ _REPLACED = frozenset(
 )
 
 
-#: The group has a generation that this member has yet to hear of: it is being rebalanced.
+#: The group has a generation that this member doesn't know yet: it is being rebalanced.
 _REBALANCING = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS})
 
 
@@ -98,7 +98,7 @@ def bounded(call: Callable[[], None], seconds: float) -> None:
 class RebalancingError(Exception):
     """Nothing was committed since the group is being rebalanced; the producer can be used on.
 
-    Whether the partitions stay this member's is what it is about to hear.
+    The next poll shows whether this member keeps its partitions.
     """
 
 
@@ -191,7 +191,7 @@ def commit(
         bounded(send_offsets, OFFSETS_SECONDS)
     except TimeoutError as error:
         raise StuckError(f"the group's coordinator took no offsets: {error}") from error
-    # Not in the thread that may have been given up: what it is in must never commit.
+    # Not in the thread above, which may have been given up: that one must never commit.
     bounded(lambda: producer.commit_transaction(COMMIT_SECONDS), _GIVE_UP_SECONDS)
 
 

@@ -117,10 +117,10 @@ def _unique(
     counts = Counter(name for name, _ in pairs)
     twice = sorted(name for name, count in counts.items() if count > 1)
     for name in twice:
-        said = f"{field} has the name {name!r} twice"
+        problem = f"{field} has the name {name!r} twice"
         if leave_out is None:
-            raise UnencodableError(said)
-        leave_out("duplicate_name", said)
+            raise UnencodableError(problem)
+        leave_out("duplicate_name", problem)
     return {name: values for name, values in pairs if counts[name] == 1}
 
 

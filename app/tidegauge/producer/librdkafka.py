@@ -37,11 +37,11 @@ def producer_config(
     config = {
         "bootstrap.servers": bootstrap_servers,
         "client.id": "tidegauge-producer",
-        # The bounded queue. What is full drops the newest event and counts it.
+        # The bounded queue. When it is full, the newest event is dropped and counted.
         "queue.buffering.max.messages": max_queued,
         # Column batches are up to 500 kB each: bound the memory too, not only the number (64 MiB).
         "queue.buffering.max.kbytes": 65_536,
-        # Drift is told by the minute: 50 ms of collecting is invisible there, and makes hundreds of
+        # Windows are minutes long: 50 ms of collecting is invisible there, and makes hundreds of
         # events one request. At 5 ms a node of 10,000 events/s sends ten times the requests.
         "linger.ms": 50,
         # Larger than the default 1 MB never fills in 50 ms on one node; smaller cuts compression.
@@ -124,7 +124,7 @@ def at_exit_of_worker(function: Callable[[], None]) -> None:
         util.Finalize(None, function, exitpriority=10)
 
 
-#: Messages that have waited for so long without one being delivered are looked into.
+#: The brokers are checked once messages have waited for so long without one being delivered.
 QUIET_SECONDS = 10.0
 
 #: How long it takes to connect and be answered, at most. A producer that was told to wait longer

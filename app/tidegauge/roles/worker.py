@@ -17,7 +17,7 @@ from tidegauge.baseline.io import BaselineCache, BaselineStore
 from tidegauge.config import Settings
 from tidegauge.counting import WITHOUT_NATIVE, is_installed
 from tidegauge.kafka import AclRole, KafkaException, Topics, TopicWatch, retry, topic_specs
-from tidegauge.roles.active_config import ActiveConfig, ActiveRules, ConfigPublisher, rule_entries
+from tidegauge.roles.active_config import ActiveConfig, ActiveRules, ConfigPublisher
 from tidegauge.roles.ingest import Combiner
 from tidegauge.roles.ledger import Acknowledged, Ledger
 from tidegauge.telemetry import (
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 Role = Literal["all", "ingest", "detect", "notify", "ledger"]
 
-#: How often the process looks at itself, seconds.
+#: How often the process checks its rules, receivers and baselines, seconds.
 _WATCH_SECONDS = 0.25
 
 #: How often the worker checks, and reports, what it waits for at start.
@@ -275,8 +275,7 @@ class Worker:
 
     def _publish_rules(self) -> None:
         rules = self._rules.rules
-        active = ActiveConfig("rules", rules.source, rules.sha256, rule_entries(rules))
-        self._publisher.enqueue(active)
+        self._publisher.enqueue(ActiveConfig.of("rules", rules.source, rules.rules, rules.sha256))
 
     def _await_baselines(self) -> None:
         deadline = time.monotonic() + self._settings.redis.start_timeout_seconds
@@ -315,10 +314,10 @@ class Worker:
         if not starting.done():
             return
         await starting
-        detector.say_owned()
+        detector.report_owned()
         while not self._stop.is_set():
-            # A crashed application is not stopped, it is left: what it had not acknowledged is
-            # read again by the next process.
+            # A crashed application is not stopped but abandoned: the next process reads again the
+            # records that it had not acknowledged.
             if detector.app.should_stop:
                 raise DetectError("the Faust application has crashed; see the log")
             if watching.done():
@@ -330,7 +329,7 @@ class Worker:
 
 
 def collect_seldom() -> None:
-    """Leave what has been imported alone, and look for cycles after ``COLLECT_AFTER`` objects."""
+    """Exclude the imported modules, and look for cycles only after ``COLLECT_AFTER`` objects."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)

@@ -53,7 +53,7 @@ def form_of(accept: str) -> Form:
     """
     try:
         _, content_type = choose_encoder(accept)
-    except Exception:  # a header is anybody's; of a version that is no number it raises TypeError
+    except Exception:  # any client writes headers; a version that is no number raises TypeError
         return "text"
     return "openmetrics" if content_type.startswith("application/openmetrics-text") else "text"
 
@@ -83,13 +83,13 @@ class Rendered(NamedTuple):
 
 
 class MetricsPage:
-    """The last page rendered; a new one is rendered when somebody asks for it."""
+    """The last page rendered; a new one is rendered on request."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self._lock = threading.Lock()
         self._wanted: Future[Rendered] | None = None
-        self._asked = threading.Event()
+        self._requested = threading.Event()
         self._stopped = False
         self._packed: dict[Form, tuple[Rendered, bytes]] = {}
         #: None until the first one is done.
@@ -101,11 +101,11 @@ class MetricsPage:
         self.ask()
 
     def ask(self) -> "Future[Rendered]":
-        """Have a page rendered from now on; all who ask before it is begun get the same."""
+        """Request a page; all requests before its rendering begins get the same one."""
         with self._lock:
             if self._wanted is None:
                 self._wanted = Future()
-                self._asked.set()
+                self._requested.set()
             return self._wanted
 
     def packed(self, page: Rendered, form: Form) -> bytes:
@@ -118,15 +118,15 @@ class MetricsPage:
     def stop(self) -> None:
         """End the thread."""
         self._stopped = True
-        self._asked.set()
+        self._requested.set()
         self._thread.join()
 
     def _run(self) -> None:
         while True:
-            self._asked.wait()
+            self._requested.wait()
             with self._lock:
                 wanted, self._wanted = self._wanted, None
-                self._asked.clear()
+                self._requested.clear()
             if self._stopped:
                 return
             if wanted is None:
@@ -134,7 +134,7 @@ class MetricsPage:
             try:
                 last = self.last = self._render(time.monotonic())
                 self.error = None
-            except Exception as error:  # of a collector, whose code is anybody's
+            except Exception as error:  # of any collector
                 log.exception("the page of metrics can't be rendered")
                 self.error = error
                 wanted.set_exception(error)
@@ -174,7 +174,7 @@ class _Part:
 
 
 #: A scrape waits so long for a fresh page, and gets the last one then. Prometheus gives up after
-#: ten seconds by default, and a process whose page is large is the one that somebody looks at.
+#: ten seconds by default, and a process with a large page is the most important one to scrape.
 FRESH_SECONDS = 0.5
 
 #: A connection that is not done by then is cut: it sends its request byte by byte, or never, or
@@ -187,7 +187,7 @@ MOST_CONNECTIONS = 100
 
 _BACKLOG = 128
 
-#: aiohttp logs a traceback of each request that is none; what anybody can send is not news.
+#: aiohttp logs a traceback of each malformed request, which any client can send.
 _SILENT = logging.getLogger(f"{__name__}.requests")
 _SILENT.disabled = True
 
@@ -196,12 +196,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_app(page: MetricsPage, health: Health) -> web.Application:
-    """Return the application; what has no route here is answered by aiohttp: 404, 405, 400."""
+    """Return the application; aiohttp answers requests without a route: 404, 405, 400."""
 
     async def metrics(request: web.Request) -> web.Response:
-        asked = asyncio.wrap_future(page.ask())
-        done, _ = await asyncio.wait([asked], timeout=FRESH_SECONDS)
-        if (done and asked.exception() is not None) or page.error is not None:
+        requested = asyncio.wrap_future(page.ask())
+        done, _ = await asyncio.wait([requested], timeout=FRESH_SECONDS)
+        if (done and requested.exception() is not None) or page.error is not None:
             return web.Response(status=500, text=f"can't be rendered: {page.error!r}\n")
         last = page.last
         if last is None:
@@ -218,16 +218,16 @@ def make_app(page: MetricsPage, health: Health) -> web.Application:
         return web.Response(body=packed, headers={**headers, "Content-Encoding": "gzip"})
 
     async def healthz(request: web.Request) -> web.Response:
-        return _said(*health.live())
+        return _health_answer(*health.live())
 
     async def readyz(request: web.Request) -> web.Response:
-        return _said(*health.ready())
+        return _health_answer(*health.ready())
 
     async def nothing(request: web.Request) -> web.Response:
         return web.Response(status=404, text="There is /metrics, /healthz and /readyz.\n")
 
     @web.middleware
-    async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def report_failures(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except web.HTTPException:
@@ -239,7 +239,7 @@ def make_app(page: MetricsPage, health: Health) -> web.Application:
     async def close(request: web.Request, response: web.StreamResponse) -> None:
         response.force_close()  # a connection has one request, and so one deadline
 
-    app = web.Application(middlewares=[tell], logger=_SILENT)
+    app = web.Application(middlewares=[report_failures], logger=_SILENT)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
@@ -248,7 +248,7 @@ def make_app(page: MetricsPage, health: Health) -> web.Application:
     return app
 
 
-def _said(good: bool, body: dict[str, object]) -> web.Response:
+def _health_answer(good: bool, body: dict[str, object]) -> web.Response:
     return web.Response(
         status=200 if good else 503,
         body=msgspec.json.encode(body),

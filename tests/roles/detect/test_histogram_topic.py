@@ -199,7 +199,7 @@ def test_records_that_come_while_the_brokers_are_asked_are_no_lost_end(
             return told
 
         setattr(detector._offsets, behind, answer)
-        detector.say_owned()
+        detector.report_owned()
         await bench.deliver(log[:10])
         for _ in log[10:]:
             bench.end = bench.state.progress.next_offset

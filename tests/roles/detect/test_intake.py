@@ -187,11 +187,11 @@ def test_a_detector_that_reads_back_its_state_is_not_ready(log: Log) -> None:
         health = bench.detector._health
         assert health.ready()[0]
         bench.state.ready = False
-        bench.detector.say_owned()
+        bench.detector.report_owned()
         is_ready, body = health.ready()
         assert not is_ready and "reads back the state of partitions [0]" in str(body)
         bench.detector._store.changelogs.clear()
-        bench.detector.say_owned()
+        bench.detector.report_owned()
         assert health.ready()[0]
 
     run(log, scenario)
@@ -201,7 +201,7 @@ def test_a_state_that_cannot_be_read_back_is_said_with_the_reason(log: Log) -> N
     async def scenario(bench: Bench) -> None:
         bench.state.ready = False
         bench.detector._store.problem = "the brokers are away"
-        bench.detector.say_owned()
+        bench.detector.report_owned()
         is_ready, body = bench.detector._health.ready()
         assert not is_ready and "which doesn't go on: the brokers are away" in str(body)
 
@@ -252,7 +252,7 @@ def test_input_that_ends_before_what_was_read_of_it_is_said(
         detector.app.assignor.assigned_actives = lambda: {TP(topic, 0)}
         detector._offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
         detector._offsets.ends = lambda topic, ps: dict.fromkeys(ps, end)  # type: ignore[method-assign]
-        detector.say_owned()
+        detector.report_owned()
         bench.state.skip(40)
         await detector._broker_watch.check()
         is_ready, body = detector._health.ready()

@@ -1,4 +1,4 @@
-"""What the brokers are asked beside the stream: lag, and whether the topics are there.
+"""Checks the lag and the topics beside the stream.
 
 A topic of histograms that was deleted and created again, or that lost its end, is read again from
 its beginning. The open windows keep what was counted: to join it again changes nothing.
@@ -29,7 +29,7 @@ class Joined(NamedTuple):
 
 
 class TopicChanges:
-    """Compares what the brokers say of a topic with what was joined of it, look after look.
+    """Compares the brokers' answers on a topic with what was joined of it, check after check.
 
     Kafka's id of a topic never comes back, so another id is proof. A partition that ends before
     what was read of it has to do so twice, and nothing may be read of it in between: a broker that
@@ -38,10 +38,10 @@ class TopicChanges:
     """
 
     def __init__(self) -> None:
-        #: By partition that ended before what was read of it at the last look, and of which nothing
-        #: else is known to have happened: what was read.
+        #: By partition that ended before its read offset at the last check, without another known
+        #: change: that read offset.
         self.shorter: dict[int, int] = {}
-        #: A broker that is behind may still tell the id of a topic that is gone.
+        #: Ids of deleted topics, which a broker that is behind may still report.
         self._past: set[str] = set()
 
     def of(
@@ -49,8 +49,8 @@ class TopicChanges:
     ) -> dict[int, TopicChange]:
         """Return what happened to which partitions; ``topic_id`` is the present one.
 
-        ``ends`` must have been asked for after ``joined`` was so: an end from before is passed by
-        whatever comes meanwhile. A partition that has none is compared by the id alone.
+        ``ends`` must have been requested after ``joined`` was taken: records that come meanwhile
+        are joined beyond an older end. A partition without an end is compared by the id alone.
 
         >>> changes = TopicChanges()
         >>> changes.of("b", {0: 9, 1: 9}, {0: Joined(7, "a"), 1: Joined(7, "b")})
@@ -110,8 +110,8 @@ LAG_SECONDS = 5.0
 #: How long the condition stays degraded after such a change.
 SHOWN_SECONDS = 600.0
 
-#: A partition of which the stream hands out nothing is begun again with after two looks, and then
-#: once in so many.
+#: A partition from which the stream delivers nothing is rewound after two checks, and then once in
+#: so many.
 _LOOKS = 12
 
 _WHAT: Mapping[TopicChange, str] = {
@@ -159,7 +159,7 @@ class BrokerWatch:
         self._rewind = rewind
         self._lag = InputLag()
         self._changes = TopicChanges()
-        #: By partition, how many looks in a row found new records and none of them joined.
+        #: By partition, how many checks in a row found new records and none of them joined.
         self._waited: dict[int, int] = {}
         self._last_change = ""
         self._changed_at = -math.inf
@@ -225,13 +225,13 @@ class BrokerWatch:
     ) -> None:
         """Compare ``ends`` of partitions with what was joined; raises as :meth:`check` does.
 
-        ``before`` is what was joined when nobody had asked for the ends yet. ``waiting`` are those
-        that have new records, none of which was joined since the last look.
+        ``before`` is what was joined before the ends were requested. ``waiting`` are partitions
+        with new records, none of which was joined since the last check.
         """
         topic_id = await asyncio.to_thread(self._offsets.topic_id, self._topic)
         joined = {p: it for p, it in joined_of(states).items() if p in ends and p in before}
-        # The answers may be older than what came while the brokers were asked: the end than the
-        # records that were joined since, the id than one that was noted since.
+        # Records may have come during the requests: the end may be older than those joined since,
+        # and the id older than one noted since.
         joined = {p: it for p, it in joined.items() if it.topic_id == before[p].topic_id}
         ready = {p: states[p] for p in joined}
         still = {p: ends[p] for p, it in joined.items() if it == before[p]}
@@ -242,8 +242,9 @@ class BrokerWatch:
         self._waited = {p: self._waited.get(p, 0) + 1 for p in waiting if p in ready}
         stuck = {p for p, looks in self._waited.items() if looks % _LOOKS == 2}
         for partition in sorted((self._intake.anew | stuck) & ready.keys()):
-            # Repeated until a record comes: records that the stream still held may have undone it.
-            # And after a rebalance it starts at the committed offset, maybe of an earlier topic.
+            # Repeated until a record comes: records buffered in the stream may have undone it. And
+            # after a rebalance the stream starts at the committed offset, maybe of an earlier
+            # topic.
             await self._rewind(partition, ready[partition].progress.next_offset)
         shorter = self._changes.shorter
         for partition in joined.keys() - changed.keys():

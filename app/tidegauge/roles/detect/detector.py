@@ -164,18 +164,19 @@ class Detector:
         )
 
     def _changelog_skipped(self, partition: int, offset: int, why: str) -> None:
-        self._faults.skipped(self._changelog_topic, partition, offset, f"no state: {why}")
+        place = f"{self._changelog_topic}/{partition} at offset {offset}"
+        self._faults.skipped(place, f"no state: {why}")
 
     def _on_ready(self, state: PartitionState) -> None:
         self._intake.needs_gap_check(state.partition)
         self._observer.restored(state)
-        self.say_owned()
+        self.report_owned()
         log.info(
             "partition %d restored: %s", state.partition, counted(len(state.windows), "window")
         )
 
-    def say_owned(self) -> None:
-        """Report the owned partitions; a worker without any is ready to take over all the same."""
+    def report_owned(self) -> None:
+        """Report the owned partitions; a worker without any is ready to take over as well."""
         self._has_joined = True
         if unread := self._store.unread:
             detail = f"reads back the state of partitions {unread}"
@@ -198,8 +199,8 @@ class Detector:
             except KafkaException as error:
                 log.warning("partition %d can't be read: %s", message.partition, error)
                 state = None
-            # What wasn't taken is read before the next record, as its turn is by the progress that
-            # is saved, and not by what is acknowledged: that would never get past a hole.
+            # A record that wasn't taken is read before the next one: the saved progress decides
+            # what is read next, not the acknowledged offsets, which would never get past a hole.
             state = state or self._store.partitions.get(message.partition)
             if state is not None:
                 state.joined.append(event)
@@ -207,23 +208,24 @@ class Detector:
 
     async def _fold(self, state: PartitionState, record: RawRecord, offset: int) -> None:
         try:
-            news = state.join(record, offset)
+            joined = state.join(record, offset)
         except Exception as error:  # nothing of it was joined
             state.skip(offset)
             self._quarantine(state, offset, error)
             return
         self._progress.moved()
-        self._observer.joined(state, record, news)
+        self._observer.joined(state, record, joined)
         self._missing_baselines.counted(state.partition, record.cells)
         # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
         if record.clocks:
             try:
                 await self._closer.advance(state)
-            except Exception as error:  # what is due is tried again with the next record
+            except Exception as error:  # due windows are tried again with the next record
                 self._quarantine(state, offset, error)
 
     def _quarantine(self, state: PartitionState, offset: int, error: Exception) -> None:
-        self._faults.quarantined(self._settings.topics.histograms, state.partition, offset, error)
+        topic = self._settings.topics.histograms
+        self._faults.quarantined(f"{topic}/{state.partition} at offset {offset}", error)
 
     async def watch_brokers(self) -> None:
         """Report lag and missing topics from the start on, until :meth:`stop`.
@@ -259,7 +261,7 @@ class Detector:
         self._observer.owned(partitions)
         self._missing_baselines.look(partitions)
         if self._has_joined:
-            self.say_owned()
+            self.report_owned()
         waiting = self._baselines.awaited()
         detail = f"windows wait for baselines {', '.join(waiting)}" if waiting else ""
         self._health.say("windows", "degraded" if waiting else "ok", detail)

@@ -1,4 +1,4 @@
-"""What the brokers are asked: offsets of the latest data, ends of the input, what topics exist."""
+"""Requests to the brokers: offsets of the latest data, ends of the input, existing topics."""
 
 import threading
 from collections.abc import Iterable
@@ -49,12 +49,12 @@ class Offsets:
             # A topic that was deleted, or made again with fewer partitions, has none of that data.
             there = sorted(wanted.covered.keys() & cluster.topics[wanted.topic].partitions.keys())
             times = [TopicPartition(wanted.topic, p, since * 1000) for p in there]
-            asked = (
+            starts = (
                 _RETRYING(self._consumer.offsets_for_times, times, timeout=_TIMEOUT_SECONDS)
                 if times
                 else []
             )
-        found = {at.partition: at.offset for at in asked}
+        found = {at.partition: at.offset for at in starts}
         offsets = []
         for partition, to in sorted(wanted.covered.items()):
             # Below zero: no record is as young as that, so there is nothing to train on.
@@ -94,7 +94,7 @@ class Offsets:
         """Return Kafka's id of a topic, "" if there is none; raises as :meth:`ends` does."""
         with self._lock:
             cluster = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS)
-        # The mock cluster of librdkafka has no controller, and there nobody knows of ids.
+        # The mock cluster of librdkafka has no controller, and no ids of topics.
         if cluster.controller_id not in cluster.brokers:
             return ""
         try:

@@ -95,10 +95,10 @@ def unsound_versions(
 #: Values that are published; the rest of a record is for its key, its headers and its batch.
 MAX_OUTPUT_BYTES = MAX_RECORD_BYTES - 64 * 1024
 
-#: What is said of a record that its topic doesn't take, whoever finds it: the client or a broker.
+#: The errors of a record that is too large for its topic, by the client or by a broker.
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
-#: What a write of the changelog may show.
+#: What a write to the changelog may reveal.
 _Found = Literal["anew", "others", "refused"]
 
 #: Changelog writes under way at once: enough that the brokers' answers overlap, few enough that a
@@ -185,18 +185,18 @@ class Writer:
         return Sent(encode(record), [])
 
     async def save(self, changelog: Changelog, checkpoint: Checkpoint) -> bool:
-        """Write a checkpoint; its progress goes last, and says that all the rest is there.
+        """Write a checkpoint; its progress goes last, and so proves that all the rest is there.
 
-        False if the changelog was made anew since the last one, and so lacks what was saved before.
+        False if the changelog was created again since the last one, and so lacks older state.
         """
         headers = {"at": str(checkpoint.at).encode(), "log": checkpoint.log.encode()}
         partition = changelog.state.partition
         found = await self._write(changelog, headers, checkpoint.values)
-        if "refused" not in found:  # or it would say that all is there
+        if "refused" not in found:  # or it would claim that all is there
             found |= await self._write(changelog, headers, checkpoint.progress)
         self.unsaved.pop(partition, None)
         if "refused" in found:
-            # Nothing is lost by it: after a crash, the input is read from what was saved before.
+            # Nothing is lost: after a crash, the input is read from the last saved offset on.
             part_bytes = changelog.write_smaller()
             self.unsaved[partition] = (
                 f"partition {partition} could not be saved: {self._topic} takes no records of its "
@@ -214,7 +214,7 @@ class Writer:
     async def _write(
         self, changelog: Changelog, headers: dict[str, bytes], writes: Sequence[Write]
     ) -> set[_Found]:
-        """Write, and return what the offsets tell: they go on by one while nobody else writes.
+        """Write, and return what the offsets reveal: they rise by one while nothing else writes.
 
         ``refused`` if one was too large for the topic.
         """

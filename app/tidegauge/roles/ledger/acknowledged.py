@@ -25,6 +25,7 @@ from tidegauge.kafka import (
     acknowledgement_consumer,
     fact_producer,
     is_of_a_record,
+    place_of,
     run_sessions,
 )
 from tidegauge.telemetry import Health, LedgerMetrics, RecordFaults
@@ -35,13 +36,13 @@ _BATCH = 500
 _POLL_SECONDS = 0.5
 _DELIVERY_SECONDS = 10.0
 
-#: What the producer holds at most before it is waited for: it takes 1 GB, and then no more.
+#: Bytes in the producer's queue at most before it is flushed; its limit is 1 GB.
 _HELD_BYTES = 256 * 2**20
 
 #: No record that is read or written here is larger.
 _LARGEST_BYTES = 2**20
 
-#: The condition that health has of this.
+#: The name of its condition in /readyz.
 _NAME = "acknowledgements"
 
 Reported = Acknowledgement | Silence | Configuration
@@ -69,7 +70,7 @@ class Acknowledged:
         self.faults = RecordFaults(metrics.records_set_aside, health, tuple(self.kinds))
 
     def run(self) -> None:
-        """Hand acknowledgements on until stopped."""
+        """Make facts of records until stopped."""
         run_sessions(lambda: _Session(self), self._stop, failed=self._report)
 
     def _report(self, error: object) -> None:
@@ -83,11 +84,11 @@ class _Session:
     def __init__(self, role: Acknowledged) -> None:
         self._role = role
         self._facts = role.settings.topics.audit_facts
-        self._consumer = acknowledgement_consumer(role.settings, passed=role.faults.passed)
+        self._consumer = acknowledgement_consumer(role.settings, passed=role.faults.skipped)
         self._producer = fact_producer(role.settings)
 
     def run(self, stop: threading.Event) -> None:
-        """Hand on what comes, and commit it once the brokers have its facts."""
+        """Read records, and commit their offsets once the brokers have their facts."""
         self._consumer.subscribe(list(self._role.kinds))
         self._role.health.say(_NAME, "ok")
         while not stop.is_set():
@@ -97,7 +98,7 @@ class _Session:
                 self._consumer.commit(asynchronous=False)
 
     def close(self) -> None:
-        """Leave the group; what was not committed is handed on again."""
+        """Leave the group; records that were not committed are read again."""
         self._producer.purge()
         self._consumer.close()
 
@@ -115,7 +116,8 @@ class _Session:
         for message, error in refused:
             if not is_of_a_record(KafkaException(error)):
                 raise KafkaException(error)
-            self._skip(message, f"its facts can't be written: {error}")
+            why = f"its facts can't be written: {error}"
+            self._role.faults.skipped(place_of(message), why)
         for labels in outcomes:
             self._role.metrics.acknowledgements.labels(*labels).inc()
 
@@ -143,16 +145,10 @@ class _Session:
         try:
             return facts_in(message.value(), kind)
         except DecodingError as wrong:
-            self._skip(message, f"no {kind.__name__}: {wrong}")
+            self._role.faults.skipped(place_of(message), f"no {kind.__name__}: {wrong}")
         except Exception as wrong:
-            self._role.faults.quarantined(
-                str(message.topic()), message.partition(), message.offset(), wrong
-            )
+            self._role.faults.quarantined(place_of(message), wrong)
         return None, []
-
-    def _skip(self, message: Message, why: str) -> None:
-        place = str(message.topic()), message.partition(), message.offset()
-        self._role.faults.skipped(*place, why)
 
 
 def facts_in(value: bytes | None, kind: type[Reported]) -> tuple[Reported, Facts]:

@@ -89,8 +89,7 @@ class Session:
         #: Why the session is over, if it is.
         self._over: str | None = None
         self._closing = False
-        passed = ledger.faults.skipped_of(self._facts)
-        self._consumer = ledger_consumer(self._settings, passed=passed)
+        self._consumer = ledger_consumer(self._settings, passed=ledger.faults.skipped)
         self._producer = ledger_producer(self._settings)
 
     def run(self, stop: threading.Event) -> None:
@@ -112,7 +111,7 @@ class Session:
             self._ledger.health.beat("ledger")
 
     def close(self) -> None:
-        """Leave the group. What was not committed is read again."""
+        """Leave the group. Facts that were not committed are read again."""
         self._closing = True
         self._consumer.close()
         self._producer.purge()
@@ -134,7 +133,7 @@ class Session:
             error = message.error()
             if error is not None:
                 _check(error)
-            # What came with a partition that has just been revoked is its new owner's.
+            # Records of a partition that was just revoked belong to its new owner.
             elif (partition := message.partition()) in self._chains:
                 assert partition is not None  # noqa: S101 - a record has one
                 facts.append((partition, message))
@@ -168,7 +167,7 @@ class Session:
         self._observe([entry for _, entry in entries])
 
     def _entry(self, partition: int, offset: int, message: Message) -> Entry | None:
-        """Chain what a message holds; None if that is in the chain already."""
+        """Chain the fact of a message; None if it is in the chain already."""
         origin = Origin(self._facts, partition, offset, message.timestamp()[1] // 1000)
         key, value = _raw(message.key()), _raw(message.value())
         why = self._ledger.unwritable.get((partition, offset))
@@ -188,7 +187,7 @@ class Session:
             self._ledger.unwritable[partition, offset] = (
                 f"it can't be written to the trail: {error}"
             )
-            self._ledger.faults.quarantined(self._facts, partition, offset, error)
+            self._ledger.faults.quarantined(f"{self._facts}/{partition} at offset {offset}", error)
 
     def _observe(self, entries: list[Entry]) -> None:
         for entry in entries:
