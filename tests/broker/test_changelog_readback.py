@@ -12,7 +12,7 @@ from support.kafka_broker import KafkaBroker, unique
 from support.processes import free_port
 from tidegauge.config.sections import KafkaSettings
 from tidegauge.kafka import backfill
-from tidegauge.kafka.backfill import ChangelogReader, LogShorterError
+from tidegauge.kafka.backfill import LogShorterError, PartitionReader
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -23,7 +23,7 @@ class Read:
     """What one reading gives, by partition, and how many batches it came in."""
 
     def __init__(self, servers: str, topic: str, begins: Mapping[int, int]) -> None:
-        reader = ChangelogReader(KafkaSettings(bootstrap_servers=servers), unique("g"), topic)
+        reader = PartitionReader(KafkaSettings(bootstrap_servers=servers), unique("g"), topic)
         self.records: dict[int, list[tuple[int, bytes | None]]] = {p: [] for p in begins}
         self.at_end: list[int] = []
         self.batches = 0
@@ -115,7 +115,7 @@ def test_a_topic_that_is_missing_and_brokers_that_are_away_are_errors(
 def test_a_reading_leaves_the_loop_free_and_ends_soon_when_it_is_cancelled(
     kafka_broker: KafkaBroker, topic: str
 ) -> None:
-    reader = ChangelogReader(
+    reader = PartitionReader(
         KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers), unique("g"), topic
     )
 

@@ -9,16 +9,21 @@ from support.kafka_broker import KafkaBroker, unique
 from support.processes import free_port
 from tidegauge.config.sections import KafkaSettings
 from tidegauge.kafka import backfill
-from tidegauge.kafka.backfill import InputSequence
+from tidegauge.kafka.backfill import PartitionReader
 
 pytestmark = pytest.mark.timeout(60)
 
 
 def between(servers: str, topic: str, begin: int, end: int) -> list[tuple[int, bytes]]:
-    read = InputSequence(KafkaSettings(bootstrap_servers=servers), unique("g"), topic)
+    reader = PartitionReader(KafkaSettings(bootstrap_servers=servers), unique("g"), topic)
 
     async def all_of_them() -> list[tuple[int, bytes]]:
-        return [one async for one in read.between(0, begin, end)]
+        return [
+            (record.offset(), record.value())
+            async for batch in reader.read({0: begin}, {0: end})
+            for record in batch.records
+            if record.offset() < end
+        ]
 
     return asyncio.run(all_of_them())
 

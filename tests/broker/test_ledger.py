@@ -22,7 +22,7 @@ from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation, told
-from tidegauge.audit.fact_builders import fact_of
+from tidegauge.audit.facts import fact_of
 from tidegauge.contract import encode
 from tidegauge.contract.acknowledgement import acknowledge
 from tidegauge.contract.alert import Action

@@ -26,9 +26,8 @@ from tidegauge.contract.alert import Alert
 from tidegauge.contract.audit import AuditRecord
 from tidegauge.contract.silence import Silence
 from tidegauge.roles.active_config import ActiveConfig, ConfigPublisher
-from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.health import Health, RecordFaults
 from tidegauge.telemetry.metrics import record_metrics
-from tidegauge.telemetry.records import RecordFaults
 
 pytestmark = pytest.mark.timeout(240)
 

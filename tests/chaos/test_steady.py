@@ -46,8 +46,8 @@ def read(brokers: str, topic: str, partition: int, records: int) -> list[bytes |
 def test_what_has_not_arrived_is_sent_by_another_producer(
     brokers: str, arrived: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidegauge.producer.lifeline.QUIET_SECONDS", 0.2)
-    monkeypatch.setattr("tidegauge.producer.lifeline.ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr("tidegauge.producer.librdkafka.QUIET_SECONDS", 0.2)
+    monkeypatch.setattr("tidegauge.producer.librdkafka.ANSWER_SECONDS", 2.0)
     topic, failures = f"steady-{arrived}", list[str]()
     config: dict[str, Any] = {
         "bootstrap.servers": brokers,

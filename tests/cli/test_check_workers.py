@@ -4,7 +4,7 @@ import pytest
 
 from tidegauge.cli._workers import describe_group, idle_worker, missing_worker
 from tidegauge.config.settings import Settings
-from tidegauge.kafka.groups import GroupState, role_groups
+from tidegauge.kafka.admin import GroupState, role_groups
 
 NOW = 1_000_000.0
 GROUPS = {one.name: one for one in role_groups(Settings(), [("chat", "tidegauge.alerts.history")])}

@@ -16,7 +16,7 @@ from support.processes import Child
 from tidegauge.audit.verify import verify
 from tidegauge.cli.app import app
 from tidegauge.contract.alert import Alert
-from tidegauge.demo.model import DRIFT_FACTOR, DRIFTED, NAME, VERSION, Requests, train
+from tidegauge.demo.services import DRIFT_FACTOR, DRIFTED, NAME, VERSION, Requests, train
 
 
 def test_the_demo_ends_with_an_alert_that_can_be_recomputed_and_every_event_counted() -> None:

@@ -49,7 +49,7 @@ def test_nothing_is_compacted_before_a_successor_could_mend_what_others_left() -
     mended = outage_seconds + failed_over + 3 * detect.checkpoint_seconds
     assert spec.config["cleanup.policy"] == "compact"
     assert int(spec.config["min.compaction.lag.ms"]) > mended * 1000
-    assert {"min.compaction.lag.ms", "message.timestamp.type"} < spec.must
+    assert {"min.compaction.lag.ms", "message.timestamp.type"} < spec.required.keys()
 
 
 def test_a_recovery_reads_minutes_of_writes_and_no_more() -> None:
@@ -67,7 +67,7 @@ def test_the_audit_trail_is_never_deleted() -> None:
     assert spec.config["retention.ms"] == "-1"
     assert spec.config["retention.bytes"] == "-1"
     assert spec.config["cleanup.policy"] == "delete"
-    assert {"retention.ms", "retention.bytes", "cleanup.policy"} <= spec.must
+    assert {"retention.ms", "retention.bytes", "cleanup.policy"} <= spec.required.keys()
 
 
 @pytest.mark.parametrize("name", ["silences", "configuration"])
@@ -79,7 +79,7 @@ def test_what_is_to_be_audited_is_not_compacted_before_an_outage_of_a_month_is_o
     assert int(spec.config["min.compaction.lag.ms"]) >= int(
         _specs()["tidegauge.audit-facts"].config["retention.ms"]
     )
-    assert "cleanup.policy" in spec.must
+    assert "cleanup.policy" in spec.required
 
 
 def test_a_fact_and_its_record_are_in_partitions_of_the_same_number() -> None:
@@ -100,7 +100,7 @@ def test_a_fact_of_the_largest_size_still_fits_with_its_hashes() -> None:
 def test_a_topic_of_large_records_takes_the_largest_and_check_sees_to_it(name: str) -> None:
     prefix = "tidegauge-" if name.startswith("detect") else "tidegauge."
     spec = _specs()[f"{prefix}{name}"]
-    assert "max.message.bytes" in spec.must
+    assert "max.message.bytes" in spec.required
     assert int(spec.config["max.message.bytes"]) >= MAX_RECORD_BYTES
     assert _satisfies("max.message.bytes", str(2 * MAX_RECORD_BYTES), str(MAX_RECORD_BYTES))
     assert not _satisfies("max.message.bytes", "1048588", str(MAX_RECORD_BYTES))
@@ -112,7 +112,7 @@ def test_the_users_own_topic_is_left_as_the_cluster_makes_it() -> None:
 
 def test_what_must_be_is_a_part_of_what_is_made() -> None:
     for spec in _specs().values():
-        assert spec.must <= spec.config.keys()
+        assert spec.required.keys() <= spec.config.keys()
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_of_three_replicas_two_must_have_a_write(given: dict[str, int]) -> None:
     specs = _specs(topics={"replication_factor": 3, **given})
     for spec in specs.values():
         assert spec.config["min.insync.replicas"] == "2"
-        assert "min.insync.replicas" in spec.must
+        assert "min.insync.replicas" in spec.required
     assert _satisfies("min.insync.replicas", "3", "2")
     assert not _satisfies("min.insync.replicas", "1", "2")
 

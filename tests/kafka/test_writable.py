@@ -6,24 +6,21 @@ from typing import ClassVar
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from prometheus_client import CollectorRegistry
 
 from tidegauge.config.settings import Settings
+from tidegauge.kafka.acls import AclRole, written_by
 from tidegauge.kafka.topics import topic_specs
-from tidegauge.kafka.watches import (
-    AWAY_SECONDS,
-    Replicas,
-    WritableWatch,
-    describe_unwritable,
-    written_by,
-)
+from tidegauge.kafka.watches import AWAY_SECONDS, Replicas, TopicWatch, describe_unwritable
 from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.metrics import CommonMetrics
 
-ROLES = ("ingest", "detect", "notify", "ledger")
+ROLES: tuple[AclRole, ...] = ("ingest", "detect", "notify", "ledger")
 
 
-def watch(*roles: str) -> WritableWatch:
-    health = Health(clock=lambda: 0.0)
-    return WritableWatch(Settings(), roles, health=health, stop=threading.Event())
+def watch(*roles: AclRole) -> TopicWatch:
+    health, metrics = Health(clock=lambda: 0.0), CommonMetrics(CollectorRegistry(), "all")
+    return TopicWatch(Settings(), roles, metrics=metrics, health=health, stop=threading.Event())
 
 
 def test_a_topic_with_its_replicas_in_sync_can_be_written() -> None:
@@ -104,7 +101,14 @@ def test_a_client_that_has_lost_the_brokers_for_good_is_replaced(
     now = 0.0
     monkeypatch.setattr("tidegauge.kafka.watches.reader", Client)
     health = Health(clock=lambda: now)
-    one = WritableWatch(Settings(), ROLES, health=health, stop=threading.Event(), clock=lambda: now)
+    one = TopicWatch(
+        Settings(),
+        ROLES,
+        metrics=CommonMetrics(CollectorRegistry(), "all"),
+        health=health,
+        stop=threading.Event(),
+        clock=lambda: now,
+    )
     one.look()
     assert len(Client.made) == 1, "they have been away for a moment only"
     now = AWAY_SECONDS

@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tidegauge.config.sections import KafkaSettings
-from tidegauge.kafka import clients, writer as sender
-from tidegauge.kafka.writer import NotTaken, RecordWriter
+from tidegauge.kafka import clients, transaction as sender
+from tidegauge.kafka.transaction import NotTaken, RecordWriter
 
 NOBODY = "127.0.0.1:1"
 
@@ -24,7 +24,7 @@ def test_a_producer_that_lost_its_brokers_is_another_one_for_the_next_record(
     brokers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As librdkafka may lose them for good, though any other client reaches them."""
-    monkeypatch.setattr(sender, "_SECONDS", 1.0)
+    monkeypatch.setattr(sender, "_RECORD_SECONDS", 1.0)
     made: list[str] = []
 
     def make(config: dict[str, object], **more: object) -> Producer:
@@ -35,7 +35,7 @@ def test_a_producer_that_lost_its_brokers_is_another_one_for_the_next_record(
     letters = RecordWriter(KafkaSettings(bootstrap_servers=brokers), "letters", "dead letters")
     with pytest.raises(NotTaken, match="topic letters takes no dead letters"):
         letters.write(b"a")
-    monkeypatch.setattr(sender, "_SECONDS", 20.0)
+    monkeypatch.setattr(sender, "_RECORD_SECONDS", 20.0)
     letters.write(b"a")
     letters.write(b"b")
     assert made == [NOBODY, brokers]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from tidegauge.producer.lifeline import ANSWER_SECONDS, QUIET_SECONDS, Lifeline
+from tidegauge.producer.librdkafka import ANSWER_SECONDS, QUIET_SECONDS, Lifeline
 
 
 class Client:

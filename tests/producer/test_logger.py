@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from tidegauge import PredictionLogger
 from tidegauge.contract.prediction import PredictionEvent
-from tidegauge.producer.lifeline import Lifeline
+from tidegauge.producer.librdkafka import Lifeline
 
 NOBODY = "127.0.0.1:1"
 FEATURES: dict[str, Any] = {"income": 52_000.0, "age": 41, "region": "EU", "owner": True}
@@ -382,8 +382,8 @@ def test_a_producer_that_has_lost_its_brokers_for_good_is_replaced(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """As librdkafka may after the only broker's restart; any other producer reaches it."""
-    monkeypatch.setattr("tidegauge.producer.lifeline.QUIET_SECONDS", 0.2)
-    monkeypatch.setattr("tidegauge.producer.lifeline.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("tidegauge.producer.librdkafka.QUIET_SECONDS", 0.2)
+    monkeypatch.setattr("tidegauge.producer.librdkafka.ANSWER_SECONDS", 1.0)
     made: list[object] = []
 
     def make(config: dict[str, Any]) -> Producer:
@@ -406,8 +406,8 @@ def test_a_producer_that_has_lost_its_brokers_for_good_is_replaced(
 
 
 def test_events_wait_for_brokers_that_nobody_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegauge.producer.lifeline.QUIET_SECONDS", 0.05)
-    monkeypatch.setattr("tidegauge.producer.lifeline.ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("tidegauge.producer.librdkafka.QUIET_SECONDS", 0.05)
+    monkeypatch.setattr("tidegauge.producer.librdkafka.ANSWER_SECONDS", 0.05)
     logger = PredictionLogger(NOBODY, model="credit", version="3")
     logger.log(features=FEATURES)
     asked: list[bool] = []

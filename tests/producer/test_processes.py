@@ -142,7 +142,7 @@ def test_a_child_can_end_with_a_producer_that_it_inherited(mock_cluster: str, to
     script = """
 import os, sys
 from confluent_kafka import Producer
-from tidegauge.producer.forks import leak
+from tidegauge.producer.librdkafka import leak
 producer = Producer({"bootstrap.servers": sys.argv[1]})
 producer.list_topics(timeout=10)
 pid = os.fork()

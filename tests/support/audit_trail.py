@@ -5,7 +5,7 @@ from typing import TypeVar
 import msgspec
 
 from support.deployment import ROOT
-from tidegauge.audit.fact_builders import facts_of
+from tidegauge.audit.facts import facts_of
 from tidegauge.contract.acknowledgement import Acknowledgement
 from tidegauge.contract.audit import AuditFact, AuditRecord
 from tidegauge.contract.configuration import Configuration

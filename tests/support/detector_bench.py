@@ -1,12 +1,16 @@
 """A detector of one partition without brokers, for tests of what it takes in."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from types import SimpleNamespace
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from tidegauge.alerting.load import DEFAULT_RULES
+from tidegauge.baseline.document import Baseline
 from tidegauge.config.settings import Settings
 from tidegauge.contract import encode
+from tidegauge.kafka.backfill import ReadRecords
 from tidegauge.roles.detect.detector import Detector
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import DetectMetrics
@@ -35,13 +39,12 @@ class Bench:
             Settings(windows={"seconds": 60, "grace_seconds": 1, "late_seconds": 90}),
             partitions=1,
             rules=lambda: DEFAULT_RULES,
-            baseline_of=lambda baseline_id: None,
-            pointers=dict,
+            baselines=baselines(),
             metrics=DetectMetrics(self.registry),
             health=Health(clock=lambda: 0.0),
             clock=lambda: self.now,
         )
-        self.detector._intake._sequence._read = self._read  # type: ignore[method-assign]
+        self.detector._intake._reader._read = self._read  # type: ignore[method-assign]
         self.detector._offsets.begin = lambda topic, partition: begin  # type: ignore[method-assign]
         self.detector._offsets.partitions = lambda topic: sources  # type: ignore[method-assign]
         self.detector._offsets.topic_id = lambda topic: self.topic_id  # type: ignore[method-assign]
@@ -65,11 +68,15 @@ class Bench:
     def changelog(self) -> Changelog:
         return self.detector._store.changelogs[0]
 
-    def _read(self, partition: int, begin: int, end: int) -> Generator[Log, None, None]:
+    def _read(
+        self, begins: Mapping[int, int], ends: Mapping[int, int] | None
+    ) -> Generator[ReadRecords, None, None]:
+        assert ends is not None
+        (begin,), (end,) = begins.values(), ends.values()
         self.read.append((begin, end))
         there = self.there
         self.on_read()
-        yield [(at, value) for at, value in there if begin <= at < end]
+        yield read_records([(at, value) for at, value in there if begin <= at < end])
 
     async def deliver(self, log: Log) -> None:
         for at, value in log:
@@ -83,3 +90,17 @@ class Bench:
 
     def close(self) -> None:
         self.detector._offsets.close()
+
+
+def read_records(log: Log) -> ReadRecords:
+    """Return records as a reader of partitions gives them."""
+    records: list[Any] = [
+        SimpleNamespace(offset=lambda at=at: at, value=lambda value=value: value)
+        for at, value in log
+    ]
+    return ReadRecords(records, set())
+
+
+def baselines(get: Callable[[str], Baseline | None] = lambda _: None) -> Any:
+    """Return what DETECT asks for baselines: a store that is up, with nothing promoted."""
+    return SimpleNamespace(get=get, refused=lambda _: None, pointers={}, up=True)

@@ -21,10 +21,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.processes import wait_until
 from tidegauge.contract.prediction import LATENCY_EDGES_MS
-from tidegauge.telemetry import http as http_module, page as page_module
-from tidegauge.telemetry.collectors import GaugeTable, LatencyCollector
+from tidegauge.telemetry import http as http_module
+from tidegauge.telemetry.declaration import GaugeTable, LatencyCollector
 from tidegauge.telemetry.health import STALL_SECONDS, Health
-from tidegauge.telemetry.http import HttpServer
+from tidegauge.telemetry.http import HttpServer, MetricsPage
 from tidegauge.telemetry.metrics import (
     BaselineMetrics,
     CommonMetrics,
@@ -32,7 +32,6 @@ from tidegauge.telemetry.metrics import (
     IngestMetrics,
     NotifyMetrics,
 )
-from tidegauge.telemetry.page import MetricsPage
 
 
 class Running:
@@ -230,8 +229,8 @@ def test_a_collector_that_fails_is_a_failed_scrape_and_no_old_page(
 def test_a_large_page_is_the_one_that_prometheus_own_client_makes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(page_module, "_AT_ONCE", 3)
-    monkeypatch.setattr(page_module, "_LARGE", 10)
+    monkeypatch.setattr(http_module, "_AT_ONCE", 3)
+    monkeypatch.setattr(http_module, "_LARGE", 10)
     registry = CollectorRegistry()
     IngestMetrics(registry).events.labels("native").inc(3)
     detect = DetectMetrics(registry)

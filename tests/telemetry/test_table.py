@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from tidegauge.telemetry.collectors import GaugeTable
+from tidegauge.telemetry.declaration import GaugeTable
 
 
 def test_the_page_is_the_one_that_prometheus_own_gauge_makes() -> None:

@@ -67,10 +67,10 @@ def _config(spec: TopicSpec) -> str:
 
 
 def _checked(spec: TopicSpec) -> str:
-    found = [code(name) for name in sorted(spec.must)]
+    found = [code(name) for name in sorted(spec.required)]
     if spec.exact:
         found.append("partitions")
-    if spec.each_counts and "cleanup.policy" not in spec.must:
+    if spec.each_counts and "cleanup.policy" not in spec.required:
         found.append("not compacted")
     if spec.least_kept_ms:
         found.append(f"kept for {spec.least_kept_ms // 3_600_000} h at least")

@@ -1,6 +1,6 @@
 """The audit trail: facts chained by their hashes, and the history of an action or an alert in it.
 
-``trail`` reads and writes Kafka; the other modules are pure.
+Only ``facts`` reads and writes Kafka.
 """
 
 from typing import TYPE_CHECKING
@@ -14,11 +14,10 @@ if TYPE_CHECKING:
         Entry as Entry,
         Origin as Origin,
     )
-    from tidegauge.audit.fact_builders import facts_of as facts_of
-    from tidegauge.audit.trail import (
+    from tidegauge.audit.facts import (
         StoredRecord as StoredRecord,
+        facts_of as facts_of,
         read_audit as read_audit,
-        read_chains as read_chains,
         report_fact as report_fact,
     )
     from tidegauge.audit.verify import verify as verify

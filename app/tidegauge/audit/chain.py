@@ -20,7 +20,7 @@ class Head(NamedTuple):
     hash: str
 
 
-#: Numbers of records are below this: what comes after a forged one can be written still.
+#: Numbers of records are below this, so that records after a forged one can still be written.
 _END = 2**53
 
 #: Before the first record.
@@ -110,9 +110,9 @@ class Chain:
             self._break(offset, "edited", detail)
         if seq > self.head.seq + 1:
             gap = range(self.head.seq + 1, seq)
-            said = f"record {gap[0]}" if len(gap) == 1 else f"records {gap[0]} to {gap[-1]}"
+            missing = f"record {gap[0]}" if len(gap) == 1 else f"records {gap[0]} to {gap[-1]}"
             self._gaps.append((gap, len(self.breaks)))
-            self._break(offset, "removed", f"{said} missing before record {seq}")
+            self._break(offset, "removed", f"{missing} missing before record {seq}")
         self._hashes[seq] = hashed
         self.head = Head(seq, hashed)
 
@@ -153,7 +153,7 @@ class Entry(NamedTuple):
 
 
 class ChainIndex:
-    """Chains facts, each id once; :meth:`restore` what is written first."""
+    """Chains facts, each id once; first :meth:`restore` the records that are written."""
 
     def __init__(self, ids: int = IDS, *, largest: int = MAX_AUDIT_BYTES) -> None:
         self._largest = largest
@@ -175,7 +175,7 @@ class ChainIndex:
         self._remember(record.id)
 
     def restored(self) -> list[tuple[str, Break]]:
-        """Go on from what was restored; return where chains break, each with its model.
+        """Continue after the restored records; return where chains break, each with its model.
 
         A chain that breaks goes on from its last record, so that what follows can be verified.
         """
@@ -189,7 +189,7 @@ class ChainIndex:
     def take(self, key: bytes | None, value: bytes | None, origin: Origin) -> Entry | None:
         """Chain a fact; None if its id is in the chain already.
 
-        What is no fact is chained as ``fact.refused``: nothing that is sent goes unnoticed.
+        A record that is no fact is chained as ``fact.refused``: nothing goes unnoticed.
         """
         try:
             fact = _decoded(value)
@@ -207,7 +207,7 @@ class ChainIndex:
         return None if fact["id"] in self._ids else self._chain(fact, refused=True)
 
     def _chain(self, fact: dict[str, Any], *, refused: bool) -> Entry:
-        """Make the record, and only then take note of it; raises what is wrong with the fact."""
+        """Make the record, and only then remember it; raises if the fact is wrong."""
         model = fact["model"]
         record, head = link(fact, self.heads.get(model, START))
         size = len(record) + len(model.encode()) + _OVERHEAD_BYTES

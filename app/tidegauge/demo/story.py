@@ -17,7 +17,7 @@ from rich.text import Text
 
 from tidegauge.alerting import listed
 from tidegauge.baseline.io import BaselineStore, build
-from tidegauge.config import KafkaSettings, Settings, TopicSettings
+from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,
     Distribution,
@@ -25,7 +25,7 @@ from tidegauge.contract import (
     printable,
     quantity,
 )
-from tidegauge.demo.model import (
+from tidegauge.demo.services import (
     DRIFT_FACTOR,
     DRIFTED,
     NAME,
@@ -33,9 +33,11 @@ from tidegauge.demo.model import (
     RATE,
     VERSION,
     ServingNodes,
+    embedded,
+    free_port,
     train,
+    worker,
 )
-from tidegauge.demo.services import MOCK_PARTITIONS, MockKafka, free_port, redis_server, worker
 from tidegauge.kafka import follow
 
 WINDOW_SECONDS = 5
@@ -70,12 +72,9 @@ def run_demo(*, once: bool, json: bool) -> int:
     console = Console(stderr=json)
     # As for Ctrl-C: what the demo started ends with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with (
-        tempfile.TemporaryDirectory(prefix="tidegauge-demo-") as name,
-        redis_server(Path(name)) as redis_url,
-    ):
+    with tempfile.TemporaryDirectory(prefix="tidegauge-demo-") as name:
         try:
-            result = _Demo(console, Path(name), redis_url).run(once=once)
+            result = _Demo(console, Path(name)).run(once=once)
         except KeyboardInterrupt:
             console.print("\nStopped.")
             return 0
@@ -88,50 +87,38 @@ def run_demo(*, once: bool, json: bool) -> int:
 
 
 class _Demo:
-    def __init__(self, console: Console, directory: Path, redis_url: str) -> None:
+    def __init__(self, console: Console, directory: Path) -> None:
         self._began = time.monotonic()
         self._console = console
         self._directory = directory
-        self._redis_url = redis_url
         self._log = directory / "worker.log"
         self._port = free_port()
 
     def run(self, *, once: bool) -> DemoResult:
-        say = self._console.print
-        kafka = MockKafka()
-        topics = TopicSettings(
-            predictions_partitions=MOCK_PARTITIONS, detect_partitions=MOCK_PARTITIONS
-        )
-        settings = Settings(
-            kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap_servers), topics=topics
-        )
-        kafka.make_topics(settings)
-        say(f"Embedded Kafka on {kafka.bootstrap_servers}, Redis on {self._redis_url}")
+        with embedded(
+            self._directory,
+            self._directory / "tidegauge.yaml",
+            window_seconds=WINDOW_SECONDS,
+            idle_seconds=2,
+            port=self._port,
+        ) as settings:
+            return self._run(settings, once=once)
+
+    def _run(self, settings: Settings, *, once: bool) -> DemoResult:
+        say, servers = self._console.print, settings.kafka.bootstrap_servers
+        say(f"Embedded Kafka on {servers}, Redis on {settings.redis.url}")
         model = train()
         reference = self._directory / "training.csv"
         model.write_reference(reference)
         baseline = build(reference, model=NAME, version=VERSION, prediction="score").baseline
-        with closing(BaselineStore(self._redis_url)) as store:
+        with closing(BaselineStore(settings.redis.url)) as store:
             baseline_id = store.put(baseline)
             store.promote(NAME, VERSION, baseline_id, now=time.time())
         say(
             f"Trained a tumour classifier on {baseline.rows} real patients; its baseline of "
             f"{len(baseline.signals)} signals is {baseline_id[:12]}"
         )
-        environment = {
-            "TIDEGAUGE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-            "TIDEGAUGE_TOPICS__PREDICTIONS_PARTITIONS": str(MOCK_PARTITIONS),
-            "TIDEGAUGE_TOPICS__DETECT_PARTITIONS": str(MOCK_PARTITIONS),
-            "TIDEGAUGE_KAFKA__CHECK_CRCS": "false",
-            "TIDEGAUGE_REDIS__URL": self._redis_url,
-            "TIDEGAUGE_HTTP__HOST": "127.0.0.1",
-            "TIDEGAUGE_HTTP__PORT": str(self._port),
-            "TIDEGAUGE_WINDOWS__SECONDS": str(WINDOW_SECONDS),
-            "TIDEGAUGE_WINDOWS__GRACE_SECONDS": "1",
-            "TIDEGAUGE_INGEST__IDLE_SECONDS": "2",
-            "TIDEGAUGE_INGEST__FLUSH_SECONDS": "0.5",
-        }
-        with worker(environment, self._log) as process:
+        with worker(self._directory / "tidegauge.yaml", self._log) as process:
 
             def check() -> None:
                 if process.poll() is not None:
@@ -139,7 +126,7 @@ class _Demo:
 
             self._await_ready(check)
             say(f"Worker is up: http://127.0.0.1:{self._port}/metrics and /readyz")
-            nodes = ServingNodes(kafka.bootstrap_servers, settings.topics.predictions, model)
+            nodes = ServingNodes(servers, settings.topics.predictions, model)
             nodes.start()
             say(f"{NODES} serving nodes send {NODES * RATE} predictions a second")
             try:

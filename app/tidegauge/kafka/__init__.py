@@ -11,18 +11,22 @@ from tidegauge._face import face
 if TYPE_CHECKING:
     from tidegauge.kafka.acls import (
         ROLES as ROLES,
+        AclRole as AclRole,
         commands as commands,
     )
     from tidegauge.kafka.admin import (
         NO_ANSWER as NO_ANSWER,
         Admin as Admin,
         BrokersAway as BrokersAway,
+        Groups as Groups,
+        GroupState as GroupState,
+        RoleGroup as RoleGroup,
         ask_brokers as ask_brokers,
+        role_groups as role_groups,
     )
     from tidegauge.kafka.backfill import (
-        ChangelogReader as ChangelogReader,
-        InputSequence as InputSequence,
         LogShorterError as LogShorterError,
+        PartitionReader as PartitionReader,
     )
     from tidegauge.kafka.clients import (
         OFFSET_BEGINNING as OFFSET_BEGINNING,
@@ -54,12 +58,6 @@ if TYPE_CHECKING:
         retry as retry,
         run_sessions as run_sessions,
     )
-    from tidegauge.kafka.groups import (
-        Groups as Groups,
-        GroupState as GroupState,
-        RoleGroup as RoleGroup,
-        role_groups as role_groups,
-    )
     from tidegauge.kafka.reader import (
         KafkaRecord as KafkaRecord,
         follow as follow,
@@ -67,7 +65,7 @@ if TYPE_CHECKING:
         partitions_of as partitions_of,
         place_of as place_of,
         read_newest as read_newest,
-        read_partition as read_partition,
+        read_partitions as read_partitions,
         read_range as read_range,
         read_span as read_span,
         read_tail as read_tail,
@@ -81,8 +79,11 @@ if TYPE_CHECKING:
     )
     from tidegauge.kafka.transaction import (
         DeadLettersError as DeadLettersError,
+        NotTaken as NotTaken,
         RebalancingError as RebalancingError,
+        RecordWriter as RecordWriter,
         StuckError as StuckError,
+        TooLarge as TooLarge,
         commit as commit,
         commit_records as commit_records,
         is_of_a_record as is_of_a_record,
@@ -95,14 +96,6 @@ if TYPE_CHECKING:
         is_end as is_end,
         stopping as stopping,
     )
-    from tidegauge.kafka.watches import (
-        TopicWatch as TopicWatch,
-        WritableWatch as WritableWatch,
-    )
-    from tidegauge.kafka.writer import (
-        NotTaken as NotTaken,
-        RecordWriter as RecordWriter,
-        TooLarge as TooLarge,
-    )
+    from tidegauge.kafka.watches import TopicWatch as TopicWatch
 
 face(__name__)

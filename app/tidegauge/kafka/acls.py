@@ -1,7 +1,7 @@
-"""What each role may do in Kafka: the ACLs it needs, and the commands that give them. Pure."""
+"""What each role reads and writes in Kafka, and the ACLs that it needs for that. Pure."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, get_args
 
 from tidegauge.config import Settings
@@ -13,9 +13,9 @@ Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 
 ROLES: tuple[AclRole, ...] = get_args(AclRole)
 
-#: By the name of a field of ``topics``, or "changelog": what a role does beside looking at it.
+#: By the name of a field of ``topics``, or "changelog": the operations of a role besides Describe.
 _TOPICS: Mapping[AclRole, Mapping[str, tuple[Operation, ...]]] = {
-    # A serving node: it asks which partitions there are, which Write implies.
+    # A serving node. It also needs the list of partitions, which Write implies.
     "producer": {"predictions": ("Write",)},
     "topics": {},
     "ingest": {
@@ -64,7 +64,15 @@ _TOPICS: Mapping[AclRole, Mapping[str, tuple[Operation, ...]]] = {
     },
 }
 
-#: Of every role but a producer, on all topics: workers wait for them, and check their settings.
+#: A role works without writing to these: events are counted without their dead letters, if need be,
+#: and only the alerts wait that need a record of being withheld.
+_OPTIONAL = frozenset({"dead_letters", "withheld", "configuration"})
+
+#: Kafka's own: what consumer groups commit, and what transactions are open.
+OFFSETS_TOPIC = "__consumer_offsets"
+TRANSACTIONS_TOPIC = "__transaction_state"
+
+#: For every role but a producer, on all topics: workers wait for topics, and check their settings.
 _LOOKS: tuple[Operation, ...] = ("Describe", "DescribeConfigs")
 
 
@@ -77,6 +85,29 @@ class Acl(NamedTuple):
     prefixed: bool = False
 
 
+class Written(NamedTuple):
+    """Topics that a process writes: those it can't do its work without, and the others."""
+
+    required: frozenset[str]
+    others: frozenset[str]
+
+
+def written_by(settings: Settings, roles: Iterable[AclRole]) -> Written:
+    """Return the topics that the roles of a worker write."""
+    names, required, others = _names(settings), {OFFSETS_TOPIC}, set[str]()
+    for role in roles:
+        if role in ("ingest", "ledger"):
+            required.add(TRANSACTIONS_TOPIC)
+        for field, operations in _TOPICS[role].items():
+            if "Write" in operations:
+                (others if field in _OPTIONAL else required).add(names[field])
+    return Written(frozenset(required), frozenset(others - required))
+
+
+def _names(settings: Settings) -> dict[str, str]:
+    return {**settings.topics.model_dump(), "changelog": changelog_topic(settings)}
+
+
 def acls(settings: Settings, role: AclRole) -> list[Acl]:
     """Return all that a role needs, and nothing that it doesn't."""
     return [*_topics(settings, role), *_groups(settings, role)]
@@ -84,7 +115,7 @@ def acls(settings: Settings, role: AclRole) -> list[Acl]:
 
 def commands(settings: Settings, role: AclRole, principal: str) -> Iterator[str]:
     """Yield the commands of Kafka's own tool that allow a role's principal what it needs."""
-    # Each starts a JVM, so what is alike goes into one.
+    # Each command starts a JVM, so ACLs with the same operations share one.
     alike: dict[tuple[object, ...], list[Acl]] = {}
     for acl in acls(settings, role):
         alike.setdefault((acl.resource, acl.operations, acl.prefixed), []).append(acl)
@@ -101,7 +132,7 @@ def commands(settings: Settings, role: AclRole, principal: str) -> Iterator[str]
 
 
 def _topics(settings: Settings, role: AclRole) -> Iterator[Acl]:
-    names = {**settings.topics.model_dump(), "changelog": changelog_topic(settings)}
+    names = _names(settings)
     own = {names[field]: operations for field, operations in _TOPICS[role].items()}
     for spec in topic_specs(settings):
         operations = own.get(spec.name, ())
@@ -117,8 +148,8 @@ def _topics(settings: Settings, role: AclRole) -> Iterator[Acl]:
 def _groups(settings: Settings, role: AclRole) -> Iterator[Acl]:
     ingest, ledger = settings.ingest, settings.ledger
     if role not in ("producer", "topics"):
-        # What reads without joining a group has a group's name all the same, and librdkafka asks
-        # who coordinates it.
+        # Readers that join no group have the name of a group all the same, and librdkafka looks up
+        # its coordinator.
         yield Acl("group", "tidegauge-", ("Describe",), prefixed=True)
     if role in ("ledger", "operator"):
         yield Acl("group", f"{ledger.group_id}-reader", ("Describe",))

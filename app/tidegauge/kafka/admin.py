@@ -1,10 +1,12 @@
-"""Asking the brokers for topics, offsets and groups, and one clear line if they don't answer."""
+"""Requests to the brokers for topics, offsets and groups, and a clear error without an answer."""
 
 import logging
-from collections.abc import Callable, Collection
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Future
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -13,12 +15,15 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
 
-from tidegauge.config import KafkaSettings
+from tidegauge.config import KafkaSettings, Settings
 from tidegauge.kafka.clients import admin_client
 
 T = TypeVar("T")
 
-#: The errors of a client whose brokers don't answer.
+#: The settings of a topic by their names, or why they can't be read.
+TopicConfig: TypeAlias = dict[str, str] | KafkaException
+
+#: Errors of a client whose brokers don't answer.
 NO_ANSWER = frozenset(
     {
         KafkaError._TIMED_OUT,
@@ -28,7 +33,7 @@ NO_ANSWER = frozenset(
     }
 )
 
-#: Kafka's word for "no id", of topics that were made before there were any.
+#: Kafka's value for "no id", of topics that were created before topics had ids.
 NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 
 
@@ -37,7 +42,7 @@ NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 #: the second wait is only for brokers that have not refused the connection yet.
 _WAITS_SECONDS = (2.0, 1.5)
 
-#: What librdkafka logs goes nowhere: what matters of it is in the error.
+#: librdkafka's log lines are discarded: the error has what matters of them.
 _silent = logging.getLogger(f"{__name__}.silent")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
@@ -47,7 +52,7 @@ class Admin:
     """Asks the brokers for topics, offsets and groups; methods raise ``KafkaException``.
 
     A client that gets no answer is replaced before the next question. librdkafka may lose its
-    brokers for good (issue 5301; see ``producer/lifeline.py``), and an admin client waits for the
+    brokers for good (issue 5301; see ``producer/librdkafka.py``), and an admin client waits for the
     broker that it takes for the controller, also after that has left the cluster. A new client
     learns of the others.
     """
@@ -57,7 +62,7 @@ class Admin:
         self._client = admin_client(kafka)
 
     def ask(self, question: Callable[[AdminClient], T], *, twice: bool = False) -> T:
-        """Ask a question; ``twice``: where no answer comes, ask a new client too."""
+        """Make a request; with ``twice``, again by a new client if no answer comes."""
         try:
             return question(self._client)
         except (KafkaException, TimeoutError) as error:
@@ -98,7 +103,7 @@ class Admin:
     ) -> dict[int, Any]:
         """Return offset and timestamp of a place in partitions.
 
-        ``committed``: where what may be read ends, without what is in open transactions.
+        ``committed``: of committed records only, without those of open transactions.
         """
         if not partitions:
             return {}
@@ -116,21 +121,19 @@ class Admin:
         return self._offset(topic, partition, OffsetSpec.earliest(), seconds)
 
     def end(self, topic: str, partition: int, seconds: float) -> int:
-        """Return where a partition ends, with what is in open transactions."""
+        """Return the end of a partition, with the records of open transactions."""
         return self._offset(topic, partition, OffsetSpec.latest(), seconds)
 
     def _offset(self, topic: str, partition: int, spec: OffsetSpec, seconds: float) -> int:
         found = self.offsets(topic, [partition], spec, seconds, committed=False)
         return int(found[partition].offset)
 
-    def topic_settings(
-        self, names: Collection[str], seconds: float
-    ) -> dict[str, dict[str, str] | KafkaException]:
-        """Return the settings of each topic by their names, or the error of a topic."""
+    def topic_settings(self, names: Collection[str], seconds: float) -> dict[str, TopicConfig]:
+        """Return the settings of each topic, or the error of a topic."""
 
-        def describe(client: AdminClient) -> dict[str, dict[str, str] | KafkaException]:
+        def describe(client: AdminClient) -> dict[str, TopicConfig]:
             resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-            found: dict[str, dict[str, str] | KafkaException] = {}
+            found: dict[str, TopicConfig] = {}
             answers = client.describe_configs(resources, request_timeout=seconds)
             for resource, answer in answers.items():
                 try:
@@ -165,7 +168,7 @@ def ask_brokers(kafka: KafkaSettings) -> None:
         kafka,
         {
             "error_cb": failed,
-            # An attempt to connect that hangs is one of several, not the whole of the wait.
+            # One attempt to connect that hangs must not take all of the time.
             "socket.connection.setup.timeout.ms": 1_500,
         },
         logger=_silent,
@@ -179,10 +182,10 @@ def ask_brokers(kafka: KafkaSettings) -> None:
             otherwise = error.args[0].str()
         if down:
             break
-    raise BrokersAway(_said(kafka, reasons, otherwise))
+    raise BrokersAway(_message(kafka, reasons, otherwise))
 
 
-def _said(kafka: KafkaSettings, reasons: list[str], otherwise: str) -> str:
+def _message(kafka: KafkaSettings, reasons: list[str], otherwise: str) -> str:
     why = _shortened(reasons[-1] if reasons else otherwise)
     return (
         f"no answer from Kafka at {kafka.bootstrap_servers} ({why}); is the broker up, and is "
@@ -198,3 +201,124 @@ state CONNECT, 3 identical error(s) suppressed)")
     'Connect to ipv4#1.2.3.4:9092 failed: refused'
     """
     return reason.partition("/bootstrap: ")[2].partition(" (after ")[0] or reason
+
+
+_TIMEOUT_SECONDS = 10.0
+
+#: The errors of a broker that has no such group.
+_NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND})
+
+
+class RoleGroup(NamedTuple):
+    """A consumer group: its role, what it reads, and the topic that shows that it works.
+
+    ``writes`` is written only by this role; "" if there is no such topic.
+    """
+
+    name: str
+    role: str
+    group: str
+    reads: str
+    writes: str
+
+
+class GroupState(NamedTuple):
+    """How a group stands. ``behind`` are offsets, markers of transactions among them.
+
+    ``started``: it has committed something, so it had a member at some time. ``wrote_at`` is when
+    the newest record of what it writes was written, epoch seconds; None if there is none.
+    """
+
+    of: RoleGroup
+    members: int
+    started: bool
+    behind: int
+    wrote_at: float | None
+
+
+def role_groups(settings: Settings, receivers: Sequence[tuple[str, str]] = ()) -> list[RoleGroup]:
+    """Return the groups of an installation; ``receivers`` are names and what each one reads."""
+    topics = settings.topics
+    return [
+        RoleGroup(
+            "ingest", "ingest", settings.ingest.group_id, topics.predictions, topics.histograms
+        ),
+        RoleGroup("detect", "detect", settings.detect.app_id, topics.histograms, topics.windows),
+        RoleGroup("ledger", "ledger", settings.ledger.group_id, topics.audit_facts, topics.audit),
+        *(
+            RoleGroup(f"receiver {name}", "notify", f"{settings.notify.group_id}-{name}", reads, "")
+            for name, reads in receivers
+        ),
+    ]
+
+
+class Groups:
+    """Asks one cluster. Methods raise ``KafkaException`` if it doesn't answer, or refuses to."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._admin = Admin(settings.kafka)
+
+    def state(self, of: RoleGroup) -> GroupState:
+        """Return how a group stands."""
+        members = self._members(of.group)
+        partitions = self._admin.partitions(of.reads, _TIMEOUT_SECONDS)
+        ends = self._offsets(of.reads, partitions, OffsetSpec.latest())
+        committed = self._committed(of, ends)
+        begins = self._offsets(of.reads, partitions, OffsetSpec.earliest())
+        behind = sum(
+            max(0, end.offset - max(committed.get(partition, 0), begins[partition].offset))
+            for partition, end in ends.items()
+        )
+        return GroupState(of, members, bool(committed), behind, self._newest(of))
+
+    def _members(self, group: str) -> int:
+        described = self._answer(
+            lambda client: client.describe_consumer_groups(
+                [group], request_timeout=_TIMEOUT_SECONDS
+            )[group]
+        )
+        return len(described.members) if described else 0
+
+    def _committed(self, of: RoleGroup, partitions: Iterable[int]) -> dict[int, int]:
+        wanted = [TopicPartition(of.reads, partition) for partition in partitions]
+        if not wanted:
+            return {}
+        # Never without partitions, for all of them: while the topic of offsets is being made, as
+        # at the first question to a fresh cluster, librdkafka 2.15 then ends the process.
+        requested = [ConsumerGroupTopicPartitions(of.group, wanted)]
+        found = self._answer(
+            lambda client: client.list_consumer_group_offsets(
+                requested, request_timeout=_TIMEOUT_SECONDS
+            )[of.group]
+        )
+        return (
+            {at.partition: at.offset for at in found.topic_partitions if at.offset >= 0}
+            if found
+            else {}
+        )
+
+    def _answer(self, question: Callable[[AdminClient], Future[Any]]) -> Any:
+        """Ask about a group; return None if there is no such group."""
+        try:
+            return self._admin.ask(lambda client: question(client).result())
+        except KafkaException as error:
+            if error.args[0].code() in _NO_GROUP:
+                return None
+            raise
+
+    def _newest(self, of: RoleGroup) -> float | None:
+        """Return when the newest record was written, if the brokers can tell (Kafka 3.0 and on)."""
+        if not of.writes:
+            return None
+        try:
+            partitions = self._admin.partitions(of.writes, _TIMEOUT_SECONDS)
+            times = self._offsets(of.writes, partitions, OffsetSpec.max_timestamp())
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNSUPPORTED_VERSION:
+                return None
+            raise
+        newest = max((at.timestamp for at in times.values()), default=-1)
+        return newest / 1000 if newest > 0 else None
+
+    def _offsets(self, topic: str, partitions: list[int], spec: OffsetSpec) -> dict[int, Any]:
+        return self._admin.offsets(topic, partitions, spec, _TIMEOUT_SECONDS, committed=True)

@@ -29,10 +29,11 @@ log = logging.getLogger(__name__)
 
 Config = Mapping[str, object]
 
-#: By default librdkafka asks for a broker that is away more and more seldom, up to every 10 s. What
-#: waits for a coordinator is looked at again only when a connection changes: after the loss of a
-#: broker, offsets sent to a transaction waited for 8 to 15 s; with this for 4, which is what it
-#: takes the others to have a new coordinator. For all that reports and the audit trail wait for.
+#: By default librdkafka tries to reach a broker that is away less and less often, down to every 10
+#: s. Requests that wait for a coordinator are tried again only when a connection changes: after the
+#: loss of a broker, offsets sent to a transaction waited for 8 to 15 s. With this setting they wait
+#: for 4, the time in which the other brokers elect a coordinator. Reports and the audit trail wait
+#: as long.
 _RECONNECTING = {"reconnect.backoff.max.ms": 500}
 
 #: The partitioner of the Java clients and of aiokafka, which DETECT sends by. librdkafka's own
@@ -47,21 +48,21 @@ def _connection(kafka: KafkaSettings) -> dict[str, Any]:
 def reader(
     kafka: KafkaSettings, group: str = "", *, passed: Skipped | None = None, **more: object
 ) -> SteadyConsumer:
-    """Return a consumer that joins no group: it reads what it is assigned, from its offset on.
+    """Return a consumer that joins no group: it reads assigned partitions from given offsets on.
 
-    ``group`` is the name that librdkafka wants all the same; ``passed`` is called with each batch
-    that can't be read. ``more`` are further properties, with ``_`` for each dot.
+    librdkafka needs a ``group`` all the same. ``passed`` is called with each batch that can't be
+    read. ``more`` are further properties, with ``_`` for each dot.
     """
     return SteadyConsumer(
         {
             **_connection(kafka),
             "group.id": group or f"tidegauge-read-{uuid.uuid4()}",
             "enable.auto.commit": False,
-            # What retention or compaction deletes meanwhile is passed over.
+            # Continue after records that retention or compaction deletes meanwhile.
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
-            # How a reader knows that it has come to the end, where only a transaction's marker is
-            # left.
+            # Shows a reader that it has reached the end where the last offset is only the marker of
+            # a transaction.
             "enable.partition.eof": True,
             # The default of 1000 ms before it fetches more would cut the throughput to a third.
             "fetch.queue.backoff.ms": 5,
@@ -95,13 +96,13 @@ def ingest_consumer(settings: Settings) -> Consumer:
         # Every partition is assigned with its offset. Where that is not there (any more), the
         # session ends and the next one reports what was lost; "earliest" would count all again.
         "auto.offset.reset": "error",
-        # A rebalance takes from a worker only what it must give.
+        # A rebalance revokes only the partitions that move.
         "partition.assignment.strategy": "cooperative-sticky",
         # A heartbeat is also how a worker learns that another one came or left: partitions of one
         # that leaves move two heartbeats later, whatever the session timeout.
         "heartbeat.interval.ms": 1_000,
-        # How a worker knows that it has caught up, where markers of transactions make the end
-        # offset larger than the last record's.
+        # Shows a worker that it has caught up, where markers of transactions make the end offset
+        # larger than that of the last record.
         "enable.partition.eof": True,
         # The default of 1000 ms lets the queue run dry between fetches: a third of the throughput.
         "fetch.queue.backoff.ms": 2,
@@ -141,9 +142,9 @@ def acknowledgement_consumer(settings: Settings, *, passed: Skipped) -> SteadyCo
 def receiver_consumer(settings: Settings, group: str, *, passed: Skipped | None) -> SteadyConsumer:
     """Return NOTIFY's consumer of the topic that one receiver reads."""
     config = _member(settings.kafka, group, settings.notify.session_timeout_seconds) | {
-        # Eager: an assignment is always whole, so what fires can be restored with it.
+        # Eager: an assignment is always complete, so the firing alerts can be restored with it.
         "partition.assignment.strategy": "range",
-        # How the end of what is restored is known, whatever compaction left of it.
+        # Shows the end of the records to restore, whatever compaction has left of them.
         "enable.partition.eof": True,
     }
     return SteadyConsumer(config, passed=passed, logger=log)

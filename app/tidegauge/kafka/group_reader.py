@@ -70,7 +70,7 @@ class GroupReader:
         self._metadata = metadata
         #: Offsets from which on alerts are to be delivered. A new one for each assignment.
         self._from: dict[int, int] = {}
-        #: Partitions of which what was delivered before is still being read.
+        #: Partitions of which the alerts delivered before are still being read.
         self._restoring: set[int] = set()
         #: Offsets that are done with but not committed, by partition: no receiver wanted them.
         self._skipped: dict[int, int] = {}
@@ -125,7 +125,7 @@ class GroupReader:
             self._skipped[received.partition] = received.offset + 1
 
     def commit_skipped(self) -> None:
-        """Commit what was noted."""
+        """Commit the offsets of the skipped records."""
         if self._skipped:
             self._commit(self._skipped)
             self._skipped = {}
@@ -178,15 +178,15 @@ class GroupReader:
                 TopicPartition(one.topic, one.partition), timeout=_BROKER_SECONDS
             )
             committed = None if one.offset == OFFSET_INVALID else one.offset
-            start = starting_offset(committed, low, high)
+            start, lost = starting_offset(committed, low, high)
             metadata.append(one.metadata)
-            if start.lost:
-                log.error("%s: %s", self._group, start.lost)
+            if lost:
+                log.error("%s: %s", self._group, lost)
             if committed is None:
-                unknown[one.partition] = start.offset
-            if self._from_beginning and low < start.offset:
+                unknown[one.partition] = start
+            if self._from_beginning and low < start:
                 self._restoring.add(one.partition)
-            self._from[one.partition] = start.offset
+            self._from[one.partition] = start
         consumer.assign(
             [
                 TopicPartition(self._topic, p, OFFSET_BEGINNING if p in self._restoring else offset)
@@ -208,38 +208,27 @@ class GroupReader:
         self._skipped = {}
 
 
-class Start(NamedTuple):
-    """The offset of the first record to deliver, and what is lost by that, if anything."""
-
-    offset: int
-    lost: str | None
-
-
-def starting_offset(committed: int | None, low: int, high: int) -> Start:
-    """Return where to begin in a partition with the records [``low``, ``high``).
+def starting_offset(committed: int | None, low: int, high: int) -> tuple[int, str | None]:
+    """Return where to begin in a partition with the records [``low``, ``high``), and what is lost.
 
     A new receiver begins with the next record, not with those of last year.
 
-    >>> starting_offset(None, 0, 40).offset
-    40
+    >>> starting_offset(None, 0, 40)
+    (40, None)
     >>> starting_offset(17, 0, 40)
-    Start(offset=17, lost=None)
+    (17, None)
     >>> starting_offset(17, 30, 40)
-    Start(offset=30, lost='offsets 17 to 30 were deleted before they were delivered')
-    >>> starting_offset(170, 0, 40).offset
+    (30, 'offsets 17 to 30 were deleted before they were delivered')
+    >>> starting_offset(170, 0, 40)[0]
     0
     """
     if committed is None:
-        return Start(high, None)
+        return high, None
     if committed > high:
-        return Start(
-            low,
+        return low, (
             f"the topic was made anew: it ends at {high}, and {committed} was reached; "
-            f"delivering from {low} on",
+            f"delivering from {low} on"
         )
     if committed < low:
-        return Start(
-            low,
-            f"offsets {committed} to {low} were deleted before they were delivered",
-        )
-    return Start(committed, None)
+        return low, f"offsets {committed} to {low} were deleted before they were delivered"
+    return committed, None

@@ -1,4 +1,4 @@
-"""One session after the other: whatever ends one, the next begins at what was committed.
+"""Sessions one after the other: whatever ends one, the next begins at the committed offsets.
 
 Where one record ends session after session, :class:`Quarantine` finds it, so that it can be set
 aside. It is a backstop: what is known to be wrong with a record is a dead letter or a counted skip.
@@ -43,7 +43,7 @@ class Session(Protocol):
 
 
 class SessionError(Exception):
-    """The session can't go on; what it holds in memory is dropped and the next one begins."""
+    """The session can't continue; its state in memory is dropped and the next one begins."""
 
 
 def run_sessions(

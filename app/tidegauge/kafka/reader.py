@@ -1,7 +1,7 @@
 """Reading what Kafka kept of a topic, without a consumer group to join."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import NamedTuple, TypeVar
 
@@ -29,7 +29,13 @@ _LATEST_SECONDS = 4 * 24 * 3600.0
 
 #: How long nothing may come. A transaction that a worker died in ends by itself after 10 s.
 _TIMEOUT_SECONDS = 30.0
+
+#: Records read at once: few enough that DETECT joins them within a heartbeat, and that others get
+#: their turn in between.
 _BATCH = 500
+
+#: How long a reading that is cancelled goes on at most.
+_POLL_SECONDS = 0.2
 
 #: How long a follower of a topic waits for a record before it yields None.
 _FOLLOW_SECONDS = 0.1
@@ -78,11 +84,11 @@ def read_span(
 ) -> Iterator[KafkaRecord]:
     """Yield the records of a topic that may be about [``since``, ``until``], in order of the log.
 
-    Up to what is there when it begins. Records are found by their time, which is that of their
-    writing: some before and after the span come too. ``keep`` decides by its key whether a record
-    is wanted. Tombstones are passed over without ``tombstones``. ``skipped`` is called with what
-    has an envelope that can't be read; by default it raises ``ValueError``. Raises ``ValueError``
-    if there is no such topic, ``KafkaException`` if no answer comes.
+    It ends at the end that the topic has when it begins. Records are found by the time at which
+    they were written: some before and after the span come too. ``keep`` decides by its key whether
+    a record is wanted. Tombstones are passed over without ``tombstones``. ``skipped`` is called
+    with what has an envelope that can't be read; by default it raises ``ValueError``. Raises
+    ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
     """
     with closing(reader(kafka, passed=skipped)) as consumer:
         spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)
@@ -152,33 +158,35 @@ def read_topic(
     kind: type[T],
     skipped: Skipped = refuse,
     since: float = -math.inf,
+    *,
+    keep: Keep = lambda key: True,
 ) -> Iterator[T]:
     """Yield every record of ``topic`` up to its present end, each partition in order.
 
-    Those that may be about ``since``, epoch seconds, and later.
+    Those that may be about ``since``, epoch seconds, and later. ``keep`` decides by its key whether
+    a record is wanted.
 
     ``skipped`` is called with what is no such record; by default it raises ``ValueError``. Raises
     ``ValueError`` if there is no such topic, ``KafkaException`` if no answer comes.
     """
-    for record in read_span(kafka, topic, since, skipped=skipped):
+    for record in read_span(kafka, topic, since, keep=keep, skipped=skipped):
         yield from _decoded(record, kind, skipped)
 
 
-def read_partition(
-    kafka: KafkaSettings, topic: str, partition: int, *, group: str
+def read_partitions(
+    kafka: KafkaSettings, topic: str, partition: int | None, *, group: str
 ) -> Iterator[Message]:
-    """Yield the records of one partition; waits for transactions that are open at its end.
+    """Yield the records of a partition, or of all; waits for transactions open at its end.
 
-    A reader that has come to the end has seen how they ended. Raises ``KafkaException`` if nothing
-    comes.
+    A reader that has come to the end has seen how they ended. Raises ``ValueError`` if there is no
+    such topic, ``KafkaException`` if nothing comes.
     """
-    at = TopicPartition(topic, partition)
     # Which end a client gets depends on its isolation level.
     with closing(reader(kafka, group, isolation_level="read_uncommitted")) as consumer:
-        end = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)[1]
+        wanted = partitions_of(consumer, topic) if partition is None else [partition]
+        spans = _ends(consumer, topic, wanted)
     with closing(reader(kafka, group)) as consumer:
-        low, _ = consumer.get_watermark_offsets(at, timeout=_TIMEOUT_SECONDS)
-        yield from _messages(consumer, topic, {partition: (low, end)}, wait=True)
+        yield from _messages(consumer, topic, spans, wait=True)
 
 
 def follow(
@@ -234,10 +242,7 @@ def _spans(
 ) -> dict[int, tuple[int, int]]:
     """Return by partition the offsets [from, to) of what was written between two moments."""
     found = partitions_of(consumer, topic)
-    marks = {
-        p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS)
-        for p in found
-    }
+    marks = _ends(consumer, topic, found)
     firsts, ends = ({p: mark[which] for p, mark in marks.items()} for which in (0, 1))
 
     def offsets(at: float) -> dict[int, int]:
@@ -250,6 +255,14 @@ def _spans(
 
     starts, stops = offsets(since), offsets(until)
     return {p: (starts[p], min(stops[p], ends[p])) for p in found}
+
+
+def _ends(consumer: Consumer, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Return by partition its first offset and its end."""
+    return {
+        p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS)
+        for p in partitions
+    }
 
 
 def _record(message: Message, skipped: Skipped) -> Iterator[KafkaRecord]:
@@ -276,7 +289,7 @@ def _messages(
     consumer: Consumer, topic: str, spans: dict[int, tuple[int, int]], *, wait: bool = False
 ) -> Iterator[Message]:
     """Yield the records of offsets [from, to) by partition; ``wait`` for what is held back."""
-    # One after the other: what is waiting in memory is bounded by one partition's windows.
+    # One after the other, so that memory is bounded by the windows of one partition.
     for partition, (start, end) in sorted(spans.items()):
         if start < end:
             consumer.assign([TopicPartition(topic, partition, start)])
@@ -284,19 +297,35 @@ def _messages(
 
 
 def _partition(consumer: Consumer, end: int, *, wait: bool) -> Iterator[Message]:
-    while True:
-        messages = consumer.consume(_BATCH, 0.05)
-        if not messages:
-            one = consumer.poll(_TIMEOUT_SECONDS)
-            if one is None:
-                detail = f"nothing came for {_TIMEOUT_SECONDS:g} s before offset {end}"
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, detail))
-            messages = [one]
+    for messages in batches(consumer, _TIMEOUT_SECONDS):
         for message in messages:
-            # The last offsets may be no records but marks of transactions.
+            # The last offsets may be markers of transactions instead of records.
             if (is_at_end(message) and not wait) or message.offset() >= end:
                 return
             if message.error() is None:
                 yield message
                 if message.offset() == end - 1:
                     return
+
+
+def batches(consumer: Consumer, timeout_seconds: float) -> Iterator[list[Message]]:
+    """Yield records and ends of partitions as they come, none if it is quiet for a moment.
+
+    Raises ``KafkaException`` for any other error, and if nothing comes for ``timeout_seconds``.
+    """
+    waited = 0.0
+    while True:
+        first = consumer.poll(_POLL_SECONDS)
+        if first is None:
+            waited += _POLL_SECONDS
+            if waited >= timeout_seconds:
+                detail = f"nothing came for {timeout_seconds:g} s"
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, detail))
+            yield []
+            continue
+        waited = 0.0
+        # With a timeout it would wait for all of them, or for the whole of that time.
+        messages = [first, *consumer.consume(_BATCH - 1, 0.0)]
+        for message in messages:
+            is_at_end(message)  # or it raises
+        yield messages

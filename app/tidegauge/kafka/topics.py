@@ -1,6 +1,6 @@
-"""The topics: how each must be made, making them, and reporting what is wrong with them."""
+"""The topics: how each must be configured, creating them, and reporting wrong settings."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from confluent_kafka import KafkaError, KafkaException
@@ -8,7 +8,7 @@ from confluent_kafka.admin import NewTopic
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from tidegauge.config import MAX_AUDIT_BYTES, MAX_RECORD_BYTES, Settings
-from tidegauge.kafka.admin import Admin
+from tidegauge.kafka.admin import Admin, TopicConfig
 
 #: How many replicas must have a record before it counts as written.
 MIN_INSYNC = "min.insync.replicas"
@@ -26,13 +26,16 @@ _MENDED_MS = 120 * 1000
 _SEGMENT_MS = 60 * 1000
 _TOMBSTONES_MS = 15 * 60 * 1000
 
-#: Topics in which the last record of a key is valid; LEDGER reads the others first.
-_FOR_EVER = {
-    "cleanup.policy": "compact",
-    "min.compaction.lag.ms": str(31 * _DAY),
-    "segment.ms": str(_DAY),
-}
-_LAST_WORD = _FOR_EVER | {"cleanup.policy": "compact,delete", "retention.ms": str(366 * _DAY)}
+_KEPT_A_YEAR = {"retention.ms": str(366 * _DAY)}
+
+#: A segment that is still written to is not compacted.
+_COMPACTED_DAILY = {"segment.ms": str(_DAY)}
+
+#: LEDGER reads the others before only the last record of a key is left.
+_COMPACTED_LATE = {"min.compaction.lag.ms": str(31 * _DAY), **_COMPACTED_DAILY}
+
+#: Only the last record of a key is valid, and that not for ever.
+_LAST_RECORDS = {"cleanup.policy": "compact,delete"}
 
 #: For models with thousands of signals; a record that is small stays small.
 _LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
@@ -45,18 +48,23 @@ _LIST_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """How a topic must be. ``must`` is checked on topics that exist already."""
+    """How a topic must be: made with all these settings, and checked for the ``required`` ones."""
 
     name: str
     partitions: int
-    config: Mapping[str, str]
-    must: frozenset[str] = field(default=frozenset())
+    required: Mapping[str, str] = field(default_factory=dict)
+    initial: Mapping[str, str] = field(default_factory=dict)
     #: Cells are routed by the number of partitions, so it must be just this.
     exact: bool = False
     #: Every record is read once and counts; where there are keys, compaction would delete most.
     each_counts: bool = False
     #: How long records must be kept at least, so that an outage of their reader costs none.
     least_kept_ms: int = 0
+
+    @property
+    def config(self) -> dict[str, str]:
+        """All settings that the topic is made with."""
+        return {**self.initial, **self.required}
 
 
 def changelog_topic(settings: Settings) -> str:
@@ -67,16 +75,8 @@ def changelog_topic(settings: Settings) -> str:
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """Return every topic that tidegauge reads or writes."""
     wanted = settings.topics.insync_replicas
-    if wanted is None:
-        return _own_specs(settings)
-    return [
-        replace(
-            spec,
-            config={**spec.config, MIN_INSYNC: str(wanted)},
-            must=spec.must | {MIN_INSYNC},
-        )
-        for spec in _own_specs(settings)
-    ]
+    insync = {} if wanted is None else {MIN_INSYNC: str(wanted)}
+    return [replace(spec, required={**spec.required, **insync}) for spec in _own_specs(settings)]
 
 
 def _own_specs(settings: Settings) -> list[TopicSpec]:
@@ -85,7 +85,6 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(
             topics.predictions,
             topics.predictions_partitions,
-            {},
             each_counts=True,
             least_kept_ms=_HOUR,
         ),
@@ -93,8 +92,8 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(
             topics.histograms,
             topics.detect_partitions,
-            {"retention.ms": str(4 * _DAY), **_LARGE},
-            frozenset(_LARGE),
+            _LARGE,
+            {"retention.ms": str(4 * _DAY)},
             exact=True,
             each_counts=True,
             least_kept_ms=_DAY,
@@ -103,65 +102,42 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
         TopicSpec(
             topics.windows,
             topics.detect_partitions,
-            {"retention.ms": str(92 * _DAY), **_LARGE},
-            frozenset(_LARGE),
+            _LARGE,
+            {"retention.ms": str(92 * _DAY)},
             each_counts=True,
         ),
         # The newest state of each fingerprint. What has not changed for a year is deleted, so that
         # it doesn't grow for ever with versions that are long gone.
-        TopicSpec(
-            topics.alerts,
-            1,
-            {
-                "cleanup.policy": "compact,delete",
-                "retention.ms": str(366 * _DAY),
-                # A segment that is still written to is not compacted.
-                "segment.ms": str(_DAY),
-                **_LARGE,
-            },
-            frozenset({"cleanup.policy", *_LARGE}),
-        ),
+        TopicSpec(topics.alerts, 1, _LARGE | _LAST_RECORDS, _KEPT_A_YEAR | _COMPACTED_DAILY),
         # Every step; compacted, it would lose those that were not delivered yet.
-        TopicSpec(
-            topics.alerts_history,
-            1,
-            {"cleanup.policy": "delete", "retention.ms": str(366 * _DAY), **_LARGE},
-            frozenset({"cleanup.policy", *_LARGE}),
-        ),
-        TopicSpec(topics.actions, 1, {"retention.ms": str(366 * _DAY)}, each_counts=True),
-        TopicSpec(topics.acknowledgements, 1, {"retention.ms": str(366 * _DAY)}, each_counts=True),
-        # The last word on each is kept for a year, every word for an outage of LEDGER over a month.
-        TopicSpec(topics.silences, 1, _LAST_WORD, frozenset({"cleanup.policy"})),
-        TopicSpec(topics.configuration, 1, _FOR_EVER, frozenset({"cleanup.policy"})),
-        # What is over is of no use to anybody.
-        TopicSpec(
-            topics.withheld,
-            1,
-            {"cleanup.policy": "compact", "segment.ms": str(_DAY), **_LARGE},
-            frozenset({"cleanup.policy", *_LARGE}),
-        ),
+        TopicSpec(topics.alerts_history, 1, _LARGE | {"cleanup.policy": "delete"}, _KEPT_A_YEAR),
+        TopicSpec(topics.actions, 1, initial=_KEPT_A_YEAR, each_counts=True),
+        TopicSpec(topics.acknowledgements, 1, initial=_KEPT_A_YEAR, each_counts=True),
+        # The last record of each is kept for a year, every record for an outage of LEDGER over a
+        # month.
+        TopicSpec(topics.silences, 1, _LAST_RECORDS, _KEPT_A_YEAR | _COMPACTED_LATE),
+        TopicSpec(topics.configuration, 1, {"cleanup.policy": "compact"}, _COMPACTED_LATE),
+        # Nothing needs an alert that is no longer withheld.
+        TopicSpec(topics.withheld, 1, _LARGE | {"cleanup.policy": "compact"}, _COMPACTED_DAILY),
         # Read within seconds; kept for an outage of LEDGER over a month.
         TopicSpec(
             topics.audit_facts,
             1,
-            {"retention.ms": str(31 * _DAY)},
+            initial={"retention.ms": str(31 * _DAY)},
             each_counts=True,
             least_kept_ms=_DAY,
         ),
-        # An audit trail that forgets is none, and one that is compacted or has lost its oldest
-        # segment is a broken chain.
+        # An audit trail must keep everything. Compacted, or without its oldest segment, it is a
+        # broken chain.
         TopicSpec(
             topics.audit,
             1,
-            {
-                "retention.ms": "-1",
-                "retention.bytes": "-1",
-                "cleanup.policy": "delete",
-                "max.message.bytes": str(MAX_AUDIT_BYTES),
-            },
-            frozenset({"retention.ms", "retention.bytes", "cleanup.policy"}),
+            {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"},
+            {"max.message.bytes": str(MAX_AUDIT_BYTES)},
         ),
-        TopicSpec(topics.dead_letters, 1, {"retention.ms": str(14 * _DAY)}, each_counts=True),
+        TopicSpec(
+            topics.dead_letters, 1, initial={"retention.ms": str(14 * _DAY)}, each_counts=True
+        ),
         TopicSpec(
             changelog_topic(settings),
             topics.detect_partitions,
@@ -170,17 +146,16 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
                 "min.compaction.lag.ms": str(_MENDED_MS),
                 # Counted from when it was written, not from when a paused worker meant to.
                 "message.timestamp.type": "LogAppendTime",
-                # What a reader has not come to yet may be compacted meanwhile, so it must be there
-                # for longer than reading all of it takes. Longer than that it is only in the way.
+                **_LARGE,
+            },
+            {
+                # A tombstone must be there for longer than reading the whole changelog takes, since
+                # a reader may not have reached it. Longer than that it only takes time to read.
                 "delete.retention.ms": str(_TOMBSTONES_MS),
                 # A segment that is still written to is not compacted.
                 "segment.ms": str(_SEGMENT_MS),
                 "min.cleanable.dirty.ratio": "0.1",
-                **_LARGE,
             },
-            frozenset(
-                {"cleanup.policy", "message.timestamp.type", "min.compaction.lag.ms", *_LARGE}
-            ),
             exact=True,
         ),
     ]
@@ -226,7 +201,7 @@ class Topics:
         return made
 
     def _wait_until_known(self, names: Set[str]) -> None:
-        """Wait a little: the controller has made topics before every broker has heard of them."""
+        """Wait until every broker knows topics that the controller has just created."""
         Retrying(
             retry=retry_if_result(lambda known: not names <= known.keys()),
             wait=wait_fixed(0.1),
@@ -242,36 +217,43 @@ class Topics:
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the topics, each with how to mend it."""
         there = self.partitions()
-        checked = []
-        for spec in topic_specs(self._settings):
-            if spec.name not in there:
-                yield f"topic {spec.name} is missing; make it with: tidegauge topics create"
-                continue
-            if spec.exact and there[spec.name] != spec.partitions:
-                yield (
-                    f"topic {spec.name} has {there[spec.name]} partitions, expected "
-                    f"{spec.partitions}; set topics.detect_partitions to what it has"
-                )
-            if spec.must or spec.each_counts or spec.least_kept_ms:
-                checked.append(spec)
-        yield from self._config_problems(checked)
+        specs = topic_specs(self._settings)
+        names = [spec.name for spec in specs if spec.name in there]
+        found = self._admin.topic_settings(names, _TIMEOUT_SECONDS)
+        yield from topic_problems(specs, there, found)
 
-    def _config_problems(self, specs: list[TopicSpec]) -> Iterator[str]:
-        found = self._admin.topic_settings([spec.name for spec in specs], _TIMEOUT_SECONDS)
-        for spec in specs:
-            its = found[spec.name]
-            if isinstance(its, KafkaException):
-                raise its
+
+def topic_problems(
+    specs: Sequence[TopicSpec], there: Mapping[str, int], found: Mapping[str, TopicConfig]
+) -> Iterator[str]:
+    """Yield what is wrong with topics, each with how to mend it.
+
+    ``there`` is the number of partitions of those that exist, ``found`` their settings. Raises the
+    ``KafkaException`` that stands in place of the settings of one.
+    """
+    for spec in specs:
+        if spec.name not in there:
+            yield f"topic {spec.name} is missing; make it with: tidegauge topics create"
+        elif spec.exact and there[spec.name] != spec.partitions:
+            yield (
+                f"topic {spec.name} has {there[spec.name]} partitions, expected "
+                f"{spec.partitions}; set topics.detect_partitions to what it has"
+            )
+    for spec in specs:
+        its = found.get(spec.name, {})
+        if isinstance(its, KafkaException):
+            raise its
+        if its:
             yield from config_problems(spec, its)
 
 
 def config_problems(spec: TopicSpec, found: Mapping[str, str]) -> Iterator[str]:
     """Yield what is wrong with the settings that a topic has, each with how to mend it."""
-    for name in sorted(spec.must):
+    for name in sorted(spec.required):
         if not _satisfies(name, found[name], spec.config[name]):
             yield _problem(spec, name, found[name], spec.config[name])
     policy = found["cleanup.policy"]
-    if spec.each_counts and "cleanup.policy" not in spec.must and policy != "delete":
+    if spec.each_counts and "cleanup.policy" not in spec.required and policy != "delete":
         yield _problem(
             spec,
             "cleanup.policy",

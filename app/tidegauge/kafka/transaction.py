@@ -1,14 +1,19 @@
-"""One flush as one Kafka transaction: histograms, then dead letters, then source offsets.
+"""Writing to Kafka: a flush as one transaction, and single records.
 
-The letters go after the histograms have arrived, so that it is known whether a flush failed because
-of them: for that, the deliveries themselves are asked.
+A transaction has histograms, then dead letters, then source offsets. The letters go after the
+histograms have arrived, so that it is known whether a flush failed because of them: for that, the
+deliveries themselves are asked. A single record is answered before anything follows from it.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from tidegauge.config import KafkaSettings
+from tidegauge.kafka.clients import record_producer
 
 #: A transaction that is not committed by now has been given up by the brokers (clients.py).
 COMMIT_SECONDS = 10.0
@@ -27,7 +32,7 @@ _GIVE_UP_SECONDS = 1.5 * COMMIT_SECONDS
 #: offsets take milliseconds.
 OFFSETS_SECONDS = 4.0
 
-#: By these errors a topic refuses a record, and will refuse it again. The others may pass.
+#: Errors by which a topic refuses a record, and will refuse it again. Other errors may pass.
 REFUSALS = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
@@ -54,7 +59,7 @@ _OF_A_RECORD = frozenset(
     }
 )
 
-#: What becomes of messages whose transaction failed before they were sent.
+#: The errors of messages whose transaction failed before they were sent.
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 #: Another producer has the transactional id now.
@@ -63,7 +68,7 @@ _REPLACED = frozenset(
 )
 
 
-#: The group has a generation that this member has yet to hear of: it is being rebalanced.
+#: The group has a generation that this member doesn't know yet: it is being rebalanced.
 _REBALANCING = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS})
 
 
@@ -93,7 +98,7 @@ def bounded(call: Callable[[], None], seconds: float) -> None:
 class RebalancingError(Exception):
     """Nothing was committed since the group is being rebalanced; the producer can be used on.
 
-    Whether the partitions stay this member's is what it is about to hear.
+    The next poll shows whether this member keeps its partitions.
     """
 
 
@@ -186,7 +191,7 @@ def commit(
         bounded(send_offsets, OFFSETS_SECONDS)
     except TimeoutError as error:
         raise StuckError(f"the group's coordinator took no offsets: {error}") from error
-    # Not in the thread that may have been given up: what it is in must never commit.
+    # Not in the thread above, which may have been given up: that one must never commit.
     bounded(lambda: producer.commit_transaction(COMMIT_SECONDS), _GIVE_UP_SECONDS)
 
 
@@ -267,3 +272,88 @@ def letters_error(errors: Sequence[KafkaError]) -> DeadLettersError | KafkaExcep
         if error.fatal() or error.code() in _REPLACED:
             return KafkaException(error)
     return DeadLettersError(errors[-1].str(), refused=False)
+
+
+#: A broker that is there takes a record in milliseconds.
+_RECORD_SECONDS = 10.0
+
+#: What becomes of a record that the brokers haven't answered in time.
+_NO_ANSWER = frozenset(
+    {KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}
+)
+
+
+class NotTaken(Exception):
+    """The brokers have not taken a record; writing it again does no harm."""
+
+
+class TooLarge(NotTaken):
+    """Its topic takes no record of this size."""
+
+
+class RecordWriter:
+    """Writes to one topic, by a producer that is made for the first record.
+
+    ``what`` are the records, for the error. With ``at_once``, for commands, it doesn't wait for
+    brokers that are away, and logs nothing. ``more`` are properties of the producer.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topic: str,
+        what: str,
+        *,
+        at_once: bool = False,
+        more: Mapping[str, object] | None = None,
+    ) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._what = what
+        self._more: dict[str, object] = (
+            {"error_cb": self._failed, "log_level": 0} if at_once else {}
+        )
+        self._more.update(more or {})
+        self._answers: list[KafkaError | None] = []
+        self._producer: Producer | None = None
+
+    def write(
+        self,
+        value: bytes | None,
+        key: str | bytes | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
+        """Write a record, None for a tombstone; raises :class:`NotTaken`."""
+        if self._producer is None:
+            self._producer = record_producer(self._kafka, _RECORD_SECONDS, self._more)
+        self._answers = answers = []
+        try:
+            self._producer.produce(
+                self._topic,
+                value,
+                key,
+                headers=[*(headers or ())],
+                on_delivery=lambda error, _: answers.append(error),
+            )
+        except KafkaException as error:  # a topic that is known to be gone is refused at once
+            answers.append(error.args[0])
+        deadline = time.monotonic() + _RECORD_SECONDS + 1
+        while not answers and time.monotonic() < deadline:
+            self._producer.poll(0.1)
+        # Not by ==, which a KafkaError can't stand with None.
+        why = answers[0] if answers else None
+        if answers and why is None:
+            return
+        if why is None or why.fatal() or why.code() in _NO_ANSWER:
+            # It refuses all that follows, or may have lost its brokers for good
+            # (producer/librdkafka.py); the next record is another one's.
+            self._producer.purge()
+            self._producer = None
+        is_too_large = why is not None and why.code() == KafkaError.MSG_SIZE_TOO_LARGE
+        raise (TooLarge if is_too_large else NotTaken)(
+            f"topic {self._topic} takes no {self._what}: {why.str() if why else 'no answer'}"
+        )
+
+    def _failed(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._answers.append(error)

@@ -1,9 +1,9 @@
-"""What Kafka's client can't read: batches that are too large, and headers that are no text.
+"""Batches and headers that Kafka's client can't read: too large, or not text.
 
-Brokers take a batch that decompresses to any size, and the client gives up at 100 MB (zstd, by
-``receive.message.max.bytes``). From every offset of such a batch it gives the same error, again and
-again, so whoever may write to a topic could stop all that reads it, at every start. INGEST makes a
-dead letter of such a batch; on the other topics :class:`SteadyConsumer` passes over it.
+Brokers accept a batch that decompresses to any size, but the client gives up at 100 MB (zstd, by
+``receive.message.max.bytes``). At every offset of such a batch it reports the same error again, so
+anyone with write access to a topic could stop its readers. INGEST makes a dead letter of such a
+batch; on the other topics :class:`SteadyConsumer` skips it.
 
 The error names the first offset of the batch but not its last one, so that is searched for: the
 client is asked to read from other offsets, each twice as far as the one before, then from the
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Is called with the place of a record that can't be read, and with what it is not and why.
+#: Is called with the place of a record that can't be read, and with the reason.
 Skipped = Callable[[str, str], None]
 
 #: Asking for the end of a partition.
@@ -37,19 +37,19 @@ _UNREADABLE = frozenset({KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG})
 
 
 def is_end(message: "RawMessage") -> bool:
-    """Whether a message says that its partition was read to the end."""
+    """Return whether a message reports the end of its partition."""
     error = message.error()
     return isinstance(error, KafkaError) and error.code() == KafkaError._PARTITION_EOF
 
 
 def is_unreadable(message: "RawMessage") -> bool:
-    """Whether a message says that a batch can't be read."""
+    """Return whether a message reports a batch that can't be read."""
     error = message.error()
     return isinstance(error, KafkaError) and error.code() in _UNREADABLE
 
 
 def stopping(messages: "Sequence[RawMessage]") -> "list[RawMessage]":
-    """Return the errors of unreadable batches that are the last that came of their partitions.
+    """Return the errors of unreadable batches that are the last messages of their partitions.
 
     If a record comes after such an error, the client has gone on by itself.
     """
@@ -89,32 +89,32 @@ class _Search:
     after: int
     why: str
     stride: int = 1
-    asked: int = 0
+    requested: int = 0
 
     def is_answer(self, message: "RawMessage") -> bool:
-        """Whether a message answers what was asked, be it what it may."""
+        """Return whether a message, of any kind, is an answer to the request."""
         if is_unreadable(message):
             return True
         # What was fetched before the client was sent to another offset is dropped by the client;
         # if it weren't, this would be of smaller offsets or, at worst, end the search too early,
         # and the rest of the batch would be searched again.
-        return (message.error() is None or is_end(message)) and message.offset() >= self.asked
+        return (message.error() is None or is_end(message)) and message.offset() >= self.requested
 
     def take(self, message: "RawMessage") -> None:
         """Narrow the search down by an answer."""
         if is_unreadable(message) and _first_offset(message) == self.batch:
-            self.inside = self.asked
+            self.inside = self.requested
             self.stride *= 2
         else:
-            self.after = self.asked
+            self.after = self.requested
 
     def step(self, partition: int) -> ReadFrom:
         """Return where to read next."""
         if self.after - self.inside == 1:
             passed = UnreadableRange(self.first, self.after, self.why)
             return ReadFrom(partition, self.after, passed)
-        self.asked = min(self.inside + self.stride, (self.inside + self.after) // 2)
-        return ReadFrom(partition, self.asked)
+        self.requested = min(self.inside + self.stride, (self.inside + self.after) // 2)
+        return ReadFrom(partition, self.requested)
 
 
 class UnreadableBatches:
@@ -188,10 +188,10 @@ def _first_offset(error: "RawMessage") -> int | None:
 
 
 class SteadyConsumer(Consumer):  # type: ignore[misc]  # it has no types
-    """Hands out what can be read, and passes over the batches that can't be.
+    """Delivers the records that can be read, and skips the batches that can't be.
 
-    While the end of such a batch is searched for, nothing of its partition is handed out; then it
-    goes on right after it. ``passed`` is called with each; by default that is logged.
+    While it searches for the end of such a batch, it delivers nothing of that partition; then it
+    continues right after the batch. ``passed`` is called with each; by default that is logged.
     """
 
     def __init__(self, config: Any, *, passed: Skipped | None = None, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""What became of every event: counters that add up exactly, from any number of threads."""
+"""The outcome of every event: counters that add up exactly, from any number of threads."""
 
 import itertools
 import threading
@@ -50,7 +50,7 @@ class ProducerStats:
         return self.logged - self.delivered - self.dropped_total
 
 
-#: Columns of which it is said that they are left out.
+#: Columns whose omission is logged.
 MOST_NOTICES = 100
 
 
@@ -91,7 +91,7 @@ class Counters:
         self._dropped = {reason: Tally() for reason in REASONS}
         self.details: dict[DropReason, str] = {}
         self._left_out = {reason: Tally() for reason in LEFT_OUT_REASONS}
-        #: What is to be said once of columns that were left out.
+        #: What to log once of columns that were left out, and whether it was.
         self.notices: dict[str, bool] = {}
 
     def drop(self, reason: DropReason, detail: str, events: int = 1) -> None:
@@ -103,14 +103,14 @@ class Counters:
             self._dropped[reason].add(events)
 
     def leave_out(self, reason: LeftOutReason, detail: str, events: int = 1) -> None:
-        """Count values that are left out; of each column it is said once, of a hundred at most."""
+        """Count values that are left out; each column is logged once, a hundred at most."""
         self._left_out[reason].add(events)
         if detail not in self.notices and len(self.notices) < MOST_NOTICES:
             self.notices[detail] = False
 
     def take_notices(self) -> list[str]:
-        """Return what hasn't been said yet."""
-        new = [detail for detail, said in list(self.notices.items()) if not said]
+        """Return the notices that haven't been logged yet."""
+        new = [detail for detail, logged in list(self.notices.items()) if not logged]
         self.notices.update(dict.fromkeys(new, True))
         return new
 
@@ -127,22 +127,22 @@ class Counters:
 
 
 class DropReport:
-    """Says in words what was dropped since it last spoke, at most once a minute for each reason."""
+    """Log lines on what was dropped since the last one, at most one a minute for each reason."""
 
     INTERVAL_SECONDS = 60.0
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._told = dict.fromkeys(REASONS, 0)
+        self._reported = dict.fromkeys(REASONS, 0)
         self._next: dict[DropReason, float] = {}
 
     def lines(self, now: float) -> list[str]:
-        """Return one line for each reason that has something new to say at ``now`` (seconds)."""
+        """Return one line for each reason with new drops at ``now`` (seconds)."""
         found = []
         for reason, total in self._counters.snapshot().dropped.items():
-            new = total - self._told[reason]
+            new = total - self._reported[reason]
             if new and now >= self._next.get(reason, now):
-                self._told[reason] = total
+                self._reported[reason] = total
                 self._next[reason] = now + self.INTERVAL_SECONDS
                 detail = self._counters.details.get(reason, "")
                 found.append(

@@ -10,9 +10,8 @@ from typing import Any, Self
 from msgspec import UNSET
 
 from tidegauge.contract import ARROW_CONTENT_TYPE
-from tidegauge.producer import forks
 from tidegauge.producer.counters import ProducerStats
-from tidegauge.producer.librdkafka import producer_config
+from tidegauge.producer.librdkafka import producer_config, take_part_in_forks
 from tidegauge.producer.sender import Sender, describe, reason_of
 from tidegauge.producer.values import row_count
 
@@ -64,7 +63,7 @@ class PredictionLogger:
         self._clock = clock
         self._max_queued = max_queued
         self._sender = self._new_sender()
-        forks.watch(self)
+        take_part_in_forks(self)
         atexit.register(self._at_exit)
 
     def _new_sender(self) -> Sender:

@@ -13,8 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tidegauge.producer.counters import Counters, DropReason, DropReport
 from tidegauge.producer.events import encode_event
-from tidegauge.producer.forks import at_exit_of_worker, leak
-from tidegauge.producer.lifeline import Lifeline
+from tidegauge.producer.librdkafka import Lifeline, at_exit_of_worker, leak
 from tidegauge.producer.values import RESERVED_NAMES, TimeError, UnencodableError, check_time
 
 _log = logging.getLogger("tidegauge.producer")
@@ -70,10 +69,10 @@ class Sender:
         self._why = ""  # why there is no producer
         self._fatal = ""  # the error that the present producer can't get over
         self._trouble = ""  # the last other error
-        self._trouble_told_at = -math.inf
+        self._trouble_logged_at = -math.inf
         self._report = DropReport(self.counters)
         self._closed = False
-        self._told_closed = False
+        self._logged_closed = False
 
     def hand_over(self, event: dict[str, Any]) -> None:
         """Queue the arguments of ``encode_event``; drops and counts the event if it can't."""
@@ -101,7 +100,7 @@ class Sender:
             self.counters.drop("queue_full", _FULL, events)
 
     def flush(self, timeout: float) -> int:
-        """Wait until every event has met its fate; return how many have not."""
+        """Wait until every event is delivered or dropped; return how many are not."""
         deadline = time.monotonic() + timeout
         while True:
             left = self.counters.snapshot().in_flight
@@ -127,7 +126,7 @@ class Sender:
             self._give_up(held[0])
             self._producer = None
             _destroy(held)
-        self._tell(math.inf)
+        self._log_drops(math.inf)
         return remaining
 
     def settle(self) -> None:
@@ -166,8 +165,8 @@ class Sender:
             return producer
 
     def _serve(self, producer: Any) -> None:
-        """Encode and send what was handed over, count its delivery, and speak of drops."""
-        tell_at = 0.0
+        """Encode and send the queued events, count their deliveries, and log drops."""
+        log_at = 0.0
         lifeline = Lifeline(self._topic, self._config)
         while not self._stop.is_set():
             try:
@@ -179,9 +178,9 @@ class Sender:
                 _log.exception("a callback of the Kafka producer failed")
                 self._stop.wait(1.0)
             now = time.monotonic()
-            if now >= tell_at:
-                self._tell(now)
-                tell_at = now + 1.0
+            if now >= log_at:
+                self._log_drops(now)
+                log_at = now + 1.0
             if self._fatal:
                 self._retire(producer, RESTART_SECONDS)
                 return
@@ -220,14 +219,14 @@ class Sender:
                     self._queued = len(producer)
                     producer.poll(IDLE_SECONDS)
 
-    def _leave_out(self, said: str) -> None:
-        self.counters.leave_out("bad_value", said)
+    def _leave_out(self, problem: str) -> None:
+        self.counters.leave_out("bad_value", problem)
 
     def _note_reserved(self, features: Iterable[object]) -> None:
-        """Say that INGEST passes over features of these names: they are signals of their own."""
+        """Log that INGEST ignores features of these names: they are signals of their own."""
         for name in RESERVED_NAMES.intersection(features):
-            said = f"feature {name!r} is not counted: give it to log({name}=...)"
-            self.counters.leave_out("reserved_name", said)
+            problem = f"feature {name!r} is not counted: give it to log({name}=...)"
+            self.counters.leave_out("reserved_name", problem)
 
     def _produce(
         self,
@@ -300,17 +299,17 @@ class Sender:
 
     def _drop_closed(self, events: int) -> None:
         self.counters.drop("closed", "logged after close()", events)
-        if not self._told_closed:  # the background thread has ended
-            self._told_closed = True
+        if not self._logged_closed:  # the background thread has ended
+            self._logged_closed = True
             _log.warning("a prediction was logged after close(): it and all later ones are dropped")
 
-    def _tell(self, now: float) -> None:
+    def _log_drops(self, now: float) -> None:
         for line in self._report.lines(now):
             _log.warning("%s", line)
         for notice in self.counters.take_notices():
             _log.warning("left out of predictions: %s", notice)
-        if self._trouble and now >= self._trouble_told_at + DropReport.INTERVAL_SECONDS:
-            self._trouble_told_at = now
+        if self._trouble and now >= self._trouble_logged_at + DropReport.INTERVAL_SECONDS:
+            self._trouble_logged_at = now
             _log.warning("predictions wait for Kafka: %s", self._trouble)
             self._trouble = ""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.roles.active_config import ActiveConfig as ActiveConfig, digest_of as digest_of
+    from tidegauge.roles.active_config import ActiveConfig as ActiveConfig
     from tidegauge.roles.worker import run_worker as run_worker
 
 face(__name__)

@@ -1,4 +1,4 @@
-"""Which rules and receivers are active: the rule file as it changes, and publishing what is new.
+"""Which rules and receivers are active: following the rule file, and publishing changes.
 
 A worker publishes what is active when it starts and when its file has changed, if the last record
 of the topic differs. Two workers that publish it at the same time give it the same id, and the
@@ -11,10 +11,11 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -23,13 +24,11 @@ from tidegauge.config import Settings, WatchedFile
 from tidegauge.contract import (
     Configuration,
     ConfigurationKind,
-    DecodingError,
     configuration_after,
     counted,
-    decode,
     encode,
 )
-from tidegauge.kafka import KafkaException, NotTaken, RecordWriter, read_span, retry
+from tidegauge.kafka import KafkaException, NotTaken, RecordWriter, read_topic, retry
 from tidegauge.telemetry import RecordFaults
 
 log = logging.getLogger(__name__)
@@ -41,17 +40,27 @@ _AGAIN_SECONDS = 5.0
 
 
 class ActiveConfig(NamedTuple):
-    """What is in force: the SHA-256 of each entry by its name, and of all."""
+    """What is active: the SHA-256 of each entry by its name, and of all."""
 
     kind: ConfigurationKind
     source: str
     sha256: str
     entries: dict[str, str]
 
+    @classmethod
+    def of(
+        cls, kind: ConfigurationKind, source: str, entries: Iterable[Any], sha256: str = ""
+    ) -> Self:
+        """Return what is active; without a ``sha256`` of its own, with one over all entries.
 
-def digest_of(entries: dict[str, str]) -> str:
-    """Return one SHA-256 over all entries, for what has none of its own."""
-    return hashlib.sha256(msgspec.json.encode(entries, order="sorted")).hexdigest()
+        The SHA-256 of an entry is of what it means, however it is written, and without secrets.
+        """
+        digests = {
+            one.name: hashlib.sha256(one.model_dump_json(by_alias=True).encode()).hexdigest()
+            for one in entries
+        }
+        of_all = hashlib.sha256(msgspec.json.encode(digests, order="sorted")).hexdigest()
+        return cls(kind, source, sha256 or of_all, digests)
 
 
 class ConfigPublisher:
@@ -110,7 +119,7 @@ class ConfigPublisher:
         Raises ``KafkaException`` and ``NotTaken`` if the brokers don't answer, ``ValueError`` if
         there is no such topic.
         """
-        said = configuration_after(
+        record = configuration_after(
             self._last(one.kind),
             kind=one.kind,
             sha256=one.sha256,
@@ -119,20 +128,18 @@ class ConfigPublisher:
             actor=self._actor,
             time=self._clock(),
         )
-        if said is not None:
-            self._sender.write(encode(said), said.kind)
+        if record is not None:
+            self._sender.write(encode(record), record.kind)
 
     def _last(self, kind: ConfigurationKind) -> Configuration | None:
-        last, topic = None, self._settings.topics.configuration
-        skipped = self._faults.skipped_of(topic)
-        for record in read_span(
-            self._settings.kafka, topic, keep=lambda key: key == kind.encode(), skipped=skipped
-        ):
-            try:
-                last = decode(record.value, Configuration)
-            except DecodingError as error:
-                skipped(record.place, f"no record of configuration: {error}")
-        return last
+        records = read_topic(
+            self._settings.kafka,
+            self._settings.topics.configuration,
+            Configuration,
+            self._faults.skipped,
+            keep=lambda key: key == kind.encode(),
+        )
+        return next(iter(deque(records, maxlen=1)), None)
 
 
 class ActiveRules:
@@ -146,7 +153,7 @@ class ActiveRules:
         self, path: Path | None, clock: Callable[[], float], *, dry_run: bool = False
     ) -> None:
         self._dry_run = dry_run
-        #: The rules as they were read last, and as they are in force.
+        #: The rules as they were last read, and as they are active.
         self._made: tuple[RuleSet, RuleSet] | None = None
         self._file = (
             None
@@ -158,7 +165,7 @@ class ActiveRules:
 
     @property
     def rules(self) -> RuleSet:
-        """The rules in force: the same object until others are."""
+        """The active rules: the same object until others are."""
         read = DEFAULT_RULES if self._file is None else self._file.value
         if self._made is None or self._made[0] is not read:
             self._made = read, read.with_dry_run() if self._dry_run else read
@@ -166,11 +173,11 @@ class ActiveRules:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the file now, empty if its rules are in force."""
+        """What is wrong with the file now, empty if its rules are active."""
         return [] if self._file is None else self._file.problems
 
     def look(self) -> bool:
-        """Look at the file if it is time to; True if other rules are in force since this look."""
+        """Check the file if it is time to; return True if other rules have become active."""
         if self._file is None or not self._file.look():
             return False
         rules = self.rules
@@ -181,11 +188,3 @@ class ActiveRules:
             rules.sha256,
         )
         return True
-
-
-def rule_entries(rules: RuleSet) -> dict[str, str]:
-    """Return the SHA-256 of each rule by its name: of what it means, however it is written."""
-    return {
-        rule.name: hashlib.sha256(rule.model_dump_json(by_alias=True).encode()).hexdigest()
-        for rule in rules.rules
-    }

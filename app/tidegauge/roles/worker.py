@@ -16,8 +16,8 @@ import tidegauge
 from tidegauge.baseline.io import BaselineCache, BaselineStore
 from tidegauge.config import Settings
 from tidegauge.counting import WITHOUT_NATIVE, is_installed
-from tidegauge.kafka import KafkaException, Topics, TopicWatch, WritableWatch, retry, topic_specs
-from tidegauge.roles.active_config import ActiveConfig, ActiveRules, ConfigPublisher, rule_entries
+from tidegauge.kafka import AclRole, KafkaException, Topics, TopicWatch, retry, topic_specs
+from tidegauge.roles.active_config import ActiveConfig, ActiveRules, ConfigPublisher
 from tidegauge.roles.ingest import Combiner
 from tidegauge.roles.ledger import Acknowledged, Ledger
 from tidegauge.telemetry import (
@@ -41,7 +41,9 @@ log = logging.getLogger(__name__)
 
 Role = Literal["all", "ingest", "detect", "notify", "ledger"]
 
-#: How often the process looks at itself, seconds.
+_ALL: tuple[AclRole, ...] = ("ingest", "detect", "ledger", "notify")
+
+#: How often the process checks its rules, receivers and baselines, seconds.
 _WATCH_SECONDS = 0.25
 
 #: How often the worker checks, and reports, what it waits for at start.
@@ -69,7 +71,6 @@ class Worker:
 
     def __init__(self, settings: Settings, role: Role) -> None:
         self._settings = settings
-        self._role = role
         self._rules = ActiveRules(
             settings.detect.rules_file, time.monotonic, dry_run=settings.actions.mode == "dry_run"
         )
@@ -88,6 +89,11 @@ class Worker:
         )
         self._metrics = CommonMetrics(registry, role)
         ConditionCollector(registry, role, self.health)
+        # Set before the HTTP server starts: a role without a condition would count as ready.
+        self._roles: tuple[AclRole, ...] = (role,) if role != "all" else _ALL
+        if role == "all" and settings.notify.receivers_file is None:
+            self._roles = tuple(one for one in _ALL if one != "notify")
+        self._needs_baselines = not {"ingest", "detect"}.isdisjoint(self._roles)
         if self._needs_baselines:
             common = BaselineMetrics(registry)
             common.baseline_store_up.set_function(lambda: float(self._baselines.up))
@@ -97,31 +103,22 @@ class Worker:
         topics = (settings.topics.configuration,)
         faults = RecordFaults(record_metrics(registry), self.health, topics)
         self._publisher = ConfigPublisher(settings, stop=self._stop, faults=faults)
-        self._notifier = self._make_notifier()
-        # Set before the HTTP server starts: a role without a condition would count as ready.
-        roles: tuple[str, ...] = ("ingest", "detect", "ledger") if role == "all" else (role,)
-        if role == "all" and self._notifier is not None:
-            roles = (*roles, "notify")
-        self._writable = WritableWatch(settings, roles, health=self.health, stop=self._stop)
-        for name in ("kafka", *roles):
+        self._notifier = self._make_notifier() if "notify" in self._roles else None
+        self._threads: list[threading.Thread] = []
+        self._topic_watch = TopicWatch(
+            settings, self._roles, metrics=self._metrics, health=self.health, stop=self._stop
+        )
+        for name in ("kafka", *self._roles):
             self.health.say(name, "failed", "not started yet")
         self.http = HttpServer(settings.http.host, settings.http.port, registry, self.health)
 
-    @property
-    def _needs_baselines(self) -> bool:
-        return self._role not in ("notify", "ledger")
-
-    def _make_notifier(self) -> "Notifier | None":
+    def _make_notifier(self) -> "Notifier":
         path = self._settings.notify.receivers_file
-        if self._role not in ("all", "notify"):
-            return None
         if path is None:
-            if self._role == "notify":
-                raise ValueError(
-                    "role notify has nobody to deliver to; name a file of receivers by "
-                    "notify.receivers_file (TIDEGAUGE_NOTIFY__RECEIVERS_FILE)"
-                )
-            return None
+            raise ValueError(
+                "role notify has nobody to deliver to; name a file of receivers by "
+                "notify.receivers_file (TIDEGAUGE_NOTIFY__RECEIVERS_FILE)"
+            )
         # Only processes that deliver import it.
         from tidegauge.roles.notify import Notifier
 
@@ -144,28 +141,13 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped; raises what made a role fail, so that the process is restarted."""
-        threads: list[threading.Thread] = []
         if self._needs_baselines:
             self._baselines.start()
         try:
             self._await_topics()
-            threads.append(self._start("topics", self._writable.run))
-            watch = TopicWatch(
-                self._settings, metrics=self._metrics, health=self.health, stop=self._stop
-            )
-            threads.append(self._start("topic settings", watch.run))
-            if self._role in ("all", "detect", "notify") and not self._stop.is_set():
-                threads.append(self._start("announcements", self._publisher.run))
-            if self._notifier is not None and not self._stop.is_set():
-                self._notifier.start()
-            if self._role in ("all", "ingest"):
-                threads.append(self._start_ingest())
-            if self._role in ("all", "ledger") and not self._stop.is_set():
-                threads += self._start_ledger()
-            if self._role in ("all", "detect") and not self._stop.is_set():
-                # No asyncio.run: after a crash of Faust's it would wait for tasks that never end.
-                self._publish_rules()
-                asyncio.new_event_loop().run_until_complete(self._detect())
+            self._start("topics", self._topic_watch.run)
+            if not self._stop.is_set():
+                self._start_roles()
             while not self._stop.is_set():
                 self._watch()
                 self._stop.wait(_WATCH_SECONDS)
@@ -173,13 +155,34 @@ class Worker:
             self._stop.set()
             if self._notifier is not None:
                 self._notifier.close()
-            for thread in threads:
+            for thread in self._threads:
                 thread.join()
             if self._needs_baselines:
                 self._baselines.stop()
             self.http.stop()
         if self._failure is not None:
             raise self._failure
+
+    def _start_roles(self) -> None:
+        if not {"detect", "notify"}.isdisjoint(self._roles):
+            self._start("announcements", self._publisher.run)
+        if self._notifier is not None:
+            self._notifier.start()
+        if "ingest" in self._roles:
+            self._start_ingest()
+        if "ledger" in self._roles:
+            metrics = LedgerMetrics(self._registry)
+            roles: dict[str, type[Ledger | Acknowledged]] = {
+                "ledger": Ledger,
+                "acknowledgements": Acknowledged,
+            }
+            for name, role in roles.items():
+                work = role(self._settings, metrics=metrics, health=self.health, stop=self._stop)
+                self._start(name, work.run)
+        if "detect" in self._roles and not self._stop.is_set():
+            # No asyncio.run: after a crash of Faust's it would wait for tasks that never end.
+            self._publish_rules()
+            asyncio.new_event_loop().run_until_complete(self._detect())
 
     def _await_topics(self) -> None:
         """Wait for the brokers and the topics, which may be starting too."""
@@ -206,7 +209,7 @@ class Worker:
         retry(check, self._stop, errors=(NotReadyError,), failed=failed, wait=_RETRY_SECONDS)
 
     def _watch(self) -> None:
-        if self._role in ("all", "detect"):
+        if "detect" in self._roles:
             if self._rules.look():
                 self._publish_rules()
             problems = self._rules.problems
@@ -228,7 +231,7 @@ class Worker:
                 f"store down, those read {cache.age_seconds:.0f} s ago are in force: {cache.error}",
             )
 
-    def _start_ingest(self) -> threading.Thread:
+    def _start_ingest(self) -> None:
         combiner = Combiner(
             self._settings,
             promoted=lambda: self._baselines.promoted,
@@ -246,20 +249,9 @@ class Worker:
             self._await_baselines()
             combiner.run()
 
-        return self._start("ingest", run)
+        self._start("ingest", run)
 
-    def _start_ledger(self) -> list[threading.Thread]:
-        metrics = LedgerMetrics(self._registry)
-        ledger = Ledger(self._settings, metrics=metrics, health=self.health, stop=self._stop)
-        acknowledged = Acknowledged(
-            self._settings, metrics=metrics, health=self.health, stop=self._stop
-        )
-        return [
-            self._start("ledger", ledger.run),
-            self._start("acknowledgements", acknowledged.run),
-        ]
-
-    def _start(self, name: str, work: Callable[[], None]) -> threading.Thread:
+    def _start(self, name: str, work: Callable[[], None]) -> None:
         """Work in a thread of its own; its end, good or bad, is that of the process."""
 
         def run() -> None:
@@ -273,12 +265,11 @@ class Worker:
 
         thread = threading.Thread(target=run, name=name)
         thread.start()
-        return thread
+        self._threads.append(thread)
 
     def _publish_rules(self) -> None:
         rules = self._rules.rules
-        active = ActiveConfig("rules", rules.source, rules.sha256, rule_entries(rules))
-        self._publisher.enqueue(active)
+        self._publisher.enqueue(ActiveConfig.of("rules", rules.source, rules.rules, rules.sha256))
 
     def _await_baselines(self) -> None:
         deadline = time.monotonic() + self._settings.redis.start_timeout_seconds
@@ -299,10 +290,7 @@ class Worker:
             self._settings,
             partitions=Topics(self._settings).partitions()[histograms],
             rules=lambda: self._rules.rules,
-            baseline_of=self._baselines.get,
-            refused=self._baselines.refused,
-            pointers=lambda: self._baselines.pointers,
-            baselines_known=lambda: self._baselines.up,
+            baselines=self._baselines,
             metrics=metrics,
             health=self.health,
             clock=time.monotonic,
@@ -320,10 +308,10 @@ class Worker:
         if not starting.done():
             return
         await starting
-        detector.say_owned()
+        detector.report_owned()
         while not self._stop.is_set():
-            # A crashed application is not stopped, it is left: what it had not acknowledged is
-            # read again by the next process.
+            # A crashed application is not stopped but abandoned: the next process reads again the
+            # records that it had not acknowledged.
             if detector.app.should_stop:
                 raise DetectError("the Faust application has crashed; see the log")
             if watching.done():
@@ -335,7 +323,7 @@ class Worker:
 
 
 def collect_seldom() -> None:
-    """Leave what has been imported alone, and look for cycles after ``COLLECT_AFTER`` objects."""
+    """Exclude the imported modules, and look for cycles only after ``COLLECT_AFTER`` objects."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)

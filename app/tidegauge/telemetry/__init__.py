@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.telemetry.collectors import GaugeTable as GaugeTable
+    from tidegauge.telemetry.declaration import GaugeTable as GaugeTable
     from tidegauge.telemetry.health import (
         ConditionCollector as ConditionCollector,
         Health as Health,
         Progress as Progress,
+        RecordFaults as RecordFaults,
         State as State,
     )
     from tidegauge.telemetry.http import HttpServer as HttpServer
@@ -27,6 +28,5 @@ if TYPE_CHECKING:
         ReceiverMetrics as ReceiverMetrics,
         record_metrics as record_metrics,
     )
-    from tidegauge.telemetry.records import RecordFaults as RecordFaults
 
 face(__name__)

@@ -16,6 +16,8 @@ from prometheus_client.registry import Collector
 
 from tidegauge.contract import shortened
 from tidegauge.telemetry.declaration import Declared
+from tidegauge.telemetry.logs import ONE_BY_ONE
+from tidegauge.telemetry.metrics import RecordMetrics
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +26,16 @@ State = Literal["ok", "degraded", "failed"]
 #: A loop that has not come round for this long is stuck; ten session timeouts.
 STALL_SECONDS = 100.0
 
-#: Of a detail, so many characters of its beginning and its end. It may name what others have
-#: written, or partitions by the thousand.
+#: Of a detail, so many characters of its beginning and its end are kept. It may contain names that
+#: others have chosen, or thousands of partitions.
 _DETAIL = (1_500, 200)
 
 
 class Progress:
     """Whether a role moves on while there is work for it. Thread-safe; ``clock`` is monotonic.
 
-    A stall is time in which there was always lag and nothing moved. Whoever doesn't know whether
-    there is lag, because the brokers are away, says that there is none: a restart would not help.
+    A stall is a time in which there was always lag and nothing moved. A role that doesn't know its
+    lag, because the brokers are away, reports none: a restart would not help.
 
     >>> now = 0.0
     >>> progress = Progress("ingest", lambda: now, done="counted")
@@ -61,7 +63,7 @@ class Progress:
                 self._since = self._clock()
 
     def lag(self, n: int, detail: str = "") -> None:
-        """Say how much work there is now, and of what kind; 0 if there is none or nobody knows."""
+        """Report how much work is waiting, and of what kind; 0 if there is none or if unknown."""
         with self._lock:
             if n <= 0:
                 self._since = None
@@ -84,9 +86,9 @@ class Progress:
 class Health:
     """Conditions by name, heartbeats of the loops that must keep turning, and their progress.
 
-    A *failed* condition makes the process not ready; a *degraded* one is said, but work goes on.
-    During an outage of the brokers nothing counts as a stall: a restart would not mend it. Whatever
-    doesn't move on after the outage is a stall, counted from its end. Thread-safe.
+    A *failed* condition makes the process not ready; a *degraded* one is reported, and work goes
+    on. During an outage of the brokers nothing counts as a stall: a restart would not mend it.
+    Whatever doesn't move on after the outage is a stall, counted from its end. Thread-safe.
     """
 
     clock: Callable[[], float]
@@ -106,7 +108,7 @@ class Health:
             self._conditions[name] = (state, detail)
 
     def is_ok(self, name: str) -> bool:
-        """Whether nothing is amiss with a condition, as far as anybody has said."""
+        """Return whether a condition is ok, or was never set."""
         with self._lock:
             return self._conditions.get(name, ("ok", ""))[0] == "ok"
 
@@ -163,7 +165,7 @@ class Health:
         with self._lock:
             news, self._stalled = stalled.keys() - self._stalled, set(stalled)
         for name in sorted(news):
-            # A probe that fails tells nobody what it was answered; the log outlives the restart.
+            # The answer to a failed probe is lost; the log outlives the restart.
             log.error("not alive: %s: %s", name, stalled[name])
         return not stalled, {"loop_age_seconds": ages, "stalled": stalled}
 
@@ -219,3 +221,42 @@ CONDITION = Declared(
     "`degraded` or `failed`; both are 0 while it is ok",
     ("role", "condition", "state"),
 )
+
+
+#: The condition that health has of records in quarantine.
+QUARANTINE = "quarantine"
+
+
+class RecordFaults:
+    """Reports records of ``topics`` that a role could not use, and went on after."""
+
+    def __init__(self, metrics: RecordMetrics, health: Health, topics: tuple[str, ...]) -> None:
+        self._metrics = metrics
+        self._health = health
+        for topic in topics:
+            # A counter that appears with its first event has no rate for it.
+            metrics.skipped.labels(topic)
+            metrics.quarantined.labels(topic)
+
+    def skipped(self, place: str, why: str) -> None:
+        """Report a record that is not what its topic holds, and why.
+
+        ``place`` is ``TOPIC/PARTITION at offset OFFSET``, as of :meth:`quarantined`.
+        """
+        self._metrics.skipped.labels(_topic_of(place)).inc()
+        log.error("%s is skipped: %s", place, why, extra=ONE_BY_ONE)
+
+    def quarantined(self, place: str, error: BaseException) -> None:
+        """Report a record that work failed on; degraded until the process is started again."""
+        self._metrics.quarantined.labels(_topic_of(place)).inc()
+        log.error("%s is set aside, work goes on after it", place, exc_info=error, extra=ONE_BY_ONE)
+        self._health.say(
+            QUARANTINE,
+            "degraded",
+            f"{place} was set aside: {type(error).__name__}: {error}; the log has the traceback, "
+            "and names all such records",
+        )
+
+
+def _topic_of(place: str) -> str:
+    return place.partition(" at ")[0].rpartition("/")[0]

@@ -17,23 +17,23 @@ REPEAT_SECONDS = 60.0
 #: thousand made-up ones are a flood.
 MOST_OF_A_KIND = 20
 
-#: ``extra`` of lines of which each says what no other one does, as which records were lost or left
-#: out: so many of one place are written in that time, whatever their words.
+#: ``extra`` of lines of which each has information of its own, such as which records were lost or
+#: skipped: so many of one place are written in that time, whatever their words.
 ONE_BY_ONE = {"one_by_one": 1_000}
 
 #: Kinds that are remembered.
 _MOST_KINDS = 2_000
 
-#: How often it is looked for what was left out and is to be said.
+#: How often suppressed lines are summarised.
 _LOOK_SECONDS = 1.0
 
-#: Numbers differ between lines that say the same: offsets, milliseconds, names of threads.
+#: Lines with the same meaning differ in numbers: offsets, milliseconds, names of threads.
 _NUMBERS = re.compile(r"\d+")
 
 _Kind = tuple[str, int, str]
 
 
-class _Said(NamedTuple):
+class _Count(NamedTuple):
     """When a kind was logged first in this period, how often since, and how many were left out."""
 
     since: float
@@ -45,13 +45,13 @@ class _Said(NamedTuple):
 class Repeats:
     """Lets one line of the same words pass a minute, and twenty of one place in the code.
 
-    What is of level INFO is limited by its place alone: it says what has become of something, and
-    the same state may come again. So are lines that are marked :data:`ONE_BY_ONE`.
+    Lines of level INFO are limited by their place alone: they report a new state, and the same
+    state may come again. So are lines that are marked :data:`ONE_BY_ONE`.
     """
 
     def __init__(self) -> None:
-        self._said: dict[_Kind, _Said] = {}
-        self._looked_at = 0.0
+        self._counts: dict[_Kind, _Count] = {}
+        self._checked_at = 0.0
 
     def passes(self, record: logging.LogRecord) -> bool:
         """Whether to log a record; one that isn't is counted."""
@@ -65,36 +65,36 @@ class Repeats:
             kinds.append(((record.name, record.levelno, _NUMBERS.sub("0", words)), 1))
         known = {kind: self._known(kind, now, words) for kind, _ in kinds}
         for kind, most in kinds:
-            said = known[kind]
-            if said.logged >= most:
-                self._said[kind] = said._replace(left_out=said.left_out + 1)
+            count = known[kind]
+            if count.logged >= most:
+                self._counts[kind] = count._replace(left_out=count.left_out + 1)
                 return False
-        for kind, said in known.items():
-            self._said[kind] = said._replace(logged=said.logged + 1)
+        for kind, count in known.items():
+            self._counts[kind] = count._replace(logged=count.logged + 1)
         return True
 
-    def _known(self, kind: _Kind, now: float, words: str) -> _Said:
-        said = self._said.get(kind)
-        if said is not None and now - said.since < REPEAT_SECONDS:
-            return said
-        return _Said(now, 0, 0, words)
+    def _known(self, kind: _Kind, now: float, words: str) -> _Count:
+        count = self._counts.get(kind)
+        if count is not None and now - count.since < REPEAT_SECONDS:
+            return count
+        return _Count(now, 0, 0, words)
 
     def over(self, now: float) -> list[tuple[str, int]]:
-        """Take out what was left out in periods that are over: an example of each, and how many."""
-        if now - self._looked_at < _LOOK_SECONDS and len(self._said) < _MOST_KINDS:
+        """Remove kinds whose period is over; return an example of each and the lines left out."""
+        if now - self._checked_at < _LOOK_SECONDS and len(self._counts) < _MOST_KINDS:
             return []
-        self._looked_at = now
-        full = len(self._said) >= _MOST_KINDS
+        self._checked_at = now
+        full = len(self._counts) >= _MOST_KINDS
         ended = [
-            self._said.pop(kind)
-            for kind, it in list(self._said.items())
+            self._counts.pop(kind)
+            for kind, it in list(self._counts.items())
             if full or it.since + REPEAT_SECONDS <= now
         ]
         return [(it.example, it.left_out) for it in ended if it.left_out]
 
 
 class RepeatingHandler(logging.StreamHandler[TextIO]):
-    """Writes lines, but not the same again and again; says how many were left out."""
+    """Writes lines, but not the same one repeatedly; logs how many were left out."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
@@ -108,7 +108,7 @@ class RepeatingHandler(logging.StreamHandler[TextIO]):
             super().emit(record)
 
     def close(self) -> None:
-        """Say what was left out up to now."""
+        """Log how many lines were left out up to now."""
         self.acquire()
         try:
             for example, number in self._repeats.over(math.inf):
@@ -138,7 +138,7 @@ class _Formatter(JsonFormatter):
 
 
 def configure_logging(level: str) -> None:
-    """Send everything to standard error as JSON; libraries speak from WARNING on.
+    """Send everything to standard error as JSON; libraries log from WARNING on.
 
     What repeats is logged once a minute with the number left out: a broker that is away is news
     once, not twenty times a second.

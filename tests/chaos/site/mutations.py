@@ -77,11 +77,11 @@ def hazard_left_out() -> None:
 def left_out_records() -> None:
     """DETECT takes what it is given and never asks whether something before it is missing."""
     hazard_left_out()
-    from tidegauge.kafka.backfill import InputSequence
+    from tidegauge.roles.detect.intake import Intake
     from tidegauge.windows.partition import PartitionState
 
     replace(PartitionState, "gaps", lambda self, record: [])
-    replace(InputSequence, "doubts", lambda self, partition: False)
+    replace(Intake, "may_lack_records", lambda self, partition: False)
 
 
 def hazard_stale_writes() -> None:

@@ -1,6 +1,6 @@
 """A producer for traffic of which each record must arrive once, whatever becomes of the client.
 
-librdkafka may lose its brokers for good as the only one restarts (``tidegauge.producer.lifeline``).
+librdkafka may lose its brokers for good as the only one restarts (``producer.librdkafka``).
 Then another producer sends what has not arrived: the log tells what has, since an idempotent
 producer's records of a partition arrive in order, without one left out.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from support.kafka_broker import unique
-from tidegauge.producer.lifeline import Lifeline
+from tidegauge.producer.librdkafka import Lifeline
 
 Value = bytes | None
 

@@ -1,6 +1,7 @@
 """Windows wait for a baseline that the store doesn't give, and not for ever."""
 
 import asyncio
+from typing import Any, cast
 
 from support.counting import NOW, a_baseline, promote
 from support.world import World, a_state, fold, join_all
@@ -20,9 +21,12 @@ class Store:
         self.asked = 0
         self.now = 0.0
         self.why: str | None = None
-        self.supply = BaselineSupply(self._get, lambda: self.now, refused=lambda _: self.why)
+        self.supply = BaselineSupply(cast(Any, self), lambda: self.now)
 
-    def _get(self, baseline_id: str) -> Baseline | None:
+    def refused(self, baseline_id: str) -> str | None:
+        return self.why
+
+    def get(self, baseline_id: str) -> Baseline | None:
         assert baseline_id == BASELINE.id
         self.asked += 1
         return self.holds

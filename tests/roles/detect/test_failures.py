@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from support.closing_models import BASELINES, BY_ID, MINUTE, MODELS, two_windows
+from support.detector_bench import baselines
 from support.world import WATCH, Logged, a_state, join_all, restored, saved
 from tidegauge.alerting.load import DEFAULT_RULES
 from tidegauge.baseline.document import Baseline
@@ -51,7 +52,7 @@ class Closed:
         )
 
     def close(self) -> "Closed":
-        supply = BaselineSupply(_baseline, lambda: 0.0)
+        supply = BaselineSupply(baselines(_baseline), lambda: 0.0)
         asyncio.run(close_passed(self.state, self.closing, supply))
         return self
 

@@ -12,7 +12,7 @@ from faust.types import TP
 from support.counting import NOW
 from support.hostile import nested
 from support.world import World, Written, a_state, join_all, totals, writes
-from tidegauge.kafka.backfill import ChangelogReader, LogShorterError, ReadRecords
+from tidegauge.kafka.backfill import LogShorterError, PartitionReader, ReadRecords
 from tidegauge.roles.detect import faust_store as store_module
 from tidegauge.roles.detect.faust_store import JoinStore
 from tidegauge.windows.changelog import Changelog
@@ -86,7 +86,7 @@ class Bench:
             "memory://",
             SimpleNamespace(),
             SimpleNamespace(changelog_topic_name=CHANGELOG, name="windows"),
-            reader=cast(ChangelogReader, self.reader),
+            reader=cast(PartitionReader, self.reader),
             make=_make,
             on_ready=lambda state: self.ready.append(state.partition),
             on_read=self._on_read,

@@ -11,6 +11,7 @@ from faust.types import TP
 from support.counting import NOW
 from support.detector_bench import Bench, Log
 from support.world import World
+from tidegauge.roles.detect.broker_watch import joined_of
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def run(there: Log, scenario: Callable[[Bench], Coroutine[Any, Any, None]]) -> B
         async def rewind(partition: int, offset: int) -> None:
             bench.rewound.append((partition, offset))
 
-        bench.detector._broker_watch._histograms._rewind = rewind
+        bench.detector._broker_watch._rewind = rewind
         await scenario(bench)
         bench.close()
         return bench
@@ -47,8 +48,8 @@ def run(there: Log, scenario: Callable[[Bench], Coroutine[Any, Any, None]]) -> B
 async def look(bench: Bench, end: int) -> str:
     """Look once; return what is said of it."""
     bench.end = end
-    histograms, states = bench.detector._broker_watch._histograms, bench.detector._store.partitions
-    await histograms.look(histograms.joined(states), {0: end}, states)
+    watch, states = bench.detector._broker_watch, bench.detector._store.partitions
+    await watch.compare(joined_of(states), {0: end}, states)
     return str(bench.detector._health.ready())
 
 
@@ -188,7 +189,7 @@ def test_records_that_come_while_the_brokers_are_asked_are_no_lost_end(
     async def scenario(bench: Bench) -> None:
         detector, loop = bench.detector, asyncio.get_running_loop()
         detector.app.assignor.assigned_actives = lambda: {TP("tidegauge.histograms", 0)}
-        detector._offsets.exists = lambda topic: True  # type: ignore[method-assign]
+        detector._offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
         ask, coming = getattr(detector._offsets, behind), iter(log[10:])
 
         def answer(*asked: Any) -> Any:
@@ -198,7 +199,7 @@ def test_records_that_come_while_the_brokers_are_asked_are_no_lost_end(
             return told
 
         setattr(detector._offsets, behind, answer)
-        detector.say_owned()
+        detector.report_owned()
         await bench.deliver(log[:10])
         for _ in log[10:]:
             bench.end = bench.state.progress.next_offset
@@ -284,8 +285,8 @@ def test_a_broker_that_is_behind_and_tells_the_id_of_before_changes_nothing(log:
 
 def test_a_topic_that_is_gone_is_said(log: Log) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.detector._offsets.exists = lambda topic: False  # type: ignore[method-assign]
-        assert not await bench.detector._broker_watch._histograms.is_there()
+        bench.detector._offsets.partitions = lambda topic: 0  # type: ignore[method-assign]
+        await bench.detector._broker_watch.check()
         is_ready, body = bench.detector._health.ready()
         assert not is_ready and "tidegauge topics create" in str(body)
 
@@ -297,18 +298,15 @@ def test_a_partition_of_which_the_stream_hands_out_nothing_is_begun_again_with(l
 
     async def scenario(bench: Bench) -> None:
         await bench.deliver(log[:20])
-        histograms, states = (
-            bench.detector._broker_watch._histograms,
-            bench.detector._store.partitions,
-        )
+        watch, states = bench.detector._broker_watch, bench.detector._store.partitions
         await look(bench, 10**6)
-        reached, joined = bench.state.progress.next_offset, histograms.joined(states)
+        reached, joined = bench.state.progress.next_offset, joined_of(states)
         for looks, rewound in ((1, 0), (2, 1), (3, 1), (13, 1), (14, 2)):
-            while histograms._waited.get(0, 0) < looks:
-                await histograms.look(joined, {0: 10**6}, states, waiting={0})
+            while watch._waited.get(0, 0) < looks:
+                await watch.compare(joined, {0: 10**6}, states, waiting={0})
             assert bench.rewound == [(0, reached)] * rewound
-        await histograms.look(joined, {0: 10**6}, states)
-        await histograms.look(joined, {0: 10**6}, states, waiting={0})
+        await watch.compare(joined, {0: 10**6}, states)
+        await watch.compare(joined, {0: 10**6}, states, waiting={0})
         assert len(bench.rewound) == 2
 
     run(log, scenario)

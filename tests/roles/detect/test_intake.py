@@ -12,9 +12,10 @@ from confluent_kafka import KafkaError, KafkaException
 from faust.types import TP
 
 from support.counting import NOW
-from support.detector_bench import Bench, Log
+from support.detector_bench import Bench, Log, read_records
 from support.world import World
 from tidegauge.config.sections import TopicSettings
+from tidegauge.kafka.backfill import ReadRecords
 from tidegauge.roles.detect import broker_watch
 from tidegauge.telemetry.health import Progress
 
@@ -159,16 +160,16 @@ def test_records_that_retention_has_deleted_are_told_and_not_waited_for(log: Log
 def test_who_is_cancelled_while_it_reads_leaves_nothing_open(log: Log) -> None:
     reading, go_on, closed = threading.Event(), threading.Event(), threading.Event()
 
-    def read(partition: int, begin: int, end: int) -> Generator[Log, None, None]:
+    def read(*asked: object) -> Generator[ReadRecords, None, None]:
         try:
             reading.set()
             assert go_on.wait(10)
-            yield log[:1]
+            yield read_records(log[:1])
         finally:
             closed.set()
 
     async def scenario(bench: Bench) -> None:
-        bench.detector._intake._sequence._read = read  # type: ignore[method-assign]
+        bench.detector._intake._reader._read = read  # type: ignore[method-assign]
         taking = asyncio.ensure_future(bench.deliver(log[5:6]))
         assert await asyncio.to_thread(reading.wait, 10)
         taking.cancel()
@@ -186,11 +187,11 @@ def test_a_detector_that_reads_back_its_state_is_not_ready(log: Log) -> None:
         health = bench.detector._health
         assert health.ready()[0]
         bench.state.ready = False
-        bench.detector.say_owned()
+        bench.detector.report_owned()
         is_ready, body = health.ready()
         assert not is_ready and "reads back the state of partitions [0]" in str(body)
         bench.detector._store.changelogs.clear()
-        bench.detector.say_owned()
+        bench.detector.report_owned()
         assert health.ready()[0]
 
     run(log, scenario)
@@ -200,7 +201,7 @@ def test_a_state_that_cannot_be_read_back_is_said_with_the_reason(log: Log) -> N
     async def scenario(bench: Bench) -> None:
         bench.state.ready = False
         bench.detector._store.problem = "the brokers are away"
-        bench.detector.say_owned()
+        bench.detector.report_owned()
         is_ready, body = bench.detector._health.ready()
         assert not is_ready and "which doesn't go on: the brokers are away" in str(body)
 
@@ -218,9 +219,9 @@ def test_reading_back_that_stands_still_is_a_stall_unless_the_brokers_are_away(
         assert detector._store._on_read == detector._progress.moved
         progress = detector._broker_watch._progress = Progress("detect", lambda: bench.now)
 
-        def exists(topic: str) -> bool:
+        def partitions(topic: str) -> int:
             if topic == TopicSettings().histograms:
-                return True
+                return 3
             stalled.append(progress.stalled(60))
             match len(stalled):
                 case 3:
@@ -230,9 +231,9 @@ def test_reading_back_that_stands_still_is_a_stall_unless_the_brokers_are_away(
                 case 7:
                     detector._stopping.set()
             bench.now += 61
-            return True
+            return 3
 
-        detector._offsets.exists = exists  # type: ignore[method-assign]
+        detector._offsets.partitions = partitions  # type: ignore[method-assign]
         detector._offsets.ends = lambda topic, ps: dict.fromkeys(ps, 0)  # type: ignore[method-assign]
         bench.state.ready = False
         await detector.watch_brokers()
@@ -249,9 +250,9 @@ def test_input_that_ends_before_what_was_read_of_it_is_said(
     async def scenario(bench: Bench) -> None:
         detector, topic = bench.detector, TopicSettings().histograms
         detector.app.assignor.assigned_actives = lambda: {TP(topic, 0)}
-        detector._offsets.exists = lambda topic: True  # type: ignore[method-assign]
+        detector._offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
         detector._offsets.ends = lambda topic, ps: dict.fromkeys(ps, end)  # type: ignore[method-assign]
-        detector.say_owned()
+        detector.report_owned()
         bench.state.skip(40)
         await detector._broker_watch.check()
         is_ready, body = detector._health.ready()

@@ -1,5 +1,6 @@
 """A version without a baseline is reported with the nearest one, and made-up names as a count."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -29,18 +30,14 @@ def cell(model: str, version: str, window: int, **other: Any) -> RawCell:
 class Watched:
     def __init__(self, promoted: tuple[Key, ...] = (CREDIT_3,)) -> None:
         self.now = 0.0
-        self.known = True
-        self.pointers = {
+        pointers = {
             key: Pointer(id="f7e6", promoted_at=1_793_577_600.0, previous=None) for key in promoted
         }
+        self.store: Any = SimpleNamespace(pointers=pointers, up=True)
         self.registry = CollectorRegistry()
         self.health = Health(clock=lambda: self.now)
         self.missing = MissingBaselines(
-            DetectMetrics(self.registry),
-            self.health,
-            pointers=lambda: self.pointers,
-            known=lambda: self.known,
-            clock=lambda: self.now,
+            DetectMetrics(self.registry), self.health, self.store, lambda: self.now
         )
 
     def count(self, *cells: RawCell, partition: int = 0) -> None:
@@ -92,7 +89,7 @@ def test_it_is_well_again_once_a_baseline_is_promoted() -> None:
     one = Watched()
     one.count(cell("credit", "4", 1), cell("credit", "4", 2))
     assert one.condition[0] == "degraded"
-    one.pointers["credit", "4"] = one.pointers[CREDIT_3]
+    one.store.pointers["credit", "4"] = one.store.pointers[CREDIT_3]
     one.look()
     assert one.condition == ("ok", "") and one.number == 0 and one.named == []
 
@@ -127,9 +124,9 @@ def test_segments_and_versions_of_other_workers_and_of_long_ago_are_left_out() -
 
 def test_nothing_is_reported_while_the_store_is_down() -> None:
     one = Watched(promoted=())
-    one.known = False
+    one.store.up = False
     one.count(cell("credit", "3", 1), cell("credit", "3", 2))
     assert one.condition == ("ok", "")
-    one.known = True
+    one.store.up = True
     one.look()
     assert "credit 3 has no baseline (no other version of it has one)" in one.condition[1]

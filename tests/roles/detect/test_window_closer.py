@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from support.closing_models import BASELINES, BY_ID, MINUTE, MODELS, two_windows
+from support.detector_bench import baselines
 from support.world import WATCH, Logged, a_state, join_all, saved
 from tidegauge.alerting.load import DEFAULT_RULES
 from tidegauge.baseline.document import Baseline
@@ -44,7 +45,7 @@ def _supply(missing: str = "") -> BaselineSupply:
     def get(baseline_id: str) -> Baseline | None:
         return None if baseline_id == missing else BY_ID[baseline_id]
 
-    return BaselineSupply(get, lambda: 0.0)
+    return BaselineSupply(baselines(get), lambda: 0.0)
 
 
 def test_they_lead_to_the_same_bytes_as_one_after_the_other(log: list[Logged]) -> None:

@@ -14,9 +14,8 @@ from tidegauge.roles.ingest.backstop import Backstop
 from tidegauge.roles.ingest.conditions import OverflowNotice, SourceCondition
 from tidegauge.roles.ingest.dead_letters import DeadLetterWriter
 from tidegauge.roles.ingest.session import Session
-from tidegauge.telemetry.health import Health
+from tidegauge.telemetry.health import Health, RecordFaults
 from tidegauge.telemetry.metrics import IngestMetrics
-from tidegauge.telemetry.records import RecordFaults
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What becomes of an acknowledgement in the audit trail."""
 
-from tidegauge.audit.fact_builders import fact_of
+from tidegauge.audit.facts import fact_of
 from tidegauge.contract.acknowledgement import acknowledge
 from tidegauge.contract.alert import Action
 

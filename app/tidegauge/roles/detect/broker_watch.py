@@ -1,4 +1,4 @@
-"""What the brokers are asked beside the stream: lag, and whether the topics are there.
+"""Checks the lag and the topics beside the stream.
 
 A topic of histograms that was deleted and created again, or that lost its end, is read again from
 its beginning. The open windows keep what was counted: to join it again changes nothing.
@@ -29,7 +29,7 @@ class Joined(NamedTuple):
 
 
 class TopicChanges:
-    """Compares what the brokers say of a topic with what was joined of it, look after look.
+    """Compares the brokers' answers on a topic with what was joined of it, check after check.
 
     Kafka's id of a topic never comes back, so another id is proof. A partition that ends before
     what was read of it has to do so twice, and nothing may be read of it in between: a broker that
@@ -38,9 +38,10 @@ class TopicChanges:
     """
 
     def __init__(self) -> None:
-        #: By partition that ended before what was read of it at the last look: what was read.
-        self._shorter: dict[int, int] = {}
-        #: A broker that is behind may still tell the id of a topic that is gone.
+        #: By partition that ended before its read offset at the last check, without another known
+        #: change: that read offset.
+        self.shorter: dict[int, int] = {}
+        #: Ids of deleted topics, which a broker that is behind may still report.
         self._past: set[str] = set()
 
     def of(
@@ -48,8 +49,8 @@ class TopicChanges:
     ) -> dict[int, TopicChange]:
         """Return what happened to which partitions; ``topic_id`` is the present one.
 
-        ``ends`` must have been asked for after ``joined`` was so: an end from before is passed by
-        whatever comes meanwhile. A partition that has none is compared by the id alone.
+        ``ends`` must have been requested after ``joined`` was taken: records that come meanwhile
+        are joined beyond an older end. A partition without an end is compared by the id alone.
 
         >>> changes = TopicChanges()
         >>> changes.of("b", {0: 9, 1: 9}, {0: Joined(7, "a"), 1: Joined(7, "b")})
@@ -71,9 +72,9 @@ class TopicChanges:
                 if topic_id not in self._past:
                     self._past.add(known)
                     found[partition] = "recreated"
-            elif shorter.get(partition, -1) == self._shorter.get(partition):
+            elif shorter.get(partition, -1) == self.shorter.get(partition):
                 found[partition] = "truncated" if topic_id and known else "recreated"
-        self._shorter = {p: read for p, read in shorter.items() if p not in found}
+        self.shorter = {p: read for p, read in shorter.items() if p not in found}
         return found
 
 
@@ -103,27 +104,14 @@ class InputLag:
         return {p: n for p, n in waiting.items() if n > 0}
 
 
-def shortened(ends: Mapping[int, int], joined: Mapping[int, int]) -> list[str]:
-    """Say which partitions end before what was joined of them: made anew, or their end was lost.
-
-    >>> shortened({0: 7, 1: 12}, {0: 7, 1: 40})
-    ['partition 1 ends at 12 and was read to 40']
-    """
-    return [
-        f"partition {p} ends at {end} and was read to {joined[p]}"
-        for p, end in sorted(ends.items())
-        if end < joined[p]
-    ]
-
-
 #: How often the brokers are asked for the ends of the input.
 LAG_SECONDS = 5.0
 
 #: How long the condition stays degraded after such a change.
 SHOWN_SECONDS = 600.0
 
-#: A partition of which the stream hands out nothing is begun again with after two looks, and then
-#: once in so many.
+#: A partition from which the stream delivers nothing is rewound after two checks, and then once in
+#: so many.
 _LOOKS = 12
 
 _WHAT: Mapping[TopicChange, str] = {
@@ -132,133 +120,51 @@ _WHAT: Mapping[TopicChange, str] = {
 }
 
 
-class HistogramTopic:
-    """Checks the topic beside the stream, and makes partitions that need it be read again."""
-
-    def __init__(
-        self,
-        topic: str,
-        *,
-        offsets: Offsets,
-        intake: Intake,
-        metrics: DetectMetrics,
-        health: Health,
-        clock: Callable[[], float],
-        rewind: Callable[[int, int], Awaitable[None]],
-    ) -> None:
-        """``rewind`` makes the stream continue with a partition at an offset."""
-        self.name = topic
-        self._offsets = offsets
-        self._intake = intake
-        self._metrics = metrics
-        self._health = health
-        self._clock = clock
-        self._rewind = rewind
-        self._changes = TopicChanges()
-        #: By partition, how many looks in a row found new records and none of them joined.
-        self._waited: dict[int, int] = {}
-        self._said = ""
-        self._changed_at = -math.inf
-        for change in _WHAT:
-            metrics.histogram_breaks.labels(change)
-
-    async def is_there(self) -> bool:
-        """Return whether it exists; raises ``KafkaException`` if the brokers don't answer."""
-        if await asyncio.to_thread(self._offsets.exists, self.name):
-            return True
-        missing = f"{self.name} is missing: nothing is counted; make it with"
-        self._health.say("histograms", "failed", f"{missing} `tidegauge topics create`")
-        return False
-
-    @staticmethod
-    def joined(states: Mapping[int, PartitionState]) -> dict[int, Joined]:
-        """Return how far the partitions are joined whose state is read back."""
-        return {
-            p: Joined(state.progress.next_offset, state.progress.topic_id)
-            for p, state in states.items()
-            if state.ready
-        }
-
-    async def look(
-        self,
-        before: Mapping[int, Joined],
-        ends: Mapping[int, int],
-        states: Mapping[int, PartitionState],
-        *,
-        waiting: Collection[int] = (),
-    ) -> None:
-        """Compare ``ends`` of partitions with what was joined; raises as :meth:`is_there`.
-
-        ``before`` is what was joined when nobody had asked for the ends yet. ``waiting`` are those
-        that have new records, none of which was joined since the last look.
-        """
-        topic_id = await asyncio.to_thread(self._offsets.topic_id, self.name)
-        now = self.joined(states)
-        joined = {p: it for p, it in now.items() if p in ends and p in before}
-        # The answers may be older than what came while the brokers were asked: the end than the
-        # records that were joined since, the id than one that was noted since.
-        joined = {p: it for p, it in joined.items() if it.topic_id == before[p].topic_id}
-        ready = {p: states[p] for p in joined}
-        still = {p: ends[p] for p, it in joined.items() if it == before[p]}
-        changed = self._changes.of(topic_id, still, joined)
-        for partition, change in changed.items():
-            if await self._intake.begin_log(ready[partition], topic_id, change):
-                self._note(partition, change, joined[partition], ends[partition])
-        self._waited = {p: self._waited.get(p, 0) + 1 for p in waiting if p in ready}
-        stuck = {p for p, looks in self._waited.items() if looks % _LOOKS == 2}
-        for partition in sorted((self._intake.anew | stuck) & ready.keys()):
-            # Repeated until a record comes: records that the stream still held may have undone it.
-            # And after a rebalance it starts at the committed offset, maybe of an earlier topic.
-            await self._rewind(partition, ready[partition].progress.next_offset)
-        same = {p: it for p, it in joined.items() if p not in changed}
-        lost = shortened(
-            {p: end for p, end in still.items() if p in same},
-            {p: it.next_offset for p, it in same.items()},
-        )
-        for partition, it in same.items():
-            if topic_id and not it.topic_id and not lost:
-                ready[partition].note_log(topic_id)
-        if lost:
-            what = f"{self.name} was made anew or lost its end: {'; '.join(lost)}"
-            self._health.say("histograms", "failed", what)
-        elif self._clock() - self._changed_at < SHOWN_SECONDS:
-            self._health.say("histograms", "degraded", self._said)
-        else:
-            self._health.say("histograms", "ok")
-
-    def _note(self, partition: int, change: TopicChange, joined: Joined, end: int) -> None:
-        self._metrics.histogram_breaks.labels(change).inc()
-        self._said = f"{self.name} {_WHAT[change]}. What nobody had read of it is lost"
-        self._changed_at = self._clock()
-        log.error(
-            "%s %s: partition %d ends at %d and was read to %d",
-            self.name, _WHAT[change], partition, end, joined.next_offset, extra=ONE_BY_ONE,
-        )  # fmt: skip
-
-
 class BrokerWatch:
-    """Reports input that is not taken, which is a stall, and topics that are missing."""
+    """Reports input that is not taken, which is a stall, and topics that are missing or changed.
+
+    Makes partitions of the topic of histograms be read again that need it.
+    """
 
     def __init__(
         self,
         app: Any,
         store: JoinStore,
-        histograms: HistogramTopic,
-        *,
-        changelog_topic: str,
+        intake: Intake,
         offsets: Offsets,
+        *,
+        topic: str,
+        changelog_topic: str,
+        metrics: DetectMetrics,
         health: Health,
         progress: Progress,
+        clock: Callable[[], float],
+        rewind: Callable[[int, int], Awaitable[None]],
     ) -> None:
-        """``app`` is the Faust application, ``progress`` that of the joining."""
+        """``app`` is the Faust application, ``progress`` that of the joining.
+
+        ``topic`` has the histograms. ``rewind`` makes the stream continue with a partition at an
+        offset.
+        """
         self._app = app
         self._store = store
-        self._histograms = histograms
-        self._changelog_topic = changelog_topic
+        self._intake = intake
         self._offsets = offsets
+        self._topic = topic
+        self._changelog_topic = changelog_topic
+        self._metrics = metrics
         self._health = health
         self._progress = progress
+        self._clock = clock
+        self._rewind = rewind
         self._lag = InputLag()
+        self._changes = TopicChanges()
+        #: By partition, how many checks in a row found new records and none of them joined.
+        self._waited: dict[int, int] = {}
+        self._last_change = ""
+        self._changed_at = -math.inf
+        for change in _WHAT:
+            metrics.histogram_breaks.labels(change)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Ask the brokers every ``LAG_SECONDS``, until ``stopping`` is set."""
@@ -278,28 +184,98 @@ class BrokerWatch:
 
     async def check(self) -> None:
         """Ask the brokers once; raises ``KafkaException`` if they don't answer."""
-        changelog = self._changelog_topic
-        exists = await asyncio.to_thread(self._offsets.exists, changelog)
-        missing = f"{changelog} is missing: nothing is reported; `tidegauge topics create` makes it"
-        self._health.say("changelog", "ok" if exists else "failed", "" if exists else missing)
-        if not await self._histograms.is_there():
+        await self._exists("changelog", self._changelog_topic, "nothing is reported")
+        if not await self._exists("histograms", self._topic, "nothing is counted"):
             self._progress.lag(0)
             return
-        topic, states = self._histograms.name, self._store.partitions
+        states = self._store.partitions
         assigned = {
-            tp.partition for tp in self._app.assignor.assigned_actives() if tp.topic == topic
+            tp.partition for tp in self._app.assignor.assigned_actives() if tp.topic == self._topic
         }
-        before = self._histograms.joined(states)
-        ends = await asyncio.to_thread(self._offsets.ends, topic, assigned)
+        before = joined_of(states)
+        ends = await asyncio.to_thread(self._offsets.ends, self._topic, assigned)
         # A partition that is assigned but has no state is not joined at all.
         joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
         waiting = self._lag.of(ends, joined)
-        await self._histograms.look(before, ends, states, waiting=waiting)
+        await self.compare(before, ends, states, waiting=waiting)
         if self._app.rebalancing:
             self._progress.lag(1, "the group is rebalancing")
         elif unread := self._store.unread:
             self._progress.lag(len(unread), f"the state of partitions {unread} is read back")
         else:
-            self._progress.lag(
-                sum(waiting.values()), f"partitions {sorted(waiting)} of {topic} have new records"
+            new = f"partitions {sorted(waiting)} of {self._topic} have new records"
+            self._progress.lag(sum(waiting.values()), new)
+
+    async def _exists(self, condition: str, topic: str, consequence: str) -> bool:
+        exists = bool(await asyncio.to_thread(self._offsets.partitions, topic))
+        if not exists:
+            detail = f"{topic} is missing: {consequence}; `tidegauge topics create` makes it"
+            self._health.say(condition, "failed", detail)
+        elif condition == "changelog":
+            self._health.say(condition, "ok")
+        return exists
+
+    async def compare(
+        self,
+        before: Mapping[int, Joined],
+        ends: Mapping[int, int],
+        states: Mapping[int, PartitionState],
+        *,
+        waiting: Collection[int] = (),
+    ) -> None:
+        """Compare ``ends`` of partitions with what was joined; raises as :meth:`check` does.
+
+        ``before`` is what was joined before the ends were requested. ``waiting`` are partitions
+        with new records, none of which was joined since the last check.
+        """
+        topic_id = await asyncio.to_thread(self._offsets.topic_id, self._topic)
+        joined = {p: it for p, it in joined_of(states).items() if p in ends and p in before}
+        # Records may have come during the requests: the end may be older than those joined since,
+        # and the id older than one noted since.
+        joined = {p: it for p, it in joined.items() if it.topic_id == before[p].topic_id}
+        ready = {p: states[p] for p in joined}
+        still = {p: ends[p] for p, it in joined.items() if it == before[p]}
+        changed = self._changes.of(topic_id, still, joined)
+        for partition, change in changed.items():
+            if await self._intake.begin_log(ready[partition], topic_id, change):
+                self._note(partition, change, joined[partition], ends[partition])
+        self._waited = {p: self._waited.get(p, 0) + 1 for p in waiting if p in ready}
+        stuck = {p for p, looks in self._waited.items() if looks % _LOOKS == 2}
+        for partition in sorted((self._intake.anew | stuck) & ready.keys()):
+            # Repeated until a record comes: records buffered in the stream may have undone it. And
+            # after a rebalance the stream starts at the committed offset, maybe of an earlier
+            # topic.
+            await self._rewind(partition, ready[partition].progress.next_offset)
+        shorter = self._changes.shorter
+        for partition in joined.keys() - changed.keys():
+            if topic_id and not joined[partition].topic_id and not shorter:
+                ready[partition].note_log(topic_id)
+        if shorter:
+            lost = "; ".join(
+                f"partition {p} ends at {ends[p]} and was read to {read}"
+                for p, read in sorted(shorter.items())
             )
+            what = f"{self._topic} was made anew or lost its end: {lost}"
+            self._health.say("histograms", "failed", what)
+        elif self._clock() - self._changed_at < SHOWN_SECONDS:
+            self._health.say("histograms", "degraded", self._last_change)
+        else:
+            self._health.say("histograms", "ok")
+
+    def _note(self, partition: int, change: TopicChange, joined: Joined, end: int) -> None:
+        self._metrics.histogram_breaks.labels(change).inc()
+        self._last_change = f"{self._topic} {_WHAT[change]}. What nobody had read of it is lost"
+        self._changed_at = self._clock()
+        log.error(
+            "%s %s: partition %d ends at %d and was read to %d",
+            self._topic, _WHAT[change], partition, end, joined.next_offset, extra=ONE_BY_ONE,
+        )  # fmt: skip
+
+
+def joined_of(states: Mapping[int, PartitionState]) -> dict[int, Joined]:
+    """Return how far the partitions are joined whose state is read back."""
+    return {
+        p: Joined(state.progress.next_offset, state.progress.topic_id)
+        for p, state in states.items()
+        if state.ready
+    }

@@ -13,24 +13,19 @@ from typing import Any
 from faust.types import TP, StreamT
 
 from tidegauge.alerting import RuleSet
+from tidegauge.baseline.io import BaselineCache
 from tidegauge.config import Settings
 from tidegauge.contract import Action, counted, source_of
-from tidegauge.kafka import ChangelogReader, KafkaException
-from tidegauge.roles.detect.broker_watch import BrokerWatch, HistogramTopic
-from tidegauge.roles.detect.committer import Committer
+from tidegauge.kafka import KafkaException, PartitionReader
+from tidegauge.roles.detect.broker_watch import BrokerWatch
 from tidegauge.roles.detect.faust_app import make_app
 from tidegauge.roles.detect.faust_store import JoinStore
 from tidegauge.roles.detect.intake import Intake
 from tidegauge.roles.detect.observe import Observer
 from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.roles.detect.status import Lifecycle, MissingBaselines, OutputStatus, SliceFailures
-from tidegauge.roles.detect.window_closer import (
-    BaselineOf,
-    BaselineSupply,
-    RefusedWhy,
-    WindowCloser,
-)
-from tidegauge.roles.detect.writer import Pointers, Writer, unsound_versions
+from tidegauge.roles.detect.window_closer import BaselineSupply, WindowCloser
+from tidegauge.roles.detect.writer import Committer, Writer, unsound_versions
 from tidegauge.telemetry import DetectMetrics, Health, RecordFaults
 from tidegauge.windows import DriftDetector, PartitionState, RawRecord
 
@@ -48,23 +43,18 @@ class Detector:
         *,
         partitions: int,
         rules: Callable[[], RuleSet],
-        baseline_of: BaselineOf,
-        pointers: Pointers,
+        baselines: BaselineCache,
         metrics: DetectMetrics,
         health: Health,
         clock: Callable[[], float],
-        refused: RefusedWhy = lambda _: None,
-        baselines_known: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._rules = rules
         self._metrics = metrics
         self._health = health
-        self._baselines = BaselineSupply(baseline_of, clock, refused=refused)
+        self._baselines = BaselineSupply(baselines, clock)
         self._observer = Observer(metrics)
-        self._missing_baselines = MissingBaselines(
-            metrics, health, pointers=pointers, known=baselines_known, clock=clock
-        )
+        self._missing_baselines = MissingBaselines(metrics, health, baselines, clock)
         self._lifecycle = Lifecycle()
         self._output_status = OutputStatus(metrics, health, clock)
         self._offsets = Offsets(settings.kafka, settings.detect.app_id)
@@ -84,7 +74,9 @@ class Detector:
             "memory://",
             self.app,
             table,
-            reader=ChangelogReader(settings.kafka, settings.detect.app_id, self._changelog_topic),
+            reader=PartitionReader(
+                settings.kafka, f"{settings.detect.app_id}-readback", self._changelog_topic
+            ),
             make=self._make_state,
             on_ready=self._on_ready,
             on_read=self._progress.moved,  # reading back a long changelog is no stall
@@ -114,25 +106,21 @@ class Detector:
         self._broker_watch = BrokerWatch(
             self.app,
             self._store,
-            HistogramTopic(
-                settings.topics.histograms,
-                offsets=self._offsets,
-                intake=self._intake,
-                metrics=metrics,
-                health=health,
-                clock=clock,
-                rewind=self._rewind,
-            ),
+            self._intake,
+            self._offsets,
+            topic=settings.topics.histograms,
             changelog_topic=self._changelog_topic,
-            offsets=self._offsets,
+            metrics=metrics,
             health=health,
             progress=self._progress,
+            clock=clock,
+            rewind=self._rewind,
         )
         self._writer = Writer(
             self.app,
             self._changelog_topic,
             self._offsets,
-            pointers=pointers,
+            pointers=lambda: baselines.pointers,
             source=source_of(settings.detect.app_id),
             mode=settings.topics.cloudevents,
             unsound=self._unsound_versions,
@@ -176,18 +164,19 @@ class Detector:
         )
 
     def _changelog_skipped(self, partition: int, offset: int, why: str) -> None:
-        self._faults.skipped(self._changelog_topic, partition, offset, f"no state: {why}")
+        place = f"{self._changelog_topic}/{partition} at offset {offset}"
+        self._faults.skipped(place, f"no state: {why}")
 
     def _on_ready(self, state: PartitionState) -> None:
         self._intake.needs_gap_check(state.partition)
         self._observer.restored(state)
-        self.say_owned()
+        self.report_owned()
         log.info(
             "partition %d restored: %s", state.partition, counted(len(state.windows), "window")
         )
 
-    def say_owned(self) -> None:
-        """Report the owned partitions; a worker without any is ready to take over all the same."""
+    def report_owned(self) -> None:
+        """Report the owned partitions; a worker without any is ready to take over as well."""
         self._has_joined = True
         if unread := self._store.unread:
             detail = f"reads back the state of partitions {unread}"
@@ -210,8 +199,8 @@ class Detector:
             except KafkaException as error:
                 log.warning("partition %d can't be read: %s", message.partition, error)
                 state = None
-            # What wasn't taken is read before the next record, as its turn is by the progress that
-            # is saved, and not by what is acknowledged: that would never get past a hole.
+            # A record that wasn't taken is read before the next one: the saved progress decides
+            # what is read next, not the acknowledged offsets, which would never get past a hole.
             state = state or self._store.partitions.get(message.partition)
             if state is not None:
                 state.joined.append(event)
@@ -219,23 +208,24 @@ class Detector:
 
     async def _fold(self, state: PartitionState, record: RawRecord, offset: int) -> None:
         try:
-            news = state.join(record, offset)
+            joined = state.join(record, offset)
         except Exception as error:  # nothing of it was joined
             state.skip(offset)
             self._quarantine(state, offset, error)
             return
         self._progress.moved()
-        self._observer.joined(state, record, news)
+        self._observer.joined(state, record, joined)
         self._missing_baselines.counted(state.partition, record.cells)
         # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
         if record.clocks:
             try:
                 await self._closer.advance(state)
-            except Exception as error:  # what is due is tried again with the next record
+            except Exception as error:  # due windows are tried again with the next record
                 self._quarantine(state, offset, error)
 
     def _quarantine(self, state: PartitionState, offset: int, error: Exception) -> None:
-        self._faults.quarantined(self._settings.topics.histograms, state.partition, offset, error)
+        topic = self._settings.topics.histograms
+        self._faults.quarantined(f"{topic}/{state.partition} at offset {offset}", error)
 
     async def watch_brokers(self) -> None:
         """Report lag and missing topics from the start on, until :meth:`stop`.
@@ -271,7 +261,7 @@ class Detector:
         self._observer.owned(partitions)
         self._missing_baselines.look(partitions)
         if self._has_joined:
-            self.say_owned()
+            self.report_owned()
         waiting = self._baselines.awaited()
         detail = f"windows wait for baselines {', '.join(waiting)}" if waiting else ""
         self._health.say("windows", "degraded" if waiting else "ok", detail)

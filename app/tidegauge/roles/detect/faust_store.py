@@ -13,14 +13,14 @@ from functools import partial
 from typing import Any, ClassVar
 
 from aiokafka.errors import IllegalStateError
-from faust.stores.base import Store
+from faust.stores.memory import Store
 from faust.tables import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped, logger as faust_logger
 from faust.types import TP
 from mode import Service
 
 from tidegauge.contract import DecodingError
-from tidegauge.kafka import ChangelogReader, KafkaException, LogShorterError, Message, headers_of
+from tidegauge.kafka import KafkaException, LogShorterError, Message, PartitionReader, headers_of
 from tidegauge.windows import Changelog, PartitionState
 
 log = logging.getLogger(__name__)
@@ -28,20 +28,21 @@ log = logging.getLogger(__name__)
 #: Joining goes on for so long before others get their turn.
 _TURN_SECONDS = 0.02
 
-#: How long to wait before brokers that didn't answer are asked again: twice as long each time.
+#: How long to wait before a failed request is repeated: twice as long each time.
 _RETRY_SECONDS = (0.5, 5.0)
 
 
 class JoinStore(Store):
     """A memory store of :class:`PartitionState`, one for each assigned partition.
 
-    Partitions come and go with Faust's rebalances; each is ready once it has been read back.
+    Partitions come and go with Faust's rebalances; each is ready once it has been read back. They
+    are read and written through ``partitions``; Faust's mapping of the table stays empty.
     """
 
     def __init__(
         self,
         *args: Any,
-        reader: ChangelogReader,
+        reader: PartitionReader,
         make: Callable[[int], PartitionState],
         on_ready: Callable[[PartitionState], None],
         on_read: Callable[[], None],
@@ -81,7 +82,7 @@ class JoinStore(Store):
         newly_assigned: set[TP],
         generation_id: int = 0,
     ) -> None:
-        """Drop what was taken away; what stays is read on from where it was, and joined.
+        """Drop revoked partitions; the others are read on from where they were, and joined.
 
         Faust leaves a topic that isn't there, or that the leader doesn't know yet, out of the
         assignment. Input without a changelog is not taken, nor acknowledged, until it has one.
@@ -131,7 +132,7 @@ class JoinStore(Store):
                 continue
             except LogShorterError as error:
                 log.warning("changelog: %s", error)
-                # What is whole stays: it is written to the new topic. Half of it is nothing.
+                # Complete state stays: it is written to the new topic. Incomplete state is dropped.
                 self._read[error.partition] = 0
                 self._begin_again([error.partition])
                 continue
@@ -185,44 +186,11 @@ class JoinStore(Store):
             self._skipped(partition, record.offset(), str(error))
 
     def _take_up(self, partition: int) -> None:
-        """Take up work on a partition whose changelog has been read."""
+        """Begin to work on a partition whose changelog has been read."""
         changelog = self.changelogs[partition]
         self._whole.add(partition)
         changelog.restored()
         self._on_ready(changelog.state)
-
-    def persisted_offset(self, tp: TP) -> int | None:
-        """Nothing outlives the process."""
-        return None
-
-    def reset_state(self) -> None:
-        """Forget nothing on disk: there is nothing."""
-
-    # The table is read and written through ``partitions``; Faust's mapping of it stays empty.
-
-    def apply_changelog_batch(self, *args: Any, **kwargs: Any) -> None:
-        """Take nothing from Faust, which reads nothing back (``recovery``)."""
-
-    def __getitem__(self, key: Any) -> Any:
-        raise KeyError(key)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        raise TypeError("write through PartitionState")
-
-    def __delitem__(self, key: Any) -> None:
-        raise TypeError("write through PartitionState")
-
-    def __iter__(self) -> Any:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    async def backup_partition(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the changelog is the backup."""
-
-    def restore_backup(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the changelog is the backup."""
 
 
 #: No generation of a group.
@@ -241,11 +209,11 @@ class ReadBackRecovery(Recovery):
     A store has ``read_back(take_up)``, which calls ``take_up`` with each partition that is ready.
     """
 
-    #: Mode says at the level of information that services start; Faust's loggers don't let it.
+    #: Mode logs the start of each service at level INFO; Faust's own loggers suppress that.
     logger: ClassVar[Any] = faust_logger
 
     def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Take up nothing more of what is about to go: the group is in a rebalance."""
+        """Stop reading back: the group is in a rebalance."""
         self._generation_id = _NONE
         for table in self.tables.values():
             table.data.stop_reading()
@@ -257,7 +225,7 @@ class ReadBackRecovery(Recovery):
             try:
                 await self._wait(self._take_up(self._generation_id))
             except (RebalanceAgain, IllegalStateError):
-                continue  # what was assigned is so no longer, and the next rebalance comes
+                continue  # the assignment is obsolete, and the next rebalance comes
             except ServiceStopped:
                 break
 

@@ -1,21 +1,21 @@
-"""What DETECT takes in: every record of its input in the order of the log, with none left out.
+"""The input of DETECT: every record in the order of the log, with none left out.
 
-Faust leaves records out, and hands out stale ones. So records that were taken already are passed
-by, and what may be missing before a record is read from the brokers first. What is missing still
-was deleted by retention, or was passed over before: then the partition is counted again.
+Faust leaves records out, and delivers stale ones. So records that were taken already are skipped,
+and records that may be missing are read from the brokers first. Records that are still missing were
+deleted by retention, or were skipped before: then the partition is counted again.
 """
 
 import asyncio
 import copy
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Literal, NamedTuple
 
 from tidegauge.config import Settings
 from tidegauge.contract import DecodingError
-from tidegauge.kafka import InputSequence, KafkaException
+from tidegauge.kafka import KafkaException, PartitionReader
 from tidegauge.roles.detect.faust_store import JoinStore
 from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.telemetry import DetectMetrics, RecordFaults
@@ -42,9 +42,9 @@ _AHEAD_SECONDS = 3600.0
 
 
 class _Hole(NamedTuple):
-    """What had been heard before a hole in the log, and what is missing there.
+    """The last records before a hole in the log, and what is missing there.
 
-    ``deleted``: nobody has read it. ``read``: it was read before it was deleted. ``unknown``: it is
+    ``deleted``: it was never read. ``read``: it was read before it was deleted. ``unknown``: it is
     not in the log, and may never have been.
     """
 
@@ -52,7 +52,7 @@ class _Hole(NamedTuple):
     what: Literal["deleted", "read", "unknown"]
 
     def explains(self, gaps: Iterable[Gap], heard: Mapping[str, Mapping[int, LastRecord]]) -> bool:
-        """Whether nothing was heard since of the source partitions that gaps are of."""
+        """Return whether the source partitions of the gaps had no records since the hole."""
         return all(
             self.heard.get(gap.source, {}).get(gap.partition)
             == heard.get(gap.source, {}).get(gap.partition)
@@ -87,24 +87,33 @@ class Intake:
         self._offsets = offsets
         self._metrics = metrics
         self._fold = fold
-        self._sequence = InputSequence(settings.kafka, settings.detect.app_id, self._topic)
+        group = f"{settings.detect.app_id}-sequence"
+        self._reader = PartitionReader(settings.kafka, group, self._topic)
+        #: Partitions of which the stream may have left records out. Faust drops what it had
+        #: buffered at a rebalance, may hand out the rest of it, and a seek doesn't reach what it is
+        #: handing out already. Offsets don't show it: they have holes where transactions ended.
+        self._unchecked: set[int] = set()
         #: Held while a record is folded in: a checkpoint in between would be of no offset.
         self.lock = asyncio.Lock()
         self._gaps = GapBook(clock)
-        #: By partition of which records are deleted: what was heard before them.
+        #: By partition with deleted records: the hole that they left.
         self._holes: dict[int, _Hole] = {}
-        #: Partitions that were made anew, of which the stream may still hand out what is gone.
+        #: Partitions that were created again: the stream may still deliver records of the old ones.
         self.anew: set[int] = set()
 
     def needs_gap_check(self, partition: int) -> None:
-        """Don't take for granted that the next record delivered is the next one of the log."""
-        self._sequence.needs_gap_check(partition)
+        """Read what the log has before the next record delivered, which may not be the next one."""
+        self._unchecked.add(partition)
+
+    def may_lack_records(self, partition: int) -> bool:
+        """Return whether the stream may have left records out before the next one delivered."""
+        return partition in self._unchecked
 
     async def begin_log(self, state: PartitionState, topic_id: str, change: TopicChange) -> bool:
         """Read a partition from its beginning; False if it isn't ours any more.
 
-        What was counted of a topic that was made anew stays in the windows, and what nobody had
-        read of it is gone. Of one that lost its end, the records are there to count again.
+        Events that were counted of a topic that was created again stay in the windows; those that
+        were not read are lost. Of a topic that lost its end, the records can be counted again.
         """
         async with self.lock:
             if self._owned(state.partition) is not state:
@@ -120,17 +129,17 @@ class Intake:
         self._holes[state.partition] = _Hole(copy.deepcopy(state.progress.heard), "deleted")
         state.begin_log(topic_id)
         self._store.changelogs[state.partition].begin()
-        self._sequence.needs_gap_check(state.partition)
+        self.needs_gap_check(state.partition)
 
     async def receive(self, partition: int, offset: int, value: bytes) -> PartitionState | None:
-        """Take a record and before it what was left out; None if the partition isn't ours now.
+        """Take a record and those left out before it; None if the partition isn't owned now.
 
-        Raises ``KafkaException`` if the brokers don't give what was left out.
+        Raises ``KafkaException`` if the brokers don't answer.
         """
         if partition in self.anew:
             return await self._receive_anew(partition, offset)
         while state := self._owned(partition):
-            whole = not self._sequence.doubts(partition)
+            whole = not self.may_lack_records(partition)
             if not whole and not await self._take_left_out(state, offset):
                 continue
             async with self.lock:
@@ -153,12 +162,12 @@ class Intake:
         return None
 
     async def _take_left_out(self, state: PartitionState, offset: int) -> bool:
-        """Take what lies before ``offset``; False if there is another state to do so by now."""
+        """Take the records before ``offset``; False if the partition has another state by now."""
         partition = state.partition
-        self._sequence.settled(partition)  # a rebalance meanwhile makes a new doubt
+        self._unchecked.discard(partition)  # a rebalance meanwhile adds it again
         begin = state.progress.next_offset
         try:
-            async with aclosing(self._sequence.between(partition, begin, offset)) as left_out:
+            async with aclosing(self._left_out(partition, begin, offset)) as left_out:
                 async for at, value in left_out:
                     async with self.lock:
                         if self._owned(partition) is not state:
@@ -166,9 +175,25 @@ class Intake:
                         if not await self._take(state, at, value, nothing_left_out=True):
                             return False
         except KafkaException:
-            self._sequence.needs_gap_check(partition)
+            self.needs_gap_check(partition)
             raise
         return self._owned(partition) is state
+
+    async def _left_out(
+        self, partition: int, begin: int, end: int
+    ) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Yield offset and value of the committed records from ``begin`` to before ``end``.
+
+        Records that retention has deleted are skipped; gaps in the counted ranges will show them.
+        """
+        if begin >= end:
+            return
+        log.info("partition %d: reading %d to %d, which may be left out", partition, begin, end)
+        async with aclosing(self._reader.read({partition: begin}, {partition: end})) as batches:
+            async for batch in batches:
+                for record in batch.records:
+                    if record.offset() < end:
+                        yield record.offset(), record.value() or b""
 
     def _owned(self, partition: int) -> PartitionState | None:
         """Return the state to take records into; None if the partition is away or not yet back."""
@@ -178,19 +203,20 @@ class Intake:
     async def _take(
         self, state: PartitionState, offset: int, value: bytes, *, nothing_left_out: bool
     ) -> bool:
-        """Fold a record in; False if what comes before it has to be read first."""
+        """Fold a record in; False if records before it have to be read first."""
         if offset < state.progress.next_offset:
             return True
         try:
             record = await self._read(state, value)
             gaps = state.gaps(record)
             if gaps and not nothing_left_out:
-                self._sequence.needs_gap_check(state.partition)
+                self.needs_gap_check(state.partition)
                 return False
             if gaps:
                 await self._check_that_it_was_there(state, record)
         except DecodingError as error:
-            self._faults.skipped(self._topic, state.partition, offset, f"no histograms: {error}")
+            place = f"{self._topic}/{state.partition} at offset {offset}"
+            self._faults.skipped(place, f"no histograms: {error}")
             state.skip(offset)
             return True
         if gaps and not await self._are_gone(state, record, gaps):
@@ -215,14 +241,15 @@ class Intake:
         known = state.progress.sources.get(record.source)
         topics = [] if known is None else known.topics
         if topics and record.topic_id and record.topic_id not in topics:
-            # Taken for the topic's successor, it would make those who count that topic go unheard.
+            # If it were taken for the topic's successor, records of the real topic would be
+            # ignored.
             present = await asyncio.to_thread(self._offsets.topic_id, record.source)
             if present == topics[-1]:
                 raise DecodingError(
                     f"topic_id is {record.topic_id!r}, {record.source} has {present!r}"
                 )
         if known is None or record.source_partitions > known.partitions:
-            # One too many would hold the watermark for ever, since nobody would speak for it.
+            # One too many would hold the watermark for ever, since it would never have a clock.
             there = await asyncio.to_thread(self._offsets.partitions, record.source)
             if record.source_partitions > there > 0:  # 0: it is being made anew
                 raise DecodingError(
@@ -233,14 +260,14 @@ class Intake:
     async def _check_that_it_was_there(self, state: PartitionState, record: RawRecord) -> None:
         """Raise ``DecodingError`` if a record that leaves a gap has counted what never was.
 
-        It is not worth counting everything again. Of a topic that is no more, nobody can tell.
+        It is not worth counting everything again. Of a deleted topic this is not known.
         """
         known = state.progress.sources.get(record.source)
         if known is None or record.topic_id not in ("", *known.topics[-1:]):
             return
         try:
             ends = await asyncio.to_thread(self._offsets.ends, record.source, record.ranges)
-        except KafkaException:  # nobody knows, if the topic is being made anew
+        except KafkaException:  # not known: the topic may be being created again
             return
         for partition, at in record.ranges.items():
             if at.to > ends[partition]:
@@ -249,10 +276,10 @@ class Intake:
                 )
 
     async def _are_gone(self, state: PartitionState, record: RawRecord, gaps: list[Gap]) -> bool:
-        """Return whether records that nobody left out are not in the log any more.
+        """Return whether the records of gaps are not in the log any more.
 
-        Where retention has deleted some, what each source partition lacks shows with the first
-        record that speaks of it. Elsewhere counting the partition again tells.
+        Where retention has deleted some, the first later record of each source partition shows what
+        is missing. Otherwise counting the partition again shows it.
         """
         partition, heard = state.partition, state.progress.heard
         begin = await asyncio.to_thread(self._offsets.begin, self._topic, partition)
@@ -275,12 +302,12 @@ class Intake:
         return True
 
     def _note_lost(self, state: PartitionState, record: RawRecord) -> None:
-        """Count what is lost for good by now, and let go of what this record shows not to be."""
+        """Count the gaps that are lost for good by now, and drop those that this record fills."""
         lost = self._gaps.heard(state.partition, record, state.progress.now)
         self._metrics.lost_records.inc(lost)
 
     async def _read_anew(self, state: PartitionState, record: RawRecord) -> None:
-        """Read the partition from its beginning, with what was counted if the topic is another."""
+        """Read the partition from its beginning; keep the counts if the topic is another one."""
         known = state.progress.topic_id
         present = await asyncio.to_thread(self._offsets.topic_id, self._topic) if known else ""
         if self._owned(state.partition) is not state:
@@ -292,9 +319,9 @@ class Intake:
             self._count_again(state.partition)
 
     def _count_again(self, partition: int) -> None:
-        """Forget the partition: its next record has the whole log read before it."""
+        """Forget the partition: the whole log is read before its next record."""
         self._metrics.recounts.inc()
         log.error("partition %d is counted again from the beginning of the log", partition)
         self._gaps.begins_again(partition, self._store.partitions[partition].progress.next_offset)
         self._store.changelogs[partition].forget()
-        self._sequence.needs_gap_check(partition)
+        self.needs_gap_check(partition)

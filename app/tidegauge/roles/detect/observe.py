@@ -1,4 +1,4 @@
-"""The metrics of closed windows: what is shown of which slices, and when it is removed."""
+"""The metrics of closed windows: which slices have series, and when they are removed."""
 
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
@@ -48,7 +48,7 @@ class ShownSlices:
         return len(self._left_out)
 
     def labels(self, name: Labels, partition: int, *, based: bool) -> Labels:
-        """Return what a slice is shown under; ``based``: it was counted by a baseline just now."""
+        """Return the labels of a slice; ``based``: it was just counted by a baseline."""
         if name in self._based:
             return name
         if based:
@@ -93,15 +93,15 @@ Series = dict[GaugeTable, dict[Labels, float]]
 class Observer:
     """Sets the gauges to the last window of each model, and counts what was emitted.
 
-    Figures are of all of a model's traffic; of a segment only what is firing is shown, since its
+    Figures are of all of a model's traffic. A segment has only series for firing alerts: its
     figures would be as many series as the model's for each value. They are in the window reports.
 
     Names that producers make up have no baseline. A bounded number of slices without one has series
     of its own; the rest are counted under no name.
 
-    A gauge stays where it was set. So what a partition showed is taken back when another worker
-    takes it over, and what was firing is shown again by whoever does: a model's state is on exactly
-    one worker's page.
+    A gauge keeps its value. So the series of a partition are removed when another worker takes it
+    over, and that worker shows its firing alerts again: a model's state is on exactly one worker's
+    page.
     """
 
     def __init__(self, metrics: DetectMetrics) -> None:
@@ -130,14 +130,14 @@ class Observer:
                 self._metrics.events.labels(*shown).inc(events)
 
     def restored(self, state: PartitionState) -> None:
-        """Show what was firing when the partition's last owner wrote its state."""
+        """Show the alerts that fired when the partition's last owner wrote its state."""
         for where, value in state.slices.items():
             self._show(state.partition, _name(where), self._lasting(where, value))
 
     def passed(
         self, state: PartitionState, closed: Closed, failures: Failures | None = None
     ) -> None:
-        """Show what one pass over a partition led to."""
+        """Show the results of one pass over a partition."""
         failures = failures or Raising()
         metrics = self._metrics
         for report in closed.reports:
@@ -166,7 +166,7 @@ class Observer:
         self._show(state.partition, (), {metrics.watermark: watermark})
 
     def owned(self, partitions: set[int]) -> None:
-        """Take back what was shown of partitions that another worker has now."""
+        """Remove the series of partitions that another worker has now."""
         for partition in self._shown.keys() - partitions:
             for name in list(self._shown[partition]):
                 self._show(partition, name, {})
@@ -220,7 +220,7 @@ class Observer:
         means, missing, unseen, surprises, drift = (dict[Labels, float]() for _ in range(5))
         if report.prediction_mean_5m is not None:
             means[labels] = report.prediction_mean_5m
-        # If the baseline changed inside the window, the larger part speaks for it.
+        # If the baseline changed inside the window, the larger part is shown.
         for part in sorted(report.parts, key=lambda part: part.events):
             for name, signal in part.signals.items():
                 if name in ("latency_ms", "status"):

@@ -1,4 +1,4 @@
-"""What the brokers are asked: offsets of the latest data, ends of the input, what topics exist."""
+"""Requests to the brokers: offsets of the latest data, ends of the input, existing topics."""
 
 import threading
 from collections.abc import Iterable
@@ -49,12 +49,12 @@ class Offsets:
             # A topic that was deleted, or made again with fewer partitions, has none of that data.
             there = sorted(wanted.covered.keys() & cluster.topics[wanted.topic].partitions.keys())
             times = [TopicPartition(wanted.topic, p, since * 1000) for p in there]
-            asked = (
+            starts = (
                 _RETRYING(self._consumer.offsets_for_times, times, timeout=_TIMEOUT_SECONDS)
                 if times
                 else []
             )
-        found = {at.partition: at.offset for at in asked}
+        found = {at.partition: at.offset for at in starts}
         offsets = []
         for partition, to in sorted(wanted.covered.items()):
             # Below zero: no record is as young as that, so there is nothing to train on.
@@ -70,22 +70,22 @@ class Offsets:
 
         Raises ``confluent_kafka.KafkaException`` if the brokers don't answer.
         """
-        with self._lock:
-            return {
-                p: self._consumer.get_watermark_offsets(
-                    TopicPartition(topic, p), timeout=_TIMEOUT_SECONDS
-                )[1]
-                for p in partitions
-            }
+        return {p: self._range(topic, p)[1] for p in partitions}
 
-    def exists(self, topic: str) -> bool:
-        """Return whether the topic is there; raises as :meth:`ends` does."""
+    def begin(self, topic: str, partition: int) -> int:
+        """Return the first offset that retention has left; raises as :meth:`ends` does."""
+        return self._range(topic, partition)[0]
+
+    def _range(self, topic: str, partition: int) -> tuple[int, int]:
+        at = TopicPartition(topic, partition)
         with self._lock:
-            found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
-        return bool(found.partitions)
+            found: tuple[int, int] = self._consumer.get_watermark_offsets(
+                at, timeout=_TIMEOUT_SECONDS
+            )
+        return found
 
     def partitions(self, topic: str) -> int:
-        """Return how many partitions a topic has; raises as :meth:`ends` does."""
+        """Return how many partitions a topic has, 0 if there is none; raises as :meth:`ends`."""
         with self._lock:
             found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
         return len(found.partitions)
@@ -94,7 +94,7 @@ class Offsets:
         """Return Kafka's id of a topic, "" if there is none; raises as :meth:`ends` does."""
         with self._lock:
             cluster = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS)
-        # The mock cluster of librdkafka has no controller, and there nobody knows of ids.
+        # The mock cluster of librdkafka has no controller, and no ids of topics.
         if cluster.controller_id not in cluster.brokers:
             return ""
         try:
@@ -103,14 +103,6 @@ class Offsets:
             if error.args[0].code() in _NO_ID:
                 return ""
             raise
-
-    def begin(self, topic: str, partition: int) -> int:
-        """Return the first offset that retention has left; raises as :meth:`ends` does."""
-        with self._lock:
-            found: tuple[int, int] = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=_TIMEOUT_SECONDS
-            )
-        return found[0]
 
     def close(self) -> None:
         """Release the client."""

@@ -1,7 +1,7 @@
-"""What DETECT logs and reports in its health.
+"""The log lines and health conditions of DETECT.
 
-The work that is done, since a log without it can't tell an idle worker from a hung one; slices that
-fail; late events; versions without a baseline; outputs and state that could not be written.
+The completed work, since a log without it can't distinguish an idle worker from a hung one; slices
+that fail; late events; versions without a baseline; outputs and state that could not be written.
 """
 
 import logging
@@ -10,7 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Set
 from dataclasses import dataclass
 
-from tidegauge.baseline.io import Key, Pointer, name_of, nearest_baseline, without_baseline
+from tidegauge.baseline.io import (
+    BaselineCache,
+    Key,
+    Pointer,
+    name_of,
+    nearest_baseline,
+    without_baseline,
+)
 from tidegauge.contract import (
     Alert,
     WindowReport,
@@ -20,7 +27,6 @@ from tidegauge.contract import (
     utc_text,
     with_subject,
 )
-from tidegauge.roles.detect.writer import Pointers
 from tidegauge.telemetry import DetectMetrics, Health
 from tidegauge.windows import Closed, Output, RawCell, Slice, Window
 
@@ -29,7 +35,7 @@ log = logging.getLogger(__name__)
 #: How long the condition stays degraded after an output was too large for its topic.
 REFUSED_SECONDS = 600.0
 
-#: The condition that health has of them.
+#: The name of the condition in /readyz.
 _SLICES = "slices"
 
 #: So many are named there; the log names all.
@@ -37,7 +43,7 @@ _MOST_SLICES = 5
 
 
 class SliceFailures:
-    """Takes note of failures, and of what goes well again. For all partitions of a process."""
+    """Tracks slices that fail, until they succeed again. For all partitions of a process."""
 
     def __init__(self, metrics: DetectMetrics, health: Health) -> None:
         self._metrics = metrics
@@ -45,22 +51,22 @@ class SliceFailures:
         self._failing: dict[Slice, str] = {}
 
     def failed(self, where: Slice, what: str, error: Exception) -> None:
-        """Report that something couldn't be done for a slice, and that work goes on without."""
+        """Report that a step failed for a slice, and that work continues without it."""
         self._metrics.failed_slices.labels(where.model).inc()
         log.error("%s of %s failed, going on without it", what, _slice_name(where), exc_info=error)
         self._failing[where] = f"{_slice_name(where)}: {what}: {type(error).__name__}: {error}"
-        self._say()
+        self._report()
 
     def window_failed(self, window: Window, error: Exception) -> None:
         """Report that a window has no report."""
         self.failed(window.slice, f"the window {window.start} to {window.end}", error)
 
     def went_well(self, where: Slice) -> None:
-        """Take note that a window of a slice was reported."""
+        """Note that a window of a slice was reported."""
         if self._failing.pop(where, None) is not None:
-            self._say()
+            self._report()
 
-    def _say(self) -> None:
+    def _report(self) -> None:
         named = list(self._failing.values())[:_MOST_SLICES]
         more = len(self._failing) - len(named)
         detail = "; ".join(named) + (f"; and {more} more" if more else "")
@@ -81,11 +87,11 @@ _MOST_MODELS = 5
 
 
 class LateLog:
-    """Gathers late events by model, and says them at once and then once a minute."""
+    """Counts late events by model, and logs them at once and then once a minute."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._said_at: float | None = None
+        self._logged_at: float | None = None
         self._events: Counter[str] = Counter()
 
     def note(self, events: Mapping[str, int]) -> None:
@@ -93,10 +99,10 @@ class LateLog:
         self._events.update(events)
         now = self._clock()
         if not self._events or (
-            self._said_at is not None and now - self._said_at < LATE_LOG_SECONDS
+            self._logged_at is not None and now - self._logged_at < LATE_LOG_SECONDS
         ):
             return
-        self._said_at = now
+        self._logged_at = now
         most = ", ".join(f"{model!r} {n}" for model, n in self._events.most_common(_MOST_MODELS))
         log.warning(
             "%d events came after their windows had been deleted, and are in no report (%s%s): "
@@ -120,7 +126,7 @@ class Lifecycle:
         self._owned: list[int] | None = None
 
     def passed(self, closed: Closed) -> None:
-        """Log what one pass over a partition led to."""
+        """Log the results of one pass over a partition."""
         for report in closed.reports:
             self._first(report)
         for alert in closed.alerts:
@@ -159,7 +165,7 @@ def _alert(alert: Alert) -> None:
     )
 
 
-#: The condition that health has of them.
+#: The name of the condition in /readyz.
 _MISSING = "missing_baselines"
 
 #: A version is reported once it was counted in so many windows: one stray event is no version.
@@ -168,7 +174,7 @@ _LEAST_WINDOWS = 2
 #: A version of which nothing was counted for so long is not reported any more.
 FORGOTTEN_SECONDS = 3600.0
 
-#: How often it is looked at what has changed.
+#: How often changes are checked for.
 _CHECK_SECONDS = 2.0
 
 #: Of more versions than this, those with the least traffic are forgotten at once: some MB.
@@ -192,10 +198,9 @@ class _SeenVersion:
 
 
 class MissingBaselines:
-    """Takes note of cells without a baseline; sets the condition and the metrics of a process.
+    """Counts cells without a baseline; sets the condition and the metrics of a process.
 
-    ``pointers`` are the promotions that this worker knows, and ``known`` whether it knows them at
-    present: while the store is down nothing can be said of a version that is new. ``clock`` is
+    While the store of ``baselines`` is down, nothing is known of a new version. ``clock`` is
     monotonic.
     """
 
@@ -203,22 +208,19 @@ class MissingBaselines:
         self,
         metrics: DetectMetrics,
         health: Health,
-        *,
-        pointers: Pointers,
-        known: Callable[[], bool],
+        baselines: BaselineCache,
         clock: Callable[[], float],
     ) -> None:
         self._metrics = metrics
         self._health = health
-        self._pointers = pointers
-        self._known = known
+        self._baselines = baselines
         self._clock = clock
         self._seen: dict[Key, _SeenVersion] = {}
-        self._looked_at = clock()
-        self._said: list[Key] = []
+        self._checked_at = clock()
+        self._reported: list[Key] = []
 
     def counted(self, partition: int, cells: Iterable[RawCell]) -> None:
-        """Take note of the cells of a record."""
+        """Count the cells of a record."""
         now = self._clock()
         for cell in cells:
             if cell.baseline or cell.segment:
@@ -235,10 +237,10 @@ class MissingBaselines:
     def look(self, partitions: Set[int]) -> None:
         """Report what is missing in the ``partitions`` of this process."""
         now = self._clock()
-        if now - self._looked_at < _CHECK_SECONDS or not self._known():
+        if now - self._checked_at < _CHECK_SECONDS or not self._baselines.up:
             return
-        self._looked_at = now
-        pointers = self._pointers()
+        self._checked_at = now
+        pointers = self._baselines.pointers
         self._seen = {
             key: seen
             for key, seen in self._seen.items()
@@ -255,9 +257,9 @@ class MissingBaselines:
             for key in ordered[:_MOST_VERSIONS_SEEN]
             if self._seen[key].windows >= _LEAST_WINDOWS
         ]
-        self._say(found, pointers)
+        self._report(found, pointers)
 
-    def _say(self, found: list[Key], pointers: Mapping[Key, Pointer]) -> None:
+    def _report(self, found: list[Key], pointers: Mapping[Key, Pointer]) -> None:
         detail = without_baseline(found, pointers)
         self._health.say(_MISSING, "degraded" if found else "ok", detail)
         self._metrics.versions_without_baseline.set(len(found))
@@ -266,9 +268,9 @@ class MissingBaselines:
             nearest = nearest_baseline(pointers, model, version)
             series[model, version, name_of(nearest) if nearest else ""] = 1.0
         self._metrics.without_baseline.show(_MISSING, series)
-        if set(found) - set(self._said):
+        if set(found) - set(self._reported):
             log.warning("%s", detail)
-        self._said = found
+        self._reported = found
 
 
 class OutputStatus:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 
 from tidegauge.alerting import RuleSet
-from tidegauge.baseline import Baseline
+from tidegauge.baseline.io import BaselineCache
 from tidegauge.config import Settings
 from tidegauge.roles.detect.observe import Observer
 from tidegauge.roles.detect.status import LateLog, Lifecycle, SliceFailures
@@ -30,29 +30,17 @@ log = logging.getLogger(__name__)
 #: store takes, shorter than an operator's patience.
 WAIT_SECONDS = 600.0
 
-#: How long to go on before a missing baseline is asked for again.
+#: How long to wait before a missing baseline is requested again.
 RETRY_SECONDS = 1.0
-
-BaselineOf = Callable[[str], Baseline | None]
-
-#: Why a baseline that was asked for can never be used; None if it may come yet.
-RefusedWhy = Callable[[str], str | None]
 
 
 class BaselineSupply:
     """Brings baselines from the store into the state of the partitions that use them."""
 
-    def __init__(
-        self,
-        baseline_of: BaselineOf,
-        clock: Callable[[], float],
-        *,
-        refused: RefusedWhy = lambda _: None,
-    ) -> None:
-        self._baseline_of = baseline_of
-        self._refused = refused
+    def __init__(self, store: BaselineCache, clock: Callable[[], float]) -> None:
+        self._store = store
         self._clock = clock
-        #: Baselines that windows wait for: since when, and when they were last asked for.
+        #: Baselines that windows wait for: since when, and when they were last requested.
         self._missing_since: dict[str, float] = {}
         self._asked_at: dict[str, float] = {}
 
@@ -63,13 +51,13 @@ class BaselineSupply:
             now = self._clock()
             if now - self._asked_at.get(baseline_id, -math.inf) < RETRY_SECONDS:
                 return False
-            baseline = await asyncio.to_thread(self._baseline_of, baseline_id)
+            baseline = await asyncio.to_thread(self._store.get, baseline_id)
             if baseline is not None:
                 state.hold_baseline(baseline_id, baseline)
                 self._missing_since.pop(baseline_id, None)
                 self._asked_at.pop(baseline_id, None)
                 continue
-            if (why := self._refused(baseline_id)) is not None:
+            if (why := self._store.refused(baseline_id)) is not None:
                 state.refuse_baseline(baseline_id)
                 self._missing_since.pop(baseline_id, None)
                 log.error("windows counted by it are reported without drift: %s", why)
@@ -96,20 +84,20 @@ AT_ONCE = 16
 
 
 async def close_passed(state: PartitionState, closing: Closing, baselines: BaselineSupply) -> None:
-    """Close what waits; a window whose baseline can't be had now holds back those of its slice."""
+    """Close waiting windows; one whose baseline isn't available holds back those of its slice."""
     ready: list[Counts] = []
     blocked: set[Slice] = set()
     for counts in in_time(state.waiting.values()):
         where = counts.window.slice
-        # A slice's windows close in order, so one that waits holds back those after it; and those
-        # of all the traffic come before those of its segments, which are judged by what it says.
+        # A slice's windows close in order, so one that waits holds back those after it. Windows of
+        # all the traffic close before those of its segments, whose rules depend on them.
         is_held_back = where in blocked or where.whole in blocked
         if is_held_back or not await baselines.bring(state, counts.window):
             blocked.add(where)
         else:
             ready.append(counts)
-    # Slices with a baseline first: a thousand names that somebody made up end their windows at the
-    # same time, and nobody waits for those. A slice's windows stay in their order.
+    # Slices with a baseline first: a thousand made-up names end their windows at the same time, and
+    # are not urgent. A slice's windows stay in their order.
     based = {it.window.slice for it in ready if any(it.parts)}
     ready.sort(
         key=lambda it: (it.window.slice not in based, it.window.end, bool(it.window.slice.segment))
@@ -169,7 +157,7 @@ class WindowCloser:
         self._late = LateLog(clock)
 
     async def advance(self, state: PartitionState) -> None:
-        """Report, revise and delete what is due at this place of the log."""
+        """Report, revise and delete the windows that are due at this place of the log."""
         state.pass_due()
         closing = Closing(
             state,

@@ -41,7 +41,7 @@ _AIOKAFKA = "https://github.com/aio-libs/aiokafka"
 
 
 class Workaround(NamedTuple):
-    """A fault of a library, the places in this package that work around it, and who reported it.
+    """A fault of a library, the places in this package that work around it, and its reports.
 
     ``places`` are relative to ``tidegauge.roles.detect``. No ``upstream``: no report was found.
     """
@@ -130,7 +130,7 @@ WORKAROUNDS = {
 
 
 class _Lenient(bytearray):
-    """Bytes whose slices are decoded whatever they hold."""
+    """Bytes whose slices can always be decoded."""
 
     def __getitem__(self, at: Any) -> Any:
         found = super().__getitem__(at)
@@ -180,7 +180,7 @@ class TolerantBatch:
 
 
 def install() -> None:
-    """Have every consumer of this process read so."""
+    """Make every consumer of this process read tolerantly."""
     vars(aiokafka.record.memory_records)["DefaultRecordBatch"] = TolerantBatch
     vars(aiokafka.consumer.fetcher)["MemoryRecords"] = _MemoryRecordsPy
 
@@ -236,7 +236,7 @@ class _CommittedThread(AIOKafkaConsumerThread):
 
 class _PausingListener(ConsumerRebalanceListener):
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        # Records that nobody takes stay in memory, and delay others from the same broker.
+        # Records that are never taken stay in memory, and delay others from the same broker.
         changelogs = self._thread.app.tables.changelog_topics
         self._thread._ensure_consumer().pause(*(tp for tp in assigned if tp.topic in changelogs))
         await super().on_partitions_assigned(assigned)

@@ -1,18 +1,25 @@
-"""What DETECT writes: outputs to their topics, checkpoints to the changelog; all acknowledged."""
+"""What DETECT writes: outputs to their topics, checkpoints to the changelog; all acknowledged.
+
+Every ``publish_seconds`` the committer publishes what the fold has led to. Every
+``checkpoint_seconds`` it also writes what has changed to the changelog, waits until the brokers
+have acknowledged that, and only then acknowledges the input. After a crash the fold starts again at
+the last checkpoint, and publishes the same bytes again.
+"""
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from faust.exceptions import ProducerSendError
-from faust.types import AppT
+from faust.types import AppT, EventT
 
 from tidegauge.alerting import AlertState, RuleSet
 from tidegauge.baseline.io import Key, Pointer, earlier_version
-from tidegauge.config import MAX_RECORD_BYTES
+from tidegauge.config import MAX_RECORD_BYTES, Settings
 from tidegauge.contract import (
     Action,
     Alert,
@@ -24,10 +31,13 @@ from tidegauge.contract import (
     encode,
     wrap,
 )
+from tidegauge.roles.detect.faust_store import JoinStore
 from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.windows import Changelog, Checkpoint, DataWanted, Output, Slice, Write, shortened
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: The pointers to promoted baselines, as far as this worker knows them.
 Pointers = Callable[[], Mapping[Key, Pointer]]
@@ -85,10 +95,10 @@ def unsound_versions(
 #: Values that are published; the rest of a record is for its key, its headers and its batch.
 MAX_OUTPUT_BYTES = MAX_RECORD_BYTES - 64 * 1024
 
-#: What is said of a record that its topic doesn't take, whoever finds it: the client or a broker.
+#: The errors of a record that is too large for its topic, by the client or by a broker.
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
-#: What a write of the changelog may show.
+#: What a write to the changelog may reveal.
 _Found = Literal["anew", "others", "refused"]
 
 #: Changelog writes under way at once: enough that the brokers' answers overlap, few enough that a
@@ -175,18 +185,18 @@ class Writer:
         return Sent(encode(record), [])
 
     async def save(self, changelog: Changelog, checkpoint: Checkpoint) -> bool:
-        """Write a checkpoint; its progress goes last, and says that all the rest is there.
+        """Write a checkpoint; its progress goes last, and so proves that all the rest is there.
 
-        False if the changelog was made anew since the last one, and so lacks what was saved before.
+        False if the changelog was created again since the last one, and so lacks older state.
         """
         headers = {"at": str(checkpoint.at).encode(), "log": checkpoint.log.encode()}
         partition = changelog.state.partition
         found = await self._write(changelog, headers, checkpoint.values)
-        if "refused" not in found:  # or it would say that all is there
+        if "refused" not in found:  # or it would claim that all is there
             found |= await self._write(changelog, headers, checkpoint.progress)
         self.unsaved.pop(partition, None)
         if "refused" in found:
-            # Nothing is lost by it: after a crash, the input is read from what was saved before.
+            # Nothing is lost: after a crash, the input is read from the last saved offset on.
             part_bytes = changelog.write_smaller()
             self.unsaved[partition] = (
                 f"partition {partition} could not be saved: {self._topic} takes no records of its "
@@ -204,7 +214,7 @@ class Writer:
     async def _write(
         self, changelog: Changelog, headers: dict[str, bytes], writes: Sequence[Write]
     ) -> set[_Found]:
-        """Write, and return what the offsets tell: they go on by one while nobody else writes.
+        """Write, and return what the offsets reveal: they rise by one while nothing else writes.
 
         ``refused`` if one was too large for the topic.
         """
@@ -224,3 +234,110 @@ class Writer:
                     found.add("anew" if offset < changelog.reached else "others")
                 changelog.reached = offset + 1
         return found
+
+
+#: Input that waits for a checkpoint is held in memory; with more than this it is made at once.
+UNSAVED_BYTES = 32 * 1024 * 1024
+
+
+class Committer:
+    """Commits the work of all partitions of a process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: JoinStore,
+        writer: Writer,
+        *,
+        lock: asyncio.Lock,
+        keep_baselines: Callable[[set[str]], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """``lock`` is held while a record is folded in.
+
+        ``keep_baselines`` is called at a checkpoint with the baselines that are in use.
+        """
+        self._settings = settings.detect
+        self._store = store
+        self._writer = writer
+        self._lock = lock
+        self._keep_baselines = keep_baselines
+        self._clock = clock
+        self._saved_at = clock()
+        self._unsaved_bytes = 0
+
+    def joined(self, size: int) -> None:
+        """Note that input of ``size`` bytes waits for a checkpoint."""
+        self._unsaved_bytes += size
+
+    def save_soon(self) -> None:
+        """Make the next commit save a checkpoint."""
+        self._saved_at = -math.inf
+
+    async def commit(self, *, last: bool = False) -> None:
+        """Publish what the fold has led to; if a checkpoint is due, save it and acknowledge."""
+        checkpoints: list[tuple[Changelog, Checkpoint]] = []
+        acknowledged: list[EventT] = []
+        await self._publish()
+        if last or self._checkpoint_is_due():
+            await self._wait_between_records()
+            try:
+                self._saved_at = self._clock()
+                self._unsaved_bytes = 0
+                owned = self._owned_changelogs()
+                outputs = [output for it in owned for output in it.state.take_outputs()]
+                for changelog in owned:
+                    checkpoints.append((changelog, changelog.checkpoint()))
+                    acknowledged += changelog.state.joined
+                    changelog.state.joined = []
+                self._keep_baselines({it for one in owned for it in one.state.baselines})
+            finally:
+                self._lock.release()
+            await self._writer.publish(outputs)
+        # Only now: what is saved is not folded again, so it would never be published again. All
+        # partitions at once: each has one batch under way, and waits for it to be acknowledged.
+        saving = asyncio.gather(*(self._writer.save(*one) for one in checkpoints))
+        saved = await self._publish_until(saving)
+        for (changelog, _), is_whole in zip(checkpoints, saved, strict=True):
+            if not is_whole:
+                log.warning(
+                    "changelog partition %d was created again; writing the full state",
+                    changelog.state.partition,
+                )
+                changelog.begin()
+                self.save_soon()
+        for event in acknowledged:
+            event.ack()
+
+    def _owned_changelogs(self) -> list[Changelog]:
+        return [it for it in self._store.changelogs.values() if it.state.ready]
+
+    async def _publish(self) -> None:
+        """Publish what there is, also in the middle of a record: closing windows may take long.
+
+        What is published before it is saved is published again, with the same bytes, after a crash.
+        """
+        owned = self._owned_changelogs()
+        await self._writer.publish([it for one in owned for it in one.state.take_outputs()])
+
+    async def _wait_between_records(self) -> None:
+        """Take the lock of the intake; continue to publish while a record is folded in."""
+        taking = asyncio.ensure_future(self._lock.acquire())
+        try:
+            await self._publish_until(taking)
+        except BaseException:
+            if not taking.cancel() and not taking.cancelled():
+                self._lock.release()
+            raise
+
+    async def _publish_until(self, done: "asyncio.Future[T]") -> T:
+        """Publish every ``publish_seconds`` until ``done`` is done; return its result."""
+        while not done.done():
+            await asyncio.wait([done], timeout=self._settings.publish_seconds)
+            if not done.done():
+                await self._publish()
+        return await done
+
+    def _checkpoint_is_due(self) -> bool:
+        waited = self._clock() - self._saved_at
+        return waited >= self._settings.checkpoint_seconds or self._unsaved_bytes >= UNSAVED_BYTES

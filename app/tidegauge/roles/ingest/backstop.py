@@ -110,4 +110,4 @@ class Backstop:
         refused = as_refused(error, message.value() or b"")
         detail = f"set aside, since counting it failed twice: {refused.detail}\n{trace}"
         self._aside[partition, offset] = RefusedError(refused.reason, detail)
-        self._faults.quarantined(self._topic, partition, offset, error)
+        self._faults.quarantined(f"{self._topic}/{partition} at offset {offset}", error)

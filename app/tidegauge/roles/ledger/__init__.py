@@ -1,4 +1,4 @@
-"""LEDGER: chains the facts that anybody reports into an audit trail that can be verified.
+"""LEDGER: chains audit facts into a trail that can be verified.
 
 Reads facts and writes records in one transaction; what is chained is :mod:`tidegauge.audit`'s.
 """

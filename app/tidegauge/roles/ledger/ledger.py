@@ -6,7 +6,7 @@ ends, and with it everything in memory; the next one reads it back.
 
 Nothing else can add to a chain between reading it back and going on with it: the member that had
 the partition before can't commit any more once the group has given it to another, and what it had
-committed or left open by then is waited for (``tidegauge.audit.read_chains``).
+committed or left open by then is waited for (``tidegauge.audit.read_audit``).
 """
 
 import logging
@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tidegauge.audit import ChainIndex, Entry, Origin, read_chains
+from tidegauge.audit import ChainIndex, Entry, Origin, read_audit
 from tidegauge.config import Settings
 from tidegauge.kafka import (
     Consumer,
@@ -30,7 +30,7 @@ from tidegauge.kafka import (
     ledger_producer,
     run_sessions,
 )
-from tidegauge.telemetry import ONE_BY_ONE, Health, LedgerMetrics, Progress, RecordFaults
+from tidegauge.telemetry import ONE_BY_ONE, Health, LedgerMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
 
@@ -45,42 +45,52 @@ BROKER_SECONDS = 10.0
 Callback = Callable[[Consumer, list[TopicPartition]], None]
 
 
-class SetAside:
-    """What the sessions of a ledger know of records that ended others; outlives them."""
+class Ledger:
+    """``run`` works until the stop event is set; whatever ends a session, the next one begins."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, settings: Settings, *, metrics: LedgerMetrics, health: Health, stop: threading.Event
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.health = health
+        self._stop = stop
+        self.progress = health.progress("ledger", done="chained")
         self.quarantine = Quarantine()
         #: By partition and offset, why a fact can't be written: that is chained in its place.
-        self.why: dict[tuple[int, int], str] = {}
+        self.unwritable: dict[tuple[int, int], str] = {}
+        topics = (settings.topics.audit_facts,)
+        self.faults = RecordFaults(metrics.records_set_aside, health, topics)
+
+    def run(self) -> None:
+        """Chain facts until stopped, then leave."""
+        self.health.say("ledger", "failed", "joining the consumer group")
+        run_sessions(lambda: Session(self), self._stop, failed=self._report)
+
+    def _report(self, error: object) -> None:
+        # Trying again is work: an outage of the brokers is no reason to restart the process.
+        self.health.beat("ledger")
+        self.progress.lag(0)
+        self.health.say("ledger", "failed", f"session ended: {error}; rejoining")
+        log.warning("ledger session ended, rejoining from the committed offsets: %s", error)
 
 
 class Session:
     """One membership of the consumer group with one transactional producer."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        metrics: LedgerMetrics,
-        health: Health,
-        progress: Progress,
-        aside: SetAside,
-        faults: RecordFaults,
-    ) -> None:
-        self._aside = aside
-        self._faults = faults
-        self._settings = settings
-        self._facts = settings.topics.audit_facts
-        self._metrics = metrics
-        self._health = health
-        self._progress = progress
-        self._books: dict[int, ChainIndex] = {}
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._metrics = ledger.metrics
+        self._settings = ledger.settings
+        self._facts = self._settings.topics.audit_facts
+        self._chains: dict[int, ChainIndex] = {}
         #: By partition, how many breaks were found when it was read back.
-        self._broken: dict[int, int] = {}
+        self._breaks: dict[int, int] = {}
+        #: Why the session is over, if it is.
         self._over: str | None = None
         self._closing = False
-        self._consumer = ledger_consumer(settings, passed=faults.skipped_of(self._facts))
-        self._producer = ledger_producer(settings)
+        self._consumer = ledger_consumer(self._settings, passed=ledger.faults.skipped)
+        self._producer = ledger_producer(self._settings)
 
     def run(self, stop: threading.Event) -> None:
         """Join the group and chain facts until stopped."""
@@ -93,15 +103,15 @@ class Session:
             on_lost=self._on_lost,
         )
         while not stop.is_set():
-            most = min(BATCH, self._aside.quarantine.limit or BATCH)
+            most = min(BATCH, self._ledger.quarantine.limit or BATCH)
             messages = self._consumer.consume(most, _POLL_SECONDS)
             if self._over:
                 raise SessionError(self._over)
             self._take(messages)
-            self._health.beat("ledger")
+            self._ledger.health.beat("ledger")
 
     def close(self) -> None:
-        """Leave the group. What was not committed is read again."""
+        """Leave the group. Facts that were not committed are read again."""
         self._closing = True
         self._consumer.close()
         self._producer.purge()
@@ -123,13 +133,13 @@ class Session:
             error = message.error()
             if error is not None:
                 _check(error)
-            # What came with a partition that has just been revoked is its new owner's.
-            elif (partition := message.partition()) in self._books:
+            # Records of a partition that was just revoked belong to its new owner.
+            elif (partition := message.partition()) in self._chains:
                 assert partition is not None  # noqa: S101 - a record has one
                 facts.append((partition, message))
         if not facts:
             return
-        self._progress.lag(len(facts), f"{len(facts)} facts are waiting")
+        self._ledger.progress.lag(len(facts), f"{len(facts)} facts are waiting")
         entries, offsets = [], {}
         for partition, message in facts:
             offset = message.offset()
@@ -151,19 +161,19 @@ class Session:
         except (KafkaException, TimeoutError, BufferError) as error:
             self._note_failure(error, facts)
             raise SessionError(f"not committed: {error}") from error
-        self._aside.quarantine.passed(len(facts))
-        self._progress.moved()
-        self._progress.lag(0)
+        self._ledger.quarantine.passed(len(facts))
+        self._ledger.progress.moved()
+        self._ledger.progress.lag(0)
         self._observe([entry for _, entry in entries])
 
     def _entry(self, partition: int, offset: int, message: Message) -> Entry | None:
-        """Chain what a message holds; None if that is in the chain already."""
+        """Chain the fact of a message; None if it is in the chain already."""
         origin = Origin(self._facts, partition, offset, message.timestamp()[1] // 1000)
         key, value = _raw(message.key()), _raw(message.value())
-        why = self._aside.why.get((partition, offset))
+        why = self._ledger.unwritable.get((partition, offset))
         if why is not None:
-            return self._books[partition].refuse(key, value, origin, why)
-        return self._books[partition].take(key, value, origin)
+            return self._chains[partition].refuse(key, value, origin, why)
+        return self._chains[partition].take(key, value, origin)
 
     def _note_failure(self, error: Exception, facts: list[tuple[int, Message]]) -> None:
         """Find the fact that can't be written, if it is one and not the brokers."""
@@ -172,10 +182,12 @@ class Session:
         begin: dict[int, int] = {}
         for partition, message in facts:
             begin.setdefault(partition, message.offset() or 0)
-        if self._aside.quarantine.failed(begin, len(facts)):
+        if self._ledger.quarantine.failed(begin, len(facts)):
             [(partition, offset)] = begin.items()
-            self._aside.why[partition, offset] = f"it can't be written to the trail: {error}"
-            self._faults.quarantined(self._facts, partition, offset, error)
+            self._ledger.unwritable[partition, offset] = (
+                f"it can't be written to the trail: {error}"
+            )
+            self._ledger.faults.quarantined(f"{self._facts}/{partition} at offset {offset}", error)
 
     def _observe(self, entries: list[Entry]) -> None:
         for entry in entries:
@@ -216,81 +228,43 @@ class Session:
                 self._metrics.lost.inc(low - at.offset)
             begin.append(TopicPartition(at.topic, at.partition, max(at.offset, low)))
         consumer.incremental_assign(begin)
-        self._say_owned()
+        self._report_owned()
 
     def _restore(self, partition: int) -> None:
-        began, book, n = time.monotonic(), ChainIndex(), 0
-        for stored in read_chains(self._settings, partition):
-            book.restore(stored.offset, stored.value)
+        began, index, n = time.monotonic(), ChainIndex(), 0
+        for stored in read_audit(self._settings, partition):
+            index.restore(stored.offset, stored.value)
             n += 1
             if n % 10_000 == 0:
-                self._health.beat("ledger")
-        breaks = book.restored()
+                self._ledger.health.beat("ledger")
+        breaks = index.restored()
         for model, one in breaks:
             log.error(
                 "the chain of %s breaks in partition %d at offset %d, %s: %s",
                 model or "an unknown model", partition, one.offset, one.kind, one.detail,
             )  # fmt: skip
-        self._broken[partition] = len(breaks)
-        self._books[partition] = book
+        self._breaks[partition] = len(breaks)
+        self._chains[partition] = index
         log.info("partition %d: %d records in %.1f s", partition, n, time.monotonic() - began)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for at in partitions:
-            self._books.pop(at.partition, None)
-            self._broken.pop(at.partition, None)
+            self._chains.pop(at.partition, None)
+            self._breaks.pop(at.partition, None)
         consumer.incremental_unassign(partitions)
-        self._say_owned()
+        self._report_owned()
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._over = f"partitions {sorted(t.partition for t in partitions)} were lost"
 
-    def _say_owned(self) -> None:
-        owned, breaks = sorted(self._books), sum(self._broken.values())
+    def _report_owned(self) -> None:
+        owned, breaks = sorted(self._chains), sum(self._breaks.values())
         self._metrics.breaks.set(breaks)
-        said = f"owns partitions {owned}"
+        detail = f"owns partitions {owned}"
         if breaks:
-            said += f"; the audit trail breaks in {breaks} places: see tidegauge audit verify"
-        log.info("%s of %s", said, self._facts)
-        self._health.say("ledger", "degraded" if breaks else "ok", said)
-
-
-class Ledger:
-    """``run`` works until the stop event is set; whatever ends a session, the next one begins."""
-
-    def __init__(
-        self, settings: Settings, *, metrics: LedgerMetrics, health: Health, stop: threading.Event
-    ) -> None:
-        self._settings = settings
-        self._metrics = metrics
-        self._health = health
-        self._stop = stop
-        self._progress = health.progress("ledger", done="chained")
-        self._aside = SetAside()
-        topics = (settings.topics.audit_facts,)
-        self._faults = RecordFaults(metrics.records_set_aside, health, topics)
-
-    def run(self) -> None:
-        """Chain facts until stopped, then leave."""
-        self._health.say("ledger", "failed", "joining the consumer group")
-        run_sessions(self._begin, self._stop, failed=self._report)
-
-    def _begin(self) -> Session:
-        return Session(
-            self._settings,
-            metrics=self._metrics,
-            health=self._health,
-            progress=self._progress,
-            aside=self._aside,
-            faults=self._faults,
-        )
-
-    def _report(self, error: object) -> None:
-        # Trying again is work: an outage of the brokers is no reason to restart the process.
-        self._health.beat("ledger")
-        self._progress.lag(0)
-        self._health.say("ledger", "failed", f"session ended: {error}; rejoining")
-        log.warning("ledger session ended, rejoining from the committed offsets: %s", error)
+            detail += f"; the audit trail breaks in {breaks} places: see tidegauge audit verify"
+        log.info("%s of %s", detail, self._facts)
+        self._ledger.health.say("ledger", "degraded" if breaks else "ok", detail)
 
 
 def _raw(value: str | bytes | None) -> bytes | None:

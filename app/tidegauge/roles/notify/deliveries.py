@@ -207,7 +207,8 @@ class Deliveries:
 
     def set_aside(self, place: Place, error: Exception, *, letter: bool = True) -> None:
         """Set a record aside that failed for an unexpected reason."""
-        self._faults.quarantined(place.topic, place.partition, place.offset, error)
+        name = f"{place.topic}/{place.partition} at offset {place.offset}"
+        self._faults.quarantined(name, error)
         if letter:
             self.dead_letter(place, "invalid_record", _traceback(error))
 

@@ -134,7 +134,7 @@ class DeliveryWorker:
             from_beginning=self._channel.resend_seconds is not None,
             changed=self._changed,
             metadata=lambda: self._limiter.metadata,
-            passed=self._faults.skipped_of(self._topic),
+            passed=self._faults.skipped,
         )
         try:
             while not self._stop.is_set():

@@ -1,6 +1,5 @@
 """The delivery workers of a process: one for each receiver in the current file."""
 
-import hashlib
 import logging
 import threading
 import time
@@ -11,7 +10,7 @@ from typing import NamedTuple
 from tidegauge.config import Settings, WatchedFile
 from tidegauge.contract import counted
 from tidegauge.notify import Receiver, ReceiverFile, channel_to, load_receivers
-from tidegauge.roles import ActiveConfig, digest_of
+from tidegauge.roles import ActiveConfig
 from tidegauge.roles.notify.delivery_worker import DeliveryWorker
 from tidegauge.roles.notify.silence_follower import SilenceFollower
 from tidegauge.telemetry import Health, NotifyMetrics
@@ -87,8 +86,7 @@ class Notifier:
             thread.join()
 
     def _tell(self) -> None:
-        entries = receiver_entries(self._file.value)
-        self._in_force(ActiveConfig("receivers", self._source, digest_of(entries), entries))
+        self._in_force(ActiveConfig.of("receivers", self._source, self._file.value.receivers))
 
     def _keep_to_the_file(self) -> None:
         """Stop workers whose receiver was removed or changed, and start those that are missing.
@@ -132,11 +130,3 @@ class Notifier:
                 self._failed(error)
 
         return threading.Thread(target=work, name=name)
-
-
-def receiver_entries(file: ReceiverFile) -> dict[str, str]:
-    """Return the SHA-256 of each receiver by its name, without secrets: where they are is in it."""
-    return {
-        one.name: hashlib.sha256(one.model_dump_json(by_alias=True).encode()).hexdigest()
-        for one in file.receivers
-    }

@@ -20,6 +20,7 @@ from tidegauge.kafka import (
     Message,
     TopicPartition,
     is_at_end,
+    place_of,
     reader,
 )
 from tidegauge.telemetry import Health, NotifyMetrics, RecordFaults
@@ -80,7 +81,7 @@ class SilenceFollower:
         consumer = reader(
             self._settings.kafka,
             f"{self._settings.notify.group_id}-silences-{uuid.uuid4()}",
-            passed=self._faults.skipped_of(self._topic),
+            passed=self._faults.skipped,
         )
         try:
             found = consumer.list_topics(self._topic, timeout=_BROKER_SECONDS).topics[self._topic]
@@ -110,13 +111,13 @@ class SilenceFollower:
         value = message.value()
         if not value:  # a tombstone of compaction
             return
-        place = self._topic, message.partition(), message.offset()
+        place = place_of(message)
         try:
             silence = checked(decode(unwrap(value), Silence))
         except DecodingError as error:
-            self._faults.skipped(*place, f"no silence: {error}")
+            self._faults.skipped(place, f"no silence: {error}")
         except Exception as error:
-            self._faults.quarantined(*place, error)
+            self._faults.quarantined(place, error)
         else:
             with self._lock:
                 self._silences.take(silence)

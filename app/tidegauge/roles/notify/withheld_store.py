@@ -43,7 +43,7 @@ class WithheldStore:
         What is no such record is skipped. Raises ``KafkaException``.
         """
         topic, last = self._settings.topics.withheld, dict[bytes, KafkaRecord]()
-        skipped = self._faults.skipped_of(topic)
+        skipped = self._faults.skipped
         # The workers of other receivers read theirs.
         mine = self._key("").encode()
         for record in read_span(

@@ -3,7 +3,7 @@
 import msgspec
 
 from support.deployment import ROOT
-from tidegauge.audit.fact_builders import facts_of
+from tidegauge.audit.facts import facts_of
 from tidegauge.contract.configuration import Configuration
 from tidegauge.contract.silence import Matchers, Silence
 
