@@ -66,15 +66,11 @@ def reader(
             "enable.partition.eof": True,
             # The default of 1000 ms before it fetches more would cut the throughput to a third.
             "fetch.queue.backoff.ms": 5,
-            **_properties(more),
+            **{name.replace("_", "."): value for name, value in more.items()},
         },
         passed=passed,
         logger=log,
     )
-
-
-def _properties(more: Config) -> dict[str, object]:
-    return {name.replace("_", "."): value for name, value in more.items()}
 
 
 def _member(kafka: KafkaSettings, group: str, timeout_seconds: float) -> dict[str, Any]:

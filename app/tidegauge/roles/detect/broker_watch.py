@@ -210,9 +210,9 @@ class BrokerWatch:
         exists = bool(await asyncio.to_thread(self._offsets.partitions, topic))
         if not exists:
             detail = f"{topic} is missing: {consequence}; `tidegauge topics create` makes it"
-            self._health.say(condition, "failed", detail)
+            self._health.report(condition, "failed", detail)
         elif condition == "changelog":
-            self._health.say(condition, "ok")
+            self._health.report(condition, "ok")
         return exists
 
     async def compare(
@@ -256,11 +256,11 @@ class BrokerWatch:
                 for p, read in sorted(shorter.items())
             )
             what = f"{self._topic} was made anew or lost its end: {lost}"
-            self._health.say("histograms", "failed", what)
+            self._health.report("histograms", "failed", what)
         elif self._clock() - self._changed_at < SHOWN_SECONDS:
-            self._health.say("histograms", "degraded", self._last_change)
+            self._health.report("histograms", "degraded", self._last_change)
         else:
-            self._health.say("histograms", "ok")
+            self._health.report("histograms", "ok")
 
     def _note(self, partition: int, change: TopicChange, joined: Joined, end: int) -> None:
         self._metrics.histogram_breaks.labels(change).inc()

@@ -182,11 +182,11 @@ class Detector:
             detail = f"reads back the state of partitions {unread}"
             if self._store.problem:
                 detail = f"{detail}, which doesn't go on: {self._store.problem}"
-            self._health.say("detect", "failed", detail)
+            self._health.report("detect", "failed", detail)
         else:
             owned = sorted(self._store.partitions)
             self._lifecycle.owned(owned)
-            self._health.say("detect", "ok", f"owns partitions {owned}")
+            self._health.report("detect", "ok", f"owns partitions {owned}")
 
     # -- input -----------------------------------------------------------------------------------
 
@@ -259,12 +259,12 @@ class Detector:
         await self._committer.commit(last=last)
         partitions = set(self._store.partitions)
         self._observer.owned(partitions)
-        self._missing_baselines.look(partitions)
+        self._missing_baselines.check(partitions)
         if self._has_joined:
             self.report_owned()
         waiting = self._baselines.awaited()
         detail = f"windows wait for baselines {', '.join(waiting)}" if waiting else ""
-        self._health.say("windows", "degraded" if waiting else "ok", detail)
+        self._health.report("windows", "degraded" if waiting else "ok", detail)
         self._output_status.check(self._writer.unsaved, partitions)
 
     async def stop(self) -> None:

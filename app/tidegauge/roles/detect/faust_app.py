@@ -29,7 +29,7 @@ class DetectApp(faust.App):
 def make_app(settings: Settings, partitions: int) -> DetectApp:
     """Make the application for a histogram topic of so many partitions."""
     detect = settings.detect
-    app = DetectApp(
+    return DetectApp(
         detect.app_id,
         broker=[f"kafka://{host}" for host in settings.kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings.kafka),
@@ -69,7 +69,6 @@ def make_app(settings: Settings, partitions: int) -> DetectApp:
         # Logging is configured once for the process.
         logging_config=None,
     )
-    return app
 
 
 def _credentials(kafka: KafkaSettings) -> SASLCredentials | SSLCredentials | None:
