@@ -68,7 +68,6 @@ if TYPE_CHECKING:
         read_partitions as read_partitions,
         read_range as read_range,
         read_span as read_span,
-        read_tail as read_tail,
         read_topic as read_topic,
         refuse as refuse,
         written_at as written_at,

@@ -1,8 +1,8 @@
 """Every Kafka client of a worker or a command: the settings of each with their reasons.
 
 The Kafka settings are read here and nowhere else, with two exceptions by design. A serving node's
-producer (``tidegauge.producer``) imports nothing of a worker. Faust, in ``roles.detect.faust_app``,
-connects by aiokafka.
+producer (``tidegauge.producer``) imports nothing of a worker. Faust connects by aiokafka, in
+``roles.detect.faust_store``.
 """
 
 import logging

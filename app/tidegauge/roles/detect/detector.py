@@ -18,8 +18,7 @@ from tidegauge.config import Settings
 from tidegauge.contract import Action, counted, source_of
 from tidegauge.kafka import KafkaException, PartitionReader
 from tidegauge.roles.detect.broker_watch import BrokerWatch
-from tidegauge.roles.detect.faust_app import make_app
-from tidegauge.roles.detect.faust_store import JoinStore
+from tidegauge.roles.detect.faust_store import JoinStore, make_app
 from tidegauge.roles.detect.intake import Intake
 from tidegauge.roles.detect.observe import Observer
 from tidegauge.roles.detect.offsets import Offsets
