@@ -111,7 +111,7 @@ def _redis_server(directory: Path) -> Iterator[str]:
 
 @contextmanager
 def worker(sections: Sections, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``tidegauge run`` as anybody would; its log goes to a file."""
+    """Run ``tidegauge run`` as a user would; its log goes to a file."""
     environment = {
         f"TIDEGAUGE_{section}__{name}".upper(): str(value)
         for section, its in sections.items()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from tidegauge.kafka.backfill import (
         LogShorterError as LogShorterError,
+        Offsets as Offsets,
         PartitionReader as PartitionReader,
     )
     from tidegauge.kafka.clients import (

@@ -280,7 +280,7 @@ class Worker:
             log.warning("waiting for the baseline store: %s", self._baselines.error)
 
     async def _detect(self) -> None:
-        # Faust and what it needs are 40 MB that an INGEST process does without.
+        # Faust and its dependencies take 40 MB, which an INGEST process doesn't need.
         from tidegauge.roles.detect import Detector
 
         histograms = self._settings.topics.histograms

@@ -16,12 +16,11 @@ from tidegauge.alerting import RuleSet
 from tidegauge.baseline.io import BaselineCache
 from tidegauge.config import Settings
 from tidegauge.contract import Action, counted, source_of
-from tidegauge.kafka import KafkaException, PartitionReader
+from tidegauge.kafka import KafkaException, Offsets, PartitionReader
 from tidegauge.roles.detect.broker_watch import BrokerWatch
 from tidegauge.roles.detect.faust_store import JoinStore, make_app
 from tidegauge.roles.detect.intake import Intake
 from tidegauge.roles.detect.observe import Observer
-from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.roles.detect.status import Lifecycle, MissingBaselines, OutputStatus, SliceFailures
 from tidegauge.roles.detect.window_closer import BaselineSupply, WindowCloser
 from tidegauge.roles.detect.writer import Committer, Writer, unsound_versions

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal, TypeVar
 
 import msgspec
@@ -30,8 +31,8 @@ from tidegauge.contract import (
     encode,
     wrap,
 )
+from tidegauge.kafka import Offsets
 from tidegauge.roles.detect.faust_store import JoinStore
-from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.windows import Changelog, Checkpoint, Output, Slice, Write, shortened
 
 log = logging.getLogger(__name__)
@@ -167,7 +168,9 @@ class Writer:
         if not isinstance(record, Action):
             return record
         if output.data is not None:
-            data = await asyncio.to_thread(self._offsets.data, output.data)
+            of = output.data
+            find = partial(self._offsets.data, since=of.since, until=of.until)
+            data = await asyncio.to_thread(find, of.topic, of.covered)
             return msgspec.structs.replace(record, data=data)
         if record.kind == "rollback":
             return with_target(record, self._pointers(), self._unsound(record))

@@ -39,7 +39,7 @@ BATCH = 500
 
 _POLL_SECONDS = 0.1
 
-#: A call to the brokers that takes longer than this is given up, and the session begins anew.
+#: A call to the brokers that takes longer than this is given up, and the session begins again.
 BROKER_SECONDS = 10.0
 
 Callback = Callable[[Consumer, list[TopicPartition]], None]
