@@ -29,9 +29,10 @@ from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation
 from tidegauge.config.sections import KafkaSettings
+from tidegauge.contract import DataRange
 from tidegauge.counting.beginning import Counted
 from tidegauge.kafka import Admin
-from tidegauge.roles.detect.offsets import Offsets
+from tidegauge.kafka.backfill import Offsets
 from tidegauge.roles.ingest import histogram_tail
 from tidegauge.roles.ingest.histogram_tail import HistogramTail
 from tidegauge.windows.outputs import DataWanted
@@ -279,10 +280,14 @@ def test_a_topic_that_was_deleted_and_made_again_is_counted_from_its_beginning(s
 def data_there(site: Site, covered: dict[int, int]) -> dict[int, tuple[int, int]]:
     """Look up what a retrain action would name."""
     offsets = Offsets(KafkaSettings(bootstrap_servers=site.broker.bootstrap_servers), unique("g"))
+
+    def data(of: DataWanted) -> DataRange:
+        return offsets.data(of.topic, of.covered, since=of.since, until=of.until)
+
     try:
         gone = DataWanted(unique("gone"), {0: 7}, site.window)
-        assert [(one.start, one.to) for one in offsets.data(gone).offsets] == [(7, 7)]
-        found = offsets.data(DataWanted(site.topic, covered, site.window)).offsets
+        assert [(one.start, one.to) for one in data(gone).offsets] == [(7, 7)]
+        found = data(DataWanted(site.topic, covered, site.window)).offsets
     finally:
         offsets.close()
     return {one.partition: (one.start, one.to) for one in found}

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tidegauge.config.sections import KafkaSettings
-from tidegauge.kafka.reader import partitions_of, read_span, read_tail
+from tidegauge.kafka.reader import partitions_of, read_newest, read_span
 
 
 def test_a_whole_topic_is_read_where_a_broker_finds_nothing_by_time() -> None:
@@ -23,8 +23,8 @@ def test_a_whole_topic_is_read_where_a_broker_finds_nothing_by_time() -> None:
     assert producer.flush(10) == 0
     expected = [b'{"number": %d}' % number for number in range(3)]
     assert [record.value for record in read_span(kafka, topic)] == expected
-    tail = read_tail(kafka, topic, time.time() - 60, at_least=10)
-    assert [record.value for record in tail] == expected
+    newest = read_newest(kafka, topic, time.time() - 60, at_least=10)
+    assert [message.value() for message in newest] == expected
 
 
 @pytest.mark.parametrize(

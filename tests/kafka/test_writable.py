@@ -109,15 +109,15 @@ def test_a_client_that_has_lost_the_brokers_for_good_is_replaced(
         stop=threading.Event(),
         clock=lambda: now,
     )
-    one.look()
+    one.check()
     assert len(Client.made) == 1, "they have been away for a moment only"
     now = AWAY_SECONDS
-    one.look()
+    one.check()
     assert not health.ready()[0]
     Client.brokers_are_back = True
     now += 1
-    one.look()
-    one.look()
+    one.check()
+    one.check()
     assert health.ready()[0]
     assert [client.is_closed for client in Client.made] == [True, True, False]
 

@@ -17,9 +17,9 @@ def test_a_condition_has_a_series_for_each_state_that_is_not_well() -> None:
     health, registry = Health(clock=lambda: 0.0), CollectorRegistry()
     ConditionCollector(registry, "ingest", health)
     assert series(registry) == {}
-    health.say("kafka", "ok")
-    health.say("names", "degraded", "more names than there are slots for")
-    health.say("ingest", "failed", "joining the consumer group")
+    health.report("kafka", "ok")
+    health.report("names", "degraded", "more names than there are slots for")
+    health.report("ingest", "failed", "joining the consumer group")
     assert series(registry) == {
         ("kafka", "degraded"): 0,
         ("kafka", "failed"): 0,
@@ -33,7 +33,7 @@ def test_a_condition_has_a_series_for_each_state_that_is_not_well() -> None:
 def test_the_series_of_a_part_that_is_gone_go_with_it() -> None:
     health, registry = Health(clock=lambda: 0.0), CollectorRegistry()
     ConditionCollector(registry, "notify", health)
-    health.say("receiver chat", "degraded", "no answer")
+    health.report("receiver chat", "degraded", "no answer")
     assert series(registry)["receiver chat", "degraded"] == 1
     health.forget("receiver chat")
     assert series(registry) == {}

@@ -96,15 +96,15 @@ def test_a_stall_is_logged_once_since_a_failed_probe_tells_nobody_why(
 def test_a_condition_is_ok_until_somebody_says_that_it_is_not() -> None:
     health = Health(clock=lambda: 0.0)
     assert health.is_ok("topics")
-    health.say("topics", "degraded", "one can't be written")
+    health.report("topics", "degraded", "one can't be written")
     assert not health.is_ok("topics")
-    health.say("topics", "ok")
+    health.report("topics", "ok")
     assert health.is_ok("topics")
 
 
 def test_a_detail_is_bounded_whatever_it_quotes() -> None:
     one = Watched(stall_seconds=1.0)
-    one.health.say("baselines", "degraded", "no baseline " + "x" * 10_000_000 + ": promote one")
+    one.health.report("baselines", "degraded", "no baseline " + "x" * 10_000_000 + ": promote one")
     one.progress.lag(1, f"partitions {list(range(50_000))} have a lag")
     one.now += 5
     _, said = one.health.ready()

@@ -100,19 +100,19 @@ def test_a_stalled_loop_fails_liveness_and_a_turning_one_mends_it(running: Runni
 
 
 def test_degraded_is_ready_and_says_why(running: Running) -> None:
-    running.health.say("kafka", "ok")
-    running.health.say("baselines", "degraded", "store down")
+    running.health.report("kafka", "ok")
+    running.health.report("baselines", "degraded", "store down")
     status, body = running.json("/readyz")
     assert (status, body["status"]) == (200, "degraded")
     assert body["conditions"]["baselines"] == {"state": "degraded", "detail": "store down"}
 
 
 def test_failed_is_not_ready_until_it_is_well_again(running: Running) -> None:
-    running.health.say("baselines", "degraded", "store down")
-    running.health.say("kafka", "failed", "no broker")
+    running.health.report("baselines", "degraded", "store down")
+    running.health.report("kafka", "failed", "no broker")
     status, body = running.json("/readyz")
     assert (status, body["status"]) == (503, "failed")
-    running.health.say("kafka", "ok")
+    running.health.report("kafka", "ok")
     assert running.get("/readyz")[0] == 200
 
 

@@ -18,7 +18,7 @@ _CLIENTS = {"Consumer", "Producer", "AdminClient"}
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    services = ("workarounds", "faust_app", "faust_store")
+    services = ("workarounds", "faust_store")
     names = ("tidegauge", *(f"tidegauge.roles.detect.{name}" for name in services))
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in names}

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -226,13 +226,9 @@ class ChainIndex:
 def _decoded(value: bytes | None) -> dict[str, Any]:
     """Return a fact with the fields that later releases may have added to it."""
     fact = decode(value, dict[str, Any])
-    known = msgspec.convert(fact, AuditFact)
-    return {**dict(_others(fact)), **msgspec.to_builtins(known)}
-
-
-def _others(fact: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    known = set(AuditRecord.__struct_fields__)
-    return ((name, value) for name, value in fact.items() if name not in known)
+    known = msgspec.to_builtins(msgspec.convert(fact, AuditFact))
+    others = {name: it for name, it in fact.items() if name not in AuditRecord.__struct_fields__}
+    return {**others, **known}
 
 
 def _refusal(key: bytes | None, value: bytes, origin: Origin, why: str) -> AuditFact:

@@ -12,9 +12,9 @@ import msgspec
 from tidegauge.alerting import METRICS, SILENCE, measure
 from tidegauge.baseline.io import Key
 from tidegauge.config import Settings
-from tidegauge.contract import Alert, DecodingError, WindowReport, decode
+from tidegauge.contract import Alert, DecodingError, WindowReport, decode, unwrap
 from tidegauge.counting import RefusedError, decode_event
-from tidegauge.kafka import Message, Skipped, read_newest, read_tail, written_at
+from tidegauge.kafka import Message, Skipped, place_of, read_newest, written_at
 
 #: All that was reported in this time is read, and so many reports of each partition in any case.
 _SECONDS = 300.0
@@ -81,11 +81,11 @@ def recent_reports(settings: Settings, skipped: Skipped, now: float) -> Iterator
 
 def _reports(settings: Settings, kind: type[T], skipped: Skipped, now: float) -> Iterator[T]:
     topic, since = settings.topics.windows, now - _SECONDS
-    for record in read_tail(settings.kafka, topic, since, at_least=_AT_LEAST, skipped=skipped):
+    for message in read_newest(settings.kafka, topic, since, at_least=_AT_LEAST, skipped=skipped):
         try:
-            yield decode(record.value, kind)
+            yield decode(unwrap(message.value()), kind)
         except DecodingError as error:
-            skipped(record.place, f"no window report: {error}")
+            skipped(place_of(message), f"no window report: {error}")
 
 
 def newest_reports(reports: Iterable[RecentReport]) -> dict[tuple[str, str, str], RecentReport]:

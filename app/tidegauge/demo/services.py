@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -51,11 +51,14 @@ def free_port() -> int:
     return port
 
 
+Sections = dict[str, dict[str, Any]]
+
+
 @contextmanager
 def embedded(
-    directory: Path, file: Path, *, window_seconds: int, idle_seconds: int, port: int | None = None
-) -> Iterator[Settings]:
-    """Run a broker and a Redis with all topics; yield their settings, which ``file`` has too.
+    directory: Path, *, window_seconds: int, idle_seconds: int, port: int | None = None
+) -> Iterator[Sections]:
+    """Run a broker and a Redis with all topics; yield the settings that name them, by section.
 
     The broker is librdkafka's in-process mock cluster: right for a demo, never for a claim about
     faults. ``port`` is where a worker serves its metrics.
@@ -63,7 +66,7 @@ def embedded(
     client = mock_cluster()
     brokers = client.list_topics(timeout=_START_SECONDS).brokers.values()
     with _redis_server(directory) as redis_url:
-        sections: dict[str, Any] = {
+        sections: Sections = {
             "kafka": {
                 "bootstrap_servers": ",".join(f"{it.host}:{it.port}" for it in brokers),
                 "check_crcs": False,
@@ -77,11 +80,10 @@ def embedded(
             "windows": {"seconds": window_seconds, "grace_seconds": 1},
             "ingest": {"idle_seconds": idle_seconds, "flush_seconds": 0.5},
         }
-        settings = Settings(**sections)
-        for spec in topic_specs(settings):  # in a mock cluster a topic appears when it is asked for
+        # In a mock cluster a topic appears when it is requested.
+        for spec in topic_specs(Settings(**cast(Any, sections))):
             client.list_topics(spec.name, timeout=_START_SECONDS)
-        file.write_text(_MARK + yaml.safe_dump(sections, sort_keys=False))
-        yield settings
+        yield sections
 
 
 @contextmanager
@@ -108,13 +110,17 @@ def _redis_server(directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def worker(settings_file: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``tidegauge run`` as anybody would; its log goes to a file."""
-    others = {name: it for name, it in os.environ.items() if not name.startswith("TIDEGAUGE_")}
+def worker(sections: Sections, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``tidegauge run`` as a user would; its log goes to a file."""
+    environment = {
+        f"TIDEGAUGE_{section}__{name}".upper(): str(value)
+        for section, its in sections.items()
+        for name, value in its.items()
+    }
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "tidegauge", "run"],
-            env={**others, "TIDEGAUGE_CONFIG": str(settings_file)},
+            env={**os.environ, **environment},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -143,10 +149,11 @@ def run_services(path: Path) -> int:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="tidegauge-demo-") as name,
-            embedded(Path(name), path, window_seconds=WINDOW_SECONDS, idle_seconds=5) as settings,
+            embedded(Path(name), window_seconds=WINDOW_SECONDS, idle_seconds=5) as sections,
         ):
-            console.print(f"Embedded Kafka on {settings.kafka.bootstrap_servers}")
-            console.print(f"Redis on {settings.redis.url}")
+            path.write_text(_MARK + yaml.safe_dump(sections, sort_keys=False))
+            console.print(f"Embedded Kafka on {sections['kafka']['bootstrap_servers']}")
+            console.print(f"Redis on {sections['redis']['url']}")
             console.print(f"Their settings are in {path}. Ctrl-C ends both and deletes their data.")
             stop.wait()
     finally:

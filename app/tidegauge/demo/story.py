@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
@@ -32,6 +33,7 @@ from tidegauge.demo.services import (
     NODES,
     RATE,
     VERSION,
+    Sections,
     ServingNodes,
     embedded,
     free_port,
@@ -96,15 +98,12 @@ class _Demo:
 
     def run(self, *, once: bool) -> DemoResult:
         with embedded(
-            self._directory,
-            self._directory / "tidegauge.yaml",
-            window_seconds=WINDOW_SECONDS,
-            idle_seconds=2,
-            port=self._port,
-        ) as settings:
-            return self._run(settings, once=once)
+            self._directory, window_seconds=WINDOW_SECONDS, idle_seconds=2, port=self._port
+        ) as sections:
+            return self._run(sections, once=once)
 
-    def _run(self, settings: Settings, *, once: bool) -> DemoResult:
+    def _run(self, sections: Sections, *, once: bool) -> DemoResult:
+        settings = Settings(**cast(Any, sections))
         say, servers = self._console.print, settings.kafka.bootstrap_servers
         say(f"Embedded Kafka on {servers}, Redis on {settings.redis.url}")
         model = train()
@@ -118,7 +117,7 @@ class _Demo:
             f"Trained a tumour classifier on {baseline.rows} real patients; its baseline of "
             f"{len(baseline.signals)} signals is {baseline_id[:12]}"
         )
-        with worker(self._directory / "tidegauge.yaml", self._log) as process:
+        with worker(sections, self._log) as process:
 
             def check() -> None:
                 if process.poll() is not None:

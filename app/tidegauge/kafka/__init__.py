@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from tidegauge.kafka.backfill import (
         LogShorterError as LogShorterError,
+        Offsets as Offsets,
         PartitionReader as PartitionReader,
     )
     from tidegauge.kafka.clients import (
@@ -68,7 +69,6 @@ if TYPE_CHECKING:
         read_partitions as read_partitions,
         read_range as read_range,
         read_span as read_span,
-        read_tail as read_tail,
         read_topic as read_topic,
         refuse as refuse,
         written_at as written_at,

@@ -1,17 +1,22 @@
 """Reads the records of partitions between two offsets, without joining a group.
 
 DETECT reads its changelog so, and the input that Faust has left out. Each reading has a consumer of
-its own, which blocks in a thread, so heartbeats and other partitions go on.
+its own, which blocks in a thread, so heartbeats and other partitions go on. ``Offsets`` answers
+what else DETECT needs to know of topics.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+import threading
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from typing import NamedTuple, TypeVar
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tidegauge.config import KafkaSettings
+from tidegauge.contract import CountedRange, DataRange
+from tidegauge.kafka.admin import Admin
 from tidegauge.kafka.clients import reader
 from tidegauge.kafka.reader import batches
 
@@ -22,7 +27,7 @@ _TIMEOUT_SECONDS = 10.0
 
 
 class LogShorterError(Exception):
-    """A partition ends before what was read of it: the topic was deleted and made anew."""
+    """A partition ends before what was read of it: the topic was deleted and created again."""
 
     def __init__(self, partition: int) -> None:
         super().__init__(f"partition {partition} ends before what was read of it")
@@ -122,3 +127,93 @@ async def _in_a_thread(batches: Generator[T, None, None]) -> AsyncGenerator[T, N
             # A cancelled reader leaves the thread reading, and what runs can't be closed.
             await asyncio.wait([reading])
         await asyncio.to_thread(batches.close)
+
+
+#: Brokers that have no such topic, or no ids of topics.
+_NO_ID = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNSUPPORTED_VERSION,
+        KafkaError._UNSUPPORTED_FEATURE,
+    }
+)
+
+#: A broker that restarts is back within seconds.
+_RETRYING = Retrying(
+    retry=retry_if_exception_type(KafkaException),
+    stop=stop_after_delay(60),
+    wait=wait_fixed(1),
+    reraise=True,
+)
+
+
+class Offsets:
+    """Asks the brokers for offsets. Blocks; thread-safe."""
+
+    def __init__(self, kafka: KafkaSettings, group_id: str) -> None:
+        self._consumer = reader(kafka, f"{group_id}-offsets")
+        self._admin = Admin(kafka)
+        self._lock = threading.Lock()
+
+    def data(self, topic: str, counted: Mapping[int, int], *, since: int, until: int) -> DataRange:
+        """Return the data of a topic from ``since`` on, up to the offsets ``counted`` by ``until``.
+
+        Raises ``KafkaException`` if the brokers don't answer for a minute.
+        """
+        with self._lock:
+            cluster = _RETRYING(self._consumer.list_topics, topic, timeout=_TIMEOUT_SECONDS)
+            # A topic that was deleted, or made again with fewer partitions, has none of that data.
+            there = sorted(counted.keys() & cluster.topics[topic].partitions.keys())
+            times = [TopicPartition(topic, p, since * 1000) for p in there]
+            ask = self._consumer.offsets_for_times
+            starts = _RETRYING(ask, times, timeout=_TIMEOUT_SECONDS) if times else []
+        # Below zero: no record is as young as that, so there is nothing to train on.
+        found = {at.partition: at.offset for at in starts if at.offset >= 0}
+        offsets = [
+            CountedRange(topic=topic, partition=p, start=min(found.get(p, to), to), to=to)
+            for p, to in sorted(counted.items())
+        ]
+        return DataRange(since=since, until=until, offsets=offsets)
+
+    def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Return up to where each partition can be read, without records still in a transaction.
+
+        Raises ``KafkaException`` if the brokers don't answer.
+        """
+        return {p: self._range(topic, p)[1] for p in partitions}
+
+    def begin(self, topic: str, partition: int) -> int:
+        """Return the first offset that retention has left; raises as :meth:`ends` does."""
+        return self._range(topic, partition)[0]
+
+    def _range(self, topic: str, partition: int) -> tuple[int, int]:
+        at = TopicPartition(topic, partition)
+        with self._lock:
+            found: tuple[int, int] = self._consumer.get_watermark_offsets(
+                at, timeout=_TIMEOUT_SECONDS
+            )
+        return found
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has, 0 if there is none; raises as :meth:`ends`."""
+        with self._lock:
+            found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+        return len(found.partitions)
+
+    def topic_id(self, topic: str) -> str:
+        """Return Kafka's id of a topic, "" if there is none; raises as :meth:`ends` does."""
+        with self._lock:
+            cluster = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS)
+        # The mock cluster of librdkafka has no controller, and no ids of topics.
+        if cluster.controller_id not in cluster.brokers:
+            return ""
+        try:
+            return self._admin.describe(topic, _TIMEOUT_SECONDS)[0]
+        except KafkaException as error:
+            if error.args[0].code() in _NO_ID:
+                return ""
+            raise
+
+    def close(self) -> None:
+        """Release the client."""
+        self._consumer.close()

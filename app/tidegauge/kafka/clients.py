@@ -1,8 +1,8 @@
 """Every Kafka client of a worker or a command: the settings of each with their reasons.
 
 The Kafka settings are read here and nowhere else, with two exceptions by design. A serving node's
-producer (``tidegauge.producer``) imports nothing of a worker. Faust, in ``roles.detect.faust_app``,
-connects by aiokafka.
+producer (``tidegauge.producer``) imports nothing of a worker. Faust connects by aiokafka, in
+``roles.detect.faust_store``.
 """
 
 import logging
@@ -66,15 +66,11 @@ def reader(
             "enable.partition.eof": True,
             # The default of 1000 ms before it fetches more would cut the throughput to a third.
             "fetch.queue.backoff.ms": 5,
-            **_properties(more),
+            **{name.replace("_", "."): value for name, value in more.items()},
         },
         passed=passed,
         logger=log,
     )
-
-
-def _properties(more: Config) -> dict[str, object]:
-    return {name.replace("_", "."): value for name, value in more.items()}
 
 
 def _member(kafka: KafkaSettings, group: str, timeout_seconds: float) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class GroupReader:
 
     With ``from_beginning`` everything the topic holds is read first, to know what fires.
     ``changed`` is called with each new assignment: whether there is any, and the metadata of its
-    committed offsets; what was read before is void then. ``metadata`` is what to commit with an
+    committed offsets; records read before are void then. ``metadata`` is what to commit with an
     offset. Methods raise ``KafkaException``; the membership is of no use after that.
     """
 

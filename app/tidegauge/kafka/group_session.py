@@ -1,7 +1,7 @@
 """Sessions one after the other: whatever ends one, the next begins at the committed offsets.
 
 Where one record ends session after session, :class:`Quarantine` finds it, so that it can be set
-aside. It is a backstop: what is known to be wrong with a record is a dead letter or a counted skip.
+aside. It is a backstop: a known fault of a record leads to a dead letter or a counted skip.
 This is for an exception that was not foreseen, which would otherwise end every session, or the
 process at every start, at the same record.
 """

@@ -97,19 +97,6 @@ def read_span(
                 yield from _record(message, skipped)
 
 
-def read_tail(
-    kafka: KafkaSettings, topic: str, since: float, *, at_least: int, skipped: Skipped = refuse
-) -> Iterator[KafkaRecord]:
-    """Yield what was written ``since``, epoch seconds, by the times that its records have.
-
-    Of each partition the last ``at_least`` offsets in any case, markers of transactions among them.
-    Up to what is there when it begins; raises as :func:`read_span` does.
-    """
-    for message in read_newest(kafka, topic, since, at_least=at_least, skipped=skipped):
-        if message.value() is not None:
-            yield from _record(message, skipped)
-
-
 def read_newest(
     kafka: KafkaSettings,
     topic: str,
@@ -118,7 +105,11 @@ def read_newest(
     at_least: int,
     skipped: Skipped = refuse,
 ) -> Iterator[Message]:
-    """Yield the records themselves that :func:`read_tail` reads."""
+    """Yield what was written ``since``, epoch seconds, by the times that its records have.
+
+    Of each partition the last ``at_least`` offsets in any case, markers of transactions among them.
+    It ends at the end that the topic has when it begins; raises as :func:`read_span` does.
+    """
     with closing(reader(kafka, passed=skipped)) as consumer:
         spans = _spans(consumer, topic, since, math.inf)
         begins = {

@@ -51,7 +51,7 @@ def is_unreadable(message: "RawMessage") -> bool:
 def stopping(messages: "Sequence[RawMessage]") -> "list[RawMessage]":
     """Return the errors of unreadable batches that are the last messages of their partitions.
 
-    If a record comes after such an error, the client has gone on by itself.
+    If a record comes after such an error, the client has continued by itself.
     """
     last = {m.partition(): m for m in messages if not _is_other_news(m)}
     return [message for message in last.values() if is_unreadable(message)]

@@ -127,12 +127,12 @@ class TopicWatch:
         """Ask the brokers every ``LOOK_SECONDS``, until stopped."""
         try:
             while not self._stop.is_set():
-                self.look()
+                self.check()
                 self._stop.wait(LOOK_SECONDS)
         finally:
             self._client.close()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Ask the brokers, and set the conditions."""
         try:
             found = self._unwritable()
@@ -146,7 +146,7 @@ class TopicWatch:
                 self._client = self._new_client()
             return
         state, detail = self.condition(found)
-        self._health.say("topics", state, detail)
+        self._health.report("topics", state, detail)
         self._health.outage(state == "failed")
         if detail != self._logged:
             log.log(
@@ -162,7 +162,7 @@ class TopicWatch:
         if self.away:
             self.away = False
             log.info("the brokers answer again")
-            self._health.say("kafka", "ok")
+            self._health.report("kafka", "ok")
 
     def no_answer(self, error: object) -> None:
         """Note that the brokers have not answered."""
@@ -177,7 +177,7 @@ class TopicWatch:
         if not self.away:
             self.away = True
             log.error("%s", detail)
-        self._health.say("kafka", "failed", detail)
+        self._health.report("kafka", "failed", detail)
 
     def condition(self, found: Mapping[str, str]) -> tuple[State, str]:
         """Return the condition of a process, of whose topics ``found`` can't be written."""
@@ -243,4 +243,4 @@ class TopicWatch:
                 log.warning("%s", problem)
         self._logged_problems = set(problems)
         self._metrics.topic_problems.set(len(problems))
-        self._health.say("topic_settings", "degraded" if problems else "ok", "; ".join(problems))
+        self._health.report("topic_settings", "degraded" if problems else "ok", "; ".join(problems))

@@ -127,7 +127,7 @@ def at_exit_of_worker(function: Callable[[], None]) -> None:
 #: The brokers are checked once messages have waited for so long without one being delivered.
 QUIET_SECONDS = 10.0
 
-#: How long it takes to connect and be answered, at most. A producer that was told to wait longer
+#: How long it takes to connect and be answered, at most. A producer configured to wait longer
 #: before it tries again gets twice that on top.
 ANSWER_SECONDS = 10.0
 

@@ -184,7 +184,7 @@ class Sender:
             if self._fatal:
                 self._retire(producer, RESTART_SECONDS)
                 return
-            # Nor would a producer that has lost its brokers ever deliver what it holds.
+            # A producer that has lost its brokers would never deliver its queue either.
             if lifeline.is_lost(
                 producer, delivered=self.counters.delivered.value, waiting=len(producer)
             ):

@@ -1,8 +1,8 @@
 """Which rules and receivers are active: following the rule file, and publishing changes.
 
-A worker publishes what is active when it starts and when its file has changed, if the last record
-of the topic differs. Two workers that publish it at the same time give it the same id, and the
-audit trail has it once.
+A worker publishes its configuration when it starts and when its file has changed, if the last
+record of the topic differs. Two workers that publish it at the same time give it the same id, and
+the audit trail has it once.
 """
 
 import hashlib

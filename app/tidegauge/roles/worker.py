@@ -109,7 +109,7 @@ class Worker:
             settings, self._roles, metrics=self._metrics, health=self.health, stop=self._stop
         )
         for name in ("kafka", *self._roles):
-            self.health.say(name, "failed", "not started yet")
+            self.health.report(name, "failed", "not started yet")
         self.http = HttpServer(settings.http.host, settings.http.port, registry, self.health)
 
     def _make_notifier(self) -> "Notifier":
@@ -200,10 +200,10 @@ class Worker:
                 raise NotReadyError(
                     f"topics missing: {', '.join(missing)}; make them with: tidegauge topics create"
                 )
-            self.health.say("kafka", "ok")
+            self.health.report("kafka", "ok")
 
         def failed(problem: object) -> None:
-            self.health.say("kafka", "failed", str(problem))
+            self.health.report("kafka", "failed", str(problem))
             log.warning("waiting: %s", problem)
 
         retry(check, self._stop, errors=(NotReadyError,), failed=failed, wait=_RETRY_SECONDS)
@@ -215,7 +215,7 @@ class Worker:
             problems = self._rules.problems
             before = "invalid rule file; the previous rules stay active"
             detail = f"{before}: {'; '.join(problems)}" if problems else ""
-            self.health.say("rules", "degraded" if problems else "ok", detail)
+            self.health.report("rules", "degraded" if problems else "ok", detail)
         if self._notifier is not None:
             self._notifier.look()
         if not self._needs_baselines:
@@ -223,9 +223,9 @@ class Worker:
         cache = self._baselines
         if cache.up:
             problem = cache.error
-            self.health.say("baselines", "degraded" if problem else "ok", problem or "")
+            self.health.report("baselines", "degraded" if problem else "ok", problem or "")
         else:
-            self.health.say(
+            self.health.report(
                 "baselines",
                 "degraded",
                 f"store down, those read {cache.age_seconds:.0f} s ago are in force: {cache.error}",
@@ -280,7 +280,7 @@ class Worker:
             log.warning("waiting for the baseline store: %s", self._baselines.error)
 
     async def _detect(self) -> None:
-        # Faust and what it needs are 40 MB that an INGEST process does without.
+        # Faust and its dependencies take 40 MB, which an INGEST process doesn't need.
         from tidegauge.roles.detect import Detector
 
         histograms = self._settings.topics.histograms
@@ -295,7 +295,7 @@ class Worker:
             health=self.health,
             clock=time.monotonic,
         )
-        self.health.say("detect", "failed", "joining the consumer group")
+        self.health.report("detect", "failed", "joining the consumer group")
         # Faust's start ends once the group is joined, which may take long; a stop must not wait.
         starting = asyncio.ensure_future(detector.app.start())
         watching = asyncio.ensure_future(detector.watch_brokers())

@@ -101,7 +101,7 @@ class Health:
     _outage_ended: float = -math.inf
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def say(self, name: str, state: State, detail: str = "") -> None:
+    def report(self, name: str, state: State, detail: str = "") -> None:
         """Set a condition; of a detail that is very long, its beginning and end are shown."""
         detail = shortened(detail, *_DETAIL)
         with self._lock:
@@ -191,7 +191,7 @@ class ConditionCollector(Collector):
     >>> health = Health(clock=lambda: 0.0)
     >>> registry = CollectorRegistry()
     >>> _ = ConditionCollector(registry, "ingest", health)
-    >>> health.say("kafka", "failed", "no answer")
+    >>> health.report("kafka", "failed", "no answer")
     >>> for family in registry.collect():
     ...     for one in family.samples:
     ...         print(one.labels["condition"], one.labels["state"], one.value)
@@ -250,7 +250,7 @@ class RecordFaults:
         """Report a record that work failed on; degraded until the process is started again."""
         self._metrics.quarantined.labels(_topic_of(place)).inc()
         log.error("%s is set aside, work goes on after it", place, exc_info=error, extra=ONE_BY_ONE)
-        self._health.say(
+        self._health.report(
             QUARANTINE,
             "degraded",
             f"{place} was set aside: {type(error).__name__}: {error}; the log has the traceback, "

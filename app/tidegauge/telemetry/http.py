@@ -257,7 +257,7 @@ def _health_answer(good: bool, body: dict[str, object]) -> web.Response:
 
 
 class HttpServer:
-    """A running server; ``port`` is the one it got if 0 was asked for."""
+    """A running server; ``port`` is the actual port if 0 was configured."""
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
         try:

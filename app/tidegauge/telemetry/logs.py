@@ -156,5 +156,5 @@ def configure_logging(level: str) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("tidegauge").setLevel(level)
     # Faust's services log every start and stop in the name of the module that derives from them.
-    for name in ("workarounds", "faust_app", "faust_store"):
+    for name in ("workarounds", "faust_store"):
         logging.getLogger(f"tidegauge.roles.detect.{name}").setLevel(logging.WARNING)

@@ -46,7 +46,7 @@ class Watched:
 
     def look(self, *partitions: int) -> None:
         self.now += 5
-        self.missing.look(set(partitions or (0, 1)))
+        self.missing.check(set(partitions or (0, 1)))
 
     @property
     def condition(self) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from tidegauge.config.sections import KafkaSettings
 from tidegauge.kafka import clients
-from tidegauge.roles.detect.offsets import Offsets
+from tidegauge.kafka.backfill import Offsets
 
 
 class FakeAdmin:

@@ -10,8 +10,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from tidegauge.config.settings import Settings
-from tidegauge.roles.detect.faust_app import make_app
-from tidegauge.roles.detect.faust_store import ReadBackRecovery, ReadBackTables
+from tidegauge.roles.detect.faust_store import ReadBackRecovery, ReadBackTables, make_app
 
 LOG, CHANGELOG = "histograms", "windows-changelog"
 

@@ -22,7 +22,7 @@ from faust.types.auth import AuthProtocol
 from intervaltree import IntervalTree
 
 from tidegauge.config.settings import Settings
-from tidegauge.roles.detect.faust_app import make_app
+from tidegauge.roles.detect.faust_store import make_app
 from tidegauge.roles.detect.workarounds import ANSWER_SECONDS, CommittedTransport, bound_requests
 
 

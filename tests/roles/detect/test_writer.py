@@ -23,7 +23,7 @@ from tidegauge.contract import encode
 from tidegauge.contract.alert import Action, DataRange
 from tidegauge.contract.audit import AuditFact
 from tidegauge.contract.cloudevents import Mode, Sent, unwrap
-from tidegauge.roles.detect.offsets import Offsets
+from tidegauge.kafka.backfill import Offsets
 from tidegauge.roles.detect.writer import Writer, unsound_versions
 from tidegauge.windows.changelog import Changelog
 from tidegauge.windows.outputs import DataWanted, Output
@@ -63,7 +63,7 @@ def _writer(
     unsound: Mapping[str, str] = MappingProxyType({}),
 ) -> Writer:
     offsets = SimpleNamespace(
-        data=lambda wanted: DataRange(since=wanted.since, until=wanted.until, offsets=[])
+        data=lambda *_, since, until: DataRange(since=since, until=until, offsets=[])
     )
     app = SimpleNamespace(producer=producer)
     return Writer(

@@ -1,7 +1,7 @@
 """Checks the lag and the topics beside the stream.
 
 A topic of histograms that was deleted and created again, or that lost its end, is read again from
-its beginning. The open windows keep what was counted: to join it again changes nothing.
+its beginning. The open windows keep their counts: joining a record again changes nothing.
 """
 
 import asyncio
@@ -11,10 +11,9 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from tidegauge.kafka import KafkaException
+from tidegauge.kafka import KafkaException, Offsets
 from tidegauge.roles.detect.faust_store import JoinStore
 from tidegauge.roles.detect.intake import Intake, TopicChange
-from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.telemetry import ONE_BY_ONE, DetectMetrics, Health, Progress
 from tidegauge.windows import PartitionState
 
@@ -210,9 +209,9 @@ class BrokerWatch:
         exists = bool(await asyncio.to_thread(self._offsets.partitions, topic))
         if not exists:
             detail = f"{topic} is missing: {consequence}; `tidegauge topics create` makes it"
-            self._health.say(condition, "failed", detail)
+            self._health.report(condition, "failed", detail)
         elif condition == "changelog":
-            self._health.say(condition, "ok")
+            self._health.report(condition, "ok")
         return exists
 
     async def compare(
@@ -241,7 +240,7 @@ class BrokerWatch:
                 self._note(partition, change, joined[partition], ends[partition])
         self._waited = {p: self._waited.get(p, 0) + 1 for p in waiting if p in ready}
         stuck = {p for p, looks in self._waited.items() if looks % _LOOKS == 2}
-        for partition in sorted((self._intake.anew | stuck) & ready.keys()):
+        for partition in sorted((self._intake.recreated | stuck) & ready.keys()):
             # Repeated until a record comes: records buffered in the stream may have undone it. And
             # after a rebalance the stream starts at the committed offset, maybe of an earlier
             # topic.
@@ -256,11 +255,11 @@ class BrokerWatch:
                 for p, read in sorted(shorter.items())
             )
             what = f"{self._topic} was made anew or lost its end: {lost}"
-            self._health.say("histograms", "failed", what)
+            self._health.report("histograms", "failed", what)
         elif self._clock() - self._changed_at < SHOWN_SECONDS:
-            self._health.say("histograms", "degraded", self._last_change)
+            self._health.report("histograms", "degraded", self._last_change)
         else:
-            self._health.say("histograms", "ok")
+            self._health.report("histograms", "ok")
 
     def _note(self, partition: int, change: TopicChange, joined: Joined, end: int) -> None:
         self._metrics.histogram_breaks.labels(change).inc()

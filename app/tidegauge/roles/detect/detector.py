@@ -16,13 +16,11 @@ from tidegauge.alerting import RuleSet
 from tidegauge.baseline.io import BaselineCache
 from tidegauge.config import Settings
 from tidegauge.contract import Action, counted, source_of
-from tidegauge.kafka import KafkaException, PartitionReader
+from tidegauge.kafka import KafkaException, Offsets, PartitionReader
 from tidegauge.roles.detect.broker_watch import BrokerWatch
-from tidegauge.roles.detect.faust_app import make_app
-from tidegauge.roles.detect.faust_store import JoinStore
+from tidegauge.roles.detect.faust_store import JoinStore, make_app
 from tidegauge.roles.detect.intake import Intake
 from tidegauge.roles.detect.observe import Observer
-from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.roles.detect.status import Lifecycle, MissingBaselines, OutputStatus, SliceFailures
 from tidegauge.roles.detect.window_closer import BaselineSupply, WindowCloser
 from tidegauge.roles.detect.writer import Committer, Writer, unsound_versions
@@ -182,11 +180,11 @@ class Detector:
             detail = f"reads back the state of partitions {unread}"
             if self._store.problem:
                 detail = f"{detail}, which doesn't go on: {self._store.problem}"
-            self._health.say("detect", "failed", detail)
+            self._health.report("detect", "failed", detail)
         else:
             owned = sorted(self._store.partitions)
             self._lifecycle.owned(owned)
-            self._health.say("detect", "ok", f"owns partitions {owned}")
+            self._health.report("detect", "ok", f"owns partitions {owned}")
 
     # -- input -----------------------------------------------------------------------------------
 
@@ -259,12 +257,12 @@ class Detector:
         await self._committer.commit(last=last)
         partitions = set(self._store.partitions)
         self._observer.owned(partitions)
-        self._missing_baselines.look(partitions)
+        self._missing_baselines.check(partitions)
         if self._has_joined:
             self.report_owned()
         waiting = self._baselines.awaited()
         detail = f"windows wait for baselines {', '.join(waiting)}" if waiting else ""
-        self._health.say("windows", "degraded" if waiting else "ok", detail)
+        self._health.report("windows", "degraded" if waiting else "ok", detail)
         self._output_status.check(self._writer.unsaved, partitions)
 
     async def stop(self) -> None:

@@ -15,9 +15,8 @@ from typing import Literal, NamedTuple
 
 from tidegauge.config import Settings
 from tidegauge.contract import DecodingError
-from tidegauge.kafka import KafkaException, PartitionReader
+from tidegauge.kafka import KafkaException, Offsets, PartitionReader
 from tidegauge.roles.detect.faust_store import JoinStore
-from tidegauge.roles.detect.offsets import Offsets
 from tidegauge.telemetry import DetectMetrics, RecordFaults
 from tidegauge.windows import (
     Gap,
@@ -99,7 +98,7 @@ class Intake:
         #: By partition with deleted records: the hole that they left.
         self._holes: dict[int, _Hole] = {}
         #: Partitions that were created again: the stream may still deliver records of the old ones.
-        self.anew: set[int] = set()
+        self.recreated: set[int] = set()
 
     def needs_gap_check(self, partition: int) -> None:
         """Read what the log has before the next record delivered, which may not be the next one."""
@@ -122,7 +121,7 @@ class Intake:
                 self._count_again(state.partition)
             else:
                 self._begin_log(state, topic_id)
-            self.anew.add(state.partition)
+            self.recreated.add(state.partition)
         return True
 
     def _begin_log(self, state: PartitionState, topic_id: str) -> None:
@@ -136,8 +135,8 @@ class Intake:
 
         Raises ``KafkaException`` if the brokers don't answer.
         """
-        if partition in self.anew:
-            return await self._receive_anew(partition, offset)
+        if partition in self.recreated:
+            return await self._receive_recreated(partition, offset)
         while state := self._owned(partition):
             whole = not self.may_lack_records(partition)
             if not whole and not await self._take_left_out(state, offset):
@@ -149,7 +148,7 @@ class Intake:
                     return state
         return None
 
-    async def _receive_anew(self, partition: int, offset: int) -> PartitionState | None:
+    async def _receive_recreated(self, partition: int, offset: int) -> PartitionState | None:
         """Take what the log has up to a record that may be of the topic that is gone."""
         ends = await asyncio.to_thread(self._offsets.ends, self._topic, [partition])
         if offset >= ends[partition]:
@@ -157,7 +156,7 @@ class Intake:
         while state := self._owned(partition):
             # Not the record that was handed out, but what the log has at its place.
             if await self._take_left_out(state, offset + 1):
-                self.anew.discard(partition)
+                self.recreated.discard(partition)
                 return state
         return None
 
@@ -221,7 +220,7 @@ class Intake:
             return True
         if gaps and not await self._are_gone(state, record, gaps):
             if self._owned(state.partition) is state:  # and not taken away meanwhile
-                await self._read_anew(state, record)
+                await self._read_again(state, record)
             return False
         await self._fold(state, record, offset)
         self._note_lost(state, record)
@@ -306,7 +305,7 @@ class Intake:
         lost = self._gaps.heard(state.partition, record, state.progress.now)
         self._metrics.lost_records.inc(lost)
 
-    async def _read_anew(self, state: PartitionState, record: RawRecord) -> None:
+    async def _read_again(self, state: PartitionState, record: RawRecord) -> None:
         """Read the partition from its beginning; keep the counts if the topic is another one."""
         known = state.progress.topic_id
         present = await asyncio.to_thread(self._offsets.topic_id, self._topic) if known else ""

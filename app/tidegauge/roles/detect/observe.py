@@ -74,7 +74,7 @@ class ShownSlices:
     def owned(self, partitions: Set[int]) -> None:
         """Make room for others, if there is none, of slices that another worker has now.
 
-        Not before: after most rebalances they come back, and a counter should not begin anew.
+        Not before: after most rebalances they come back, and a counter should not start from 0.
         """
         for name in [it for it, of in self._left_out.items() if of not in partitions]:
             del self._left_out[name]

@@ -70,7 +70,7 @@ class SliceFailures:
         named = list(self._failing.values())[:_MOST_SLICES]
         more = len(self._failing) - len(named)
         detail = "; ".join(named) + (f"; and {more} more" if more else "")
-        self._health.say(_SLICES, "degraded" if named else "ok", detail)
+        self._health.report(_SLICES, "degraded" if named else "ok", detail)
 
 
 def _slice_name(where: Slice) -> str:
@@ -234,7 +234,7 @@ class MissingBaselines:
             seen.last_window = max(seen.last_window, start)
             seen.events += cell.events
 
-    def look(self, partitions: Set[int]) -> None:
+    def check(self, partitions: Set[int]) -> None:
         """Report what is missing in the ``partitions`` of this process."""
         now = self._clock()
         if now - self._checked_at < _CHECK_SECONDS or not self._baselines.up:
@@ -261,7 +261,7 @@ class MissingBaselines:
 
     def _report(self, found: list[Key], pointers: Mapping[Key, Pointer]) -> None:
         detail = without_baseline(found, pointers)
-        self._health.say(_MISSING, "degraded" if found else "ok", detail)
+        self._health.report(_MISSING, "degraded" if found else "ok", detail)
         self._metrics.versions_without_baseline.set(len(found))
         series: dict[tuple[str, ...], float] = {}
         for model, version in found[:MOST_NAMED]:
@@ -288,15 +288,15 @@ class OutputStatus:
         self._metrics.outputs_refused.labels(output.topic).inc()
         self._refused_at = self._clock()
         detail = f"a record of {output.topic} was too large for it and is not published"
-        self._health.say("outputs", "degraded", f"{detail}: key {output.key:.200}")
+        self._health.report("outputs", "degraded", f"{detail}: key {output.key:.200}")
 
     def check(self, unsaved: MutableMapping[int, str], partitions: Set[int]) -> None:
         """Report the reasons in ``unsaved`` of owned partitions, and remove those of others."""
         if self._clock() - self._refused_at > REFUSED_SECONDS:
             self._refused_at = math.inf
-            self._health.say("outputs", "ok")
+            self._health.report("outputs", "ok")
         for partition in unsaved.keys() - partitions:
             del unsaved[partition]
         problems = "; ".join(unsaved.values())
         if problems or not self._health.is_ok("state"):
-            self._health.say("state", "degraded" if problems else "ok", problems)
+            self._health.report("state", "degraded" if problems else "ok", problems)

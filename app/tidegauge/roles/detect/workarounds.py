@@ -91,18 +91,18 @@ WORKAROUNDS = {
     ),
     "agent_restarts": Workaround(
         "Faust restarts an agent that has failed, and continues after the record it failed at.",
-        ("faust_app.DetectApp._on_agent_error",),
+        ("faust_store.DetectApp._on_agent_error",),
         (f"{_FAUST}/issues/126", f"{_FAUST}/issues/315"),
     ),
     "waits_until_empty": Workaround(
         "By default Faust's rebalance waits until the buffer of the stream is empty, which may "
         "never happen.",
-        ("faust_app.make_app",),
+        ("faust_store.make_app",),
         (f"{_OLD_FAUST}/issues/402",),
     ),
     "no_tls_context": Workaround(
         "SSLCredentials() raises TypeError unless it is given a context.",
-        ("faust_app._credentials",),
+        ("faust_store._credentials",),
         (f"{_FAUST}/pull/760", f"{_FAUST}/pull/768"),
     ),
     "header_names": Workaround(
@@ -123,7 +123,7 @@ WORKAROUNDS = {
     ),
     "compression_level": Workaround(
         "aiokafka compresses with fixed levels: 9 for lz4, 3 for zstd.",
-        ("workarounds.zstd_encode", "faust_app.make_app"),
+        ("workarounds.zstd_encode", "faust_store.make_app"),
         (f"{_AIOKAFKA}/issues/1028",),
     ),
 }

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal, TypeVar
 
 import msgspec
@@ -23,7 +24,6 @@ from tidegauge.config import MAX_RECORD_BYTES, Settings
 from tidegauge.contract import (
     Action,
     Alert,
-    DataRange,
     Mode,
     Record,
     Sent,
@@ -31,9 +31,9 @@ from tidegauge.contract import (
     encode,
     wrap,
 )
+from tidegauge.kafka import Offsets
 from tidegauge.roles.detect.faust_store import JoinStore
-from tidegauge.roles.detect.offsets import Offsets
-from tidegauge.windows import Changelog, Checkpoint, DataWanted, Output, Slice, Write, shortened
+from tidegauge.windows import Changelog, Checkpoint, Output, Slice, Write, shortened
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +45,6 @@ Pointers = Callable[[], Mapping[Key, Pointer]]
 #: The versions of an action's model on which a rule fires that asks to go back, as far as this
 #: worker knows, with that rule.
 Unsound = Callable[[Action], Mapping[str, str]]
-
-
-def with_data(action: Action, data: DataWanted, find: Callable[[DataWanted], DataRange]) -> Action:
-    """Return a retraining with the range of its data."""
-    return msgspec.structs.replace(action, data=find(data))
 
 
 def with_target(
@@ -173,7 +168,10 @@ class Writer:
         if not isinstance(record, Action):
             return record
         if output.data is not None:
-            return await asyncio.to_thread(with_data, record, output.data, self._offsets.data)
+            of = output.data
+            find = partial(self._offsets.data, since=of.since, until=of.until)
+            data = await asyncio.to_thread(find, of.topic, of.covered)
+            return msgspec.structs.replace(record, data=data)
         if record.kind == "rollback":
             return with_target(record, self._pointers(), self._unsound(record))
         return record

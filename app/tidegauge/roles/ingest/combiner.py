@@ -61,7 +61,7 @@ class Combiner:
 
     def run(self) -> None:
         """Count until stopped; then flush, commit and leave."""
-        self._health.say("ingest", "failed", "joining the consumer group")
+        self._health.report("ingest", "failed", "joining the consumer group")
         run_sessions(self._begin, self._stop, failed=self._report)
 
     def _begin(self) -> Session:
@@ -86,5 +86,5 @@ class Combiner:
         # Trying again is work: an outage of the brokers is no reason to restart the process.
         self._health.beat("ingest")
         self._progress.lag(0)
-        self._health.say("ingest", "failed", f"session ended: {error}; rejoining")
+        self._health.report("ingest", "failed", f"session ended: {error}; rejoining")
         log.warning("ingest session ended, rejoining from the committed offsets: %s", error)

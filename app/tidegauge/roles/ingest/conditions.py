@@ -82,7 +82,7 @@ class SourceCondition:
         if self._held:
             names = ", ".join(f"{self._topic}/{partition}" for partition in sorted(self._held))
             problems.insert(0, f"{names}: {sum(self._held.values())} records wait: {_HELD}")
-        self._health.say("source", "degraded" if problems else "ok", "; ".join(problems))
+        self._health.report("source", "degraded" if problems else "ok", "; ".join(problems))
 
 
 class OverflowNotice:
@@ -111,7 +111,7 @@ class OverflowNotice:
         if overflow.events:
             self._last = now
             said = self._said(overflow)
-            self._health.say("names", "degraded", said)
+            self._health.report("names", "degraded", said)
             if self._logged is None or now - self._logged >= LOG_SECONDS:
                 self._logged = now
                 log.warning("%s", said)
@@ -119,7 +119,7 @@ class OverflowNotice:
             overflow.clear()
         elif self._last is not None and now - self._last >= SAID_SECONDS:
             self._last = None
-            self._health.say("names", "ok")
+            self._health.report("names", "ok")
 
     def _label(self, model: str) -> str:
         if model in self._models or len(self._models) < MOST_MODELS:
@@ -177,7 +177,7 @@ class FlushMetrics:
         skews = {p: clock.skew(now) for p, clock in sorted(clocks.items())}
         self._metrics.clock_skew.show("ingest", {(str(p),): skew for p, skew in skews.items()})
         ahead = {p: skew for p, skew in skews.items() if skew > SKEW_ALLOWED_SECONDS}
-        self._health.say(
+        self._health.report(
             "clocks",
             "degraded" if ahead else "ok",
             f"event times are up to {max(ahead.values()):.0f} s ahead of this worker's clock in "

@@ -115,7 +115,7 @@ class DeadLetterWriter:
         else:
             self._fallback.undelivered(error.why)
         state, detail = self._fallback.condition()
-        self._health.say("dead_letters", state, detail)
+        self._health.report("dead_letters", state, detail)
         if detail:
             log.error("%s", detail)
 
@@ -135,4 +135,4 @@ class DeadLetterWriter:
                 " …" if len(letters) > _ORIGINS else "",
             )  # fmt: skip
         letters.clear()
-        self._health.say("dead_letters", *self._fallback.condition())
+        self._health.report("dead_letters", *self._fallback.condition())

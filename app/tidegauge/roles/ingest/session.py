@@ -215,7 +215,7 @@ class Session:
     def _say_owned(self) -> None:
         owned = sorted(self.reader.tenure.positions)
         log.info("owns partitions %s of %s", owned, self._topics.predictions)
-        self._health.say("ingest", "ok", f"owns partitions {owned}")
+        self._health.report("ingest", "ok", f"owns partitions {owned}")
         self._seen.clocks(self.reader.tenure.positions)
 
     def _flush_is_due(self) -> bool:

@@ -74,7 +74,7 @@ class Acknowledged:
         run_sessions(lambda: _Session(self), self._stop, failed=self._report)
 
     def _report(self, error: object) -> None:
-        self.health.say(_NAME, "degraded", f"{error}; trying again")
+        self.health.report(_NAME, "degraded", f"{error}; trying again")
         log.warning("acknowledgements are not read, trying again: %s", error)
 
 
@@ -90,7 +90,7 @@ class _Session:
     def run(self, stop: threading.Event) -> None:
         """Read records, and commit their offsets once the brokers have their facts."""
         self._consumer.subscribe(list(self._role.kinds))
-        self._role.health.say(_NAME, "ok")
+        self._role.health.report(_NAME, "ok")
         while not stop.is_set():
             messages = self._consumer.consume(_BATCH, _POLL_SECONDS)
             if messages:

@@ -39,7 +39,7 @@ BATCH = 500
 
 _POLL_SECONDS = 0.1
 
-#: A call to the brokers that takes longer than this is given up, and the session begins anew.
+#: A call to the brokers that takes longer than this is given up, and the session begins again.
 BROKER_SECONDS = 10.0
 
 Callback = Callable[[Consumer, list[TopicPartition]], None]
@@ -64,14 +64,14 @@ class Ledger:
 
     def run(self) -> None:
         """Chain facts until stopped, then leave."""
-        self.health.say("ledger", "failed", "joining the consumer group")
+        self.health.report("ledger", "failed", "joining the consumer group")
         run_sessions(lambda: Session(self), self._stop, failed=self._report)
 
     def _report(self, error: object) -> None:
         # Trying again is work: an outage of the brokers is no reason to restart the process.
         self.health.beat("ledger")
         self.progress.lag(0)
-        self.health.say("ledger", "failed", f"session ended: {error}; rejoining")
+        self.health.report("ledger", "failed", f"session ended: {error}; rejoining")
         log.warning("ledger session ended, rejoining from the committed offsets: %s", error)
 
 
@@ -264,7 +264,7 @@ class Session:
         if breaks:
             detail += f"; the audit trail breaks in {breaks} places: see tidegauge audit verify"
         log.info("%s of %s", detail, self._facts)
-        self._ledger.health.say("ledger", "degraded" if breaks else "ok", detail)
+        self._ledger.health.report("ledger", "degraded" if breaks else "ok", detail)
 
 
 def _raw(value: str | bytes | None) -> bytes | None:

@@ -73,13 +73,13 @@ class Attempts:
     def went_well(self) -> None:
         """Report that the receiver accepts alerts."""
         self._metrics.up.set(1)
-        self._health.say(self._name, "ok")
+        self._health.report(self._name, "ok")
 
     def failed(self, why: str, *, up: bool = False) -> None:
         """Report why an attempt failed; ``up``: the receiver did answer."""
         self._metrics.failed.inc()
         self._metrics.up.set(up)
-        self._health.say(self._name, "degraded", why)
+        self._health.report(self._name, "degraded", why)
         log.warning("%s: %s", self._name, why)
 
     def _say_failed(self, state: RetryCallState) -> None:

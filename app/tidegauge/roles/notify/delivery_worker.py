@@ -108,7 +108,7 @@ class DeliveryWorker:
 
     def run(self) -> None:
         """Deliver until stopped; try again after errors of Kafka."""
-        self._health.say(self.name, "ok", _STANDBY)
+        self._health.report(self.name, "ok", _STANDBY)
         while not self._stop.is_set():
             if not self._silences.wait(_POLL_SECONDS):
                 self._beat()
@@ -122,7 +122,7 @@ class DeliveryWorker:
 
     def _go_on_after(self, failure: str) -> None:
         why = f"{failure}; what was not committed is delivered again"
-        self._health.say(self.name, "degraded", why)
+        self._health.report(self.name, "degraded", why)
         log.warning("%s: %s", self.name, why)
         self._stop.wait(_AGAIN_SECONDS)
 
@@ -171,7 +171,7 @@ class DeliveryWorker:
             self._delivers = assigned
             state = "delivers from now on" if assigned else "on standby: another process delivers"
             log.info("%s: %s", self.name, state)
-        self._health.say(self.name, "ok", "" if assigned else _STANDBY)
+        self._health.report(self.name, "ok", "" if assigned else _STANDBY)
 
     def _beat(self) -> None:
         self._health.beat(self.name)

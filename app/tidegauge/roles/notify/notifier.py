@@ -74,7 +74,7 @@ class Notifier:
         problems = self._file.problems
         active = "invalid receiver file; the previous receivers stay active: "
         said = active + "; ".join(problems) if problems else ""
-        self._health.say("receivers", "degraded" if problems else "ok", said)
+        self._health.report("receivers", "degraded" if problems else "ok", said)
         self._keep_to_the_file()
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class Notifier:
         for name, receiver in wanted.items():
             if name not in self._running:
                 self._running[name] = self._begin(receiver)
-        self._health.say("notify", "ok", counted(len(wanted), "receiver"))
+        self._health.report("notify", "ok", counted(len(wanted), "receiver"))
 
     def _begin(self, receiver: Receiver) -> _Running:
         stop = threading.Event()

@@ -73,7 +73,7 @@ class SilenceFollower:
                 self._follow()
             except KafkaException as error:
                 why = f"can't be read: {error.args[0]}; the known silences stay active"
-                self._health.say(_NAME, "degraded", why)
+                self._health.report(_NAME, "degraded", why)
                 log.warning("silences: %s", why)
                 self._stop.wait(_AGAIN_SECONDS)
 
@@ -100,7 +100,7 @@ class SilenceFollower:
                     unread.discard(message.partition())
                     if not unread:
                         self._read.set()
-                        self._health.say(_NAME, "ok")
+                        self._health.report(_NAME, "ok")
                 else:
                     self._take(message)
         finally:
