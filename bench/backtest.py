@@ -1,9 +1,10 @@
 """How long a month takes: reports of one model through rules and detector, decoding included.
 
-    python bench/backtest.py [--signals 50] [--windows 43200] [--inject] [--profile]
+    python bench/backtest.py [--signals 50] [--windows 43200] [--hourly] [--inject] [--profile]
 
-Kafka is left out: records come from memory. ``--inject`` puts a drift of half a standard deviation
-into one signal from the middle on. The last line is JSON; times are of one core.
+Kafka is left out: records come from memory. ``--hourly``: the baseline has the hours of the day.
+``--inject`` puts a drift of half a standard deviation into one signal from the middle on. The last
+line is JSON; times are of one core.
 """
 
 import argparse
@@ -20,7 +21,8 @@ from support.sampled import sampled_histogram, sampled_signal
 from support.window_reports import latency, part_of, window_report
 from tidegauge.alerting.load import parse_rules
 from tidegauge.backtest import BacktestPlan, Injection, Result, backtest
-from tidegauge.baseline import Baseline, NumericSignal, Signal
+from tidegauge.baseline import Baseline, DailyCycle, NumericSignal, Signal, reference_counts
+from tidegauge.baseline.io.daily import signal_hours
 from tidegauge.contract import encode
 from tidegauge.kafka import KafkaRecord
 from tidegauge.windows import DriftDetector
@@ -47,6 +49,17 @@ def a_baseline(signals: int, rng: np.random.Generator) -> Baseline:
         f"f{number}": sampled_signal(rng.normal(size=ROWS)) for number in range(signals)
     }
     return Baseline(model="credit", version="3", rows=ROWS, source="bench", signals=found)
+
+
+def with_hours(baseline: Baseline, rng: np.random.Generator) -> Baseline:
+    """Give a baseline 14 days, all hours of which are alike."""
+    hours = {}
+    for name, signal in baseline.signals.items():
+        shares = np.array(reference_counts(signal)) / baseline.rows
+        minutes = rng.multinomial(EVENTS, shares, size=(14, 1440))
+        spans, hours[name] = signal_hours(signal, minutes)
+    baseline.daily = DailyCycle(days=14, spans_seconds=spans, signals=hours)
+    return baseline
 
 
 def made(baseline: Baseline, number: int, rng: np.random.Generator) -> Iterator[tuple[int, bytes]]:
@@ -95,11 +108,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--signals", type=int, default=50)
     parser.add_argument("--windows", type=int, default=43_200)
+    parser.add_argument("--hourly", action="store_true")
     parser.add_argument("--inject", action="store_true")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     rng = np.random.default_rng(1)
     baseline = a_baseline(options.signals, rng)
+    if options.hourly:
+        baseline = with_hours(baseline, rng)
     month = Month(options.windows, list(made(baseline, min(MADE, options.windows), rng)))
     until = month.start + 60.0 * options.windows
     middle = month.start + 60 * (options.windows // 2)
@@ -125,6 +141,7 @@ def main() -> None:
                 "windows": result.windows,
                 "signals": options.signals,
                 "megabytes": round(month.bytes / 1e6),
+                "hourly": options.hourly,
                 "injected": options.inject,
                 "seconds": round(took, 1),
                 "ms_per_window": round(1e3 * took / result.windows, 3),

@@ -17,10 +17,8 @@ from tidegauge.alerting.metrics import METRICS
 from tidegauge.alerting.revision import evaluate_late
 from tidegauge.alerting.ruleset import RuleSet
 from tidegauge.alerting.state import AlertState
-from tidegauge.backtest import replay as module
-from tidegauge.backtest.evidence import OF_EVIDENCE
 from tidegauge.backtest.records import slices_of
-from tidegauge.backtest.replay import FULL_STEPS, Replay
+from tidegauge.backtest.replay import FULL_STEPS, OF_EVIDENCE, Replay
 from tidegauge.backtest.result import PastEpisode
 from tidegauge.baseline.document import Baseline
 from tidegauge.config.sections import WindowSettings
@@ -242,21 +240,22 @@ def test_a_rule_on_what_is_below_is_judged_in_every_window() -> None:
     assert _told(episodes) == _facts(alerts)
 
 
-def test_windows_in_which_nothing_can_change_are_not_judged(
+def test_windows_in_which_nothing_can_change_are_not_taken_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    judged = []
+    taken: list[WindowReport] = []
+    take = DriftDetector.take_together
 
-    def noted(rules: RuleSet, report: WindowReport, *rest: Any, **by: Any) -> Any:
-        judged.append(report)
-        return evaluate(rules, report, *rest, **by)
+    def noted(detector: DriftDetector, firsts: Any, baselines: Any) -> Any:
+        taken.extend(first.report for first in firsts)
+        return take(detector, firsts, baselines)
 
-    monkeypatch.setattr(module, "evaluate", noted)
+    monkeypatch.setattr(DriftDetector, "take_together", noted)
     rules = RuleSet([it for it in RULES.rules if it.name == "alarm"])
     reports = _reports(39)
     _replayed(rules, reports, 1.0, 400)
     # The one that two baselines counted is taken by itself.
-    assert [it.window_start for it in judged] == [reports[26].window_start]
+    assert [it.window_start for it in taken] == [reports[26].window_start]
 
 
 def test_an_episode_lasts_up_to_where_it_ends_or_the_windows_do() -> None:
@@ -394,3 +393,14 @@ def test_windows_by_hour_of_day_are_judged_as_detect_judges_them() -> None:
         replay.take(reports[start : start + 7], {hourly.id: hourly})
     [episode] = replay.end()
     assert episode.window_end == beyond[0] >= reports[40].window_end
+
+
+def test_the_memory_of_a_baseline_by_hour_of_day_is_full_as_late() -> None:
+    hourly = hourly_baseline()
+    reports = hourly_reports([0.0] * (FULL_STEPS + 3), hourly.id)
+    rules = parse_rules(
+        "rules: [{name: alarm, metric: surprise, above: 1, severity: low}]", source="test"
+    )
+    replay = Replay(rules, lambda model: 1.0, reports[0])
+    replay.take(reports, {hourly.id: hourly})
+    assert replay.span.memory_full_at == reports[FULL_STEPS - 1].window_end

@@ -1,11 +1,7 @@
 """What happens to a slice of the past beside its windows: time without any, and late events."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Sequence
 
 from tidegauge.alerting import (
     MISSED_AFTER_SECONDS,
@@ -18,13 +14,9 @@ from tidegauge.alerting import (
     evaluate_late,
     judge_inactivity,
 )
-from tidegauge.backtest.evidence import RequiredMetrics
-from tidegauge.baseline import Baseline
 from tidegauge.config import WindowSettings
 from tidegauge.contract import Alert, WindowReport
-from tidegauge.windows import DriftDetector, SliceMemory, forgotten_after
-
-Counts = npt.NDArray[np.int32]
+from tidegauge.windows import forgotten_after
 
 
 class Gaps:
@@ -83,85 +75,50 @@ class Gaps:
         )
 
 
-@dataclass
-class _KnownWindow:
-    """What is kept of a window: its revision, counts by baseline, and where rules held in it."""
-
-    end: int
-    revision: int
-    counts: dict[str, Counts] = field(default_factory=dict)
-    held: Sequence[str] = ()
-
-
 class LateReports:
-    """Remembers the windows of a slice for as long as they take late events, ``seconds``."""
+    """The reports of a slice for as long as their windows accept late events, ``seconds``.
 
-    def __init__(
-        self, rules: RuleSet, detector: DriftDetector, required: RequiredMetrics, seconds: int
-    ) -> None:
+    DETECT holds the cells of these windows for as long.
+    """
+
+    def __init__(self, rules: RuleSet, seconds: int) -> None:
         self._rules = rules
-        self._detector = detector
-        self._required = required
         self._seconds = seconds
-        self._known: dict[int, _KnownWindow] = {}
+        #: By the start of its window the last report, and the fingerprints of what held in it.
+        self._known: dict[int, tuple[WindowReport, Sequence[str]]] = {}
+
+    def earlier(self, report: WindowReport) -> WindowReport | None:
+        """Return what was reported of the same window before; None if nothing was."""
+        known = self._known.get(report.window_start)
+        return known and known[0]
 
     def knows(self, report: WindowReport) -> bool:
         """Whether what came before a late report is known; before a window's first, nothing did."""
-        known = self._known.get(report.window_start)
-        return not report.revision or (known is not None and known.revision == report.revision - 1)
-
-    def add(
-        self,
-        memory: SliceMemory | None,
-        report: WindowReport,
-        baselines: Mapping[str, Baseline],
-    ) -> SliceMemory | None:
-        """Return what is remembered with what a late report counts more, for the next window."""
-        if memory is None or memory.baseline not in baselines:
-            return memory
-        news = self._detector.counted(report, memory.baseline, baselines)
-        known = self._known.get(report.window_start)
-        if known is not None and memory.baseline in known.counts:
-            news = news - known.counts[memory.baseline]
-        ends = report.window_start, report.window_end
-        return self._detector.add_late(memory, news, ends, baselines[memory.baseline])
+        earlier = self.earlier(report)
+        return not report.revision or (
+            earlier is not None and earlier.revision == report.revision - 1
+        )
 
     def judge(
         self, report: WindowReport, alerts: AlertState, whole: AlertState | None
     ) -> EvaluationResult:
-        """Judge a late report; what held in its window before is what was noted of it."""
-        known = self._known.get(report.window_start)
-        held = known.held if known else ()
-        verdict, _ = evaluate_late(
-            self._rules, report, None, alerts, held=held, distribution=_without, whole=whole
-        )
+        """Judge a late report, and remember it."""
+        earlier, held = self._known.get(report.window_start, (None, ()))
+        verdict, held = evaluate_late(
+            self._rules, report, earlier, alerts,
+            held=held, distribution=no_distribution, whole=whole,
+        )  # fmt: skip
+        self._known[report.window_start] = report, held
         return verdict
 
-    def note(self, reports: Sequence[WindowReport], baselines: Mapping[str, Baseline]) -> None:
-        """Remember reports that were taken in, late ones after they were judged."""
-        for report in reports:
-            before = self._known.get(report.window_start)
-            known = _KnownWindow(
-                report.window_end, report.revision, held=before.held if before else ()
-            )
-            if self._required.may_hold(report):
-                _, known.held = evaluate_late(
-                    self._rules, report, None, AlertState(), held=known.held, distribution=_without
-                )
-            if self._required.evidence:
-                known.counts = {
-                    part.baseline: self._detector.counted(report, part.baseline, baselines).astype(
-                        np.int32
-                    )
-                    for part in report.parts
-                    if part.baseline in baselines
-                }
-            self._known[report.window_start] = known
-        through = max((known.end for known in self._known.values()), default=0)
-        for start, known in list(self._known.items()):
-            if known.end + self._seconds <= through:
+    def note(self, reports: Sequence[WindowReport]) -> None:
+        """Remember reports that were taken in, and forget those that no late event can reach."""
+        self._known |= {report.window_start: (report, ()) for report in reports}
+        through = max((report.window_end for report, _ in self._known.values()), default=0)
+        for start, (report, _) in list(self._known.items()):
+            if report.window_end + self._seconds <= through:
                 del self._known[start]
 
 
-def _without(baseline: str, signal: str, histogram: object) -> None:
-    """Show no counts: nobody reads these alerts."""
+def no_distribution(baseline: str, signal: str, histogram: object) -> None:
+    """Return no counts: nobody reads these alerts."""

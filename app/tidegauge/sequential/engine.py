@@ -156,7 +156,11 @@ class WindowBatch:
     @property
     def memory(self) -> Memory:
         """What is remembered after the last window."""
-        return self._path.at(-1)
+        return self.after(-1)
+
+    def after(self, window: int) -> Memory:
+        """Return what is remembered after one of the windows."""
+        return self._path.at(window)
 
     def beyond(self, level: float) -> Bools:
         """Return where a score is above ``level`` times its threshold: (windows, signals)."""

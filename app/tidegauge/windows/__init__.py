@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tidegauge.windows.drift_detector import (
         MONTH_SECONDS as MONTH_SECONDS,
         DriftDetector as DriftDetector,
+        WindowInput as WindowInput,
         pack as pack,
         unpack as unpack,
     )
