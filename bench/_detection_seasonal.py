@@ -189,8 +189,14 @@ def remembered(counts: Floats, *, minute: int) -> Iterator[tuple[Floats, Floats]
         yield both[..., :bins] * np.stack(weights, axis=1)[..., None, None], both[..., bins:]
 
 
+def hours_memory(effective: Floats, hours: Floats) -> HoursMemory:
+    """Return the hours behind effective counts of windows of ``EVENTS`` events each."""
+    windows = effective.sum(axis=-1) / EVENTS
+    return HoursMemory(hours, np.zeros(0), hours.sum(axis=-1) ** 2 / windows)
+
+
 def _alarms(daily: DailyReference, effective: Floats, hours: Floats, budget: Budget) -> Bools:
-    expected = daily.expected(HoursMemory(hours, np.zeros(0)), 60.0)
+    expected = daily.expected(hours_memory(effective, hours), 60.0)
     its = expected.reference
     last = replace(its, counts=its.counts[-1], linear=its.linear[-1], quadratic=its.quadratic[-1])
     threshold, _ = budget.threshold(last, effective[-1].sum(axis=-1))

@@ -44,8 +44,9 @@ class SignalHours(Record):
     ``counts`` has 24 lists of the signal's bins: those of its values, then missing, not finite and
     invalid. ``excess`` is by how much more than by sampling scores varied, as variance in units of
     one event's, a list for each of the baseline's ``spans_seconds``: of shape, mean, spread and
-    each bin. ``degrees`` are the degrees of freedom that this is known with, ``skewness`` is that
-    of mean and spread. ``by_hour`` is what the excess is multiplied by in each hour of the day.
+    each bin. ``degrees`` are the degrees of freedom that this is known with, or that the tails of
+    the scores have if these are fewer; ``skewness`` is that of mean and spread. ``by_hour`` is what
+    the excess is multiplied by in each hour of the day.
     """
 
     counts: list[list[int]]

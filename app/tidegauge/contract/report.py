@@ -159,7 +159,10 @@ class Expectation(Record):
             "of shape, mean, spread and each bin."
         ),
     ]
-    degrees: Annotated[list[float], doc("Degrees of freedom with which each excess is known.")]
+    degrees: Annotated[
+        list[float],
+        doc("Degrees of freedom with which each excess is known, or fewer if the tails are heavy."),
+    ]
     skewness: Annotated[list[float], doc("Skewness of mean and spread.")]
 
 

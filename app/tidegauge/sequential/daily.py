@@ -7,7 +7,6 @@ expected of remembered windows is the mean over the hours by what is remembered 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -54,25 +53,53 @@ def _area(x: Floats) -> Floats:
 class HoursMemory:
     """Events by hour of day behind the counts of a ``Memory``: ``events`` is (4, signals, 24).
 
-    ``pooled`` (signals, 24) belongs to the counts that wait for more events.
+    ``pooled`` (signals, 24) belongs to the counts that wait for more events. ``squares`` (4,
+    signals) is Σ w² over the windows, each with the weight w = (1 - λ)^age · n that it has in the
+    counts: (Σ w)² / Σ w² is how many windows of equal weight these are worth (Kish 1965).
     """
 
     events: Floats
     pooled: Floats
+    squares: Floats
 
     @classmethod
     def empty(cls, signals: int) -> "HoursMemory":
         """Return what is remembered before the first window."""
-        return cls(np.zeros((len(LAMBDAS), signals, HOURS)), np.zeros((signals, HOURS)))
+        scales = len(LAMBDAS)
+        return cls(
+            np.zeros((scales, signals, HOURS)),
+            np.zeros((signals, HOURS)),
+            np.zeros((scales, signals)),
+        )
+
+    @classmethod
+    def of_alike(cls, events: Floats, pooled: Floats) -> "HoursMemory":
+        """Return what is remembered of very many windows with as many events in each."""
+        share = np.array([it / (2 - it) for it in LAMBDAS])[:, None]
+        return cls(events, pooled, share * events.sum(axis=-1) ** 2)
 
     def after(self, before: Memory, window: Floats, weights: Floats) -> "HoursMemory":
         """Return what is remembered after a window; ``before`` is the counts' memory before it."""
-        moved = before.moves(window)[:, None]
+        n = (before.pooled + window).sum(axis=-1)
+        has_moved = before.moves(window)
+        moved = has_moved[:, None]
         pooled = self.pooled + window.sum(axis=-1, keepdims=True) * weights
         return HoursMemory(
             np.where(moved, KEEP[:, None, None] * self.events + pooled, self.events),
             np.where(moved, 0.0, pooled),
+            np.where(has_moved, KEEP[:, None] ** 2 * self.squares + n**2, self.squares),
         )
+
+    def windows(self, total: Floats) -> Floats:
+        """Return how many windows of equal weight are remembered, (4, signals); at least 1.
+
+        ``total`` (4, signals) is that of the counts. 2/λ - 1 in the steady state, 1 after the first
+        window, and few again after one of very many events.
+        """
+        found = np.divide(
+            total**2, self.squares, out=np.ones_like(self.squares), where=self.squares > 0
+        )
+        return np.asarray(np.maximum(found, 1.0))
 
     def weights(self) -> Floats:
         """Return the share of each hour, (4, signals, 24); all alike where nothing was counted."""
@@ -100,22 +127,25 @@ class Dispersion:
     def over(self, seconds: Floats) -> tuple[Floats, Floats, Floats]:
         """Return excess, degrees and skewness over spans, (spans, signals, directions).
 
-        By straight lines in the logarithm of the span; beyond the longest the longest's, and below
-        the shortest as if windows were independent, which none that go together can exceed.
+        ``seconds`` is (spans) or (spans, signals). By straight lines in the logarithm of the span;
+        beyond the longest the longest's, and below the shortest as if windows were independent,
+        which none that go together can exceed.
         """
         known = np.log(np.asarray(self.seconds, dtype=np.float64))
         at = np.log(np.asarray(seconds, dtype=np.float64))
-        right = np.clip(np.searchsorted(known, at), 1, len(known) - 1) if len(known) > 1 else 0
-        left = np.maximum(right - 1, 0) * np.ones(len(at), dtype=int)
-        right = right * np.ones(len(at), dtype=int)
+        at = at if at.ndim > 1 else at[:, None]
+        last = len(known) - 1
+        right = np.clip(np.searchsorted(known, at), min(1, last), last)
+        left = np.maximum(right - 1, 0)
         width = np.where(right > left, known[right] - known[left], 1.0)
-        part = np.clip((at - known[left]) / width, 0.0, 1.0)[:, None, None]
+        part = np.clip((at - known[left]) / width, 0.0, 1.0)[..., None]
+        rows = np.arange(len(self.excess))
         excess, degrees, skewness = (
-            it[:, left].swapaxes(0, 1) * (1 - part) + it[:, right].swapaxes(0, 1) * part
+            it[rows, left] * (1 - part) + it[rows, right] * part
             for it in (self.excess, self.degrees, self.skewness)
         )
         shorter = np.exp(np.maximum(known[0] - at, 0.0))
-        return excess * shorter[:, None, None], degrees, skewness
+        return excess * shorter[..., None], degrees, skewness
 
 
 @dataclass(frozen=True)
@@ -143,21 +173,21 @@ class DailyReference:
         shares = np.where(empty, whole[:, None], counts / np.maximum(events[..., None], 1.0))
         return cls(pooled, _at_middles(shares), np.maximum(events, 1.0), dispersion)
 
-    @cached_property
-    def _over(self) -> dict[float, tuple[Floats, Floats, Floats]]:
-        """Remember the dispersion over the spans of windows by their length, seconds."""
-        return {}
-
     def expected(self, hours: HoursMemory, window_seconds: float) -> Expected:
-        """Return what to expect of the windows remembered, on each of the four scales."""
+        """Return what to expect of the windows remembered, on each of the four scales.
+
+        Of levels x that windows k apart share the covariance c(k) of, the mean that is remembered,
+        Σ w_j x_j / Σ w_j, has the variance Σ_j Σ_k w_j w_k c(j - k) / (Σ w)² (Newey & West 1987).
+        Taken for it is that of a block of (Σ w)² / Σ w² windows, one after the other: the same if
+        windows are independent, and no less if those near each other are more alike.
+        """
         weights = hours.weights()
         shares = np.einsum("...st,stb->...sb", weights, self.shares)
         events = 1 / (weights**2 / self.events).sum(axis=-1)
-        known = self._over.get(window_seconds)
-        if known is None:
-            spans = np.array([window_seconds * (2 / it - 1) for it in LAMBDAS])
-            known = self._over[window_seconds] = self.dispersion.over(spans)
-        excess, degrees, skewness = known
+        spans = window_seconds * hours.windows(hours.events.sum(axis=-1))
+        if (spans == spans[..., :1]).all():  # mostly: all signals have had the same events
+            spans = spans[..., :1]
+        excess, degrees, skewness = self.dispersion.over(spans)
         more = np.einsum("...st,st->...s", weights, self.dispersion.by_hour)[..., None]
         counts = shares * events[..., None]
         return Expected.of(self.pooled, counts, excess * more, degrees, skewness, events)

@@ -12,6 +12,9 @@ multiplied by (days + 1) / (days - 1). Days are independent, blocks of a day nee
 variance of φ is that between days, and its degrees of freedom are 2 φ² / variance (Satterthwaite
 1946; by clusters, Liang & Zeger 1986). Two standard errors are added to τ²: to take a signal for
 steadier than it is means false alarms every month.
+
+Degrees of freedom say also how heavy the tails of the scores are (``heavy_tails.py``): the fewer of
+the two count.
 """
 
 from typing import NamedTuple
@@ -21,7 +24,15 @@ import numpy.typing as npt
 
 from tidegauge.sequential.daily import HOURS, DailyReference, Dispersion, hour_weights
 from tidegauge.sequential.ewma import LEAST_EVENTS
-from tidegauge.sequential.expected import BINS, MEAN, SHAPE, SPREAD, Expected
+from tidegauge.sequential.expected import (
+    BINS,
+    MEAN,
+    SHAPE,
+    SPREAD,
+    Expected,
+    in_one_direction,
+)
+from tidegauge.sequential.heavy_tails import carried, of_bin, of_score, of_shape, tail_degrees
 from tidegauge.sequential.reference import Reference
 
 Floats = npt.NDArray[np.float64]
@@ -86,7 +97,7 @@ def dispersion_of(pooled: Reference, blocks: Floats) -> Estimate:
     return Estimate(
         [it.seconds for it in found],
         np.array([it.excess for it in found]),
-        np.array([it.degrees for it in found]),
+        carried([it.seconds for it in found], np.array([it.degrees for it in found])),
         np.array([it.skewness for it in found]),
         by_hour,
     )
@@ -123,15 +134,22 @@ def _over(pooled: Reference, blocks: Floats, expected: Floats, seconds: int) -> 
     directions = BINS + blocks.shape[-1]
     excess, degrees = np.zeros(directions), np.full(directions, MOST_DEGREES)
     skewness, by_hour = np.zeros(directions), np.ones(HOURS)
+    df = np.ones(len(n), dtype=np.int64)
 
     def against() -> Expected:
         return Expected.of(pooled, shares[:, None] * _SURE, excess, degrees, skewness)
 
-    def note(direction: int, squares: Floats, counted: Floats) -> None:
-        """``squares`` are n d², of blocks of so many events."""
-        excess[direction], degrees[direction] = of.excess(squares, counted)
+    def note(direction: int, squares: Floats, counted: Floats, fourth: Floats) -> None:
+        """``squares`` are n d², of blocks of so many events; ``fourth`` see ``tail_degrees``."""
+        excess[direction], known = of.excess(squares, counted)
+        more = of.by_hour(squares, counted, excess[direction])
+        beyond = np.maximum(excess[direction] * more[of.hour], 0.0) * counted
+        which = df if direction == SHAPE else np.ones_like(df)
+        _, free = in_one_direction(which, beyond)
+        size = 1 + beyond
+        heavy = tail_degrees(squares / size, free, fourth / size**2, known)
+        degrees[direction] = min(known, heavy)
         if direction < BINS:
-            more = of.by_hour(squares, counted, excess[direction])
             np.maximum(by_hour, more, out=by_hour)
 
     values = (counts * pooled.ordered[0]).sum(axis=-1)
@@ -139,17 +157,18 @@ def _over(pooled: Reference, blocks: Floats, expected: Floats, seconds: int) -> 
         if (pooled.linear, pooled.quadratic)[direction - MEAN].any():
             expect = against()
             moved = expect.moments(counts[:, None])[direction - MEAN][:, 0]
-            note(direction, values * moved**2, values)
             score = (expect.reference.linear, expect.reference.quadratic)[direction - MEAN][:, 0]
+            note(direction, values * moved**2, values, of_score(shares, score, values))
             third = (shares * score**3).sum(axis=-1) / np.maximum(values, 1.0) ** 2
             skewness[direction] = _skewness(moved, third, excess[direction])
     fitted = against().fitted(counts[:, None]).counts[:, 0] / _SURE
     freed = int(pooled.linear.any()) + int(pooled.quadratic.any())
     df = np.maximum((fitted > 0).sum(axis=-1) - 1 - freed, 1)
-    note(SHAPE, _pearson(counts, n * fitted).sum(axis=-1) / df, n[:, 0])
+    size = n[:, 0]
+    note(SHAPE, _pearson(counts, n * fitted).sum(axis=-1) / df, size, of_shape(fitted, size, df))
     each = _pearson(counts, n * fitted) / np.where(fitted < 1, 1 - fitted, 1.0)
     for bin_ in np.flatnonzero(pooled.counts[0]):
-        note(BINS + int(bin_), each[:, bin_], n[:, 0])
+        note(BINS + int(bin_), each[:, bin_], size, of_bin(fitted[:, bin_], size))
     return _Span(seconds, excess, degrees, skewness, by_hour)
 
 

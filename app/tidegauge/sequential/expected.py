@@ -99,7 +99,7 @@ class Expected:
         terms = g_terms(counts, n[..., None], fitted.counts, m[..., None])
         g, df = shape_statistic(fitted, counts, terms)
         df = np.maximum(df - self._freed, 0)
-        size, directions = _in_one_direction(df, beyond[..., SHAPE])
+        size, directions = in_one_direction(df, beyond[..., SHAPE])
         largest = _largest(
             (terms + terms_of_rest(counts, fitted.counts)) / (1 + beyond[..., BINS:]),
             self.degrees[..., BINS:],
@@ -237,7 +237,7 @@ class _Family(NamedTuple):
         return tilted, np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
 
 
-def _in_one_direction(
+def in_one_direction(
     df: npt.NDArray[np.int64], beyond: Floats
 ) -> tuple[Floats, npt.NDArray[np.float64]]:
     """Return the mean of χ² over ``df`` directions with an excess, and its degrees of freedom.

@@ -163,7 +163,7 @@ class DriftDetector:
         known, hours = unpack(memory, layout.reference), _unpack_hours(memory, len(layout.names))
         if hours is not None:
             its = news.sum(axis=-1, keepdims=True) * hour_weights(*ends)
-            hours = HoursMemory(hours.events, hours.pooled + its)
+            hours = HoursMemory(hours.events, hours.pooled + its, hours.squares)
         after = Memory(known.counts, known.total, known.squared, known.pooled + news)
         packed = pack(after, memory.through, memory.baseline, hours)
         return msgspec.structs.replace(packed, late=memory.late + 1)
@@ -219,6 +219,7 @@ def pack(
         pooled=memory.pooled.tobytes(),
         hours=hours.events.tobytes() if hours else b"",
         pooled_hours=hours.pooled.tobytes() if hours else b"",
+        squares=hours.squares.tobytes() if hours else b"",
     )
 
 
@@ -237,7 +238,9 @@ def unpack(memory: SliceMemory, reference: Reference) -> Memory:
 def _unpack_hours(memory: SliceMemory, signals: int) -> HoursMemory | None:
     if not memory.hours:
         return None
-    return HoursMemory(
-        np.frombuffer(memory.hours).reshape(len(LAMBDAS), signals, HOURS),
-        np.frombuffer(memory.pooled_hours).reshape(signals, HOURS),
-    )
+    events = np.frombuffer(memory.hours).reshape(len(LAMBDAS), signals, HOURS)
+    pooled = np.frombuffer(memory.pooled_hours).reshape(signals, HOURS)
+    if not memory.squares:
+        return HoursMemory.of_alike(events, pooled)
+    squares = np.frombuffer(memory.squares).reshape(len(LAMBDAS), signals)
+    return HoursMemory(events, pooled, squares)

@@ -228,8 +228,9 @@ class SliceMemory(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What the drift detector remembers of the windows of a slice that ended up to ``through``.
 
     The arrays of ``sequential.ewma.Memory`` as bytes of float64, so that they come back to the bit;
-    their shape is that of the signals of ``baseline``. ``hours`` and ``pooled_hours`` are those of
-    ``sequential.hours.HoursMemory``, empty if the baseline has no hours of the day. ``late`` is how
+    their shape is that of the signals of ``baseline``. ``hours``, ``pooled_hours`` and
+    ``squares`` are those of ``sequential.daily.HoursMemory``, empty if the baseline has no hours of
+    the day; ``squares`` also if an earlier version remembered the windows. ``late`` is how
     often late counts were added since ``through``: they are in ``pooled``, for the next window.
     """
 
@@ -241,6 +242,7 @@ class SliceMemory(msgspec.Struct, kw_only=True, omit_defaults=True):
     pooled: bytes
     hours: bytes = b""
     pooled_hours: bytes = b""
+    squares: bytes = b""
     late: int = 0
 
 
