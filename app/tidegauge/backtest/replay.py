@@ -38,7 +38,7 @@ _SHARED = [
 ]
 
 
-class _Batch(NamedTuple):
+class _ReplayBatch(NamedTuple):
     """Windows that follow ``memory``, the reports of these, and what they share."""
 
     windows: WindowBatch
@@ -221,11 +221,11 @@ class Replay:
             budget = self._detector.budget_of(some[0], slices)
             batch = WindowBatch(layout.reference, memory, table[start : start + at_once], [budget])
             self._note_steps(batch.moved, some)
-            self._judge_batch(_Batch(batch, memory, some, baseline, slices), baselines)
+            self._judge_batch(_ReplayBatch(batch, memory, some, baseline, slices), baselines)
             memory = batch.memory
         self._memory = pack(memory, reports[-1].window_end, baseline)
 
-    def _judge_batch(self, batch: _Batch, baselines: Mapping[str, Baseline]) -> None:
+    def _judge_batch(self, batch: _ReplayBatch, baselines: Mapping[str, Baseline]) -> None:
         """Judge windows, with the evidence of those in which it may matter."""
         places: Sequence[int] = range(len(batch.reports))
         if self._level is not None:
