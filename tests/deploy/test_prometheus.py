@@ -112,7 +112,7 @@ def _conditions_of_the_code():
     found = set()
     for path in (ROOT / "app" / "tidegauge").rglob("*.py"):
         text = path.read_text()
-        names = re.findall(r"ealth\.say\(\s*([\w.\"]+),", text)
+        names = re.findall(r"ealth\.report\(\s*([\w.\"]+),", text)
         for name in names:
             if name.startswith('"'):
                 found.add(name.strip('"'))
