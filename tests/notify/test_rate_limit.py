@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.alerts import example_alert
+from tidegauge.config.files import FileError
 from tidegauge.contract.alert import Alert
 from tidegauge.notify.alertmanager import Held, body_of
-from tidegauge.notify.config import ReceiverFile
+from tidegauge.notify.config import ReceiverFile, parse_receivers
 from tidegauge.notify.digest import Digest, digest_body, digest_message, limit_note
-from tidegauge.notify.load import ReceiversError, parse_receivers
 from tidegauge.notify.mail import digest_mail
 from tidegauge.notify.message import message
 from tidegauge.notify.slack import digest_slack_body
@@ -251,7 +251,7 @@ def test_a_wrong_limit_is_told_with_its_place(limit: str, said: str) -> None:
         "receivers:\n  - name: m\n    type: email\n    host: h\n    from: a@x.org\n"
         f"    to: [b@x.org]\n    rate_limit: {limit}\n"
     )
-    with pytest.raises(ReceiversError) as caught:
+    with pytest.raises(FileError) as caught:
         parse_receivers(text, source="r.yaml")
     assert any(said in one and one.startswith("r.yaml:7:") for one in caught.value.problems), (
         caught.value.problems

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     )
     from tidegauge.alerting.load import (
         DEFAULT_RULES as DEFAULT_RULES,
-        RuleError as RuleError,
         load_rules as load_rules,
     )
     from tidegauge.alerting.measure import (
