@@ -49,6 +49,5 @@ if TYPE_CHECKING:
         matchers_text as matchers_text,
     )
     from tidegauge.alerting.state import AlertState as AlertState
-    from tidegauge.alerting.summary import listed as listed
 
 face(__name__)

@@ -18,7 +18,6 @@ from tidegauge.alerting.alert_text import (
 )
 from tidegauge.alerting.model import Rule
 from tidegauge.alerting.state import Incident
-from tidegauge.alerting.summary import listed
 from tidegauge.contract import (
     Action,
     Alert,
@@ -31,6 +30,7 @@ from tidegauge.contract import (
     deterministic_id,
     duration_text,
     limit_text,
+    listed,
     render,
     segment_text,
 )
