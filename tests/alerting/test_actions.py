@@ -5,8 +5,9 @@ import pytest
 
 from support.window_reports import kl_report, latency, part_of, window_report
 from tidegauge.alerting.actions import STALE_SECONDS
-from tidegauge.alerting.evaluate import EvaluationResult, evaluate
-from tidegauge.alerting.load import parse_rules
+from tidegauge.alerting.evaluate import evaluate
+from tidegauge.alerting.records import EvaluationResult
+from tidegauge.alerting.ruleset import parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.config.files import FileError
 from tidegauge.contract import encode

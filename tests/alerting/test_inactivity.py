@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.window_reports import kl_report, window_report
-from tidegauge.alerting.evaluate import EvaluationResult, evaluate
+from tidegauge.alerting.evaluate import evaluate
 from tidegauge.alerting.inactivity import InactiveSlice, due_at, end_forgotten, judge_inactivity
-from tidegauge.alerting.load import parse_rules
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.records import EvaluationResult
+from tidegauge.alerting.ruleset import RuleSet, parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.audit.verify import verify
 from tidegauge.config.files import FileError

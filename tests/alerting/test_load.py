@@ -9,10 +9,9 @@ import yaml
 
 from support.deployment import ROOT
 from support.rule_files import BY_SIZE, GOOD, only_problem_of
-from tidegauge.alerting.load import DEFAULT_RULES, load_rules, parse_rules
 from tidegauge.alerting.metrics import METRICS
 from tidegauge.alerting.model import Rule, rule_schema
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.ruleset import DEFAULT_RULES, RuleSet, load_rules, parse_rules
 from tidegauge.config.files import FileError
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from support.window_reports import kl_report
 from tidegauge.alerting.evaluate import evaluate
-from tidegauge.alerting.load import load_rules, parse_rules
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.ruleset import RuleSet, load_rules, parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.config.files import FileError
 from tidegauge.contract import encode

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from support.deployment import ROOT, read_yaml, run, tool
-from tidegauge.alerting.load import load_rules
+from tidegauge.alerting.ruleset import load_rules
 from tidegauge.config.settings import Settings, load_settings
 from tidegauge.notify.config import load_receivers
 

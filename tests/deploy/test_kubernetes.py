@@ -8,7 +8,7 @@ import yaml
 from typer.main import get_command
 
 from support.deployment import ROOT, run, tool
-from tidegauge.alerting.load import load_rules
+from tidegauge.alerting.ruleset import load_rules
 from tidegauge.cli.app import app
 from tidegauge.config.files import LOOK_SECONDS, WatchedFile
 from tidegauge.config.settings import Settings, load_settings

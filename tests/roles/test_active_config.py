@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegauge.alerting.load import DEFAULT_RULES
+from tidegauge.alerting.ruleset import DEFAULT_RULES
 from tidegauge.config.files import LOOK_SECONDS, FileError
 from tidegauge.roles.active_config import ActiveRules
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegauge.alerting.load import parse_rules
+from tidegauge.alerting.ruleset import parse_rules
 from tidegauge.config.files import FileError
 
 GOOD = """\

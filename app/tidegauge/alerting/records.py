@@ -4,7 +4,8 @@ Every time in them is a window's, and every id follows from what the record is a
 window judged again after a crash gives the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,14 +18,16 @@ from tidegauge.alerting.alert_text import (
     with_segment,
 )
 from tidegauge.alerting.model import Rule
-from tidegauge.alerting.state import Incident
+from tidegauge.alerting.state import AlertState, Incident
 from tidegauge.contract import (
     Action,
     Alert,
     AlertEvent,
     AlertPhase,
     AuditFact,
+    Distribution,
     SignalAlert,
+    SignalHistogram,
     WindowReport,
     counted,
     deterministic_id,
@@ -34,6 +37,26 @@ from tidegauge.contract import (
     render,
     segment_text,
 )
+
+#: Both count vectors of a signal, by baseline id, signal name and what the window counted;
+#: ``None`` if the baseline is not at hand.
+DistributionOf = Callable[[str, str, SignalHistogram], Distribution | None]
+
+
+class EvaluationResult(NamedTuple):
+    """The result of evaluating one report.
+
+    ``stale``: it was not evaluated, as the state had already taken in this window or a later one.
+    So it was a replay, a revision, or a window closed out of order. The last two are for
+    :func:`tidegauge.alerting.evaluate.evaluate_late`.
+    """
+
+    state: AlertState
+    alerts: list[Alert]
+    actions: list[Action]
+    audit: list[AuditFact]
+    stale: bool = False
+
 
 #: Signals that an alert lists, the worst first; its summary says how many there are. A thousand of
 #: the longest names are half of what the topics of facts and actions take as a record.
