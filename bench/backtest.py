@@ -19,7 +19,7 @@ import numpy as np
 import _harness  # noqa: F401 - puts the tests' support on the path
 from support.sampled import sampled_histogram, sampled_signal
 from support.window_reports import latency, part_of, window_report
-from tidegauge.alerting.load import parse_rules
+from tidegauge.alerting.ruleset import parse_rules
 from tidegauge.backtest import BacktestPlan, Injection, Result, backtest
 from tidegauge.baseline import Baseline, DailyCycle, NumericSignal, Signal, reference_counts
 from tidegauge.baseline.io.daily import signal_hours

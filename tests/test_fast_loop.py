@@ -15,14 +15,14 @@ def root(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     (tmp_path / "app/tidegauge/alerting").mkdir(parents=True)
-    (tmp_path / "app/tidegauge/alerting/load.py").touch()
+    (tmp_path / "app/tidegauge/alerting/ruleset.py").touch()
     return tmp_path
 
 
 def test_tests_of_a_changed_module_come_before_those_of_its_room(root):
-    found = nearest(["app/tidegauge/alerting/load.py"], root)
+    found = nearest(["app/tidegauge/alerting/ruleset.py"], root)
     assert found == [
-        "app/tidegauge/alerting/load.py",
+        "app/tidegauge/alerting/ruleset.py",
         "tests/alerting/test_load.py",
         "tests/alerting",
         *ALWAYS,

@@ -16,7 +16,7 @@ APP = ROOT / "app" / "tidegauge"
 
 #: Who may decode JSON directly, and why.
 DECODERS = {
-    "contract/decoding.py": "it is that one place",
+    "contract/record.py": "it is that one place",
     "baseline/io/column_files.py": "a file that the user of a command names",
     "counting/decode/reference.py": "predictions in any shape; every error is a dead letter",
 }
@@ -130,4 +130,4 @@ def test_what_is_no_decoding_is_not_found() -> None:
 
 
 def test_the_path_is_that_of_the_sources() -> None:
-    assert len(MODULES) > 200 and Path(APP / "contract" / "decoding.py").exists()
+    assert len(MODULES) > 200 and Path(APP / "contract" / "record.py").exists()

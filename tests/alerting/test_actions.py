@@ -5,9 +5,11 @@ import pytest
 
 from support.window_reports import kl_report, latency, part_of, window_report
 from tidegauge.alerting.actions import STALE_SECONDS
-from tidegauge.alerting.evaluate import EvaluationResult, evaluate
-from tidegauge.alerting.load import RuleError, parse_rules
+from tidegauge.alerting.evaluate import evaluate
+from tidegauge.alerting.records import EvaluationResult
+from tidegauge.alerting.ruleset import parse_rules
 from tidegauge.alerting.state import AlertState
+from tidegauge.config.files import FileError
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Action, Distribution
 from tidegauge.contract.audit import AuditFact
@@ -97,7 +99,7 @@ def test_an_action_says_until_when_it_is_good_and_whether_it_is_meant() -> None:
 
 def test_limits_of_an_action_without_an_action_are_a_slip() -> None:
     text = "rules: [{name: drift, metric: kl, above: 0.05, severity: medium, cooldown: 60}]"
-    with pytest.raises(RuleError, match="cooldown: only with 'action'; take it away"):
+    with pytest.raises(FileError, match="cooldown: only with 'action'; take it away"):
         parse_rules(text, source="rules.yaml")
 
 

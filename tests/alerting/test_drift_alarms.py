@@ -4,8 +4,7 @@ import pytest
 
 from support.window_reports import evidence_of, surprise_report
 from tidegauge.alerting.evaluate import evaluate
-from tidegauge.alerting.load import parse_rules
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.ruleset import RuleSet, parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.report import Change, Evidence

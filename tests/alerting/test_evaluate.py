@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.window_reports import kl_report, latency, part_of, signal_report, window_report
-from tidegauge.alerting.evaluate import EvaluationResult, evaluate
-from tidegauge.alerting.load import DEFAULT_RULES, parse_rules
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.evaluate import evaluate
+from tidegauge.alerting.records import EvaluationResult
+from tidegauge.alerting.ruleset import DEFAULT_RULES, RuleSet, parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert, Distribution

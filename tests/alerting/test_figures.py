@@ -4,8 +4,7 @@ import numpy as np
 from hypothesis import given, strategies as st
 
 from support.alerts import example_alert
-from tidegauge.alerting.figures import MOST_MOVED, carry, top_bins
-from tidegauge.alerting.measure import Measurement
+from tidegauge.alerting.measure import MOST_MOVED, Measurement, carry, top_bins
 from tidegauge.contract.alert import Distribution
 from tidegauge.sequential.scores import bin_contributions
 

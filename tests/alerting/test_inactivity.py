@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.window_reports import kl_report, window_report
-from tidegauge.alerting.evaluate import EvaluationResult, evaluate
+from tidegauge.alerting.evaluate import evaluate
 from tidegauge.alerting.inactivity import InactiveSlice, due_at, end_forgotten, judge_inactivity
-from tidegauge.alerting.load import RuleError, parse_rules
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.records import EvaluationResult
+from tidegauge.alerting.ruleset import RuleSet, parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.audit.verify import verify
+from tidegauge.config.files import FileError
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.report import WindowReport
@@ -314,7 +315,7 @@ AFTER = {
 )
 def test_what_makes_no_sense_without_windows_is_refused(fields: str, said: str) -> None:
     text = f"rules: [{{name: r, metric: seconds_without_events, severity: low, {fields}}}]"
-    with pytest.raises(RuleError, match=said):
+    with pytest.raises(FileError, match=said):
         parse_rules(text, source="rules.yaml")
 
 

@@ -9,10 +9,10 @@ import yaml
 
 from support.deployment import ROOT
 from support.rule_files import BY_SIZE, GOOD, only_problem_of
-from tidegauge.alerting.load import DEFAULT_RULES, RuleError, load_rules, parse_rules
 from tidegauge.alerting.metrics import METRICS
 from tidegauge.alerting.model import Rule, rule_schema
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.ruleset import DEFAULT_RULES, RuleSet, load_rules, parse_rules
+from tidegauge.config.files import FileError
 
 
 def test_a_good_file_is_read_as_it_stands() -> None:
@@ -59,14 +59,14 @@ def test_a_file_is_read_and_named_in_its_errors(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert [rule.name for rule in load_rules(path).rules] == ["input-drift", "quiet"]
     path.write_text(GOOD.replace("metric: kl", "metric: kk"))
-    with pytest.raises(RuleError, match=r"rules\.yaml:3:13: rules\[0\]\.metric: found 'kk'"):
+    with pytest.raises(FileError, match=r"rules\.yaml:3:13: rules\[0\]\.metric: found 'kk'"):
         load_rules(path)
     path.write_bytes(b"rules:\n  - name: caf\xe9\n")
-    with pytest.raises(RuleError, match=r"rules\.yaml:2:14: found a byte that is not UTF-8"):
+    with pytest.raises(FileError, match=r"rules\.yaml:2:14: found a byte that is not UTF-8"):
         load_rules(path)
-    with pytest.raises(RuleError, match=r"absent\.yaml: the rule file can't be read: No such file"):
+    with pytest.raises(FileError, match=r"absent\.yaml: the rule file can't be read: No such file"):
         load_rules(tmp_path / "absent.yaml")
-    with pytest.raises(RuleError, match="the rule file can't be read: Is a directory"):
+    with pytest.raises(FileError, match="the rule file can't be read: Is a directory"):
         load_rules(tmp_path)
 
 

@@ -37,7 +37,7 @@ from support.rule_files import BY_SIZE, GOOD, only_problem_of, problems_of
         (
             "minimum_events: 500",
             "minimum_events: -1",
-            "rules.yaml:8:21: rules[0].minimum_events: found -1: input should be greater than or "
+            "rules.yaml:8:21: rules[0].minimum_events: found -1, expected greater than or "
             "equal to 0",
         ),
         (
@@ -245,7 +245,7 @@ def test_a_mistake_is_shown_at_its_line_and_column(
         (
             "minimum_psi: 0.02",
             "minimum_psi: -1",
-            "rules.yaml:5:18: rules[0].minimum_psi: found -1: input should be greater than or eq",
+            "rules.yaml:5:18: rules[0].minimum_psi: found -1, expected greater than or eq",
         ),
         (
             "above: 1",

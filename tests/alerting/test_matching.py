@@ -9,9 +9,9 @@ import pytest
 
 from support.window_reports import kl_report
 from tidegauge.alerting.evaluate import evaluate
-from tidegauge.alerting.load import RuleError, load_rules, parse_rules
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.ruleset import RuleSet, load_rules, parse_rules
 from tidegauge.alerting.state import AlertState
+from tidegauge.config.files import FileError
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 
@@ -115,10 +115,10 @@ def test_the_alert_and_its_audit_say_by_which_file_the_window_was_judged(tmp_pat
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        (", for: 0", "rules[0].for: found 0: input should be greater than or equal to 1"),
+        (", for: 0", "rules[0].for: found 0, expected greater than or equal to 1"),
         (", for: 1.5", "rules[0].for: found 1.5, expected a whole number"),
-        (", keep_firing_for: 0", "rules[0].keep_firing_for: found 0: input should be greater"),
-        (", repeat_interval: -1", "rules[0].repeat_interval: found -1: input should be greater"),
+        (", keep_firing_for: 0", "rules[0].keep_firing_for: found 0, expected greater"),
+        (", repeat_interval: -1", "rules[0].repeat_interval: found -1, expected greater"),
         (", labels: {a-b: c}", "rules[0].labels.a-b: found 'a-b', expected letters, digits and _"),
         (", labels: {team: 3}", "rules[0].labels.team: found 3, expected text"),
         (", labels: [a]", "rules[0].labels: found a list, expected a mapping such as"),
@@ -135,7 +135,7 @@ def test_the_alert_and_its_audit_say_by_which_file_the_window_was_judged(tmp_pat
     ],
 )
 def test_a_mistake_is_told_with_what_is_allowed(more: str, expected: str) -> None:
-    with pytest.raises(RuleError) as caught:
+    with pytest.raises(FileError) as caught:
         rules_of(more)
     [problem] = caught.value.problems
     place, _, said = problem.partition(": ")

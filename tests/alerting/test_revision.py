@@ -7,10 +7,8 @@ from hypothesis import given, strategies as st
 
 from support.alert_oracle import Judged, Told, WatchedRule, life
 from support.window_reports import kl_report, window_report
-from tidegauge.alerting.evaluate import evaluate
-from tidegauge.alerting.load import parse_rules
-from tidegauge.alerting.revision import Revised, evaluate_late
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.evaluate import Revised, evaluate, evaluate_late
+from tidegauge.alerting.ruleset import RuleSet, parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert

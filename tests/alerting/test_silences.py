@@ -10,7 +10,7 @@ from support.alerts import example_alert
 from tidegauge.alerting.silences import Silences, covers, in_force, matchers_text
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
-from tidegauge.contract.decoding import DecodingError, decode
+from tidegauge.contract.record import DecodingError, decode
 from tidegauge.contract.silence import GLOB_CHARACTERS, Matchers, Silence
 
 NOW = 1_000.0

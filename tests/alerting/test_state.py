@@ -15,9 +15,9 @@ from support.window_reports import (
     surprise_report,
     window_report,
 )
-from tidegauge.alerting.evaluate import EvaluationResult, evaluate
-from tidegauge.alerting.load import parse_rules
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.evaluate import evaluate
+from tidegauge.alerting.records import EvaluationResult
+from tidegauge.alerting.ruleset import RuleSet, parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert

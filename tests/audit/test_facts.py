@@ -4,7 +4,7 @@ import msgspec
 
 from support.deployment import ROOT
 from tidegauge.audit.facts import facts_of
-from tidegauge.contract.configuration import Configuration
+from tidegauge.contract.audit import Configuration
 from tidegauge.contract.silence import Matchers, Silence
 
 EXAMPLES = ROOT / "schemas" / "examples"

@@ -11,11 +11,9 @@ from support.hostile import hostile_values, in_unknown_fields, nested
 from tidegauge.audit.chain import Chain, ChainIndex, Origin
 from tidegauge.cli.audit import _is_about, describe
 from tidegauge.contract import encode
-from tidegauge.contract.acknowledgement import Acknowledgement, acknowledge
-from tidegauge.contract.alert import Action
-from tidegauge.contract.audit import AuditRecord
-from tidegauge.contract.configuration import Configuration
-from tidegauge.contract.decoding import DecodingError, decode
+from tidegauge.contract.alert import Acknowledgement, Action, acknowledge
+from tidegauge.contract.audit import AuditRecord, Configuration
+from tidegauge.contract.record import DecodingError, decode
 from tidegauge.contract.silence import Matchers, Silence
 from tidegauge.roles.ledger.acknowledged import facts_in
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from support.feeds import NUMBERS, Change, Row, baseline, run
-from tidegauge.alerting.load import DEFAULT_RULES
+from tidegauge.alerting.ruleset import DEFAULT_RULES
 from tidegauge.backtest import run as module
 from tidegauge.backtest.run import BacktestPlan, backtest
 from tidegauge.config.sections import WindowSettings

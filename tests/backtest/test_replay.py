@@ -10,12 +10,10 @@ import pytest
 from support.counting import a_baseline, categorical, numeric
 from support.hourly import SIGNAL, baseline as hourly_baseline, reports as hourly_reports
 from support.window_reports import latency, part_of, signal_report, window_report
-from tidegauge.alerting.evaluate import evaluate
-from tidegauge.alerting.load import parse_rules
+from tidegauge.alerting.evaluate import evaluate, evaluate_late
 from tidegauge.alerting.measure import measure
 from tidegauge.alerting.metrics import METRICS
-from tidegauge.alerting.revision import evaluate_late
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.ruleset import RuleSet, parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.backtest.records import slices_of
 from tidegauge.backtest.replay import FULL_STEPS, OF_EVIDENCE, Replay

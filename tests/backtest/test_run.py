@@ -11,8 +11,7 @@ from support.alerts import example_alert
 from support.counting import a_baseline, numeric
 from support.window_reports import part_of, signal_report, window_report
 from tidegauge.alerting.evaluate import evaluate
-from tidegauge.alerting.load import parse_rules
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.ruleset import RuleSet, parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.backtest import run as module
 from tidegauge.backtest.inject import Injection

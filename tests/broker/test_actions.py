@@ -9,8 +9,7 @@ from confluent_kafka import Producer
 from support.kafka_broker import KafkaBroker, unique
 from support.product import Installation
 from tidegauge.contract import encode
-from tidegauge.contract.acknowledgement import acknowledge
-from tidegauge.contract.alert import Action
+from tidegauge.contract.alert import Action, acknowledge
 
 pytestmark = pytest.mark.timeout(120)
 

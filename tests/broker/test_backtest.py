@@ -20,7 +20,7 @@ from support.product import Installation
 from support.sampled import sampled_histogram, sampled_signal
 from support.window_reports import latency, part_of, window_report
 from tidegauge.alerting.evaluate import evaluate
-from tidegauge.alerting.load import parse_rules
+from tidegauge.alerting.ruleset import parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.baseline.document import Baseline, NumericSignal
 from tidegauge.baseline.io.store import BaselineStore

@@ -16,8 +16,7 @@ from support.kafka_broker import KafkaBroker, unique
 from support.product import Installation, told
 from support.wild_headers import send_wild
 from tidegauge.contract import encode
-from tidegauge.contract.acknowledgement import acknowledge
-from tidegauge.contract.alert import Action, Alert
+from tidegauge.contract.alert import Action, Alert, acknowledge
 from tidegauge.contract.cloudevents import wrap
 from tidegauge.contract.silence import Silence
 

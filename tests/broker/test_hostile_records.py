@@ -20,9 +20,8 @@ from support.product import Installation
 from support.quick_windows import QUICK, Traffic, readiness
 from support.wild_headers import send_wild
 from tidegauge.contract import encode
-from tidegauge.contract.acknowledgement import Acknowledgement
-from tidegauge.contract.audit import AuditFact
-from tidegauge.contract.configuration import Configuration
+from tidegauge.contract.alert import Acknowledgement
+from tidegauge.contract.audit import AuditFact, Configuration
 from tidegauge.contract.silence import Matchers, Silence, Withheld
 from tidegauge.kafka.unreadable import headers_of
 

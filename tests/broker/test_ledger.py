@@ -24,8 +24,7 @@ from support.processes import Child, wait_until
 from support.product import Installation, told
 from tidegauge.audit.facts import fact_of
 from tidegauge.contract import encode
-from tidegauge.contract.acknowledgement import acknowledge
-from tidegauge.contract.alert import Action
+from tidegauge.contract.alert import Action, acknowledge
 from tidegauge.contract.audit import AuditFact, AuditRecord
 
 pytestmark = pytest.mark.timeout(240)

@@ -8,7 +8,7 @@ import yaml
 
 from support.delivery import Delivery, ids, numbered, wait_ids, webhook
 from support.processes import wait_until
-from tidegauge.config.watched_file import LOOK_SECONDS
+from tidegauge.config.files import LOOK_SECONDS
 from tidegauge.roles.active_config import ActiveConfig
 from tidegauge.roles.notify.notifier import Notifier
 

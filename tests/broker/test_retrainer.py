@@ -24,8 +24,7 @@ from support.processes import Child, wait_until
 from support.product import Installation
 from tidegauge.baseline.io.store import BaselineStore
 from tidegauge.contract import encode
-from tidegauge.contract.acknowledgement import Acknowledgement, acknowledge
-from tidegauge.contract.alert import Action, DataRange
+from tidegauge.contract.alert import Acknowledgement, Action, DataRange, acknowledge
 from tidegauge.contract.report import CountedRange
 
 pytestmark = pytest.mark.timeout(120)

@@ -10,12 +10,10 @@ from chaos.judge.findings import OutputRecord
 from chaos.site.poison import KINDS, Place, Poison, judge_poison, values, without_answers
 from support.kafka_broker import KafkaBroker
 from support.product import Installation
-from tidegauge.contract.acknowledgement import Acknowledgement
-from tidegauge.contract.alert import Alert
-from tidegauge.contract.audit import AuditFact
-from tidegauge.contract.configuration import Configuration
-from tidegauge.contract.decoding import DecodingError, decode
+from tidegauge.contract.alert import Acknowledgement, Alert
+from tidegauge.contract.audit import AuditFact, Configuration
 from tidegauge.contract.histogram import HistogramRecord
+from tidegauge.contract.record import DecodingError, decode
 from tidegauge.contract.silence import Silence
 
 TYPES = (HistogramRecord, Alert, AuditFact, Acknowledgement, Silence, Configuration)

@@ -14,7 +14,7 @@ from tidegauge.cli import alerts
 from tidegauge.cli._recent import Value
 from tidegauge.config.settings import Settings
 from tidegauge.contract.alert import Alert
-from tidegauge.contract.decoding import DecodingError, decode
+from tidegauge.contract.record import DecodingError, decode
 
 _FOUND = {
     path.stem: json.loads(path.read_text())

@@ -22,7 +22,7 @@ from tidegauge.cli._recent import (
 from tidegauge.cli._status import Row, drift_alarms, status_rows
 from tidegauge.cli.status import heading, shown_rows, status_table
 from tidegauge.contract.alert import Alert
-from tidegauge.contract.decoding import DecodingError, decode
+from tidegauge.contract.record import DecodingError, decode
 
 NOW = 1_796_040_000.0
 EXAMPLE = example_alert()

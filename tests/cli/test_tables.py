@@ -27,8 +27,7 @@ from tidegauge.cli._backtest_tables import _show_injection, show
 from tidegauge.cli._print import PlainConsole, folding_table, plain, wrapped
 from tidegauge.cli._recent import Value, first_values, value_in
 from tidegauge.cli.app import app
-from tidegauge.contract.acknowledgement import Acknowledgement, acknowledge
-from tidegauge.contract.alert import Action, Alert
+from tidegauge.contract.alert import Acknowledgement, Action, Alert, acknowledge
 from tidegauge.contract.silence import Silence
 from tidegauge.contract.times import utc_text
 from tidegauge.kafka.topics import topic_specs

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tidegauge.config.files import FileError
 from tidegauge.config.sections import KafkaSettings, WindowSettings
 from tidegauge.config.settings import Settings, load_settings
-from tidegauge.config.settings_errors import SettingsError
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ def test_a_misspelt_variable_is_refused_by_name(name: str, monkeypatch: pytest.M
 
 def test_a_misspelt_part_of_a_section_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGAUGE_WINDOWS__SECOND", "5")
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(FileError) as refused:
         load_settings()
     assert refused.value.problems == [
         "environment variable TIDEGAUGE_WINDOWS__SECOND: windows.second: unknown key; "
@@ -108,7 +108,7 @@ def test_a_misspelt_part_of_a_section_is_refused_by_name(monkeypatch: pytest.Mon
 
 def test_a_misspelt_key_of_the_file_is_refused_by_name(folder: Path) -> None:
     (folder / "tidegauge.yaml").write_text("kafka: {bootstrap: 'x:1'}\n")
-    with pytest.raises(SettingsError, match=r"tidegauge.yaml:1:9: kafka.bootstrap: unknown key"):
+    with pytest.raises(FileError, match=r"tidegauge.yaml:1:9: kafka.bootstrap: unknown key"):
         load_settings()
 
 
@@ -206,15 +206,15 @@ links:
 
 def test_every_mistake_of_the_file_is_told_with_its_line_and_what_was_meant(folder: Path) -> None:
     (folder / "tidegauge.yaml").write_text(MISTAKES)
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(FileError) as refused:
         load_settings()
     found = dict(
         problem.removeprefix("tidegauge.yaml:").split(": ", 1) for problem in refused.value.problems
     )
     assert found["2:3"] == "kafka.bootstrap_server: unknown key; did you mean 'bootstrap_servers'?"
     assert found["3:22"] == (
-        "kafka.security_protocol: expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL; "
-        "did you mean SASL_SSL?"
+        "kafka.security_protocol: found 'sasl_sll', expected one of PLAINTEXT, SSL, "
+        "SASL_PLAINTEXT, SASL_SSL; did you mean SASL_SSL?"
     )
     assert found["4:20"] == "windows.seconds: expected a whole number"
     assert found["4:41"] == "windows.grace_seconds: expected greater than or equal to 0"
@@ -228,10 +228,10 @@ def test_every_mistake_of_the_file_is_told_with_its_line_and_what_was_meant(fold
 
 def test_text_that_is_no_yaml_and_keys_given_twice_are_told_with_their_line(folder: Path) -> None:
     (folder / "tidegauge.yaml").write_text("kafka:\n  a: 'x\n")
-    with pytest.raises(SettingsError, match=r"tidegauge.yaml:3:1: not YAML: "):
+    with pytest.raises(FileError, match=r"tidegauge.yaml:3:1: not YAML: "):
         load_settings()
     (folder / "tidegauge.yaml").write_text("http: {port: 1}\nkafka: {}\nhttp: {host: x}\n")
-    with pytest.raises(SettingsError, match=r"tidegauge.yaml:3:1: http: found the key again"):
+    with pytest.raises(FileError, match=r"tidegauge.yaml:3:1: http: found the key again"):
         load_settings()
 
 
@@ -243,7 +243,7 @@ def test_a_mistake_is_told_where_it_was_made(folder: Path, monkeypatch: pytest.M
     secrets.mkdir()
     (secrets / "tidegauge_log_level").write_text("warn")
     monkeypatch.setenv("TIDEGAUGE_SECRETS_DIR", str(secrets))
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(FileError) as refused:
         load_settings()
     first, *others = refused.value.problems
     assert first.startswith(
@@ -252,6 +252,6 @@ def test_a_mistake_is_told_where_it_was_made(folder: Path, monkeypatch: pytest.M
     )
     assert others == [
         "environment variable TIDEGAUGE_HTTP__PORT: http.port: expected a whole number",
-        f"secret {secrets}/tidegauge_log_level: log_level: expected one of DEBUG, INFO, WARNING, "
-        "ERROR; did you mean WARNING?",
+        f"secret {secrets}/tidegauge_log_level: log_level: found 'warn', expected one of DEBUG, "
+        "INFO, WARNING, ERROR; did you mean WARNING?",
     ]

@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tidegauge.cli.app import app
+from tidegauge.config.files import FileError
 from tidegauge.config.settings import load_settings
-from tidegauge.notify.load import ReceiversError, load_receivers
+from tidegauge.notify.config import load_receivers
 
 SECRETS = ["Tr0ub4dor&3", "hunter2", "correct horse battery", "c2VjcmV0L2tleQ==", "passw0rd"]
 
@@ -76,7 +77,7 @@ def test_no_error_of_a_receiver_file_shows_a_secret(
     monkeypatch.setenv("HOOK_SECRET", "xyzzy")
     path = tmp_path / "receivers.yaml"
     path.write_text(slipped(RECEIVERS, SLIPS[slip], secret))
-    with pytest.raises(ReceiversError) as refused:
+    with pytest.raises(FileError) as refused:
         load_receivers(path)
     said = str(refused.value)
     for part in secret.split():

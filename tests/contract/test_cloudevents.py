@@ -17,8 +17,7 @@ from cloudevents.core.bindings.kafka import (
 from cloudevents.core.formats.json import JSONFormat
 
 from tidegauge.contract import encode
-from tidegauge.contract.acknowledgement import Acknowledgement
-from tidegauge.contract.alert import Action, Alert
+from tidegauge.contract.alert import Acknowledgement, Action, Alert
 from tidegauge.contract.cloudevents import (
     KINDS,
     STRUCTURED_CONTENT_TYPE,
@@ -30,7 +29,7 @@ from tidegauge.contract.cloudevents import (
     unwrap,
     wrap,
 )
-from tidegauge.contract.decoding import DecodingError
+from tidegauge.contract.record import DecodingError
 from tools.schema import RECORDS
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from support.deployment import ROOT, read_yaml, run, tool
-from tidegauge.alerting.load import load_rules
+from tidegauge.alerting.ruleset import load_rules
 from tidegauge.config.settings import Settings, load_settings
-from tidegauge.notify.load import load_receivers
+from tidegauge.notify.config import load_receivers
 
 FILE = "docker-compose.yml"
 SERVICES = read_yaml(FILE)["services"]

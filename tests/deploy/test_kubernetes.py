@@ -8,11 +8,11 @@ import yaml
 from typer.main import get_command
 
 from support.deployment import ROOT, run, tool
-from tidegauge.alerting.load import load_rules
+from tidegauge.alerting.ruleset import load_rules
 from tidegauge.cli.app import app
+from tidegauge.config.files import LOOK_SECONDS, WatchedFile
 from tidegauge.config.settings import Settings, load_settings
-from tidegauge.config.watched_file import LOOK_SECONDS, WatchedFile
-from tidegauge.notify.load import load_receivers
+from tidegauge.notify.config import load_receivers
 from tidegauge.roles.active_config import ActiveRules
 
 #: The schemas that the pinned kubernetes-validate ships last; older clusters know all that is used.

@@ -23,12 +23,11 @@ from tidegauge.alerting.silences import checked
 from tidegauge.audit.chain import ChainIndex, Origin
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
 from tidegauge.contract import encode
-from tidegauge.contract.acknowledgement import Acknowledgement
-from tidegauge.contract.alert import Action, Alert
+from tidegauge.contract.alert import Acknowledgement, Action, Alert
+from tidegauge.contract.audit import Configuration
 from tidegauge.contract.cloudevents import unwrap
-from tidegauge.contract.configuration import Configuration
-from tidegauge.contract.decoding import DecodingError, decode
 from tidegauge.contract.prediction import ARROW_MAGIC
+from tidegauge.contract.record import DecodingError, decode
 from tidegauge.contract.report import WindowReport
 from tidegauge.contract.silence import Silence, Withheld
 from tidegauge.counting.counter import Counter

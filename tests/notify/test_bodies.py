@@ -9,7 +9,7 @@ import pytest
 from support.alerts import example_alert
 from support.deployment import ROOT
 from tidegauge.contract.alert import Alert, AlertLinks
-from tidegauge.contract.links import links_of
+from tidegauge.contract.templates import links_of
 from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
 from tidegauge.notify.slack import slack_body

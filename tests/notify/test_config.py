@@ -6,9 +6,9 @@ import pytest
 
 from support.alerts import example_alert
 from support.deployment import ROOT
+from tidegauge.config.files import FileError
 from tidegauge.contract.alert import ActionKind
-from tidegauge.notify.config import KINDS, Match, WebhookReceiver
-from tidegauge.notify.load import ReceiversError, load_receivers, parse_receivers
+from tidegauge.notify.config import KINDS, Match, WebhookReceiver, load_receivers, parse_receivers
 from tidegauge.notify.webhook import WebhookChannel
 
 GOOD = """\
@@ -39,7 +39,7 @@ def good(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 
 def problems(text: str) -> list[str]:
-    with pytest.raises(ReceiversError) as caught:
+    with pytest.raises(FileError) as caught:
         parse_receivers(text, source="r.yaml")
     return caught.value.problems
 
@@ -103,10 +103,10 @@ def test_a_file_without_receivers_is_refused(text: str) -> None:
 
 def test_what_is_no_text_and_what_is_not_there_is_said(tmp_path: Path) -> None:
     path = tmp_path / "receivers.yaml"
-    with pytest.raises(ReceiversError, match="can't be read: No such file"):
+    with pytest.raises(FileError, match="can't be read: No such file"):
         load_receivers(path)
     path.write_bytes(b"receivers: \xff")
-    with pytest.raises(ReceiversError, match="not UTF-8 at byte 11"):
+    with pytest.raises(FileError, match=r"receivers\.yaml:1:12: found a byte that is not UTF-8"):
         load_receivers(path)
 
 

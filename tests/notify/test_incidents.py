@@ -9,7 +9,7 @@ from support.alerts import example_alert
 from support.http_sink import Answer, HttpSink
 from support.wide_model import Drift, judged
 from tidegauge.contract.alert import Alert
-from tidegauge.contract.links import links_of
+from tidegauge.contract.templates import links_of
 from tidegauge.notify.alertmanager import Held, Posting, body_of
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import Match, ReceiverFile

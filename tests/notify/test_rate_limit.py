@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.alerts import example_alert
+from tidegauge.config.files import FileError
 from tidegauge.contract.alert import Alert
 from tidegauge.notify.alertmanager import Held, body_of
-from tidegauge.notify.config import ReceiverFile
+from tidegauge.notify.config import ReceiverFile, parse_receivers
 from tidegauge.notify.digest import Digest, digest_body, digest_message, limit_note
-from tidegauge.notify.load import ReceiversError, parse_receivers
-from tidegauge.notify.mail import digest_mail
+from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
-from tidegauge.notify.slack import digest_slack_body
+from tidegauge.notify.slack import slack_body
 from tidegauge.notify.withholding import (
     CRITICAL_WAIT_SECONDS,
     Limit,
@@ -175,11 +175,11 @@ def test_a_digest_counts_by_severity_rule_and_model_and_lists_the_worst_first() 
 
 
 def test_every_form_of_a_digest_has_the_counts_and_an_id_of_its_own() -> None:
-    made = digest_mail(STORM, sender="t@x.org", to=["a@x.org"], now=0.0)
+    made = mail(STORM, sender="t@x.org", to=["a@x.org"], now=0.0)
     assert made["Message-ID"] == "<d1@x.org>" and "481 alerts" in made["Subject"]
     html = made.get_body(("html",))
     assert html is not None and "medium: 480" in html.get_content()
-    slack = json.loads(digest_slack_body(STORM))
+    slack = json.loads(slack_body(STORM))
     blocks = slack["attachments"][0]["blocks"]
     assert all(
         len(b["text"]["text"]) <= 3000 for b in blocks if b["type"] == "section" and "text" in b
@@ -251,7 +251,7 @@ def test_a_wrong_limit_is_told_with_its_place(limit: str, said: str) -> None:
         "receivers:\n  - name: m\n    type: email\n    host: h\n    from: a@x.org\n"
         f"    to: [b@x.org]\n    rate_limit: {limit}\n"
     )
-    with pytest.raises(ReceiversError) as caught:
+    with pytest.raises(FileError) as caught:
         parse_receivers(text, source="r.yaml")
     assert any(said in one and one.startswith("r.yaml:7:") for one in caught.value.problems), (
         caught.value.problems

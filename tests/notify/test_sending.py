@@ -6,6 +6,7 @@ import smtplib
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from support.smtp_sink import PASSWORD, USER, Certificate, SmtpSink, make_certif
 from tidegauge.notify.channel import Refused, RetryLater
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import ReceiverFile
-from tidegauge.notify.http import post
+from tidegauge.notify.http import request
+
+post = partial(request, "POST", read=False)
 
 
 @contextlib.contextmanager

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegauge.alerting.load import DEFAULT_RULES, RuleError
-from tidegauge.config.watched_file import LOOK_SECONDS
+from tidegauge.alerting.ruleset import DEFAULT_RULES
+from tidegauge.config.files import LOOK_SECONDS, FileError
 from tidegauge.roles.active_config import ActiveRules
 
 FIRST = "rules: [{name: first, metric: kl, above: 0.05, severity: low}]\n"
@@ -70,7 +70,7 @@ def test_a_wrong_file_keeps_the_old_rules_and_says_so_once(
     [problem] = world.file.problems
     assert f"{world.path}:1:32: rules[0].metric: found 'kll', expected one of" in problem
     assert [record.getMessage() for record in caplog.records] == [
-        f"the rules of before stay in force: {problem}"
+        f"invalid rules; the previous ones stay active: {problem}"
     ]
     world.path.write_text(SECOND)
     assert world.look(2) == ["second"]
@@ -122,7 +122,7 @@ def test_without_a_file_the_default_rules_are_in_force() -> None:
 
 def test_a_wrong_file_at_start_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(WRONG)
-    with pytest.raises(RuleError, match="found 'kll'"):
+    with pytest.raises(FileError, match="found 'kll'"):
         ActiveRules(tmp_path / "rules.yaml", lambda: 0.0)
 
 

@@ -55,8 +55,8 @@ DEGENERATE = st.one_of(
 
 
 def test_every_statistic_is_tried() -> None:
-    others = {"DriftTable", "PSEUDOCOUNT", "drift", "drift_table", "histogram_quantile"}
-    assert set(TWO_SIDED) == set(stats.__all__) - others
+    functions = {name for name in stats.__all__ if name[0].islower()}
+    assert set(TWO_SIDED) == functions - {"drift", "drift_table", "histogram_quantile"}
 
 
 @pytest.mark.parametrize("name", sorted(TWO_SIDED))

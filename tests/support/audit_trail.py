@@ -6,9 +6,8 @@ import msgspec
 
 from support.deployment import ROOT
 from tidegauge.audit.facts import facts_of
-from tidegauge.contract.acknowledgement import Acknowledgement
-from tidegauge.contract.audit import AuditFact, AuditRecord
-from tidegauge.contract.configuration import Configuration
+from tidegauge.contract.alert import Acknowledgement
+from tidegauge.contract.audit import AuditFact, AuditRecord, Configuration
 from tidegauge.contract.silence import Silence
 
 ACTION = "action.requested"

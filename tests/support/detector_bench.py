@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from tidegauge.alerting.load import DEFAULT_RULES
+from tidegauge.alerting.ruleset import DEFAULT_RULES
 from tidegauge.baseline.document import Baseline
 from tidegauge.config.settings import Settings
 from tidegauge.contract import encode

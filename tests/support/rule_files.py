@@ -2,7 +2,8 @@
 
 import pytest
 
-from tidegauge.alerting.load import RuleError, parse_rules
+from tidegauge.alerting.ruleset import parse_rules
+from tidegauge.config.files import FileError
 
 GOOD = """\
 rules:
@@ -33,7 +34,7 @@ rules:
 
 
 def problems_of(text: str) -> list[str]:
-    with pytest.raises(RuleError) as caught:
+    with pytest.raises(FileError) as caught:
         parse_rules(text, source="rules.yaml")
     assert str(caught.value) == "\n".join(caught.value.problems)
     return caught.value.problems

@@ -7,9 +7,9 @@ import numpy as np
 
 from support.counting import a_baseline, numeric
 from support.window_reports import part_of, window_report
-from tidegauge.alerting.evaluate import EvaluationResult, evaluate
-from tidegauge.alerting.load import DEFAULT_RULES
-from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.evaluate import evaluate
+from tidegauge.alerting.records import EvaluationResult
+from tidegauge.alerting.ruleset import DEFAULT_RULES, RuleSet
 from tidegauge.alerting.state import AlertState
 from tidegauge.baseline.compare import distribution
 from tidegauge.contract.alert import Distribution

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from support.counting import NOW, FakeMessage, as_json, event
-from tidegauge.alerting.load import DEFAULT_RULES
+from tidegauge.alerting.ruleset import DEFAULT_RULES
 from tidegauge.config.sections import IngestSettings, TopicSettings, WindowSettings
 from tidegauge.counting.counter import Counter, Promoted
 from tidegauge.counting.tenure import Position, Tenure

@@ -10,8 +10,7 @@ import pytest
 
 from support.feeds import EVENTS, NUMBERS, Change, Row, baseline, run
 from support.sampled import sampled_signal
-from tidegauge.alerting.summary import clock
-from tidegauge.contract import encode
+from tidegauge.contract import clock, encode
 
 #: From which window on something is broken.
 SINCE = 2

@@ -24,7 +24,7 @@ from support.world import (
 )
 from tidegauge.config.sections import TopicSettings
 from tidegauge.contract import encode
-from tidegauge.contract.decoding import DecodingError
+from tidegauge.contract.record import DecodingError
 from tidegauge.contract.report import WindowReport
 from tidegauge.windows import parts
 from tidegauge.windows.changelog import Changelog

@@ -17,7 +17,7 @@ from support.detector_bench import Bench
 from support.hostile import hostile_records, nested, with_field
 from support.hostile_histograms import CHANGES, LOG, SOUND
 from support.world import a_state, advance
-from tidegauge.contract.decoding import DecodingError
+from tidegauge.contract.record import DecodingError
 from tidegauge.windows.records import RawRecord, check_signals, read_record
 
 

@@ -24,7 +24,7 @@ from tidegauge.baseline.validation import (
 )
 from tidegauge.config.sections import MAX_RECORD_BYTES
 from tidegauge.contract import encode
-from tidegauge.contract.decoding import decode
+from tidegauge.contract.record import decode
 from tidegauge.contract.report import WindowReport
 from tidegauge.counting.plan import make_plan
 from tidegauge.counting.tenure import Position, Tenure

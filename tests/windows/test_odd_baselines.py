@@ -9,7 +9,7 @@ from support.counting import NOW, a_baseline, categorical, numeric, promote
 from support.world import World, a_state, fold
 from tidegauge.baseline.validation import MAX_COUNT, UnusableBaseline, read_baseline
 from tidegauge.contract import encode
-from tidegauge.contract.decoding import decode
+from tidegauge.contract.record import decode
 from tidegauge.contract.report import WindowReport
 
 COUNTS = st.one_of(st.sampled_from([0, 1, MAX_COUNT // 64]), st.integers(0, 10**6))

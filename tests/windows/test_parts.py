@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from support.world import a_state
-from tidegauge.contract.decoding import DecodingError
+from tidegauge.contract.record import DecodingError
 from tidegauge.windows import parts
 from tidegauge.windows.changelog import Changelog
 from tidegauge.windows.parts import PartKey, Parts, Whole, Write

@@ -4,8 +4,8 @@ import pytest
 
 from support.window_reports import part_of, window_report
 from tidegauge.alerting.evaluate import evaluate
-from tidegauge.alerting.load import parse_rules
 from tidegauge.alerting.measure import measure
+from tidegauge.alerting.ruleset import parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.contract.report import DriftedSignal, DriftPattern, WindowReport
 from tidegauge.windows.changes import pattern_of

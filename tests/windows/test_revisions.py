@@ -9,7 +9,7 @@ import pytest
 from support import world
 from support.counting import NOW, a_baseline, numeric, promote
 from support.world import World, a_state, advance, restored, saved
-from tidegauge.alerting.load import parse_rules
+from tidegauge.alerting.ruleset import parse_rules
 from tidegauge.baseline.document import Baseline
 from tidegauge.windows.closing import Closing
 from tidegauge.windows.drift_detector import DriftDetector, unpack

@@ -7,7 +7,7 @@ import pytest
 
 from support.hourly import SIGNAL, baseline, reports
 from tidegauge.alerting.evaluate import evaluate
-from tidegauge.alerting.load import parse_rules
+from tidegauge.alerting.ruleset import parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.audit.verify import verify
 from tidegauge.baseline.compare import distribution

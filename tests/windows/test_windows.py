@@ -5,7 +5,7 @@ import pytest
 
 from support.counting import NOW, a_baseline, promote
 from support.world import WATCH, World, a_state, advance, fold
-from tidegauge.alerting.load import DEFAULT_RULES
+from tidegauge.alerting.ruleset import DEFAULT_RULES
 from tidegauge.config.sections import TopicSettings
 from tidegauge.contract.report import WindowReport
 from tidegauge.windows.closing import Closing

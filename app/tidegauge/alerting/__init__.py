@@ -9,10 +9,10 @@ from tidegauge._face import face
 
 if TYPE_CHECKING:
     from tidegauge.alerting.evaluate import (
-        EvaluationResult as EvaluationResult,
+        Revised as Revised,
         evaluate as evaluate,
+        evaluate_late as evaluate_late,
     )
-    from tidegauge.alerting.figures import MOST_MOVED as MOST_MOVED
     from tidegauge.alerting.inactivity import (
         MISSED_AFTER_SECONDS as MISSED_AFTER_SECONDS,
         InactiveSlice as InactiveSlice,
@@ -20,12 +20,8 @@ if TYPE_CHECKING:
         end_forgotten as end_forgotten,
         judge_inactivity as judge_inactivity,
     )
-    from tidegauge.alerting.load import (
-        DEFAULT_RULES as DEFAULT_RULES,
-        RuleError as RuleError,
-        load_rules as load_rules,
-    )
     from tidegauge.alerting.measure import (
+        MOST_MOVED as MOST_MOVED,
         NOISE_NATS as NOISE_NATS,
         measure as measure,
         surprise as surprise,
@@ -40,8 +36,12 @@ if TYPE_CHECKING:
         Rule as Rule,
         rule_schema as rule_schema,
     )
-    from tidegauge.alerting.revision import Revised as Revised, evaluate_late as evaluate_late
-    from tidegauge.alerting.ruleset import RuleSet as RuleSet
+    from tidegauge.alerting.records import EvaluationResult as EvaluationResult
+    from tidegauge.alerting.ruleset import (
+        DEFAULT_RULES as DEFAULT_RULES,
+        RuleSet as RuleSet,
+        load_rules as load_rules,
+    )
     from tidegauge.alerting.silences import (
         Silences as Silences,
         checked as checked,
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
         in_force as in_force,
         matchers_text as matchers_text,
     )
-    from tidegauge.alerting.state import AlertState as AlertState
-    from tidegauge.alerting.summary import listed as listed
+    from tidegauge.alerting.state import (
+        AlertState as AlertState,
+    )
 
 face(__name__)

@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 from tidegauge.alerting.metrics import METRICS
 from tidegauge.alerting.model import Rule
-from tidegauge.alerting.summary import clock
 from tidegauge.baseline import LEAST_BASELINE_ROWS
-from tidegauge.contract import WindowReport, counted, duration_text, limit_text
+from tidegauge.contract import WindowReport, clock, counted, duration_text, limit_text
 
 #: By older baselines than this nobody may be retrained or rolled back: Redis has been away so long
 #: that what is promoted may be another one by now.

@@ -5,16 +5,18 @@ from collections.abc import Mapping, Sequence
 from tidegauge.alerting.metrics import SILENCE
 from tidegauge.alerting.model import Rule
 from tidegauge.alerting.state import Episode, Incident
-from tidegauge.alerting.summary import clock, listed, sized
 from tidegauge.contract import (
     Exact,
     WindowReport,
+    clock,
     counted,
     duration_text,
     limit_text,
+    listed,
     quantity,
     render,
     segment_text,
+    sized,
 )
 
 _OF_SIGNAL = (
@@ -69,7 +71,7 @@ def _drifted(report: WindowReport) -> str:
 def places(
     episode: Episode, report: WindowReport, signals: Sequence[str]
 ) -> dict[str, str | int | float]:
-    """Return what a template may name, as :data:`~tidegauge.alerting.summary.SAMPLE` lists."""
+    """Return what a template may name, as :data:`~tidegauge.alerting.consistency.SAMPLE` lists."""
     return {
         "rule": episode.rule,
         "severity": episode.severity,

@@ -6,8 +6,34 @@ from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 from tidegauge.alerting.metrics import METRICS, SILENCE, Metric
-from tidegauge.alerting.summary import SAMPLE
 from tidegauge.contract import render
+
+#: What a template may name, each with a value to try the template on.
+SAMPLE: dict[str, str | int | float] = {
+    "rule": "input-drift",
+    "severity": "medium",
+    "model": "credit",
+    "version": "3",
+    "variant": "champion",
+    "segment": "region=eu",
+    "signal": "age",
+    "signals": 1,
+    "metric": "kl",
+    "value": 0.0625,
+    "unit": "nats",
+    "amount": "0.0625 nats",
+    "limit": "0.05",
+    "comparison": "above",
+    "threshold": 0.05,
+    "events": 12_000,
+    "minimum_events": 1000,
+    "window_start": 1_700_000_000,
+    "window_end": 1_700_000_060,
+    "since": "22:13 UTC",
+    "are": "is",
+    "drifted": "age (PSI .31), income (PSI .22)",
+    "asks": "; asks for a retrain",
+}
 
 #: The fields of a rule that name others that keep it quiet.
 INHIBITORS = ("inhibited_by", "signal_inhibited_by")

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tidegauge.alerting import records
-from tidegauge.alerting.evaluate import EvaluationResult, SliceEvaluation
 from tidegauge.alerting.incidents import by_rule_and_signal, miss, signals_of
 from tidegauge.alerting.measure import Measurement
 from tidegauge.alerting.metrics import METRICS, SILENCE
 from tidegauge.alerting.model import Rule
+from tidegauge.alerting.records import EvaluationResult
 from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.alerting.slice_evaluation import SliceEvaluation
 from tidegauge.alerting.state import AlertState, Incident, SeriesState
 from tidegauge.contract import WindowReport, duration_text
 
@@ -91,12 +92,10 @@ def judge_inactivity(
     Same inputs, same bytes. No action follows from inactivity: nothing was measured.
     """
     report = quiet.until(now)
-    key = records.series_key(report)
-    before = state.series.get(key, SeriesState())
-    verdict = EvaluationResult(state, [], [], [])
-    turn = SliceEvaluation(rules, report, before, verdict, _without)
+    turn = SliceEvaluation(rules, report, state, _without)
+    through = turn.before.through
     turn.end_abandoned()
-    dues = list(_dues(rules, quiet, report, turn.state(before.through)))
+    dues = list(_dues(rules, quiet, report, turn.after(through)))
     for due in sorted((due for due in dues if due.at <= now), key=lambda it: it[1:3]):
         if due.of_inactivity:
             seconds = float(now - quiet.since)
@@ -108,8 +107,7 @@ def judge_inactivity(
         signals = signals_of(told, members, rules.compiled[due.order].worse)
         since = quiet.until(now, _judged_at(told, quiet))
         turn.emit(records.no_data_alert(due.identity, told, since, signals))
-    after = turn.state(before.through)
-    return verdict._replace(state=AlertState(series={**state.series, key: after}))
+    return turn.result(through)
 
 
 def end_forgotten(
@@ -118,10 +116,8 @@ def end_forgotten(
     """End every alert of a slice that nothing has come of for so many seconds."""
     at = quiet.since + seconds
     report = quiet.until(at, at)
-    verdict = EvaluationResult(AlertState(), [], [], [])
-    series = _series(state)
-    turn = SliceEvaluation(rules, report, series, verdict, _without)
-    for identity, incident in sorted(series.incidents.items(), key=by_rule_and_signal):
+    turn = SliceEvaluation(rules, report, state, _without)
+    for identity, incident in sorted(turn.incidents.items(), key=by_rule_and_signal):
         if incident.told is None:
             continue
         reason = (
@@ -129,7 +125,7 @@ def end_forgotten(
             f"as retired; the alert of rule {incident.shown.rule!r} was {incident.told}"
         )
         turn.emit(records.abandoned_alert(identity, incident, report, reason))
-    return verdict
+    return turn.result(None)._replace(state=AlertState())
 
 
 def _without(baseline: str, signal: str, histogram: object) -> None:

@@ -18,9 +18,9 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from tidegauge.alerting.measure import Measurement
-from tidegauge.alerting.model import Event, Rule
+from tidegauge.alerting.model import Rule
 from tidegauge.alerting.state import Episode, Incident, same_episode, worst
-from tidegauge.contract import Severity, SignalAlert
+from tidegauge.contract import AlertEvent, Severity, SignalAlert
 
 
 class EpisodeTransition(NamedTuple):
@@ -54,7 +54,7 @@ class IncidentTransition(NamedTuple):
 
     after: Incident | None
     told: Incident
-    event: Event | None = None
+    event: AlertEvent | None = None
     measured: Measurement | None = None
     fires: bool = False
     was: Literal["pending", "firing"] | None = None
@@ -98,7 +98,7 @@ def _end(
         shown = same_episode(before.shown, ended.now)
         shown = msgspec.structs.replace(shown, severity=before.shown.severity)
     told = msgspec.structs.replace(before, shown=shown, past=_past(before, moves, (), window))
-    event: Event | None = None
+    event: AlertEvent | None = None
     if before.told is not None:
         event = "resolved" if before.told == "firing" else "inactive"
     return IncidentTransition(
@@ -183,7 +183,7 @@ def _is_worse(before: Incident, shown: Episode) -> bool:
     return before.told == "firing" and shown.severity != before.shown.severity
 
 
-def _news(rule: Rule, before: Incident, shown: Episode, window: WindowSpan) -> Event | None:
+def _news(rule: Rule, before: Incident, shown: Episode, window: WindowSpan) -> AlertEvent | None:
     """Return what there is to tell of an incident that goes on, in a window in which it holds."""
     if shown.phase == "pending":
         return "pending" if before.told is None or before.no_data else None

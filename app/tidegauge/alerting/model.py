@@ -14,17 +14,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from tidegauge.alerting.consistency import inconsistencies
+from tidegauge.alerting.consistency import SAMPLE, inconsistencies
 from tidegauge.alerting.metrics import METRICS, SILENCE, MetricName
-from tidegauge.alerting.summary import SAMPLE
-from tidegauge.contract import ActionKind, Severity, Size
-
-#: What there is to tell of an alert. ``inactive``: what was pending ceased to hold before it fired.
-#: ``reminder``: it is firing still. ``raised``: it is, and more severe than was told. ``no_data``:
-#: nothing says any more whether it still holds. ``resumed``: it fires still, after no data.
-Event = Literal[
-    "pending", "firing", "reminder", "raised", "inactive", "resolved", "no_data", "resumed"
-]
+from tidegauge.contract import ActionKind, AlertEvent, Severity, Size
 
 #: The error type of what :func:`~tidegauge.alerting.consistency.inconsistencies` finds.
 INCONSISTENT = "inconsistent"
@@ -251,13 +243,13 @@ class Rule(_StrictRule):
         return MINIMUM_PSI if self.minimum_psi is None else self.minimum_psi
 
     @property
-    def events(self) -> tuple[Event, ...]:
-        """What there can be to tell of its alerts.
+    def events(self) -> tuple[AlertEvent, ...]:
+        """What its alerts can report.
 
         >>> Rule(name="slow", metric="latency_mean_ms", above=200.0, severity="low").events
         ('firing', 'resolved', 'no_data', 'resumed')
         """
-        events: list[Event] = ["firing", "resolved"]
+        events: list[AlertEvent] = ["firing", "resolved"]
         if self.no_data_after and self.metric != SILENCE:
             events += ["no_data", "resumed"]
         if self.pending_windows > 1:

@@ -4,8 +4,8 @@ Every time in them is a window's, and every id follows from what the record is a
 window judged again after a crash gives the same bytes.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,22 +17,46 @@ from tidegauge.alerting.alert_text import (
     places,
     with_segment,
 )
-from tidegauge.alerting.model import Event, Rule
-from tidegauge.alerting.state import Incident
-from tidegauge.alerting.summary import listed
+from tidegauge.alerting.model import Rule
+from tidegauge.alerting.state import AlertState, Incident
 from tidegauge.contract import (
     Action,
     Alert,
+    AlertEvent,
+    AlertPhase,
     AuditFact,
+    Distribution,
     SignalAlert,
+    SignalHistogram,
     WindowReport,
     counted,
     deterministic_id,
     duration_text,
     limit_text,
+    listed,
     render,
     segment_text,
 )
+
+#: Both count vectors of a signal, by baseline id, signal name and what the window counted;
+#: ``None`` if the baseline is not at hand.
+DistributionOf = Callable[[str, str, SignalHistogram], Distribution | None]
+
+
+class EvaluationResult(NamedTuple):
+    """The result of evaluating one report.
+
+    ``stale``: it was not evaluated, as the state had already taken in this window or a later one.
+    So it was a replay, a revision, or a window closed out of order. The last two are for
+    :func:`tidegauge.alerting.evaluate.evaluate_late`.
+    """
+
+    state: AlertState
+    alerts: list[Alert]
+    actions: list[Action]
+    audit: list[AuditFact]
+    stale: bool = False
+
 
 #: Signals that an alert lists, the worst first; its summary says how many there are. A thousand of
 #: the longest names are half of what the topics of facts and actions take as a record.
@@ -40,31 +64,6 @@ MOST_LISTED = 1_000
 
 #: The same of each rule that an alert inhibits.
 MOST_INHIBITED = 100
-
-_Audited = Literal[
-    "alert.pending",
-    "alert.firing",
-    "alert.reminder",
-    "alert.raised",
-    "alert.inhibited",
-    "alert.inactive",
-    "alert.resolved",
-    "alert.nodata",
-    "alert.resumed",
-    "action.requested",
-    "action.withheld",
-]
-
-_AUDITED: dict[Event, _Audited] = {
-    "pending": "alert.pending",
-    "firing": "alert.firing",
-    "reminder": "alert.reminder",
-    "raised": "alert.raised",
-    "inactive": "alert.inactive",
-    "resolved": "alert.resolved",
-    "no_data": "alert.nodata",
-    "resumed": "alert.resumed",
-}
 
 
 def series_key(report: WindowReport) -> str:
@@ -84,7 +83,7 @@ def _series(report: WindowReport) -> tuple[str, str, str, str]:
 
 
 def alert_of(
-    event: Event,
+    event: AlertEvent,
     identity: str,
     told: Incident,
     report: WindowReport,
@@ -161,18 +160,18 @@ def no_data_alert(
 
 def abandoned_alert(identity: str, told: Incident, report: WindowReport, reason: str) -> Alert:
     """End an alert whose rule is not asked any more, with the last value it was told with."""
-    event: Event = "resolved" if told.told == "firing" else "inactive"
+    event: AlertEvent = "resolved" if told.told == "firing" else "inactive"
     return _alert(event, identity, told, report, summary=reason)
 
 
 def _alert(
-    event: Event, identity: str, told: Incident, report: WindowReport, *, summary: str
+    event: AlertEvent, identity: str, told: Incident, report: WindowReport, *, summary: str
 ) -> Alert:
     episode = told.shown
     # These change no state, so they need a number to have an id of their own.
     reminder = told.reminders if event == "reminder" else 0
     raised = len(told.severities_before) if event == "raised" else 0
-    state: Literal["pending", "firing", "inactive", "resolved", "no_data"] = "firing"
+    state: AlertPhase = "firing"
     if event != "reminder" and event != "raised" and event != "resumed":
         state = event
     numbered: tuple[str | int, ...] = (reminder,) if reminder else ()
@@ -244,7 +243,7 @@ def requested_action(alert: Alert, rule: Rule) -> Action:
 
 def audit_of_alert(alert: Alert) -> AuditFact:
     """Record a step in the life of an alert, with the figures that decided it."""
-    return _audit(alert.id, _AUDITED[alert.event], alert, {})
+    return _audit(alert.id, f"alert.{alert.event.replace('_', '')}", alert, {})
 
 
 def audit_of_inhibited(alert: Alert, inhibited_by: Sequence[str]) -> AuditFact:
@@ -279,7 +278,7 @@ def audit_of_withheld(action: Action, alert: Alert, why: str) -> AuditFact:
     return _audit(action.id, "action.withheld", alert, inputs)
 
 
-def _audit(subject: str, event: _Audited, alert: Alert, inputs: dict[str, str]) -> AuditFact:
+def _audit(subject: str, event: str, alert: Alert, inputs: dict[str, str]) -> AuditFact:
     return AuditFact(
         id=deterministic_id("audit", subject),
         time=alert.window_end,

@@ -16,14 +16,13 @@ from typing import Literal, cast, get_args
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from scipy.special import log_ndtr, ndtri
 
 from tidegauge.baseline import Baseline, CategoricalSignal, NumericSignal
 from tidegauge.contract import ReportPart, SignalHistogram, WindowReport
+from tidegauge.stats import Floats
 from tidegauge.windows import SCORE_SECONDS, drifts, signal_report
 
-Floats = npt.NDArray[np.float64]
 Kind = Literal["mean", "scale", "missing", "unseen"]
 
 _SPEC = re.compile(r"(?P<signal>.+):(?P<kind>[a-z_]+):(?P<size>[^:@]+)(?:@(?P<at>.+))?")
@@ -90,7 +89,7 @@ class Injector:
     injection: Injection
     #: Sums of predictions of the last five minutes: (window end, sum, n).
     _scores: list[tuple[int, float, int]] = field(default_factory=list)
-    _moves: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    _moves: dict[str, Floats] = field(default_factory=dict)
 
     def apply(
         self, reports: Sequence[WindowReport], baselines: Mapping[str, Baseline]

@@ -10,6 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegauge.stats import Floats
+
 #: Per cent of the baseline below each edge. Deciles alone see 65 % of the information on a change
 #: of variance, with the four outer ones it is 91 %.
 EDGE_PERCENTS = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99)
@@ -18,7 +20,7 @@ EDGE_PERCENTS = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99)
 DISTINCT_LIMIT = 20
 
 
-def numeric_edges(values: NDArray[np.float64]) -> list[float]:
+def numeric_edges(values: Floats) -> list[float]:
     """Return the inner bin edges for ``values`` (finite; any order), strictly increasing.
 
     - at most 20 distinct values: one bin a value, edges at the midpoints; a constant has three
@@ -50,7 +52,7 @@ def numeric_edges(values: NDArray[np.float64]) -> list[float]:
     return _with_atoms(ordered[ranks].tolist())
 
 
-def numeric_counts(values: NDArray[np.float64], edges: list[float]) -> NDArray[np.int64]:
+def numeric_counts(values: Floats, edges: list[float]) -> NDArray[np.int64]:
     """Count values per bin: bin i holds ``edges[i-1]`` ≤ x < ``edges[i]``, the outer ones are open.
 
     Returns ``len(edges) + 1`` counts that add up to ``len(values)``. Values must be finite (what is
@@ -81,7 +83,7 @@ def canonical_category(value: str | int | float | bool) -> str:
     return str(value)
 
 
-def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _finite(values: Floats) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
         raise ValueError("values must be finite: count NaN and infinity apart")

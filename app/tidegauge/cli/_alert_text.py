@@ -6,7 +6,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.alerting import Silences, listed
+from tidegauge.alerting import Silences
 from tidegauge.cli._print import (
     SEVERITY_COLOURS,
     PlainText,
@@ -25,6 +25,7 @@ from tidegauge.contract import (
     duration_text,
     figure,
     limit_text,
+    listed,
     metric_text,
     printable,
     quantity,

@@ -3,13 +3,13 @@
 from rich.console import Console
 from rich.table import Table
 
-from tidegauge.alerting import listed
 from tidegauge.backtest import InjectionResult, PastEpisode, Result, RuleCount, Sighting, SliceSpan
 from tidegauge.cli._print import folding_table, table_time
 from tidegauge.contract import (
     counted,
     duration_text,
     figure,
+    listed,
     printable,
     quantity,
     segment_text,

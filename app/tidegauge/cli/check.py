@@ -12,7 +12,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from tidegauge.alerting import DEFAULT_RULES, RuleError, RuleSet, load_rules
+from tidegauge.alerting import DEFAULT_RULES, RuleSet, load_rules
 from tidegauge.baseline.io import (
     BaselineStore,
     Pointer,
@@ -29,7 +29,7 @@ from tidegauge.cli._recent import (
     recent_reports,
 )
 from tidegauge.cli._workers import describe_group, idle_worker, missing_worker
-from tidegauge.config import Settings, load_settings
+from tidegauge.config import FileError, Settings, load_settings
 from tidegauge.contract import counted, printable, printable_lines
 from tidegauge.counting import WITHOUT_NATIVE, is_installed
 from tidegauge.kafka import (
@@ -148,10 +148,10 @@ def check_workers(settings: Settings) -> list[Finding]:
     """Ask for the consumer groups: whether workers of each role are there, and how far they are."""
     receivers: list[tuple[str, str]] = []
     if settings.notify.receivers_file is not None:
-        from tidegauge.notify import ReceiversError, load_receivers
+        from tidegauge.notify import load_receivers
 
         topics = settings.topics
-        with suppress(ReceiversError):  # reported by check_receivers
+        with suppress(FileError):  # reported by check_receivers
             receivers = [
                 (one.name, topics.audit if one.type == "mlflow" else topics.alerts_history)
                 for one in load_receivers(settings.notify.receivers_file).receivers
@@ -206,7 +206,7 @@ def check_rules(settings: Settings) -> list[Finding]:
     path = settings.detect.rules_file
     try:
         rules = _rules(settings)
-    except (RuleError, OSError) as error:
+    except (FileError, OSError) as error:
         return [Finding("rules", str(path), [str(error)], 2)]
     return [
         Finding("rules", f"{counted(len(rules), 'rule')} from {path or 'the default file'}", [], 2)
@@ -215,7 +215,7 @@ def check_rules(settings: Settings) -> list[Finding]:
 
 def check_actions(settings: Settings) -> list[Finding]:
     """Report whether actions are live or dry run, and which rules request them."""
-    with suppress(RuleError, OSError):  # reported by check_rules
+    with suppress(FileError, OSError):  # reported by check_rules
         asking = [rule for rule in _rules(settings).rules if rule.action is not None]
         dry = settings.actions.mode == "dry_run"
         named = [
@@ -240,16 +240,16 @@ def check_receivers(settings: Settings) -> list[Finding]:
     if path is None:
         return [Finding("receivers", "no notify.receivers_file: alerts stay in Kafka", [], 2)]
     # Imported only if there is a file to check.
-    from tidegauge.notify import ReceiversError, load_receivers
+    from tidegauge.notify import load_receivers
 
     try:
         receivers = load_receivers(path).receivers
-    except ReceiversError as error:
+    except FileError as error:
         return [Finding("receivers", str(path), error.problems, 2)]
     names = ", ".join(f"{one.name} ({one.type})" for one in receivers)
     problems: list[str] = []
     known = {one.name for one in receivers}
-    with suppress(RuleError, OSError):  # reported by check_rules
+    with suppress(FileError, OSError):  # reported by check_rules
         problems = [
             f"rule {rule.name} names {', '.join(unknown)}, which {path} has not"
             for rule in _rules(settings).rules

@@ -8,13 +8,12 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from tidegauge.alerting import RuleError, load_rules, rule_schema
+from tidegauge.alerting import load_rules, rule_schema
 from tidegauge.cli._errors import BAD_INPUT, fail, reported
 from tidegauge.cli._print import echo, echo_json
 from tidegauge.config import (
     FileError,
     Settings,
-    SettingsError,
     config_file,
     load_settings,
     load_settings_file,
@@ -85,7 +84,7 @@ def _in_force() -> Iterator[tuple[str, _CheckedFile]]:
     place = f"{file} and the environment" if file.is_file() else f"the environment, without {file}"
     try:
         settings = load_settings()
-    except SettingsError as error:
+    except FileError as error:
         yield place, _CheckedFile(FileKind.settings, [], error.problems)
         return
     yield place, _CheckedFile(FileKind.settings, sorted(settings.model_fields_set), [])
@@ -132,7 +131,7 @@ def _read(file: Path, kind: FileKind) -> _CheckedFile:
 
             return _CheckedFile(kind, [one.name for one in load_receivers(file).receivers], [])
         return _CheckedFile(kind, sorted(load_settings_file(file, Settings)), [])
-    except (FileError, RuleError, SettingsError) as error:
+    except FileError as error:
         return _CheckedFile(kind, [], error.problems)
 
 

@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
+    from tidegauge.config.files import (
+        LOOK_SECONDS as LOOK_SECONDS,
+        FileError as FileError,
+        WatchedFile as WatchedFile,
+        read_file as read_file,
+    )
     from tidegauge.config.sections import (
         MAX_AUDIT_BYTES as MAX_AUDIT_BYTES,
         MAX_RECORD_BYTES as MAX_RECORD_BYTES,
@@ -22,22 +28,14 @@ if TYPE_CHECKING:
         config_file as config_file,
         load_settings as load_settings,
     )
-    from tidegauge.config.settings_errors import (
-        SettingsError as SettingsError,
-        load_settings_file as load_settings_file,
-    )
-    from tidegauge.config.watched_file import (
-        LOOK_SECONDS as LOOK_SECONDS,
-        WatchedFile as WatchedFile,
-    )
+    from tidegauge.config.settings_file import load_settings_file as load_settings_file
+    from tidegauge.config.validation import FileFormat as FileFormat
     from tidegauge.config.yaml_document import (
         UNSHOWN as UNSHOWN,
-        FileError as FileError,
         Location as Location,
         Problem as Problem,
         dotted as dotted,
         parse_document as parse_document,
-        shown as shown,
     )
 
 face(__name__)

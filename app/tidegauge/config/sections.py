@@ -297,7 +297,7 @@ class ActionSettings(_Section):
 
 
 class LinkSettings(_Section):
-    """Templates of the links in every alert; see :mod:`tidegauge.contract.links`."""
+    """Templates of the links in every alert; see :mod:`tidegauge.contract.templates`."""
 
     dashboard: str | None = None
     """Template of the dashboard address in alerts ([links](docs/alerting.md#links))."""

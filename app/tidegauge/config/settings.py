@@ -9,20 +9,18 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    ValidationError,
-)
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    YamlConfigSettingsSource,
 )
 
+from tidegauge.config.files import FileError
 from tidegauge.config.sections import (
     ActionSettings,
     DetectSettings,
@@ -108,7 +106,7 @@ class Settings(BaseSettings):
                 secrets_nested_delimiter="__",
             ),
             env_settings,
-            YamlConfigSettingsSource(settings_cls, yaml_file=config_file()),
+            InitSettingsSource(settings_cls, _file_values(settings_cls)),
         )
 
     @property
@@ -134,11 +132,21 @@ class Settings(BaseSettings):
         return self.model_alarms_per_month.get(model, self.alarms_per_month)
 
 
+def _file_values(model: type[BaseSettings]) -> dict[str, Any]:
+    file = config_file()
+    if not file.is_file():
+        return {}
+    # YAML and what finds errors in it: not imported where there is no file.
+    from tidegauge.config.settings_file import settings_values
+
+    return settings_values(file, model)
+
+
 def load_settings() -> Settings:
-    """Read the settings; raises :class:`SettingsError` that names every wrong or unknown setting.
+    """Read the settings; raises :class:`FileError` that names every wrong or unknown setting.
 
     pydantic-settings ignores environment variables that it does not know. A typing error in one
-    would leave the default in force unnoticed, so an unknown ``TIDEGAUGE_…`` is refused here.
+    would leave the default active unnoticed, so an unknown ``TIDEGAUGE_…`` is refused here.
     """
     unknown = [
         name
@@ -149,65 +157,20 @@ def load_settings() -> Settings:
         and name.removeprefix("TIDEGAUGE_").split("__")[0].lower() not in Settings.model_fields
     ]
     file, secrets = config_file(), os.environ.get("TIDEGAUGE_SECRETS_DIR")
-    problems: list[str] = []
-    if unknown:
-        from tidegauge.config.settings_errors import unknown_variables  # only a mistake needs it
-
-        problems += unknown_variables(unknown, Settings)
-    found = None
     try:
-        found = Settings()
+        found, problems = Settings(), list[str]()
     except ValidationError as error:
-        from tidegauge.config.settings_errors import settings_problems
+        from tidegauge.config.settings_file import settings_problems
 
-        problems += settings_problems(error, Settings, file, Path(secrets) if secrets else None)
-    except UnicodeDecodeError as error:
-        problems.append(f"{file}: not UTF-8 at byte {error.start}")
-    except Exception as error:
-        problems += _of_document(error, file)
-    if found is not None and file.is_file() and _has_a_key_twice(file):
-        from tidegauge.config.settings_errors import document_problems
+        found = None
+        problems = settings_problems(error, Settings, file, Path(secrets) if secrets else None)
+    except FileError as error:
+        found, problems = None, error.problems
+    if unknown:
+        from tidegauge.config.settings_file import unknown_variables
 
-        problems += document_problems(file.read_bytes().decode("utf-8-sig"), Settings, str(file))
+        problems = unknown_variables(unknown, Settings) + problems
     if problems or found is None:
-        from tidegauge.config.settings_errors import SettingsError
-
         # Not from pydantic's error, which shows what it found.
-        raise SettingsError(problems) from None
+        raise FileError(problems) from None
     return found
-
-
-def _of_document(error: Exception, file: Path) -> list[str]:
-    """Return what is wrong with the YAML of the file; raises an error that is about another."""
-    import yaml  # by now it has been; at the top, every command would wait for it
-
-    from tidegauge.config.settings_errors import document_problems
-
-    if not isinstance(error, yaml.YAMLError):
-        raise error
-    text = file.read_bytes().decode("utf-8-sig")
-    return document_problems(text, Settings, str(file)) or [f"{file}: not YAML"]
-
-
-def _has_a_key_twice(file: Path) -> bool:
-    """Whether a mapping of the file has a key twice: YAML lets the last one win without a word.
-
-    Where they are is for who looks closer; that takes an import that no command should wait for.
-    """
-    import yaml
-
-    # An alias is the same node again, and may contain itself.
-    stack, seen = [yaml.compose(file.read_bytes(), yaml.SafeLoader)], set[int]()
-    while stack:
-        node = stack.pop()
-        if node is None or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            stack += node.value
-        elif isinstance(node, yaml.MappingNode):
-            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            if len(set(keys)) < len(keys):
-                return True
-            stack += [value for _, value in node.value]
-    return False

@@ -32,14 +32,6 @@ class Problem(NamedTuple):
         return f"{source}:{self.line}:{self.column}: {where}{self.message}"
 
 
-class FileError(ValueError):
-    """A file can't be used; ``problems`` has one line for everything that is wrong with it."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
 class _Loader(yaml.SafeLoader):
     """YAML as people expect it: ``1e-3`` is a number (YAML 1.2), a date is text."""
 
@@ -112,13 +104,14 @@ def dotted(path: Path, show: Show = str) -> str:
 
 
 def parse_document(
-    text: str, *, expected: str = "'rules:' and a list of rules", show: Show | None = None
+    text: str, *, expected: str | None = None, show: Show | None = None
 ) -> tuple[Location | None, Any, list[Problem]]:
     """Parse YAML: where things are, the values, and the problems of the text itself.
 
-    ``expected``: what an empty file should have. The location is ``None`` if there are no values
-    to go on with. Every tag that would make something else than text, numbers, lists and mappings
-    is refused. With ``show``, which says how a key is shown, nothing of the text is but that.
+    ``expected`` is what an empty file should have; without it, a file may be empty. The location is
+    ``None`` if there are no values to go on with. Every tag that would make anything but text,
+    numbers, lists and mappings is refused. With ``show``, which returns a key as it is shown,
+    problems show nothing else of the text.
     """
     try:
         loader = _Loader(text)
@@ -132,7 +125,7 @@ def parse_document(
         root = loader.get_single_node()
         if root is None:
             message = f"the file is empty, expected {expected}"
-            return None, None, [Problem(1, 1, "", message)]
+            return None, None, [Problem(1, 1, "", message)] if expected else []
         problems = list(_duplicate_keys(root, show or str))
         return Location(root, show or str), loader.construct_document(root), problems
     except yaml.MarkedYAMLError as error:

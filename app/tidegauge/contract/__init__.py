@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.contract._base import (
-        SCHEMA_VERSION as SCHEMA_VERSION,
-        Record as Record,
-        deterministic_id as deterministic_id,
-        encode as encode,
-    )
-    from tidegauge.contract.acknowledgement import (
-        Acknowledgement as Acknowledgement,
-        Outcome as Outcome,
-        acknowledge as acknowledge,
-    )
     from tidegauge.contract.alert import (
+        Acknowledgement as Acknowledgement,
         Action as Action,
         ActionKind as ActionKind,
         Alert as Alert,
+        AlertEvent as AlertEvent,
         AlertLinks as AlertLinks,
+        AlertPhase as AlertPhase,
         DataRange as DataRange,
         Distribution as Distribution,
         InhibitedAlert as InhibitedAlert,
+        Outcome as Outcome,
         Severity as Severity,
         SignalAlert as SignalAlert,
+        acknowledge as acknowledge,
     )
-    from tidegauge.contract.audit import AuditFact as AuditFact, AuditRecord as AuditRecord
+    from tidegauge.contract.audit import (
+        AuditFact as AuditFact,
+        AuditRecord as AuditRecord,
+        Configuration as Configuration,
+        ConfigurationKind as ConfigurationKind,
+        configuration_after as configuration_after,
+    )
     from tidegauge.contract.cloudevents import (
         SPECVERSION as SPECVERSION,
         STRUCTURED_CONTENT_TYPE as STRUCTURED_CONTENT_TYPE,
@@ -42,11 +42,6 @@ if TYPE_CHECKING:
         unwrap as unwrap,
         wrap as wrap,
     )
-    from tidegauge.contract.configuration import (
-        Configuration as Configuration,
-        ConfigurationKind as ConfigurationKind,
-        configuration_after as configuration_after,
-    )
     from tidegauge.contract.dead_letter import (
         PAYLOAD_LIMIT_BYTES as PAYLOAD_LIMIT_BYTES,
         DeadLetter as DeadLetter,
@@ -55,11 +50,6 @@ if TYPE_CHECKING:
         dead_letter_of as dead_letter_of,
         without_payload as without_payload,
     )
-    from tidegauge.contract.decoding import (
-        DecodingError as DecodingError,
-        RawMessage as RawMessage,
-        decode as decode,
-    )
     from tidegauge.contract.histogram import (
         Cell as Cell,
         HistogramRecord as HistogramRecord,
@@ -67,11 +57,6 @@ if TYPE_CHECKING:
         SignalHistogram as SignalHistogram,
         SourceRange as SourceRange,
         cell_partition as cell_partition,
-    )
-    from tidegauge.contract.links import (
-        RUNBOOK as RUNBOOK,
-        check_template as check_template,
-        links_of as links_of,
     )
     from tidegauge.contract.prediction import (
         ARROW_CONTENT_TYPE as ARROW_CONTENT_TYPE,
@@ -90,6 +75,15 @@ if TYPE_CHECKING:
         printable_lines as printable_lines,
         shortened as shortened,
         spreadsheet_text as spreadsheet_text,
+    )
+    from tidegauge.contract.record import (
+        SCHEMA_VERSION as SCHEMA_VERSION,
+        DecodingError as DecodingError,
+        RawMessage as RawMessage,
+        Record as Record,
+        decode as decode,
+        deterministic_id as deterministic_id,
+        encode as encode,
     )
     from tidegauge.contract.report import (
         AlarmBudget as AlarmBudget,
@@ -114,8 +108,15 @@ if TYPE_CHECKING:
         Silence as Silence,
         Withheld as Withheld,
     )
-    from tidegauge.contract.templates import Exact as Exact, render as render
+    from tidegauge.contract.templates import (
+        RUNBOOK as RUNBOOK,
+        Exact as Exact,
+        check_template as check_template,
+        links_of as links_of,
+        render as render,
+    )
     from tidegauge.contract.times import (
+        clock as clock,
         duration as duration,
         duration_text as duration_text,
         moment as moment,
@@ -126,13 +127,15 @@ if TYPE_CHECKING:
         counted as counted,
         exact as exact,
         figure as figure,
+        first_lines as first_lines,
         is_of_lost_values as is_of_lost_values,
         limit_text as limit_text,
-        listed_lines as listed_lines,
+        listed as listed,
         metric_text as metric_text,
         quantity as quantity,
         quantity_text as quantity_text,
         segment_text as segment_text,
+        sized as sized,
         subject as subject,
         with_subject as with_subject,
         without_subject as without_subject,

@@ -1,14 +1,22 @@
-"""Alerts, and the actions they ask for."""
+"""Alerts, the actions they request, and the acknowledgements of these."""
 
 from typing import Annotated, Literal
 
 from msgspec import field
 
-from tidegauge.contract._base import SCHEMA_VERSION, Record, SchemaVersion, doc
+from tidegauge.contract.record import SCHEMA_VERSION, Record, SchemaVersion, deterministic_id, doc
 from tidegauge.contract.report import AlarmBudget, CountedRange, Evidence, MovedBin
 
 Severity = Literal["low", "medium", "high", "critical"]
 ActionKind = Literal["retrain", "rollback", "page"]
+AlertPhase = Literal["pending", "firing", "inactive", "resolved", "no_data"]
+
+#: ``inactive``: what was pending ceased to hold before it fired. ``reminder``: still firing.
+#: ``raised``: still firing, with a higher severity than before. ``no_data``: it is unknown whether
+#: it still holds. ``resumed``: still firing, after no data.
+AlertEvent = Literal[
+    "pending", "firing", "reminder", "raised", "inactive", "resolved", "no_data", "resumed"
+]
 
 
 class Distribution(Record):
@@ -76,7 +84,7 @@ class Alert(Record):
     ]
     fingerprint: Annotated[str, doc("Names the rule and what it watches, over all episodes.")]
     state: Annotated[
-        Literal["pending", "firing", "inactive", "resolved", "no_data"],
+        AlertPhase,
         doc(
             "pending: the rule holds, and must hold in more windows before the alert fires. "
             "inactive: it ceased to hold before that. firing: act on it. resolved: it is over. "
@@ -221,12 +229,8 @@ class Alert(Record):
     schema_version: SchemaVersion = SCHEMA_VERSION
 
     @property
-    def event(
-        self,
-    ) -> Literal[
-        "pending", "firing", "reminder", "raised", "inactive", "resolved", "no_data", "resumed"
-    ]:
-        """What is told: a new state, or one of the three that go on firing."""
+    def event(self) -> AlertEvent:
+        """What is reported: a new state, or one of three events while it still fires."""
         if self.state == "firing" and self.was == "firing":
             return "resumed"
         return "reminder" if self.reminder else "raised" if self.raised else self.state
@@ -275,3 +279,54 @@ class Action(Record):
         doc("The part of the traffic whose alert requested it; empty for all of it."),
     ] = field(default_factory=dict)
     schema_version: SchemaVersion = SCHEMA_VERSION
+
+
+Outcome = Literal["taken", "failed"]
+
+
+class Acknowledgement(Record):
+    """An action was carried out, or will not be, and why."""
+
+    id: Annotated[
+        str,
+        doc(
+            "Fixed by the action and the outcome, so that a repetition after a crash adds nothing."
+        ),
+    ]
+    action: Annotated[str, doc("Id of the action.")]
+    kind: Annotated[ActionKind, doc("Kind of the action.")]
+    model: Annotated[str, doc("Name of the model.")]
+    version: Annotated[str, doc("Version of the model.")]
+    outcome: Annotated[Outcome, doc("taken: the action was carried out; failed: it will not be.")]
+    actor: Annotated[str, doc("Who carried it out.")]
+    time: Annotated[float, doc("The sender's clock, epoch seconds.")]
+    note: Annotated[str, doc("Why, in words.")]
+    result: Annotated[
+        dict[str, str],
+        doc("What the sender wants remembered, such as the version that a retraining made."),
+    ]
+    schema_version: SchemaVersion = SCHEMA_VERSION
+
+
+def acknowledge(
+    action: Action,
+    outcome: Outcome,
+    *,
+    actor: str,
+    time: float,
+    note: str,
+    result: dict[str, str] | None = None,
+) -> Acknowledgement:
+    """Return the record of what became of ``action``."""
+    return Acknowledgement(
+        id=deterministic_id("acknowledgement", action.id, outcome),
+        action=action.id,
+        kind=action.kind,
+        model=action.model,
+        version=action.version,
+        outcome=outcome,
+        actor=actor,
+        time=time,
+        note=note,
+        result=result or {},
+    )

@@ -15,11 +15,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from tidegauge.contract._base import SCHEMA_VERSION, encode
-from tidegauge.contract.acknowledgement import Acknowledgement
-from tidegauge.contract.alert import Action, Alert
-from tidegauge.contract.decoding import DecodingError, decode
+from tidegauge.contract.alert import Acknowledgement, Action, Alert
 from tidegauge.contract.prediction import JSON_CONTENT_TYPE
+from tidegauge.contract.record import SCHEMA_VERSION, DecodingError, decode, encode
 from tidegauge.contract.report import WindowReport
 
 SPECVERSION = "1.0"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from tidegauge.contract._base import SCHEMA_VERSION, Record, SchemaVersion, doc
+from tidegauge.contract.record import SCHEMA_VERSION, Record, SchemaVersion, doc
 
 Reason = Literal[
     "invalid_utf8",

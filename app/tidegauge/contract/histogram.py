@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from tidegauge.contract._base import SCHEMA_VERSION, Record, SchemaVersion, doc
+from tidegauge.contract.record import SCHEMA_VERSION, Record, SchemaVersion, doc
 
 
 class SourceRange(Record, omit_defaults=True):

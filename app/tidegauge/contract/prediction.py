@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from tidegauge.contract._base import SCHEMA_VERSION, SchemaVersion, doc
+from tidegauge.contract.record import SCHEMA_VERSION, SchemaVersion, doc
 
 JSON_CONTENT_TYPE = "application/json"
 ARROW_CONTENT_TYPE = "application/vnd.apache.arrow.stream"

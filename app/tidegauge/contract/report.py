@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import field
 
-from tidegauge.contract._base import SCHEMA_VERSION, Record, SchemaVersion, doc
 from tidegauge.contract.histogram import SignalHistogram
+from tidegauge.contract.record import SCHEMA_VERSION, Record, SchemaVersion, doc
 
 
 class CountedRange(Record, omit_defaults=True):

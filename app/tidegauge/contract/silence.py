@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from tidegauge.contract._base import SCHEMA_VERSION, Record, SchemaVersion, doc
 from tidegauge.contract.alert import Alert
+from tidegauge.contract.record import SCHEMA_VERSION, Record, SchemaVersion, doc
 
 #: The longest glob. A name has at most 200 characters, each of which may be escaped by two more;
 #: a glob of many open brackets takes time that grows with the square of its length.

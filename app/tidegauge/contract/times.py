@@ -75,3 +75,13 @@ def utc_text(seconds: float | str, form: str = "%Y-%m-%d %H:%M:%SZ") -> str:
         return datetime.fromtimestamp(float(seconds), UTC).strftime(form)
     except (ValueError, OverflowError, OSError):
         return str(seconds)
+
+
+def clock(at: int, now: int) -> str:
+    """Write a time in UTC, with its day if that is another one than that of ``now``.
+
+    >>> clock(1_700_000_000, 1_700_000_060), clock(1_700_000_000, 1_700_100_000)
+    ('22:13 UTC', '2023-11-14 22:13 UTC')
+    """
+    then, today = (datetime.fromtimestamp(it, UTC) for it in (at, now))
+    return f"{then:%H:%M} UTC" if then.date() == today.date() else f"{then:%Y-%m-%d %H:%M} UTC"

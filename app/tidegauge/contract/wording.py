@@ -3,7 +3,7 @@
 Pure, and without imports that a command line would have to wait for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.times import duration_text
@@ -132,16 +132,33 @@ def counted(n: int, what: str, many: str = "") -> str:
     return f"{n:,} {what if n == 1 else many or what + 's'}"
 
 
-def listed_lines(
-    items: Sequence[tuple[str, int]], most: int, write: Callable[[int], str] = "{:,}".format
-) -> list[str]:
-    """List names with their numbers, the first ``most`` of them, and how many more there are.
+def first_lines(lines: Sequence[str], most: int) -> list[str]:
+    """Return the first ``most`` lines, and how many more there are.
 
-    >>> listed_lines([("a", 3), ("b", 1), ("c", 1)], 2)
-    ['a: 3', 'b: 1', 'and 1 more']
+    >>> first_lines(["a", "b", "c"], 2), first_lines(["a", "b"], 2)
+    (['a', 'b', 'and 1 more'], ['a', 'b'])
     """
-    lines = [f"{name}: {write(n)}" for name, n in items[:most]]
-    return [*lines, f"and {len(items) - most:,} more"] if len(items) > most else lines
+    more = len(lines) - most
+    return [*lines[:most], f"and {more:,} more"] if more > 0 else list(lines)
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Name the first few and say how many more there are.
+
+    >>> listed(["age"]), listed(["age", "income", "region", "tenure", "zip"])
+    ('age', 'age, income, region and 2 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def sized(drifts: Sequence[tuple[str, float]], most: int = 3) -> str:
+    """Name the first few drifts with their sizes, and say how many more there are.
+
+    >>> sized([("age", 0.314), ("income", 1.22)])
+    'age (PSI .31), income (PSI 1.22)'
+    """
+    return listed([f"{name} (PSI {f'{psi:.2f}'.removeprefix('0')})" for name, psi in drifts], most)
 
 
 def segment_text(segment: Mapping[str, str], between: str = ", ") -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.baseline import canonical_category
 from tidegauge.contract import NON_FINITE, Cell, SignalHistogram
@@ -21,11 +20,11 @@ from tidegauge.counting.plan import (
     NULL,
     SPECIALS,
     CategoricalPlan,
-    Floats,
     NumericPlan,
     Plan,
 )
 from tidegauge.counting.segments import Segment
+from tidegauge.stats import Floats, Places
 
 _LARGEST = float(np.finfo(np.float64).max)
 
@@ -55,9 +54,7 @@ class CountingCell:
         self.minima = np.full(signals, math.inf)
         self.maxima = np.full(signals, -math.inf)
 
-    def add_columns(
-        self, numeric: Sequence[Floats], categorical: Sequence[npt.NDArray[np.intp]]
-    ) -> None:
+    def add_columns(self, numeric: Sequence[Floats], categorical: Sequence[Places]) -> None:
         """Count rows given by column, in the order of the plan's signals.
 
         Numeric columns are float64 in which inf, -inf and NaN stand for absent, not finite and
@@ -76,9 +73,7 @@ class CountingCell:
             counts = self.counts[codes_plan.offset : codes_plan.offset + width]
             counts += np.bincount(codes, minlength=width)
 
-    def _add_native(
-        self, numeric: Sequence[Floats], categorical: Sequence[npt.NDArray[np.intp]]
-    ) -> None:
+    def _add_native(self, numeric: Sequence[Floats], categorical: Sequence[Places]) -> None:
         plan = self.plan
         native.MODULE.add_columns(
             list(map(np.ascontiguousarray, numeric)),

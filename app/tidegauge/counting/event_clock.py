@@ -7,9 +7,8 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from tidegauge.stats import Floats, Places
 
 #: The latest events that are looked at, and how many of one batch. The events of one producer lie
 #: next to each other in a batch, so the last few hundred may all be by one clock.
@@ -106,12 +105,12 @@ class EventClock:
             ends = np.concatenate([ones, counts]).cumsum()
         return parts[0] if len(parts) == 1 else np.concatenate(parts), ends
 
-    def _places(self, events: int) -> npt.NDArray[np.intp]:
+    def _places(self, events: int) -> Places:
         """Return which of so many events are looked at, by number."""
         if events <= BATCH_EVENTS:
             return np.arange(events)
         self._turn = (self._turn + 1) % len(_PLACES)
-        places: npt.NDArray[np.intp] = (_PLACES[self._turn] * events).astype(np.intp)
+        places: Places = (_PLACES[self._turn] * events).astype(np.intp)
         return places
 
     def _drop_old(self, at: float) -> None:

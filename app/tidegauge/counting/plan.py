@@ -11,12 +11,10 @@ from functools import cache, cached_property
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.baseline import Baseline, NumericSignal
 from tidegauge.contract import LATENCY_EDGES_MS, NON_FINITE, OUTPUT_SIGNALS, STATUS_CATEGORIES
-
-Floats = npt.NDArray[np.float64]
+from tidegauge.stats import Floats, Places
 
 #: What a signal's counts end with, after its value bins: absent, null, nan, invalid.
 SPECIALS = 4
@@ -28,7 +26,7 @@ NAN_VALUE = -math.inf
 NULL_VALUE = math.nan
 
 #: Columns of rows by a plan: its numeric signals, then its categorical ones.
-Columns = tuple[list[Floats], list[npt.NDArray[np.intp]]]
+Columns = tuple[list[Floats], list[Places]]
 
 
 @dataclass(frozen=True, eq=False)

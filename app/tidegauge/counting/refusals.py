@@ -10,7 +10,7 @@ from tidegauge.config import IngestSettings
 from tidegauge.contract import ARROW_MAGIC, DeadLetter, RawMessage, Reason, dead_letter_of
 from tidegauge.counting.decode import reference
 from tidegauge.counting.decode.reference import EARLIEST_TIME, RefusedError
-from tidegauge.counting.plan import Floats
+from tidegauge.stats import Floats
 
 #: Dead letters that wait for a flush; with their payloads 64 MB at most, however bad the input is.
 DEAD_LETTERS = 1_000

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.counting.decode.reference import NAME_CHARACTERS
-from tidegauge.counting.plan import Floats, Plan
+from tidegauge.counting.plan import Plan
+from tidegauge.stats import Floats
 
 #: A segment as a slice has it: one (dimension, value), or none for all of the traffic.
 Segment = tuple[tuple[str, str], ...]

@@ -23,8 +23,9 @@ from tidegauge.contract import (
 )
 from tidegauge.counting.cells import CountingCell
 from tidegauge.counting.event_clock import EventClock
-from tidegauge.counting.plan import Floats, Plan
+from tidegauge.counting.plan import Plan
 from tidegauge.counting.segments import Segment
+from tidegauge.stats import Floats
 
 #: Records are made about as large as this; one cell alone may make one of several MB.
 RECORD_BYTES = 500_000

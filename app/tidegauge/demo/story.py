@@ -16,13 +16,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.alerting import listed
 from tidegauge.baseline.io import BaselineStore, build
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,
     Distribution,
     counted,
+    listed,
     printable,
     quantity,
 )

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
         RetryLater as RetryLater,
     )
     from tidegauge.notify.channels import channel_to as channel_to
-    from tidegauge.notify.config import Receiver as Receiver, ReceiverFile as ReceiverFile
+    from tidegauge.notify.config import (
+        Receiver as Receiver,
+        ReceiverFile as ReceiverFile,
+        load_receivers as load_receivers,
+    )
     from tidegauge.notify.digest import (
         Digest as Digest,
         digest_body as digest_body,
         limit_note as limit_note,
-    )
-    from tidegauge.notify.load import (
-        ReceiversError as ReceiversError,
-        load_receivers as load_receivers,
     )
     from tidegauge.notify.withholding import (
         Limit as Limit,

@@ -15,9 +15,7 @@ import msgspec
 
 from tidegauge.contract import Alert, printable, printable_lines, segment_text
 from tidegauge.notify.channel import Clock, Refused
-from tidegauge.notify.config import (
-    AlertmanagerReceiver,
-)
+from tidegauge.notify.config import AlertmanagerReceiver
 from tidegauge.notify.digest import Digest
 from tidegauge.notify.http import HttpChannel
 from tidegauge.notify.message import message
@@ -130,25 +128,20 @@ class AlertmanagerChannel(HttpChannel):
         """Whether the alert matches, or is held: Alertmanager must be notified of its end."""
         return super().wants(alert) or alert.fingerprint in self._held.firing
 
-    def deliver(self, alert: Alert, note: str = "") -> None:
-        """Send what the alert changes, and hold it if it fires."""
-        held, postings = self._held.after(alert)
+    def deliver(self, record: Alert | Digest, note: str = "") -> None:
+        """Send what the alerts change in one request, and hold those that fire."""
+        held, postings = self._held, list[Posting]()
+        for alert in record.alerts if isinstance(record, Digest) else [record]:
+            held, more = held.after(alert)
+            postings += more
         try:
             self._post(postings)
         except Refused:
-            # A held alert that is refused would fail the resending of all others, and one that has
-            # ended would continue to fire.
-            self._held = self._held.without(alert.fingerprint)
+            if isinstance(record, Alert):
+                # A held alert that is refused would fail the resending of all others, and one that
+                # has ended would continue to fire.
+                self._held = self._held.without(record.fingerprint)
             raise
-        self._held = held
-
-    def deliver_digest(self, digest: Digest) -> None:
-        """Send what all of its alerts change in one request."""
-        held, postings = self._held, list[Posting]()
-        for alert in digest.alerts:
-            held, more = held.after(alert)
-            postings += more
-        self._post(postings)
         self._held = held
 
     def restore(self, alert: Alert) -> None:

@@ -58,10 +58,6 @@ class Channel(ABC, Generic[T]):
         """How many messages the receiver takes in a period; None: as many as there are."""
         return None
 
-    def deliver_digest(self, digest: Digest) -> None:
-        """Deliver several alerts as one message; raises as :meth:`deliver` does."""
-        raise NotImplementedError("this receiver has no rate limit")
-
     # Only what resends does any of the following.
 
     def restore(self, record: T) -> None:
@@ -93,8 +89,8 @@ class AlertChannel(Channel[Alert]):
         return None if found is None else found.limit
 
     @abstractmethod
-    def deliver_digest(self, digest: Digest) -> None:
-        """Deliver several alerts as one message; raises as :meth:`deliver` does."""
+    def deliver(self, record: Alert | Digest, note: str = "") -> None:
+        """Deliver an alert, or several as one message; raises as in :class:`Channel`."""
 
     def topic(self, topics: TopicSettings) -> str:
         """Return that of every transition."""

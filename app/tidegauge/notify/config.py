@@ -1,12 +1,13 @@
-"""The receivers, as the receiver file has them."""
+"""The receiver file: the receivers as it has them, and reading it."""
 
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from tidegauge.config import UNSHOWN
+from tidegauge.config import UNSHOWN, FileFormat, Location, Problem, Settings, read_file
 from tidegauge.contract import ActionKind, Alert, Severity, duration
 from tidegauge.notify.withholding import Limit
 
@@ -297,3 +298,38 @@ class ReceiverFile(_Strict):
     receivers: Annotated[
         list[Annotated[Receiver, Field(discriminator="type")]], Field(min_length=1)
     ]
+
+
+#: The keys of settings are sometimes written into this file.
+_FORMAT = FileFormat(
+    ReceiverFile, whole="'receivers:' and a list of receivers", words=Settings.model_fields
+)
+
+
+def load_receivers(path: Path) -> ReceiverFile:
+    """Read a receiver file and the secrets it names; raises :class:`FileError`."""
+    text, _ = read_file(path, "receiver file")
+    return parse_receivers(text, source=str(path))
+
+
+def parse_receivers(text: str, *, source: str) -> ReceiverFile:
+    """Parse the text of a receiver file; ``source`` names it in errors.
+
+    Raises :class:`FileError` with every problem as ``source:line:column: where: what``.
+    """
+    return _FORMAT.read(text, source, _names_twice)
+
+
+def _names_twice(root: Location, data: Any) -> Iterator[Problem]:
+    """Find receivers of the same name: they would share a consumer group."""
+    receivers = data.get("receivers") if isinstance(data, dict) else None
+    first: dict[str, int] = {}
+    for index, one in enumerate(receivers if isinstance(receivers, list) else []):
+        name = one.get("name") if isinstance(one, dict) else None
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            line = root.line(("receivers", first[name], "name"))
+            message = f"found {name!r}, already a name in line {line}; give each its own"
+            yield root.problem(("receivers", index, "name"), message)
+        first.setdefault(name, index)

@@ -12,12 +12,12 @@ from tidegauge.contract import (
     Severity,
     counted,
     duration_text,
-    listed_lines,
+    first_lines,
     printable,
     subject,
     without_subject,
 )
-from tidegauge.notify.message import COLOURS, SHORT_ID, Message, utc
+from tidegauge.notify.message import COLOURS, SHORT_ID, Message, message, utc
 from tidegauge.notify.withholding import Limit
 
 #: Alerts that a message lists, and names that it counts by; the rest is a number.
@@ -93,6 +93,11 @@ def digest_message(digest: Digest) -> Message:
     )
 
 
+def message_of(record: Alert | Digest, note: str = "") -> Message:
+    """Put an alert, with a ``note`` about its delivery, or a digest into words."""
+    return digest_message(record) if isinstance(record, Digest) else message(record, note)
+
+
 def limit_note(limit: Limit) -> str:
     """Say in the last message of a period what becomes of the alerts that follow."""
     return (
@@ -140,13 +145,11 @@ def _lines(found: Counter[Any], most: int, order: Sequence[str] = ()) -> str:
         found.items(),
         key=lambda it: (order.index(it[0]) if order else -it[1], it[0]),
     )
-    return "\n".join(listed_lines([(printable(name), n) for name, n in ranked], most))
+    return "\n".join(first_lines([f"{printable(name)}: {n:,}" for name, n in ranked], most))
 
 
 def _list(alerts: Sequence[Alert]) -> str:
-    lines = [_line(alert) for alert in alerts[:_MOST_LISTED]]
-    more = len(alerts) - len(lines)
-    return "\n".join([*lines, *([f"and {more:,} more"] if more else [])])
+    return "\n".join(first_lines([_line(alert) for alert in alerts], _MOST_LISTED))
 
 
 def _line(alert: Alert) -> str:

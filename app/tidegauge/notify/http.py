@@ -25,11 +25,6 @@ _PASSING = {408, 425, 429}
 _READ_BYTES = 16 * 2**20
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: float) -> None:
-    """POST JSON; returns if the answer is 2xx, whatever follows, and raises as :func:`request`."""
-    asyncio.run(_request("POST", url, body, headers, timeout_seconds, read=False))
-
-
 def request(
     method: str,
     url: str,
@@ -37,13 +32,15 @@ def request(
     headers: Mapping[str, str],
     *,
     timeout_seconds: float,
+    read: bool = True,
 ) -> bytes:
-    """Send a request, with JSON if there is a ``body``; returns the answer's if that is 2xx.
+    """Send a request, with JSON if there is a ``body``, and return if the answer is 2xx.
 
-    Raises :class:`RetryLater` if nobody answers in time or the answer is 5xx, 408, 425 or 429, and
-    :class:`Refused` for every other answer. Neither shows the path of ``url``, which may be secret.
+    Returns what follows if ``read``. Raises :class:`RetryLater` if nobody answers in time or the
+    answer is 5xx, 408, 425 or 429, and :class:`Refused` for every other answer. Neither shows the
+    path of ``url``, which may be secret.
     """
-    return asyncio.run(_request(method, url, body, headers, timeout_seconds, read=True))
+    return asyncio.run(_request(method, url, body, headers, timeout_seconds, read=read))
 
 
 async def _request(
@@ -148,4 +145,5 @@ class HttpChannel(AlertChannel):
         authorization = getattr(self.receiver, "authorization", None)
         if authorization is not None:
             sent["Authorization"] = authorization.reveal()
-        post(url, body, sent, timeout_seconds=self.receiver.timeout_seconds)
+        seconds = self.receiver.timeout_seconds
+        request("POST", url, body, sent, timeout_seconds=seconds, read=False)

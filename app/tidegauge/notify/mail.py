@@ -12,11 +12,9 @@ from email.utils import format_datetime
 
 from tidegauge.contract import Alert
 from tidegauge.notify.channel import AlertChannel, Refused, RetryLater
-from tidegauge.notify.config import (
-    EmailReceiver,
-)
-from tidegauge.notify.digest import Digest, digest_message
-from tidegauge.notify.message import Message, message
+from tidegauge.notify.config import EmailReceiver
+from tidegauge.notify.digest import Digest, message_of
+from tidegauge.notify.message import Message
 
 log = logging.getLogger(__name__)
 
@@ -82,37 +80,30 @@ def _said(code: int, text: bytes | str) -> str:
 _STYLE = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 
 
-def mail(alert: Alert, note: str = "", *, sender: str, to: list[str], now: float) -> EmailMessage:
-    """Write the e-mail. Its Message-ID is the alert's id, so that a second copy is known as one.
+def mail(
+    record: Alert | Digest, note: str = "", *, sender: str, to: list[str], now: float
+) -> EmailMessage:
+    """Write the e-mail. Its Message-ID is the record's id, so that a second copy is known as one.
 
     All of an episode refer to the same id, made of fingerprint and beginning: mail programs show
     them as one thread.
     """
-    domain = sender.rpartition("@")[2]
-    made = _mail(message(alert, note), alert.id, sender, to, now)
-    made["References"] = f"<{alert.fingerprint}.{alert.starts_at}@{domain}>"
-    made["X-Tidegauge-Alert"] = alert.id
-    return made
-
-
-def digest_mail(digest: Digest, *, sender: str, to: list[str], now: float) -> EmailMessage:
-    """Write the e-mail of a digest, whose id is its Message-ID."""
-    made = _mail(digest_message(digest), digest.id, sender, to, now)
-    made["X-Tidegauge-Digest"] = digest.id
-    return made
-
-
-def _mail(text: Message, id: str, sender: str, to: list[str], now: float) -> EmailMessage:
+    text, domain = message_of(record, note), sender.rpartition("@")[2]
     made = EmailMessage()
     made["From"] = f"tidegauge <{sender}>"
     made["To"] = ", ".join(to)
     made["Subject"] = text.title
     made["Date"] = format_datetime(datetime.datetime.fromtimestamp(now, datetime.UTC))
-    made["Message-ID"] = f"<{id}@{sender.rpartition('@')[2]}>"
+    made["Message-ID"] = f"<{record.id}@{domain}>"
     # RFC 3834: prevents automatic answers, such as notices of absence.
     made["Auto-Submitted"] = "auto-generated"
     made.set_content(text.text())
     made.add_alternative(_html(text), subtype="html")
+    if isinstance(record, Digest):
+        made["X-Tidegauge-Digest"] = record.id
+    else:
+        made["References"] = f"<{record.fingerprint}.{record.starts_at}@{domain}>"
+        made["X-Tidegauge-Alert"] = record.id
     return made
 
 
@@ -168,12 +159,7 @@ class EmailChannel(AlertChannel):
         """Scheme, host and port."""
         return f"{self.receiver.host}:{self.receiver.port}"
 
-    def deliver(self, alert: Alert, note: str = "") -> None:
+    def deliver(self, record: Alert | Digest, note: str = "") -> None:
         """Send the e-mail."""
         to = self.receiver
-        send(mail(alert, note, sender=to.sender, to=to.to, now=self._clock()), to)
-
-    def deliver_digest(self, digest: Digest) -> None:
-        """Send the e-mail of the digest."""
-        to = self.receiver
-        send(digest_mail(digest, sender=to.sender, to=to.to, now=self._clock()), to)
+        send(mail(record, note, sender=to.sender, to=to.to, now=self._clock()), to)

@@ -6,7 +6,7 @@ It must be enough at 3 a.m.: which model, which signal, since when, how bad, and
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tidegauge.alerting import SILENCE, listed
+from tidegauge.alerting import SILENCE
 from tidegauge.contract import (
     RUNBOOK,
     Alert,
@@ -14,8 +14,10 @@ from tidegauge.contract import (
     counted,
     duration_text,
     figure,
+    first_lines,
     is_of_lost_values,
     limit_text,
+    listed,
     metric_text,
     printable,
     quantity,
@@ -149,7 +151,7 @@ def _about(alert: Alert) -> str:
 def _signals(alert: Alert) -> str:
     """List the signals of an alert, the worst first, with what is not the same for all of them."""
     lines = []
-    for one in alert.signals[:_MOST]:
+    for one in alert.signals:
         text = f"{printable(one.signal)} {figure(one.value)}"
         if one.severity != alert.severity:
             text += f", {one.severity}"
@@ -158,10 +160,7 @@ def _signals(alert: Alert) -> str:
         if one.ends_at is not None and one.ends_at != alert.ends_at:
             text += f", until {utc(one.ends_at)}"
         lines.append(text)
-    more = len(alert.signals) - _MOST
-    if more > 0:
-        lines.append(f"and {more:,} more")
-    return _BREAK.join(lines)
+    return _BREAK.join(first_lines(lines, _MOST))
 
 
 def _inhibited(alert: Alert) -> str:

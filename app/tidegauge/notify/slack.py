@@ -5,12 +5,9 @@ from typing import Any
 import msgspec
 
 from tidegauge.contract import Alert
-from tidegauge.notify.config import (
-    SlackReceiver,
-)
-from tidegauge.notify.digest import Digest, digest_message
+from tidegauge.notify.config import SlackReceiver
+from tidegauge.notify.digest import Digest, message_of
 from tidegauge.notify.http import IDEMPOTENCY_HEADER, HttpChannel
-from tidegauge.notify.message import Message, message
 
 # Slack refuses a message with a longer text in one of these.
 _HEADER_CHARACTERS = 150
@@ -19,17 +16,10 @@ _SECTION_CHARACTERS = 3000
 _FIELDS = 10
 
 
-def slack_body(alert: Alert, note: str = "") -> bytes:
+def slack_body(record: Alert | Digest, note: str = "") -> bytes:
     """Return the body; ``text`` is what notifications and old clients show."""
-    return _body(message(alert, note), f"tidegauge alert {alert.id}")
-
-
-def digest_slack_body(digest: Digest) -> bytes:
-    """Return the body of a digest."""
-    return _body(digest_message(digest), f"tidegauge digest {digest.id}")
-
-
-def _body(text: Message, context: str) -> bytes:
+    text = message_of(record, note)
+    context = f"tidegauge {'digest' if isinstance(record, Digest) else 'alert'} {record.id}"
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": _plain(text.title)},
         {"type": "section", "text": _markdown(escape(text.summary), _SECTION_CHARACTERS)},
@@ -97,13 +87,7 @@ class SlackChannel(HttpChannel):
 
     receiver: SlackReceiver
 
-    def deliver(self, alert: Alert, note: str = "") -> None:
+    def deliver(self, record: Alert | Digest, note: str = "") -> None:
         """Send the blocks."""
-        self._send(alert.id, slack_body(alert, note))
-
-    def deliver_digest(self, digest: Digest) -> None:
-        """Send the blocks of the digest."""
-        self._send(digest.id, digest_slack_body(digest))
-
-    def _send(self, id: str, body: bytes) -> None:
-        self.post(self.receiver.url.reveal(), body, {IDEMPOTENCY_HEADER: id})
+        body = slack_body(record, note)
+        self.post(self.receiver.url.reveal(), body, {IDEMPOTENCY_HEADER: record.id})

@@ -12,9 +12,7 @@ from typing import Any
 import msgspec
 
 from tidegauge.contract import Alert
-from tidegauge.notify.config import (
-    WebhookReceiver,
-)
+from tidegauge.notify.config import WebhookReceiver
 from tidegauge.notify.digest import Digest, digest_body
 from tidegauge.notify.http import IDEMPOTENCY_HEADER, HttpChannel
 from tidegauge.notify.message import message
@@ -71,18 +69,15 @@ class WebhookChannel(HttpChannel):
 
     receiver: WebhookReceiver
 
-    def deliver(self, alert: Alert, note: str = "") -> None:
+    def deliver(self, record: Alert | Digest, note: str = "") -> None:
         """Send the signed body."""
-        with_bins = self.receiver.include_distributions
-        self._send(alert.id, webhook_body(alert, include_distributions=with_bins, note=note))
-
-    def deliver_digest(self, digest: Digest) -> None:
-        """Send the signed body of the digest."""
-        self._send(digest.id, digest_body(digest))
-
-    def _send(self, id: str, body: bytes) -> None:
+        if isinstance(record, Digest):
+            body = digest_body(record)
+        else:
+            with_bins = self.receiver.include_distributions
+            body = webhook_body(record, include_distributions=with_bins, note=note)
         receiver = self.receiver
-        headers = {IDEMPOTENCY_HEADER: id}
+        headers = {IDEMPOTENCY_HEADER: record.id}
         if receiver.secret is not None:
             # Signed anew for each attempt: a receiver may refuse old signatures.
             headers[SIGNATURE_HEADER] = signature(receiver.secret.reveal(), body, now=self._clock())

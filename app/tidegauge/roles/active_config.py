@@ -146,7 +146,7 @@ class ActiveRules:
     """Reads the rules at start, and again when the file has another content.
 
     ``clock`` is monotonic. With ``dry_run`` none of the rules asks for an action in earnest. Raises
-    :class:`RuleError` if the file is wrong at start.
+    :class:`FileError` if the file is wrong at start.
     """
 
     def __init__(

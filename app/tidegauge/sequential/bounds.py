@@ -18,9 +18,7 @@ from scipy.special import gammainccinv, ndtri_exp
 
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.reference import Reference
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from tidegauge.stats import Bools, Floats
 
 #: Beyond this level the quantiles of χ² underflow; a lower level only leaves more.
 _HIGHEST_LEVEL = 600.0

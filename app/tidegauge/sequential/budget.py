@@ -23,9 +23,7 @@ from scipy.special import ndtr, ndtri_exp
 from tidegauge.sequential.ewma import KEEP
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES
-
-Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.intp]
+from tidegauge.stats import Floats, Places
 
 #: What a score is above a high threshold by is nearly exponential: nodes for the mean over it.
 _NODES, _WEIGHTS = np.polynomial.laguerre.laggauss(12)

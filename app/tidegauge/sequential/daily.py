@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.sequential.ewma import KEEP, LAMBDAS, Memory
 from tidegauge.sequential.expected import Expected
 from tidegauge.sequential.reference import Reference
-
-Floats = npt.NDArray[np.float64]
+from tidegauge.stats import Floats
 
 HOURS = 24
 

@@ -34,8 +34,7 @@ from tidegauge.sequential.expected import (
 )
 from tidegauge.sequential.heavy_tails import carried, of_bin, of_score, of_shape, tail_degrees
 from tidegauge.sequential.reference import Reference
-
-Floats = npt.NDArray[np.float64]
+from tidegauge.stats import Floats, Places
 
 #: Length of blocks, seconds: the shortest that is counted, and what days can be cut into.
 BLOCK_SECONDS = 60
@@ -191,8 +190,8 @@ def _pearson(counts: Floats, expected: Floats) -> Floats:
 class _Blocks(NamedTuple):
     """Day and hour of day of each block, how many days there are, and the length of a block."""
 
-    day: npt.NDArray[np.intp]
-    hour: npt.NDArray[np.intp]
+    day: Places
+    hour: Places
     days: int
     seconds: int
 
@@ -238,6 +237,6 @@ class _Blocks(NamedTuple):
         return 1 - min(self.seconds / _HOUR_SECONDS, 1.0) / self.days
 
     @staticmethod
-    def _by(what: npt.NDArray[np.intp], size: int, values: npt.NDArray[np.generic]) -> Floats:
+    def _by(what: Places, size: int, values: npt.NDArray[np.generic]) -> Floats:
         weights = values.astype(np.float64)
         return np.asarray(np.bincount(what, weights=weights, minlength=size), dtype=np.float64)

@@ -13,7 +13,6 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.contract import Size
 from tidegauge.sequential.bounds import may_exceed
@@ -23,11 +22,7 @@ from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.expected import Expected
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES, surprises
-from tidegauge.stats import psi_corrected
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.intp]
+from tidegauge.stats import Bools, Floats, Places, psi_corrected
 
 #: Signals, or windows, at a time: what they need stays in the cache of a core.
 _SIGNALS_AT_ONCE = 400

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.intp]
+from tidegauge.stats import Bools, Floats, Places
 
 #: Weight of the latest window: itself alone, and means over about 4, 16 and 64 windows.
 LAMBDAS = (1.0, 1 / 4, 1 / 16, 1 / 64)
@@ -117,7 +115,7 @@ class Memory:
             self.counts[windows], self.total[windows], self.squared[windows], self.pooled[windows]
         )
 
-    def moves(self, window: Floats) -> npt.NDArray[np.bool_]:
+    def moves(self, window: Floats) -> Bools:
         """Return which signals a window's counts move on."""
         return np.asarray((self.pooled + window).sum(axis=-1) >= LEAST_EVENTS)
 

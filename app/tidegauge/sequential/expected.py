@@ -24,8 +24,7 @@ import numpy.typing as npt
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import g_terms, shape_statistic, summed, terms_of_rest, unskewed
 from tidegauge.sequential.tails import f_surprise
-
-Floats = npt.NDArray[np.float64]
+from tidegauge.stats import Bools, Floats, Places
 
 #: Of the directions that have a dispersion, the first; then each bin.
 SHAPE, MEAN, SPREAD, BINS = 0, 1, 2, 3
@@ -114,7 +113,7 @@ class Expected:
             axis=-1,
         )
 
-    def at(self, spans: npt.NDArray[np.intp], rows: npt.NDArray[np.intp]) -> "Expected":
+    def at(self, spans: Places, rows: Places) -> "Expected":
         """Return what is expected of each of the signals in ``rows``, on the scale in ``spans``."""
         ours = self.reference
         reference = Reference(
@@ -163,7 +162,7 @@ class Expected:
         return replace(ours, counts=np.where(ours.ordered, tilted * scale, ours.counts))
 
     @cached_property
-    def _there(self) -> list[npt.NDArray[np.bool_]]:
+    def _there(self) -> list[Bools]:
         """Which signals have a linear score, and which a quadratic one."""
         scores = self.reference.linear, self.reference.quadratic
         return [np.asarray(it.any(axis=-1)) for it in scores]
@@ -237,9 +236,7 @@ class _Family(NamedTuple):
         return tilted, np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
 
 
-def in_one_direction(
-    df: npt.NDArray[np.int64], beyond: Floats
-) -> tuple[Floats, npt.NDArray[np.float64]]:
+def in_one_direction(df: npt.NDArray[np.int64], beyond: Floats) -> tuple[Floats, Floats]:
     """Return the mean of χ² over ``df`` directions with an excess, and its degrees of freedom.
 
     What is beyond sampling, ``beyond`` of it in each direction on average, mostly is one way to

@@ -11,8 +11,7 @@ import numpy.typing as npt
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES, Score, bin_g
-
-Floats = npt.NDArray[np.float64]
+from tidegauge.stats import Floats, Places
 
 #: Ages that are tried, in windows; further back, the longest span can hardly tell one from another.
 AGES = np.unique(np.round(np.geomspace(1, 256, 90)).astype(int))
@@ -22,7 +21,7 @@ _KEEP = 1 - _LAMBDAS
 
 
 def age_windows(
-    memory: Memory, reference: Reference, rows: npt.NDArray[np.intp], directions: Floats
+    memory: Memory, reference: Reference, rows: Places, directions: Floats
 ) -> npt.NDArray[np.int_]:
     """Return for how many windows the signals in ``rows`` have been changed, the last one included.
 
@@ -57,9 +56,7 @@ def age_windows(
     return found
 
 
-def directions(
-    reference: Reference, rows: npt.NDArray[np.intp], counts: Floats, scores: npt.NDArray[np.intp]
-) -> Floats:
+def directions(reference: Reference, rows: Places, counts: Floats, scores: Places) -> Floats:
     """Return what a change is seen by, (rows, bins): the score that was the strongest.
 
     ``counts`` (rows, bins) are the effective ones in which that score, a place in ``SCORES``, was
@@ -79,7 +76,7 @@ def directions(
     return found
 
 
-def _smoothed_shares(reference: Reference, rows: npt.NDArray[np.intp]) -> Floats:
+def _smoothed_shares(reference: Reference, rows: Places) -> Floats:
     """Return the baseline's shares with half an event in each bin: what is new has a variance."""
     smoothed = (reference.counts[rows] + 0.5) * reference.exists[rows]
     result: Floats = smoothed / smoothed.sum(axis=-1, keepdims=True)

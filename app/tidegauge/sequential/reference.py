@@ -6,11 +6,9 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from tidegauge.stats import Bools, Floats
 
 #: Filled bins that it takes to tell a location.
 _LEAST_FILLED = 2

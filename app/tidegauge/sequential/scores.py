@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.tails import chi2_surprise
+from tidegauge.stats import Floats
 
-Floats = npt.NDArray[np.float64]
 Score = Literal["shape", "mean", "spread", "bin"]
 
 #: What is remembered of a bin halves again and again while nothing falls into it, down to numbers

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc, betaln, gammaincc, gammaln, log_ndtr
 
-Floats = npt.NDArray[np.float64]
+from tidegauge.stats import Floats
 
 #: Below this, 1 - P(χ² <= x) is near the smallest floats and the continued fraction takes over.
 _SMALLEST = 1e-280

@@ -8,14 +8,11 @@ from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import xlogy
 
 from tidegauge.contract import Drift
 from tidegauge.sequential.tails import chi2_surprise
-from tidegauge.stats import PSEUDOCOUNT
-
-Floats = npt.NDArray[np.float64]
+from tidegauge.stats import PSEUDOCOUNT, Floats
 
 
 class ValueDrift(NamedTuple):

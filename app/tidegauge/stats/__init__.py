@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.stats._shares import PSEUDOCOUNT as PSEUDOCOUNT
+    from tidegauge.stats._shares import (
+        PSEUDOCOUNT as PSEUDOCOUNT,
+        Bools as Bools,
+        Floats as Floats,
+        Places as Places,
+    )
     from tidegauge.stats.divergences import (
         hellinger as hellinger,
         js_distance as js_distance,

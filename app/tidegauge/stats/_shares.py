@@ -3,14 +3,17 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FloatArray = NDArray[np.float64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+#: Indices into another array.
+Places = NDArray[np.intp]
 
 #: Half a count a bin: the divergences stay finite, and at the sample sizes that are judged
 #: (1,000 events and more) it moves them by less than their own noise.
 PSEUDOCOUNT = 0.5
 
 
-def paired(first: ArrayLike, second: ArrayLike) -> tuple[FloatArray, FloatArray]:
+def paired(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats]:
     """Return both sides as floats of one shape: bins on the last axis, leading axes broadcast.
 
     Raises ``ValueError`` if the bins don't pair up, there are none, or a count is negative.
@@ -33,9 +36,7 @@ def paired(first: ArrayLike, second: ArrayLike) -> tuple[FloatArray, FloatArray]
     return a, b
 
 
-def shares(
-    first: ArrayLike, second: ArrayLike, pseudocount: float
-) -> tuple[FloatArray, FloatArray]:
+def shares(first: ArrayLike, second: ArrayLike, pseudocount: float) -> tuple[Floats, Floats]:
     """Turn counts into shares of their total, along the last axis.
 
     ``pseudocount`` is added to every bin of both sides, except to bins that are empty on both:
@@ -52,15 +53,13 @@ def shares(
     return shares_of_pair(*paired(first, second), pseudocount)
 
 
-def shares_of_pair(
-    a: FloatArray, b: FloatArray, pseudocount: float
-) -> tuple[FloatArray, FloatArray]:
+def shares_of_pair(a: Floats, b: Floats, pseudocount: float) -> tuple[Floats, Floats]:
     """Do the same with both sides as ``paired`` returns them."""
     used = a + b > 0
     return _side(a, used, pseudocount), _side(b, used, pseudocount)
 
 
-def _side(counts: FloatArray, used: NDArray[np.bool_], pseudocount: float) -> FloatArray:
+def _side(counts: Floats, used: NDArray[np.bool_], pseudocount: float) -> Floats:
     nothing = counts.sum(axis=-1, keepdims=True) == 0
     smoothed = counts + pseudocount * used
     total = smoothed.sum(axis=-1, keepdims=True)
@@ -68,7 +67,7 @@ def _side(counts: FloatArray, used: NDArray[np.bool_], pseudocount: float) -> Fl
     return np.asarray(smoothed / total)
 
 
-def relative_entropy(p: FloatArray, q: FloatArray) -> FloatArray:
+def relative_entropy(p: Floats, q: Floats) -> Floats:
     """Return Σ p·ln(p/q) along the last axis, with 0·ln 0 = 0 and p·ln(p/0) = ∞.
 
     Never below 0: what rounding leaves there for two equal sides is cut off.
@@ -79,11 +78,11 @@ def relative_entropy(p: FloatArray, q: FloatArray) -> FloatArray:
     return np.asarray(np.maximum(terms.sum(axis=-1), 0.0))
 
 
-def symmetric_entropy(p: FloatArray, q: FloatArray) -> FloatArray:
+def symmetric_entropy(p: Floats, q: Floats) -> Floats:
     """Return Σ (p - q)·ln(p/q), the relative entropies in both directions together."""
     return relative_entropy(p, q) + relative_entropy(q, p)
 
 
-def degrees_of_pair(a: FloatArray, b: FloatArray) -> NDArray[np.int64]:
+def degrees_of_pair(a: Floats, b: Floats) -> NDArray[np.int64]:
     """Return one less than the number of bins that either side has hit, and 0 of none."""
     return np.asarray(np.maximum(np.count_nonzero(a + b, axis=-1) - 1, 0), dtype=np.int64)

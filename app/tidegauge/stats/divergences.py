@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from tidegauge.stats._shares import (
     PSEUDOCOUNT,
-    FloatArray,
+    Floats,
     degrees_of_pair,
     paired,
     relative_entropy,
@@ -18,7 +18,7 @@ from tidegauge.stats._shares import (
 )
 
 
-def psi(current: ArrayLike, reference: ArrayLike, *, pseudocount: float = 0.5) -> FloatArray:
+def psi(current: ArrayLike, reference: ArrayLike, *, pseudocount: float = 0.5) -> Floats:
     """Return the population stability index Σ (c - r)·ln(c / r), in nats.
 
     It is KL(c‖r) + KL(r‖c), so symmetric. 0 = the same shares in every bin; ∞ (only without a
@@ -40,7 +40,7 @@ def psi(current: ArrayLike, reference: ArrayLike, *, pseudocount: float = 0.5) -
     return np.asarray(symmetric_entropy(c, r))
 
 
-def psi_corrected(current: ArrayLike, reference: ArrayLike) -> FloatArray:
+def psi_corrected(current: ArrayLike, reference: ArrayLike) -> Floats:
     """Return max(0, PSI - (B - 1)·(1/n + 1/m)), in nats: how big a drift is, at any sample size.
 
     PSI is that of ``psi`` with half a count added to every bin that either side has hit; there are
@@ -69,7 +69,7 @@ def psi_corrected(current: ArrayLike, reference: ArrayLike) -> FloatArray:
     return np.asarray(np.maximum(psi - noise, 0.0))
 
 
-def kl(p: ArrayLike, q: ArrayLike, *, pseudocount: float = 0.5) -> FloatArray:
+def kl(p: ArrayLike, q: ArrayLike, *, pseudocount: float = 0.5) -> Floats:
     """Return the Kullback-Leibler divergence KL(p‖q) = Σ p·ln(p / q), in nats.
 
     The direction matters: ``kl(current, reference)`` weighs bins by what is seen now,
@@ -92,7 +92,7 @@ def kl(p: ArrayLike, q: ArrayLike, *, pseudocount: float = 0.5) -> FloatArray:
     return relative_entropy(*shares(p, q, pseudocount))
 
 
-def js_divergence(p: ArrayLike, q: ArrayLike, *, pseudocount: float = 0.5) -> FloatArray:
+def js_divergence(p: ArrayLike, q: ArrayLike, *, pseudocount: float = 0.5) -> Floats:
     """Return the Jensen-Shannon divergence ½·KL(p‖m) + ½·KL(q‖m) with m = (p + q)/2, in nats.
 
     Symmetric. 0 = the same shares in every bin; ln 2 = no bin in common; NaN = a side counted
@@ -122,7 +122,7 @@ _NATS = {"nats": 1.0, "bits": log(2)}
 
 def js_distance(
     p: ArrayLike, q: ArrayLike, *, unit: Literal["nats", "bits"], pseudocount: float = 0.5
-) -> FloatArray:
+) -> Floats:
     """Return √JS, the square root of the Jensen-Shannon divergence in ``unit``.
 
     A metric (symmetric, with the triangle inequality), unlike the divergence. 0 = the same shares
@@ -148,7 +148,7 @@ def js_distance(
     return np.asarray(np.sqrt(js_divergence(p, q, pseudocount=pseudocount) / _NATS[unit]))
 
 
-def hellinger(current: ArrayLike, reference: ArrayLike) -> FloatArray:
+def hellinger(current: ArrayLike, reference: ArrayLike) -> Floats:
     """Return the Hellinger distance √(½·Σ (√c - √r)²), without unit.
 
     Symmetric. 0 = the same shares in every bin; 1 = no bin in common; NaN = a side counted nothing.

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tidegauge.contract import Drift
-from tidegauge.stats._shares import PSEUDOCOUNT, FloatArray
+from tidegauge.stats._shares import PSEUDOCOUNT, Bools, Floats
 
 Counts = Sequence[Sequence[int]]
 
@@ -142,7 +141,7 @@ class DriftTable:
             "expected the same bins in both"
         )
 
-    def _padded(self, sides: Counts) -> FloatArray:
+    def _padded(self, sides: Counts) -> Floats:
         """Return counts as (bins, signals)."""
         table = np.zeros(self._shape)
         in_a_row = chain.from_iterable(sides)
@@ -155,7 +154,7 @@ class DriftTable:
         return table
 
 
-def _figures(counts: FloatArray, ordered: NDArray[np.bool_]) -> list[Drift | None]:
+def _figures(counts: Floats, ordered: Bools) -> list[Drift | None]:
     """Compare currents with references, (bins, 2, signals), of which some bins are in order."""
     bins, _, signals = counts.shape
     values = counts * ordered[:, np.newaxis]
@@ -178,7 +177,7 @@ def _figures(counts: FloatArray, ordered: NDArray[np.bool_]) -> list[Drift | Non
     return _records(figures, _both_counted(counts), _both_counted(values))
 
 
-def _shares(counts: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+def _shares(counts: Floats) -> tuple[Floats, Bools]:
     """Return smoothed shares, and which bins either side has hit; shares are 0 in the others."""
     hit = (counts[:, 0] + counts[:, 1]) > 0
     smoothing = PSEUDOCOUNT * hit
@@ -187,13 +186,11 @@ def _shares(counts: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
     return (counts + smoothing[:, np.newaxis]) / total, hit
 
 
-def _both_counted(counts: FloatArray) -> NDArray[np.bool_]:
+def _both_counted(counts: Floats) -> Bools:
     return np.asarray(counts.any(axis=0).all(axis=0))
 
 
-def _records(
-    figures: FloatArray, has_counts: NDArray[np.bool_], has_values: NDArray[np.bool_]
-) -> list[Drift | None]:
+def _records(figures: Floats, has_counts: Bools, has_values: Bools) -> list[Drift | None]:
     rows = zip(*figures.tolist(), has_counts.tolist(), has_values.tolist(), strict=True)
     return [
         Drift(

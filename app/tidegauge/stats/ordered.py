@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tidegauge.stats._shares import FloatArray, shares
+from tidegauge.stats._shares import Floats, shares
 
 
 def wasserstein_bins(
     current: ArrayLike, reference: ArrayLike, *, pseudocount: float = 0.5
-) -> FloatArray:
+) -> Floats:
     """Return the Wasserstein-1 distance Σ |C_i - R_i| of cumulative shares, in bin widths.
 
     How many bins the average value moved; symmetric. 0 = the same shares in every bin;
@@ -33,7 +33,7 @@ def wasserstein_bins(
     return np.asarray(np.abs(moved).sum(axis=-1))
 
 
-def ks_bins(current: ArrayLike, reference: ArrayLike) -> FloatArray:
+def ks_bins(current: ArrayLike, reference: ArrayLike) -> Floats:
     """Return the Kolmogorov-Smirnov distance D = max |C_i - R_i| of cumulative shares.
 
     The largest share of events that moved past one edge; symmetric. 0 = the same shares in every

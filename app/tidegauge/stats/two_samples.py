@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tidegauge.stats._shares import FloatArray, degrees_of_pair, paired, relative_entropy, shares
+from tidegauge.stats._shares import Floats, degrees_of_pair, paired, relative_entropy, shares
 
 
-def chi2_two_sample(current: ArrayLike, reference: ArrayLike) -> FloatArray:
+def chi2_two_sample(current: ArrayLike, reference: ArrayLike) -> Floats:
     """Return Pearson's chi-squared Σ (O - E)²/E over the table of both sides, without unit.
 
     E is what a bin would hold if both sides had the shares of their sum, so the reference's own
@@ -37,7 +37,7 @@ def chi2_two_sample(current: ArrayLike, reference: ArrayLike) -> FloatArray:
     return np.asarray(n * m * terms.sum(axis=-1))
 
 
-def g_two_sample(current: ArrayLike, reference: ArrayLike) -> FloatArray:
+def g_two_sample(current: ArrayLike, reference: ArrayLike) -> Floats:
     """Return G = 2·Σ O·ln(O / E) over the table of both sides, without unit.
 
     E is what a bin would hold if both sides had the shares of their sum, so the reference's own

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from tidegauge.stats._shares import FloatArray, paired, shares
+from tidegauge.stats._shares import Bools, Floats, paired, shares
 
 
 def histogram_quantile(
@@ -65,9 +65,7 @@ def histogram_quantile(
     return min(max(lower * (1 - into) + upper * into, lower), upper)
 
 
-def quantile_shift(
-    edges: ArrayLike, current: ArrayLike, reference: ArrayLike, q: float
-) -> FloatArray:
+def quantile_shift(edges: ArrayLike, current: ArrayLike, reference: ArrayLike, q: float) -> Floats:
     """Return the ``q``-quantile of current minus that of reference, in the signal's own unit.
 
     Positive = the quantile grew; 0 = it is the same; never further from 0 than the first edge is
@@ -93,7 +91,7 @@ def quantile_shift(
     return np.asarray(_quantile(e, c, q) - _quantile(e, r, q))
 
 
-def mean_shift(edges: ArrayLike, current: ArrayLike, reference: ArrayLike) -> FloatArray:
+def mean_shift(edges: ArrayLike, current: ArrayLike, reference: ArrayLike) -> Floats:
     """Return mean(current) - mean(reference), in the signal's own unit.
 
     Positive = values grew; 0 = the same mean; never further from 0 than the first edge is from the
@@ -117,9 +115,7 @@ def mean_shift(edges: ArrayLike, current: ArrayLike, reference: ArrayLike) -> Fl
     return np.asarray(c - r)
 
 
-def standardised_mean_shift(
-    edges: ArrayLike, current: ArrayLike, reference: ArrayLike
-) -> FloatArray:
+def standardised_mean_shift(edges: ArrayLike, current: ArrayLike, reference: ArrayLike) -> Floats:
     """Return (mean(current) - mean(reference)) / std(reference), in standard deviations.
 
     Glass's Δ: comparable between signals of any unit. Positive = values grew; 0 = the same mean;
@@ -146,7 +142,7 @@ def standardised_mean_shift(
 
 def _binned(
     edges: ArrayLike, current: ArrayLike, reference: ArrayLike
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+) -> tuple[Floats, Floats, Floats]:
     """Check and broadcast edges and the counts between them: one shape, but for one more edge.
 
     Raises ``ValueError`` if the counts don't pair up or one is negative, if there isn't one edge
@@ -173,7 +169,7 @@ def _binned(
     )
 
 
-def _means(edges: FloatArray, current: FloatArray, reference: FloatArray) -> tuple[FloatArray, ...]:
+def _means(edges: Floats, current: Floats, reference: Floats) -> tuple[Floats, ...]:
     """Return the mean of both sides: every value counts as the middle of its bin."""
     # Halved before they are added: edges near the largest float would overflow.
     middle = edges[..., :-1] / 2 + edges[..., 1:] / 2
@@ -181,7 +177,7 @@ def _means(edges: FloatArray, current: FloatArray, reference: FloatArray) -> tup
     return (c * middle).sum(axis=-1), (r * middle).sum(axis=-1)
 
 
-def _standard_deviation(edges: FloatArray, counts: FloatArray) -> FloatArray:
+def _standard_deviation(edges: Floats, counts: Floats) -> Floats:
     """Return the standard deviation of one side: of the bins' middles, and width²/12 within."""
     share, _ = shares(counts, counts, 0.0)
     # In units of a power of two, which is exact: squares of large edges would overflow.
@@ -194,12 +190,12 @@ def _standard_deviation(edges: FloatArray, counts: FloatArray) -> FloatArray:
     return np.asarray(np.ldexp(np.sqrt(variance), exponent[..., 0]))
 
 
-def _quantile(edges: FloatArray, counts: FloatArray, q: float) -> FloatArray:
+def _quantile(edges: Floats, counts: Floats, q: float) -> Floats:
     """Return the ``q``-quantile of one side, as ``histogram_quantile`` does for one histogram."""
     cumulative = np.cumsum(counts, axis=-1)
     rank = q * cumulative[..., -1:]
     # Rank 0 is the lower end of the first bin that was hit, not of an empty bin before it.
-    before: NDArray[np.bool_] = cumulative < rank if q > 0 else cumulative <= 0
+    before: Bools = cumulative < rank if q > 0 else cumulative <= 0
     index = np.minimum(before.sum(axis=-1, keepdims=True), counts.shape[-1] - 1)
     inside = np.take_along_axis(counts, index, axis=-1)
     lower = np.take_along_axis(edges, index, axis=-1)

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.alerting import MINIMUM_PSI, MOST_MOVED
 from tidegauge.baseline import (
@@ -27,7 +26,7 @@ from tidegauge.contract import (
     SignalReport,
 )
 from tidegauge.sequential import Memory, Reference, age_windows, bin_contributions, directions
-from tidegauge.stats import degrees_of_freedom, histogram_quantile, psi_corrected
+from tidegauge.stats import Floats, Places, degrees_of_freedom, histogram_quantile, psi_corrected
 
 #: What a model says, as opposed to what it sees.
 OUTCOMES = ("prediction", "label")
@@ -79,9 +78,6 @@ def ranking(in_alarm: Iterable[InAlarm], importances: Mapping[str, float]) -> di
     }
 
 
-Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.intp]
-
 #: By span: a window, up to a quarter of an hour, an hour; of windows of a minute.
 _SPAN_WORDS: tuple[Literal["spike", "minutes", "hour"], ...] = (
     "spike", "minutes", "minutes", "hour",
@@ -108,7 +104,7 @@ class Bins:
         return bin_labels(self.signal)
 
     @cached_property
-    def values(self) -> npt.NDArray[np.intp]:
+    def values(self) -> Places:
         """Return for each bin which bin of values it is, from 1; 0 if it holds none."""
         bins = value_bins(reference_counts(self.signal), ordered_bins(self.signal))
         return np.array(bins, dtype=np.intp) + 1

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.baseline import Baseline
 from tidegauge.contract import ReportPart, WindowReport
@@ -28,11 +27,10 @@ from tidegauge.sequential import (
     hour_weights,
     judge_batch,
 )
+from tidegauge.stats import Floats
 from tidegauge.windows.comparisons import Comparisons
 from tidegauge.windows.evidence import BaselineLayout, with_evidence
 from tidegauge.windows.values import SliceMemory
-
-Floats = npt.NDArray[np.float64]
 
 #: What budgets are of, seconds.
 MONTH_SECONDS = 30 * 24 * 3600

@@ -7,7 +7,6 @@ from itertools import chain
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.baseline import Baseline, current_counts, ordered_bins, reference_counts
 from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, Expectation, ReportPart
@@ -27,6 +26,7 @@ from tidegauge.sequential import (
     q_values,
     size_of,
 )
+from tidegauge.stats import Bools, Floats, Places
 from tidegauge.windows.changes import (
     Bins,
     InAlarm,
@@ -38,8 +38,6 @@ from tidegauge.windows.changes import (
     ranking,
 )
 from tidegauge.windows.hours import daily_reference
-
-Floats = npt.NDArray[np.float64]
 
 _SPANS = [round(1 / weight) for weight in LAMBDAS]
 _SCALES = np.arange(len(LAMBDAS))[:, None]
@@ -80,7 +78,7 @@ class BaselineLayout:
         )
 
     @cached_property
-    def _places(self) -> npt.NDArray[np.intp]:
+    def _places(self) -> Places:
         """Where the bins that exist are in an array of (signals, bins), one after the other."""
         return np.flatnonzero(self.reference.exists)
 
@@ -112,7 +110,7 @@ class BaselineLayout:
                 "baseline is damaged"
             )
 
-    def evidence(self, rows: npt.NDArray[np.intp], strongest: StrongestScores) -> list[Evidence]:
+    def evidence(self, rows: Places, strongest: StrongestScores) -> list[Evidence]:
         """Return the evidence of the signal in each row, without what explains an alarm."""
         columns = (column.tolist() for column in (rows, *strongest))
         return [
@@ -133,7 +131,7 @@ class BaselineLayout:
         self,
         part: ReportPart,
         judged: Collection[str],
-        alarmed: npt.NDArray[np.intp],
+        alarmed: Places,
         counts: Floats,
         compared: Floats,
     ) -> DriftPattern | None:
@@ -239,8 +237,8 @@ def _standing(
     layout: BaselineLayout,
     surprises: Floats,
     sizes: Floats,
-    scored: npt.NDArray[np.bool_],
-    alarmed: npt.NDArray[np.intp],
+    scored: Bools,
+    alarmed: Places,
 ) -> dict[str, Standing]:
     if not len(alarmed):
         return {}

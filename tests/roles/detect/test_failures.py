@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from support.closing_models import BASELINES, BY_ID, MINUTE, MODELS, two_windows
 from support.detector_bench import baselines
 from support.world import WATCH, Logged, a_state, join_all, restored, saved
-from tidegauge.alerting.load import DEFAULT_RULES
+from tidegauge.alerting.ruleset import DEFAULT_RULES
 from tidegauge.baseline.document import Baseline
 from tidegauge.config.sections import TopicSettings
 from tidegauge.contract import encode

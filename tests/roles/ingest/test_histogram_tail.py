@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tidegauge.config.sections import KafkaSettings
-from tidegauge.contract.decoding import decode
+from tidegauge.contract.record import decode
 from tidegauge.counting.beginning import Counted
 from tidegauge.roles.ingest.histogram_tail import HistogramTail, _TailRecord
 

@@ -1,8 +1,7 @@
 """What becomes of an acknowledgement in the audit trail."""
 
 from tidegauge.audit.facts import fact_of
-from tidegauge.contract.acknowledgement import acknowledge
-from tidegauge.contract.alert import Action
+from tidegauge.contract.alert import Action, acknowledge
 
 ACTION = Action(
     id="a1", kind="retrain", alert="b", rule="drift", model="credit", version="3", variant="",

@@ -26,6 +26,7 @@ from tidegauge.sequential import (
     SignalReference,
     dispersion_of,
 )
+from tidegauge.stats import Bools, Floats
 
 _DAY_SECONDS = 86_400
 _BLOCKS = _DAY_SECONDS // BLOCK_SECONDS
@@ -134,9 +135,7 @@ def _blocks(
     return {name: its.reshape(len(days), _BLOCKS, -1) for name, its in counts.items()}
 
 
-def _places_of(
-    seconds: NDArray[np.float64], days: NDArray[np.int64]
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def _places_of(seconds: Floats, days: NDArray[np.int64]) -> tuple[Bools, NDArray[np.int64]]:
     """Return which rows are of the days, and the number of the minute of each of these."""
     finite = np.where(np.isfinite(seconds), seconds, -1.0)
     day = np.minimum(np.searchsorted(days, finite // _DAY_SECONDS), len(days) - 1)
@@ -179,7 +178,7 @@ def signal_hours(signal: Signal, counted: NDArray[np.int64]) -> tuple[list[int],
     )
 
 
-def _rounded(values: Sequence[float] | NDArray[np.float64]) -> list[float]:
+def _rounded(values: Sequence[float] | Floats) -> list[float]:
     """Keep four digits: an estimate has no more, and no machine's last bit names the baseline."""
     return [float(f"{value:.{_DIGITS}g}") for value in values]
 

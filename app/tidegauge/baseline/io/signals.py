@@ -8,7 +8,6 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tidegauge.baseline import (
     CategoricalSignal,
@@ -19,6 +18,7 @@ from tidegauge.baseline import (
     numeric_edges,
 )
 from tidegauge.baseline.io.table import Column, Kind
+from tidegauge.stats import Floats
 
 #: Categories with a bin of their own.
 TOP_CATEGORIES = 20
@@ -39,7 +39,7 @@ _INTEGER = re.compile(r"-?(0|[1-9]\d*)")
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")
 
 
-def numeric_signal(ordered: NDArray[np.float64], *, missing: int, nan: int) -> NumericSignal:
+def numeric_signal(ordered: Floats, *, missing: int, nan: int) -> NumericSignal:
     """Make a signal of sorted, finite values. ``std`` is that of a population."""
     edges = numeric_edges(ordered)
     mean, std = mean_and_std(ordered)
@@ -55,7 +55,7 @@ def numeric_signal(ordered: NDArray[np.float64], *, missing: int, nan: int) -> N
     )
 
 
-def mean_and_std(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
+def mean_and_std(values: Floats) -> tuple[float | None, float | None]:
     """Return mean and population standard deviation; (None, None) of no values.
 
     Sums are rounded once, at their end, so that neither the order of the values nor the machine's

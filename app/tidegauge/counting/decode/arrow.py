@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,10 +26,10 @@ from tidegauge.counting.plan import (
     NULL_VALUE,
     CategoricalPlan,
     Columns,
-    Floats,
     Plan,
 )
 from tidegauge.counting.segments import NONE, SegmentColumn, code
+from tidegauge.stats import Floats, Places
 
 
 class UnusualError(Exception):
@@ -188,9 +187,7 @@ class Batch:
             values = np.where(_numpy(column.is_null()), NULL_VALUE, values)
         return values
 
-    def _codes(
-        self, features: Mapping[str, pa.Array], signal: CategoricalPlan
-    ) -> npt.NDArray[np.intp]:
+    def _codes(self, features: Mapping[str, pa.Array], signal: CategoricalPlan) -> Places:
         column = self._find(features, signal.name)
         if column is None:
             return np.full(self.length, signal.bins + ABSENT, dtype=np.intp)
@@ -199,16 +196,16 @@ class Batch:
         # Each value is looked up once; the null at the end is for rows without one.
         values = pa.concat_arrays([column.dictionary, pa.nulls(1, column.type.value_type)])
         indices = column.indices.cast(pa.int64()).fill_null(len(values) - 1)
-        codes: npt.NDArray[np.intp] = _bins(values, signal)[_numpy(indices)]
+        codes: Places = _bins(values, signal)[_numpy(indices)]
         return codes
 
 
-def _bins(column: pa.Array, signal: CategoricalPlan) -> npt.NDArray[np.intp]:
+def _bins(column: pa.Array, signal: CategoricalPlan) -> Places:
     text = _as_text(column)
     names = list(signal.bin_of)
     found = pc.index_in(text, value_set=pa.array(names, pa.string())).fill_null(len(names))
     bins = np.array([*signal.bin_of.values(), signal.default_bin], dtype=np.intp)
-    codes: npt.NDArray[np.intp] = bins[_numpy(found)]
+    codes: Places = bins[_numpy(found)]
     if column.null_count:
         codes[_numpy(column.is_null())] = signal.bins + NULL
     return codes

@@ -18,8 +18,9 @@ from tidegauge.counting.decode.arrow import Batch
 from tidegauge.counting.decode.arrow_stream import HEAD_BYTES
 from tidegauge.counting.decode.reference import EARLIEST_TIME
 from tidegauge.counting.ignored import IgnoredFeatures
-from tidegauge.counting.plan import ABSENT, NULL, CategoricalPlan, Floats, Plan
+from tidegauge.counting.plan import ABSENT, NULL, CategoricalPlan, Plan
 from tidegauge.counting.segments import Rows, SegmentColumn
+from tidegauge.stats import Floats
 
 #: The extension, or None: everything works without it, more slowly.
 MODULE: Any = (

@@ -151,7 +151,7 @@ class DigestSender:
         if some:
             places = [self.place(one) for one in some]
             try:
-                send = partial(self._channel.deliver_digest, self._limiter.digest_of(some))
+                send = partial(self._channel.deliver, self._limiter.digest_of(some))
                 if self._deliveries.deliver(send, places, now):
                     self._limiter.sent(critical=False)
             except (Interrupted, KafkaException):

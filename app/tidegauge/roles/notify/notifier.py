@@ -30,7 +30,7 @@ class _Running(NamedTuple):
 class Notifier:
     """Delivers alerts to every receiver of a file, each from a thread of its own.
 
-    Raises :class:`ReceiversError` if the file is wrong at start. ``failed`` is called with an
+    Raises :class:`FileError` if the file is wrong at start. ``failed`` is called with an
     error that ends a thread; ``clock`` is monotonic.
     """
 

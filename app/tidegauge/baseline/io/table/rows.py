@@ -7,20 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numpy.typing import NDArray
 
 from tidegauge.baseline import BaselineError
-
-FloatArray = NDArray[np.float64]
+from tidegauge.stats import Bools, Floats
 
 
 @dataclass(frozen=True, slots=True)
 class NumericRows:
     """A number for each row; any where it is missing."""
 
-    values: FloatArray
-    missing: NDArray[np.bool_]
+    values: Floats
+    missing: Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +33,10 @@ class CategoryRows:
 class TimedRows:
     """Some rows of a table; ``seconds`` is their time since 1970, NaN without one."""
 
-    seconds: FloatArray
+    seconds: Floats
     columns: Mapping[str, NumericRows | CategoryRows]
     done: float
 
-
-Floats = npt.NDArray[np.float64]
 
 #: The year 2100; what is beyond it, in the first of all cases, counts milliseconds.
 _LATEST = 4_102_444_800.0

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from tidegauge.baseline import BaselineError, canonical_category
 from tidegauge.baseline.io.table.cells import (
@@ -38,6 +37,7 @@ from tidegauge.baseline.io.table.rows import (
 )
 from tidegauge.baseline.io.table.typed_files import load_arrow, load_parquet
 from tidegauge.contract import DecodingError, decode
+from tidegauge.stats import Floats
 
 #: Distinct values beyond which a column is no category but an id; counting them fills the memory.
 DISTINCT_VALUES_LIMIT = 1_000_000
@@ -72,7 +72,7 @@ class Table:
         self.beside = loaded.beside
         self._held: dict[str, Any] = {}
 
-    def numbers(self, name: str) -> tuple[NDArray[np.float64], int, int]:
+    def numbers(self, name: str) -> tuple[Floats, int, int]:
         """Return all finite values of a column, sorted; how many are missing, and not finite.
 
         Sorted, because then nothing computed from them can depend on the order of the rows.
@@ -210,7 +210,7 @@ def _category_rows(its: Column, column: Any) -> CategoryRows:
     return CategoryRows(np.asarray(places), names)
 
 
-def _seconds(name: str, column: Any) -> NDArray[np.float64]:
+def _seconds(name: str, column: Any) -> Floats:
     if pa.types.is_floating(column.type):
         seconds = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
         return checked(name, seconds)

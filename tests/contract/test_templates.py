@@ -5,7 +5,7 @@ import pytest
 from support.alerts import example_alert
 from tidegauge.config.sections import LinkSettings
 from tidegauge.contract.alert import AlertLinks
-from tidegauge.contract.links import check_template, links_of
+from tidegauge.contract.templates import check_template, links_of
 
 DASHBOARD = "https://grafana.example.com/d/x?var-model={model}&from={from_ms}&to={to_ms}"
 RUNBOOK = "https://wiki.example.com/tidegauge/{rule}"

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from support.deployment import ROOT
-from tidegauge.contract.acknowledgement import Acknowledgement, acknowledge
-from tidegauge.contract.alert import Action
-from tidegauge.contract.decoding import decode
+from tidegauge.contract.alert import Acknowledgement, Action, acknowledge
+from tidegauge.contract.record import decode
 
 SECTION = (ROOT / "docs" / "consuming.md").read_text().partition("## Acknowledging")[2]
 LINES = SECTION.partition("```sh\n")[2].partition("```")[0]

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.audit import AuditRecord
-from tidegauge.contract.decoding import DecodingError, decode
+from tidegauge.contract.record import DecodingError, decode
 from tidegauge.contract.silence import Silence
 
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegauge.config.watched_file import LOOK_SECONDS, WatchedFile
-from tidegauge.notify.config import ReceiverFile
-from tidegauge.notify.load import ReceiversError, load_receivers
+from tidegauge.config.files import LOOK_SECONDS, FileError, WatchedFile
+from tidegauge.notify.config import ReceiverFile, load_receivers
 
 FILE = """\
 receivers:
@@ -72,7 +71,7 @@ def test_a_secret_that_is_gone_keeps_the_receivers_of_before(world: World) -> No
 
 def test_a_wrong_file_at_start_is_refused(tmp_path: Path) -> None:
     (tmp_path / "receivers.yaml").write_text("receivers: []\n")
-    with pytest.raises(ReceiversError):
+    with pytest.raises(FileError):
         WatchedFile(
             lambda: load_receivers(tmp_path / "receivers.yaml"), lambda: 0.0, what="receivers"
         )
