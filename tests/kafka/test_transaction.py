@@ -39,7 +39,12 @@ class FakeProducer:
         self.done.append("begin")
 
     def produce(
-        self, topic: str, value: bytes, partition: int = -1, on_delivery: Any = None
+        self,
+        topic: str,
+        value: bytes,
+        key: str | None = None,
+        partition: int = -1,
+        on_delivery: Any = None,
     ) -> None:
         if topic == "letters" and self.refuses:
             raise KafkaException(self.refuses)
@@ -69,8 +74,8 @@ class FakeProducer:
 def flush(producer: FakeProducer, letters: int = 2) -> None:
     commit(
         producer,
-        histograms=[(0, b"h")],
-        histogram_topic="histograms",
+        topic="histograms",
+        records=[(0, None, b"h")],
         letters=[b"l"] * letters,
         letter_topic="letters",
         offsets=[],
