@@ -181,3 +181,15 @@ def test_offsets_that_are_never_taken_are_given_up_and_committed_by_nobody(
     for left in [it for it in threading.enumerate() if it.name == "bounded"]:
         left.join(10)
     assert producer.done == ["begin", "offsets"]
+
+
+def test_a_record_that_was_refused_is_named_instead_of_its_transaction() -> None:
+    class Refusing(FakeProducer):
+        def commit_transaction(self, *_: Any) -> None:
+            self.flush(0)
+            raise KafkaException(KafkaError(KafkaError._STATE, "the transaction is aborted"))
+
+    for outcome, expected in ((TOO_LARGE, TOO_LARGE), (TIMED_OUT, KafkaError(KafkaError._STATE))):
+        with pytest.raises(KafkaException) as raised:
+            flush(Refusing(histograms=outcome), letters=0)
+        assert raised.value.args[0].code() == expected.code()
