@@ -39,7 +39,12 @@ class FakeProducer:
         self.done.append("begin")
 
     def produce(
-        self, topic: str, value: bytes, partition: int = -1, on_delivery: Any = None
+        self,
+        topic: str,
+        value: bytes,
+        key: str | None = None,
+        partition: int = -1,
+        on_delivery: Any = None,
     ) -> None:
         if topic == "letters" and self.refuses:
             raise KafkaException(self.refuses)
@@ -69,8 +74,8 @@ class FakeProducer:
 def flush(producer: FakeProducer, letters: int = 2) -> None:
     commit(
         producer,
-        histograms=[(0, b"h")],
-        histogram_topic="histograms",
+        topic="histograms",
+        records=[(0, None, b"h")],
         letters=[b"l"] * letters,
         letter_topic="letters",
         offsets=[],
@@ -176,3 +181,15 @@ def test_offsets_that_are_never_taken_are_given_up_and_committed_by_nobody(
     for left in [it for it in threading.enumerate() if it.name == "bounded"]:
         left.join(10)
     assert producer.done == ["begin", "offsets"]
+
+
+def test_a_record_that_was_refused_is_named_instead_of_its_transaction() -> None:
+    class Refusing(FakeProducer):
+        def commit_transaction(self, *_: Any) -> None:
+            self.flush(0)
+            raise KafkaException(KafkaError(KafkaError._STATE, "the transaction is aborted"))
+
+    for outcome, expected in ((TOO_LARGE, TOO_LARGE), (TIMED_OUT, KafkaError(KafkaError._STATE))):
+        with pytest.raises(KafkaException) as raised:
+            flush(Refusing(histograms=outcome), letters=0)
+        assert raised.value.args[0].code() == expected.code()

@@ -35,7 +35,7 @@ class Committed:
         monkeypatch.setattr(writer_module, "commit", self)
 
     def __call__(self, producer: object, **what: Any) -> None:
-        records = [json.loads(record) for _, record in what["histograms"]]
+        records = [json.loads(record) for _, _, record in what["records"]]
         if self.fails:
             raise self.fails.pop(0)
         self.records.extend(records)

@@ -85,7 +85,6 @@ if TYPE_CHECKING:
         StuckError as StuckError,
         TooLarge as TooLarge,
         commit as commit,
-        commit_records as commit_records,
         is_of_a_record as is_of_a_record,
     )
     from tidegauge.kafka.unreadable import (

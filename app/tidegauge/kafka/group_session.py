@@ -106,7 +106,7 @@ def _leave(session: Session, stop: threading.Event) -> None:
     try:
         bounded(session.close, LEAVE_SECONDS)
     except TimeoutError:
-        log.warning("leaving the group was not answered; the brokers notice it by themselves")
+        log.warning("no answer on leaving the group; the brokers notice by a timeout")
 
 
 class Quarantine:

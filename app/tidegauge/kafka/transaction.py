@@ -1,8 +1,8 @@
-"""Writing to Kafka: a flush as one transaction, and single records.
+"""Writing to Kafka: records with the offsets that they follow from in one transaction, and alone.
 
-A transaction has histograms, then dead letters, then source offsets. The letters go after the
-histograms have arrived, so that it is known whether a flush failed because of them: for that, the
-deliveries themselves are asked. A single record is answered before anything follows from it.
+In a transaction of INGEST dead letters go after the histograms have arrived, so that it is known
+whether the flush failed because of them: for that, the deliveries themselves are checked. A single
+record is answered before anything follows from it.
 """
 
 import threading
@@ -149,24 +149,26 @@ class DeliveryReports:
 def commit(
     producer: Producer,
     *,
-    histograms: Iterable[tuple[int, bytes]],
-    histogram_topic: str,
-    letters: Sequence[bytes],
-    letter_topic: str,
+    topic: str,
+    records: Iterable[tuple[int, str | None, bytes]],
     offsets: list[TopicPartition],
     group: Any,
+    letters: Sequence[bytes] = (),
+    letter_topic: str = "",
 ) -> None:
-    """Commit it all, or raise.
+    """Commit records, each a partition, a key and a value, with the offsets that they follow from.
 
     Raises :class:`RebalancingError`, :class:`StuckError`, :class:`DeadLettersError`, or
     ``KafkaException`` or ``TimeoutError`` for anything else. After any but the first the producer
-    must not be used any more: the next one's first act is to end the transaction that this left.
+    must not be used any more: the next one's first act is to end the transaction that this left. A
+    record that was refused fails its transaction, whose error is less exact: the record's is
+    raised.
     """
     arrived = DeliveryReports()
     # Begun only now: an open transaction holds back every reader of committed records.
     producer.begin_transaction()
-    for partition, record in histograms:
-        producer.produce(histogram_topic, record, partition=partition, on_delivery=arrived)
+    for partition, key, value in records:
+        producer.produce(topic, value, key, partition=partition, on_delivery=arrived)
 
     def deliver_letters() -> None:
         _await(producer, arrived)
@@ -188,40 +190,14 @@ def commit(
     if letters:
         bounded(deliver_letters, _GIVE_UP_SECONDS)
     try:
-        bounded(send_offsets, OFFSETS_SECONDS)
-    except TimeoutError as error:
-        raise StuckError(f"the group's coordinator took no offsets: {error}") from error
-    # Not in the thread above, which may have been given up: that one must never commit.
-    bounded(lambda: producer.commit_transaction(COMMIT_SECONDS), _GIVE_UP_SECONDS)
-
-
-def commit_records(
-    producer: Producer,
-    *,
-    topic: str,
-    records: Iterable[tuple[int, str, bytes]],
-    offsets: list[TopicPartition],
-    group: Any,
-) -> None:
-    """Commit records, each a partition, a key and a value, with the offsets that they follow from.
-
-    Raises ``KafkaException`` or ``TimeoutError``; the producer must not be used any more then. A
-    record that was refused fails its transaction, whose error is less exact: the record's is
-    raised.
-    """
-    deliveries = DeliveryReports()
-    producer.begin_transaction()
-    for partition, key, value in records:
-        producer.produce(topic, value, key, partition=partition, on_delivery=deliveries)
-
-    def finish() -> None:
-        producer.send_offsets_to_transaction(offsets, group, COMMIT_SECONDS)
-        producer.commit_transaction(COMMIT_SECONDS)
-
-    try:
-        bounded(finish, _GIVE_UP_SECONDS)
+        try:
+            bounded(send_offsets, OFFSETS_SECONDS)
+        except TimeoutError as error:
+            raise StuckError(f"the group's coordinator took no offsets: {error}") from error
+        # Not in the thread of send_offsets, which may have been given up: that must never commit.
+        bounded(lambda: producer.commit_transaction(COMMIT_SECONDS), _GIVE_UP_SECONDS)
     except KafkaException:
-        of_a_record = filter(is_of_a_record, map(KafkaException, deliveries.errors))
+        of_a_record = filter(is_of_a_record, map(KafkaException, arrived.errors))
         if (refused := next(of_a_record, None)) is not None:
             raise refused from None
         raise

@@ -270,7 +270,7 @@ class SteadyConsumer(Consumer):  # type: ignore[misc]  # it has no types
 
 
 def _log(place: str, why: str) -> None:
-    log.error("%s is passed over: %s", place, why)
+    log.error("%s is skipped: %s", place, why)
 
 
 # Bound once: looking it up while an error is pending could raise that.

@@ -182,7 +182,7 @@ class ActiveRules:
             return False
         rules = self.rules
         log.warning(
-            "%s of %s in force, sha256 %s",
+            "%s of %s active, sha256 %s",
             counted(len(rules), "rule"),
             rules.source,
             rules.sha256,

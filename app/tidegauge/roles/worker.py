@@ -367,7 +367,7 @@ def _stop(worker: Worker) -> None:
 
 def _give_up() -> None:
     log.critical(
-        "not stopped in good order within %g s, ending now: what is not committed is read again",
+        "not stopped within %g s, ending now: records that are not committed are read again",
         _STOP_SECONDS,
     )
     _exit_at_once(1)

@@ -249,7 +249,7 @@ class RecordFaults:
     def quarantined(self, place: str, error: BaseException) -> None:
         """Report a record that work failed on; degraded until the process is started again."""
         self._metrics.quarantined.labels(_topic_of(place)).inc()
-        log.error("%s is set aside, work goes on after it", place, exc_info=error, extra=ONE_BY_ONE)
+        log.error("%s is set aside; continuing after it", place, exc_info=error, extra=ONE_BY_ONE)
         self._health.report(
             QUARANTINE,
             "degraded",

@@ -187,7 +187,7 @@ class Intake:
         """
         if begin >= end:
             return
-        log.info("partition %d: reading %d to %d, which may be left out", partition, begin, end)
+        log.info("partition %d: reading %d to %d, possibly left out", partition, begin, end)
         async with aclosing(self._reader.read({partition: begin}, {partition: end})) as batches:
             async for batch in batches:
                 for record in batch.records:
@@ -288,12 +288,12 @@ class Intake:
         hole = self._holes.get(partition)
         if hole is None or not hole.explains(gaps, heard):
             if self._gaps.may_count_again(partition, record):
-                log.error("partition %d: %s are passed over", partition, gaps)
+                log.error("partition %d: %s are missing in the log", partition, gaps)
                 return False
             hole = self._holes[partition] = _Hole(copy.deepcopy(heard), "unknown")
         if hole.what == "read":
             return True
-        log.error("partition %d: %s are gone from the log; going on", partition, gaps)
+        log.error("partition %d: %s are no longer in the log; continuing", partition, gaps)
         if hole.what == "deleted":
             self._metrics.lost_records.inc(len(gaps))
         else:

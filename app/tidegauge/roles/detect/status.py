@@ -53,7 +53,7 @@ class SliceFailures:
     def failed(self, where: Slice, what: str, error: Exception) -> None:
         """Report that a step failed for a slice, and that work continues without it."""
         self._metrics.failed_slices.labels(where.model).inc()
-        log.error("%s of %s failed, going on without it", what, _slice_name(where), exc_info=error)
+        log.error("%s of %s failed and is left out", what, _slice_name(where), exc_info=error)
         self._failing[where] = f"{_slice_name(where)}: {what}: {type(error).__name__}: {error}"
         self._report()
 

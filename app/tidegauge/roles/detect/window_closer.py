@@ -60,12 +60,12 @@ class BaselineSupply:
             if (why := self._store.refused(baseline_id)) is not None:
                 state.refuse_baseline(baseline_id)
                 self._missing_since.pop(baseline_id, None)
-                log.error("windows counted by it are reported without drift: %s", why)
+                log.error("unusable baseline, its windows are reported without drift: %s", why)
                 continue
             if now - self._missing_since.setdefault(baseline_id, now) < WAIT_SECONDS:
                 self._asked_at[baseline_id] = now
                 return False
-            log.error("baseline %s can't be had; its windows are reported without", baseline_id)
+            log.error("baseline %s unavailable; windows are reported without drift", baseline_id)
         return True
 
     def awaited(self) -> list[str]:

@@ -160,7 +160,7 @@ class Writer:
         return sent
 
     def _refused(self, output: Output, error: Exception) -> None:
-        log.error("not published, as %s doesn't take it: %.200s", output.topic, error)
+        log.error("not published, since it is too large for %s: %.200s", output.topic, error)
         self._on_refused(output)
 
     async def _looked_up(self, output: Output) -> Record:
@@ -203,7 +203,7 @@ class Writer:
             log.error("%s", self.unsaved[partition])
         elif "others" in found:
             log.warning(
-                "changelog partition %d: others wrote to it; writing all there is after that",
+                "changelog partition %d: another process wrote to it; writing the full state",
                 changelog.state.partition,
             )
             changelog.rewrite()

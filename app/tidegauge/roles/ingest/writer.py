@@ -78,8 +78,8 @@ class HistogramWriter:
         topic_id = self.source.topic_id
         commit(
             self.producer,
-            histograms=self.records(tenure),
-            histogram_topic=self._topics.histograms,
+            topic=self._topics.histograms,
+            records=((partition, None, value) for partition, value in self.records(tenure)),
             letters=[
                 encode(replace(letter, topic_id=topic_id)) for letter in to_send(letters, level)
             ],

@@ -22,9 +22,10 @@ from tidegauge.kafka import (
     KafkaException,
     Message,
     Quarantine,
+    RebalancingError,
     SessionError,
     TopicPartition,
-    commit_records,
+    commit,
     is_of_a_record,
     ledger_consumer,
     ledger_producer,
@@ -151,13 +152,15 @@ class Session:
                 entries.append((partition, entry))
             offsets[partition] = offset + 1
         try:
-            commit_records(
+            commit(
                 self._producer,
                 topic=self._settings.topics.audit,
                 records=((partition, entry.model, entry.value) for partition, entry in entries),
                 offsets=[TopicPartition(self._facts, p, offset) for p, offset in offsets.items()],
                 group=self._consumer.consumer_group_metadata(),
             )
+        except RebalancingError as error:
+            raise SessionError(f"not committed: {error}") from error
         except (KafkaException, TimeoutError, BufferError) as error:
             self._note_failure(error, facts)
             raise SessionError(f"not committed: {error}") from error
