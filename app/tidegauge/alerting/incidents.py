@@ -20,7 +20,7 @@ import msgspec
 from tidegauge.alerting.measure import Measurement
 from tidegauge.alerting.model import Rule
 from tidegauge.alerting.state import Episode, Incident, same_episode, worst
-from tidegauge.contract import AlertEvent, Severity, SignalAlert
+from tidegauge.contract import AlertEvent, SignalAlert
 
 
 class EpisodeTransition(NamedTuple):
@@ -238,11 +238,6 @@ def signals_of(told: Incident, members: Sequence[Episode], worse: int) -> list[S
         return []
     past = sorted(told.past, key=lambda one: (-worse * one.value, one.signal))
     return [*(entry(one) for one in members if one.phase == told.shown.phase), *past]
-
-
-def severest(episodes: Sequence[Episode]) -> Severity:
-    """Return the severity of the severest episode."""
-    return worst(*(one.severity for one in episodes))
 
 
 def as_late(course: IncidentTransition, now: int, revision: int) -> IncidentTransition:
