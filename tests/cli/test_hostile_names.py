@@ -27,8 +27,7 @@ from tidegauge.notify.alertmanager import Posting, body_of
 from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
 from tidegauge.notify.mlflow_record import noted, tag_of
-from tidegauge.notify.slack import slack_body
-from tidegauge.notify.webhook import webhook_body
+from tidegauge.notify.webhook import slack_body, webhook_body
 
 #: Escape sequences of C0 and C1, a title, bidi controls, nothing wide, new headers, and markup.
 HOSTILE = (

@@ -12,8 +12,7 @@ from tidegauge.contract.alert import Alert, AlertLinks
 from tidegauge.contract.templates import links_of
 from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
-from tidegauge.notify.slack import slack_body
-from tidegauge.notify.webhook import signature, webhook_body
+from tidegauge.notify.webhook import signature, slack_body, webhook_body
 
 LINKS = AlertLinks(
     dashboard="https://grafana.example.com/d/x?var-model=credit",

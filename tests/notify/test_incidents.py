@@ -15,8 +15,7 @@ from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import Match, ReceiverFile
 from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
-from tidegauge.notify.slack import slack_body
-from tidegauge.notify.webhook import webhook_body
+from tidegauge.notify.webhook import slack_body, webhook_body
 
 INCIDENT = example_alert("incident")
 

@@ -13,7 +13,7 @@ from tidegauge.notify.config import ReceiverFile, parse_receivers
 from tidegauge.notify.digest import Digest, digest_body, digest_message, limit_note
 from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
-from tidegauge.notify.slack import slack_body
+from tidegauge.notify.webhook import slack_body
 from tidegauge.notify.withholding import (
     CRITICAL_WAIT_SECONDS,
     Limit,

@@ -1,4 +1,4 @@
-"""Whether a firing alert may ask for its rule's action now. Pure: all times are windows'."""
+"""Whether a firing alert may request the action of its rule. All times are those of windows."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,18 +8,18 @@ from tidegauge.alerting.model import Rule
 from tidegauge.baseline import LEAST_BASELINE_ROWS
 from tidegauge.contract import WindowReport, clock, counted, duration_text, limit_text
 
-#: By older baselines than this nobody may be retrained or rolled back: Redis has been away so long
-#: that what is promoted may be another one by now.
+#: With older baselines than this, no action is requested: Redis has been down for so long that
+#: another baseline may be promoted by now.
 STALE_SECONDS = 3600.0
 
 DAY_SECONDS = 24 * 3600
 
 
 class Basis(NamedTuple):
-    """What an action would rest on.
+    """The basis of an action.
 
     ``starts_at`` is when its alert began; ``baseline_rows`` is how many there are of the signal,
-    None if no baseline was asked. ``never_sound``: the rule has held in every window of the slice.
+    None if none was compared. ``never_sound``: the rule has held in every window of the slice.
     """
 
     starts_at: int
@@ -35,10 +35,10 @@ def why_withheld(
     *,
     now: int | None = None,
 ) -> str | None:
-    """Return why the action must not be asked for in the window of ``report``; None if it may.
+    """Return why the action must not be requested in the window of ``report``; None if it may.
 
-    ``asked`` is when it was, for this rule and slice, as :func:`remembered` keeps it. ``now`` is
-    the end of the last window judged, if that is later than the report's.
+    ``asked`` has the times of its requests, for this rule and slice, from :func:`remembered`.
+    ``now`` is the end of the last window judged, if that is later than the report's.
     """
     now = report.window_end if now is None else now
     ages = [part.baseline_age_seconds for part in report.parts]
@@ -68,12 +68,12 @@ def why_withheld(
 
 
 def is_of_latency(rule: Rule) -> bool:
-    """Whether the rule asks to go back to another version because this one is slow."""
+    """Whether the rule requests a rollback because of latency."""
     return rule.action == "rollback" and rule.metric.startswith("latency_")
 
 
 def remembered(rule: Rule, asked: Sequence[int], now: int) -> list[int]:
-    """Return the times of asking, ``now`` the latest, that a later window needs to know of."""
+    """Return the times of requests, ``now`` the latest, that limit those of later windows."""
     if rule.max_per_day is None and not rule.cooldown:
         return []
     longest = max(rule.cooldown, DAY_SECONDS if rule.max_per_day is not None else 0)

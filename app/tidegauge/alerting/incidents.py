@@ -1,15 +1,14 @@
-"""What is told of episodes: those of one rule in one slice are one incident, with a list.
+"""What is reported of episodes: those of one rule in one slice are one incident, with a list.
 
 An incident begins with its first episode, fires when the first of them does, and is resolved when
-the last that fired is over. Who joins and who leaves in between is in the list of whatever is told
-next; that alone is no news. What is: the incident is more severe than was told, or it is time for a
-reminder.
+the last that fired is over. Episodes that join or leave in between are in the list of the next
+report, but cause none. Reports are caused by a higher severity, and by the time for a reminder.
 
-While a rule fires that inhibits this one, nothing of it is told but the end of what was told. What
-still fires when that rule's is over is told then, as if it had begun to.
+While a rule fires that inhibits this one, only the end of a reported incident is reported. If the
+incident still fires when the other rule is resolved, it is reported then as if it had just begun.
 
-If no window is judged for too long, an incident is told as no data. With the next one in which the
-rule holds it is told again as what it was; until then, or until it is over, it stays so.
+If no window is judged for too long, an incident is reported as no data. The next window in which
+the rule holds reports the previous state again; until then, or until it is over, it stays so.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,11 +19,11 @@ import msgspec
 from tidegauge.alerting.measure import Measurement
 from tidegauge.alerting.model import Rule
 from tidegauge.alerting.state import Episode, Incident, same_episode, worst
-from tidegauge.contract import AlertEvent, Severity, SignalAlert
+from tidegauge.contract import AlertEvent, SignalAlert
 
 
 class EpisodeTransition(NamedTuple):
-    """What a window makes of an episode: ``now`` is what was measured in it, ``after`` goes on."""
+    """The step of an episode in a window: ``now`` is what was measured, ``after`` the new state."""
 
     measured: Measurement
     holds: bool
@@ -45,11 +44,11 @@ class WindowSpan(NamedTuple):
 
 
 class IncidentTransition(NamedTuple):
-    """What a window makes of an incident.
+    """The step of an incident in a window.
 
-    ``after`` is what is remembered, None if it is over; ``told`` what the ``event`` is about, and
-    ``measured`` its figures, if there are any. ``fires``: it didn't before. ``was`` is what it was
-    before there was no data, if this is told because of that. ``begins``: there was none before.
+    ``after`` is the new state, None if it is over. ``told`` is the state that ``event`` reports,
+    ``measured`` its figures, if there are any. ``fires``: it did not fire before. ``was`` is the
+    state before there was no data, if that is why it is reported. ``begins``: it is new.
     """
 
     after: Incident | None
@@ -72,12 +71,11 @@ def step_incident(
     inhibited: bool,
     quiet: Collection[str | None] = (),
 ) -> list[IncidentTransition]:
-    """Take in what a window made of the episodes of an incident; ``moves`` are worst first.
+    """Return the steps of an incident, after its episodes made ``moves``, worst first.
 
-    ``members`` are the episodes that there are after it, worst first, ``fired`` the ends of windows
-    in which it began to fire. Of the signals in ``quiet`` nothing is told: the others are what the
-    alert is about. Two courses if what fired is over while something is pending: that is
-    an incident of its own.
+    ``members`` are its episodes after the window, worst first; ``fired`` are the ends of windows in
+    which it began to fire. Signals in ``quiet`` are not reported: the alert is about the others.
+    There are two steps if what fired is over while something is pending, which is a new incident.
     """
     courses = []
     firing = any(one.phase == "firing" for one in members)
@@ -107,12 +105,12 @@ def _end(
 
 
 def miss(before: Incident) -> Incident:
-    """Take in that there has been no judged window for too long."""
+    """Return the state after no window has been judged for too long."""
     return msgspec.structs.replace(before, no_data=True, outages=before.outages + 1)
 
 
 def _interrupted(before: Incident) -> Literal["pending", "firing"] | None:
-    """Return what was told before there was no data, if that is how it is."""
+    """Return the phase reported before there was no data, if there is none now."""
     return before.told if before.no_data else None
 
 
@@ -128,7 +126,7 @@ def _go_on(
 ) -> IncidentTransition:
     firing = [one for one in members if one.phase == "firing"]
     phase = "firing" if firing else "pending"
-    # What isn't firing yet may be worse, but it is not what the alert is about.
+    # A pending episode may be worse, but the alert is about those that fire.
     leading = next(
         (
             it
@@ -160,7 +158,7 @@ def _go_on(
     now = msgspec.structs.replace(now, judged_at=window.end)
     event = None if inhibited or leading is None else _news(rule, before, shown, window)
     if event is None:
-        if before.told == "firing":  # as it was told
+        if before.told == "firing":  # as it was reported
             now = msgspec.structs.replace(now, shown=before.shown)
         return IncidentTransition(now, now, fires=fires, begins=begins)
     now = msgspec.structs.replace(
@@ -184,7 +182,7 @@ def _is_worse(before: Incident, shown: Episode) -> bool:
 
 
 def _news(rule: Rule, before: Incident, shown: Episode, window: WindowSpan) -> AlertEvent | None:
-    """Return what there is to tell of an incident that goes on, in a window in which it holds."""
+    """Return the event to report of an incident that goes on, if there is one."""
     if shown.phase == "pending":
         return "pending" if before.told is None or before.no_data else None
     if before.told != "firing":
@@ -199,7 +197,7 @@ def _news(rule: Rule, before: Incident, shown: Episode, window: WindowSpan) -> A
 
 
 def is_flapping(rule: Rule, fired: Sequence[int], window: WindowSpan) -> bool:
-    """Whether an incident that fires now, and did at ``fired``, is to be damped."""
+    """Whether an incident that fires now, and began to at ``fired``, is damped."""
     since = window.since(rule.flapping_windows)
     return 0 < rule.flapping_after <= 1 + sum(at > since for at in fired)
 
@@ -219,7 +217,7 @@ def _past(
 
 
 def entry(episode: Episode, *, ends_at: int | None = None) -> SignalAlert:
-    """Put an episode of a signal on the list of its alert."""
+    """Return the entry of an episode in the list of its alert."""
     return SignalAlert(
         signal=episode.signal or "",
         severity=episode.severity,
@@ -240,13 +238,8 @@ def signals_of(told: Incident, members: Sequence[Episode], worse: int) -> list[S
     return [*(entry(one) for one in members if one.phase == told.shown.phase), *past]
 
 
-def severest(episodes: Sequence[Episode]) -> Severity:
-    """Return the severity of the severest episode."""
-    return worst(*(one.severity for one in episodes))
-
-
 def as_late(course: IncidentTransition, now: int, revision: int) -> IncidentTransition:
-    """Return what late events make of an incident: it is reported ``now``, not at their time."""
+    """Return a step that is due to late events: it is reported ``now``, not at their time."""
     told = course.told
     said = told.said_at if course.event is None else now
     told = msgspec.structs.replace(told, judged_at=now, said_at=said)

@@ -15,9 +15,9 @@ Watch = tuple[int, str | None]
 
 
 class Decided(NamedTuple):
-    """What a window shows: where rules hold, and where what was known ceased to, by the worst.
+    """Where rules hold in a window, and where those that held before don't: the worst of each.
 
-    ``sound`` are those of the rules asked about, by their order, that were judged and hold nowhere.
+    ``sound``: which of the ``asked`` rules were judged and hold nowhere, by their order.
     """
 
     holding: dict[Watch, Measurement]
@@ -34,7 +34,7 @@ def decide(
 ) -> Decided:
     """Find the worst measurement wherever a rule holds, and wherever what is known ceased to.
 
-    ``asked``: rules, by their order, of which it is to be said whether they hold nowhere.
+    ``asked``: rules, by their order, for which ``sound`` is determined.
     """
     holding: dict[Watch, Measurement] = {}
     ceased: dict[Watch, Measurement] = {}
@@ -44,7 +44,7 @@ def decide(
         watching = [one for one in compiled if one.watches(report)]
         if not watching:
             continue
-        # Of what nobody follows, only values on the far side of a threshold matter.
+        # Where no rule holds yet, only values beyond a threshold matter.
         everything = any(one.order in followed for one in watching)
         sides = _EVERYTHING if everything else _far_sides(watching)
         for measured in measure(metric, report, outside=sides):
@@ -105,7 +105,7 @@ def place(
 
 
 def episode_of(one: CompiledRule, measured: Measurement, starts_at: int) -> Episode:
-    """Write down what was measured, as an episode that begins with it."""
+    """Return what was measured as a new episode."""
     return Episode(
         rule=one.rule.name,
         severity=one.rule.severity_of(measured.evidence.size if measured.evidence else None),
@@ -124,7 +124,7 @@ def episode_of(one: CompiledRule, measured: Measurement, starts_at: int) -> Epis
     )
 
 
-#: What is put before the name of a rule that all the traffic of a segment's version is told by.
+#: Prefix of a rule that already reports the signal for all the traffic of the version.
 ALL_TRAFFIC = "all-traffic:"
 
 #: What stands for the rules that held on a signal until not long ago.
@@ -142,12 +142,12 @@ def still_remembered(broken: Mapping[str, int], report: WindowReport) -> dict[st
 
 
 class QuietSignals:
-    """What holds in a slice, and in all the traffic that it is a part of, if it is one.
+    """The signals that a rule must not report in a slice.
 
-    A rule says nothing of a signal on which a rule holds that it yields to, nor of one of which it
-    speaks for all the traffic. There it counts whether it holds, be it pending, firing or itself
-    not told. Of a signal that was ``broken`` not long ago the evidence of a drift says so for
-    hours after it was mended; only if its values drift, as the report's pattern says, is that news.
+    A rule doesn't report a signal on which a rule of its ``signal_inhibited_by`` holds, nor one on
+    which it holds in all the traffic (``whole``), be it pending, firing or itself not reported.
+    The evidence of a drift remembers for hours that a signal was ``broken``. Until then a drift of
+    such a signal is reported only if its values drift by the pattern of the report.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class QuietSignals:
         self._holding.setdefault(signal, set()).add(rule)
 
     def of(self, rule: Rule, signal: str | None) -> list[str]:
-        """Return what keeps ``rule`` quiet about a signal; nothing if it may speak."""
+        """Return why ``rule`` must not report a signal; empty if it may."""
         holding = self._holding.get(signal, set())
         found = [name for name in rule.signal_inhibited_by if name in holding]
         if (rule.name, signal) in self._in_whole:

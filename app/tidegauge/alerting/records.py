@@ -94,13 +94,13 @@ def alert_of(
     asks: bool = False,
     withheld: str = "",
 ) -> Alert:
-    """Tell what the window of ``report`` made of an alert; the caller adds actions and evidence.
+    """Return the alert after the window of ``report``; the caller adds actions and evidence.
 
-    ``told`` shows the figures of that window, ``signals`` is its list if it is of several.
-    ``asks``: it is to ask for the rule's action, unless ``withheld`` says why not.
+    ``told`` has the figures of that window; ``signals`` is the list of an alert about several.
+    ``asks``: it requests the action of the rule, unless ``withheld`` says why not.
     """
     episode = told.shown
-    # What is over is in the list, and not what the alert is about now.
+    # The list also has what is over; the alert is about the rest.
     current = [one.signal for one in signals if one.ends_at is None]
     known = places(episode, report, current or [one.signal for one in signals])
     known["asks"] = asks_text(rule, withheld) if asks else ""
@@ -140,7 +140,7 @@ def alert_of(
 def no_data_alert(
     identity: str, told: Incident, report: WindowReport, signals: Sequence[SignalAlert]
 ) -> Alert:
-    """Tell that of what was pending or firing no window was judged in the time of ``report``."""
+    """Return the alert that reports that no window was judged in the time of ``report``."""
     episode = told.shown
     names = [one.signal for one in signals if one.ends_at is None]
     of = listed(names) if names else episode.signal
@@ -159,7 +159,7 @@ def no_data_alert(
 
 
 def abandoned_alert(identity: str, told: Incident, report: WindowReport, reason: str) -> Alert:
-    """End an alert whose rule is not asked any more, with the last value it was told with."""
+    """Return the end of an alert whose rule is gone, with the last value that was reported."""
     event: AlertEvent = "resolved" if told.told == "firing" else "inactive"
     return _alert(event, identity, told, report, summary=reason)
 
@@ -222,7 +222,7 @@ def _alert(
 
 
 def requested_action(alert: Alert, rule: Rule) -> Action:
-    """Ask for the rule's action because of ``alert``; its data is for the caller to fill in."""
+    """Return the request of the rule's action; the caller fills in its data."""
     assert rule.action is not None  # noqa: S101 - only rules with one ask for it
     return Action(
         id=deterministic_id("action", alert.id, rule.action),
@@ -247,7 +247,7 @@ def audit_of_alert(alert: Alert) -> AuditFact:
 
 
 def audit_of_inhibited(alert: Alert, inhibited_by: Sequence[str]) -> AuditFact:
-    """Record that an alert would have fired, and which rules kept it from being told."""
+    """Record that an alert would have fired, and which rules inhibited it."""
     inputs = {"inhibited_by": " ".join(inhibited_by)}
     return _audit(alert.episode, "alert.inhibited", alert, inputs)
 
@@ -263,7 +263,7 @@ def _listed(alert: Alert) -> dict[str, str]:
 
 
 def audit_of_action(action: Action, alert: Alert) -> AuditFact:
-    """Record that an action was asked for, with the alert and the figures that decided it."""
+    """Record that an action was requested, with the alert and the figures that decided it."""
     inputs = {
         "action": action.kind,
         "alert": action.alert,
@@ -273,7 +273,7 @@ def audit_of_action(action: Action, alert: Alert) -> AuditFact:
 
 
 def audit_of_withheld(action: Action, alert: Alert, why: str) -> AuditFact:
-    """Record that an action would have been asked for, and why it wasn't."""
+    """Record that an action was withheld, and why."""
     inputs = {"action": action.kind, "alert": action.alert, "withheld": why}
     return _audit(action.id, "action.withheld", alert, inputs)
 

@@ -13,7 +13,6 @@ from tidegauge.alerting.incidents import (
     WindowSpan,
     as_late,
     by_rule_and_signal,
-    severest,
     signals_of,
     step_incident,
 )
@@ -38,13 +37,9 @@ from tidegauge.alerting.state import (
     cease,
     hold,
     same_episode,
+    worst,
 )
-from tidegauge.contract import (
-    Alert,
-    Distribution,
-    InhibitedAlert,
-    WindowReport,
-)
+from tidegauge.contract import Alert, Distribution, InhibitedAlert, WindowReport
 
 
 class _Notification(NamedTuple):
@@ -374,11 +369,10 @@ class SliceEvaluation:
             ]
             if silent:
                 silent.sort(key=lambda it: (-one.badness(it.value), it.signal or ""))
+                severity = worst(*(it.severity for it in silent))
                 signals = [it.signal for it in silent if it.signal is not None]
                 listed = signals[: records.MOST_INHIBITED]
-                found.append(
-                    InhibitedAlert(rule=one.rule.name, severity=severest(silent), signals=listed)
-                )
+                found.append(InhibitedAlert(rule=one.rule.name, severity=severity, signals=listed))
         return found
 
     def _ask(self, rule: Rule, alert: Alert, why: str | None) -> _RequestedActions:

@@ -1,7 +1,7 @@
-"""What the alert fold remembers between windows, and the life of one episode.
+"""The state of alerts between windows, and the steps of one episode.
 
-An episode is pending, firing, or over. :func:`hold` and :func:`cease` take what is remembered of it
-and what one judged window shows, and return what is remembered from then on.
+An episode is pending, firing, or over. :func:`hold` and :func:`cease` take its state and what one
+judged window shows, and return its new state.
 """
 
 from typing import Literal
@@ -42,22 +42,22 @@ class Episode(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 class Incident(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """What is told of as one alert: one episode, or with ``grouped`` all of a rule in a slice.
+    """What is reported as one alert: one episode, or with ``grouped`` all of a rule in a slice.
 
-    ``shown`` is the episode that was shown when it was told last (before that, the latest), with
-    all that its last event needs if its rule is gone: its figures, when the incident started, and
-    its phase, severity, labels and receivers, which are the incident's. Who was told of an alert is
-    told of its end. ``told`` is the phase that was told; null if none was, as where another rule
-    inhibits it. ``said_at`` is the end of the window in which something was told last.
+    ``shown`` is the episode of the last report (before the first, the latest one). It has all that
+    the last event needs if the rule is gone: its figures, the start of the incident, and phase,
+    severity, labels and receivers of the incident, so that the end goes to the same receivers.
+    ``told`` is the phase that was reported; null if none was, for example because another rule
+    inhibits it. ``said_at`` is the end of the window of the last report.
 
-    ``action`` is what it has asked for since it fired, not as a dry run. ``past`` has the signals
-    that fired in it and are over; those that go on are episodes.
+    ``action`` was requested since it fired, not as a dry run. ``past`` has the signals that fired
+    in it and are over; those that go on are episodes.
 
-    ``judged_at`` is the end of the last window that one of them was judged in. ``no_data`` says
-    that it has been told that such windows are missing, and ``outages`` how often that was.
+    ``judged_at`` is the end of the last window in which one of them was judged. ``no_data``: it was
+    reported that such windows are missing; ``outages`` counts these reports.
 
-    ``revision`` is that of its first window, if it began with late events: then there may have been
-    an incident before that began in the same window.
+    ``revision`` is that of its first window, if it began with late events: then an earlier incident
+    may have begun in the same window.
     """
 
     shown: Episode
@@ -81,8 +81,8 @@ class SeriesState(msgspec.Struct, kw_only=True, frozen=True):
     ``through`` is the start of the last window folded in; null before the first. ``episodes`` are
     by the fingerprint of rule and signal, ``incidents`` by that of their alerts: there is one
     wherever there is an episode. ``fired`` has the ends of the latest windows in which an incident
-    began to fire. ``asked`` is when rules asked for their actions, by rule, as far as that bears on
-    whether they may again. ``never_sound`` are the rules on latency with a rollback that have held
+    began to fire. ``asked`` has the times at which rules requested their actions, as far as they
+    limit further requests. ``never_sound`` are the rules on latency with a rollback that have held
     in every window they were judged in, or in none yet, since the first window of the slice.
     ``broken`` has, by signal, the end of the last window in which a rule on quality held, for as
     long as the evidence of drift remembers it.
@@ -99,23 +99,23 @@ class SeriesState(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class AlertState(msgspec.Struct, kw_only=True, frozen=True):
-    """State of the fold: empty at first, JSON by msgspec; may hold one series or many."""
+    """The state of alerts: empty at first, JSON by msgspec; may hold one series or many."""
 
     series: dict[str, SeriesState] = {}
 
     @property
     def episodes(self) -> list[Episode]:
-        """Everything that is pending or firing now, told or not."""
+        """Everything that is pending or firing now, reported or not."""
         return [episode for series in self.series.values() for episode in series.episodes.values()]
 
     @property
     def firing(self) -> list[Episode]:
-        """Everything that is firing now, told or not."""
+        """Everything that is firing now, reported or not."""
         return [episode for episode in self.episodes if episode.phase == "firing"]
 
 
 def hold(rule: Rule, before: Episode | None, now: Episode) -> Episode:
-    """Take in a judged window in which the rule holds; ``now`` is what was measured in it.
+    """Return the episode after a window in which the rule holds; ``now`` is what was measured.
 
     It fires in the ``for``-th such window in a row, and is pending before that.
     """
@@ -130,7 +130,7 @@ def hold(rule: Rule, before: Episode | None, now: Episode) -> Episode:
 
 
 def cease(rule: Rule, before: Episode, *, flapping: bool) -> Episode | None:
-    """Take in a judged window in which the rule doesn't hold; None if that is the end.
+    """Return the episode after a judged window in which the rule doesn't hold; None if it is over.
 
     What is pending is over at once; what is firing in the ``keep_firing_for``-th such window in a
     row, or if its alert is ``flapping`` in the ``flapping_windows``-th.
@@ -145,7 +145,7 @@ def cease(rule: Rule, before: Episode, *, flapping: bool) -> Episode | None:
 
 
 def same_episode(before: Episode | None, now: Episode) -> Episode:
-    """Return what was measured now as of the episode that there was, if there was one."""
+    """Return what was measured as part of the previous episode, if there is one."""
     if before is None:
         return now
     return msgspec.structs.replace(

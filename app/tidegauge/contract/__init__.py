@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         wrap as wrap,
     )
     from tidegauge.contract.dead_letter import (
+        DETAIL_CHARACTERS as DETAIL_CHARACTERS,
         PAYLOAD_LIMIT_BYTES as PAYLOAD_LIMIT_BYTES,
         DeadLetter as DeadLetter,
         NotifyReason as NotifyReason,

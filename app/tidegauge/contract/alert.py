@@ -15,7 +15,7 @@ AlertPhase = Literal["pending", "firing", "inactive", "resolved", "no_data"]
 #: ``raised``: still firing, with a higher severity than before. ``no_data``: it is unknown whether
 #: it still holds. ``resumed``: still firing, after no data.
 AlertEvent = Literal[
-    "pending", "firing", "reminder", "raised", "inactive", "resolved", "no_data", "resumed"
+    "pending", "firing", "reminder", "raised", "resumed", "no_data", "inactive", "resolved"
 ]
 
 

@@ -10,12 +10,19 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-proto
 
 import datetime
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import quote
 
 import msgspec
 
-from tidegauge.contract.alert import Acknowledgement, Action, Alert
+from tidegauge.contract.alert import (
+    Acknowledgement,
+    Action,
+    ActionKind,
+    Alert,
+    AlertEvent,
+    Outcome,
+)
 from tidegauge.contract.prediction import JSON_CONTENT_TYPE
 from tidegauge.contract.record import SCHEMA_VERSION, DecodingError, decode, encode
 from tidegauge.contract.report import WindowReport
@@ -29,13 +36,10 @@ Event = WindowReport | Alert | Action | Acknowledgement
 #: By the name of the schema, what an event of it can be: the middle of its type.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "window-report": ("window.closed", "window.revised"),
-    "alert": (
-        "alert.pending", "alert.firing", "alert.reminder", "alert.raised", "alert.resumed",
-        "alert.no_data", "alert.inactive", "alert.resolved",
-    ),
-    "action": ("action.retrain", "action.rollback", "action.page"),
-    "acknowledgement": ("acknowledgement.taken", "acknowledgement.failed"),
-}  # fmt: skip
+    "alert": tuple(f"alert.{event}" for event in get_args(AlertEvent)),
+    "action": tuple(f"action.{kind}" for kind in get_args(ActionKind)),
+    "acknowledgement": tuple(f"acknowledgement.{outcome}" for outcome in get_args(Outcome)),
+}
 
 Mode = Literal["binary", "structured"]
 

@@ -27,7 +27,7 @@ NotifyReason = Literal["delivery_refused", "delivery_given_up", "invalid_record"
 PAYLOAD_LIMIT_BYTES = 64 * 1024
 
 #: Error texts can quote the record; they must not make a letter too large for its topic.
-_DETAIL_CHARACTERS = 1_000
+DETAIL_CHARACTERS = 1_000
 
 #: Of a letter without payload; with this it has some 500 bytes, rarely more than 1,500.
 _BARE_DETAIL_CHARACTERS = 200
@@ -106,7 +106,7 @@ def dead_letter_of(
         time=time,
         reason=reason,
         # Half a surrogate pair, quoted from a record, can't be encoded.
-        detail=detail[:_DETAIL_CHARACTERS].encode(errors="backslashreplace").decode(),
+        detail=detail[:DETAIL_CHARACTERS].encode(errors="backslashreplace").decode(),
         payload=text,
         payload_encoding=encoding,
         payload_bytes=len(payload),

@@ -9,8 +9,7 @@ from tidegauge.notify.channel import Channel, Clock
 from tidegauge.notify.config import Receiver
 from tidegauge.notify.mail import EmailChannel
 from tidegauge.notify.mlflow import MlflowChannel
-from tidegauge.notify.slack import SlackChannel
-from tidegauge.notify.webhook import WebhookChannel
+from tidegauge.notify.webhook import SlackChannel, WebhookChannel
 
 _CHANNELS: Mapping[str, Callable[[Any, Clock], Channel[Any]]] = {
     "alertmanager": AlertmanagerChannel,

@@ -11,7 +11,7 @@ import base64
 import time
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -31,21 +31,14 @@ _LEAST_SECONDS = 0.01
 A = TypeVar("A")
 
 
-class ModelVersion(NamedTuple):
-    """A version of a registered model: its name, MLflow's number of it, and what is on it."""
-
-    name: str
-    number: str
-    description: str
-    tags: Mapping[str, str]
-
-
 class _Tag(msgspec.Struct):
     key: str
     value: str = ""
 
 
-class _Version(msgspec.Struct):
+class ModelVersion(msgspec.Struct):
+    """A version of a registered model: its name, MLflow's number of it, and what is on it."""
+
     name: str
     version: str
     description: str = ""
@@ -53,12 +46,12 @@ class _Version(msgspec.Struct):
 
 
 class _One(msgspec.Struct):
-    model_version: _Version
+    model_version: ModelVersion
 
 
 class _Several(msgspec.Struct):
     # MLflow leaves an empty list out.
-    model_versions: list[_Version] = []
+    model_versions: list[ModelVersion] = []
 
 
 class Registry:
@@ -86,9 +79,9 @@ class Registry:
                 return self._tagged(model, tag, version)
             if version.isascii() and version.isdigit():
                 query = {"name": model, "version": version}
-                return _version(self._get("model-versions/get", query, _One).model_version)
+                return self._get("model-versions/get", query, _One).model_version
             query = {"name": model, "alias": version}
-            return _version(self._get("registered-models/alias", query, _One).model_version)
+            return self._get("registered-models/alias", query, _One).model_version
         except Refused as error:
             kind = f"tag {tag} =" if tag is not None else "version or alias"
             raise Refused(f"registered model {model!r}, {kind} {version!r}: {error}") from error
@@ -107,7 +100,7 @@ class Registry:
         found = self._get("model-versions/search", query, _Several).model_versions
         if len(found) != 1:
             raise Refused(f"found {'several' if found else 'no'} versions, expected one")
-        return _version(found[0])
+        return found[0]
 
     def _get(self, path: str, query: Mapping[str, str], type: type[A]) -> A:
         answer = request(
@@ -125,7 +118,7 @@ class Registry:
     def _send(
         self, method: str, path: str, version: ModelVersion, fields: Mapping[str, str]
     ) -> None:
-        body = {"name": version.name, "version": version.number, **fields}
+        body = {"name": version.name, "version": version.version, **fields}
         request(
             method,
             f"{self._base}/{path}",
@@ -139,11 +132,6 @@ class Registry:
         if left < _LEAST_SECONDS:
             raise RetryLater(f"not all answers within {self._seconds:g} s")
         return left
-
-
-def _version(found: _Version) -> ModelVersion:
-    tags = {tag.key: tag.value for tag in found.tags}
-    return ModelVersion(found.name, found.version, found.description, tags)
 
 
 def _quoted(text: str) -> str:
@@ -221,10 +209,11 @@ class MlflowChannel(Channel[AuditRecord]):
         version = registry.find(
             receiver.model_name.format(model=record.model), record.version, receiver.version_tag
         )
-        tags = changed(version.tags, record)
+        before = {tag.key: tag.value for tag in version.tags}
+        tags = changed(before, record)
         for key, value in tags.items():
             registry.set_tag(version, key, value)
-        state = state_of({**version.tags, **tags})
+        state = state_of({**before, **tags})
         description = noted(version.description, record, state, entries=receiver.entries)
         if description != version.description:
             registry.describe(version, description)

@@ -16,6 +16,7 @@ from tenacity import (
 
 from tidegauge.config import Settings
 from tidegauge.contract import (
+    DETAIL_CHARACTERS,
     DeadLetter,
     NotifyReason,
     dead_letter_of,
@@ -97,10 +98,6 @@ class Attempts:
         return max(self._backoff(state), asked or 0.0)
 
 
-#: Characters of the detail of a dead letter.
-DETAIL_CHARACTERS = 1_000
-
-
 class Place(NamedTuple):
     """Topic, partition and offset of a record, and its value."""
 
@@ -115,22 +112,6 @@ def place_of(message: Message) -> Place:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None and partition is not None and offset is not None  # noqa: S101 - read
     return Place(topic, partition, offset, message.value() or b"")
-
-
-def letter_of(
-    place: Place, receiver: str, reason: NotifyReason, detail: str, *, now: float
-) -> DeadLetter:
-    """Describe an alert that was not delivered; ``now`` in epoch seconds."""
-    return dead_letter_of(
-        topic=place.topic,
-        partition=place.partition,
-        offset=place.offset,
-        time=now,
-        reason=reason,
-        detail=detail,
-        payload=place.value,
-        receiver=receiver,
-    )
 
 
 class Deliveries:
@@ -190,7 +171,16 @@ class Deliveries:
 
     def dead_letter(self, place: Place, reason: NotifyReason, detail: str) -> None:
         """Write a dead letter for a record, and return after it is written."""
-        letter = letter_of(place, self._receiver.name, reason, detail, now=time.time())
+        letter = dead_letter_of(
+            topic=place.topic,
+            partition=place.partition,
+            offset=place.offset,
+            time=time.time(),
+            reason=reason,
+            detail=detail,
+            payload=place.value,
+            receiver=self._receiver.name,
+        )
         self._attempts.persist(lambda: self._write(letter))
         self._metrics.dead_letters[reason].inc()
         self._attempts.failed(
@@ -210,9 +200,6 @@ class Deliveries:
         name = f"{place.topic}/{place.partition} at offset {place.offset}"
         self._faults.quarantined(name, error)
         if letter:
-            self.dead_letter(place, "invalid_record", _traceback(error))
-
-
-def _traceback(error: Exception) -> str:
-    """Return the end of a traceback, which has the error, within the limit of a letter."""
-    return "".join(traceback.format_exception(error))[-DETAIL_CHARACTERS:]
+            # The end of the traceback has the error.
+            text = "".join(traceback.format_exception(error))[-DETAIL_CHARACTERS:]
+            self.dead_letter(place, "invalid_record", text)

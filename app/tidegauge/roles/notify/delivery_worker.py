@@ -249,7 +249,7 @@ class DeliveryWorker:
 
     def _sent(self, alert: Alert) -> None:
         """Count a message, and remove older records of the same alert that wait."""
-        self._limiter.sent_alert(alert)
+        self._limiter.sent(alert)
         older = [
             it
             for it in self._withheld_store.collected()

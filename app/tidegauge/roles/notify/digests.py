@@ -73,14 +73,11 @@ class RateLimiter:
             return ""
         return limit_note(self._limit)
 
-    def sent(self, *, critical: bool) -> None:
-        """Count a message."""
+    def sent(self, alert: Alert | None = None) -> None:
+        """Count the message of an alert; without one, that of a digest."""
         if self._limit is not None:
+            critical = alert is not None and is_critical(alert)
             self._budget = self._budget.after(self._limit, self._clock(), critical=critical)
-
-    def sent_alert(self, alert: Alert) -> None:
-        """Count the message of an alert."""
-        self.sent(critical=is_critical(alert))
 
     def collected(self, place: Place, alert: Alert, due: float) -> Withheld:
         """Return the record of an alert that joins the digest, or begins one."""
@@ -153,7 +150,7 @@ class DigestSender:
             try:
                 send = partial(self._channel.deliver, self._limiter.digest_of(some))
                 if self._deliveries.deliver(send, places, now):
-                    self._limiter.sent(critical=False)
+                    self._limiter.sent()
             except (Interrupted, KafkaException):
                 raise
             except Exception as error:
