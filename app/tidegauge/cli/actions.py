@@ -9,8 +9,7 @@ import msgspec
 import typer
 from rich.console import Group
 
-from tidegauge.cli._errors import reported
-from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._command import actor_or_user, kafka_settings, of_model, only, reported, skipping
 from tidegauge.cli._print import (
     PlainConsole,
     echo,
@@ -20,7 +19,6 @@ from tidegauge.cli._print import (
     short,
     table_time,
 )
-from tidegauge.cli._records import actor_or_user, of_model, only, skipping
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Acknowledgement,

@@ -23,8 +23,15 @@ from tidegauge.cli._alert_text import (
     signals_table,
     state_of,
 )
-from tidegauge.cli._errors import reported
-from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._command import (
+    SkippedRecords,
+    kafka_settings,
+    of_model,
+    only,
+    reported,
+    skipping,
+    warn,
+)
 from tidegauge.cli._print import (
     SEVERITY_COLOURS,
     PlainConsole,
@@ -37,7 +44,6 @@ from tidegauge.cli._print import (
     table_time,
 )
 from tidegauge.cli._recent import first_values, newest_values
-from tidegauge.cli._records import SkippedRecords, of_model, only, skipping, warn
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,

@@ -14,10 +14,8 @@ import msgspec
 import typer
 
 from tidegauge.audit import EVENTS, Chain, StoredRecord, as_text, asked_for, explain, read_audit
-from tidegauge.cli._errors import reported
-from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._command import SkippedRecords, kafka_settings, reported, skipping
 from tidegauge.cli._print import echo, echo_json
-from tidegauge.cli._records import SkippedRecords, skipping
 from tidegauge.contract import (
     GLOB_CHARACTERS,
     AuditRecord,

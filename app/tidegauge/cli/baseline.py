@@ -28,7 +28,7 @@ from tidegauge.baseline.io import (
     read_types,
 )
 from tidegauge.cli._baseline_tables import hours_line, output_console, show_columns, signals_table
-from tidegauge.cli._errors import BAD_INPUT, fail, reported
+from tidegauge.cli._command import BAD_INPUT, fail, reported, user, warn
 from tidegauge.cli._print import (
     PlainConsole,
     echo,
@@ -38,7 +38,6 @@ from tidegauge.cli._print import (
     short,
     table_time,
 )
-from tidegauge.cli._records import user, warn
 from tidegauge.config import load_settings
 from tidegauge.contract import (
     OUTPUT_SIGNALS,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from tidegauge.alerting import load_rules, rule_schema
-from tidegauge.cli._errors import BAD_INPUT, fail, reported
+from tidegauge.cli._command import BAD_INPUT, fail, reported
 from tidegauge.cli._print import echo, echo_json
 from tidegauge.config import (
     FileError,

@@ -11,8 +11,14 @@ import typer
 from rich.console import Group
 
 from tidegauge.alerting import Silences, covers, in_force, matchers_text
-from tidegauge.cli._errors import reported
-from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._command import (
+    SkippedRecords,
+    actor_or_user,
+    kafka_settings,
+    only,
+    reported,
+    skipping,
+)
 from tidegauge.cli._print import (
     PlainConsole,
     echo,
@@ -22,7 +28,6 @@ from tidegauge.cli._print import (
     short,
     table_time,
 )
-from tidegauge.cli._records import SkippedRecords, actor_or_user, only, skipping
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,
@@ -90,14 +95,16 @@ def silence(
         until=now + seconds,
         matchers=matchers,
     )
-    fire = sum(covers(said, alert) for alert in _last(history) if _fires(alert))
+    newest = {alert.fingerprint: alert for alert in history}.values()
+    fire = sum(covers(said, alert) for alert in newest if _fires(alert))
     _send(settings, said)
     if json:
         echo_json(said)
         return
     echo(
         f"{short(said.id)} silences {matchers_text(said)} for {duration_text(seconds)}, until "
-        f"{utc_text(now + seconds)}; it covers {counted(fire, 'alert')} that {_fires_now(fire)} now"
+        f"{utc_text(now + seconds)}; it covers {counted(fire, 'alert')} that "
+        f"{'fires' if fire == 1 else 'fire'} now"
     )
 
 
@@ -214,14 +221,6 @@ def named(history: Iterable[Alert], id: str) -> Alert:
 
 def _history(settings: Settings, skipped: SkippedRecords) -> Iterator[Alert]:
     return read_topic(settings.kafka, settings.topics.alerts_history, Alert, skipped)
-
-
-def _fires_now(alerts: int) -> str:
-    return "fires" if alerts == 1 else "fire"
-
-
-def _last(alerts: Iterable[Alert]) -> list[Alert]:
-    return list({alert.fingerprint: alert for alert in alerts}.values())
 
 
 def _fires(alert: Alert) -> bool:

@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from tidegauge.audit import verify as checks_of
-from tidegauge.cli._errors import BAD_INPUT, fail, reported
+from tidegauge.cli._command import BAD_INPUT, fail, reported
 from tidegauge.cli._print import echo, echo_json
 from tidegauge.contract import Alert, DecodingError, decode
 
