@@ -186,10 +186,10 @@ def check_versions_counted(settings: Settings) -> list[Finding]:
     except (KafkaException, StoreUnavailable, ValueError):
         return []  # reported by check_kafka or check_baselines
     missing = counted_without(newest.values(), pointers, now)
-    said = without_baseline(missing, pointers)
+    text = without_baseline(missing, pointers)
     versions = {(one.model, one.version) for one in newest.values()}
     detail = f"{len(versions)} counted lately"
-    return [Finding("model versions", detail, [], 2, [said] if said else [])]
+    return [Finding("model versions", detail, [], 2, [text] if text else [])]
 
 
 def check_rules(settings: Settings) -> list[Finding]:
@@ -329,12 +329,12 @@ def describe_group(state: GroupState, now: float) -> str:
     '2 members, 1,200 offsets behind, last window 1 min ago'
     """
     members = f"{state.members} member{'' if state.members == 1 else 's'}"
-    said = [members if state.members else "no member", f"{state.behind:,} offsets behind"]
+    parts = [members if state.members else "no member", f"{state.behind:,} offsets behind"]
     what = _WROTE.get(state.of.role)
     if what is not None:
         never = f"no {what} yet"
-        said.append(never if state.wrote_at is None else f"last {what} {_ago(state, now)}")
-    return ", ".join(said)
+        parts.append(never if state.wrote_at is None else f"last {what} {_ago(state, now)}")
+    return ", ".join(parts)
 
 
 def _ago(state: GroupState, now: float) -> str:

@@ -87,7 +87,7 @@ def silence(
     seconds, now = duration(lasting), time.time()
     if seconds > _LONGEST_SECONDS:
         raise ValueError(f"--for: found {lasting}, expected 180d at most; a rule can be taken away")
-    said = Silence(
+    record = Silence(
         id=deterministic_id("silence", str(uuid.uuid4())),
         who=actor_or_user(actor),
         why=reason,
@@ -96,13 +96,13 @@ def silence(
         matchers=matchers,
     )
     newest = {alert.fingerprint: alert for alert in history}.values()
-    fire = sum(covers(said, alert) for alert in newest if _fires(alert))
-    _send(settings, said)
+    fire = sum(covers(record, alert) for alert in newest if _fires(alert))
+    _send(settings, record)
     if json:
-        echo_json(said)
+        echo_json(record)
         return
     echo(
-        f"{short(said.id)} silences {matchers_text(said)} for {duration_text(seconds)}, until "
+        f"{short(record.id)} silences {matchers_text(record)} for {duration_text(seconds)}, until "
         f"{utc_text(now + seconds)}; it covers {counted(fire, 'alert')} that "
         f"{'fires' if fire == 1 else 'fire'} now"
     )
@@ -157,12 +157,12 @@ def unsilence(
         one = only(found, id, "silence", lambda one: [one.id], see=see)
     if not in_force(one, now):
         raise ValueError(f"silence {short(one.id)} is over already: {_end(one)}")
-    said = msgspec.structs.replace(one, ended_at=now, ended_by=actor_or_user(actor))
-    _send(settings, said)
+    record = msgspec.structs.replace(one, ended_at=now, ended_by=actor_or_user(actor))
+    _send(settings, record)
     if json:
-        echo_json(said)
+        echo_json(record)
     else:
-        echo(f"{short(said.id)} is over")
+        echo(f"{short(record.id)} is over")
 
 
 @reported
@@ -179,7 +179,7 @@ def ack(
         if not _fires(alert):
             raise ValueError(f"alert {id} doesn't fire any more: it is {alert.state}")
         before = read_silences(settings, skipped).seen(alert, now)
-    said = before or Silence(
+    record = before or Silence(
         id=deterministic_id("acknowledgement of an alert", alert.episode),
         who=actor_or_user(actor),
         why=note,
@@ -195,12 +195,12 @@ def ack(
         alert=alert.id,
     )
     if before is None:
-        _send(settings, said)
+        _send(settings, record)
     if json:
-        echo_json(said)
+        echo_json(record)
     else:
         already = "" if before is None else " already"
-        echo(f"{short(alert.id)} is acknowledged{already} by {said.who}: {with_subject(alert)}")
+        echo(f"{short(alert.id)} is acknowledged{already} by {record.who}: {with_subject(alert)}")
 
 
 def read_silences(settings: Settings, skipped: SkippedRecords) -> Silences:
@@ -227,8 +227,10 @@ def _fires(alert: Alert) -> bool:
     return alert.state in ("pending", "firing")
 
 
-def _send(settings: Settings, said: Silence) -> None:
-    RecordWriter(settings.kafka, settings.topics.silences, "silences").write(encode(said), said.id)
+def _send(settings: Settings, record: Silence) -> None:
+    RecordWriter(settings.kafka, settings.topics.silences, "silences").write(
+        encode(record), record.id
+    )
 
 
 def _end(one: Silence) -> str:

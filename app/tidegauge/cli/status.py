@@ -292,13 +292,13 @@ def _pointers(settings: Settings) -> dict[Key, Pointer]:
 
 def heading(rows: list[Row], mode: str, now: float) -> str:
     """Return the line above the table."""
-    said = [
+    parts = [
         counted(len(rows), "version"),
         f"{sum(bool(row.firing) for row in rows)} with alerts",
         f"{sum(not row.baseline for row in rows)} without baseline",
         f"actions {mode}",
     ]
-    return f"{utc_text(now, '%Y-%m-%d %H:%MZ')}  {', '.join(said)}"
+    return f"{utc_text(now, '%Y-%m-%d %H:%MZ')}  {', '.join(parts)}"
 
 
 def shown_rows(rows: Iterable[Row]) -> list[Row]:
@@ -362,8 +362,8 @@ def _firing_text(one: Firing, now: float) -> Text:
     word = _WORDS.get(one.metric) or metric_text(one.metric)
     # The duration below is more useful than the one when the alert fired.
     silent = one.metric == "seconds_without_events"
-    said = ("nothing sent",) if silent else (word, quantity(one.value, one.unit))
-    what = " ".join(filter(None, (where, one.signal, *said)))
+    figures = ("nothing sent",) if silent else (word, quantity(one.value, one.unit))
+    what = " ".join(filter(None, (where, one.signal, *figures)))
     if one.more:
         what += f", {one.more} more"
     if one.no_data:
