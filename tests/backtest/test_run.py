@@ -19,6 +19,7 @@ from tidegauge.backtest.records import ModelKeys, ReportsInOrder, fired
 from tidegauge.backtest.result import Result
 from tidegauge.backtest.run import BacktestPlan, NoWindows, backtest
 from tidegauge.contract import deterministic_id, encode
+from tidegauge.contract.alert import Alert
 from tidegauge.contract.report import Evidence, WindowReport
 from tidegauge.kafka.reader import KafkaRecord
 from tidegauge.windows.drift_detector import DriftDetector
@@ -112,8 +113,7 @@ def test_what_was_in_force_is_told_beside_it() -> None:
         state, alerts = verdict.state, alerts + verdict.alerts
     reminder = msgspec.structs.replace(alerts[0], id="another", reminder=1)
     assert reminder.state == "firing"
-    records = [KafkaRecord("alerts", encode(alert)) for alert in [*alerts, *alerts, reminder]]
-    in_force = fired(iter(records), iter(()), START, START + 3600)
+    in_force = fired([*alerts, *alerts, reminder], [], START, START + 3600)
     assert len(in_force) == len([it for it in alerts if it.state == "firing"]) > 1
     rules = parse_rules(
         "rules: [{name: drift, metric: kl, above: 0.9, severity: low}]", source="test"
@@ -124,17 +124,16 @@ def test_what_was_in_force_is_told_beside_it() -> None:
         ("drift", 0, 1),
         ("alarm", 0, 1),
     ]
-    assert fired(iter(records), iter(()), START + 3600, START + 7200) == []
+    assert fired([*alerts, *alerts, reminder], [], START + 3600, START + 7200) == []
 
 
 def test_what_has_fired_all_the_time_and_what_ends_in_it_are_episodes_of_that_time() -> None:
-    def one(episode: str, state: str, window_end: int, **changes: Any) -> KafkaRecord:
-        alert = example_alert(
+    def one(episode: str, state: str, window_end: int, **changes: Any) -> Alert:
+        return example_alert(
             "firing",
             state=state, id=f"{episode}-{window_end}", episode=episode, window_end=window_end,
             starts_at=START, **changes,
         )  # fmt: skip
-        return KafkaRecord("alerts", encode(alert))
 
     hour = START + 3600
     history = [
@@ -150,7 +149,7 @@ def test_what_has_fired_all_the_time_and_what_ends_in_it_are_episodes_of_that_ti
         one("over", "resolved", START + 120),
         one("begins", "resolved", hour + 120),
     ]
-    found = fired(iter(history), iter(newest), hour, hour + 3600)
+    found = fired(history, newest, hour, hour + 3600)
     assert {it.episode for it in found} == {"ends", "begins", "all along", "lacks data"}
 
 
@@ -251,8 +250,3 @@ def test_a_key_tells_the_model() -> None:
     assert keys(b'["m","1",""]') and keys(None) and keys(b"?") and keys(b"[]") and keys(b"[1]")
     assert not keys(b'["n","1",""]')
     assert keys.others == {"n"}
-
-
-def test_a_record_that_is_no_alert_is_named() -> None:
-    with pytest.raises(ValueError, match="alerts/0 at offset 1 is no alert"):
-        fired(iter([KafkaRecord("alerts/0 at offset 1", b"[]")]), iter(()), 0, 1)

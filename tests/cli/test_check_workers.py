@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegauge.cli._workers import describe_group, idle_worker, missing_worker
+from tidegauge.cli.check import describe_group, idle_worker, missing_worker
 from tidegauge.config.settings import Settings
 from tidegauge.kafka.admin import GroupState, role_groups
 

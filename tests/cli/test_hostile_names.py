@@ -103,7 +103,7 @@ def topics(monkeypatch: pytest.MonkeyPatch, alert: Alert, record: AuditRecord) -
     for module in (alerts, actions, silences):
         monkeypatch.setattr(module, "read_topic", read)
     raw = msgspec.json.encode(alert)
-    monkeypatch.setattr("tidegauge.cli._kafka.ask_brokers", lambda _: None)
+    monkeypatch.setattr("tidegauge.cli._command.ask_brokers", lambda _: None)
     monkeypatch.setattr(alerts, "newest_values", lambda *_: {})
     monkeypatch.setattr(alerts, "follow", lambda *_: iter([(raw, alert)]))
     one = msgspec.json.encode(record), record

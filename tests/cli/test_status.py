@@ -19,8 +19,7 @@ from tidegauge.cli._recent import (
     counted_without,
     newest_reports,
 )
-from tidegauge.cli._status import Row, drift_alarms, status_rows
-from tidegauge.cli.status import heading, shown_rows, status_table
+from tidegauge.cli.status import Row, drift_alarms, heading, shown_rows, status_rows, status_table
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.record import DecodingError, decode
 

@@ -23,10 +23,10 @@ from tidegauge.backtest.result import (
 )
 from tidegauge.cli import actions, alerts, silences, topics
 from tidegauge.cli._alert_text import signals_table
-from tidegauge.cli._backtest_tables import _show_injection, show
 from tidegauge.cli._print import PlainConsole, folding_table, plain, wrapped
 from tidegauge.cli._recent import Value, first_values, value_in
 from tidegauge.cli.app import app
+from tidegauge.cli.backtest import _show_injection, show
 from tidegauge.contract.alert import Acknowledgement, Action, Alert, acknowledge
 from tidegauge.contract.silence import Silence
 from tidegauge.contract.times import utc_text
@@ -77,7 +77,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (alerts, actions, silences):
         monkeypatch.setattr(module, "read_topic", read)
-    monkeypatch.setattr("tidegauge.cli._kafka.ask_brokers", lambda _: None)
+    monkeypatch.setattr("tidegauge.cli._command.ask_brokers", lambda _: None)
     monkeypatch.setattr(topics, "Topics", Made)
     monkeypatch.setattr(alerts.time, "time", lambda: float(NOW))
     newest = {FIRING.episode: Value(22.7, NOW - 60)}

@@ -9,7 +9,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tidegauge.config.sections import KafkaSettings
-from tidegauge.kafka.reader import partitions_of, read_newest, read_span
+from tidegauge.contract.alert import Alert
+from tidegauge.kafka.reader import partitions_of, read_newest, read_span, read_topic
 
 
 def test_a_whole_topic_is_read_where_a_broker_finds_nothing_by_time() -> None:
@@ -25,6 +26,8 @@ def test_a_whole_topic_is_read_where_a_broker_finds_nothing_by_time() -> None:
     assert [record.value for record in read_span(kafka, topic)] == expected
     newest = read_newest(kafka, topic, time.time() - 60, at_least=10)
     assert [message.value() for message in newest] == expected
+    with pytest.raises(ValueError, match=rf"{topic}/0 at offset 0 is no Alert: "):
+        list(read_topic(kafka, topic, Alert))
 
 
 @pytest.mark.parametrize(

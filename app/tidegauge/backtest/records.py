@@ -103,24 +103,19 @@ class ModelKeys:
 
 
 def fired(
-    history: Iterator[KafkaRecord],
-    newest: Iterator[KafkaRecord],
-    since: float,
-    until: float,
-    skipped: Skipped = refuse,
+    history: Iterable[Alert], newest: Iterable[Alert], since: float, until: float
 ) -> list[Alert]:
     """Return a record of each episode that fired at some time in (``since``, ``until``].
 
     As a replay counts them: one that had begun before is one that is found at once. ``history``
     has every step from ``since`` on, ``newest`` the last one of each alert: those that fired all
-    the time are in it. ``skipped`` is called with what is no alert; by default it raises
-    ``ValueError``.
+    the time are in it.
     """
     found: dict[str, Alert] = {}
-    for alert in _alerts(history, skipped):
+    for alert in history:
         if _has_fired(alert) and since < alert.window_end <= until:
             found.setdefault(alert.episode or alert.id, alert)
-    for alert in _alerts(newest, skipped):
+    for alert in newest:
         still = _has_fired(alert) and alert.state != "resolved"
         if still and alert.starts_at < until and alert.window_end <= since:
             found.setdefault(alert.episode or alert.id, alert)
@@ -133,11 +128,3 @@ def _has_fired(alert: Alert) -> bool:
         "no_data",
         "firing",
     )
-
-
-def _alerts(records: Iterator[KafkaRecord], skipped: Skipped) -> Iterator[Alert]:
-    for record in records:
-        try:
-            yield decode(record.value, Alert)
-        except DecodingError as error:
-            skipped(record.place, f"no alert: {error}")

@@ -21,6 +21,7 @@ from tidegauge.baseline import Baseline
 from tidegauge.config import WindowSettings
 from tidegauge.contract import Alert, WindowReport
 from tidegauge.sequential import LAMBDAS, Memory, WindowBatch
+from tidegauge.stats import Bools, Floats
 from tidegauge.windows import DriftDetector, SliceMemory, WindowInput, pack, unpack
 
 #: Steps after which what came before has a weight of e^-4 in the longest memory.
@@ -242,7 +243,7 @@ class Replay:
     def _fires_by_evidence(self) -> bool:
         return any(one.metric in OF_EVIDENCE for one in self._alerts.episodes)
 
-    def _note_steps(self, moved: npt.NDArray[np.bool_], reports: Sequence[WindowReport]) -> None:
+    def _note_steps(self, moved: Bools, reports: Sequence[WindowReport]) -> None:
         """Find the window from which on all that is counted has been counted often enough."""
         steps = moved.cumsum(axis=0) + self._steps
         if self.span.memory_full_at is None:
@@ -318,7 +319,7 @@ def _held(state: AlertState) -> set[tuple[str, str | None]]:
     return {(one.rule, one.signal) for one in state.episodes}
 
 
-def _longest(memory: SliceMemory) -> npt.NDArray[np.float64]:
+def _longest(memory: SliceMemory) -> Floats:
     """Return the events of each signal in the longest of its memories."""
-    events: npt.NDArray[np.float64] = np.frombuffer(memory.total).reshape(len(LAMBDAS), -1)[-1]
+    events: Floats = np.frombuffer(memory.total).reshape(len(LAMBDAS), -1)[-1]
     return events

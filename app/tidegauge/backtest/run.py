@@ -24,6 +24,7 @@ from tidegauge.baseline import Baseline
 from tidegauge.config import WindowSettings
 from tidegauge.contract import Alert, WindowReport
 from tidegauge.kafka import KafkaRecord, Skipped, refuse
+from tidegauge.windows import Slice
 
 #: Windows of a slice that are judged together.
 _TOGETHER = 256
@@ -127,15 +128,6 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-_Slice = tuple[str, str, str, tuple[tuple[str, str], ...]]
-
-
-def _whole(key: _Slice) -> _Slice:
-    """Return the slice of all the traffic that a segment is a part of."""
-    model, version, variant, _ = key
-    return model, version, variant, ()
-
-
 class _Run:
     """All slices: their reports wait here until there are enough to judge together."""
 
@@ -144,11 +136,11 @@ class _Run:
         self._baseline_of = baseline_of
         self._baselines: dict[str, Baseline] = {}
         self._unknown: set[str] = set()
-        self._waiting: dict[_Slice, list[WindowReport]] = {}
+        self._waiting: dict[Slice, list[WindowReport]] = {}
         self._held = 0
-        self._injectors: dict[_Slice, Injector] = {}
-        self._injected: Counter[_Slice] = Counter()
-        self.replays: dict[_Slice, Replay] = {}
+        self._injectors: dict[Slice, Injector] = {}
+        self._injected: Counter[Slice] = Counter()
+        self.replays: dict[Slice, Replay] = {}
         #: Windows by baseline id and model.
         self.missing: Counter[tuple[str, str]] = Counter()
 
@@ -156,7 +148,7 @@ class _Run:
         """Take in the next report."""
         for part in report.parts:
             self._bring(part.baseline, report)
-        key = (report.model, report.version, report.variant, tuple(sorted(report.segment.items())))
+        key = Slice.of(report)
         if key not in self.replays:
             self.replays[key] = Replay(
                 self._plan.rules,
@@ -164,29 +156,27 @@ class _Run:
                 report,
                 drift_at=self._plan.injection.at if self._plan.injection else None,
                 windows=self._plan.window_of(report.model),
-                whole=self.replays.get(_whole(key)) if self._plan.injection is None else None,
+                whole=self.replays.get(key.whole) if self._plan.injection is None else None,
             )
         waiting = self._waiting.setdefault(key, [])
         waiting.append(report)
-        self._held += sum(len(part.signals) for part in report.parts)
+        self._held += _signals(report)
         if self._held > _SIGNALS_HELD:
             self.judge()
         elif len(waiting) == _TOGETHER:
             # Of a segment only once all the traffic has come as far, which it is judged by.
-            for one in dict.fromkeys((_whole(key), key)):
-                if one in self._waiting:
-                    self._held -= sum(
-                        len(part.signals) for it in self._waiting[one] for part in it.parts
-                    )
-                    self._replay(one, self._waiting.pop(one))
+            for one in dict.fromkeys((key.whole, key)):
+                if reports := self._waiting.pop(one, None):
+                    self._held -= sum(map(_signals, reports))
+                    self._replay(one, reports)
 
     def judge(self) -> None:
         """Judge what waits, all the traffic before its segments."""
-        for key in sorted(self._waiting, key=lambda it: bool(it[-1])):
+        for key in sorted(self._waiting, key=lambda it: bool(it.segment)):
             self._replay(key, self._waiting[key])
         self._waiting, self._held = {}, 0
 
-    def _replay(self, key: _Slice, reports: list[WindowReport]) -> None:
+    def _replay(self, key: Slice, reports: list[WindowReport]) -> None:
         if self._plan.injection is not None:
             injector = self._injectors.setdefault(key, Injector(self._plan.injection))
             reports, injected = injector.apply(reports, self._baselines)
@@ -231,6 +221,10 @@ class _Run:
             f"no window has a signal {injection.signal!r} with a baseline; known are "
             f"{', '.join(known) or 'none, since no baseline of these windows is in the store'}"
         )
+
+
+def _signals(report: WindowReport) -> int:
+    return sum(len(part.signals) for part in report.parts)
 
 
 def _each_signal_apart(rules: RuleSet) -> RuleSet:

@@ -74,23 +74,23 @@ def latest(alerts: Iterable[Alert]) -> list[Alert]:
     return list(found.values())
 
 
-def words(alert: Alert, said: Silences, now: float) -> tuple[Silence | None, Silence | None]:
+def words(alert: Alert, silences: Silences, now: float) -> tuple[Silence | None, Silence | None]:
     """Return the acknowledgement and the silence of an alert that is not over."""
     if alert.state in ("inactive", "resolved"):
         return None, None
-    silence = said.over(alert, now)
-    return said.seen(alert, now), None if silence and silence.reminders_only else silence
+    silence = silences.over(alert, now)
+    return silences.seen(alert, now), None if silence and silence.reminders_only else silence
 
 
-def record_with_words(alert: Alert, said: Silences, now: float) -> dict[str, object]:
+def record_with_words(alert: Alert, silences: Silences, now: float) -> dict[str, object]:
     """Return the record with its acknowledgement and its silence."""
-    seen, silence = words(alert, said, now)
+    seen, silence = words(alert, silences, now)
     return msgspec.structs.asdict(alert) | {"acknowledgement": seen, "silence": silence}
 
 
-def state_of(alert: Alert, said: Silences, now: float) -> Text:
+def state_of(alert: Alert, silences: Silences, now: float) -> Text:
     """Return the state of an alert and for how long, and who has seen or silenced it."""
-    seen, silence = words(alert, said, now)
+    seen, silence = words(alert, silences, now)
     text: str = alert.state.replace("_", " ")
     if alert.ends_at is None:
         text += f" for {duration_text(max(0, int(now) - alert.starts_at))}"
@@ -103,7 +103,7 @@ def state_of(alert: Alert, said: Silences, now: float) -> Text:
     return plain(text, _STATES.get(alert.state, "dim" if silence else ""))
 
 
-def facts(alert: Alert, said: Silences, now: float) -> Iterator[tuple[str, str]]:
+def facts(alert: Alert, silences: Silences, now: float) -> Iterator[tuple[str, str]]:
     """Yield what is known of an alert, each fact by its name."""
     signal = alert.signal or (alert.signals[0].signal if alert.signals else "")
     watched = metric_text(alert.metric, signal)
@@ -127,7 +127,7 @@ def facts(alert: Alert, said: Silences, now: float) -> Iterator[tuple[str, str]]
     if alert.ends_at is not None:
         lasted = duration_text(alert.ends_at - alert.starts_at)
         yield "until", f"{utc_text(alert.ends_at)}, after {lasted}"
-    seen, silence = words(alert, said, now)
+    seen, silence = words(alert, silences, now)
     if seen is not None:
         yield "seen", _by(seen)
     if silence is not None:

@@ -9,8 +9,7 @@ import msgspec
 import typer
 from rich.console import Group
 
-from tidegauge.cli._errors import reported
-from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._command import actor_or_user, kafka_settings, of_model, only, reported, skipping
 from tidegauge.cli._print import (
     PlainConsole,
     echo,
@@ -20,7 +19,6 @@ from tidegauge.cli._print import (
     short,
     table_time,
 )
-from tidegauge.cli._records import actor_or_user, of_model, only, skipping
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Acknowledgement,
@@ -58,10 +56,12 @@ class RequestedAction(msgspec.Struct):
         return self.acknowledgements[-1].outcome if self.acknowledgements else "open"
 
 
-def joined(actions: Iterable[Action], said: Iterable[Acknowledgement]) -> list[RequestedAction]:
+def joined(
+    actions: Iterable[Action], acknowledgements: Iterable[Acknowledgement]
+) -> list[RequestedAction]:
     """Put acknowledgements to their actions; what was sent twice counts once."""
     found = {action.id: RequestedAction(action, []) for action in actions}
-    for one in {one.id: one for one in said}.values():
+    for one in {one.id: one for one in acknowledgements}.values():
         if one.action in found:
             found[one.action].acknowledgements.append(one)
     return list(found.values())
@@ -130,7 +130,7 @@ def ack(
     """Say what became of an action that a person has carried out, or decided not to."""
     settings = kafka_settings()
     actions = [one.action for one in _requested(settings)]
-    said = acknowledge(
+    sent = acknowledge(
         only(actions, id, "action", lambda one: [one.id], see="tidegauge actions list"),
         outcome.value,
         actor=actor_or_user(actor),
@@ -138,12 +138,12 @@ def ack(
         note=note,
     )
     sender = RecordWriter(settings.kafka, settings.topics.acknowledgements, "acknowledgements")
-    value, headers = wrap(said, source_of(said.actor), settings.topics.cloudevents)
-    sender.write(value, said.action, headers)
+    value, headers = wrap(sent, source_of(sent.actor), settings.topics.cloudevents)
+    sender.write(value, sent.action, headers)
     if json:
-        echo_json(said)
+        echo_json(sent)
     else:
-        echo(f"{said.kind} of {said.model} {said.version}: {said.outcome}")
+        echo(f"{sent.kind} of {sent.model} {sent.version}: {sent.outcome}")
 
 
 def _requested(settings: Settings) -> list[RequestedAction]:

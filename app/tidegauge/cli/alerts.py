@@ -23,8 +23,15 @@ from tidegauge.cli._alert_text import (
     signals_table,
     state_of,
 )
-from tidegauge.cli._errors import reported
-from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._command import (
+    SkippedRecords,
+    kafka_settings,
+    of_model,
+    only,
+    reported,
+    skipping,
+    warn,
+)
 from tidegauge.cli._print import (
     SEVERITY_COLOURS,
     PlainConsole,
@@ -37,7 +44,6 @@ from tidegauge.cli._print import (
     table_time,
 )
 from tidegauge.cli._recent import first_values, newest_values
-from tidegauge.cli._records import SkippedRecords, of_model, only, skipping, warn
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,
@@ -138,7 +144,7 @@ def show_all(
             for alert in known
             if (model is None or alert.model == model) and (everything or fires(alert))
         ]
-        said = silences.read_silences(settings, skipped)
+        known_silences = silences.read_silences(settings, skipped)
         if not json:
             firing = [alert for alert in found if fires(alert)]
             since = min((alert.starts_at for alert in firing), default=now)
@@ -146,7 +152,7 @@ def show_all(
             newest = newest_values(settings, firing, skipped, now) if firing else {}
     if json:
         for alert in found:
-            echo_json(record_with_words(alert, said, now))
+            echo_json(record_with_words(alert, known_silences, now))
         return
     if not found:
         nothing = "nothing has ever fired" if everything else "nothing fires"
@@ -157,7 +163,7 @@ def show_all(
         about = PlainText.assemble(
             printable(with_subject(alert)),
             "\n",
-            state_of(alert, said, now),
+            state_of(alert, known_silences, now),
         )
         if alert.episode in newest:
             about.append(course(alert, first.get(alert.episode), newest[alert.episode]))
@@ -182,7 +188,7 @@ def show(
         history = _history(settings, skipped)
         alert = only(history, id, "alert", lambda one: [one.id], see="tidegauge alerts list --all")
         if not json:
-            said = silences.read_silences(settings, skipped)
+            known_silences = silences.read_silences(settings, skipped)
     if json:
         echo_json(alert)
         return
@@ -191,7 +197,7 @@ def show(
     console = PlainConsole()
     console.print(describe(alert))
     table = Table(show_header=False, box=None)
-    for name, value in facts(alert, said, time.time()):
+    for name, value in facts(alert, known_silences, time.time()):
         table.add_row(name, plain(value))
     console.print(table)
     if alert.signals:

@@ -36,7 +36,7 @@ _COMMANDS = {
     "status": ("status", "status"),
     "check": ("check", "check"),
     "config": ("config", "app"),
-    "verify": ("verify", "verify"),
+    "verify": ("audit", "verify_alert"),
     "backtest": ("backtest", "try_rules"),
     "demo": ("run", "demo"),
     "baseline": ("baseline", "app"),

@@ -1,4 +1,4 @@
-"""``tidegauge audit``: list, export, explain and verify the audit trail."""
+"""``tidegauge audit`` and ``verify``: the audit trail, and whether it and an alert are true."""
 
 import csv
 import math
@@ -8,18 +8,32 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from tidegauge.audit import EVENTS, Chain, StoredRecord, as_text, asked_for, explain, read_audit
-from tidegauge.cli._errors import reported
-from tidegauge.cli._kafka import kafka_settings
+from tidegauge.audit import (
+    EVENTS,
+    Chain,
+    StoredRecord,
+    as_text,
+    asked_for,
+    explain,
+    read_audit,
+    verify as checks_of,
+)
+from tidegauge.cli._command import (
+    SkippedRecords,
+    kafka_settings,
+    reported,
+    skipping,
+)
 from tidegauge.cli._print import echo, echo_json
-from tidegauge.cli._records import SkippedRecords, skipping
 from tidegauge.contract import (
     GLOB_CHARACTERS,
+    Alert,
     AuditRecord,
     DecodingError,
     counted,
@@ -35,7 +49,7 @@ app = typer.Typer(help="The audit trail.", no_args_is_help=True)
 
 _DAY_SECONDS = 24 * 3600
 
-#: The trail is not whole.
+#: The trail is not whole, or a figure of an alert differs.
 BROKEN = 1
 
 #: Inputs of a fact about a figure, and of one that asks for data.
@@ -188,21 +202,47 @@ def verify(
         raise typer.Exit(BROKEN)
 
 
+@reported
+def verify_alert(
+    file: Annotated[Path, typer.Argument(help="An alert as JSON; - for standard input.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Compute an alert's figures again; say CONFIRMED, or what differs and exit with 1."""
+    raw = typer.get_binary_stream("stdin").read() if str(file) == "-" else file.read_bytes()
+    try:
+        alert = decode(raw, Alert)
+    except DecodingError as error:
+        raise ValueError(f"{file} is no alert: {error}") from error
+    checks = checks_of(alert)
+    wrong = [check for check in checks if not check.holds]
+    verdict = "DIFFERS" if wrong else "CONFIRMED"
+    if json:
+        listed = [{**check._asdict(), "holds": check.holds} for check in checks]
+        echo_json(msgspec.json.encode({"verdict": verdict, "checks": listed}))
+    else:
+        echo(f"{verdict}: alert {alert.id}, rule {alert.rule}")
+        for check in checks:
+            claim = "as the alert says" if check.holds else f"the alert says {check.claimed!r}"
+            echo(f"  {check.what}: {check.found!r}, {claim}")
+    if wrong:
+        raise typer.Exit(BROKEN)
+
+
 def describe(record: AuditRecord) -> str:
     """Return a record in one line for a person."""
     inputs = record.inputs
     of = [record.model or record.inputs.get("models", ""), record.version, record.event]
-    said = " ".join([utc_text(record.time), *(one for one in of if one)])
+    text = " ".join([utc_text(record.time), *(one for one in of if one)])
     if action := inputs.get("action"):
-        said += f" {action}"
+        text += f" {action}"
     # A reason names the version itself, as a rule, and that is in front already.
     reason = record.reason.removeprefix(f"{record.model} {record.version}: ")
-    said += f" by {record.actor}: {reason}"
+    text += f" by {record.actor}: {reason}"
     # Anybody may send a fact, so its inputs may be incomplete.
     if not inputs.keys() >= _FIGURES:
         known = sorted((name, value) for name, value in inputs.items() if value)
         details = ", ".join(f"{name} {value}" for name, value in known)
-        return f"{said} [{details}]" if details else said
+        return f"{text} [{details}]" if details else text
     signal = f" of {inputs['signal']}" if inputs.get("signal") else ""
     unit = inputs.get("unit", "")
     parts = [
@@ -221,7 +261,7 @@ def describe(record: AuditRecord) -> str:
         )
     parts.append(f"baseline {inputs['baseline'] or 'none'}")
     parts.append(f"report {inputs['report']}")
-    return f"{said} [{'; '.join(parts)}]"
+    return f"{text} [{'; '.join(parts)}]"
 
 
 def _selected(

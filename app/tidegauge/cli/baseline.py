@@ -28,7 +28,7 @@ from tidegauge.baseline.io import (
     read_types,
 )
 from tidegauge.cli._baseline_tables import hours_line, output_console, show_columns, signals_table
-from tidegauge.cli._errors import BAD_INPUT, fail, reported
+from tidegauge.cli._command import reported, user, warn
 from tidegauge.cli._print import (
     PlainConsole,
     echo,
@@ -38,7 +38,6 @@ from tidegauge.cli._print import (
     short,
     table_time,
 )
-from tidegauge.cli._records import user, warn
 from tidegauge.config import load_settings
 from tidegauge.contract import (
     OUTPUT_SIGNALS,
@@ -138,12 +137,12 @@ def create(
     with the option that settles it.
     """
     if decimal not in (None, ".", ","):
-        raise fail(f"--decimal {decimal}: expected . or ,", BAD_INPUT)
+        raise ValueError(f"--decimal {decimal}: expected . or ,")
     options = ReadOptions(delimiter, encoding, decimal, tuple(missing or ()))
     warnings: list[str] = []
     with closing(BaselineStore.of(load_settings())) as store:
         store.generation()  # fails now rather than after a large file has been read
-        told = read_types(types_file) if types_file else None
+        from_file = read_types(types_file) if types_file else None
         with _progress() as progress:
             built = build(
                 file,
@@ -151,8 +150,8 @@ def create(
                 version=version,
                 prediction=prediction,
                 time=timestamps,
-                exclude=[*(told.exclude if told else ()), *(exclude or ())],
-                types={**(told.roles if told else {}), **_types(types or [])},
+                exclude=[*(from_file.exclude if from_file else ()), *(exclude or ())],
+                types={**(from_file.roles if from_file else {}), **_types(types or [])},
                 options=options,
                 progress=progress,
                 warn=warnings.append,
@@ -227,13 +226,13 @@ def list_(json: JsonOption = False) -> None:
     )  # fmt: skip
     for entry in entries:
         one = entry.baseline
-        said = [Text("damaged", "red")]
+        about = [Text("damaged", "red")]
         if one is not None:
-            said = [plain(f"{one.model} {one.version}"), plain(one.source, "dim")]
+            about = [plain(f"{one.model} {one.version}"), plain(one.source, "dim")]
         table.add_row(
             table_time(entry.created_at),
             short(entry.id),
-            Group(*said),
+            Group(*about),
             *(("", "") if one is None else (f"{one.rows:,}", f"{len(one.signals):,}")),
             "yes" if entry.id in promoted else "",
         )
@@ -255,7 +254,7 @@ def show(
         elif model is not None and version is not None:
             full_id = _promoted(store, model, version).id
         else:
-            raise fail("give an ID, or both --model and --version", BAD_INPUT)
+            raise ValueError("give an ID, or both --model and --version")
         baseline = store.get(full_id)
     if json:
         echo_json(baseline, indent=True)
@@ -357,8 +356,8 @@ def _types(options: list[str]) -> dict[str, Role]:
     for option in options:
         name, _, role = option.rpartition("=")
         if not name or role not in get_args(Role):
-            raise fail(
-                f"--type {option}: expected COL=numeric, COL=categorical or COL=percent", BAD_INPUT
+            raise ValueError(
+                f"--type {option}: expected COL=numeric, COL=categorical or COL=percent"
             )
         types[name] = cast(Role, role)
     return types

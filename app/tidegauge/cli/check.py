@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.metadata import version
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from tidegauge.baseline.io import (
     StoreUnavailable,
     without_baseline,
 )
-from tidegauge.cli._errors import reported
+from tidegauge.cli._command import reported
 from tidegauge.cli._print import PlainConsole, PlainText, echo_json, folding_table, plain, short
 from tidegauge.cli._recent import (
     counted_without,
@@ -28,14 +28,14 @@ from tidegauge.cli._recent import (
     newest_reports,
     recent_reports,
 )
-from tidegauge.cli._workers import describe_group, idle_worker, missing_worker
 from tidegauge.config import FileError, Settings, load_settings
-from tidegauge.contract import counted, printable, printable_lines
+from tidegauge.contract import counted, duration_text, printable, printable_lines
 from tidegauge.counting import WITHOUT_NATIVE, is_installed
 from tidegauge.kafka import (
     NO_ANSWER,
     BrokersAway,
     Groups,
+    GroupState,
     KafkaException,
     RoleGroup,
     Topics,
@@ -100,20 +100,17 @@ def check_event_times(settings: Settings) -> list[Finding]:
 
 def check_baselines(settings: Settings) -> list[Finding]:
     """Read every promoted baseline, and report all problems at once."""
-    store = BaselineStore.of(settings)
     try:
-        snapshot = store.snapshot()
-        problems = list(snapshot.problems)
-        for (model, model_version), pointer in sorted(snapshot.promoted.items()):
-            if problem := _baseline_problem(store, model, model_version, pointer):
-                problems.append(problem)
-        stored = 0 if snapshot.promoted else len(store.list())
-    except StoreUnavailable as error:
-        return [Finding("baselines", "", [str(error)], 3)]
+        with closing(BaselineStore.of(settings)) as store:
+            snapshot = store.snapshot()
+            problems = list(snapshot.problems)
+            for (model, model_version), pointer in sorted(snapshot.promoted.items()):
+                if problem := _baseline_problem(store, model, model_version, pointer):
+                    problems.append(problem)
+            stored = 0 if snapshot.promoted else len(store.list())
     except StoreError as error:
-        return [Finding("baselines", "", [str(error)], 2)]
-    finally:
-        store.close()
+        code = 3 if isinstance(error, StoreUnavailable) else 2
+        return [Finding("baselines", "", [str(error)], code)]
     if not (snapshot.promoted or problems):
         lost = "none of those stored is promoted; if some were, Redis has lost that: promote them"
         none = "none is promoted, so no drift can be seen; see: tidegauge baseline create --help"
@@ -182,23 +179,17 @@ def _workers(groups: Groups, of: RoleGroup) -> Finding:
 def check_versions_counted(settings: Settings) -> list[Finding]:
     """Find versions in the last windows whose drift can't be seen: they have no baseline."""
     now = time.time()
-    store = BaselineStore.of(settings)
     try:
-        pointers = store.snapshot().promoted
+        with closing(BaselineStore.of(settings)) as store:
+            pointers = store.snapshot().promoted
         newest = newest_reports(recent_reports(settings, lambda place, why: None, now))
-    except (
-        KafkaException,
-        StoreUnavailable,
-        ValueError,
-    ):  # reported by check_kafka or check_baselines
-        return []
-    finally:
-        store.close()
+    except (KafkaException, StoreUnavailable, ValueError):
+        return []  # reported by check_kafka or check_baselines
     missing = counted_without(newest.values(), pointers, now)
-    said = without_baseline(missing, pointers)
+    text = without_baseline(missing, pointers)
     versions = {(one.model, one.version) for one in newest.values()}
     detail = f"{len(versions)} counted lately"
-    return [Finding("model versions", detail, [], 2, [said] if said else [])]
+    return [Finding("model versions", detail, [], 2, [text] if text else [])]
 
 
 def check_rules(settings: Settings) -> list[Finding]:
@@ -319,3 +310,54 @@ def _mark(finding: Finding) -> Text:
     if finding.problems:
         return Text("✗", "red")
     return Text("!", "yellow") if finding.warnings else Text("✓", "green")
+
+
+#: What the newest record of a role is.
+_WROTE = {"ingest": "flush", "detect": "window", "ledger": "record of the audit trail"}
+
+#: INGEST commits every second, also without events. After so long without a commit it is stuck, or
+#: has no partition.
+_FLUSH_SECONDS = 120.0
+
+
+def describe_group(state: GroupState, now: float) -> str:
+    """Return how a group stands.
+
+    >>> from tidegauge.kafka.admin import RoleGroup
+    >>> of = RoleGroup("detect", "detect", "tidegauge-detect", "histograms", "windows")
+    >>> describe_group(GroupState(of, 2, True, 1200, 940.0), 1000.0)
+    '2 members, 1,200 offsets behind, last window 1 min ago'
+    """
+    members = f"{state.members} member{'' if state.members == 1 else 's'}"
+    parts = [members if state.members else "no member", f"{state.behind:,} offsets behind"]
+    what = _WROTE.get(state.of.role)
+    if what is not None:
+        never = f"no {what} yet"
+        parts.append(never if state.wrote_at is None else f"last {what} {_ago(state, now)}")
+    return ", ".join(parts)
+
+
+def _ago(state: GroupState, now: float) -> str:
+    return f"{duration_text(max(0.0, now - (state.wrote_at or now)))} ago"
+
+
+def missing_worker(state: GroupState) -> str:
+    """Return what to do where a group has no member; "" if it has one."""
+    if state.members:
+        return ""
+    command = f"tidegauge run --role {state.of.role}"
+    if state.started:
+        return (
+            f"no worker of {state.of.name} runs (group {state.of.group}), so nothing of "
+            f"{state.of.reads} is read; start one: {command}"
+        )
+    return f"no worker of {state.of.name} has run yet; start one: {command}, or all: tidegauge run"
+
+
+def idle_worker(state: GroupState, now: float) -> str:
+    """Return a warning about a worker that runs and doesn't write; "" if it writes."""
+    if state.of.role != "ingest" or not state.members or state.wrote_at is None:
+        return ""
+    if now - state.wrote_at < _FLUSH_SECONDS:
+        return ""
+    return f"the last flush was {_ago(state, now)}: see /readyz of ingest and its log"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from tidegauge.alerting import load_rules, rule_schema
-from tidegauge.cli._errors import BAD_INPUT, fail, reported
+from tidegauge.cli._command import BAD_INPUT, reported
 from tidegauge.cli._print import echo, echo_json
 from tidegauge.config import (
     FileError,
@@ -61,7 +61,7 @@ def validate(
     Secrets that a file of receivers names are read too, so check it where they are.
     """
     if kind is not None and not files:
-        raise fail(f"--kind {kind.value}: expected a file of that kind", BAD_INPUT)
+        raise ValueError(f"--kind {kind.value}: expected a file of that kind")
     wrong = False
     found = ((str(file), _read(file, kind or _kind_of(file))) for file in files or ())
     for file, read in found if files else _in_force():
@@ -72,8 +72,8 @@ def validate(
             for problem in read.problems:
                 echo(problem, err=True)
         else:
-            said = f"; sha256 {read.sha256}" if read.sha256 else ""
-            echo(f"{file}: {_contents(read)}, nothing wrong{said}")
+            digest = f"; sha256 {read.sha256}" if read.sha256 else ""
+            echo(f"{file}: {_contents(read)}, nothing wrong{digest}")
     if wrong:
         raise typer.Exit(BAD_INPUT)
 
@@ -142,8 +142,8 @@ def _contents(read: _CheckedFile) -> str:
 
 
 def _as_json(file: str, read: _CheckedFile) -> dict[str, Any]:
-    said: dict[str, Any] = {"file": file, "kind": read.kind.value, "problems": read.problems}
-    said[read.kind.value] = read.names
+    body: dict[str, Any] = {"file": file, "kind": read.kind.value, "problems": read.problems}
+    body[read.kind.value] = read.names
     if read.kind is FileKind.rules:
-        said["sha256"] = read.sha256
-    return said
+        body["sha256"] = read.sha256
+    return body

@@ -11,8 +11,14 @@ import typer
 from rich.console import Group
 
 from tidegauge.alerting import Silences, covers, in_force, matchers_text
-from tidegauge.cli._errors import reported
-from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._command import (
+    SkippedRecords,
+    actor_or_user,
+    kafka_settings,
+    only,
+    reported,
+    skipping,
+)
 from tidegauge.cli._print import (
     PlainConsole,
     echo,
@@ -22,7 +28,6 @@ from tidegauge.cli._print import (
     short,
     table_time,
 )
-from tidegauge.cli._records import SkippedRecords, actor_or_user, only, skipping
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,
@@ -82,7 +87,7 @@ def silence(
     seconds, now = duration(lasting), time.time()
     if seconds > _LONGEST_SECONDS:
         raise ValueError(f"--for: found {lasting}, expected 180d at most; a rule can be taken away")
-    said = Silence(
+    record = Silence(
         id=deterministic_id("silence", str(uuid.uuid4())),
         who=actor_or_user(actor),
         why=reason,
@@ -90,14 +95,16 @@ def silence(
         until=now + seconds,
         matchers=matchers,
     )
-    fire = sum(covers(said, alert) for alert in _last(history) if _fires(alert))
-    _send(settings, said)
+    newest = {alert.fingerprint: alert for alert in history}.values()
+    fire = sum(covers(record, alert) for alert in newest if _fires(alert))
+    _send(settings, record)
     if json:
-        echo_json(said)
+        echo_json(record)
         return
     echo(
-        f"{short(said.id)} silences {matchers_text(said)} for {duration_text(seconds)}, until "
-        f"{utc_text(now + seconds)}; it covers {counted(fire, 'alert')} that {_fires_now(fire)} now"
+        f"{short(record.id)} silences {matchers_text(record)} for {duration_text(seconds)}, until "
+        f"{utc_text(now + seconds)}; it covers {counted(fire, 'alert')} that "
+        f"{'fires' if fire == 1 else 'fire'} now"
     )
 
 
@@ -150,12 +157,12 @@ def unsilence(
         one = only(found, id, "silence", lambda one: [one.id], see=see)
     if not in_force(one, now):
         raise ValueError(f"silence {short(one.id)} is over already: {_end(one)}")
-    said = msgspec.structs.replace(one, ended_at=now, ended_by=actor_or_user(actor))
-    _send(settings, said)
+    record = msgspec.structs.replace(one, ended_at=now, ended_by=actor_or_user(actor))
+    _send(settings, record)
     if json:
-        echo_json(said)
+        echo_json(record)
     else:
-        echo(f"{short(said.id)} is over")
+        echo(f"{short(record.id)} is over")
 
 
 @reported
@@ -172,7 +179,7 @@ def ack(
         if not _fires(alert):
             raise ValueError(f"alert {id} doesn't fire any more: it is {alert.state}")
         before = read_silences(settings, skipped).seen(alert, now)
-    said = before or Silence(
+    record = before or Silence(
         id=deterministic_id("acknowledgement of an alert", alert.episode),
         who=actor_or_user(actor),
         why=note,
@@ -188,12 +195,12 @@ def ack(
         alert=alert.id,
     )
     if before is None:
-        _send(settings, said)
+        _send(settings, record)
     if json:
-        echo_json(said)
+        echo_json(record)
     else:
         already = "" if before is None else " already"
-        echo(f"{short(alert.id)} is acknowledged{already} by {said.who}: {with_subject(alert)}")
+        echo(f"{short(alert.id)} is acknowledged{already} by {record.who}: {with_subject(alert)}")
 
 
 def read_silences(settings: Settings, skipped: SkippedRecords) -> Silences:
@@ -216,20 +223,14 @@ def _history(settings: Settings, skipped: SkippedRecords) -> Iterator[Alert]:
     return read_topic(settings.kafka, settings.topics.alerts_history, Alert, skipped)
 
 
-def _fires_now(alerts: int) -> str:
-    return "fires" if alerts == 1 else "fire"
-
-
-def _last(alerts: Iterable[Alert]) -> list[Alert]:
-    return list({alert.fingerprint: alert for alert in alerts}.values())
-
-
 def _fires(alert: Alert) -> bool:
     return alert.state in ("pending", "firing")
 
 
-def _send(settings: Settings, said: Silence) -> None:
-    RecordWriter(settings.kafka, settings.topics.silences, "silences").write(encode(said), said.id)
+def _send(settings: Settings, record: Silence) -> None:
+    RecordWriter(settings.kafka, settings.topics.silences, "silences").write(
+        encode(record), record.id
+    )
 
 
 def _end(one: Silence) -> str:

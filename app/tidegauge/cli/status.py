@@ -1,9 +1,11 @@
-"""``tidegauge status``: every model version at a glance."""
+"""``tidegauge status``: every model version at a glance. Its rows are pure."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Annotated, Literal
 
+import msgspec
 import typer
 from rich import box
 from rich.console import Group
@@ -11,10 +13,23 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.baseline.io import BaselineStore, Key, Pointer, StoreUnavailable
+from tidegauge.baseline.io import (
+    BaselineStore,
+    Key,
+    Pointer,
+    StoreUnavailable,
+    name_of,
+    nearest_baseline,
+)
 from tidegauge.cli._alert_text import fires, latest
-from tidegauge.cli._errors import reported
-from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._command import (
+    SkippedRecords,
+    kafka_settings,
+    of_model,
+    reported,
+    skipping,
+    warn,
+)
 from tidegauge.cli._print import (
     SEVERITY_COLOURS,
     PlainConsole,
@@ -23,15 +38,11 @@ from tidegauge.cli._print import (
     echo_json,
     plain,
 )
-from tidegauge.cli._recent import newest_reports, recent_reports
-from tidegauge.cli._records import SkippedRecords, of_model, skipping, warn
-from tidegauge.cli._status import Firing, Row, drift_alarms, status_rows
+from tidegauge.cli._recent import RecentReport, newest_reports, recent_reports
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,
-    DecodingError,
     counted,
-    decode,
     duration_text,
     figure,
     metric_text,
@@ -39,7 +50,177 @@ from tidegauge.contract import (
     segment_text,
     utc_text,
 )
-from tidegauge.kafka import read_span, read_topic
+from tidegauge.kafka import read_topic
+
+#: Rows of versions without a baseline that have the nearest one: to find it takes milliseconds.
+_MOST_NEAREST = 20
+
+_WORST = {"critical": 0, "high": 1, "medium": 2, "low": 3}
+
+Name = tuple[str, str, str]
+
+
+class Firing(msgspec.Struct):
+    """An alert that fires, by the signal that is worst, with its newest figure.
+
+    ``since`` is the start of its first window, epoch seconds. ``more`` are further signals of it.
+    """
+
+    id: str
+    rule: str
+    severity: str
+    signal: str
+    metric: str
+    value: float
+    unit: str
+    since: int
+    segment: dict[str, str]
+    more: int
+    no_data: bool
+
+
+class Row(msgspec.Struct):
+    """One model version and variant.
+
+    ``events_per_second`` are of the last window, which ended at ``window_end``, epoch seconds; null
+    if none was reported. ``alarms`` are the drift alarms of the model in the last 30 days,
+    ``alarms_allowed`` the false ones that its budget allows in a month.
+    """
+
+    model: str
+    version: str
+    variant: str
+    events_per_second: float | None
+    window_end: int | None
+    firing: list[Firing]
+    baseline: str
+    baseline_promoted_at: float | None
+    nearest_baseline: str
+    alarms: int
+    alarms_allowed: float
+
+
+def status_rows(
+    newest: Mapping[Name, RecentReport],
+    firing: Iterable[Alert],
+    pointers: Mapping[Key, Pointer],
+    *,
+    alarms: Mapping[str, int],
+    allowed: Callable[[str], float],
+) -> list[Row]:
+    """Return a row for each version that is counted or fires.
+
+    What fires worst comes first, then what has a baseline, then the rest by its traffic.
+    Of a model of which nothing is counted, the version whose baseline was promoted last.
+    """
+    by_name: dict[Name, list[Firing]] = {}
+    for alert in firing:
+        name = alert.model, alert.version, alert.variant
+        by_name.setdefault(name, []).append(_firing(alert, newest.get(name)))
+    names = newest.keys() | by_name.keys()
+    counted = {model for model, _, _ in names}
+    names |= {(*key, "") for key in _last_promoted(pointers) if key[0] not in counted}
+    rows = [
+        _row(name, newest.get(name), by_name.get(name, []), pointers, alarms, allowed)
+        for name in names
+    ]
+    rows.sort(key=_order)
+    for row in [row for row in rows if not row.baseline][:_MOST_NEAREST]:
+        nearest = nearest_baseline(pointers, row.model, row.version)
+        row.nearest_baseline = name_of(nearest) if nearest else ""
+    return rows
+
+
+def _last_promoted(pointers: Mapping[Key, Pointer]) -> Iterable[Key]:
+    """Return of each model the version whose baseline was promoted last."""
+    last: dict[str, tuple[float, Key]] = {}
+    for key, pointer in pointers.items():
+        last[key[0]] = max(last.get(key[0], (0.0, key)), (pointer.promoted_at, key))
+    return [key for _, key in last.values()]
+
+
+def _row(
+    name: Name,
+    report: RecentReport | None,
+    firing: list[Firing],
+    pointers: Mapping[Key, Pointer],
+    alarms: Mapping[str, int],
+    allowed: Callable[[str], float],
+) -> Row:
+    model, version, variant = name
+    pointer = pointers.get((model, version))
+    firing.sort(key=lambda one: (bool(one.segment), _WORST.get(one.severity, 9), one.since))
+    seconds = report.window_end - report.window_start if report else 0
+    return Row(
+        model=model,
+        version=version,
+        variant=variant,
+        events_per_second=report.events / seconds if report and seconds > 0 else None,
+        window_end=report.window_end if report else None,
+        firing=firing,
+        baseline=pointer.id if pointer else "",
+        baseline_promoted_at=pointer.promoted_at if pointer else None,
+        nearest_baseline="",
+        alarms=alarms.get(model, 0),
+        alarms_allowed=allowed(model),
+    )
+
+
+def _order(row: Row) -> tuple[object, ...]:
+    worst = min((_WORST.get(one.severity, 9) for one in row.firing), default=9)
+    # Among those without a baseline may be made-up names, which have little traffic.
+    traffic = 0.0 if row.baseline else -(row.events_per_second or 0.0)
+    return worst, not row.baseline, traffic, row.model, row.version, row.variant
+
+
+def _firing(alert: Alert, report: RecentReport | None) -> Firing:
+    open_signals = [one for one in alert.signals if one.ends_at is None]
+    signal, value, metric = alert.signal or "", alert.value, alert.metric
+    unit = alert.unit
+    if open_signals:
+        signal, value = open_signals[0].signal, open_signals[0].value
+    if metric == "surprise":
+        # The size of a drift is more useful than its certainty.
+        psi = _psi(alert, signal, report)
+        if psi is not None:
+            metric, value, unit = "psi", psi, "nats"
+    return Firing(
+        id=alert.id,
+        rule=alert.rule,
+        severity=alert.severity,
+        signal=signal,
+        metric=metric,
+        value=value,
+        unit=unit,
+        since=alert.starts_at,
+        segment=alert.segment,
+        more=max(0, len(open_signals) - 1),
+        no_data=alert.state == "no_data",
+    )
+
+
+def _psi(alert: Alert, signal: str, report: RecentReport | None) -> float | None:
+    """Return the corrected PSI of the last window, or if it has none that of the alert."""
+    if report is not None and not alert.segment:
+        for part in sorted(report.parts, key=lambda part: -part.events):
+            found = part.signals.get(signal)
+            if found is not None and found.evidence is not None:
+                return found.evidence.psi_corrected
+    return None if alert.evidence is None else alert.evidence.psi_corrected
+
+
+def drift_alarms(alerts: Iterable[Alert], since: float) -> dict[str, int]:
+    """Return by model how many alerts by the alarm budget began to fire since, each once."""
+    episodes: dict[str, set[str]] = {}
+    for alert in alerts:
+        if (
+            alert.threshold_by == "alarm_budget"
+            and alert.event == "firing"
+            and alert.window_end >= since
+        ):
+            episodes.setdefault(alert.model, set()).add(alert.episode or alert.id)
+    return {model: len(found) for model, found in episodes.items()}
+
 
 #: What the budget of alarms is held against.
 _MONTH_SECONDS = 30 * 24 * 3600.0
@@ -89,45 +270,35 @@ def _rows(settings: Settings, skipped: SkippedRecords, now: float) -> list[Row]:
     alerts = read_topic(settings.kafka, settings.topics.alerts, Alert, skipped)
     firing = [alert for alert in latest(alerts) if fires(alert)]
     since = now - _MONTH_SECONDS
+    history = read_topic(settings.kafka, settings.topics.alerts_history, Alert, skipped, since)
     return status_rows(
         newest,
         firing,
         _pointers(settings),
-        alarms=drift_alarms(_history(settings, since, skipped), since),
+        alarms=drift_alarms(history, since),
         allowed=settings.alarms_of,
     )
 
 
-def _history(settings: Settings, since: float, skipped: SkippedRecords) -> Iterator[Alert]:
-    topic = settings.topics.alerts_history
-    for record in read_span(settings.kafka, topic, since, skipped=skipped):
-        try:
-            yield decode(record.value, Alert)
-        except DecodingError as error:
-            skipped(record.place, f"no Alert: {error}")
-
-
 def _pointers(settings: Settings) -> dict[Key, Pointer]:
-    store = BaselineStore.of(settings)
     try:
-        return dict(store.snapshot().promoted)
+        with closing(BaselineStore.of(settings)) as store:
+            return dict(store.snapshot().promoted)
     except StoreUnavailable as error:
         # Counts and alerts can be shown without Redis.
         warn(f"{error}: no baseline is known")
         return {}
-    finally:
-        store.close()
 
 
 def heading(rows: list[Row], mode: str, now: float) -> str:
     """Return the line above the table."""
-    said = [
+    parts = [
         counted(len(rows), "version"),
         f"{sum(bool(row.firing) for row in rows)} with alerts",
         f"{sum(not row.baseline for row in rows)} without baseline",
         f"actions {mode}",
     ]
-    return f"{utc_text(now, '%Y-%m-%d %H:%MZ')}  {', '.join(said)}"
+    return f"{utc_text(now, '%Y-%m-%d %H:%MZ')}  {', '.join(parts)}"
 
 
 def shown_rows(rows: Iterable[Row]) -> list[Row]:
@@ -180,19 +351,19 @@ def _baseline(row: Row, now: float) -> Text:
 
 def _fires(row: Row, now: float) -> Iterator[Text]:
     for one in row.firing[:_NAMED_ALERTS]:
-        yield _firing(one, now)
+        yield _firing_text(one, now)
     more = len(row.firing) - _NAMED_ALERTS
     if more > 0:
         yield PlainText(f"and {more:,} more")
 
 
-def _firing(one: Firing, now: float) -> Text:
+def _firing_text(one: Firing, now: float) -> Text:
     where = segment_text(one.segment)
     word = _WORDS.get(one.metric) or metric_text(one.metric)
     # The duration below is more useful than the one when the alert fired.
     silent = one.metric == "seconds_without_events"
-    said = ("nothing sent",) if silent else (word, quantity(one.value, one.unit))
-    what = " ".join(filter(None, (where, one.signal, *said)))
+    figures = ("nothing sent",) if silent else (word, quantity(one.value, one.unit))
+    what = " ".join(filter(None, (where, one.signal, *figures)))
     if one.more:
         what += f", {one.more} more"
     if one.no_data:

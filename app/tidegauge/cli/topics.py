@@ -6,10 +6,8 @@ import typer
 from rich.console import Group
 from rich.padding import Padding
 
-from tidegauge.cli._errors import reported
-from tidegauge.cli._kafka import kafka_settings
+from tidegauge.cli._command import kafka_settings, reported, warn
 from tidegauge.cli._print import PlainConsole, echo, folding_table, plain
-from tidegauge.cli._records import warn
 from tidegauge.config import load_settings
 from tidegauge.contract import duration_text
 from tidegauge.kafka import ROLES, Topics, commands, topic_specs

@@ -9,10 +9,7 @@ from tidegauge._face import face
 
 if TYPE_CHECKING:
     from tidegauge.windows.changelog import Changelog as Changelog, Checkpoint as Checkpoint
-    from tidegauge.windows.changes import (
-        drift_of_values as drift_of_values,
-        pattern_of as pattern_of,
-    )
+    from tidegauge.windows.changes import pattern_of as pattern_of
     from tidegauge.windows.closing import Closing as Closing
     from tidegauge.windows.drift_detector import (
         MONTH_SECONDS as MONTH_SECONDS,
@@ -20,10 +17,6 @@ if TYPE_CHECKING:
         WindowInput as WindowInput,
         pack as pack,
         unpack as unpack,
-    )
-    from tidegauge.windows.evidence import (
-        BaselineLayout as BaselineLayout,
-        alarm_budget as alarm_budget,
     )
     from tidegauge.windows.inactivity import InactivityCheck as InactivityCheck
     from tidegauge.windows.outputs import (

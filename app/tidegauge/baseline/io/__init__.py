@@ -1,6 +1,8 @@
 """Baselines made of files and kept in Redis: the reader of tables, the store, the workers' cache.
 
-Needs the extra ``processor``.
+The reader takes CSV, Parquet, Arrow, NDJSON and JSON, by DuckDB. All values of a column decide what
+it holds, and the decision is reported with its reason. Nothing larger than one column is held in
+memory. Needs the extra ``processor``.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from tidegauge._face import face
 if TYPE_CHECKING:
     from tidegauge.baseline.io.builder import build as build
     from tidegauge.baseline.io.cache import BaselineCache as BaselineCache
+    from tidegauge.baseline.io.column import ReadOptions as ReadOptions, Role as Role
     from tidegauge.baseline.io.column_files import (
         read_importances as read_importances,
         read_types as read_types,
@@ -31,6 +34,5 @@ if TYPE_CHECKING:
         StoreError as StoreError,
         StoreUnavailable as StoreUnavailable,
     )
-    from tidegauge.baseline.io.table.column import ReadOptions as ReadOptions, Role as Role
 
 face(__name__)

@@ -20,6 +20,7 @@ from tidegauge.baseline import (
     UnusableBaseline,
     validate,
 )
+from tidegauge.baseline.io.column import Column, Kind, ReadOptions, Role
 from tidegauge.baseline.io.daily import Timed, category_places, daily_cycle
 from tidegauge.baseline.io.signals import (
     MANY_VALUES,
@@ -32,8 +33,7 @@ from tidegauge.baseline.io.signals import (
     summary_of,
     text_spellings,
 )
-from tidegauge.baseline.io.table import Column, Kind, ReadOptions, Role, Table, open_table
-from tidegauge.baseline.io.table.rows import compact_dates
+from tidegauge.baseline.io.table import Table, compact_dates, open_table
 from tidegauge.contract import OUTPUT_SIGNALS
 
 __all__ = ["BaselineError", "Built", "build"]
@@ -126,12 +126,12 @@ def build(
         if not 1 <= len(name) <= 200:
             raise BaselineError(f"{what} has {len(name)} characters, expected 1 to 200")
     path = Path(path)
-    asked = _ColumnOptions(prediction, time, exclude, types or {}, warn)
+    choices = _ColumnOptions(prediction, time, exclude, types or {}, warn)
     with open_table(
         path,
         options or ReadOptions(),
         model=model,
-        types=asked.types,
+        types=choices.types,
         exclude=exclude,
         memory_bytes=memory_bytes,
         check=lambda names: _check_width(path, set(names) - {*exclude, time}),
@@ -141,7 +141,7 @@ def build(
             raise BaselineError(f"{path} has no rows")
         for doubt in table.doubts:
             warn(doubt)
-        built = _build(path, table, asked, progress, memory_bytes)
+        built = _build(path, table, choices, progress, memory_bytes)
     baseline = msgspec.structs.replace(built.baseline, model=model, version=version)
     try:
         validate(baseline)
@@ -153,11 +153,11 @@ def build(
 
 
 def _build(
-    path: Path, table: Table, asked: _ColumnOptions, progress: Progress, memory_bytes: int
+    path: Path, table: Table, choices: _ColumnOptions, progress: Progress, memory_bytes: int
 ) -> Built:
-    _check_options(path, list(table.columns), asked)
-    roles = _roles(path, table, asked)
-    names = _signal_names(roles, asked.prediction)
+    _check_options(path, list(table.columns), choices)
+    roles = _roles(path, table, choices)
+    names = _signal_names(roles, choices.prediction)
     signals: dict[str, Signal] = {}
     timed: dict[str, Timed] = {}
     unusable: dict[str, Counter[str]] = {}
@@ -166,21 +166,21 @@ def _build(
         column, places = table.columns[name], dict[str, int]()
         if role == "categorical":
             counts, missing = table.categories(name)
-            if _nothing_recurs(counts) and name not in asked.types:
+            if _nothing_recurs(counts) and name not in choices.types:
                 unusable[name] = counts
                 continue
-            categorical = _categorical(column, counts, missing, table.rows, asked.warn)
+            categorical = _categorical(column, counts, missing, table.rows, choices.warn)
             signal: Signal = categorical
             distinct = len(counts)
-            if asked.time is not None:
+            if choices.time is not None:
                 kind = column.kind if column.nature == "text" else "string"
                 places = category_places(text_spellings(counts, kind), categorical.categories)
         else:
             signal, distinct = _numeric(table, name)
-            if name not in asked.types:
-                asked.warn_of_dates(name, signal)
+            if name not in choices.types:
+                choices.warn_of_dates(name, signal)
         for doubt in column.doubts:
-            asked.warn(doubt)
+            choices.warn(doubt)
         signals[names[name]] = signal
         timed[names[name]] = Timed(name, role, signal, places)
         summaries[name] = summary_of(column, names[name], signal, distinct)
@@ -188,23 +188,23 @@ def _build(
     if unusable:
         for name in unusable:  # what is doubtful may be why: prices with a sign are text
             for doubt in table.columns[name].doubts:
-                asked.warn(doubt)
+                choices.warn(doubt)
         raise BaselineError(_ids_or_texts(unusable))
     baseline = Baseline(model="-", version="-", rows=table.rows, source=path.name, signals=signals)
-    if asked.time is not None:
+    if choices.time is not None:
         baseline.daily = (
             daily_cycle(
                 table,
-                asked.time,
+                choices.time,
                 timed,
                 memory_bytes=memory_bytes,
                 progress=progress,
-                warn=asked.warn,
+                warn=choices.warn,
             )
             or msgspec.UNSET
         )
     left_out = {
-        name: "time" if name == asked.time else "left out"
+        name: "time" if name == choices.time else "left out"
         for name in table.columns
         if name not in roles
     }
@@ -215,13 +215,13 @@ def _build(
     return Built(baseline, columns)
 
 
-def _check_options(path: Path, columns: list[str], asked: _ColumnOptions) -> None:
-    prediction, time = asked.prediction, asked.time
+def _check_options(path: Path, columns: list[str], choices: _ColumnOptions) -> None:
+    prediction, time = choices.prediction, choices.time
     for option, wanted in (
         ("--prediction", [] if prediction is None else [prediction]),
         ("--time", [] if time is None else [time]),
-        ("--exclude", asked.exclude),
-        ("--type", asked.types),
+        ("--exclude", choices.exclude),
+        ("--type", choices.types),
     ):
         for name in wanted:
             if name not in columns:
@@ -229,25 +229,25 @@ def _check_options(path: Path, columns: list[str], asked: _ColumnOptions) -> Non
                     f"{path} has no column {name!r}, which {option} names; "
                     f"it has {', '.join(map(repr, columns))}"
                 )
-    if prediction is not None and prediction in asked.exclude:
+    if prediction is not None and prediction in choices.exclude:
         raise BaselineError(f"column {prediction!r} is both --prediction and --exclude")
     if time is not None and time == prediction:
         raise BaselineError(f"column {time!r} is both --time and --prediction")
 
 
-def _roles(path: Path, table: Table, asked: _ColumnOptions) -> dict[str, Role]:
+def _roles(path: Path, table: Table, choices: _ColumnOptions) -> dict[str, Role]:
     """Return how each column that becomes a signal is read; warns of those that don't."""
-    left_out = {*asked.exclude, asked.time, *(table.beside - asked.named)}
-    for name in sorted(table.indexes - asked.named - left_out):
-        said = f"column {name!r}" if name else "the first column, which has no name,"
-        asked.warn(
-            f"{said} is left out: it is the index of a frame; "
+    left_out = {*choices.exclude, choices.time, *(table.beside - choices.named)}
+    for name in sorted(table.indexes - choices.named - left_out):
+        place = f"column {name!r}" if name else "the first column, which has no name,"
+        choices.warn(
+            f"{place} is left out: it is the index of a frame; "
             + (f"--type {shlex.quote(name)}=numeric keeps it" if name else "name it to keep it")
         )
         left_out.add(name)
     for name, column in table.columns.items():
         if not name and column.kind == "empty" and name not in left_out:
-            asked.warn(
+            choices.warn(
                 "a column without a name or a value is left out: the rows end in a delimiter"
             )
             left_out.add(name)
@@ -257,15 +257,15 @@ def _roles(path: Path, table: Table, asked: _ColumnOptions) -> dict[str, Role]:
     _check_width(path, wanted)
     for name in wanted:
         if name and name != name.strip():
-            asked.warn(
+            choices.warn(
                 f"column {name!r} has space around its name, and is the feature of that name alone"
             )
-        if name.lower() in _TARGETS and name != asked.prediction:
-            asked.warn(
+        if name.lower() in _TARGETS and name != choices.prediction:
+            choices.warn(
                 f"column {name!r} may be what the model predicts: no event has that, and it would "
                 f"be missing in all of them; --exclude {shlex.quote(name)}"
             )
-    return {name: _role(table, it, asked.types.get(name)) for name, it in wanted.items()}
+    return {name: _role(table, it, choices.types.get(name)) for name, it in wanted.items()}
 
 
 def _check_width(path: Path, columns: Collection[str]) -> None:

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from tidegauge.baseline import Baseline
 from tidegauge.baseline.io.pointers import Key, Pointer
@@ -39,6 +40,23 @@ _SLICE_SECONDS = 0.1
 
 Promoted = Mapping[Key, tuple[str, Baseline]]
 
+T = TypeVar("T")
+
+
+class _Latest(OrderedDict[str, T]):
+    """The ids that were put in or used last, ``most`` of them."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def put(self, id: str, value: T) -> None:
+        """Put in or replace the value of an id, and drop the oldest if there are too many."""
+        self[id] = value
+        self.move_to_end(id)
+        while len(self) > self._most:
+            self.popitem(last=False)
+
 
 class BaselineCache:
     """Follows the promoted baselines in a thread of its own; nothing here raises into a caller.
@@ -59,7 +77,6 @@ class BaselineCache:
     ) -> None:
         self._store = store
         self._refresh_seconds = min(refresh_seconds, LONGEST_REFRESH_SECONDS)
-        self._documents_kept = documents_kept
         self._clock = clock
         self._stop = threading.Event()
         self._loaded = threading.Event()
@@ -80,11 +97,11 @@ class BaselineCache:
         self._overwritten: set[str] = set()
         self._lock = threading.Lock()
         #: Immutable documents, the latest used last; beside those that are promoted.
-        self._documents: OrderedDict[str, Baseline] = OrderedDict()
+        self._documents = _Latest[Baseline](documents_kept)
         #: Ids that could not be had: when to ask again, and what was wrong if not just absent.
-        self._misses: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
+        self._misses = _Latest[tuple[float, str | None]](documents_kept)
         #: Ids of documents that can never be used, with the reason: they are not read again.
-        self._refused: OrderedDict[str, str] = OrderedDict()
+        self._refused = _Latest[str](documents_kept)
 
     def start(self) -> None:
         """Start to follow; has no effect if it has started."""
@@ -179,10 +196,7 @@ class BaselineCache:
         except StoreError as error:
             message = None if isinstance(error, BaselineNotFound) else str(error)
             with self._lock:
-                self._misses[id] = (self._clock() + self._refresh_seconds, message)
-                self._misses.move_to_end(id)
-                while len(self._misses) > self._documents_kept:
-                    self._misses.popitem(last=False)
+                self._misses.put(id, (self._clock() + self._refresh_seconds, message))
             return None
         self._keep(id, baseline)
         return baseline
@@ -195,17 +209,12 @@ class BaselineCache:
     def _refuse(self, id: str, message: str) -> None:
         with self._lock:
             self._misses.pop(id, None)
-            self._refused[id] = message
-            while len(self._refused) > self._documents_kept:
-                self._refused.popitem(last=False)
+            self._refused.put(id, message)
 
     def _keep(self, id: str, baseline: Baseline) -> None:
         with self._lock:
             self._misses.pop(id, None)
-            self._documents[id] = baseline
-            self._documents.move_to_end(id)
-            while len(self._documents) > self._documents_kept:
-                self._documents.popitem(last=False)
+            self._documents.put(id, baseline)
 
     def _follow(self) -> None:
         changes: Changes | None = None
@@ -297,29 +306,24 @@ class BaselineCache:
     def _stored_otherwise(self, promoted: Promoted) -> list[str]:
         """Report the held documents that are missing in Redis, or differ there."""
         held = {id: (key, baseline) for key, (id, baseline) in promoted.items()}
-        missing = self._store.missing(held)
         self._sizes = {
             id: self._sizes.get(id) or len(baseline.to_json()) for id, (_, baseline) in held.items()
         }
-        there = {id: size for id, size in self._sizes.items() if id not in missing}
         # A document that differed is read every time until it is corrected.
-        whole = self._next_to_read(there) | (self._overwritten & there.keys())
-        self._overwritten = set(self._store.overwritten(there, whole))
-        told = dict.fromkeys(missing, "no longer has") | dict.fromkeys(
-            sorted(self._overwritten), "has something else as"
-        )
+        whole = self._next_to_read(self._sizes) | (self._overwritten & self._sizes.keys())
+        damaged = self._store.damaged(self._sizes, whole)
+        self._overwritten = {id for id, damage in damaged.items() if damage == "overwritten"}
+        states = {"missing": "no longer has", "overwritten": "has something else as"}
         return [
-            f"Redis {what} baseline {id[:12]} of model {held[id][0][0]!r} version "
+            f"Redis {states[damage]} baseline {id[:12]} of model {held[id][0][0]!r} version "
             f"{held[id][0][1]!r}: going on with what was read of it; create it again of its file"
-            for id, what in told.items()
+            for id, damage in damaged.items()
         ]
 
     def _next_to_read(self, sizes: Mapping[str, int]) -> set[str]:
         """Return the documents to read again now; each has its turn."""
-        ids = sorted(sizes)
-        ids = [id for id in ids if id > self._read_last] + [
-            id for id in ids if id <= self._read_last
-        ]
+        # Those after the last one first.
+        ids = sorted(sizes, key=lambda id: (id <= self._read_last, id))
         chosen: set[str] = set()
         read_bytes = 0
         for id in ids:

@@ -14,7 +14,7 @@ from typing import NamedTuple, cast, get_args
 import yaml
 
 from tidegauge.baseline import BaselineError
-from tidegauge.baseline.io.table import Role
+from tidegauge.baseline.io.column import Role
 
 _HEADER = ["feature", "importance"]
 
@@ -114,18 +114,18 @@ class ColumnTypes(NamedTuple):
 def read_types(path: Path) -> ColumnTypes:
     """Read the types of columns; raises ``BaselineError``, which names the place."""
     try:
-        told = yaml.safe_load(path.read_text("utf-8-sig"))
+        document = yaml.safe_load(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"{path} can't be read: {error}") from error
     except yaml.YAMLError as error:
         raise BaselineError(
             f"{path} is neither YAML nor JSON: {' '.join(str(error).split())}"
         ) from error
-    if not isinstance(told, dict):
+    if not isinstance(document, dict):
         raise BaselineError(f"{path}: expected a mapping such as 'zip: categorical'")
     roles: dict[str, Role] = {}
     exclude: list[str] = []
-    for column, kind in told.items():
+    for column, kind in document.items():
         if kind in _LEFT_OUT:
             exclude.append(str(column))
         elif kind in _KINDS:

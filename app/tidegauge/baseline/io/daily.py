@@ -16,7 +16,8 @@ from tidegauge.baseline import (
     ordered_bins,
     reference_counts,
 )
-from tidegauge.baseline.io.table import NumericRows, Role, Table, TimedRows
+from tidegauge.baseline.io.column import Role
+from tidegauge.baseline.io.table import Table, TimedRows
 from tidegauge.sequential import (
     BLOCK_SECONDS,
     HOURS,
@@ -147,13 +148,14 @@ def _places_of(seconds: Floats, days: NDArray[np.int64]) -> tuple[Bools, NDArray
 def _bins(batch: TimedRows, its: Timed) -> NDArray[np.int64]:
     """Return the bin of each row; after those of the values, missing: null or not finite."""
     rows, beyond = batch.columns[its.column], len(its.signal.counts)
-    if isinstance(rows, NumericRows):
-        edges = its.signal.edges if isinstance(its.signal, NumericSignal) else []
-        finite = np.isfinite(rows.values)
-        found = np.searchsorted(edges, np.where(finite, rows.values, 0.0), side="right")
-        return np.where(rows.missing | ~finite, beyond, found)
-    place = np.array([*(its.places[name] for name in rows.names), beyond], dtype=np.int64)
-    return place[rows.places]  # -1, which is missing, is the last
+    if isinstance(rows, tuple):
+        places, names = rows
+        bins = np.array([*(its.places[name] for name in names), beyond], dtype=np.int64)
+        return bins[places]  # -1, which is missing, is the last
+    edges = its.signal.edges if isinstance(its.signal, NumericSignal) else []
+    finite = np.isfinite(rows)
+    found = np.searchsorted(edges, np.where(finite, rows, 0.0), side="right")
+    return np.where(finite, found, beyond)
 
 
 def _reference(signal: Signal) -> SignalReference:

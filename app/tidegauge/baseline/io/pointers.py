@@ -147,14 +147,14 @@ make one: tidegauge baseline create --model credit --version 4 --from FILE --pro
     """
     if not missing:
         return ""
-    said = [f"{name_of(key)} ({_nearest_text(pointers, key)})" for key in missing[:named]]
+    shown = [f"{name_of(key)} ({_nearest_text(pointers, key)})" for key in missing[:named]]
     model, version = (shlex.quote(printable(text)) for text in missing[0])
     command = f"tidegauge baseline create --model {model} --version {version} --from FILE --promote"
     if len(missing) == 1:
         what = f"{name_of(missing[0])} has no baseline ({_nearest_text(pointers, missing[0])})"
         return f"{what}, so no drift of it is seen; make one: {command}"
-    more = len(missing) - len(said)
-    names = "; ".join(said) + (f"; and {more} more" if more else "")
+    more = len(missing) - len(shown)
+    names = "; ".join(shown) + (f"; and {more} more" if more else "")
     return (
         f"{len(missing)} versions have no baseline, so no drift of them is seen: {names}. "
         f"Make one: {command}"

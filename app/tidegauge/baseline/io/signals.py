@@ -17,7 +17,7 @@ from tidegauge.baseline import (
     numeric_counts,
     numeric_edges,
 )
-from tidegauge.baseline.io.table import Column, Kind
+from tidegauge.baseline.io.column import Column, Kind
 from tidegauge.stats import Floats
 
 #: Categories with a bin of their own.

@@ -11,9 +11,9 @@ Keys, with the default prefix::
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -65,6 +65,9 @@ class StoredBaseline(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Baseline | None
     problem: str | None
 
+
+#: What is in the place of a document: nothing, or a value of another kind; or another text.
+Damage = Literal["missing", "overwritten"]
 
 #: A generation that is no number.
 UNREADABLE = -1
@@ -315,35 +318,31 @@ class BaselineStore:
             problems.append(f"{self._generation} is no number; delete it, and promote a baseline")
         return Snapshot(generation=_number(generation), promoted=promoted, problems=problems)
 
-    def missing(self, ids: Collection[str]) -> Collection[str]:
-        """Return those of the ids of which there is no document, or something else in its place."""
-        if not ids:
-            return []
-        with self.unavailable_if_redis_fails():
-            pipe = self._redis.pipeline(transaction=False)
-            for id in ids:
-                pipe.type(self._documents + id)
-            kinds = pipe.execute()
-        return [id for id, kind in zip(ids, kinds, strict=True) if kind != b"string"]
-
-    def overwritten(self, sizes: Mapping[str, int], whole: Set[str]) -> Collection[str]:
-        """Return those ids whose documents are not what they were, by their sizes in bytes.
+    def damaged(self, sizes: Mapping[str, int], whole: Set[str]) -> dict[str, Damage]:
+        """Return what is wrong with documents, by id; ``sizes`` are what they have in bytes.
 
         The documents of ``whole`` are read, and compared by their hash.
         """
         if not sizes:
-            return []
+            return {}
+        wrong: dict[str, Damage] = {}
         with self.unavailable_if_redis_fails():
             pipe = self._redis.pipeline(transaction=False)
             for id in sizes:
                 pipe.strlen(self._documents + id)
-            found = dict(zip(sizes, pipe.execute(raise_on_error=False), strict=True))
-            others = [id for id, size in found.items() if size != sizes[id]]
-            for id in whole - set(others):
+            for (id, size), found in zip(
+                sizes.items(), pipe.execute(raise_on_error=False), strict=True
+            ):
+                if isinstance(found, Exception):
+                    _refused(self._documents + id, found)
+                    wrong[id] = "missing"
+                elif found != size:
+                    wrong[id] = "overwritten" if found else "missing"
+            for id in sorted(whole - wrong.keys()):
                 document = self._redis.get(self._documents + id)
-                if document is not None and hashlib.sha256(document).hexdigest() != id:
-                    others.append(id)
-        return others
+                if document is None or hashlib.sha256(document).hexdigest() != id:
+                    wrong[id] = "missing" if document is None else "overwritten"
+        return wrong
 
     def generation(self) -> int:
         """Return how often a baseline has been promoted; cheap to ask for.

@@ -1,13 +1,86 @@
-"""Records that a command finds by the beginning of an id, skips, or writes for a person."""
+"""What commands share: settings, exit codes, and the records that they find or skip."""
 
+import functools
 import getpass
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
+
+import typer
+from pydantic import ValidationError
 
 from tidegauge.cli._print import echo
+from tidegauge.config import Settings, load_settings
+from tidegauge.kafka import BrokersAway, KafkaException, NotTaken, ask_brokers
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Wrong input or configuration.
+BAD_INPUT = 2
+
+#: Something that is needed can't be reached.
+UNREACHABLE = 3
+
+
+def fail(message: str, code: int) -> typer.Exit:
+    """Print what is wrong; the caller raises what this returns."""
+    echo(f"tidegauge: {message}", err=True, fg="red")
+    return typer.Exit(code)
+
+
+def reported(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn the errors that a user can correct into a line and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except KafkaException as error:
+            raise fail(f"Kafka: {error.args[0]}", UNREACHABLE) from error
+        except (BrokersAway, NotTaken) as error:
+            raise fail(str(error), UNREACHABLE) from error
+        except ValidationError as error:
+            # Never with the value that was found: it may be a password.
+            wrong = [
+                f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+                for one in error.errors(include_input=False, include_url=False)
+            ]
+            raise fail("; ".join(wrong), BAD_INPUT) from error
+        except (typer.Exit, BrokenPipeError):
+            # Of a pipe whose reader has seen enough, as ``head`` does, click ends the command.
+            raise
+        except Exception as error:
+            # Imported late: with numpy and redis it would double the start of other commands.
+            from tidegauge.baseline.io import StoreError, StoreUnavailable
+
+            if isinstance(error, StoreUnavailable):
+                raise fail(
+                    f"{error}. Is it running? Its address is redis.url in tidegauge.yaml or "
+                    "TIDEGAUGE_REDIS__URL, its password redis.password",
+                    UNREACHABLE,
+                ) from error
+            if isinstance(error, OSError) and error.filename and error.strerror:
+                raise fail(f"{error.filename}: {error.strerror}", BAD_INPUT) from error
+            if isinstance(error, (StoreError, ValueError, OSError)):
+                raise fail(str(error), BAD_INPUT) from error
+            raise
+
+    return run
+
+
+def kafka_settings() -> Settings:
+    """Read the settings of a command that needs the brokers; asks once, briefly, if one answers.
+
+    Raises :class:`BrokersAway` if none does. Every later request has a longer deadline of its own,
+    and librdkafka would fill it with lines about each attempt.
+    """
+    settings = load_settings()
+    ask_brokers(settings.kafka)
+    return settings
+
 
 T = TypeVar("T")
 

@@ -7,15 +7,21 @@ import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from tidegauge.baseline.io.table.cells import (
+from tidegauge.baseline.io.column import (
+    MISSING,
     NUMBERS,
+    Column,
+    Kind,
+    Loaded,
     Look,
+    NumberForm,
+    ReadOptions,
+    Role,
     form_of,
     looks_of,
     text_of,
 )
-from tidegauge.baseline.io.table.column import MISSING, Column, Kind, NumberForm, ReadOptions, Role
-from tidegauge.baseline.io.table.database import Database, Loaded
+from tidegauge.baseline.io.database import Database
 
 #: A column is one of numbers if so many of its cells are; the others are missing, and it is said.
 MOSTLY = 0.95
@@ -90,23 +96,23 @@ def judge(
     zeros = _cells(present, "zeros")
     if override is None and whole and zeros > _RARE_ZEROS * total and count >= MOSTLY * total:
         first = present["zeros"]
-        said = (
+        text = (
             f"column {column.name!r} has numbers with leading zeros ({first.first[:20]!r} in row "
             f"{first.row:,}) and is read as codes, which are text; --type {name}=numeric reads "
             f"numbers"
         )
-        return replace(as_text, doubts=(said,))
+        return replace(as_text, doubts=(text,))
     if count < MOSTLY * total:
         if override is not None and count >= _SOME * total:
             return replace(as_text, form=form)
         doubts = [] if override else [*_of_text(column, looks, count, total, offender)]
         return replace(as_text, doubts=tuple(doubts))
     if share:
-        said = (
+        text = (
             f"column {column.name!r} has percent signs: {_first(present, numbers)!r} is read as a "
             f"share of 1; --type {name}=percent reads the number before the sign"
         )
-        doubts = [*doubts, said]
+        doubts = [*doubts, text]
     if odd is not None and override != "categorical":
         doubts.append(
             f"column {column.name!r}: {count / total:.3%} of its {total:,} cells are numbers, the "

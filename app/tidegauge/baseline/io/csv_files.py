@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tidegauge.baseline import BaselineError
-from tidegauge.baseline.io.table.column import ReadOptions
-from tidegauge.baseline.io.table.database import (
+from tidegauge.baseline.io.column import Loaded, ReadOptions, columns_of
+from tidegauge.baseline.io.database import (
     LONGEST_BYTES,
     Database,
-    Loaded,
     Progress,
     check_names,
-    columns_of,
     file_list,
     literal,
     make_view,
 )
-from tidegauge.baseline.io.table.files import Files, TextFile, as_utf8
+from tidegauge.baseline.io.files import Files, TextFile, as_utf8
 
 #: In this order where two fit alike: a comma may be a decimal sign too.
 DELIMITERS = (";", "\t", "|", ",")

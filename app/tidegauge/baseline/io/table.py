@@ -5,37 +5,29 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from tidegauge.baseline import BaselineError, canonical_category
-from tidegauge.baseline.io.table.cells import (
+from tidegauge.baseline.io.column import (
+    Column,
+    Loaded,
+    ReadOptions,
+    Role,
     category_of,
     number_of,
     time_of,
 )
-from tidegauge.baseline.io.table.column import Column, ReadOptions, Role
-from tidegauge.baseline.io.table.csv_files import load_csv
-from tidegauge.baseline.io.table.database import (
-    Database,
-    Loaded,
-    Progress,
-    malformed,
-)
-from tidegauge.baseline.io.table.files import Files, find_files
-from tidegauge.baseline.io.table.json_files import load_json
-from tidegauge.baseline.io.table.judge import COLUMNS_AT_ONCE, judge_columns
-from tidegauge.baseline.io.table.rows import (
-    CategoryRows,
-    NumericRows,
-    TimedRows,
-    checked,
-    epoch_seconds,
-)
-from tidegauge.baseline.io.table.typed_files import load_arrow, load_parquet
+from tidegauge.baseline.io.csv_files import load_csv
+from tidegauge.baseline.io.database import Database, Progress, malformed
+from tidegauge.baseline.io.files import Files, find_files
+from tidegauge.baseline.io.judge import COLUMNS_AT_ONCE, judge_columns
+from tidegauge.baseline.io.typed_files import load_arrow, load_json, load_parquet
 from tidegauge.contract import DecodingError, decode
 from tidegauge.stats import Floats
 
@@ -48,6 +40,21 @@ DISTINCT_VALUES_LIMIT = 1_000_000
 _HELD_NUMBERS = 1_000_000
 
 _BATCH_ROWS = 65_536
+
+#: The year 2100; what is beyond it, in the first of all cases, counts milliseconds.
+_LATEST = 4_102_444_800.0
+
+#: A column of some rows: numbers, NaN where one is missing; or places in a list of categories, -1
+#: where one is missing.
+Rows = Floats | tuple[NDArray[np.int64], list[str]]
+
+
+class TimedRows(NamedTuple):
+    """Some rows of a table; ``seconds`` is their time since 1970, NaN without one."""
+
+    seconds: Floats
+    columns: Mapping[str, Rows]
+    done: float
 
 
 class Table:
@@ -131,13 +138,14 @@ class Table:
         with self._readable(time):
             for batch in self._database.batches(f"SELECT {', '.join(fields)} FROM t", _BATCH_ROWS):
                 seen += batch.num_rows
-                columns: dict[str, NumericRows | CategoryRows] = {}
-                for i, (name, role) in enumerate(roles.items(), start=1):
-                    if role == "categorical":
-                        columns[name] = _category_rows(self.columns[name], batch.column(i))
-                    else:
-                        columns[name] = _numeric_rows(batch.column(i))
-                yield TimedRows(_seconds(time, batch.column(0)), columns, seen / max(self.rows, 1))
+                at, *columns = batch.columns
+                rows = {
+                    name: category_rows(self.columns[name], column)
+                    if role == "categorical"
+                    else np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+                    for (name, role), column in zip(roles.items(), columns, strict=True)
+                }
+                yield TimedRows(epoch_seconds(time, at), rows, seen / max(self.rows, 1))
 
     @contextmanager
     def _readable(self, name: str) -> Iterator[None]:
@@ -198,23 +206,11 @@ def spelt(column: Column, value: Any) -> str:
     return canonical_category(value)
 
 
-def _numeric_rows(column: Any) -> NumericRows:
-    values = np.asarray(column.fill_null(0.0).to_numpy(zero_copy_only=False), dtype=np.float64)
-    return NumericRows(values, np.asarray(column.is_null().to_numpy(zero_copy_only=False)))
-
-
-def _category_rows(its: Column, column: Any) -> CategoryRows:
+def category_rows(its: Column, column: Any) -> tuple[NDArray[np.int64], list[str]]:
+    """Return a place among the categories for each row, -1 where it is missing; and these."""
     coded = column.dictionary_encode()
     places = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-    names = [spelt(its, value) for value in coded.dictionary.to_pylist()]
-    return CategoryRows(np.asarray(places), names)
-
-
-def _seconds(name: str, column: Any) -> Floats:
-    if pa.types.is_floating(column.type):
-        seconds = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
-        return checked(name, seconds)
-    return epoch_seconds(name, column.to_pylist())
+    return np.asarray(places), [spelt(its, value) for value in coded.dictionary.to_pylist()]
 
 
 def _load(
@@ -242,3 +238,76 @@ def _load(
     if files.format == "arrow":
         return load_arrow(database, files, shown)
     return load_parquet(database, files, shown)
+
+
+def epoch_seconds(name: str, column: Any) -> Floats:
+    """Return the time of each row since 1970, NaN where there is none.
+
+    ISO 8601 text, in UTC where it names no zone, or numbers of seconds since 1970. Numbers that are
+    all dates written as YYYYMMDD are taken for those: as seconds they would be of a few weeks of
+    1970. Raises ``BaselineError`` for anything else, and for numbers that can't be seconds of this
+    century or so.
+    """
+    if pa.types.is_floating(column.type):
+        seconds = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+    else:
+        values = column.to_pylist()
+        seconds = np.array([_seconds(name, value) for value in values], dtype=np.float64)
+    dates = compact_dates(seconds)
+    if dates is not None:
+        return dates
+    wrong = seconds[(seconds < 0) | (seconds > _LATEST)]
+    if wrong.size:
+        raise BaselineError(
+            f"column {name!r}, which --time names, holds {wrong[0]:g}; expected ISO 8601 or "
+            f"seconds since 1970 (are these milliseconds?)"
+        )
+    return seconds
+
+
+def compact_dates(numbers: Floats) -> Floats | None:
+    """Return the seconds since 1970 of dates written as numbers; None if one is no such date.
+
+    >>> compact_dates(np.array([20240101.0, np.nan])).tolist()
+    [1704067200.0, nan]
+    >>> compact_dates(np.array([20240101.0, 20241301.0])) is None
+    True
+    """
+    there = numbers[~np.isnan(numbers)]
+    if not there.size or there.min() < 1900_01_01 or there.max() > 2100_12_31:
+        return None
+    whole = there.astype(np.int64)
+    years, months, days = whole // 10_000, whole // 100 % 100, whole % 100
+    if (whole != there).any() or not ((months >= 1) & (months <= 12) & (days >= 1)).all():
+        return None
+    first = (years - 1970).astype("datetime64[Y]").astype("datetime64[M]") + (months - 1)
+    found = first.astype("datetime64[D]") + (days - 1)
+    if (found >= (first + 1).astype("datetime64[D]")).any():
+        return None
+    result = np.full(len(numbers), math.nan)
+    result[~np.isnan(numbers)] = found.astype("datetime64[s]").astype(np.float64)
+    return result
+
+
+def _seconds(name: str, value: object) -> float:
+    if value is None or value == "":
+        return math.nan
+    if isinstance(value, str):
+        try:
+            return _of_text(value.strip())
+        except ValueError:
+            pass
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise BaselineError(
+        f"column {name!r}, which --time names, holds {str(value)[:50]!r}; expected ISO 8601 such "
+        f"as 2026-07-01T12:00:00Z, or seconds since 1970"
+    )
+
+
+def _of_text(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

@@ -9,12 +9,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 
 from tidegauge.baseline import BaselineError
-from tidegauge.baseline.io.table.column import Column, Nature
 
 #: DuckDB holds no more than this, and puts the rest on disk; it takes some 125 MiB to run at all.
 LEAST_MEMORY_BYTES = 256 * 1024 * 1024
@@ -104,10 +103,10 @@ def malformed(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise BaselineError(f"{path} can't be read: {said(error)}") from error
+        raise BaselineError(f"{path} can't be read: {message_of(error)}") from error
 
 
-def said(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Return the error of DuckDB in one line, without its hints, which name other options."""
     text = str(error)
     ragged = _RAGGED.search(text)
@@ -136,30 +135,9 @@ LONGEST_BYTES = 16 * 1024 * 1024
 Progress = Callable[[float], None]
 
 
-class Loaded(NamedTuple):
-    """The columns of ``t``; ``indexes`` are those that a frame's index was written as.
-
-    ``beside`` are fields of recorded events that are no signals unless an option names them.
-    """
-
-    columns: list[Column]
-    doubts: list[str]
-    indexes: frozenset[str] = frozenset()
-    beside: frozenset[str] = frozenset()
-    delimiter: str = ","
-
-
 def make_view(database: Database) -> None:
     """Make ``t`` of the table ``cells``."""
     database.rows("CREATE VIEW t AS SELECT *, rowid AS at_row FROM cells")
-
-
-def columns_of(names: Sequence[str], types: Sequence[str], nature: Nature) -> list[Column]:
-    """Return columns that nothing is known of but their names and types."""
-    return [
-        Column(name, f"c{i}", nature, type_)
-        for i, (name, type_) in enumerate(zip(names, types, strict=True))
-    ]
 
 
 def check_names(path: Path, names: Sequence[str]) -> None:
