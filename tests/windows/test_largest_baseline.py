@@ -24,6 +24,7 @@ from tidegauge.baseline.validation import (
 )
 from tidegauge.config.sections import MAX_RECORD_BYTES
 from tidegauge.contract import encode
+from tidegauge.contract.alert import DataRange
 from tidegauge.contract.record import decode
 from tidegauge.contract.report import WindowReport
 from tidegauge.counting.plan import make_plan
@@ -117,7 +118,7 @@ def _writer(producer: Any, refused: list[Output]) -> Writer:
     return Writer(
         SimpleNamespace(producer=producer),
         "changelog",
-        None,  # type: ignore[arg-type]
+        SimpleNamespace(data=lambda wanted: DataRange(since=0.0, until=1.0, offsets=[])),  # type: ignore[arg-type]
         pointers=dict,
         source="/d",
         mode="structured",
