@@ -114,11 +114,16 @@ class _Producer:
         return answer
 
 
+class _Offsets:
+    def data(self, topic: str, covered: object, *, since: float, until: float) -> DataRange:
+        return DataRange(since=since, until=until, offsets=[])
+
+
 def _writer(producer: Any, refused: list[Output]) -> Writer:
     return Writer(
         SimpleNamespace(producer=producer),
         "changelog",
-        SimpleNamespace(data=lambda wanted: DataRange(since=0.0, until=1.0, offsets=[])),  # type: ignore[arg-type]
+        _Offsets(),  # type: ignore[arg-type]
         pointers=dict,
         source="/d",
         mode="structured",

@@ -248,7 +248,8 @@ class AlarmBudget(Record):
         list[str],
         doc(
             "Every reason why more false alarms are to be expected; others may follow. "
-            "without_hours: as baseline_without_hours. rare_values_unknown: the baseline is of "
+            "without_hours: as baseline_without_hours. small_baseline: a signal is compared with "
+            "too few rows of its baseline, or its hours. rare_values_unknown: the baseline is of "
             "release 0.1.0 and doesn't say how many new values of a categorical signal to expect; "
             "such values count as other."
         ),

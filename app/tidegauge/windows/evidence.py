@@ -43,7 +43,7 @@ from tidegauge.windows.changes import (
     pattern_of,
     ranking,
 )
-from tidegauge.windows.guarantee import WITHOUT_HOURS, reasons_of
+from tidegauge.windows.guarantee import SMALL_BASELINE, WITHOUT_HOURS, has_few_rows, reasons_of
 from tidegauge.windows.hours import daily_reference
 
 _SPANS = [round(1 / weight) for weight in LAMBDAS]
@@ -217,6 +217,8 @@ def with_evidence(
     )
     remembered = verdict.memory.effective_at(_SCALES, alarmed)
     compared = (expected.reference if expected else layout.reference).counts
+    whole = verdict.expected.reference if verdict.expected else layout.reference
+    few = [SMALL_BASELINE] if has_few_rows(whole, scored) else []
     counts = dict(
         zip(names, remembered[spans[alarmed], np.arange(len(alarmed))].tolist(), strict=True)
     )
@@ -235,7 +237,9 @@ def with_evidence(
     return msgspec.structs.replace(
         part,
         signals=signals,
-        alarm_budget=alarm_budget(budget, verdict.threshold, verdict.looks, layout.reasons),
+        alarm_budget=alarm_budget(
+            budget, verdict.threshold, verdict.looks, [*layout.reasons, *few]
+        ),
         pattern=layout.pattern(part, seen, alarmed, remembered, compared[alarmed]),
     )
 
