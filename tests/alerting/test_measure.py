@@ -4,6 +4,7 @@ import math
 
 import msgspec
 import pytest
+from tidegauge.alerting.load import parse_rules
 
 from support.window_reports import (
     evidence_of,
@@ -14,7 +15,6 @@ from support.window_reports import (
     window_report,
 )
 from tidegauge.alerting.judge import decide, episode_of
-from tidegauge.alerting.load import parse_rules
 from tidegauge.alerting.measure import measure
 from tidegauge.alerting.metrics import METRICS, MetricName
 from tidegauge.contract.report import AlarmBudget, DriftPattern, Evidence, Quality, WindowReport

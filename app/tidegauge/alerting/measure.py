@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tidegauge.alerting.metrics import METRICS, MetricName
-from tidegauge.alerting.noise import Noise
+from tidegauge.alerting.metrics import METRICS, MetricName, Noise
 from tidegauge.contract import (
     AlarmBudget,
     Alert,

@@ -15,8 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tidegauge.alerting.consistency import SAMPLE, inconsistencies
-from tidegauge.alerting.metrics import METRICS, SILENCE, MetricName
-from tidegauge.alerting.noise import Noise
+from tidegauge.alerting.metrics import METRICS, SILENCE, MetricName, Noise
 from tidegauge.contract import ActionKind, AlertEvent, Severity, Size
 
 #: The error type of what :func:`~tidegauge.alerting.consistency.inconsistencies` finds.
