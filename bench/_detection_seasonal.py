@@ -229,7 +229,14 @@ def _first_of(daily: DailyReference) -> DailyReference:
     pooled, known = daily.pooled, daily.dispersion
     bins = int(pooled.exists[0].sum())
     one = (slice(0, 1), slice(0, bins))
-    fields = (pooled.counts, pooled.exists, pooled.ordered, pooled.linear, pooled.quadratic)
+    fields = (
+        pooled.counts,
+        pooled.exists,
+        pooled.ordered,
+        pooled.linear,
+        pooled.quadratic,
+        pooled.excess,
+    )
     wide = (known.excess, known.degrees, known.skewness)
     return DailyReference(
         Reference(*(it[one] for it in fields)),

@@ -2,12 +2,24 @@
 
 import math
 
+import msgspec
 import pytest
+from tidegauge.alerting.load import parse_rules
 
-from support.window_reports import latency, part_of, signal_report, window_report
+from support.window_reports import (
+    evidence_of,
+    latency,
+    part_of,
+    signal_report,
+    surprise_report,
+    window_report,
+)
+from tidegauge.alerting.judge import decide, episode_of
 from tidegauge.alerting.measure import measure
 from tidegauge.alerting.metrics import METRICS, MetricName
 from tidegauge.contract.report import AlarmBudget, DriftPattern, Evidence, Quality, WindowReport
+
+NOISE = {"kl_values_noise_nats": 0.025, "values_bins": 3}
 
 AGE = signal_report(
     mean=41.5,
@@ -113,6 +125,8 @@ def test_every_metric_is_tried_here() -> None:
         ({"kl_values_nats": 0.4, "values_surprise_nats": 16.0}, [0.4]),
         ({"kl_values_nats": 0.4, "values_surprise_nats": 15.9}, [0.0]),
         ({"kl_current_reference_nats": 0.4}, [0.4]),
+        ({"kl_values_nats": 0.4, "values_surprise_nats": 16.0, **NOISE}, [0.375]),
+        ({"kl_values_nats": 0.02, "values_surprise_nats": 16.0, **NOISE}, [0.0]),
     ],
 )
 def test_values_differ_only_beyond_noise_and_old_reports_speak_of_all_bins(
@@ -120,6 +134,47 @@ def test_values_differ_only_beyond_noise_and_old_reports_speak_of_all_bins(
 ) -> None:
     report = window_report(0, part_of(1000, age=signal_report(**figures)))
     assert [one.value for one in measure("kl_values", report)] == value
+
+
+@pytest.mark.parametrize(("surprise", "value"), [(1.01, 0.375), (1.0, 0.0), (0.2, 0.0)])
+def test_values_differ_only_with_evidence_of_a_drift(surprise: float, value: float) -> None:
+    signal = signal_report(kl_values_nats=0.4, values_surprise_nats=20.0, **NOISE)
+    report = surprise_report(0, age=evidence_of(surprise))
+    known = report.parts[0].signals["age"]
+    report.parts[0].signals["age"] = msgspec.structs.replace(known, drift=signal.drift)
+    assert [one.value for one in measure("kl_values", report)] == [value]
+
+
+@pytest.mark.parametrize(
+    ("bins", "rows", "events", "judged"),
+    [
+        (18, 1_000_000, 171, True),
+        (18, 1_000_000, 169, False),
+        (14, 150, 975, True),  # 6.5 / 150 of .05 is the baseline's own noise
+        (14, 150, 974, False),
+        (14, 130, 1_000_000, False),
+        (2, 30, 15, True),
+    ],
+)
+def test_a_window_is_judged_where_its_noise_is_below_the_threshold(
+    bins: int, rows: int, events: int, judged: bool
+) -> None:
+    half = (bins - 1) / 2
+    signal = signal_report(
+        counts=(events, 0), kl_values_nats=9.0, values_surprise_nats=99.0, values_bins=bins,
+        kl_values_noise_nats=half / events + half / rows,
+    )  # fmt: skip
+    report = window_report(0, part_of(events, age=signal))
+    rules = parse_rules(
+        "rules: [{name: a, metric: kl_values, above: 0.05, severity: low}, "
+        "{name: b, metric: kl_values, above: 0.05, severity: low, minimum_events: 10}]",
+        source="rules.yaml",
+    )
+    holding = decide(rules, report, {}).holding
+    assert set(holding) == ({(0, "age"), (1, "age")} if judged else {(1, "age")})
+    if judged:
+        least = episode_of(rules.compiled[0], holding[0, "age"], 0).minimum_events
+        assert least == events
 
 
 def test_what_is_not_there_has_no_drift_of_its_values() -> None:

@@ -75,12 +75,12 @@ def test_neighbouring_edges_are_written_as_long_as_they_can_be_told_apart() -> N
 
 
 def test_missing_is_absent_and_null_together() -> None:
-    signal = categorical({"a": 3, "b": 1})
+    signal = categorical({"a": 3, "b": 2})
     histogram = SignalHistogram(counts=[1, 0, 0, 5], absent=10, null=1, nan=2, invalid=3)
     found = distribution(signal, histogram)
     assert dict(zip(found.bins, zip(found.reference, found.current, strict=True), strict=True)) == {
         "a": (3, 1),
-        "b": (1, 0),
+        "b": (2, 0),
         "other": (0, 0),
         "never seen": (0, 5),
         "missing": (0, 11),

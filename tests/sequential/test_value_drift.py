@@ -32,7 +32,7 @@ def alone(current: list[int], reference: list[int], bins: list[int]) -> ValueDri
             if seen:
                 g += 2 * seen * math.log(seen / ((c + r) / (n + m) * total))
     surprise = -chi2.logsf(g, b - 1) if b > 1 else 0.0
-    return ValueDrift(kl, surprise)
+    return ValueDrift(kl, surprise, (b - 1) / 2 * (1 / n + 1 / m), b)
 
 
 @given(st.lists(st.tuples(counts, counts, st.sampled_from([0, 5])), min_size=1, max_size=4))
@@ -47,6 +47,8 @@ def test_the_figures_are_those_of_their_definitions(
         assert (one is None) == (expected is None)
         if one is not None and expected is not None and expected.surprise_nats < 600:
             assert one.kl_nats == pytest.approx(expected.kl_nats, abs=1e-12)
+            assert one.noise_nats == pytest.approx(expected.noise_nats, abs=1e-12)
+            assert one.bins == expected.bins
             assert one.surprise_nats == pytest.approx(expected.surprise_nats, rel=1e-6, abs=1e-9)
 
 

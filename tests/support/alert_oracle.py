@@ -189,9 +189,8 @@ def _of_values(key: CellKey, cell: Cell, name: str, signal: Mapping[str, Any]) -
         "kl_values": kl_values_nats(current, reference, numeric),
     }
     if not numeric and signal["known_complete"]:
-        *own, others, _ = signal["counts"]
-        once = sum(count == 1 for count in own) + min(len(signal["known"]), others)
-        figures["unseen_excess"] = unseen_excess(current, reference, once)
+        excess = signal["rare"]["excess"][-1]
+        figures["unseen_excess"] = unseen_excess(current, reference, excess)
     for rule in VALUE_RULES:
         value = figures.get(rule.metric)
         if value is not None:

@@ -293,8 +293,12 @@ def category_text(value: str | bool | float) -> str:
 
 
 def reference_bins(signal: Mapping[str, Any]) -> list[int]:
-    """Return the baseline's counts with the bins that a window's specials are compared with."""
-    return [*signal["counts"], signal["missing"] + signal.get("nan", 0), 0, 0]
+    """Return the baseline's counts with the bins that a window's specials are compared with.
+
+    Of categories, those that are to be expected of as many new rows.
+    """
+    expected = signal["rare"]["expected"] if "rare" in signal else signal["counts"]
+    return [*expected, signal["missing"] + signal.get("nan", 0), 0, 0]
 
 
 def current_bins(signal: Mapping[str, Any], histogram: Histogram) -> list[int]:
@@ -328,7 +332,10 @@ def values_of(bins: list[int], reference: list[int], numeric: bool) -> list[int]
 
 
 def kl_values_nats(current: list[int], reference: list[int], numeric: bool) -> float | None:
-    """KL of the values alone; 0 where their likelihood ratio is no rarer than e^-16 by chance."""
+    """KL of the values alone, less what noise adds to it on average.
+
+    0 where their likelihood ratio is no rarer than e^-16 by chance.
+    """
     a, b = (values_of(it, reference, numeric) for it in (current, reference))
     n, m = sum(a), sum(b)
     if not n or not m:
@@ -340,16 +347,20 @@ def kl_values_nats(current: list[int], reference: list[int], numeric: bool) -> f
                 g += 2 * count * math.log(count * (n + m) / (sum(pair) * total))
     degrees = sum(1 for pair in zip(a, b, strict=True) if any(pair)) - 1
     surprise = -chi2.logsf(g, degrees) if degrees else 0.0
-    kl = kl_nats(a, b)
+    kl = max(kl_nats(a, b) - degrees / 2 * (1 / n + 1 / m), 0.0)
     assert kl < 0.04 or not 15 < surprise < 17, f"too close: {surprise} nats"
     return kl if surprise >= 16 else 0.0
 
 
-def unseen_excess(current: list[int], reference: list[int], may_be_missed: int) -> float:
-    """Share of categories that the baseline never saw, beyond chance, five standard errors."""
-    n, m = sum(current), sum(reference)
-    share, known = current[-4] / n, may_be_missed / m
-    both = (current[-4] + may_be_missed) / (n + m)
+def unseen_excess(current: list[int], reference: list[int], excess: float) -> float:
+    """Share of categories that the baseline never saw, beyond chance, five standard errors.
+
+    What is expected of them varies by ``excess`` more than a count of rows.
+    """
+    n, rows = sum(current), sum(reference)
+    share, known = current[-4] / n, reference[-4] / rows
+    m = rows / (1 + excess)
+    both = (current[-4] + known * m) / (n + m)
     return max(0.0, share - known - 5 * math.sqrt(both * (1 - both) * (1 / n + 1 / m))) / (
         1 - known
     )

@@ -89,6 +89,7 @@ def test_the_evidence_is_what_the_detector_says_of_the_counts() -> None:
                 looks=verdict.looks,
                 alarms_per_month=2.0,
                 windows_per_month=43_200.0,
+                reasons=["without_hours"],
             )
             assert spent.threshold_nats == pytest.approx(np.log(43_200 * spent.looks / 2))
 

@@ -50,7 +50,7 @@ def decide(
         for measured in measure(metric, report, outside=sides):
             signal = measured.signal
             for one in watching:
-                if measured.events < one.required_events:
+                if measured.events < one.events_required_of(measured.noise):
                     continue
                 if signal is not None and not one.matches_signal(signal):
                     continue
@@ -116,7 +116,7 @@ def episode_of(one: CompiledRule, measured: Measurement, starts_at: int) -> Epis
         value=measured.value,
         unit=measured.unit,
         events=measured.events,
-        minimum_events=one.required_events,
+        minimum_events=int(one.events_required_of(measured.noise)),
         baseline=measured.baseline,
         starts_at=starts_at,
         labels=one.rule.labels,

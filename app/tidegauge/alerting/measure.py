@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tidegauge.alerting.metrics import METRICS, MetricName
+from tidegauge.alerting.metrics import METRICS, MetricName, Noise
 from tidegauge.contract import (
     AlarmBudget,
     Alert,
@@ -34,7 +34,8 @@ class Measurement(NamedTuple):
     """One value of a metric.
 
     ``signal`` is ``None`` for a metric of the window. ``events`` is how many events the value rests
-    on. ``baseline`` is the id of the baseline it was measured against or binned by ("" = none), and
+    on, ``minimum_events`` how many it takes at a threshold, where that follows from the window.
+    ``baseline`` is the id of the baseline it was measured against or binned by ("" = none), and
     ``histogram`` what was counted of the signal. ``evidence`` and ``alarm_budget`` are what a
     surprise rests on.
     """
@@ -47,6 +48,7 @@ class Measurement(NamedTuple):
     histogram: SignalHistogram | None
     evidence: Evidence | None = None
     alarm_budget: AlarmBudget | None = None
+    noise: Noise | None = None
 
     @property
     def psi(self) -> float:
@@ -104,6 +106,8 @@ def _of_signals(
                 continue
             events = _values(part, signal.histogram) if on_values else part.events
             found = Measurement(name, value, unit, events, part.baseline, signal.histogram)
+            if metric == "kl_values":
+                found = found._replace(noise=_noise_of_values(signal))
             if metric == "surprise":
                 found = found._replace(evidence=signal.evidence, alarm_budget=part.alarm_budget)
             yield found
@@ -136,7 +140,19 @@ def _kl_values(part: ReportPart, signal: SignalReport) -> float | None:
         return signal.drift.kl_current_reference_nats
     if (signal.drift.values_surprise_nats or 0.0) < NOISE_NATS:
         return 0.0
-    return signal.drift.kl_values_nats
+    evident = surprise(part, signal)  # not in a revision, whose first one had it
+    if evident is not None and evident <= 1.0:
+        return 0.0
+    return max(signal.drift.kl_values_nats - (signal.drift.kl_values_noise_nats or 0.0), 0.0)
+
+
+def _noise_of_values(signal: SignalReport) -> Noise | None:
+    drift = signal.drift
+    if drift is None or drift.kl_values_noise_nats is None or drift.values_bins is None:
+        return None
+    per_value = max(drift.values_bins - 1, 0) / 2
+    of_window = per_value / max(signal.histogram.n, 1)
+    return Noise(per_value, max(drift.kl_values_noise_nats - of_window, 0.0))
 
 
 def _of_quality(figure: Callable[[Quality], float]) -> _Figure:

@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tidegauge.alerting.consistency import SAMPLE, inconsistencies
-from tidegauge.alerting.metrics import METRICS, SILENCE, MetricName
+from tidegauge.alerting.metrics import METRICS, SILENCE, MetricName, Noise
 from tidegauge.contract import ActionKind, AlertEvent, Severity, Size
 
 #: The error type of what :func:`~tidegauge.alerting.consistency.inconsistencies` finds.
@@ -230,10 +230,19 @@ class Rule(_StrictRule):
 
     @property
     def required_events(self) -> int:
-        """Events that a window must have to be judged."""
+        """Events that a window must have to be judged, unless that follows from its noise."""
         if self.minimum_events is None:
             return METRICS[self.metric].minimum_events
         return self.minimum_events
+
+    def events_required_of(self, noise: Noise | None) -> float:
+        """Return the events that a window must have to be judged; infinite if none is enough.
+
+        A rule that doesn't say takes what has more noise than its threshold for no measurement.
+        """
+        if self.minimum_events is not None or noise is None or self.above is None:
+            return self.required_events
+        return noise.minimum_events(self.above)
 
     @property
     def required_psi(self) -> float:

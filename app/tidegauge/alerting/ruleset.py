@@ -30,13 +30,13 @@ class CompiledRule:
 
     __slots__ = (
         "_model", "_segment", "_variant", "_version",
-        "matches_signal", "order", "required_events", "rule", "worse",
+        "events_required_of", "matches_signal", "order", "rule", "worse",
     )  # fmt: skip
 
     def __init__(self, rule: Rule, order: int) -> None:
         self.rule = rule
         self.order = order
-        self.required_events = rule.required_events
+        self.events_required_of = rule.events_required_of
         self.worse = 1 if rule.comparison == "above" else -1
         self._model = matcher(rule.model)
         self._version = matcher(rule.version)

@@ -80,7 +80,9 @@ def _of_counts(alert: Alert) -> Iterator[Check]:
             found = _DRIFT[alert.metric](figures)
             yield Check(alert.metric, alert.value, math.nan if found is None else found)
     elif alert.metric == "kl_values":
-        yield Check(alert.metric, alert.value, _kl_values(counted))
+        found = _kl_values(counted)
+        # It may be 0 for want of evidence, which its report has.
+        yield Check(alert.metric, alert.value, found if alert.value else 0.0)
     elif alert.metric == "missing_share":
         missing = counted.current[counted.bins.index(BESIDE[0])]
         yield Check(alert.metric, alert.value, missing / sum(counted.current))
@@ -100,7 +102,7 @@ def _kl_values(counted: Distribution) -> float:
     )
     if found is None:
         return math.nan
-    return found.kl_nats if found.surprise_nats >= NOISE_NATS else 0.0
+    return max(found.kl_nats - found.noise_nats, 0.0) if found.surprise_nats >= NOISE_NATS else 0.0
 
 
 _DRIFT: dict[str, Callable[[Drift], float | None]] = {
@@ -166,7 +168,10 @@ _MOVED_FIELDS = ("baseline_share", "current_share", "g")
 
 
 def _surprise(evidence: Evidence, counted: Distribution) -> float:
-    reference = Reference.of([SignalReference(counted.reference, _ordered(counted))])
+    signal = SignalReference(counted.reference, _ordered(counted), counted.excess or ())
+    if len(signal.excess) > len(signal.counts):
+        return math.nan
+    reference = Reference.of([signal])
     counts = np.array([evidence.counts], dtype=np.float64)
     if counts.shape != reference.counts.shape or not _is_whole(evidence.expectation, counts.size):
         return math.nan

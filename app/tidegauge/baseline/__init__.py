@@ -17,11 +17,14 @@ if TYPE_CHECKING:
         BESIDE as BESIDE,
         RARE_ROWS as RARE_ROWS,
         bin_labels as bin_labels,
+        counted_by_bin as counted_by_bin,
         current_counts as current_counts,
         distribution as distribution,
         nan_is_missing as nan_is_missing,
         ordered_bins as ordered_bins,
+        rare_values_unknown as rare_values_unknown,
         reference_counts as reference_counts,
+        reference_excess as reference_excess,
         tells_unseen as tells_unseen,
         value_bins as value_bins,
     )
@@ -34,10 +37,12 @@ if TYPE_CHECKING:
         CategoricalSignal as CategoricalSignal,
         DailyCycle as DailyCycle,
         NumericSignal as NumericSignal,
+        RareValues as RareValues,
         Signal as Signal,
         SignalHours as SignalHours,
         small as small,
     )
+    from tidegauge.baseline.rare import rare_values as rare_values
     from tidegauge.baseline.validation import (
         MAX_DOCUMENT_BYTES as MAX_DOCUMENT_BYTES,
         MAX_SIGNALS as MAX_SIGNALS,

@@ -55,6 +55,7 @@ def distribution(signal: Signal, histogram: SignalHistogram) -> Distribution:
         reference=reference.tolist(),
         current=current.tolist(),
         edges=signal.edges if isinstance(signal, NumericSignal) else None,
+        excess=reference_excess(signal) or None,
     )
 
 
@@ -67,17 +68,54 @@ def nan_is_missing(signal: Signal) -> bool:
 
 
 def reference_counts(signal: Signal) -> list[int]:
-    """Return the baseline's counts in the bins of :func:`bin_labels`."""
+    """Return what a window is compared with, in the bins of :func:`bin_labels`.
+
+    That is how many of as many new rows as the baseline has are expected in each: the baseline's
+    own counts, but for what these owe to luck; see :class:`RareValues`.
+    """
+    if isinstance(signal, NumericSignal) or not signal.rare:
+        return counted_by_bin(signal)
+    return [*signal.rare.expected, signal.missing, 0, 0]
+
+
+def counted_by_bin(signal: Signal) -> list[int]:
+    """Return the counts of the baseline's own rows in the bins of :func:`bin_labels`."""
     nan = signal.nan if isinstance(signal, NumericSignal) else 0
     return [*signal.counts, signal.missing + nan, 0, 0]
 
 
+def reference_excess(signal: Signal) -> list[float]:
+    """Return by how much more than a count of rows what is expected varies, by bin.
+
+    In units of the variance of the count; empty if by nothing.
+    """
+    if isinstance(signal, NumericSignal) or not (signal.rare and any(signal.rare.excess)):
+        return []
+    return [*signal.rare.excess, *(0.0 for _ in BESIDE)]
+
+
+def rare_values_unknown(signal: Signal) -> bool:
+    """Whether the baseline can't say how many new values to expect, nor which bins were luck.
+
+    So it is with one of release 0.1.0, unless it has a bin for each of its values, all seen twice.
+    """
+    if isinstance(signal, NumericSignal) or signal.rare:
+        return False
+    return not signal.known_complete or bool(signal.known) or 1 in signal.counts[:-2]
+
+
 def current_counts(signal: Signal, histogram: SignalHistogram) -> list[int]:
-    """Return a window's counts in the bins of :func:`bin_labels`."""
+    """Return a window's counts in the bins of :func:`bin_labels`.
+
+    Where nobody knows how many values never seen are to be expected, they are "other".
+    """
     missing, nan = histogram.absent + histogram.null, histogram.nan
     if nan_is_missing(signal):
         missing, nan = missing + nan, 0
-    return [*histogram.counts, missing, nan, histogram.invalid]
+    counts = histogram.counts
+    if counts[-1] and rare_values_unknown(signal):
+        counts = [*counts[:-2], counts[-2] + counts[-1], 0]
+    return [*counts, missing, nan, histogram.invalid]
 
 
 def ordered_bins(signal: Signal) -> int:

@@ -3,7 +3,7 @@
 import hashlib
 from itertools import pairwise
 from math import isfinite
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -118,6 +118,37 @@ class NumericSignal(Record, tag="numeric", tag_field="kind"):
         _check_counts(self.counts, len(self.edges) + 1, "one more than edges")
 
 
+class RareValues(Record):
+    """What the rows of a categorical signal say of new ones, beyond their own counts.
+
+    Some values of new rows are never seen before, and the commonest ones of the baseline are less
+    common among them.
+    """
+
+    seen_once: Annotated[
+        int, msgspec.Meta(description="How many different values a single row has.")
+    ]
+    expected: Annotated[
+        list[int],
+        msgspec.Meta(
+            description="How many of as many new rows are expected in each of the signal's bins."
+        ),
+    ]
+    excess: Annotated[
+        list[float],
+        msgspec.Meta(
+            description="By how much more than that of a count of rows the variance of what is "
+            "expected is, by bin."
+        ),
+    ]
+
+    def __post_init__(self) -> None:
+        if min(self.seen_once, *self.expected, *self.excess) < 0:
+            raise ValueError("seen_once, expected and excess must be 0 or more")
+        if len(self.excess) != len(self.expected) or not all(map(isfinite, self.excess)):
+            raise ValueError("excess must have a finite entry for each of expected")
+
+
 class CategoricalSignal(Record, tag="categorical", tag_field="kind"):
     """A categorical signal, binned by value: the commonest ``categories``, other, never seen.
 
@@ -133,9 +164,20 @@ class CategoricalSignal(Record, tag="categorical", tag_field="kind"):
     known_complete: bool
     counts: list[int]
     missing: int
+    rare: Annotated[
+        RareValues | msgspec.UnsetType,
+        msgspec.Meta(
+            description="What is expected of new rows; absent in baselines of release 0.1.0."
+        ),
+    ] = msgspec.UNSET
 
     def __post_init__(self) -> None:
         _check_counts(self.counts, len(self.categories) + 2, "two more than categories")
+        if self.rare and (
+            len(self.rare.expected) != len(self.counts)
+            or sum(self.rare.expected) != sum(self.counts)
+        ):
+            raise ValueError("rare.expected must have the bins of counts, and add up to the same")
 
 
 def _check_counts(counts: list[int], expected: int, why: str) -> None:

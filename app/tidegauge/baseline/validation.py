@@ -201,6 +201,10 @@ def _category_problems(signal: CategoricalSignal) -> Iterator[str]:
         yield f"its categories have {size:,} bytes, expected at most {MAX_CATEGORIES_BYTES:,}"
     if signal.counts[-1:] != [0]:
         yield "the last of counts, of values never seen, must be 0"
+    if signal.rare and signal.rare.seen_once > sum(signal.counts):
+        yield "rare.seen_once is more than there are rows"
+    if signal.rare and max(signal.rare.excess) > _MAX_FIGURE:
+        yield f"rare.excess holds a number beyond {_MAX_FIGURE:g}"
     for name in names:
         if not _fits(signal.dtype, name):
             yield f"{_quoted(name)} is no {signal.dtype}, which its dtype says it is"

@@ -11,7 +11,7 @@ from tidegauge.baseline import (
     Baseline,
     NumericSignal,
     bin_labels,
-    reference_counts,
+    counted_by_bin,
 )
 from tidegauge.baseline.io import (
     ColumnSummary,
@@ -80,7 +80,7 @@ def signals_table(baseline: Baseline) -> Table:
             kind = f"categorical, {signal.dtype}"
             if signal.known:
                 kind += f"\n{counted(len(signal.known), 'value')} in the bin other"
-        counts = reference_counts(signal)
+        counts = counted_by_bin(signal)
         if baseline.importances:
             kind += f"\nimportance {baseline.importances.get(name, 0.0):.6g}"
         table.add_row(

@@ -23,13 +23,26 @@ class Distribution(Record):
     """Both count vectors of a drifted signal, bin by bin, so that the figure can be recomputed."""
 
     bins: Annotated[list[str], doc("Labels of the bins.")]
-    reference: Annotated[list[int], doc("Counts of the baseline, by bin.")]
+    reference: Annotated[
+        list[int],
+        doc(
+            "Counts of the baseline, by bin; of categories, how many of as many new rows are "
+            "expected there."
+        ),
+    ]
     current: Annotated[list[int], doc("Counts of the window, by bin.")]
     edges: Annotated[
         list[float] | None,
         doc(
             "Edges of a numeric signal's value bins, of which there is one more, the outer two "
             "open; three bins follow in which no value lies. Null for categories."
+        ),
+    ] = None
+    excess: Annotated[
+        list[float] | None,
+        doc(
+            "By how much more than that of a count of rows the variance of reference is, by bin. "
+            "Null: by nothing."
         ),
     ] = None
 

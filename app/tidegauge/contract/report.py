@@ -59,6 +59,18 @@ class Drift(Record):
             "noise of both sides. Null if a side has no values."
         ),
     ] = None
+    kl_values_noise_nats: Annotated[
+        float | None,
+        doc(
+            "How much of kl_values_nats is sampling noise of both sides on average: "
+            "(values_bins - 1) / 2 · (1 / values of the window + 1 / values of the baseline). Null "
+            "if a side has no values."
+        ),
+    ] = None
+    values_bins: Annotated[
+        int | None,
+        doc("Bins of kl_values_nats that either side has hit. Null if a side has no values."),
+    ] = None
 
 
 class Quality(Record, omit_defaults=True):
@@ -227,10 +239,21 @@ class AlarmBudget(Record):
     reason: Annotated[
         Literal["baseline_without_hours"] | None,
         doc(
-            "baseline_without_hours: the baseline has no hours and days, so traffic with a daily "
-            "cycle, or whose windows depend on each other, raises alarms by itself."
+            "The first of the reasons, as release 0.1.0 knew it. baseline_without_hours: the "
+            "baseline has no hours and days, so traffic with a daily cycle, or whose windows "
+            "depend on each other, raises alarms by itself."
         ),
     ] = "baseline_without_hours"
+    reasons: Annotated[
+        list[str],
+        doc(
+            "Every reason why more false alarms are to be expected; others may follow. "
+            "without_hours: as baseline_without_hours. small_baseline: a signal is compared with "
+            "too few rows of its baseline, or its hours. rare_values_unknown: the baseline is of "
+            "release 0.1.0 and doesn't say how many new values of a categorical signal to expect; "
+            "such values count as other."
+        ),
+    ] = field(default_factory=list)
 
 
 class SignalReport(Record):

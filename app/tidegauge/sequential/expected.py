@@ -22,7 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.sequential.reference import Reference
-from tidegauge.sequential.scores import g_terms, shape_statistic, summed, terms_of_rest, unskewed
+from tidegauge.sequential.scores import (
+    dispersion,
+    g_terms,
+    shape_statistic,
+    summed,
+    terms_of_rest,
+    unskewed,
+)
 from tidegauge.sequential.tails import f_surprise
 from tidegauge.stats import Bools, Floats, Places
 
@@ -84,7 +91,9 @@ class Expected:
         quadratic, size = _unit(p, square - third * linear)
         there = np.asarray(pooled.quadratic.any(axis=-1))[..., None] & pooled.ordered
         quadratic = np.where(there, quadratic, 0.0)
-        reference = Reference(counts, pooled.exists, pooled.ordered, linear, quadratic)
+        reference = Reference(
+            counts, pooled.exists, pooled.ordered, linear, quadratic, pooled.excess
+        )
         bend = np.where(there.any(axis=-1), size / 2, 0.0)
         known = reference.total[..., 0] if events is None else events
         return cls(reference, known, bend, excess, degrees, skewness)
@@ -96,11 +105,15 @@ class Expected:
         mean, spread = self._standardised(counts)
         fitted = self.fitted(counts)
         terms = g_terms(counts, n[..., None], fitted.counts, m[..., None])
+        rest = terms_of_rest(counts, fitted.counts)
+        if self.reference.has_excess:
+            varies = dispersion(self.reference, n[..., None])
+            terms, rest = terms / varies, rest / varies
         g, df = shape_statistic(fitted, counts, terms)
         df = np.maximum(df - self._freed, 0)
         size, directions = in_one_direction(df, beyond[..., SHAPE])
         largest = _largest(
-            (terms + terms_of_rest(counts, fitted.counts)) / (1 + beyond[..., BINS:]),
+            (terms + rest) / (1 + beyond[..., BINS:]),
             self.degrees[..., BINS:],
         )
         return np.stack(
@@ -122,6 +135,7 @@ class Expected:
             ours.ordered[rows],
             ours.linear[spans, rows],
             ours.quadratic[spans, rows],
+            ours.excess[rows],
         )
         others = (self.events, self.bend, self.excess, self.degrees, self.skewness)
         return Expected(reference, *(it[spans, rows] for it in others))

@@ -22,10 +22,14 @@ _BY_SIGNAL = ("total", "rest", "log_bins", "in_order", "ordered_total", "is_orde
 
 
 class SignalReference(NamedTuple):
-    """Baseline counts of one signal; the first ``ordered`` bins are values in order."""
+    """Baseline counts of one signal; the first ``ordered`` bins are values in order.
+
+    ``excess`` is that of ``Reference``, by bin; none if left out.
+    """
 
     counts: Sequence[int]
     ordered: int
+    excess: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Reference:
     """Baselines of ``signals`` signals, padded to the widest: arrays of (signals, bins).
 
     ``linear`` and ``quadratic`` are the scores of the ordered bins, 0 elsewhere: centred, of unit
-    variance and orthogonal under the baseline's shares of those bins.
+    variance and orthogonal under the baseline's shares of those bins. Some shares of a baseline
+    are farther off than by sampling: their counts have the variance (1 + ``excess``) · counts.
     """
 
     counts: Floats
@@ -41,6 +46,7 @@ class Reference:
     ordered: Bools
     linear: Floats
     quadratic: Floats
+    excess: Floats
 
     @classmethod
     def of(cls, signals: Sequence[SignalReference]) -> "Reference":
@@ -48,7 +54,7 @@ class Reference:
         width = max((len(signal.counts) for signal in signals), default=0)
         shape = len(signals), width
         counts, exists, ordered = np.zeros(shape), np.zeros(shape, bool), np.zeros(shape, bool)
-        linear, quadratic = np.zeros(shape), np.zeros(shape)
+        linear, quadratic, excess = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         rows_of: dict[int, list[int]] = {}
         for row, signal in enumerate(signals):
             if sum(signal.counts) <= 0:
@@ -56,12 +62,13 @@ class Reference:
             counts[row, : len(signal.counts)] = signal.counts
             exists[row, : len(signal.counts)] = True
             ordered[row, : signal.ordered] = True
+            excess[row, : len(signal.excess)] = signal.excess
             rows_of.setdefault(signal.ordered, []).append(row)
         # Only those of the same number of bins together: sums over more than there are would be
         # rounded otherwise, and a signal's scores depend on the others of its model.
         for bins, rows in rows_of.items():
             linear[rows, :bins], quadratic[rows, :bins] = bin_scores(counts[rows, :bins])
-        return cls(counts, exists, ordered, linear, quadratic)
+        return cls(counts, exists, ordered, linear, quadratic, excess)
 
     @classmethod
     def joined(cls, references: "Sequence[Reference]") -> "Reference":
@@ -111,6 +118,11 @@ class Reference:
         return np.stack(
             [(self.counts * it**3).sum(axis=-1) for it in (self.linear, self.quadratic)]
         )
+
+    @cached_property
+    def has_excess(self) -> bool:
+        """Whether any share is farther off than by sampling."""
+        return bool(self.excess.any())
 
     @cached_property
     def is_ordered(self) -> Bools:

@@ -35,9 +35,13 @@ def surprises(reference: Reference, counts: Floats) -> Floats:
       one after the correction of its skewness.
     - ``bin``: the largest G of one bin against the rest, χ² with one, times the number of bins
       (Bonferroni).
+
+    What a bin adds to G is divided by its dispersion, :func:`dispersion`.
     """
     n, m = counts.sum(axis=-1, keepdims=True), reference.total
     terms = g_terms(counts, n, reference.counts, m)
+    if reference.has_excess:
+        terms /= dispersion(reference, n)
     in_order = summed(counts, reference.in_order)
     linear, quadratic = reference.third_moments
     return np.stack(
@@ -110,10 +114,22 @@ def unskewed(z: Floats, skewness: Floats) -> Floats:
 
 def _bin(reference: Reference, counts: Floats, n: Floats, terms: Floats) -> Floats:
     rest = np.maximum(n - counts, 0.0)  # rounding can leave it below
-    g = terms + g_terms(rest, n, reference.rest, reference.total)
+    of_rest = g_terms(rest, n, reference.rest, reference.total)
+    if reference.has_excess:
+        of_rest /= dispersion(reference, n)
+    g = terms + of_rest
     largest = np.where(reference.exists, g, 0.0).max(axis=-1)
     result: Floats = np.maximum(chi2_surprise(largest, 1) - reference.log_bins, 0.0)
     return result
+
+
+def dispersion(reference: Reference, n: Floats) -> Floats:
+    """Return by how much more than by sampling the difference of both sides varies, (…, bins).
+
+    ``n`` (…, 1) are the totals of the counts. Of the variance p/n + p/m of the difference of two
+    shares the baseline's part is 1 + excess times as much: (1/n + (1 + excess)/m) / (1/n + 1/m).
+    """
+    return np.asarray(1 + reference.excess * (n / (n + reference.total)))
 
 
 def bin_g(counts: Floats, reference: Floats) -> Floats:

@@ -8,7 +8,13 @@ from itertools import chain
 import msgspec
 import numpy as np
 
-from tidegauge.baseline import Baseline, current_counts, ordered_bins, reference_counts
+from tidegauge.baseline import (
+    Baseline,
+    current_counts,
+    ordered_bins,
+    reference_counts,
+    reference_excess,
+)
 from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, Expectation, ReportPart
 from tidegauge.sequential import (
     BINS,
@@ -37,6 +43,7 @@ from tidegauge.windows.changes import (
     pattern_of,
     ranking,
 )
+from tidegauge.windows.guarantee import SMALL_BASELINE, WITHOUT_HOURS, has_few_rows, reasons_of
 from tidegauge.windows.hours import daily_reference
 
 _SPANS = [round(1 / weight) for weight in LAMBDAS]
@@ -47,7 +54,8 @@ _SCALES = np.arange(len(LAMBDAS))[:, None]
 class BaselineLayout:
     """The signals of a baseline that can be watched, in the order of ``names``, and how.
 
-    ``events`` is how many the baseline has of each signal, ``widths`` in how many bins.
+    ``events`` is how many the baseline has of each signal, ``widths`` in how many bins. ``reasons``
+    are those why no number of false alarms can be promised by it.
     """
 
     names: list[str]
@@ -57,12 +65,15 @@ class BaselineLayout:
     bins: dict[str, Bins]
     importances: Mapping[str, float]
     daily: DailyReference | None = None
+    reasons: Sequence[str] = ()
 
     @classmethod
     def of(cls, baseline: Baseline) -> "BaselineLayout":
         """Lay out the signals that the baseline has counts of."""
         laid_out = {
-            name: SignalReference(reference_counts(signal), ordered_bins(signal))
+            name: SignalReference(
+                reference_counts(signal), ordered_bins(signal), reference_excess(signal)
+            )
             for name, signal in baseline.signals.items()
         }
         known = {name: it for name, it in laid_out.items() if any(it.counts)}
@@ -74,7 +85,8 @@ class BaselineLayout:
             reference,
             {name: Bins(baseline.signals[name]) for name in known},
             baseline.importances or {},
-            daily_reference(baseline.daily, names, reference) if baseline.daily else None,
+            daily_reference(baseline, names, reference),
+            reasons_of(baseline),
         )
 
     @cached_property
@@ -153,16 +165,22 @@ class BaselineLayout:
         return pattern_of(judged, drifts)
 
 
-def alarm_budget(budget: Budget, threshold: float, looks: float, *, by_hour: bool) -> AlarmBudget:
-    """Return what a report says of the budget that its window was judged by."""
+def alarm_budget(
+    budget: Budget, threshold: float, looks: float, reasons: Sequence[str]
+) -> AlarmBudget:
+    """Return what a report says of the budget that its window was judged by.
+
+    ``reasons`` are those not to rely on it.
+    """
     return AlarmBudget(
         threshold_nats=threshold,
         looks=looks,
         alarms_per_month=budget.alarms,
         windows_per_month=budget.windows,
         slices=budget.slices,
-        guaranteed=by_hour,
-        reason=None if by_hour else "baseline_without_hours",
+        guaranteed=not reasons,
+        reason="baseline_without_hours" if WITHOUT_HOURS in reasons else None,
+        reasons=list(reasons),
     )
 
 
@@ -199,6 +217,8 @@ def with_evidence(
     )
     remembered = verdict.memory.effective_at(_SCALES, alarmed)
     compared = (expected.reference if expected else layout.reference).counts
+    whole = verdict.expected.reference if verdict.expected else layout.reference
+    few = [SMALL_BASELINE] if has_few_rows(whole, scored) else []
     counts = dict(
         zip(names, remembered[spans[alarmed], np.arange(len(alarmed))].tolist(), strict=True)
     )
@@ -218,7 +238,7 @@ def with_evidence(
         part,
         signals=signals,
         alarm_budget=alarm_budget(
-            budget, verdict.threshold, verdict.looks, by_hour=expected is not None
+            budget, verdict.threshold, verdict.looks, [*layout.reasons, *few]
         ),
         pattern=layout.pattern(part, seen, alarmed, remembered, compared[alarmed]),
     )

@@ -3,16 +3,30 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from tidegauge.baseline import DailyCycle
+from tidegauge.baseline import (
+    BESIDE,
+    Baseline,
+    Signal,
+    counted_by_bin,
+    reference_counts,
+)
 from tidegauge.sequential import BINS, HOURS, MEAN, SPREAD, DailyReference, Dispersion, Reference
+
+Floats = npt.NDArray[np.float64]
 
 #: Places of bins, from the end of a signal's.
 _MISSING, _NOT_FINITE = -3, -2
 
 
-def daily_reference(cycle: DailyCycle, names: Sequence[str], pooled: Reference) -> DailyReference:
-    """Lay out the hours of the signals in ``names``, the rows of ``pooled``."""
+def daily_reference(
+    baseline: Baseline, names: Sequence[str], pooled: Reference
+) -> DailyReference | None:
+    """Lay out the hours of the signals in ``names``, the rows of ``pooled``; None without any."""
+    if not baseline.daily:
+        return None
+    cycle = baseline.daily
     signals, bins = pooled.counts.shape
     counts = np.zeros((signals, HOURS, bins))
     by_span = signals, len(cycle.spans_seconds), BINS + bins
@@ -22,7 +36,7 @@ def daily_reference(cycle: DailyCycle, names: Sequence[str], pooled: Reference) 
     for row, name in enumerate(names):
         its = cycle.signals[name]
         width = len(its.counts[0])
-        counts[row, :, :width] = its.counts
+        counts[row, :, :width] = _of_new_rows(baseline.signals[name], np.array(its.counts))
         # As in ``compare.reference_counts``: a baseline's NaN are compared as missing.
         missing, nan = width + _MISSING, width + _NOT_FINITE
         counts[row, :, missing] += counts[row, :, nan]
@@ -33,3 +47,23 @@ def daily_reference(cycle: DailyCycle, names: Sequence[str], pooled: Reference) 
         by_hour[row] = its.by_hour
     dispersion = Dispersion(cycle.spans_seconds, excess, degrees, skewness, by_hour)
     return DailyReference.of(pooled, counts, dispersion)
+
+
+def _of_new_rows(signal: Signal, hours: npt.NDArray[np.int64]) -> Floats:
+    """Return what is expected in each hour of as many new rows, (24, bins).
+
+    Each bin has as much more or less than the baseline's rows as over all hours; values never seen
+    have the same share in each.
+    """
+    counted = np.array(counted_by_bin(signal), dtype=np.float64)
+    expected = np.array(reference_counts(signal), dtype=np.float64)
+    found = hours.astype(np.float64)
+    if (counted == expected).all():
+        return found
+    values = slice(0, len(counted) - len(BESIDE))
+    rows = found[:, values].sum(axis=-1, keepdims=True)
+    known = counted > 0
+    found *= np.divide(expected, counted, out=np.ones_like(counted), where=known)
+    new = np.where(known, 0.0, expected)[values]
+    found[:, values] += rows * new / counted[values].sum()
+    return found

@@ -52,15 +52,15 @@ def quality_of(histogram: SignalHistogram, reference: Signal) -> Quality | None:
     if not rows:
         return None
 
-    def excess(count: int, expected: float) -> float:
-        return _excess(count / events, events, expected / rows, rows)
+    def excess(count: int, expected: float, certain: float = rows) -> float:
+        return _excess(count / events, events, expected / rows, certain)
 
     found = Quality(
         absent_excess=excess(histogram.absent, without),
         missing_excess=excess(missing, without),
         not_finite_excess=excess(not_finite, 0),
         invalid_excess=excess(histogram.invalid, 0),
-        unseen_excess=excess(unseen, _new_by_chance(reference)) if unseen else 0.0,
+        unseen_excess=excess(unseen, *_new_by_chance(reference, rows)) if unseen else 0.0,
         out_of_range_share=outside / events,
         constant=constant,
     )
@@ -70,7 +70,7 @@ def quality_of(histogram: SignalHistogram, reference: Signal) -> Quality | None:
 _AS_EXPECTED = Quality()
 
 
-def _excess(share: float, events: int, expected: float, rows: int) -> float:
+def _excess(share: float, events: int, expected: float, rows: float) -> float:
     """Return the part of what should have been usable that isn't, less what may be chance.
 
     Of few events no standard error says what may be chance, so the likelihood ratio of the two
@@ -98,16 +98,19 @@ def _divergence(share: float, other: float) -> float:
     return sum(p * math.log(p / q) for p, q in pairs if p > 0 and q > 0)
 
 
-def _new_by_chance(reference: Signal) -> float:
+def _new_by_chance(reference: Signal, rows: int) -> tuple[float, float]:
     """Return how many of as many values as the baseline has would be new without any change.
 
-    The share of values that a sample has not met is about that of those it has met once (Good
-    1953). How many that are is known of the categories with a bin; of the others it is at most as
-    many as there are.
+    And as many rows as are as certain of that. The share of values that a sample has not met is
+    about that of those it has met once (Good 1953). A baseline of release 0.1.0 doesn't say how
+    many that are: it is known of the categories with a bin, and of the others it is at most as many
+    as there are.
     """
     assert isinstance(reference, CategoricalSignal)  # noqa: S101 - numbers are never new
     *own, others, _ = reference.counts
-    return sum(count == 1 for count in own) + min(len(reference.known), others)
+    if reference.rare:
+        return reference.rare.expected[-1], rows / (1 + reference.rare.excess[-1])
+    return sum(count == 1 for count in own) + min(len(reference.known), others), rows
 
 
 def _out_of_range(histogram: SignalHistogram, n: int, reference: Signal) -> float:

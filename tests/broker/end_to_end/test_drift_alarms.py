@@ -77,7 +77,11 @@ def _laid_out(baseline: Any, part: Any) -> tuple[list[str], Reference, Any]:
     ]
     reference = Reference.of(
         [
-            SignalReference(bins, len(h["counts"]) if "edges" in baseline["signals"][n] else 0)
+            SignalReference(
+                bins,
+                len(h["counts"]) if "edges" in baseline["signals"][n] else 0,
+                baseline["signals"][n].get("rare", {}).get("excess", ()),
+            )
             for n, (bins, h) in zip(names, sides, strict=True)
         ]
     )

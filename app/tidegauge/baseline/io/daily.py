@@ -13,8 +13,8 @@ from tidegauge.baseline import (
     NumericSignal,
     Signal,
     SignalHours,
+    counted_by_bin,
     ordered_bins,
-    reference_counts,
 )
 from tidegauge.baseline.io.column import Role
 from tidegauge.baseline.io.table import Table, TimedRows
@@ -159,7 +159,7 @@ def _bins(batch: TimedRows, its: Timed) -> NDArray[np.int64]:
 
 
 def _reference(signal: Signal) -> SignalReference:
-    return SignalReference(reference_counts(signal), ordered_bins(signal))
+    return SignalReference(counted_by_bin(signal), ordered_bins(signal))
 
 
 def signal_hours(signal: Signal, counted: NDArray[np.int64]) -> tuple[list[int], SignalHours]:

@@ -16,6 +16,7 @@ from tidegauge.baseline import (
     canonical_category,
     numeric_counts,
     numeric_edges,
+    rare_values,
 )
 from tidegauge.baseline.io.column import Column, Kind
 from tidegauge.stats import Floats
@@ -89,13 +90,20 @@ def categorical_signal(
     categories, rest = _fitting(ranked, TOP_CATEGORIES, CATEGORIES_BYTES)
     known, _ = _fitting(rest, KNOWN_CATEGORIES, KNOWN_BYTES)
     in_categories = [counts[name] for name in categories]
+    complete = len(categories) + len(known) == len(counts)
+    others = counts.keys() - set(categories)
     return CategoricalSignal(
         dtype=_dtype(counts, kind),
         categories=categories,
         known=sorted(known),
-        known_complete=len(categories) + len(known) == len(counts),
+        known_complete=complete,
         counts=[*in_categories, counts.total() - sum(in_categories), 0],
         missing=missing,
+        rare=rare_values(
+            np.array(in_categories, dtype=np.int64),
+            np.array([counts[name] for name in others], dtype=np.int64),
+            tells_unseen=complete,
+        ),
     )
 
 
