@@ -8,8 +8,8 @@ from support.hourly import SIGNAL, baseline, reports
 from tidegauge.baseline import Baseline
 from tidegauge.baseline.io.signals import numeric_signal
 from tidegauge.sequential import Budget, Memory, WindowBatch
-from tidegauge.windows import BaselineLayout
 from tidegauge.windows.drift_detector import DriftDetector
+from tidegauge.windows.evidence import BaselineLayout
 from tidegauge.windows.guarantee import SURE_ROWS
 
 HOURLY = baseline()

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -124,9 +124,10 @@ def _writer(producer: Any, refused: list[Output]) -> Writer:
         SimpleNamespace(producer=producer),
         "changelog",
         _Offsets(),  # type: ignore[arg-type]
-        pointers=dict,
+        baselines=cast(Any, SimpleNamespace(pointers={})),
         source="/d",
         mode="structured",
+        unsound=lambda _: {},
         on_refused=refused.append,
     )
 

@@ -20,7 +20,7 @@ from tidegauge.baseline import (
 from tidegauge.baseline.io.signals import categorical_signal
 from tidegauge.contract import SignalHistogram
 from tidegauge.sequential import Budget, Memory, WindowBatch
-from tidegauge.windows import BaselineLayout
+from tidegauge.windows.evidence import BaselineLayout
 from tidegauge.windows.hours import _of_new_rows
 from tidegauge.windows.quality import quality_of
 
