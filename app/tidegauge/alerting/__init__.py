@@ -49,8 +49,6 @@ if TYPE_CHECKING:
         in_force as in_force,
         matchers_text as matchers_text,
     )
-    from tidegauge.alerting.state import (
-        AlertState as AlertState,
-    )
+    from tidegauge.alerting.state import AlertState as AlertState
 
 face(__name__)

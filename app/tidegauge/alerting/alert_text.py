@@ -68,30 +68,25 @@ def _drifted(report: WindowReport) -> str:
     return sized([(one.signal, one.psi_corrected) for one in most.drifts]) if most else ""
 
 
+_OF_EPISODE = (
+    "rule", "severity", "metric", "value", "unit", "comparison", "events", "minimum_events",
+)  # fmt: skip
+_OF_REPORT = ("model", "version", "variant", "window_start", "window_end")
+
+
 def places(
     episode: Episode, report: WindowReport, signals: Sequence[str]
 ) -> dict[str, str | int | float]:
     """Return what a template may name, as :data:`~tidegauge.alerting.consistency.SAMPLE` lists."""
     return {
-        "rule": episode.rule,
-        "severity": episode.severity,
-        "model": report.model,
-        "version": report.version,
-        "variant": report.variant,
+        **{name: getattr(episode, name) for name in _OF_EPISODE},
+        **{name: getattr(report, name) for name in _OF_REPORT},
         "segment": segment_text(report.segment),
         "signal": listed(signals) if signals else episode.signal or "",
         "signals": len(signals) or int(episode.signal is not None),
-        "metric": episode.metric,
-        "value": episode.value,
-        "unit": episode.unit,
         "amount": _amount(episode),
         "limit": limit_text(episode.threshold, episode.unit),
-        "comparison": episode.comparison,
         "threshold": Exact(episode.threshold),
-        "events": episode.events,
-        "minimum_events": episode.minimum_events,
-        "window_start": report.window_start,
-        "window_end": report.window_end,
         "since": clock(episode.starts_at, report.window_end),
         "are": "are" if len(signals) > 1 else "is",
         "drifted": _drifted(report),

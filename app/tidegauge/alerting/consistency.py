@@ -39,6 +39,14 @@ SAMPLE: dict[str, str | int | float] = {
 INHIBITORS = ("inhibited_by", "signal_inhibited_by")
 
 
+#: Fields for metrics that are measured on each signal, and what to do with them for others.
+_ONLY_OF_SIGNALS = {
+    "signal": "take 'signal' away",
+    "group": "take 'group' away",
+    "signal_inhibited_by": "'inhibited_by' may be meant",
+}
+
+
 def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Find what is wrong between the fields of a rule: pairs of the dotted field and the message.
 
@@ -54,14 +62,12 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
     name = rule.get("metric")
     metric = METRICS.get(name) if isinstance(name, str) else None  # type: ignore[call-overload]
     if metric is not None:
-        if not metric.of_signal and rule.get("signal") is not None:
-            found.append(
-                ("signal", f"{name} is measured once for the whole window; take 'signal' away")
-            )
-        if not metric.of_signal and rule.get("group") is not None:
-            found.append(
-                ("group", f"{name} is measured once for the whole window; take 'group' away")
-            )
+        if not metric.of_signal:
+            found += [
+                (field, f"{name} is measured once for the whole window; {hint}")
+                for field, hint in _ONLY_OF_SIGNALS.items()
+                if rule.get(field) is not None
+            ]
         if _is_number(above) and not metric.lowest <= above < metric.highest:
             found.append(("above", _out_of_range(name, above, metric)))
         if _is_number(below) and not metric.lowest < below <= metric.highest:
@@ -70,9 +76,6 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
             found.append(
                 ("severity", f"found sizes, but {name} has none, only surprise; expected one word")
             )
-        if not metric.of_signal and rule.get("signal_inhibited_by") is not None:
-            message = f"{name} is measured once for the whole window; 'inhibited_by' may be meant"
-            found.append(("signal_inhibited_by", message))
         if name == SILENCE:
             found += _of_silence(rule)
         if rule.get("minimum_psi") is not None and (name != "surprise" or below is not None):

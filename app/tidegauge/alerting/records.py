@@ -278,6 +278,14 @@ def audit_of_withheld(action: Action, alert: Alert, why: str) -> AuditFact:
     return _audit(action.id, "action.withheld", alert, inputs)
 
 
+#: Fields of an alert that its facts have.
+_INPUTS = (
+    "episode", "report", "baseline", "severity", "variant", "metric", "value", "unit", "comparison",
+    "threshold", "events", "minimum_events", "starts_at", "window_start", "window_end",
+    "rules_sha256",
+)  # fmt: skip
+
+
 def _audit(subject: str, event: str, alert: Alert, inputs: dict[str, str]) -> AuditFact:
     return AuditFact(
         id=deterministic_id("audit", subject),
@@ -290,24 +298,6 @@ def _audit(subject: str, event: str, alert: Alert, inputs: dict[str, str]) -> Au
         reason=alert.summary,
         inputs=inputs
         | _listed(alert)
-        | {
-            "episode": alert.episode,
-            "report": alert.report,
-            "baseline": alert.baseline,
-            "severity": alert.severity,
-            "variant": alert.variant,
-            "segment": segment_text(alert.segment),
-            "signal": alert.signal or "",
-            "metric": alert.metric,
-            "value": repr(alert.value),
-            "unit": alert.unit,
-            "comparison": alert.comparison,
-            "threshold": repr(alert.threshold),
-            "events": str(alert.events),
-            "minimum_events": str(alert.minimum_events),
-            "starts_at": str(alert.starts_at),
-            "window_start": str(alert.window_start),
-            "window_end": str(alert.window_end),
-            "rules_sha256": alert.rules_sha256,
-        },
+        | {name: str(getattr(alert, name)) for name in _INPUTS}
+        | {"segment": segment_text(alert.segment), "signal": alert.signal or ""},
     )

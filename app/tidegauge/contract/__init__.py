@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         epoch_seconds as epoch_seconds,
     )
     from tidegauge.contract.printable import (
+        cut as cut,
         printable as printable,
         printable_json as printable_json,
         printable_lines as printable_lines,
@@ -121,6 +122,7 @@ if TYPE_CHECKING:
         duration as duration,
         duration_text as duration_text,
         moment as moment,
+        rfc3339 as rfc3339,
         utc_text as utc_text,
     )
     from tidegauge.contract.wording import (

@@ -8,7 +8,6 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md, its JSON fo
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
 """
 
-import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import quote
@@ -26,6 +25,7 @@ from tidegauge.contract.alert import (
 from tidegauge.contract.prediction import JSON_CONTENT_TYPE
 from tidegauge.contract.record import SCHEMA_VERSION, DecodingError, decode, encode
 from tidegauge.contract.report import WindowReport
+from tidegauge.contract.times import rfc3339
 
 SPECVERSION = "1.0"
 STRUCTURED_CONTENT_TYPE = "application/cloudevents+json"
@@ -101,7 +101,7 @@ def attributes(record: Event, source: str) -> dict[str, str]:
         "id": record.id,
         "source": source,
         "type": type_of(kind),
-        "time": _rfc3339(time),
+        "time": rfc3339(time),
         "subject": f"{quote(record.model, safe='')}/{quote(record.version, safe='')}",
         "dataschema": schema_id(schema),
     }
@@ -167,14 +167,3 @@ def _about(record: Event) -> tuple[str, str, float]:
     if isinstance(record, Action):
         return "action", f"action.{record.kind}", record.requested_at
     return "acknowledgement", f"acknowledgement.{record.outcome}", record.time
-
-
-def _rfc3339(seconds: float) -> str:
-    """Write a time: whole seconds without a fraction, others to the millisecond.
-
-    >>> _rfc3339(1772366400), _rfc3339(1772366400.25)
-    ('2026-03-01T12:00:00Z', '2026-03-01T12:00:00.250Z')
-    """
-    whole = float(seconds).is_integer()
-    at = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return at.isoformat(timespec="seconds" if whole else "milliseconds").replace("+00:00", "Z")

@@ -35,6 +35,15 @@ def shortened(text: str, beginning: int = 400, end: int = 100) -> str:
     return text if len(text) <= beginning + end else f"{text[:beginning]}…{text[-end:]}"
 
 
+def cut(text: str, characters: int) -> str:
+    """Return a text of at most so many characters.
+
+    >>> cut("to be or not to be", 6), cut("to be", 6)
+    ('to be…', 'to be')
+    """
+    return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
 def printable_lines(text: str) -> str:
     r"""Do that with each line of a text that has lines of its own.
 

@@ -85,3 +85,14 @@ def clock(at: int, now: int) -> str:
     """
     then, today = (datetime.fromtimestamp(it, UTC) for it in (at, now))
     return f"{then:%H:%M} UTC" if then.date() == today.date() else f"{then:%Y-%m-%d %H:%M} UTC"
+
+
+def rfc3339(seconds: float) -> str:
+    """Write a time: whole seconds without a fraction, others to the millisecond.
+
+    >>> rfc3339(1772366400), rfc3339(1772366400.25)
+    ('2026-03-01T12:00:00Z', '2026-03-01T12:00:00.250Z')
+    """
+    whole = float(seconds).is_integer()
+    at = datetime.fromtimestamp(seconds, UTC)
+    return at.isoformat(timespec="seconds" if whole else "milliseconds").replace("+00:00", "Z")

@@ -11,6 +11,7 @@ from tidegauge.contract import (
     Alert,
     Severity,
     counted,
+    cut,
     duration_text,
     first_lines,
     printable,
@@ -154,9 +155,7 @@ def _list(alerts: Sequence[Alert]) -> str:
 
 def _line(alert: Alert) -> str:
     state = "no data, was " if alert.state == "no_data" else ""
-    summary = without_subject(alert)
-    if len(summary) > _SUMMARY_CHARACTERS:
-        summary = summary[: _SUMMARY_CHARACTERS - 1] + "…"
+    summary = cut(without_subject(alert), _SUMMARY_CHARACTERS)
     text = f"{state}{alert.severity}  {subject(alert)}: {summary}  [{alert.id[:SHORT_ID]}]"
     return printable(text)
 

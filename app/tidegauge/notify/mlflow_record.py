@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
-from tidegauge.contract import AuditRecord, Severity, printable
+from tidegauge.contract import AuditRecord, Severity, cut, printable, rfc3339
 
 #: An actor that is a rule.
 BY_RULE = "rule:"
@@ -67,7 +67,7 @@ def tag_of(record: AuditRecord) -> tuple[str, str]:
     """Return key and value of the tag that a record sets."""
     kind, step = record.event.split(".", 1)
     given = record.inputs.get
-    order = {"at": iso(record.time), "seq": str(record.seq), "id": record.subject}
+    order = {"at": rfc3339(record.time), "seq": str(record.seq), "id": record.subject}
     if kind == "action":
         said = {"state": step, "dry_run": given("dry_run"), **order}
         return _ACTION + _key(given("action", "unknown")), _line(said)
@@ -75,7 +75,7 @@ def tag_of(record: AuditRecord) -> tuple[str, str]:
     said = {
         "state": "firing" if step == "raised" else step,
         "severity": given("severity", "unknown"),
-        "since": None if since is None else iso(int(since)),
+        "since": None if since is None else rfc3339(int(since)),
         "metric": given("metric"),
         "value": given("value"),
         "comparison": given("comparison"),
@@ -122,18 +122,8 @@ def comes_before(record: AuditRecord, time: int, seq: int) -> bool:
     return record.seq <= seq and record.time <= time
 
 
-def iso(seconds: int) -> str:
-    """Write a time as ISO 8601 has it.
-
-    >>> iso(1772366400)
-    '2026-03-01T12:00:00Z'
-    """
-    at = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def epoch(text: str) -> int:
-    """Read a time as :func:`iso` writes it; 0 if it is none."""
+    """Read a time as :func:`rfc3339` writes it; 0 if it is none."""
     try:
         return int(datetime.datetime.fromisoformat(text).timestamp())
     except ValueError:
@@ -212,9 +202,8 @@ def _row(record: AuditRecord) -> _Row:
     reason = printable(record.reason)
     if "withheld" in record.inputs:
         reason = f"{printable(record.inputs['withheld'])}; {reason}"
-    if len(reason) > _REASON_CHARACTERS:
-        reason = reason[: _REASON_CHARACTERS - 1] + "…"
-    cells = (iso(record.time), _what(record), _plain(reason), f"#{record.seq} `{subject}`")
+    reason = _plain(cut(reason, _REASON_CHARACTERS))
+    cells = (rfc3339(record.time), _what(record), reason, f"#{record.seq} `{subject}`")
     return _Row(record.time, record.seq, subject, f"| {_CELL.join(cells)} |")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tidegauge.contract import Alert
+from tidegauge.contract import Alert, cut
 from tidegauge.notify.config import SlackReceiver, WebhookReceiver
 from tidegauge.notify.digest import Digest, digest_body, message_of
 from tidegauge.notify.http import IDEMPOTENCY_HEADER, HttpChannel
@@ -136,16 +136,12 @@ def slack_body(record: Alert | Digest, note: str = "") -> bytes:
 def _plain(text: str) -> dict[str, str]:
     # Slack interprets nothing in it, but a relay may: mentions are neutralised.
     text = text.replace("<!", "\u2039!").replace("<@", "\u2039@")
-    return {"type": "plain_text", "text": _cut(text, _HEADER_CHARACTERS)}
+    return {"type": "plain_text", "text": cut(text, _HEADER_CHARACTERS)}
 
 
 def _markdown(text: str, characters: int) -> dict[str, Any]:
     # Verbatim: Slack makes no links and mentions of its own of addresses and names.
-    return {"type": "mrkdwn", "text": _cut(text, characters), "verbatim": True}
-
-
-def _cut(text: str, characters: int) -> str:
-    return text if len(text) <= characters else text[: characters - 1] + "…"
+    return {"type": "mrkdwn", "text": cut(text, characters), "verbatim": True}
 
 
 def escape(text: str) -> str:
