@@ -30,7 +30,7 @@ from tidegauge.contract import (
 )
 from tidegauge.kafka import RecordWriter, read_topic
 
-app = typer.Typer(help="Actions that alerts asked for.", no_args_is_help=True)
+app = typer.Typer(help="Actions that alerts requested.", no_args_is_help=True)
 
 T = TypeVar("T", Action, Acknowledgement)
 
@@ -124,10 +124,10 @@ def ack(
     id: Annotated[str, typer.Argument(help="Of the action, or the beginning of it.")],
     outcome: Annotated[OutcomeName, typer.Option(help="What became of it.")] = OutcomeName.taken,
     note: Annotated[str, typer.Option(help="For those who read it later.")] = "",
-    actor: Annotated[str, typer.Option(help="Who says so; you, if left out.")] = "",
+    actor: Annotated[str, typer.Option(help="Who does it; you, if left out.")] = "",
     json: Annotated[bool, typer.Option("--json", help="The record as it was sent.")] = False,
 ) -> None:
-    """Say what became of an action that a person has carried out, or decided not to."""
+    """Record what became of an action that a person has carried out, or decided not to."""
     settings = kafka_settings()
     actions = [one.action for one in _requested(settings)]
     sent = acknowledge(

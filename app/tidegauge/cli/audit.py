@@ -85,7 +85,7 @@ def list_(
     event: EventOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Say who did what, when and why, and on which figures: one line each, the oldest first."""
+    """List who did what, when and why, and on which figures: one line each, the oldest first."""
     with skipping() as skipped:
         found = list(_selected(model, since, until, event, skipped))
     for raw, record in sorted(found, key=lambda one: one[1].time):
@@ -133,7 +133,7 @@ def why(
     until: UntilOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object for each action.")] = False,
 ) -> None:
-    """Say why actions were asked for: alert, figures, baseline, rules, and what people did."""
+    """Explain why actions were requested: alert, figures, baseline, rules, and what people did."""
     if not (action or model or on or since):
         raise ValueError("say which action by its id, or by --model, --on or --since")
     begin, end = _span(on, since, until)
@@ -181,10 +181,10 @@ def verify(
     model: ModelOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Recompute every chain; say CONFIRMED, or where it breaks and exit with 1.
+    """Recompute every chain; print CONFIRMED, or where it breaks and exit with 1.
 
     A trail whose latest records were cut off is a whole trail too: keep the last number and hash
-    that this prints, elsewhere, and look whether they are still there.
+    that this prints, elsewhere, and check that they are still there.
     """
     chains: dict[tuple[int, str], Chain] = {}
     for stored in read_audit(kafka_settings()):
@@ -207,7 +207,7 @@ def verify_alert(
     file: Annotated[Path, typer.Argument(help="An alert as JSON; - for standard input.")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Compute an alert's figures again; say CONFIRMED, or what differs and exit with 1."""
+    """Recompute the figures of an alert; print CONFIRMED, or what differs and exit with 1."""
     raw = typer.get_binary_stream("stdin").read() if str(file) == "-" else file.read_bytes()
     try:
         alert = decode(raw, Alert)

@@ -46,7 +46,7 @@ from tidegauge.kafka import RecordWriter, read_topic
 #: The topic of silences keeps a record for a year.
 _LONGEST_SECONDS = 180 * 24 * 3600.0
 
-ActorOption = Annotated[str, typer.Option(help="Who says so; you, if left out.")]
+ActorOption = Annotated[str, typer.Option(help="Who does it; you, if left out.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The record as it was sent.")]
 
 
@@ -66,7 +66,7 @@ def silence(
     actor: ActorOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Keep alerts from their receivers for a while. They are judged and audited all the same.
+    """Keep alerts from their receivers for a while. They are evaluated and audited all the same.
 
     What fires still when it ends is delivered then.
     """
@@ -172,7 +172,7 @@ def ack(
     actor: ActorOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Say that you have seen an alert: receivers are not reminded of it any more."""
+    """Acknowledge an alert: its receivers get no more reminders."""
     settings, now = kafka_settings(), time.time()
     with skipping() as skipped:
         alert = named(_history(settings, skipped), id)

@@ -35,7 +35,7 @@ def _setting(name: str, value: str) -> str:
 @app.command("create")
 @reported
 def create() -> None:
-    """Make the topics that are missing, with the right partitions, retention and compaction."""
+    """Create the topics that are missing, with the right partitions, retention and compaction."""
     settings = kafka_settings()
     topics = Topics(settings)
     made = topics.create()

@@ -230,7 +230,7 @@ class BaselineCache:
             except Exception as error:
                 # The thread must survive any error: without it no later promotion is seen.
                 if not isinstance(error, StoreUnavailable):
-                    log.exception("baselines could not be refreshed; trying again")
+                    log.exception("could not refresh the baselines; retrying")
                 self._went_down(str(error) or type(error).__name__)
                 if changes is not None:
                     changes.close()
