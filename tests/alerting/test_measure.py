@@ -4,7 +4,6 @@ import math
 
 import msgspec
 import pytest
-from tidegauge.alerting.load import parse_rules
 
 from support.window_reports import (
     evidence_of,
@@ -17,6 +16,7 @@ from support.window_reports import (
 from tidegauge.alerting.judge import decide, episode_of
 from tidegauge.alerting.measure import measure
 from tidegauge.alerting.metrics import METRICS, MetricName
+from tidegauge.alerting.ruleset import parse_rules
 from tidegauge.contract.report import AlarmBudget, DriftPattern, Evidence, Quality, WindowReport
 
 NOISE = {"kl_values_noise_nats": 0.025, "values_bins": 3}
