@@ -3,7 +3,7 @@
 import asyncio
 import functools
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -118,9 +118,10 @@ def _writer(producer: Any, refused: list[Output]) -> Writer:
         SimpleNamespace(producer=producer),
         "changelog",
         None,  # type: ignore[arg-type]
-        pointers=dict,
+        baselines=cast(Any, SimpleNamespace(pointers={})),
         source="/d",
         mode="structured",
+        unsound=lambda _: {},
         on_refused=refused.append,
     )
 

@@ -37,9 +37,6 @@ _BATCH = 500
 #: How long a reading that is cancelled goes on at most.
 _POLL_SECONDS = 0.2
 
-#: How long a follower of a topic waits for a record before it yields None.
-_FOLLOW_SECONDS = 0.1
-
 T = TypeVar("T")
 
 Keep = Callable[[bytes | None], bool]
@@ -183,7 +180,7 @@ def read_partitions(
 def follow(
     kafka: KafkaSettings, topic: str, kind: type[T], since: float | None, skipped: Skipped
 ) -> Iterator[tuple[bytes, T] | None]:
-    """Yield each record as it comes, and None whenever it is quiet; never ends by itself.
+    """Yield each record as it comes, and None after those that have come; never ends by itself.
 
     A record as it was written, and decoded. From what was written at ``since`` on, epoch seconds:
     None is from now on, and 0 from the beginning. Raises as :func:`read_topic` does.
@@ -198,13 +195,12 @@ def follow(
             # Where no record is as young as that, it is the end.
             starts = list(consumer.offsets_for_times(wanted, timeout=_TIMEOUT_SECONDS))
         consumer.assign(starts)
-        while True:
-            message = consumer.poll(_FOLLOW_SECONDS)
-            if message is None or is_at_end(message):
-                yield None
-                continue
-            for record in _record(message, skipped):
-                yield from ((record.value, one) for one in _decoded(record, kind, skipped))
+        for messages in batches(consumer, math.inf):
+            for message in messages:
+                if message.error() is None:
+                    for record in _record(message, skipped):
+                        yield from ((record.value, one) for one in _decoded(record, kind, skipped))
+            yield None
 
 
 def partitions_of(consumer: Consumer, topic: str) -> list[int]:

@@ -70,10 +70,11 @@ def _writer(
         app,
         "changelog",
         cast(Offsets, offsets),
-        pointers=lambda: pointers,
+        baselines=cast(Any, SimpleNamespace(pointers=pointers)),
         source="/d",
         mode=mode,
         unsound=lambda _: unsound,
+        on_refused=lambda _: None,
     )
 
 

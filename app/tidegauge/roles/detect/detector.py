@@ -118,7 +118,7 @@ class Detector:
             self.app,
             self._changelog_topic,
             self._offsets,
-            pointers=lambda: baselines.pointers,
+            baselines=baselines,
             source=source_of(settings.detect.app_id),
             mode=settings.topics.cloudevents,
             unsound=self._unsound_versions,

@@ -19,7 +19,7 @@ from faust.exceptions import ProducerSendError
 from faust.types import AppT, EventT
 
 from tidegauge.alerting import AlertState, RuleSet
-from tidegauge.baseline.io import Key, Pointer, earlier_version
+from tidegauge.baseline.io import BaselineCache, Key, Pointer, earlier_version
 from tidegauge.config import MAX_RECORD_BYTES, Settings
 from tidegauge.contract import (
     Action,
@@ -38,9 +38,6 @@ from tidegauge.windows import Changelog, Checkpoint, Output, Slice, Write, short
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-#: The pointers to promoted baselines, as far as this worker knows them.
-Pointers = Callable[[], Mapping[Key, Pointer]]
 
 #: The versions of an action's model on which a rule fires that asks to go back, as far as this
 #: worker knows, with that rule.
@@ -110,11 +107,11 @@ class Writer:
         changelog_topic: str,
         offsets: Offsets,
         *,
-        pointers: Pointers,
+        baselines: BaselineCache,
         source: str,
         mode: Mode,
-        unsound: Unsound = lambda _: {},
-        on_refused: Callable[[Output], None] = lambda _: None,
+        unsound: Unsound,
+        on_refused: Callable[[Output], None],
     ) -> None:
         """Take what outputs need: as CloudEvents their source, for rollbacks which versions exist.
 
@@ -123,7 +120,7 @@ class Writer:
         self._app = app
         self._topic = changelog_topic
         self._offsets = offsets
-        self._pointers = pointers
+        self._baselines = baselines
         self._unsound = unsound
         self._source = source
         self._mode: Mode = mode
@@ -173,7 +170,7 @@ class Writer:
             data = await asyncio.to_thread(find, of.topic, of.covered)
             return msgspec.structs.replace(record, data=data)
         if record.kind == "rollback":
-            return with_target(record, self._pointers(), self._unsound(record))
+            return with_target(record, self._baselines.pointers, self._unsound(record))
         return record
 
     def _wrapped(self, record: Record) -> Sent:
