@@ -216,7 +216,14 @@ def _detect(notes: _Notes, baseline: Any, log: list[tuple[int, bytes]]) -> list[
             bench.state.hold_baseline(baseline.id, baseline)
             app: Any = SimpleNamespace(producer=producer)
             writer = Writer(
-                app, "changelog", no_offsets, pointers=dict, source="/detect", mode="binary"
+                app,
+                "changelog",
+                no_offsets,
+                baselines=nothing_promoted,
+                source="/detect",
+                mode="binary",
+                unsound=lambda _: {},
+                on_refused=lambda _: None,
             )
             notes.start()
             await bench.deliver(log)
@@ -229,8 +236,9 @@ def _detect(notes: _Notes, baseline: Any, log: list[tuple[int, bytes]]) -> list[
     from tidegauge.contract import DataRange
 
     no_offsets: Any = SimpleNamespace(
-        data=lambda wanted: DataRange(since=wanted.since, until=wanted.until, offsets=[])
+        data=lambda *_, since, until: DataRange(since=since, until=until, offsets=[])
     )
+    nothing_promoted: Any = SimpleNamespace(pointers={})
     producer = Producer()
     asyncio.run(detect(producer))
     return [value for topic, value in producer.sent if topic.endswith("alerts.history")]
