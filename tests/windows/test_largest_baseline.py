@@ -24,6 +24,7 @@ from tidegauge.baseline.validation import (
 )
 from tidegauge.config.sections import MAX_RECORD_BYTES
 from tidegauge.contract import encode
+from tidegauge.contract.alert import DataRange
 from tidegauge.contract.record import decode
 from tidegauge.contract.report import WindowReport
 from tidegauge.counting.plan import make_plan
@@ -113,11 +114,16 @@ class _Producer:
         return answer
 
 
+class _Offsets:
+    def data(self, topic: str, covered: object, *, since: float, until: float) -> DataRange:
+        return DataRange(since=since, until=until, offsets=[])
+
+
 def _writer(producer: Any, refused: list[Output]) -> Writer:
     return Writer(
         SimpleNamespace(producer=producer),
         "changelog",
-        None,  # type: ignore[arg-type]
+        _Offsets(),  # type: ignore[arg-type]
         baselines=cast(Any, SimpleNamespace(pointers={})),
         source="/d",
         mode="structured",
