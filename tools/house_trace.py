@@ -141,7 +141,7 @@ def _count(cluster: _Cluster, notes: _Notes, baseline: Any, minute: int) -> list
     from support.counting import promote
     from tidegauge import PredictionLogger
     from tidegauge.config import IngestSettings, KafkaSettings, Settings
-    from tidegauge.roles.ingest import Combiner
+    from tidegauge.roles.ingest import Combiner, IngestState
     from tidegauge.telemetry import Health, IngestMetrics
 
     settings = Settings(
@@ -152,15 +152,15 @@ def _count(cluster: _Cluster, notes: _Notes, baseline: Any, minute: int) -> list
     cluster.create_topics([topics.predictions, topics.histograms, topics.dead_letters])
     registry, stop = CollectorRegistry(), threading.Event()
     health = Health(clock=time.monotonic)
-    combiner = Combiner(
+    state = IngestState(
         settings,
         promoted=lambda: promote(baseline),
         baselines_age=lambda: 0.5,
         metrics=IngestMetrics(registry),
         health=health,
-        stop=stop,
         clock=lambda: float(minute + 60 * _WINDOWS),
     )
+    combiner = Combiner(state, stop)
     thread = threading.Thread(target=combiner.run)
     thread.start()
 

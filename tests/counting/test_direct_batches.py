@@ -27,8 +27,8 @@ from support.counting import (
 from tidegauge.contract.histogram import Cell
 from tidegauge.counting.decode import native
 from tidegauge.counting.decode.arrow_stream import Streams
-from tidegauge.counting.ignored import IgnoredFeatures
 from tidegauge.counting.plan import make_plan
+from tidegauge.counting.refusals import IgnoredFeatures
 
 EDGES = [-100.0, -1.0, 0.0, 0.5, 3.0, 100.0, 2.0**53]
 NAMES = ("a", "b", "prediction", "latency_ms")

@@ -18,7 +18,7 @@ from support.counting import (
     promote,
 )
 from tidegauge.counting.counter import Counter
-from tidegauge.counting.ignored import MOST_NAMES
+from tidegauge.counting.refusals import MOST_NAMES
 
 UNKNOWN, RESERVED = ("m", "1", "unknown_feature"), ("m", "1", "reserved_name")
 

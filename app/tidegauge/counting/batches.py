@@ -12,17 +12,15 @@ from tidegauge.counting.decode.arrow_size import Limits
 from tidegauge.counting.decode.arrow_stream import Streams
 from tidegauge.counting.decode.native import InPlacePath
 from tidegauge.counting.decode.reference import EARLIEST_TIME, LooseEvent, RefusedError
-from tidegauge.counting.ignored import IgnoredFeatures
-from tidegauge.counting.plan import Plan
-from tidegauge.counting.refusals import Refusals
+from tidegauge.counting.plan import Plan, Rows
+from tidegauge.counting.refusals import IgnoredFeatures, Refusals
 from tidegauge.counting.router import CellRouter
-from tidegauge.counting.segments import Rows
 from tidegauge.counting.tenure import Tenure
 
 #: A batch's newest event time counts as so many events at most.
 MOST_TIMES = 10_000
 
-#: Rows of a batch that are looked at one by one, at some 15 µs each; by column they cost a
+#: Rows of a batch that are read one by one, at some 15 µs each; by column they cost a
 #: hundredth. Compressed ones can be very many in a few bytes, so those must be there as well: at
 #: least so many for each row after the first thousand.
 MAX_ROWS_ONE_BY_ONE = 50_000
@@ -32,10 +30,9 @@ BYTES_OF_A_ROW = 4
 class BatchPath:
     """Counts batches by the plans of ``plan_of``; of ``dimensions`` the segments are monitored.
 
-    ``counted`` is told of events under "arrow"; a row that needs to be looked at by itself goes
-    through ``count_event``, with its partition. ``plan_of`` is asked by model, version, variant and
-    number of events; where it returns None, it has counted them as an overflow. ``ignored`` is
-    shown the columns.
+    Events are added to ``counted["arrow"]``; a row that must be read by itself goes through
+    ``count_event``, with its partition. ``plan_of`` takes model, version, variant and number of
+    events; if it returns None, it has counted them as an overflow. ``ignored`` gets the columns.
     """
 
     def __init__(
@@ -209,5 +206,5 @@ def _event(row: Mapping[str, Any], latest: float) -> LooseEvent | RefusedError:
 
 
 def _note_time(message: RawMessage, newest: float, rows: int, tenure: Tenure) -> None:
-    """Note what a batch says of event time: its newest time, with the weight of its rows."""
+    """Note the newest event time of a batch, with the weight of its rows."""
     tenure.note_equal_times(message.partition(), newest, min(rows, MOST_TIMES))

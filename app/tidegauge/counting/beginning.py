@@ -1,8 +1,8 @@
 """Where counting of a source partition begins when it is assigned. Pure.
 
-A committed offset says what was counted only as long as nobody else writes it and the topic is the
-same. So its metadata say for themselves up to where which topic was counted, and anything that
-doesn't follow from them has a name, a counter and a sentence in the log.
+A committed offset shows what was counted only if no other program writes it and the topic is the
+same. So the metadata of the offset name the topic and how far it was counted. Anything that
+contradicts them has a name, a counter and a line in the log.
 """
 
 from typing import Literal, NamedTuple, get_args
@@ -15,7 +15,7 @@ from tidegauge.contract import DecodingError, decode
 Break = Literal["recreated", "truncated", "moved_back", "moved_on", "moved_beyond"]
 BREAKS: tuple[Break, ...] = get_args(Break)
 
-#: What a broker that has just come up may also say for a moment.
+#: What a broker that has just started may also report for a moment.
 DOUBTFUL: frozenset[Break] = frozenset({"recreated", "truncated", "moved_beyond"})
 
 #: DETECT takes no larger offset, nor series, and no longer id of a topic.
@@ -83,7 +83,7 @@ class Beginning(NamedTuple):
     lost: int = 0
     overlap: int = 0
     happened: Break | None = None
-    said: str = ""
+    detail: str = ""
 
 
 def begin_at(
@@ -91,7 +91,7 @@ def begin_at(
 ) -> Beginning:
     """Decide where to begin: ``committed`` is the group's offset, [``low``, ``high``) is there.
 
-    Whatever the group's offset says, nothing that was counted is counted again. What lies beyond
+    Whatever the group's offset is, nothing that was counted is counted again. What lies beyond
     may be left out by setting the offset forward.
     """
     if counted is None:
@@ -101,19 +101,19 @@ def begin_at(
         return _recreated(counted, low, "is another topic of the same name")
     if counted.to > high:
         if not counted.topic_id:
-            said = f"ends at {high} and was counted to {counted.to}: it must be another topic"
-            return _recreated(counted, low, said)
+            detail = f"ends at {high} and was counted to {counted.to}: it must be another topic"
+            return _recreated(counted, low, detail)
         # What comes now has offsets that were counted before.
         return Beginning(
             high, high, counted.series + 1, low,
             happened="truncated",
-            said=f"ends at {high}, and was counted to {counted.to}: the brokers lost its end",
+            detail=f"ends at {high}, and was counted to {counted.to}: the brokers lost its end",
         )  # fmt: skip
     go_on = Beginning(counted.origin, counted.to, counted.series, low)
     if committed is not None and committed > high:
         go_on = go_on._replace(
             happened="moved_beyond",
-            said=f"the group's offset {committed} is beyond its end {high}; "
+            detail=f"the group's offset {committed} is beyond its end {high}; "
             f"counting goes on at {counted.to}",
         )
     elif committed is None or committed < counted.to:
@@ -122,7 +122,7 @@ def begin_at(
         go_on = go_on._replace(
             overlap=max(counted.to - at, 0),
             happened="moved_back",
-            said=f"the group's offset {where}, and records up to {counted.to} were counted; "
+            detail=f"the group's offset {where}, and records up to {counted.to} were counted; "
             f"counting goes on there",
         )
     elif committed > counted.to:
@@ -131,17 +131,17 @@ def begin_at(
                 committed, committed, counted.series + 1, low,
                 lost=committed - counted.to,
                 happened="moved_on",
-                said=f"the group's offset was set forward by somebody: {counted.to} to {committed} "
-                "are not counted",
+                detail=f"the group's offset was set forward by somebody: {counted.to} to "
+                f"{committed} are not counted",
             )
         )  # fmt: skip
     return _kept(go_on)
 
 
 def known_end(counted: Counted | None, its: Beginning, high: int) -> int:
-    """Return where a partition ends at least: at ``high``, or as far as somebody has seen it.
+    """Return where a partition ends at least: at ``high``, or as far as a worker has seen it.
 
-    What was known must be passed on by whoever counts next: nobody can ask once the topic is gone.
+    The next owner must pass on what was known: once the topic is gone, the brokers have no answer.
     """
     if counted is None or its.happened in ("recreated", "truncated"):
         return high
@@ -156,7 +156,7 @@ def _recreated(counted: Counted, low: int, why: str) -> Beginning:
             0, 0, counted.series + 1, low,
             lost=lost,
             happened="recreated",
-            said=f"{why}; it is counted from its beginning{left}",
+            detail=f"{why}; it is counted from its beginning{left}",
         )
     )  # fmt: skip
 
@@ -168,5 +168,6 @@ def _kept(its: Beginning) -> Beginning:
         return its
     deleted = f"offsets {its.begin} to {its.low} were deleted by retention before they were counted"
     return its._replace(
-        lost=its.lost + gone, said=f"{its.said}; {deleted}" if its.said else deleted
+        lost=its.lost + gone,
+        detail=f"{its.detail}; {deleted}" if its.detail else deleted,
     )

@@ -22,8 +22,8 @@ from tidegauge.counting.plan import (
     CategoricalPlan,
     NumericPlan,
     Plan,
+    Segment,
 )
-from tidegauge.counting.segments import Segment
 from tidegauge.stats import Floats, Places
 
 _LARGEST = float(np.finfo(np.float64).max)
@@ -156,7 +156,7 @@ class CountingCell:
     def to_record(self) -> Cell:
         """Return the cell as it stands now."""
         counts = self.counts.tolist()
-        # JSON has no infinity: a sum that overflowed is said to be as large as a number can be.
+        # JSON has no infinity: a sum that overflowed becomes the largest float.
         sums = np.nan_to_num(self.sums, posinf=_LARGEST, neginf=-_LARGEST).tolist()
         sumsqs = np.nan_to_num(self.sumsqs, posinf=_LARGEST).tolist()
         signals: dict[str, SignalHistogram] = {}

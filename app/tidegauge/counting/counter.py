@@ -16,9 +16,8 @@ from tidegauge.counting.batches import BatchPath
 from tidegauge.counting.decode import native
 from tidegauge.counting.decode.arrow_size import Limits
 from tidegauge.counting.decode.reference import LooseEvent, RefusedError, event_or_stream
-from tidegauge.counting.ignored import IgnoredFeatures
 from tidegauge.counting.plan import Plan, make_plan
-from tidegauge.counting.refusals import Refusals
+from tidegauge.counting.refusals import IgnoredFeatures, Refusals
 from tidegauge.counting.router import CellRouter
 from tidegauge.counting.tenure import Partitions, Tenure, partitions_of
 
@@ -144,7 +143,7 @@ class Counter:
     ) -> None:
         """Take messages in; call :meth:`settle` before the tenure's records are made.
 
-        ``partitions`` are those of the messages, if the caller has asked each of them already.
+        ``partitions`` are those of the messages, if the caller knows them already.
         """
         self._since_native_made += len(messages)
         plans = min(len(self._plans), self._native_models())
@@ -153,7 +152,7 @@ class Counter:
             self.settle(tenure)
             self._make_native()
         values: list[bytes | None] = [message.value() for message in messages]
-        self.ignored.look(values)
+        self.ignored.sample(values)
         if self._native is not None:
             if partitions is None:
                 partitions = partitions_of(messages)
@@ -215,7 +214,7 @@ class Counter:
         self._refusals.unreadable(partition, first, end, why)
 
     def take_errors(self) -> list[Any]:
-        """Return the messages so far that were no records but news of the consumer's."""
+        """Return the messages so far that are events of the consumer and not records."""
         errors, self._errors = self._errors, []
         return errors
 

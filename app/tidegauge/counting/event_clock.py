@@ -10,13 +10,13 @@ import numpy as np
 
 from tidegauge.stats import Floats, Places
 
-#: The latest events that are looked at, and how many of one batch. The events of one producer lie
+#: The latest events that are sampled, and how many of one batch. The events of one producer lie
 #: next to each other in a batch, so the last few hundred may all be by one clock.
 EVENTS = 1024
 BATCH_EVENTS = 32
 
 #: Events that were read so long before the latest batch are left out if there are others: after a
-#: backlog, its events say nothing about those that follow.
+#: backlog, its events are no guide to those that follow.
 SECONDS = 10.0
 LEAST_EVENTS = 4
 
@@ -45,11 +45,11 @@ class _Batch(NamedTuple):
 class EventClock:
     """Takes in the event times of one source partition; all times are epoch seconds.
 
-    :meth:`note` takes event times, :meth:`read` ends a batch of them, and :meth:`time` says how far
-    event time has come: in live traffic, to the latest event, but not beyond the wall; in a backlog
-    or a replay, to a time that three quarters of the latest events have come to. It never goes
-    back, and moves with events only. So a clock that is ahead can't push it, unless more than three
-    quarters of the events are by such clocks, and then not beyond the wall.
+    :meth:`note` takes event times, :meth:`read` ends a batch of them, and :meth:`time` returns how
+    far event time has come: in live traffic, to the latest event, but not beyond the wall; in a
+    backlog or a replay, to a time that three quarters of the latest events have come to. It never
+    goes back, and moves with events only. So a clock that is ahead can't push it, unless more than
+    three quarters of the events are by such clocks, and then not beyond the wall.
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class EventClock:
         return parts[0] if len(parts) == 1 else np.concatenate(parts), ends
 
     def _places(self, events: int) -> Places:
-        """Return which of so many events are looked at, by number."""
+        """Return the numbers of the events to sample, of so many."""
         if events <= BATCH_EVENTS:
             return np.arange(events)
         self._turn = (self._turn + 1) % len(_PLACES)

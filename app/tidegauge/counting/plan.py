@@ -1,26 +1,32 @@
-"""The counting plan of one model version: which signals, in which bins, at which place.
+"""The counting plan of one model version (signals, bins, places), and rows that are laid out by it.
 
 A plan follows from a baseline (or from none) and never changes; a new baseline is a new plan.
+
+Rows are kept by column. Their segments are numbers: a segment value is text of 1 to 200 characters;
+absent, null and "" name no segment. Anything else can't name a slice, but the event is still
+counted overall, since nothing else is wrong with it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegauge.baseline import Baseline, NumericSignal
 from tidegauge.contract import LATENCY_EDGES_MS, NON_FINITE, OUTPUT_SIGNALS, STATUS_CATEGORIES
+from tidegauge.counting.decode.reference import NAME_CHARACTERS
 from tidegauge.stats import Floats, Places
 
 #: What a signal's counts end with, after its value bins: absent, null, nan, invalid.
 SPECIALS = 4
 ABSENT, NULL, NAN, INVALID = range(SPECIALS)
 
-#: How a float column says what JSON numbers cannot be: they are always finite.
+#: How a float column marks what is not a JSON number: those are always finite.
 ABSENT_VALUE = math.inf
 NAN_VALUE = -math.inf
 NULL_VALUE = math.nan
@@ -146,7 +152,7 @@ def _make_plan(model: str, version: str, baseline_id: str, baseline: Baseline | 
         nonlocal size
         other = len(categories)
         # By these names a number that isn't finite travels; a frame's row has NaN for missing text.
-        # Where the baseline has none of that name, such a value is no category that nobody knows.
+        # Where the baseline has none of that name, such a value is not an unknown category.
         bin_of = {value: other + 2 + NAN for value in sorted(NON_FINITE)}
         bin_of |= {value: other for value in known} | {v: i for i, v in enumerate(categories)}
         default = other + 1 if complete else other
@@ -171,3 +177,82 @@ def _make_plan(model: str, version: str, baseline_id: str, baseline: Baseline | 
         **{plan.name: plan for plan in categorical},
     }
     return Plan(model, version, baseline_id, numeric, categorical, size, by_name)
+
+
+#: A segment as a slice has it: one (dimension, value), or none for all of the traffic.
+Segment = tuple[tuple[str, str], ...]
+OVERALL: Segment = ()
+
+#: What stands for no value, and for one that can't name a slice. The extension knows them too.
+NONE, UNUSABLE = -1, -2
+
+#: Some of the rows: whether each is one of them, their numbers, or from where to where.
+Selection = npt.NDArray[np.bool_] | Places | slice
+
+
+def code(value: object, otherwise: int = 0) -> int:
+    """Return :data:`NONE` or :data:`UNUSABLE` where they apply, else ``otherwise``.
+
+    >>> [code(value) for value in ("EU", "", None, 3, "x" * 201)]
+    [0, -1, -1, -2, -2]
+    """
+    if value is None or value == "":
+        return NONE
+    if not isinstance(value, str) or len(value) > NAME_CHARACTERS:
+        return UNUSABLE
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a surrogate pair can't be written
+        return UNUSABLE
+    return otherwise
+
+
+class SegmentColumn(NamedTuple):
+    """Segments of some rows in one dimension: ``codes`` are places in ``values``, or below 0."""
+
+    dimension: str
+    codes: Places
+    values: Sequence[str | None]
+
+    @classmethod
+    def of(cls, dimension: str, found: Sequence[str | None]) -> "SegmentColumn":
+        """Make a column of the value of each row."""
+        values = list(dict.fromkeys(found))
+        codes = {value: code(value, place) for place, value in enumerate(values)}
+        return cls(
+            dimension, np.fromiter(map(codes.__getitem__, found), np.intp, len(found)), values
+        )
+
+    def at(self, places: Selection) -> "SegmentColumn":
+        """Return the column of some of the rows."""
+        return self._replace(codes=self.codes[places])
+
+    def groups(self) -> Iterator[tuple[str | None, Places]]:
+        """Yield each value there is, None for those that can't name a slice, and the rows of it."""
+        order = np.argsort(self.codes, kind="stable")
+        in_order = self.codes[order]
+        begins = np.flatnonzero(np.diff(in_order, prepend=in_order[0] - 1))
+        members = np.split(order, begins[1:].tolist())
+        for found, rows in zip(in_order[begins].tolist(), members, strict=True):
+            if found != NONE:
+                yield None if found == UNUSABLE else self.values[found], rows
+
+
+class Rows(NamedTuple):
+    """Events of one group by column, in the order of the plan's signals."""
+
+    plan: Plan
+    variant: str
+    times: Floats
+    numeric: Sequence[Floats]
+    categorical: Sequence[Places]
+    segments: Sequence[SegmentColumn]
+
+    def at(self, places: Selection) -> "Rows":
+        """Return the rows of some places."""
+        return self._replace(
+            times=self.times[places],
+            numeric=[column[places] for column in self.numeric],
+            categorical=[column[places] for column in self.categorical],
+            segments=[column.at(places) for column in self.segments],
+        )

@@ -10,11 +10,11 @@ import numpy as np
 from tidegauge.config import IngestSettings, WindowSettings
 from tidegauge.counting.cells import CountingCell
 from tidegauge.counting.decode.reference import LooseEvent
-from tidegauge.counting.plan import Plan
-from tidegauge.counting.segments import (
+from tidegauge.counting.plan import (
     NONE,
     OVERALL,
     UNUSABLE,
+    Plan,
     Rows,
     Segment,
     code,

@@ -23,8 +23,7 @@ from tidegauge.contract import (
 )
 from tidegauge.counting.cells import CountingCell
 from tidegauge.counting.event_clock import EventClock
-from tidegauge.counting.plan import Plan
-from tidegauge.counting.segments import Segment
+from tidegauge.counting.plan import Plan, Segment
 from tidegauge.stats import Floats
 
 #: Records are made about as large as this; one cell alone may make one of several MB.
@@ -40,7 +39,7 @@ class Position:
 
     ``arrived`` is when its last record was read, by the monotonic clock, seconds. ``end`` is the
     offset after its last record when the brokers were last asked for it. ``high`` is where it ends
-    with records of open transactions, which nobody may read yet, as far as the fetcher has seen,
+    with records of open transactions, which can't be read yet, as far as the fetcher has seen,
     and ``known_end`` is where it ended at least before there was anything to fetch.
     """
 
@@ -173,17 +172,19 @@ class Tenure:
 
         Every destination gets at least one record, so that each can see that the ranges tile. If a
         destination's cells don't fit one record, only its last one moves the range on. ``now`` is
-        the time on the wall, which a record says; how long a partition has been quiet is measured
-        by ``monotonic``, which nobody can set back.
+        the wall clock's time, which goes into the records; how long a partition has been quiet is
+        measured by ``monotonic``, which can't be set back.
         """
         changed: dict[int, list[bytes]] = {partition: [] for partition in range(destinations)}
         slices = self._slices()
         for cell in self.cells.values():
             if cell.changed:
-                said = cell.to_record()
-                partition = cell_partition(said.model, said.version, said.variant, destinations)
-                said.slices = max(slices[said.model], 1)
-                changed[partition].append(encode(said))
+                cell_record = cell.to_record()
+                partition = cell_partition(
+                    cell_record.model, cell_record.version, cell_record.variant, destinations
+                )
+                cell_record.slices = max(slices[cell_record.model], 1)
+                changed[partition].append(encode(cell_record))
         self._sent = dict(self.seqs)
         clocks = {p: at.clock(monotonic, idle_seconds) for p, at in self.positions.items()}
         for partition, cells in changed.items():

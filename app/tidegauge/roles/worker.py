@@ -18,7 +18,7 @@ from tidegauge.config import Settings
 from tidegauge.counting import WITHOUT_NATIVE, is_installed
 from tidegauge.kafka import AclRole, KafkaException, Topics, TopicWatch, retry, topic_specs
 from tidegauge.roles.active_config import ActiveConfig, ActiveRules, ConfigPublisher
-from tidegauge.roles.ingest import Combiner
+from tidegauge.roles.ingest import Combiner, IngestState
 from tidegauge.roles.ledger import Acknowledged, Ledger
 from tidegauge.telemetry import (
     BaselineMetrics,
@@ -232,15 +232,14 @@ class Worker:
             )
 
     def _start_ingest(self) -> None:
-        combiner = Combiner(
+        state = IngestState(
             self._settings,
             promoted=lambda: self._baselines.promoted,
             baselines_age=lambda: self._baselines.age_seconds,
             metrics=IngestMetrics(self._registry),
             health=self.health,
-            stop=self._stop,
         )
-
+        combiner = Combiner(state, self._stop)
         if not is_installed():
             log.warning("%s", WITHOUT_NATIVE)
 

@@ -9,12 +9,9 @@ from support.counting import a_tenure
 from support.decoders import decoder  # noqa: F401
 from support.ingest_sessions import Clocks, Committed, QuietConsumer
 from tidegauge.config.settings import Settings
-from tidegauge.counting.admission import Admission
-from tidegauge.roles.ingest.backstop import Backstop
-from tidegauge.roles.ingest.conditions import OverflowNotice, SourceCondition
-from tidegauge.roles.ingest.dead_letters import DeadLetterWriter
 from tidegauge.roles.ingest.session import Session
-from tidegauge.telemetry.health import Health, RecordFaults
+from tidegauge.roles.ingest.state import IngestState
+from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import IngestMetrics
 
 
@@ -36,28 +33,16 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def session(clocks: Clocks, health: Health, registry: CollectorRegistry) -> Iterator[Session]:
     settings = Settings(kafka={"bootstrap_servers": "127.0.0.1:9"})
-    metrics = IngestMetrics(registry)
-    made = Session(
+    state = IngestState(
         settings,
         promoted=dict,
         baselines_age=lambda: 2.5,
-        metrics=metrics,
+        metrics=IngestMetrics(registry),
         health=health,
-        progress=health.progress("ingest", done="counted"),
-        letters=DeadLetterWriter(
-            topic="dead", metrics=metrics, health=health, clock=lambda: clocks.monotonic
-        ),
-        condition=SourceCondition(
-            "predictions", metrics=metrics, health=health, monotonic=lambda: clocks.monotonic
-        ),
-        admission=Admission(settings.ingest, lambda: clocks.monotonic),
-        overflow=OverflowNotice(metrics=metrics, health=health, clock=lambda: clocks.monotonic),
-        backstop=Backstop(
-            "predictions", RecordFaults(metrics.records_set_aside, health, ("predictions",))
-        ),
         clock=lambda: clocks.wall,
         monotonic=lambda: clocks.monotonic,
     )
+    made = Session(state)
     made.reader.tenure = a_tenure(0, 1)
     made.reader.tenure.began = clocks.monotonic
     for position in made.reader.tenure.positions.values():

@@ -106,7 +106,7 @@ def test_an_offset_that_was_set_forward_leaves_out_what_somebody_wants_left_out(
 def test_what_retention_deleted_is_lost() -> None:
     its = begun(KNOWN, 200, 220, 300, "a")
     assert (its.begin, its.low, its.lost, its.happened) == (200, 220, 20, None)
-    assert its.said == "offsets 200 to 220 were deleted by retention before they were counted"
+    assert its.detail == "offsets 200 to 220 were deleted by retention before they were counted"
 
 
 @dataclass

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 from tidegauge.config.settings import Settings
 from tidegauge.kafka import group_session as sessions
 from tidegauge.kafka.group_session import SessionError
-from tidegauge.roles.ingest import combiner
+from tidegauge.roles.ingest import session as session_module
+from tidegauge.roles.ingest.state import IngestState
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import IngestMetrics
 
@@ -37,17 +38,17 @@ def test_it_is_gone_with_its_clients_before_the_next_begins(
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(combiner, "Session", Session)
+    monkeypatch.setattr(session_module, "Session", Session)
     monkeypatch.setattr(sessions, "wait_random", lambda *_: lambda state: 0.0)
-    monkeypatch.setattr(combiner.log, "disabled", True)  # pytest would keep the error
-    one = combiner.Combiner(
+    monkeypatch.setattr(session_module.log, "disabled", True)  # pytest would keep the error
+    state = IngestState(
         Settings(),
         promoted=dict,
         baselines_age=lambda: 0.0,
         metrics=IngestMetrics(CollectorRegistry()),
         health=Health(clock=time.monotonic, stall_seconds=60),
-        stop=threading.Event(),
     )
+    one = session_module.Combiner(state, threading.Event())
     gc.disable()  # a worker collects seldom
     try:
         one.run()

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry
 
 from tidegauge.counting.beginning import Beginning
-from tidegauge.roles.ingest.conditions import TELL_SECONDS, SourceCondition
+from tidegauge.roles.ingest.conditions import SHOWN_SECONDS, SourceCondition
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import IngestMetrics
 
@@ -31,10 +31,12 @@ def test_what_happened_is_told_until_somebody_has_looked_and_what_is_held_until_
     condition.held({})
     assert said() == ("ok", "")
     condition.begun(
-        1, Beginning(0, 0, 1, 0, lost=30, happened="recreated", said="is another topic")
+        1, Beginning(0, 0, 1, 0, lost=30, happened="recreated", detail="is another topic")
     )
-    condition.begun(2, Beginning(0, 9, 0, 0, overlap=4, happened="moved_back", said="was set back"))
-    condition.begun(3, Beginning(0, 5, 0, 9, lost=4, said="offsets 5 to 9 were deleted"))
+    condition.begun(
+        2, Beginning(0, 9, 0, 0, overlap=4, happened="moved_back", detail="was set back")
+    )
+    condition.begun(3, Beginning(0, 5, 0, 9, lost=4, detail="offsets 5 to 9 were deleted"))
     assert said()[0] == "degraded"
     assert "predictions/1 is another topic; predictions/2 was set back" in said()[1]
     assert series("source_lost_events_total") == 34
@@ -45,7 +47,7 @@ def test_what_happened_is_told_until_somebody_has_looked_and_what_is_held_until_
         "predictions/4, predictions/7: 72 records wait: a transaction is open"
     )
     assert series("held_events") == 72
-    now[0] += TELL_SECONDS
+    now[0] += SHOWN_SECONDS
     condition.held({7: 70})
     assert said()[0] == "degraded" and "another topic" not in said()[1]
     condition.held({})

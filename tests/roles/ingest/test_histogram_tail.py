@@ -11,7 +11,7 @@ import pytest
 from tidegauge.config.sections import KafkaSettings
 from tidegauge.contract.record import decode
 from tidegauge.counting.beginning import Counted
-from tidegauge.roles.ingest.histogram_tail import HistogramTail, _TailRecord
+from tidegauge.roles.ingest.source import HistogramTail, _TailRecord
 
 NOW = time.time()
 
@@ -31,7 +31,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, log: list[dict[str, Any]]) -> dict[
         yield from (decode(value, _TailRecord) for value in values[begin:end])
 
     monkeypatch.setattr(tail, "_read", read)
-    monkeypatch.setattr("tidegauge.roles.ingest.histogram_tail._BLOCK", 2)
+    monkeypatch.setattr("tidegauge.roles.ingest.source._BLOCK", 2)
     return tail.counted({0, 1})
 
 

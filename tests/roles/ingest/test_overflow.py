@@ -26,7 +26,7 @@ from tidegauge.counting.admission import Admission
 from tidegauge.counting.counter import Counter
 from tidegauge.counting.tenure import Tenure
 from tidegauge.kafka.group_session import SessionError
-from tidegauge.roles.ingest.conditions import LOG_SECONDS, MOST_MODELS, SAID_SECONDS
+from tidegauge.roles.ingest.conditions import LOG_SECONDS, MOST_MODELS, OVERFLOW_SECONDS
 from tidegauge.roles.ingest.session import Session
 from tidegauge.telemetry.health import Health
 
@@ -111,7 +111,7 @@ def test_a_flood_of_names_costs_plans_and_decoders_within_the_bound_only() -> No
 
 @pytest.fixture
 def flooded(session: Session) -> Session:
-    session.reader.counter._admission = Admission(IngestSettings(**SMALL), session._monotonic)
+    session.reader.counter._admission = Admission(IngestSettings(**SMALL), session._state.monotonic)
     return session
 
 
@@ -149,7 +149,7 @@ def test_an_overflow_degrades_readyz_until_it_is_over(
     assert said["status"] == "degraded"
     detail = said["conditions"]["names"]["detail"]  # type: ignore[index]
     assert "ingest.max_models" in detail and "7 events" in detail and "'req-9'" in detail
-    clocks.monotonic += SAID_SECONDS - 1
+    clocks.monotonic += OVERFLOW_SECONDS - 1
     flooded._flush()
     assert health.ready()[1]["status"] == "degraded"
     clocks.monotonic += 1

@@ -13,8 +13,8 @@ from support.ingest_sessions import END, event_at
 from tidegauge.config.settings import Settings
 from tidegauge.kafka import group_session as sessions
 from tidegauge.kafka.group_session import SessionError
-from tidegauge.roles.ingest.combiner import Combiner
-from tidegauge.roles.ingest.session import Session
+from tidegauge.roles.ingest.session import Combiner, Session
+from tidegauge.roles.ingest.state import IngestState
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import IngestMetrics
 
@@ -129,14 +129,14 @@ def test_a_worker_that_keeps_trying_is_alive(monkeypatch: pytest.MonkeyPatch) ->
             stop.set()
         raise SessionError("no broker")
 
-    combiner = Combiner(
+    state = IngestState(
         Settings(),
         promoted=dict,
         baselines_age=lambda: 0.0,
         metrics=IngestMetrics(CollectorRegistry()),
         health=health,
-        stop=stop,
     )
+    combiner = Combiner(state, stop)
     combiner._begin = fail  # type: ignore[method-assign]
     monkeypatch.setattr(sessions, "wait_random", lambda *_: lambda state: 0.0)
     health.beat("ingest")

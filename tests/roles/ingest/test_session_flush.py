@@ -63,7 +63,7 @@ def test_a_wall_clock_that_jumps_back_lets_tenures_end_as_they_would(
 def test_a_record_says_how_old_the_baselines_are(
     session: Session, committed: Committed, age: float, said: float | None
 ) -> None:
-    session.writer.baselines_age = lambda: age
+    session._state.baselines_age = lambda: age
     session._flush()
     assert [record["baselines_age_seconds"] for record in committed.records] == [said]
 
@@ -118,7 +118,7 @@ def test_flushes_that_move_nothing_are_no_progress(
     session: Session, clocks: Clocks, health: Health, committed: Committed
 ) -> None:
     session.reader.tenure.positions[0].end = 7  # as the brokers said, and no record comes
-    session.lag.say(session.reader.tenure.positions)
+    session.lag.report(session.reader.tenure.positions)
     for _ in range(6):
         clocks.monotonic += health.stall_seconds / 5
         session._flush()

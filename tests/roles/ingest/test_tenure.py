@@ -11,7 +11,7 @@ from support.counting import NOW, a_baseline, a_counter, a_tenure, as_json, coun
 from tidegauge.contract.histogram import HistogramRecord, cell_partition
 from tidegauge.counting import tenure as tenure_module
 from tidegauge.counting.tenure import Position, Tenure
-from tidegauge.roles.ingest.lag import HELD_SECONDS, HeldPartitions
+from tidegauge.roles.ingest.conditions import HELD_SECONDS, HeldPartitions
 
 DESTINATIONS = 4
 

@@ -98,14 +98,14 @@ def test_an_open_search_is_lag_and_no_stall(
     session.reader.take(log.read(10))  # type: ignore[arg-type]
     session.reader.tenure.positions[0].end = log.end
     for _ in range(3):
-        session.lag.say(session.reader.tenure.positions)
+        session.lag.report(session.reader.tenure.positions)
         clocks.monotonic += 0.9 * health.stall_seconds
         session.reader.take(log.read(10))  # type: ignore[arg-type]
         assert health.live()[0]
     assert 0 in session.reader.unreadable
-    session.lag.say(session.reader.tenure.positions)
+    session.lag.report(session.reader.tenure.positions)
     clocks.monotonic += 1.1 * health.stall_seconds
-    assert session._progress.stalled(health.stall_seconds), "it has lag, and no answer came"
+    assert session._state.progress.stalled(health.stall_seconds), "it has lag, and no answer came"
 
 
 def test_a_partition_that_is_revoked_is_searched_no_more(

@@ -22,13 +22,15 @@ from tidegauge.counting.plan import (
     ABSENT,
     ABSENT_VALUE,
     NAN_VALUE,
+    NONE,
     NULL,
     NULL_VALUE,
     CategoricalPlan,
     Columns,
     Plan,
+    SegmentColumn,
+    code,
 )
-from tidegauge.counting.segments import NONE, SegmentColumn, code
 from tidegauge.stats import Floats, Places
 
 

@@ -28,7 +28,7 @@ MAX_SCHEMA_BYTES = 16 * 1024 * 1024
 #: How streams were compressed before it was in the format: pyarrow still reads it, unasked.
 _OLD_COMPRESSION = b"ARROW:experimental_compression"
 
-#: Messages of a stream. Each is looked at by itself, and a stream of a sender has a few.
+#: Messages of a stream. Each is checked by itself, and a stream of a sender has a few.
 MAX_MESSAGES = 10_000
 
 #: Numbers of types in Arrow's ``Schema.fbs``. Values of the last two are views of a buffer that any

@@ -163,7 +163,7 @@ def _read(payload: bytes, head: bytes, most_shared: int | None) -> Batch:
 
 
 def _identity(schema: pa.Schema) -> tuple[str, str, str] | None:
-    """Return what batches of a schema say they are of; None if each row says so."""
+    """Return the model, version and variant that a schema names; None if each row names its own."""
     metadata: dict[bytes, bytes] = schema.metadata or {}
     model, version, variant = named = [
         metadata.get(key, b"").decode() for key in (b"model", b"version", b"variant")

@@ -17,9 +17,8 @@ from tidegauge.contract import OUTPUT_SIGNALS
 from tidegauge.counting.decode.arrow import Batch
 from tidegauge.counting.decode.arrow_stream import HEAD_BYTES
 from tidegauge.counting.decode.reference import EARLIEST_TIME
-from tidegauge.counting.ignored import IgnoredFeatures
-from tidegauge.counting.plan import ABSENT, NULL, CategoricalPlan, Plan
-from tidegauge.counting.segments import Rows, SegmentColumn
+from tidegauge.counting.plan import ABSENT, NULL, CategoricalPlan, Plan, Rows, SegmentColumn
+from tidegauge.counting.refusals import IgnoredFeatures
 from tidegauge.stats import Floats
 
 #: The extension, or None: everything works without it, more slowly.
@@ -182,7 +181,7 @@ class InPlacePath:
                 self._counters.clear()
                 self._bytes = len(batch.head)
             counter = self._make(batch.schema, plan)
-            self._ignored.look_at_columns(plan.model, plan.version, batch.feature_names())
+            self._ignored.note_columns(plan.model, plan.version, batch.feature_names())
             self._counters[batch.head] = plan, counter
         if counter is None or len(batch.parts) != 1:
             return None

@@ -1,7 +1,7 @@
 """The reference of reading JSON events, in plain Python: one at a time, of any shape.
 
-It says what an event is. The native decoder is several times as fast, hands on to here whatever is
-unusual, and is tested against it; where that isn't installed, all events are read here.
+It defines what an event is. The native decoder is several times as fast, leaves whatever is unusual
+to this module, and is tested against it. Where it isn't installed, all events are read here.
 """
 
 import json
@@ -194,7 +194,7 @@ def event_or_stream(
         return _plain(value, settings, latest, kind)
     except RefusedError as refused:
         # Not before: no event has an envelope by chance, and it would cost all of them. Nor by
-        # the headers, which a client can't be asked for safely: see unwrap.
+        # the headers, which can't be read safely from a client's message: see unwrap.
         if refused.reason != "invalid_record":
             raise
         try:

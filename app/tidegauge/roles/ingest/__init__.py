@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.roles.ingest.combiner import Combiner as Combiner
     from tidegauge.roles.ingest.history import (
         RecordedEvent as RecordedEvent,
         read_events as read_events,
     )
+    from tidegauge.roles.ingest.session import Combiner as Combiner
+    from tidegauge.roles.ingest.state import IngestState as IngestState
 
 face(__name__)

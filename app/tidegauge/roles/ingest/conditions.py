@@ -1,4 +1,4 @@
-"""What is amiss with INGEST's input, for /readyz, the metrics and the log. Outlives sessions."""
+"""What waits to be counted, and what is wrong with the input: for /readyz, metrics and the log."""
 
 import logging
 from collections import Counter
@@ -7,17 +7,129 @@ from collections.abc import Callable, Mapping
 from tidegauge import counting
 from tidegauge.config import Settings
 from tidegauge.counting import BREAKS, Beginning, Level, Overflow, Position
-from tidegauge.telemetry import ONE_BY_ONE, Health, IngestMetrics
+from tidegauge.kafka import Consumer, KafkaException, TopicPartition
+from tidegauge.telemetry import ONE_BY_ONE, Health, IngestMetrics, Progress
+
+#: How long the brokers may take to say where a quiet partition ends; counting waits meanwhile.
+_ASK_SECONDS = 2.0
+
+#: A transaction of a producer that lives ends within seconds, or moves on what may be read.
+HELD_SECONDS = 10.0
+
+
+def behind(
+    positions: Mapping[int, Position],
+    highs: Mapping[int, int],
+    taken: Mapping[int, int] | None = None,
+) -> dict[int, int]:
+    """Return by partition how many records lie behind what was last committed, where there are any.
+
+    ``highs`` are the ends that the fetcher has seen; beyond the last record they may have markers
+    of transactions, so they don't apply to a partition that was read to its end: there, only the
+    end that the brokers returned counts. ``taken`` are the offsets after the records just read.
+    """
+    found = {}
+    for partition, at in positions.items():
+        high = 0 if at.caught_up else highs.get(partition, 0)
+        to = max(high, at.end, at.to, (taken or {}).get(partition, 0))
+        if to > at.since:
+            found[partition] = to - at.since
+    return found
+
+
+def describe(lag: Mapping[int, int]) -> str:
+    """Return the lag in words.
+
+    >>> describe({3: 5, 0: 7})
+    'partitions [0, 3] have a lag of 12 events'
+    """
+    return f"partitions {sorted(lag)} have a lag of {sum(lag.values())} events"
+
+
+class HeldPartitions:
+    """Knows which partitions an open transaction has held back for :data:`HELD_SECONDS`. Pure."""
+
+    def __init__(self) -> None:
+        #: By partition, where it stands and since when.
+        self._since: dict[int, tuple[int, float]] = {}
+
+    def of(self, positions: Mapping[int, Position], now: float) -> dict[int, int]:
+        """Return by partition how many offsets are held; ``now`` is by the monotonic clock."""
+        held = {p: at for p, at in positions.items() if at.held_back}
+        self._since = {
+            p: seen if (seen := self._since.get(p)) and seen[0] == at.to else (at.to, now)
+            for p, at in held.items()
+        }
+        return {
+            p: at.held_back for p, at in held.items() if now - self._since[p][1] >= HELD_SECONDS
+        }
+
+
+class LagWatch:
+    """Reports to the worker's progress what waits; asks for quiet ends each ``quiet_seconds``."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        topic: str,
+        progress: Progress,
+        *,
+        quiet_seconds: float,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._progress = progress
+        self._quiet_seconds = quiet_seconds
+        self._monotonic = monotonic
+        self._asked_at = monotonic()
+
+    def report(
+        self, positions: Mapping[int, Position], taken: Mapping[int, int] | None = None
+    ) -> int:
+        """Report what waits as far as this process knows, and return how many records that is.
+
+        What an open transaction holds back is returned too, and is no work that waits: a restart
+        would not help.
+        """
+        self.note_ends(positions)
+        lag = behind(positions, {p: at.high for p, at in positions.items()}, taken)
+        self._progress.lag(len(lag), describe(lag))
+        return sum(lag.values()) + sum(at.held_back for at in positions.values())
+
+    def note_ends(self, positions: Mapping[int, Position]) -> None:
+        """Note where the partitions end by what has been fetched, open transactions included."""
+        for partition, position in positions.items():
+            at = TopicPartition(self._topic, partition)
+            _, high = self._consumer.get_watermark_offsets(at, cached=True)
+            position.high = max(high, 0)  # below zero: nothing was fetched yet
+
+    def ask_quiet(self, positions: Mapping[int, Position]) -> None:
+        """Ask now and then where quiet partitions end: a fetcher that hangs shows no lag."""
+        now = self._monotonic()
+        if now - self._asked_at < self._quiet_seconds:
+            return
+        self._asked_at = now
+        for partition, position in positions.items():
+            if now - position.arrived < self._quiet_seconds:
+                continue
+            at = TopicPartition(self._topic, partition)
+            try:
+                # The last stable offset: what an open transaction holds back can't be counted yet.
+                _, position.end = self._consumer.get_watermark_offsets(at, timeout=_ASK_SECONDS)
+            except KafkaException:
+                return  # if the brokers are away, the next flush reports it
+
 
 log = logging.getLogger(__name__)
 
-#: How long /readyz tells of what happened to a source partition: until somebody has looked.
-TELL_SECONDS = 900.0
+#: How long /readyz shows what happened to a source partition, so that an operator can see it.
+SHOWN_SECONDS = 900.0
 
-#: How long /readyz says that there was an overflow after the last event of it.
-SAID_SECONDS = 300.0
+#: How long /readyz shows an overflow after the last event of it.
+OVERFLOW_SECONDS = 300.0
 
-#: The log says so at most this often.
+#: The log has a line about it at most this often.
 LOG_SECONDS = 60.0
 
 #: Models that the counter names; those after them are counted under no name.
@@ -41,7 +153,7 @@ SKEW_ALLOWED_SECONDS = 5.0
 
 
 class SourceCondition:
-    """Outlives sessions, so that what one of them met is still told by the next."""
+    """The state of the source topic. Outlives sessions, so that a new one still reports it."""
 
     def __init__(
         self, topic: str, *, metrics: IngestMetrics, health: Health, monotonic: Callable[[], float]
@@ -50,22 +162,22 @@ class SourceCondition:
         self._metrics = metrics
         self._health = health
         self._monotonic = monotonic
-        self._told: dict[int, tuple[float, str]] = {}
+        self._shown: dict[int, tuple[float, str]] = {}
         self._held: dict[int, int] = {}
         for happened in BREAKS:  # from 0 on, or the first one has no rate
             metrics.source_breaks.labels(happened)
 
     def begun(self, partition: int, its: Beginning) -> None:
         """Note where counting of a partition has begun, once that is committed."""
-        if not its.said:
+        if not its.detail:
             return
-        log.error("%s/%d: %s", self._topic, partition, its.said, extra=ONE_BY_ONE)
+        log.error("%s/%d: %s", self._topic, partition, its.detail, extra=ONE_BY_ONE)
         self._metrics.source_lost.inc(its.lost)
         self._metrics.source_overlap.inc(its.overlap)
         if its.happened is not None:
             self._metrics.source_breaks.labels(its.happened).inc()
-        self._told[partition] = (self._monotonic(), f"{self._topic}/{partition} {its.said}")
-        self._say()
+        self._shown[partition] = (self._monotonic(), f"{self._topic}/{partition} {its.detail}")
+        self._publish()
 
     def held(self, partitions: Mapping[int, int]) -> None:
         """Note how many offsets of which partitions an open transaction holds back."""
@@ -73,12 +185,12 @@ class SourceCondition:
             log.warning("%s/%d: %s", self._topic, partition, _HELD, extra=ONE_BY_ONE)
         self._held = dict(partitions)
         self._metrics.held.set(sum(partitions.values()))
-        self._say()
+        self._publish()
 
-    def _say(self) -> None:
+    def _publish(self) -> None:
         now = self._monotonic()
-        self._told = {p: one for p, one in self._told.items() if now - one[0] < TELL_SECONDS}
-        problems = [said for _, (_, said) in sorted(self._told.items())]
+        self._shown = {p: one for p, one in self._shown.items() if now - one[0] < SHOWN_SECONDS}
+        problems = [problem for _, (_, problem) in sorted(self._shown.items())]
         if self._held:
             names = ", ".join(f"{self._topic}/{partition}" for partition in sorted(self._held))
             problems.insert(0, f"{names}: {sum(self._held.values())} records wait: {_HELD}")
@@ -86,7 +198,7 @@ class SourceCondition:
 
 
 class OverflowNotice:
-    """Says what did not fit: metrics, /readyz and log. One for all sessions of a worker.
+    """Reports names that had no slot: metrics, /readyz and log. One for all sessions of a worker.
 
     ``clock`` is monotonic, in seconds.
     """
@@ -110,14 +222,14 @@ class OverflowNotice:
             self._unlogged[level] += events
         if overflow.events:
             self._last = now
-            said = self._said(overflow)
-            self._health.report("names", "degraded", said)
+            message = self._message(overflow)
+            self._health.report("names", "degraded", message)
             if self._logged is None or now - self._logged >= LOG_SECONDS:
                 self._logged = now
-                log.warning("%s", said)
+                log.warning("%s", message)
                 self._unlogged.clear()
             overflow.clear()
-        elif self._last is not None and now - self._last >= SAID_SECONDS:
+        elif self._last is not None and now - self._last >= OVERFLOW_SECONDS:
             self._last = None
             self._health.report("names", "ok")
 
@@ -127,7 +239,7 @@ class OverflowNotice:
             return model
         return ""
 
-    def _said(self, overflow: Overflow) -> str:
+    def _message(self, overflow: Overflow) -> str:
         settings = ", ".join(sorted(_SETTINGS[level] for level in self._unlogged))
         (level, _), (model, version, variant) = next(iter(overflow.examples.items()))
         return (

@@ -3,13 +3,10 @@
 import logging
 from collections.abc import Callable, Iterator
 
-from tidegauge.config import Settings
 from tidegauge.counting import (
-    Admission,
     Beginning,
     Counter,
     Position,
-    Promoted,
     Tenure,
     last_of,
     partitions_of,
@@ -25,9 +22,8 @@ from tidegauge.kafka import (
     is_end,
     stopping,
 )
-from tidegauge.roles.ingest.backstop import Backstop
-from tidegauge.roles.ingest.lag import LagWatch
-from tidegauge.telemetry import Progress
+from tidegauge.roles.ingest.conditions import LagWatch
+from tidegauge.roles.ingest.state import IngestState
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +31,7 @@ log = logging.getLogger(__name__)
 #: what leaving takes it must be over well before a pod's grace period of 30 s is.
 BROKER_SECONDS = 10.0
 
-#: The offset that comes next is not there (any more): only an assignment can tell where to begin.
+#: The offset that comes next is not there (any more): only an assignment finds where to begin.
 _OFFSET_IS_GONE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION})
 
 Records = Callable[[Tenure], Iterator[tuple[int, bytes]]]
@@ -48,32 +44,15 @@ class SourceReader:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        consumer: Consumer,
-        *,
-        promoted: Callable[[], Promoted],
-        records: Records,
-        lag: LagWatch,
-        progress: Progress,
-        admission: Admission,
-        backstop: Backstop,
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
+        self, state: IngestState, consumer: Consumer, *, records: Records, lag: LagWatch
     ) -> None:
-        self._settings = settings
-        self._topic = settings.topics.predictions
+        self._state = state
+        self._topic = state.settings.topics.predictions
         self.consumer = consumer
-        self._promoted = promoted
         self._records = records
         self._lag = lag
-        self._progress = progress
-        self._admission = admission
-        self._backstop = backstop
-        self._clock = clock
-        self._monotonic = monotonic
         self.counter = self._new_counter()
-        self.tenure = Tenure(began=monotonic(), positions={})
+        self.tenure = Tenure(began=state.monotonic(), positions={})
         self.unreadable = UnreadableBatches()
         #: How far partitions were read that are read again since counting failed.
         self._read_before: dict[int, int] = {}
@@ -81,15 +60,15 @@ class SourceReader:
     def _new_counter(self) -> Counter:
         return Counter(
             source=self._topic,
-            settings=self._settings.ingest,
-            window_of=self._settings.window_of,
-            clock=self._clock,
-            admission=self._admission,
+            settings=self._state.settings.ingest,
+            window_of=self._state.settings.window_of,
+            clock=self._state.clock,
+            admission=self._state.admission,
         )
 
     def begin(self) -> None:
         """Count by the baselines that are promoted now."""
-        self.counter.use(self._promoted(), self.tenure)
+        self.counter.use(self._state.promoted(), self.tenure)
 
     def add(self, partition: int, its: Beginning, end: int) -> None:
         """Count a partition from its beginning; ``end`` is where it ends at least."""
@@ -98,7 +77,7 @@ class SourceReader:
             start=its.begin,
             since=its.begin,
             to=max(its.begin, its.low),
-            arrived=self._monotonic(),
+            arrived=self._state.monotonic(),
             series=its.series,
             known_end=end,
         )
@@ -120,34 +99,34 @@ class SourceReader:
         if not messages:
             return
         owned = self.tenure.positions
-        # Asking each of millions of messages costs, so the answers are handed on.
+        # A call on each of millions of messages costs, so its result is passed on.
         partitions = partitions_of(messages)
         last = {p: messages[place] for p, place in last_of(partitions).items()}
         # Records of a partition that has just been revoked may still be in the batch: its new
         # owner counts them. An error may be of no partition at all.
         if not last.keys() <= owned.keys():
             messages = [m for m in messages if m.partition() in owned or m.error() is not None]
-        # Said before they are counted: if that takes for ever, this is the lag.
+        # Reported before they are counted: if that never ends, this is the lag.
         taken = {p: m.offset() + 1 for p, m in last.items() if m.error() is None}
-        self._lag.say(owned, taken)
+        self._lag.report(owned, taken)
         if self._read_before:
             self._check_rewound(messages)
         records = sum(to - owned[p].to for p, to in taken.items() if p in owned)
-        to_count, refused = self._backstop.take(messages, records)
+        to_count, refused = self._state.backstop.take(messages, records)
         known = partitions if len(to_count) == len(partitions) else None  # none was left out
         self.counter.count(to_count, self.tenure, known)
         for message, why in refused:
             self.counter.refuse(message, why)
-        if self._backstop.limit is not None:
+        if self._state.backstop.limit is not None:
             # To see that it can be committed, before the transaction is begun.
             self.counter.settle(self.tenure)
             list(self._records(self.tenure))
         errors = [message for message in self.counter.take_errors() if not is_end(message)]
         for message in errors:
             _check(message)
-        if errors:  # they say nothing of how far the partition was read
+        if errors:  # they don't show how far the partition was read
             last = {m.partition(): m for m in messages if m.error() is None or is_end(m)}
-        now = self._monotonic()
+        now = self._state.monotonic()
         for partition, message in last.items():
             position = owned.get(partition)
             if position is None:
@@ -157,7 +136,7 @@ class SourceReader:
             if to > position.to:
                 position.to = to
                 position.arrived = now
-        self._backstop.counted()
+        self._state.backstop.counted()
         for message in stopping(messages) if errors else ():
             if message.partition() in owned:
                 self._search(message)
@@ -178,18 +157,18 @@ class SourceReader:
         if step.passed is not None:
             at = self.tenure.positions[step.partition]
             self.counter.refuse_range(step.partition, *step.passed)
-            at.to, at.arrived = step.offset, self._monotonic()
+            at.to, at.arrived = step.offset, self._state.monotonic()
             self._read_before.pop(step.partition, None)
         self.consumer.seek(TopicPartition(self._topic, step.partition, step.offset))
         # Each step halves what is left, so there is an end to them: this is no stall.
-        self._progress.moved()
+        self._state.progress.moved()
 
     def count_again(self, error: Exception, messages: list[Message]) -> None:
         """Drop what was counted since the last flush, and go back to the committed offsets.
 
         The backstop finds the record that ``error`` is of; if it can be of none, it is raised.
         """
-        if not self._backstop.failed(error, self.tenure.positions):
+        if not self._state.backstop.failed(error, self.tenure.positions):
             raise error
         log.warning("counting failed, and begins again at the committed offsets", exc_info=error)
         read = {partition: at.to for partition, at in self.tenure.positions.items()}
@@ -197,8 +176,8 @@ class SourceReader:
         for message in messages:
             if message.error() is None and message.partition() in read:
                 read[message.partition()] = message.offset() + 1
-        self.tenure = self.tenure.rewound(self._monotonic())
-        self.counter.use(self._promoted(), self.tenure)
+        self.tenure = self.tenure.rewound(self._state.monotonic())
+        self.counter.use(self._state.promoted(), self.tenure)
         for partition, at in self.tenure.positions.items():
             if read[partition] > at.to:
                 self._read_before[partition] = read[partition]

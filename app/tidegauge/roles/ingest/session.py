@@ -1,7 +1,8 @@
-"""One session: a membership of the consumer group with a transactional producer.
+"""INGEST's sessions, each a membership of the consumer group with a transactional producer.
 
 Histograms, dead letters and source offsets are committed in one Kafka transaction. Whatever goes
-wrong, the session ends, and with it everything in memory.
+wrong, the session ends, everything in memory is dropped, and the next session counts again from the
+committed offsets.
 """
 
 import logging
@@ -9,8 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tidegauge.config import Settings
-from tidegauge.counting import DEAD_LETTERS, Admission, Beginning, Promoted, Tenure
+from tidegauge.counting import DEAD_LETTERS, Beginning, Tenure
 from tidegauge.kafka import (
     Consumer,
     DeadLettersError,
@@ -20,15 +20,17 @@ from tidegauge.kafka import (
     StuckError,
     TopicPartition,
     ingest_consumer,
+    run_sessions,
 )
-from tidegauge.roles.ingest.backstop import Backstop
-from tidegauge.roles.ingest.conditions import FlushMetrics, OverflowNotice, SourceCondition
-from tidegauge.roles.ingest.dead_letters import DeadLetterWriter
-from tidegauge.roles.ingest.lag import HeldPartitions, LagWatch
+from tidegauge.roles.ingest.conditions import (
+    FlushMetrics,
+    HeldPartitions,
+    LagWatch,
+)
 from tidegauge.roles.ingest.reader import BROKER_SECONDS, SourceReader
 from tidegauge.roles.ingest.source import SourceTopic
+from tidegauge.roles.ingest.state import IngestState
 from tidegauge.roles.ingest.writer import HistogramWriter
-from tidegauge.telemetry import Health, IngestMetrics, Progress
 
 log = logging.getLogger(__name__)
 
@@ -55,76 +57,34 @@ class _NotNowError(SessionError):
 class Session:
     """One membership of the consumer group with one transactional producer."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        promoted: Callable[[], Promoted],
-        baselines_age: Callable[[], float],
-        metrics: IngestMetrics,
-        health: Health,
-        progress: Progress,
-        letters: DeadLetterWriter,
-        condition: SourceCondition,
-        admission: Admission,
-        overflow: OverflowNotice,
-        backstop: Backstop,
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._settings = settings
-        self._metrics = metrics
-        self._health = health
-        self._progress = progress
-        self._letters = letters
-        self._condition = condition
-        self._overflow = overflow
-        self._backstop = backstop
-        self._monotonic = monotonic
-        self._topics = settings.topics
+    def __init__(self, state: IngestState) -> None:
+        self._state = state
+        self._topics = state.settings.topics
         #: Why the session is over, if it is.
         self._over: str | None = None
         self._closing = False
-        self._flushed_at = monotonic()
+        self._flushed_at = state.monotonic()
         #: Since when flushes are put off, by the monotonic clock.
         self._put_off_since: float | None = None
-        consumer = ingest_consumer(settings)
+        consumer = ingest_consumer(state.settings)
         self.lag = LagWatch(
             consumer,
             self._topics.predictions,
-            progress,
-            quiet_seconds=settings.health.stall_seconds / 4,
-            monotonic=monotonic,
+            state.progress,
+            quiet_seconds=state.settings.health.stall_seconds / 4,
+            monotonic=state.monotonic,
         )
         self._held = HeldPartitions()
-        self.source = SourceTopic(settings, consumer, monotonic=monotonic)
-        self._seen = FlushMetrics(settings, metrics, health, clock)
+        self.source = SourceTopic(state.settings, consumer, monotonic=state.monotonic)
+        self._seen = FlushMetrics(state.settings, state.metrics, state.health, state.clock)
         #: Where counting of partitions has begun of which nothing is committed yet.
         self._beginnings: dict[int, Beginning] = {}
-        self.writer = HistogramWriter(
-            settings,
-            source=self.source,
-            letters=letters,
-            baselines_age=baselines_age,
-            clock=clock,
-            monotonic=monotonic,
-        )
-        self.reader = SourceReader(
-            settings,
-            consumer,
-            promoted=promoted,
-            records=self.writer.records,
-            lag=self.lag,
-            progress=progress,
-            admission=admission,
-            backstop=backstop,
-            clock=clock,
-            monotonic=monotonic,
-        )
+        self.writer = HistogramWriter(state, self.source)
+        self.reader = SourceReader(state, consumer, records=self.writer.records, lag=self.lag)
 
     def run(self, stop: threading.Event) -> None:
         """Join the group and count until stopped, then flush."""
-        self._backstop.dropped()
+        self._state.backstop.dropped()
         self.writer.begin()
         self.source.begin()
         self.writer.destinations = self.source.partitions_of(self._topics.histograms)
@@ -136,7 +96,7 @@ class Session:
             on_lost=self._on_lost,
         )
         while not stop.is_set():
-            messages = self.reader.consumer.consume(self._backstop.batch(BATCH), POLL_SECONDS)
+            messages = self.reader.consumer.consume(self._state.backstop.batch(BATCH), POLL_SECONDS)
             if self._over:
                 raise SessionError(self._over)
             try:
@@ -145,20 +105,20 @@ class Session:
                 raise
             except Exception as error:
                 self.reader.count_again(error, messages)
-                self._metrics.aborted.inc()
+                self._state.metrics.aborted.inc()
             # Freed before the next ones are made: those are then made where the processor's cache
             # still has these.
             del messages
             if self._flush_is_due():
                 self._flush_or_wait()
-            self.lag.ask(self.reader.tenure.positions)
-            self._health.beat("ingest")
+            self.lag.ask_quiet(self.reader.tenure.positions)
+            self._state.health.beat("ingest")
         self._flush()
 
     def close(self) -> None:
         """Leave the group. What was not flushed is not committed, so nothing is lost by it."""
         self._closing = True
-        self.reader.tenure = Tenure(began=self._monotonic(), positions={})
+        self.reader.tenure = Tenure(began=self._state.monotonic(), positions={})
         self.reader.consumer.close()
         self.writer.producer.purge()
 
@@ -194,7 +154,7 @@ class Session:
                 for t in partitions
             ]
         )
-        self._say_owned()
+        self._report_owned()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._flush()
@@ -203,28 +163,28 @@ class Session:
             self._beginnings.pop(at.partition, None)
         self._renew()
         consumer.incremental_unassign(partitions)
-        self._say_owned()
+        self._report_owned()
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._over = f"partitions {sorted(t.partition for t in partitions)} were lost"
 
     def _renew(self) -> None:
-        self.reader.tenure = self.reader.tenure.successor(self._monotonic())
-        self._metrics.tenures.inc()
+        self.reader.tenure = self.reader.tenure.successor(self._state.monotonic())
+        self._state.metrics.tenures.inc()
 
-    def _say_owned(self) -> None:
+    def _report_owned(self) -> None:
         owned = sorted(self.reader.tenure.positions)
         log.info("owns partitions %s of %s", owned, self._topics.predictions)
-        self._health.report("ingest", "ok", f"owns partitions {owned}")
+        self._state.health.report("ingest", "ok", f"owns partitions {owned}")
         self._seen.clocks(self.reader.tenure.positions)
 
     def _flush_is_due(self) -> bool:
         # By the monotonic clock: one that was set back would put off every flush by as much.
-        waited = self._monotonic() - self._flushed_at
+        waited = self._state.monotonic() - self._flushed_at
         letters = len(self.reader.counter.dead_letters)
-        if self._backstop.flush_is_due:
+        if self._state.backstop.flush_is_due:
             return True
-        return waited >= self._settings.ingest.flush_seconds or letters >= DEAD_LETTERS
+        return waited >= self._state.settings.ingest.flush_seconds or letters >= DEAD_LETTERS
 
     def _flush_or_wait(self) -> None:
         """Flush; while the group is being rebalanced, go on counting and try again.
@@ -236,7 +196,7 @@ class Session:
         try:
             self._flush()
         except _NotNowError as error:
-            now = self._monotonic()
+            now = self._state.monotonic()
             if self._put_off_since is None:
                 self._put_off_since = now
             full = len(self.reader.counter.dead_letters) >= DEAD_LETTERS
@@ -250,49 +210,52 @@ class Session:
         """Commit everything counted so far; raises, and the session is over, if it can't."""
         began = time.perf_counter()
         tenure = self.reader.tenure
-        self._flushed_at = self._monotonic()
+        self._flushed_at = self._state.monotonic()
         if not tenure.positions:
-            self._progress.lag(0)
-            self._condition.held({})
+            self._state.progress.lag(0)
+            self._state.condition.held({})
             return
         if self._over:  # an assignment may follow in the same round, with a generation that counts
             raise SessionError(self._over)
         moved = any(at.to > at.since for at in tenure.positions.values())
         self._check_source(moved=moved)
-        level = self._letters.level
+        level = self._state.letters.level
         try:
             self.reader.counter.settle(tenure)
-            self.lag.look(tenure.positions)
+            self.lag.note_ends(tenure.positions)
             group = self.reader.consumer.consumer_group_metadata()
             self.writer.commit(tenure, self.reader.counter.dead_letters, level, group)
         except RebalancingError as error:
             raise _NotNowError(f"the group is being rebalanced: {error}") from error
         except StuckError as error:
-            self._metrics.aborted.inc()
+            self._state.metrics.aborted.inc()
             self.writer.replace_producer()
             raise _NotNowError(f"not committed: {error}") from error
         except DeadLettersError as error:
-            self._letters.failed(error)
+            self._state.letters.failed(error)
             raise SessionError(f"flush failed: {error}") from error
         except (KafkaException, TimeoutError) as error:
             raise SessionError(f"flush failed: {error}") from error
         except Exception as error:
-            if not self._backstop.failed(error, tenure.positions):
+            if not self._state.backstop.failed(error, tenure.positions):
                 raise
             log.exception("a flush failed")
             raise SessionError(f"flush failed: {type(error).__name__}: {error}") from error
         if moved:
-            self._progress.moved()
+            self._state.progress.moved()
         tenure.flushed()
-        self._backstop.committed(tenure.positions)
+        self._state.backstop.committed(tenure.positions)
         for partition, its in self._beginnings.items():
-            self._condition.begun(partition, its)
+            self._state.condition.begun(partition, its)
         self._beginnings.clear()
-        self._letters.committed(self.reader.counter.dead_letters, level)
-        self._overflow.committed(self.reader.counter.overflow)
+        self._state.letters.committed(self.reader.counter.dead_letters, level)
+        self._state.overflow.committed(self.reader.counter.overflow)
         self._observe(time.perf_counter() - began)
         self.reader.begin()
-        if self._monotonic() - tenure.began > TENURE_SECONDS or len(tenure.cells) > TENURE_CELLS:
+        if (
+            self._state.monotonic() - tenure.began > TENURE_SECONDS
+            or len(tenure.cells) > TENURE_CELLS
+        ):
             self._renew()
 
     def _check_source(self, *, moved: bool) -> None:
@@ -304,8 +267,32 @@ class Session:
 
     def _observe(self, seconds: float) -> None:
         positions = self.reader.tenure.positions
-        self._metrics.flush.observe(seconds)
+        self._state.metrics.flush.observe(seconds)
         self._seen.committed(self.reader.counter)
         self._seen.clocks(positions)
-        self._metrics.lag.set(self.lag.say(positions))
-        self._condition.held(self._held.of(positions, self._monotonic()))
+        self._state.metrics.lag.set(self.lag.report(positions))
+        self._state.condition.held(self._held.of(positions, self._state.monotonic()))
+
+
+class Combiner:
+    """The role: runs sessions, one after the other, until the stop event is set."""
+
+    def __init__(self, state: IngestState, stop: threading.Event) -> None:
+        self._state = state
+        self._stop = stop
+
+    def run(self) -> None:
+        """Count until stopped; then flush, commit and leave."""
+        self._state.health.report("ingest", "failed", "joining the consumer group")
+        run_sessions(self._begin, self._stop, failed=self._report)
+
+    def _begin(self) -> Session:
+        return Session(self._state)
+
+    def _report(self, error: object) -> None:
+        self._state.metrics.aborted.inc()
+        # Trying again is work: an outage of the brokers is no reason to restart the process.
+        self._state.health.beat("ingest")
+        self._state.progress.lag(0)
+        self._state.health.report("ingest", "failed", f"session ended: {error}; rejoining")
+        log.warning("ingest session ended, rejoining from the committed offsets: %s", error)

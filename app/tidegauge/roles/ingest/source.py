@@ -1,11 +1,19 @@
-"""The source topic as a session of INGEST sees it: which topic it is, and where counting begins."""
+"""The source topic as a session of INGEST sees it: which topic it is, and where counting begins.
+
+Histograms and offsets are committed together, so the log of histograms shows what was counted where
+the group's offsets are missing or were changed. Every flush writes to every partition of the log
+and names all source partitions of its worker: the latest records of one partition name them all.
+"""
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tidegauge.config import Settings
+import msgspec
+
+from tidegauge.config import KafkaSettings, Settings
+from tidegauge.contract import DecodingError, SourceRange, decode
 from tidegauge.counting import DOUBTFUL, Beginning, Counted, begin_at, from_metadata, known_end
 from tidegauge.kafka import (
     Admin,
@@ -14,8 +22,9 @@ from tidegauge.kafka import (
     KafkaException,
     SessionError,
     TopicPartition,
+    is_at_end,
+    reader,
 )
-from tidegauge.roles.ingest.histogram_tail import HistogramTail
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +34,10 @@ _BROKER_SECONDS = 10.0
 #: What a flush waits for; it is tried again.
 _CHECK_SECONDS = 2.0
 
-#: How often an idle worker asks, so that it sees partitions that were added.
-LOOK_SECONDS = 5.0
+#: How often an idle worker asks the brokers, so that it sees partitions that were added.
+IDLE_CHECK_SECONDS = 5.0
 
-#: A broker that has just come up, or has not heard of a new topic, is given this long.
+#: A broker that has just come up, or does not know a new topic yet, gets this long.
 DOUBT_SECONDS = 1.0
 
 
@@ -45,7 +54,7 @@ class SourceTopic:
         self._tail = HistogramTail(
             settings.kafka, self._admin, settings.topics.histograms, self._topic
         )
-        #: Kafka's id of the topic, or "" if the brokers don't tell.
+        #: Kafka's id of the topic, or "" if the brokers have none.
         self.topic_id = ""
         self.partitions = 0
         #: Where partitions that were assigned end at least.
@@ -55,7 +64,7 @@ class SourceTopic:
     def begin(self) -> None:
         """Learn which topic this session counts; raises as :meth:`check` does."""
         cluster = self._consumer.list_topics(self._topic, timeout=_BROKER_SECONDS)
-        # The mock cluster of librdkafka has no controller, and there nobody knows of ids.
+        # The mock cluster of librdkafka has no controller and no topic ids.
         knows_ids = cluster.controller_id in cluster.brokers
         self.partitions = self._count_partitions(cluster, self._topic)
         self._asked_at = self._monotonic()
@@ -83,7 +92,7 @@ class SourceTopic:
         if self._asked_at is None:
             return
         now = self._monotonic()
-        if not (moved and self.topic_id) and now - self._asked_at < LOOK_SECONDS:
+        if not (moved and self.topic_id) and now - self._asked_at < IDLE_CHECK_SECONDS:
             return
         self._asked_at = now
         if self.topic_id:
@@ -104,15 +113,15 @@ class SourceTopic:
             for at in partitions
             if at.offset >= 0
         }
-        told = {p: counted for p, counted in known.items() if counted is not None}
-        unknown = {at.partition for at in partitions} - told.keys()
+        counted_to = {p: counted for p, counted in known.items() if counted is not None}
+        unknown = {at.partition for at in partitions} - counted_to.keys()
         if unknown:
-            told |= self._tail.counted(unknown)
-        found = self._beginnings(partitions, told)
+            counted_to |= self._tail.counted(unknown)
+        found = self._beginnings(partitions, counted_to)
         if any(one.happened in DOUBTFUL for one in found.values()):
             time.sleep(DOUBT_SECONDS)
             self._compare(_BROKER_SECONDS)
-            if self._beginnings(partitions, told) != found:
+            if self._beginnings(partitions, counted_to) != found:
                 raise SessionError(f"{self._topic} is changing: {found}")
         return found
 
@@ -157,3 +166,98 @@ def _missing(topic: str, error: object) -> SessionError:
     return SessionError(
         f"topic {topic} is not there ({error}); make it with: tidegauge topics create"
     )
+
+
+#: Of a partition that was owned, there are records no older than this before the youngest: far
+#: longer than it takes until another worker owns it.
+TAIL_SECONDS = 120.0
+
+#: Clocks of workers differ by less: a record with a later time was not written by a worker.
+_AHEAD_SECONDS = 24 * 3600.0
+
+#: Records read at first; four times as many then, for as long as it takes.
+_BLOCK = 250
+
+#: A transaction that a dead worker has left open is ended by the brokers before.
+_TIMEOUT_SECONDS = 15.0
+
+
+class _TailRecord(msgspec.Struct):
+    """What is wanted of a histogram record."""
+
+    time: float
+    source: str
+    ranges: dict[int, SourceRange]
+    topic_id: str = ""
+
+
+class HistogramTail:
+    """Reads the youngest records of the log; raises ``KafkaException`` if no answer comes."""
+
+    def __init__(self, kafka: KafkaSettings, admin: Admin, topic: str, source: str) -> None:
+        self._kafka = kafka
+        self._admin = admin
+        self._at = TopicPartition(topic, 0)
+        self._source = source
+
+    def counted(self, partitions: set[int]) -> dict[int, Counted]:
+        """Return what is known of those source partitions that the log speaks of."""
+        # Transactions of others may be open: what was committed before now is there once they end.
+        end = self._admin.end(self._at.topic, 0, _TIMEOUT_SECONDS)
+        low = self._admin.begin(self._at.topic, 0, _TIMEOUT_SECONDS)
+        found: dict[int, Counted] = {}
+        youngest: float | None = None
+        block, stop = _BLOCK, end
+        latest = time.time() + _AHEAD_SECONDS
+        consumer = reader(self._kafka, fetch_wait_max_ms=50)
+        try:
+            while stop > low and partitions - found.keys():
+                begin = max(stop - block, low)
+                records = [r for r in self._read(consumer, begin, stop) if r.time <= latest]
+                for record in reversed(records):
+                    if record.source == self._source:
+                        self._take(record, partitions, found)
+                times = [record.time for record in records]
+                youngest = max([*times, youngest or 0.0]) if times else youngest
+                if times and youngest is not None and min(times) < youngest - TAIL_SECONDS:
+                    break
+                stop, block = begin, 4 * block
+        finally:
+            consumer.close()
+        return found
+
+    @staticmethod
+    def _take(record: _TailRecord, partitions: set[int], found: dict[int, Counted]) -> None:
+        for partition, at in record.ranges.items():
+            counted = Counted(
+                origin=at.origin,
+                to=at.to,
+                topic_id=record.topic_id,
+                series=at.series,
+                end=at.end,
+            )
+            if counted.is_sound and partition in partitions and partition not in found:
+                found[partition] = counted
+
+    def _read(self, consumer: Consumer, begin: int, end: int) -> Iterator[_TailRecord]:
+        """Yield the records of [begin, end), as soon as no open transaction holds them back."""
+        consumer.assign([TopicPartition(self._at.topic, 0, begin)])
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while True:
+            messages = consumer.consume(_BLOCK, 0.05)
+            if not messages and time.monotonic() > deadline:
+                raise KafkaException(
+                    KafkaError(KafkaError._TIMED_OUT, f"{self._at.topic} can't be read to {end}")
+                )
+            for message in messages:
+                ended, at = is_at_end(message), message.offset()
+                # At the end of what may be read stands the next record, or what is still open.
+                if at is not None and at >= end:
+                    return
+                if not ended:
+                    try:
+                        yield decode(message.value(), _TailRecord)
+                    except DecodingError:  # DETECT skips it too, and reports it
+                        continue
+                    if at == end - 1:
+                        return

@@ -2,18 +2,17 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from tidegauge.config import Settings
 from tidegauge.contract import DeadLetter, encode
 from tidegauge.counting import Counted, Tenure
 from tidegauge.kafka import TopicPartition, commit, ingest_producer
-from tidegauge.roles.ingest.dead_letters import DeadLetterWriter, FallbackLevel, to_send
 from tidegauge.roles.ingest.reader import BROKER_SECONDS
 from tidegauge.roles.ingest.source import SourceTopic
+from tidegauge.roles.ingest.state import FallbackLevel, IngestState, to_send
 
 log = logging.getLogger(__name__)
 
@@ -21,26 +20,13 @@ log = logging.getLogger(__name__)
 class HistogramWriter:
     """The transactional producer of a session."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        source: SourceTopic,
-        letters: DeadLetterWriter,
-        baselines_age: Callable[[], float],
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._settings = settings
-        self._topics = settings.topics
+    def __init__(self, state: IngestState, source: SourceTopic) -> None:
+        self._state = state
+        self._topics = state.settings.topics
         self.source = source
-        self._letters = letters
-        self.baselines_age = baselines_age
-        self._clock = clock
-        self._monotonic = monotonic
         #: Partitions of the topic of histograms.
         self.destinations = 0
-        self.producer = ingest_producer(self._settings, alone=self._letters.level != "full")
+        self.producer = self._new_producer()
 
     def begin(self) -> None:
         """End the transaction that a predecessor has left open; raises ``KafkaException``."""
@@ -51,16 +37,20 @@ class HistogramWriter:
 
         What was counted stays, and is committed by the next flush. Raises ``KafkaException``.
         """
-        self.producer = ingest_producer(self._settings, alone=self._letters.level != "full")
+        self.producer = self._new_producer()
         self.begin()
+
+    def _new_producer(self) -> Any:
+        alone = self._state.letters.level != "full"
+        return ingest_producer(self._state.settings, alone=alone)
 
     def records(self, tenure: Tenure) -> Iterator[tuple[int, bytes]]:
         """Make the records of a tenure, each with the partition that it goes to."""
-        age = self.baselines_age()
+        age = self._state.baselines_age()
         return tenure.records(
-            now=self._clock(),
-            monotonic=self._monotonic(),
-            idle_seconds=self._settings.ingest.idle_seconds,
+            now=self._state.clock(),
+            monotonic=self._state.monotonic(),
+            idle_seconds=self._state.settings.ingest.idle_seconds,
             source=self._topics.predictions,
             sources=self.source.partitions,
             destinations=self.destinations,
