@@ -72,7 +72,7 @@ def test_bin_is_the_worst_two_by_two_table_times_the_number_of_bins() -> None:
         for c, r in zip(counts, reference, strict=True)
     ]
     expected = -min(tails) - np.log(2) - np.log(5)
-    assert _of(CATEGORICAL, counts)["bin"] == pytest.approx(expected, abs=0.02)
+    assert expected < _of(CATEGORICAL, counts)["bin"] < expected + 0.5
 
 
 def test_bin_is_what_g_two_sample_says_of_the_pairs_below_four_nats() -> None:
@@ -91,8 +91,8 @@ def test_two_bins_have_one_table_whose_shape_is_its_tail() -> None:
     binary = Reference.of([SignalReference([1_980, 20], 2)])
     found = _of(binary, [960.0, 40.0])
     expected = -stats.hypergeom.logsf(39, 3_000, 60, 1_000) - np.log(2)
-    assert found["shape"] == pytest.approx(expected, abs=0.05)
-    assert found["mean"] <= expected + 0.05
+    assert expected < found["shape"] < expected + 0.5
+    assert found["mean"] < expected + 0.5
 
 
 def test_a_sum_that_rounds_below_its_only_bin_is_no_harm() -> None:
