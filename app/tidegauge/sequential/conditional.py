@@ -99,7 +99,8 @@ def bin_squares(counts: Floats, reference: Floats, grain: Floats) -> Floats:
 def tilt_squares(score: Floats, counts: Floats, reference: Floats, grain: Floats) -> Floats:
     """Return r*² of the sum of a score, (rows,); all but ``grain`` (rows,) are (rows, bins).
 
-    ``counts`` and ``reference`` are those of the bins that have a score, and 0 in others.
+    ``counts`` and ``reference`` are those of the bins that have a score, and 0 in others. Scores
+    must follow from the sums of both: given these they are fixed, and the tail holds.
     """
     n, m = counts.sum(axis=-1), reference.sum(axis=-1)
     there = (n >= 1) & (m >= 1)

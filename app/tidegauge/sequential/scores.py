@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.sequential.conditional import bin_squares, tilt_squares
-from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.reference import Reference, bin_scores
 from tidegauge.sequential.tails import chi2_surprise
 from tidegauge.stats import Bools, Floats
 
@@ -83,12 +83,14 @@ def _temper(
         whole = np.broadcast_to(array, (*found.shape[:-1], *array.shape[array.ndim - 1 :]))
         return np.asarray(whole[where], dtype=np.float64)
 
-    for at, weights in ((_MEAN, reference.linear), (_SPREAD, reference.quadratic)):
+    for place, at in enumerate((_MEAN, _SPREAD)):
         where = np.nonzero(found[..., at] > _NORMAL_BELOW)
         if len(where[0]):
             ordered = rows(reference.in_order, where)
-            sides = (counts[where] * ordered, rows(reference.counts, where) * ordered)
-            squares = tilt_squares(rows(weights, where), *sides, grain[where])
+            sides = counts[where] * ordered, rows(reference.counts, where) * ordered
+            # By how both sides filled the bins, since that is what is given.
+            score = bin_scores(sides[0] + sides[1])[place] * ordered
+            squares = tilt_squares(score, *sides, grain[where])
             _lower(found, (*where, at), chi2_surprise(squares, 1))
     matters = found > _NORMAL_BELOW
     where = np.nonzero(matters[..., _BIN] | (matters[..., _SHAPE] & one_table))
