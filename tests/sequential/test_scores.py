@@ -62,28 +62,37 @@ def test_shape_is_scipys_g_test_but_for_the_correction() -> None:
 
 def test_bin_is_the_worst_two_by_two_table_times_the_number_of_bins() -> None:
     counts = np.array([180, 270, 60, 40, 3])
-    reference = CATEGORICAL.counts[0]
-    g = max(
-        stats.chi2_contingency(
-            [[c, counts.sum() - c], [r, reference.sum() - r]],
-            correction=False,
-            lambda_="log-likelihood",
-        ).statistic
+    reference = CATEGORICAL.counts[0].astype(int)
+    n, m = counts.sum(), reference.sum()
+    tails = [
+        min(
+            stats.hypergeom.logsf(c - 1, n + m, c + r, n),
+            stats.hypergeom.logcdf(c, n + m, c + r, n),
+        )
         for c, r in zip(counts, reference, strict=True)
-    )
-    expected = -stats.chi2.logsf(g, 1) - np.log(5)
-    assert _of(CATEGORICAL, counts)["bin"] == pytest.approx(expected)
+    ]
+    expected = -min(tails) - np.log(2) - np.log(5)
+    assert expected < _of(CATEGORICAL, counts)["bin"] < expected + 0.5
 
 
-def test_bin_is_what_g_two_sample_says_of_the_pairs() -> None:
-    counts = np.array([180.5, 270.25, 60.0, 40.0, 3.75])
+def test_bin_is_what_g_two_sample_says_of_the_pairs_below_four_nats() -> None:
+    counts = np.array([100.5, 60.25, 30.0, 3.0, 0.0])
     reference = CATEGORICAL.counts[0]
     g = g_two_sample(
         np.stack([counts, counts.sum() - counts], axis=-1),
         np.stack([reference, reference.sum() - reference], axis=-1),
     )
     expected = float(chi2_surprise(g.max(), 1) - np.log(5))
+    assert 0.2 < expected < 4
     assert _of(CATEGORICAL, counts)["bin"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_two_bins_have_one_table_whose_shape_is_its_tail() -> None:
+    binary = Reference.of([SignalReference([1_980, 20], 2)])
+    found = _of(binary, [960.0, 40.0])
+    expected = -stats.hypergeom.logsf(39, 3_000, 60, 1_000) - np.log(2)
+    assert expected < found["shape"] < expected + 0.5
+    assert found["mean"] < expected + 0.5
 
 
 def test_a_sum_that_rounds_below_its_only_bin_is_no_harm() -> None:

@@ -11,6 +11,8 @@ from tidegauge.baseline import BESIDE, value_bins
 from tidegauge.contract import Alert, Change, Distribution, Drift, Evidence, Expectation
 from tidegauge.sequential import (
     BINS,
+    GRAINS,
+    LAMBDAS,
     MEAN,
     SCORES,
     SPREAD,
@@ -164,6 +166,7 @@ def _of_change(change: Change, evidence: Evidence, counted: Distribution) -> Ite
     yield Check("missing_share_delta", change.missing_share_delta, delta)
 
 
+_SPANS = [round(1 / weight) for weight in LAMBDAS]
 _MOVED_FIELDS = ("baseline_share", "current_share", "g")
 
 
@@ -175,8 +178,10 @@ def _surprise(evidence: Evidence, counted: Distribution) -> float:
     counts = np.array([evidence.counts], dtype=np.float64)
     if counts.shape != reference.counts.shape or not _is_whole(evidence.expectation, counts.size):
         return math.nan
+    if evidence.span_windows not in _SPANS:
+        return math.nan
     if evidence.expectation is None:
-        found = surprises(reference, counts)
+        found = surprises(reference, counts, GRAINS[_SPANS.index(evidence.span_windows)])
     else:
         found = _expected(evidence.expectation, reference).surprises(counts)
     return float(found[0, SCORES.index(evidence.score)])

@@ -9,6 +9,7 @@ from tidegauge._face import face
 
 if TYPE_CHECKING:
     from tidegauge.sequential.budget import Budget as Budget
+    from tidegauge.sequential.conditional import GRAINS as GRAINS
     from tidegauge.sequential.daily import (
         HOURS as HOURS,
         DailyReference as DailyReference,

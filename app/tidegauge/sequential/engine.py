@@ -17,6 +17,7 @@ import numpy as np
 from tidegauge.contract import Size
 from tidegauge.sequential.bounds import may_exceed
 from tidegauge.sequential.budget import Budget, thresholds
+from tidegauge.sequential.conditional import GRAINS
 from tidegauge.sequential.daily import DailyReference, HoursMemory, hour_weights
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.expected import Expected
@@ -171,7 +172,8 @@ class WindowBatch:
         )
         where = np.nonzero(suspects)
         windows, _, signals = where
-        scores = surprises(_rows(self._reference, signals), self._effective(where)).max(axis=-1)
+        reference, counts = _rows(self._reference, signals), self._effective(where)
+        scores = surprises(reference, counts, GRAINS[where[1]]).max(axis=-1)
         above = scores > level * self.thresholds[windows, self._whose[signals]]
         found = np.zeros((len(self.events), self.events.shape[-1]), dtype=bool)
         found[windows[above], signals[above]] = True
@@ -195,7 +197,8 @@ class WindowBatch:
             self._effective((windows, _SCALES, signals)),
         )
         events = self.events[windows, _SCALES, signals]
-        return StrongestScores.of(surprises(reference, counts), events, counts, reference.counts)
+        found = surprises(reference, counts, GRAINS[:, None])
+        return StrongestScores.of(found, events, counts, reference.counts)
 
     def _effective(self, where: tuple[Places, ...]) -> Floats:
         counts, total, squared = (
@@ -208,7 +211,7 @@ def judge(reference: Reference, memory: Memory, window: Floats, budget: Budget) 
     """Add a window's counts (signals, bins) to what is remembered, and judge that."""
     batch = WindowBatch(reference, memory, window[None], [budget])
     memory = batch.memory
-    found = surprises(reference, memory.effective())
+    found = surprises(reference, memory.effective(), GRAINS[:, None])
     return Verdict(
         memory,
         found,
@@ -277,7 +280,7 @@ def _judge_joined(turns: Sequence[BatchInput]) -> list[BatchResult]:
     batch = WindowBatch(reference, memory, windows, [it.budget for it in turns], sizes)
     memory, events = batch.memory, batch.events[-1]
     counts = memory.effective()
-    found = surprises(reference, counts)
+    found = surprises(reference, counts, GRAINS[:, None])
     strongest = StrongestScores.of(found, events, counts, reference.counts)
     ours = [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
     return [

@@ -9,10 +9,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.conditional import bin_squares, tilt_squares
+from tidegauge.sequential.reference import Reference, bin_scores
 from tidegauge.sequential.tails import chi2_surprise
-from tidegauge.stats import Floats
+from tidegauge.stats import Bools, Floats
 
+Places = tuple[npt.NDArray[np.intp], ...]
 Score = Literal["shape", "mean", "spread", "bin"]
 
 #: What is remembered of a bin halves again and again while nothing falls into it, down to numbers
@@ -22,8 +24,14 @@ _NOTHING = 1e-100
 #: In this order along the last axis of :func:`surprises`.
 SCORES: tuple[Score, ...] = ("shape", "mean", "spread", "bin")
 
+_SHAPE, _MEAN, _SPREAD, _BIN = map(SCORES.index, ("shape", "mean", "spread", "bin"))
 
-def surprises(reference: Reference, counts: Floats) -> Floats:
+#: Below so many nats, normal scores will do: no threshold is that low. From there on conditional
+#: tails have more and more of a say, up to all of it, so that there is no step.
+_NORMAL_BELOW, _CONDITIONAL_ABOVE = 4.0, 6.0
+
+
+def surprises(reference: Reference, counts: Floats, grains: npt.ArrayLike = 1.0) -> Floats:
     """Return -ln p, nats, of counts (…, signals, bins) by each score: (…, signals, 4).
 
     ``counts`` may be effective ones, of weighted windows, and so no whole numbers. 0 where nothing
@@ -37,6 +45,10 @@ def surprises(reference: Reference, counts: Floats) -> Floats:
       (Bonferroni).
 
     What a bin adds to G is divided by its dispersion, :func:`dispersion`.
+
+    Of few events the tails of these are longer: above 6 nats the last three, and the shape of two
+    bins, are at most what ``conditional`` says. ``grains`` (…, signals), or what broadcasts to
+    that, are those of ``GRAINS`` for the memories that the counts are from.
     """
     n, m = counts.sum(axis=-1, keepdims=True), reference.total
     terms = g_terms(counts, n, reference.counts, m)
@@ -44,15 +56,62 @@ def surprises(reference: Reference, counts: Floats) -> Floats:
         terms /= dispersion(reference, n)
     in_order = summed(counts, reference.in_order)
     linear, quadratic = reference.third_moments
-    return np.stack(
+    g, df = shape_statistic(reference, counts, terms)
+    found = np.stack(
         [
-            chi2_surprise(*shape_statistic(reference, counts, terms)),
+            chi2_surprise(g, df),
             _moment(reference, reference.linear, linear, counts, in_order),
             _moment(reference, reference.quadratic, quadratic, counts, in_order),
             _bin(reference, counts, n, terms),
         ],
         axis=-1,
     )
+    _temper(found, reference, counts, np.asarray(grains, dtype=np.float64), df == 1)
+    return found
+
+
+def _temper(
+    found: Floats, reference: Reference, counts: Floats, grains: Floats, one_table: Bools
+) -> None:
+    """Bring scores that may matter down to their conditional tails, where these are longer.
+
+    Where there is but one table of two bins, ``one_table``, the shape is that.
+    """
+    grain = np.broadcast_to(grains, found.shape[:-1])
+
+    def rows(array: npt.NDArray[np.generic], where: Places) -> Floats:
+        whole = np.broadcast_to(array, (*found.shape[:-1], *array.shape[array.ndim - 1 :]))
+        return np.asarray(whole[where], dtype=np.float64)
+
+    for place, at in enumerate((_MEAN, _SPREAD)):
+        where = np.nonzero(found[..., at] > _NORMAL_BELOW)
+        if len(where[0]):
+            ordered = rows(reference.in_order, where)
+            sides = counts[where] * ordered, rows(reference.counts, where) * ordered
+            # By how both sides filled the bins, since that is what is given.
+            score = bin_scores(sides[0] + sides[1])[place] * ordered
+            squares = tilt_squares(score, *sides, grain[where])
+            _lower(found, (*where, at), chi2_surprise(squares, 1))
+    matters = found > _NORMAL_BELOW
+    where = np.nonzero(matters[..., _BIN] | (matters[..., _SHAPE] & one_table))
+    if len(where[0]):
+        ours, theirs = counts[where], rows(reference.counts, where)
+        squares = bin_squares(ours, theirs, grain[where])
+        if reference.has_excess:
+            n, m = (it.sum(axis=-1, keepdims=True) for it in (ours, theirs))
+            squares /= 1 + rows(reference.excess, where) * (n / (n + m))
+        largest = chi2_surprise(squares.max(axis=-1), 1)
+        log_bins = np.broadcast_to(reference.log_bins, found.shape[:-1])[where]
+        by_bin = np.maximum(largest - log_bins, 0.0)
+        _lower(found, (*where, _BIN), by_bin)
+        _lower(found, (*where, _SHAPE), np.where(one_table[where], largest, np.inf))
+
+
+def _lower(found: Floats, where: tuple[npt.NDArray[np.intp] | int, ...], most: Floats) -> None:
+    before = found[where]
+    part = (before - _NORMAL_BELOW) / (_CONDITIONAL_ABOVE - _NORMAL_BELOW)
+    less = np.maximum(before - most, 0.0)
+    found[where] = before - less * np.minimum(np.maximum(part, 0.0), 1.0)
 
 
 def shape_statistic(
