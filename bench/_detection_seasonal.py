@@ -236,6 +236,7 @@ def _first_of(daily: DailyReference) -> DailyReference:
         pooled.linear,
         pooled.quadratic,
         pooled.excess,
+        pooled.new,
     )
     wide = (known.excess, known.degrees, known.skewness)
     return DailyReference(

@@ -333,10 +333,7 @@ def test_a_small_baseline_asks_for_nothing_and_shows_no_drift_of_many(rows: int)
     for seed in (1, 2):
         found = run(nothing, known=baseline(rows, seed), windows=3, events=1300)
         assert found.asked == []
-        loud = {rule for rule, _, _ in found.fired} - {"feature-drift", "output-drift"}
-        assert loud == set()
-        if rows >= 300:
-            assert found.fired == []
+        assert found.fired == []
 
 
 def test_a_gross_drift_from_a_small_baseline_is_told_of_and_asks_for_nothing() -> None:

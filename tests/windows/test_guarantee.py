@@ -37,10 +37,10 @@ def with_fewer(known: Baseline, rows: int) -> Baseline:
     [
         (HOURLY, []),
         (PLAIN, ["without_hours"]),
-        (with_fewer(PLAIN, SURE_ROWS + 50), ["without_hours"]),
-        (with_fewer(PLAIN, SURE_ROWS - 50), ["without_hours", "small_baseline"]),
+        (with_fewer(PLAIN, SURE_ROWS + 10), ["without_hours"]),
+        (with_fewer(PLAIN, SURE_ROWS - 10), ["without_hours", "small_baseline"]),
         (with_fewer(HOURLY, 24 * SURE_ROWS // 3), ["small_baseline"]),
-        (with_fewer(HOURLY, 24 * (SURE_ROWS + 50)), []),
+        (with_fewer(HOURLY, 24 * (SURE_ROWS + 10)), []),
     ],
 )
 def test_a_budget_names_every_reason_not_to_rely_on_it(known: Baseline, reasons: list[str]) -> None:

@@ -136,6 +136,15 @@ def test_a_new_value_beyond_what_is_expected_is_found_at_once(
         assert in_alarm(signal, drawn(signal, drifted, 200, seed))[:within].any()
 
 
+@pytest.mark.parametrize("rows", [5, 500])
+def test_fewer_new_values_than_expected_are_no_drift(rows: int) -> None:
+    counts = Counter({"a": rows - 4, "b": 1, "c": 1, "d": 1, "e": 1})  # and there are no others
+    signal = categorical_signal(counts, kind="string", are_text=False, missing=0)
+    shares = np.array([rows - 4, 1, 1, 1, 1, 0, 0]) / rows
+    windows = np.random.default_rng(1).multinomial(5_000, shares, size=WINDOWS)
+    assert not in_alarm(signal, windows).any()
+
+
 def test_hours_expect_new_values_too() -> None:
     signal = signal_of(zipf(200, 1.5), 2_000, 1)
     hours = np.tile([*signal.counts, 0, 0, 0], (24, 1))

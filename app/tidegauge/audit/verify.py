@@ -171,7 +171,10 @@ _MOVED_FIELDS = ("baseline_share", "current_share", "g")
 
 
 def _surprise(evidence: Evidence, counted: Distribution) -> float:
-    signal = SignalReference(counted.reference, _ordered(counted), counted.excess or ())
+    ordered = _ordered(counted)
+    place = len(counted.reference) - len(BESIDE) - 1
+    new = None if ordered or place < 0 else place
+    signal = SignalReference(counted.reference, ordered, counted.excess or (), new)
     if len(signal.excess) > len(signal.counts):
         return math.nan
     reference = Reference.of([signal])

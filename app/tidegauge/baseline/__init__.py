@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         current_counts as current_counts,
         distribution as distribution,
         nan_is_missing as nan_is_missing,
+        new_bin as new_bin,
         ordered_bins as ordered_bins,
         rare_values_unknown as rare_values_unknown,
         reference_counts as reference_counts,

@@ -94,6 +94,11 @@ def reference_excess(signal: Signal) -> list[float]:
     return [*signal.rare.excess, *(0.0 for _ in BESIDE)]
 
 
+def new_bin(signal: Signal) -> int | None:
+    """Return the bin of values that the baseline never had; None of numbers."""
+    return None if isinstance(signal, NumericSignal) else len(signal.counts) - 1
+
+
 def rare_values_unknown(signal: Signal) -> bool:
     """Whether the baseline can't say how many new values to expect, nor which bins were luck.
 

@@ -92,7 +92,7 @@ class Expected:
         there = np.asarray(pooled.quadratic.any(axis=-1))[..., None] & pooled.ordered
         quadratic = np.where(there, quadratic, 0.0)
         reference = Reference(
-            counts, pooled.exists, pooled.ordered, linear, quadratic, pooled.excess
+            counts, pooled.exists, pooled.ordered, linear, quadratic, pooled.excess, pooled.new
         )
         bend = np.where(there.any(axis=-1), size / 2, 0.0)
         known = reference.total[..., 0] if events is None else events
@@ -106,8 +106,8 @@ class Expected:
         fitted = self.fitted(counts)
         terms = g_terms(counts, n[..., None], fitted.counts, m[..., None])
         rest = terms_of_rest(counts, fitted.counts)
-        if self.reference.has_excess:
-            varies = dispersion(self.reference, n[..., None])
+        if self.reference.has_expected:
+            varies = dispersion(self.reference, counts, n[..., None])
             terms, rest = terms / varies, rest / varies
         g, df = shape_statistic(fitted, counts, terms)
         df = np.maximum(df - self._freed, 0)
@@ -136,6 +136,7 @@ class Expected:
             ours.linear[spans, rows],
             ours.quadratic[spans, rows],
             ours.excess[rows],
+            ours.new[rows],
         )
         others = (self.events, self.bend, self.excess, self.degrees, self.skewness)
         return Expected(reference, *(it[spans, rows] for it in others))

@@ -24,12 +24,14 @@ _BY_SIGNAL = ("total", "rest", "log_bins", "in_order", "ordered_total", "is_orde
 class SignalReference(NamedTuple):
     """Baseline counts of one signal; the first ``ordered`` bins are values in order.
 
-    ``excess`` is that of ``Reference``, by bin; none if left out.
+    ``excess`` is that of ``Reference``, by bin; none if left out. ``new`` is the place of the bin
+    of values that the baseline never had, if there is one.
     """
 
     counts: Sequence[int]
     ordered: int
     excess: Sequence[float] = ()
+    new: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Reference:
 
     ``linear`` and ``quadratic`` are the scores of the ordered bins, 0 elsewhere: centred, of unit
     variance and orthogonal under the baseline's shares of those bins. Some shares of a baseline
-    are farther off than by sampling: their counts have the variance (1 + ``excess``) · counts.
+    are farther off than by sampling: their counts have the variance (1 + ``excess``) · counts. What
+    it has in a ``new`` bin was expected, not counted: to find fewer there is no sign of a change.
     """
 
     counts: Floats
@@ -47,6 +50,7 @@ class Reference:
     linear: Floats
     quadratic: Floats
     excess: Floats
+    new: Bools
 
     @classmethod
     def of(cls, signals: Sequence[SignalReference]) -> "Reference":
@@ -55,6 +59,7 @@ class Reference:
         shape = len(signals), width
         counts, exists, ordered = np.zeros(shape), np.zeros(shape, bool), np.zeros(shape, bool)
         linear, quadratic, excess = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        new = np.zeros(shape, bool)
         rows_of: dict[int, list[int]] = {}
         for row, signal in enumerate(signals):
             if sum(signal.counts) <= 0:
@@ -63,12 +68,14 @@ class Reference:
             exists[row, : len(signal.counts)] = True
             ordered[row, : signal.ordered] = True
             excess[row, : len(signal.excess)] = signal.excess
+            if signal.new is not None:
+                new[row, signal.new] = True
             rows_of.setdefault(signal.ordered, []).append(row)
         # Only those of the same number of bins together: sums over more than there are would be
         # rounded otherwise, and a signal's scores depend on the others of its model.
         for bins, rows in rows_of.items():
             linear[rows, :bins], quadratic[rows, :bins] = bin_scores(counts[rows, :bins])
-        return cls(counts, exists, ordered, linear, quadratic, excess)
+        return cls(counts, exists, ordered, linear, quadratic, excess, new)
 
     @classmethod
     def joined(cls, references: "Sequence[Reference]") -> "Reference":
@@ -120,9 +127,9 @@ class Reference:
         )
 
     @cached_property
-    def has_excess(self) -> bool:
-        """Whether any share is farther off than by sampling."""
-        return bool(self.excess.any())
+    def has_expected(self) -> bool:
+        """Whether any share is farther off than by sampling, or was not counted."""
+        return bool(self.excess.any() or (self.counts * self.new).any())
 
     @cached_property
     def is_ordered(self) -> Bools:

@@ -52,8 +52,8 @@ def surprises(reference: Reference, counts: Floats, grains: npt.ArrayLike = 1.0)
     """
     n, m = counts.sum(axis=-1, keepdims=True), reference.total
     terms = g_terms(counts, n, reference.counts, m)
-    if reference.has_excess:
-        terms /= dispersion(reference, n)
+    if reference.has_expected:
+        terms /= dispersion(reference, counts, n)
     in_order = summed(counts, reference.in_order)
     linear, quadratic = reference.third_moments
     g, df = shape_statistic(reference, counts, terms)
@@ -97,9 +97,9 @@ def _temper(
     if len(where[0]):
         ours, theirs = counts[where], rows(reference.counts, where)
         squares = bin_squares(ours, theirs, grain[where])
-        if reference.has_excess:
-            n, m = (it.sum(axis=-1, keepdims=True) for it in (ours, theirs))
-            squares /= 1 + rows(reference.excess, where) * (n / (n + m))
+        if reference.has_expected:
+            excess, new = rows(reference.excess, where), rows(reference.new, where)
+            squares /= _dispersion(excess, new > 0, ours, theirs)
         largest = chi2_surprise(squares.max(axis=-1), 1)
         log_bins = np.broadcast_to(reference.log_bins, found.shape[:-1])[where]
         by_bin = np.maximum(largest - log_bins, 0.0)
@@ -174,21 +174,31 @@ def unskewed(z: Floats, skewness: Floats) -> Floats:
 def _bin(reference: Reference, counts: Floats, n: Floats, terms: Floats) -> Floats:
     rest = np.maximum(n - counts, 0.0)  # rounding can leave it below
     of_rest = g_terms(rest, n, reference.rest, reference.total)
-    if reference.has_excess:
-        of_rest /= dispersion(reference, n)
+    if reference.has_expected:
+        of_rest /= dispersion(reference, counts, n)
     g = terms + of_rest
     largest = np.where(reference.exists, g, 0.0).max(axis=-1)
     result: Floats = np.maximum(chi2_surprise(largest, 1) - reference.log_bins, 0.0)
     return result
 
 
-def dispersion(reference: Reference, n: Floats) -> Floats:
+def dispersion(reference: Reference, counts: Floats, n: Floats) -> Floats:
     """Return by how much more than by sampling the difference of both sides varies, (…, bins).
 
     ``n`` (…, 1) are the totals of the counts. Of the variance p/n + p/m of the difference of two
     shares the baseline's part is 1 + excess times as much: (1/n + (1 + excess)/m) / (1/n + 1/m).
+    Infinite where fewer new values are found than expected.
     """
-    return np.asarray(1 + reference.excess * (n / (n + reference.total)))
+    return _dispersion(reference.excess, reference.new, counts, reference.counts, n)
+
+
+def _dispersion(
+    excess: Floats, new: Bools, counts: Floats, reference: Floats, n: Floats | None = None
+) -> Floats:
+    m = reference.sum(axis=-1, keepdims=True)
+    n = counts.sum(axis=-1, keepdims=True) if n is None else n
+    found = 1 + excess * (n / (n + m))
+    return np.where(new & (counts * m < reference * n), np.inf, found)
 
 
 def bin_g(counts: Floats, reference: Floats) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 from tidegauge.baseline import (
     Baseline,
     current_counts,
+    new_bin,
     ordered_bins,
     reference_counts,
     reference_excess,
@@ -72,7 +73,10 @@ class BaselineLayout:
         """Lay out the signals that the baseline has counts of."""
         laid_out = {
             name: SignalReference(
-                reference_counts(signal), ordered_bins(signal), reference_excess(signal)
+                reference_counts(signal),
+                ordered_bins(signal),
+                reference_excess(signal),
+                new_bin(signal),
             )
             for name, signal in baseline.signals.items()
         }

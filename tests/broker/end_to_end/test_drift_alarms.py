@@ -81,6 +81,7 @@ def _laid_out(baseline: Any, part: Any) -> tuple[list[str], Reference, Any]:
                 bins,
                 len(h["counts"]) if "edges" in baseline["signals"][n] else 0,
                 baseline["signals"][n].get("rare", {}).get("excess", ()),
+                None if "edges" in baseline["signals"][n] else len(h["counts"]) - 1,
             )
             for n, (bins, h) in zip(names, sides, strict=True)
         ]
