@@ -32,12 +32,9 @@ variance and the skewness of both; so on the side on which the skewness is they 
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.sequential.ewma import LAMBDAS
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from tidegauge.stats import Floats
 
 #: g of each memory, (4,): 1 for the latest window alone, nearly 4/3 for long ones.
 GRAINS: Floats = np.array([(2 - it) ** 2 / (3 - 3 * it + it**2) for it in LAMBDAS])
