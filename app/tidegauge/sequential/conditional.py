@@ -42,6 +42,9 @@ GRAINS: Floats = np.array([(2 - it) ** 2 / (3 - 3 * it + it**2) for it in LAMBDA
 #: Newton's steps; a change by six standard deviations is fitted to 1e-9 by then.
 _STEPS = 8
 
+#: After a step of the log-odds that is shorter, what is left is about its square.
+_ARRIVED = 1e-6
+
 #: The most that the log-odds of a bin may change in a step, so that they are not overshot.
 _LONGEST_STEP = 2.5
 
@@ -196,6 +199,7 @@ class _Fit(NamedTuple):
         """
         a, b = np.zeros_like(self.n), np.zeros_like(self.n)
         largest = np.maximum(np.abs(self.score).max(axis=-1), _TINY)
+        moves = np.ones(self.n.shape, dtype=bool)
         for _ in range(_STEPS):
             inside, _ = self._inside(a, b)
             aa, ab, bb = self._information(inside)
@@ -205,7 +209,12 @@ class _Fit(NamedTuple):
             more_a, more_b = (bb * x - ab * y) / det, (aa * y - ab * x) / det
             length = np.abs(more_a) + np.abs(more_b) * largest
             shorter = np.minimum(1.0, _LONGEST_STEP / np.maximum(length, _TINY))
-            a, b = a + shorter * more_a, b + shorter * more_b
+            # Who has arrived stays, so that none depends on how long others take.
+            part = np.where(moves, shorter, 0.0)
+            a, b = a + part * more_a, b + part * more_b
+            moves &= length > _ARRIVED
+            if not moves.any():
+                break
         inside, growth = self._inside(a, b)
         aa, ab, bb = self._information(inside)
         free = np.einsum("rb,rb->r", self.total, np.log(growth))
