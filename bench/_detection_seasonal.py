@@ -15,6 +15,7 @@ from scipy.signal import lfilter
 
 from tidegauge.baseline import numeric_edges
 from tidegauge.sequential import (
+    GRAINS,
     HOURS,
     LAMBDAS,
     Budget,
@@ -205,7 +206,9 @@ def _alarms(daily: DailyReference, effective: Floats, hours: Floats, budget: Bud
 
 def _fixed_alarms(pooled: Reference, effective: Floats) -> Bools:
     threshold, _ = BUDGET.threshold(pooled, effective[-1].sum(axis=-1))
-    return np.asarray((surprises(pooled, effective) > threshold).any(axis=(1, 2, 3)))
+    return np.asarray(
+        (surprises(pooled, effective, GRAINS[:, None]) > threshold).any(axis=(1, 2, 3))
+    )
 
 
 def _delay(world: World, signals: "_Signals", rng: np.random.Generator) -> float:

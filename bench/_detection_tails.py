@@ -198,7 +198,7 @@ def _by_ranks(case: Case, samples: int, rng: np.random.Generator) -> tuple[Float
             shares = p * np.exp(np.clip(aim * error * direction, -_MOST, _MOST))
             laws.append(m * shares / shares.sum())
     laws.extend(p / max(times * error**2 - 1 / n, 1e-12) for times in _WIDER)
-    parts = _parts(samples, len(laws), reference)
+    parts = _parts(samples, len(laws), reference, len(_WIDER))
     counts = np.concatenate(
         [
             rng.multinomial(n, rng.dirichlet(one, len(part))).astype(np.float64)
@@ -217,13 +217,20 @@ def _directions(p: Floats, reference: Reference) -> list[Floats]:
     return found
 
 
-def _parts(samples: int, laws: int, reference: Reference) -> list[npt.NDArray[np.intp]]:
-    """Share samples out; those of mean and spread, each in one direction, get half of them."""
-    its = int(reference.linear.any()) + int(reference.quadratic.any())
+def _parts(
+    samples: int, laws: int, reference: Reference, wider: int = 0
+) -> list[npt.NDArray[np.intp]]:
+    """Share samples out: as many to mean and spread, and to all bins at once, as to the others.
+
+    Mean and spread come first, after what has no drift; last the ``wider`` ones of all bins.
+    """
+    of_moments = (int(reference.linear.any()) + int(reference.quadratic.any())) * len(_AIMS)
+    others = laws - of_moments - wider
     size = np.ones(laws)
-    of_moments = its * len(_AIMS)
     if of_moments:
-        size[1 : 1 + of_moments] = (laws - of_moments) / of_moments
+        size[1 : 1 + of_moments] = others / of_moments
+    if wider:
+        size[-wider:] = others / wider
     ends = np.round(np.cumsum(size) / size.sum() * samples).astype(int)
     return np.split(np.arange(samples), ends[:-1])
 

@@ -32,18 +32,18 @@ variance and the skewness of both; so on the side on which the skewness is they 
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.sequential.ewma import LAMBDAS
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from tidegauge.stats import Floats
 
 #: g of each memory, (4,): 1 for the latest window alone, nearly 4/3 for long ones.
 GRAINS: Floats = np.array([(2 - it) ** 2 / (3 - 3 * it + it**2) for it in LAMBDAS])
 
 #: Newton's steps; a change by six standard deviations is fitted to 1e-9 by then.
 _STEPS = 8
+
+#: After a step of the log-odds that is shorter, what is left is about its square.
+_ARRIVED = 1e-6
 
 #: The most that the log-odds of a bin may change in a step, so that they are not overshot.
 _LONGEST_STEP = 2.5
@@ -199,6 +199,7 @@ class _Fit(NamedTuple):
         """
         a, b = np.zeros_like(self.n), np.zeros_like(self.n)
         largest = np.maximum(np.abs(self.score).max(axis=-1), _TINY)
+        moves = np.ones(self.n.shape, dtype=bool)
         for _ in range(_STEPS):
             inside, _ = self._inside(a, b)
             aa, ab, bb = self._information(inside)
@@ -208,7 +209,12 @@ class _Fit(NamedTuple):
             more_a, more_b = (bb * x - ab * y) / det, (aa * y - ab * x) / det
             length = np.abs(more_a) + np.abs(more_b) * largest
             shorter = np.minimum(1.0, _LONGEST_STEP / np.maximum(length, _TINY))
-            a, b = a + shorter * more_a, b + shorter * more_b
+            # Who has arrived stays, so that none depends on how long others take.
+            part = np.where(moves, shorter, 0.0)
+            a, b = a + part * more_a, b + part * more_b
+            moves &= length > _ARRIVED
+            if not moves.any():
+                break
         inside, growth = self._inside(a, b)
         aa, ab, bb = self._information(inside)
         free = np.einsum("rb,rb->r", self.total, np.log(growth))

@@ -83,16 +83,18 @@ def _temper(
         whole = np.broadcast_to(array, (*found.shape[:-1], *array.shape[array.ndim - 1 :]))
         return np.asarray(whole[where], dtype=np.float64)
 
-    for place, at in enumerate((_MEAN, _SPREAD)):
-        where = np.nonzero(found[..., at] > _NORMAL_BELOW)
-        if len(where[0]):
-            ordered = rows(reference.in_order, where)
-            sides = counts[where] * ordered, rows(reference.counts, where) * ordered
-            # By how both sides filled the bins, since that is what is given.
-            score = bin_scores(sides[0] + sides[1])[place] * ordered
-            squares = tilt_squares(score, *sides, grain[where])
-            _lower(found, (*where, at), chi2_surprise(squares, 1))
     matters = found > _NORMAL_BELOW
+    where = np.nonzero(matters[..., _MEAN] | matters[..., _SPREAD])
+    if len(where[0]):
+        ordered = rows(reference.in_order, where)
+        sides = counts[where] * ordered, rows(reference.counts, where) * ordered
+        # By how both sides filled the bins, since that is what is given.
+        for score, at in zip(bin_scores(sides[0] + sides[1]), (_MEAN, _SPREAD), strict=True):
+            some = np.flatnonzero(matters[(*where, at)])
+            its = tuple(place[some] for place in where)
+            ours, theirs = (side[some] for side in sides)
+            squares = tilt_squares((score * ordered)[some], ours, theirs, grain[its])
+            _lower(found, (*its, at), chi2_surprise(squares, 1))
     where = np.nonzero(matters[..., _BIN] | (matters[..., _SHAPE] & one_table))
     if len(where[0]):
         ours, theirs = counts[where], rows(reference.counts, where)
