@@ -160,7 +160,9 @@ def test_nobody_answers_on_a_free_port_not_even_to_itself() -> None:
 
 
 def test_files_that_share_a_run_go_to_one_process_and_others_each_to_one() -> None:
-    assert scope_of("tests/alerting/test_load.py::test_a[b::c]") == "tests/alerting/test_load.py"
+    assert (
+        scope_of("tests/alerting/test_ruleset.py::test_a[b::c]") == "tests/alerting/test_ruleset.py"
+    )
     for folder in TOGETHER:
         files = list((ROOT / folder).glob("test_*.py"))
         assert len(files) > 1, f"{folder} has moved"

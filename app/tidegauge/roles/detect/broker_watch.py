@@ -183,8 +183,10 @@ class BrokerWatch:
 
     async def check(self) -> None:
         """Ask the brokers once; raises ``KafkaException`` if they don't answer."""
-        await self._exists("changelog", self._changelog_topic, "nothing is reported")
-        if not await self._exists("histograms", self._topic, "nothing is counted"):
+        missing = await self._missing(self._changelog_topic, "nothing is reported")
+        self._health.report("changelog", "failed" if missing else "ok", missing)
+        if missing := await self._missing(self._topic, "nothing is counted"):
+            self._health.report("histograms", "failed", missing)
             self._progress.lag(0)
             return
         states = self._store.partitions
@@ -205,14 +207,11 @@ class BrokerWatch:
             new = f"partitions {sorted(waiting)} of {self._topic} have new records"
             self._progress.lag(sum(waiting.values()), new)
 
-    async def _exists(self, condition: str, topic: str, consequence: str) -> bool:
-        exists = bool(await asyncio.to_thread(self._offsets.partitions, topic))
-        if not exists:
-            detail = f"{topic} is missing: {consequence}; `tidegauge topics create` makes it"
-            self._health.report(condition, "failed", detail)
-        elif condition == "changelog":
-            self._health.report(condition, "ok")
-        return exists
+    async def _missing(self, topic: str, consequence: str) -> str:
+        """Return what to report of a topic that doesn't exist; "" if it does."""
+        if await asyncio.to_thread(self._offsets.partitions, topic):
+            return ""
+        return f"{topic} is missing: {consequence}; `tidegauge topics create` makes it"
 
     async def compare(
         self,
