@@ -86,11 +86,38 @@ def of_oracle(
     signals = draw(drift.kind, 1, baseline, rng)
     before = signals.shares[0]
     changed = after(drift, signals.shares, signals.edges)[0]
+    return _of_oracle(before, changed, drift.events, rng, runs, baseline, every)
+
+
+def of_shares(
+    before: Floats,
+    changed: Floats,
+    events: int,
+    *,
+    runs: int,
+    seed: int,
+    baseline: int = BASELINE,
+    every: int = EVERY,
+) -> Delay:
+    """Let the oracle watch as many, of any shares before and after the drift."""
+    rng = np.random.default_rng([seed, 2])
+    return _of_oracle(before, changed, events, rng, runs, baseline, every)
+
+
+def _of_oracle(
+    before: Floats,
+    changed: Floats,
+    events: int,
+    rng: np.random.Generator,
+    runs: int,
+    baseline: int,
+    every: float,
+) -> Delay:
     never = _NEVER / baseline
     ratio = np.log(np.maximum(changed, never) / np.maximum(before, never))
 
     def steps(shares: Floats, size: int) -> Floats:
-        return np.asarray(rng.multinomial(drift.events, shares, size=size) @ ratio)
+        return np.asarray(rng.multinomial(events, shares, size=size) @ ratio)
 
     threshold = _threshold(steps, before, changed, float(every))
     statistic = np.zeros(runs)

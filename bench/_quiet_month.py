@@ -21,7 +21,7 @@ from tidegauge.contract import (
     WindowReport,
     deterministic_id,
 )
-from tidegauge.sequential import LAMBDAS, SCORES, Budget, Memory, WindowBatch, size_of
+from tidegauge.sequential import LAMBDAS, SCORES, Budget, Memory, WindowBatch, since_onset, size_of
 from tidegauge.windows import pattern_of
 from tidegauge.windows.changes import size_of_values
 
@@ -127,11 +127,11 @@ def _parts(
             row = number * len(names) + place
             size = float(strongest.sizes[row])
             if strongest.surprises[row] > threshold:
-                spans = np.arange(len(LAMBDAS))
-                its = np.full_like(spans, rows.ravel()[row])
-                counts = batch.effective(np.full_like(spans, window), spans, its)
-                found_sizes = [size_of_values(it, references[its[0]]) for it in counts]
-                of_values = max((it for it in found_sizes if it is not None), default=None)
+                its = rows.ravel()[row : row + 1]
+                span = strongest.spans[row : row + 1]
+                counts = batch.effective(np.full_like(its, window), span, its)
+                counts = since_onset(counts, references[its], strongest.since[row : row + 1])
+                of_values = size_of_values(counts[0], references[its[0]])
                 if of_values is not None:
                     drifts[name] = of_values
             evidence = Evidence(

@@ -58,6 +58,8 @@ def _change(path: str, value: Callable[[Any], Any]) -> Callable[[Any], None]:
         ("surprise", "evidence.counts", lambda v: v[:-1], "surprise_nats"),
         ("surprise", "evidence.psi_corrected", lambda v: v + 0.001, "psi_corrected"),
         ("surprise", "evidence.size", lambda v: "minor", "size"),
+        ("surprise", "evidence.since_onset", lambda v: 0.5, "psi_corrected"),
+        ("surprise-by-hour", "evidence.psi_of_bin", lambda v: v + 0.001, "psi_of_bin"),
         ("surprise", "evidence.change.moved.1.g", lambda v: -v, "≥ 137450: g"),
         ("surprise", "evidence.change.moved.0.bin", lambda v: "> 9", "> 9: current_share"),
         (

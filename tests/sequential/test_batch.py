@@ -17,10 +17,10 @@ BUDGETS = (Budget(1.0, 43_200.0), Budget(2.0, 8_640.0, slices=7), Budget(0.1, 43
 
 def _alone(turn: BatchInput) -> BatchResult:
     verdict = judge(turn.reference, turn.memory, turn.window, turn.budget)
-    counts = verdict.memory.effective()
+    limits = np.full(len(turn.reference.counts), verdict.threshold)
     return BatchResult(
         verdict,
-        StrongestScores.of(verdict.surprises, verdict.events, counts, turn.reference.counts),
+        StrongestScores.of(verdict.surprises, verdict.memory, limits, turn.reference),
     )
 
 

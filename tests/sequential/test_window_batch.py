@@ -12,6 +12,7 @@ from tidegauge.sequential.engine import Verdict, WindowBatch, judge
 from tidegauge.sequential.ewma import LAMBDAS, LEAST_EVENTS, Memory
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import surprises
+from tidegauge.sequential.size import since_onset
 from tidegauge.stats.divergences import psi_corrected
 
 BUDGET = Budget(1.0, 43_200.0)
@@ -83,6 +84,9 @@ def test_the_strongest_sign_is_the_largest_of_the_scores(world: tuple[Reference,
         assert strongest.surprises[number] == pytest.approx(surprise, rel=1e-12, abs=1e-12)
         assert strongest.events[number] == pytest.approx(verdict.events[span, signal], rel=1e-12)
         counts = verdict.memory.effective()[span, signal]
+        assert bool(strongest.ages[number]) == (surprise > verdict.threshold)
+        since = strongest.since[number]
+        counts = since_onset(counts, reference.counts[signal], since)
         size = psi_corrected(counts, reference.counts[signal])
         np.testing.assert_allclose(strongest.sizes[number], size, rtol=1e-12, atol=1e-12)
 

@@ -12,6 +12,7 @@ from tidegauge.baseline.compare import bin_labels
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract.report import Change, SignalReport, WindowReport
 from tidegauge.windows.drift_detector import DriftDetector
+from tidegauge.windows.values import SliceMemory
 
 EDGES = [10.0, 20.0, 30.0, 40.0]
 SHARES = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
@@ -123,6 +124,23 @@ def test_a_slight_change_is_shown_by_a_longer_span_with_the_window_in_which_it_b
     began = reports[80].window_end
     assert abs(change.onset_window_end - began) <= 3 * 60
     assert change.onset_window_end <= reports[number - 1].window_end
+
+
+def test_after_a_spike_the_onset_stays_until_the_alarm_is_over() -> None:
+    reports = [_report(number) for number in range(80)]
+    reports += [_report(80 + number, amount=SHIFTED) for number in range(3)]
+    reports += [_report(83 + number) for number in range(60)]
+    watch, memory, onsets = DriftDetector(lambda model: 1.0), None, []
+    for report in reports:
+        memory, seen = watch.take(memory, report, {PLAIN.id: PLAIN})
+        # A worker that takes the partition over knows it too.
+        memory = msgspec.json.decode(msgspec.json.encode(memory), type=SliceMemory)
+        evidence = seen.parts[0].signals["amount"].evidence
+        if evidence is not None and evidence.change is not None:
+            onsets.append(evidence.change.onset_window_end)
+    assert len(onsets) >= 10, "the spans remember it for long"
+    assert set(onsets) == {reports[80].window_end}
+    assert memory is not None and memory.onsets == b"", "and then it is forgotten"
 
 
 def test_windows_that_are_pooled_count_for_the_onset() -> None:

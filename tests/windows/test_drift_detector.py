@@ -17,6 +17,7 @@ from tidegauge.sequential.engine import judge, size_of
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES
+from tidegauge.sequential.size import since_onset
 from tidegauge.stats.divergences import psi_corrected
 from tidegauge.windows.changelog import Changelog
 from tidegauge.windows.drift_detector import MONTH_SECONDS, DriftDetector
@@ -81,7 +82,13 @@ def test_the_evidence_is_what_the_detector_says_of_the_counts() -> None:
             assert (evidence.score, evidence.span_windows) == (SCORES[score], 4**span)
             assert evidence.events == verdict.events[span, row]
             assert (evidence.baseline_events, evidence.bins) == (10_000, 8)
-            size = psi_corrected(memory.effective()[span, row], reference.counts[row])
+            its = memory.effective()[span, row]
+            if evidence.since_onset is not None:
+                share = np.array(evidence.since_onset)
+                its = since_onset(its, reference.counts[row], share)
+            in_alarm = evidence.surprise_nats > verdict.threshold
+            assert (evidence.since_onset is not None) == in_alarm
+            size = psi_corrected(its, reference.counts[row])
             assert evidence.psi_corrected == size
             assert evidence.size == size_of(float(size))
             assert spent == AlarmBudget(

@@ -74,9 +74,10 @@ def test_a_quarter_of_a_standard_deviation_more_than_the_hour_has_is_a_drift() -
     assert _in_alarm(found)[0] in (100, 101, 102)
     evidence, _ = _said(found[-1])
     assert evidence.size == "minor"
-    # Of 20 drifted windows, a span of 16 remembers 0.25 sd as 0.18: the size of that is 0.18².
+    # Of 20 drifted windows, a span of 16 remembers 0.25 sd as 0.18; the size is that of 0.25 sd.
     assert evidence.span_windows == 16
-    assert evidence.psi_corrected == pytest.approx(0.033, abs=0.008)
+    assert evidence.since_onset == pytest.approx(1 - (15 / 16) ** 20, rel=0.1)
+    assert evidence.psi_corrected == pytest.approx(0.0625, rel=0.25)
     assert evidence.change is not None and evidence.change.median_delta is not None
     assert evidence.change.median_delta == pytest.approx(0.18, abs=0.05)
 

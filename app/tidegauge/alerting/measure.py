@@ -52,9 +52,13 @@ class Measurement(NamedTuple):
 
     @property
     def psi(self) -> float:
-        """Corrected PSI, nats, of a surprise; infinite for what has no size."""
-        size = self.evidence.psi_corrected if self.evidence else None
-        return math.inf if size is None else size
+        """Size of a surprise, nats: corrected PSI, or that of one bin in terms of itself.
+
+        Infinite for what has no size.
+        """
+        if self.evidence is None or self.evidence.psi_corrected is None:
+            return math.inf
+        return max(self.evidence.psi_corrected, self.evidence.psi_of_bin or 0.0)
 
     @property
     def rank(self) -> float:

@@ -102,7 +102,8 @@ class Rule(_StrictRule):
         Field(
             ge=0,
             allow_inf_nan=False,
-            description="surprise: a drift of less corrected PSI raises no alert; 0.01 if left out",
+            description="surprise: a drift of less corrected PSI raises no alert, unless a single "
+            "bin has changed by as much in terms of its own share; 0.01 if left out",
         ),
         WithJsonSchema({"type": "number", "minimum": 0}),
     ] = None
@@ -246,7 +247,7 @@ class Rule(_StrictRule):
 
     @property
     def required_psi(self) -> float:
-        """Corrected PSI, nats, that a drift must have to raise an alert; 0 where none is needed."""
+        """Size, nats, that a drift must have to raise an alert; 0 where none is needed."""
         if self.metric != "surprise" or self.above is None:
             return 0.0
         return MINIMUM_PSI if self.minimum_psi is None else self.minimum_psi

@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from tidegauge.alerting import NOISE_NATS, SILENCE
-from tidegauge.baseline import BESIDE, value_bins
+from tidegauge.baseline import BESIDE, OUTSIDE, value_bins
 from tidegauge.contract import Alert, Change, Distribution, Drift, Evidence, Expectation
 from tidegauge.sequential import (
     BINS,
@@ -22,10 +23,12 @@ from tidegauge.sequential import (
     SignalReference,
     ValueTable,
     bin_contributions,
+    since_onset,
     size_of,
+    size_of_bin,
     surprises,
 )
-from tidegauge.stats import drift, psi_corrected
+from tidegauge.stats import Floats, drift, psi_corrected
 
 #: Figures are sums of floats, whose order may differ in the last digits.
 TOLERANCE = 1e-9
@@ -118,12 +121,13 @@ _DRIFT: dict[str, Callable[[Drift], float | None]] = {
 
 def _ordered(counted: Distribution) -> int:
     """How many bins have an order: those of values, where they are no categories."""
-    values = len(counted.bins) - len(BESIDE)
+    values = counted.bins.index(BESIDE[0], len(counted.bins) - len(BESIDE) - 1)
     return 0 if counted.bins[values - 1] == "never seen" else values
 
 
 def _of_evidence(alert: Alert) -> Iterator[Check]:
-    evidence, budget, counted = alert.evidence, alert.alarm_budget, alert.distribution
+    evidence, budget = alert.evidence, alert.alarm_budget
+    counted = _with_outside(alert.evidence, alert.distribution)
     if evidence is None or budget is None:
         return
     allowed = Budget(budget.alarms_per_month, budget.windows_per_month, budget.slices)
@@ -138,11 +142,37 @@ def _of_evidence(alert: Alert) -> Iterator[Check]:
     compared = _compared(evidence, counted)
     same = len(evidence.counts) == len(counted.reference) == len(compared)
     if evidence.psi_corrected is not None:
-        size = float(psi_corrected(evidence.counts, compared)) if same else math.nan
+        size = _size(evidence, compared) if same else math.nan
         yield Check("psi_corrected", evidence.psi_corrected, size)
         yield Check("size", evidence.size or "", size_of(evidence.psi_corrected))
+    if evidence.psi_of_bin is not None:
+        found = float(size_of_bin(*_since(evidence, compared))[0]) if same else math.nan
+        yield Check("psi_of_bin", evidence.psi_of_bin, found)
     if evidence.change is not None and same:
         yield from _of_change(evidence.change, evidence, counted)
+
+
+def _with_outside(evidence: Evidence | None, counted: Distribution | None) -> Distribution | None:
+    """Add the bin of what is outside of the baseline's range, if the evidence has it."""
+    if evidence is None or evidence.counts is None or counted is None:
+        return counted
+    if len(evidence.counts) != len(counted.reference) + 1:
+        return counted
+    return msgspec.structs.replace(
+        counted, bins=[*counted.bins, OUTSIDE], reference=[*counted.reference, 0]
+    )
+
+
+def _size(evidence: Evidence, compared: Sequence[float]) -> float:
+    """Return the corrected PSI of the windows since the onset."""
+    return float(psi_corrected(*_since(evidence, compared))[0])
+
+
+def _since(evidence: Evidence, compared: Sequence[float]) -> tuple[Floats, Floats]:
+    """Return the counts since the onset, and what they are compared with."""
+    counts, expected = (np.array([it], dtype=np.float64) for it in (evidence.counts, compared))
+    share = 1.0 if evidence.since_onset is None else evidence.since_onset
+    return since_onset(counts, expected, np.array([share])), expected
 
 
 def _compared(evidence: Evidence, counted: Distribution) -> Sequence[float]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     )
     from tidegauge.baseline.compare import (
         BESIDE as BESIDE,
+        OUTSIDE as OUTSIDE,
         RARE_ROWS as RARE_ROWS,
         bin_labels as bin_labels,
         counted_by_bin as counted_by_bin,

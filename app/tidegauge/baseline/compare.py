@@ -20,6 +20,9 @@ from tidegauge.contract import Distribution, SignalHistogram
 #: Labels of the bins after the value bins.
 BESIDE = ("missing", "not finite", "invalid type")
 
+#: Label of a bin that only the detector has, of numbers beyond the baseline's smallest and largest.
+OUTSIDE = "outside of the baseline's range"
+
 #: Rows of a baseline that a category must have for its share to say something by itself.
 RARE_ROWS = 10
 

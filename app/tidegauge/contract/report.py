@@ -203,13 +203,32 @@ class Evidence(Record):
         ),
     ] = None
     psi_corrected: Annotated[
-        float | None, doc("PSI less what noise adds to it, nats, by the same counts.")
+        float | None,
+        doc(
+            "PSI less what noise adds to it, nats, by the same counts; of a signal in alarm, of "
+            "the windows since the onset."
+        ),
     ] = None
     size: Annotated[Size | None, doc("A word for psi_corrected.")] = None
     change: Annotated[Change | None, doc("Of a signal in alarm: what has changed.")] = None
     expectation: Annotated[
         Expectation | None,
         doc("Of a signal in alarm, with a baseline by hour of day: what was expected."),
+    ] = None
+    since_onset: Annotated[
+        float | None,
+        doc(
+            "Of a signal in alarm: the share of the counts that is from the windows since the "
+            "onset, an estimate. The span shows the change diluted by it."
+        ),
+    ] = None
+    psi_of_bin: Annotated[
+        float | None,
+        doc(
+            "Of a signal in alarm: how much the bin that changed most has changed in terms of its "
+            "own share, (x - 1) ln x with x its share since the onset as a multiple of the "
+            "baseline's; 0 where no single bin stands out."
+        ),
     ] = None
 
 

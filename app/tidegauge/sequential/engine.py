@@ -13,6 +13,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegauge.contract import Size
 from tidegauge.sequential.bounds import may_exceed
@@ -23,6 +24,7 @@ from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.expected import Expected
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES, surprises
+from tidegauge.sequential.size import onsets, since_onset, size_of_bin
 from tidegauge.stats import Bools, Floats, Places, psi_corrected
 
 #: Signals, or windows, at a time: what they need stays in the cache of a core.
@@ -39,7 +41,10 @@ class StrongestScores(NamedTuple):
     """The strongest sign that a signal has changed, for many of them; arrays of one length.
 
     ``surprises`` is -ln p, nats, of a place in ``SCORES`` over a place in ``LAMBDAS``; it rests on
-    the effective number of ``events``, whose corrected PSI, nats, is in ``sizes``.
+    the effective number of ``events``. In alarm, a signal has been changed for so many windows,
+    ``ages``, as far as can be told, which have the share ``since`` of the span's weight; else these
+    are 0 and 1. ``sizes`` is the corrected PSI, nats, of the windows since then, ``of_bin`` the
+    same in terms of the bin that changed most (``size.size_of_bin``), 0 if not in alarm.
     """
 
     surprises: Floats
@@ -47,30 +52,52 @@ class StrongestScores(NamedTuple):
     scores: Places
     events: Floats
     sizes: Floats
+    ages: npt.NDArray[np.int_]
+    since: Floats
+    of_bin: Floats
 
     @classmethod
     def of(
-        cls, found: Floats, events: Floats, counts: Floats, reference: Floats
+        cls,
+        found: Floats,
+        memory: Memory,
+        thresholds: Floats,
+        reference: Reference,
+        expected: Expected | None = None,
     ) -> "StrongestScores":
         """Take the largest of the scores of each signal; the first, if there are several.
 
-        ``found`` is (4, signals, scores), ``events`` (4, signals); effective ``counts`` and those
-        of the reference are (4, signals, bins), the latter perhaps without the spans.
+        ``found`` is (4, signals, scores), ``thresholds`` (signals,). ``expected`` is what the
+        signals are compared with, if it is not the reference.
         """
         rows = np.arange(found.shape[1])
         flat = found.transpose(1, 0, 2).reshape(len(rows), -1)
         strongest = flat.argmax(axis=1)
         spans, scores = np.divmod(strongest, len(SCORES))
-        compared = reference if reference.ndim < counts.ndim else reference[spans, rows]
-        sizes = psi_corrected(counts[spans, rows], compared)
-        return cls(flat[rows, strongest], spans, scores, events[spans, rows], sizes)
+        above = flat[rows, strongest]
+        counts, events = memory.effective_at(spans, rows), memory.events()[spans, rows]
+        compared = expected.at(spans, rows).reference if expected else reference
+        ages, since = np.zeros(len(rows), dtype=np.int_), np.ones(len(rows))
+        alarmed = np.flatnonzero(above > thresholds)
+        ages[alarmed], since[alarmed] = onsets(
+            memory.of(alarmed),
+            _rows(compared, alarmed),
+            spans[alarmed],
+            scores[alarmed],
+            expected.reference.counts[:, alarmed] if expected else None,
+        )
+        counts[alarmed] = since_onset(counts[alarmed], compared.counts[alarmed], since[alarmed])
+        sizes, of_bin = psi_corrected(counts, compared.counts), np.zeros(len(rows))
+        of_bin[alarmed] = size_of_bin(counts[alarmed], compared.counts[alarmed])
+        return cls(above, spans, scores, events, sizes, ages, since, of_bin)
 
     def part(self, signals: slice | Places) -> "StrongestScores":
         """Return those of some of the signals."""
-        surprises, spans, scores, events, sizes = self
+        surprises, spans, scores, events, sizes, ages, since, of_bin = self
         return StrongestScores(
-            surprises[signals], spans[signals], scores[signals], events[signals], sizes[signals]
-        )
+            surprises[signals], spans[signals], scores[signals], events[signals], sizes[signals],
+            ages[signals], since[signals], of_bin[signals],
+        )  # fmt: skip
 
 
 class Verdict(NamedTuple):
@@ -192,19 +219,21 @@ class WindowBatch:
         return self._effective((windows, spans, signals))
 
     def _strongest(self, windows: Places, signals: Places) -> StrongestScores:
-        reference, counts = (
-            _rows(self._reference, signals),
-            self._effective((windows, _SCALES, signals)),
-        )
-        events = self.events[windows, _SCALES, signals]
-        found = surprises(reference, counts, GRAINS[:, None])
-        return StrongestScores.of(found, events, counts, reference.counts)
+        reference = _rows(self._reference, signals)
+        memory = self._remembered((windows, _SCALES, signals))
+        thresholds = self.thresholds[windows, self._whose[signals]]
+        found = surprises(reference, memory.effective(), GRAINS[:, None])
+        return StrongestScores.of(found, memory, thresholds, reference)
 
     def _effective(self, where: tuple[Places, ...]) -> Floats:
+        return self._remembered(where).effective()
+
+    def _remembered(self, where: tuple[Places, ...]) -> Memory:
+        """Return a memory of what is at some places; of what is pooled, nothing."""
         counts, total, squared = (
             array[where] for array in (self._path.counts, self._path.total, self._path.squared)
         )
-        return Memory(counts, total, squared, counts).effective()
+        return Memory(counts, total, squared, np.zeros(counts.shape[-2:]))
 
 
 def judge(reference: Reference, memory: Memory, window: Floats, budget: Budget) -> Verdict:
@@ -279,9 +308,9 @@ def _judge_joined(turns: Sequence[BatchInput]) -> list[BatchResult]:
     windows = np.concatenate([it.window for it in turns])[None]
     batch = WindowBatch(reference, memory, windows, [it.budget for it in turns], sizes)
     memory, events = batch.memory, batch.events[-1]
-    counts = memory.effective()
-    found = surprises(reference, counts, GRAINS[:, None])
-    strongest = StrongestScores.of(found, events, counts, reference.counts)
+    found = surprises(reference, memory.effective(), GRAINS[:, None])
+    limits = np.repeat(batch.thresholds[-1], sizes)
+    strongest = StrongestScores.of(found, memory, limits, reference)
     ours = [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
     return [
         BatchResult(
@@ -298,8 +327,10 @@ def _judge_hourly(turn: BatchInput, hourly: HourlyInput) -> BatchResult:
     daily, hours, between = hourly
     verdict = judge_daily(daily, turn.memory, hours, turn.window, between, turn.budget)
     assert verdict.expected is not None  # noqa: S101 - it is what the window was judged by
-    counts, expected = verdict.memory.effective(), verdict.expected.reference.counts
-    strongest = StrongestScores.of(verdict.surprises, verdict.events, counts, expected)
+    limits = np.full(len(turn.reference.counts), verdict.threshold)
+    strongest = StrongestScores.of(
+        verdict.surprises, verdict.memory, limits, turn.reference, verdict.expected
+    )
     return BatchResult(verdict, strongest)
 
 

@@ -57,7 +57,7 @@ class Memory:
             np.concatenate([it.pooled for it in memories]),
         )
 
-    def of(self, signals: slice) -> "Memory":
+    def of(self, signals: slice | Places) -> "Memory":
         """Return what is remembered of some of the signals."""
         return Memory(
             self.counts[:, signals],

@@ -21,7 +21,11 @@ _KEEP = 1 - _LAMBDAS
 
 
 def age_windows(
-    memory: Memory, reference: Reference, rows: Places, directions: Floats
+    memory: Memory,
+    reference: Reference,
+    rows: Places,
+    directions: Floats,
+    expected: Floats | None = None,
 ) -> npt.NDArray[np.int_]:
     """Return for how many windows the signals in ``rows`` have been changed, the last one included.
 
@@ -29,6 +33,8 @@ def age_windows(
     baseline's is taken along them. Between spans the noise of that has the covariance
     n Σ_j (q_a q_b)^j / (N_a N_b) + 1/m, the latter for the baseline. Found is the age at which a
     step of any size is most likely (a generalised least-squares fit for each of :data:`AGES`).
+    ``expected`` (4, signals, bins) are the counts that each span is compared with, if these are not
+    the baseline's own.
 
     A guess: windows are taken to hold about as many events as the last one, and the change for a
     step, so a slow one reads as a step midway. In the window in which the detector first sees it,
@@ -40,14 +46,15 @@ def age_windows(
     """
     last = memory.total[0, rows]  # of weight 1: the latest window alone
     total = memory.total[:, rows].T
-    windows = _remembered(last, total[:, -1])
+    windows = remembered_windows(memory, rows)
     p = _smoothed_shares(reference, rows)
+    by_span = p[:, None] if expected is None else _of_spans(expected, reference, rows)
     shares = memory.counts[:, rows].transpose(1, 0, 2) / total[..., None]
-    seen = np.einsum("rsb,rb->rs", shares - p[:, None], directions)
+    seen = ((shares - by_span) * directions[:, None]).sum(axis=-1)
     mean = (directions * p).sum(axis=-1)
     variance = np.maximum((directions**2 * p).sum(axis=-1) - mean**2, 1e-12)
     covariance = variance[:, None, None] * _covariance(last, windows, reference.counts[rows])
-    fraction = (1 - _KEEP ** AGES[:, None]) / (1 - _KEEP ** windows[:, None, None])
+    fraction = share_since(AGES[:, None], _KEEP, windows[:, None, None])
     weights = np.linalg.solve(covariance, fraction.transpose(0, 2, 1)).transpose(0, 2, 1)
     fit = (weights * seen[:, None]).sum(axis=-1)
     gain = fit**2 / (weights * fraction).sum(axis=-1)
@@ -83,8 +90,29 @@ def _smoothed_shares(reference: Reference, rows: Places) -> Floats:
     return result
 
 
-def _remembered(last: Floats, longest: Floats) -> Floats:
+def _of_spans(expected: Floats, reference: Reference, rows: Places) -> Floats:
+    """Return the smoothed shares that each span is compared with, (rows, spans, bins)."""
+    smoothed = (expected[:, rows] + 0.5) * reference.exists[rows]
+    result: Floats = smoothed / smoothed.sum(axis=-1, keepdims=True)
+    return result.transpose(1, 0, 2)
+
+
+def share_since(ages: npt.ArrayLike, keep: npt.ArrayLike, windows: npt.ArrayLike) -> Floats:
+    """Return the share of a span's weight that the last ``ages`` of ``windows`` windows have.
+
+    (1 - q^age) / (1 - q^windows), with q the weight that a span keeps from window to window. All
+    broadcast.
+
+    >>> share_since([1, 2, 4], 0.75, 100).round(4).tolist()
+    [0.25, 0.4375, 0.6836]
+    """
+    ages, keep, windows = (np.asarray(it, dtype=np.float64) for it in (ages, keep, windows))
+    return np.asarray((1 - keep**ages) / (1 - keep**windows))
+
+
+def remembered_windows(memory: Memory, rows: Places) -> Floats:
     """Return of how many windows like the last one the longest span is the sum; at most 2,000."""
+    last, longest = memory.total[0, rows], memory.total[-1, rows]
     keep, weight = _KEEP[-1], _LAMBDAS[-1]
     left = np.maximum(1 - longest * weight / last, keep**2000)
     return np.asarray(np.maximum(np.round(np.log(left) / np.log(keep)), 1.0))

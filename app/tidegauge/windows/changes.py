@@ -9,9 +9,11 @@ import numpy as np
 
 from tidegauge.alerting import MINIMUM_PSI, MOST_MOVED
 from tidegauge.baseline import (
+    OUTSIDE,
     NumericSignal,
     Signal,
     bin_labels,
+    current_counts,
     ordered_bins,
     reference_counts,
     tells_unseen,
@@ -23,10 +25,12 @@ from tidegauge.contract import (
     DriftPattern,
     MovedBin,
     ReportPart,
+    SignalHistogram,
     SignalReport,
 )
-from tidegauge.sequential import Memory, Reference, age_windows, bin_contributions, directions
+from tidegauge.sequential import Memory, Reference, bin_contributions
 from tidegauge.stats import Floats, Places, degrees_of_freedom, histogram_quantile, psi_corrected
+from tidegauge.windows.outside import Range, with_outside
 
 #: What a model says, as opposed to what it sees.
 OUTCOMES = ("prediction", "label")
@@ -85,11 +89,11 @@ _SPAN_WORDS: tuple[Literal["spike", "minutes", "hour"], ...] = (
 
 
 class Strongest(NamedTuple):
-    """Of some signals, by their rows, the span and the score that show a change most."""
+    """Of some signals, by their rows, the span that shows a change most, and its onset."""
 
     rows: Places
     spans: Places
-    scores: Places
+    onsets: Floats
 
 
 @dataclass(frozen=True)
@@ -99,15 +103,38 @@ class Bins:
     signal: Signal
 
     @cached_property
+    def range(self) -> Range | None:
+        """Return the baseline's range; where it is known, the last bin is what is outside of it."""
+        return Range.of(self.signal)
+
+    @cached_property
+    def reference(self) -> list[int]:
+        """Return the baseline's counts; outside of its own range it has none."""
+        counts = reference_counts(self.signal)
+        return counts if self.range is None else [*counts, 0]
+
+    def current(self, histogram: SignalHistogram) -> list[int]:
+        """Return a window's counts."""
+        counts = current_counts(self.signal, histogram)
+        if self.range is None or len(histogram.counts) != len(self.signal.counts):
+            return counts
+        return with_outside(counts, len(histogram.counts), self.range.outside(histogram))
+
+    @cached_property
     def labels(self) -> list[str]:
         """Return a label for each bin; most signals are never in alarm, and none is made."""
-        return bin_labels(self.signal)
+        labels = bin_labels(self.signal)
+        return labels if self.range is None else [*labels, OUTSIDE]
 
     @cached_property
     def values(self) -> Places:
-        """Return for each bin which bin of values it is, from 1; 0 if it holds none."""
+        """Return for each bin which bin of values it is, from 1; 0 if it holds none.
+
+        What is outside of the range is broken rather than drifted, as categories never seen are.
+        """
         bins = value_bins(reference_counts(self.signal), ordered_bins(self.signal))
-        return np.array(bins, dtype=np.intp) + 1
+        beside = [] if self.range is None else [-1]
+        return np.array([*bins, *beside], dtype=np.intp) + 1
 
 
 def changes(
@@ -117,25 +144,19 @@ def changes(
     memory: Memory,
     strongest: Strongest,
     part: ReportPart,
-    window: tuple[int, int],
     standing: Mapping[str, Standing],
 ) -> dict[str, Change]:
     """Return what has changed, by name.
 
     ``names`` are those of ``strongest.rows``, all of which are in ``part`` and have been scored.
-    ``window`` is the start and the end of the window, epoch seconds.
     """
-    rows, spans, scores = strongest
+    rows, spans, _ = strongest
     if not names:
         return {}
     counts = memory.effective()[spans, rows]
     baseline, current, g = bin_contributions(reference.counts[rows], counts)
     most = np.argsort(-np.abs(g), axis=-1, kind="stable")[:, :MOST_MOVED].tolist()
-    ages = age_windows(memory, reference, rows, directions(reference, rows, counts, scores))
-    # Windows with few events are remembered as one, so that many of them are one step.
-    steps = np.maximum(np.round(memory.total[0, rows] / max(part.events, 1)), 1.0)
-    start, end = window
-    onsets = (end - (ages - 1) * steps.astype(int) * (end - start)).tolist()
+    onsets = strongest.onsets.astype(int).tolist()
     found = {}
     for at, name in enumerate(names):
         its, report = bins[name], part.signals[name]
@@ -206,14 +227,13 @@ _BROKEN = 0.05
 
 
 def drift_of_values(
-    report: SignalReport, bins: Bins, spans: Floats, reference: Floats
+    report: SignalReport, bins: Bins, counts: Floats, reference: Floats
 ) -> float | None:
-    """Return how far the values of a signal in alarm have drifted, by the span that shows it most.
+    """Return how far the values of a signal in alarm have drifted: corrected PSI, nats.
 
-    ``spans`` are the effective counts of each span, (spans, bins). The corrected PSI, nats, of the
-    bins of values: the largest, since a long span still holds what came before the drift. None if
-    that is too little to raise an alert, or no more than noise, or if the signal is broken: then it
-    is in alarm because of that.
+    ``counts`` are the effective counts since the onset, by bin; of these, the bins of values count.
+    None if that is too little, or no more than noise, or if the signal is broken: then it is in
+    alarm because of that.
     """
     quality = report.quality
     if quality is not None and (
@@ -228,9 +248,7 @@ def drift_of_values(
         > _BROKEN
     ):
         return None
-    compared = _of_values(reference, bins)
-    sizes = (size_of_values(_of_values(it, bins), compared) for it in spans)
-    return max((size for size in sizes if size is not None), default=None)
+    return size_of_values(_of_values(counts, bins), _of_values(reference, bins))
 
 
 def _of_values(counts: Floats, bins: Bins) -> Floats:

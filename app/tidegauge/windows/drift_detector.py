@@ -30,6 +30,7 @@ from tidegauge.sequential import (
 from tidegauge.stats import Floats
 from tidegauge.windows.comparisons import Comparisons
 from tidegauge.windows.evidence import BaselineLayout, with_evidence
+from tidegauge.windows.onsets import onset_ends, pack_onsets, unpack_onsets
 from tidegauge.windows.values import SliceMemory
 
 #: What budgets are of, seconds.
@@ -58,6 +59,7 @@ class _PartInput(NamedTuple):
     part: ReportPart
     layout: BaselineLayout
     turn: BatchInput
+    onsets: Floats | None = None
 
 
 class DriftDetector:
@@ -117,10 +119,11 @@ class DriftDetector:
         layout = self.layout_of(part.baseline, baselines[part.baseline])
         if not layout.names:
             return None
-        before, hours = Memory.empty(*layout.reference.counts.shape), None
+        before, hours, onsets = Memory.empty(*layout.reference.counts.shape), None, None
         if memory is not None and memory.baseline == part.baseline:
             before = unpack(memory, layout.reference)
             hours = _unpack_hours(memory, len(layout.names))
+            onsets = unpack_onsets(memory.onsets)
         if layout.daily is not None and hours is None:
             # There is nothing to compare the counts with that came before.
             before = Memory.empty(*layout.reference.counts.shape)
@@ -130,7 +133,7 @@ class DriftDetector:
             hourly = HourlyInput(layout.daily, hours, (report.window_start, report.window_end))
         window, budget = layout.counts([part])[0], self.budget_of(report, slices)
         turn = BatchInput(layout.reference, before, window, budget, hourly)
-        return _PartInput(report, part, layout, turn)
+        return _PartInput(report, part, layout, turn, onsets)
 
     def take_late(
         self,
@@ -158,13 +161,14 @@ class DriftDetector:
         if not news.any():
             return memory
         layout = self.layout_of(memory.baseline, baseline)
+        news = layout.late(news)
         known, hours = unpack(memory, layout.reference), _unpack_hours(memory, len(layout.names))
         if hours is not None:
             its = news.sum(axis=-1, keepdims=True) * hour_weights(*ends)
             hours = HoursMemory(hours.events, hours.pooled + its, hours.squares)
         after = Memory(known.counts, known.total, known.squared, known.pooled + news)
         packed = pack(after, memory.through, memory.baseline, hours)
-        return msgspec.structs.replace(packed, late=memory.late + 1)
+        return msgspec.structs.replace(packed, late=memory.late + 1, onsets=memory.onsets)
 
     def counted(
         self, report: WindowReport, baseline_id: str, baselines: Mapping[str, Baseline]
@@ -188,11 +192,14 @@ class DriftDetector:
 
 
 def _result(its_input: _PartInput, judged: BatchResult) -> WindowResult:
-    report, part, layout, turn = its_input
+    report, part, layout, turn, known = its_input
     verdict, ends = judged.verdict, (report.window_start, report.window_end)
-    seen = with_evidence(part, layout, judged, turn.budget, ends, dimensions=report.segment)
+    onsets = onset_ends(
+        known, judged.strongest, verdict.memory, verdict.threshold, ends, part.events
+    )
+    seen = with_evidence(part, layout, judged, turn.budget, onsets, dimensions=report.segment)
     parts = [seen if one is part else one for one in report.parts]
-    after = pack(verdict.memory, report.window_end, part.baseline, verdict.hours)
+    after = pack(verdict.memory, report.window_end, part.baseline, verdict.hours, onsets)
     return WindowResult(after, msgspec.structs.replace(report, parts=parts))
 
 
@@ -205,7 +212,11 @@ def _part_in_use(
 
 
 def pack(
-    memory: Memory, through: int, baseline: str, hours: HoursMemory | None = None
+    memory: Memory,
+    through: int,
+    baseline: str,
+    hours: HoursMemory | None = None,
+    onsets: Floats | None = None,
 ) -> SliceMemory:
     """Write down what is remembered of the windows up to ``through``, by the bits."""
     return SliceMemory(
@@ -218,18 +229,29 @@ def pack(
         hours=hours.events.tobytes() if hours else b"",
         pooled_hours=hours.pooled.tobytes() if hours else b"",
         squares=hours.squares.tobytes() if hours else b"",
+        onsets=b"" if onsets is None else pack_onsets(onsets),
     )
 
 
 def unpack(memory: SliceMemory, reference: Reference) -> Memory:
-    """Read what :func:`pack` wrote."""
+    """Read what :func:`pack` wrote.
+
+    An earlier release had no bin of what is outside of the baseline's range, which is the last of a
+    signal's: nothing is remembered in it then.
+    """
     signals, bins = reference.counts.shape
     scales = len(LAMBDAS)
+    counts = np.frombuffer(memory.counts).reshape(scales, signals, -1)
+    pooled = np.frombuffer(memory.pooled).reshape(signals, -1)
+    more = bins - counts.shape[-1]
+    if more > 0:
+        counts = np.pad(counts, ((0, 0), (0, 0), (0, more)))
+        pooled = np.pad(pooled, ((0, 0), (0, more)))
     return Memory(
-        np.frombuffer(memory.counts).reshape(scales, signals, bins),
+        counts,
         np.frombuffer(memory.total).reshape(scales, signals),
         np.frombuffer(memory.squared).reshape(scales, signals),
-        np.frombuffer(memory.pooled).reshape(signals, bins),
+        pooled,
     )
 
 

@@ -8,14 +8,7 @@ from itertools import chain
 import msgspec
 import numpy as np
 
-from tidegauge.baseline import (
-    Baseline,
-    current_counts,
-    new_bin,
-    ordered_bins,
-    reference_counts,
-    reference_excess,
-)
+from tidegauge.baseline import Baseline, new_bin, ordered_bins, reference_excess
 from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, Expectation, ReportPart
 from tidegauge.sequential import (
     BINS,
@@ -31,6 +24,7 @@ from tidegauge.sequential import (
     SignalReference,
     StrongestScores,
     q_values,
+    since_onset,
     size_of,
 )
 from tidegauge.stats import Bools, Floats, Places
@@ -48,7 +42,6 @@ from tidegauge.windows.guarantee import SMALL_BASELINE, WITHOUT_HOURS, has_few_r
 from tidegauge.windows.hours import daily_reference
 
 _SPANS = [round(1 / weight) for weight in LAMBDAS]
-_SCALES = np.arange(len(LAMBDAS))[:, None]
 
 
 @dataclass(frozen=True)
@@ -71,14 +64,15 @@ class BaselineLayout:
     @classmethod
     def of(cls, baseline: Baseline) -> "BaselineLayout":
         """Lay out the signals that the baseline has counts of."""
+        bins = {name: Bins(signal) for name, signal in baseline.signals.items()}
         laid_out = {
             name: SignalReference(
-                reference_counts(signal),
-                ordered_bins(signal),
-                reference_excess(signal),
-                new_bin(signal),
+                its.reference,
+                ordered_bins(its.signal),
+                reference_excess(its.signal),
+                new_bin(its.signal),
             )
-            for name, signal in baseline.signals.items()
+            for name, its in bins.items()
         }
         known = {name: it for name, it in laid_out.items() if any(it.counts)}
         names, reference = list(known), Reference.of(list(known.values()))
@@ -87,7 +81,7 @@ class BaselineLayout:
             [sum(it.counts) for it in known.values()],
             [len(it.counts) for it in known.values()],
             reference,
-            {name: Bins(baseline.signals[name]) for name in known},
+            {name: bins[name] for name in known},
             baseline.importances or {},
             daily_reference(baseline, names, reference),
             reasons_of(baseline),
@@ -109,21 +103,38 @@ class BaselineLayout:
             rows = [
                 [0] * width
                 if (it := part.signals.get(name)) is None
-                else current_counts(self.bins[name].signal, it.histogram)
+                else self.bins[name].current(it.histogram)
                 for name, width in zip(self.names, self.widths, strict=True)
             ]
             self._check(part, rows)
             flat[self._places] = np.fromiter(chain.from_iterable(rows), np.float64)
         return table.reshape(len(parts), *shape)
 
+    def late(self, news: Floats) -> Floats:
+        """Return what late events add to counts, (signals, bins), with none below 0.
+
+        Of more values it may follow that fewer are outside of the range: then these stay in the bin
+        that they are counted in.
+        """
+        if not (news < 0).any():
+            return news
+        news = news.copy()
+        for row in np.flatnonzero((news < 0).any(axis=-1)).tolist():
+            last, outside = int(self.reference.ordered[row].sum()) - 1, self.widths[row] - 1
+            news[row, last] += news[row, outside]
+            news[row, outside] = 0.0
+            news[row, 0], news[row, last] = _without_debt(news[row, 0], news[row, last])
+        return news
+
     def _check(self, part: ReportPart, rows: Sequence[Sequence[int]]) -> None:
         widths = list(map(len, rows))
         if widths != self.widths:
             row = next(at for at, width in enumerate(self.widths) if widths[at] != width)
+            expected = self.widths[row] - (self.bins[self.names[row]].range is not None)
             raise ValueError(
                 f"a report has {widths[row]} bins of the signal {self.names[row]!r} by the "
-                f"baseline {part.baseline}, which has {self.widths[row]}: the report or the "
-                "baseline is damaged"
+                f"baseline {part.baseline}, which has {expected}: the report or the baseline is "
+                "damaged"
             )
 
     def evidence(self, rows: Places, strongest: StrongestScores) -> list[Evidence]:
@@ -139,8 +150,12 @@ class BaselineLayout:
                 bins=self.widths[row],
                 psi_corrected=size,
                 size=size_of(size),
+                since_onset=since if age else None,
+                psi_of_bin=of_bin if age else None,
             )
-            for row, surprise, span, score, events, size in zip(*columns, strict=True)
+            for row, surprise, span, score, events, size, age, since, of_bin in zip(
+                *columns, strict=True
+            )
         ]
 
     def pattern(
@@ -153,8 +168,8 @@ class BaselineLayout:
     ) -> DriftPattern | None:
         """Return what the signals that were judged say together; None if none was.
 
-        ``alarmed`` are the rows of those in alarm, ``counts`` (spans, alarmed, bins) their
-        effective counts, ``compared`` (alarmed, bins) what these are compared with.
+        ``alarmed`` are the rows of those in alarm, ``counts`` (alarmed, bins) their effective
+        counts since the onset, ``compared`` (alarmed, bins) what these are compared with.
         """
         if not judged:
             return None
@@ -162,11 +177,16 @@ class BaselineLayout:
         for at, row in enumerate(alarmed.tolist()):
             name, width = self.names[row], self.widths[row]
             size = drift_of_values(
-                part.signals[name], self.bins[name], counts[:, at, :width], compared[at, :width]
+                part.signals[name], self.bins[name], counts[at, :width], compared[at, :width]
             )
             if size is not None:
                 drifts[name] = size
         return pattern_of(judged, drifts)
+
+
+def _without_debt(first: float, last: float) -> tuple[float, float]:
+    """Let one of two counts pay what the other lacks."""
+    return max(first + min(last, 0.0), 0.0), max(last + min(first, 0.0), 0.0)
 
 
 def alarm_budget(
@@ -193,16 +213,17 @@ def with_evidence(
     layout: BaselineLayout,
     judged: BatchResult,
     budget: Budget,
-    window: tuple[int, int],
+    onsets: Floats,
     dimensions: Collection[str] = (),
 ) -> ReportPart:
-    """Return a part with the evidence of its signals; ``window`` is its start and its end.
+    """Return a part with the evidence of its signals.
 
+    ``onsets`` are the ends of the windows in which the changes of the signals in alarm began.
     ``dimensions`` are those of the segment: a signal of the same name has one value in it, so there
     is nothing to say of it.
     """
     verdict, strongest = judged
-    surprises, spans, scores, _, sizes = strongest
+    surprises, spans, sizes = strongest.surprises, strongest.spans, strongest.sizes
     expected = verdict.expected.at(spans, np.arange(len(spans))) if verdict.expected else None
     there = [name in part.signals and name not in dimensions for name in layout.names]
     scored = np.array(there) & (verdict.events[0] > 0)
@@ -214,18 +235,16 @@ def with_evidence(
         layout.bins,
         expected.reference if expected else layout.reference,
         verdict.memory,
-        Strongest(alarmed, spans[alarmed], scores[alarmed]),
+        Strongest(alarmed, spans[alarmed], onsets[alarmed]),
         part,
-        window,
         _standing(layout, surprises, sizes, scored, alarmed),
     )
-    remembered = verdict.memory.effective_at(_SCALES, alarmed)
-    compared = (expected.reference if expected else layout.reference).counts
+    remembered = verdict.memory.effective_at(spans[alarmed], alarmed)
+    compared = (expected.reference if expected else layout.reference).counts[alarmed]
     whole = verdict.expected.reference if verdict.expected else layout.reference
     few = [SMALL_BASELINE] if has_few_rows(whole, scored) else []
-    counts = dict(
-        zip(names, remembered[spans[alarmed], np.arange(len(alarmed))].tolist(), strict=True)
-    )
+    changed_counts = since_onset(remembered, compared, strongest.since[alarmed])
+    counts = dict(zip(names, remembered.tolist(), strict=True))
     signals = dict(part.signals)
     rows = np.flatnonzero(scored)
     for row, evidence in zip(
@@ -244,7 +263,7 @@ def with_evidence(
         alarm_budget=alarm_budget(
             budget, verdict.threshold, verdict.looks, [*layout.reasons, *few]
         ),
-        pattern=layout.pattern(part, seen, alarmed, remembered, compared[alarmed]),
+        pattern=layout.pattern(part, seen, alarmed, changed_counts, compared),
     )
 
 

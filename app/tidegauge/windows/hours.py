@@ -13,8 +13,7 @@ from tidegauge.baseline import (
     reference_counts,
 )
 from tidegauge.sequential import BINS, HOURS, MEAN, SPREAD, DailyReference, Dispersion, Reference
-
-Floats = npt.NDArray[np.float64]
+from tidegauge.stats import Floats
 
 #: Places of bins, from the end of a signal's.
 _MISSING, _NOT_FINITE = -3, -2
@@ -43,6 +42,11 @@ def daily_reference(
         counts[row, :, nan] = 0
         excess[row, :, : BINS + width] = its.excess
         degrees[row, :, : BINS + width] = its.degrees
+        if pooled.exists[row].sum() > width:
+            # Of what is outside of the range, no day of the baseline tells how much it varies: as
+            # the outermost bins.
+            for known in (excess, degrees):
+                known[row, :, BINS + width] = _outermost(known[row], width + _MISSING)
         skewness[row][:, [MEAN, SPREAD]] = its.skewness
         by_hour[row] = its.by_hour
     dispersion = Dispersion(cycle.spans_seconds, excess, degrees, skewness, by_hour)
@@ -67,3 +71,8 @@ def _of_new_rows(signal: Signal, hours: npt.NDArray[np.int64]) -> Floats:
     new = np.where(known, 0.0, expected)[values]
     found[:, values] += rows * new / counted[values].sum()
     return found
+
+
+def _outermost(known: Floats, values: int) -> Floats:
+    """Return the mean of what is known of the first and the last bin of values, by span."""
+    return np.asarray((known[:, BINS] + known[:, BINS + values - 1]) / 2)

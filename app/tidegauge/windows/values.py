@@ -232,6 +232,8 @@ class SliceMemory(msgspec.Struct, kw_only=True, omit_defaults=True):
     ``squares`` are those of ``sequential.daily.HoursMemory``, empty if the baseline has no hours of
     the day; ``squares`` also if an earlier version remembered the windows. ``late`` is how
     often late counts were added since ``through``: they are in ``pooled``, for the next window.
+    ``onsets`` are float64 as well, one for each signal: the end of the window in which its change
+    began, 0 where it has none; empty if none has.
     """
 
     through: int
@@ -244,6 +246,7 @@ class SliceMemory(msgspec.Struct, kw_only=True, omit_defaults=True):
     pooled_hours: bytes = b""
     squares: bytes = b""
     late: int = 0
+    onsets: bytes = b""
 
 
 def join_memories(a: SliceMemory, b: SliceMemory) -> SliceMemory:

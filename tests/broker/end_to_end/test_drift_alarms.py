@@ -5,16 +5,20 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
 from support.monitored import MINIMUM_PSI, Monitored
 from support.oracle import Histogram, current_bins, reference_bins
 from support.traffic import AMOUNT_DRIFTS, WINDOW_SECONDS, WINDOWS
+from tidegauge.baseline import Signal
+from tidegauge.contract import SignalHistogram
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.engine import judge
 from tidegauge.sequential.ewma import Memory
 from tidegauge.sequential.reference import Reference, SignalReference
+from tidegauge.windows.outside import Range, with_outside
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -69,11 +73,18 @@ def watched(run: Monitored) -> dict[tuple[Any, ...], Watched]:
 
 
 def _laid_out(baseline: Any, part: Any) -> tuple[list[str], Reference, Any]:
-    """Return the names of the signals, their reference, and the window's counts by row and bin."""
+    """Return the names of the signals, their reference, and the window's counts by row and bin.
+
+    The last bin of a numeric signal is of values outside of the baseline's range.
+    """
     names = list(baseline["signals"])
+    ranges = [Range.of(msgspec.convert(its, Signal)) for its in baseline["signals"].values()]
     sides = [
-        (reference_bins(baseline["signals"][name]), part["signals"][name]["histogram"])
-        for name in names
+        (
+            [*reference_bins(baseline["signals"][name]), *([0] if its else [])],
+            part["signals"][name]["histogram"],
+        )
+        for name, its in zip(names, ranges, strict=True)
     ]
     reference = Reference.of(
         [
@@ -92,6 +103,10 @@ def _laid_out(baseline: Any, part: Any) -> tuple[list[str], Reference, Any]:
             h["counts"], *(h.get(it, 0) for it in ("absent", "null", "nan", "invalid"))
         )
         counts = current_bins(baseline["signals"][name], counted)
+        its = ranges[row]
+        if its is not None:
+            outside = its.outside(msgspec.convert(h, SignalHistogram))
+            counts = with_outside(list(counts), len(h["counts"]), outside)
         window[row, : len(counts)] = counts
     return names, reference, window
 
@@ -137,7 +152,8 @@ def test_exactly_the_signals_beyond_the_threshold_are_alarmed_with_what_has_chan
         in_alarm = one.surprise_nats > one.threshold_nats
         assert (evidence["change"] is not None) == in_alarm
         what = (*one.where, one.signal)
-        if in_alarm and what not in firing and evidence["psi_corrected"] >= MINIMUM_PSI:
+        size = max(evidence["psi_corrected"], evidence["psi_of_bin"] or 0.0)
+        if in_alarm and what not in firing and size >= MINIMUM_PSI:
             firing.add(what)
             expected.add((*what, "firing", one.start))
         elif not in_alarm and what in firing:

@@ -1,0 +1,48 @@
+"""When the changes of signals in alarm began, as it was estimated when the alarm began. Pure.
+
+Of a change that is over, the spans remember less from window to window, as of one that is older
+and older: what is estimated of its age later says less than what was estimated first.
+"""
+
+import numpy as np
+
+from tidegauge.sequential import Memory, StrongestScores
+from tidegauge.stats import Floats
+
+#: An onset is kept until the evidence is below this share of the threshold: near the threshold
+#: itself an alarm may begin again and again.
+_KEPT_ABOVE = 0.5
+
+
+def onset_ends(
+    known: Floats | None,
+    strongest: StrongestScores,
+    memory: Memory,
+    threshold: float,
+    window: tuple[int, int],
+    events: int,
+) -> Floats:
+    """Return the end of the window in which each signal's change began; 0 where there is none.
+
+    ``known`` is the same after the window before; None if nothing is. ``memory`` is that after the
+    ``window`` of so many ``events``, from its start to its end, epoch seconds.
+    """
+    start, end = window
+    # Windows with few events are remembered as one, so that many of them are one step.
+    steps = np.maximum(np.round(memory.total[0] / max(events, 1)), 1.0)
+    estimated = end - (strongest.ages - 1) * steps * (end - start)
+    found = np.where(strongest.ages > 0, estimated, 0.0)
+    if known is None:
+        return found
+    kept = (known > 0) & (strongest.surprises > _KEPT_ABOVE * threshold)
+    return np.where(kept, known, found)
+
+
+def pack_onsets(onsets: Floats) -> bytes:
+    """Write onsets down by the bits; nothing if there are none."""
+    return onsets.tobytes() if onsets.any() else b""
+
+
+def unpack_onsets(written: bytes) -> Floats | None:
+    """Read what :func:`pack_onsets` wrote."""
+    return np.frombuffer(written) if written else None
