@@ -1,11 +1,13 @@
 """A budget says whether it can be relied on, and names every reason why not."""
 
+from typing import Literal
+
 import msgspec
 import numpy as np
 import pytest
 
 from support.hourly import SIGNAL, baseline, reports
-from tidegauge.baseline import Baseline
+from tidegauge.baseline import Baseline, Dependence
 from tidegauge.baseline.io.signals import numeric_signal
 from tidegauge.sequential import Budget, Memory, WindowBatch
 from tidegauge.windows.drift_detector import DriftDetector
@@ -32,6 +34,12 @@ def with_fewer(known: Baseline, rows: int) -> Baseline:
     return found
 
 
+def with_effect(known: Baseline, found_by: Literal["entity", "rows"], effect: float) -> Baseline:
+    """Return the baseline of rows that go together."""
+    dependence = Dependence(found_by=found_by, design_effects={SIGNAL: effect})
+    return msgspec.structs.replace(known, dependence=dependence)
+
+
 @pytest.mark.parametrize(
     ("known", "reasons"),
     [
@@ -41,6 +49,16 @@ def with_fewer(known: Baseline, rows: int) -> Baseline:
         (with_fewer(PLAIN, SURE_ROWS - 10), ["without_hours", "small_baseline"]),
         (with_fewer(HOURLY, 24 * SURE_ROWS // 3), ["small_baseline"]),
         (with_fewer(HOURLY, 24 * (SURE_ROWS + 10)), []),
+        (with_effect(HOURLY, "entity", 1.5), []),
+        (with_effect(PLAIN, "entity", 1.5), ["without_hours"]),
+        (with_effect(PLAIN, "rows", 1.5), ["without_hours", "clustering"]),
+        (
+            with_effect(with_fewer(PLAIN, SURE_ROWS + 10), "entity", 1.5),
+            [
+                "without_hours",
+                "small_baseline",
+            ],
+        ),
     ],
 )
 def test_a_budget_names_every_reason_not_to_rely_on_it(known: Baseline, reasons: list[str]) -> None:

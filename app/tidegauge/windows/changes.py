@@ -94,9 +94,10 @@ class Strongest(NamedTuple):
 
 @dataclass(frozen=True)
 class Bins:
-    """A signal of the baseline, and what its bins are called."""
+    """A signal of the baseline, its design effect, and what its bins are called."""
 
     signal: Signal
+    effect: float = 1.0
 
     @cached_property
     def labels(self) -> list[str]:
@@ -133,7 +134,8 @@ def changes(
     most = np.argsort(-np.abs(g), axis=-1, kind="stable")[:, :MOST_MOVED].tolist()
     ages = age_windows(memory, reference, rows, directions(reference, rows, counts, scores))
     # Windows with few events are remembered as one, so that many of them are one step.
-    steps = np.maximum(np.round(memory.total[0, rows] / max(part.events, 1)), 1.0)
+    events = memory.total[0, rows] * [bins[name].effect for name in names]
+    steps = np.maximum(np.round(events / max(part.events, 1)), 1.0)
     start, end = window
     onsets = (end - (ages - 1) * steps.astype(int) * (end - start)).tolist()
     found = {}

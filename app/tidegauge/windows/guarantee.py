@@ -14,6 +14,10 @@ WITHOUT_HOURS = "without_hours"
 #: it saw once, and doesn't say how many new ones to expect.
 RARE_VALUES_UNKNOWN = "rare_values_unknown"
 
+#: Rows near each other are alike in the file that the baseline was made of, and no column of
+#: entities says which of them go together.
+CLUSTERING = "clustering"
+
 #: A signal has fewer rows to be compared with than :data:`SURE_ROWS`.
 SMALL_BASELINE = "small_baseline"
 
@@ -26,6 +30,8 @@ def reasons_of(baseline: Baseline) -> list[str]:
     found = [] if baseline.daily else [WITHOUT_HOURS]
     if any(map(rare_values_unknown, baseline.signals.values())):
         found.append(RARE_VALUES_UNKNOWN)
+    if baseline.dependence and baseline.dependence.found_by == "rows":
+        found.append(CLUSTERING)
     return found
 
 
