@@ -9,7 +9,7 @@ import pytest
 from support.hourly import SIGNAL, baseline, reports
 from tidegauge.baseline import Baseline, Dependence
 from tidegauge.baseline.io.signals import numeric_signal
-from tidegauge.sequential import Budget, Memory, WindowBatch
+from tidegauge.sequential import MEAN, Budget, Memory, WindowBatch
 from tidegauge.windows.drift_detector import DriftDetector
 from tidegauge.windows.evidence import BaselineLayout
 from tidegauge.windows.guarantee import SURE_ROWS
@@ -34,6 +34,17 @@ def with_fewer(known: Baseline, rows: int) -> Baseline:
     return found
 
 
+def with_degrees(known: Baseline, degrees: float) -> Baseline:
+    """Return the baseline with so many degrees of freedom of the mean of minutes."""
+    assert known.daily
+    hours = known.daily.signals[SIGNAL]
+    changed = [list(its) for its in hours.degrees]
+    changed[0][MEAN] = degrees
+    its = msgspec.structs.replace(hours, degrees=changed)
+    daily = msgspec.structs.replace(known.daily, signals={SIGNAL: its})
+    return msgspec.structs.replace(known, daily=daily)
+
+
 def with_effect(known: Baseline, found_by: Literal["entity", "rows"], effect: float) -> Baseline:
     """Return the baseline of rows that go together."""
     dependence = Dependence(found_by=found_by, design_effects={SIGNAL: effect})
@@ -50,6 +61,8 @@ def with_effect(known: Baseline, found_by: Literal["entity", "rows"], effect: fl
         (with_fewer(HOURLY, 24 * SURE_ROWS // 3), ["small_baseline"]),
         (with_fewer(HOURLY, 24 * (SURE_ROWS + 10)), []),
         (with_effect(HOURLY, "entity", 1.5), []),
+        (with_degrees(HOURLY, 6.0), ["heavy_tails"]),
+        (with_degrees(HOURLY, 9.0), []),
         (with_effect(PLAIN, "entity", 1.5), ["without_hours"]),
         (with_effect(PLAIN, "rows", 1.5), ["without_hours", "clustering"]),
         (
