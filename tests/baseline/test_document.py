@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tidegauge.baseline.document import Baseline, CategoricalSignal, NumericSignal
+from tidegauge.baseline.document import Baseline, CategoricalSignal, Dependence, NumericSignal
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
 
 NUMERIC = {
@@ -106,3 +106,24 @@ def test_a_document_whose_bins_make_no_sense_is_refused(
     with pytest.raises(UnusableBaseline, match=message) as error:
         read_baseline(msgspec.json.encode(document))
     assert "$.signals" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("effects", "message"),
+    [
+        ({"amount": 0.5}, "dependence has 0.5 for 'amount', expected 1 or more"),
+        ({"amount": float("inf")}, "dependence has inf for 'amount', expected 1 or more"),
+        ({"age": 2.0}, "dependence names 'age', which is no signal of the baseline"),
+    ],
+)
+def test_design_effects_that_make_no_sense_are_refused(
+    effects: dict[str, float], message: str
+) -> None:
+    signal = NumericSignal(
+        edges=[0.0], counts=[5, 5], missing=0, nan=0, mean=0.0, std=1.0, minimum=-1.0, maximum=1.0
+    )
+    with pytest.raises(ValueError, match=message):
+        Baseline(
+            model="m", version="1", rows=10, source="t", signals={"amount": signal},
+            dependence=Dependence(found_by="entity", entity="user", design_effects=effects),
+        )  # fmt: skip

@@ -304,6 +304,22 @@ def test_too_few_days_are_warned_about_and_shown(tmp_path: Path) -> None:
     assert "no hours of the day" in run("show", result.stdout.strip()).stdout
 
 
+def test_create_by_entity_says_how_far_its_rows_depend_on_each_other() -> None:
+    rows = (f"u{n // 4},{n // 4 * 7919 % 1009}" for n in range(4_000))
+    Path("users.csv").write_text("\n".join(["user,amount", *rows]))
+    options = ("--model", "credit", "--version", "1", "--from", "users.csv")
+    result = run("create", *options, "--entity", "user")
+    assert result.exit_code == 0, result.output
+    shown = run("show", result.stdout.strip()).stdout
+    assert "rows depend on each other, by column user: design effect up to 4 (1 signal)" in shown
+    assert "design effect 4" in shown
+    result = run("create", *options, "--exclude", "user")
+    assert "--entity names the column of the user" in result.stderr
+    shown = run("show", result.stdout.strip()).stdout
+    assert "rows depend on each other, by the order of the rows" in shown
+    assert "rows taken for independent" in run("show", created()).stdout
+
+
 def test_create_shows_each_column_within_80_columns_and_warns_with_options(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from support.days import MINUTES, counted, learned, levels
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.daily import DailyReference, Dispersion, HoursMemory
+from tidegauge.sequential.day_memories import remembered
 from tidegauge.sequential.engine import Verdict, judge_daily
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.expected import MEAN
@@ -154,3 +155,32 @@ def test_tails_get_lighter_no_faster_than_those_of_independent_blocks() -> None:
     # Kurtosis 6, then 2 · 6/4 = 3, of its own 1.5 and not 0.75, and 1.5/4.
     assert found.tolist() == [5, 6, 8, 20]
     assert carried([60], degrees[:1]).tolist() == [[5]]
+
+
+def test_a_batch_each_night_is_no_drift_in_the_next_one() -> None:
+    rng = np.random.default_rng(6)
+    level = levels(15, rng, cycle=0.2)
+    at = np.arange(len(level)) % MINUTES
+    level[(at >= 125) & (at < 135)] += 0.5
+    blocks = counted(level, EVENTS, rng)
+    daily = learned(blocks[: 14 * MINUTES]).daily
+    memory, hours = Memory.empty(*daily.pooled.counts.shape), HoursMemory.empty(1)
+    alarms = 0
+    for minute in range(240):
+        window, between = blocks[14 * MINUTES + minute][None], (minute * 60.0, minute * 60.0 + 60)
+        verdict = judge_daily(daily, memory, hours, window, between, Budget(1.0, 43_200.0))
+        memory, hours = verdict.memory, verdict.hours or hours
+        alarms += int(verdict.alarms.any())
+    assert alarms == 0
+
+
+def test_a_memory_of_a_day_is_that_of_the_detector() -> None:
+    rng = np.random.default_rng(7)
+    day = rng.multinomial(400, [0.5, 0.3, 0.2, 0.0], size=MINUTES).astype(float)
+    memory = Memory.empty(1, 4)
+    for window in np.concatenate([day, day]):  # the day before is taken to be like it
+        memory = memory.after(window[None])
+    for scale, span in ((1, 7 * 60), (2, 31 * 60)):
+        counts, weight = remembered(day[None], span, step=60)
+        assert counts[0, -1] == pytest.approx(memory.counts[scale, 0])
+        assert counts[0, -1] * weight[0, -1] == pytest.approx(memory.effective()[scale, 0])

@@ -1,13 +1,15 @@
 """A budget says whether it can be relied on, and names every reason why not."""
 
+from typing import Literal
+
 import msgspec
 import numpy as np
 import pytest
 
 from support.hourly import SIGNAL, baseline, reports
-from tidegauge.baseline import Baseline
+from tidegauge.baseline import Baseline, Dependence
 from tidegauge.baseline.io.signals import numeric_signal
-from tidegauge.sequential import Budget, Memory, WindowBatch
+from tidegauge.sequential import MEAN, Budget, Memory, WindowBatch
 from tidegauge.windows.drift_detector import DriftDetector
 from tidegauge.windows.evidence import BaselineLayout
 from tidegauge.windows.guarantee import SURE_ROWS
@@ -32,6 +34,23 @@ def with_fewer(known: Baseline, rows: int) -> Baseline:
     return found
 
 
+def with_degrees(known: Baseline, degrees: float) -> Baseline:
+    """Return the baseline with so many degrees of freedom of the mean of minutes."""
+    assert known.daily
+    hours = known.daily.signals[SIGNAL]
+    changed = [list(its) for its in hours.degrees]
+    changed[0][MEAN] = degrees
+    its = msgspec.structs.replace(hours, degrees=changed)
+    daily = msgspec.structs.replace(known.daily, signals={SIGNAL: its})
+    return msgspec.structs.replace(known, daily=daily)
+
+
+def with_effect(known: Baseline, found_by: Literal["entity", "rows"], effect: float) -> Baseline:
+    """Return the baseline of rows that go together."""
+    dependence = Dependence(found_by=found_by, design_effects={SIGNAL: effect})
+    return msgspec.structs.replace(known, dependence=dependence)
+
+
 @pytest.mark.parametrize(
     ("known", "reasons"),
     [
@@ -41,6 +60,18 @@ def with_fewer(known: Baseline, rows: int) -> Baseline:
         (with_fewer(PLAIN, SURE_ROWS - 10), ["without_hours", "small_baseline"]),
         (with_fewer(HOURLY, 24 * SURE_ROWS // 3), ["small_baseline"]),
         (with_fewer(HOURLY, 24 * (SURE_ROWS + 10)), []),
+        (with_effect(HOURLY, "entity", 1.5), []),
+        (with_degrees(HOURLY, 6.0), ["heavy_tails"]),
+        (with_degrees(HOURLY, 9.0), []),
+        (with_effect(PLAIN, "entity", 1.5), ["without_hours"]),
+        (with_effect(PLAIN, "rows", 1.5), ["without_hours", "clustering"]),
+        (
+            with_effect(with_fewer(PLAIN, SURE_ROWS + 10), "entity", 1.5),
+            [
+                "without_hours",
+                "small_baseline",
+            ],
+        ),
     ],
 )
 def test_a_budget_names_every_reason_not_to_rely_on_it(known: Baseline, reasons: list[str]) -> None:

@@ -177,7 +177,9 @@ def _since(evidence: Evidence, compared: Sequence[float]) -> tuple[Floats, Float
 
 def _compared(evidence: Evidence, counted: Distribution) -> Sequence[float]:
     """Return the counts to compare with: the baseline's, or those expected at this hour."""
-    return evidence.expectation.expected if evidence.expectation else counted.reference
+    if evidence.expectation:
+        return evidence.expectation.expected
+    return SignalReference(counted.reference, 0).divided(evidence.design_effect or 1.0).counts
 
 
 def _of_change(change: Change, evidence: Evidence, counted: Distribution) -> Iterator[Check]:
@@ -207,7 +209,7 @@ def _surprise(evidence: Evidence, counted: Distribution) -> float:
     signal = SignalReference(counted.reference, ordered, counted.excess or (), new)
     if len(signal.excess) > len(signal.counts):
         return math.nan
-    reference = Reference.of([signal])
+    reference = Reference.of([signal.divided(evidence.design_effect or 1.0)])
     counts = np.array([evidence.counts], dtype=np.float64)
     if counts.shape != reference.counts.shape or not _is_whole(evidence.expectation, counts.size):
         return math.nan

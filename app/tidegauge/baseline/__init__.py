@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         BaselineError as BaselineError,
         CategoricalSignal as CategoricalSignal,
         DailyCycle as DailyCycle,
+        Dependence as Dependence,
         NumericSignal as NumericSignal,
         RareValues as RareValues,
         Signal as Signal,

@@ -194,12 +194,42 @@ Signal = NumericSignal | CategoricalSignal
 _BESIDE = 3
 
 
+class Dependence(Record, omit_defaults=True):
+    """How far rows depend on each other, such as those of one user.
+
+    A window of n events tells as much of a signal as n / its design effect independent ones would,
+    and so does the baseline (Rao & Scott 1981).
+    """
+
+    found_by: Annotated[
+        Literal["entity", "rows"],
+        msgspec.Meta(
+            description="entity: by a column that names what several rows are of. rows: by the "
+            "order of the rows in the file, where those near each other are alike."
+        ),
+    ]
+    entity: Annotated[
+        str, msgspec.Meta(description="The column; empty if found by the order of rows.")
+    ] = ""
+    design_effects: Annotated[
+        dict[str, float], msgspec.Meta(description="By signal; 1 of those that are not named.")
+    ] = msgspec.field(default_factory=dict)
+    unknown: Annotated[
+        list[str],
+        msgspec.Meta(
+            description="Signals that are alike over ever longer stretches of the file, so that "
+            "its order can't tell which rows go together."
+        ),
+    ] = msgspec.field(default_factory=list)
+
+
 class Baseline(Record):
     """An immutable reference for one model and version, named by the hash of its content.
 
     ``importances`` says how much each feature matters to the model, in any unit, 0 or more; absent
     if none were given. ``daily`` is the same reference by hour of day; absent where the rows had
-    no timestamps, or of fewer than 14 days.
+    no timestamps, or of fewer than 14 days. ``dependence`` is how far rows depend on each other;
+    absent where nothing tells that they do.
     """
 
     model: str
@@ -210,6 +240,10 @@ class Baseline(Record):
     # Unset rather than empty: it is left out then, and a baseline without keeps the id it had.
     importances: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
     daily: DailyCycle | msgspec.UnsetType = msgspec.UNSET
+    dependence: Annotated[
+        Dependence | msgspec.UnsetType,
+        msgspec.Meta(description="How far rows depend on each other; absent if they don't."),
+    ] = msgspec.UNSET
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -226,6 +260,15 @@ class Baseline(Record):
                 raise ValueError(f"daily names {name!r} with other bins than the baseline's")
         if self.daily and self.daily.signals.keys() != self.signals.keys():
             raise ValueError("daily must have every signal of the baseline")
+        for name, effect in self.dependence.design_effects.items() if self.dependence else ():
+            if name not in self.signals:
+                raise ValueError(f"dependence names {name!r}, which is no signal of the baseline")
+            if not isfinite(effect) or effect < 1:
+                raise ValueError(f"dependence has {effect} for {name!r}, expected 1 or more")
+
+    def design_effect(self, signal: str) -> float:
+        """Return by how much more than those of independent rows the counts of a signal vary."""
+        return self.dependence.design_effects.get(signal, 1.0) if self.dependence else 1.0
 
     def to_json(self) -> bytes:
         """Encode; the same content always gives the same bytes."""

@@ -147,6 +147,9 @@ def _problems(baseline: Baseline) -> Iterator[str]:
     importances = baseline.importances or {}
     if any(it > _MAX_IMPORTANCE for it in importances.values()):
         yield f"importances holds a number above {_MAX_IMPORTANCE:g}"
+    effects = baseline.dependence.design_effects if baseline.dependence else {}
+    if any(it > baseline.rows for it in effects.values()):
+        yield "dependence holds a design effect of more than there are rows"
     if baseline.daily:
         yield from _daily_problems(baseline.daily)
 

@@ -71,6 +71,21 @@ def hours_line(baseline: Baseline) -> str:
     )
 
 
+def dependence_line(baseline: Baseline) -> str:
+    """Say how far rows depend on each other."""
+    its = baseline.dependence
+    if not its:
+        return "rows taken for independent: made without --entity, and their order tells nothing"
+    by = f"column {printable(its.entity)}" if its.entity else "the order of the rows"
+    if not its.design_effects:
+        return f"rows independent of each other, by {by}"
+    most = max(its.design_effects.values())
+    return (
+        f"rows depend on each other, by {by}: design effect up to {most:.3g} "
+        f"({counted(len(its.design_effects), 'signal')})"
+    )
+
+
 def signals_table(baseline: Baseline) -> Table:
     table = folding_table("signal", "bin", "count", "share", right=("count", "share"))
     for name, signal in sorted(baseline.signals.items()):
@@ -81,6 +96,8 @@ def signals_table(baseline: Baseline) -> Table:
             if signal.known:
                 kind += f"\n{counted(len(signal.known), 'value')} in the bin other"
         counts = counted_by_bin(signal)
+        if (effect := baseline.design_effect(name)) > 1:
+            kind += f"\ndesign effect {effect:.3g}"
         if baseline.importances:
             kind += f"\nimportance {baseline.importances.get(name, 0.0):.6g}"
         table.add_row(

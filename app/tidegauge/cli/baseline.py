@@ -27,7 +27,13 @@ from tidegauge.baseline.io import (
     read_importances,
     read_types,
 )
-from tidegauge.cli._baseline_tables import hours_line, output_console, show_columns, signals_table
+from tidegauge.cli._baseline_tables import (
+    dependence_line,
+    hours_line,
+    output_console,
+    show_columns,
+    signals_table,
+)
 from tidegauge.cli._command import reported, user, warn
 from tidegauge.cli._print import (
     PlainConsole,
@@ -82,6 +88,15 @@ def create(
             "--time",
             help="Column with each row's time, of 14 days or more: for models whose traffic "
             "has a daily cycle.",
+            metavar="COL",
+        ),
+    ] = None,
+    entity: Annotated[
+        str | None,
+        typer.Option(
+            "--entity",
+            help="Column with the user, session or device of each row: for models to which one "
+            "sends several events.",
             metavar="COL",
         ),
     ] = None,
@@ -150,6 +165,7 @@ def create(
                 version=version,
                 prediction=prediction,
                 time=timestamps,
+                entity=entity,
                 exclude=[*(from_file.exclude if from_file else ()), *(exclude or ())],
                 types={**(from_file.roles if from_file else {}), **_types(types or [])},
                 options=options,
@@ -266,6 +282,7 @@ def show(
         f"{baseline.rows:,} rows of {baseline.source}"
     )
     output.print(hours_line(baseline))
+    output.print(dependence_line(baseline))
     output.print(signals_table(baseline))
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import field
+from msgspec import UNSET, UnsetType, field
 
 from tidegauge.contract.histogram import SignalHistogram
 from tidegauge.contract.record import SCHEMA_VERSION, Record, SchemaVersion, doc
@@ -192,7 +192,10 @@ class Evidence(Record):
     ]
     span_windows: Annotated[int, doc("About so many windows back.")]
     surprise_nats: Annotated[float, doc("-ln p of the score over the span, without a change.")]
-    events: Annotated[float, doc("Events it rests on; weighted windows count as fewer.")]
+    events: Annotated[
+        float,
+        doc("Events it rests on; weighted windows, and events that go together, count as fewer."),
+    ]
     baseline_events: Annotated[int, doc("Rows of the baseline it is compared with.")]
     bins: Annotated[int, doc("Number of bins.")]
     counts: Annotated[
@@ -230,6 +233,14 @@ class Evidence(Record):
             "baseline's; 0 where no single bin stands out."
         ),
     ] = None
+    design_effect: Annotated[
+        float | UnsetType,
+        doc(
+            "What the counts of both sides were divided by, as events of one user, session or "
+            "device are alike; absent = events are taken for independent. Counts and events of the "
+            "evidence, and what was expected, are after the division; baseline_events before it."
+        ),
+    ] = UNSET
 
 
 class AlarmBudget(Record):
@@ -268,8 +279,11 @@ class AlarmBudget(Record):
         doc(
             "Every reason why more false alarms are to be expected; others may follow. "
             "without_hours: as baseline_without_hours. small_baseline: a signal is compared with "
-            "too few rows of its baseline, or its hours. rare_values_unknown: the baseline is of "
-            "release 0.1.0 and doesn't say how many new values of a categorical signal to expect; "
+            "too few rows of its baseline, or its hours. clustering: rows near each other are "
+            "alike in the file of the baseline, and no column says which go together. heavy_tails: "
+            "the level of a signal has outliers in the baseline, and may have larger ones. "
+            "rare_values_unknown: the baseline is of release 0.1.0 and doesn't say how many new "
+            "values of a categorical signal to expect; "
             "such values count as other."
         ),
     ] = field(default_factory=list)

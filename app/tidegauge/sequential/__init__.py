@@ -9,6 +9,11 @@ from tidegauge._face import face
 
 if TYPE_CHECKING:
     from tidegauge.sequential.budget import Budget as Budget
+    from tidegauge.sequential.clusters import (
+        are_in_order as are_in_order,
+        clustered_effect as clustered_effect,
+        rows_effect as rows_effect,
+    )
     from tidegauge.sequential.conditional import GRAINS as GRAINS
     from tidegauge.sequential.daily import (
         HOURS as HOURS,

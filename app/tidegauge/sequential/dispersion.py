@@ -13,6 +13,10 @@ variance of φ is that between days, and its degrees of freedom are 2 φ² / var
 1946; by clusters, Liang & Zeger 1986). Two standard errors are added to τ²: to take a signal for
 steadier than it is means false alarms every month.
 
+Blocks begin where hours do, so what comes at the same minutes each day is averaged out of the
+longer ones. The same is estimated from memories with falling weights (``day_memories.py``), and the
+larger τ² counts.
+
 Degrees of freedom say also how heavy the tails of the scores are (``heavy_tails.py``): the fewer of
 the two count.
 """
@@ -23,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.sequential.daily import HOURS, DailyReference, Dispersion, hour_weights
+from tidegauge.sequential.day_memories import STEPS, remembered
 from tidegauge.sequential.ewma import LEAST_EVENTS
 from tidegauge.sequential.expected import (
     BINS,
@@ -85,7 +90,7 @@ def dispersion_of(pooled: Reference, blocks: Floats) -> Estimate:
     weights = np.array([hour_weights(it, it + BLOCK_SECONDS) for it in starts.tolist()])
     expected = blocks.sum(axis=-1, keepdims=True) * (weights @ shares)
     found = [
-        _over(pooled, _longer(blocks, seconds), _longer(expected, seconds), seconds)
+        _of_span(pooled, blocks, expected, seconds)
         for seconds in SPANS
         if _is_filled(_longer(blocks, seconds))
     ]
@@ -99,6 +104,30 @@ def dispersion_of(pooled: Reference, blocks: Floats) -> Estimate:
         carried([it.seconds for it in found], np.array([it.degrees for it in found])),
         np.array([it.skewness for it in found]),
         by_hour,
+    )
+
+
+def _of_span(pooled: Reference, blocks: Floats, expected: Floats, seconds: int) -> "_Span":
+    """Compare days with what is expected of them, over blocks and by memories as long.
+
+    Where memories vary by more, as with what comes at the same minutes each day, they count.
+    """
+    longer, its = _longer(blocks, seconds), _longer(expected, seconds)
+    found = _over(pooled, longer, its, seconds, seconds)
+    if seconds not in STEPS:
+        return found
+    counts, weight = remembered(blocks, seconds, STEPS[seconds])
+    if not _is_filled(counts * weight):
+        return found
+    its = remembered(expected, seconds, STEPS[seconds])[0] * weight
+    other = _over(pooled, counts * weight, its, seconds, STEPS[seconds])
+    more = other.excess > found.excess
+    excess = np.where(more, other.excess, found.excess)
+    part = np.where(more, found.excess / np.where(more, excess, 1.0), 1.0)
+    return found._replace(
+        excess=excess,
+        degrees=np.where(more, np.minimum(other.degrees, found.degrees), found.degrees),
+        skewness=found.skewness * part**1.5,  # the same cube, in units of the larger variance
     )
 
 
@@ -122,12 +151,15 @@ class _Span(NamedTuple):
     by_hour: Floats
 
 
-def _over(pooled: Reference, blocks: Floats, expected: Floats, seconds: int) -> _Span:
-    """Compare blocks (days, blocks, bins) with what is expected of them."""
+def _over(pooled: Reference, blocks: Floats, expected: Floats, seconds: int, step: int) -> _Span:
+    """Compare blocks (days, blocks, bins) of ``seconds`` with what is expected of them.
+
+    There is one each ``step`` seconds.
+    """
     events = blocks.sum(axis=-1)
     kept = events >= LEAST_EVENTS
     day, number = np.nonzero(kept)
-    of = _Blocks(day, number * seconds // _HOUR_SECONDS, len(blocks), seconds)
+    of = _Blocks(day, number * step // _HOUR_SECONDS, len(blocks), seconds)
     counts, n = blocks[kept], events[kept][:, None]
     shares = expected[kept] / n
     directions = BINS + blocks.shape[-1]

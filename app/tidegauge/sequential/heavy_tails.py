@@ -14,9 +14,8 @@ standard error sqrt(24 / blocks) / 3 (Fisher 1930).
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from tidegauge.stats import Floats
 
 #: Standard errors that R is beyond 1 by, before it counts.
 _ERRORS = 3.0

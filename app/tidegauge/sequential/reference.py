@@ -28,10 +28,16 @@ class SignalReference(NamedTuple):
     of values that the baseline never had, if there is one.
     """
 
-    counts: Sequence[int]
+    counts: Sequence[float]
     ordered: int
     excess: Sequence[float] = ()
     new: int | None = None
+
+    def divided(self, design_effect: float) -> "SignalReference":
+        """Return as many counts as independent rows would need to be as certain."""
+        if design_effect == 1:
+            return self
+        return self._replace(counts=[count / design_effect for count in self.counts])
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,10 @@ class Strongest(NamedTuple):
 
 @dataclass(frozen=True)
 class Bins:
-    """A signal of the baseline, and what its bins are called."""
+    """A signal of the baseline, its design effect, and what its bins are called."""
 
     signal: Signal
+    effect: float = 1.0
 
     @cached_property
     def range(self) -> Range | None:

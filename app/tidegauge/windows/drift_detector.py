@@ -195,7 +195,13 @@ def _result(its_input: _PartInput, judged: BatchResult) -> WindowResult:
     report, part, layout, turn, known = its_input
     verdict, ends = judged.verdict, (report.window_start, report.window_end)
     onsets = onset_ends(
-        known, judged.strongest, verdict.memory, verdict.threshold, ends, part.events
+        known,
+        judged.strongest,
+        verdict.memory,
+        verdict.threshold,
+        ends,
+        part.events,
+        layout.effects,
     )
     seen = with_evidence(part, layout, judged, turn.budget, onsets, dimensions=report.segment)
     parts = [seen if one is part else one for one in report.parts]

@@ -49,7 +49,8 @@ class BaselineLayout:
     """The signals of a baseline that can be watched, in the order of ``names``, and how.
 
     ``events`` is how many the baseline has of each signal, ``widths`` in how many bins. ``reasons``
-    are those why no number of false alarms can be promised by it.
+    are those why no number of false alarms can be promised by it. ``effects`` (signals) are design
+    effects: counts of both sides are divided by them.
     """
 
     names: list[str]
@@ -60,6 +61,7 @@ class BaselineLayout:
     importances: Mapping[str, float]
     daily: DailyReference | None = None
     reasons: Sequence[str] = ()
+    effects: Floats | None = None
 
     @classmethod
     def of(cls, baseline: Baseline) -> "BaselineLayout":
@@ -75,16 +77,23 @@ class BaselineLayout:
             for name, its in bins.items()
         }
         known = {name: it for name, it in laid_out.items() if any(it.counts)}
-        names, reference = list(known), Reference.of(list(known.values()))
+        names = list(known)
+        effects = [baseline.design_effect(name) for name in names]
+        divided = (its.divided(effect) for its, effect in zip(known.values(), effects, strict=True))
+        reference = Reference.of(list(divided))
         return cls(
             names,
-            [sum(it.counts) for it in known.values()],
+            [int(sum(it.counts)) for it in known.values()],
             [len(it.counts) for it in known.values()],
             reference,
-            {name: bins[name] for name in known},
+            {
+                name: Bins(baseline.signals[name], effect)
+                for name, effect in zip(names, effects, strict=True)
+            },
             baseline.importances or {},
             daily_reference(baseline, names, reference),
             reasons_of(baseline),
+            np.array(effects) if max(effects, default=1.0) > 1 else None,
         )
 
     @cached_property
@@ -94,6 +103,8 @@ class BaselineLayout:
 
     def counts(self, parts: Sequence[ReportPart]) -> Floats:
         """Return the counts of each part, (parts, signals, bins); 0 of a signal it does not have.
+
+        Divided by the design effects.
 
         Raises ``ValueError`` naming the signal if one was not binned by this baseline.
         """
@@ -108,7 +119,8 @@ class BaselineLayout:
             ]
             self._check(part, rows)
             flat[self._places] = np.fromiter(chain.from_iterable(rows), np.float64)
-        return table.reshape(len(parts), *shape)
+        counts = table.reshape(len(parts), *shape)
+        return counts if self.effects is None else counts / self.effects[:, None]
 
     def late(self, news: Floats) -> Floats:
         """Return what late events add to counts, (signals, bins), with none below 0.
@@ -140,6 +152,7 @@ class BaselineLayout:
     def evidence(self, rows: Places, strongest: StrongestScores) -> list[Evidence]:
         """Return the evidence of the signal in each row, without what explains an alarm."""
         columns = (column.tolist() for column in (rows, *strongest))
+        effects = [self.bins[name].effect for name in self.names]
         return [
             Evidence(
                 score=SCORES[score],
@@ -152,6 +165,7 @@ class BaselineLayout:
                 size=size_of(size),
                 since_onset=since if age else None,
                 psi_of_bin=of_bin if age else None,
+                design_effect=its if (its := effects[row]) > 1 else msgspec.UNSET,
             )
             for row, surprise, span, score, events, size, age, since, of_bin in zip(
                 *columns, strict=True

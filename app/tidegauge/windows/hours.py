@@ -22,7 +22,10 @@ _MISSING, _NOT_FINITE = -3, -2
 def daily_reference(
     baseline: Baseline, names: Sequence[str], pooled: Reference
 ) -> DailyReference | None:
-    """Lay out the hours of the signals in ``names``, the rows of ``pooled``; None without any."""
+    """Lay out the hours of the signals in ``names``, the rows of ``pooled``; None without any.
+
+    Counts are divided by the signals' design effects, as those of windows are.
+    """
     if not baseline.daily:
         return None
     cycle = baseline.daily
@@ -49,6 +52,7 @@ def daily_reference(
                 known[row, :, BINS + width] = _outermost(known[row], width + _MISSING)
         skewness[row][:, [MEAN, SPREAD]] = its.skewness
         by_hour[row] = its.by_hour
+        counts[row] /= baseline.design_effect(name)
     dispersion = Dispersion(cycle.spans_seconds, excess, degrees, skewness, by_hour)
     return DailyReference.of(pooled, counts, dispersion)
 

@@ -21,15 +21,18 @@ def onset_ends(
     threshold: float,
     window: tuple[int, int],
     events: int,
+    effects: Floats | None,
 ) -> Floats:
     """Return the end of the window in which each signal's change began; 0 where there is none.
 
     ``known`` is the same after the window before; None if nothing is. ``memory`` is that after the
-    ``window`` of so many ``events``, from its start to its end, epoch seconds.
+    ``window`` of so many ``events``, from its start to its end, epoch seconds. ``effects`` are the
+    design effects that its counts were divided by, None for 1.
     """
     start, end = window
     # Windows with few events are remembered as one, so that many of them are one step.
-    steps = np.maximum(np.round(memory.total[0] / max(events, 1)), 1.0)
+    counted = memory.total[0] if effects is None else memory.total[0] * effects
+    steps = np.maximum(np.round(counted / max(events, 1)), 1.0)
     estimated = end - (strongest.ages - 1) * steps * (end - start)
     found = np.where(strongest.ages > 0, estimated, 0.0)
     if known is None:

@@ -16,8 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tidegauge.baseline.document import Baseline, BaselineError, CategoricalSignal, NumericSignal
+from tidegauge.baseline.document import (
+    Baseline,
+    BaselineError,
+    CategoricalSignal,
+    Dependence,
+    NumericSignal,
+)
 from tidegauge.baseline.io import builder as building
+from tidegauge.contract import decode
 
 Write = Callable[..., Path]
 
@@ -495,3 +502,99 @@ def test_a_compressed_file_that_was_cut_short_is_refused(tmp_path: Path) -> None
         path.write_bytes(gzip.compress(rows.encode())[:-200])
         with pytest.raises(BaselineError, match="can't be read"):
             build(path)
+
+
+def _of_users(path: Path, each: int, *, users: int = 3_000, seed: int = 1) -> Path:
+    """Write identical rows of users, one user after the other, and one independent column."""
+    rng = np.random.default_rng(seed)
+    columns = {
+        "user": np.repeat([f"u{number}" for number in range(users)], each),
+        "amount": np.repeat(rng.normal(size=users), each),
+        "region": np.repeat(rng.choice(["eu", "us", "asia"], size=users, p=[0.6, 0.3, 0.1]), each),
+        "noise": rng.normal(size=users * each),
+    }
+    table = pa.table(columns)
+    if path.suffix == ".csv":
+        pa.csv.write_csv(table, path)
+    else:
+        pq.write_table(table, path, row_group_size=1_000)
+    return path
+
+
+@pytest.mark.parametrize("name", ["users.csv", "users.parquet"])
+@pytest.mark.parametrize("each", [2, 5])
+def test_rows_of_an_entity_have_a_design_effect(tmp_path: Path, name: str, each: int) -> None:
+    baseline = build(_of_users(tmp_path / name, each), entity="user")
+    assert baseline.dependence == Dependence(
+        found_by="entity", entity="user", design_effects={"amount": each, "region": each}
+    )
+    assert "user" not in baseline.signals
+    assert decode(baseline.to_json(), Baseline) == baseline
+
+
+@pytest.mark.parametrize("name", ["users.csv", "users.parquet"])
+def test_rows_next_to_each_other_tell_without_an_entity(tmp_path: Path, name: str) -> None:
+    warnings: list[str] = []
+    path = _of_users(tmp_path / name, 5)
+    baseline = build(path, exclude=["user"], warn=warnings.append)
+    assert baseline.dependence and baseline.dependence.found_by == "rows"
+    assert baseline.dependence.design_effects.keys() == {"amount", "region"}
+    assert all(4.95 < it < 6.5 for it in baseline.dependence.design_effects.values())
+    assert len(warnings) == 1 and "--entity names the column" in warnings[0]
+
+
+def test_independent_rows_have_no_dependence(tmp_path: Path) -> None:
+    path = _of_users(tmp_path / "users.csv", 1)
+    baseline = build(path, exclude=["user"])
+    assert baseline.dependence is msgspec.UNSET
+    assert b"dependence" not in baseline.to_json()
+    assert build(path, entity="user").dependence == Dependence(found_by="entity", entity="user")
+
+
+def test_rows_in_the_order_of_a_column_are_said_to_tell_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    amount = np.sort(rng.normal(size=20_000))
+    columns = {"amount": amount, "other": 0.3 * amount + rng.normal(size=20_000)}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    warnings: list[str] = []
+    baseline = build(tmp_path / "t.parquet", warn=warnings.append)
+    assert baseline.dependence == Dependence(found_by="rows", unknown=["other"])
+    assert len(warnings) == 1 and "'other' over ever longer stretches" in warnings[0]
+
+
+def test_rows_of_an_entity_in_different_hours_are_no_cluster(tmp_path: Path) -> None:
+    rows = 6_000
+    columns = {
+        "user": np.repeat(np.arange(rows // 4), 4),
+        "at": 3600.0 * (np.arange(rows) // 2),  # two of the four in an hour
+        "amount": np.repeat(np.random.default_rng(1).normal(size=rows // 4), 4),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    found = [
+        build(tmp_path / "t.parquet", warn=lambda message: None, entity="user", **more)
+        for more in ({"exclude": ["at"]}, {"time": "at"})
+    ]
+    effects = [it.dependence.design_effects for it in found if it.dependence]
+    assert effects == [{"amount": 4}, {"amount": 2}]
+
+
+def test_rows_without_an_entity_are_each_alone(tmp_path: Path) -> None:
+    columns = {"user": [None] * 2_000, "amount": [float(n // 2 % 7) for n in range(2_000)]}
+    columns["user"][0] = "u"  # type: ignore[call-overload]
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    found = build(tmp_path / "t.parquet", entity="user")
+    assert found.dependence == Dependence(found_by="entity", entity="user")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"entity": "who"}, "has no column 'who', which --entity names"),
+        ({"entity": "user", "prediction": "user"}, "'user' is both --entity and --prediction"),
+        ({"entity": "user", "time": "user"}, "'user' is both --entity and --time"),
+    ],
+)
+def test_a_wrong_entity_is_refused(tmp_path: Path, options: dict[str, str], message: str) -> None:
+    path = _of_users(tmp_path / "users.csv", 2, users=100)
+    with pytest.raises(BaselineError, match=message):
+        build(path, **options)

@@ -22,6 +22,7 @@ from tidegauge.baseline import (
 )
 from tidegauge.baseline.io.column import Column, Kind, ReadOptions, Role
 from tidegauge.baseline.io.daily import Timed, category_places, daily_cycle
+from tidegauge.baseline.io.dependence import by_entity, by_rows
 from tidegauge.baseline.io.signals import (
     MANY_VALUES,
     TOP_CATEGORIES,
@@ -73,6 +74,7 @@ class _ColumnOptions:
 
     prediction: str | None
     time: str | None
+    entity: str | None
     exclude: Collection[str]
     types: Mapping[str, Role]
     warn: Callable[[str], None]
@@ -92,7 +94,7 @@ class _ColumnOptions:
     @property
     def named(self) -> set[str]:
         """Columns that an option names, but for those that are left out."""
-        return {*self.types, self.prediction or "", self.time or ""} - {""}
+        return {*self.types, self.prediction or "", self.time or "", self.entity or ""} - {""}
 
 
 def build(
@@ -102,6 +104,7 @@ def build(
     version: str,
     prediction: str | None = None,
     time: str | None = None,
+    entity: str | None = None,
     exclude: Collection[str] = (),
     types: Mapping[str, Role] | None = None,
     options: ReadOptions | None = None,
@@ -114,19 +117,22 @@ def build(
     ``path`` may be a folder or a pattern too. ``prediction`` names the column of the model's
     output: numbers become the signal "prediction", anything else the signal "label". ``time`` names
     one with timestamps, which is no signal: with 14 days of them the baseline says what to expect
-    at each hour of the day. ``types`` overrides whether a column is read as numbers or as
-    categories, ``options`` how a file of text is written. What is doubtful, but no error, goes to
-    ``warn``. About ``memory_bytes``, plus one column, are held in memory; the rest waits in a
-    temporary directory.
+    at each hour of the day. ``entity`` names one with the user, session or device of each row, no
+    signal either: the baseline says how far the rows of one depend on each other. Without both, it
+    says that of rows that are next to each other. ``types`` overrides whether a column is read as
+    numbers or as categories, ``options`` how a file of text is written. What is doubtful, but no
+    error, goes to ``warn``. About ``memory_bytes``, plus one column, are held in memory; the rest
+    waits in a temporary directory.
 
-    The same file with the same options gives the same id, and so do its rows in another order.
+    The same file with the same options gives the same id, and so do its rows in another order if
+    they are independent.
     Raises ``BaselineError`` if the file or the options can't make a baseline.
     """
     for what, name in (("model", model), ("version", version)):
         if not 1 <= len(name) <= 200:
             raise BaselineError(f"{what} has {len(name)} characters, expected 1 to 200")
     path = Path(path)
-    choices = _ColumnOptions(prediction, time, exclude, types or {}, warn)
+    choices = _ColumnOptions(prediction, time, entity, exclude, types or {}, warn)
     with open_table(
         path,
         options or ReadOptions(),
@@ -134,7 +140,7 @@ def build(
         types=choices.types,
         exclude=exclude,
         memory_bytes=memory_bytes,
-        check=lambda names: _check_width(path, set(names) - {*exclude, time}),
+        check=lambda names: _check_width(path, set(names) - {*exclude, time, entity}),
         progress=progress,
     ) as table:
         if table.rows == 0:
@@ -172,9 +178,8 @@ def _build(
             categorical = _categorical(column, counts, missing, table.rows, choices.warn)
             signal: Signal = categorical
             distinct = len(counts)
-            if choices.time is not None:
-                kind = column.kind if column.nature == "text" else "string"
-                places = category_places(text_spellings(counts, kind), categorical.categories)
+            kind = column.kind if column.nature == "text" else "string"
+            places = category_places(text_spellings(counts, kind), categorical.categories)
         else:
             signal, distinct = _numeric(table, name)
             if name not in choices.types:
@@ -191,6 +196,11 @@ def _build(
                 choices.warn(doubt)
         raise BaselineError(_ids_or_texts(unusable))
     baseline = Baseline(model="-", version="-", rows=table.rows, source=path.name, signals=signals)
+    if choices.entity is not None:
+        baseline.dependence = by_entity(table, choices.entity, choices.time, timed, progress)
+        timed = {
+            name: its._replace(effect=baseline.design_effect(name)) for name, its in timed.items()
+        }
     if choices.time is not None:
         baseline.daily = (
             daily_cycle(
@@ -203,11 +213,10 @@ def _build(
             )
             or msgspec.UNSET
         )
-    left_out = {
-        name: "time" if name == choices.time else "left out"
-        for name in table.columns
-        if name not in roles
-    }
+    if choices.entity is None and choices.time is None:
+        baseline.dependence = by_rows(table, timed, progress, choices.warn) or msgspec.UNSET
+    kinds = {choices.time: "time", choices.entity: "entity"}
+    left_out = {name: kinds.get(name, "left out") for name in table.columns if name not in roles}
     columns = [
         summaries.get(name) or ColumnSummary.left_out(column, left_out[name])
         for name, column in table.columns.items()
@@ -216,10 +225,11 @@ def _build(
 
 
 def _check_options(path: Path, columns: list[str], choices: _ColumnOptions) -> None:
-    prediction, time = choices.prediction, choices.time
+    prediction, time, entity = choices.prediction, choices.time, choices.entity
     for option, wanted in (
         ("--prediction", [] if prediction is None else [prediction]),
         ("--time", [] if time is None else [time]),
+        ("--entity", [] if entity is None else [entity]),
         ("--exclude", choices.exclude),
         ("--type", choices.types),
     ):
@@ -233,11 +243,14 @@ def _check_options(path: Path, columns: list[str], choices: _ColumnOptions) -> N
         raise BaselineError(f"column {prediction!r} is both --prediction and --exclude")
     if time is not None and time == prediction:
         raise BaselineError(f"column {time!r} is both --time and --prediction")
+    for option, other in (("--prediction", prediction), ("--time", time)):
+        if entity is not None and entity == other:
+            raise BaselineError(f"column {entity!r} is both --entity and {option}")
 
 
 def _roles(path: Path, table: Table, choices: _ColumnOptions) -> dict[str, Role]:
     """Return how each column that becomes a signal is read; warns of those that don't."""
-    left_out = {*choices.exclude, choices.time, *(table.beside - choices.named)}
+    left_out = {*choices.exclude, choices.time, choices.entity, *(table.beside - choices.named)}
     for name in sorted(table.indexes - choices.named - left_out):
         place = f"column {name!r}" if name else "the first column, which has no name,"
         choices.warn(

@@ -39,12 +39,17 @@ _DIGITS = 4
 
 
 class Timed(NamedTuple):
-    """A signal and the column that it is made of; ``places`` is the bin of each category there."""
+    """A signal and the column that it is made of.
+
+    ``places`` is the bin of each category there; others are "other". ``effect`` is the signal's
+    design effect.
+    """
 
     column: str
     role: Role
     signal: Signal
     places: Mapping[str, int]
+    effect: float = 1.0
 
 
 def daily_cycle(
@@ -75,7 +80,7 @@ def daily_cycle(
             f"a daily cycle, no number of false alarms can be promised"
         )
         return None
-    size = max(len(days) * _BLOCKS * len(_reference(it.signal).counts) for it in signals.values())
+    size = max(len(days) * _BLOCKS * len(reference_of(it.signal).counts) for it in signals.values())
     at_once = max(1, memory_bytes // (8 * size))
     found: dict[str, SignalHours] = {}
     spans: list[int] = []
@@ -85,7 +90,9 @@ def daily_cycle(
         blocks = _blocks(table, time, some, days, progress)
         for name, counted in blocks.items():
             try:
-                spans, found[name] = signal_hours(signals[name].signal, counted)
+                spans, found[name] = signal_hours(
+                    signals[name].signal, counted, signals[name].effect
+                )
             except ValueError as error:
                 warn(f"{error}: the baseline is made without the hours of the day")
                 return None
@@ -122,7 +129,7 @@ def _blocks(
     progress: Callable[[str, float], None],
 ) -> dict[str, NDArray[np.int64]]:
     """Count the signals by minute, (days, minutes, bins)."""
-    bins = {name: len(_reference(it.signal).counts) for name, it in signals.items()}
+    bins = {name: len(reference_of(it.signal).counts) for name, it in signals.items()}
     counts = {
         name: np.zeros(len(days) * _BLOCKS * its, dtype=np.int64) for name, its in bins.items()
     }
@@ -130,7 +137,7 @@ def _blocks(
     for batch in table.timed(time, roles):
         known, block = _places_of(batch.seconds, days)
         for name, its in signals.items():
-            place = _bins(batch, its)[known]
+            place = bins_of(batch, its)[known]
             np.add.at(counts[name], block * bins[name] + place, 1)
         progress("Counting hours", batch.done)
     return {name: its.reshape(len(days), _BLOCKS, -1) for name, its in counts.items()}
@@ -145,12 +152,13 @@ def _places_of(seconds: Floats, days: NDArray[np.int64]) -> tuple[Bools, NDArray
     return known, day[known] * _BLOCKS + minute
 
 
-def _bins(batch: TimedRows, its: Timed) -> NDArray[np.int64]:
+def bins_of(batch: TimedRows, its: Timed) -> NDArray[np.int64]:
     """Return the bin of each row; after those of the values, missing: null or not finite."""
     rows, beyond = batch.columns[its.column], len(its.signal.counts)
     if isinstance(rows, tuple):
         places, names = rows
-        bins = np.array([*(its.places[name] for name in names), beyond], dtype=np.int64)
+        other = beyond - 2  # then those never seen
+        bins = np.array([*(its.places.get(name, other) for name in names), beyond], np.int64)
         return bins[places]  # -1, which is missing, is the last
     edges = its.signal.edges if isinstance(its.signal, NumericSignal) else []
     finite = np.isfinite(rows)
@@ -158,17 +166,21 @@ def _bins(batch: TimedRows, its: Timed) -> NDArray[np.int64]:
     return np.where(finite, found, beyond)
 
 
-def _reference(signal: Signal) -> SignalReference:
+def reference_of(signal: Signal) -> SignalReference:
+    """Return a signal's counts as they are in its rows."""
     return SignalReference(counted_by_bin(signal), ordered_bins(signal))
 
 
-def signal_hours(signal: Signal, counted: NDArray[np.int64]) -> tuple[list[int], SignalHours]:
+def signal_hours(
+    signal: Signal, counted: NDArray[np.int64], effect: float = 1.0
+) -> tuple[list[int], SignalHours]:
     """Return a signal's hours from its counts by minute, (days, 1440, bins), and their spans.
 
-    Raises ``ValueError`` where there are too few rows a day to compare days.
+    ``effect`` is its design effect, which the variation is measured beyond. Raises ``ValueError``
+    where there are too few rows a day to compare days.
     """
-    reference = Reference.of([_reference(signal)])
-    estimate = dispersion_of(reference, counted.astype(np.float64))
+    reference = Reference.of([reference_of(signal)])
+    estimate = dispersion_of(reference, counted / effect)
     by_hour = counted.reshape(len(counted), HOURS, -1, counted.shape[-1]).sum(axis=(0, 2))
     moments = estimate.skewness[:, [MEAN, SPREAD]]
     return estimate.seconds, SignalHours(
@@ -186,10 +198,10 @@ def _rounded(values: Sequence[float] | Floats) -> list[float]:
 
 
 def category_places(spelled: Mapping[str, str], categories: Sequence[str]) -> dict[str, int]:
-    """Return the bin of each category, by how the table spells it: its own, or that of "other".
+    """Return the bin of each category that has its own, by how the table spells it.
 
     >>> category_places({"1.0": "1", "1": "1", "7": "7"}, ["1"])
-    {'1.0': 0, '1': 0, '7': 1}
+    {'1.0': 0, '1': 0}
     """
     own = {category: place for place, category in enumerate(categories)}
-    return {name: own.get(category, len(categories)) for name, category in spelled.items()}
+    return {name: own[category] for name, category in spelled.items() if category in own}

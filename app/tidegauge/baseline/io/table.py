@@ -128,14 +128,18 @@ class Table:
                 counts[spelt(column, value)] += rows
         return counts, missing
 
-    def timed(self, time: str, roles: Mapping[str, Role]) -> Iterator[TimedRows]:
-        """Read columns row by row, with the time of each row, which is in the column ``time``."""
-        fields = [f"{time_of(self.columns[time])} AS at"]
+    def timed(self, time: str | None, roles: Mapping[str, Role]) -> Iterator[TimedRows]:
+        """Read columns row by row, in the order of the file.
+
+        With the time of each row, which is in the column ``time``; NaN if that is None.
+        """
+        moment = "CAST('nan' AS DOUBLE)" if time is None else time_of(self.columns[time])
+        fields = [f"{moment} AS at"]
         for i, (name, role) in enumerate(roles.items()):
             of = category_of if role == "categorical" else number_of
             fields.append(f"{of(self.columns[name])} AS x{i}")
         seen = 0
-        with self._readable(time):
+        with self._readable(time or next(iter(roles))):
             for batch in self._database.batches(f"SELECT {', '.join(fields)} FROM t", _BATCH_ROWS):
                 seen += batch.num_rows
                 at, *columns = batch.columns
@@ -145,7 +149,7 @@ class Table:
                     else np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
                     for (name, role), column in zip(roles.items(), columns, strict=True)
                 }
-                yield TimedRows(epoch_seconds(time, at), rows, seen / max(self.rows, 1))
+                yield TimedRows(epoch_seconds(time or "", at), rows, seen / max(self.rows, 1))
 
     @contextmanager
     def _readable(self, name: str) -> Iterator[None]:
