@@ -38,6 +38,9 @@ def onset_ends(
     if known is None:
         return found
     kept = (known > 0) & (strongest.surprises > _KEPT_ABOVE * threshold)
+    # Another change, so large that the window alone shows it more than what came before.
+    is_new = (strongest.ages == 1) & (strongest.spans == 0)
+    kept &= ~(is_new & (estimated - known >= steps * (end - start)))
     return np.where(kept, known, found)
 
 
