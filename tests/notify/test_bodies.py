@@ -92,7 +92,7 @@ def test_a_silence_says_how_long_it_is() -> None:
 def test_the_size_of_a_drift_and_the_actions_are_said() -> None:
     facts = dict(message(example_alert("surprise", actions=["a"])).facts)
     assert facts["Size"] == "moderate, PSI 0.14"
-    assert facts["Measured"] == "surprise 13.3 times the alarm threshold; the rule fires above 1"
+    assert facts["Measured"] == "surprise 13.2 times the alarm threshold; the rule fires above 1"
     assert facts["Onset"] == "about 2026-03-01 12:01:00 UTC"
     assert facts["Actions"] == "1 action requested; see: tidegauge actions list"
 
