@@ -156,3 +156,12 @@ def test_late_events_never_make_a_count_negative() -> None:
     news = layout.late(counts[1] - counts[0])
     assert (news >= 0).all() and news.sum() == 1
     assert math.isclose(counts[0].sum(), 1000)
+
+
+def test_a_range_whose_squares_are_no_float_has_an_outside_all_the_same() -> None:
+    signal = numeric([0.0], [5, 1])
+    signal.minimum, signal.maximum = -1.0, 1.7e308
+    its = Range.of(signal)
+    assert its is not None
+    beyond = SignalHistogram(counts=[3, 1], sum=-6.0, sumsq=1e308, minimum=-5.0, maximum=1e300)
+    assert its.outside(beyond) == Outside(below=1, above=0)

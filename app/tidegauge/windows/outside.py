@@ -60,7 +60,7 @@ class Range:
         lows, highs = [low, *signal.edges], [*signal.edges, high]
         centre = signal.edges[len(signal.edges) // 2]
         squares = [
-            max((a - centre) ** 2, (b - centre) ** 2) for a, b in zip(lows, highs, strict=True)
+            max(_square(a - centre), _square(b - centre)) for a, b in zip(lows, highs, strict=True)
         ]
         return cls(low, high, centre, lows, highs, squares)
 
@@ -121,6 +121,7 @@ def with_outside(bins: list[int], values: int, found: Outside) -> list[int]:
 
 
 def _square(x: float) -> float:
+    """Return x², infinite where ``x**2`` raises."""
     return x * x
 
 
