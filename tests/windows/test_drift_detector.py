@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from support.counting import a_baseline, numeric
+from support.counting import a_baseline, categorical, numeric
 from support.window_reports import part_of, signal_report, window_report
 from support.world import a_state, taken_over, writes
 from tidegauge.alerting.measure import measure
@@ -193,3 +193,35 @@ def test_counts_are_shown_of_signals_in_alarm_alone_and_add_up_to_the_events() -
     assert last["size"].counts is None
     assert last["amount"].counts is not None and len(last["amount"].counts) == 8
     assert sum(last["amount"].counts) == pytest.approx(last["amount"].events)
+
+
+def test_a_revision_of_fewer_events_takes_nothing_back() -> None:
+    baseline = a_baseline(city=categorical("string", ["Rome"]))
+    watch, known = DriftDetector(lambda model: 1.0), {baseline.id: baseline}
+
+    def report(number: int, *counts: int) -> WindowReport:
+        its = part_of(sum(counts), baseline.id, city=signal_report(counts=counts))
+        return window_report(number, its)
+
+    memory, _ = watch.take(None, report(0, 100, 50, 0), known)
+    memory = watch.take_late(memory, report(0, 1, 60, 0), report(0, 200, 50, 0), known)
+    memory, seen = watch.take(memory, report(1, 0, 40, 0), known)
+    assert _evidence(seen, "city")[0].events == 200
+
+
+def test_a_change_began_in_a_window_that_there_can_have_been() -> None:
+    watch, memory = DriftDetector(lambda model: 1.0), None
+
+    def report(number: int, events: int) -> WindowReport:
+        counts = (events * 9, events, 0, 0, 0)
+        signals = {name: signal_report(counts=counts) for name in ("amount", "size")}
+        return window_report(number, part_of(sum(counts), A.id, **signals))
+
+    for number in range(3):
+        memory, _ = watch.take(memory, report(number, 10**14), KNOWN)
+    # Counted with the next window, which has few events of its own.
+    memory = watch.take_late(memory, report(2, 2 * 10**14), report(2, 10**14), KNOWN)
+    memory = msgspec.structs.replace(memory, onsets=b"")
+    _, seen = watch.take(memory, report(3, 1), KNOWN)
+    change = _evidence(seen, "amount")[0].change
+    assert change is not None and change.onset_window_end == 60

@@ -126,17 +126,20 @@ class BaselineLayout:
         """Return what late events add to counts, (signals, bins), with none below 0.
 
         Of more values it may follow that fewer are outside of the range: then these stay in the bin
-        that they are counted in.
+        that they are counted in. A record that somebody forged may also say that there was less: of
+        what is remembered nothing is taken back.
         """
         if not (news < 0).any():
             return news
         news = news.copy()
         for row in np.flatnonzero((news < 0).any(axis=-1)).tolist():
+            if self.bins[self.names[row]].range is None:
+                continue
             last, outside = int(self.reference.ordered[row].sum()) - 1, self.widths[row] - 1
             news[row, last] += news[row, outside]
             news[row, outside] = 0.0
             news[row, 0], news[row, last] = _without_debt(news[row, 0], news[row, last])
-        return news
+        return np.maximum(news, 0.0)
 
     def _check(self, part: ReportPart, rows: Sequence[Sequence[int]]) -> None:
         widths = list(map(len, rows))

@@ -34,6 +34,8 @@ def onset_ends(
     counted = memory.total[0] if effects is None else memory.total[0] * effects
     steps = np.maximum(np.round(counted / max(events, 1)), 1.0)
     estimated = end - (strongest.ages - 1) * steps * (end - start)
+    # Of a window with hardly any events after one with very many, before there was time.
+    estimated = np.maximum(estimated, end - start)
     found = np.where(strongest.ages > 0, estimated, 0.0)
     if known is None:
         return found
