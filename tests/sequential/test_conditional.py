@@ -56,6 +56,11 @@ def test_a_quarter_of_an_event_is_no_surprise() -> None:
     assert _by_bin(0.2, 1_000.0, 0.0, 1_000.0) == 0.0
 
 
+def test_a_side_that_a_float_cannot_tell_from_both_is_no_division_by_zero() -> None:
+    counts, reference = np.array([[1e17, 0.0]]), np.array([[0.0, 6.0]])
+    assert 100 < bin_squares(counts, reference, ONE).max() < np.inf
+
+
 def test_a_tilt_of_two_bins_is_the_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conditional, "_NEARER", 0.5)
     for a, b in ((30.0, 2.0), (0.0, 10.0), (700.0, 250.0), (12.25, 3.0)):

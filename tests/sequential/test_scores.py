@@ -44,6 +44,11 @@ def test_too_few_bins_have_no_scores(counts: list[float]) -> None:
     assert all(not score.any() for score in bin_scores(np.array(counts)))
 
 
+@pytest.mark.parametrize("counts", [[1e17, 1.0], [2.5e-16, 1e16], [0.0, 1e9, 3.6e-52]])
+def test_a_share_that_rounds_to_nothing_is_like_an_empty_bin(counts: list[float]) -> None:
+    assert all(not score.any() for score in bin_scores(np.array(counts)))
+
+
 def test_two_bins_have_a_location_and_no_spread() -> None:
     linear, quadratic = bin_scores(np.array([3.0, 1.0]))
     assert linear.any() and not quadratic.any()

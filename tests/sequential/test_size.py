@@ -96,3 +96,10 @@ def test_a_change_as_old_as_the_memory_is_not_diluted() -> None:
 def test_no_share_is_below_nothing() -> None:
     counts = since_onset(np.array([[50.0, 50.0]]), np.array([[90.0, 10.0]]), np.array([0.4]))
     assert counts[0, 0] == 0 and counts.sum() > 0
+
+
+def test_nearly_all_of_a_span_has_no_more_events_than_the_span() -> None:
+    counts, baseline = np.array([[1e15, 2e15]]), np.array([[2.0, 1.0]])
+    for share in (1 - 2**-53, 1 - 1e-12):
+        found = since_onset(counts, baseline, np.array([share]))
+        assert found.sum() <= counts.sum() * (1 + 1e-12)

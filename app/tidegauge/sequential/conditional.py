@@ -84,12 +84,13 @@ def bin_squares(counts: Floats, reference: Floats, grain: Floats) -> Floats:
     b = np.maximum(total - a, _NEARER)
     rest_a, rest_b = np.maximum(n - a, _NEARER), np.maximum(m - b, _NEARER)
     rest, part = rest_a + rest_b, n / events
+    other = np.where(part < 1, 1 - part, m / events)  # a part of all but some is rounded to all
     odds = np.log(a * rest_b / (b * rest_a))
     half = (
         a * np.log(a / ((a + b) * part))
-        + b * np.log(b / ((a + b) * (1 - part)))
+        + b * np.log(b / ((a + b) * other))
         + rest_a * np.log(rest_a / (rest * part))
-        + rest_b * np.log(rest_b / (rest * (1 - part)))
+        + rest_b * np.log(rest_b / (rest * other))
     )
     variance = a * b / (a + b) * (rest_a * rest_b / rest) * (events / (n * m))
     log_u = _log_step(odds, np.ones_like(odds)) + np.log(variance) / 2

@@ -13,6 +13,10 @@ from tidegauge.stats import Bools, Floats
 #: Filled bins that it takes to tell a location.
 _LEAST_FILLED = 2
 
+#: A linear score of less, before it is brought to that of unit variance: all but one of the bins
+#: have no share that a float can tell from 0.
+_LEAST_SIZE = 1e-9
+
 #: A quadratic score of less variance than this, before it is brought to 1, is rounding.
 _LEAST_SPREAD = 1e-9
 
@@ -167,10 +171,11 @@ def bin_scores(counts: Floats) -> tuple[Floats, Floats]:
     s = np.where(p > 0, mean_z, edge)
     linear = s - (p * s).sum(axis=-1, keepdims=True)
     size = np.sqrt((p * linear**2).sum(axis=-1, keepdims=True))
-    linear = np.divide(linear, size, out=np.zeros_like(linear), where=filled >= _LEAST_FILLED)
+    tells = (filled >= _LEAST_FILLED) & (size > _LEAST_SIZE)
+    linear = np.divide(linear, size, out=np.zeros_like(linear), where=tells)
     square = linear**2 - 1.0 - (p * linear**3).sum(axis=-1, keepdims=True) * linear
     spread = (p * square**2).sum(axis=-1, keepdims=True)
     # Two filled bins: the square is a linear function of the score itself.
-    there = (filled >= _LEAST_FILLED) & (spread > _LEAST_SPREAD)
+    there = tells & (spread > _LEAST_SPREAD)
     quadratic = np.divide(square, np.sqrt(spread), out=np.zeros_like(square), where=there)
     return linear, quadratic

@@ -64,7 +64,8 @@ def since_onset(counts: Floats, reference: Floats, shares: Floats) -> Floats:
     before, span = reference / m, counts / n
     after = np.maximum(before + (span - before) / f, 0.0)
     after /= after.sum(axis=-1, keepdims=True)
-    events = 1 / ((1 / n + 1 / m) / f**2 - 1 / m)
+    # Never more than the span has, but for rounding, of which there is more than 1/n if n >> m.
+    events = 1 / np.maximum((1 / n + 1 / m) / f**2 - 1 / m, 1 / n)
     return np.where(diluted, after * events, counts)
 
 
