@@ -226,3 +226,9 @@ def test_every_score_of_any_counts_is_a_number_not_below_zero(
     found = expected.surprises(np.array([counts]))
     assert found.shape == (1, 4)
     assert np.isfinite(found).all() and found.min() >= 0
+
+
+def test_a_surprise_is_a_number_whatever_a_baseline_says_of_its_days() -> None:
+    with np.errstate(all="ignore"):
+        found = _expected(degrees=5e-324).surprises(_normal(0.1, 1.0))
+    assert np.isfinite(found).all()

@@ -116,7 +116,7 @@ class Expected:
             (terms + rest) / (1 + beyond[..., BINS:]),
             self.degrees[..., BINS:],
         )
-        return np.stack(
+        found = np.stack(
             [
                 f_surprise(g / size, directions, self.degrees[..., SHAPE]),
                 f_surprise(mean**2, 1, self.degrees[..., MEAN]),
@@ -125,6 +125,9 @@ class Expected:
             ],
             axis=-1,
         )
+        # A report with a surprise that is no number can't be read. Whoever makes a baseline by hand
+        # can have degrees of freedom near 0, and nothing expected beside 2^53.
+        return np.asarray(np.nan_to_num(found, copy=False))
 
     def at(self, spans: Places, rows: Places) -> "Expected":
         """Return what is expected of each of the signals in ``rows``, on the scale in ``spans``."""
