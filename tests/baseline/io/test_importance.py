@@ -51,6 +51,7 @@ def test_both_forms_say_the_same(tmp_path: Path, name: str, text: str) -> None:
         ("i.json", "[1]", "i.json: expected an object such as"),
         ("i.json", "3", "i.json: expected an object such as"),
         ("i.json", "{", "i.json is no JSON: "),
+        ("i.json", '{"age": ' + "[" * 100_000, "i.json is no JSON: "),
         ("i.json", '{"age": 0}', "i.json: no feature has an importance above 0"),
         ("i.txt", "age 1", "i.txt has a suffix that is not known; importances are in .json or"),
     ],

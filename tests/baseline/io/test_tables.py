@@ -519,6 +519,26 @@ def test_types_come_from_yaml_or_json(tmp_path: Path) -> None:
         read_types(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("zip: [1]", r"types\.yaml: 'zip' is no word, expected one such as categorical"),
+        ("zip: {a: b}", r"types\.yaml: 'zip' is no word"),
+        ("zip: 1", r"types\.yaml: 'zip' is no word"),
+        ("zip: numeric\nzip: exclude", r"types\.yaml:2:1: zip: "),
+        ("[" * 20_000, r"types\.yaml:1:1: the file is nested too deeply"),
+        ("zip: 'a", r"types\.yaml:1:\d+: not YAML: "),
+        ("", r"types\.yaml:1:1: the file is empty, expected types"),
+        ("- zip", r"types\.yaml: expected a mapping"),
+    ],
+)
+def test_what_is_wrong_in_a_file_of_types_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "types.yaml"
+    path.write_text(text)
+    with pytest.raises(BaselineError, match=message):
+        read_types(path)
+
+
 def test_nothing_is_printed_while_a_file_is_read(tmp_path: Path) -> None:
     # The bar would come after two seconds, between the lines of the command.
     database = Database(tmp_path, 1)

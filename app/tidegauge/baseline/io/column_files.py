@@ -11,10 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
-import yaml
-
 from tidegauge.baseline import BaselineError
 from tidegauge.baseline.io.column import Role
+from tidegauge.config import parse_document
 
 _HEADER = ["feature", "importance"]
 
@@ -70,7 +69,7 @@ def _of_json(path: Path, text: str) -> _Entries:
     try:
         # Pairs, not a dict: of a name that is there twice, that would keep the last.
         pairs = json.loads(text, object_pairs_hook=list)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise BaselineError(f"{path} is no JSON: {error}") from error
     if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
         raise BaselineError(f'{path}: expected an object such as {{"age": 0.4, "income": 0.6}}')
@@ -114,18 +113,19 @@ class ColumnTypes(NamedTuple):
 def read_types(path: Path) -> ColumnTypes:
     """Read the types of columns; raises ``BaselineError``, which names the place."""
     try:
-        document = yaml.safe_load(path.read_text("utf-8-sig"))
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"{path} can't be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise BaselineError(
-            f"{path} is neither YAML nor JSON: {' '.join(str(error).split())}"
-        ) from error
+    _, document, problems = parse_document(text, expected="types such as 'zip: categorical'")
+    if problems:
+        raise BaselineError(problems[0].text(str(path)))
     if not isinstance(document, dict):
         raise BaselineError(f"{path}: expected a mapping such as 'zip: categorical'")
     roles: dict[str, Role] = {}
     exclude: list[str] = []
     for column, kind in document.items():
+        if not isinstance(kind, str):
+            raise BaselineError(f"{path}: {column!r} is no word, expected one such as categorical")
         if kind in _LEFT_OUT:
             exclude.append(str(column))
         elif kind in _KINDS:
