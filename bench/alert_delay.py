@@ -21,9 +21,9 @@ from scipy import stats
 import _harness  # noqa: F401 - puts the product on the path
 from _detection_delay import EVERY, of_shares
 from _detection_worlds import shares_between
+from support.sampled import sampled_histogram, sampled_signal
 from tidegauge.alerting import DEFAULT_RULES
-from tidegauge.baseline import NumericSignal, numeric_counts, numeric_edges
-from tidegauge.contract import SignalHistogram
+from tidegauge.baseline import NumericSignal
 from tidegauge.sequential import (
     BatchInput,
     Budget,
@@ -81,14 +81,14 @@ def _by_shares(before: Floats, after: Floats, ordered: int) -> Callable[..., Wat
 
 def _by_values(change: Callable[[Floats, np.random.Generator], Floats]) -> Callable[..., Watched]:
     def watched(runs: int, baseline: int, rng: np.random.Generator) -> Watched:
-        signals = [_signal(rng.normal(size=baseline)) for _ in range(runs)]
+        signals = [sampled_signal(rng.normal(size=baseline)) for _ in range(runs)]
         ranges = [its for it in signals if (its := Range.of(it)) is not None]
         width = len(signals[0].counts)
         references = [SignalReference([*it.counts, *_BESIDE, 0], width) for it in signals]
 
         def row(signal: NumericSignal, its: Range, *, drifted: bool) -> list[int]:
             values = rng.normal(size=EVENTS)
-            found = _histogram(change(values, rng) if drifted else values, signal.edges)
+            found = sampled_histogram(change(values, rng) if drifted else values, signal)
             return with_outside([*found.counts, *_BESIDE], width, its.outside(found))
 
         return Watched(
@@ -100,23 +100,6 @@ def _by_values(change: Callable[[Floats, np.random.Generator], Floats]) -> Calla
         )
 
     return watched
-
-
-def _signal(values: Floats) -> NumericSignal:
-    edges = numeric_edges(values)
-    return NumericSignal(
-        edges=edges, counts=numeric_counts(values, edges).tolist(), missing=0, nan=0,
-        mean=float(values.mean()), std=float(values.std()),
-        minimum=float(values.min()), maximum=float(values.max()),
-    )  # fmt: skip
-
-
-def _histogram(values: Floats, edges: list[float]) -> SignalHistogram:
-    return SignalHistogram(
-        counts=numeric_counts(values, edges).tolist(), sum=float(values.sum()),
-        sumsq=float(np.square(values).sum()),
-        minimum=float(values.min()), maximum=float(values.max()),
-    )  # fmt: skip
 
 
 def _corrupted(values: Floats, rng: np.random.Generator) -> Floats:

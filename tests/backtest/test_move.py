@@ -7,25 +7,12 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, strategies as st
 
+from support.sampled import sampled_signal
 from tidegauge.backtest.inject import moves
-from tidegauge.baseline.binning import numeric_counts, numeric_edges
+from tidegauge.baseline.binning import numeric_counts
 from tidegauge.baseline.document import NumericSignal
 
 Floats = npt.NDArray[np.float64]
-
-
-def _signal(values: Floats) -> NumericSignal:
-    edges = numeric_edges(values)
-    return NumericSignal(
-        edges=edges,
-        counts=numeric_counts(values, edges).tolist(),
-        missing=0,
-        nan=0,
-        mean=float(values.mean()),
-        std=float(values.std()),
-        minimum=float(values.min()),
-        maximum=float(values.max()),
-    )
 
 
 WORLDS = {
@@ -44,7 +31,7 @@ def test_moved_counts_are_near_those_of_moved_values(
     world: str, shift: float, stretch: float
 ) -> None:
     values = WORLDS[world](np.random.default_rng(1), 200_000)
-    signal = _signal(values)
+    signal = sampled_signal(values)
     assert signal.mean is not None and signal.std is not None
     by = shift * signal.std
     moved = signal.mean + stretch * (values - signal.mean) + by
@@ -63,7 +50,7 @@ def test_moved_counts_are_near_those_of_moved_values(
     st.floats(0.1, 5.0),
 )
 def test_each_value_goes_somewhere(values: list[float], shift: float, stretch: float) -> None:
-    signal = _signal(np.array(values))
+    signal = sampled_signal(np.array(values))
     by = shift * (signal.std or 1.0)
     table = moves(signal, shift=by, stretch=stretch, centre=signal.mean or 0.0)
     assert (table >= 0).all()
@@ -71,7 +58,7 @@ def test_each_value_goes_somewhere(values: list[float], shift: float, stretch: f
 
 
 def test_to_move_by_nothing_changes_nothing() -> None:
-    signal = _signal(np.random.default_rng(2).normal(size=10_000))
+    signal = sampled_signal(np.random.default_rng(2).normal(size=10_000))
     table = moves(signal, shift=0.0, stretch=1.0, centre=0.0)
     assert table == pytest.approx(np.eye(len(signal.counts)), abs=1e-9)
 
@@ -84,7 +71,7 @@ def test_a_signal_of_one_bin_stays_in_it() -> None:
 
 
 def test_far_enough_all_values_are_in_the_last_bin() -> None:
-    signal = _signal(np.random.default_rng(3).normal(size=10_000))
+    signal = sampled_signal(np.random.default_rng(3).normal(size=10_000))
     table = moves(signal, shift=100.0, stretch=1.0, centre=0.0)
     assert table[:, -1] == pytest.approx(np.ones(len(signal.counts)))
     assert not math.isnan(table.sum())

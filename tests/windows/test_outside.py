@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.counting import a_baseline, numeric
+from support.sampled import sampled_histogram, sampled_signal
 from support.window_reports import part_of, signal_report, window_report
-from tidegauge.baseline import OUTSIDE, Baseline, NumericSignal, numeric_counts, numeric_edges
+from tidegauge.baseline import OUTSIDE, Baseline, NumericSignal
 from tidegauge.contract import SignalHistogram
 from tidegauge.contract.report import Evidence, WindowReport
 from tidegauge.windows.drift_detector import DriftDetector
@@ -18,23 +19,6 @@ from tidegauge.windows.outside import Outside, Range
 from tidegauge.windows.values import SliceMemory
 
 Floats = npt.NDArray[np.float64]
-
-
-def signal_of(values: Floats) -> NumericSignal:
-    edges = numeric_edges(values)
-    return NumericSignal(
-        edges=edges, counts=numeric_counts(values, edges).tolist(), missing=0, nan=0,
-        mean=float(values.mean()), std=float(values.std()),
-        minimum=float(values.min()), maximum=float(values.max()),
-    )  # fmt: skip
-
-
-def histogram_of(values: Floats, edges: list[float]) -> SignalHistogram:
-    return SignalHistogram(
-        counts=numeric_counts(values, edges).tolist(), sum=float(values.sum()),
-        sumsq=float(np.square(values).sum()),
-        minimum=float(values.min()), maximum=float(values.max()),
-    )  # fmt: skip
 
 
 LAWS = {
@@ -57,13 +41,13 @@ def test_there_are_never_fewer_than_it_says(law: str, seed: int, times: float, p
     rng = np.random.default_rng(seed)
     known, values = LAWS[law](rng, 300), LAWS[law](rng, 200)
     values = np.where(rng.random(200) < part, times * values, values)
-    signal = signal_of(known)
+    signal = sampled_signal(known)
     its = Range.of(signal)
     if its is None:
         assert signal.minimum == signal.maximum
         return
     with np.errstate(over="ignore"):
-        found = its.outside(histogram_of(values, signal.edges))
+        found = its.outside(sampled_histogram(values, signal))
     below, above = (values < known.min()).sum(), (values > known.max()).sum()
     assert found.below + found.above <= below + above
     assert (found.below > 0) == (below > 0) and (found.above > 0) == (above > 0)
@@ -71,30 +55,30 @@ def test_there_are_never_fewer_than_it_says(law: str, seed: int, times: float, p
 
 def test_most_of_what_is_far_outside_is_counted() -> None:
     rng = np.random.default_rng(1)
-    signal = signal_of(rng.normal(size=100_000))
+    signal = sampled_signal(rng.normal(size=100_000))
     values = rng.normal(size=1_000)
     values = np.where(values > np.quantile(values, 0.99), 10 * values, values)
     its = Range.of(signal)
     assert its is not None
-    assert its.outside(histogram_of(values, signal.edges)).above >= 5
-    assert its.outside(histogram_of(rng.uniform(-1, 1, 1_000), signal.edges)) == Outside(0, 0)
+    assert its.outside(sampled_histogram(values, signal)).above >= 5
+    assert its.outside(sampled_histogram(rng.uniform(-1, 1, 1_000), signal)) == Outside(0, 0)
 
 
 def test_a_baseline_without_extremes_or_with_one_value_has_no_range() -> None:
     assert Range.of(numeric([10.0, 20.0])) is None, "its range is not that of its edges"
-    signal = signal_of(np.full(10, 4.0))
+    signal = sampled_signal(np.full(10, 4.0))
     assert signal.minimum == signal.maximum and Range.of(signal) is None
 
 
 RNG = np.random.default_rng(2)
-BASELINE: Baseline = a_baseline(amount=signal_of(RNG.normal(size=100_000)))
+BASELINE: Baseline = a_baseline(amount=sampled_signal(RNG.normal(size=100_000)))
 AMOUNT = BASELINE.signals["amount"]
 assert isinstance(AMOUNT, NumericSignal)
 
 
 def _report(number: int, values: Floats, **fields: object) -> WindowReport:
     signal = signal_report()
-    signal.histogram = histogram_of(values, AMOUNT.edges)
+    signal.histogram = sampled_histogram(values, AMOUNT)
     return window_report(number, part_of(len(values), BASELINE.id, amount=signal), **fields)
 
 
