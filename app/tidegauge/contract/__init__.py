@@ -108,7 +108,12 @@ if TYPE_CHECKING:
         GLOB_CHARACTERS as GLOB_CHARACTERS,
         Matchers as Matchers,
         Silence as Silence,
+        Silences as Silences,
         Withheld as Withheld,
+        checked as checked,
+        covers as covers,
+        in_force as in_force,
+        matchers_text as matchers_text,
     )
     from tidegauge.contract.templates import (
         RUNBOOK as RUNBOOK,

@@ -10,9 +10,8 @@ import time
 import uuid
 from collections.abc import Callable
 
-from tidegauge.alerting import Silences, checked
 from tidegauge.config import Settings
-from tidegauge.contract import Alert, DecodingError, Silence, decode, unwrap
+from tidegauge.contract import Alert, DecodingError, Silence, Silences, checked, decode, unwrap
 from tidegauge.kafka import (
     OFFSET_BEGINNING,
     KafkaError,
