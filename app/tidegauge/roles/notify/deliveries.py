@@ -106,12 +106,12 @@ class Place(NamedTuple):
     offset: int
     value: bytes
 
-
-def place_of(message: Message) -> Place:
-    """Return the place of a record that was read."""
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None and partition is not None and offset is not None  # noqa: S101 - read
-    return Place(topic, partition, offset, message.value() or b"")
+    @classmethod
+    def of(cls, message: Message) -> "Place":
+        """Return the place of a record that was read."""
+        topic, at, offset = message.topic(), message.partition(), message.offset()
+        assert topic is not None and at is not None and offset is not None  # noqa: S101 - read
+        return cls(topic, at, offset, message.value() or b"")
 
 
 class Deliveries:

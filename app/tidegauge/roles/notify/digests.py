@@ -30,8 +30,7 @@ from tidegauge.notify import (
     was_notified,
 )
 from tidegauge.roles.notify.deliveries import Attempts, Deliveries, Place
-from tidegauge.roles.notify.silence_follower import SilenceFollower
-from tidegauge.roles.notify.withheld_store import WithheldStore
+from tidegauge.roles.notify.withheld import SilenceFollower, WithheldStore
 from tidegauge.telemetry import ReceiverMetrics
 
 log = logging.getLogger(__name__)
