@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
+from dataclasses import KW_ONLY, dataclass
 
 from tidegauge.config import Settings
 from tidegauge.contract import (
@@ -52,25 +53,21 @@ _NAME = "silences"
 _AGAIN_SECONDS = 2.0
 
 
+@dataclass(eq=False)
 class SilenceFollower:
     """What is silenced; ``run`` follows the topic until ``stop``. ``clock`` is the wall clock."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        metrics: NotifyMetrics,
-        health: Health,
-        stop: threading.Event,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._settings = settings
-        self._topic = settings.topics.silences
-        self._health = health
-        self._stop = stop
-        self._clock = clock
+    settings: Settings
+    _: KW_ONLY
+    metrics: NotifyMetrics
+    health: Health
+    stop: threading.Event
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        self._topic = self.settings.topics.silences
         self._lock = threading.Lock()
-        self._faults = RecordFaults(metrics.records_set_aside, health, (self._topic,))
+        self._faults = RecordFaults(self.metrics.records_set_aside, self.health, (self._topic,))
         self._silences = Silences()
         self._read = threading.Event()
 
@@ -81,28 +78,28 @@ class SilenceFollower:
     def over(self, alert: Alert) -> Silence | None:
         """Return the silence that covers an alert now, if there is one."""
         with self._lock:
-            return self._silences.over(alert, self._clock())
+            return self._silences.over(alert, self.clock())
 
     def run(self) -> None:
         """Follow the silences; after errors of Kafka try again, and keep the known ones."""
-        while not self._stop.is_set():
+        while not self.stop.is_set():
             try:
                 self._follow()
             except (KafkaException, ValueError) as error:
                 why = f"can't be read: {error.args[0]}; the known silences stay active"
-                self._health.report(_NAME, "degraded", why)
+                self.health.report(_NAME, "degraded", why)
                 log.warning("silences: %s", why)
-                self._stop.wait(_AGAIN_SECONDS)
+                self.stop.wait(_AGAIN_SECONDS)
 
     def _follow(self) -> None:
-        group = f"{self._settings.notify.group_id}-silences-{uuid.uuid4()}"
-        with closing(reader(self._settings.kafka, group, passed=self._faults.skipped)) as consumer:
+        group = f"{self.settings.notify.group_id}-silences-{uuid.uuid4()}"
+        with closing(reader(self.settings.kafka, group, passed=self._faults.skipped)) as consumer:
             unread = set(partitions_of(consumer, self._topic))
             consumer.assign([TopicPartition(self._topic, p, OFFSET_BEGINNING) for p in unread])
             for messages in batches(consumer, math.inf):
-                if self._stop.is_set():
+                if self.stop.is_set():
                     return
-                self._health.beat(_NAME)
+                self.health.beat(_NAME)
                 for message in messages:
                     if not is_at_end(message):
                         self._take(message)
@@ -110,7 +107,7 @@ class SilenceFollower:
                     unread.discard(message.partition())
                     if not unread:
                         self._read.set()
-                        self._health.report(_NAME, "ok")
+                        self.health.report(_NAME, "ok")
 
     def _take(self, message: Message) -> None:
         """Apply a silence. Skip one that can't be read: a needless alert is better than none."""
