@@ -6,32 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from tools.house_trace import calls_of_one_event
+from tools.house_trace import calls_of_one_event, helpers, passed, walk
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 DOCS = (ROOT / "docs").rglob("*.md")
-STEPS = re.findall(r"^\| \w* ?\| `(app/[\w/.]+)` \| `([\w.]+)` \|", PAGE, re.MULTILINE)
+STEPS, HELPERS = walk(PAGE), helpers(PAGE)
 
 
 def test_the_way_of_one_event_is_not_longer_than_the_limit():
     assert len(STEPS) > 30
-    assert len({file for file, _ in STEPS}) <= 40
+    assert len({step.file for step in STEPS}) <= 40
 
 
 def test_an_event_passes_through_every_function_of_the_way():
     """From the call of the producer to the request of the webhook, as the roles run."""
-    calls = calls_of_one_event()
-    passed = {(call.file, ".".join(call.name.split(".")[:depth]))
-              for call in calls for depth in (1, 2)}  # fmt: skip
-    way = [(file.removeprefix("app/tidegauge/"), function) for file, function in STEPS]
-    assert [step for step in way if step not in passed] == []
+    seen = passed(calls_of_one_event())
+    assert [step for step in [*STEPS, *HELPERS] if step not in seen] == []
 
 
-@pytest.mark.parametrize(("file", "function"), STEPS)
+@pytest.mark.parametrize(("file", "function"), [*STEPS, *HELPERS])
 def test_a_function_of_the_way_is_in_its_file(file, function):
     names = function.split(".")
-    scope = ast.parse((ROOT / file).read_text()).body
+    scope = ast.parse((ROOT / "app" / "tidegauge" / file).read_text()).body
     for name in names:
         (found,) = [one for one in scope if getattr(one, "name", None) == name]
         scope = getattr(found, "body", [])

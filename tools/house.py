@@ -2,7 +2,12 @@
 
 ``python -m tools.house`` names what breaks a rule and ends with one line of JSON: ``lines`` and
 ``files`` under ``app/``, ``cycles`` among modules, class names defined twice, imports past the face
-of another room, and the files that one event passes through (see :mod:`tools.house_trace`).
+of another room, and two measures of one event's way, both traced (see :mod:`tools.house_trace`):
+
+- ``files_of_one_event``: the files of the steps in docs/architecture.md, each of which is given the
+  event, or what has become of it, and hands on its next form;
+- ``files_called_for_one_event``: all files in which anything is called meanwhile: also helpers that
+  compute a part of a result, metrics, health, logs and quarantines.
 """
 
 import ast
@@ -161,24 +166,27 @@ def _are_kin(one: str, other: str) -> bool:
 
 def main() -> None:
     """Print what breaks a rule, and the measures."""
-    from tools.house_trace import files_of_one_event
+    from tools.house_trace import trace_one_event
 
     known = modules()
     circles, twice, past = cycles(known), classes_twice(known), imports_past_faces(known)
-    passed = files_of_one_event()
+    traced = trace_one_event()
     for circle in circles:
         print("cycle:", *circle)
     for name, where in twice.items():
         print(f"class {name}:", *where)
     for one in past:
         print("past a face:", one)
+    for step in traced.missed:
+        print("not on the way of an event:", *step)
     measures = {
         "lines": sum(len(path.read_text("utf-8").splitlines()) for path in known.values()),
         "files": len(known),
         "cycles": len(circles),
         "classes_twice": len(twice),
         "imports_past_faces": len(past),
-        "files_of_one_event": len(passed),
+        "files_of_one_event": len(traced.walk),
+        "files_called_for_one_event": len(traced.called),
     }
     print(json.dumps(measures))
 

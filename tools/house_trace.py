@@ -9,10 +9,11 @@ before the first event is left out: the start of a role, its command line.
 import asyncio
 import contextlib
 import json
+import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -274,6 +275,44 @@ def calls_of_one_event() -> set[Call]:
     return notes.calls
 
 
-def files_of_one_event() -> list[str]:
-    """Return the files of these functions."""
-    return sorted({call.file for call in calls_of_one_event()})
+def walk(page: str) -> list[Call]:
+    """Return the steps of the walk in docs/architecture.md, in their order."""
+    rows = re.findall(r"^\| \w* ?\| `app/tidegauge/([\w/.]+)` \| `([\w.]+)` \|", page, re.MULTILINE)
+    return [Call(file, name) for file, name in rows]
+
+
+def helpers(page: str) -> list[Call]:
+    """Return the helpers that docs/architecture.md names after the walk."""
+    rows = re.findall(r"^\| `app/tidegauge/([\w/.]+)` \| `([\w.]+)` \|", page, re.MULTILINE)
+    return [Call(file, name) for file, name in rows]
+
+
+def passed(calls: Iterable[Call]) -> set[Call]:
+    """Return what was called, by the names that the walk has: functions, methods and classes."""
+    return {
+        Call(call.file, ".".join(call.name.split(".")[:depth]))
+        for call in calls
+        for depth in (1, 2)
+    }
+
+
+class Traced(NamedTuple):
+    """What was traced of one event: the files of the walk, and all in which anything is called.
+
+    ``missed`` are steps of the walk that were not called.
+    """
+
+    walk: set[str]
+    called: set[str]
+    missed: list[Call]
+
+
+def trace_one_event() -> Traced:
+    """Trace an event, and compare what is called with the walk of docs/architecture.md."""
+    calls = calls_of_one_event()
+    steps, seen = walk((ROOT / "docs" / "architecture.md").read_text("utf-8")), passed(calls)
+    return Traced(
+        walk={step.file for step in steps if step in seen},
+        called={call.file for call in calls},
+        missed=[step for step in steps if step not in seen],
+    )

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from support.window_reports import kl_report, latency, part_of, window_report
-from tidegauge.alerting.actions import STALE_SECONDS
 from tidegauge.alerting.evaluate import evaluate
+from tidegauge.alerting.judge import STALE_SECONDS
 from tidegauge.alerting.records import EvaluationResult
 from tidegauge.alerting.ruleset import parse_rules
 from tidegauge.alerting.state import AlertState

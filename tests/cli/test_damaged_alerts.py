@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from support.deployment import ROOT
-from tidegauge.alerting.silences import Silences
 from tidegauge.cli import alerts
 from tidegauge.cli._recent import Value
 from tidegauge.config.settings import Settings
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.record import DecodingError, decode
+from tidegauge.contract.silence import Silences
 
 _FOUND = {
     path.stem: json.loads(path.read_text())

@@ -29,7 +29,7 @@ from tidegauge.cli.app import app
 from tidegauge.cli.backtest import _show_injection, show
 from tidegauge.contract.alert import Acknowledgement, Action, Alert, acknowledge
 from tidegauge.contract.silence import Silence
-from tidegauge.contract.times import utc_text
+from tidegauge.contract.wording import utc_text
 from tidegauge.kafka.topics import topic_specs
 
 T = TypeVar("T")

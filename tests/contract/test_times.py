@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegauge.contract.times import duration, moment
+from tidegauge.contract.wording import duration, moment
 
 
 @pytest.mark.parametrize(

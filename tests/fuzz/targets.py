@@ -19,7 +19,6 @@ from support.counting import (
     event,
     promote,
 )
-from tidegauge.alerting.silences import checked
 from tidegauge.audit.chain import ChainIndex, Origin
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
 from tidegauge.contract import encode
@@ -29,7 +28,7 @@ from tidegauge.contract.cloudevents import unwrap
 from tidegauge.contract.prediction import ARROW_MAGIC
 from tidegauge.contract.record import DecodingError, decode
 from tidegauge.contract.report import WindowReport
-from tidegauge.contract.silence import Silence, Withheld
+from tidegauge.contract.silence import Silence, Withheld, checked
 from tidegauge.counting.counter import Counter
 from tidegauge.counting.decode import native
 from tidegauge.roles.ledger.acknowledged import facts_in

@@ -137,6 +137,6 @@ def test_a_watch_that_is_to_stop_asks_nobody(monkeypatch: pytest.MonkeyPatch) ->
     client = Client()
     monkeypatch.setattr("tidegauge.kafka.watches.reader", lambda *_, **__: client)
     one = watch("ingest")
-    one._stop.set()
+    one.stop.set()
     one.run()
     assert client.is_closed

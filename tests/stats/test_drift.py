@@ -3,9 +3,8 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from tidegauge.stats.divergences import js_divergence, kl, psi
+from tidegauge.stats.divergences import js_divergence, kl, psi, wasserstein_bins
 from tidegauge.stats.drift_table import drift
-from tidegauge.stats.ordered import wasserstein_bins
 
 REFERENCE = [200, 300, 250, 150, 100, 0]
 CURRENT = [70, 140, 140, 140, 0, 10]

@@ -25,7 +25,7 @@ from tidegauge.contract.silence import Silence, Withheld
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import ReceiverFile
 from tidegauge.roles.notify.delivery_worker import DeliveryWorker
-from tidegauge.roles.notify.silence_follower import SilenceFollower
+from tidegauge.roles.notify.withheld import SilenceFollower
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import NotifyMetrics
 

@@ -44,11 +44,11 @@ class Bench:
             health=Health(clock=lambda: 0.0),
             clock=lambda: self.now,
         )
-        self.detector._intake._reader._read = self._read  # type: ignore[method-assign]
-        self.detector._offsets.begin = lambda topic, partition: begin  # type: ignore[method-assign]
-        self.detector._offsets.partitions = lambda topic: sources  # type: ignore[method-assign]
-        self.detector._offsets.topic_id = lambda topic: self.topic_id  # type: ignore[method-assign]
-        self.detector._offsets.ends = lambda topic, partitions: dict.fromkeys(  # type: ignore[method-assign]
+        self.detector.intake.reader._read = self._read  # type: ignore[method-assign]
+        self.detector.offsets.begin = lambda topic, partition: begin  # type: ignore[method-assign]
+        self.detector.offsets.partitions = lambda topic: sources  # type: ignore[method-assign]
+        self.detector.offsets.topic_id = lambda topic: self.topic_id  # type: ignore[method-assign]
+        self.detector.offsets.ends = lambda topic, partitions: dict.fromkeys(  # type: ignore[method-assign]
             partitions, self.end
         )
         self.take_over()
@@ -57,7 +57,7 @@ class Bench:
         """Begin with an empty changelog, as after a rebalance."""
         changelog = Changelog(self.detector._make_state(0))
         changelog.restored()
-        self.detector._store.changelogs[0] = changelog
+        self.detector.store.changelogs[0] = changelog
         self.detector._on_ready(changelog.state)
 
     @property
@@ -66,7 +66,7 @@ class Bench:
 
     @property
     def changelog(self) -> Changelog:
-        return self.detector._store.changelogs[0]
+        return self.detector.store.changelogs[0]
 
     def _read(
         self, begins: Mapping[int, int], ends: Mapping[int, int] | None
@@ -80,7 +80,7 @@ class Bench:
 
     async def deliver(self, log: Log) -> None:
         for at, value in log:
-            await self.detector._intake.receive(0, at, value)
+            await self.detector.intake.receive(0, at, value)
 
     def published(self) -> list[bytes]:
         return [encode(output.record) for output in self.state.take_outputs()]
@@ -89,7 +89,7 @@ class Bench:
         return self.registry.get_sample_value(metric) or 0.0
 
     def close(self) -> None:
-        self.detector._offsets.close()
+        self.detector.offsets.close()
 
 
 def read_records(log: Log) -> ReadRecords:

@@ -149,7 +149,7 @@ def test_what_retention_deleted_after_it_was_read_is_not_lost_by_a_recount(log: 
         await take(bench, log[5:20])
         lost = bench.count("tidegauge_lost_records_total")
         bench.there = bench.there[5:]
-        bench.detector._offsets.begin = lambda topic, p: log[10][0]  # type: ignore[method-assign]
+        bench.detector.offsets.begin = lambda topic, p: log[10][0]  # type: ignore[method-assign]
         await take(bench, [forged(log, 19, FORGED["offsets ahead"])])
         await take(bench, log[20:])
         assert bench.count("tidegauge_recounts_total") == 1

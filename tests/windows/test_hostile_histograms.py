@@ -164,7 +164,7 @@ def test_a_detector_whose_clock_is_hours_behind_says_so_of_every_record(
 ) -> None:
     async def deliver() -> Bench:
         bench = Bench([])
-        bench.detector._intake._clock = lambda: NOW - 7_200
+        bench.detector.intake.clock = lambda: NOW - 7_200
         await bench.deliver(LOG[:3])
         bench.close()
         return bench
@@ -229,7 +229,7 @@ def test_a_record_that_fails_in_a_way_nobody_foresaw_is_set_aside(
     assert bench.published() == undisturbed
     name, topic = "tidegauge_quarantined_records_total", {"topic": "tidegauge.histograms"}
     assert bench.registry.get_sample_value(name, topic) == 1.0
-    body = bench.detector._health.ready()[1]
+    body = bench.detector.health.ready()[1]
     assert body["status"] == "degraded" and "quarantine" in str(body)
     assert f"tidegauge.histograms/0 at offset {LOG[5][0] + 1}" in str(body)
 

@@ -25,8 +25,7 @@ from tidegauge.baseline.document import Baseline
 from tidegauge.contract.histogram import SignalHistogram
 from tidegauge.contract.prediction import LATENCY_EDGES_MS
 from tidegauge.contract.report import WindowReport
-from tidegauge.stats.divergences import js_divergence, kl, psi
-from tidegauge.stats.ordered import wasserstein_bins
+from tidegauge.stats.divergences import js_divergence, kl, psi, wasserstein_bins
 from tidegauge.stats.values import histogram_quantile
 from tidegauge.windows.comparisons import Comparisons
 from tidegauge.windows.merging import merge

@@ -42,13 +42,6 @@ if TYPE_CHECKING:
         RuleSet as RuleSet,
         load_rules as load_rules,
     )
-    from tidegauge.alerting.silences import (
-        Silences as Silences,
-        checked as checked,
-        covers as covers,
-        in_force as in_force,
-        matchers_text as matchers_text,
-    )
     from tidegauge.alerting.state import AlertState as AlertState
 
 face(__name__)

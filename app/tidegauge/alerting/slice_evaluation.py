@@ -6,7 +6,6 @@ from typing import NamedTuple
 import msgspec
 
 from tidegauge.alerting import records
-from tidegauge.alerting.actions import Basis, is_of_latency, remembered, why_withheld
 from tidegauge.alerting.incidents import (
     EpisodeTransition,
     IncidentTransition,
@@ -17,12 +16,16 @@ from tidegauge.alerting.incidents import (
     step_incident,
 )
 from tidegauge.alerting.judge import (
+    Basis,
     QuietSignals,
     Watch,
     decide,
     episode_of,
+    is_of_latency,
     place,
+    remembered,
     still_remembered,
+    why_withheld,
 )
 from tidegauge.alerting.measure import Measurement, baseline_rows, carry
 from tidegauge.alerting.metrics import OF_DRIFT, OF_QUALITY

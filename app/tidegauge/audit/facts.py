@@ -8,7 +8,6 @@ import glob
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tidegauge.alerting import matchers_text
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Acknowledgement,
@@ -18,6 +17,7 @@ from tidegauge.contract import (
     counted,
     deterministic_id,
     encode,
+    matchers_text,
 )
 from tidegauge.kafka import (
     PARTITIONER,

@@ -6,7 +6,6 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.alerting import Silences
 from tidegauge.cli._print import (
     SEVERITY_COLOURS,
     PlainText,
@@ -21,6 +20,7 @@ from tidegauge.contract import (
     Distribution,
     SignalAlert,
     Silence,
+    Silences,
     counted,
     duration_text,
     figure,

@@ -10,7 +10,6 @@ import msgspec
 import typer
 from rich.console import Group
 
-from tidegauge.alerting import Silences, covers, in_force, matchers_text
 from tidegauge.cli._command import (
     SkippedRecords,
     actor_or_user,
@@ -33,11 +32,15 @@ from tidegauge.contract import (
     Alert,
     Matchers,
     Silence,
+    Silences,
     counted,
+    covers,
     deterministic_id,
     duration,
     duration_text,
     encode,
+    in_force,
+    matchers_text,
     utc_text,
     with_subject,
 )

@@ -108,7 +108,12 @@ if TYPE_CHECKING:
         GLOB_CHARACTERS as GLOB_CHARACTERS,
         Matchers as Matchers,
         Silence as Silence,
+        Silences as Silences,
         Withheld as Withheld,
+        checked as checked,
+        covers as covers,
+        in_force as in_force,
+        matchers_text as matchers_text,
     )
     from tidegauge.contract.templates import (
         RUNBOOK as RUNBOOK,
@@ -117,17 +122,12 @@ if TYPE_CHECKING:
         links_of as links_of,
         render as render,
     )
-    from tidegauge.contract.times import (
-        clock as clock,
-        duration as duration,
-        duration_text as duration_text,
-        moment as moment,
-        rfc3339 as rfc3339,
-        utc_text as utc_text,
-    )
     from tidegauge.contract.wording import (
         OF_THRESHOLD as OF_THRESHOLD,
+        clock as clock,
         counted as counted,
+        duration as duration,
+        duration_text as duration_text,
         exact as exact,
         figure as figure,
         first_lines as first_lines,
@@ -135,11 +135,14 @@ if TYPE_CHECKING:
         limit_text as limit_text,
         listed as listed,
         metric_text as metric_text,
+        moment as moment,
         quantity as quantity,
         quantity_text as quantity_text,
+        rfc3339 as rfc3339,
         segment_text as segment_text,
         sized as sized,
         subject as subject,
+        utc_text as utc_text,
         with_subject as with_subject,
         without_subject as without_subject,
     )

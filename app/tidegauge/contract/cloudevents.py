@@ -25,7 +25,7 @@ from tidegauge.contract.alert import (
 from tidegauge.contract.prediction import JSON_CONTENT_TYPE
 from tidegauge.contract.record import SCHEMA_VERSION, DecodingError, decode, encode
 from tidegauge.contract.report import WindowReport
-from tidegauge.contract.times import rfc3339
+from tidegauge.contract.wording import rfc3339
 
 SPECVERSION = "1.0"
 STRUCTURED_CONTENT_TYPE = "application/cloudevents+json"

@@ -61,8 +61,10 @@ if TYPE_CHECKING:
     )
     from tidegauge.kafka.reader import (
         KafkaRecord as KafkaRecord,
+        batches as batches,
         follow as follow,
         is_at_end as is_at_end,
+        messages_in as messages_in,
         partitions_of as partitions_of,
         place_of as place_of,
         read_newest as read_newest,

@@ -1,7 +1,7 @@
 """Reading what Kafka kept of a topic, without a consumer group to join."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import NamedTuple, TypeVar
 
@@ -89,7 +89,7 @@ def read_span(
     """
     with closing(reader(kafka, passed=skipped)) as consumer:
         spans = _spans(consumer, topic, since - _MARGIN_SECONDS, until + _LATEST_SECONDS)
-        for message in _messages(consumer, topic, spans):
+        for message in messages_in(consumer, topic, spans):
             if (tombstones or message.value() is not None) and keep(message.key()):
                 yield from _record(message, skipped)
 
@@ -113,7 +113,7 @@ def read_newest(
             partition: (max(min(start, end - at_least), 0), end)
             for partition, (start, end) in spans.items()
         }
-        yield from _messages(consumer, topic, begins)
+        yield from messages_in(consumer, topic, begins)
 
 
 def read_range(
@@ -137,7 +137,7 @@ def read_range(
                 f"the first of {wanted.to - wanted.start} of which some are gone: Kafka has those "
                 f"from {low} to {high - 1}",
             )
-        yield from _messages(consumer, wanted.topic, {wanted.partition: (first, end)})
+        yield from messages_in(consumer, wanted.topic, {wanted.partition: (first, end)})
 
 
 def read_topic(
@@ -174,7 +174,7 @@ def read_partitions(
         wanted = partitions_of(consumer, topic) if partition is None else [partition]
         spans = _ends(consumer, topic, wanted)
     with closing(reader(kafka, group)) as consumer:
-        yield from _messages(consumer, topic, spans, wait=True)
+        yield from messages_in(consumer, topic, spans, wait=True)
 
 
 def follow(
@@ -272,19 +272,28 @@ def _decoded(record: KafkaRecord, kind: type[T], skipped: Skipped) -> Iterator[T
         yield found
 
 
-def _messages(
-    consumer: Consumer, topic: str, spans: dict[int, tuple[int, int]], *, wait: bool = False
+def messages_in(
+    consumer: Consumer,
+    topic: str,
+    spans: Mapping[int, tuple[int, int]],
+    *,
+    wait: bool = False,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> Iterator[Message]:
-    """Yield the records of offsets [from, to) by partition; ``wait`` for what is held back."""
+    """Yield the records of offsets [from, to) by partition.
+
+    With ``wait``, up to the end whatever open transactions hold back until they end. Raises
+    ``KafkaException`` if nothing comes for ``timeout_seconds``.
+    """
     # One after the other, so that memory is bounded by the windows of one partition.
     for partition, (start, end) in sorted(spans.items()):
         if start < end:
             consumer.assign([TopicPartition(topic, partition, start)])
-            yield from _partition(consumer, end, wait=wait)
+            yield from _partition(consumer, end, wait, timeout_seconds)
 
 
-def _partition(consumer: Consumer, end: int, *, wait: bool) -> Iterator[Message]:
-    for messages in batches(consumer, _TIMEOUT_SECONDS):
+def _partition(consumer: Consumer, end: int, wait: bool, seconds: float) -> Iterator[Message]:
+    for messages in batches(consumer, seconds):
         for message in messages:
             # The last offsets may be markers of transactions instead of records.
             if (is_at_end(message) and not wait) or message.offset() >= end:

@@ -10,6 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaException
@@ -78,6 +79,7 @@ def _named(partitions: list[int]) -> str:
     return f"{partitions[:_NAMED]}{f' and {more} more' if more > 0 else ''}"
 
 
+@dataclass(eq=False)
 class TopicWatch:
     """Sets the conditions ``kafka``, ``topics`` and ``topic_settings`` of a process.
 
@@ -85,25 +87,19 @@ class TopicWatch:
     outage to ``health``: a restart would not mend what stands still then. ``clock`` is monotonic.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        roles: Sequence[AclRole],
-        *,
-        metrics: CommonMetrics,
-        health: Health,
-        stop: threading.Event,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._settings = settings
-        self._written = written_by(settings, roles)
-        self._metrics = metrics
-        self._health = health
-        self._stop = stop
-        self._clock = clock
+    settings: Settings
+    roles: Sequence[AclRole]
+    _: KW_ONLY
+    metrics: CommonMetrics
+    health: Health
+    stop: threading.Event
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._written = written_by(self.settings, self.roles)
         self._client = self._new_client()
-        self._admin = Admin(settings.kafka)
-        self._answered_at = clock()
+        self._admin = Admin(self.settings.kafka)
+        self._answered_at = self.clock()
         #: Whether no answer has come for ``AWAY_SECONDS``.
         self.away = False
         #: ``min.insync.replicas`` by topic, of those that there are, and when that was known.
@@ -116,7 +112,7 @@ class TopicWatch:
         # A consumer that joins no group: any broker answers it, while an admin client asks the one
         # that it takes for the controller, which may be away.
         return reader(
-            self._settings.kafka,
+            self.settings.kafka,
             "tidegauge-topics",
             # A broker that is there and doesn't answer is left for another one after this; by
             # default it is asked again and again for a minute.
@@ -126,9 +122,9 @@ class TopicWatch:
     def run(self) -> None:
         """Ask the brokers every ``LOOK_SECONDS``, until stopped."""
         try:
-            while not self._stop.is_set():
+            while not self.stop.is_set():
                 self.check()
-                self._stop.wait(LOOK_SECONDS)
+                self.stop.wait(LOOK_SECONDS)
         finally:
             self._client.close()
 
@@ -140,14 +136,14 @@ class TopicWatch:
             self.no_answer(error.args[0].str())
             # Of the topics nothing is known then; their condition stays as it is.
             if self.away:
-                self._health.outage(True)
+                self.health.outage(True)
                 # The client may have lost its brokers for good (librdkafka issue 5301).
                 self._client.close()
                 self._client = self._new_client()
             return
         state, detail = self.condition(found)
-        self._health.report("topics", state, detail)
-        self._health.outage(state == "failed")
+        self.health.report("topics", state, detail)
+        self.health.outage(state == "failed")
         if detail != self._logged:
             log.log(
                 logging.WARNING if detail else logging.INFO,
@@ -158,26 +154,26 @@ class TopicWatch:
 
     def answered(self) -> None:
         """Note that the brokers have answered."""
-        self._answered_at = self._clock()
+        self._answered_at = self.clock()
         if self.away:
             self.away = False
             log.info("the brokers answer again")
-            self._health.report("kafka", "ok")
+            self.health.report("kafka", "ok")
 
     def no_answer(self, error: object) -> None:
         """Note that the brokers have not answered."""
-        seconds = self._clock() - self._answered_at
+        seconds = self.clock() - self._answered_at
         if seconds < AWAY_SECONDS:
             return
         detail = (
-            f"no answer from the brokers ({self._settings.kafka.bootstrap_servers}) for "
+            f"no answer from the brokers ({self.settings.kafka.bootstrap_servers}) for "
             f"{seconds:.0f} s: {error}; nothing is read or written until they answer, and nothing "
             "is lost"
         )
         if not self.away:
             self.away = True
             log.error("%s", detail)
-        self._health.report("kafka", "failed", detail)
+        self.health.report("kafka", "failed", detail)
 
     def condition(self, found: Mapping[str, str]) -> tuple[State, str]:
         """Return the condition of a process, of whose topics ``found`` can't be written."""
@@ -187,7 +183,7 @@ class TopicWatch:
         return ("failed" if needed else "degraded"), "; ".join(found[one] for one in sorted(found))
 
     def _unwritable(self) -> dict[str, str]:
-        if self._clock() - self._known_at >= _KNOWN_SECONDS:
+        if self.clock() - self._known_at >= _KNOWN_SECONDS:
             self._check_settings()
         replicas: dict[str, list[Replicas]] = {}
         for name in self._min_insync:
@@ -215,7 +211,7 @@ class TopicWatch:
     def _check_settings(self) -> None:
         """Learn which topics there are, what each asks of its replicas, and what is wrong."""
         there = {name: len(one.partitions) for name, one in self._topics().items()}
-        specs = topic_specs(self._settings)
+        specs = topic_specs(self.settings)
         names = sorted(({spec.name for spec in specs} | self._written.required) & there.keys())
         answers: Mapping[str, TopicConfig]
         try:
@@ -231,7 +227,7 @@ class TopicWatch:
                 known[name] = self._min_insync.get(name, 1)
             else:
                 known[name] = int(its[MIN_INSYNC])
-        self._min_insync, self._known_at = known, self._clock()
+        self._min_insync, self._known_at = known, self.clock()
         try:
             problems = list(topic_problems(specs, there, answers))
         except KafkaException as error:
@@ -242,5 +238,5 @@ class TopicWatch:
             if problem not in self._logged_problems:
                 log.warning("%s", problem)
         self._logged_problems = set(problems)
-        self._metrics.topic_problems.set(len(problems))
-        self._health.report("topic_settings", "degraded" if problems else "ok", "; ".join(problems))
+        self.metrics.topic_problems.set(len(problems))
+        self.health.report("topic_settings", "degraded" if problems else "ok", "; ".join(problems))

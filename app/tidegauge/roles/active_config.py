@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -63,28 +64,24 @@ class ActiveConfig(NamedTuple):
         return cls(kind, source, sha256 or of_all, digests)
 
 
+@dataclass(eq=False)
 class ConfigPublisher:
     """``run`` publishes what ``enqueue`` was given, until ``stop``; what fails is tried again.
 
     ``clock`` is the wall clock, epoch seconds.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        stop: threading.Event,
-        faults: RecordFaults,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._settings = settings
-        self._stop = stop
-        self._faults = faults
-        self._clock = clock
+    settings: Settings
+    _: KW_ONLY
+    stop: threading.Event
+    faults: RecordFaults
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
         self._actor = f"worker:{socket.gethostname()}"
         self._queued: queue.SimpleQueue[ActiveConfig] = queue.SimpleQueue()
         self._sender = RecordWriter(
-            settings.kafka, settings.topics.configuration, "records of configuration"
+            self.settings.kafka, self.settings.topics.configuration, "records of configuration"
         )
 
     def enqueue(self, one: ActiveConfig) -> None:
@@ -93,14 +90,14 @@ class ConfigPublisher:
 
     def run(self) -> None:
         """Publish what is queued, one after the other."""
-        while not self._stop.is_set():
+        while not self.stop.is_set():
             try:
                 one = self._queued.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
                 continue
             retry(
                 partial(self.publish, one),
-                self._stop,
+                self.stop,
                 errors=(Exception,),
                 failed=partial(self._report, one),
                 wait=_AGAIN_SECONDS,
@@ -126,17 +123,17 @@ class ConfigPublisher:
             entries=one.entries,
             source=one.source,
             actor=self._actor,
-            time=self._clock(),
+            time=self.clock(),
         )
         if record is not None:
             self._sender.write(encode(record), record.kind)
 
     def _last(self, kind: ConfigurationKind) -> Configuration | None:
         records = read_topic(
-            self._settings.kafka,
-            self._settings.topics.configuration,
+            self.settings.kafka,
+            self.settings.topics.configuration,
             Configuration,
-            self._faults.skipped,
+            self.faults.skipped,
             keep=lambda key: key == kind.encode(),
         )
         return next(iter(deque(records, maxlen=1)), None)

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
         js_distance as js_distance,
         js_divergence as js_divergence,
         kl as kl,
+        ks_bins as ks_bins,
         psi as psi,
         psi_corrected as psi_corrected,
+        wasserstein_bins as wasserstein_bins,
     )
     from tidegauge.stats.drift_table import (
         DriftTable as DriftTable,
         drift as drift,
         drift_table as drift_table,
     )
-    from tidegauge.stats.ordered import ks_bins as ks_bins, wasserstein_bins as wasserstein_bins
     from tidegauge.stats.two_samples import (
         chi2_two_sample as chi2_two_sample,
         degrees_of_freedom as degrees_of_freedom,

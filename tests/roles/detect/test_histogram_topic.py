@@ -37,7 +37,7 @@ def run(there: Log, scenario: Callable[[Bench], Coroutine[Any, Any, None]]) -> B
         async def rewind(partition: int, offset: int) -> None:
             bench.rewound.append((partition, offset))
 
-        bench.detector._broker_watch._rewind = rewind
+        bench.detector.broker_watch.rewind = rewind
         await scenario(bench)
         bench.close()
         return bench
@@ -48,9 +48,9 @@ def run(there: Log, scenario: Callable[[Bench], Coroutine[Any, Any, None]]) -> B
 async def look(bench: Bench, end: int) -> str:
     """Look once; return what is said of it."""
     bench.end = end
-    watch, states = bench.detector._broker_watch, bench.detector._store.partitions
+    watch, states = bench.detector.broker_watch, bench.detector.store.partitions
     await watch.compare(joined_of(states), {0: end}, states)
-    return str(bench.detector._health.ready())
+    return str(bench.detector.health.ready())
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +88,14 @@ def test_what_is_saved_after_that_is_read_back_as_the_new_topics(log: Log) -> No
     async def scenario(bench: Bench) -> None:
         await bench.deliver(log[:20])
         await look(bench, 10**6)
-        changelog = bench.detector._store.changelogs[0]
+        changelog = bench.detector.store.changelogs[0]
         before = changelog.checkpoint()
         bench.topic_id = "another"
         await look(bench, 3)
         after = changelog.checkpoint()
         assert before.log != after.log and after.at == 0
         bench.take_over()
-        restored = bench.detector._store.changelogs[0]
+        restored = bench.detector.store.changelogs[0]
         for checkpoint in (before, after):
             for key, value in [*checkpoint.values, *checkpoint.progress]:
                 restored.restore(key, value, checkpoint.at, checkpoint.log)
@@ -146,11 +146,11 @@ def test_a_record_of_the_topic_that_is_gone_is_not_taken(log: Log, expected: lis
         await look(bench, 10**6)
         bench.there, bench.topic_id = anew, "another"
         await look(bench, len(anew))
-        assert await bench.detector._intake.receive(0, len(anew) + 7, log[19][1]) is None
+        assert await bench.detector.intake.receive(0, len(anew) + 7, log[19][1]) is None
         await look(bench, len(anew))
         assert bench.rewound == [(0, 0), (0, 0)]
         # Handed out still, at an offset that the new topic has: what that has there is taken.
-        await bench.detector._intake.receive(0, 2, log[19][1])
+        await bench.detector.intake.receive(0, 2, log[19][1])
         await bench.deliver(anew[3:])
 
     bench = run(log, scenario)
@@ -189,8 +189,8 @@ def test_records_that_come_while_the_brokers_are_asked_are_no_lost_end(
     async def scenario(bench: Bench) -> None:
         detector, loop = bench.detector, asyncio.get_running_loop()
         detector.app.assignor.assigned_actives = lambda: {TP("tidegauge.histograms", 0)}
-        detector._offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
-        ask, coming = getattr(detector._offsets, behind), iter(log[10:])
+        detector.offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
+        ask, coming = getattr(detector.offsets, behind), iter(log[10:])
 
         def answer(*asked: Any) -> Any:
             told = ask(*asked)
@@ -198,13 +198,13 @@ def test_records_that_come_while_the_brokers_are_asked_are_no_lost_end(
             asyncio.run_coroutine_threadsafe(here, loop).result(10)
             return told
 
-        setattr(detector._offsets, behind, answer)
+        setattr(detector.offsets, behind, answer)
         detector.report_owned()
         await bench.deliver(log[:10])
         for _ in log[10:]:
             bench.end = bench.state.progress.next_offset
-            await detector._broker_watch.check()
-            assert "lost its end" not in str(detector._health.ready())
+            await detector.broker_watch.check()
+            assert "lost its end" not in str(detector.health.ready())
 
     bench = run(log, scenario)
     assert bench.published() == expected
@@ -236,11 +236,11 @@ def test_an_id_that_was_asked_for_before_another_topic_was_noted_changes_nothing
         def answer(_: str) -> str:
             told, bench.topic_id, bench.there = bench.topic_id, "another", anew
             if told != "another":
-                here = bench.detector._intake.receive(0, *anew[20])
+                here = bench.detector.intake.receive(0, *anew[20])
                 asyncio.run_coroutine_threadsafe(here, loop).result(10)
             return told
 
-        bench.detector._offsets.topic_id = answer  # type: ignore[method-assign]
+        bench.detector.offsets.topic_id = answer  # type: ignore[method-assign]
         for _ in range(3):
             await look(bench, 10**6)
         assert bench.state.progress.topic_id == "another"
@@ -285,9 +285,9 @@ def test_a_broker_that_is_behind_and_tells_the_id_of_before_changes_nothing(log:
 
 def test_a_topic_that_is_gone_is_said(log: Log) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.detector._offsets.partitions = lambda topic: 0  # type: ignore[method-assign]
-        await bench.detector._broker_watch.check()
-        is_ready, body = bench.detector._health.ready()
+        bench.detector.offsets.partitions = lambda topic: 0  # type: ignore[method-assign]
+        await bench.detector.broker_watch.check()
+        is_ready, body = bench.detector.health.ready()
         assert not is_ready and "tidegauge topics create" in str(body)
 
     run(log, scenario)
@@ -298,7 +298,7 @@ def test_a_partition_of_which_the_stream_hands_out_nothing_is_begun_again_with(l
 
     async def scenario(bench: Bench) -> None:
         await bench.deliver(log[:20])
-        watch, states = bench.detector._broker_watch, bench.detector._store.partitions
+        watch, states = bench.detector.broker_watch, bench.detector.store.partitions
         await look(bench, 10**6)
         reached, joined = bench.state.progress.next_offset, joined_of(states)
         for looks, rewound in ((1, 0), (2, 1), (3, 1), (13, 1), (14, 2)):

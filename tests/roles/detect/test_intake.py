@@ -94,9 +94,9 @@ def test_a_gap_without_a_rebalance_is_seen_and_read(
 
 def test_a_partition_that_goes_while_it_is_read_is_not_taken(log: Log) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.on_read = bench.detector._store.changelogs.clear
+        bench.on_read = bench.detector.store.changelogs.clear
         await bench.deliver(log[25:26])
-        assert not bench.detector._store.partitions
+        assert not bench.detector.store.partitions
 
     run(log, scenario)
 
@@ -132,12 +132,12 @@ def test_records_passed_over_for_good_are_counted_again_once(
 def test_a_partition_that_goes_while_a_gap_is_looked_into_is_left_alone(log: Log) -> None:
     async def scenario(bench: Bench) -> None:
         def gone(topic: str, partition: int) -> int:
-            bench.detector._store.changelogs.clear()
+            bench.detector.store.changelogs.clear()
             return 0
 
-        bench.detector._offsets.begin = gone  # type: ignore[method-assign]
+        bench.detector.offsets.begin = gone  # type: ignore[method-assign]
         await bench.deliver(log[20:21])
-        assert not bench.detector._store.partitions
+        assert not bench.detector.store.partitions
 
     bench = run(log[:5] + log[12:], scenario)
     assert bench.count("tidegauge_recounts_total") == 0
@@ -169,7 +169,7 @@ def test_who_is_cancelled_while_it_reads_leaves_nothing_open(log: Log) -> None:
             closed.set()
 
     async def scenario(bench: Bench) -> None:
-        bench.detector._intake._reader._read = read  # type: ignore[method-assign]
+        bench.detector.intake.reader._read = read  # type: ignore[method-assign]
         taking = asyncio.ensure_future(bench.deliver(log[5:6]))
         assert await asyncio.to_thread(reading.wait, 10)
         taking.cancel()
@@ -184,13 +184,13 @@ def test_who_is_cancelled_while_it_reads_leaves_nothing_open(log: Log) -> None:
 
 def test_a_detector_that_reads_back_its_state_is_not_ready(log: Log) -> None:
     async def scenario(bench: Bench) -> None:
-        health = bench.detector._health
+        health = bench.detector.health
         assert health.ready()[0]
         bench.state.ready = False
         bench.detector.report_owned()
         is_ready, body = health.ready()
         assert not is_ready and "reads back the state of partitions [0]" in str(body)
-        bench.detector._store.changelogs.clear()
+        bench.detector.store.changelogs.clear()
         bench.detector.report_owned()
         assert health.ready()[0]
 
@@ -200,9 +200,9 @@ def test_a_detector_that_reads_back_its_state_is_not_ready(log: Log) -> None:
 def test_a_state_that_cannot_be_read_back_is_said_with_the_reason(log: Log) -> None:
     async def scenario(bench: Bench) -> None:
         bench.state.ready = False
-        bench.detector._store.problem = "the brokers are away"
+        bench.detector.store.problem = "the brokers are away"
         bench.detector.report_owned()
-        is_ready, body = bench.detector._health.ready()
+        is_ready, body = bench.detector.health.ready()
         assert not is_ready and "which doesn't go on: the brokers are away" in str(body)
 
     run(log, scenario)
@@ -216,8 +216,8 @@ def test_reading_back_that_stands_still_is_a_stall_unless_the_brokers_are_away(
 
     async def scenario(bench: Bench) -> None:
         detector = bench.detector
-        assert detector._store._on_read == detector._progress.moved
-        progress = detector._broker_watch._progress = Progress("detect", lambda: bench.now)
+        assert detector.store._on_read == detector.progress.moved
+        progress = detector.broker_watch.progress = Progress("detect", lambda: bench.now)
 
         def partitions(topic: str) -> int:
             if topic == TopicSettings().histograms:
@@ -233,8 +233,8 @@ def test_reading_back_that_stands_still_is_a_stall_unless_the_brokers_are_away(
             bench.now += 61
             return 3
 
-        detector._offsets.partitions = partitions  # type: ignore[method-assign]
-        detector._offsets.ends = lambda topic, ps: dict.fromkeys(ps, 0)  # type: ignore[method-assign]
+        detector.offsets.partitions = partitions  # type: ignore[method-assign]
+        detector.offsets.ends = lambda topic, ps: dict.fromkeys(ps, 0)  # type: ignore[method-assign]
         bench.state.ready = False
         await detector.watch_brokers()
 
@@ -250,12 +250,12 @@ def test_input_that_ends_before_what_was_read_of_it_is_said(
     async def scenario(bench: Bench) -> None:
         detector, topic = bench.detector, TopicSettings().histograms
         detector.app.assignor.assigned_actives = lambda: {TP(topic, 0)}
-        detector._offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
-        detector._offsets.ends = lambda topic, ps: dict.fromkeys(ps, end)  # type: ignore[method-assign]
+        detector.offsets.partitions = lambda topic: 3  # type: ignore[method-assign]
+        detector.offsets.ends = lambda topic, ps: dict.fromkeys(ps, end)  # type: ignore[method-assign]
         detector.report_owned()
         bench.state.skip(40)
-        await detector._broker_watch.check()
-        is_ready, body = detector._health.ready()
+        await detector.broker_watch.check()
+        is_ready, body = detector.health.ready()
         assert is_ready is not is_shorter
         assert ("partition 0 ends at 3 and was read to 41" in str(body)) is is_shorter
 
@@ -283,7 +283,7 @@ def test_a_record_that_was_not_taken_is_acknowledged_with_what_was(log: Log, pro
             case "not read back":
                 bench.state.ready = False
             case "not ours":
-                bench.detector._store.changelogs.clear()
+                bench.detector.store.changelogs.clear()
             case _:
 
                 def fail() -> None:

@@ -11,8 +11,7 @@ from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import ReceiverFile
 from tidegauge.roles.notify import delivery_worker
 from tidegauge.roles.notify.delivery_worker import DeliveryWorker
-from tidegauge.roles.notify.silence_follower import SilenceFollower
-from tidegauge.roles.notify.withheld_store import WithheldStore
+from tidegauge.roles.notify.withheld import SilenceFollower, WithheldStore
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import NotifyMetrics
 

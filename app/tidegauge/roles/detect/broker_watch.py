@@ -9,6 +9,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 from tidegauge.kafka import KafkaException, Offsets
@@ -119,43 +120,31 @@ _WHAT: Mapping[TopicChange, str] = {
 }
 
 
+@dataclass(eq=False)
 class BrokerWatch:
     """Reports input that is not taken, which is a stall, and topics that are missing or changed.
 
     Makes partitions of the topic of histograms be read again that need it.
+
+    ``app`` is the Faust application, ``progress`` that of the joining; ``topic`` has the
+    histograms. ``rewind`` makes the stream continue with a partition at an
+    offset.
     """
 
-    def __init__(
-        self,
-        app: Any,
-        store: JoinStore,
-        intake: Intake,
-        offsets: Offsets,
-        *,
-        topic: str,
-        changelog_topic: str,
-        metrics: DetectMetrics,
-        health: Health,
-        progress: Progress,
-        clock: Callable[[], float],
-        rewind: Callable[[int, int], Awaitable[None]],
-    ) -> None:
-        """``app`` is the Faust application, ``progress`` that of the joining.
+    app: Any
+    store: JoinStore
+    intake: Intake
+    offsets: Offsets
+    _: KW_ONLY
+    topic: str
+    changelog_topic: str
+    metrics: DetectMetrics
+    health: Health
+    progress: Progress
+    clock: Callable[[], float]
+    rewind: Callable[[int, int], Awaitable[None]]
 
-        ``topic`` has the histograms. ``rewind`` makes the stream continue with a partition at an
-        offset.
-        """
-        self._app = app
-        self._store = store
-        self._intake = intake
-        self._offsets = offsets
-        self._topic = topic
-        self._changelog_topic = changelog_topic
-        self._metrics = metrics
-        self._health = health
-        self._progress = progress
-        self._clock = clock
-        self._rewind = rewind
+    def __post_init__(self) -> None:
         self._lag = InputLag()
         self._changes = TopicChanges()
         #: By partition, how many checks in a row found new records and none of them joined.
@@ -163,7 +152,7 @@ class BrokerWatch:
         self._last_change = ""
         self._changed_at = -math.inf
         for change in _WHAT:
-            metrics.histogram_breaks.labels(change)
+            self.metrics.histogram_breaks.labels(change)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Ask the brokers every ``LAG_SECONDS``, until ``stopping`` is set."""
@@ -172,44 +161,44 @@ class BrokerWatch:
                 await self.check()
             except KafkaException:
                 # An outage of the brokers is no stall.
-                self._progress.lag(0)
-                self._health.beat("detect")
+                self.progress.lag(0)
+                self.health.beat("detect")
             else:
                 # Nor is a topic that can't be written: the loop that publishes waits for it.
-                if not self._health.is_ok("topics"):
-                    self._health.beat("detect")
+                if not self.health.is_ok("topics"):
+                    self.health.beat("detect")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), timeout=LAG_SECONDS)
 
     async def check(self) -> None:
         """Ask the brokers once; raises ``KafkaException`` if they don't answer."""
-        missing = await self._missing(self._changelog_topic, "nothing is reported")
-        self._health.report("changelog", "failed" if missing else "ok", missing)
-        if missing := await self._missing(self._topic, "nothing is counted"):
-            self._health.report("histograms", "failed", missing)
-            self._progress.lag(0)
+        missing = await self._missing(self.changelog_topic, "nothing is reported")
+        self.health.report("changelog", "failed" if missing else "ok", missing)
+        if missing := await self._missing(self.topic, "nothing is counted"):
+            self.health.report("histograms", "failed", missing)
+            self.progress.lag(0)
             return
-        states = self._store.partitions
+        states = self.store.partitions
         assigned = {
-            tp.partition for tp in self._app.assignor.assigned_actives() if tp.topic == self._topic
+            tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == self.topic
         }
         before = joined_of(states)
-        ends = await asyncio.to_thread(self._offsets.ends, self._topic, assigned)
+        ends = await asyncio.to_thread(self.offsets.ends, self.topic, assigned)
         # A partition that is assigned but has no state is not joined at all.
         joined = {p: states[p].progress.next_offset if p in states else -1 for p in assigned}
         waiting = self._lag.of(ends, joined)
         await self.compare(before, ends, states, waiting=waiting)
-        if self._app.rebalancing:
-            self._progress.lag(1, "the group is rebalancing")
-        elif unread := self._store.unread:
-            self._progress.lag(len(unread), f"the state of partitions {unread} is read back")
+        if self.app.rebalancing:
+            self.progress.lag(1, "the group is rebalancing")
+        elif unread := self.store.unread:
+            self.progress.lag(len(unread), f"the state of partitions {unread} is read back")
         else:
-            new = f"partitions {sorted(waiting)} of {self._topic} have new records"
-            self._progress.lag(sum(waiting.values()), new)
+            new = f"partitions {sorted(waiting)} of {self.topic} have new records"
+            self.progress.lag(sum(waiting.values()), new)
 
     async def _missing(self, topic: str, consequence: str) -> str:
         """Return what to report of a topic that doesn't exist; "" if it does."""
-        if await asyncio.to_thread(self._offsets.partitions, topic):
+        if await asyncio.to_thread(self.offsets.partitions, topic):
             return ""
         return f"{topic} is missing: {consequence}; `tidegauge topics create` makes it"
 
@@ -226,7 +215,7 @@ class BrokerWatch:
         ``before`` is what was joined before the ends were requested. ``waiting`` are partitions
         with new records, none of which was joined since the last check.
         """
-        topic_id = await asyncio.to_thread(self._offsets.topic_id, self._topic)
+        topic_id = await asyncio.to_thread(self.offsets.topic_id, self.topic)
         joined = {p: it for p, it in joined_of(states).items() if p in ends and p in before}
         # Records may have come during the requests: the end may be older than those joined since,
         # and the id older than one noted since.
@@ -235,15 +224,15 @@ class BrokerWatch:
         still = {p: ends[p] for p, it in joined.items() if it == before[p]}
         changed = self._changes.of(topic_id, still, joined)
         for partition, change in changed.items():
-            if await self._intake.begin_log(ready[partition], topic_id, change):
+            if await self.intake.begin_log(ready[partition], topic_id, change):
                 self._note(partition, change, joined[partition], ends[partition])
         self._waited = {p: self._waited.get(p, 0) + 1 for p in waiting if p in ready}
         stuck = {p for p, looks in self._waited.items() if looks % _LOOKS == 2}
-        for partition in sorted((self._intake.recreated | stuck) & ready.keys()):
+        for partition in sorted((self.intake.recreated | stuck) & ready.keys()):
             # Repeated until a record comes: records buffered in the stream may have undone it. And
             # after a rebalance the stream starts at the committed offset, maybe of an earlier
             # topic.
-            await self._rewind(partition, ready[partition].progress.next_offset)
+            await self.rewind(partition, ready[partition].progress.next_offset)
         shorter = self._changes.shorter
         for partition in joined.keys() - changed.keys():
             if topic_id and not joined[partition].topic_id and not shorter:
@@ -253,20 +242,20 @@ class BrokerWatch:
                 f"partition {p} ends at {ends[p]} and was read to {read}"
                 for p, read in sorted(shorter.items())
             )
-            what = f"{self._topic} was made anew or lost its end: {lost}"
-            self._health.report("histograms", "failed", what)
-        elif self._clock() - self._changed_at < SHOWN_SECONDS:
-            self._health.report("histograms", "degraded", self._last_change)
+            what = f"{self.topic} was made anew or lost its end: {lost}"
+            self.health.report("histograms", "failed", what)
+        elif self.clock() - self._changed_at < SHOWN_SECONDS:
+            self.health.report("histograms", "degraded", self._last_change)
         else:
-            self._health.report("histograms", "ok")
+            self.health.report("histograms", "ok")
 
     def _note(self, partition: int, change: TopicChange, joined: Joined, end: int) -> None:
-        self._metrics.histogram_breaks.labels(change).inc()
-        self._last_change = f"{self._topic} {_WHAT[change]}. What nobody had read of it is lost"
-        self._changed_at = self._clock()
+        self.metrics.histogram_breaks.labels(change).inc()
+        self._last_change = f"{self.topic} {_WHAT[change]}. What nobody had read of it is lost"
+        self._changed_at = self.clock()
         log.error(
             "%s %s: partition %d ends at %d and was read to %d",
-            self._topic, _WHAT[change], partition, end, joined.next_offset, extra=ONE_BY_ONE,
+            self.topic, _WHAT[change], partition, end, joined.next_offset, extra=ONE_BY_ONE,
         )  # fmt: skip
 
 

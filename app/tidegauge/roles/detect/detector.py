@@ -49,14 +49,14 @@ class Detector:
         self._settings = settings
         self._rules = rules
         self._metrics = metrics
-        self._health = health
+        self.health = health
         self._baselines = BaselineSupply(baselines, clock)
         self._observer = Observer(metrics)
         self._missing_baselines = MissingBaselines(metrics, health, baselines, clock)
         self._lifecycle = Lifecycle()
         self._output_status = OutputStatus(metrics, health, clock)
-        self._offsets = Offsets(settings.kafka, settings.detect.app_id)
-        self._progress = health.progress("detect", done="joined")
+        self.offsets = Offsets(settings.kafka, settings.detect.app_id)
+        self.progress = health.progress("detect", done="joined")
         #: Whether this process has ever joined the group, with partitions or without.
         self._has_joined = False
         self._stopping = asyncio.Event()
@@ -68,7 +68,7 @@ class Detector:
         )
         table = self.app.Table(TABLE, partitions=partitions, **raw)
         self._changelog_topic: str = table.changelog_topic_name
-        self._store = JoinStore(
+        self.store = JoinStore(
             "memory://",
             self.app,
             table,
@@ -77,10 +77,10 @@ class Detector:
             ),
             make=self._make_state,
             on_ready=self._on_ready,
-            on_read=self._progress.moved,  # reading back a long changelog is no stall
+            on_read=self.progress.moved,  # reading back a long changelog is no stall
             skipped=self._changelog_skipped,
         )
-        table._data = self._store
+        table._data = self.store
         table.key_serializer = table.value_serializer = "raw"
         self._counted_rules: RuleSet | None = None
         self._active_rules()
@@ -98,26 +98,26 @@ class Detector:
             failures=SliceFailures(metrics, health),
             clock=clock,
         )
-        self._intake = Intake(
-            settings, self._store, self._offsets, metrics, self._faults, fold=self._fold
+        self.intake = Intake(
+            settings, self.store, self.offsets, metrics, self._faults, fold=self._fold
         )
-        self._broker_watch = BrokerWatch(
+        self.broker_watch = BrokerWatch(
             self.app,
-            self._store,
-            self._intake,
-            self._offsets,
+            self.store,
+            self.intake,
+            self.offsets,
             topic=settings.topics.histograms,
             changelog_topic=self._changelog_topic,
             metrics=metrics,
             health=health,
-            progress=self._progress,
+            progress=self.progress,
             clock=clock,
             rewind=self._rewind,
         )
         self._writer = Writer(
             self.app,
             self._changelog_topic,
-            self._offsets,
+            self.offsets,
             baselines=baselines,
             source=source_of(settings.detect.app_id),
             mode=settings.topics.cloudevents,
@@ -126,9 +126,9 @@ class Detector:
         )
         self._committer = Committer(
             settings,
-            self._store,
+            self.store,
             self._writer,
-            lock=self._intake.lock,
+            lock=self.intake.lock,
             keep_baselines=drift_detector.keep,
             clock=clock,
         )
@@ -149,7 +149,7 @@ class Detector:
     def _unsound_versions(self, action: Action) -> dict[str, str]:
         slices = (
             (where, its.alerts)
-            for state in self._store.partitions.values()
+            for state in self.store.partitions.values()
             for where, its in state.slices.items()
         )
         return unsound_versions(slices, action, self._active_rules())
@@ -166,7 +166,7 @@ class Detector:
         self._faults.skipped(place, f"no state: {why}")
 
     def _on_ready(self, state: PartitionState) -> None:
-        self._intake.needs_gap_check(state.partition)
+        self.intake.needs_gap_check(state.partition)
         self._observer.restored(state)
         self.report_owned()
         log.info(
@@ -176,15 +176,15 @@ class Detector:
     def report_owned(self) -> None:
         """Report the owned partitions; a worker without any is ready to take over as well."""
         self._has_joined = True
-        if unread := self._store.unread:
+        if unread := self.store.unread:
             detail = f"reads back the state of partitions {unread}"
-            if self._store.problem:
-                detail = f"{detail}, which doesn't go on: {self._store.problem}"
-            self._health.report("detect", "failed", detail)
+            if self.store.problem:
+                detail = f"{detail}, which doesn't go on: {self.store.problem}"
+            self.health.report("detect", "failed", detail)
         else:
-            owned = sorted(self._store.partitions)
+            owned = sorted(self.store.partitions)
             self._lifecycle.owned(owned)
-            self._health.report("detect", "ok", f"owns partitions {owned}")
+            self.health.report("detect", "ok", f"owns partitions {owned}")
 
     # -- input -----------------------------------------------------------------------------------
 
@@ -193,13 +193,13 @@ class Detector:
             message = event.message
             value = event.value or b""
             try:
-                state = await self._intake.receive(message.partition, message.offset, value)
+                state = await self.intake.receive(message.partition, message.offset, value)
             except KafkaException as error:
                 log.warning("partition %d can't be read: %s", message.partition, error)
                 state = None
             # A record that wasn't taken is read before the next one: the saved progress decides
             # what is read next, not the acknowledged offsets, which would never get past a hole.
-            state = state or self._store.partitions.get(message.partition)
+            state = state or self.store.partitions.get(message.partition)
             if state is not None:
                 state.joined.append(event)
                 self._committer.joined(len(value))
@@ -211,7 +211,7 @@ class Detector:
             state.skip(offset)
             self._quarantine(state, offset, error)
             return
-        self._progress.moved()
+        self.progress.moved()
         self._observer.joined(state, record, joined)
         self._missing_baselines.counted(state.partition, record.cells)
         # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
@@ -230,7 +230,7 @@ class Detector:
 
         An application's own tasks begin only once it has joined the group, which is too late.
         """
-        await self._broker_watch.run(self._stopping)
+        await self.broker_watch.run(self._stopping)
 
     async def _rewind(self, partition: int, offset: int) -> None:
         """Make the stream continue at an offset, and the next commit save a checkpoint."""
@@ -244,7 +244,7 @@ class Detector:
         try:
             while not self._stopping.is_set():
                 await self._commit()
-                self._health.beat("detect")
+                self.health.beat("detect")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(
                         self._stopping.wait(), timeout=self._settings.detect.publish_seconds
@@ -255,14 +255,14 @@ class Detector:
 
     async def _commit(self, *, last: bool = False) -> None:
         await self._committer.commit(last=last)
-        partitions = set(self._store.partitions)
+        partitions = set(self.store.partitions)
         self._observer.owned(partitions)
         self._missing_baselines.check(partitions)
         if self._has_joined:
             self.report_owned()
         waiting = self._baselines.awaited()
         detail = f"windows wait for baselines {', '.join(waiting)}" if waiting else ""
-        self._health.report("windows", "degraded" if waiting else "ok", detail)
+        self.health.report("windows", "degraded" if waiting else "ok", detail)
         self._output_status.check(self._writer.unsaved, partitions)
 
     async def stop(self) -> None:
@@ -275,4 +275,4 @@ class Detector:
         if self.app.crashed:
             raise RuntimeError("the Faust application crashed while stopping; see the log")
         await self.app.stop()
-        self._offsets.close()
+        self.offsets.close()

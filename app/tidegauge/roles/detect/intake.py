@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal, NamedTuple
 
 from tidegauge.config import Settings
@@ -62,39 +63,35 @@ class _Hole(NamedTuple):
 Fold = Callable[[PartitionState, RawRecord, int], Awaitable[None]]
 
 
+@dataclass(eq=False)
 class Intake:
-    """Calls ``fold`` with the state of a partition, a record and its offset, in the log's order."""
+    """Calls ``fold`` with the state of a partition, a record and its offset, in the log's order.
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: JoinStore,
-        offsets: Offsets,
-        metrics: DetectMetrics,
-        faults: RecordFaults,
-        *,
-        fold: Fold,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """``clock`` is the wall clock, epoch seconds."""
-        self._clock = clock
-        self._topic = settings.topics.histograms
-        self._source = settings.topics.predictions
-        self._max_ahead_seconds = settings.ingest.max_ahead_seconds
-        self._faults = faults
-        self._store = store
-        self._offsets = offsets
-        self._metrics = metrics
-        self._fold = fold
-        group = f"{settings.detect.app_id}-sequence"
-        self._reader = PartitionReader(settings.kafka, group, self._topic)
+    ``clock`` is the wall clock, epoch seconds.
+    """
+
+    settings: Settings
+    store: JoinStore
+    offsets: Offsets
+    metrics: DetectMetrics
+    faults: RecordFaults
+    _: KW_ONLY
+    fold: Fold
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        self._topic = self.settings.topics.histograms
+        self._source = self.settings.topics.predictions
+        self._max_ahead_seconds = self.settings.ingest.max_ahead_seconds
+        group = f"{self.settings.detect.app_id}-sequence"
+        self.reader = PartitionReader(self.settings.kafka, group, self._topic)
         #: Partitions of which the stream may have left records out. Faust drops what it had
         #: buffered at a rebalance, may hand out the rest of it, and a seek doesn't reach what it is
         #: handing out already. Offsets don't show it: they have holes where transactions ended.
         self._unchecked: set[int] = set()
         #: Held while a record is folded in: a checkpoint in between would be of no offset.
         self.lock = asyncio.Lock()
-        self._gaps = GapBook(clock)
+        self._gaps = GapBook(self.clock)
         #: By partition with deleted records: the hole that they left.
         self._holes: dict[int, _Hole] = {}
         #: Partitions that were created again: the stream may still deliver records of the old ones.
@@ -127,7 +124,7 @@ class Intake:
     def _begin_log(self, state: PartitionState, topic_id: str) -> None:
         self._holes[state.partition] = _Hole(copy.deepcopy(state.progress.heard), "deleted")
         state.begin_log(topic_id)
-        self._store.changelogs[state.partition].begin()
+        self.store.changelogs[state.partition].begin()
         self.needs_gap_check(state.partition)
 
     async def receive(self, partition: int, offset: int, value: bytes) -> PartitionState | None:
@@ -150,7 +147,7 @@ class Intake:
 
     async def _receive_recreated(self, partition: int, offset: int) -> PartitionState | None:
         """Take what the log has up to a record that may be of the topic that is gone."""
-        ends = await asyncio.to_thread(self._offsets.ends, self._topic, [partition])
+        ends = await asyncio.to_thread(self.offsets.ends, self._topic, [partition])
         if offset >= ends[partition]:
             return None
         while state := self._owned(partition):
@@ -188,7 +185,7 @@ class Intake:
         if begin >= end:
             return
         log.info("partition %d: reading %d to %d, possibly left out", partition, begin, end)
-        async with aclosing(self._reader.read({partition: begin}, {partition: end})) as batches:
+        async with aclosing(self.reader.read({partition: begin}, {partition: end})) as batches:
             async for batch in batches:
                 for record in batch.records:
                     if record.offset() < end:
@@ -196,7 +193,7 @@ class Intake:
 
     def _owned(self, partition: int) -> PartitionState | None:
         """Return the state to take records into; None if the partition is away or not yet back."""
-        state = self._store.partitions.get(partition)
+        state = self.store.partitions.get(partition)
         return state if state is not None and state.ready else None
 
     async def _take(
@@ -215,25 +212,25 @@ class Intake:
                 await self._check_that_it_was_there(state, record)
         except DecodingError as error:
             place = f"{self._topic}/{state.partition} at offset {offset}"
-            self._faults.skipped(place, f"no histograms: {error}")
+            self.faults.skipped(place, f"no histograms: {error}")
             state.skip(offset)
             return True
         if gaps and not await self._are_gone(state, record, gaps):
             if self._owned(state.partition) is state:  # and not taken away meanwhile
                 await self._read_again(state, record)
             return False
-        await self._fold(state, record, offset)
+        await self.fold(state, record, offset)
         self._note_lost(state, record)
         return True
 
     async def _read(self, state: PartitionState, value: bytes) -> RawRecord:
         """Return what INGEST wrote; raises ``DecodingError`` if it can't have written that."""
         record = read_record(value, source=self._source, max_ahead_seconds=self._max_ahead_seconds)
-        if record.time > max(state.progress.now, self._clock()) + _AHEAD_SECONDS:
+        if record.time > max(state.progress.now, self.clock()) + _AHEAD_SECONDS:
             # It would close every window there is, and all that comes would be late for ever.
             raise DecodingError(
                 f"its time is {record.time:.0f}, an hour or more ahead of the clock here, "
-                f"{self._clock():.0f}: if a worker wrote it, one of the two clocks is wrong"
+                f"{self.clock():.0f}: if a worker wrote it, one of the two clocks is wrong"
             )
         if state.is_new(record):
             check_signals(record)
@@ -242,14 +239,14 @@ class Intake:
         if topics and record.topic_id and record.topic_id not in topics:
             # If it were taken for the topic's successor, records of the real topic would be
             # ignored.
-            present = await asyncio.to_thread(self._offsets.topic_id, record.source)
+            present = await asyncio.to_thread(self.offsets.topic_id, record.source)
             if present == topics[-1]:
                 raise DecodingError(
                     f"topic_id is {record.topic_id!r}, {record.source} has {present!r}"
                 )
         if known is None or record.source_partitions > known.partitions:
             # One too many would hold the watermark for ever, since it would never have a clock.
-            there = await asyncio.to_thread(self._offsets.partitions, record.source)
+            there = await asyncio.to_thread(self.offsets.partitions, record.source)
             if record.source_partitions > there > 0:  # 0: it is being made anew
                 raise DecodingError(
                     f"source_partitions is {record.source_partitions}, {record.source} has {there}"
@@ -265,7 +262,7 @@ class Intake:
         if known is None or record.topic_id not in ("", *known.topics[-1:]):
             return
         try:
-            ends = await asyncio.to_thread(self._offsets.ends, record.source, record.ranges)
+            ends = await asyncio.to_thread(self.offsets.ends, record.source, record.ranges)
         except KafkaException:  # not known: the topic may be being created again
             return
         for partition, at in record.ranges.items():
@@ -281,7 +278,7 @@ class Intake:
         is missing. Otherwise counting the partition again shows it.
         """
         partition, heard = state.partition, state.progress.heard
-        begin = await asyncio.to_thread(self._offsets.begin, self._topic, partition)
+        begin = await asyncio.to_thread(self.offsets.begin, self._topic, partition)
         if begin > state.progress.next_offset:
             was_read = begin <= self._gaps.read_to(partition)
             self._holes[partition] = _Hole(copy.deepcopy(heard), "read" if was_read else "deleted")
@@ -295,7 +292,7 @@ class Intake:
             return True
         log.error("partition %d: %s are no longer in the log; continuing", partition, gaps)
         if hole.what == "deleted":
-            self._metrics.lost_records.inc(len(gaps))
+            self.metrics.lost_records.inc(len(gaps))
         else:
             self._gaps.passed(partition, record, gaps, state.progress.now)
         return True
@@ -303,12 +300,12 @@ class Intake:
     def _note_lost(self, state: PartitionState, record: RawRecord) -> None:
         """Count the gaps that are lost for good by now, and drop those that this record fills."""
         lost = self._gaps.heard(state.partition, record, state.progress.now)
-        self._metrics.lost_records.inc(lost)
+        self.metrics.lost_records.inc(lost)
 
     async def _read_again(self, state: PartitionState, record: RawRecord) -> None:
         """Read the partition from its beginning; keep the counts if the topic is another one."""
         known = state.progress.topic_id
-        present = await asyncio.to_thread(self._offsets.topic_id, self._topic) if known else ""
+        present = await asyncio.to_thread(self.offsets.topic_id, self._topic) if known else ""
         if self._owned(state.partition) is not state:
             return
         if present and present != known:
@@ -319,8 +316,8 @@ class Intake:
 
     def _count_again(self, partition: int) -> None:
         """Forget the partition: the whole log is read before its next record."""
-        self._metrics.recounts.inc()
+        self.metrics.recounts.inc()
         log.error("partition %d is counted again from the beginning of the log", partition)
-        self._gaps.begins_again(partition, self._store.partitions[partition].progress.next_offset)
-        self._store.changelogs[partition].forget()
+        self._gaps.begins_again(partition, self.store.partitions[partition].progress.next_offset)
+        self.store.changelogs[partition].forget()
         self.needs_gap_check(partition)

@@ -197,6 +197,7 @@ class _SeenVersion:
         return 1 + (self.last_window > self.first_window)
 
 
+@dataclass(eq=False)
 class MissingBaselines:
     """Counts cells without a baseline; sets the condition and the metrics of a process.
 
@@ -204,24 +205,19 @@ class MissingBaselines:
     monotonic.
     """
 
-    def __init__(
-        self,
-        metrics: DetectMetrics,
-        health: Health,
-        baselines: BaselineCache,
-        clock: Callable[[], float],
-    ) -> None:
-        self._metrics = metrics
-        self._health = health
-        self._baselines = baselines
-        self._clock = clock
+    metrics: DetectMetrics
+    health: Health
+    baselines: BaselineCache
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
         self._seen: dict[Key, _SeenVersion] = {}
-        self._checked_at = clock()
+        self._checked_at = self.clock()
         self._reported: list[Key] = []
 
     def counted(self, partition: int, cells: Iterable[RawCell]) -> None:
         """Count the cells of a record."""
-        now = self._clock()
+        now = self.clock()
         for cell in cells:
             if cell.baseline or cell.segment:
                 continue
@@ -236,11 +232,11 @@ class MissingBaselines:
 
     def check(self, partitions: Set[int]) -> None:
         """Report what is missing in the ``partitions`` of this process."""
-        now = self._clock()
-        if now - self._checked_at < _CHECK_SECONDS or not self._baselines.up:
+        now = self.clock()
+        if now - self._checked_at < _CHECK_SECONDS or not self.baselines.up:
             return
         self._checked_at = now
-        pointers = self._baselines.pointers
+        pointers = self.baselines.pointers
         self._seen = {
             key: seen
             for key, seen in self._seen.items()
@@ -261,13 +257,13 @@ class MissingBaselines:
 
     def _report(self, found: list[Key], pointers: Mapping[Key, Pointer]) -> None:
         detail = without_baseline(found, pointers)
-        self._health.report(_MISSING, "degraded" if found else "ok", detail)
-        self._metrics.versions_without_baseline.set(len(found))
+        self.health.report(_MISSING, "degraded" if found else "ok", detail)
+        self.metrics.versions_without_baseline.set(len(found))
         series: dict[tuple[str, ...], float] = {}
         for model, version in found[:MOST_NAMED]:
             nearest = nearest_baseline(pointers, model, version)
             series[model, version, name_of(nearest) if nearest else ""] = 1.0
-        self._metrics.without_baseline.show(_MISSING, series)
+        self.metrics.without_baseline.show(_MISSING, series)
         if set(found) - set(self._reported):
             log.warning("%s", detail)
         self._reported = found

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass
 
 from tidegauge.alerting import RuleSet
 from tidegauge.baseline.io import BaselineCache
@@ -130,71 +131,63 @@ def of_different_slices(windows: Iterable[Counts]) -> Iterator[list[Counts]]:
         yield list(some.values())
 
 
+@dataclass(eq=False)
 class WindowCloser:
     """Closes, revises and deletes windows at a place of the log, and reports what came of it."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        rules: Callable[[], RuleSet],
-        drift_detector: DriftDetector,
-        baselines: BaselineSupply,
-        metrics: DetectMetrics,
-        observer: Observer,
-        lifecycle: Lifecycle,
-        failures: SliceFailures,
-        clock: Callable[[], float],
-    ) -> None:
-        self._settings = settings
-        self._rules = rules
-        self._drift_detector = drift_detector
-        self._baselines = baselines
-        self._metrics = metrics
-        self._observer = observer
-        self._lifecycle = lifecycle
-        self._failures = failures
-        self._late = LateLog(clock)
+    settings: Settings
+    _: KW_ONLY
+    rules: Callable[[], RuleSet]
+    drift_detector: DriftDetector
+    baselines: BaselineSupply
+    metrics: DetectMetrics
+    observer: Observer
+    lifecycle: Lifecycle
+    failures: SliceFailures
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self._late = LateLog(self.clock)
 
     async def advance(self, state: PartitionState) -> None:
         """Report, revise and delete the windows that are due at this place of the log."""
         state.pass_due()
         closing = Closing(
             state,
-            rules=self._rules(),
-            topics=self._settings.topics,
-            watch=self._drift_detector,
-            links=self._settings.links,
-            failures=self._failures,
+            rules=self.rules(),
+            topics=self.settings.topics,
+            watch=self.drift_detector,
+            links=self.settings.links,
+            failures=self.failures,
         )
-        await close_passed(state, closing, self._baselines)
+        await close_passed(state, closing, self.baselines)
         for window in state.to_revise():
             closing.revise(window)
         state.expire()
         inactivity = InactivityCheck(
             state,
-            rules=self._rules(),
-            topics=self._settings.topics,
-            links=self._settings.links,
-            failures=self._failures,
+            rules=self.rules(),
+            topics=self.settings.topics,
+            links=self.settings.links,
+            failures=self.failures,
         )
         inactivity.look(closing.closed)
-        self._observer.passed(state, closing.closed, self._failures)
-        self._lifecycle.passed(closing.closed)
+        self.observer.passed(state, closing.closed, self.failures)
+        self.lifecycle.passed(closing.closed)
         self._report_losses(state)
 
     def _report_losses(self, state: PartitionState) -> None:
-        self._metrics.late_events.inc(state.late_events)
+        self.metrics.late_events.inc(state.late_events)
         state.late_events = 0
         self._late.note(state.late_models)
         state.late_models = {}
         for source_partition, start, to in state.twice:
-            self._metrics.counted_twice.inc(to - start)
+            self.metrics.counted_twice.inc(to - start)
             log.error(
                 "source partition %d: offsets %d to %d were counted twice, as ingest had lost "
                 "both its group's offsets and the log of histograms",
                 source_partition, start, to,
             )  # fmt: skip
         state.twice = []
-        self._metrics.baselines_refused.inc(state.newly_refused)
+        self.metrics.baselines_refused.inc(state.newly_refused)
         state.newly_refused = 0

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -98,33 +99,27 @@ _Found = Literal["anew", "others", "refused"]
 WRITES_AT_ONCE = 1_000
 
 
+@dataclass(eq=False)
 class Writer:
-    """Writes by the application's producer, and waits for the brokers' word."""
+    """Writes by the producer of ``app``, and waits until the brokers have acknowledged it.
 
-    def __init__(
-        self,
-        app: AppT,
-        changelog_topic: str,
-        offsets: Offsets,
-        *,
-        baselines: BaselineCache,
-        source: str,
-        mode: Mode,
-        unsound: Unsound,
-        on_refused: Callable[[Output], None],
-    ) -> None:
-        """Take what outputs need: as CloudEvents their source, for rollbacks which versions exist.
+    Outputs need ``source`` and ``mode`` as CloudEvents; rollbacks need to know which versions have
+    ``baselines`` and are not ``unsound``.
 
-        ``on_refused`` is called with each output that is too large for its topic.
-        """
-        self._app = app
-        self._topic = changelog_topic
-        self._offsets = offsets
-        self._baselines = baselines
-        self._unsound = unsound
-        self._source = source
-        self._mode: Mode = mode
-        self._on_refused = on_refused
+    ``on_refused`` is called with each output that is too large for its topic.
+    """
+
+    app: AppT
+    changelog_topic: str
+    offsets: Offsets
+    _: KW_ONLY
+    baselines: BaselineCache
+    source: str
+    mode: Mode
+    unsound: Unsound
+    on_refused: Callable[[Output], None]
+
+    def __post_init__(self) -> None:
         #: By partition whose state could not be saved the last time, the reason.
         self.unsaved: dict[int, str] = {}
 
@@ -146,7 +141,7 @@ class Writer:
             if shorter is not None:
                 value, headers = self._wrapped(shorter)
         try:
-            sent: Awaitable[object] = await self._app.producer.send(
+            sent: Awaitable[object] = await self.app.producer.send(
                 output.topic, output.key.encode(), value, None, None, headers
             )
         except ProducerSendError as error:
@@ -158,7 +153,7 @@ class Writer:
 
     def _refused(self, output: Output, error: Exception) -> None:
         log.error("not published, since it is too large for %s: %.200s", output.topic, error)
-        self._on_refused(output)
+        self.on_refused(output)
 
     async def _looked_up(self, output: Output) -> Record:
         record = output.record
@@ -166,16 +161,16 @@ class Writer:
             return record
         if output.data is not None:
             of = output.data
-            find = partial(self._offsets.data, since=of.since, until=of.until)
+            find = partial(self.offsets.data, since=of.since, until=of.until)
             data = await asyncio.to_thread(find, of.topic, of.covered)
             return msgspec.structs.replace(record, data=data)
         if record.kind == "rollback":
-            return with_target(record, self._baselines.pointers, self._unsound(record))
+            return with_target(record, self.baselines.pointers, self.unsound(record))
         return record
 
     def _wrapped(self, record: Record) -> Sent:
         if isinstance(record, WindowReport | Alert | Action):
-            return wrap(record, self._source, self._mode)
+            return wrap(record, self.source, self.mode)
         # Audit facts are for LEDGER, which chains them as they are.
         return Sent(encode(record), [])
 
@@ -194,8 +189,9 @@ class Writer:
             # Nothing is lost: after a crash, the input is read from the last saved offset on.
             part_bytes = changelog.write_smaller()
             self.unsaved[partition] = (
-                f"partition {partition} could not be saved: {self._topic} takes no records of its "
-                f"size; trying parts of {part_bytes:,} bytes; raise max.message.bytes of the topic"
+                f"partition {partition} could not be saved: {self.changelog_topic} takes no "
+                f"records of its size; trying parts of {part_bytes:,} bytes; raise "
+                "max.message.bytes of the topic"
             )
             log.error("%s", self.unsaved[partition])
         elif "others" in found:
@@ -216,7 +212,9 @@ class Writer:
         partition, found = changelog.state.partition, set[_Found]()
         for i in range(0, len(writes), WRITES_AT_ONCE):
             sent = [
-                await self._app.producer.send(self._topic, key, value, partition, None, headers)
+                await self.app.producer.send(
+                    self.changelog_topic, key, value, partition, None, headers
+                )
                 for key, value in writes[i : i + WRITES_AT_ONCE]
             ]
             for future in sent:
@@ -235,30 +233,24 @@ class Writer:
 UNSAVED_BYTES = 32 * 1024 * 1024
 
 
+@dataclass(eq=False)
 class Committer:
-    """Commits the work of all partitions of a process."""
+    """Commits the work of all partitions of a process.
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: JoinStore,
-        writer: Writer,
-        *,
-        lock: asyncio.Lock,
-        keep_baselines: Callable[[set[str]], None],
-        clock: Callable[[], float],
-    ) -> None:
-        """``lock`` is held while a record is folded in.
+    ``lock`` is held while a record is folded in. ``keep_baselines`` is called at a checkpoint with
+    the baselines that are in use.
+    """
 
-        ``keep_baselines`` is called at a checkpoint with the baselines that are in use.
-        """
-        self._settings = settings.detect
-        self._store = store
-        self._writer = writer
-        self._lock = lock
-        self._keep_baselines = keep_baselines
-        self._clock = clock
-        self._saved_at = clock()
+    settings: Settings
+    store: JoinStore
+    writer: Writer
+    _: KW_ONLY
+    lock: asyncio.Lock
+    keep_baselines: Callable[[set[str]], None]
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self._saved_at = self.clock()
         self._unsaved_bytes = 0
 
     def joined(self, size: int) -> None:
@@ -277,7 +269,7 @@ class Committer:
         if last or self._checkpoint_is_due():
             await self._wait_between_records()
             try:
-                self._saved_at = self._clock()
+                self._saved_at = self.clock()
                 self._unsaved_bytes = 0
                 owned = self._owned_changelogs()
                 outputs = [output for it in owned for output in it.state.take_outputs()]
@@ -285,13 +277,13 @@ class Committer:
                     checkpoints.append((changelog, changelog.checkpoint()))
                     acknowledged += changelog.state.joined
                     changelog.state.joined = []
-                self._keep_baselines({it for one in owned for it in one.state.baselines})
+                self.keep_baselines({it for one in owned for it in one.state.baselines})
             finally:
-                self._lock.release()
-            await self._writer.publish(outputs)
+                self.lock.release()
+            await self.writer.publish(outputs)
         # Only now: what is saved is not folded again, so it would never be published again. All
         # partitions at once: each has one batch under way, and waits for it to be acknowledged.
-        saving = asyncio.gather(*(self._writer.save(*one) for one in checkpoints))
+        saving = asyncio.gather(*(self.writer.save(*one) for one in checkpoints))
         saved = await self._publish_until(saving)
         for (changelog, _), is_whole in zip(checkpoints, saved, strict=True):
             if not is_whole:
@@ -305,7 +297,7 @@ class Committer:
             event.ack()
 
     def _owned_changelogs(self) -> list[Changelog]:
-        return [it for it in self._store.changelogs.values() if it.state.ready]
+        return [it for it in self.store.changelogs.values() if it.state.ready]
 
     async def _publish(self) -> None:
         """Publish what there is, also in the middle of a record: closing windows may take long.
@@ -313,26 +305,27 @@ class Committer:
         What is published before it is saved is published again, with the same bytes, after a crash.
         """
         owned = self._owned_changelogs()
-        await self._writer.publish([it for one in owned for it in one.state.take_outputs()])
+        await self.writer.publish([it for one in owned for it in one.state.take_outputs()])
 
     async def _wait_between_records(self) -> None:
         """Take the lock of the intake; continue to publish while a record is folded in."""
-        taking = asyncio.ensure_future(self._lock.acquire())
+        taking = asyncio.ensure_future(self.lock.acquire())
         try:
             await self._publish_until(taking)
         except BaseException:
             if not taking.cancel() and not taking.cancelled():
-                self._lock.release()
+                self.lock.release()
             raise
 
     async def _publish_until(self, done: "asyncio.Future[T]") -> T:
         """Publish every ``publish_seconds`` until ``done`` is done; return its result."""
         while not done.done():
-            await asyncio.wait([done], timeout=self._settings.publish_seconds)
+            await asyncio.wait([done], timeout=self.settings.detect.publish_seconds)
             if not done.done():
                 await self._publish()
         return await done
 
     def _checkpoint_is_due(self) -> bool:
-        waited = self._clock() - self._saved_at
-        return waited >= self._settings.checkpoint_seconds or self._unsaved_bytes >= UNSAVED_BYTES
+        waited = self.clock() - self._saved_at
+        due = waited >= self.settings.detect.checkpoint_seconds
+        return due or self._unsaved_bytes >= UNSAVED_BYTES

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
 
 from tidegauge import counting
 from tidegauge.config import Settings
@@ -65,24 +66,19 @@ class HeldPartitions:
         }
 
 
+@dataclass(eq=False)
 class LagWatch:
     """Reports to the worker's progress what waits; asks for quiet ends each ``quiet_seconds``."""
 
-    def __init__(
-        self,
-        consumer: Consumer,
-        topic: str,
-        progress: Progress,
-        *,
-        quiet_seconds: float,
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._consumer = consumer
-        self._topic = topic
-        self._progress = progress
-        self._quiet_seconds = quiet_seconds
-        self._monotonic = monotonic
-        self._asked_at = monotonic()
+    consumer: Consumer
+    topic: str
+    progress: Progress
+    _: KW_ONLY
+    quiet_seconds: float
+    monotonic: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self._asked_at = self.monotonic()
 
     def report(
         self, positions: Mapping[int, Position], taken: Mapping[int, int] | None = None
@@ -94,29 +90,29 @@ class LagWatch:
         """
         self.note_ends(positions)
         lag = behind(positions, {p: at.high for p, at in positions.items()}, taken)
-        self._progress.lag(len(lag), describe(lag))
+        self.progress.lag(len(lag), describe(lag))
         return sum(lag.values()) + sum(at.held_back for at in positions.values())
 
     def note_ends(self, positions: Mapping[int, Position]) -> None:
         """Note where the partitions end by what has been fetched, open transactions included."""
         for partition, position in positions.items():
-            at = TopicPartition(self._topic, partition)
-            _, high = self._consumer.get_watermark_offsets(at, cached=True)
+            at = TopicPartition(self.topic, partition)
+            _, high = self.consumer.get_watermark_offsets(at, cached=True)
             position.high = max(high, 0)  # below zero: nothing was fetched yet
 
     def ask_quiet(self, positions: Mapping[int, Position]) -> None:
         """Ask now and then where quiet partitions end: a fetcher that hangs shows no lag."""
-        now = self._monotonic()
-        if now - self._asked_at < self._quiet_seconds:
+        now = self.monotonic()
+        if now - self._asked_at < self.quiet_seconds:
             return
         self._asked_at = now
         for partition, position in positions.items():
-            if now - position.arrived < self._quiet_seconds:
+            if now - position.arrived < self.quiet_seconds:
                 continue
-            at = TopicPartition(self._topic, partition)
+            at = TopicPartition(self.topic, partition)
             try:
                 # The last stable offset: what an open transaction holds back can't be counted yet.
-                _, position.end = self._consumer.get_watermark_offsets(at, timeout=_ASK_SECONDS)
+                _, position.end = self.consumer.get_watermark_offsets(at, timeout=_ASK_SECONDS)
             except KafkaException:
                 return  # if the brokers are away, the next flush reports it
 

@@ -27,10 +27,9 @@ from tidegauge.roles.ingest.conditions import (
     HeldPartitions,
     LagWatch,
 )
-from tidegauge.roles.ingest.reader import BROKER_SECONDS, SourceReader
+from tidegauge.roles.ingest.reader_writer import BROKER_SECONDS, HistogramWriter, SourceReader
 from tidegauge.roles.ingest.source import SourceTopic
 from tidegauge.roles.ingest.state import IngestState
-from tidegauge.roles.ingest.writer import HistogramWriter
 
 log = logging.getLogger(__name__)
 

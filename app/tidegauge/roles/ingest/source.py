@@ -8,6 +8,7 @@ and names all source partitions of its worker: the latest records of one partiti
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from tidegauge.kafka import (
     KafkaException,
     SessionError,
     TopicPartition,
-    is_at_end,
+    messages_in,
     reader,
 )
 
@@ -197,20 +198,19 @@ class HistogramTail:
     def __init__(self, kafka: KafkaSettings, admin: Admin, topic: str, source: str) -> None:
         self._kafka = kafka
         self._admin = admin
-        self._at = TopicPartition(topic, 0)
+        self._topic = topic
         self._source = source
 
     def counted(self, partitions: set[int]) -> dict[int, Counted]:
         """Return what is known of those source partitions that the log speaks of."""
         # Transactions of others may be open: what was committed before now is there once they end.
-        end = self._admin.end(self._at.topic, 0, _TIMEOUT_SECONDS)
-        low = self._admin.begin(self._at.topic, 0, _TIMEOUT_SECONDS)
+        end = self._admin.end(self._topic, 0, _TIMEOUT_SECONDS)
+        low = self._admin.begin(self._topic, 0, _TIMEOUT_SECONDS)
         found: dict[int, Counted] = {}
         youngest: float | None = None
         block, stop = _BLOCK, end
         latest = time.time() + _AHEAD_SECONDS
-        consumer = reader(self._kafka, fetch_wait_max_ms=50)
-        try:
+        with closing(reader(self._kafka, fetch_wait_max_ms=50)) as consumer:
             while stop > low and partitions - found.keys():
                 begin = max(stop - block, low)
                 records = [r for r in self._read(consumer, begin, stop) if r.time <= latest]
@@ -222,8 +222,6 @@ class HistogramTail:
                 if times and youngest is not None and min(times) < youngest - TAIL_SECONDS:
                     break
                 stop, block = begin, 4 * block
-        finally:
-            consumer.close()
         return found
 
     @staticmethod
@@ -241,23 +239,8 @@ class HistogramTail:
 
     def _read(self, consumer: Consumer, begin: int, end: int) -> Iterator[_TailRecord]:
         """Yield the records of [begin, end), as soon as no open transaction holds them back."""
-        consumer.assign([TopicPartition(self._at.topic, 0, begin)])
-        deadline = time.monotonic() + _TIMEOUT_SECONDS
-        while True:
-            messages = consumer.consume(_BLOCK, 0.05)
-            if not messages and time.monotonic() > deadline:
-                raise KafkaException(
-                    KafkaError(KafkaError._TIMED_OUT, f"{self._at.topic} can't be read to {end}")
-                )
-            for message in messages:
-                ended, at = is_at_end(message), message.offset()
-                # At the end of what may be read stands the next record, or what is still open.
-                if at is not None and at >= end:
-                    return
-                if not ended:
-                    try:
-                        yield decode(message.value(), _TailRecord)
-                    except DecodingError:  # DETECT skips it too, and reports it
-                        continue
-                    if at == end - 1:
-                        return
+        for message in messages_in(
+            consumer, self._topic, {0: (begin, end)}, wait=True, timeout_seconds=_TIMEOUT_SECONDS
+        ):
+            with suppress(DecodingError):  # DETECT skips it too, and reports it
+                yield decode(message.value(), _TailRecord)

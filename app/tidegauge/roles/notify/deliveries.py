@@ -4,6 +4,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 from tenacity import (
@@ -35,28 +36,20 @@ _LONGEST_SECONDS = 300.0
 BACKOFF = wait_exponential_jitter(initial=1, max=_LONGEST_SECONDS, jitter=1)
 
 
+@dataclass(eq=False)
 class Attempts:
     """Attempts for one receiver, which is at ``target``.
 
     ``pause`` waits so many seconds; ``backoff`` is tenacity's wait.
     """
 
-    def __init__(
-        self,
-        name: str,
-        target: str,
-        *,
-        metrics: ReceiverMetrics,
-        health: Health,
-        pause: Callable[[float], None],
-        backoff: Callable[[RetryCallState], float],
-    ) -> None:
-        self._name = name
-        self._target = target
-        self._metrics = metrics
-        self._health = health
-        self._pause = pause
-        self._backoff = backoff
+    name: str
+    target: str
+    _: KW_ONLY
+    metrics: ReceiverMetrics
+    health: Health
+    pause: Callable[[float], None]
+    backoff: Callable[[RetryCallState], float]
 
     def persist(
         self, work: Callable[[], None], *, stop: Callable[[RetryCallState], bool] = stop_never
@@ -66,28 +59,28 @@ class Attempts:
             retry=retry_if_exception_type((RetryLater, NotTaken)),
             wait=self._wait,
             stop=stop,
-            sleep=self._pause,
+            sleep=self.pause,
             before_sleep=self._say_failed,
             reraise=True,
         )(work)
 
     def went_well(self) -> None:
         """Report that the receiver accepts alerts."""
-        self._metrics.up.set(1)
-        self._health.report(self._name, "ok")
+        self.metrics.up.set(1)
+        self.health.report(self.name, "ok")
 
     def failed(self, why: str, *, up: bool = False) -> None:
         """Report why an attempt failed; ``up``: the receiver did answer."""
-        self._metrics.failed.inc()
-        self._metrics.up.set(up)
-        self._health.report(self._name, "degraded", why)
-        log.warning("%s: %s", self._name, why)
+        self.metrics.failed.inc()
+        self.metrics.up.set(up)
+        self.health.report(self.name, "degraded", why)
+        log.warning("%s: %s", self.name, why)
 
     def _say_failed(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         after = state.next_action.sleep if state.next_action else 0.0
         self.failed(
-            f"{self._target}: {error}; attempt {state.attempt_number}, the next in "
+            f"{self.target}: {error}; attempt {state.attempt_number}, the next in "
             f"{after:.0f} s; later records wait"
         )
 
@@ -95,7 +88,7 @@ class Attempts:
         """Return an exponential wait with jitter, never shorter than the receiver asks for."""
         error = state.outcome.exception() if state.outcome else None
         asked = error.retry_after if isinstance(error, RetryLater) else None
-        return max(self._backoff(state), asked or 0.0)
+        return max(self.backoff(state), asked or 0.0)
 
 
 class Place(NamedTuple):
@@ -106,64 +99,56 @@ class Place(NamedTuple):
     offset: int
     value: bytes
 
+    @classmethod
+    def of(cls, message: Message) -> "Place":
+        """Return the place of a record that was read."""
+        topic, at, offset = message.topic(), message.partition(), message.offset()
+        assert topic is not None and at is not None and offset is not None  # noqa: S101 - read
+        return cls(topic, at, offset, message.value() or b"")
 
-def place_of(message: Message) -> Place:
-    """Return the place of a record that was read."""
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None and partition is not None and offset is not None  # noqa: S101 - read
-    return Place(topic, partition, offset, message.value() or b"")
 
-
+@dataclass(eq=False)
 class Deliveries:
     """Deliveries over ``channel``; ``beat`` is called before each attempt, ``done`` after the last.
 
     ``clock`` is the wall clock.
     """
 
-    def __init__(
-        self,
-        channel: Channel[Any],
-        settings: Settings,
-        *,
-        attempts: Attempts,
-        metrics: ReceiverMetrics,
-        faults: RecordFaults,
-        beat: Callable[[], None],
-        done: Callable[[], None],
-        clock: Callable[[], float],
-    ) -> None:
-        self._channel = channel
-        self._receiver = channel.receiver
-        self._topic = settings.topics.dead_letters
-        self._letters = RecordWriter(settings.kafka, self._topic, "dead letters")
-        self._attempts = attempts
-        self._metrics = metrics
-        self._faults = faults
-        self._beat = beat
-        self._done = done
-        self._clock = clock
+    channel: Channel[Any]
+    settings: Settings
+    _: KW_ONLY
+    attempts: Attempts
+    metrics: ReceiverMetrics
+    faults: RecordFaults
+    beat: Callable[[], None]
+    done: Callable[[], None]
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self._topic = self.settings.topics.dead_letters
+        self._letters = RecordWriter(self.settings.kafka, self._topic, "dead letters")
 
     def deliver(self, send: Callable[[], None], places: Sequence[Place], since: float) -> bool:
         """Send the records of ``places`` in one message; return False if they became dead letters.
 
         They do if the receiver refuses them, or if they fail for too long after ``since``.
         """
-        hours = self._receiver.give_up_hours
+        hours = self.channel.receiver.give_up_hours
 
         def attempt() -> None:
-            self._beat()
+            self.beat()
             send()
 
         reason: NotifyReason
         try:
-            self._attempts.persist(attempt, stop=lambda _: self._clock() - since > hours * 3600)
+            self.attempts.persist(attempt, stop=lambda _: self.clock() - since > hours * 3600)
         except RetryLater as error:
             reason, why = "delivery_given_up", f"not delivered within {hours:g} hours: {error}"
         except Refused as error:
-            reason, why = "delivery_refused", f"{self._channel.target}: {error}"
+            reason, why = "delivery_refused", f"{self.channel.target}: {error}"
         else:
-            self._metrics.delivered.inc(len(places))
-            self._done()
+            self.metrics.delivered.inc(len(places))
+            self.done()
             return True
         for place in places:
             self.dead_letter(place, reason, why)
@@ -179,11 +164,11 @@ class Deliveries:
             reason=reason,
             detail=detail,
             payload=place.value,
-            receiver=self._receiver.name,
+            receiver=self.channel.receiver.name,
         )
-        self._attempts.persist(lambda: self._write(letter))
-        self._metrics.dead_letters[reason].inc()
-        self._attempts.failed(
+        self.attempts.persist(lambda: self._write(letter))
+        self.metrics.dead_letters[reason].inc()
+        self.attempts.failed(
             f"{detail}; record {place.partition}@{place.offset} is in {self._topic}",
             up=reason != "delivery_given_up",
         )
@@ -198,7 +183,7 @@ class Deliveries:
     def set_aside(self, place: Place, error: Exception, *, letter: bool = True) -> None:
         """Set a record aside that failed for an unexpected reason."""
         name = f"{place.topic}/{place.partition} at offset {place.offset}"
-        self._faults.quarantined(name, error)
+        self.faults.quarantined(name, error)
         if letter:
             # The end of the traceback has the error.
             text = "".join(traceback.format_exception(error))[-DETAIL_CHARACTERS:]

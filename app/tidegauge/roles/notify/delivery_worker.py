@@ -18,10 +18,9 @@ from tidegauge.config import Settings
 from tidegauge.contract import Alert, DecodingError, Silence, Withheld, unwrap
 from tidegauge.kafka import GroupReader, Interrupted, KafkaException, ReceivedRecord
 from tidegauge.notify import Channel, Refused, RetryLater, never_notified, step, was_notified
-from tidegauge.roles.notify.deliveries import BACKOFF, Attempts, Deliveries, Place, place_of
+from tidegauge.roles.notify.deliveries import BACKOFF, Attempts, Deliveries, Place
 from tidegauge.roles.notify.digests import DigestSender, RateLimiter
-from tidegauge.roles.notify.silence_follower import SilenceFollower
-from tidegauge.roles.notify.withheld_store import WithheldStore
+from tidegauge.roles.notify.withheld import SilenceFollower, WithheldStore
 from tidegauge.telemetry import Health, NotifyMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
@@ -193,7 +192,7 @@ class DeliveryWorker:
                     f"{type(error).__name__} at {self._topic}/{received.partition} "
                     f"offset {received.offset}: {error}"
                 ) from error
-            self._deliveries.set_aside(place_of(received.message), error, letter=received.new)
+            self._deliveries.set_aside(Place.of(received.message), error, letter=received.new)
             if received.new:
                 self._group_reader.done(received)
 
@@ -208,7 +207,7 @@ class DeliveryWorker:
         except DecodingError as error:
             if received.new:
                 self._deliveries.dead_letter(
-                    place_of(received.message), "invalid_record", str(error)
+                    Place.of(received.message), "invalid_record", str(error)
                 )
                 self._group_reader.done(received)
             return
@@ -234,7 +233,7 @@ class DeliveryWorker:
 
     def _hand_over(self, received: ReceivedRecord, record: object, note: str = "") -> bool:
         written = received.message.timestamp()[1] / 1000
-        delivered = self._deliver(record, place_of(received.message), since=written, note=note)
+        delivered = self._deliver(record, Place.of(received.message), since=written, note=note)
         if delivered:
             self._metrics.delay.observe(max(0.0, self._clock() - written))
         return delivered
@@ -243,7 +242,7 @@ class DeliveryWorker:
         """Deliver an alert, or collect it for the digest if the rate limit has been reached."""
         due = self._limiter.collect_until(alert)
         if due is not None:
-            self._collect(place_of(received.message), alert, due)
+            self._collect(Place.of(received.message), alert, due)
         elif self._hand_over(received, alert, self._limiter.note(alert)):
             self._sent(alert)
 

@@ -12,7 +12,7 @@ from tidegauge.contract import counted
 from tidegauge.notify import Receiver, ReceiverFile, channel_to, load_receivers
 from tidegauge.roles import ActiveConfig
 from tidegauge.roles.notify.delivery_worker import DeliveryWorker
-from tidegauge.roles.notify.silence_follower import SilenceFollower
+from tidegauge.roles.notify.withheld import SilenceFollower
 from tidegauge.telemetry import Health, NotifyMetrics
 
 log = logging.getLogger(__name__)

@@ -7,11 +7,18 @@ import pytest
 from msgspec.structs import replace
 
 from support.alerts import example_alert
-from tidegauge.alerting.silences import Silences, covers, in_force, matchers_text
 from tidegauge.contract import encode
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.record import DecodingError, decode
-from tidegauge.contract.silence import GLOB_CHARACTERS, Matchers, Silence
+from tidegauge.contract.silence import (
+    GLOB_CHARACTERS,
+    Matchers,
+    Silence,
+    Silences,
+    covers,
+    in_force,
+    matchers_text,
+)
 
 NOW = 1_000.0
 

@@ -1,17 +1,129 @@
-"""The alerts that are withheld from one receiver: in memory, and in the topic for them.
+"""What keeps alerts from receivers: the silences that apply, and the alerts that are withheld.
 
-A record is written before the offset of its alert is committed, and removed after the alert is
-delivered. So a crash in between delivers the alert again, with the same id, and loses none.
+Nothing is delivered before the topic of silences has been read to its end. One thread follows it
+for all delivery workers of the process.
+
+A withheld alert is written before the offset of its alert is committed, and removed after the alert
+is delivered. So a crash in between delivers the alert again, with the same id, and loses none.
 """
 
+import logging
 import math
-from collections.abc import Collection, Iterable
+import threading
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterable
+from contextlib import closing
+from dataclasses import KW_ONLY, dataclass
 
 from tidegauge.config import Settings
-from tidegauge.contract import Alert, DecodingError, Withheld, decode, encode
-from tidegauge.kafka import KafkaRecord, RecordWriter, read_span
+from tidegauge.contract import (
+    Alert,
+    DecodingError,
+    Silence,
+    Silences,
+    Withheld,
+    checked,
+    decode,
+    encode,
+    unwrap,
+)
+from tidegauge.kafka import (
+    OFFSET_BEGINNING,
+    KafkaException,
+    KafkaRecord,
+    Message,
+    RecordWriter,
+    TopicPartition,
+    batches,
+    is_at_end,
+    partitions_of,
+    place_of,
+    read_span,
+    reader,
+)
 from tidegauge.notify import is_waiting
-from tidegauge.telemetry import RecordFaults
+from tidegauge.telemetry import Health, NotifyMetrics, RecordFaults
+
+log = logging.getLogger(__name__)
+
+_NAME = "silences"
+
+#: Between two tries to read them.
+_AGAIN_SECONDS = 2.0
+
+
+@dataclass(eq=False)
+class SilenceFollower:
+    """What is silenced; ``run`` follows the topic until ``stop``. ``clock`` is the wall clock."""
+
+    settings: Settings
+    _: KW_ONLY
+    metrics: NotifyMetrics
+    health: Health
+    stop: threading.Event
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        self._topic = self.settings.topics.silences
+        self._lock = threading.Lock()
+        self._faults = RecordFaults(self.metrics.records_set_aside, self.health, (self._topic,))
+        self._silences = Silences()
+        self._read = threading.Event()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the topic has been read to its end, and return whether it has."""
+        return self._read.wait(seconds)
+
+    def over(self, alert: Alert) -> Silence | None:
+        """Return the silence that covers an alert now, if there is one."""
+        with self._lock:
+            return self._silences.over(alert, self.clock())
+
+    def run(self) -> None:
+        """Follow the silences; after errors of Kafka try again, and keep the known ones."""
+        while not self.stop.is_set():
+            try:
+                self._follow()
+            except (KafkaException, ValueError) as error:
+                why = f"can't be read: {error.args[0]}; the known silences stay active"
+                self.health.report(_NAME, "degraded", why)
+                log.warning("silences: %s", why)
+                self.stop.wait(_AGAIN_SECONDS)
+
+    def _follow(self) -> None:
+        group = f"{self.settings.notify.group_id}-silences-{uuid.uuid4()}"
+        with closing(reader(self.settings.kafka, group, passed=self._faults.skipped)) as consumer:
+            unread = set(partitions_of(consumer, self._topic))
+            consumer.assign([TopicPartition(self._topic, p, OFFSET_BEGINNING) for p in unread])
+            for messages in batches(consumer, math.inf):
+                if self.stop.is_set():
+                    return
+                self.health.beat(_NAME)
+                for message in messages:
+                    if not is_at_end(message):
+                        self._take(message)
+                        continue
+                    unread.discard(message.partition())
+                    if not unread:
+                        self._read.set()
+                        self.health.report(_NAME, "ok")
+
+    def _take(self, message: Message) -> None:
+        """Apply a silence. Skip one that can't be read: a needless alert is better than none."""
+        value = message.value()
+        if not value:  # a tombstone of compaction
+            return
+        place = place_of(message)
+        try:
+            silence = checked(decode(unwrap(value), Silence))
+        except DecodingError as error:
+            self._faults.skipped(place, f"no silence: {error}")
+        except Exception as error:
+            self._faults.quarantined(place, error)
+        else:
+            with self._lock:
+                self._silences.take(silence)
 
 
 class WithheldStore:

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tidegauge.config.settings import Settings
-from tidegauge.roles.notify import silence_follower
-from tidegauge.roles.notify.silence_follower import SilenceFollower
+from tidegauge.roles.notify import withheld
+from tidegauge.roles.notify.withheld import SilenceFollower
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import NotifyMetrics
 
@@ -36,8 +36,8 @@ def test_a_topic_without_partitions_is_reported_and_read_again(
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr(silence_follower, "reader", Consumer)
-    monkeypatch.setattr(silence_follower, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(withheld, "reader", Consumer)
+    monkeypatch.setattr(withheld, "_AGAIN_SECONDS", 0.01)
     follower = SilenceFollower(
         settings, metrics=NotifyMetrics(CollectorRegistry()), health=health, stop=stop
     )
