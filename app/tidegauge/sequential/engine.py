@@ -103,7 +103,8 @@ class StrongestScores(NamedTuple):
 class Verdict(NamedTuple):
     """What a window of a slice led to, with everything that it can be computed from again.
 
-    ``surprises`` is -ln p, nats, by (span, signal, score); ``events`` the effective number of
+    ``surprises`` is -ln p, nats, by (span, signal, score); by a fixed baseline only the largest of
+    each signal is sure to be exact, and others may be too large. ``events`` the effective number of
     events by (span, signal). ``threshold`` is -ln of the budget's share of one look, and ``looks``
     how many there were: surprises that could start an alarm on their own. With a baseline by hour
     of day there are also the hours remembered, and what was ``expected`` by (span, signal).
@@ -200,7 +201,7 @@ class WindowBatch:
         where = np.nonzero(suspects)
         windows, _, signals = where
         reference, counts = _rows(self._reference, signals), self._effective(where)
-        scores = surprises(reference, counts, GRAINS[where[1]]).max(axis=-1)
+        scores = surprises(reference, counts, GRAINS[where[1]], largest_only=True).max(axis=-1)
         above = scores > level * self.thresholds[windows, self._whose[signals]]
         found = np.zeros((len(self.events), self.events.shape[-1]), dtype=bool)
         found[windows[above], signals[above]] = True
@@ -222,7 +223,7 @@ class WindowBatch:
         reference = _rows(self._reference, signals)
         memory = self._remembered((windows, _SCALES, signals))
         thresholds = self.thresholds[windows, self._whose[signals]]
-        found = surprises(reference, memory.effective(), GRAINS[:, None])
+        found = surprises(reference, memory.effective(), GRAINS[:, None], largest_only=True)
         return StrongestScores.of(found, memory, thresholds, reference)
 
     def _effective(self, where: tuple[Places, ...]) -> Floats:
@@ -240,7 +241,7 @@ def judge(reference: Reference, memory: Memory, window: Floats, budget: Budget) 
     """Add a window's counts (signals, bins) to what is remembered, and judge that."""
     batch = WindowBatch(reference, memory, window[None], [budget])
     memory = batch.memory
-    found = surprises(reference, memory.effective(), GRAINS[:, None])
+    found = surprises(reference, memory.effective(), GRAINS[:, None], largest_only=True)
     return Verdict(
         memory,
         found,
@@ -308,7 +309,7 @@ def _judge_joined(turns: Sequence[BatchInput]) -> list[BatchResult]:
     windows = np.concatenate([it.window for it in turns])[None]
     batch = WindowBatch(reference, memory, windows, [it.budget for it in turns], sizes)
     memory, events = batch.memory, batch.events[-1]
-    found = surprises(reference, memory.effective(), GRAINS[:, None])
+    found = surprises(reference, memory.effective(), GRAINS[:, None], largest_only=True)
     limits = np.repeat(batch.thresholds[-1], sizes)
     strongest = StrongestScores.of(found, memory, limits, reference)
     ours = [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
