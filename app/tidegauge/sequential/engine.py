@@ -78,17 +78,19 @@ class StrongestScores(NamedTuple):
         counts, events = memory.effective_at(spans, rows), memory.events()[spans, rows]
         compared = expected.at(spans, rows).reference if expected else reference
         ages, since = np.zeros(len(rows), dtype=np.int_), np.ones(len(rows))
-        alarmed = np.flatnonzero(above > thresholds)
-        ages[alarmed], since[alarmed] = onsets(
-            memory.of(alarmed),
-            _rows(compared, alarmed),
-            spans[alarmed],
-            scores[alarmed],
-            expected.reference.counts[:, alarmed] if expected else None,
-        )
-        counts[alarmed] = since_onset(counts[alarmed], compared.counts[alarmed], since[alarmed])
-        sizes, of_bin = psi_corrected(counts, compared.counts), np.zeros(len(rows))
-        of_bin[alarmed] = size_of_bin(counts[alarmed], compared.counts[alarmed])
+        of_bin, alarmed = np.zeros(len(rows)), np.flatnonzero(above > thresholds)
+        if len(alarmed):
+            ages[alarmed], since[alarmed] = onsets(
+                memory.of(alarmed),
+                _rows(compared, alarmed),
+                spans[alarmed],
+                scores[alarmed],
+                expected.reference.counts[:, alarmed] if expected else None,
+            )
+            theirs = compared.counts[alarmed]
+            counts[alarmed] = ours = since_onset(counts[alarmed], theirs, since[alarmed])
+            of_bin[alarmed] = size_of_bin(ours, theirs)
+        sizes = psi_corrected(counts, compared.counts)
         return cls(above, spans, scores, events, sizes, ages, since, of_bin)
 
     def part(self, signals: slice | Places) -> "StrongestScores":
