@@ -2,10 +2,12 @@
 
     python bench/judge.py [--signals 1000] [--bins 21] [--windows 50] [--seed 1]
 
-One process, no broker: ``judge`` and ``judge_daily`` of tidegauge.sequential.engine on windows of
-1,000 events without drift; every fifth signal is categorical. CPU milliseconds a window, the median
-and the least (on a machine that has other work too, the median has that in it). Prints the figures,
-and one JSON line last.
+One process, no broker: ``judge_batch`` of tidegauge.sequential.engine on windows of 1,000 events;
+every fifth signal is categorical. "quiet" windows have no drift, in "alarm" each signal has another
+distribution than its baseline from the first window on. "slices" are the same quiet signals, fifty
+in each of many slices. CPU milliseconds a window, the median and the least (on a machine that has
+other work too, the median has that in it). Prints the figures, and one JSON line last. To compare
+with another checkout, run the same program by turns with its ``app`` in PYTHONPATH.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +24,17 @@ import _harness  # noqa: F401 - puts the product on the path
 from tidegauge.sequential import (
     BINS,
     HOURS,
+    BatchInput,
     Budget,
     DailyReference,
     Dispersion,
+    HourlyInput,
     HoursMemory,
     Memory,
     Reference,
     SignalReference,
+    judge_batch,
 )
-from tidegauge.sequential.engine import Verdict, judge, judge_daily
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,6 +43,12 @@ _SPANS = (60, 240, 900, 3600, 14_400, 86_400)
 _BESIDE = 3
 _BASELINE_EVENTS = 100_000
 _EVENTS = 1_000
+
+#: Of the logarithm of a share, from the middle to either end.
+_DRIFT = 0.5
+
+#: Signals of a slice.
+_SLICE = 50
 
 #: Any full minute.
 _BEGIN = 1_750_000_020
@@ -73,41 +84,68 @@ def _by_hour(pooled: Reference, rng: np.random.Generator) -> DailyReference:
     return DailyReference.of(pooled, counts, dispersion)
 
 
-def _timed(windows: int, step: Callable[[int], Verdict]) -> dict[str, float]:
-    """Return what a window takes, CPU milliseconds."""
-    taken = []
-    for number in range(windows):
+class _Slices:
+    """Slices that are judged window by window; all have the signals of ``references``."""
+
+    def __init__(self, references: list[Reference], daily: list[DailyReference] | None) -> None:
+        self._references = references
+        self._daily = daily
+        self._memories = [Memory.empty(*it.counts.shape) for it in references]
+        self._hours = [HoursMemory.empty(len(it.counts)) for it in references]
+
+    def take(self, number: int, windows: list[Floats]) -> float:
+        """Judge a window of each; return what it took, CPU milliseconds."""
+        start = _BEGIN + 60 * number
+        turns = []
+        for at, its in enumerate(zip(self._references, self._memories, windows, strict=True)):
+            hourly = self._daily and HourlyInput(
+                self._daily[at], self._hours[at], (start, start + 60)
+            )
+            turns.append(BatchInput(*its, _BUDGET, hourly or None))
         began = time.thread_time()
-        step(number)
-        taken.append((time.thread_time() - began) * 1e3)
+        found = [it.verdict for it in judge_batch(turns)]
+        took = (time.thread_time() - began) * 1e3
+        self._memories = [it.memory for it in found]
+        self._hours = [it.hours or HoursMemory.empty(0) for it in found]
+        return took
+
+
+def _timed(windows: int, step: Callable[[int], float]) -> dict[str, float]:
+    taken = list(map(step, range(windows)))
     return {"median_ms": round(statistics.median(taken), 1), "least_ms": round(min(taken), 1)}
 
 
 def measure(signals: int, bins: int, windows: int, seed: int) -> dict[str, dict[str, float]]:
-    """Judge the same windows both ways."""
+    """Judge the same windows by each kind of baseline."""
     rng = np.random.default_rng(seed)
     pooled = _reference(signals, bins, rng)
     daily = _by_hour(pooled, rng)
     shares = pooled.counts / pooled.counts.sum(axis=-1, keepdims=True)
-    drawn = [rng.multinomial(_EVENTS, shares).astype(np.float64) for _ in range(16)]
-    memory = {it: Memory.empty(signals, bins) for it in ("fixed", "hourly")}
-    hours = HoursMemory.empty(signals)
+    tilted = shares * np.exp(_DRIFT * np.linspace(-1, 1, bins))
+    tilted /= tilted.sum(axis=-1, keepdims=True)
+    quiet, drifted = (
+        [rng.multinomial(_EVENTS, its).astype(np.float64) for _ in range(16)]
+        for its in (shares, tilted)
+    )
+    parts = [slice(at, at + _SLICE) for at in range(0, signals, _SLICE)]
+    many = [
+        Reference(*(getattr(pooled, one.name)[its] for one in fields(Reference))) for its in parts
+    ]
 
-    def fixed(number: int) -> Verdict:
-        verdict = judge(pooled, memory["fixed"], drawn[number % len(drawn)], _BUDGET)
-        memory["fixed"] = verdict.memory
-        return verdict
+    def judged(drawn: list[Floats], hours: DailyReference | None = None) -> dict[str, float]:
+        whole = _Slices([pooled], hours and [hours])
+        return _timed(windows, lambda at: whole.take(at, [drawn[at % len(drawn)]]))
 
-    def hourly(number: int) -> Verdict:
-        nonlocal hours
-        start = _BEGIN + 60 * number
-        window, between = drawn[number % len(drawn)], (start, start + 60)
-        verdict = judge_daily(daily, memory["hourly"], hours, window, between, _BUDGET)
-        assert verdict.hours is not None
-        memory["hourly"], hours = verdict.memory, verdict.hours
-        return verdict
-
-    return {"fixed": _timed(windows, fixed), "hourly": _timed(windows, hourly)}
+    slices = _Slices(many, None)
+    return {
+        "fixed": judged(quiet),
+        "fixed_alarm": judged(drifted),
+        "hourly": judged(quiet, daily),
+        "hourly_alarm": judged(drifted, daily),
+        "slices": _timed(
+            windows, lambda at: slices.take(at, [quiet[at % len(quiet)][its] for its in parts])
+        ),
+    }
 
 
 def main() -> None:
@@ -120,7 +158,7 @@ def main() -> None:
     options = parser.parse_args()
     result = measure(options.signals, options.bins, options.windows, options.seed)
     for kind, figures in result.items():
-        print(f"{kind:8} {figures['median_ms']:>8} ms {figures['least_ms']:>8} ms at least")
+        print(f"{kind:12} {figures['median_ms']:>8} ms {figures['least_ms']:>8} ms at least")
     print(json.dumps({**vars(options), **result}))
 
 

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy import stats
 
+from support.signals import some_memory, worlds
+from tidegauge.sequential.conditional import GRAINS
 from tidegauge.sequential.reference import Reference, SignalReference, bin_scores
 from tidegauge.sequential.scores import SCORES, surprises
 from tidegauge.sequential.tails import chi2_surprise
@@ -137,6 +139,25 @@ def test_every_score_of_any_counts_is_a_number_not_below_zero(counts: list[int])
     for reference, width in ((NUMERIC, 16), (CATEGORICAL, 5)):
         found = surprises(reference, np.array(counts[:width], dtype=np.float64)[None, :])
         assert np.isfinite(found).all() and (found >= 0).all()
+
+
+@given(worlds())
+def test_the_largest_score_of_a_signal_is_the_same_whether_others_are_exact_or_not(
+    world: tuple[Reference, npt.NDArray[np.float64]],
+) -> None:
+    reference, windows = world
+    memory = some_memory(reference)
+    for window in windows[:9]:
+        memory = memory.after(window)
+        counts, grains = memory.effective(), GRAINS[:, None]
+        exact = surprises(reference, counts, grains)
+        found = surprises(reference, counts, grains, largest_only=True)
+        assert (found >= exact).all()
+        flat = (it.transpose(1, 0, 2).reshape(len(window), -1) for it in (found, exact))
+        largest, expected = (
+            [(row.max(), row.argmax()) for row in its if row.max() > 0] for its in flat
+        )
+        assert largest == expected
 
 
 def test_more_of_a_change_is_never_less_of_a_surprise() -> None:

@@ -78,17 +78,19 @@ class StrongestScores(NamedTuple):
         counts, events = memory.effective_at(spans, rows), memory.events()[spans, rows]
         compared = expected.at(spans, rows).reference if expected else reference
         ages, since = np.zeros(len(rows), dtype=np.int_), np.ones(len(rows))
-        alarmed = np.flatnonzero(above > thresholds)
-        ages[alarmed], since[alarmed] = onsets(
-            memory.of(alarmed),
-            _rows(compared, alarmed),
-            spans[alarmed],
-            scores[alarmed],
-            expected.reference.counts[:, alarmed] if expected else None,
-        )
-        counts[alarmed] = since_onset(counts[alarmed], compared.counts[alarmed], since[alarmed])
-        sizes, of_bin = psi_corrected(counts, compared.counts), np.zeros(len(rows))
-        of_bin[alarmed] = size_of_bin(counts[alarmed], compared.counts[alarmed])
+        of_bin, alarmed = np.zeros(len(rows)), np.flatnonzero(above > thresholds)
+        if len(alarmed):
+            ages[alarmed], since[alarmed] = onsets(
+                memory.of(alarmed),
+                _rows(compared, alarmed),
+                spans[alarmed],
+                scores[alarmed],
+                expected.reference.counts[:, alarmed] if expected else None,
+            )
+            theirs = compared.counts[alarmed]
+            counts[alarmed] = ours = since_onset(counts[alarmed], theirs, since[alarmed])
+            of_bin[alarmed] = size_of_bin(ours, theirs)
+        sizes = psi_corrected(counts, compared.counts)
         return cls(above, spans, scores, events, sizes, ages, since, of_bin)
 
     def part(self, signals: slice | Places) -> "StrongestScores":
@@ -103,7 +105,8 @@ class StrongestScores(NamedTuple):
 class Verdict(NamedTuple):
     """What a window of a slice led to, with everything that it can be computed from again.
 
-    ``surprises`` is -ln p, nats, by (span, signal, score); ``events`` the effective number of
+    ``surprises`` is -ln p, nats, by (span, signal, score); by a fixed baseline only the largest of
+    each signal is sure to be exact, and others may be too large. ``events`` the effective number of
     events by (span, signal). ``threshold`` is -ln of the budget's share of one look, and ``looks``
     how many there were: surprises that could start an alarm on their own. With a baseline by hour
     of day there are also the hours remembered, and what was ``expected`` by (span, signal).
@@ -200,7 +203,7 @@ class WindowBatch:
         where = np.nonzero(suspects)
         windows, _, signals = where
         reference, counts = _rows(self._reference, signals), self._effective(where)
-        scores = surprises(reference, counts, GRAINS[where[1]]).max(axis=-1)
+        scores = surprises(reference, counts, GRAINS[where[1]], largest_only=True).max(axis=-1)
         above = scores > level * self.thresholds[windows, self._whose[signals]]
         found = np.zeros((len(self.events), self.events.shape[-1]), dtype=bool)
         found[windows[above], signals[above]] = True
@@ -222,7 +225,7 @@ class WindowBatch:
         reference = _rows(self._reference, signals)
         memory = self._remembered((windows, _SCALES, signals))
         thresholds = self.thresholds[windows, self._whose[signals]]
-        found = surprises(reference, memory.effective(), GRAINS[:, None])
+        found = surprises(reference, memory.effective(), GRAINS[:, None], largest_only=True)
         return StrongestScores.of(found, memory, thresholds, reference)
 
     def _effective(self, where: tuple[Places, ...]) -> Floats:
@@ -240,7 +243,7 @@ def judge(reference: Reference, memory: Memory, window: Floats, budget: Budget) 
     """Add a window's counts (signals, bins) to what is remembered, and judge that."""
     batch = WindowBatch(reference, memory, window[None], [budget])
     memory = batch.memory
-    found = surprises(reference, memory.effective(), GRAINS[:, None])
+    found = surprises(reference, memory.effective(), GRAINS[:, None], largest_only=True)
     return Verdict(
         memory,
         found,
@@ -308,7 +311,7 @@ def _judge_joined(turns: Sequence[BatchInput]) -> list[BatchResult]:
     windows = np.concatenate([it.window for it in turns])[None]
     batch = WindowBatch(reference, memory, windows, [it.budget for it in turns], sizes)
     memory, events = batch.memory, batch.events[-1]
-    found = surprises(reference, memory.effective(), GRAINS[:, None])
+    found = surprises(reference, memory.effective(), GRAINS[:, None], largest_only=True)
     limits = np.repeat(batch.thresholds[-1], sizes)
     strongest = StrongestScores.of(found, memory, limits, reference)
     ours = [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]

@@ -51,16 +51,34 @@ def age_windows(
     by_span = p[:, None] if expected is None else _of_spans(expected, reference, rows)
     shares = memory.counts[:, rows].transpose(1, 0, 2) / total[..., None]
     seen = ((shares - by_span) * directions[:, None]).sum(axis=-1)
-    mean = (directions * p).sum(axis=-1)
-    variance = np.maximum((directions**2 * p).sum(axis=-1) - mean**2, 1e-12)
-    covariance = variance[:, None, None] * _covariance(last, windows, reference.counts[rows])
-    fraction = share_since(AGES[:, None], _KEEP, windows[:, None, None])
-    weights = np.linalg.solve(covariance, fraction.transpose(0, 2, 1)).transpose(0, 2, 1)
-    fit = (weights * seen[:, None]).sum(axis=-1)
-    gain = fit**2 / (weights * fraction).sum(axis=-1)
+    # The signals of a model are mostly in the same events, and so one kind.
+    kinds = np.stack([last, windows, reference.counts[rows].sum(axis=-1)])
+    is_new = np.concatenate([[True], (kinds[:, 1:] != kinds[:, :-1]).any(axis=0)])[: len(rows)]
+    fraction, weights = _fit_of(*kinds[:, is_new])
+    kind = is_new.cumsum() - 1 if len(weights) > 1 else np.zeros(1, dtype=np.intp)
+    # What noise there is along the directions makes all ages as much less likely.
+    gain = _summed_over_spans(weights[kind], seen[:, None])
+    gain **= 2
+    gain /= _summed_over_spans(weights, fraction)[kind]
     gain[AGES[None] > windows[:, None]] = -np.inf
     found: npt.NDArray[np.int_] = AGES[gain.argmax(axis=-1)]
     return found
+
+
+def _fit_of(last: Floats, windows: Floats, reference: Floats) -> tuple[Floats, Floats]:
+    """Return f of each age and span, and its weight in the fit, both (rows, ages, spans)."""
+    fraction = share_since(AGES[:, None], _KEEP, windows[:, None, None])
+    covariance = _covariance(last, windows, reference)
+    weights = np.linalg.solve(covariance, fraction.transpose(0, 2, 1)).transpose(0, 2, 1)
+    return fraction, weights
+
+
+def _summed_over_spans(one: Floats, other: Floats) -> Floats:
+    """Return Σ one · other over the last axis, one span after the other: there are four."""
+    found = one[..., 0] * other[..., 0]
+    for span in range(1, len(_KEEP)):
+        found += one[..., span] * other[..., span]
+    return np.asarray(found)
 
 
 def directions(reference: Reference, rows: Places, counts: Floats, scores: Places) -> Floats:
@@ -123,7 +141,7 @@ def _covariance(last: Floats, windows: Floats, reference: Floats) -> Floats:
     lengths = (1 - _KEEP ** windows[:, None]) / _LAMBDAS
     overlap = (1 - q ** windows[:, None, None]) / (1 - q)
     shared = overlap / (lengths[:, :, None] * lengths[:, None]) / last[:, None, None]
-    result: Floats = shared + 1 / reference.sum(axis=-1)[:, None, None]
+    result: Floats = shared + 1 / reference[:, None, None]
     # With fewer windows than spans the spans say the same, and their covariance has no inverse.
     result += 1e-6 * result[:, :1, :1] * np.eye(len(_KEEP))
     return result

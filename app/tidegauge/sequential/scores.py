@@ -31,7 +31,13 @@ _SHAPE, _MEAN, _SPREAD, _BIN = map(SCORES.index, ("shape", "mean", "spread", "bi
 _NORMAL_BELOW, _CONDITIONAL_ABOVE = 4.0, 6.0
 
 
-def surprises(reference: Reference, counts: Floats, grains: npt.ArrayLike = 1.0) -> Floats:
+def surprises(
+    reference: Reference,
+    counts: Floats,
+    grains: npt.ArrayLike = 1.0,
+    *,
+    largest_only: bool = False,
+) -> Floats:
     """Return -ln p, nats, of counts (…, signals, bins) by each score: (…, signals, 4).
 
     ``counts`` may be effective ones, of weighted windows, and so no whole numbers. 0 where nothing
@@ -48,7 +54,9 @@ def surprises(reference: Reference, counts: Floats, grains: npt.ArrayLike = 1.0)
 
     Of few events the tails of these are longer: above 6 nats the last three, and the shape of two
     bins, are at most what ``conditional`` says. ``grains`` (…, signals), or what broadcasts to
-    that, are those of ``GRAINS`` for the memories that the counts are from.
+    that, are those of ``GRAINS`` for the memories that the counts are from. That takes longer than
+    all the rest; with ``largest_only`` the largest score of each signal, over all leading axes, is
+    exact, and what can't be the largest may be too large.
     """
     n, m = counts.sum(axis=-1, keepdims=True), reference.total
     terms = g_terms(counts, n, reference.counts, m)
@@ -66,47 +74,70 @@ def surprises(reference: Reference, counts: Floats, grains: npt.ArrayLike = 1.0)
         ],
         axis=-1,
     )
-    _temper(found, reference, counts, np.asarray(grains, dtype=np.float64), df == 1)
+    grain = np.broadcast_to(np.asarray(grains, dtype=np.float64), found.shape[:-1])
+    tails = _ConditionalTails(reference, counts, grain, df == 1)
+    matters = found > _NORMAL_BELOW
+    if largest_only:
+        others = (*range(found.ndim - 2), found.ndim - 1)
+        first = matters & (found == found.max(axis=others, keepdims=True))
+        tails.lower(found, first)
+        by_table = first[..., _BIN] | (first[..., _SHAPE] & tails.one_table)
+        first[..., _BIN] |= by_table
+        first[..., _SHAPE] |= by_table
+        exact = np.where(first, found, 0.0).max(axis=others, keepdims=True)
+        matters &= (found >= exact) & ~first
+    tails.lower(found, matters)
     return found
 
 
-def _temper(
-    found: Floats, reference: Reference, counts: Floats, grains: Floats, one_table: Bools
-) -> None:
-    """Bring scores that may matter down to their conditional tails, where these are longer.
+class _ConditionalTails(NamedTuple):
+    """What brings scores that may matter down to their conditional tails, where these are longer.
 
-    Where there is but one table of two bins, ``one_table``, the shape is that.
+    ``grain`` is that of each place in the counts. Where there is but one table of two bins,
+    ``one_table``, the shape is that.
     """
-    grain = np.broadcast_to(grains, found.shape[:-1])
 
-    def rows(array: npt.NDArray[np.generic], where: Places) -> Floats:
-        whole = np.broadcast_to(array, (*found.shape[:-1], *array.shape[array.ndim - 1 :]))
-        return np.asarray(whole[where], dtype=np.float64)
+    reference: Reference
+    counts: Floats
+    grain: Floats
+    one_table: Bools
 
-    matters = found > _NORMAL_BELOW
-    where = np.nonzero(matters[..., _MEAN] | matters[..., _SPREAD])
-    if len(where[0]):
-        ordered = rows(reference.in_order, where)
-        sides = counts[where] * ordered, rows(reference.counts, where) * ordered
+    def lower(self, found: Floats, which: Bools) -> None:
+        """Bring down those scores of ``found`` that ``which``, of the same shape, names."""
+        moments = np.nonzero(which[..., _MEAN : _SPREAD + 1])
+        if len(moments[0]):
+            self._lower_moments(found, moments[:-1], moments[-1])
+        bins = np.nonzero(which[..., _BIN] | (which[..., _SHAPE] & self.one_table))
+        if len(bins[0]):
+            self._lower_bins(found, bins)
+
+    def _lower_moments(self, found: Floats, where: Places, score: npt.NDArray[np.intp]) -> None:
+        reference = self.reference
+        ordered = self._rows(reference.in_order, where)
+        ours, theirs = self.counts[where] * ordered, self._rows(reference.counts, where) * ordered
         # By how both sides filled the bins, since that is what is given.
-        for score, at in zip(bin_scores(sides[0] + sides[1]), (_MEAN, _SPREAD), strict=True):
-            some = np.flatnonzero(matters[(*where, at)])
-            its = tuple(place[some] for place in where)
-            ours, theirs = (side[some] for side in sides)
-            squares = tilt_squares((score * ordered)[some], ours, theirs, grain[its])
-            _lower(found, (*its, at), chi2_surprise(squares, 1))
-    where = np.nonzero(matters[..., _BIN] | (matters[..., _SHAPE] & one_table))
-    if len(where[0]):
-        ours, theirs = counts[where], rows(reference.counts, where)
-        squares = bin_squares(ours, theirs, grain[where])
+        linear, quadratic = bin_scores(ours + theirs)
+        values = np.where((score == 0)[:, None], linear, quadratic) * ordered
+        squares = tilt_squares(values, ours, theirs, self.grain[where])
+        _lower(found, (*where, score + _MEAN), chi2_surprise(squares, 1))
+
+    def _lower_bins(self, found: Floats, where: Places) -> None:
+        reference = self.reference
+        ours, theirs = self.counts[where], self._rows(reference.counts, where)
+        squares = bin_squares(ours, theirs, self.grain[where])
         if reference.has_expected:
-            excess, new = rows(reference.excess, where), rows(reference.new, where)
+            excess, new = (self._rows(it, where) for it in (reference.excess, reference.new))
             squares /= _dispersion(excess, new > 0, ours, theirs)
         largest = chi2_surprise(squares.max(axis=-1), 1)
-        log_bins = np.broadcast_to(reference.log_bins, found.shape[:-1])[where]
-        by_bin = np.maximum(largest - log_bins, 0.0)
+        one_table = self.one_table[where]
+        by_bin = np.maximum(largest - self._rows(reference.log_bins[:, None], where)[:, 0], 0.0)
         _lower(found, (*where, _BIN), by_bin)
-        _lower(found, (*where, _SHAPE), np.where(one_table[where], largest, np.inf))
+        _lower(found, (*where, _SHAPE), np.where(one_table, largest, np.inf))
+
+    def _rows(self, array: npt.NDArray[np.generic], where: Places) -> Floats:
+        """Return what an array (…, signals, bins) has at some places in the counts."""
+        whole = np.broadcast_to(array, (*self.grain.shape, array.shape[-1]))
+        return np.asarray(whole[where], dtype=np.float64)
 
 
 def _lower(found: Floats, where: tuple[npt.NDArray[np.intp] | int, ...], most: Floats) -> None:

@@ -38,8 +38,6 @@ def onsets(
     the counts that the spans are compared with, if not those of the reference.
     """
     rows = np.arange(len(spans))
-    if not len(rows):
-        return Onsets(np.zeros(0, dtype=np.int_), np.zeros(0))
     seen_by = directions(reference, rows, memory.effective_at(spans, rows), scores)
     ages = age_windows(memory, reference, rows, seen_by, expected)
     windows = np.maximum(remembered_windows(memory, rows), ages)
