@@ -22,10 +22,10 @@ from tidegauge.sequential import (
     DailyReference,
     Dispersion,
     HoursMemory,
+    ProfileCalendar,
     Reference,
     SignalReference,
     dispersion_of,
-    hour_weights,
     surprises,
 )
 
@@ -172,7 +172,7 @@ def remembered(counts: Floats, *, minute: int) -> Iterator[tuple[Floats, Floats]
     ``minute`` of the day is when the first window begins. Half a day at a time.
     """
     windows, signals, bins = counts.shape
-    known = np.array([hour_weights(60 * it, 60 * it + 60) for it in range(MINUTES)])
+    known = np.array([ProfileCalendar().weights(60 * it, 60 * it + 60) for it in range(MINUTES)])
     hours = EVENTS * known[(minute + np.arange(windows)) % MINUTES]
     series = np.concatenate([counts, np.repeat(hours[:, None], signals, axis=1)], axis=-1)
     keeps = [1 - it for it in LAMBDAS]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from support.counting import a_baseline, categorical, numeric
-from tidegauge.baseline.document import Baseline, DailyCycle, SignalHours
+from tidegauge.baseline.daily import DailyCycle, SignalHours
+from tidegauge.baseline.document import Baseline
 from tidegauge.baseline.validation import (
     MAX_BINS,
     MAX_CELL_BYTES,

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from tidegauge.sequential.daily import HOURS, HoursMemory, hour_weights
+from tidegauge.sequential.calendar import HOURS, ProfileCalendar
+from tidegauge.sequential.daily import HoursMemory
 from tidegauge.sequential.ewma import Memory
 
 DAY = 86_400
+hour_weights = ProfileCalendar().weights
 
 
 @given(start=st.integers(0, 10**9), seconds=st.integers(1, 3 * DAY))

@@ -8,7 +8,8 @@ from scipy import stats
 from scipy.signal import lfilter
 
 from tidegauge.baseline.binning import EDGE_PERCENTS
-from tidegauge.sequential.daily import HOURS, DailyReference, Dispersion
+from tidegauge.sequential.calendar import HOURS
+from tidegauge.sequential.daily import DailyReference, Dispersion
 from tidegauge.sequential.dispersion import dispersion_of
 from tidegauge.sequential.reference import Reference, SignalReference
 

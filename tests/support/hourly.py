@@ -10,7 +10,8 @@ from scipy import stats
 from support.counting import a_baseline, numeric
 from support.days import CUTS, MINUTES, counted, levels
 from support.window_reports import part_of, signal_report, window_report
-from tidegauge.baseline.document import Baseline, DailyCycle
+from tidegauge.baseline.daily import DailyCycle
+from tidegauge.baseline.document import Baseline
 from tidegauge.baseline.io.daily import signal_hours
 from tidegauge.contract.report import WindowReport
 

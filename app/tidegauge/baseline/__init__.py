@@ -30,19 +30,23 @@ if TYPE_CHECKING:
         tells_unseen as tells_unseen,
         value_bins as value_bins,
     )
-    from tidegauge.baseline.document import (
-        LEAST_BASELINE_ROWS as LEAST_BASELINE_ROWS,
+    from tidegauge.baseline.daily import (
         LEAST_DAYS as LEAST_DAYS,
         MOST_DAYS as MOST_DAYS,
+        ClockChange as ClockChange,
+        DailyCycle as DailyCycle,
+        DayCalendar as DayCalendar,
+        SignalHours as SignalHours,
+    )
+    from tidegauge.baseline.document import (
+        LEAST_BASELINE_ROWS as LEAST_BASELINE_ROWS,
         Baseline as Baseline,
         BaselineError as BaselineError,
         CategoricalSignal as CategoricalSignal,
-        DailyCycle as DailyCycle,
         Dependence as Dependence,
         NumericSignal as NumericSignal,
         RareValues as RareValues,
         Signal as Signal,
-        SignalHours as SignalHours,
         small as small,
     )
     from tidegauge.baseline.rare import rare_values as rare_values

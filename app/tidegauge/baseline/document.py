@@ -1,4 +1,4 @@
-"""The baseline document: each signal's binning and reference counts, and its hours of the day."""
+"""The baseline document: each signal's binning and reference counts."""
 
 import hashlib
 from itertools import pairwise
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from tidegauge.baseline.daily import DailyCycle
 from tidegauge.contract import OUTPUT_SIGNALS, SCHEMA_VERSION, Record, encode
 
 #: A retraining because of a drift from a baseline of fewer rows than this is not asked for. That so
@@ -24,77 +25,6 @@ def small(rows: int) -> str:
 
 class BaselineError(ValueError):
     """The file or the options given cannot make a baseline; the message says what to change."""
-
-
-#: Days with timestamps that it takes to tell how much one differs from the next.
-LEAST_DAYS = 14
-
-#: Days that are used, the latest: four weeks have each weekday as often.
-MOST_DAYS = 28
-
-_HOURS = 24
-
-#: Of shape, mean and spread; then of each bin.
-_OF_SIGNAL = 3
-
-
-class SignalHours(Record):
-    """One signal by hour of day (UTC), and how much it varied from day to day.
-
-    ``counts`` has 24 lists of the signal's bins: those of its values, then missing, not finite and
-    invalid. ``excess`` is by how much more than by sampling scores varied, as variance in units of
-    one event's, a list for each of the baseline's ``spans_seconds``: of shape, mean, spread and
-    each bin. ``degrees`` are the degrees of freedom that this is known with, or that the tails of
-    the scores have if these are fewer; ``skewness`` is that of mean and spread. ``by_hour`` is what
-    the excess is multiplied by in each hour of the day.
-    """
-
-    counts: list[list[int]]
-    excess: list[list[float]]
-    degrees: list[list[float]]
-    skewness: list[list[float]]
-    by_hour: list[float]
-
-    def __post_init__(self) -> None:
-        if len(self.counts) != _HOURS or len(self.by_hour) != _HOURS:
-            raise ValueError("counts and by_hour must have 24 entries, one for each hour")
-        if min(map(min, self.counts)) < 0:
-            raise ValueError("counts holds a negative number")
-        bins = len(self.counts[0])
-        if any(len(its) != bins for its in self.counts):
-            raise ValueError("counts must have as many bins in each hour")
-        for name, lists, expected in (
-            ("excess", self.excess, _OF_SIGNAL + bins),
-            ("degrees", self.degrees, _OF_SIGNAL + bins),
-            ("skewness", self.skewness, 2),
-        ):
-            if any(len(its) != expected for its in lists):
-                raise ValueError(f"{name} must have {expected} entries for each span")
-            if not all(isfinite(it) for its in lists for it in its):
-                raise ValueError(f"{name} must be finite")
-        if any(it < 0 for its in self.excess for it in its) or min(self.by_hour) < 1:
-            raise ValueError("excess must be 0 or more, and by_hour 1 or more")
-        if any(it <= 0 for its in self.degrees for it in its):
-            raise ValueError("degrees must be above 0")
-
-
-class DailyCycle(Record):
-    """Every signal by hour of day, of the latest ``days`` of the timestamps.
-
-    ``spans_seconds`` are the lengths of the spans that the signals' dispersion is known for.
-    """
-
-    days: int
-    spans_seconds: list[int]
-    signals: dict[str, SignalHours]
-
-    def __post_init__(self) -> None:
-        spans = self.spans_seconds
-        if not spans or spans[0] <= 0 or any(a >= b for a, b in pairwise(spans)):
-            raise ValueError("spans_seconds must be above 0 and strictly increasing")
-        for name, its in self.signals.items():
-            if any(len(it) != len(spans) for it in (its.excess, its.degrees, its.skewness)):
-                raise ValueError(f"{name} must have one list for each of spans_seconds")
 
 
 class NumericSignal(Record, tag="numeric", tag_field="kind"):

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
+from tidegauge.baseline.daily import DailyCycle
 from tidegauge.baseline.document import (
     Baseline,
     CategoricalSignal,
-    DailyCycle,
     NumericSignal,
     Signal,
 )

@@ -65,8 +65,9 @@ def hours_line(baseline: Baseline) -> str:
     if not baseline.daily:
         return "no hours of the day: made without --time, or of fewer than 14 days"
     spans = baseline.daily.spans_seconds
+    zone = its.time_zone if (its := baseline.daily.calendar) else "UTC"
     return (
-        f"by hour of the day (UTC), of {baseline.daily.days} days; "
+        f"by hour of the day ({printable(zone)}), of {baseline.daily.days} days; "
         f"dispersion known for spans from {spans[0]:,} to {spans[-1]:,} seconds"
     )
 

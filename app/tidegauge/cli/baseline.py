@@ -91,6 +91,15 @@ def create(
             metavar="COL",
         ),
     ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            "--time-zone",
+            help="Time zone whose hours of the day the traffic follows, such as Europe/Berlin, "
+            "where clocks change; UTC by default.",
+            metavar="ZONE",
+        ),
+    ] = None,
     entity: Annotated[
         str | None,
         typer.Option(
@@ -165,6 +174,7 @@ def create(
                 version=version,
                 prediction=prediction,
                 time=timestamps,
+                time_zone=time_zone,
                 entity=entity,
                 exclude=[*(from_file.exclude if from_file else ()), *(exclude or ())],
                 types={**(from_file.roles if from_file else {}), **_types(types or [])},

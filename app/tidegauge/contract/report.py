@@ -284,7 +284,8 @@ class AlarmBudget(Record):
             "the level of a signal has outliers in the baseline, and may have larger ones. "
             "rare_values_unknown: the baseline is of release 0.1.0 and doesn't say how many new "
             "values of a categorical signal to expect; "
-            "such values count as other."
+            "such values count as other. calendar_ended: the window is after what the baseline "
+            "knows of its time zone."
         ),
     ] = field(default_factory=list)
 

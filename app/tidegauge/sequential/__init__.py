@@ -9,6 +9,10 @@ from tidegauge._face import face
 
 if TYPE_CHECKING:
     from tidegauge.sequential.budget import Budget as Budget
+    from tidegauge.sequential.calendar import (
+        HOURS as HOURS,
+        ProfileCalendar as ProfileCalendar,
+    )
     from tidegauge.sequential.clusters import (
         are_in_order as are_in_order,
         clustered_effect as clustered_effect,
@@ -16,11 +20,9 @@ if TYPE_CHECKING:
     )
     from tidegauge.sequential.conditional import GRAINS as GRAINS
     from tidegauge.sequential.daily import (
-        HOURS as HOURS,
         DailyReference as DailyReference,
         Dispersion as Dispersion,
         HoursMemory as HoursMemory,
-        hour_weights as hour_weights,
     )
     from tidegauge.sequential.dispersion import (
         BLOCK_SECONDS as BLOCK_SECONDS,

@@ -1,57 +1,31 @@
 """Baselines by hour of day: what to expect of the windows remembered, and how much that varies.
 
-A baseline by hour of day (UTC) says what to expect at the middle of each hour, and in between by a
-straight line; midnight follows on 23 h. So a window has a weight for each hour, and what is to be
-expected of remembered windows is the mean over the hours by what is remembered of these weights.
+A baseline by hour of day says what to expect at the middle of each hour, and in between by a
+straight line; midnight follows on 23 h. Its calendar may have more profiles than these (see
+``calendar.py``). So a window has a weight for each profile, and what is to be expected of
+remembered windows is the mean over the profiles by what is remembered of these weights.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from tidegauge.sequential.ewma import KEEP, LAMBDAS, Memory
+from tidegauge.sequential.calendar import HOURS, ProfileCalendar
+from tidegauge.sequential.ewma import KEEP, LAMBDAS, LEAST_EVENTS, Memory
 from tidegauge.sequential.expected import Expected
 from tidegauge.sequential.reference import Reference
 from tidegauge.stats import Floats
 
-HOURS = 24
-
-
-def hour_weights(start: float, end: float) -> Floats:
-    """Return the weight of each hour of day in a span of time, epoch seconds; they add up to 1.
-
-    The mean over the span of the straight lines between the middles of the hours.
-
-    >>> hour_weights(5_400, 5_400.001).round(3)[:3].tolist()  # 01:30, the middle of an hour
-    [0.0, 1.0, 0.0]
-    >>> hour_weights(0, 60).round(3)[[23, 0, 1]].tolist()  # midnight
-    [0.492, 0.508, 0.0]
-    >>> hour_weights(3_600, 7_200).round(3)[:3].tolist()  # an hour reaches into its neighbours
-    [0.125, 0.75, 0.125]
-    """
-    begin = start / 3600 % HOURS
-    length = max((end - start) / 3600, 1e-9)
-    days = np.arange(-1, int((begin + length) // HOURS) + 2)
-    middles = np.arange(HOURS, dtype=np.float64) + 0.5 + HOURS * days[:, None]
-    passed: Floats = begin - middles
-    weights: Floats = (_area(passed + length) - _area(passed)).sum(axis=0)
-    weights /= weights.sum()
-    return weights
-
-
-def _area(x: Floats) -> Floats:
-    """Integrate up to ``x`` what is 1 at 0 and goes straight to 0 at -1 and 1."""
-    x = np.clip(x, -1.0, 1.0)
-    result: Floats = np.where(x < 0, (1 + x) ** 2 / 2, 1 - (1 - x) ** 2 / 2)
-    return result
+#: A profile with a smaller share of what is remembered is forgotten: it is as if it were not there.
+_FORGOTTEN = 1e-9
 
 
 @dataclass(frozen=True)
 class HoursMemory:
-    """Events by hour of day behind the counts of a ``Memory``: ``events`` is (4, signals, 24).
+    """Events by profile behind the counts of a ``Memory``: ``events`` is (4, signals, profiles).
 
-    ``pooled`` (signals, 24) belongs to the counts that wait for more events. ``squares`` (4,
+    ``pooled`` (signals, profiles) belongs to the counts that wait for more events. ``squares`` (4,
     signals) is Σ w² over the windows, each with the weight w = (1 - λ)^age · n that it has in the
     counts: (Σ w)² / Σ w² is how many windows of equal weight these are worth (Kish 1965).
     """
@@ -61,12 +35,12 @@ class HoursMemory:
     squares: Floats
 
     @classmethod
-    def empty(cls, signals: int) -> "HoursMemory":
+    def empty(cls, signals: int, profiles: int = HOURS) -> "HoursMemory":
         """Return what is remembered before the first window."""
         scales = len(LAMBDAS)
         return cls(
-            np.zeros((scales, signals, HOURS)),
-            np.zeros((signals, HOURS)),
+            np.zeros((scales, signals, profiles)),
+            np.zeros((signals, profiles)),
             np.zeros((scales, signals)),
         )
 
@@ -82,8 +56,11 @@ class HoursMemory:
         has_moved = before.moves(window)
         moved = has_moved[:, None]
         pooled = self.pooled + window.sum(axis=-1, keepdims=True) * weights
+        events = np.where(moved, KEEP[:, None, None] * self.events + pooled, self.events)
+        if events.shape[-1] > HOURS:  # most of them are of other days
+            events[events < _FORGOTTEN * events.sum(axis=-1, keepdims=True)] = 0.0
         return HoursMemory(
-            np.where(moved, KEEP[:, None, None] * self.events + pooled, self.events),
+            events,
             np.where(moved, 0.0, pooled),
             np.where(has_moved, KEEP[:, None] ** 2 * self.squares + n**2, self.squares),
         )
@@ -100,9 +77,13 @@ class HoursMemory:
         return np.asarray(np.maximum(found, 1.0))
 
     def weights(self) -> Floats:
-        """Return the share of each hour, (4, signals, 24); all alike where nothing was counted."""
+        """Return the share of each profile, (4, signals, profiles).
+
+        All are alike where nothing was counted.
+        """
         total = self.events.sum(axis=-1, keepdims=True)
-        result: Floats = np.where(total > 0, self.events / np.where(total > 0, total, 1), 1 / HOURS)
+        alike = 1 / self.events.shape[-1]
+        result: Floats = np.where(total > 0, self.events / np.where(total > 0, total, 1), alike)
         return result
 
 
@@ -148,28 +129,60 @@ class Dispersion:
 
 @dataclass(frozen=True)
 class DailyReference:
-    """Baselines by hour of day: ``shares`` expected at the middle of each, (signals, 24, bins).
+    """Baselines by profile: ``shares`` expected at the middle of each, (signals, profiles, bins).
 
-    ``events`` (signals, 24) is how many the baseline counted in each. ``pooled`` is the same
-    baseline over all hours: which bins there are, and their scores.
+    ``events`` (signals, profiles) is how many the baseline counted in each. ``pooled`` is the same
+    baseline over all hours: which bins there are, and their scores. ``own`` (signals, kinds, cells)
+    is how much of what is expected on a kind of day is of its own days, and the rest is of all;
+    None if there is one kind.
     """
 
     pooled: Reference
     shares: Floats
     events: Floats
     dispersion: Dispersion
+    calendar: ProfileCalendar = field(default_factory=ProfileCalendar)
+    own: Floats | None = None
 
     @classmethod
-    def of(cls, pooled: Reference, counts: Floats, dispersion: Dispersion) -> "DailyReference":
-        """Lay out counts by hour of day, (signals, 24, bins).
+    def of(
+        cls,
+        pooled: Reference,
+        counts: Floats,
+        dispersion: Dispersion,
+        calendar: ProfileCalendar | None = None,
+        own: Floats | None = None,
+    ) -> "DailyReference":
+        """Lay out counts by profile, (signals, profiles, bins).
 
-        An hour that nothing was counted in is one event, spread as all are: it tells nothing.
+        ``own`` (signals, kinds) is the weight of each kind's own days, as far as they have events:
+        that of a cell with e of them is e / (e + 200) times that. A cell that nothing was counted
+        in on any day is one event, spread as all are: it tells nothing.
         """
+        calendar = calendar or ProfileCalendar()
+        signals, _, bins = counts.shape
+        by_kind = counts.reshape(signals, calendar.kinds, calendar.cells, bins)
         whole = pooled.counts / pooled.counts.sum(axis=-1, keepdims=True)
-        events = counts.sum(axis=-1)
-        empty = events[..., None] <= 0
-        shares = np.where(empty, whole[:, None], counts / np.maximum(events[..., None], 1.0))
-        return cls(pooled, _at_middles(shares), np.maximum(events, 1.0), dispersion)
+        of_all = _shares(by_kind.sum(axis=1), whole[:, None])
+        middles = _at_middles(of_all[:, None], calendar)
+        events = by_kind.sum(axis=-1)
+        weights: Floats | None
+        if own is None:
+            weights = None
+            shares = np.broadcast_to(middles, by_kind.shape)
+        else:
+            weights = own[..., None] * events / (events + LEAST_EVENTS)
+            its = _at_middles(_shares(by_kind, of_all[:, None]), calendar)
+            shares = weights[..., None] * its + (1 - weights[..., None]) * middles
+        flat = signals, calendar.profiles
+        return cls(
+            pooled,
+            shares.reshape(*flat, bins),
+            np.maximum(events.reshape(flat), 1.0),
+            dispersion,
+            calendar,
+            weights,
+        )
 
     def expected(self, hours: HoursMemory, window_seconds: float) -> Expected:
         """Return what to expect of the windows remembered, on each of the four scales.
@@ -180,25 +193,69 @@ class DailyReference:
         windows are independent, and no less if those near each other are more alike.
         """
         weights = hours.weights()
-        shares = np.einsum("...st,stb->...sb", weights, self.shares)
-        events = 1 / (weights**2 / self.events).sum(axis=-1)
+        there = np.flatnonzero(weights.any(axis=(0, 1)))
+        shares = np.einsum("...st,stb->...sb", weights[..., there], self.shares[:, there])
+        by_hour = self._by_hour(weights)
+        events = 1 / self._variance(weights)
         spans = window_seconds * hours.windows(hours.events.sum(axis=-1))
         if (spans == spans[..., :1]).all():  # mostly: all signals have had the same events
             spans = spans[..., :1]
         excess, degrees, skewness = self.dispersion.over(spans)
-        more = np.einsum("...st,st->...s", weights, self.dispersion.by_hour)[..., None]
+        more = np.einsum("...st,st->...s", by_hour, self.dispersion.by_hour)[..., None]
         counts = shares * events[..., None]
         return Expected.of(self.pooled, counts, excess * more, degrees, skewness, events)
 
+    def _by_hour(self, weights: Floats) -> Floats:
+        """Return weights (…, profiles) by hour of the day."""
+        calendar = self.calendar
+        if calendar.profiles == HOURS:
+            return weights
+        cells = weights.reshape(*weights.shape[:-1], calendar.kinds, calendar.cells).sum(axis=-2)
+        found = cells[..., :HOURS].copy()
+        for cell in range(HOURS, calendar.cells):
+            found[..., calendar.hours[cell]] += cells[..., cell]
+        return np.asarray(found)
 
-def _at_middles(shares: Floats) -> Floats:
-    """Return the shares at the middle of each hour from those over each, (signals, 24, bins).
+    def _variance(self, weights: Floats) -> Floats:
+        """Return the variance of what is expected, in units of one event's, (4, signals).
 
-    Straight lines between the hours' means would flatten the day. Over an hour, those between v
-    have the mean v + δ²v / 8, with δ² the second difference: that is the share over the hour, to
-    the fourth order, at v = share - δ²share / 8. At least a quarter of the share stays.
+        Of weights u of the cells of each kind k, of which w_k is of its own e_k events and the rest
+        of all e = Σ e_k: Σ (w_k u_k)² / e_k + ((Σ u_k)² - (Σ w_k u_k)²) / e, added up over cells.
+        """
+        calendar = self.calendar
+        if self.own is None:
+            return np.asarray((weights**2 / self.events).sum(axis=-1))
+        by_kind = weights.reshape(*weights.shape[:-1], calendar.kinds, calendar.cells)
+        events = self.events.reshape(self.own.shape)
+        own = self.own * by_kind
+        together = by_kind.sum(axis=-2) ** 2 - own.sum(axis=-2) ** 2
+        found = (own**2 / events).sum(axis=-2) + together / events.sum(axis=-2)
+        return np.asarray(found.sum(axis=-1))
+
+
+def _shares(counts: Floats, otherwise: Floats) -> Floats:
+    """Return the shares of counts (…, bins), and those ``otherwise`` where there are none."""
+    events = counts.sum(axis=-1, keepdims=True)
+    return np.asarray(np.where(events > 0, counts / np.maximum(events, 1.0), otherwise))
+
+
+def _at_middles(shares: Floats, calendar: ProfileCalendar) -> Floats:
+    """Return the shares at the middle of each hour from those over each.
+
+    Both are (signals, kinds, cells, bins). Straight lines between the hours' means would flatten
+    the day. Over an hour, those between v have the mean v + δ²v / 8, with δ² the second difference:
+    that is the share over the hour, to the fourth order, at v = share - δ²share / 8. At least a
+    quarter of the share stays. Sunday's 23 h comes before Monday's midnight; other kinds than those
+    of the week follow on themselves, and slots on nothing.
     """
-    before, after = np.roll(shares, 1, axis=1), np.roll(shares, -1, axis=1)
-    middle = np.maximum(shares - (before - 2 * shares + after) / 8, shares / 4)
-    result: Floats = middle / middle.sum(axis=-1, keepdims=True)
+    signals, kinds, _, bins = shares.shape
+    result = shares.copy()
+    for some in (slice(0, min(kinds, 7)), slice(7, kinds)):
+        hours = shares[:, some, :HOURS].reshape(signals, -1, bins)
+        if not hours.shape[1]:
+            continue
+        before, after = np.roll(hours, 1, axis=1), np.roll(hours, -1, axis=1)
+        middle = np.maximum(hours - (before - 2 * hours + after) / 8, hours / 4)
+        middle = middle / middle.sum(axis=-1, keepdims=True)
+        result[:, some, :HOURS] = middle.reshape(signals, -1, HOURS, bins)
     return result

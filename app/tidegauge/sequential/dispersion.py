@@ -26,7 +26,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.sequential.daily import HOURS, DailyReference, Dispersion, hour_weights
+from tidegauge.sequential.calendar import HOURS, ProfileCalendar
+from tidegauge.sequential.daily import DailyReference, Dispersion
 from tidegauge.sequential.day_memories import STEPS, remembered
 from tidegauge.sequential.ewma import LEAST_EVENTS
 from tidegauge.sequential.expected import (
@@ -86,8 +87,8 @@ def dispersion_of(pooled: Reference, blocks: Floats) -> Estimate:
     zero = np.zeros((1, 1, 1))
     none = Dispersion([1.0], zero, zero, zero, np.ones((1, HOURS)))
     shares = DailyReference.of(pooled, hours[None], none).shares[0]
-    starts = np.arange(0, _DAY_SECONDS, BLOCK_SECONDS)
-    weights = np.array([hour_weights(it, it + BLOCK_SECONDS) for it in starts.tolist()])
+    starts, calendar = np.arange(0, _DAY_SECONDS, BLOCK_SECONDS), ProfileCalendar()
+    weights = np.array([calendar.weights(it, it + BLOCK_SECONDS) for it in starts.tolist()])
     expected = blocks.sum(axis=-1, keepdims=True) * (weights @ shares)
     found = [
         _of_span(pooled, blocks, expected, seconds)

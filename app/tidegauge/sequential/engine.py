@@ -19,7 +19,7 @@ from tidegauge.contract import Size
 from tidegauge.sequential.bounds import may_exceed
 from tidegauge.sequential.budget import Budget, thresholds
 from tidegauge.sequential.conditional import GRAINS
-from tidegauge.sequential.daily import DailyReference, HoursMemory, hour_weights
+from tidegauge.sequential.daily import DailyReference, HoursMemory
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.expected import Expected
 from tidegauge.sequential.reference import Reference
@@ -263,7 +263,7 @@ def judge_daily(
 ) -> Verdict:
     """Do the same by a baseline by hour of day; the window is ``between`` two epoch seconds."""
     start, end = between
-    hours = hours.after(memory, window, hour_weights(start, end))
+    hours = hours.after(memory, window, daily.calendar.weights(start, end))
     memory = memory.after(window)
     events = memory.events()
     expected = daily.expected(hours, end - start)

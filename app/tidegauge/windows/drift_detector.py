@@ -24,7 +24,6 @@ from tidegauge.sequential import (
     HoursMemory,
     Memory,
     Reference,
-    hour_weights,
     judge_batch,
 )
 from tidegauge.stats import Floats
@@ -122,12 +121,12 @@ class DriftDetector:
         before, hours, onsets = Memory.empty(*layout.reference.counts.shape), None, None
         if memory is not None and memory.baseline == part.baseline:
             before = unpack(memory, layout.reference)
-            hours = _unpack_hours(memory, len(layout.names))
+            hours = _unpack_hours(memory, layout)
             onsets = unpack_onsets(memory.onsets)
         if layout.daily is not None and hours is None:
             # There is nothing to compare the counts with that came before.
             before = Memory.empty(*layout.reference.counts.shape)
-            hours = HoursMemory.empty(len(layout.names))
+            hours = HoursMemory.empty(len(layout.names), layout.daily.calendar.profiles)
         hourly = None
         if layout.daily is not None and hours is not None:
             hourly = HourlyInput(layout.daily, hours, (report.window_start, report.window_end))
@@ -162,9 +161,9 @@ class DriftDetector:
             return memory
         layout = self.layout_of(memory.baseline, baseline)
         news = layout.late(news)
-        known, hours = unpack(memory, layout.reference), _unpack_hours(memory, len(layout.names))
-        if hours is not None:
-            its = news.sum(axis=-1, keepdims=True) * hour_weights(*ends)
+        known, hours = unpack(memory, layout.reference), _unpack_hours(memory, layout)
+        if hours is not None and layout.daily is not None:
+            its = news.sum(axis=-1, keepdims=True) * layout.daily.calendar.weights(*ends)
             hours = HoursMemory(hours.events, hours.pooled + its, hours.squares)
         after = Memory(known.counts, known.total, known.squared, known.pooled + news)
         packed = pack(after, memory.through, memory.baseline, hours)
@@ -203,7 +202,8 @@ def _result(its_input: _PartInput, judged: BatchResult) -> WindowResult:
         part.events,
         layout.effects,
     )
-    seen = with_evidence(part, layout, judged, turn.budget, onsets, dimensions=report.segment)
+    budget, dimensions = turn.budget, report.segment
+    seen = with_evidence(part, layout, judged, budget, onsets, ends[1], dimensions=dimensions)
     parts = [seen if one is part else one for one in report.parts]
     after = pack(verdict.memory, report.window_end, part.baseline, verdict.hours, onsets)
     return WindowResult(after, msgspec.structs.replace(report, parts=parts))
@@ -261,9 +261,10 @@ def unpack(memory: SliceMemory, reference: Reference) -> Memory:
     )
 
 
-def _unpack_hours(memory: SliceMemory, signals: int) -> HoursMemory | None:
-    if not memory.hours:
+def _unpack_hours(memory: SliceMemory, layout: BaselineLayout) -> HoursMemory | None:
+    if not memory.hours or layout.daily is None:
         return None
+    signals = len(layout.names)
     events = np.frombuffer(memory.hours).reshape(len(LAMBDAS), signals, HOURS)
     pooled = np.frombuffer(memory.pooled_hours).reshape(signals, HOURS)
     if not memory.squares:

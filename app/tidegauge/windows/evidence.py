@@ -38,7 +38,13 @@ from tidegauge.windows.changes import (
     pattern_of,
     ranking,
 )
-from tidegauge.windows.guarantee import SMALL_BASELINE, WITHOUT_HOURS, has_few_rows, reasons_of
+from tidegauge.windows.guarantee import (
+    CALENDAR_ENDED,
+    SMALL_BASELINE,
+    WITHOUT_HOURS,
+    has_few_rows,
+    reasons_of,
+)
 from tidegauge.windows.hours import daily_reference
 
 _SPANS = [round(1 / weight) for weight in LAMBDAS]
@@ -50,7 +56,8 @@ class BaselineLayout:
 
     ``events`` is how many the baseline has of each signal, ``widths`` in how many bins. ``reasons``
     are those why no number of false alarms can be promised by it. ``effects`` (signals) are design
-    effects: counts of both sides are divided by them.
+    effects: counts of both sides are divided by them. ``known_until`` is the epoch second at which
+    the baseline's calendar ends, if it does.
     """
 
     names: list[str]
@@ -62,6 +69,7 @@ class BaselineLayout:
     daily: DailyReference | None = None
     reasons: Sequence[str] = ()
     effects: Floats | None = None
+    known_until: int | None = None
 
     @classmethod
     def of(cls, baseline: Baseline) -> "BaselineLayout":
@@ -94,7 +102,13 @@ class BaselineLayout:
             daily_reference(baseline, names, reference),
             reasons_of(baseline),
             np.array(effects) if max(effects, default=1.0) > 1 else None,
+            calendar.until if baseline.daily and (calendar := baseline.daily.calendar) else None,
         )
+
+    def reasons_at(self, window_end: int) -> list[str]:
+        """Return why no number of false alarms can be promised of a window, whatever its rows."""
+        ended = self.known_until is not None and window_end > self.known_until
+        return [*self.reasons, *([CALENDAR_ENDED] if ended else ())]
 
     @cached_property
     def _places(self) -> Places:
@@ -231,6 +245,7 @@ def with_evidence(
     judged: BatchResult,
     budget: Budget,
     onsets: Floats,
+    window_end: int,
     dimensions: Collection[str] = (),
 ) -> ReportPart:
     """Return a part with the evidence of its signals.
@@ -278,7 +293,7 @@ def with_evidence(
         part,
         signals=signals,
         alarm_budget=alarm_budget(
-            budget, verdict.threshold, verdict.looks, [*layout.reasons, *few]
+            budget, verdict.threshold, verdict.looks, [*layout.reasons_at(window_end), *few]
         ),
         pattern=layout.pattern(part, seen, alarmed, changed_counts, compared),
     )

@@ -8,11 +8,23 @@ import numpy.typing as npt
 from tidegauge.baseline import (
     BESIDE,
     Baseline,
+    ClockChange,
+    DailyCycle,
+    DayCalendar,
     Signal,
     counted_by_bin,
     reference_counts,
 )
-from tidegauge.sequential import BINS, HOURS, MEAN, SPREAD, DailyReference, Dispersion, Reference
+from tidegauge.sequential import (
+    BINS,
+    HOURS,
+    MEAN,
+    SPREAD,
+    DailyReference,
+    Dispersion,
+    ProfileCalendar,
+    Reference,
+)
 from tidegauge.stats import Floats
 
 #: Places of bins, from the end of a signal's.
@@ -54,7 +66,14 @@ def daily_reference(
         by_hour[row] = its.by_hour
         counts[row] /= baseline.design_effect(name)
     dispersion = Dispersion(cycle.spans_seconds, excess, degrees, skewness, by_hour)
-    return DailyReference.of(pooled, counts, dispersion)
+    return DailyReference.of(pooled, counts, dispersion, calendar_of(cycle))
+
+
+def calendar_of(cycle: DailyCycle) -> ProfileCalendar:
+    """Return how a baseline divides time into profiles."""
+    its = cycle.calendar or DayCalendar()
+    changes = its.changes or [ClockChange(since=0, ahead_seconds=0)]
+    return ProfileCalendar([it.since for it in changes], [it.ahead_seconds for it in changes])
 
 
 def _of_new_rows(signal: Signal, hours: npt.NDArray[np.int64]) -> Floats:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tidegauge.baseline.document import Baseline, BaselineError, DailyCycle
+from tidegauge.baseline.daily import DailyCycle
+from tidegauge.baseline.document import Baseline, BaselineError
 from tidegauge.baseline.io.builder import build
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
 

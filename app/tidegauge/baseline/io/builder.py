@@ -20,6 +20,7 @@ from tidegauge.baseline import (
     UnusableBaseline,
     validate,
 )
+from tidegauge.baseline.io.calendar import zone_changes
 from tidegauge.baseline.io.column import Column, Kind, ReadOptions, Role
 from tidegauge.baseline.io.daily import Timed, category_places, daily_cycle
 from tidegauge.baseline.io.dependence import by_entity, by_rows
@@ -74,6 +75,7 @@ class _ColumnOptions:
 
     prediction: str | None
     time: str | None
+    time_zone: str | None
     entity: str | None
     exclude: Collection[str]
     types: Mapping[str, Role]
@@ -104,6 +106,7 @@ def build(
     version: str,
     prediction: str | None = None,
     time: str | None = None,
+    time_zone: str | None = None,
     entity: str | None = None,
     exclude: Collection[str] = (),
     types: Mapping[str, Role] | None = None,
@@ -117,12 +120,12 @@ def build(
     ``path`` may be a folder or a pattern too. ``prediction`` names the column of the model's
     output: numbers become the signal "prediction", anything else the signal "label". ``time`` names
     one with timestamps, which is no signal: with 14 days of them the baseline says what to expect
-    at each hour of the day. ``entity`` names one with the user, session or device of each row, no
-    signal either: the baseline says how far the rows of one depend on each other. Without both, it
-    says that of rows that are next to each other. ``types`` overrides whether a column is read as
-    numbers or as categories, ``options`` how a file of text is written. What is doubtful, but no
-    error, goes to ``warn``. About ``memory_bytes``, plus one column, are held in memory; the rest
-    waits in a temporary directory.
+    at each hour of the day, in ``time_zone`` or else in UTC. ``entity`` names one with the user,
+    session or device of each row, no signal either: the baseline says how far the rows of one
+    depend on each other. Without both, it says that of rows that are next to each other. ``types``
+    overrides whether a column is read as numbers or as categories, ``options`` how a file of text
+    is written. What is doubtful, but no error, goes to ``warn``. About ``memory_bytes``, plus one
+    column, are held in memory; the rest waits in a temporary directory.
 
     The same file with the same options gives the same id, and so do its rows in another order if
     they are independent.
@@ -132,7 +135,7 @@ def build(
         if not 1 <= len(name) <= 200:
             raise BaselineError(f"{what} has {len(name)} characters, expected 1 to 200")
     path = Path(path)
-    choices = _ColumnOptions(prediction, time, entity, exclude, types or {}, warn)
+    choices = _ColumnOptions(prediction, time, time_zone, entity, exclude, types or {}, warn)
     with open_table(
         path,
         options or ReadOptions(),
@@ -207,6 +210,7 @@ def _build(
                 table,
                 choices.time,
                 timed,
+                time_zone=choices.time_zone,
                 memory_bytes=memory_bytes,
                 progress=progress,
                 warn=choices.warn,
@@ -226,6 +230,10 @@ def _build(
 
 def _check_options(path: Path, columns: list[str], choices: _ColumnOptions) -> None:
     prediction, time, entity = choices.prediction, choices.time, choices.entity
+    if choices.time_zone is not None:
+        if time is None:
+            raise BaselineError("--time-zone needs --time, the column whose hours are of it")
+        zone_changes(choices.time_zone)
     for option, wanted in (
         ("--prediction", [] if prediction is None else [prediction]),
         ("--time", [] if time is None else [time]),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from tidegauge.baseline import (
     counted_by_bin,
     ordered_bins,
 )
+from tidegauge.baseline.io.calendar import calendar_of, zone_changes
 from tidegauge.baseline.io.column import Role
 from tidegauge.baseline.io.table import Table, TimedRows
 from tidegauge.sequential import (
@@ -23,6 +25,7 @@ from tidegauge.sequential import (
     HOURS,
     MEAN,
     SPREAD,
+    ProfileCalendar,
     Reference,
     SignalReference,
     dispersion_of,
@@ -57,17 +60,23 @@ def daily_cycle(
     time: str,
     signals: Mapping[str, Timed],
     *,
+    time_zone: str | None = None,
     memory_bytes: int,
     progress: Callable[[str, float], None],
     warn: Callable[[str], None],
 ) -> DailyCycle | None:
     """Count every signal by hour of the latest days, and say how much days differ.
 
+    Hours and days are those of the ``time_zone``, or of UTC.
     None, and a warning why, if there are fewer than 14 days with timestamps or too few rows a day.
     Reads the table once for its times, and once for as many signals as ``memory_bytes`` hold.
     """
-    days, clocks = _days(table, time, progress)
-    if clocks == {0}:
+    clock = ProfileCalendar()
+    if time_zone is not None:
+        since, ahead = zip(*zone_changes(time_zone), strict=True)
+        clock = ProfileCalendar(since, ahead)
+    days, has_clocks = _days(table, time, clock, progress)
+    if not has_clocks:
         warn(
             f"column {time!r} has dates without a time: the baseline is made without the hours of "
             f"the day; --time takes a column that has both"
@@ -87,7 +96,7 @@ def daily_cycle(
     names = list(signals)
     for first in range(0, len(names), at_once):
         some = {name: signals[name] for name in names[first : first + at_once]}
-        blocks = _blocks(table, time, some, days, progress)
+        blocks = _blocks(table, time, clock, some, days, progress)
         for name, counted in blocks.items():
             try:
                 spans, found[name] = signal_hours(
@@ -97,33 +106,39 @@ def daily_cycle(
                 warn(f"{error}: the baseline is made without the hours of the day")
                 return None
             progress("Comparing days", len(found) / len(signals))
-    return DailyCycle(days=len(days), spans_seconds=spans, signals=found)
+    cycle = DailyCycle(days=len(days), spans_seconds=spans, signals=found)
+    if time_zone is not None:
+        covered = int(days[0]), int(days[-1])
+        cycle.calendar = calendar_of(time_zone, covered) or msgspec.UNSET
+    return cycle
 
 
 def _days(
-    table: Table, time: str, progress: Callable[[str, float], None]
-) -> tuple[NDArray[np.int64], set[int]]:
-    """Return the latest days, counted from 1970, that have about as many rows as most have.
+    table: Table, time: str, clock: ProfileCalendar, progress: Callable[[str, float], None]
+) -> tuple[NDArray[np.int64], bool]:
+    """Return the latest local days, counted from 1970, that have about as many rows as most have.
 
-    And which seconds of the day there are: 0 alone, or a few.
+    And whether there are other times than midnight, in UTC and by the ``clock``.
     """
     rows: dict[int, int] = {}
-    clocks: set[int] = set()
+    by_utc, by_clock = False, False
     for batch in table.timed(time, {}):
         known = batch.seconds[np.isfinite(batch.seconds)]
-        for day, count in zip(*np.unique(known // _DAY_SECONDS, return_counts=True), strict=True):
+        local = clock.local(known)
+        for day, count in zip(*np.unique(local // _DAY_SECONDS, return_counts=True), strict=True):
             rows[int(day)] = rows.get(int(day), 0) + int(count)
-        if clocks <= {0} and known.size:
-            clocks |= {int(it) for it in np.unique(known % _DAY_SECONDS)[:2].tolist()}
+        by_utc = by_utc or bool((known % _DAY_SECONDS >= 1).any())
+        by_clock = by_clock or bool((local % _DAY_SECONDS >= 1).any())
         progress("Reading times", batch.done)
     usual = np.median(list(rows.values())) if rows else 0.0
     days = sorted(day for day, count in rows.items() if count >= _LEAST_OF_A_DAY * usual)
-    return np.array(days[-MOST_DAYS:], dtype=np.int64), clocks
+    return np.array(days[-MOST_DAYS:], dtype=np.int64), (by_utc and by_clock) or not rows
 
 
 def _blocks(
     table: Table,
     time: str,
+    clock: ProfileCalendar,
     signals: Mapping[str, Timed],
     days: NDArray[np.int64],
     progress: Callable[[str, float], None],
@@ -135,7 +150,7 @@ def _blocks(
     }
     roles = {it.column: it.role for it in signals.values()}
     for batch in table.timed(time, roles):
-        known, block = _places_of(batch.seconds, days)
+        known, block = _places_of(clock.local(batch.seconds), days)
         for name, its in signals.items():
             place = bins_of(batch, its)[known]
             np.add.at(counts[name], block * bins[name] + place, 1)

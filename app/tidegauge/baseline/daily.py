@@ -1,0 +1,119 @@
+"""A baseline's hours of the day, as its document has them: what to expect at which time."""
+
+from itertools import pairwise
+from math import isfinite
+from typing import Annotated
+
+import msgspec
+
+from tidegauge.contract import Record
+
+#: Days with timestamps that it takes to tell how much one differs from the next.
+LEAST_DAYS = 14
+
+#: Days that are used, the latest: four weeks have each weekday as often.
+MOST_DAYS = 28
+
+_HOURS = 24
+_DAY_SECONDS = 86_400
+
+#: Of shape, mean and spread; then of each bin.
+_OF_SIGNAL = 3
+
+
+class SignalHours(Record):
+    """One signal by hour of day, and how much it varied from day to day.
+
+    ``counts`` has 24 lists of the signal's bins: those of its values, then missing, not finite and
+    invalid. ``excess`` is by how much more than by sampling scores varied, as variance in units of
+    one event's, a list for each of the baseline's ``spans_seconds``: of shape, mean, spread and
+    each bin. ``degrees`` are the degrees of freedom that this is known with, or that the tails of
+    the scores have if these are fewer; ``skewness`` is that of mean and spread. ``by_hour`` is what
+    the excess is multiplied by in each hour of the day.
+    """
+
+    counts: list[list[int]]
+    excess: list[list[float]]
+    degrees: list[list[float]]
+    skewness: list[list[float]]
+    by_hour: list[float]
+
+    def __post_init__(self) -> None:
+        if len(self.counts) != _HOURS or len(self.by_hour) != _HOURS:
+            raise ValueError("counts and by_hour must have 24 entries, one for each hour")
+        if min(map(min, self.counts)) < 0:
+            raise ValueError("counts holds a negative number")
+        bins = len(self.counts[0])
+        if any(len(its) != bins for its in self.counts):
+            raise ValueError("counts must have as many bins in each hour")
+        for name, lists, expected in (
+            ("excess", self.excess, _OF_SIGNAL + bins),
+            ("degrees", self.degrees, _OF_SIGNAL + bins),
+            ("skewness", self.skewness, 2),
+        ):
+            if any(len(its) != expected for its in lists):
+                raise ValueError(f"{name} must have {expected} entries for each span")
+            if not all(isfinite(it) for its in lists for it in its):
+                raise ValueError(f"{name} must be finite")
+        if any(it < 0 for its in self.excess for it in its) or min(self.by_hour) < 1:
+            raise ValueError("excess must be 0 or more, and by_hour 1 or more")
+        if any(it <= 0 for its in self.degrees for it in its):
+            raise ValueError("degrees must be above 0")
+
+
+class ClockChange(Record):
+    """From when on local time is so far ahead of UTC."""
+
+    since: Annotated[int, msgspec.Meta(description="Epoch seconds.")]
+    ahead_seconds: Annotated[int, msgspec.Meta(description="Local time less UTC.")]
+
+
+class DayCalendar(Record, omit_defaults=True):
+    """Whose days the hours are of, as far as a baseline knows."""
+
+    time_zone: Annotated[
+        str, msgspec.Meta(description="Name of the time zone of the hours, as in IANA's database.")
+    ] = "UTC"
+    changes: Annotated[
+        list[ClockChange],
+        msgspec.Meta(
+            description="In the order of time; the first also holds for what is before. Empty in "
+            "UTC."
+        ),
+    ] = msgspec.field(default_factory=list)
+    until: Annotated[
+        int | None,
+        msgspec.Meta(
+            description="Epoch seconds up to which changes of clocks are known; null if there is "
+            "no end."
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if any(a.since >= b.since for a, b in pairwise(self.changes)):
+            raise ValueError("changes must be in the order of time")
+        if any(abs(it.ahead_seconds) > _DAY_SECONDS for it in self.changes):
+            raise ValueError("changes has local time more than a day ahead of UTC, or behind it")
+
+
+class DailyCycle(Record):
+    """Every signal by hour of day, of the latest ``days`` of the timestamps.
+
+    ``spans_seconds`` are the lengths of the spans that the signals' dispersion is known for.
+    """
+
+    days: int
+    spans_seconds: list[int]
+    signals: dict[str, SignalHours]
+    calendar: Annotated[
+        DayCalendar | msgspec.UnsetType,
+        msgspec.Meta(description="Whose days these are; absent if they are of UTC, and all alike."),
+    ] = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        spans = self.spans_seconds
+        if not spans or spans[0] <= 0 or any(a >= b for a, b in pairwise(spans)):
+            raise ValueError("spans_seconds must be above 0 and strictly increasing")
+        for name, its in self.signals.items():
+            if any(len(it) != len(spans) for it in (its.excess, its.degrees, its.skewness)):
+                raise ValueError(f"{name} must have one list for each of spans_seconds")
