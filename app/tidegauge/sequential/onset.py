@@ -70,7 +70,7 @@ def _fit_of(last: Floats, windows: Floats, reference: Floats) -> tuple[Floats, F
     fraction = share_since(AGES[:, None], _KEEP, windows[:, None, None])
     covariance = _covariance(last, windows, reference)
     weights = np.linalg.solve(covariance, fraction.transpose(0, 2, 1)).transpose(0, 2, 1)
-    return fraction, weights
+    return fraction, np.asarray(weights, dtype=np.float64)
 
 
 def _summed_over_spans(one: Floats, other: Floats) -> Floats:

@@ -76,17 +76,22 @@ def surprises(
     )
     grain = np.broadcast_to(np.asarray(grains, dtype=np.float64), found.shape[:-1])
     tails = _ConditionalTails(reference, counts, grain, df == 1)
-    matters = found > _NORMAL_BELOW
-    if largest_only:
-        others = (*range(found.ndim - 2), found.ndim - 1)
-        first = matters & (found == found.max(axis=others, keepdims=True))
-        tails.lower(found, first)
-        by_table = first[..., _BIN] | (first[..., _SHAPE] & tails.one_table)
-        first[..., _BIN] |= by_table
-        first[..., _SHAPE] |= by_table
-        exact = np.where(first, found, 0.0).max(axis=others, keepdims=True)
-        matters &= (found >= exact) & ~first
-    tails.lower(found, matters)
+    which = np.nonzero(found > _NORMAL_BELOW)
+    if largest_only and len(which[0]):
+        signals, before = which[-2], found[which]
+        is_first = before == _largest_of(signals, before, found.shape[-2])[signals]
+        is_exact = tails.lower(found, tuple(it[is_first] for it in which))
+        least = _largest_of(signals[is_first], found[which][is_first], found.shape[-2])
+        is_next = ~is_exact[which] & (before >= least[signals])
+        which = tuple(it[is_next] for it in which)
+    tails.lower(found, which)
+    return found
+
+
+def _largest_of(signals: npt.NDArray[np.intp], values: Floats, number: int) -> Floats:
+    """Return the largest value of each signal, 0 where there is none."""
+    found = np.zeros(number)
+    np.maximum.at(found, signals, values)
     return found
 
 
@@ -102,14 +107,20 @@ class _ConditionalTails(NamedTuple):
     grain: Floats
     one_table: Bools
 
-    def lower(self, found: Floats, which: Bools) -> None:
-        """Bring down those scores of ``found`` that ``which``, of the same shape, names."""
-        moments = np.nonzero(which[..., _MEAN : _SPREAD + 1])
-        if len(moments[0]):
-            self._lower_moments(found, moments[:-1], moments[-1])
-        bins = np.nonzero(which[..., _BIN] | (which[..., _SHAPE] & self.one_table))
-        if len(bins[0]):
-            self._lower_bins(found, bins)
+    def lower(self, found: Floats, which: Places) -> Bools:
+        """Bring down the scores of ``found`` at ``which`` places; return what is exact then."""
+        exact = np.zeros(found.shape, dtype=bool)
+        exact[which] = True
+        where, score = which[:-1], which[-1]
+        moments = np.flatnonzero((score == _MEAN) | (score == _SPREAD))
+        if len(moments):
+            self._lower_moments(found, tuple(it[moments] for it in where), score[moments])
+        tables = np.flatnonzero((score == _BIN) | ((score == _SHAPE) & self.one_table[where]))
+        if len(tables):
+            its = tuple(it[tables] for it in where)
+            self._lower_bins(found, its)
+            exact[its] |= np.isin(np.arange(len(SCORES)), (_SHAPE, _BIN))
+        return exact
 
     def _lower_moments(self, found: Floats, where: Places, score: npt.NDArray[np.intp]) -> None:
         reference = self.reference
@@ -117,9 +128,9 @@ class _ConditionalTails(NamedTuple):
         ours, theirs = self.counts[where] * ordered, self._rows(reference.counts, where) * ordered
         # By how both sides filled the bins, since that is what is given.
         linear, quadratic = bin_scores(ours + theirs)
-        values = np.where((score == 0)[:, None], linear, quadratic) * ordered
+        values = np.where((score == _MEAN)[:, None], linear, quadratic) * ordered
         squares = tilt_squares(values, ours, theirs, self.grain[where])
-        _lower(found, (*where, score + _MEAN), chi2_surprise(squares, 1))
+        _lower(found, (*where, score), chi2_surprise(squares, 1))
 
     def _lower_bins(self, found: Floats, where: Places) -> None:
         reference = self.reference
@@ -129,10 +140,9 @@ class _ConditionalTails(NamedTuple):
             excess, new = (self._rows(it, where) for it in (reference.excess, reference.new))
             squares /= _dispersion(excess, new > 0, ours, theirs)
         largest = chi2_surprise(squares.max(axis=-1), 1)
-        one_table = self.one_table[where]
-        by_bin = np.maximum(largest - self._rows(reference.log_bins[:, None], where)[:, 0], 0.0)
-        _lower(found, (*where, _BIN), by_bin)
-        _lower(found, (*where, _SHAPE), np.where(one_table, largest, np.inf))
+        log_bins = self._rows(reference.log_bins[..., None], where)[:, 0]
+        _lower(found, (*where, _BIN), np.maximum(largest - log_bins, 0.0))
+        _lower(found, (*where, _SHAPE), np.where(self.one_table[where], largest, np.inf))
 
     def _rows(self, array: npt.NDArray[np.generic], where: Places) -> Floats:
         """Return what an array (…, signals, bins) has at some places in the counts."""
