@@ -100,9 +100,11 @@ def _kinds(found: SignalPromise) -> list[str]:
     return [cause.kind for cause in found.causes]
 
 
-def _starts(reports: Sequence[WindowReport], baseline: Baseline) -> dict[str, int]:
+def _starts(
+    reports: Sequence[WindowReport], baseline: Baseline, alarms: float = 1.0
+) -> dict[str, int]:
     """Count the alarms that DETECT starts, one window after the other."""
-    watch, memory = DriftDetector(lambda model: 1.0), None
+    watch, memory = DriftDetector(lambda model: alarms), None
     alarmed: list[set[str]] = [set()]
     for report in reports:
         memory, seen = watch.take(memory, report, {baseline.id: baseline})
@@ -140,6 +142,14 @@ def test_alarms_are_those_that_detect_starts() -> None:
     assert sum(expected.values()) > 5
     assert {it.signal: it.own.starts for it in found.signals} == expected
     assert found.promise.own.starts == sum(expected.values())
+
+
+def test_a_threshold_below_those_of_which_scores_are_kept_counts_all_the_same() -> None:
+    reports = _history(100)
+    found, expected = _model(reports, alarms=50_000.0), _starts(reports, BASELINE, 50_000.0)
+    assert found.promise.own.threshold_nats < 4 and sum(expected.values()) > 5
+    assert {it.signal: it.own.starts for it in found.signals} == expected
+    assert found.promise.wider == found.promise.own
 
 
 def test_alarms_of_a_wider_budget_are_those_of_a_replay_with_it() -> None:

@@ -35,8 +35,9 @@ _LEAST_BLOCKS = 8
 _HOUR_SECONDS, _DAY_SECONDS = 3600, 86_400
 _HOURS, _WEEK_HOURS = 24, 168
 
-#: Blocks that steps are looked for between, seconds.
+#: Blocks that steps are looked for between, seconds; those of many bins would take much memory.
 _BLOCK_SECONDS = 900
+_MANY_BINS = 5_000
 
 #: Standard errors from which on windows vary by more than chance, and that are added to estimates.
 _SURE, _ADDED = 5.0, 3.0
@@ -135,13 +136,14 @@ class CountHistory:
         self._sums = [_BlockSums(length, (shape[0], shape[1])) for length in _LENGTHS]
         self._quarters: dict[int, Floats] = {}
         self._seconds = 0
+        self._least_seconds = _BLOCK_SECONDS if self.total.size < _MANY_BINS else _HOUR_SECONDS
         rows = layout.reference.counts + 0.5 * layout.reference.exists
         self._expected = rows / rows.sum(axis=-1, keepdims=True)
         self._unlike: list[Floats] = []
 
     def add(self, starts: Numbers, seconds: int, counts: Floats) -> None:
         """Take in counts (windows, signals, bins) of windows of so many ``seconds``."""
-        self._seconds = self._seconds or max(seconds, _BLOCK_SECONDS)
+        self._seconds = self._seconds or max(seconds, self._least_seconds)
         self.total += counts.sum(axis=0)
         for sums in self._sums:
             sums.add(counts)

@@ -8,11 +8,11 @@ import numpy as np
 from tidegauge.backtest.diagnosis import AlarmCause, CountHistory
 from tidegauge.backtest.promise import (
     LASTING_WINDOWS,
-    LEAST_NATS,
     SURE,
     Alarms,
     ScoreHistory,
     enough,
+    least_nats,
     slope_of,
 )
 from tidegauge.backtest.result import PromiseCount, SignalPromise, Verdict
@@ -65,7 +65,7 @@ class SliceHistory:
         parts = [(report, report.parts[0]) for report in reports]
         at, baseline = scored.thresholds[:, 0], parts[0][1].baseline
         self._slopes[baseline] = slope_of(budget, layout.reference, scored.events[-1], None, at)
-        found = scored.largest(np.full_like(scored.thresholds, LEAST_NATS))
+        found = scored.largest(least_nats(scored.thresholds))
         self._add(parts, layout, counts, found, scored.events[:, 0], at, budget)
 
     def window(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.special import chdtri
 
 from tidegauge.sequential import LAMBDAS, SCORES, Budget, Reference, thresholds
-from tidegauge.stats import Bools, Floats, Places
+from tidegauge.stats import Bools, Floats
 from tidegauge.windows import BaselineLayout
 
 #: Scores are kept from here on, nats, as tails are exact: see ``sequential.conditional``.
@@ -37,6 +37,12 @@ SURE = 0.95
 _USUAL = 0.5
 
 Numbers = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int32]
+
+
+def least_nats(thresholds: Floats) -> Floats:
+    """Return from where on scores are kept in windows with these thresholds, nats."""
+    return np.minimum(thresholds, LEAST_NATS)
 
 
 def poisson_interval(number: int, alpha: float) -> tuple[float, float]:
@@ -116,7 +122,7 @@ class ScoreHistory:
         self.promised: Floats = np.zeros(len(self.names))
         self.judged: Numbers = np.zeros(len(self.names), np.int64)
         self._columns: list[tuple[Numbers, Floats, Floats, Bools]] = []
-        self._hits: list[tuple[Places, Places, Floats]] = []
+        self._hits: list[tuple[Indices, Indices, Floats]] = []
         self._windows = self._seconds = 0
         self._fresh = True
 
@@ -137,7 +143,7 @@ class ScoreHistory:
         """Take in windows of so many ``seconds`` that began at ``starts``, epoch seconds.
 
         ``surprises`` (windows, signals) are the strongest scores, nats, 0 where below
-        ``LEAST_NATS``; ``scored`` says which signals a report has, with events enough. The
+        :func:`least_nats`; ``scored`` says which signals a report has, with events enough. The
         thresholds are ``at``, (windows,), and fall by ``slope`` where e times as many alarms are
         allowed.
         """
@@ -145,8 +151,9 @@ class ScoreHistory:
         fresh[0], self._fresh = self._fresh, False
         at = np.where(scored.any(axis=1), at, np.inf)
         self._columns.append((starts, at, np.full(len(at), slope), fresh))
-        windows, signals = np.nonzero(surprises > LEAST_NATS)
-        self._hits.append((windows + self._windows, signals, surprises[windows, signals]))
+        windows, signals = np.nonzero(surprises > least_nats(at)[:, None])
+        hits = (windows + self._windows).astype(np.int32), signals.astype(np.int32)
+        self._hits.append((*hits, surprises[windows, signals]))
         self._windows += len(starts)
         self._seconds = max(self._seconds, seconds)
         self.judged += scored.sum(axis=0)
@@ -178,7 +185,7 @@ class ScoreHistory:
         return start, at, slopes, fresh
 
     @cached_property
-    def _found(self) -> tuple[Places, Places, Floats]:
+    def _found(self) -> tuple[Indices, Indices, Floats]:
         windows, signals, surprises = (np.concatenate(its) for its in zip(*self._hits, strict=True))
         order = np.lexsort((windows, signals))
         return windows[order], signals[order], surprises[order]
@@ -196,7 +203,7 @@ class ScoreHistory:
         _, at, slopes, _ = self._table
         return np.asarray(at - slopes * math.log(multiple))
 
-    def _above(self, multiple: float) -> tuple[Places, Places]:
+    def _above(self, multiple: float) -> tuple[Indices, Indices]:
         """Return windows and signals in alarm, one signal after the other."""
         windows, signals, surprises = self._found
         above = surprises > self._thresholds(multiple)[windows]
@@ -210,10 +217,11 @@ class ScoreHistory:
         goes_on[1:] = (signals[1:] == signals[:-1]) & (windows[1:] == windows[:-1] + 1)
         begins = np.flatnonzero(~goes_on | fresh[windows])
         lasts = np.diff(np.append(begins, len(windows)))
-        ends = np.searchsorted(signals, np.arange(len(self.names) + 1))
+        rows = np.arange(len(self.names) + 1)
+        ends, places = np.searchsorted(signals, rows), np.searchsorted(signals[begins], rows)
         found = {}
         for row, name in enumerate(self.names):
-            its = (begins >= ends[row]) & (begins < ends[row + 1])
+            its = slice(places[row], places[row + 1])
             found[name] = Alarms(
                 int(ends[row + 1] - ends[row]),
                 starts[windows[begins[its]]],
