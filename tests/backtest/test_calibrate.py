@@ -31,8 +31,8 @@ START = 1_700_006_400  # a whole hour
 EVENTS = 1_000
 
 
-def _baseline(rows: int = 100_000, each: int = 1) -> Baseline:
-    rng = np.random.default_rng(0)
+def _baseline(rows: int = 100_000, each: int = 1, seed: int = 0) -> Baseline:
+    rng = np.random.default_rng(seed)
     counts = [(each * rng.multinomial(rows // each, SHARES)).tolist() for _ in range(2)]
     signals = {"amount": numeric(EDGES, counts[0]), "size": numeric(EDGES, counts[1])}
     return Baseline(model="credit", version="3", rows=rows, source="test", signals={**signals})
@@ -172,6 +172,24 @@ def test_five_alike_of_each_user_are_found_and_what_entities_would_give() -> Non
     assert remedy.remedy == "design_effect" and set(remedy.design_effects) == {"amount", "size"}
     assert remedy.promise.own.starts == 0 and remedy.promise.wider.high < 1
     assert found.no_budget_restores
+
+
+def test_a_cause_is_shown_before_there_is_an_alarm() -> None:
+    def shares(number: int, name: str) -> Shares:
+        dirichlet = np.random.default_rng([number, len(name)]).dirichlet(5_000 * SHARES)
+        return np.asarray(dirichlet if name == "size" else SHARES)
+
+    found = _by_name(_model(_history(1_500, shares)))
+    assert _kinds(found["size"]) == ["clustering"] and not found["amount"].causes
+    assert found["size"].own.starts == 0 and found["size"].verdict == "too_little_history"
+    assert 1.1 < (found["size"].causes[0].design_effect or 0) < 1.4
+
+
+def test_the_error_of_a_small_baseline_is_no_broken_promise() -> None:
+    for seed in range(4):
+        baseline = _baseline(rows=300, seed=seed)
+        found = _model(_history(800, baseline=baseline, seed=seed), baseline)
+        assert all(it.verdict != "not_kept" for it in (found.promise, *found.signals))
 
 
 def test_a_daily_cycle_of_one_signal_is_named() -> None:

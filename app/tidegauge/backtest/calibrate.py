@@ -196,7 +196,7 @@ def _result(
             TriedRemedy(
                 **trial.remedy,
                 alarms_per_month=trial.multiple * whole.own.alarms_per_month,
-                promise=again.promise(whole.own.alarms_per_month, 1 / trial.multiple),
+                promise=again.tried(whole.own.alarms_per_month, 1 / trial.multiple),
             )
             for trial in ours
             if (again := trial.replayed.by_model().get(model)) is not None

@@ -174,7 +174,10 @@ class CountHistory:
     def causes(
         self, name: str, signal: Signal, starts: Numbers, alarmed: Bools
     ) -> list[AlarmCause]:
-        """Return why a signal was ``alarmed`` in windows that began at ``starts``."""
+        """Return why a signal was ``alarmed`` in windows that began at ``starts``.
+
+        Or would be at a lower threshold; nothing if its counts don't tell.
+        """
         row = self._layout.names.index(name)
         found = [
             self._single_windows(row, alarmed),
@@ -183,8 +186,7 @@ class CountHistory:
         ]
         if found[-1] is None or found[-1].kind == "clustering":
             found.append(self._other_traffic(row, starts, alarmed))
-        causes = [it for it in found if it is not None]
-        return causes or [AlarmCause(kind="unknown")]
+        return [it for it in found if it is not None]
 
     def _shares(self, row: int) -> Floats:
         return np.asarray(self.total[row] / max(float(self.total[row].sum()), 1e-300))
@@ -195,7 +197,7 @@ class CountHistory:
         begins = alarmed & ~np.concatenate([[False], alarmed[:-1]])
         number, most = int(out.sum()), int((begins & out).sum()) * 2 >= int(begins.sum())
         few = number <= max(_FEW * len(out), 1)
-        if not (number and few and most and alarmed.mean() < _OFTEN):
+        if not (number and few and most and 0 < alarmed.mean() < _OFTEN):
             return None
         return AlarmCause(kind="single_windows", windows=number)
 
@@ -230,12 +232,14 @@ class CountHistory:
 
     def _shift(self, row: int, starts: Numbers, alarmed: Bools) -> AlarmCause | None:
         begins, counts = self._table(row, self._seconds)
-        if len(counts) < _LEAST_BLOCKS:
+        if len(counts) < _LEAST_BLOCKS or not alarmed.any():
             return None
         shares = self._shares(row)
         df, whole = _x2(counts, shares)
-        before = counts.cumsum(axis=0)[1:-2]
-        cuts = [_x2(np.stack([it, self.total[row] - it]), shares)[1] for it in before]
+        before = counts.cumsum(axis=0)[1:-2, shares > 0]
+        n = before.sum(axis=-1)
+        off = ((before - n[:, None] * shares[shares > 0]) ** 2 / shares[shares > 0]).sum(axis=-1)
+        cuts = off * (1 / n + 1 / (self.total[row].sum() - n))
         best = int(np.argmax(cuts))
         since = int(begins[best + 2])
         excess = whole - df * (len(counts) - 1)

@@ -1,7 +1,8 @@
 """The alarms of a model's slices, as a calibration sees them in a replay. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from tidegauge.backtest.promise import (
     ScoreHistory,
     enough,
     least_nats,
+    round_down,
     slope_of,
 )
 from tidegauge.backtest.result import PromiseCount, SignalPromise, Verdict
@@ -124,6 +126,48 @@ class SliceHistory:
         self.seconds = max(self.seconds, seconds)
 
 
+class _AlarmsOf(NamedTuple):
+    """Alarms of a signal, or of all, by the model's own budget and by the wider one."""
+
+    own: Alarms
+    wider: Alarms
+    counts: tuple[PromiseCount, PromiseCount]
+
+    def _breaks(self, at: int) -> bool:
+        alarms, count = (self.own, self.wider)[at], self.counts[at]
+        return alarms.clumps >= _LEAST_CLUMPS and count.low > 1
+
+    @property
+    def exceeds_wider(self) -> bool:
+        """Whether more alarms started by the wider budget than chance allows."""
+        return self._breaks(1)
+
+    def verdict(self, explained: bool) -> Verdict:
+        """Return whether the promise was kept.
+
+        The baseline's own error is the same in every window: at low thresholds some baselines have
+        many times the alarms that the average one has, and at the own one none. So a wider budget
+        that was exceeded counts only if the counts explain it. If they explain more alarms, to keep
+        the wider budget says too little of the own one, which has a higher threshold.
+        """
+        if self.own.longest >= LASTING_WINDOWS or self._breaks(0):
+            return "not_kept"
+        if self.exceeds_wider:
+            return "not_kept" if explained else "too_little_history"
+        is_short = self.wider.longest < LASTING_WINDOWS
+        kept = self.counts[1].high <= 1 and is_short and not explained
+        return "kept" if kept else "too_little_history"
+
+    def enough(self, signals: int, explained: bool) -> float:
+        """Return how many times as much history would tell whether the promise is kept."""
+        alpha, (own, wider) = (1 - SURE) / signals, self.counts
+        if self.exceeds_wider or explained:
+            return enough(alpha) / own.promised
+        each = self.wider.each
+        ratio = min(max(wider.ratio / each, _USUAL), _HIGHEST)
+        return each * enough(alpha, ratio) / wider.promised
+
+
 class ModelHistory:
     """What was seen of the slices of a model."""
 
@@ -140,7 +184,7 @@ class ModelHistory:
                 if judged:
                     self._promised[name] = self._promised.get(name, 0.0) + float(promised)
                     self._judged[name] = self._judged.get(name, 0) + int(judged)
-        self._wider = _round_down(min(its.highest_multiple() for its in self._scores))
+        self._wider = round_down(min(its.highest_multiple() for its in self._scores))
 
     def _alarms(self, multiple: float) -> dict[str, Alarms]:
         each = [its.alarms(multiple) for its in self._scores]
@@ -157,111 +201,104 @@ class ModelHistory:
         found = self._together(multiple)
         return len(found.starts) <= sum(self._promised.values()) and found.longest < LASTING_WINDOWS
 
-    def promise(self, budget: float, times: float = 1.0) -> SignalPromise:
-        """Return what the promise of a budget was worth for all signals together.
+    def tried(self, budget: float, times: float = 1.0) -> SignalPromise:
+        """Return what the promise of ``budget`` to the model is worth in a replay with a remedy.
 
-        The replay may have had another budget: then ``budget`` is so many ``times`` as large.
+        Its own budget may be another: so many ``times`` smaller.
         """
-        promised = times * sum(self._promised.values())
-        own, wider = (
-            (its, self._count(its, k * promised, k * budget, k, self.windows, 1))
-            for its, k in ((self._together(k), k) for k in (1.0, self._wider))
-        )
-        return self._judged_by(None, self.windows, own, wider, 1)
+        its = self._whole(budget, times)
+        return self._promise(None, its, self.windows, 1, explained=its.exceeds_wider)
 
-    def _judged_by(
+    def promises(
+        self, budget: float, baselines: Mapping[str, Baseline | None]
+    ) -> tuple[SignalPromise, list[SignalPromise]]:
+        """Return what the promise was worth for the model, and for its signals, the worst first."""
+        alarms = self._alarms(1.0), self._alarms(self._wider)
+        number, signals = len(self._promised), []
+        for name, promised in self._promised.items():
+            both, windows = (alarms[0][name], alarms[1][name]), self._judged[name]
+            its = self._counts(both, promised, budget, windows, number)
+            causes = self._causes(name, baselines)
+            one = self._promise(name, its, windows, number, explained=bool(causes))
+            is_broken = one.verdict == "not_kept"
+            one.causes = causes or ([AlarmCause(kind="unknown")] if is_broken else [])
+            signals.append(one)
+        order = {"not_kept": 0, "too_little_history": 1, "kept": 2}
+        signals.sort(key=lambda it: (order[it.verdict], -it.own.in_alarm, -it.wider.ratio))
+        explained = any(it.causes for it in signals)
+        return self._promise(None, self._whole(budget), self.windows, 1, explained), signals
+
+    def _whole(self, budget: float, times: float = 1.0) -> _AlarmsOf:
+        promised = times * sum(self._promised.values())
+        both = self._together(1.0), self._together(self._wider)
+        return self._counts(both, promised, budget, self.windows, 1)
+
+    def _counts(
         self,
-        name: str | None,
+        both: tuple[Alarms, Alarms],
+        promised: float,
+        budget: float,
         windows: int,
-        own: tuple[Alarms, PromiseCount],
-        wider: tuple[Alarms, PromiseCount],
         signals: int,
+    ) -> _AlarmsOf:
+        counts = []
+        for alarms, multiple in zip(both, (1.0, self._wider), strict=True):
+            low, high = alarms.interval(multiple * promised, (1 - SURE) / signals)
+            thresholds = [its.threshold(multiple) for its in self._scores]
+            counts.append(
+                PromiseCount(
+                    alarms_per_month=multiple * budget,
+                    threshold_nats=float(np.median(thresholds)),
+                    starts=len(alarms.starts),
+                    clumps=alarms.clumps,
+                    promised=multiple * promised,
+                    ratio=len(alarms.starts) / (multiple * promised),
+                    low=low,
+                    high=high,
+                    in_alarm=alarms.windows / windows,
+                )
+            )
+        return _AlarmsOf(*both, (counts[0], counts[1]))
+
+    def _promise(
+        self, name: str | None, its: _AlarmsOf, windows: int, signals: int, explained: bool
     ) -> SignalPromise:
-        verdict, enough_windows = _verdict(own, wider), None
+        verdict, enough_windows = its.verdict(explained), None
         least = math.ceil(_LEAST_SECONDS / self._seconds * windows)
         if verdict == "kept" and least > windows:
             verdict, enough_windows = "too_little_history", least
         elif verdict == "too_little_history":
-            ratio = min(max(wider[1].ratio / wider[0].each, _USUAL), _HIGHEST)
-            needed = wider[0].each * enough((1 - SURE) / signals, ratio)
-            more = math.ceil(needed / wider[1].promised * windows)
-            enough_windows = max(more, windows + 1, least)
+            enough_windows = max(
+                math.ceil(its.enough(signals, explained) * windows), windows + 1, least
+            )
         return SignalPromise(
             signal=name,
             windows=windows,
-            own=own[1],
-            wider=wider[1],
+            own=its.counts[0],
+            wider=its.counts[1],
             verdict=verdict,
             enough_windows=enough_windows,
-            longest_alarm_windows=own[0].longest,
+            longest_alarm_windows=its.own.longest,
             causes=[],
         )
 
-    def _count(
-        self,
-        alarms: Alarms,
-        promised: float,
-        allowed: float,
-        multiple: float,
-        windows: int,
-        signals: int,
-    ) -> PromiseCount:
-        low, high = alarms.interval(promised, (1 - SURE) / signals)
-        return PromiseCount(
-            alarms_per_month=allowed,
-            threshold_nats=float(np.median([its.threshold(multiple) for its in self._scores])),
-            starts=len(alarms.starts),
-            clumps=alarms.clumps,
-            promised=promised,
-            ratio=len(alarms.starts) / promised,
-            low=low,
-            high=high,
-            in_alarm=alarms.windows / windows,
-        )
-
-    def promises(
-        self, budget: float, baselines: dict[str, Baseline | None]
-    ) -> tuple[SignalPromise, list[SignalPromise]]:
-        """Return what the promise was worth for the model, and for its signals, the worst first."""
-        own, wider = self._alarms(1.0), self._alarms(self._wider)
-        number = len(self._promised)
-        signals = []
-        for name, promised in self._promised.items():
-            windows = self._judged[name]
-            counts = [
-                (its[name], self._count(its[name], k * promised, k * budget, k, windows, number))
-                for its, k in ((own, 1.0), (wider, self._wider))
-            ]
-            its = self._judged_by(name, windows, counts[0], counts[1], number)
-            if its.verdict == "not_kept" or its.own.starts:
-                its.causes = self._causes(name, its, baselines)
-            signals.append(its)
-        order = {"not_kept": 0, "too_little_history": 1, "kept": 2}
-        signals.sort(key=lambda it: (order[it.verdict], -it.own.in_alarm, -it.wider.ratio))
-        return self.promise(budget), signals
-
-    def _causes(
-        self, name: str, its: SignalPromise, baselines: dict[str, Baseline | None]
-    ) -> list[AlarmCause]:
+    def _causes(self, name: str, baselines: Mapping[str, Baseline | None]) -> list[AlarmCause]:
         """Return why, by the slice and the baseline with the most windows in alarm."""
-        multiple = 1.0 if its.own.starts else self._wider
         found = [
-            (int(one.scores[id].in_alarm(name, multiple)[1].sum()), place, id)
+            (int(one.scores[id].in_alarm(name)[1].sum()), one.scores[id].scored_windows, place, id)
             for place, one in enumerate(self.slices)
             for id, counts in one.counts.items()
             if name in one.scores[id].names and counts.total.any()
         ]
         if not found:
             return []
-        _, place, id = max(found, key=lambda it: it[0])
+        *_, place, id = max(found)
         one, baseline = self.slices[place], baselines[id]
         assert baseline is not None  # noqa: S101 - windows were scored by it
-        starts, alarmed = one.scores[id].in_alarm(name, multiple)
-        causes = one.counts[id].causes(name, baseline.signals[name], starts, alarmed)
+        causes = one.counts[id].causes(name, baseline.signals[name], *one.scores[id].in_alarm(name))
         for cause in causes:
             cause.version = one.slice.version
-        sure = its.verdict == "not_kept"
-        return causes if sure else [it for it in causes if it.kind != "unknown"]
+        return causes
 
     def counted(self, names: Sequence[str], since: int, until: int) -> dict[str, Floats]:
         """Return the counts of signals in the windows of all traffic between two epoch seconds.
@@ -276,23 +313,3 @@ class ModelHistory:
                     if name not in most or counts.sum() > most[name].sum():
                         most[name] = counts
         return most
-
-
-def _verdict(own: tuple[Alarms, PromiseCount], wider: tuple[Alarms, PromiseCount]) -> Verdict:
-    """Return whether the counts of alarms at two budgets say that they were kept."""
-    if any(its.clumps >= _LEAST_CLUMPS and count.low > 1 for its, count in (own, wider)):
-        return "not_kept"
-    if own[0].longest >= LASTING_WINDOWS:
-        return "not_kept"
-    kept = wider[1].high <= 1 and wider[0].longest < LASTING_WINDOWS
-    return "kept" if kept else "too_little_history"
-
-
-def _round_down(multiple: float) -> float:
-    """Return the largest of 1, 2, 5, 10, 20 … that is no larger.
-
-    >>> _round_down(1.9), _round_down(74.0), _round_down(200.0)
-    (1.0, 50.0, 200.0)
-    """
-    power = 10.0 ** math.floor(math.log10(multiple))
-    return power * next(it for it in (5.0, 2.0, 1.0) if it * power <= multiple * (1 + 1e-9))

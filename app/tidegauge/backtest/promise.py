@@ -112,6 +112,16 @@ class Alarms(NamedTuple):
         return low * self.each / promised, high * self.each / promised
 
 
+def round_down(multiple: float) -> float:
+    """Return the largest of 1, 2, 5, 10, 20 … that is no larger.
+
+    >>> round_down(1.9), round_down(74.0), round_down(200.0)
+    (1.0, 50.0, 200.0)
+    """
+    power = 10.0 ** math.floor(math.log10(multiple))
+    return power * next(it for it in (5.0, 2.0, 1.0) if it * power <= multiple * (1 + 1e-9))
+
+
 class ScoreHistory:
     """The strongest scores of the windows of a slice that were binned by one baseline."""
 

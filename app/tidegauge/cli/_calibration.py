@@ -116,9 +116,9 @@ def _lines(model: ModelPromise) -> Iterator[str]:
             by_causes.setdefault(key, []).append(one)
     for same in by_causes.values():
         names = listed([it.signal or "" for it in same])
-        longest = max(it.longest_alarm_windows for it in same)
-        lasted = duration_text(longest * model.window_seconds)
-        yield f"{printable(names)}: the longest alarm lasted {lasted}"
+        longest = max(it.longest_alarm_windows for it in same) * model.window_seconds
+        lasted = f"the longest alarm lasted {duration_text(longest)}" if longest else "no alarm yet"
+        yield f"{printable(names)}: {lasted}"
         for at, cause in enumerate(same[0].causes):
             yield f"  why: {_why(cause, [it.causes[at] for it in same])}"
             if restore := _restore(cause, model.model):
