@@ -1,10 +1,11 @@
 """How long a month takes: reports of one model through rules and detector, decoding included.
 
-    python bench/backtest.py [--signals 50] [--windows 43200] [--hourly] [--inject] [--profile]
+    python bench/backtest.py [--signals 50] [--windows 43200] [--hourly] [--inject] [--calibrate]
+        [--profile]
 
 Kafka is left out: records come from memory. ``--hourly``: the baseline has the hours of the day.
-``--inject`` puts a drift of half a standard deviation into one signal from the middle on. The last
-line is JSON; times are of one core.
+``--inject`` puts a drift of half a standard deviation into one signal from the middle on;
+``--calibrate`` counts false alarms in place of rules. The last line is JSON; times are of one core.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import cProfile
 import json
 import resource
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,7 +22,7 @@ import _harness  # noqa: F401 - puts the tests' support on the path
 from support.sampled import sampled_histogram, sampled_signal
 from support.window_reports import latency, part_of, window_report
 from tidegauge.alerting.ruleset import parse_rules
-from tidegauge.backtest import BacktestPlan, Injection, Result, backtest
+from tidegauge.backtest import BacktestPlan, Calibration, Injection, Result, backtest, calibrate
 from tidegauge.baseline import Baseline, DailyCycle, NumericSignal, Signal, reference_counts
 from tidegauge.baseline.io.daily import signal_hours
 from tidegauge.contract import encode
@@ -103,6 +105,16 @@ class Month:
             yield KafkaRecord("bench", raw)
 
 
+def _found(result: Result | Calibration) -> dict[str, object]:
+    if isinstance(result, Calibration):
+        return {"verdicts": Counter(it.verdict for it in result.models[0].signals)}
+    seen = result.injection.seen if result.injection else ()
+    return {
+        "alarms": {it.rule: it.alarms for it in result.rules},
+        "seen_after_windows": {it.rule: it.windows for it in seen},
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
@@ -110,6 +122,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=43_200)
     parser.add_argument("--hourly", action="store_true")
     parser.add_argument("--inject", action="store_true")
+    parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     rng = np.random.default_rng(1)
@@ -129,7 +142,12 @@ def main() -> None:
     began, profile = time.process_time(), cProfile.Profile()
     if options.profile:
         profile.enable()
-    result: Result = backtest(plan, month, {baseline.id: baseline}.get)
+    known = {baseline.id: baseline}.get
+    result: Result | Calibration
+    if options.calibrate:
+        result = calibrate(plan, lambda: month, known)
+    else:
+        result = backtest(plan, month, known)
     profile.disable()
     took = time.process_time() - began - month.seconds
     if options.profile:
@@ -145,11 +163,7 @@ def main() -> None:
                 "injected": options.inject,
                 "seconds": round(took, 1),
                 "ms_per_window": round(1e3 * took / result.windows, 3),
-                "alarms": {it.rule: it.alarms for it in result.rules},
-                "seen_after_windows": {
-                    it.rule: it.windows
-                    for it in (result.injection.seen if result.injection else ())
-                },
+                **_found(result),
                 "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
             }
         )

@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
+    from tidegauge.backtest.calibrate import calibrate as calibrate
+    from tidegauge.backtest.diagnosis import AlarmCause as AlarmCause
     from tidegauge.backtest.inject import Injection as Injection
     from tidegauge.backtest.records import ModelKeys as ModelKeys, fired as fired
     from tidegauge.backtest.result import (
+        Calibration as Calibration,
         InjectionResult as InjectionResult,
+        ModelPromise as ModelPromise,
         PastEpisode as PastEpisode,
+        PromiseCount as PromiseCount,
         Result as Result,
         RuleCount as RuleCount,
         Sighting as Sighting,
+        SignalPromise as SignalPromise,
         SliceSpan as SliceSpan,
+        TriedRemedy as TriedRemedy,
     )
     from tidegauge.backtest.run import (
         BacktestPlan as BacktestPlan,

@@ -8,7 +8,7 @@ in which one may be above the level that a rule requires are then taken one by o
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,17 @@ from tidegauge.backtest.records import slices_of
 from tidegauge.backtest.result import PastEpisode, SliceSpan
 from tidegauge.baseline import Baseline
 from tidegauge.config import WindowSettings
-from tidegauge.contract import Alert, WindowReport
-from tidegauge.sequential import LAMBDAS, Memory, WindowBatch
+from tidegauge.contract import Alert, ReportPart, WindowReport
+from tidegauge.sequential import LAMBDAS, BatchInput, BatchResult, Budget, Memory, WindowBatch
 from tidegauge.stats import Bools, Floats
-from tidegauge.windows import DriftDetector, SliceMemory, WindowInput, pack, unpack
+from tidegauge.windows import (
+    BaselineLayout,
+    DriftDetector,
+    SliceMemory,
+    WindowInput,
+    pack,
+    unpack,
+)
 
 #: Steps after which what came before has a weight of e^-4 in the longest memory.
 FULL_STEPS = round(4 / min(LAMBDAS))
@@ -55,6 +62,33 @@ class _ReplayBatch(NamedTuple):
         return WindowInput(pack(before, report.window_start, self.baseline), report, self.slices)
 
 
+class ScoreObserver(Protocol):
+    """Sees every window that the detector judges, with its scores rather than its evidence."""
+
+    def batch(
+        self,
+        reports: Sequence[WindowReport],
+        layout: BaselineLayout,
+        counts: Floats,
+        scored: WindowBatch,
+        budget: Budget,
+    ) -> None:
+        """Take in windows that were judged together; ``counts`` are (windows, signals, bins)."""
+
+    def window(
+        self,
+        report: WindowReport,
+        part: ReportPart,
+        layout: BaselineLayout,
+        turn: BatchInput,
+        judged: BatchResult,
+    ) -> None:
+        """Take in a window that was judged alone."""
+
+    def forget(self) -> None:
+        """Take in that what comes next begins with empty memories."""
+
+
 class Replay:
     """Windows of one slice, given in the order in which DETECT reported them."""
 
@@ -67,10 +101,12 @@ class Replay:
         drift_at: float | None = None,
         windows: WindowSettings | None = None,
         whole: "Replay | None" = None,
+        observer: ScoreObserver | None = None,
     ) -> None:
         """``first`` is one of the reports of the slice.
 
-        ``whole`` replays all the traffic, if this is a segment of it; it takes a window first.
+        ``whole`` replays all the traffic, if this is a segment of it; it takes a window first. With
+        an ``observer`` no report gets its evidence: all windows are scored, and it has the scores.
         """
         settings = windows or WindowSettings()
         self._rules = rules
@@ -78,13 +114,14 @@ class Replay:
         self._late = LateReports(rules, settings.grace_seconds + settings.late_seconds)
         #: Start of the first window, then the end of the last one that was judged.
         self._through = first.window_start
-        self._detector = DriftDetector(alarms_of)
+        self._observer = observer
+        self._detector = DriftDetector(alarms_of, observer.window if observer else None)
         #: Rules that require evidence, and above which multiple of its threshold they do; None if
         #: below some they do too. What is in alarm, above 1, is always counted.
         of_evidence = [
             it.rule for it in rules.compiled if it.watches(first) and it.rule.metric in OF_EVIDENCE
         ]
-        self._needs_evidence = bool(of_evidence)
+        self._needs_evidence = bool(of_evidence) or observer is not None
         self._level: float | None = None
         if all(rule.above is not None for rule in of_evidence):
             surprises = (rule.threshold for rule in of_evidence if rule.metric == "surprise")
@@ -222,6 +259,9 @@ class Replay:
             budget = self._detector.budget_of(some[0], slices)
             batch = WindowBatch(layout.reference, memory, table[start : start + at_once], [budget])
             self._note_steps(batch.moved, some)
+            if self._observer is not None:
+                its = table[start : start + at_once]
+                self._observer.batch(some, layout, its, batch, budget)
             self._judge_batch(_ReplayBatch(batch, memory, some, baseline, slices), baselines)
             memory = batch.memory
         self._memory = pack(memory, reports[-1].window_end, baseline)
@@ -229,7 +269,9 @@ class Replay:
     def _judge_batch(self, batch: _ReplayBatch, baselines: Mapping[str, Baseline]) -> None:
         """Judge windows, with the evidence of those in which it may matter."""
         places: Sequence[int] = range(len(batch.reports))
-        if self._level is not None:
+        if self._observer is not None:
+            places = ()
+        elif self._level is not None:
             places = np.flatnonzero(batch.windows.beyond(self._level).any(axis=1)).tolist()
         taken = self._detector.take_together(list(map(batch.first, places)), baselines)
         seen = {at: it.report for at, it in zip(places, taken, strict=True)}
@@ -263,6 +305,8 @@ class Replay:
         """End what fires after a silence that was too long, and begin anew at ``again``."""
         self._pass_time(self._through + self._gaps.longest(self._through))
         ended = self._gaps.forgotten(self._through, self._alerts)
+        if self._observer is not None:
+            self._observer.forget()
         self._memory, self._steps = None, 0
         self._through = again
         self._go_on(AlertState(), ended)

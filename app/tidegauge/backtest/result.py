@@ -1,10 +1,15 @@
-"""What a backtest found: episodes, alarms by rule, and how soon an injected drift was seen."""
+"""What a backtest found: episodes, alarms by rule, how soon an injected drift was seen.
+
+And what a calibration found: what the promise of an alarm budget was worth.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 
+from tidegauge.backtest.diagnosis import AlarmCause
 from tidegauge.contract import Alert, Severity
 from tidegauge.windows import MONTH_SECONDS
 
@@ -125,6 +130,100 @@ class Result(msgspec.Struct, kw_only=True):
     slices: list[SliceSpan]
     missing_baselines: list[MissingBaseline]
     injection: InjectionResult | None = None
+
+
+Verdict = Literal["kept", "not_kept", "too_little_history"]
+
+
+class PromiseCount(msgspec.Struct, kw_only=True):
+    """Alarms that started at a budget beside those that it promised.
+
+    ``ratio`` is starts ÷ promised, between ``low`` and ``high`` with 95 %; those of signals hold
+    all together. Starts came in so many ``clumps``, each within 64 windows. ``in_alarm`` is the
+    share of windows.
+    """
+
+    alarms_per_month: float
+    threshold_nats: float
+    starts: int
+    clumps: int
+    promised: float
+    ratio: float
+    low: float
+    high: float
+    in_alarm: float
+
+
+class SignalPromise(msgspec.Struct, kw_only=True):
+    """What the promise was worth for a signal, or for all of a model's: ``signal`` is null.
+
+    ``own`` is by the model's budget, ``wider`` by a larger one, by which a history has more starts.
+    ``enough_windows`` is how many windows would tell whether the promise is kept, null if these do.
+    """
+
+    signal: str | None
+    windows: int
+    own: PromiseCount
+    wider: PromiseCount
+    verdict: Verdict
+    enough_windows: int | None
+    longest_alarm_windows: int
+    causes: list[AlarmCause]
+
+
+class TriedRemedy(msgspec.Struct, kw_only=True):
+    """What a replay with a remedy gave, for all signals of the model: ``promise``.
+
+    ``design_effect``: with these ``design_effects``, by signal. ``baseline``: with what the windows
+    from ``since`` to ``until`` counted of ``signals`` as baseline, for the windows after ``until``.
+    ``alarms_per_month``: with that budget, compared with what the model's own one promised.
+    """
+
+    remedy: Literal["design_effect", "baseline", "alarms_per_month"]
+    design_effects: dict[str, float] = msgspec.field(default_factory=dict)
+    signals: list[str] = msgspec.field(default_factory=list)
+    since: int | None = None
+    until: int | None = None
+    alarms_per_month: float
+    promise: SignalPromise
+
+
+class ModelPromise(msgspec.Struct, kw_only=True):
+    """What the promise to a model was worth; ``signals`` are the worst first.
+
+    ``mostly`` names signals that have most of the windows in alarm, if they are few. ``remedies``
+    are empty where the promise was kept; ``no_budget_restores`` if no number of alarms a month
+    does.
+    """
+
+    model: str
+    versions: list[str]
+    slices: int
+    window_seconds: int
+    promise: SignalPromise
+    signals: list[SignalPromise]
+    mostly: list[str]
+    remedies: list[TriedRemedy]
+    no_budget_restores: bool
+
+
+class LeftOut(msgspec.Struct, kw_only=True):
+    """A time that was left out, epoch seconds, and how many windows that were."""
+
+    since: float
+    until: float
+    windows: int
+
+
+class Calibration(msgspec.Struct, kw_only=True):
+    """Everything that a calibration found. Times are epoch seconds."""
+
+    since: float
+    until: float
+    windows: int
+    excepted: list[LeftOut]
+    models: list[ModelPromise]
+    missing_baselines: list[MissingBaseline]
 
 
 def count_rules(

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from tidegauge.alerting import METRICS, Rule, RuleSet
 from tidegauge.backtest.inject import Injection, Injector
 from tidegauge.backtest.records import ReportsInOrder
-from tidegauge.backtest.replay import Replay
+from tidegauge.backtest.replay import Replay, ScoreObserver
 from tidegauge.backtest.result import (
     InjectionResult,
     MissingBaseline,
@@ -74,11 +74,11 @@ def backtest(
     """
     if plan.injection is not None:
         plan = replace(plan, rules=_each_signal_apart(plan.rules))
-    run = _Run(plan, baseline_of)
+    run = ReplayRun(plan, baseline_of)
     # Into which of the events that came late a drift would be put, nobody can say.
     with_revisions = plan.injection is None
     reports = ReportsInOrder(plan.since, plan.until, skipped, with_revisions=with_revisions)
-    with _no_collector():
+    with no_collector():
         for report in reports.of(records):
             if fnmatchcase(report.model, plan.model):
                 run.take(report)
@@ -117,7 +117,7 @@ def backtest(
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
+def no_collector() -> Iterator[None]:
     """Let Python not look for cycles: reports have none, and a third of the time went there."""
     was_on = gc.isenabled()
     gc.disable()
@@ -128,11 +128,18 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-class _Run:
+class ReplayRun:
     """All slices: their reports wait here until there are enough to judge together."""
 
-    def __init__(self, plan: BacktestPlan, baseline_of: Callable[[str], Baseline | None]) -> None:
+    def __init__(
+        self,
+        plan: BacktestPlan,
+        baseline_of: Callable[[str], Baseline | None],
+        observer_of: Callable[[Slice], ScoreObserver] | None = None,
+    ) -> None:
+        """``observer_of`` a slice sees its scores; then nothing is made of evidence by rules."""
         self._plan = plan
+        self._observer_of = observer_of
         self._baseline_of = baseline_of
         self._baselines: dict[str, Baseline] = {}
         self._unknown: set[str] = set()
@@ -157,6 +164,7 @@ class _Run:
                 drift_at=self._plan.injection.at if self._plan.injection else None,
                 windows=self._plan.window_of(report.model),
                 whole=self.replays.get(key.whole) if self._plan.injection is None else None,
+                observer=self._observer_of and self._observer_of(key),
             )
         waiting = self._waiting.setdefault(key, [])
         waiting.append(report)

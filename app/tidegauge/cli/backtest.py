@@ -14,6 +14,7 @@ from rich.table import Table
 from tidegauge.alerting import DEFAULT_RULES, load_rules
 from tidegauge.backtest import (
     BacktestPlan,
+    Calibration,
     Injection,
     InjectionResult,
     ModelKeys,
@@ -24,10 +25,12 @@ from tidegauge.backtest import (
     Sighting,
     SliceSpan,
     backtest,
+    calibrate as calibration,
     fired,
 )
 from tidegauge.baseline import Baseline
 from tidegauge.baseline.io import BaselineNotFound, BaselineStore, CorruptBaseline
+from tidegauge.cli._calibration import exceptions, show_calibration
 from tidegauge.cli._command import kafka_settings, reported, skipping, warn
 from tidegauge.cli._print import PlainConsole, echo_json, folding_table, short, table_time
 from tidegauge.config import Settings
@@ -43,7 +46,7 @@ from tidegauge.contract import (
     segment_text,
     utc_text,
 )
-from tidegauge.kafka import read_span, read_topic
+from tidegauge.kafka import KafkaRecord, Skipped, read_span, read_topic
 
 #: Episodes in the table, unless all are asked for.
 _EPISODES = 50
@@ -72,7 +75,25 @@ def try_rules(
         float | None, typer.Option(help="Budget to try; the one in force if left out.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the events that --inject draws.")] = 1,
-    everything: Annotated[bool, typer.Option("--all", help="Show every episode.")] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Instead of rules: how many false alarms the budget promised and how many there "
+            "were, by signal, why, and what would restore the promise.",
+        ),
+    ] = False,
+    excepted: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--except",
+            help="Time of a known drift, which --calibrate leaves out; repeatable.",
+            metavar="FROM/TO",
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every episode, or every signal.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Replay window reports through rules: what would have fired, when, and for how long."""
@@ -82,9 +103,14 @@ def try_rules(
         raise ValueError(f"--since {since} is not before --until {until}")
     if alarms_per_month is not None and not alarms_per_month > 0:
         raise ValueError(f"--alarms-per-month: found {alarms_per_month:g}, expected more than 0")
+    if calibrate and (rules or inject):
+        raise ValueError("--calibrate takes neither --rules nor --inject: it is about the budget")
+    if excepted and not calibrate:
+        raise ValueError("--except is only for --calibrate")
+    left_out = exceptions(excepted or (), now)
     file = rules or settings.detect.rules_file
     plan = BacktestPlan(
-        rules=DEFAULT_RULES if file is None else load_rules(file),
+        rules=DEFAULT_RULES if file is None or calibrate else load_rules(file),
         alarms_of=settings.alarms_of if alarms_per_month is None else lambda _: alarms_per_month,
         since=begin,
         until=end,
@@ -95,26 +121,35 @@ def try_rules(
     topics = settings.topics
     keys = ModelKeys(lambda name: fnmatchcase(name, model))
     with _baselines(settings) as baseline_of, skipping() as skipped:
-        history = read_topic(settings.kafka, topics.alerts_history, Alert, skipped, begin)
-        newest = read_topic(settings.kafka, topics.alerts, Alert, skipped)
-        in_force = fired(history, newest, begin, end)
-        records = read_span(settings.kafka, topics.windows, begin, end, keep=keys, skipped=skipped)
+
+        def read(skipped: Skipped = skipped) -> Iterator[KafkaRecord]:
+            return read_span(settings.kafka, topics.windows, begin, end, keep=keys, skipped=skipped)
+
+        found: Result | Calibration
         try:
-            result = backtest(plan, records, baseline_of, in_force, skipped)
+            if calibrate:
+                found = calibration(plan, read, baseline_of, left_out, skipped)
+            else:
+                history = read_topic(settings.kafka, topics.alerts_history, Alert, skipped, begin)
+                newest = read_topic(settings.kafka, topics.alerts, Alert, skipped)
+                in_force = fired(history, newest, begin, end)
+                found = backtest(plan, read(), baseline_of, in_force, skipped)
         except NoWindows as error:
             others = ", ".join(sorted(keys.others))
             there = f"there are some of {others}" if others else f"{topics.windows} has none at all"
             raise ValueError(f"{error}; {there}") from error
-    for one in result.missing_baselines:
+    for one in found.missing_baselines:
         warn(
             f"{counted(one.windows, 'window')} of {one.model} were counted by baseline "
             f"{short(one.id)}, which is not in the store or can't be used: they have no evidence "
             "of a drift"
         )
     if json:
-        echo_json(result)
+        echo_json(found)
+    elif isinstance(found, Result):
+        show(found, PlainConsole(), episodes=None if everything else _EPISODES)
     else:
-        show(result, PlainConsole(), episodes=None if everything else _EPISODES)
+        show_calibration(found, PlainConsole(), everything=everything)
 
 
 def _moment(option: str, text: str, now: float) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
-    from tidegauge.sequential.budget import Budget as Budget
+    from tidegauge.sequential.budget import Budget as Budget, thresholds as thresholds
     from tidegauge.sequential.calendar import (
         HOURS as HOURS,
         ProfileCalendar as ProfileCalendar,

@@ -190,13 +190,16 @@ class WindowBatch:
 
     def beyond(self, level: float) -> Bools:
         """Return where a score is above ``level`` times its threshold: (windows, signals)."""
+        return self.largest(level * self.thresholds) > 0
+
+    def largest(self, least: Floats) -> Floats:
+        """Return the strongest score of each signal, nats, (windows, signals).
+
+        0 where none is above what its slice is to have at ``least``, (windows, slices).
+        """
         suspects = np.concatenate(
             [
-                may_exceed(
-                    self._reference,
-                    self._path.at(some),
-                    level * float(self.thresholds[some].min()),
-                )
+                may_exceed(self._reference, self._path.at(some), float(least[some].min()))
                 for some in _blocks(len(self.events), _WINDOWS_AT_ONCE)
             ]
         )
@@ -204,9 +207,9 @@ class WindowBatch:
         windows, _, signals = where
         reference, counts = _rows(self._reference, signals), self._effective(where)
         scores = surprises(reference, counts, GRAINS[where[1]], largest_only=True).max(axis=-1)
-        above = scores > level * self.thresholds[windows, self._whose[signals]]
-        found = np.zeros((len(self.events), self.events.shape[-1]), dtype=bool)
-        found[windows[above], signals[above]] = True
+        above = scores > least[windows, self._whose[signals]]
+        found = np.zeros((len(self.events), self.events.shape[-1]))
+        np.maximum.at(found, (windows[above], signals[above]), scores[above])
         return found
 
     def strongest(self, windows: Places, signals: Places) -> StrongestScores:

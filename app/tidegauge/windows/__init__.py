@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         pack as pack,
         unpack as unpack,
     )
+    from tidegauge.windows.evidence import BaselineLayout as BaselineLayout
     from tidegauge.windows.inactivity import InactivityCheck as InactivityCheck
     from tidegauge.windows.outputs import (
         Closed as Closed,

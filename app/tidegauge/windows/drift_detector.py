@@ -61,11 +61,19 @@ class _PartInput(NamedTuple):
     onsets: Floats | None = None
 
 
-class DriftDetector:
-    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month."""
+#: Called with the report of a window, the part of it that counts, and how that was judged.
+Observe = Callable[[WindowReport, ReportPart, BaselineLayout, BatchInput, BatchResult], None]
 
-    def __init__(self, alarms_of: Callable[[str], float]) -> None:
+
+class DriftDetector:
+    """Folds first reports into what is remembered. ``alarms_of``: a model's budget a month.
+
+    ``observe`` is called with every window that was judged.
+    """
+
+    def __init__(self, alarms_of: Callable[[str], float], observe: Observe | None = None) -> None:
         self._alarms_of = alarms_of
+        self._observe = observe
         self._layouts: dict[str, BaselineLayout] = {}
         #: Of the same windows by the same baselines, before they are taken in.
         self.comparisons = Comparisons()
@@ -103,6 +111,9 @@ class DriftDetector:
         judged = judge_batch([its_input.turn for its_input in inputs.values()])
         for (at, its_input), its in zip(inputs.items(), judged, strict=True):
             found[at] = _result(its_input, its)
+            if self._observe is not None:
+                report, part, layout, turn, _ = its_input
+                self._observe(report, part, layout, turn, its)
         return found
 
     def _part_input(
