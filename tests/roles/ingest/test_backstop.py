@@ -14,7 +14,7 @@ from tidegauge.counting.cells import CountingCell
 from tidegauge.counting.router import CellRouter
 from tidegauge.counting.tenure import Position, Tenure
 from tidegauge.kafka.group_session import SessionError
-from tidegauge.roles.ingest import session as session_module, writer as writer_module
+from tidegauge.roles.ingest import reader_writer, session as session_module
 from tidegauge.roles.ingest.session import Session
 from tidegauge.telemetry.health import Health
 
@@ -239,14 +239,14 @@ def test_an_outage_while_a_record_is_looked_for_sets_nothing_aside(
 ) -> None:
     _fail_placing(monkeypatch, KeyError)
     outage = [KafkaException("no broker")] * 3
-    real = writer_module.commit
+    real = reader_writer.commit
 
     def commit(*what: Any, **more: Any) -> None:
         if outage:
             raise outage.pop()
         real(*what, **more)
 
-    monkeypatch.setattr(writer_module, "commit", commit)
+    monkeypatch.setattr(reader_writer, "commit", commit)
     world.run({0: _records(64, {40})})
     assert world.counted() == 63
     assert [letter["offset"] for letter in world.letters()] == [40]
