@@ -165,58 +165,58 @@ class _Due(NamedTuple):
     of_inactivity: bool
 
 
-def due_at(rules: RuleSet, quiet: InactiveSlice, state: AlertState) -> float:
+def due_at(rules: RuleSet, inactive: InactiveSlice, state: AlertState) -> float:
     """Return the event time at which a report is due if nothing comes; it may be past."""
-    report = quiet.until(quiet.since)
+    report = inactive.until(inactive.since)
     series = _series(state)
     if _has_abandoned(rules, report, series):
         # It ends with the next window; after the time of one it can't be waited for any longer.
-        return quiet.since + quiet.window_seconds + quiet.grace_seconds
-    return min((due.at for due in _dues(rules, quiet, report, series)), default=math.inf)
+        return inactive.since + inactive.window_seconds + inactive.grace_seconds
+    return min((due.at for due in _dues(rules, inactive, report, series)), default=math.inf)
 
 
 def judge_inactivity(
-    rules: RuleSet, quiet: InactiveSlice, state: AlertState, *, now: int
+    rules: RuleSet, inactive: InactiveSlice, state: AlertState, *, now: int
 ) -> EvaluationResult:
     """Report what is due at ``now``, the event time up to which everything is known.
 
     Same inputs, same bytes. No action follows from inactivity: nothing was measured.
     """
-    report = quiet.until(now)
-    turn = SliceEvaluation(rules, report, state, _without)
-    through = turn.before.through
-    turn.end_abandoned()
-    dues = list(_dues(rules, quiet, report, turn.after(through)))
+    report = inactive.until(now)
+    evaluation = SliceEvaluation(rules, report, state, _without)
+    through = evaluation.before.through
+    evaluation.end_abandoned()
+    dues = list(_dues(rules, inactive, report, evaluation.after(through)))
     for due in sorted((due for due in dues if due.at <= now), key=lambda it: it[1:3]):
         if due.of_inactivity:
-            seconds = float(now - quiet.since)
+            seconds = float(now - inactive.since)
             silence = Measurement(None, seconds, METRICS[SILENCE].unit, 0, "", None)
-            turn.hold(rules.compiled[due.order], silence)
+            evaluation.hold(rules.compiled[due.order], silence)
             continue
-        told = turn.incidents[due.identity] = miss(turn.incidents[due.identity])
-        members = turn.members(due.identity, told)
-        signals = signals_of(told, members, rules.compiled[due.order].worse)
-        since = quiet.until(now, _judged_at(told, quiet))
-        turn.emit(records.no_data_alert(due.identity, told, since, signals))
-    return turn.result(through)
+        incident = evaluation.incidents[due.identity] = miss(evaluation.incidents[due.identity])
+        members = evaluation.members(due.identity, incident)
+        signals = signals_of(incident, members, rules.compiled[due.order].worse)
+        since = inactive.until(now, _judged_at(incident, inactive))
+        evaluation.emit(records.no_data_alert(due.identity, incident, since, signals))
+    return evaluation.result(through)
 
 
 def end_forgotten(
-    rules: RuleSet, quiet: InactiveSlice, state: AlertState, *, seconds: int
+    rules: RuleSet, inactive: InactiveSlice, state: AlertState, *, seconds: int
 ) -> EvaluationResult:
     """End every alert of a slice that nothing has come of for so many seconds."""
-    at = quiet.since + seconds
-    report = quiet.until(at, at)
-    turn = SliceEvaluation(rules, report, state, _without)
-    for identity, incident in sorted(turn.incidents.items(), key=by_rule_and_signal):
-        if incident.told is None:
+    at = inactive.since + seconds
+    report = inactive.until(at, at)
+    evaluation = SliceEvaluation(rules, report, state, _without)
+    for identity, incident in sorted(evaluation.incidents.items(), key=by_rule_and_signal):
+        if incident.reported is None:
             continue
         reason = (
-            f"{quiet.model} {quiet.version}: no events for {duration_text(seconds)}, so it counts "
-            f"as retired; the alert of rule {incident.shown.rule!r} was {incident.told}"
+            f"{inactive.model} {inactive.version}: no events for {duration_text(seconds)}, so it "
+            f"counts as retired; the alert of rule {incident.shown.rule!r} was {incident.reported}"
         )
-        turn.emit(records.abandoned_alert(identity, incident, report, reason))
-    return turn.result(None)._replace(state=AlertState())
+        evaluation.emit(records.abandoned_alert(identity, incident, report, reason))
+    return evaluation.result(None)._replace(state=AlertState())
 
 
 def _without(baseline: str, signal: str, histogram: object) -> None:
@@ -240,36 +240,36 @@ def _has_abandoned(rules: RuleSet, report: WindowReport, series: SeriesState) ->
 
 
 def _dues(
-    rules: RuleSet, quiet: InactiveSlice, report: WindowReport, series: SeriesState
+    rules: RuleSet, inactive: InactiveSlice, report: WindowReport, series: SeriesState
 ) -> Iterator[_Due]:
     for one in rules.by_metric.get(SILENCE, ()):
         if one.watches(report):
             incidents = series.incidents.values()
             known = next((it for it in incidents if it.shown.rule == one.rule.name), None)
-            if known is None and not quiet.is_missed:
+            if known is None and not inactive.is_missed:
                 continue
-            yield _Due(_inactivity_due(one.rule, quiet, known), one.order, "", "", True)
+            yield _Due(_inactivity_due(one.rule, inactive, known), one.order, "", "", True)
     for identity, incident in series.incidents.items():
         shown = incident.shown
         one = rules.by_name[shown.rule]
-        told = incident.told is not None and not incident.no_data
-        if shown.metric == SILENCE or not told or not one.rule.no_data_after:
+        is_reported = incident.reported is not None and not incident.no_data
+        if shown.metric == SILENCE or not is_reported or not one.rule.no_data_after:
             continue
         # The last of the windows that may be missing closes only after its grace.
-        patience = one.rule.no_data_after * quiet.window_seconds + quiet.grace_seconds
-        at = _judged_at(incident, quiet) + patience
+        patience = one.rule.no_data_after * inactive.window_seconds + inactive.grace_seconds
+        at = _judged_at(incident, inactive) + patience
         yield _Due(at, one.order, shown.signal or "", identity, False)
 
 
-def _inactivity_due(rule: Rule, quiet: InactiveSlice, known: Incident | None) -> float:
+def _inactivity_due(rule: Rule, inactive: InactiveSlice, known: Incident | None) -> float:
     # Above is strict, and time is taken in whole seconds.
-    silent = quiet.since + math.floor(rule.threshold) + 1
+    silent = inactive.since + math.floor(rule.threshold) + 1
     if known is None:
         return silent
-    if not rule.repeat_interval or known.told is None:
+    if not rule.repeat_interval or known.reported is None:
         return math.inf
-    return max(silent, known.said_at + rule.repeat_interval)
+    return max(silent, known.reported_at + rule.repeat_interval)
 
 
-def _judged_at(incident: Incident, quiet: InactiveSlice) -> int:
-    return quiet.since if incident.judged_at is None else incident.judged_at
+def _judged_at(incident: Incident, inactive: InactiveSlice) -> int:
+    return inactive.since if incident.judged_at is None else incident.judged_at

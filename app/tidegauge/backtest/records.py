@@ -1,5 +1,6 @@
-"""The past as a backtest reads it: reports in the order in which they were published, and alerts;
-what lies beside the windows of a slice: time without any, and late events.
+"""The past as a backtest reads it: reports in the order in which they were published, and alerts.
+
+With what lies beside the windows of a slice: time without any, and late events.
 """
 
 import math
