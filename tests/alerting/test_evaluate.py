@@ -420,7 +420,7 @@ def test_firing_and_resolved_take_turns_for_each_fingerprint(windows: list[Windo
         incident
         for series in (verdicts[-1].state.series.values() if verdicts else ())
         for incident in series.incidents.values()
-        if incident.told == "firing"
+        if incident.reported == "firing"
     ]
     assert still_firing == len(told)
     assert len(set(ids)) == len(ids)

@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.window_reports import kl_report, window_report
-from tidegauge.alerting.evaluate import evaluate
-from tidegauge.alerting.inactivity import InactiveSlice, due_at, end_forgotten, judge_inactivity
+from tidegauge.alerting.evaluate import (
+    InactiveSlice,
+    due_at,
+    end_forgotten,
+    evaluate,
+    judge_inactivity,
+)
 from tidegauge.alerting.records import EvaluationResult
 from tidegauge.alerting.ruleset import RuleSet, parse_rules
 from tidegauge.alerting.state import AlertState

@@ -505,7 +505,7 @@ def test_whatever_comes_each_alert_fires_and_ends_in_turn_by_ids_of_its_own(
             assert now in allowed[standing.get(alert.fingerprint, "")], (alert, standing)
             standing[alert.fingerprint] = "F" if now in "+1" else now
         [series] = verdict.state.series.values()
-        told = {key: it.told for key, it in series.incidents.items() if it.told is not None}
+        told = {key: it.reported for key, it in series.incidents.items() if it.reported is not None}
         assert told == {
             key: {"P": "pending", "F": "firing"}[it]
             for key, it in standing.items()

@@ -312,11 +312,11 @@ def test_rules_that_inhibit_each_other_in_a_circle_are_all_named() -> None:
         for name, others in (("a", "b"), ("b", "c, d"), ("c", "a"), ("d", "c"), ("e", "a"))
     )
     assert [problem.split(": ", 2)[2] for problem in problems_of(text)] == [
-        "a waits for b waits for c waits for a: none would ever be told; take one of these away",
-        "b waits for c waits for a waits for b: none would ever be told; take one of these away",
-        "b waits for d waits for c waits for a waits for b: none would ever be told; "
+        "a waits for b waits for c waits for a: none would be reported; take one of these away",
+        "b waits for c waits for a waits for b: none would be reported; take one of these away",
+        "b waits for d waits for c waits for a waits for b: none would be reported; "
         "take one of these away",
-        "c waits for a waits for b waits for c: none would ever be told; take one of these away",
-        "d waits for c waits for a waits for b waits for d: none would ever be told; "
+        "c waits for a waits for b waits for c: none would be reported; take one of these away",
+        "d waits for c waits for a waits for b waits for d: none would be reported; "
         "take one of these away",
     ]

@@ -1,4 +1,4 @@
-"""The book of a partition: a chain for each model, each id once, and back from what is written."""
+"""The index of a partition: a chain for each model, each id once, and back from what is written."""
 
 import json
 from typing import Any

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from support.deployment import ROOT
-from tidegauge.cli._alert_text import describe, fires
+from tidegauge.cli.alert_text import describe, fires
 from tidegauge.contract.alert import Alert
 
 FIRING = msgspec.json.decode(

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from support.deployment import ROOT
 from tidegauge.cli import alerts
-from tidegauge.cli._recent import Value
+from tidegauge.cli.recent import Value
 from tidegauge.config.settings import Settings
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.record import DecodingError, decode

@@ -9,8 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from support.terminal import on_a_terminal
-from tidegauge.cli._print import wrapped
 from tidegauge.cli.app import app
+from tidegauge.cli.printing import wrapped
 
 COLUMNS = 80
 

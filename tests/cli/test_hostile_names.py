@@ -103,7 +103,7 @@ def topics(monkeypatch: pytest.MonkeyPatch, alert: Alert, record: AuditRecord) -
     for module in (alerts, actions, silences):
         monkeypatch.setattr(module, "read_topic", read)
     raw = msgspec.json.encode(alert)
-    monkeypatch.setattr("tidegauge.cli._command.ask_brokers", lambda _: None)
+    monkeypatch.setattr("tidegauge.cli.command.ask_brokers", lambda _: None)
     monkeypatch.setattr(alerts, "newest_values", lambda *_: {})
     monkeypatch.setattr(alerts, "follow", lambda *_: iter([(raw, alert)]))
     one = msgspec.json.encode(record), record
@@ -282,7 +282,7 @@ def test_a_sound_name_stays_as_it_is(name: str) -> None:
 
 def test_commands_print_through_the_one_place_that_takes_care() -> None:
     for path in sorted((ROOT / "app" / "tidegauge" / "cli").glob("*.py")):
-        if path.name in ("_print.py", "app.py"):
+        if path.name in ("printing.py", "app.py"):
             continue
         text = path.read_text()
         assert not re.search(r"typer\.echo\(|(?<![.\w])print\(|(?<!Plain)Console\(", text), path

@@ -68,7 +68,7 @@ def test_every_command_ends_with_one_line_and_the_exit_code_for_unreachable(
         asked.append(kafka.bootstrap_servers)
         raise BrokersAway("no answer from Kafka at x:9092 (refused)")
 
-    monkeypatch.setattr("tidegauge.cli._command.ask_brokers", away)
+    monkeypatch.setattr("tidegauge.cli.command.ask_brokers", away)
     done = CliRunner().invoke(app, command.split())
     assert (done.exit_code, done.stdout) == (3, ""), done.output
     assert done.stderr == "tidegauge: no answer from Kafka at x:9092 (refused)\n"

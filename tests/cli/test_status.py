@@ -10,8 +10,8 @@ from rich.console import Console
 
 from support.alerts import example_alert
 from tidegauge.baseline.io.pointers import Key, Pointer
-from tidegauge.cli._print import PlainConsole
-from tidegauge.cli._recent import (
+from tidegauge.cli.printing import PlainConsole
+from tidegauge.cli.recent import (
     RecentEvidence,
     RecentPart,
     RecentReport,

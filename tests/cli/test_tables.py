@@ -21,12 +21,12 @@ from tidegauge.backtest.result import (
     Sighting,
     SliceSpan,
 )
-from tidegauge.cli import actions, alerts, silences, topics
-from tidegauge.cli._alert_text import signals_table
-from tidegauge.cli._print import PlainConsole, folding_table, plain, wrapped
-from tidegauge.cli._recent import Value, first_values, value_in
+from tidegauge.cli import actions, alerts, setup, silences
+from tidegauge.cli.alert_text import signals_table
 from tidegauge.cli.app import app
 from tidegauge.cli.backtest import _show_injection, show
+from tidegauge.cli.printing import PlainConsole, folding_table, plain, wrapped
+from tidegauge.cli.recent import Value, first_values, value_in
 from tidegauge.contract.alert import Acknowledgement, Action, Alert, acknowledge
 from tidegauge.contract.silence import Silence
 from tidegauge.contract.wording import utc_text
@@ -77,8 +77,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (alerts, actions, silences):
         monkeypatch.setattr(module, "read_topic", read)
-    monkeypatch.setattr("tidegauge.cli._command.ask_brokers", lambda _: None)
-    monkeypatch.setattr(topics, "Topics", Made)
+    monkeypatch.setattr("tidegauge.cli.command.ask_brokers", lambda _: None)
+    monkeypatch.setattr(setup, "Topics", Made)
     monkeypatch.setattr(alerts.time, "time", lambda: float(NOW))
     newest = {FIRING.episode: Value(22.7, NOW - 60)}
     monkeypatch.setattr(alerts, "newest_values", lambda *_: newest)

@@ -9,12 +9,11 @@ import pytest
 from support.days import MINUTES, counted, learned, levels
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.daily import DailyReference, Dispersion, HoursMemory
-from tidegauge.sequential.day_memories import remembered
 from tidegauge.sequential.engine import Verdict, judge_daily
-from tidegauge.sequential.ewma import LAMBDAS, Memory
+from tidegauge.sequential.ewma import LAMBDAS, Memory, remembered
 from tidegauge.sequential.expected import MEAN
-from tidegauge.sequential.heavy_tails import carried
 from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.tails import carried
 
 Floats = npt.NDArray[np.float64]
 

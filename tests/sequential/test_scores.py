@@ -11,7 +11,7 @@ from tidegauge.sequential.conditional import GRAINS
 from tidegauge.sequential.reference import Reference, SignalReference, bin_scores
 from tidegauge.sequential.scores import SCORES, surprises
 from tidegauge.sequential.tails import chi2_surprise
-from tidegauge.stats.two_samples import g_two_sample
+from tidegauge.stats.divergences import g_two_sample
 
 QUANTILES = [0.01, 0.05, *(i / 10 for i in range(1, 10)), 0.95, 0.99]
 SHARES = np.diff([0.0, *QUANTILES, 1.0])

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from tidegauge.stats.divergences import js_distance
-from tidegauge.stats.two_samples import g_two_sample
+from tidegauge.stats.divergences import g_two_sample, js_distance
 from tidegauge.stats.values import (
     histogram_quantile,
     mean_shift,

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from support.counting import NOW, FakeMessage, as_json, event
-from tidegauge.roles.ingest import writer as writer_module
+from tidegauge.roles.ingest import reader_writer
 
 #: What says that a partition has been read to its end.
 END = KafkaError(KafkaError._PARTITION_EOF)
@@ -32,7 +32,7 @@ class Committed:
         self.fails: list[Exception] = []
         self.records: list[dict[str, Any]] = []
         self.letters: list[list[dict[str, Any]]] = []
-        monkeypatch.setattr(writer_module, "commit", self)
+        monkeypatch.setattr(reader_writer, "commit", self)
 
     def __call__(self, producer: object, **what: Any) -> None:
         records = [json.loads(record) for _, _, record in what["records"]]

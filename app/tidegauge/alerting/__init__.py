@@ -9,15 +9,13 @@ from tidegauge._face import face
 
 if TYPE_CHECKING:
     from tidegauge.alerting.evaluate import (
-        Revised as Revised,
-        evaluate as evaluate,
-        evaluate_late as evaluate_late,
-    )
-    from tidegauge.alerting.inactivity import (
         MISSED_AFTER_SECONDS as MISSED_AFTER_SECONDS,
         InactiveSlice as InactiveSlice,
+        Revised as Revised,
         due_at as due_at,
         end_forgotten as end_forgotten,
+        evaluate as evaluate,
+        evaluate_late as evaluate_late,
         judge_inactivity as judge_inactivity,
     )
     from tidegauge.alerting.measure import (

@@ -94,9 +94,9 @@ def places(
     }
 
 
-def ended_summary(told: Incident, report: WindowReport, signals: int) -> str:
+def ended_summary(incident: Incident, report: WindowReport, signals: int) -> str:
     """Say that the rule no longer holds, and how long it did."""
-    episode = told.shown
+    episode = incident.shown
     lasted = duration_text(report.window_start - episode.starts_at)
     limit = f"{episode.comparison} {limit_text(episode.threshold, episode.unit)}"
     if episode.metric == SILENCE:

@@ -35,7 +35,7 @@ SAMPLE: dict[str, str | int | float] = {
     "asks": "; asks for a retrain",
 }
 
-#: The fields of a rule that name others that keep it quiet.
+#: The fields of a rule that name others that inhibit it.
 INHIBITORS = ("inhibited_by", "signal_inhibited_by")
 
 
@@ -158,7 +158,7 @@ def _out_of_range(name: object, found: float, metric: Metric) -> str:
 def wrong_inhibitors(rules: Sequence[object]) -> Iterator[tuple[int, str, int, str]]:
     """Find names of inhibitors that no rule should wait for: rule, field, place in it, message.
 
-    Rules that inhibit each other in a circle would all be silent while all of them fire. Takes
+    Rules that inhibit each other in a circle would all go unreported while all of them fire. Takes
     rules of any type, as :func:`inconsistencies` does.
     """
     inhibitors: dict[str, list[str]] = {}
@@ -196,7 +196,7 @@ def _wrong_inhibitor(rule: str, other: str, inhibitors: Mapping[str, Sequence[st
     if way is None:
         return None
     circle = " waits for ".join([rule, *way])
-    return f"{circle}: none would ever be told; take one of these away"
+    return f"{circle}: none would be reported; take one of these away"
 
 
 def _names(rule: Mapping[Any, Any], field: str) -> list[str]:

@@ -46,13 +46,13 @@ class WindowSpan(NamedTuple):
 class IncidentTransition(NamedTuple):
     """The step of an incident in a window.
 
-    ``after`` is the new state, None if it is over. ``told`` is the state that ``event`` reports,
+    ``after`` is the new state, None if it is over. ``reported`` is what ``event`` reports,
     ``measured`` its figures, if there are any. ``fires``: it did not fire before. ``was`` is the
     state before there was no data, if that is why it is reported. ``begins``: it is new.
     """
 
     after: Incident | None
-    told: Incident
+    reported: Incident
     event: AlertEvent | None = None
     measured: Measurement | None = None
     fires: bool = False
@@ -69,22 +69,24 @@ def step_incident(
     members: Sequence[Episode],
     fired: Sequence[int],
     inhibited: bool,
-    quiet: Collection[str | None] = (),
+    unreported: Collection[str | None] = (),
 ) -> list[IncidentTransition]:
     """Return the steps of an incident, after its episodes made ``moves``, worst first.
 
     ``members`` are its episodes after the window, worst first; ``fired`` are the ends of windows in
-    which it began to fire. Signals in ``quiet`` are not reported: the alert is about the others.
+    which it began to fire. Signals in ``unreported`` are left out: the alert is about the others.
     There are two steps if what fired is over while something is pending, which is a new incident.
     """
-    courses = []
+    transitions = []
     firing = any(one.phase == "firing" for one in members)
     if before is not None and not (firing or (members and before.shown.phase == "pending")):
-        courses.append(_end(before, moves, window))
+        transitions.append(_end(before, moves, window))
         before = None
     if members:
-        courses.append(_go_on(rule, before, moves, window, members, fired, inhibited, quiet))
-    return courses
+        transitions.append(
+            _go_on(rule, before, moves, window, members, fired, inhibited, unreported)
+        )
+    return transitions
 
 
 def _end(
@@ -95,12 +97,12 @@ def _end(
     if ended is not None:
         shown = same_episode(before.shown, ended.now)
         shown = msgspec.structs.replace(shown, severity=before.shown.severity)
-    told = msgspec.structs.replace(before, shown=shown, past=_past(before, moves, (), window))
+    reported = msgspec.structs.replace(before, shown=shown, past=_past(before, moves, (), window))
     event: AlertEvent | None = None
-    if before.told is not None:
-        event = "resolved" if before.told == "firing" else "inactive"
+    if before.reported is not None:
+        event = "resolved" if before.reported == "firing" else "inactive"
     return IncidentTransition(
-        None, told, event, ended.measured if ended else None, was=_interrupted(before)
+        None, reported, event, ended.measured if ended else None, was=_interrupted(before)
     )
 
 
@@ -111,7 +113,7 @@ def miss(before: Incident) -> Incident:
 
 def _interrupted(before: Incident) -> Literal["pending", "firing"] | None:
     """Return the phase reported before there was no data, if there is none now."""
-    return before.told if before.no_data else None
+    return before.reported if before.no_data else None
 
 
 def _go_on(
@@ -122,7 +124,7 @@ def _go_on(
     members: Sequence[Episode],
     fired: Sequence[int],
     inhibited: bool,
-    quiet: Collection[str | None],
+    unreported: Collection[str | None],
 ) -> IncidentTransition:
     firing = [one for one in members if one.phase == "firing"]
     phase = "firing" if firing else "pending"
@@ -132,13 +134,13 @@ def _go_on(
             it
             for it in moves
             if it.holds and it.after is not None and it.after.phase == phase
-            if it.after.signal not in quiet
+            if it.after.signal not in unreported
         ),
         None,
     )
     latest = members[0] if leading is None else leading.now
-    told_of = [one for one in firing or members if one.signal not in quiet]
-    known = [one.severity for one in told_of or firing or members]
+    reported_of = [one for one in firing or members if one.signal not in unreported]
+    known = [one.severity for one in reported_of or firing or members]
     begins = before is None
     if before is None:
         latest = msgspec.structs.replace(latest, starts_at=window.start)
@@ -147,7 +149,7 @@ def _go_on(
     else:
         latest = same_episode(before.shown, latest)
         fires = bool(firing) and before.shown.phase == "pending"
-        if before.told == "firing":
+        if before.reported == "firing":
             known.append(before.shown.severity)
     shown = msgspec.structs.replace(latest, phase=phase, severity=worst(*known))
     now = msgspec.structs.replace(
@@ -158,13 +160,13 @@ def _go_on(
     now = msgspec.structs.replace(now, judged_at=window.end)
     event = None if inhibited or leading is None else _news(rule, before, shown, window)
     if event is None:
-        if before.told == "firing":  # as it was reported
+        if before.reported == "firing":  # as it was reported
             now = msgspec.structs.replace(now, shown=before.shown)
         return IncidentTransition(now, now, fires=fires, begins=begins)
     now = msgspec.structs.replace(
         now,
-        told=phase,
-        said_at=window.end,
+        reported=phase,
+        reported_at=window.end,
         reminders=now.reminders + (event == "reminder"),
         severities_before=[
             *now.severities_before,
@@ -178,20 +180,20 @@ def _go_on(
 
 def _is_worse(before: Incident, shown: Episode) -> bool:
     """Whether it fired already with another severity, which is never more than this one."""
-    return before.told == "firing" and shown.severity != before.shown.severity
+    return before.reported == "firing" and shown.severity != before.shown.severity
 
 
 def _news(rule: Rule, before: Incident, shown: Episode, window: WindowSpan) -> AlertEvent | None:
     """Return the event to report of an incident that goes on, if there is one."""
     if shown.phase == "pending":
-        return "pending" if before.told is None or before.no_data else None
-    if before.told != "firing":
+        return "pending" if before.reported is None or before.no_data else None
+    if before.reported != "firing":
         return "firing"
     if before.no_data:
         return "resumed"
     if _is_worse(before, shown):
         return "raised"
-    if rule.repeat_interval and window.end - before.said_at >= rule.repeat_interval:
+    if rule.repeat_interval and window.end - before.reported_at >= rule.repeat_interval:
         return "reminder"
     return None
 
@@ -227,25 +229,27 @@ def entry(episode: Episode, *, ends_at: int | None = None) -> SignalAlert:
     )
 
 
-def signals_of(told: Incident, members: Sequence[Episode], worse: int) -> list[SignalAlert]:
+def signals_of(reported: Incident, members: Sequence[Episode], worse: int) -> list[SignalAlert]:
     """List the signals of an incident: those in its phase, as given, then the others, worst first.
 
     ``worse`` is 1 if greater values are the worse ones, and otherwise -1.
     """
-    if not told.grouped:
+    if not reported.grouped:
         return []
-    past = sorted(told.past, key=lambda one: (-worse * one.value, one.signal))
-    return [*(entry(one) for one in members if one.phase == told.shown.phase), *past]
+    past = sorted(reported.past, key=lambda one: (-worse * one.value, one.signal))
+    return [*(entry(one) for one in members if one.phase == reported.shown.phase), *past]
 
 
-def as_late(course: IncidentTransition, now: int, revision: int) -> IncidentTransition:
+def as_late(transition: IncidentTransition, now: int, revision: int) -> IncidentTransition:
     """Return a step that is due to late events: it is reported ``now``, not at their time."""
-    told = course.told
-    said = told.said_at if course.event is None else now
-    told = msgspec.structs.replace(told, judged_at=now, said_at=said)
-    if course.begins:
-        told = msgspec.structs.replace(told, revision=revision)
-    return course._replace(told=told, after=None if course.after is None else told)
+    reported = transition.reported
+    at = reported.reported_at if transition.event is None else now
+    reported = msgspec.structs.replace(reported, judged_at=now, reported_at=at)
+    if transition.begins:
+        reported = msgspec.structs.replace(reported, revision=revision)
+    return transition._replace(
+        reported=reported, after=None if transition.after is None else reported
+    )
 
 
 def by_rule_and_signal(item: tuple[str, Incident]) -> tuple[str, str]:

@@ -19,7 +19,7 @@ Watch = tuple[int, str | None]
 class Decided(NamedTuple):
     """Where rules hold in a window, and where those that held before don't: the worst of each.
 
-    ``sound``: which of the ``asked`` rules were judged and hold nowhere, by their order.
+    ``sound``: which of the ``unsettled`` rules were judged and hold nowhere, by their order.
     """
 
     holding: dict[Watch, Measurement]
@@ -32,16 +32,16 @@ def decide(
     report: WindowReport,
     known: Mapping[Watch, Episode],
     *,
-    asked: Set[int] = frozenset(),
+    unsettled: Set[int] = frozenset(),
 ) -> Decided:
     """Find the worst measurement wherever a rule holds, and wherever what is known ceased to.
 
-    ``asked``: rules, by their order, for which ``sound`` is determined.
+    ``unsettled``: rules, by their order, for which ``sound`` is determined.
     """
     holding: dict[Watch, Measurement] = {}
     ceased: dict[Watch, Measurement] = {}
     judged: set[int] = set()
-    followed = asked | {order for order, _ in known}
+    followed = unsettled | {order for order, _ in known}
     for metric, compiled in rules.by_metric.items():
         watching = [one for one in compiled if one.watches(report)]
         if not watching:
@@ -71,7 +71,7 @@ def decide(
     return Decided(
         holding,
         {watch: one for watch, one in ceased.items() if watch not in holding},
-        frozenset((judged & asked) - hold),
+        frozenset((judged & unsettled) - hold),
     )
 
 
@@ -210,7 +210,7 @@ class Basis(NamedTuple):
 
 def why_withheld(
     rule: Rule,
-    asked: Sequence[int],
+    request_times: Sequence[int],
     report: WindowReport,
     basis: Basis,
     *,
@@ -218,7 +218,7 @@ def why_withheld(
 ) -> str | None:
     """Return why the action must not be requested in the window of ``report``; None if it may.
 
-    ``asked`` has the times of its requests, for this rule and slice, from :func:`remembered`.
+    ``request_times`` are those of its requests, for this rule and slice, from :func:`remembered`.
     ``now`` is the end of the last window judged, if that is later than the report's.
     """
     now = report.window_end if now is None else now
@@ -239,10 +239,10 @@ def why_withheld(
             f"its baseline has {rows} rows, and with fewer than {LEAST_BASELINE_ROWS} a "
             "difference may lie in these"
         )
-    if asked and now - asked[-1] < rule.cooldown:
-        ago, cooldown = duration_text(now - asked[-1]), duration_text(rule.cooldown)
+    if request_times and now - request_times[-1] < rule.cooldown:
+        ago, cooldown = duration_text(now - request_times[-1]), duration_text(rule.cooldown)
         return f"requested {ago} before, cooldown {cooldown}"
-    today = sum(now - at < DAY_SECONDS for at in asked)
+    today = sum(now - at < DAY_SECONDS for at in request_times)
     if rule.max_per_day is not None and today >= rule.max_per_day:
         return f"requested {counted(today, 'time')} in 24 h, max_per_day {rule.max_per_day}"
     return None
@@ -253,9 +253,9 @@ def is_of_latency(rule: Rule) -> bool:
     return rule.action == "rollback" and rule.metric.startswith("latency_")
 
 
-def remembered(rule: Rule, asked: Sequence[int], now: int) -> list[int]:
+def remembered(rule: Rule, request_times: Sequence[int], now: int) -> list[int]:
     """Return the times of requests, ``now`` the latest, that limit those of later windows."""
     if rule.max_per_day is None and not rule.cooldown:
         return []
     longest = max(rule.cooldown, DAY_SECONDS if rule.max_per_day is not None else 0)
-    return [at for at in (*asked, now) if now - at < longest]
+    return [at for at in (*request_times, now) if now - at < longest]

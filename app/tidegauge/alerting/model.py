@@ -55,7 +55,7 @@ GLOB = r"[*?\[]"
 #: From the mildest to the worst.
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
-#: Corrected PSI, nats, below which a drift is too small to wake anybody, be it ever so certain.
+#: Corrected PSI, nats, below which a drift is too small for an alert, however certain it is.
 MINIMUM_PSI = 0.01
 
 
@@ -134,13 +134,13 @@ class Rule(_StrictRule):
     ] = "signals"
     inhibited_by: Annotated[
         list[_Text],
-        Field(description="rules that, while they fire for the same slice, say what this would"),
+        Field(description="rules that report the same while they fire for the same slice"),
     ] = []
     signal_inhibited_by: Annotated[
         list[_Text],
         Field(
-            description="rules that, while they hold on a signal, keep this one from saying "
-            "anything of that signal"
+            description="rules that, while they hold on a signal, keep this one from "
+            "reporting that signal"
         ),
     ] = []
     flapping_after: Annotated[
@@ -162,7 +162,7 @@ class Rule(_StrictRule):
         int,
         Field(
             ge=0,
-            description="seconds of event time after which what is firing still is told again; "
+            description="seconds of event time after which what still fires is reported again; "
             "0: never",
         ),
     ] = 0
@@ -171,28 +171,28 @@ class Rule(_StrictRule):
         Field(
             ge=0,
             description="windows without one that was judged after which an alert that is pending "
-            "or firing is told as no_data; 0: never",
+            "or firing is reported as no_data; 0: never",
         ),
     ] = 10
     action: Annotated[
         ActionKind | None,
-        Field(description="what a firing alert asks for"),
+        Field(description="what a firing alert requests"),
         WithJsonSchema({"enum": ["retrain", "rollback", "page"]}),
     ] = None
     cooldown: Annotated[
         int,
-        Field(ge=0, description="seconds of event time before a slice may ask for it again"),
+        Field(ge=0, description="seconds of event time before a slice may request it again"),
     ] = 0
     max_per_day: Annotated[
         int | None,
-        Field(ge=1, description="how often a slice may ask for it in 24 h; left out: any number"),
+        Field(ge=1, description="how often a slice may request it in 24 h; left out: any number"),
         WithJsonSchema({"type": "integer", "minimum": 1}),
     ] = None
     expires_after: Annotated[
         int, Field(ge=1, description="seconds after which it is too late to carry it out")
     ] = 86_400
     dry_run: Annotated[
-        bool, Field(description="the action is asked for, and marked as not to be carried out")
+        bool, Field(description="the action is requested, and marked as not to be carried out")
     ] = False
     labels: Annotated[
         dict[_LabelName, _Text],
@@ -202,7 +202,7 @@ class Rule(_StrictRule):
         dict[_LabelName, _Long],
         Field(description="texts that go with its alerts, templates like the summary"),
     ] = {}
-    receivers: Annotated[list[_Text], Field(description="who is told of its alerts, by name")] = []
+    receivers: Annotated[list[_Text], Field(description="receivers of its alerts, by name")] = []
     summary: Annotated[
         _Text | None,
         Field(description=f"text of a firing alert, with {{{'}, {'.join(SAMPLE)}}}"),

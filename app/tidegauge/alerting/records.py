@@ -85,7 +85,7 @@ def _series(report: WindowReport) -> tuple[str, str, str, str]:
 def alert_of(
     event: AlertEvent,
     identity: str,
-    told: Incident,
+    incident: Incident,
     report: WindowReport,
     *,
     rule: Rule,
@@ -96,16 +96,16 @@ def alert_of(
 ) -> Alert:
     """Return the alert after the window of ``report``; the caller adds actions and evidence.
 
-    ``told`` has the figures of that window; ``signals`` is the list of an alert about several.
+    ``incident`` has the figures of that window; ``signals`` is the list of an alert about several.
     ``asks``: it requests the action of the rule, unless ``withheld`` says why not.
     """
-    episode = told.shown
+    episode = incident.shown
     # The list also has what is over; the alert is about the rest.
     current = [one.signal for one in signals if one.ends_at is None]
     known = places(episode, report, current or [one.signal for one in signals])
     known["asks"] = asks_text(rule, withheld) if asks else ""
     if event in ("inactive", "resolved"):
-        summary = ended_summary(told, report, len(signals))
+        summary = ended_summary(incident, report, len(signals))
     else:
         template = rule.summary and rule.summary.removesuffix(ASKS)
         summary = held_summary(template, episode, report, known)
@@ -117,18 +117,18 @@ def alert_of(
     elif event == "reminder":
         summary += f"; for {duration_text(report.window_end - episode.starts_at)} now"
     elif event == "raised":
-        summary += f"; now {episode.severity}, before {told.severities_before[-1]}"
+        summary += f"; now {episode.severity}, before {incident.severities_before[-1]}"
     elif event == "inactive":
         fired = episode.phase == "firing"
         summary += "; fired only while inhibited" if fired else "; was pending, has never fired"
-    elif event == "firing" and told.flapping:
+    elif event == "firing" and incident.flapping:
         summary += (
             "; it comes and goes, so it is resolved only after "
             f"{counted(rule.flapping_windows, 'window')} in a row without it"
         )
     if is_late:
         summary += "; found when late events were counted"
-    alert = _alert(event, identity, told, report, summary=summary)
+    alert = _alert(event, identity, incident, report, summary=summary)
     alert.revised = is_late
     alert.signals = list(signals[:MOST_LISTED])
     alert.dry_run = rule.dry_run
@@ -138,10 +138,10 @@ def alert_of(
 
 
 def no_data_alert(
-    identity: str, told: Incident, report: WindowReport, signals: Sequence[SignalAlert]
+    identity: str, incident: Incident, report: WindowReport, signals: Sequence[SignalAlert]
 ) -> Alert:
     """Return the alert that reports that no window was judged in the time of ``report``."""
-    episode = told.shown
+    episode = incident.shown
     names = [one.signal for one in signals if one.ends_at is None]
     of = listed(names) if names else episode.signal
     watched = episode.metric if of is None else f"{episode.metric} of {of}"
@@ -149,38 +149,38 @@ def no_data_alert(
     summary = with_segment(
         f"{report.model} {report.version}: no data for {lasted}; it is unknown whether {watched} "
         f"is still {episode.comparison} {limit_text(episode.threshold, episode.unit)}; the alert "
-        f"was {told.told}",
+        f"was {incident.reported}",
         report,
     )
-    alert = _alert("no_data", identity, told, report, summary=summary)
+    alert = _alert("no_data", identity, incident, report, summary=summary)
     alert.signals = list(signals[:MOST_LISTED])
-    alert.was = told.told
+    alert.was = incident.reported
     return alert
 
 
-def abandoned_alert(identity: str, told: Incident, report: WindowReport, reason: str) -> Alert:
+def abandoned_alert(identity: str, incident: Incident, report: WindowReport, reason: str) -> Alert:
     """Return the end of an alert whose rule is gone, with the last value that was reported."""
-    event: AlertEvent = "resolved" if told.told == "firing" else "inactive"
-    return _alert(event, identity, told, report, summary=reason)
+    event: AlertEvent = "resolved" if incident.reported == "firing" else "inactive"
+    return _alert(event, identity, incident, report, summary=reason)
 
 
 def _alert(
-    event: AlertEvent, identity: str, told: Incident, report: WindowReport, *, summary: str
+    event: AlertEvent, identity: str, incident: Incident, report: WindowReport, *, summary: str
 ) -> Alert:
-    episode = told.shown
+    episode = incident.shown
     # These change no state, so they need a number to have an id of their own.
-    reminder = told.reminders if event == "reminder" else 0
-    raised = len(told.severities_before) if event == "raised" else 0
+    reminder = incident.reminders if event == "reminder" else 0
+    raised = len(incident.severities_before) if event == "raised" else 0
     state: AlertPhase = "firing"
     if event != "reminder" and event != "raised" and event != "resumed":
         state = event
     numbered: tuple[str | int, ...] = (reminder,) if reminder else ()
     if raised:
         numbered = ("raised", raised)
-    elif told.outages and event in ("pending", "firing", "resumed", "no_data"):
+    elif incident.outages and event in ("pending", "firing", "resumed", "no_data"):
         # After no data, a state comes again in the same episode.
-        numbered = ("outage", told.outages)
-    revision: tuple[str | int, ...] = ("revision", told.revision) if told.revision else ()
+        numbered = ("outage", incident.outages)
+    revision: tuple[str | int, ...] = ("revision", incident.revision) if incident.revision else ()
     return Alert(
         id=deterministic_id("alert", identity, episode.starts_at, state, *numbered, *revision),
         fingerprint=identity,
@@ -191,7 +191,7 @@ def _alert(
         version=report.version,
         variant=report.variant,
         segment=report.segment,
-        signal=None if told.grouped else episode.signal,
+        signal=None if incident.grouped else episode.signal,
         metric=episode.metric,
         comparison=episode.comparison,
         threshold=episode.threshold,
@@ -212,12 +212,12 @@ def _alert(
         episode=deterministic_id("episode", identity, episode.starts_at, *revision),
         reminder=reminder,
         raised=raised,
-        severities_before=told.severities_before,
-        flapping=told.flapping,
+        severities_before=incident.severities_before,
+        flapping=incident.flapping,
         labels=episode.labels,
         receivers=episode.receivers,
         threshold_by="alarm_budget" if episode.metric == "surprise" else "rule",
-        action=told.action,
+        action=incident.action,
     )
 
 

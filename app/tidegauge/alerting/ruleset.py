@@ -6,23 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from fnmatch import translate
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tidegauge.alerting.consistency import INHIBITORS, inconsistencies, wrong_inhibitors
 from tidegauge.alerting.metrics import MetricName
 from tidegauge.alerting.model import GLOB, INCONSISTENT, Rule, RuleFile
 from tidegauge.config import FileFormat, Location, Problem, dotted, read_file
+from tidegauge.contract import OfSlice
 
 Matcher = Callable[[str], object]
-
-
-class OfSlice(Protocol):
-    """A record about one slice of the traffic, such as a window report."""
-
-    model: str
-    version: str
-    variant: str
-    segment: dict[str, str]
 
 
 class CompiledRule:

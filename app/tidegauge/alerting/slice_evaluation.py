@@ -53,7 +53,7 @@ class _Notification(NamedTuple):
 
     one: CompiledRule
     identity: str
-    course: IncidentTransition
+    transition: IncidentTransition
     members: list[Episode]
     inhibited_by: list[str]
 
@@ -93,7 +93,9 @@ class SliceEvaluation:
         self.episodes = dict(before.episodes)
         self.incidents = dict(before.incidents)
         names = rules.by_name
-        self.asked = {name: times for name, times in before.asked.items() if name in names}
+        self.action_request_times = {
+            name: times for name, times in before.action_request_times.items() if name in names
+        }
         self.fired = self._still_counting(before.fired)
         self.never_sound = set(before.never_sound) & names.keys()
         if before.through is None and not is_late:
@@ -124,7 +126,7 @@ class SliceEvaluation:
             episodes=self.episodes,
             incidents=self.incidents,
             fired=self.fired,
-            asked=self.asked,
+            action_request_times=self.action_request_times,
             never_sound=sorted(self.never_sound),
             broken=self.broken,
         )
@@ -166,15 +168,15 @@ class SliceEvaluation:
             else:
                 continue
             del self.incidents[identity]
-            if incident.told is not None:
+            if incident.reported is not None:
                 self.emit(records.abandoned_alert(identity, incident, self._report, reason))
 
     def judge(self) -> None:
         """Step every episode, then every incident, and report what has changed."""
         known = self.known()
         by_name = self._rules.by_name
-        asked = {by_name[name].order for name in self.never_sound}
-        decided = decide(self._rules, self._report, known, asked=asked)
+        unsettled = {by_name[name].order for name in self.never_sound}
+        decided = decide(self._rules, self._report, known, unsettled=unsettled)
         self.never_sound -= {self._rules.rules[order].name for order in decided.sound}
         moves = self._step_episodes(known, decided.holding, decided.ceased)
         for one in self.episodes.values():
@@ -206,13 +208,13 @@ class SliceEvaluation:
         firing = {one.rule for one in self.episodes.values() if one.phase == "firing"}
         for one in self.episodes.values():
             self._quiet.holds(one.rule, one.signal)
-        told: list[_Notification] = []
+        notifications: list[_Notification] = []
         for (order, identity), its in moves.items():
-            told += self._step_incident(self._rules.compiled[order], identity, its, firing)
+            notifications += self._step_incident(self._rules.compiled[order], identity, its, firing)
         # Twenty signals that drift together request one retrain: by the alert of the worst.
-        asked: dict[int, _RequestedActions] = {}
-        for it in told:
-            self._report_alert(it, asked)
+        requested: dict[int, _RequestedActions] = {}
+        for it in notifications:
+            self._report_alert(it, requested)
 
     def hold(self, one: CompiledRule, measured: Measurement) -> None:
         """Record and report that a rule holds on the slice itself, without a window."""
@@ -274,14 +276,16 @@ class SliceEvaluation:
             others = self._of_rule(one.rule.name)
             members += [episode for episode in others if episode.signal not in moved]
         inhibited_by = [name for name in one.rule.inhibited_by if name in firing]
-        quiet = {
+        unreported = {
             it.signal: names for it in members if (names := self._quiet.of(one.rule, it.signal))
         }
-        spoken_of = [it for it in members if it.signal not in quiet]
-        if not inhibited_by and not spoken_of:
-            inhibited_by = list(dict.fromkeys(name for names in quiet.values() for name in names))
+        reported_members = [it for it in members if it.signal not in unreported]
+        if not inhibited_by and not reported_members:
+            inhibited_by = list(
+                dict.fromkeys(name for names in unreported.values() for name in names)
+            )
         fired = self.fired.get(identity, [])
-        courses = step_incident(
+        transitions = step_incident(
             one.rule,
             self.incidents.pop(identity, None),
             moves,
@@ -289,49 +293,54 @@ class SliceEvaluation:
             members=members,
             fired=fired,
             inhibited=bool(inhibited_by),
-            quiet=quiet.keys(),
+            unreported=unreported.keys(),
         )
         if self._is_late:
-            courses = [as_late(course, self._now, self._report.revision) for course in courses]
-        for course in courses:
-            if course.after is not None:
-                self.incidents[identity] = course.after
-            if course.fires and one.rule.flapping_after > 1:
+            transitions = [
+                as_late(transition, self._now, self._report.revision) for transition in transitions
+            ]
+        for transition in transitions:
+            if transition.after is not None:
+                self.incidents[identity] = transition.after
+            if transition.fires and one.rule.flapping_after > 1:
                 latest = sorted([*fired, self._window.end])[1 - one.rule.flapping_after :]
                 self.fired[identity] = latest
-        listed = members if inhibited_by else spoken_of
-        return [_Notification(one, identity, course, listed, inhibited_by) for course in courses]
+        listed = members if inhibited_by else reported_members
+        return [
+            _Notification(one, identity, transition, listed, inhibited_by)
+            for transition in transitions
+        ]
 
-    def _report_alert(self, it: _Notification, asked: dict[int, _RequestedActions]) -> None:
-        rule, course = it.one.rule, it.course
-        if course.event is None and not (course.fires and it.inhibited_by):
+    def _report_alert(self, it: _Notification, requested: dict[int, _RequestedActions]) -> None:
+        rule, transition = it.one.rule, it.transition
+        if transition.event is None and not (transition.fires and it.inhibited_by):
             return
-        measured = course.measured if course.event else None
+        measured = transition.measured if transition.event else None
         shown = self._distribution_of(measured) if measured is not None else None
-        asks = course.event == "firing" and rule.action is not None
-        why = self._why_withheld(it, measured, shown, asked) if asks else None
+        requests = transition.event == "firing" and rule.action is not None
+        why = self._why_withheld(it, measured, shown, requested) if requests else None
         alert = records.alert_of(
-            course.event or "firing", it.identity, course.told, self._report, rule=rule,
-            signals=signals_of(course.told, it.members, it.one.worse), is_late=self._is_late,
-            asks=asks, withheld=why or "",
+            transition.event or "firing", it.identity, transition.reported, self._report, rule=rule,
+            signals=signals_of(transition.reported, it.members, it.one.worse),
+            is_late=self._is_late, asks=requests, withheld=why or "",
         )  # fmt: skip
         alert.rules_sha256 = self._rules.sha256
-        if course.event is None:
+        if transition.event is None:
             self._result.audit.append(records.audit_of_inhibited(alert, it.inhibited_by))
             return
         if measured is not None:
             alert.distribution = shown
             carry(alert, measured)
-        alert.was = course.was
-        if course.was is not None and alert.state in ("pending", "firing"):
+        alert.was = transition.was
+        if transition.was is not None and alert.state in ("pending", "firing"):
             alert.summary += "; data comes again"
         if alert.state == "firing":
             alert.inhibited = self._inhibited(rule)
         self.emit(alert)
-        if asks:
-            if it.one.order not in asked:
-                asked[it.one.order] = self._ask(rule, alert, why)
-            alert.actions = asked[it.one.order].ids
+        if requests:
+            if it.one.order not in requested:
+                requested[it.one.order] = self._request(rule, alert, why)
+            alert.actions = requested[it.one.order].ids
             if alert.actions and not rule.dry_run:
                 alert.action = rule.action
                 incident = self.incidents[it.identity]
@@ -342,16 +351,16 @@ class SliceEvaluation:
         it: _Notification,
         measured: Measurement | None,
         shown: Distribution | None,
-        asked: Mapping[int, _RequestedActions],
+        requested: Mapping[int, _RequestedActions],
     ) -> str | None:
         """Return why no action may be requested; None if it may, or if it was."""
-        if it.one.order in asked:
-            return asked[it.one.order].withheld or None
+        if it.one.order in requested:
+            return requested[it.one.order].withheld or None
         rule, rows = it.one.rule, None
         if measured is not None and rule.metric in OF_DRIFT:
             rows = baseline_rows(measured, shown)
-        basis = Basis(it.course.told.shown.starts_at, rows, rule.name in self.never_sound)
-        before = self.asked.get(rule.name, [])
+        basis = Basis(it.transition.reported.shown.starts_at, rows, rule.name in self.never_sound)
+        before = self.action_request_times.get(rule.name, [])
         return why_withheld(rule, before, self._report, basis, now=self._now)
 
     def _inhibited(self, rule: Rule) -> list[InhibitedAlert]:
@@ -361,32 +370,32 @@ class SliceEvaluation:
             of_signal = rule.name in one.rule.signal_inhibited_by
             if not (of_signal or rule.name in one.rule.inhibited_by):
                 continue
-            silent = [
+            inhibited = [
                 episode
                 for identity, incident in self.incidents.items()
                 if incident.shown.rule == one.rule.name
-                if of_signal or incident.told != "firing"
+                if of_signal or incident.reported != "firing"
                 for episode in self.members(identity, incident)
                 if episode.phase == "firing"
                 if not of_signal or rule.name in self._quiet.of(one.rule, episode.signal)
             ]
-            if silent:
-                silent.sort(key=lambda it: (-one.badness(it.value), it.signal or ""))
-                severity = worst(*(it.severity for it in silent))
-                signals = [it.signal for it in silent if it.signal is not None]
+            if inhibited:
+                inhibited.sort(key=lambda it: (-one.badness(it.value), it.signal or ""))
+                severity = worst(*(it.severity for it in inhibited))
+                signals = [it.signal for it in inhibited if it.signal is not None]
                 listed = signals[: records.MOST_INHIBITED]
                 found.append(InhibitedAlert(rule=one.rule.name, severity=severity, signals=listed))
         return found
 
-    def _ask(self, rule: Rule, alert: Alert, why: str | None) -> _RequestedActions:
+    def _request(self, rule: Rule, alert: Alert, why: str | None) -> _RequestedActions:
         """Request the rule's action, or record why not."""
         action = records.requested_action(alert, rule)
         if why is not None:
             self._result.audit.append(records.audit_of_withheld(action, alert, why))
             return _RequestedActions([], why)
-        times = remembered(rule, self.asked.get(rule.name, []), self._now)
+        times = remembered(rule, self.action_request_times.get(rule.name, []), self._now)
         if times:
-            self.asked[rule.name] = times
+            self.action_request_times[rule.name] = times
         self._result.actions.append(action)
         self._result.audit.append(records.audit_of_action(action, alert))
         return _RequestedActions([action.id], "")

@@ -47,8 +47,8 @@ class Incident(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     ``shown`` is the episode of the last report (before the first, the latest one). It has all that
     the last event needs if the rule is gone: its figures, the start of the incident, and phase,
     severity, labels and receivers of the incident, so that the end goes to the same receivers.
-    ``told`` is the phase that was reported; null if none was, for example because another rule
-    inhibits it. ``said_at`` is the end of the window of the last report.
+    ``reported`` is the phase that was; null if none was, for example because another rule
+    inhibits it. ``reported_at`` is the end of the window of the last report.
 
     ``action`` was requested since it fired, not as a dry run. ``past`` has the signals that fired
     in it and are over; those that go on are episodes.
@@ -62,8 +62,8 @@ class Incident(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
     shown: Episode
     grouped: bool = False
-    told: Literal["pending", "firing"] | None = None
-    said_at: int = 0
+    reported: Literal["pending", "firing"] | None = msgspec.field(default=None, name="told")
+    reported_at: int = msgspec.field(default=0, name="said_at")
     reminders: int = 0
     severities_before: list[Severity] = []
     flapping: bool = False
@@ -81,11 +81,11 @@ class SeriesState(msgspec.Struct, kw_only=True, frozen=True):
     ``through`` is the start of the last window folded in; null before the first. ``episodes`` are
     by the fingerprint of rule and signal, ``incidents`` by that of their alerts: there is one
     wherever there is an episode. ``fired`` has the ends of the latest windows in which an incident
-    began to fire. ``asked`` has the times at which rules requested their actions, as far as they
-    limit further requests. ``never_sound`` are the rules on latency with a rollback that have held
-    in every window they were judged in, or in none yet, since the first window of the slice.
-    ``broken`` has, by signal, the end of the last window in which a rule on quality held, for as
-    long as the evidence of drift remembers it.
+    began to fire. ``action_request_times`` are those at which rules requested their actions, as
+    far as they limit further requests. ``never_sound`` are the rules on latency with a rollback
+    that have held in every window they were judged in, or in none yet, since the first window of
+    the slice. ``broken`` has, by signal, the end of the last window in which a rule on quality
+    held, for as long as the evidence of drift remembers it.
     """
 
     through: int | None = None
@@ -93,7 +93,7 @@ class SeriesState(msgspec.Struct, kw_only=True, frozen=True):
     episodes: dict[str, Episode] = msgspec.field(default_factory=dict, name="firing")
     incidents: dict[str, Incident] = {}
     fired: dict[str, list[int]] = {}
-    asked: dict[str, list[int]] = {}
+    action_request_times: dict[str, list[int]] = msgspec.field(default_factory=dict, name="asked")
     never_sound: list[str] = []
     broken: dict[str, int] = {}
 

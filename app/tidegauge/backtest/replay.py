@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.alerting import SILENCE, AlertState, MetricName, RuleSet, evaluate
-from tidegauge.backtest.irregular import Gaps, LateReports, no_distribution
-from tidegauge.backtest.records import slices_of
+from tidegauge.backtest.records import Gaps, LateReports, no_distribution, slices_of
 from tidegauge.backtest.result import PastEpisode, SliceSpan
 from tidegauge.baseline import Baseline
 from tidegauge.config import WindowSettings

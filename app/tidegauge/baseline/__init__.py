@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         canonical_category as canonical_category,
         numeric_counts as numeric_counts,
         numeric_edges as numeric_edges,
+        rare_values as rare_values,
     )
     from tidegauge.baseline.compare import (
         BESIDE as BESIDE,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
         Signal as Signal,
         small as small,
     )
-    from tidegauge.baseline.rare import rare_values as rare_values
     from tidegauge.baseline.validation import (
         MAX_DOCUMENT_BYTES as MAX_DOCUMENT_BYTES,
         MAX_SIGNALS as MAX_SIGNALS,

@@ -1,15 +1,24 @@
-"""Bins of numeric values, and the one spelling of a category.
+"""Bins of numeric values, the one spelling of a category, and what new rows will have in bins.
 
 A bin count is only comparable if INGEST and the baseline put every value into the same bin, so
 both use these functions and no other.
+
+A baseline knows the values that it happened to meet, and gives bins to those that happened to be
+the commonest. New rows don't share that luck: some of their values it never met, and its commonest
+values are less common among them. By how much follows from the baseline alone, by leaving out one
+of its rows after the other and asking into which bin the others would put it (Good 1953,
+"The population frequencies of species"; for the bins, Stein's identity of Poisson counts).
 """
 
 import math
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
+from tidegauge.baseline.document import RareValues
 from tidegauge.stats import Floats
 
 #: Per cent of the baseline below each edge. Deciles alone see 65 % of the information on a change
@@ -106,3 +115,144 @@ def _with_atoms(quantiles: list[float]) -> list[float]:
             if math.isfinite(after):
                 edges.add(after)
     return sorted(edges)
+
+
+Counts = npt.NDArray[np.int64]
+
+#: Of a bin, at most this share is taken for luck.
+_MOST_LUCK = 0.9
+
+#: A density that is not quite exponential: relative error by logarithm of what it falls by.
+_NOT_EXPONENTIAL = 0.07
+
+#: Relative variance of how the bins share their luck.
+_SHARED = 0.1
+
+_TWICE = 2
+
+_DIGITS = 4
+
+
+def rare_values(own: Counts, others: Counts, *, tells_unseen: bool) -> RareValues:
+    """Return what to expect of as many new rows, in (own bins, "other", never seen).
+
+    ``own`` are the counts of the values that have a bin each, ``others`` of all other values.
+    ``tells_unseen``: values that the baseline never met are counted apart; else they are "other".
+
+    - Never seen: N1, as many as values were seen once. Of a row with such a value, the other rows
+      say that it is new. The share in new rows differs from N1/m by a variance of
+      (N1 + 2 N2)/m², with N2 values seen twice (Robbins 1968, "Estimating the total probability
+      of the unobserved outcomes of an experiment"): its excess is 2 N2 / N1.
+    - Own bins: of rows of the values just above the last bin, the others would say "other". With D
+      values to a count there, at the count t, that is t·D rows in all: :func:`_luck`.
+    - "Other": the rest.
+
+    >>> rare_values(np.array([60, 30]), np.array([4, 2, 1, 1]), tells_unseen=True)
+    RareValues(seen_once=2, expected=[60, 30, 6, 2], excess=[0.0, 0.0, 0.0, 1.0])
+    >>> alike = np.arange(130, 70, -1)
+    >>> rare_values(alike[:20], alike[20:], tells_unseen=True).expected[:3]
+    [100, 108, 112]
+    """
+    every = np.concatenate([own, others])
+    once, twice = int((every == 1).sum()), int((every == _TWICE).sum())
+    unseen = once if tells_unseen else 0
+    luck = _luck(own, others)
+    if len(others) or not len(own):
+        expected = _with_others(np.rint(own - luck.rows), int(every.sum()), unseen)
+    else:
+        expected = _without_others(own, unseen)
+    m, p = int(every.sum()), np.array(expected) / max(int(every.sum()), 1)
+    variance = np.maximum(m * p * (1 - p), 1.0)
+    squares = [*(luck.rows**2 * (luck.variance + _SHARED)), luck.rows.sum() ** 2 * luck.variance]
+    excess = np.array([*squares, 0.0]) / variance
+    excess[-1] = _TWICE * twice / max(once, 1) if tells_unseen else 0.0
+    return RareValues(
+        seen_once=once,
+        expected=expected,
+        excess=[float(f"{it:.{_DIGITS}g}") for it in excess],
+    )
+
+
+def _with_others(own: Floats, total: int, unseen: int) -> list[int]:
+    """Return what is expected in each bin, ``total`` in all: what is not of the others is new."""
+    kept = total - unseen
+    rest = kept - int(own.sum())
+    if rest < 0:  # the values with a bin are among those seen once
+        own = np.floor(own * (kept / float(own.sum())))
+        rest = kept - int(own.sum())
+    return [*own.astype(int).tolist(), rest, unseen]
+
+
+def _without_others(own: Counts, unseen: int) -> list[int]:
+    """Do that where every value has a bin: each but those seen once gives its part, and keeps one.
+
+    >>> _without_others(np.array([60, 30, 1, 1]), 2), _without_others(np.array([1, 1]), 2)
+    ([58, 30, 1, 1, 0, 2], [1, 1, 0, 0])
+    """
+    spare = own - 1
+    unseen = min(unseen, int(spare.sum()))
+    if not unseen:
+        return [*own.tolist(), 0, 0]
+    taken = np.ceil(np.cumsum(spare) * (unseen / int(spare.sum()))).astype(int)
+    left = own - np.diff(taken, prepend=0)
+    return [*left.tolist(), 0, unseen]
+
+
+class _Luck(NamedTuple):
+    """Rows of each own bin that it has because it was chosen for them.
+
+    ``variance`` is the relative one of their sum.
+    """
+
+    rows: Floats
+    variance: float
+
+
+def _luck(own: Counts, others: Counts) -> _Luck:
+    """Return how much of the own bins is luck.
+
+    The boundary t is midway between the last own bin and the next value. With a values within √t
+    above it and b below, and a density that falls exponentially there, the density at t is
+    D = a b ln(b / a) / (b - a) / √t. The bins share t·D by how many more values have fewer counts
+    than more, within √count of each (Tweedie's formula; Efron 2011, "Tweedie's formula and
+    selection bias"): of many alike, the luckiest have the most.
+    """
+    none = _Luck(np.zeros(len(own)), 0.0)
+    if not len(own) or not len(others):
+        return none
+    boundary = (float(own.min()) + float(others.max())) / 2
+    every = np.sort(np.concatenate([own, others]))
+    width = math.sqrt(boundary)
+    (above,), (below,) = (it.tolist() for it in _near(every, np.array([boundary]), width))
+    if not (above and below):
+        return none
+    widths = np.sqrt(own)
+    more, fewer = _near(every, own.astype(np.float64), widths)
+    weights = widths * np.maximum(np.log((fewer + 0.5) / (more + 0.5)), 0.0)  # half is itself
+    if not weights.any():
+        return none
+    rows = boundary * _density(above, below) / width * weights / weights.sum()
+    falls = math.log(below / above)
+    by_above = 0.5 if not falls else 1 - 1 / falls + 1 / math.expm1(falls)
+    variance = by_above**2 / above + (1 - by_above) ** 2 / below + (_NOT_EXPONENTIAL * falls) ** 2
+    return _Luck(np.minimum(rows, _MOST_LUCK * own), variance)
+
+
+def _density(above: float, below: float) -> float:
+    """Return the density between two intervals of length 1 that hold so many.
+
+    >>> _density(4.0, 4.0), round(_density(1.0, 4.0), 4)
+    (4.0, 1.8484)
+    """
+    if above == below:
+        return above
+    return above * below * math.log(below / above) / (below - above)
+
+
+def _near(ordered: Counts, at: Floats, width: float | Floats) -> tuple[Floats, Floats]:
+    """Return how many are within ``width`` above and below ``at``; those equal to it, half."""
+    before, after = (np.searchsorted(ordered, at, side=side) for side in ("left", "right"))
+    same = (after - before) / 2
+    above = np.searchsorted(ordered, at + width, side="right") - after
+    below = before - np.searchsorted(ordered, at - width, side="left")
+    return above + same, below + same

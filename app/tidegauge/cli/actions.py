@@ -9,8 +9,8 @@ import msgspec
 import typer
 from rich.console import Group
 
-from tidegauge.cli._command import actor_or_user, kafka_settings, of_model, only, reported, skipping
-from tidegauge.cli._print import (
+from tidegauge.cli.command import actor_or_user, kafka_settings, of_model, only, reported, skipping
+from tidegauge.cli.printing import (
     PlainConsole,
     echo,
     echo_json,
@@ -24,8 +24,8 @@ from tidegauge.contract import (
     Acknowledgement,
     Action,
     acknowledge,
-    segment_text,
     source_of,
+    subject,
     wrap,
 )
 from tidegauge.kafka import RecordWriter, read_topic
@@ -110,12 +110,7 @@ def _reason(action: Action) -> str:
     """Return the reason, which names the model and version itself as a rule, and of what it is."""
     rest = action.reason.removeprefix(f"{action.model} {action.version}")
     begins_so = rest != action.reason and rest.startswith((" ", ":"))
-    return _traffic(action) + (rest if begins_so else f": {action.reason}")
-
-
-def _traffic(action: Action) -> str:
-    segment = segment_text(action.segment)
-    return " ".join(filter(None, (action.model, action.version, action.variant, segment)))
+    return subject(action) + (rest if begins_so else f": {action.reason}")
 
 
 @app.command("ack")

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegauge.cli import silences
-from tidegauge.cli._alert_text import (
+from tidegauge.cli.alert_text import (
     bins_table,
     check_bins,
     course,
@@ -23,7 +23,7 @@ from tidegauge.cli._alert_text import (
     signals_table,
     state_of,
 )
-from tidegauge.cli._command import (
+from tidegauge.cli.command import (
     SkippedRecords,
     kafka_settings,
     of_model,
@@ -32,7 +32,7 @@ from tidegauge.cli._command import (
     skipping,
     warn,
 )
-from tidegauge.cli._print import (
+from tidegauge.cli.printing import (
     SEVERITY_COLOURS,
     PlainConsole,
     PlainText,
@@ -43,7 +43,7 @@ from tidegauge.cli._print import (
     short,
     table_time,
 )
-from tidegauge.cli._recent import first_values, newest_values
+from tidegauge.cli.recent import first_values, newest_values
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,

@@ -24,13 +24,13 @@ from tidegauge.audit import (
     read_audit,
     verify as checks_of,
 )
-from tidegauge.cli._command import (
+from tidegauge.cli.command import (
     SkippedRecords,
     kafka_settings,
     reported,
     skipping,
 )
-from tidegauge.cli._print import echo, echo_json
+from tidegauge.cli.printing import echo, echo_json
 from tidegauge.contract import (
     GLOB_CHARACTERS,
     Alert,

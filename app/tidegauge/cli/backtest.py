@@ -30,9 +30,9 @@ from tidegauge.backtest import (
 )
 from tidegauge.baseline import Baseline
 from tidegauge.baseline.io import BaselineNotFound, BaselineStore, CorruptBaseline
-from tidegauge.cli._calibration import exceptions, show_calibration
-from tidegauge.cli._command import kafka_settings, reported, skipping, warn
-from tidegauge.cli._print import PlainConsole, echo_json, folding_table, short, table_time
+from tidegauge.cli.calibration import exceptions, show_calibration
+from tidegauge.cli.command import kafka_settings, reported, skipping, warn
+from tidegauge.cli.printing import PlainConsole, echo_json, folding_table, short, table_time
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,
@@ -43,7 +43,7 @@ from tidegauge.contract import (
     moment,
     printable,
     quantity,
-    segment_text,
+    subject,
     utc_text,
 )
 from tidegauge.kafka import KafkaRecord, Skipped, read_span, read_topic
@@ -213,10 +213,10 @@ def show(result: Result, console: Console, *, episodes: int | None) -> None:
 def _memories(slices: list[SliceSpan]) -> list[str]:
     """Return for each slice when the memory of the detector was full."""
     lines = []
-    for one in sorted(slices, key=_slice)[:_SLICES]:
+    for one in sorted(slices, key=subject)[:_SLICES]:
         full = one.memory_full_at
         memory = "" if full is None else f", detector warmed up at {utc_text(full)}"
-        lines.append(f"{printable(_slice(one))}: {counted(one.windows, 'window')}{memory}")
+        lines.append(f"{printable(subject(one))}: {counted(one.windows, 'window')}{memory}")
     if len(slices) > _SLICES:
         lines.append(f"{counted(len(slices) - _SLICES, 'more slice')}: --json has them")
     return lines
@@ -286,11 +286,11 @@ def _show_injection(injection: InjectionResult, console: Console) -> None:
         "rule and slice", "seen after", "that is", right=("seen after", "that is")
     )
     for one in seen:
-        table.add_row(printable(one.rule) + "\n" + printable(_slice(one)), *_seen(one))
+        table.add_row(printable(one.rule) + "\n" + printable(subject(one)), *_seen(one))
     if seen:
         console.print(table)
     # With many slices, a line for each that a rule saw nothing in would be too much.
-    for title, name in (("Seen by no rule in", _slice), ("Seen in no slice by", _rule)):
+    for title, name in (("Seen by no rule in", subject), ("Seen in no slice by", _rule)):
         unseen = {name(one) for one in injection.seen} - {name(one) for one in seen}
         if unseen:
             console.print(f"{title}: {', '.join(printable(one) for one in sorted(unseen))}")
@@ -317,14 +317,10 @@ def _of_episodes(episodes: list[PastEpisode]) -> Table:
             one.severity,
             "\n".join(
                 (
-                    f"{printable(one.rule)}: {printable(_slice(one))}",
+                    f"{printable(one.rule)}: {printable(subject(one))}",
                     printable(f"{signal}: {value}" if signal else value),
                     f"for {lasted}" if one.ends_at is not None else f"still firing, for {lasted}",
                 )
             ),
         )
     return table
-
-
-def _slice(one: PastEpisode | SliceSpan | Sighting) -> str:
-    return " ".join(filter(None, (one.model, one.version, one.variant, segment_text(one.segment))))

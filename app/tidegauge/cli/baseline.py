@@ -27,15 +27,15 @@ from tidegauge.baseline.io import (
     read_importances,
     read_types,
 )
-from tidegauge.cli._baseline_tables import (
+from tidegauge.cli.baseline_tables import (
     dependence_line,
     hours_line,
     output_console,
     show_columns,
     signals_table,
 )
-from tidegauge.cli._command import reported, user, warn
-from tidegauge.cli._print import (
+from tidegauge.cli.command import reported, user, warn
+from tidegauge.cli.printing import (
     PlainConsole,
     echo,
     echo_json,

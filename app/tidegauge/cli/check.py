@@ -20,9 +20,9 @@ from tidegauge.baseline.io import (
     StoreUnavailable,
     without_baseline,
 )
-from tidegauge.cli._command import reported
-from tidegauge.cli._print import PlainConsole, PlainText, echo_json, folding_table, plain, short
-from tidegauge.cli._recent import (
+from tidegauge.cli.command import reported
+from tidegauge.cli.printing import PlainConsole, PlainText, echo_json, folding_table, plain, short
+from tidegauge.cli.recent import (
     counted_without,
     latest_event_times,
     newest_reports,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidegauge.cli._command import reported
+from tidegauge.cli.command import reported
 from tidegauge.config import load_settings
 from tidegauge.telemetry import configure_logging
 

@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.console import Group
 
-from tidegauge.cli._command import (
+from tidegauge.cli.command import (
     SkippedRecords,
     actor_or_user,
     kafka_settings,
@@ -18,7 +18,7 @@ from tidegauge.cli._command import (
     reported,
     skipping,
 )
-from tidegauge.cli._print import (
+from tidegauge.cli.printing import (
     PlainConsole,
     echo,
     echo_json,

@@ -21,8 +21,8 @@ from tidegauge.baseline.io import (
     name_of,
     nearest_baseline,
 )
-from tidegauge.cli._alert_text import fires, latest
-from tidegauge.cli._command import (
+from tidegauge.cli.alert_text import fires, latest
+from tidegauge.cli.command import (
     SkippedRecords,
     kafka_settings,
     of_model,
@@ -30,7 +30,7 @@ from tidegauge.cli._command import (
     skipping,
     warn,
 )
-from tidegauge.cli._print import (
+from tidegauge.cli.printing import (
     SEVERITY_COLOURS,
     PlainConsole,
     PlainText,
@@ -38,7 +38,7 @@ from tidegauge.cli._print import (
     echo_json,
     plain,
 )
-from tidegauge.cli._recent import RecentReport, newest_reports, recent_reports
+from tidegauge.cli.recent import RecentReport, newest_reports, recent_reports
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,

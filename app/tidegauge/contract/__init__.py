@@ -124,6 +124,7 @@ if TYPE_CHECKING:
     )
     from tidegauge.contract.wording import (
         OF_THRESHOLD as OF_THRESHOLD,
+        OfSlice as OfSlice,
         clock as clock,
         counted as counted,
         duration as duration,

@@ -6,6 +6,7 @@ Pure, and without imports that a command line would have to wait for.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 from tidegauge.contract.alert import Alert
 
@@ -266,12 +267,21 @@ def segment_text(segment: Mapping[str, str], between: str = ", ") -> str:
     return between.join(f"{name}={value}" for name, value in sorted(segment.items()))
 
 
-def subject(alert: Alert) -> str:
-    """Name the traffic that an alert is about: model, version, variant and segment.
+class OfSlice(Protocol):
+    """A record about one slice of the traffic, such as a window report or an alert."""
+
+    model: str
+    version: str
+    variant: str
+    segment: dict[str, str]
+
+
+def subject(one: OfSlice) -> str:
+    """Name the traffic that a record is about: model, version, variant and segment.
 
     Not yet printable: names come from whoever may write to a topic.
     """
-    return " ".join(filter(None, [_version(alert), alert.variant, segment_text(alert.segment)]))
+    return " ".join(filter(None, [_version(one), one.variant, segment_text(one.segment)]))
 
 
 def without_subject(alert: Alert) -> str:
@@ -290,8 +300,8 @@ def with_subject(alert: Alert) -> str:
     return f"{subject(alert)}: {summary}"
 
 
-def _version(alert: Alert) -> str:
-    return f"{alert.model} {alert.version}"
+def _version(one: OfSlice) -> str:
+    return f"{one.model} {one.version}"
 
 
 def _without_segment(alert: Alert) -> str:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         ReceivedRecord as ReceivedRecord,
     )
     from tidegauge.kafka.group_session import (
+        Membership as Membership,
         Quarantine as Quarantine,
         SessionError as SessionError,
         retry as retry,

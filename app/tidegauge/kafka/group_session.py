@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -46,6 +46,10 @@ class SessionError(Exception):
     """The session can't continue; its state in memory is dropped and the next one begins."""
 
 
+#: What a session may raise, so that the next one begins.
+ENDS_A_SESSION = (SessionError, KafkaException)
+
+
 def run_sessions(
     begin: Callable[[], Session], stop: threading.Event, *, failed: Callable[[object], None]
 ) -> None:
@@ -64,8 +68,7 @@ def run_sessions(
         finally:
             _leave(session, stop)
 
-    errors = (SessionError, KafkaException)
-    retry(run_one, stop, errors=errors, failed=failed, wait=wait_random(0.5, 2))
+    retry(run_one, stop, errors=ENDS_A_SESSION, failed=failed, wait=wait_random(0.5, 2))
 
 
 def retry(
@@ -107,6 +110,72 @@ def _leave(session: Session, stop: threading.Event) -> None:
         bounded(session.close, LEAVE_SECONDS)
     except TimeoutError:
         log.warning("no answer on leaving the group; the brokers notice by a timeout")
+
+
+Callback = Callable[[Consumer, list[TopicPartition]], None]
+
+
+class Membership:
+    """The membership of a session in its consumer group: whatever fails in a callback ends it.
+
+    confluent-kafka would raise what its own calls raise inside a callback as a ``KafkaError``,
+    which is no exception: no ``except`` catches it, and the thread would end without a word. So one
+    of ``errors`` is noted, and raised by :meth:`check` as a :class:`SessionError`. If the callback
+    didn't assign, librdkafka does so by itself; what is read then is not used.
+    """
+
+    def __init__(
+        self, consumer: Consumer, *, errors: tuple[type[Exception], ...] = ENDS_A_SESSION
+    ) -> None:
+        self.consumer = consumer
+        self._errors = errors
+        #: Why the session is over, if it is.
+        self.over: str | None = None
+        self._leaving = False
+
+    def join(self, topic: str, *, assigned: Callback, revoked: Callback) -> None:
+        """Join the group to read a topic; the callbacks are called when partitions move."""
+        self.consumer.subscribe(
+            [topic],
+            on_assign=self.guarded(assigned),
+            on_revoke=self.guarded(revoked),
+            on_lost=self.lost,
+        )
+
+    def consume(self, most: int, seconds: float) -> list[Message]:
+        """Return messages that have come; raises as :meth:`check` does."""
+        messages: list[Message] = self.consumer.consume(most, seconds)
+        self.check()
+        return messages
+
+    def check(self) -> None:
+        """Raise :class:`SessionError` if the session is over."""
+        if self.over:
+            raise SessionError(self.over)
+
+    def leave(self) -> None:
+        """Leave the group; no callback is called by it."""
+        self._leaving = True
+        self.consumer.close()
+
+    def guarded(self, callback: Callback) -> Callback:
+        """Return a callback that does nothing once the session is over or leaves, and ends it."""
+
+        def guarded(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            if self._leaving or self.over:
+                return
+            try:
+                callback(consumer, partitions)
+            except self._errors as error:
+                if not isinstance(error, (*ENDS_A_SESSION, ValueError)):
+                    log.exception("a change of the assignment failed")
+                self.over = str(error) or type(error).__name__
+
+        return guarded
+
+    def lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        """Note that partitions went to another member without a chance to flush them."""
+        self.over = f"partitions {sorted(at.partition for at in partitions)} were lost"
 
 
 class Quarantine:

@@ -28,8 +28,7 @@ import numpy.typing as npt
 
 from tidegauge.sequential.calendar import HOURS, ProfileCalendar
 from tidegauge.sequential.daily import DailyReference, Dispersion
-from tidegauge.sequential.day_memories import STEPS, remembered
-from tidegauge.sequential.ewma import LEAST_EVENTS
+from tidegauge.sequential.ewma import LEAST_EVENTS, STEPS, remembered
 from tidegauge.sequential.expected import (
     BINS,
     MEAN,
@@ -38,8 +37,8 @@ from tidegauge.sequential.expected import (
     Expected,
     in_one_direction,
 )
-from tidegauge.sequential.heavy_tails import carried, of_bin, of_score, of_shape, tail_degrees
 from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.tails import carried, of_bin, of_score, of_shape, tail_degrees
 from tidegauge.stats import Floats, Places
 
 #: Length of blocks, seconds: the shortest that is counted, and what days can be cut into.

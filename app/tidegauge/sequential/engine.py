@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.contract import Size
-from tidegauge.sequential.bounds import may_exceed
 from tidegauge.sequential.budget import Budget, thresholds
 from tidegauge.sequential.conditional import GRAINS
 from tidegauge.sequential.daily import DailyReference, HoursMemory
@@ -25,6 +24,7 @@ from tidegauge.sequential.expected import Expected
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES, surprises
 from tidegauge.sequential.size import onsets, since_onset, size_of_bin
+from tidegauge.sequential.tails import may_exceed
 from tidegauge.stats import Bools, Floats, Places, psi_corrected
 
 #: Signals, or windows, at a time: what they need stays in the cache of a core.

@@ -1,10 +1,36 @@
-"""Tail probabilities as -ln p, far beyond where p itself is zero to a float."""
+"""Tail probabilities as -ln p, far beyond where p itself is zero to a float.
+
+**How heavy the tails of a baseline's scores are**, as the degrees of freedom of F. Where blocks of
+a baseline vary by outliers rather than evenly, as a level with heavy tails does, or one that jumps
+for ten minutes each night, the fourth moment of the scores tells. Of F with k and f degrees of
+freedom E F² / (E F)² = (k + 2)/k · (f - 2)/(f - 4); so where it is R times that of χ² with k,
+
+    f = (4 R - 2) / (R - 1)
+
+(the method of moments; Johnson, Kotz & Balakrishnan 1995, chapter 27). R of normal scores has the
+standard error sqrt(24 / blocks) / 3 (Fisher 1930).
+
+**Which scores can't be above a level**, told without a logarithm. Nearly all windows are far from
+an alarm, and to know that much of them takes a fraction of the time of the scores themselves. Never
+wrong the other way: what is above the level is always among those left.
+
+- ``shape``: G = 2 (n KL(c‖s) + m KL(r‖s)), s being the shares of both sides together, and
+  KL(p‖q) ≤ Σ (p - q)²/q, so that G is at most twice Pearson's X² of the same two samples
+  (Gibbs & Su 2002, "On choosing and bounding probability metrics"). Williams' correction only
+  makes it smaller.
+- ``bin``: the same of one bin and the rest.
+- ``mean``, ``spread``: the score itself, and the most that its correction of skewness can add.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, betaln, gammaincc, gammaln, log_ndtr
+from scipy.special import betainc, betaln, gammaincc, gammainccinv, gammaln, log_ndtr, ndtri_exp
 
-from tidegauge.stats import Floats
+from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.reference import Reference
+from tidegauge.stats import Bools, Floats
 
 #: Below this, 1 - P(χ² <= x) is near the smallest floats and the continued fraction takes over.
 _SMALLEST = 1e-280
@@ -127,3 +153,151 @@ def q_values(surprises: npt.ArrayLike, looks: npt.ArrayLike) -> Floats:
     q = np.empty_like(scaled)
     q[order] = np.minimum.accumulate(scaled[::-1])[::-1]
     return np.asarray(np.exp(np.minimum(q, 0.0)))
+
+
+#: Standard errors that R is beyond 1 by, before it counts.
+_ERRORS = 3.0
+
+
+#: How much larger Σ w^4 / (Σ w²)² is of exponential weights than of as many equal ones.
+_OF_MEMORY = 2.0
+
+
+def tail_degrees(squares: Floats, directions: Floats, fourth: Floats, blocks: float) -> float:
+    """Return f, infinite where the tails are no heavier than normal ones.
+
+    ``squares`` are the scores of the blocks, squared and divided by what is expected of them, each
+    a mean over so many ``directions``; sampling adds ``fourth`` to the fourth moment of normal
+    ones. ``blocks`` is how many independent ones they are worth. All arrays are (blocks).
+
+    >>> rng = np.random.default_rng(1)
+    >>> one, none = np.ones(200_000), np.zeros(200_000)
+    >>> tail_degrees(rng.normal(size=200_000) ** 2, one, none, 200_000.0)
+    inf
+    >>> round(tail_degrees(rng.standard_t(10, size=200_000) ** 2, one, none, 200_000.0), 1)
+    10.0
+    """
+    normal = float(((directions + 2) / directions + fourth).mean())
+    mean = float(squares.mean())
+    if not mean > 0:
+        return float("inf")
+    ratio = float((squares**2).mean()) / mean**2 / normal
+    if ratio - 1 <= _ERRORS * np.sqrt(24 / blocks) / 3:
+        return float("inf")
+    return (4 * ratio - 2) / (ratio - 1)
+
+
+def of_bin(share: Floats, n: Floats) -> Floats:
+    """Return what sampling adds to the fourth moment of one bin's score (binomial)."""
+    variance = share * (1 - share)
+    return np.where(variance > 0, (1 - 6 * variance) / np.where(variance > 0, n * variance, 1.0), 0)
+
+
+def of_shape(shares: Floats, n: Floats, df: Floats) -> Floats:
+    """Return what it adds to that of X²/df over all bins, (blocks, bins) with ``n`` events each.
+
+    Var X² = 2 df + (Σ 1/p - B² - 2B + 2) / n, of B bins (Haldane 1937).
+    """
+    there = shares > 0
+    bins = there.sum(axis=-1)
+    inverse = np.where(there, 1 / np.where(there, shares, 1.0), 0.0).sum(axis=-1)
+    return np.asarray(np.maximum(inverse - bins**2 - 2 * bins + 2, 0.0) / n / df**2)
+
+
+def of_score(shares: Floats, score: Floats, n: Floats) -> Floats:
+    """Return what it adds to that of the mean of a ``score`` of unit variance, (blocks, bins)."""
+    return np.asarray(((shares * score**4).sum(axis=-1) - 3) / np.maximum(n, 1.0))
+
+
+def carried(seconds: Sequence[float], degrees: Floats) -> Floats:
+    """Return degrees (spans, directions) that fall no faster than those of independent blocks do.
+
+    The kurtosis 6/(f - 4) of a mean over k of these is a k-th; of a memory, which weighs some of
+    them more, about twice that. A few long blocks can't tell it.
+    """
+    found = degrees.copy()
+    for at in range(1, len(found)):
+        before = np.where(found[at - 1] > 4, found[at - 1] - 4, np.inf)
+        kurtosis = 6 / before * seconds[at - 1] / seconds[at] * (_OF_MEMORY if at == 1 else 1)
+        found[at] = np.minimum(found[at], 4 + 6 / np.maximum(kurtosis, 1e-9))
+    return found
+
+
+#: Beyond this level the quantiles of χ² underflow; a lower level only leaves more.
+_HIGHEST_LEVEL = 600.0
+
+#: Below this one, rounding alone may be above it.
+_LOWEST_LEVEL = 1e-3
+
+#: Rounding, in what is compared and in the scores themselves.
+_SLACK = 1 - 1e-6
+
+
+def may_exceed(reference: Reference, path: Memory, level: float) -> Bools:
+    """Return where a score of a path may be above ``level``, nats: (windows, 4, signals)."""
+    level = min(level, _HIGHEST_LEVEL)
+    if level < _LOWEST_LEVEL:
+        return np.asarray(path.total > 0)
+    events, total = path.events(), path.total
+    m = reference.counts.sum(axis=-1)
+    r = reference.counts / m[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = path.counts / total[..., None]
+        part = events / (events + m)
+        together = share * part[..., None]
+        together += r * (1 - part)[..., None]
+        error = 1 / events + 1 / m
+        share -= r
+        np.multiply(share, share, out=share)
+        share /= together  # of a bin that neither side has hit: 0/0
+        hit = together > 0
+        np.copyto(share, 0.0, where=~hit)
+        shape = share.sum(axis=-1) / error
+        np.subtract(1.0, together, out=together)
+        share /= together
+        # With one bin alone there is no rest: 0/0 again.
+        largest = np.fmax.reduce(share, axis=-1) / error
+    df = hit.sum(axis=-1) - 1
+    bins = reference.exists.sum(axis=-1)
+    found = 2 * shape > _SLACK * _quantiles(level, reference.counts.shape[-1])[np.maximum(df, 0)]
+    found |= 2 * largest > _SLACK * _square(level + np.log(bins))
+    found |= _moments(reference, path, events) > _SLACK * _square(level)
+    return np.asarray(found & (total > 0))
+
+
+def _quantiles(level: float, bins: int) -> Floats:
+    """χ² at ``level`` by degrees of freedom, from 0."""
+    result: Floats = 2 * gammainccinv(np.arange(bins) / 2, np.exp(-level))
+    result[0] = np.inf  # nothing to compare, no surprise
+    return result
+
+
+def _square(level: npt.ArrayLike) -> Floats:
+    """χ² with one degree of freedom at ``level``."""
+    return np.asarray(ndtri_exp(-np.asarray(level) - np.log(2.0)) ** 2)
+
+
+def _moments(reference: Reference, path: Memory, events: Floats) -> Floats:
+    """Return the most that z² of mean and spread can be, whatever their correction adds.
+
+    Below its bend that is skewness (z² - 1)/6, and from there on less than it would be.
+    """
+    n, linear, quadratic = (
+        np.einsum("...b,...b->...", path.counts, it)
+        for it in (reference.ordered, reference.linear, reference.quadratic)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = np.nan_to_num(events / path.total)
+    n_inverse, m_inverse = (
+        1 / np.maximum(n * weight, 1.0),
+        1 / np.maximum(reference.ordered_total, 1.0),
+    )
+    error = np.sqrt(n_inverse + m_inverse)
+    lean = np.abs(n_inverse**2 - m_inverse**2) / error**3 * (m_inverse / 6)
+    scale = weight * n_inverse / error
+    most = np.zeros_like(error)
+    for score, third in zip((linear, quadratic), reference.third_moments, strict=True):
+        z = np.abs(score) * scale
+        np.maximum(most, z + lean * np.abs(third) * (z**2 + 1), out=most)
+    result: Floats = most**2
+    return result

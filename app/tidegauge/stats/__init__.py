@@ -15,6 +15,9 @@ if TYPE_CHECKING:
         Places as Places,
     )
     from tidegauge.stats.divergences import (
+        chi2_two_sample as chi2_two_sample,
+        degrees_of_freedom as degrees_of_freedom,
+        g_two_sample as g_two_sample,
         hellinger as hellinger,
         js_distance as js_distance,
         js_divergence as js_divergence,
@@ -28,11 +31,6 @@ if TYPE_CHECKING:
         DriftTable as DriftTable,
         drift as drift,
         drift_table as drift_table,
-    )
-    from tidegauge.stats.two_samples import (
-        chi2_two_sample as chi2_two_sample,
-        degrees_of_freedom as degrees_of_freedom,
-        g_two_sample as g_two_sample,
     )
     from tidegauge.stats.values import (
         histogram_quantile as histogram_quantile,

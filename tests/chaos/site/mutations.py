@@ -23,9 +23,9 @@ WINDOW_SECONDS = 0.3
 
 def offsets_apart() -> None:
     """INGEST commits its offsets in a transaction before the one with the histograms."""
-    from tidegauge.roles.ingest import writer
+    from tidegauge.roles.ingest import reader_writer
 
-    whole = writer.commit
+    whole = reader_writer.commit
 
     def apart(producer: Any, *, offsets: Any, group: Any, **rest: Any) -> None:
         producer.begin_transaction()
@@ -34,7 +34,7 @@ def offsets_apart() -> None:
         time.sleep(WINDOW_SECONDS)
         whole(producer, offsets=offsets, group=group, **rest)
 
-    replace(writer, "commit", apart)
+    replace(reader_writer, "commit", apart)
 
 
 def endless_tenure() -> None:

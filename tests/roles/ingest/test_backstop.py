@@ -14,7 +14,7 @@ from tidegauge.counting.cells import CountingCell
 from tidegauge.counting.router import CellRouter
 from tidegauge.counting.tenure import Position, Tenure
 from tidegauge.kafka.group_session import SessionError
-from tidegauge.roles.ingest import session as session_module, writer as writer_module
+from tidegauge.roles.ingest import reader_writer, session as session_module
 from tidegauge.roles.ingest.session import Session
 from tidegauge.telemetry.health import Health
 
@@ -106,12 +106,12 @@ class World:
                 self.stop.set()
 
         consumer = LoggedConsumer(records, at_end)
-        session.reader.consumer = consumer
+        session.reader.consumer = session.membership.consumer = consumer
         while not self.stop.is_set():
             positions = session.reader.tenure.positions
             since = {p: at.since for p, at in positions.items()} if self.sessions else {}
             session.reader.tenure = Tenure(
-                began=session._state.monotonic(),
+                began=session.state.monotonic(),
                 positions={
                     p: Position(origin=0, start=at, since=at, to=at, arrived=0.0)
                     for p, at in ((p, since.get(p, 0)) for p in records)
@@ -239,14 +239,14 @@ def test_an_outage_while_a_record_is_looked_for_sets_nothing_aside(
 ) -> None:
     _fail_placing(monkeypatch, KeyError)
     outage = [KafkaException("no broker")] * 3
-    real = writer_module.commit
+    real = reader_writer.commit
 
     def commit(*what: Any, **more: Any) -> None:
         if outage:
             raise outage.pop()
         real(*what, **more)
 
-    monkeypatch.setattr(writer_module, "commit", commit)
+    monkeypatch.setattr(reader_writer, "commit", commit)
     world.run({0: _records(64, {40})})
     assert world.counted() == 63
     assert [letter["offset"] for letter in world.letters()] == [40]
@@ -264,7 +264,7 @@ def test_a_client_that_does_not_go_back_ends_the_session_and_nothing_is_lost(
 
 
 def test_offsets_of_a_topic_that_was_made_anew_are_not_set_aside(world: World) -> None:
-    backstop = world.session._state.backstop
+    backstop = world.session.state.backstop
     position = {0: Position(origin=0, start=0, since=0, to=0, arrived=NOW)}
     record = [FakeMessage(b"x", 0, 0)]
     for _ in range(2):
@@ -277,7 +277,7 @@ def test_offsets_of_a_topic_that_was_made_anew_are_not_set_aside(world: World) -
 
 
 def test_a_partition_that_nothing_comes_of_makes_no_two_failures_one(world: World) -> None:
-    backstop = world.session._state.backstop
+    backstop = world.session.state.backstop
     positions = {p: Position(origin=0, start=0, since=0, to=0, arrived=NOW) for p in (0, 1)}
     for offset in (0, 500):
         positions[1].since = positions[1].to = offset

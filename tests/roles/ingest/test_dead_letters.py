@@ -1,4 +1,4 @@
-"""The ladder: how much of a dead letter is sent while its topic refuses them."""
+"""The fallback levels: how much of a dead letter is sent while its topic refuses them."""
 
 from support.counting import a_counter, a_tenure, count
 from tidegauge.contract.dead_letter import DeadLetter

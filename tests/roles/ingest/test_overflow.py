@@ -111,7 +111,7 @@ def test_a_flood_of_names_costs_plans_and_decoders_within_the_bound_only() -> No
 
 @pytest.fixture
 def flooded(session: Session) -> Session:
-    session.reader.counter._admission = Admission(IngestSettings(**SMALL), session._state.monotonic)
+    session.reader.counter._admission = Admission(IngestSettings(**SMALL), session.state.monotonic)
     return session
 
 
@@ -131,12 +131,12 @@ def test_an_overflow_is_counted_with_the_flush_that_commits_it_and_not_before(
     assert value(registry, "model") == 0
     flood(flooded, 10)
     assert value(registry, "model") == 0
-    flooded._flush()
+    flooded.flush()
     assert value(registry, "model") == 7
     committed.fails.append(TimeoutError("no answer"))
     flood(flooded, 10, first=10)
     with pytest.raises(SessionError):
-        flooded._flush()
+        flooded.flush()
     assert value(registry, "model") == 7
 
 
@@ -144,16 +144,16 @@ def test_an_overflow_degrades_readyz_until_it_is_over(
     flooded: Session, committed: Committed, health: Health, clocks: Clocks
 ) -> None:
     flood(flooded, 10)
-    flooded._flush()
+    flooded.flush()
     said = health.ready()[1]
     assert said["status"] == "degraded"
     detail = said["conditions"]["names"]["detail"]  # type: ignore[index]
     assert "ingest.max_models" in detail and "7 events" in detail and "'req-9'" in detail
     clocks.monotonic += OVERFLOW_SECONDS - 1
-    flooded._flush()
+    flooded.flush()
     assert health.ready()[1]["status"] == "degraded"
     clocks.monotonic += 1
-    flooded._flush()
+    flooded.flush()
     assert health.ready()[1]["conditions"]["names"]["state"] == "ok"  # type: ignore[index]
 
 
@@ -165,7 +165,7 @@ def test_the_log_says_so_once_a_minute(
 ) -> None:
     for second in range(int(LOG_SECONDS) + 1):
         flood(flooded, 10, first=10 * second)
-        flooded._flush()
+        flooded.flush()
         clocks.monotonic += 1
     lines = [record.message for record in caplog.records if "more names" in record.message]
     assert [line.split(": ")[1].split(" ")[0] for line in lines] == ["7", str(10 * 60)]
@@ -176,7 +176,7 @@ def test_a_hostile_name_reaches_the_log_in_escapes(
 ) -> None:
     values = [as_json(event(model=f"\x1b[31m\u202e{number}\n")) for number in range(9)]
     flooded.reader.take([FakeMessage(value, 0, at) for at, value in enumerate(values)])
-    flooded._flush()
+    flooded.flush()
     (line,) = [record.message for record in caplog.records if "more names" in record.message]
     assert line.isascii() and line.isprintable() and json.dumps(line)
 
@@ -186,7 +186,7 @@ def test_the_counter_names_a_bounded_number_of_models(
 ) -> None:
     for number in range(MOST_MODELS + 50):
         session.reader.counter.overflow.add("version", f"m{number}", 1, ("m", "1", ""))
-    session._flush()
+    session.flush()
     family = next(one for one in registry.collect() if one.name == "tidegauge_ingest_overflow")
     assert len([it for it in family.samples if it.labels["model"]]) == MOST_MODELS
     assert value(registry, "version") == 50

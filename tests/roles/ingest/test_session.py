@@ -89,7 +89,7 @@ def test_an_error_that_stays_ends_the_session(
 
 def test_nothing_is_committed_after_partitions_were_lost(session: Session) -> None:
     session.reader.take([event_at(0, 5)])
-    session._on_lost(session.reader.consumer, [TopicPartition("predictions", 0)])
+    session.membership.lost(session.reader.consumer, [TopicPartition("predictions", 0)])
     with pytest.raises(SessionError, match="lost"):
         session._on_assign(session.reader.consumer, [TopicPartition("predictions", 2)])
 
@@ -102,18 +102,18 @@ def test_a_callback_that_fails_ends_the_session_and_raises_nothing_into_the_clie
     def fail(consumer: object, partitions: object) -> None:
         raise timed_out
 
-    callback = session._guarded(fail)
+    callback = session.membership.guarded(fail)
     callback(session.reader.consumer, [])
-    assert "no committed offsets" in str(session._over)
+    assert "no committed offsets" in str(session.membership.over)
     with pytest.raises(SessionError, match="no committed offsets"):
-        session._flush()
+        session.flush()
 
 
 def test_a_session_that_leaves_asks_the_brokers_nothing_more(session: Session) -> None:
     called: list[object] = []
-    callback = session._guarded(lambda consumer, partitions: called.append(partitions))
+    callback = session.membership.guarded(lambda consumer, partitions: called.append(partitions))
     callback(session.reader.consumer, [])
-    session._closing = True
+    session.membership.leave()
     callback(session.reader.consumer, [])
     assert called == [[]]
 

@@ -24,13 +24,13 @@ def test_a_flush_is_due_after_its_time_or_when_many_dead_letters_wait(
     session: Session, clocks: Clocks
 ) -> None:
     session.reader.take([FakeMessage(b"bad", 0, at) for at in range(DEAD_LETTERS - 1)])
-    assert not session._flush_is_due()
+    assert not session.flush_is_due()
     session.reader.take([FakeMessage(b"bad", 0, DEAD_LETTERS)])
-    assert session._flush_is_due()
+    assert session.flush_is_due()
     session.reader.counter.dead_letters.clear()
-    assert not session._flush_is_due()
+    assert not session.flush_is_due()
     clocks.monotonic += Settings().ingest.flush_seconds
-    assert session._flush_is_due()
+    assert session.flush_is_due()
 
 
 def test_a_wall_clock_that_jumps_back_an_hour_holds_nothing_open(
@@ -40,7 +40,7 @@ def test_a_wall_clock_that_jumps_back_an_hour_holds_nothing_open(
     session.reader.take([FakeMessage(b"end", 1, 0, problem=END)])
     clocks.wall -= 3600
     clocks.monotonic += Settings().ingest.idle_seconds
-    session._flush()
+    session.flush()
     assert committed.records[-1]["time"] == NOW - 3600
     clocks_said = committed.records[-1]["clocks"]
     assert {p: clock["idle"] for p, clock in clocks_said.items()} == {"0": True, "1": True}
@@ -52,10 +52,10 @@ def test_a_wall_clock_that_jumps_back_lets_tenures_end_as_they_would(
     began = session.reader.tenure.name
     clocks.wall -= 3600
     clocks.monotonic += session_module.TENURE_SECONDS
-    session._flush()
+    session.flush()
     assert session.reader.tenure.name == began
     clocks.monotonic += 1
-    session._flush()
+    session.flush()
     assert session.reader.tenure.name != began
 
 
@@ -63,8 +63,8 @@ def test_a_wall_clock_that_jumps_back_lets_tenures_end_as_they_would(
 def test_a_record_says_how_old_the_baselines_are(
     session: Session, committed: Committed, age: float, said: float | None
 ) -> None:
-    session._state.baselines_age = lambda: age
-    session._flush()
+    session.state.baselines_age = lambda: age
+    session.flush()
     assert [record["baselines_age_seconds"] for record in committed.records] == [said]
 
 
@@ -81,7 +81,7 @@ def test_event_times_ahead_of_the_clock_are_shown_by_partition_while_they_come(
 
     ahead = FakeMessage(as_json(event(time=NOW + 120)), 1, 0)
     session.reader.take([event_at(0, 0), ahead, event_at(1, 1)])
-    session._flush()
+    session.flush()
     assert (skew(0), skew(1)) == (0, 120)
     assert committed.records[-1]["clocks"]["1"]["latest"] == NOW
     said = health.ready()[1]["conditions"]["clocks"]
@@ -91,7 +91,7 @@ def test_event_times_ahead_of_the_clock_are_shown_by_partition_while_they_come(
         "predictions",
     }
     session.reader.tenure.positions.pop(1)  # revoked
-    session._flush()
+    session.flush()
     assert (skew(0), skew(1)) == (0, None)
     assert health.ready()[1]["conditions"]["clocks"]["state"] == "ok"
 
@@ -108,7 +108,7 @@ def test_events_that_are_being_counted_are_a_lag_until_they_are_committed(
     assert said["stalled"] == {
         "ingest": "partitions [0, 1] have a lag of 3 events and nothing was counted for 60 s"
     }
-    session._flush()
+    session.flush()
     assert health.live()[0]
     clocks.monotonic += 10 * health.stall_seconds
     assert health.live()[0], "nothing is left to be counted"
@@ -121,7 +121,7 @@ def test_flushes_that_move_nothing_are_no_progress(
     session.lag.report(session.reader.tenure.positions)
     for _ in range(6):
         clocks.monotonic += health.stall_seconds / 5
-        session._flush()
+        session.flush()
     stalled = health.live()[1]["stalled"]
     assert stalled == {
         "ingest": "partitions [0] have a lag of 7 events and nothing was counted for 72 s"
@@ -133,7 +133,7 @@ def test_a_worker_without_partitions_has_no_lag(
 ) -> None:
     session.reader.take([event_at(0, 0)])
     session.reader.tenure.positions.clear()
-    session._flush()
+    session.flush()
     clocks.monotonic += 1_000
     assert health.live()[0]
 
@@ -147,7 +147,7 @@ def test_a_refused_letter_ends_the_session_and_the_next_one_sends_less(
 
     def flush_bad_record(offset: int) -> None:
         session.reader.take([FakeMessage(b"bad", 0, offset)])
-        session._flush()
+        session.flush()
 
     flush_bad_record(0)
     assert committed.letters[-1][0]["payload"] == "bad"
@@ -156,14 +156,14 @@ def test_a_refused_letter_ends_the_session_and_the_next_one_sends_less(
     with pytest.raises(SessionError, match="too large"):
         flush_bad_record(1)
     assert health.ready()[1]["status"] == "degraded"
-    session._flush()  # as the next session would, which has counted the same record again
+    session.flush()  # as the next session would, which has counted the same record again
     [letter] = committed.letters[-1]
     assert (letter["offset"], letter["payload"], letter["payload_truncated"]) == (1, None, True)
     assert dropped() == 0
     committed.fails = [DeadLettersError("too large", refused=True)]
     with pytest.raises(SessionError):
         flush_bad_record(2)
-    session._flush()
+    session.flush()
     assert committed.letters[-1] == [] and dropped() == 1
     ready, said = health.ready()
     assert ready and "1 were not sent" in str(said["conditions"])
@@ -182,7 +182,7 @@ def test_a_flush_that_meets_a_rebalance_is_tried_again_with_everything_counted_s
     committed.fails = [RebalancingError("generation")] * 2
     for offset in (0, 1, 2):
         session.reader.take([event_at(0, offset)])
-        session._flush_or_wait()
+        session.flush_or_wait()
         clocks.monotonic += 1
     [record] = committed.records
     assert [cell["events"] for cell in record["cells"]] == [3]
@@ -209,12 +209,12 @@ def test_a_producer_that_is_stuck_is_replaced_and_nothing_that_was_counted_is_dr
     monkeypatch.setattr(clients, "Producer", Other)
     session.reader.take([event_at(0, 5)])
     committed.fails = [StuckError("no offsets")]
-    session._flush_or_wait()
+    session.flush_or_wait()
     assert committed.records == []
     assert begun == [session.writer.producer]
     session.reader.take([event_at(0, 6)])
     clocks.monotonic += 1
-    session._flush_or_wait()
+    session.flush_or_wait()
     [record] = committed.records
     assert [cell["events"] for cell in record["cells"]] == [2]
     assert (record["ranges"]["0"]["since"], record["ranges"]["0"]["to"]) == (0, 7)
@@ -225,12 +225,12 @@ def test_a_rebalance_that_does_not_end_ends_the_session(
 ) -> None:
     committed.fails = [RebalancingError("generation")] * 3
     session.reader.take([event_at(0, 0)])
-    session._flush_or_wait()
+    session.flush_or_wait()
     clocks.monotonic += BROKER_SECONDS
-    session._flush_or_wait()
+    session.flush_or_wait()
     clocks.monotonic += 1
     with pytest.raises(SessionError, match="rebalanced: generation"):
-        session._flush_or_wait()
+        session.flush_or_wait()
 
 
 def test_dead_letters_are_not_gathered_without_end_while_flushes_are_put_off(
@@ -239,7 +239,7 @@ def test_dead_letters_are_not_gathered_without_end_while_flushes_are_put_off(
     committed.fails = [RebalancingError("generation")]
     session.reader.take([FakeMessage(b"bad", 0, at) for at in range(DEAD_LETTERS)])
     with pytest.raises(SessionError, match="rebalanced"):
-        session._flush_or_wait()
+        session.flush_or_wait()
 
 
 def test_partitions_that_go_while_nothing_can_be_committed_end_the_session(
@@ -247,9 +247,9 @@ def test_partitions_that_go_while_nothing_can_be_committed_end_the_session(
 ) -> None:
     committed.fails = [RebalancingError("generation")]
     session.reader.take([event_at(0, 0)])
-    session._guarded(session._on_revoke)(
+    session.membership.guarded(session._on_revoke)(
         session.reader.consumer, [TopicPartition("predictions", 0)]
     )
     with pytest.raises(SessionError, match="rebalanced"):
-        session._flush_or_wait()
+        session.flush_or_wait()
     assert committed.records == []

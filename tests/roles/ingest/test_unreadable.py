@@ -64,7 +64,7 @@ def test_no_record_before_between_or_after_unreadable_batches_is_passed_over(
 ) -> None:
     _read_to_the_end(session, log)
     assert _counted(session) == len(log.readable) == 8
-    session._flush()
+    session.flush()
     [letters] = committed.letters
     assert [(it["partition"], it["offset"], it["rows"]) for it in letters] == [
         (0, 4, 5),
@@ -86,7 +86,7 @@ def test_while_an_end_is_searched_for_nothing_of_its_partition_is_counted_or_com
     session.reader.take([event_at(1, 2), event_at(0, 3), *log.read(10)])  # type: ignore[list-item]
     assert 0 in session.reader.unreadable
     assert _counted(session) == 4 + 3
-    session._flush()
+    session.flush()
     at = session.reader.tenure.positions
     assert (at[0].since, at[0].caught_up, at[1].since) == (4, False, 3)
     assert committed.letters == [[]]
@@ -105,7 +105,7 @@ def test_an_open_search_is_lag_and_no_stall(
     assert 0 in session.reader.unreadable
     session.lag.report(session.reader.tenure.positions)
     clocks.monotonic += 1.1 * health.stall_seconds
-    assert session._state.progress.stalled(health.stall_seconds), "it has lag, and no answer came"
+    assert session.state.progress.stalled(health.stall_seconds), "it has lag, and no answer came"
 
 
 def test_a_partition_that_is_revoked_is_searched_no_more(
@@ -122,12 +122,12 @@ def test_when_counting_begins_again_so_does_the_search(
     session: Session, consumer: LogConsumer, log: PartitionLog, committed: Committed
 ) -> None:
     session.reader.take(log.read(10))  # type: ignore[arg-type]
-    session._flush()
+    session.flush()
     session.reader.take([event_at(1, 0)])  # type: ignore[list-item]
     session.reader.count_again(ValueError("of a record"), [event_at(1, 0)])  # type: ignore[list-item]
     assert (0, 4) in consumer.sought and 0 not in session.reader.unreadable
     _read_to_the_end(session, log)
-    session._flush()
+    session.flush()
     assert [it["rows"] for it in committed.letters[-1]] == [5, 90]
     assert session.reader.tenure.positions[0].since == log.end
 

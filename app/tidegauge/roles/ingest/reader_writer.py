@@ -218,9 +218,6 @@ def _check(message: Message) -> None:
     log.warning("consumer: %s", error)
 
 
-log = logging.getLogger(__name__)
-
-
 class HistogramWriter:
     """The transactional producer of a session."""
 

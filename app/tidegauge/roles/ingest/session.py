@@ -8,13 +8,13 @@ committed offsets.
 import logging
 import threading
 import time
-from collections.abc import Callable
 
 from tidegauge.counting import DEAD_LETTERS, Beginning, Tenure
 from tidegauge.kafka import (
     Consumer,
     DeadLettersError,
     KafkaException,
+    Membership,
     RebalancingError,
     SessionError,
     StuckError,
@@ -46,8 +46,6 @@ POLL_SECONDS = 0.01
 TENURE_SECONDS = 600.0
 TENURE_CELLS = 50_000
 
-Callback = Callable[[Consumer, list[TopicPartition]], None]
-
 
 class _NotNowError(SessionError):
     """A flush failed that may succeed soon; until then nothing needs to be dropped."""
@@ -57,15 +55,13 @@ class Session:
     """One membership of the consumer group with one transactional producer."""
 
     def __init__(self, state: IngestState) -> None:
-        self._state = state
+        self.state = state
         self._topics = state.settings.topics
-        #: Why the session is over, if it is.
-        self._over: str | None = None
-        self._closing = False
         self._flushed_at = state.monotonic()
         #: Since when flushes are put off, by the monotonic clock.
         self._put_off_since: float | None = None
         consumer = ingest_consumer(state.settings)
+        self.membership = Membership(consumer)
         self.lag = LagWatch(
             consumer,
             self._topics.predictions,
@@ -83,64 +79,40 @@ class Session:
 
     def run(self, stop: threading.Event) -> None:
         """Join the group and count until stopped, then flush."""
-        self._state.backstop.dropped()
+        self.state.backstop.dropped()
         self.writer.begin()
         self.source.begin()
         self.writer.destinations = self.source.partitions_of(self._topics.histograms)
         self.reader.begin()
-        self.reader.consumer.subscribe(
-            [self._topics.predictions],
-            on_assign=self._guarded(self._on_assign),
-            on_revoke=self._guarded(self._on_revoke),
-            on_lost=self._on_lost,
+        self.membership.join(
+            self._topics.predictions, assigned=self._on_assign, revoked=self._on_revoke
         )
         while not stop.is_set():
-            messages = self.reader.consumer.consume(self._state.backstop.batch(BATCH), POLL_SECONDS)
-            if self._over:
-                raise SessionError(self._over)
+            messages = self.membership.consume(self.state.backstop.batch(BATCH), POLL_SECONDS)
             try:
                 self.reader.take(messages)
             except (SessionError, KafkaException):
                 raise
             except Exception as error:
                 self.reader.count_again(error, messages)
-                self._state.metrics.aborted.inc()
+                self.state.metrics.aborted.inc()
             # Freed before the next ones are made: those are then made where the processor's cache
             # still has these.
             del messages
-            if self._flush_is_due():
-                self._flush_or_wait()
+            if self.flush_is_due():
+                self.flush_or_wait()
             self.lag.ask_quiet(self.reader.tenure.positions)
-            self._state.health.beat("ingest")
-        self._flush()
+            self.state.health.beat("ingest")
+        self.flush()
 
     def close(self) -> None:
         """Leave the group. What was not flushed is not committed, so nothing is lost by it."""
-        self._closing = True
-        self.reader.tenure = Tenure(began=self._state.monotonic(), positions={})
-        self.reader.consumer.close()
+        self.reader.tenure = Tenure(began=self.state.monotonic(), positions={})
+        self.membership.leave()
         self.writer.producer.purge()
 
-    def _guarded(self, callback: Callback) -> Callback:
-        """Let a callback that fails end the session, and keep it out of the way of leaving.
-
-        confluent-kafka would raise what its own calls raise inside a callback as a ``KafkaError``,
-        which is no exception: no ``except`` catches it, and the thread would end without a word.
-        If the callback didn't assign, it does so by itself; what is read then is not counted.
-        """
-
-        def guarded(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-            if self._closing or self._over:
-                return
-            try:
-                callback(consumer, partitions)
-            except (SessionError, KafkaException) as error:
-                self._over = str(error)
-
-        return guarded
-
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._flush()
+        self.flush()
         committed = consumer.committed(partitions, timeout=BROKER_SECONDS)
         beginnings = self.source.beginnings(committed)
         for partition, its in beginnings.items():
@@ -156,7 +128,7 @@ class Session:
         self._report_owned()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._flush()
+        self.flush()
         for at in partitions:
             self.reader.drop(at.partition)
             self._beginnings.pop(at.partition, None)
@@ -164,28 +136,26 @@ class Session:
         consumer.incremental_unassign(partitions)
         self._report_owned()
 
-    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._over = f"partitions {sorted(t.partition for t in partitions)} were lost"
-
     def _renew(self) -> None:
-        self.reader.tenure = self.reader.tenure.successor(self._state.monotonic())
-        self._state.metrics.tenures.inc()
+        self.reader.tenure = self.reader.tenure.successor(self.state.monotonic())
+        self.state.metrics.tenures.inc()
 
     def _report_owned(self) -> None:
         owned = sorted(self.reader.tenure.positions)
         log.info("owns partitions %s of %s", owned, self._topics.predictions)
-        self._state.health.report("ingest", "ok", f"owns partitions {owned}")
+        self.state.health.report("ingest", "ok", f"owns partitions {owned}")
         self._seen.clocks(self.reader.tenure.positions)
 
-    def _flush_is_due(self) -> bool:
+    def flush_is_due(self) -> bool:
+        """Whether it is time to commit, or too much waits for that."""
         # By the monotonic clock: one that was set back would put off every flush by as much.
-        waited = self._state.monotonic() - self._flushed_at
+        waited = self.state.monotonic() - self._flushed_at
         letters = len(self.reader.counter.dead_letters)
-        if self._state.backstop.flush_is_due:
+        if self.state.backstop.flush_is_due:
             return True
-        return waited >= self._state.settings.ingest.flush_seconds or letters >= DEAD_LETTERS
+        return waited >= self.state.settings.ingest.flush_seconds or letters >= DEAD_LETTERS
 
-    def _flush_or_wait(self) -> None:
+    def flush_or_wait(self) -> None:
         """Flush; while the group is being rebalanced, go on counting and try again.
 
         A session that ended instead would leave the group and join it again: two more rebalances,
@@ -193,9 +163,9 @@ class Session:
         by the new generation, or are lost.
         """
         try:
-            self._flush()
+            self.flush()
         except _NotNowError as error:
-            now = self._state.monotonic()
+            now = self.state.monotonic()
             if self._put_off_since is None:
                 self._put_off_since = now
             full = len(self.reader.counter.dead_letters) >= DEAD_LETTERS
@@ -205,20 +175,20 @@ class Session:
         else:
             self._put_off_since = None
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Commit everything counted so far; raises, and the session is over, if it can't."""
         began = time.perf_counter()
         tenure = self.reader.tenure
-        self._flushed_at = self._state.monotonic()
+        self._flushed_at = self.state.monotonic()
         if not tenure.positions:
-            self._state.progress.lag(0)
-            self._state.condition.held({})
+            self.state.progress.lag(0)
+            self.state.condition.held({})
             return
-        if self._over:  # an assignment may follow in the same round, with a generation that counts
-            raise SessionError(self._over)
+        # An assignment may follow in the same round, with a generation that counts.
+        self.membership.check()
         moved = any(at.to > at.since for at in tenure.positions.values())
         self._check_source(moved=moved)
-        level = self._state.letters.level
+        level = self.state.letters.level
         try:
             self.reader.counter.settle(tenure)
             self.lag.note_ends(tenure.positions)
@@ -227,32 +197,32 @@ class Session:
         except RebalancingError as error:
             raise _NotNowError(f"the group is being rebalanced: {error}") from error
         except StuckError as error:
-            self._state.metrics.aborted.inc()
+            self.state.metrics.aborted.inc()
             self.writer.replace_producer()
             raise _NotNowError(f"not committed: {error}") from error
         except DeadLettersError as error:
-            self._state.letters.failed(error)
+            self.state.letters.failed(error)
             raise SessionError(f"flush failed: {error}") from error
         except (KafkaException, TimeoutError) as error:
             raise SessionError(f"flush failed: {error}") from error
         except Exception as error:
-            if not self._state.backstop.failed(error, tenure.positions):
+            if not self.state.backstop.failed(error, tenure.positions):
                 raise
             log.exception("a flush failed")
             raise SessionError(f"flush failed: {type(error).__name__}: {error}") from error
         if moved:
-            self._state.progress.moved()
+            self.state.progress.moved()
         tenure.flushed()
-        self._state.backstop.committed(tenure.positions)
+        self.state.backstop.committed(tenure.positions)
         for partition, its in self._beginnings.items():
-            self._state.condition.begun(partition, its)
+            self.state.condition.begun(partition, its)
         self._beginnings.clear()
-        self._state.letters.committed(self.reader.counter.dead_letters, level)
-        self._state.overflow.committed(self.reader.counter.overflow)
+        self.state.letters.committed(self.reader.counter.dead_letters, level)
+        self.state.overflow.committed(self.reader.counter.overflow)
         self._observe(time.perf_counter() - began)
         self.reader.begin()
         if (
-            self._state.monotonic() - tenure.began > TENURE_SECONDS
+            self.state.monotonic() - tenure.began > TENURE_SECONDS
             or len(tenure.cells) > TENURE_CELLS
         ):
             self._renew()
@@ -266,32 +236,32 @@ class Session:
 
     def _observe(self, seconds: float) -> None:
         positions = self.reader.tenure.positions
-        self._state.metrics.flush.observe(seconds)
+        self.state.metrics.flush.observe(seconds)
         self._seen.committed(self.reader.counter)
         self._seen.clocks(positions)
-        self._state.metrics.lag.set(self.lag.report(positions))
-        self._state.condition.held(self._held.of(positions, self._state.monotonic()))
+        self.state.metrics.lag.set(self.lag.report(positions))
+        self.state.condition.held(self._held.of(positions, self.state.monotonic()))
 
 
 class Combiner:
     """The role: runs sessions, one after the other, until the stop event is set."""
 
     def __init__(self, state: IngestState, stop: threading.Event) -> None:
-        self._state = state
+        self.state = state
         self._stop = stop
 
     def run(self) -> None:
         """Count until stopped; then flush, commit and leave."""
-        self._state.health.report("ingest", "failed", "joining the consumer group")
+        self.state.health.report("ingest", "failed", "joining the consumer group")
         run_sessions(self._begin, self._stop, failed=self._report)
 
     def _begin(self) -> Session:
-        return Session(self._state)
+        return Session(self.state)
 
     def _report(self, error: object) -> None:
-        self._state.metrics.aborted.inc()
+        self.state.metrics.aborted.inc()
         # Trying again is work: an outage of the brokers is no reason to restart the process.
-        self._state.health.beat("ingest")
-        self._state.progress.lag(0)
-        self._state.health.report("ingest", "failed", f"session ended: {error}; rejoining")
+        self.state.health.beat("ingest")
+        self.state.progress.lag(0)
+        self.state.health.report("ingest", "failed", f"session ended: {error}; rejoining")
         log.warning("ingest session ended, rejoining from the committed offsets: %s", error)

@@ -12,7 +12,6 @@ committed or left open by then is waited for (``tidegauge.audit.read_audit``).
 import logging
 import threading
 import time
-from collections.abc import Callable
 
 from tidegauge.audit import ChainIndex, Entry, Origin, read_audit
 from tidegauge.config import Settings
@@ -20,6 +19,7 @@ from tidegauge.kafka import (
     Consumer,
     KafkaError,
     KafkaException,
+    Membership,
     Message,
     Quarantine,
     RebalancingError,
@@ -42,8 +42,6 @@ _POLL_SECONDS = 0.1
 
 #: A call to the brokers that takes longer than this is given up, and the session begins again.
 BROKER_SECONDS = 10.0
-
-Callback = Callable[[Consumer, list[TopicPartition]], None]
 
 
 class Ledger:
@@ -87,34 +85,23 @@ class Session:
         self._chains: dict[int, ChainIndex] = {}
         #: By partition, how many breaks were found when it was read back.
         self._breaks: dict[int, int] = {}
-        #: Why the session is over, if it is.
-        self._over: str | None = None
-        self._closing = False
         self._consumer = ledger_consumer(self._settings, passed=ledger.faults.skipped)
+        self._membership = Membership(self._consumer, errors=(Exception,))
         self._producer = ledger_producer(self._settings)
 
     def run(self, stop: threading.Event) -> None:
         """Join the group and chain facts until stopped."""
         self._producer.init_transactions(BROKER_SECONDS)
         self._check_partitions()
-        self._consumer.subscribe(
-            [self._facts],
-            on_assign=self._guarded(self._on_assign),
-            on_revoke=self._guarded(self._on_revoke),
-            on_lost=self._on_lost,
-        )
+        self._membership.join(self._facts, assigned=self._on_assign, revoked=self._on_revoke)
         while not stop.is_set():
             most = min(BATCH, self._ledger.quarantine.limit or BATCH)
-            messages = self._consumer.consume(most, _POLL_SECONDS)
-            if self._over:
-                raise SessionError(self._over)
-            self._take(messages)
+            self._take(self._membership.consume(most, _POLL_SECONDS))
             self._ledger.health.beat("ledger")
 
     def close(self) -> None:
         """Leave the group. Facts that were not committed are read again."""
-        self._closing = True
-        self._consumer.close()
+        self._membership.leave()
         self._producer.purge()
 
     def _check_partitions(self) -> None:
@@ -199,21 +186,6 @@ class Session:
                 self._metrics.refused.inc()
                 log.error("not a fact, chained as fact.refused: %s", entry.value.decode())
 
-    def _guarded(self, callback: Callback) -> Callback:
-        """Let a callback that fails end the session; see ``roles.ingest.session``."""
-
-        def guarded(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-            if self._closing or self._over:
-                return
-            try:
-                callback(consumer, partitions)
-            except Exception as error:
-                if not isinstance(error, KafkaException | ValueError):
-                    log.exception("a change of the assignment failed")
-                self._over = str(error) or type(error).__name__
-
-        return guarded
-
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # The offsets first: the brokers answer only once no transaction over them is open.
         committed = consumer.committed(partitions, timeout=BROKER_SECONDS)
@@ -256,9 +228,6 @@ class Session:
             self._breaks.pop(at.partition, None)
         consumer.incremental_unassign(partitions)
         self._report_owned()
-
-    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._over = f"partitions {sorted(t.partition for t in partitions)} were lost"
 
     def _report_owned(self) -> None:
         owned, breaks = sorted(self._chains), sum(self._breaks.values())

@@ -16,7 +16,7 @@ from tidegauge.baseline import (
 from tidegauge.baseline.io import (
     ColumnSummary,
 )
-from tidegauge.cli._print import PlainConsole, echo, folding_table, plain
+from tidegauge.cli.printing import PlainConsole, echo, folding_table, plain
 from tidegauge.contract import (
     counted,
     printable,
@@ -62,6 +62,7 @@ def _short(text: str) -> str:
 
 
 def hours_line(baseline: Baseline) -> str:
+    """Say whether a baseline knows the hours of the day."""
     if not baseline.daily:
         return "no hours of the day: made without --time, or of fewer than 14 days"
     spans = baseline.daily.spans_seconds
@@ -88,6 +89,7 @@ def dependence_line(baseline: Baseline) -> str:
 
 
 def signals_table(baseline: Baseline) -> Table:
+    """Return the bins of each signal, with their counts and shares."""
     table = folding_table("signal", "bin", "count", "share", right=("count", "share"))
     for name, signal in sorted(baseline.signals.items()):
         if isinstance(signal, NumericSignal):

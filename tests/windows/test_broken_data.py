@@ -1,4 +1,4 @@
-"""What broken data is told of, and that nobody is asked to train on it: events in, alerts out."""
+"""Broken data is reported as such, and nobody is asked to train on it: events in, alerts out."""
 
 import math
 import re

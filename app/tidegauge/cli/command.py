@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 import typer
 from pydantic import ValidationError
 
-from tidegauge.cli._print import echo
+from tidegauge.cli.printing import echo
 from tidegauge.config import Settings, load_settings
 from tidegauge.kafka import BrokersAway, KafkaException, NotTaken, ask_brokers
 

@@ -12,7 +12,7 @@ from tidegauge.backtest import (
     SignalPromise,
     TriedRemedy,
 )
-from tidegauge.cli._print import folding_table
+from tidegauge.cli.printing import folding_table
 from tidegauge.contract import counted, duration_text, figure, listed, moment, printable, utc_text
 
 #: Signals in the table, unless all are asked for; those that broke the promise come first.

@@ -6,14 +6,14 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.cli._print import (
+from tidegauge.cli.printing import (
     SEVERITY_COLOURS,
     PlainText,
     folding_table,
     plain,
     short,
 )
-from tidegauge.cli._recent import Value
+from tidegauge.cli.recent import Value
 from tidegauge.contract import (
     OF_THRESHOLD,
     Alert,

@@ -1,4 +1,4 @@
-"""Judging a window again with its late events: what holds only with them is told once."""
+"""Judging a window again with its late events: what holds only with them is reported once."""
 
 from collections.abc import Collection
 
@@ -159,7 +159,7 @@ def test_no_data_is_counted_from_when_it_was_told() -> None:
     story.late(0, 0.4)
     [series] = story.state.series.values()
     [incident] = series.incidents.values()
-    assert incident.judged_at == incident.said_at == story.reports[9].window_end
+    assert incident.judged_at == incident.reported_at == story.reports[9].window_end
 
 
 def test_an_alert_without_late_events_says_so_by_default() -> None:
