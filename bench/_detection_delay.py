@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from _detection_worlds import Drift, draw
-from tidegauge.sequential import Budget, Memory
-from tidegauge.sequential.engine import judge
+from tidegauge.alerting import DEFAULT_RULES
+from tidegauge.sequential import BatchInput, Budget, Memory, Reference, judge_batch
 
 Floats = npt.NDArray[np.float64]
 #: From shares and a number to so many windows' log-likelihood ratios.
@@ -27,14 +27,17 @@ WINDOWS = 30 * 24 * 60
 EVERY = WINDOWS * SIGNALS
 
 #: Undisturbed windows before the drift: by then a memory of 64 is full.
-_BEFORE = 100
-_LONGEST = 400
+BEFORE = 100
+LONGEST = 400
 
 #: Stands in for a share of 0: half an event of the baseline. That something never happens without
 #: the drift is more than any baseline tells.
 _NEVER = 0.5
 
 _CYCLES = 4_000
+
+#: Nats: the smallest drift that the default rules report.
+_LEAST = next(it.required_psi for it in DEFAULT_RULES.rules if it.name == "feature-drift")
 
 
 class Delay(NamedTuple):
@@ -52,9 +55,21 @@ class Delay(NamedTuple):
         return f"{self.mean:.2f} ± {self.standard_error:.2f}{missed}"
 
 
+class Detected(NamedTuple):
+    """When there was evidence above the threshold, and when the default rules sent an alert.
+
+    An alert needs a drift that is large enough, too (``feature-drift``). ``threshold`` is that of
+    the last window, nats.
+    """
+
+    evidence: Delay
+    alert: Delay
+    threshold: float
+
+
 def of_detector(
     drift: Drift, *, runs: int, seed: int, baseline: int = BASELINE, every: int = EVERY
-) -> Delay:
+) -> Detected:
     """Let the detector watch ``runs`` models, one drifted signal each.
 
     Of one signal alone it raises a false alarm every so many windows.
@@ -62,20 +77,36 @@ def of_detector(
     rng = np.random.default_rng([seed, 1, *map(ord, drift.name)])
     signals = draw(drift.kind, runs, baseline, rng)
     changed = after(drift, signals.shares, signals.edges)
-    memory = Memory.empty(*signals.shares.shape)
+
+    def window(drifted: bool) -> Floats:
+        shares = changed if drifted else signals.shares
+        return rng.multinomial(drift.events, shares).astype(np.float64)
+
+    return detected(signals.reference, window, every=every)
+
+
+def detected(
+    reference: Reference, window: Callable[[bool], Floats], *, every: int = EVERY
+) -> Detected:
+    """Let the detector watch signals, whose windows have the drift or not."""
+    runs = len(reference.counts)
     # All runs together have what all of them are allowed: the threshold of each is the same.
-    budget = Budget(float(runs), float(every))
-    delays = np.zeros(runs)
-    for number in range(_BEFORE + _LONGEST):
-        shares = signals.shares if number < _BEFORE else changed
-        window = rng.multinomial(drift.events, shares).astype(np.float64)
-        verdict = judge(signals.reference, memory, window, budget)
+    memory, budget = Memory.empty(*reference.counts.shape), Budget(float(runs), float(every))
+    evident, alerted = np.zeros(runs), np.zeros(runs)
+    for number in range(BEFORE + LONGEST):
+        drifted = number >= BEFORE
+        [(verdict, strongest)] = judge_batch(
+            [BatchInput(reference, memory, window(drifted), budget)]
+        )
         memory = verdict.memory
-        if number >= _BEFORE:
-            delays[verdict.alarms & (delays == 0)] = number - _BEFORE + 1
-            if delays.all():
+        if drifted:
+            age = number - BEFORE + 1
+            large = np.maximum(strongest.sizes, strongest.of_bin) >= _LEAST
+            evident[verdict.alarms & (evident == 0)] = age
+            alerted[verdict.alarms & large & (alerted == 0)] = age
+            if alerted.all():
                 break
-    return _delay(delays)
+    return Detected(delay_of(evident), delay_of(alerted), verdict.threshold)
 
 
 def of_oracle(
@@ -121,16 +152,16 @@ def _of_oracle(
 
     threshold = _threshold(steps, before, changed, float(every))
     statistic = np.zeros(runs)
-    for _ in range(_BEFORE):
+    for _ in range(BEFORE):
         statistic = np.maximum(statistic + steps(before, runs), 0.0)
         statistic[statistic >= threshold] = 0.0  # a false alarm: begin again
     delays = np.zeros(runs)
-    for number in range(_LONGEST):
+    for number in range(LONGEST):
         statistic = np.maximum(statistic + steps(changed, runs), 0.0)
         delays[(statistic >= threshold) & (delays == 0)] = number + 1
         if delays.all():
             break
-    return _delay(delays)
+    return delay_of(delays)
 
 
 def _threshold(steps: Steps, before: Floats, changed: Floats, every: float) -> float:
@@ -175,8 +206,9 @@ def after(drift: Drift, shares: Floats, edges: list[list[float]]) -> Floats:
     return np.array([drift.shares(row, its) for row, its in zip(shares, cuts, strict=True)])
 
 
-def _delay(delays: Floats) -> Delay:
+def delay_of(delays: Floats) -> Delay:
+    """Return the mean of delays, in windows; 0 where there was no alarm."""
     unseen = delays == 0
-    waited = np.where(unseen, _LONGEST, delays)
+    waited = np.where(unseen, LONGEST, delays)
     error = float(waited.std() / np.sqrt(len(waited)))
     return Delay(float(waited.mean()), error, int(unseen.sum()))

@@ -1,4 +1,4 @@
-"""The tables of docs/detection.md, between two markers, and its plot."""
+"""The tables of docs/detection.md, each between two markers, and its plot."""
 
 import json
 import subprocess
@@ -11,8 +11,7 @@ from _markers import replace_part
 
 DOCUMENT = ROOT / "docs" / "detection.md"
 PLOT = ROOT / "docs" / "detection.png"
-BEGIN = "<!-- bench/detection.py --write: begin -->"
-END = "<!-- bench/detection.py --write: end -->"
+MARKER = "<!-- bench/detection.py --write, {}: {} -->"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -21,10 +20,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def write(parts: Sequence[str]) -> None:
-    """Put the parts where the document has its tables."""
-    inside = "\n\n".join(parts)
-    DOCUMENT.write_text(replace_part(DOCUMENT.read_text(), BEGIN, END, f"\n{inside}\n"))
+def write(part: str, texts: Sequence[str]) -> None:
+    """Put the tables of a part where the document has it."""
+    begin, end = (MARKER.format(part, it) for it in ("begin", "end"))
+    inside = "\n\n".join(texts)
+    DOCUMENT.write_text(replace_part(DOCUMENT.read_text(), begin, end, f"\n{inside}\n"))
 
 
 def plot(ratios: Mapping[str, float], rows: Sequence[Row]) -> None:

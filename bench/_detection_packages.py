@@ -216,10 +216,8 @@ class Packages:
         """Yield every drift's delays, at one false alarm in ``EVERY`` windows of a signal."""
         for number, drift in enumerate(DRIFTS):
             rng = np.random.default_rng([self._seed, 8, number])
-            mine, oracle = (
-                of(drift, runs=400, seed=self._seed, baseline=BASELINE, every=EVERY)
-                for of in (of_detector, of_oracle)
-            )
+            given = {"runs": 400, "seed": self._seed, "baseline": BASELINE, "every": EVERY}
+            mine, oracle = of_detector(drift, **given).evidence, of_oracle(drift, **given)
             yield Row(drift.name, mine, oracle, self._delays(drift, rng))
 
     def settings(self) -> Iterator[list[str]]:

@@ -70,11 +70,13 @@ class Case(NamedTuple):
 class Tail(NamedTuple):
     """P(beyond) ÷ what the level allows, by score, and its standard error; the worse level's.
 
-    ``span`` is how many windows the memory is of.
+    ``span`` is how many windows the memory is of; ``in_alarm`` is the share of the windows in which
+    any of the scores is beyond the lower level.
     """
 
     case: str
     span: int
+    in_alarm: float
     ratios: dict[str, float]
     errors: dict[str, float]
 
@@ -138,7 +140,10 @@ def _tail(case: Case, place: int, log_weights: Floats, found: Floats) -> Tail:
     if not case.ordered:
         known = [it for it in known if it[0] in ("shape", "bin")]
     ratios, theirs = {it: ratio for it, ratio, _ in known}, {it: error for it, _, error in known}
-    return Tail(str(case), round(1 / LAMBDAS[place]), ratios, theirs)
+    scored = [SCORES.index(it) for it in ratios]
+    any_beyond = (found[:, scored] > LEVELS[0]).any(axis=1)
+    in_alarm = float(f"{weights[any_beyond].sum():.3g}")
+    return Tail(str(case), round(1 / LAMBDAS[place]), in_alarm, ratios, theirs)
 
 
 def _sampled(

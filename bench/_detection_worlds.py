@@ -156,6 +156,9 @@ _NEW = Into(CATEGORIES + 1, 0.02, _always(_NEW_CATEGORY))
 _MISSING = Into(-_SPECIALS, 0.02, _always(np.nan))
 _OTHER = Into(CATEGORIES, 0.02, _of_other)
 
+#: So small that packages which look at a window at a time don't see it: not compared with them.
+SMALL = Drift("mean 0.05 sd, n = 1,000", "numeric", 1_000, 2.0, Moved(0.05, 1.0))
+
 DRIFTS = (
     Drift("mean 0.1 sd, n = 200", "numeric", 200, 1.6, Moved(0.1, 1.0)),
     Drift("mean 0.1 sd, n = 1,000", "numeric", 1_000, 1.6, Moved(0.1, 1.0)),

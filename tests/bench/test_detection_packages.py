@@ -22,8 +22,9 @@ from _detection_calibration import (
     verdict,
 )
 from _detection_delay import Delay
-from _detection_document import BEGIN, DOCUMENT, END
+from _detection_document import DOCUMENT, MARKER
 from _detection_packages import EVERY, HEAD, PEERS, WATCHES, Row
+from _detection_parts import PARTS
 from _detection_worlds import CATEGORIES, DRIFTS, Drift, Kind, draw, values
 from _markers import replace_part
 from _peer_process import version
@@ -202,5 +203,7 @@ def test_a_package_that_left_figures_out_is_refused() -> None:
         list(check_peers.differences(comparisons, short, *sides))
 
 
-def test_the_document_has_the_markers() -> None:
-    assert "new" in replace_part(DOCUMENT.read_text(), BEGIN, END, "new")
+@pytest.mark.parametrize("part", PARTS)
+def test_the_document_has_the_markers_of_each_part(part: str) -> None:
+    begin, end = (MARKER.format(part, it) for it in ("begin", "end"))
+    assert "new" in replace_part(DOCUMENT.read_text(), begin, end, "new")
