@@ -145,7 +145,7 @@ def main() -> None:
     known = {baseline.id: baseline}.get
     result: Result | Calibration
     if options.calibrate:
-        result = calibrate(plan, lambda: month, known)
+        result = calibrate(plan, lambda _: month, known)
     else:
         result = backtest(plan, month, known)
     profile.disable()

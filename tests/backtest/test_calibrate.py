@@ -82,7 +82,7 @@ def _calibration(
     excepted: Sequence[tuple[float, float]] = (),
 ) -> Calibration:
     records = _records(reports)
-    return calibrate(_plan(alarms), lambda: records, {baseline.id: baseline}.get, excepted)
+    return calibrate(_plan(alarms), lambda _: records, {baseline.id: baseline}.get, excepted)
 
 
 def _model(
@@ -176,7 +176,7 @@ def test_five_alike_of_each_user_are_found_and_what_entities_would_give() -> Non
 
 def test_a_cause_is_shown_before_there_is_an_alarm() -> None:
     def shares(number: int, name: str) -> Shares:
-        dirichlet = np.random.default_rng([number, len(name)]).dirichlet(5_000 * SHARES)
+        dirichlet = np.random.default_rng([number, len(name)]).dirichlet(6_000 * SHARES)
         return np.asarray(dirichlet if name == "size" else SHARES)
 
     found = _by_name(_model(_history(1_500, shares)))
@@ -261,6 +261,18 @@ def test_fewer_alarms_a_month_are_tried() -> None:
     assert remedy.promise.own.ratio <= 1 and not found.no_budget_restores
 
 
+def test_remedies_are_tried_for_each_model_alone_whatever_it_is_called() -> None:
+    baseline = _baseline(each=5)
+    broken = _history(300, each=5, baseline=baseline, model="a[1]*")
+    sound = _history(300, model="a1", seed=2)
+    records = _records(sorted([*broken, *sound], key=lambda it: it.window_end))
+    known = {baseline.id: baseline, BASELINE.id: BASELINE}
+    found = {it.model: it for it in calibrate(_plan(), lambda _: records, known.get).models}
+    assert not found["a1"].remedies
+    [remedy] = found["a[1]*"].remedies
+    assert remedy.promise.windows > 290 and remedy.promise.own.starts == 0
+
+
 def test_ten_windows_are_too_few_to_tell_even_in_alarm() -> None:
     for off in (0.0, 1.0):
         found = _model(_history(10, lambda number, name, by=off: SHARES + by * TILT))  # type: ignore[misc]
@@ -307,7 +319,7 @@ def test_a_baseline_with_hours_is_replayed_as_detect_does() -> None:
         report.window_start, report.window_end = int(report.window_start), int(report.window_end)
     records = _records(reports)
     plan = BacktestPlan(RuleSet([]), lambda _: 1.0, 0.0, 1e12)
-    [found] = calibrate(plan, lambda: records, {baseline.id: baseline}.get).models
+    [found] = calibrate(plan, lambda _: records, {baseline.id: baseline}.get).models
     expected = _starts(reports, baseline)
     assert expected[SIGNAL] > 0
     assert {it.signal: it.own.starts for it in found.signals} == expected
@@ -317,29 +329,29 @@ def test_nothing_to_replay_is_an_error_that_says_why() -> None:
     reports = _records(_history(20))
     known = {BASELINE.id: BASELINE}
     with pytest.raises(NoWindows, match="matches '\\*' ended in this time"):
-        calibrate(_plan(), lambda: [], known.get)
+        calibrate(_plan(), lambda _: [], known.get)
     with pytest.raises(NoWindows, match="matches 'x'"):
-        calibrate(_plan(model="x"), lambda: reports, known.get)
+        calibrate(_plan(model="x"), lambda _: reports, known.get)
     with pytest.raises(NoWindows, match=f"no window was scored.*{BASELINE.id}"):
-        calibrate(_plan(), lambda: reports, lambda id: None)
+        calibrate(_plan(), lambda _: reports, lambda id: None)
 
 
 def test_a_damaged_report_is_named_or_passed_over() -> None:
     records = _records(_history(300, each=5, baseline=(baseline := _baseline(each=5))))
     known, damaged = {baseline.id: baseline}, KafkaRecord("windows/3 at offset 7", b"{}")
     with pytest.raises(ValueError, match="windows/3 at offset 7 is no window report"):
-        calibrate(_plan(), lambda: [damaged, *records], known.get)
+        calibrate(_plan(), lambda _: [damaged, *records], known.get)
     seen: list[str] = []
     found = calibrate(
         _plan(),
-        lambda: [damaged, *records],
+        lambda _: [damaged, *records],
         known.get,
         skipped=lambda place, why: seen.append(place),
     )
     assert found.models[0].remedies, "a second replay passes over it too, and says nothing"
     assert seen == ["windows/3 at offset 7"]
     assert msgspec.json.encode(found) == msgspec.json.encode(
-        calibrate(_plan(), lambda: records, known.get)
+        calibrate(_plan(), lambda _: records, known.get)
     )
 
 
@@ -348,3 +360,21 @@ def test_a_report_of_other_bins_than_its_baseline_is_named() -> None:
     reports[2].parts[0].signals["amount"].histogram.counts = [1, 2]
     with pytest.raises(ValueError, match=r"5 bins of the signal 'amount'.*, which has 8"):
         _calibration(reports)
+
+
+def test_a_cycle_that_the_baseline_knows_is_no_cause() -> None:
+    baseline = hourly_baseline()
+    records = _records(hourly_reports([0.0] * 400, baseline.id))
+    plan = BacktestPlan(RuleSet([]), lambda _: 1.0, 0.0, 1e12)
+    [found] = calibrate(plan, lambda _: records, {baseline.id: baseline}.get).models
+    assert [(it.signal, it.own.starts, it.causes) for it in found.signals] == [(SIGNAL, 0, [])]
+
+
+def test_what_the_days_of_the_baseline_do_not_explain() -> None:
+    baseline = hourly_baseline()
+    drifts = [0.8 * (number % 40 < 20) for number in range(400)]
+    records = _records(hourly_reports(drifts, baseline.id))
+    plan = BacktestPlan(RuleSet([]), lambda _: 1.0, 0.0, 1e12)
+    [found] = calibrate(plan, lambda _: records, {baseline.id: baseline}.get).models
+    [signal] = found.signals
+    assert signal.verdict == "not_kept" and _kinds(signal) == ["other_days"]

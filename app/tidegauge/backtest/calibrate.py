@@ -45,13 +45,20 @@ _MOST, _FEW = 0.8, 3
 _LEAST_ROWS = 1_000
 
 BaselineOf = Callable[[str], Baseline | None]
+Read = Callable[[Skipped], Iterable[KafkaRecord]]
 
 
 class _Replayed:
-    """A replay of the models that match, and what was seen of it; from ``begin`` on."""
+    """A replay of one ``model``, or of all, from ``begin`` on, and what was seen of it."""
 
-    def __init__(self, plan: BacktestPlan, baseline_of: BaselineOf, begin: int = 0) -> None:
-        self._plan = plan
+    def __init__(
+        self,
+        plan: BacktestPlan,
+        baseline_of: BaselineOf,
+        model: str | None = None,
+        begin: int = 0,
+    ) -> None:
+        self._model = model
         self._begin = begin
         self.run = ReplayRun(plan, baseline_of, self._observer)
         self.histories: list[SliceHistory] = []
@@ -62,7 +69,7 @@ class _Replayed:
 
     def take(self, report: WindowReport) -> None:
         """Take in the next report, if it is of such a model."""
-        if report.window_start >= self._begin and fnmatchcase(report.model, self._plan.model):
+        if report.window_start >= self._begin and self._model in (None, report.model):
             self.run.take(report)
 
     def by_model(self) -> dict[str, ModelHistory]:
@@ -85,14 +92,15 @@ class _Trial(NamedTuple):
 
 def calibrate(
     plan: BacktestPlan,
-    read: Callable[[], Iterable[KafkaRecord]],
+    read: Read,
     baseline_of: BaselineOf,
     excepted: Sequence[tuple[float, float]] = (),
     skipped: Skipped = refuse,
 ) -> Calibration:
     """Replay window reports and count the alarms; rules and an injection of ``plan`` are not used.
 
-    ``read`` yields the reports in the order of their log; it is called again if something is tried.
+    ``read`` yields the reports in the order of their log, and is called with what is to take what
+    can't be read; it is called again if something is tried.
     Windows that overlap one of the times ``excepted``, in which there was a drift, are left out:
     neither memories nor the promise have them. Every other alarm counts as false.
 
@@ -117,7 +125,7 @@ def calibrate(
     trials = [
         trial
         for model, its in seen.items()
-        for trial in _trials(replace(plan, model=model), its, found[model][1], baseline)
+        for trial in _trials(plan, model, its, found[model][1], baseline)
     ]
     if trials:
         again = [replace_struct(it, windows=0) for it in left_out]
@@ -141,14 +149,14 @@ def _passed(place: str, why: str) -> None:
 
 def _replay(
     plan: BacktestPlan,
-    read: Callable[[], Iterable[KafkaRecord]],
+    read: Read,
     replays: Sequence[_Replayed],
     excepted: Sequence[LeftOut],
     skipped: Skipped,
 ) -> None:
     reports = ReportsInOrder(plan.since, plan.until, skipped)
     with no_collector():
-        for report in reports.of(read()):
+        for report in reports.of(read(skipped)):
             if not fnmatchcase(report.model, plan.model):
                 continue
             inside = [
@@ -221,21 +229,23 @@ def _mostly(signals: Sequence[SignalPromise]) -> list[str]:
 
 def _trials(
     plan: BacktestPlan,
+    model: str,
     seen: ModelHistory,
     signals: Sequence[SignalPromise],
     baseline_of: BaselineOf,
 ) -> Iterator[_Trial]:
-    """Yield what may restore the promise to the model of ``plan``."""
-    model, alarms = plan.model, plan.alarms_of(plan.model)
+    """Yield what may restore the promise to a model, by what is said of its signals."""
+    alarms = plan.alarms_of(model)
     broken = [it for it in signals if it.verdict == "not_kept"]
     causes = [(it.signal or "", cause) for it in broken for cause in it.causes]
     effects = {name: it.design_effect for name, it in causes if it.design_effect is not None}
     if effects and all(it.kind == "clustering" for _, it in causes if it.design_effect):
         of = _changed(baseline_of, lambda baseline: with_effects(baseline, effects))
         remedy: dict[str, Any] = {"remedy": "design_effect", "design_effects": effects}
-        yield _Trial(model, _Replayed(plan, of), 1, remedy)
+        yield _Trial(model, _Replayed(plan, of, model), 1, remedy)
     moved = {name: it for name, it in causes if it.kind in ("shift", "other_traffic")}
-    if moved:
+    ids = {id for one in seen.slices for id in one.counts}
+    if moved and not any(its.daily for id in ids if (its := baseline_of(id)) is not None):
         since = max(it.since or 0 for it in moved.values())
         until = (since + max(it.until or 0 for it in moved.values())) // 2
         counts = seen.counted(list(moved), since, until)
@@ -243,11 +253,13 @@ def _trials(
             of = _changed(baseline_of, lambda baseline: with_counts(baseline, counts))
             remedy = {"remedy": "baseline", "signals": sorted(moved)}
             remedy |= {"since": since, "until": until}
-            yield _Trial(model, _Replayed(plan, of, until), 1, remedy)
+            yield _Trial(model, _Replayed(plan, of, model, until), 1, remedy)
     multiple = next((it for it in _MULTIPLES if seen.keeps(it)), None) if broken else None
     if multiple is not None:
         fewer = replace(plan, alarms_of=lambda _: alarms * multiple)
-        yield _Trial(model, _Replayed(fewer, baseline_of), multiple, {"remedy": "alarms_per_month"})
+        yield _Trial(
+            model, _Replayed(fewer, baseline_of, model), multiple, {"remedy": "alarms_per_month"}
+        )
 
 
 def _changed(baseline_of: BaselineOf, change: Callable[[Baseline], Baseline]) -> BaselineOf:

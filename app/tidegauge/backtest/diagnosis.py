@@ -27,6 +27,7 @@ CauseKind = Literal[
     "other_traffic",
     "small_baseline",
     "single_windows",
+    "other_days",
     "unknown",
 ]
 
@@ -182,10 +183,17 @@ class CountHistory:
         found = [
             self._single_windows(row, alarmed),
             self._small(row, signal),
-            self._shift(row, starts, alarmed) or self._cycle(row) or self._dispersed(row),
+            self._shift(row, starts, alarmed),
         ]
-        if found[-1] is None or found[-1].kind == "clustering":
-            found.append(self._other_traffic(row, starts, alarmed))
+        if self._layout.daily is not None:
+            # That the hours differ, and days, is what the baseline expects.
+            if not any(found) and alarmed.any():
+                found.append(AlarmCause(kind="other_days"))
+        elif found[-1] is None:
+            varies = self._cycle(row) or self._dispersed(row)
+            found.append(varies)
+            if varies is None or varies.kind == "clustering":
+                found.append(self._other_traffic(row, starts, alarmed))
         return [it for it in found if it is not None]
 
     def _shares(self, row: int) -> Floats:

@@ -122,7 +122,7 @@ def try_rules(
     keys = ModelKeys(lambda name: fnmatchcase(name, model))
     with _baselines(settings) as baseline_of, skipping() as skipped:
 
-        def read(skipped: Skipped = skipped) -> Iterator[KafkaRecord]:
+        def read(skipped: Skipped) -> Iterator[KafkaRecord]:
             return read_span(settings.kafka, topics.windows, begin, end, keep=keys, skipped=skipped)
 
         found: Result | Calibration
@@ -133,7 +133,7 @@ def try_rules(
                 history = read_topic(settings.kafka, topics.alerts_history, Alert, skipped, begin)
                 newest = read_topic(settings.kafka, topics.alerts, Alert, skipped)
                 in_force = fired(history, newest, begin, end)
-                found = backtest(plan, read(), baseline_of, in_force, skipped)
+                found = backtest(plan, read(skipped), baseline_of, in_force, skipped)
         except NoWindows as error:
             others = ", ".join(sorted(keys.others))
             there = f"there are some of {others}" if others else f"{topics.windows} has none at all"

@@ -148,6 +148,7 @@ def _why(cause: AlarmCause, same: Sequence[AlarmCause]) -> str:
         "other_traffic": f"the windows {between} are alike, and not like the baseline",
         "small_baseline": "the baseline has fewer than 100 rows of it",
         "single_windows": f"most alarms start in {counted(windows, 'window')} unlike all others",
+        "other_days": "windows differ from their hours by more than the baseline's days did",
         "unknown": "nothing in the counts of the windows tells",
     }[cause.kind]
 
@@ -164,6 +165,7 @@ def _restore(cause: AlarmCause, model: str) -> str:
         "other_traffic": f"{create}, with rows of {between} in FILE",
         "small_baseline": f"{create}, with 100 rows or more in FILE",
         "single_windows": "a rule with for: 2 alerts only if the second window is in alarm too",
+        "other_days": f"{create} --time COL, with the latest four weeks in FILE",
         "unknown": "",
     }[cause.kind]
 
