@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import ConfigDict, Field, ValidationError, create_model
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -108,7 +108,7 @@ class Settings(BaseSettings):
                 secrets_nested_delimiter="__",
             ),
             env_settings,
-            InitSettingsSource(settings_cls, _file_values(settings_cls)),
+            InitSettingsSource(settings_cls, settings_values(config_file())),
         )
 
     @property
@@ -134,13 +134,6 @@ class Settings(BaseSettings):
         return self.model_alarms_per_month.get(model, self.alarms_per_month)
 
 
-def _file_values(model: type[BaseSettings]) -> dict[str, Any]:
-    file = config_file()
-    if not file.is_file():
-        return {}
-    return settings_values(file, model)
-
-
 def load_settings() -> Settings:
     """Read the settings; raises :class:`FileError` that names every wrong or unknown setting.
 
@@ -160,11 +153,11 @@ def load_settings() -> Settings:
         found, problems = Settings(), list[str]()
     except ValidationError as error:
         found = None
-        problems = settings_problems(error, Settings, file, Path(secrets) if secrets else None)
+        problems = settings_problems(error, file, Path(secrets) if secrets else None)
     except FileError as error:
         found, problems = None, error.problems
     if unknown:
-        problems = unknown_variables(unknown, Settings) + problems
+        problems = unknown_variables(unknown) + problems
     if problems or found is None:
         # Not from pydantic's error, which shows what it found.
         raise FileError(problems) from None
@@ -177,16 +170,18 @@ _PREFIX = "TIDEGAUGE_"
 _WHOLE = "a mapping of settings, such as 'kafka:'"
 
 
-def settings_values(file: Path, model: type[BaseModel]) -> dict[str, Any]:
-    """Return the values of a file, before they are validated; none of a file that is empty.
+def settings_values(file: Path) -> dict[str, Any]:
+    """Return the values of a file, before they are validated; none of one that isn't there.
 
     Raises :class:`FileError` if its text is wrong.
     """
+    if not file.is_file():
+        return {}
     from tidegauge.config.validation import FileFormat
     from tidegauge.config.yaml_document import Problem, parse_document
 
     text, _ = read_file(file, "settings file")
-    show = FileFormat(model, whole=_WHOLE).show
+    show = FileFormat(Settings, whole=_WHOLE).show
     root, data, problems = parse_document(text, expected=None, show=show)
     if root is not None and not isinstance(data, dict):
         problems = [Problem(1, 1, "", f"expected {_WHOLE}")]
@@ -195,7 +190,7 @@ def settings_values(file: Path, model: type[BaseModel]) -> dict[str, Any]:
     return data or {}
 
 
-def load_settings_file(file: Path, model: type[BaseModel]) -> list[str]:
+def load_settings_file(file: Path) -> list[str]:
     """Check a file of settings by itself and return the keys it has.
 
     Without what environment variables and secrets would add to it or change of it. Raises
@@ -206,18 +201,18 @@ def load_settings_file(file: Path, model: type[BaseModel]) -> list[str]:
     text, _ = read_file(file, "settings file")
     # The same fields in a model that reads nothing but what it is given.
     fields: dict[str, Any] = {
-        name: (field.annotation, field) for name, field in model.model_fields.items()
+        name: (field.annotation, field) for name, field in Settings.model_fields.items()
     }
     alone = create_model("File", __config__=ConfigDict(extra="forbid"), **fields)
     return sorted(FileFormat(alone, whole=_WHOLE).read(text, str(file)).model_fields_set)
 
 
-def unknown_variables(names: Collection[str], model: type[BaseModel]) -> list[str]:
+def unknown_variables(names: Collection[str]) -> list[str]:
     """Return a problem for each environment variable that sets nothing, with what may be meant."""
     from tidegauge.config.validation import key_paths
 
-    known = {f"{_PREFIX}{'__'.join(path)}".upper() for path in key_paths(model)}
-    sections = ", ".join(sorted(name.upper() for name in model.model_fields))
+    known = {f"{_PREFIX}{'__'.join(path)}".upper() for path in key_paths(Settings)}
+    sections = ", ".join(sorted(name.upper() for name in Settings.model_fields))
     problems = []
     for name in sorted(names):
         near = get_close_matches(name.upper(), known, n=1)
@@ -228,14 +223,12 @@ def unknown_variables(names: Collection[str], model: type[BaseModel]) -> list[st
     return problems
 
 
-def settings_problems(
-    error: ValidationError, model: type[BaseModel], file: Path, secrets: Path | None
-) -> list[str]:
+def settings_problems(error: ValidationError, file: Path, secrets: Path | None) -> list[str]:
     """Return each of pydantic's findings at its place, in the order of the file."""
     from tidegauge.config.validation import FileFormat
     from tidegauge.config.yaml_document import dotted
 
-    format, root = FileFormat(model, whole=_WHOLE), None
+    format, root = FileFormat(Settings, whole=_WHOLE), None
     if file.is_file():
         root, _, _ = format.document(read_file(file, "settings file")[0])
     found = set()
