@@ -20,7 +20,7 @@ from tidegauge.cli import actions, alerts, audit, silences
 from tidegauge.cli.app import app
 from tidegauge.contract.alert import Action, Alert
 from tidegauge.contract.audit import AuditRecord
-from tidegauge.contract.printable import printable, printable_json
+from tidegauge.contract.record import printable, printable_json
 from tidegauge.contract.silence import Silence
 from tidegauge.demo import story
 from tidegauge.notify.alertmanager import Posting, body_of

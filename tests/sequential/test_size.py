@@ -8,8 +8,8 @@ from scipy.special import ndtr, ndtri
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.engine import BatchInput, StrongestScores, judge_batch
 from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.onset import since_onset
 from tidegauge.sequential.reference import Reference, SignalReference
-from tidegauge.sequential.size import since_onset
 
 Floats = npt.NDArray[np.float64]
 

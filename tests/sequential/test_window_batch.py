@@ -9,9 +9,9 @@ from support.signals import some_memory, worlds
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.engine import Verdict, WindowBatch, judge
 from tidegauge.sequential.ewma import LAMBDAS, LEAST_EVENTS, Memory
+from tidegauge.sequential.onset import since_onset
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import surprises
-from tidegauge.sequential.size import since_onset
 from tidegauge.sequential.tails import may_exceed
 from tidegauge.stats.divergences import psi_corrected
 

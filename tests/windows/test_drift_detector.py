@@ -15,9 +15,9 @@ from tidegauge.contract.report import AlarmBudget, Evidence, WindowReport
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.engine import judge, size_of
 from tidegauge.sequential.ewma import Memory
+from tidegauge.sequential.onset import since_onset
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES
-from tidegauge.sequential.size import since_onset
 from tidegauge.stats.divergences import psi_corrected
 from tidegauge.windows.changelog import Changelog
 from tidegauge.windows.drift_detector import MONTH_SECONDS, DriftDetector

@@ -133,7 +133,7 @@ def _read(file: Path, kind: FileKind) -> _CheckedFile:
             from tidegauge.notify import load_receivers
 
             return _CheckedFile(kind, [one.name for one in load_receivers(file).receivers], [])
-        return _CheckedFile(kind, sorted(load_settings_file(file, Settings)), [])
+        return _CheckedFile(kind, sorted(load_settings_file(file)), [])
     except FileError as error:
         return _CheckedFile(kind, [], error.problems)
 

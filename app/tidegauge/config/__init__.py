@@ -27,8 +27,8 @@ if TYPE_CHECKING:
         Settings as Settings,
         config_file as config_file,
         load_settings as load_settings,
+        load_settings_file as load_settings_file,
     )
-    from tidegauge.config.settings_file import load_settings_file as load_settings_file
     from tidegauge.config.validation import FileFormat as FileFormat
     from tidegauge.config.yaml_document import (
         UNSHOWN as UNSHOWN,

@@ -8,10 +8,12 @@ The file is ``tidegauge.yaml`` in the working directory or what ``TIDEGAUGE_CONF
 import os
 import re
 import socket
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, create_model
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -20,7 +22,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from tidegauge.config.files import FileError
+from tidegauge.config.files import FileError, read_file
 from tidegauge.config.sections import (
     ActionSettings,
     DetectSettings,
@@ -106,7 +108,7 @@ class Settings(BaseSettings):
                 secrets_nested_delimiter="__",
             ),
             env_settings,
-            InitSettingsSource(settings_cls, _file_values(settings_cls)),
+            InitSettingsSource(settings_cls, settings_values(config_file())),
         )
 
     @property
@@ -132,16 +134,6 @@ class Settings(BaseSettings):
         return self.model_alarms_per_month.get(model, self.alarms_per_month)
 
 
-def _file_values(model: type[BaseSettings]) -> dict[str, Any]:
-    file = config_file()
-    if not file.is_file():
-        return {}
-    # YAML and what finds errors in it: not imported where there is no file.
-    from tidegauge.config.settings_file import settings_values
-
-    return settings_values(file, model)
-
-
 def load_settings() -> Settings:
     """Read the settings; raises :class:`FileError` that names every wrong or unknown setting.
 
@@ -160,17 +152,106 @@ def load_settings() -> Settings:
     try:
         found, problems = Settings(), list[str]()
     except ValidationError as error:
-        from tidegauge.config.settings_file import settings_problems
-
         found = None
-        problems = settings_problems(error, Settings, file, Path(secrets) if secrets else None)
+        problems = settings_problems(error, file, Path(secrets) if secrets else None)
     except FileError as error:
         found, problems = None, error.problems
     if unknown:
-        from tidegauge.config.settings_file import unknown_variables
-
-        problems = unknown_variables(unknown, Settings) + problems
+        problems = unknown_variables(unknown) + problems
     if problems or found is None:
         # Not from pydantic's error, which shows what it found.
         raise FileError(problems) from None
     return found
+
+
+_PREFIX = "TIDEGAUGE_"
+
+#: YAML, and what finds errors in it, are imported only where there is a file or an error.
+_WHOLE = "a mapping of settings, such as 'kafka:'"
+
+
+def settings_values(file: Path) -> dict[str, Any]:
+    """Return the values of a file, before they are validated; none of one that isn't there.
+
+    Raises :class:`FileError` if its text is wrong.
+    """
+    if not file.is_file():
+        return {}
+    from tidegauge.config.validation import FileFormat
+    from tidegauge.config.yaml_document import Problem, parse_document
+
+    text, _ = read_file(file, "settings file")
+    show = FileFormat(Settings, whole=_WHOLE).show
+    root, data, problems = parse_document(text, expected=None, show=show)
+    if root is not None and not isinstance(data, dict):
+        problems = [Problem(1, 1, "", f"expected {_WHOLE}")]
+    if problems:
+        raise FileError([one.text(str(file)) for one in problems])
+    return data or {}
+
+
+def load_settings_file(file: Path) -> list[str]:
+    """Check a file of settings by itself and return the keys it has.
+
+    Without what environment variables and secrets would add to it or change of it. Raises
+    :class:`FileError`.
+    """
+    from tidegauge.config.validation import FileFormat
+
+    text, _ = read_file(file, "settings file")
+    # The same fields in a model that reads nothing but what it is given.
+    fields: dict[str, Any] = {
+        name: (field.annotation, field) for name, field in Settings.model_fields.items()
+    }
+    alone = create_model("File", __config__=ConfigDict(extra="forbid"), **fields)
+    return sorted(FileFormat(alone, whole=_WHOLE).read(text, str(file)).model_fields_set)
+
+
+def unknown_variables(names: Collection[str]) -> list[str]:
+    """Return a problem for each environment variable that sets nothing, with what may be meant."""
+    from tidegauge.config.validation import key_paths
+
+    known = {f"{_PREFIX}{'__'.join(path)}".upper() for path in key_paths(Settings)}
+    sections = ", ".join(sorted(name.upper() for name in Settings.model_fields))
+    problems = []
+    for name in sorted(names):
+        near = get_close_matches(name.upper(), known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        problems.append(
+            f"unknown environment variable {name}; {hint}known are {_PREFIX} and one of {sections}"
+        )
+    return problems
+
+
+def settings_problems(error: ValidationError, file: Path, secrets: Path | None) -> list[str]:
+    """Return each of pydantic's findings at its place, in the order of the file."""
+    from tidegauge.config.validation import FileFormat
+    from tidegauge.config.yaml_document import dotted
+
+    format, root = FileFormat(Settings, whole=_WHOLE), None
+    if file.is_file():
+        root, _, _ = format.document(read_file(file, "settings file")[0])
+    found = set()
+    for one in error.errors(include_url=False):
+        path = one["loc"]
+        named = _elsewhere(path, secrets)
+        if root is not None and root.has(path) and not named:
+            place = format.problem(root, one)
+            found.add((place.line, place.column, place.text(str(file))))
+        else:
+            begin = named or (str(file) if root is not None else "settings")
+            parts = (begin, dotted(path, format.show), format.message(one))
+            found.add((0, 0, ": ".join(filter(None, parts))))
+    return [text for _, _, text in sorted(found)]
+
+
+def _elsewhere(path: tuple[int | str, ...], secrets: Path | None) -> str:
+    """Name the secret or the environment variable that a setting comes from, if it does."""
+    for length in range(len(path), 0, -1):
+        name = f"{_PREFIX}{'__'.join(map(str, path[:length]))}"
+        if secrets is not None and (secrets / name.lower()).is_file():
+            return f"secret {secrets / name.lower()}"
+        for variable in os.environ:
+            if variable.upper() == name.upper():
+                return f"environment variable {variable}"
+    return ""

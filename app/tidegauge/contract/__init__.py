@@ -70,22 +70,20 @@ if TYPE_CHECKING:
         PredictionEvent as PredictionEvent,
         epoch_seconds as epoch_seconds,
     )
-    from tidegauge.contract.printable import (
-        cut as cut,
-        printable as printable,
-        printable_json as printable_json,
-        printable_lines as printable_lines,
-        shortened as shortened,
-        spreadsheet_text as spreadsheet_text,
-    )
     from tidegauge.contract.record import (
         SCHEMA_VERSION as SCHEMA_VERSION,
         DecodingError as DecodingError,
         RawMessage as RawMessage,
         Record as Record,
+        cut as cut,
         decode as decode,
         deterministic_id as deterministic_id,
         encode as encode,
+        printable as printable,
+        printable_json as printable_json,
+        printable_lines as printable_lines,
+        shortened as shortened,
+        spreadsheet_text as spreadsheet_text,
     )
     from tidegauge.contract.report import (
         AlarmBudget as AlarmBudget,

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         SPREAD as SPREAD,
         Expected as Expected,
     )
+    from tidegauge.sequential.onset import since_onset as since_onset, size_of_bin as size_of_bin
     from tidegauge.sequential.reference import (
         Reference as Reference,
         SignalReference as SignalReference,
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
         bin_contributions as bin_contributions,
         surprises as surprises,
     )
-    from tidegauge.sequential.size import since_onset as since_onset, size_of_bin as size_of_bin
     from tidegauge.sequential.tails import q_values as q_values
     from tidegauge.sequential.value_drift import (
         ValueTable as ValueTable,

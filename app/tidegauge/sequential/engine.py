@@ -21,9 +21,9 @@ from tidegauge.sequential.conditional import GRAINS
 from tidegauge.sequential.daily import DailyReference, HoursMemory
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.expected import Expected
+from tidegauge.sequential.onset import onsets, since_onset, size_of_bin
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES, surprises
-from tidegauge.sequential.size import onsets, since_onset, size_of_bin
 from tidegauge.sequential.tails import may_exceed
 from tidegauge.stats import Bools, Floats, Places, psi_corrected
 
