@@ -12,6 +12,7 @@ from _detection_cumulative import CHARTS, delays as of_charts
 from _detection_delay import of_detector, of_oracle
 from _detection_document import table
 from _detection_first_day import DAYS, QUICK as QUICK_DAYS, first_day
+from _detection_joint import joint_delays
 from _detection_null import Cell, achieved
 from _detection_packages import Row, beside_packages
 from _detection_peers import FIGURES, USUAL, delays as of_figures, usual
@@ -281,6 +282,20 @@ def _found(seen: Month) -> list[str]:
     return [f"{len(delays)} of {SEASONAL_DRIFTS}", median]
 
 
+def _joint(part: Part, options: Options) -> Found:
+    """Features that change together and not alone; JSON has no infinity: null is never."""
+    found: list[Figure] = []
+
+    def rows() -> Iterator[list[str]]:
+        for it in joint_delays(quick=options.quick, seed=options.seed):
+            never = math.isinf(it.median)
+            found.append(("joint_delay", it.case, None if never else it.median))
+            yield [it.case, "> 30" if never else f"{it.median:g}", f"{it.seen:.0%}"]
+
+    part.show(["dependence that is lost", "median delay, windows", "seen within 30"], rows())
+    yield from found
+
+
 #: By name, which is also that of its place in the document.
 PARTS: Mapping[str, Callable[[Part, Options], Found]] = {
     "false-alarms": _false_alarms,
@@ -296,4 +311,5 @@ PARTS: Mapping[str, Callable[[Part, Options], Found]] = {
     "missed-values": _unseen,
     "packages": _packages,
     "daily-cycles": _daily_cycles,
+    "joint": _joint,
 }

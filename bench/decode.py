@@ -1,8 +1,9 @@
 """What it takes to count JSON events: by the native decoder, and without it by the reference.
 
 Run: ``python bench/decode.py``, some 20 seconds, without a broker. Both count the same events by
-turns; the last line is JSON: microseconds of CPU time an event (medians of the rounds), and the
-median of their ratios.
+turns, and the native decoder once more with the joint signals of ``baseline create --joint``; the
+last line is JSON: microseconds of CPU time an event (medians of the rounds), and the medians of
+their ratios.
 """
 
 import argparse
@@ -11,10 +12,17 @@ import statistics
 import time
 from typing import Any
 
+import msgspec
 import numpy as np
 from confluent_kafka import Message
 
-from tidegauge.baseline import Baseline, NumericSignal
+from tidegauge.baseline import (
+    Baseline,
+    FeatureScale,
+    NumericSignal,
+    draw_projections,
+    joint_name,
+)
 from tidegauge.config import Settings
 from tidegauge.counting import Counter, Position, Tenure
 from tidegauge.counting.decode import native
@@ -29,20 +37,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="decode", description=__doc__)
     parser.add_argument("--events", type=int, default=20_000, help="in a round")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--joint", type=int, default=8, help="projections")
     given = parser.parse_args()
     if native.MODULE is None:
         parser.error("tidegauge_native isn't installed: there is nothing to compare")
     messages = _messages(given.events)
-    found: dict[str, list[float]] = {"native": [], "reference": []}
-    module = native.MODULE
+    module, alone = native.MODULE, _baseline()
+    turns = {
+        "native": (module, alone),
+        "native_with_joint": (module, _with_joint(alone, given.joint)),
+        "reference": (None, alone),
+    }
+    found: dict[str, list[float]] = {name: [] for name in turns}
     for _ in range(given.rounds + 1):  # the first one warms up
-        for name, one in (("native", module), ("reference", None)):
-            native.MODULE = one
-            found[name].append(_count(messages) / given.events * 1e6)
+        for name, (native.MODULE, baseline) in turns.items():
+            found[name].append(_count(messages, baseline) / given.events * 1e6)
     rounds = {name: times[1:] for name, times in found.items()}
-    ratios = [b / a for a, b in zip(rounds["native"], rounds["reference"], strict=True)]
     answer = {f"{name}_us": round(statistics.median(times), 2) for name, times in rounds.items()}
-    print(json.dumps(answer | {"ratio": round(statistics.median(ratios), 1)}))
+    answer["ratio"] = round(_ratio(rounds["native"], rounds["reference"]), 1)
+    answer["joint_ratio"] = round(_ratio(rounds["native"], rounds["native_with_joint"]), 3)
+    print(json.dumps(answer))
+
+
+def _ratio(one: list[float], other: list[float]) -> float:
+    return statistics.median(b / a for a, b in zip(one, other, strict=True))
 
 
 def _messages(events: int) -> list[Message]:
@@ -60,7 +78,7 @@ def _event(row: list[float]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _count(messages: list[Message]) -> float:
+def _count(messages: list[Message], baseline: Baseline) -> float:
     settings = Settings()
     counter = Counter(
         source="p",
@@ -72,7 +90,7 @@ def _count(messages: list[Message]) -> float:
         began=TIME,
         positions={0: Position(origin=0, start=0, since=0, to=0, arrived=TIME)},
     )
-    counter.use({("m", "1"): ("b1", _baseline())}, tenure)
+    counter.use({("m", "1"): ("b1", baseline)}, tenure)
     began = time.process_time()
     for start in range(0, len(messages), BATCH):
         counter.count(messages[start : start + BATCH], tenure)
@@ -93,6 +111,18 @@ def _baseline() -> Baseline:
     return Baseline(
         model="m", version="1", rows=50 * BINS, source="bench", signals=dict.fromkeys(names, signal)
     )
+
+
+def _with_joint(alone: Baseline, projections: int) -> Baseline:
+    """Add sums of the features, which are standard normal, with the bins that these have."""
+    signal = msgspec.structs.replace(alone.signals["prediction"])
+    drawn = enumerate(draw_projections(alone.features, projections, []), start=1)
+    sums = {
+        joint_name("projection", number, its): msgspec.structs.replace(signal, sum_of=its)
+        for number, its in drawn
+    }
+    scales = {name: FeatureScale(centre=0.0, scale=1.0) for name in alone.features}
+    return msgspec.structs.replace(alone, signals={**alone.signals, **sums}, scales=scales)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from _detection_delay import of_detector, of_oracle
+from _detection_joint import joint_delays
 from _detection_null import Cell, achieved
 from _detection_worlds import DRIFTS, draw, shares_between
 
@@ -47,3 +48,9 @@ def test_the_oracle_is_not_slower_than_theory_says() -> None:
 
 def test_shares_are_all_there_is() -> None:
     assert shares_between(stats.norm.cdf, [-1.0, 0.0, 2.0]).sum() == pytest.approx(1)
+
+
+def test_a_correlation_that_is_lost_is_seen_by_joint_signals() -> None:
+    found = {it.case: it for it in joint_delays(quick=True, seed=3)}
+    assert all(it.seen == 1.0 for name, it in found.items() if name.startswith("correlation"))
+    assert max(it.median for name, it in found.items() if "5 features" in name) <= 4

@@ -355,3 +355,40 @@ def test_types_and_columns_to_leave_out_come_from_a_file() -> None:
         "id": "left out", "amount": "string", "region": "string", "score": "left out",
     }  # fmt: skip
     assert "decimal ;: expected . or ," in refused(create("--decimal", ";"))
+
+
+JOINT_ROWS = "age,income,tenure,plan\n" + "".join(
+    f"{(7 * i) % 101},{(7 * i) % 101 + (i % 13) / 5},{(11 * i) % 17},{'ab'[i % 2]}\n"
+    for i in range(300)
+)
+
+
+def test_joint_signals_are_asked_for_by_number(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(JOINT_ROWS)
+    result = create("--joint", "3", "--pairs", "1")
+    assert result.exit_code == 0, result.output
+    assert "3 numeric and 1 categorical signals: age, income, tenure, plan" in result.stderr
+    line = "4 joint signals of 3 of the 3 numeric features: each counts in the alarm budget"
+    assert line in result.stderr
+    shown = run("show", result.stdout.strip())
+    assert line in shown.stdout and "joint pair 1: +age -income" in shown.stdout
+    document = json.loads(run("show", result.stdout.strip(), "--json").stdout)
+    assert document["signals"]["joint pair 1: +age -income"]["sum_of"] == {
+        "age": 1.0,
+        "income": -1.0,
+    }
+    assert document["scales"].keys() == {"age", "income", "tenure"}
+
+
+def test_an_importance_of_a_joint_signal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(JOINT_ROWS)
+    (tmp_path / "importance.json").write_text('{"joint pair 1: +age -income": 1.0, "age": 2.0}')
+    result = create("--pairs", "1", "--importance", "importance.json")
+    assert result.exit_code == 2
+    assert "joint pair 1" in result.stderr.splitlines()[-1]
+
+
+def test_joint_signals_without_numbers_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\n" + "x,1\ny,1\n" * 100)
+    message = refused(create("--joint", "8"))
+    assert "--joint and --pairs take two numeric features or more" in message

@@ -149,7 +149,8 @@ class QuietSignals:
     A rule doesn't report a signal on which a rule of its ``signal_inhibited_by`` holds, nor one on
     which it holds in all the traffic (``whole``), be it pending, firing or itself not reported.
     The evidence of a drift remembers for hours that a signal was ``broken``. Until then a drift of
-    such a signal is reported only if its values drift by the pattern of the report.
+    such a signal is reported only if its values drift by the pattern of the report. What holds on a
+    feature holds on its joint signals too: what is wrong with a sum is wrong with one of its terms.
     """
 
     def __init__(
@@ -158,6 +159,12 @@ class QuietSignals:
         self._holding: dict[str | None, set[str]] = {}
         self._in_whole = {(one.rule, one.signal) for one in whole.episodes} if whole else set()
         self._lately = set[str | None](broken).difference(_drifting(report))
+        self._features = {
+            name: signal.features.keys()
+            for part in report.parts
+            for name, signal in part.signals.items()
+            if signal.features
+        }
 
     def holds(self, rule: str, signal: str | None) -> None:
         """Note that a rule holds on a signal; None for the window itself."""
@@ -165,7 +172,8 @@ class QuietSignals:
 
     def of(self, rule: Rule, signal: str | None) -> list[str]:
         """Return why ``rule`` must not report a signal; empty if it may."""
-        holding = self._holding.get(signal, set())
+        names = (signal, *self._features.get(signal or "", ()))
+        holding = {rule for name in names for rule in self._holding.get(name, ())}
         found = [name for name in rule.signal_inhibited_by if name in holding]
         if (rule.name, signal) in self._in_whole:
             found.append(ALL_TRAFFIC + rule.name)
@@ -173,7 +181,7 @@ class QuietSignals:
             not found
             and rule.metric == "surprise"
             and rule.signal_inhibited_by
-            and signal in self._lately
+            and not self._lately.isdisjoint(names)
         ):
             found.append(LATELY_BROKEN)
         return found

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tidegauge.alerting.metrics import METRICS, MetricName, Noise
+from tidegauge.alerting.metrics import METRICS, OF_DRIFT, MetricName, Noise
 from tidegauge.contract import (
     AlarmBudget,
     Alert,
@@ -80,8 +80,9 @@ def measure(
 
     A metric of a signal is measured on each part of the report (parts differ if the baseline
     changed inside the window) for the features, ``prediction`` and ``label``, but for one that is
-    the dimension of the report's segment: there it has one value. Those of the pattern of drifts
-    are measured on the part that has one. ``mean`` and
+    the dimension of the report's segment: there it has one value. Of joint signals there is only
+    how far they have drifted, by the events that have a value: the rest is said of their features.
+    Those of the pattern of drifts are measured on the part that has one. ``mean`` and
     ``wasserstein`` rest on the values alone, so for them an event without one doesn't count.
     """
     if METRICS[metric].of_signal:
@@ -104,11 +105,14 @@ def _of_signals(
         for name, signal in part.signals.items():
             if name in left_out:
                 continue
+            if signal.features and (metric not in OF_DRIFT or left_out & signal.features.keys()):
+                continue
             value = figure(part, signal)
             # Most are inside, and to make a measurement takes longer than to see that.
             if value is None or not (value < low or value > high) or not math.isfinite(value):
                 continue
-            events = _values(part, signal.histogram) if on_values else part.events
+            of_values = on_values or signal.features
+            events = _values(part, signal.histogram) if of_values else part.events
             found = Measurement(name, value, unit, events, part.baseline, signal.histogram)
             if metric == "kl_values":
                 found = found._replace(noise=_noise_of_values(signal))

@@ -45,10 +45,19 @@ if TYPE_CHECKING:
         BaselineError as BaselineError,
         CategoricalSignal as CategoricalSignal,
         Dependence as Dependence,
+        FeatureScale as FeatureScale,
         NumericSignal as NumericSignal,
         RareValues as RareValues,
         Signal as Signal,
+        features_of as features_of,
         small as small,
+    )
+    from tidegauge.baseline.joint import (
+        NO_VALUE as NO_VALUE,
+        JointSums as JointSums,
+        Weights as Weights,
+        draw_projections as draw_projections,
+        joint_name as joint_name,
     )
     from tidegauge.baseline.validation import (
         MAX_DOCUMENT_BYTES as MAX_DOCUMENT_BYTES,

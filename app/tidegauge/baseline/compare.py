@@ -6,6 +6,9 @@ reference and current always have the same length, and no event is left out.
 *Missing* is absent or null. Where the baseline has missing values it is NaN too: frames write a
 missing number as NaN, Parquet and JSON as null, and the same rows come by either way. What was
 counted stays apart, in the document and in the histogram; only the comparison takes them together.
+
+An event without a value of a joint signal is compared in no bin of it: that it has none follows
+from its features, whose own bins show it.
 """
 
 import math
@@ -14,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.baseline.document import NumericSignal, Signal
+from tidegauge.baseline.document import NumericSignal, Signal, features_of
 from tidegauge.contract import Distribution, SignalHistogram
 
 #: Labels of the bins after the value bins.
@@ -83,6 +86,8 @@ def reference_counts(signal: Signal) -> list[int]:
 
 def counted_by_bin(signal: Signal) -> list[int]:
     """Return the counts of the baseline's own rows in the bins of :func:`bin_labels`."""
+    if features_of(signal):
+        return [*signal.counts, *(0 for _ in BESIDE)]
     nan = signal.nan if isinstance(signal, NumericSignal) else 0
     return [*signal.counts, signal.missing + nan, 0, 0]
 
@@ -117,6 +122,8 @@ def current_counts(signal: Signal, histogram: SignalHistogram) -> list[int]:
 
     Where nobody knows how many values never seen are to be expected, they are "other".
     """
+    if features_of(signal):
+        return [*histogram.counts, *(0 for _ in BESIDE)]
     missing, nan = histogram.absent + histogram.null, histogram.nan
     if nan_is_missing(signal):
         missing, nan = missing + nan, 0

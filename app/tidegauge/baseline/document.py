@@ -2,7 +2,7 @@
 
 import hashlib
 from itertools import pairwise
-from math import isfinite
+from math import inf, isfinite
 from typing import Annotated, Literal
 
 import msgspec
@@ -27,6 +27,10 @@ class BaselineError(ValueError):
     """The file or the options given cannot make a baseline; the message says what to change."""
 
 
+#: Of a feature in a joint signal.
+_MOST_WEIGHT = 8.0
+
+
 class NumericSignal(Record, tag="numeric", tag_field="kind"):
     """A numeric signal. Bin i holds ``edges[i-1]`` ≤ x < ``edges[i]``; the outer bins are open.
 
@@ -41,11 +45,38 @@ class NumericSignal(Record, tag="numeric", tag_field="kind"):
     std: float | None
     minimum: float | None
     maximum: float | None
+    sum_of: Annotated[
+        dict[str, float] | msgspec.UnsetType,
+        msgspec.Meta(
+            description="Of a joint signal: the weights, by feature, of the sum that it is. Absent "
+            "of features and outputs."
+        ),
+    ] = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if not all(map(isfinite, self.edges)) or any(a >= b for a, b in pairwise(self.edges)):
             raise ValueError("edges must be finite and strictly increasing")
         _check_counts(self.counts, len(self.edges) + 1, "one more than edges")
+        for weight in self.sum_of.values() if self.sum_of else ():
+            if not 0 < abs(weight) <= _MOST_WEIGHT:
+                raise ValueError(f"sum_of has the weight {weight}, expected -8 to 8 and not 0")
+
+
+class FeatureScale(Record):
+    """How a feature is scaled in joint signals: (value - centre) / scale, at most 4 either way."""
+
+    centre: Annotated[float, msgspec.Meta(description="The median of the baseline.")]
+    scale: Annotated[
+        float,
+        msgspec.Meta(
+            description="Half of what its values are apart, without the lowest and the highest 16 "
+            "% (or 5 or 1 %, if most are the same)."
+        ),
+    ]
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.centre) or not 0 < self.scale < inf:
+            raise ValueError("centre must be finite, and scale finite and above 0")
 
 
 class RareValues(Record):
@@ -120,8 +151,17 @@ def _check_counts(counts: list[int], expected: int, why: str) -> None:
 
 Signal = NumericSignal | CategoricalSignal
 
+
+def features_of(signal: Signal) -> list[str]:
+    """Return the features that a joint signal is the sum of, in order; none of any other."""
+    return sorted(signal.sum_of) if isinstance(signal, NumericSignal) and signal.sum_of else []
+
+
 #: Bins of what is no value: missing, not finite, invalid.
 _BESIDE = 3
+
+#: Of a joint signal.
+_LEAST_FEATURES = 2
 
 
 class Dependence(Record, omit_defaults=True):
@@ -160,6 +200,7 @@ class Baseline(Record):
     if none were given. ``daily`` is the same reference by hour of day; absent where the rows had
     no timestamps, or of fewer than 14 days. ``dependence`` is how far rows depend on each other;
     absent where nothing tells that they do.
+    Signals with ``sum_of`` are joint signals, see :mod:`tidegauge.baseline.joint`.
     """
 
     model: str
@@ -174,12 +215,20 @@ class Baseline(Record):
         Dependence | msgspec.UnsetType,
         msgspec.Meta(description="How far rows depend on each other; absent if they don't."),
     ] = msgspec.UNSET
+    scales: Annotated[
+        dict[str, FeatureScale] | msgspec.UnsetType,
+        msgspec.Meta(
+            description="Of the features that joint signals are sums of; absent without them."
+        ),
+    ] = msgspec.UNSET
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
         self.importances = self.importances or msgspec.UNSET
+        self.scales = self.scales or msgspec.UNSET
+        features = self.features
         for name, importance in (self.importances or {}).items():
-            if name not in self.signals or name in OUTPUT_SIGNALS:
+            if name not in features:
                 raise ValueError(f"importances names {name!r}, which is no feature of the baseline")
             if not isfinite(importance) or importance < 0:
                 raise ValueError(f"importances has {importance} for {name!r}, expected 0 or more")
@@ -195,6 +244,30 @@ class Baseline(Record):
                 raise ValueError(f"dependence names {name!r}, which is no signal of the baseline")
             if not isfinite(effect) or effect < 1:
                 raise ValueError(f"dependence has {effect} for {name!r}, expected 1 or more")
+
+        self._check_joint(set(features))
+
+    def _check_joint(self, features: set[str]) -> None:
+        known = (self.scales or {}).keys()
+        for name, signal in self.signals.items():
+            its = features_of(signal)
+            if its and (len(its) < _LEAST_FEATURES or name in OUTPUT_SIGNALS):
+                raise ValueError(f"{name!r} is a sum of one feature, or is an output")
+            for one in its:
+                if one not in known:
+                    raise ValueError(f"{name!r} is a sum of {one!r}, of which there is no scale")
+        for name in known:
+            if name not in features or not isinstance(self.signals[name], NumericSignal):
+                raise ValueError(f"scales names {name!r}, which is no numeric feature")
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the signals that are features: neither outputs nor sums of others."""
+        return [
+            name
+            for name, signal in self.signals.items()
+            if name not in OUTPUT_SIGNALS and not features_of(signal)
+        ]
 
     def design_effect(self, signal: str) -> float:
         """Return by how much more than those of independent rows the counts of a signal vary."""

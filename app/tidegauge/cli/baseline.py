@@ -14,12 +14,14 @@ from rich.text import Text
 from tidegauge.baseline import (
     LEAST_BASELINE_ROWS,
     NumericSignal,
+    features_of,
     small,
 )
 from tidegauge.baseline.io import (
     BaselineNotFound,
     BaselineStore,
     CorruptBaseline,
+    JointOptions,
     Pointer,
     ReadOptions,
     Role,
@@ -30,6 +32,7 @@ from tidegauge.baseline.io import (
 from tidegauge.cli.baseline_tables import (
     dependence_line,
     hours_line,
+    joint_line,
     output_console,
     show_columns,
     signals_table,
@@ -46,7 +49,6 @@ from tidegauge.cli.printing import (
 )
 from tidegauge.config import load_settings
 from tidegauge.contract import (
-    OUTPUT_SIGNALS,
     AuditFact,
     deterministic_id,
     utc_text,
@@ -145,6 +147,22 @@ def create(
     encoding: Annotated[
         str | None, typer.Option(help="Of a text file, such as utf-8, utf-16 or cp1252.")
     ] = None,
+    joint: Annotated[
+        int,
+        typer.Option(
+            help="Watch so many sums of a few numeric features too, drawn at random (8 to 32): "
+            "for changes that no feature shows alone.",
+            metavar="N",
+        ),
+    ] = 0,
+    pairs: Annotated[
+        int,
+        typer.Option(
+            help="Watch so many of the most correlated pairs of numeric features too: for a "
+            "correlation that is lost.",
+            metavar="N",
+        ),
+    ] = 0,
     importance: Annotated[
         Path | None,
         typer.Option(
@@ -179,6 +197,7 @@ def create(
                 exclude=[*(from_file.exclude if from_file else ()), *(exclude or ())],
                 types={**(from_file.roles if from_file else {}), **_types(types or [])},
                 options=options,
+                joint=JointOptions(joint, pairs),
                 progress=progress,
                 warn=warnings.append,
             )
@@ -190,15 +209,17 @@ def create(
         for message in warnings:
             warn(message)
         if importance is not None:
-            features = [name for name in baseline.signals if name not in OUTPUT_SIGNALS]
-            baseline.importances = read_importances(importance, features)
+            baseline.importances = read_importances(importance, baseline.features)
         id = store.put(baseline)
-        numeric = sum(isinstance(signal, NumericSignal) for signal in baseline.signals.values())
+        of_columns = [name for name, its in baseline.signals.items() if not features_of(its)]
+        numeric = sum(isinstance(baseline.signals[it], NumericSignal) for it in of_columns)
         echo(
-            f"{baseline.rows:,} rows; {numeric} numeric and {len(baseline.signals) - numeric} "
-            f"categorical signals: {', '.join(baseline.signals)}",
+            f"{baseline.rows:,} rows; {numeric} numeric and {len(of_columns) - numeric} "
+            f"categorical signals: {', '.join(of_columns)}",
             err=True,
         )
+        if line := joint_line(baseline):
+            echo(line, err=True)
         if promote:
             pointer = store.promote(model, version, id, now=time.time())
             echo(f"promoted for {model} version {version}", err=True)
@@ -293,6 +314,8 @@ def show(
     )
     output.print(hours_line(baseline))
     output.print(dependence_line(baseline))
+    if line := joint_line(baseline):
+        output.print(line)
     output.print(signals_table(baseline))
 
 

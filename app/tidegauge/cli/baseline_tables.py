@@ -12,6 +12,7 @@ from tidegauge.baseline import (
     NumericSignal,
     bin_labels,
     counted_by_bin,
+    features_of,
 )
 from tidegauge.baseline.io import (
     ColumnSummary,
@@ -88,12 +89,26 @@ def dependence_line(baseline: Baseline) -> str:
     )
 
 
+def joint_line(baseline: Baseline) -> str:
+    """Say how many joint signals there are, and of what; nothing without any."""
+    joint = [its for it in baseline.signals.values() if (its := features_of(it))]
+    if not joint:
+        return ""
+    used = {name for its in joint for name in its}
+    numeric = sum(isinstance(baseline.signals[it], NumericSignal) for it in baseline.features)
+    return (
+        f"{counted(len(joint), 'joint signal')} of {len(used):,} of the {numeric:,} numeric "
+        f"features: each counts in the alarm budget as a signal does"
+    )
+
+
 def signals_table(baseline: Baseline) -> Table:
     """Return the bins of each signal, with their counts and shares."""
     table = folding_table("signal", "bin", "count", "share", right=("count", "share"))
     for name, signal in sorted(baseline.signals.items()):
         if isinstance(signal, NumericSignal):
-            kind = f"numeric\nmean {_number(signal.mean)}\nstd {_number(signal.std)}"
+            kind = "joint" if features_of(signal) else "numeric"
+            kind += f"\nmean {_number(signal.mean)}\nstd {_number(signal.std)}"
         else:
             kind = f"categorical, {signal.dtype}"
             if signal.known:
@@ -101,7 +116,7 @@ def signals_table(baseline: Baseline) -> Table:
         counts = counted_by_bin(signal)
         if (effect := baseline.design_effect(name)) > 1:
             kind += f"\ndesign effect {effect:.3g}"
-        if baseline.importances:
+        if baseline.importances and not features_of(signal):
             kind += f"\nimportance {baseline.importances.get(name, 0.0):.6g}"
         table.add_row(
             Group(plain(name, "bold"), Padding(Text(kind), (0, 0, 0, 2))),

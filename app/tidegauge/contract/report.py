@@ -317,6 +317,14 @@ class SignalReport(Record):
         Quality | None,
         doc("Null where all values are as usable as in the baseline, and without one."),
     ] = None
+    features: Annotated[
+        dict[str, float] | UnsetType,
+        doc(
+            "Of a joint signal: the features that it is a sum of, with their weights. Its values "
+            "are in scales of these, missing_share is that of events without one of them. Absent "
+            "of features and outputs."
+        ),
+    ] = UNSET
 
 
 class DriftedSignal(Record):
@@ -338,11 +346,11 @@ class DriftPattern(Record):
     ``reading``:
 
     - ``no_drift``: nothing is in alarm;
-    - ``inputs_only``: features have drifted, and what the model says has not (covariate shift
-      without effect on the score so far);
+    - ``inputs_only``: features have drifted, each alone or only ``together``, and what the model
+      says has not (covariate shift without effect on the score so far);
     - ``inputs_and_score``: features have drifted, and what the model says with them;
     - ``score_only``: what the model says has drifted though none of its features did: the model or
-      its pipeline has changed, or several features together that alone look as before;
+      its pipeline has changed, or several features together, of which no joint signal tells;
     - null: features have drifted, and nobody looks at what the model says.
     """
 
@@ -362,6 +370,14 @@ class DriftPattern(Record):
     drifts: Annotated[
         list[DriftedSignal], doc("The features in alarm, the largest drift first.")
     ] = field(default_factory=list)
+    together: Annotated[
+        list[DriftedSignal] | UnsetType,
+        doc(
+            "The joint signals in alarm of which no feature is: features that have changed "
+            "together, the largest drift first. They count in none of the figures. Absent if there "
+            "are none."
+        ),
+    ] = UNSET
 
 
 class ReportPart(Record):

@@ -123,10 +123,18 @@ class CountingCell:
         self.events += 1
         self.changed = True
         with np.errstate(over="ignore", invalid="ignore"):
-            for j, plan in enumerate(self.plan.numeric):
+            values = []
+            for j, plan in enumerate(self.plan.in_events):
                 name = plan.name
                 value = (outputs if name in outputs else features).get(name, msgspec.UNSET)
+                values.append(value)
                 self._add_value(j, plan, value)
+            if self.plan.joint is not None:
+                numbers = [_finite_number(values[place]) for place in self.plan.joint_inputs]
+                joint = self.plan.joint.of_event(numbers)
+                for j, total in enumerate(joint, len(values)):
+                    absent = total == ABSENT_VALUE
+                    self._add_value(j, self.plan.numeric[j], msgspec.UNSET if absent else total)
         for codes_plan in self.plan.categorical:
             name = codes_plan.name
             value = (outputs if name in outputs else features).get(name, msgspec.UNSET)
@@ -189,6 +197,12 @@ class CountingCell:
 def _histogram(counts: list[int], specials: list[int]) -> SignalHistogram:
     absent, null, nan, invalid = specials
     return SignalHistogram(counts=counts, absent=absent, null=null, nan=nan, invalid=invalid)
+
+
+def _finite_number(value: object) -> float:
+    """Return what a value is to a joint signal; NaN if it has no bin as a number."""
+    number = as_float(value) if isinstance(value, int | float) else math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def as_float(number: float) -> float:

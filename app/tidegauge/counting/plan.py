@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.baseline import Baseline, NumericSignal
+from tidegauge.baseline import NO_VALUE, Baseline, JointSums, NumericSignal, features_of
 from tidegauge.contract import LATENCY_EDGES_MS, NON_FINITE, OUTPUT_SIGNALS, STATUS_CATEGORIES
 from tidegauge.counting.decode.reference import NAME_CHARACTERS
 from tidegauge.stats import Floats, Places
@@ -27,7 +27,7 @@ SPECIALS = 4
 ABSENT, NULL, NAN, INVALID = range(SPECIALS)
 
 #: How a float column marks what is not a JSON number: those are always finite.
-ABSENT_VALUE = math.inf
+ABSENT_VALUE = NO_VALUE
 NAN_VALUE = -math.inf
 NULL_VALUE = math.nan
 
@@ -92,7 +92,11 @@ class CategoricalPlan:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """How to count the events of one model version. ``baseline`` is "" where there is none."""
+    """How to count the events of one model version. ``baseline`` is "" where there is none.
+
+    The last of the ``numeric`` signals are joint ones, which no event has: they are computed of
+    others by ``joint``.
+    """
 
     model: str
     version: str
@@ -101,6 +105,18 @@ class Plan:
     categorical: Sequence[CategoricalPlan]
     size: int
     by_name: Mapping[str, NumericPlan | CategoricalPlan] = field(default_factory=dict)
+    joint: JointSums | None = None
+
+    @cached_property
+    def in_events(self) -> Sequence[NumericPlan]:
+        """The numeric signals that events have."""
+        return self.numeric[: -len(self.joint.weights)] if self.joint else self.numeric
+
+    @cached_property
+    def joint_inputs(self) -> list[int]:
+        """Which numeric signals the joint ones are computed of, in the order of their names."""
+        places = {signal.name: at for at, signal in enumerate(self.in_events)}
+        return [places[name] for name in self.joint.features] if self.joint else []
 
     @cached_property
     def edges(self) -> list[Floats]:
@@ -159,9 +175,12 @@ def _make_plan(model: str, version: str, baseline_id: str, baseline: Baseline | 
         categorical.append(CategoricalPlan(name, dtype, bin_of, default, other + 2, size))
         size += other + 2 + SPECIALS
 
+    joint = None if baseline is None else JointSums.of(baseline)
     signals = {} if baseline is None else dict(baseline.signals)
     prediction = signals.pop("prediction", None)
     for name, signal in signals.items():
+        if features_of(signal):
+            continue
         if isinstance(signal, NumericSignal):
             add_numeric(name, signal.edges)
         else:
@@ -172,11 +191,15 @@ def _make_plan(model: str, version: str, baseline_id: str, baseline: Baseline | 
     add_numeric("prediction", prediction.edges if isinstance(prediction, NumericSignal) else [])
     add_numeric("latency_ms", LATENCY_EDGES_MS)
     add_categorical("status", "string", STATUS_CATEGORIES, (), complete=True)
+    # Without the joint ones: a feature of an event that is called like one of them is none.
     by_name: dict[str, NumericPlan | CategoricalPlan] = {
         **{plan.name: plan for plan in numeric},
         **{plan.name: plan for plan in categorical},
     }
-    return Plan(model, version, baseline_id, numeric, categorical, size, by_name)
+    for name in joint.weights if joint else ():
+        signal = signals[name]
+        add_numeric(name, signal.edges if isinstance(signal, NumericSignal) else [])
+    return Plan(model, version, baseline_id, numeric, categorical, size, by_name, joint)
 
 
 #: A segment as a slice has it: one (dimension, value), or none for all of the traffic.
@@ -239,7 +262,10 @@ class SegmentColumn(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Events of one group by column, in the order of the plan's signals."""
+    """Events of one group by column, in the order of the plan's signals.
+
+    Decoders give the columns that events have, :meth:`with_joint` those of all signals.
+    """
 
     plan: Plan
     variant: str
@@ -247,6 +273,14 @@ class Rows(NamedTuple):
     numeric: Sequence[Floats]
     categorical: Sequence[Places]
     segments: Sequence[SegmentColumn]
+
+    def with_joint(self) -> "Rows":
+        """Return the rows with the columns of joint signals, computed of the others."""
+        plan = self.plan
+        if plan.joint is None:
+            return self
+        found = plan.joint.columns([self.numeric[place] for place in plan.joint_inputs])
+        return self._replace(numeric=[*self.numeric, *found])
 
     def at(self, places: Selection) -> "Rows":
         """Return the rows of some places."""

@@ -41,7 +41,8 @@ class CellRouter:
         self.dropped = Counter[str](dict.fromkeys(self._dimensions, 0))
 
     def add(self, rows: Rows, tenure: Tenure) -> None:
-        """Count rows, at least one."""
+        """Count rows, at least one, as decoders give them."""
+        rows = rows.with_joint()
         seconds = self._window_of(rows.plan.model).seconds
         # Of whole seconds: as exact as to divide floats, which takes ten times as long.
         first = math.floor(rows.times.min()) // seconds * seconds

@@ -1,11 +1,13 @@
 """The signals in alarm: rank, changed bins and onset of each, and the pattern of all. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
+from msgspec import UNSET
 
 from tidegauge.alerting import MINIMUM_PSI, MOST_MOVED
 from tidegauge.baseline import (
@@ -53,12 +55,17 @@ class Standing(NamedTuple):
     importance: float | None
 
 
-def ranking(in_alarm: Iterable[InAlarm], importances: Mapping[str, float]) -> dict[str, Standing]:
+def ranking(
+    in_alarm: Iterable[InAlarm],
+    importances: Mapping[str, float],
+    joint: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> dict[str, Standing]:
     """Rank by importance · corrected PSI; without importances, and between equals, by surprise.
 
     Importances are taken as shares of their sum. The prediction and the label, which are what all
     features together lead to, weigh 1 and have none of their own; a feature that is not named
-    weighs 0.
+    weighs 0. ``joint`` signals, by what they are sums of, weigh as the most important of it; they
+    come last if one of their features is in alarm, whose change explains theirs.
 
     >>> drifts = [InAlarm("age", 90.0, 0.1, 0.0), InAlarm("income", 40.0, 0.3, 0.0)]
     >>> {name: one.rank for name, one in ranking(drifts, {}).items()}
@@ -67,18 +74,24 @@ def ranking(in_alarm: Iterable[InAlarm], importances: Mapping[str, float]) -> di
     Standing(rank=1, q_value=0.0, importance=0.75)
     """
     total = sum(importances.values())
+    found = list(in_alarm)
+    names = {one.name for one in found}
 
     def importance(name: str) -> float | None:
-        return importances.get(name, 0.0) / total if total and name not in OUTCOMES else None
+        own = total and name not in OUTCOMES and name not in joint
+        return importances.get(name, 0.0) / total if own else None
 
-    def order(one: InAlarm) -> tuple[float, float, str]:
+    def order(one: InAlarm) -> tuple[bool, float, float, str]:
+        features = joint.get(one.name, ())
         share = importance(one.name)
+        if features and total:
+            share = max(importances.get(name, 0.0) for name in features) / total
         weight = (1.0 if share is None else share) * one.psi_corrected if total else 0.0
-        return -weight, -one.surprise, one.name
+        return not names.isdisjoint(features), -weight, -one.surprise, one.name
 
     return {
         one.name: Standing(rank, one.q_value, importance(one.name))
-        for rank, one in enumerate(sorted(in_alarm, key=order), start=1)
+        for rank, one in enumerate(sorted(found, key=order), start=1)
     }
 
 
@@ -271,16 +284,25 @@ def size_of_values(current: Floats, reference: Floats) -> float | None:
     return size if size >= max(MINIMUM_PSI, _NOISE * noise) else None
 
 
-def pattern_of(judged: Iterable[str], drifts: Mapping[str, float]) -> DriftPattern:
+def pattern_of(
+    judged: Iterable[str],
+    drifts: Mapping[str, float],
+    joint: Collection[str] = (),
+) -> DriftPattern:
     """Return the pattern of the signals that were ``judged``, some with ``drifts`` of their values.
+
+    ``joint`` signals are no features.
 
     >>> pattern_of(["age", "income", "prediction"], {"age": 0.2}).reading
     'inputs_only'
     >>> pattern_of(["age", "income", "prediction"], {"prediction": 0.2}).reading
     'score_only'
+    >>> pattern_of(["age", "income", "sum"], {"sum": 0.2}, ["sum"]).together
+    [DriftedSignal(signal='sum', psi_corrected=0.2)]
     """
     names = set(judged)
-    features = names.difference(OUTCOMES)
+    features = names.difference(OUTCOMES, joint)
+    together = {name: size for name, size in drifts.items() if name in joint}
     drifted = len(features & drifts.keys())
     outcomes = names.intersection(OUTCOMES)
     outcome_drifted = bool(outcomes & drifts.keys()) if outcomes else None
@@ -290,14 +312,18 @@ def pattern_of(judged: Iterable[str], drifts: Mapping[str, float]) -> DriftPatte
         drifted_share=drifted / len(features) if features else 0.0,
         prediction_drifted=outcome_drifted,
         reading=None,
-        drifts=[
-            DriftedSignal(signal=name, psi_corrected=size)
-            for name, size in sorted(drifts.items(), key=lambda it: (-it[1], it[0]))
-            if name in features
-        ],
+        drifts=_by_size({name: size for name, size in drifts.items() if name in features}),
+        together=_by_size(together) or UNSET,
     )
-    if not drifted:
+    if not (drifted or together):
         pattern.reading = "score_only" if outcome_drifted else "no_drift"
     elif outcome_drifted is not None:
         pattern.reading = "inputs_and_score" if outcome_drifted else "inputs_only"
     return pattern
+
+
+def _by_size(drifts: Mapping[str, float]) -> list[DriftedSignal]:
+    return [
+        DriftedSignal(signal=name, psi_corrected=size)
+        for name, size in sorted(drifts.items(), key=lambda it: (-it[1], it[0]))
+    ]

@@ -8,7 +8,7 @@ from itertools import chain
 import msgspec
 import numpy as np
 
-from tidegauge.baseline import Baseline, new_bin, ordered_bins, reference_excess
+from tidegauge.baseline import Baseline, features_of, new_bin, ordered_bins, reference_excess
 from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, Expectation, ReportPart
 from tidegauge.sequential import (
     BINS,
@@ -70,6 +70,12 @@ class BaselineLayout:
     reasons: Sequence[str] = ()
     effects: Floats | None = None
     known_until: int | None = None
+
+    @cached_property
+    def joint(self) -> dict[str, list[str]]:
+        """Return of each joint signal what it is the sum of."""
+        found = {name: features_of(its.signal) for name, its in self.bins.items()}
+        return {name: its for name, its in found.items() if its}
 
     @classmethod
     def of(cls, baseline: Baseline) -> "BaselineLayout":
@@ -204,15 +210,17 @@ class BaselineLayout:
         """
         if not judged:
             return None
-        drifts = {}
+        drifts, in_alarm = {}, {self.names[row] for row in alarmed.tolist()}
         for at, row in enumerate(alarmed.tolist()):
             name, width = self.names[row], self.widths[row]
+            if not in_alarm.isdisjoint(self.joint.get(name, ())):
+                continue  # its feature's change explains it
             size = drift_of_values(
                 part.signals[name], self.bins[name], counts[at, :width], compared[at, :width]
             )
             if size is not None:
                 drifts[name] = size
-        return pattern_of(judged, drifts)
+        return pattern_of(judged, drifts, self.joint)
 
 
 def _without_debt(first: float, last: float) -> tuple[float, float]:
@@ -252,12 +260,17 @@ def with_evidence(
 
     ``onsets`` are the ends of the windows in which the changes of the signals in alarm began.
     ``dimensions`` are those of the segment: a signal of the same name has one value in it, so there
-    is nothing to say of it.
+    is nothing to say of it, nor of a sum of it.
     """
     verdict, strongest = judged
     surprises, spans, sizes = strongest.surprises, strongest.spans, strongest.sizes
     expected = verdict.expected.at(spans, np.arange(len(spans))) if verdict.expected else None
-    there = [name in part.signals and name not in dimensions for name in layout.names]
+    there = [
+        name in part.signals
+        and name not in dimensions
+        and (name not in layout.joint or not set(dimensions).intersection(layout.joint[name]))
+        for name in layout.names
+    ]
     scored = np.array(there) & (verdict.events[0] > 0)
     alarmed = np.flatnonzero(scored & (surprises > verdict.threshold))
     seen = [layout.names[row] for row in np.flatnonzero(scored).tolist()]
@@ -324,4 +337,4 @@ def _standing(
         InAlarm(layout.names[row], float(surprises[row]), float(sizes[row]), float(rates[row]))
         for row in alarmed.tolist()
     )
-    return ranking(in_alarm, layout.importances)
+    return ranking(in_alarm, layout.importances, layout.joint)

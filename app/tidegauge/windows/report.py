@@ -236,6 +236,7 @@ def signal_report(
 ) -> SignalReport:
     """Report what was counted of one signal; ``drift`` is what :func:`drifts` says of it."""
     n = histogram.n
+    features = reference.sum_of if isinstance(reference, NumericSignal) else msgspec.UNSET
     missing = histogram.absent + histogram.null
     # No worker counts nothing at all; of nothing, no share is missing.
     events = n + missing + histogram.nan + histogram.invalid or 1
@@ -256,7 +257,9 @@ def signal_report(
         missing_share=missing / events,
         unseen_share=None if unseen is None else unseen / events,
         drift=drift,
-        quality=None if reference is None else quality_of(histogram, reference),
+        # Of a sum, nothing is malformed that is not so of its features.
+        quality=None if reference is None or features else quality_of(histogram, reference),
+        features=features,
     )
 
 

@@ -15,6 +15,8 @@ from tidegauge.baseline import (
     Baseline,
     BaselineError,
     CategoricalSignal,
+    FeatureScale,
+    JointSums,
     NumericSignal,
     Signal,
     UnusableBaseline,
@@ -24,6 +26,13 @@ from tidegauge.baseline.io.calendar import zone_changes
 from tidegauge.baseline.io.column import Column, Kind, ReadOptions, Role
 from tidegauge.baseline.io.daily import Timed, category_places, daily_cycle
 from tidegauge.baseline.io.dependence import by_entity, by_rows
+from tidegauge.baseline.io.joint import (
+    Feature,
+    Joint,
+    JointOptions,
+    joint_signals,
+    scale_of,
+)
 from tidegauge.baseline.io.signals import (
     MANY_VALUES,
     TOP_CATEGORIES,
@@ -111,6 +120,7 @@ def build(
     exclude: Collection[str] = (),
     types: Mapping[str, Role] | None = None,
     options: ReadOptions | None = None,
+    joint: JointOptions = JointOptions(),  # noqa: B008 - it never changes
     progress: Progress = lambda step, done: None,
     warn: Callable[[str], None] = log.warning,
     memory_bytes: int = MEMORY_BYTES,
@@ -124,8 +134,9 @@ def build(
     session or device of each row, no signal either: the baseline says how far the rows of one
     depend on each other. Without both, it says that of rows that are next to each other. ``types``
     overrides whether a column is read as numbers or as categories, ``options`` how a file of text
-    is written. What is doubtful, but no error, goes to ``warn``. About ``memory_bytes``, plus one
-    column, are held in memory; the rest waits in a temporary directory.
+    is written, ``joint`` how many sums of features are signals too
+    (:mod:`tidegauge.baseline.joint`). What is doubtful, but no error, goes to ``warn``. About
+    ``memory_bytes``, plus one column, are held in memory; the rest waits in a temporary directory.
 
     The same file with the same options gives the same id, and so do its rows in another order if
     they are independent.
@@ -134,6 +145,7 @@ def build(
     for what, name in (("model", model), ("version", version)):
         if not 1 <= len(name) <= 200:
             raise BaselineError(f"{what} has {len(name)} characters, expected 1 to 200")
+    joint.check()
     path = Path(path)
     choices = _ColumnOptions(prediction, time, time_zone, entity, exclude, types or {}, warn)
     with open_table(
@@ -150,7 +162,7 @@ def build(
             raise BaselineError(f"{path} has no rows")
         for doubt in table.doubts:
             warn(doubt)
-        built = _build(path, table, choices, progress, memory_bytes)
+        built = _build(path, table, choices, joint, progress, memory_bytes)
     baseline = msgspec.structs.replace(built.baseline, model=model, version=version)
     try:
         validate(baseline)
@@ -162,7 +174,12 @@ def build(
 
 
 def _build(
-    path: Path, table: Table, choices: _ColumnOptions, progress: Progress, memory_bytes: int
+    path: Path,
+    table: Table,
+    choices: _ColumnOptions,
+    wanted: JointOptions,
+    progress: Progress,
+    memory_bytes: int,
 ) -> Built:
     _check_options(path, list(table.columns), choices)
     roles = _roles(path, table, choices)
@@ -171,6 +188,7 @@ def _build(
     timed: dict[str, Timed] = {}
     unusable: dict[str, Counter[str]] = {}
     summaries: dict[str, ColumnSummary] = {}
+    features: dict[str, Feature] = {}
     for i, (name, role) in enumerate(roles.items(), start=1):
         column, places = table.columns[name], dict[str, int]()
         if role == "categorical":
@@ -184,7 +202,10 @@ def _build(
             kind = column.kind if column.nature == "text" else "string"
             places = category_places(text_spellings(counts, kind), categorical.categories)
         else:
-            signal, distinct = _numeric(table, name)
+            signal, distinct, scale = _numeric(table, name)
+            if name != choices.prediction:
+                lost = signal.missing + signal.nan
+                features[name] = Feature(scale, lost / table.rows)
             if name not in choices.types:
                 choices.warn_of_dates(name, signal)
         for doubt in column.doubts:
@@ -198,7 +219,27 @@ def _build(
             for doubt in table.columns[name].doubts:
                 choices.warn(doubt)
         raise BaselineError(_ids_or_texts(unusable))
-    baseline = Baseline(model="-", version="-", rows=table.rows, source=path.name, signals=signals)
+    joint = None
+    if any(wanted):
+        joint = joint_signals(
+            table,
+            features,
+            roles,
+            wanted,
+            memory_bytes=memory_bytes,
+            progress=progress,
+            warn=choices.warn,
+        )
+        signals |= joint.signals
+        timed |= _timed(joint)
+    baseline = Baseline(
+        model="-",
+        version="-",
+        rows=table.rows,
+        source=path.name,
+        signals=signals,
+        scales=dict(joint.sums.scales) if joint else msgspec.UNSET,
+    )
     if choices.entity is not None:
         baseline.dependence = by_entity(table, choices.entity, choices.time, timed, progress)
         timed = {
@@ -226,6 +267,15 @@ def _build(
         for name, column in table.columns.items()
     ]
     return Built(baseline, columns)
+
+
+def _timed(joint: Joint) -> dict[str, Timed]:
+    """Return joint signals as those of columns are, each with what it is computed of."""
+    sums = joint.sums
+    return {
+        name: Timed("", "numeric", its, {}, sums=JointSums(sums.scales, {name: sums.weights[name]}))
+        for name, its in joint.signals.items()
+    }
 
 
 def _check_options(path: Path, columns: list[str], choices: _ColumnOptions) -> None:
@@ -342,7 +392,7 @@ def _signal_names(roles: Mapping[str, Role], prediction: str | None) -> dict[str
     return names
 
 
-def _numeric(table: Table, name: str) -> tuple[Signal, int]:
+def _numeric(table: Table, name: str) -> tuple[NumericSignal, int, FeatureScale | None]:
     values, missing, nan = table.numbers(name)
     if values.size == 0:
         raise BaselineError(
@@ -350,7 +400,7 @@ def _numeric(table: Table, name: str) -> tuple[Signal, int]:
             f"--exclude {shlex.quote(name)}"
         )
     distinct = 1 + int((values[1:] != values[:-1]).sum())
-    return numeric_signal(values, missing=missing, nan=nan), distinct
+    return numeric_signal(values, missing=missing, nan=nan), distinct, scale_of(values)
 
 
 def _categorical(

@@ -1,6 +1,6 @@
 """Signals by hour of day, from the rows of a table with timestamps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,6 +11,7 @@ from tidegauge.baseline import (
     LEAST_DAYS,
     MOST_DAYS,
     DailyCycle,
+    JointSums,
     NumericSignal,
     Signal,
     SignalHours,
@@ -45,7 +46,7 @@ class Timed(NamedTuple):
     """A signal and the column that it is made of.
 
     ``places`` is the bin of each category there; others are "other". ``effect`` is the signal's
-    design effect.
+    design effect. ``sums`` is how a joint signal, which has no column, is computed of others.
     """
 
     column: str
@@ -53,6 +54,15 @@ class Timed(NamedTuple):
     signal: Signal
     places: Mapping[str, int]
     effect: float = 1.0
+    sums: JointSums | None = None
+
+
+def roles_of(signals: Iterable[Timed]) -> dict[str, Role]:
+    """Return how each column that signals are made of is read."""
+    found: dict[str, Role] = {}
+    for its in signals:
+        found |= dict.fromkeys(its.sums.features, "numeric") if its.sums else {its.column: its.role}
+    return found
 
 
 def daily_cycle(
@@ -148,14 +158,18 @@ def _blocks(
     counts = {
         name: np.zeros(len(days) * _BLOCKS * its, dtype=np.int64) for name, its in bins.items()
     }
-    roles = {it.column: it.role for it in signals.values()}
+    roles = roles_of(signals.values())
     for batch in table.timed(time, roles):
         known, block = _places_of(clock.local(batch.seconds), days)
         for name, its in signals.items():
             place = bins_of(batch, its)[known]
             np.add.at(counts[name], block * bins[name] + place, 1)
         progress("Counting hours", batch.done)
-    return {name: its.reshape(len(days), _BLOCKS, -1) for name, its in counts.items()}
+    found = {name: its.reshape(len(days), _BLOCKS, -1) for name, its in counts.items()}
+    for name, its in signals.items():
+        if its.sums:  # rows without a sum are compared in no bin
+            found[name][..., len(its.signal.counts)] = 0
+    return found
 
 
 def _places_of(seconds: Floats, days: NDArray[np.int64]) -> tuple[Bools, NDArray[np.int64]]:
@@ -169,7 +183,8 @@ def _places_of(seconds: Floats, days: NDArray[np.int64]) -> tuple[Bools, NDArray
 
 def bins_of(batch: TimedRows, its: Timed) -> NDArray[np.int64]:
     """Return the bin of each row; after those of the values, missing: null or not finite."""
-    rows, beyond = batch.columns[its.column], len(its.signal.counts)
+    beyond = len(its.signal.counts)
+    rows = _sum_of(batch, its.sums) if its.sums else batch.columns[its.column]
     if isinstance(rows, tuple):
         places, names = rows
         other = beyond - 2  # then those never seen
@@ -179,6 +194,11 @@ def bins_of(batch: TimedRows, its: Timed) -> NDArray[np.int64]:
     finite = np.isfinite(rows)
     found = np.searchsorted(edges, np.where(finite, rows, 0.0), side="right")
     return np.where(finite, found, beyond)
+
+
+def _sum_of(batch: TimedRows, sums: JointSums) -> Floats:
+    """Return the first of joint signals, row by row."""
+    return sums.columns([np.asarray(batch.columns[name]) for name in sums.features])[0]
 
 
 def reference_of(signal: Signal) -> SignalReference:

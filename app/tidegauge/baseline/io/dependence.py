@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegauge.baseline import Dependence
-from tidegauge.baseline.io.daily import Timed, bins_of, reference_of
+from tidegauge.baseline.io.daily import Timed, bins_of, reference_of, roles_of
 from tidegauge.baseline.io.table import Table, TimedRows
 from tidegauge.sequential import are_in_order, clustered_effect, rows_effect
 
@@ -44,6 +44,8 @@ def by_entity(
             width = len(reference.counts)
             size = (int(clusters.max()) + 1 if clusters.size else 0) * width
             counts = np.bincount(clusters * width + places, minlength=size).reshape(-1, width)
+            if some[name].sums:  # rows without a sum are compared in no bin
+                counts[:, len(some[name].signal.counts)] = 0
             effects[name] = clustered_effect(counts.astype(np.float64), reference)
             progress("Comparing entities", len(effects) / len(signals))
     return Dependence(found_by="entity", entity=entity, design_effects=_above_one(effects))
@@ -60,6 +62,8 @@ def by_rows(
     effects = dict[str, float | None]()
     for some in _groups(signals):
         for name, places in _first_rows(table, some).items():
+            if some[name].sums:
+                places = places[places < len(some[name].signal.counts)]
             if not are_in_order(places):
                 effects[name] = rows_effect(places, reference_of(some[name].signal))
             progress("Comparing rows", len(effects) / len(signals))
@@ -104,7 +108,7 @@ def _first_rows(table: Table, signals: Mapping[str, Timed]) -> dict[str, Places]
     """Return the bin of each of the first rows, by signal."""
     found: dict[str, list[Places]] = {name: [] for name in signals}
     rows = 0
-    for batch in table.timed(None, {it.column: it.role for it in signals.values()}):
+    for batch in table.timed(None, roles_of(signals.values())):
         for name, its in signals.items():
             found[name].append(bins_of(batch, its)[: MOST_ROWS - rows])
         rows += len(batch.seconds)
@@ -119,8 +123,7 @@ def _clusters(
     """Return the number of each row's cluster, from 0, and its bin by signal."""
     found: dict[str, list[Places]] = {name: [] for name in signals}
     clusters, numbers = list[Places](), dict[object, int]()
-    roles = {it.column: it.role for it in signals.values()}
-    for batch in table.timed(time, {**roles, entity: "categorical"}):
+    for batch in table.timed(time, {**roles_of(signals.values()), entity: "categorical"}):
         number = _entities(batch, entity, numbers, kept)
         mine = number != _LEFT_OUT
         hour = np.where(np.isfinite(batch.seconds), batch.seconds // _HOUR_SECONDS, 0.0)

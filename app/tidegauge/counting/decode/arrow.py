@@ -122,9 +122,12 @@ class Batch:
         raise UnusualError(f"time is {kind}")
 
     def columns(self, plan: Plan) -> Columns:
-        """Return the plan's columns; raises :class:`UnusualError` for a type that needs care."""
+        """Return the columns of the signals that events have.
+
+        Raises :class:`UnusualError` for a type that needs care.
+        """
         features = self._features()
-        numeric = [self._floats(features, signal.name) for signal in plan.numeric]
+        numeric = [self._floats(features, signal.name) for signal in plan.in_events]
         categorical = [self._codes(features, signal) for signal in plan.categorical]
         return numeric, categorical
 

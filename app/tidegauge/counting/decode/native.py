@@ -97,7 +97,7 @@ class NativePath:
             plan = self._plans[layout]
             if wanted is not None and not wanted(plan, variant, rows):
                 continue
-            width = 1 + len(plan.numeric) + len(plan.categorical) + len(self._dimensions)
+            width = 1 + len(plan.in_events) + len(plan.categorical) + len(self._dimensions)
             most = max(1, COLUMN_BYTES // (8 * width))
             for first in range(0, rows, most):
                 columns = self._decoder.columns(group, first, first + most)
@@ -107,7 +107,7 @@ class NativePath:
     def _rows(
         self, plan: Plan, variant: str, columns: bytes, width: int, values: list[list[str]]
     ) -> Rows:
-        times, *numeric = np.frombuffer(columns).reshape(width, -1)[: 1 + len(plan.numeric)]
+        times, *numeric = np.frombuffer(columns).reshape(width, -1)[: 1 + len(plan.in_events)]
         codes = list(np.frombuffer(columns, np.intp).reshape(width, -1)[1 + len(numeric) :])
         categorical = codes[: len(plan.categorical)]
         named = zip(self._dimensions, codes[len(categorical) :], values, strict=True)
@@ -116,7 +116,7 @@ class NativePath:
 
 
 def _layout(plan: Plan) -> tuple[Any, ...]:
-    numeric = [(signal.name, signal.name not in OUTPUT_SIGNALS) for signal in plan.numeric]
+    numeric = [(signal.name, signal.name not in OUTPUT_SIGNALS) for signal in plan.in_events]
     return plan.model, plan.version, numeric, [_categories(signal) for signal in plan.categorical]
 
 
@@ -160,9 +160,10 @@ class InPlaceBatch(NamedTuple):
 class InPlacePath:
     """Counters of batches, by how their streams begin: at most ``HEAD_BYTES`` of beginnings.
 
-    For batches of numbers. Where the plan has categories that the batch has a column of, or a
-    dimension's segments are monitored, batches are gathered instead: those cost much for each batch
-    and little for each row. So is whatever needs a closer look, and the counts are the same.
+    For batches of numbers. Where the plan has categories that the batch has a column of, or joint
+    signals, or a dimension's segments are monitored, batches are gathered instead: those cost much
+    for each batch and little for each row. So is whatever needs a closer look, and the counts are
+    the same.
     """
 
     def __init__(self, ignored: IgnoredFeatures, *, segmented: bool) -> None:
@@ -190,7 +191,7 @@ class InPlacePath:
         return None if times is None else InPlaceBatch(counter, capsule, *times)
 
     def _make(self, schema: pa.Schema, plan: Plan) -> _BatchCounter | None:
-        if MODULE is None or (self._segmented and "segments" in schema.names):
+        if MODULE is None or plan.joint or (self._segmented and "segments" in schema.names):
             return None
         columns = _columns_of(schema)
         if columns is None or "time" not in schema.names:
