@@ -104,6 +104,42 @@ def test_a_category_of_a_few_busy_users_counts() -> None:
     assert _by_cluster(bins, np.unique(clusters, return_inverse=True)[1]) > 6
 
 
+def _films(seed: int, popular: float) -> tuple[Places, Places]:
+    """Return bins and users of ratings: a user rates a film once, and most of them have no bin.
+
+    By ``popular`` users differ in how many of the 20 films with bins they rate.
+    """
+    rng = np.random.default_rng(seed)
+    bins, users = [], []
+    for user in range(400):
+        rated = rng.integers(20, 180)
+        share = rng.beta(0.1 / popular, 0.9 / popular) if popular else 0.1
+        first = min(rng.binomial(rated, share), 20)
+        bins += [*rng.choice(20, size=first, replace=False).tolist(), *[20] * (rated - first)]
+        users += [user] * int(rated)
+    return np.array(bins), np.array(users)
+
+
+def _of_films(bins: Places, users: Places) -> float:
+    counts = np.zeros((400, 22))
+    np.add.at(counts, (users, bins), 1)
+    return clustered_effect(counts, SignalReference(counts.sum(axis=0).tolist(), 0))
+
+
+def test_one_bin_that_goes_by_users_counts_though_in_others_rows_exclude_each_other() -> None:
+    bins, users = _films(1, popular=0.03)
+    rare = bins < 20
+    off = np.bincount(users, rare - rare.mean())
+    effect = (off**2).sum() / (len(rare) * rare.mean() * (1 - rare.mean()))
+    assert effect > 2.5
+    assert effect < _of_films(bins, users) < 1.5 * effect
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_users_who_only_rate_no_film_twice_have_no_effect(seed: int) -> None:
+    assert _of_films(*_films(seed, popular=0.0)) == 1
+
+
 def test_few_rows_tell_nothing() -> None:
     assert _by_rows(np.repeat([0, 3, 5, 1, 2] * 19, 10)) == 1
 

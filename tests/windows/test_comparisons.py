@@ -19,7 +19,7 @@ def _histograms(**counts: list[int]) -> dict[str, SignalHistogram]:
 
 def _alone(baseline: Baseline, signals: dict[str, SignalHistogram]) -> dict[str, Drift | None]:
     known = {name: it for name, it in baseline.signals.items() if name in signals}
-    return {name: drifts({name: (signals[name], it)})[name] for name, it in known.items()}
+    return {name: drifts({name: (signals[name], it, 1.0)})[name] for name, it in known.items()}
 
 
 def test_each_window_has_the_figures_it_has_alone_whatever_signals_the_last_one_had() -> None:

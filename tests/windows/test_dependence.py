@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 
 from support import hourly
-from support.counting import a_baseline, numeric
+from support.counting import a_baseline, categorical, numeric
 from support.window_reports import part_of, signal_report, window_report
 from tidegauge.alerting.evaluate import evaluate
-from tidegauge.alerting.ruleset import parse_rules
+from tidegauge.alerting.ruleset import DEFAULT_RULES, parse_rules
 from tidegauge.alerting.state import AlertState
 from tidegauge.audit.verify import verify
 from tidegauge.baseline.compare import distribution
 from tidegauge.baseline.document import Baseline, Dependence
 from tidegauge.contract.alert import Alert
+from tidegauge.contract.histogram import SignalHistogram
 from tidegauge.contract.report import Evidence, WindowReport
 from tidegauge.windows.drift_detector import DriftDetector
+from tidegauge.windows.quality import quality_of
+from tidegauge.windows.report import signal_reports
 
 RULES = parse_rules(
     "rules:\n  - {name: drift, metric: surprise, above: 1, severity: high}\n", source="rules.yaml"
@@ -154,3 +157,67 @@ def test_by_hour_of_day_expectations_are_divided_too() -> None:
     assert evidence.events < 16 * hourly.EVENTS
     budget = seen.parts[0].alarm_budget
     assert budget is not None and evidence.surprise_nats > budget.threshold_nats
+
+
+def _told(each: int, effect: float | None, drift: float = 0.0) -> list[Alert]:
+    """Return what the default rules tell of 60 windows of 2,000 events, ``each`` of one user."""
+    told = _baseline(each, effect)
+    signal = told.signals["amount"]
+    rng, state, alerts = np.random.default_rng(3), AlertState(), []
+    shares = (1 - drift) * SHARES + drift * np.roll(SHARES, 2)
+    for number in range(60):
+        counts = (each * rng.multinomial(2_000 // each, shares)).tolist()
+        counted = SignalHistogram(counts=counts, minimum=-3.0, maximum=3.0)
+        part = part_of(2_000, told.id, **signal_reports({"amount": counted}, told))
+        verdict = evaluate(
+            DEFAULT_RULES,
+            window_report(number, part),
+            state,
+            distribution=lambda *_, its=counted: msgspec.structs.replace(
+                distribution(signal, its), design_effect=effect or msgspec.UNSET
+            ),
+        )
+        state = verdict.state
+        alerts += verdict.alerts
+    return [it for it in alerts if it.state == "firing"]
+
+
+def test_rules_on_kl_take_a_few_users_of_a_window_for_no_drift() -> None:
+    assert "drift-retrain" in {it.rule for it in _told(50, None)}
+    assert _told(50, 50.0) == []
+
+
+def test_a_drift_of_users_is_told_by_kl_and_can_be_computed_again() -> None:
+    alerts = _told(5, 5.0, drift=0.6)
+    assert {it.rule for it in alerts} == {"drift-retrain"}
+    for alert in alerts:
+        assert [it for it in verify(alert) if not it.holds] == []
+        assert alert.distribution is not None
+        assert alert.minimum_events == 145  # 5 times 2 / (0.07 - 5 * 2 / 10_000)
+        alert.distribution.design_effect = 4.0
+        assert [it.what for it in verify(alert) if not it.holds] == ["kl_values"]
+
+
+def test_the_values_of_one_user_are_neither_constant_nor_a_flood_of_new_ones() -> None:
+    city = categorical("string", ["Paris", "Rome"], ["Oslo"])
+    city.counts = [5_000, 4_000, 999, 0]
+    one = SignalHistogram(counts=[200, 0, 0, 0])
+    new = SignalHistogram(counts=[150, 0, 0, 50])
+    for found, name in ((one, "constant"), (new, "unseen_excess")):
+        blind = quality_of(found, city)
+        assert blind is not None and getattr(blind, name) > 0.05
+        assert quality_of(found, city, 50.0) is None
+    # The same of as many independent events.
+    for found in (one, new):
+        many = SignalHistogram(counts=[50 * count for count in found.counts])
+        city.counts = [50 * 5_000, 50 * 4_000, 50 * 999, 0]
+        assert quality_of(many, city, 50.0) is not None
+
+
+def test_what_the_baseline_never_misses_is_missed_at_once_in_any_company() -> None:
+    amount = numeric(EDGES, [2_000] * 5)
+    lost = SignalHistogram(counts=[60, 60, 60, 60, 60], null=100, minimum=-3.0, maximum=3.0)
+    assert quality_of(lost, amount, 50.0) == quality_of(lost, amount) is not None
+    amount.missing = 500  # users who never have it
+    assert quality_of(lost, amount) is not None
+    assert quality_of(lost, amount, 50.0) is None

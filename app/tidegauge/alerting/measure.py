@@ -158,7 +158,7 @@ def _noise_of_values(signal: SignalReport) -> Noise | None:
     drift = signal.drift
     if drift is None or drift.kl_values_noise_nats is None or drift.values_bins is None:
         return None
-    per_value = max(drift.values_bins - 1, 0) / 2
+    per_value = (drift.design_effect or 1.0) * max(drift.values_bins - 1, 0) / 2
     of_window = per_value / max(signal.histogram.n, 1)
     return Noise(per_value, max(drift.kl_values_noise_nats - of_window, 0.0))
 

@@ -103,7 +103,8 @@ def _of_counts(alert: Alert) -> Iterator[Check]:
 def _kl_values(counted: Distribution) -> float:
     bins = value_bins(counted.reference, _ordered(counted))
     ((found,),) = ValueTable.together(
-        [ValueTable([counted.reference], [bins])], [[counted.current]]
+        [ValueTable([counted.reference], [bins], [counted.design_effect or 1.0])],
+        [[counted.current]],
     )
     if found is None:
         return math.nan

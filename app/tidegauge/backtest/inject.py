@@ -109,8 +109,8 @@ class Injector:
         }
         figures = drifts(changed)
         found = list(reports)
-        for (at, place), (histogram, reference) in changed.items():
-            signal = signal_report(name, histogram, reference, figures[at, place])
+        for (at, place), (histogram, reference, effect) in changed.items():
+            signal = signal_report(name, histogram, reference, figures[at, place], effect)
             parts = list(found[at].parts)
             signals = {**parts[place].signals, name: signal}
             parts[place] = msgspec.structs.replace(parts[place], signals=signals)
@@ -124,14 +124,15 @@ class Injector:
 
     def _changed(
         self, report: str, part: ReportPart, baseline: Baseline
-    ) -> tuple[SignalHistogram, NumericSignal | CategoricalSignal]:
+    ) -> tuple[SignalHistogram, NumericSignal | CategoricalSignal, float]:
         it = self.injection
         reference, h = baseline.signals[it.signal], part.signals[it.signal].histogram
         _check(it, reference)
         text = f"{it.seed}:{report}:{part.baseline}"
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         rng = np.random.default_rng(int.from_bytes(digest, "big"))
-        return self._drawn(part.baseline, h, reference, rng), reference
+        drawn = self._drawn(part.baseline, h, reference, rng)
+        return drawn, reference, baseline.design_effect(it.signal)
 
     def _drawn(
         self,

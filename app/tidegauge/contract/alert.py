@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import field
+from msgspec import UNSET, UnsetType, field
 
 from tidegauge.contract.record import SCHEMA_VERSION, Record, SchemaVersion, deterministic_id, doc
 from tidegauge.contract.report import AlarmBudget, CountedRange, Evidence, MovedBin
@@ -45,6 +45,13 @@ class Distribution(Record):
             "Null: by nothing."
         ),
     ] = None
+    design_effect: Annotated[
+        float | UnsetType,
+        doc(
+            "How many events of the signal tell as much as an independent one, by its baseline; "
+            "absent = one."
+        ),
+    ] = UNSET
 
 
 class AlertLinks(Record):

@@ -62,15 +62,23 @@ class Drift(Record):
     kl_values_noise_nats: Annotated[
         float | None,
         doc(
-            "How much of kl_values_nats is sampling noise of both sides on average: "
-            "(values_bins - 1) / 2 · (1 / values of the window + 1 / values of the baseline). Null "
-            "if a side has no values."
+            "How much of kl_values_nats is sampling noise of both sides on average: design_effect ·"
+            " (values_bins - 1) / 2 · (1 / values of the window + 1 / values of the baseline). Null"
+            " if a side has no values."
         ),
     ] = None
     values_bins: Annotated[
         int | None,
         doc("Bins of kl_values_nats that either side has hit. Null if a side has no values."),
     ] = None
+    design_effect: Annotated[
+        float | UnsetType,
+        doc(
+            "What the likelihood ratio of values_surprise_nats was divided by, and "
+            "kl_values_noise_nats multiplied by, as events of one user, session or device are "
+            "alike; absent = events are taken for independent."
+        ),
+    ] = UNSET
 
 
 class Quality(Record, omit_defaults=True):

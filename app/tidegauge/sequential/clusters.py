@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import chdtri, ndtr
 
 from tidegauge.sequential.expected import BINS, SHAPE
 from tidegauge.sequential.reference import Reference, SignalReference
@@ -29,6 +30,10 @@ _ADDED = 3.0
 #: Of clusters of one row each, d is 1 but for this.
 _ROUNDING = 1e-9
 
+#: A bin is asked whether its rows go together if so many pairs of rows of one cluster are expected
+#: in it: of fewer, one more by chance would look like many standard errors.
+_LEAST_PAIRS = 50.0
+
 #: By so many standard errors one score's has to be beyond that of the shape, to count instead.
 _APART = 3.0
 
@@ -41,16 +46,27 @@ _RUNS_OF_A_BIN = 2
 
 
 class _Effects(NamedTuple):
-    """Of shape, mean, spread and each bin: d, its standard error, and that of independent rows."""
+    """Of shape, mean, spread and each bin: d, its standard error, and that of independent rows.
+
+    ``pairs`` are those of rows of one cluster that are expected in each bin, or outside of one that
+    holds most rows.
+    """
 
     found: Floats
     errors: Floats
     by_chance: Floats
+    pairs: Floats
 
     @property
     def are_dependent(self) -> bool:
         """Whether shape, mean or spread are beyond those of independent rows."""
         return bool((self.found - 1 > _SURE * self.by_chance + _ROUNDING)[:BINS].any())
+
+    @property
+    def have_dependent_bins(self) -> bool:
+        """Whether a single bin is: others, in which rows exclude each other, may make up for it."""
+        beyond = (self.found - 1 > _SURE * self.by_chance + _ROUNDING)[BINS:]
+        return bool((beyond & (self.pairs >= _LEAST_PAIRS)).any())
 
     def upper(self) -> float:
         """Return the largest d that counts, with what is added to an estimate; at least 1."""
@@ -64,7 +80,8 @@ class _Effects(NamedTuple):
         Of single bins too little is known for that.
         """
         found = np.maximum(2 * self.found - before, self.found)
-        return _Effects(found[:BINS], 1.5 * self.errors[:BINS], self.by_chance[:BINS])
+        errors = 1.5 * self.errors[:BINS]
+        return _Effects(found[:BINS], errors, self.by_chance[:BINS], self.pairs[:0])
 
 
 def clustered_effect(counts: Floats, signal: SignalReference) -> float:
@@ -74,7 +91,7 @@ def clustered_effect(counts: Floats, signal: SignalReference) -> float:
     exactly.
     """
     effects = _effects(counts, signal)
-    return effects.upper() if effects.are_dependent else 1.0
+    return effects.upper() if effects.are_dependent or effects.have_dependent_bins else 1.0
 
 
 def are_in_order(bins: Places) -> bool:
@@ -123,6 +140,19 @@ def rows_effect(bins: Places, signal: SignalReference) -> float | None:
         now = _effects(counts, signal)
 
 
+def _of_few_clusters(pairs: Floats) -> float:
+    """Return by how much farther d of a bin is by chance than a normal variable: few are large.
+
+    It varies as χ² with (Σ pairs)² / Σ pairs² degrees of freedom, over the clusters.
+    """
+    square = float((pairs**2).sum())
+    if not square:
+        return 1.0
+    degrees = float(pairs.sum()) ** 2 / square
+    beyond = (chdtri(degrees, ndtr(-_SURE)) - degrees) / np.sqrt(2 * degrees)
+    return max(float(beyond) / _SURE, 1.0)
+
+
 def _effects(counts: Floats, signal: SignalReference) -> _Effects:
     reference = Reference.of([signal])
     p = reference.counts[0] / reference.total[0]
@@ -147,4 +177,5 @@ def _effects(counts: Floats, signal: SignalReference) -> _Effects:
     pairs = float((n * (n - 1)).sum())
     by_chance = np.full(len(found), np.sqrt(2 * pairs) / float(n.sum()))
     by_chance[0] /= np.sqrt(max(int(there.sum()) - 1, 1))
-    return _Effects(found, errors, by_chance)
+    by_chance[BINS:] *= _of_few_clusters(n * (n - 1))
+    return _Effects(found, errors, by_chance, pairs * np.minimum(p, 1 - p) ** 2 / 2)

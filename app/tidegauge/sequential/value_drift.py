@@ -19,13 +19,15 @@ class ValueDrift(NamedTuple):
     """KL(current‖reference) of the values, nats, and -ln p of their likelihood ratio.
 
     ``noise_nats`` is what KL is on average without a drift, with ``bins`` that either side has hit:
-    (bins - 1) / 2 · (1/n + 1/m), half of what it is for PSI (Yurdakul 2018).
+    d (bins - 1) / 2 · (1/n + 1/m), half of what it is for PSI (Yurdakul 2018). d is the signal's
+    design effect, by which the likelihood ratio is divided too.
     """
 
     kl_nats: float
     surprise_nats: float
     noise_nats: float
     bins: int
+    design_effect: float = 1.0
 
 
 class ValueTable:
@@ -35,8 +37,17 @@ class ValueTable:
     (see :class:`tidegauge.stats.DriftTable`).
     """
 
-    def __init__(self, references: Sequence[Sequence[int]], bins: Sequence[Sequence[int]]) -> None:
-        """``bins``: which bin of values each of a reference's is, -1 if it holds none."""
+    def __init__(
+        self,
+        references: Sequence[Sequence[int]],
+        bins: Sequence[Sequence[int]],
+        effects: Sequence[float] | None = None,
+    ) -> None:
+        """``bins``: which bin of values each of a reference's is, -1 if it holds none.
+
+        ``effects`` are design effects; 1 if not given.
+        """
+        self._effects = np.ones(len(references)) if effects is None else np.array(effects)
         self._signals = len(references)
         self._bins = max((max(its) + 1 for its in bins), default=0)
         nowhere = self._bins * self._signals
@@ -61,7 +72,8 @@ class ValueTable:
         for table, current, span in zip(tables, currents, spans, strict=True):
             counts[: table._bins, 0, span] = table._merged(current)
             counts[: table._bins, 1, span] = table._references
-        found = _figures(counts)
+        effects = np.concatenate([it._effects for it in tables]) if tables else np.ones(0)
+        found = _figures(counts, effects)
         return [found[span] for span in spans]
 
     def _merged(self, sides: Sequence[Sequence[int]]) -> Floats:
@@ -78,11 +90,13 @@ def with_values(drift: Drift | None, values: ValueDrift | None) -> Drift | None:
     if drift is not None and values is not None:
         drift.kl_values_nats, drift.values_surprise_nats = values.kl_nats, values.surprise_nats
         drift.kl_values_noise_nats, drift.values_bins = values.noise_nats, values.bins
+        if values.design_effect > 1:
+            drift.design_effect = values.design_effect
     return drift
 
 
-def _figures(counts: Floats) -> list[ValueDrift | None]:
-    """Compare currents with references, (bins, 2, signals)."""
+def _figures(counts: Floats, effects: Floats) -> list[ValueDrift | None]:
+    """Compare currents with references, (bins, 2, signals), of these design effects."""
     total = np.add.reduce(counts)
     has_values = (total > 0).all(axis=0)
     hit = np.add.reduce(counts, axis=1) > 0
@@ -92,16 +106,14 @@ def _figures(counts: Floats) -> list[ValueDrift | None]:
     ratio = np.divide(current, reference, out=np.ones(current.shape), where=hit)
     kl = np.maximum(np.add.reduce(current * np.log(ratio)), 0.0)
     bins = np.add.reduce(hit)
-    surprise = chi2_surprise(_likelihood_ratio(counts, total), bins - 1)
+    surprise = chi2_surprise(_likelihood_ratio(counts, total) / effects, bins - 1)
     per_event = np.divide(1.0, total, out=np.zeros(total.shape), where=total > 0)
-    noise = np.maximum(bins - 1, 0) / 2 * np.add.reduce(per_event)
-    rows = zip(
-        kl.tolist(), surprise.tolist(), noise.tolist(), bins.tolist(), has_values.tolist(),
-        strict=True,
-    )  # fmt: skip
+    noise = np.maximum(bins - 1, 0) / 2 * np.add.reduce(per_event) * effects
+    columns = (kl, surprise, noise, bins, effects)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
     return [
-        ValueDrift(kl, surprise, noise, bins) if there else None
-        for kl, surprise, noise, bins, there in rows
+        ValueDrift(*row) if there else None
+        for row, there in zip(rows, has_values.tolist(), strict=True)
     ]
 
 

@@ -331,8 +331,11 @@ class Closing:
         self, baseline_id: str, signal: str, histogram: SignalHistogram
     ) -> Distribution | None:
         baseline = self._state.baselines.get(baseline_id)
-        reference = baseline and baseline.signals.get(signal)
-        return distribution(reference, histogram) if reference else None
+        if baseline is None or signal not in baseline.signals:
+            return None
+        found = distribution(baseline.signals[signal], histogram)
+        effect = baseline.design_effect(signal)
+        return msgspec.structs.replace(found, design_effect=effect) if effect > 1 else found
 
 
 def _asked(counts: Counts, before: SliceState, *, revision: int) -> ReportInput:

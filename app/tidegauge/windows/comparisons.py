@@ -61,6 +61,7 @@ class Comparisons:
             counts = [reference_counts(it) for it in references]
             ordered = [ordered_bins(it) for it in references]
             table = DriftTable(counts, ordered)
-            values = ValueTable(counts, list(map(value_bins, counts, ordered)))
+            effects = [baseline.design_effect(name) for name in names]
+            values = ValueTable(counts, list(map(value_bins, counts, ordered)), effects)
             known = self._known[baseline_id] = _LaidOut(names, table, values)
         return known

@@ -35,15 +35,21 @@ _CONSTANT_VALUES = 100
 _CONSTANT_WIDTH = 0.1
 
 
-def quality_of(histogram: SignalHistogram, reference: Signal) -> Quality | None:
-    """Compare what is unusable of a signal with its baseline; None if it is no more than there."""
+def quality_of(
+    histogram: SignalHistogram, reference: Signal, effect: float = 1.0
+) -> Quality | None:
+    """Compare what is unusable of a signal with its baseline; None if it is no more than there.
+
+    ``effect`` is the signal's design effect: what may be chance is by so many fewer events, on both
+    sides. Not so of what the baseline has none of at all, as then nothing goes together there.
+    """
     n = histogram.n
     missing, not_finite = histogram.absent + histogram.null, histogram.nan
     if nan_is_missing(reference):
         missing, not_finite = missing + not_finite, 0
     unseen = histogram.counts[-1] if tells_unseen(reference) else 0
-    outside = _out_of_range(histogram, n, reference)
-    constant = _is_constant(histogram, n, reference)
+    outside = _out_of_range(histogram, n, reference, effect)
+    constant = _is_constant(histogram, n, reference, effect)
     if not (missing or not_finite or histogram.invalid or unseen or outside or constant):
         return None
     events = n + missing + not_finite + histogram.invalid
@@ -52,15 +58,20 @@ def quality_of(histogram: SignalHistogram, reference: Signal) -> Quality | None:
     if not rows:
         return None
 
-    def excess(count: int, expected: float, certain: float = rows) -> float:
-        return _excess(count / events, events, expected / rows, certain)
+    def excess(count: int, expected: float) -> float:
+        its = effect if expected else 1.0
+        return _excess(count / events, events / its, expected / rows, rows / its)
+
+    def new() -> float:
+        expected, certain = _new_by_chance(reference, rows)
+        return _excess(unseen / events, events / effect, expected / rows, certain / effect)
 
     found = Quality(
         absent_excess=excess(histogram.absent, without),
         missing_excess=excess(missing, without),
         not_finite_excess=excess(not_finite, 0),
         invalid_excess=excess(histogram.invalid, 0),
-        unseen_excess=excess(unseen, *_new_by_chance(reference, rows)) if unseen else 0.0,
+        unseen_excess=new() if unseen else 0.0,
         out_of_range_share=outside / events,
         constant=constant,
     )
@@ -70,7 +81,7 @@ def quality_of(histogram: SignalHistogram, reference: Signal) -> Quality | None:
 _AS_EXPECTED = Quality()
 
 
-def _excess(share: float, events: int, expected: float, rows: float) -> float:
+def _excess(share: float, events: float, expected: float, rows: float) -> float:
     """Return the part of what should have been usable that isn't, less what may be chance.
 
     Of few events no standard error says what may be chance, so the likelihood ratio of the two
@@ -113,7 +124,7 @@ def _new_by_chance(reference: Signal, rows: int) -> tuple[float, float]:
     return sum(count == 1 for count in own) + min(len(reference.known), others), rows
 
 
-def _out_of_range(histogram: SignalHistogram, n: int, reference: Signal) -> float:
+def _out_of_range(histogram: SignalHistogram, n: int, reference: Signal, effect: float) -> float:
     """Return how many numbers are far out of range at the least; 0 if that may be chance.
 
     Of n + m values of one kind, in whatever order they come, the k outermost are all among the
@@ -125,11 +136,12 @@ def _out_of_range(histogram: SignalHistogram, n: int, reference: Signal) -> floa
     found = n * least_out_of_range(histogram, reference)
     if not found:
         return 0.0
-    chance = found * math.log1p(sum(reference.counts) / n) - math.log1p(found)
+    independent = found / effect
+    chance = independent * math.log1p(sum(reference.counts) / n) - math.log1p(independent)
     return found if chance > _CHANCE_NATS else 0.0
 
 
-def _is_constant(histogram: SignalHistogram, n: int, reference: Signal) -> bool:
+def _is_constant(histogram: SignalHistogram, n: int, reference: Signal, effect: float) -> bool:
     """Whether all values are one, or nearly, in a way that the baseline makes out to be no chance.
 
     It is none where so many values would hardly all fall into the bins that they are in, nor all
@@ -153,7 +165,7 @@ def _is_constant(histogram: SignalHistogram, n: int, reference: Signal) -> bool:
     rows = sum(reference.counts)
     if most == rows or rows < RARE_ROWS:
         return False
-    return -n * math.log((most + 1) / (rows + 1)) > _CHANCE_NATS
+    return -n / effect * math.log((most + 1) / (rows + 1)) > _CHANCE_NATS
 
 
 #: Beyond this, sums of squares may have been cut off at the largest float.

@@ -223,7 +223,13 @@ def _signal_reports(
 ) -> dict[str, SignalReport]:
     references = baseline.signals if baseline is not None else {}
     return {
-        name: signal_report(name, its, references.get(name), figures.get(name))
+        name: signal_report(
+            name,
+            its,
+            references.get(name),
+            figures.get(name),
+            baseline.design_effect(name) if baseline is not None else 1.0,
+        )
         for name, its in signals.items()
     }
 
@@ -233,8 +239,12 @@ def signal_report(
     histogram: SignalHistogram,
     reference: NumericSignal | CategoricalSignal | None,
     drift: Drift | None,
+    effect: float = 1.0,
 ) -> SignalReport:
-    """Report what was counted of one signal; ``drift`` is what :func:`drifts` says of it."""
+    """Report what was counted of one signal, whose design effect is ``effect``.
+
+    ``drift`` is what :func:`drifts` says of it.
+    """
     n = histogram.n
     features = reference.sum_of if isinstance(reference, NumericSignal) else msgspec.UNSET
     missing = histogram.absent + histogram.null
@@ -258,20 +268,23 @@ def signal_report(
         unseen_share=None if unseen is None else unseen / events,
         drift=drift,
         # Of a sum, nothing is malformed that is not so of its features.
-        quality=None if reference is None or features else quality_of(histogram, reference),
+        quality=None if reference is None or features else quality_of(histogram, reference, effect),
         features=features,
     )
 
 
 def drifts(
-    compared: Mapping[Name, tuple[SignalHistogram, NumericSignal | CategoricalSignal]],
+    compared: Mapping[Name, tuple[SignalHistogram, NumericSignal | CategoricalSignal, float]],
 ) -> dict[Name, Drift | None]:
-    """Compare windows of signals with their baselines, all at once."""
-    references = [reference_counts(reference) for _, reference in compared.values()]
-    ordered = [ordered_bins(reference) for _, reference in compared.values()]
-    currents = [current_counts(reference, histogram) for histogram, reference in compared.values()]
+    """Compare windows of signals with their baselines and design effects, all at once."""
+    references = [reference_counts(reference) for _, reference, _ in compared.values()]
+    ordered = [ordered_bins(reference) for _, reference, _ in compared.values()]
+    effects = [effect for *_, effect in compared.values()]
+    currents = [
+        current_counts(reference, histogram) for histogram, reference, _ in compared.values()
+    ]
     figures = drift_table(references, currents, ordered)
-    table = ValueTable(references, list(map(value_bins, references, ordered)))
+    table = ValueTable(references, list(map(value_bins, references, ordered)), effects)
     (values,) = ValueTable.together([table], [currents])
     return dict(zip(compared, map(with_values, figures, values), strict=True))
 

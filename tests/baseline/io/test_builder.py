@@ -543,6 +543,18 @@ def test_rows_next_to_each_other_tell_without_an_entity(tmp_path: Path, name: st
     assert len(warnings) == 1 and "--entity names the column" in warnings[0]
 
 
+def test_rows_next_to_each_other_tell_where_times_make_no_hours(tmp_path: Path) -> None:
+    users = pq.read_table(_of_users(tmp_path / "users.parquet", 5)).drop_columns(["user"])
+    day = [f"2024-01-{1 + 28 * row // users.num_rows:02}" for row in range(users.num_rows)]
+    pq.write_table(users.append_column("at", [day]), tmp_path / "t.parquet")
+    warnings: list[str] = []
+    baseline = build(tmp_path / "t.parquet", time="at", warn=warnings.append)
+    assert not baseline.daily and "has dates without a time" in warnings[0]
+    assert baseline.dependence and baseline.dependence.found_by == "rows"
+    assert all(4.95 < it < 6.5 for it in baseline.dependence.design_effects.values())
+    assert "--entity names the column" in warnings[1]
+
+
 def test_independent_rows_have_no_dependence(tmp_path: Path) -> None:
     path = _of_users(tmp_path / "users.csv", 1)
     baseline = build(path, exclude=["user"])

@@ -132,9 +132,9 @@ def build(
     one with timestamps, which is no signal: with 14 days of them the baseline says what to expect
     at each hour of the day, in ``time_zone`` or else in UTC. ``entity`` names one with the user,
     session or device of each row, no signal either: the baseline says how far the rows of one
-    depend on each other. Without both, it says that of rows that are next to each other. ``types``
-    overrides whether a column is read as numbers or as categories, ``options`` how a file of text
-    is written, ``joint`` how many sums of features are signals too
+    depend on each other. Without it, and without hours, it says that of rows that are next to each
+    other. ``types`` overrides whether a column is read as numbers or as categories, ``options`` how
+    a file of text is written, ``joint`` how many sums of features are signals too
     (:mod:`tidegauge.baseline.joint`). What is doubtful, but no error, goes to ``warn``. About
     ``memory_bytes``, plus one column, are held in memory; the rest waits in a temporary directory.
 
@@ -258,7 +258,7 @@ def _build(
             )
             or msgspec.UNSET
         )
-    if choices.entity is None and choices.time is None:
+    if choices.entity is None and not baseline.daily:
         baseline.dependence = by_rows(table, timed, progress, choices.warn) or msgspec.UNSET
     kinds = {choices.time: "time", choices.entity: "entity"}
     left_out = {name: kinds.get(name, "left out") for name in table.columns if name not in roles}

@@ -84,7 +84,8 @@ class ShownSlices:
 
 
 #: All but how certain they are.
-_STATISTICS = tuple(it for it in Drift.__struct_fields__ if it != "values_surprise_nats")
+_CERTAINTY = ("values_surprise_nats", "design_effect")
+_STATISTICS = tuple(it for it in Drift.__struct_fields__ if it not in _CERTAINTY)
 
 #: By gauge, the values of its series.
 Series = dict[GaugeTable, dict[Labels, float]]
