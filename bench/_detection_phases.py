@@ -28,7 +28,8 @@ class Phase(NamedTuple):
 
     ``starts`` of alarms were seen where ``allowed`` were; ``in_alarm`` is the share of the windows,
     ``ever`` that of the models that were in alarm at all. ``many`` and ``many_in_alarm`` are starts
-    and the share of windows with the threshold of a model of fifty signals. ``standard_error`` is
+    and the share of windows with the threshold of a model of fifty signals, None if that was not
+    looked at. ``standard_error`` is
     that of starts ÷ allowed, by models: one with an unlucky baseline may start several.
     """
 
@@ -38,7 +39,7 @@ class Phase(NamedTuple):
     standard_error: float
     in_alarm: float
     ever: float
-    many: int
+    many: int | None
     many_in_alarm: float
     reasons: list[str]
 
@@ -59,7 +60,7 @@ def phases(case: Case, *, signals: int, windows: int, seed: int) -> Iterator[Pha
     many = Budget(signals / MANY, MONTH)
     reasons = set(layout.reasons)
     before = np.zeros((2, signals), dtype=bool)
-    for name, its in ((f"first {FULL}", FULL), ("after that", windows)):
+    for name, its in ((f"1 to {FULL}", FULL), (f"from {FULL + 1}", windows)):
         starts, above = np.zeros((2, signals), dtype=int), np.zeros(2, dtype=int)
         ever = np.zeros(signals, dtype=bool)
         for _ in range(its):

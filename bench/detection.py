@@ -13,7 +13,8 @@ from typing import Any
 
 from _detection_document import plot, write
 from _detection_packages import Row, prepare
-from _detection_parts import PARTS, Options, Part
+from _detection_part import Options, Part
+from _detection_parts import PARTS
 
 
 def main() -> None:

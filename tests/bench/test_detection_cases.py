@@ -7,7 +7,9 @@ import pytest
 
 from _detection_cases import CATEGORICAL, CLUSTERS, FIXED, RARE, SMALL_BASELINES, Case
 from _detection_first_day import SIGNALS, Day, first_day
-from _detection_parts import PARTS, Options, Part
+from _detection_hours import NOISE, World, hours
+from _detection_part import Options, Part
+from _detection_parts import PARTS
 from _detection_phases import FULL, phases
 
 ALIKE = (CATEGORICAL[0], CATEGORICAL[2], RARE[0], RARE[3], SMALL_BASELINES[1], CLUSTERS[1])
@@ -66,6 +68,17 @@ def test_the_first_day_sends_what_the_rules_say() -> None:
     loud = first_day(Day("loud", clusters, 1, 20), seed=1)
     assert set(loud.sent) & {"many-features-drift", "feature-drift", "drift", "drift-retrain"}
     assert SIGNALS == 20
+
+
+def test_a_level_off_by_the_hour_is_in_alarm_and_one_that_varies_as_before_is_not() -> None:
+    def moved(days: int, rng: np.random.Generator) -> np.ndarray:
+        level = NOISE.level(days, rng)
+        level[-1_440:] += 1.0
+        return level
+
+    first, later = hours(World("moved", moved), signals=1, windows=70, seed=1)
+    assert first.in_alarm > 0.8 and later.in_alarm == 1 and later.reasons == []
+    assert all(it.in_alarm == 0 for it in hours(NOISE, signals=1, windows=70, seed=1))
 
 
 def test_no_two_cases_share_a_name() -> None:
