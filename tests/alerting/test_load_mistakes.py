@@ -159,7 +159,7 @@ from support.rule_files import BY_SIZE, GOOD, only_problem_of, problems_of
         (
             "metric: events",
             "metric: events\n    inhibited_by: [quiet]",
-            "rules.yaml:13:20: rules[1].inhibited_by[0]: quiet waits for quiet: none would ever be",
+            "rules.yaml:13:20: rules[1].inhibited_by[0]: quiet waits for quiet: none would be",
         ),
         (
             "metric: events",
