@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tidegauge.baseline import (
     Baseline,
+    DayCalendar,
     NumericSignal,
     bin_labels,
     counted_by_bin,
@@ -67,9 +68,12 @@ def hours_line(baseline: Baseline) -> str:
     if not baseline.daily:
         return "no hours of the day: made without --time, or of fewer than 14 days"
     spans = baseline.daily.spans_seconds
-    zone = its.time_zone if (its := baseline.daily.calendar) else "UTC"
+    calendar = baseline.daily.calendar or DayCalendar()
+    by_kind = sum(bool(it.kinds) for it in baseline.daily.signals.values())
+    weeks = f", and by day of the week for {counted(by_kind, 'signal')}" if by_kind else ""
     return (
-        f"by hour of the day ({printable(zone)}), of {baseline.daily.days} days; "
+        f"by hour of the day ({printable(calendar.time_zone)}){weeks}, of "
+        f"{baseline.daily.days} days; "
         f"dispersion known for spans from {spans[0]:,} to {spans[-1]:,} seconds"
     )
 

@@ -59,5 +59,6 @@ if TYPE_CHECKING:
         ValueTable as ValueTable,
         with_values as with_values,
     )
+    from tidegauge.sequential.weeks import BaselineDays as BaselineDays
 
 face(__name__)

@@ -13,6 +13,7 @@ import pytest
 from tidegauge.baseline import Baseline, BaselineError, DailyCycle, read_baseline
 from tidegauge.baseline.io import build
 from tidegauge.baseline.io.calendar import calendar_of, zone_changes
+from tidegauge.cli._baseline_tables import hours_line
 from tidegauge.windows.hours import calendar_of as profiles_of
 
 DAY = 86_400
@@ -102,6 +103,41 @@ def test_hours_are_local_on_both_sides_of_a_change_of_clocks(tmp_path: Path) -> 
     mixed = [sum(it > 0 for it in counts) == 2 for counts in utc.daily.signals["hour"].counts]
     assert sum(mixed) > 18  # but for those in the bin "other"
     assert _built(path, "UTC").to_json() == utc.to_json()
+
+
+def test_days_of_the_week_are_told_apart_where_they_differ(tmp_path: Path) -> None:
+    begin, rng = datetime(2026, 6, 1, tzinfo=UTC), np.random.default_rng(1)
+    at = [begin + timedelta(days=n / A_DAY) for n in range(28 * A_DAY)]
+    free = np.array([it.weekday() >= 5 for it in at])
+    rows = {
+        "at": at,
+        "weekly": np.where(free, "free", "work").tolist(),
+        "alike": rng.choice(["a", "b"], len(at)).tolist(),
+    }
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    baseline = build(tmp_path / "rows.parquet", model="m", version="1", time="at").baseline
+    assert baseline.daily and baseline.daily.calendar
+    assert baseline.daily.calendar.day_kinds == [4] * 7
+    assert not baseline.daily.signals["alike"].kinds
+    kinds = baseline.daily.signals["weekly"].kinds
+    assert kinds and min(kinds.own) > 0.99
+    place = baseline.signals["weekly"].categories.index("free")  # type: ignore[union-attr]
+    of_free = np.array(kinds.counts)[:, :, place].sum(axis=1)
+    assert of_free.tolist() == [0, 0, 0, 0, 0, 4 * A_DAY, 4 * A_DAY]
+    assert "and by day of the week for 1 signal, of 28 days" in hours_line(baseline)
+    assert read_baseline(baseline.to_json()) == baseline
+
+
+def test_a_baseline_without_room_for_days_of_the_week_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegauge.baseline.io.daily._MOST_KINDS_BYTES", 1_000)
+    path, warnings = _file(tmp_path / "rows.parquet", datetime(2026, 6, 1, tzinfo=UTC), 28), []
+    baseline = build(
+        path, model="m", version="1", time="at", types={"hour": "categorical"}, warn=warnings.append
+    ).baseline
+    assert baseline.daily and not baseline.daily.calendar
+    assert "a baseline has room for 1,000: it is made by hour of the day alone" in warnings[0]
 
 
 def test_a_zone_needs_times(tmp_path: Path) -> None:

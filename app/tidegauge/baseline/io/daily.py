@@ -1,7 +1,8 @@
 """Signals by hour of day, from the rows of a table with timestamps."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,7 +12,9 @@ from tidegauge.baseline import (
     LEAST_DAYS,
     MOST_DAYS,
     DailyCycle,
+    DayCalendar,
     JointSums,
+    KindsOfDays,
     NumericSignal,
     Signal,
     SignalHours,
@@ -23,9 +26,9 @@ from tidegauge.baseline.io.column import Role
 from tidegauge.baseline.io.table import Table, TimedRows
 from tidegauge.sequential import (
     BLOCK_SECONDS,
-    HOURS,
     MEAN,
     SPREAD,
+    BaselineDays,
     ProfileCalendar,
     Reference,
     SignalReference,
@@ -38,6 +41,9 @@ _BLOCKS = _DAY_SECONDS // BLOCK_SECONDS
 
 #: A date with fewer rows than this share of the usual is a beginning or an end, and no day.
 _LEAST_OF_A_DAY = 0.25
+
+#: Of the 8 MiB of a document, what its counts by kind of day may take.
+_MOST_KINDS_BYTES = 5_000_000
 
 _DIGITS = 4
 
@@ -81,10 +87,10 @@ def daily_cycle(
     None, and a warning why, if there are fewer than 14 days with timestamps or too few rows a day.
     Reads the table once for its times, and once for as many signals as ``memory_bytes`` hold.
     """
-    clock = ProfileCalendar()
+    clock = ProfileCalendar(kinds=7)
     if time_zone is not None:
         since, ahead = zip(*zone_changes(time_zone), strict=True)
-        clock = ProfileCalendar(since, ahead)
+        clock = ProfileCalendar(since, ahead, kinds=7)
     days, has_clocks = _days(table, time, clock, progress)
     if not has_clocks:
         warn(
@@ -99,7 +105,16 @@ def daily_cycle(
             f"a daily cycle, no number of false alarms can be promised"
         )
         return None
-    size = max(len(days) * _BLOCKS * len(reference_of(it.signal).counts) for it in signals.values())
+    widths = [len(reference_of(it.signal).counts) for it in signals.values()]
+    if (size := _kinds_bytes(clock, sum(widths), table.rows)) > _MOST_KINDS_BYTES:
+        warn(
+            f"days of the week would take about {size:,} bytes for {len(signals):,} signals, and a "
+            f"baseline has room for {_MOST_KINDS_BYTES:,}: it is made by hour of the day alone, "
+            f"and days of the week count as variation; --exclude leaves signals out"
+        )
+        clock = replace(clock, kinds=1)
+    known = BaselineDays.of(clock, days)
+    size = max(len(days) * _BLOCKS * width for width in widths)
     at_once = max(1, memory_bytes // (8 * size))
     found: dict[str, SignalHours] = {}
     spans: list[int] = []
@@ -110,17 +125,29 @@ def daily_cycle(
         for name, counted in blocks.items():
             try:
                 spans, found[name] = signal_hours(
-                    signals[name].signal, counted, signals[name].effect
+                    signals[name].signal, counted, signals[name].effect, known
                 )
             except ValueError as error:
                 warn(f"{error}: the baseline is made without the hours of the day")
                 return None
             progress("Comparing days", len(found) / len(signals))
-    cycle = DailyCycle(days=len(days), spans_seconds=spans, signals=found)
+    calendar = DayCalendar()
     if time_zone is not None:
-        covered = int(days[0]), int(days[-1])
-        cycle.calendar = calendar_of(time_zone, covered) or msgspec.UNSET
-    return cycle
+        calendar = calendar_of(time_zone, (int(days[0]), int(days[-1]))) or calendar
+    if any(it.kinds for it in found.values()):
+        calendar.day_kinds = np.bincount(known.kinds, minlength=clock.kinds).tolist()
+    return DailyCycle(
+        days=len(days),
+        spans_seconds=spans,
+        signals=found,
+        calendar=msgspec.UNSET if calendar == DayCalendar() else calendar,
+    )
+
+
+def _kinds_bytes(clock: ProfileCalendar, bins: int, rows: int) -> int:
+    """Return about how large the counts of a document by kind of day are."""
+    digits = len(str(rows // clock.profiles)) + 1
+    return clock.profiles * bins * digits
 
 
 def _days(
@@ -207,24 +234,36 @@ def reference_of(signal: Signal) -> SignalReference:
 
 
 def signal_hours(
-    signal: Signal, counted: NDArray[np.int64], effect: float = 1.0
+    signal: Signal,
+    counted: NDArray[np.int64],
+    effect: float = 1.0,
+    known: BaselineDays | None = None,
 ) -> tuple[list[int], SignalHours]:
     """Return a signal's hours from its counts by minute, (days, 1440, bins), and their spans.
 
-    ``effect`` is its design effect, which the variation is measured beyond. Raises ``ValueError``
+    ``effect`` is its design effect, which the variation is measured beyond. ``known`` says of what
+    kind each of the days is; without it, all are of one. Raises ``ValueError``
     where there are too few rows a day to compare days.
     """
     reference = Reference.of([reference_of(signal)])
-    estimate = dispersion_of(reference, counted / effect)
-    by_hour = counted.reshape(len(counted), HOURS, -1, counted.shape[-1]).sum(axis=(0, 2))
+    known = known or BaselineDays.of(ProfileCalendar(), np.arange(len(counted)))
+    estimate = dispersion_of(reference, counted / effect, known)
+    cells = known.cells(counted.astype(np.float64))
     moments = estimate.skewness[:, [MEAN, SPREAD]]
     return estimate.seconds, SignalHours(
-        counts=by_hour.tolist(),
+        counts=_whole(cells.sum(axis=0)),
         excess=[_rounded(its) for its in estimate.excess],
         degrees=[_rounded(its) for its in estimate.degrees],
         skewness=[_rounded(its) for its in moments],
         by_hour=_rounded(estimate.by_hour),
+        kinds=msgspec.UNSET
+        if estimate.own is None
+        else KindsOfDays(own=_rounded(estimate.own), counts=_whole(known.by_kind(cells))),
     )
+
+
+def _whole(counts: Floats) -> Any:
+    return counts.astype(np.int64).tolist()
 
 
 def _rounded(values: Sequence[float] | Floats) -> list[float]:
