@@ -1,5 +1,6 @@
 """A baseline's hours of the day, as its document has them: what to expect at which time."""
 
+from datetime import date
 from itertools import pairwise
 from math import isfinite
 from typing import Annotated
@@ -16,6 +17,7 @@ MOST_DAYS = 28
 
 _HOURS = 24
 _WEEKDAYS = 7
+_EPOCH = date(1970, 1, 1)
 _DAY_SECONDS = 86_400
 
 #: Of shape, mean and spread; then of each bin.
@@ -115,14 +117,23 @@ class DayCalendar(Record, omit_defaults=True):
         list[int],
         msgspec.Meta(
             description="How many days of the baseline are of each kind: Monday to Sunday. Empty "
-            "if all days are alike."
+            "if all days are alike; then, if there are enough of them, holidays."
         ),
     ] = msgspec.field(default_factory=list)
+    holidays: Annotated[
+        list[str], msgspec.Meta(description="Dates of holidays, in order; empty if none are known.")
+    ] = msgspec.field(default_factory=list)
+    holidays_of: Annotated[
+        str, msgspec.Meta(description="The country that they are of, or the name of a file.")
+    ] = ""
+    holiday_kind: Annotated[
+        int, msgspec.Meta(description="The kind of day that they are: 6 is like a Sunday.")
+    ] = 6
     until: Annotated[
         int | None,
         msgspec.Meta(
-            description="Epoch seconds up to which changes of clocks are known; null if there is "
-            "no end."
+            description="Epoch seconds up to which changes of clocks and holidays are known; null "
+            "if there is no end."
         ),
     ] = None
 
@@ -131,15 +142,24 @@ class DayCalendar(Record, omit_defaults=True):
             raise ValueError("changes must be in the order of time")
         if any(abs(it.ahead_seconds) > _DAY_SECONDS for it in self.changes):
             raise ValueError("changes has local time more than a day ahead of UTC, or behind it")
-        if len(self.day_kinds) not in (0, _WEEKDAYS):
-            raise ValueError(f"day_kinds must have {_WEEKDAYS} entries, or none")
+        if len(self.day_kinds) not in (0, _WEEKDAYS, _WEEKDAYS + 1):
+            raise ValueError(f"day_kinds must have {_WEEKDAYS} or 8 entries, or none")
+        if not 0 <= self.holiday_kind < max(len(self.day_kinds), _WEEKDAYS):
+            raise ValueError("holiday_kind must be one of the kinds of days")
         if any(it < 0 for it in self.day_kinds):
             raise ValueError("day_kinds holds a negative number")
+
+        self.holiday_days  # noqa: B018 - raises if one is no date
 
     @property
     def kinds(self) -> int:
         """How many kinds of days there are."""
         return len(self.day_kinds) or 1
+
+    @property
+    def holiday_days(self) -> frozenset[int]:
+        """The days of the holidays, counted from 1970."""
+        return frozenset((date.fromisoformat(it) - _EPOCH).days for it in self.holidays)
 
 
 class DailyCycle(Record):

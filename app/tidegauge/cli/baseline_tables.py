@@ -30,6 +30,9 @@ _WIDTH = 80
 #: Columns that are shown; nobody reads a table of thousands.
 _MOST = 200
 
+#: The kind of day after those of the week.
+_HOLIDAY = 7
+
 #: Letters of an example.
 _LONGEST = 18
 
@@ -71,6 +74,9 @@ def hours_line(baseline: Baseline) -> str:
     calendar = baseline.daily.calendar or DayCalendar()
     by_kind = sum(bool(it.kinds) for it in baseline.daily.signals.values())
     weeks = f", and by day of the week for {counted(by_kind, 'signal')}" if by_kind else ""
+    if calendar.holidays:
+        kind = "a kind of their own" if calendar.holiday_kind == _HOLIDAY else "as days of rest"
+        weeks += f" (holidays of {printable(calendar.holidays_of)} are {kind})"
     return (
         f"by hour of the day ({printable(calendar.time_zone)}){weeks}, of "
         f"{baseline.daily.days} days; "

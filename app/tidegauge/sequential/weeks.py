@@ -29,8 +29,8 @@ LEAST_WEEKS = 3
 #: Three ways for days to differ are looked at: by mean, spread and shares.
 _BY_CHANCE = 0.01 / 3
 
-#: The ratio of variances of days that differ by their kind alone.
-_SURE = 1e6
+#: Squares of differences that are no larger than this part of those of the values are rounding.
+_ROUNDING = 1e-12
 
 _MINUTES = 1440
 
@@ -158,9 +158,11 @@ def _ratio(values: Floats, kinds: Places) -> float:
     within = values - means[place]
     between = (days[:, None] * (means - values.mean(axis=0)) ** 2).sum()
     gram = within @ within.T
-    if not (total := float(np.trace(gram))) > 0:  # days of a kind are alike to the bit
-        return _SURE if between > 0 else 0.0
-    independent = total**2 / float((gram**2).sum())
+    squares = float((gram**2).sum())
+    independent = float(np.trace(gram)) ** 2 / squares if squares > 0 else 1.0
+    total = float(np.trace(gram)) + _ROUNDING * float((values**2).sum())
+    if not total > 0:
+        return 0.0
     first, second = len(names) - 1, len(values) - len(names)
     f = float(between) / first / (total / second)
     chance = stats.f.isf(_BY_CHANCE, first * independent, second * independent)

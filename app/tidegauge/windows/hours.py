@@ -87,7 +87,11 @@ def calendar_of(cycle: DailyCycle) -> ProfileCalendar:
     its = cycle.calendar or DayCalendar()
     changes = its.changes or [ClockChange(since=0, ahead_seconds=0)]
     return ProfileCalendar(
-        [it.since for it in changes], [it.ahead_seconds for it in changes], its.kinds
+        [it.since for it in changes],
+        [it.ahead_seconds for it in changes],
+        its.kinds,
+        its.holiday_days,
+        its.holiday_kind,
     )
 
 

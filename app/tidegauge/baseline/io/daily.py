@@ -21,11 +21,12 @@ from tidegauge.baseline import (
     counted_by_bin,
     ordered_bins,
 )
-from tidegauge.baseline.io.calendar import calendar_of, zone_changes
+from tidegauge.baseline.io.calendar import Holidays, calendar_of, zone_changes
 from tidegauge.baseline.io.column import Role
 from tidegauge.baseline.io.table import Table, TimedRows
 from tidegauge.sequential import (
     BLOCK_SECONDS,
+    LEAST_WEEKS,
     MEAN,
     SPREAD,
     BaselineDays,
@@ -44,6 +45,9 @@ _LEAST_OF_A_DAY = 0.25
 
 #: Of the 8 MiB of a document, what its counts by kind of day may take.
 _MOST_KINDS_BYTES = 5_000_000
+
+#: Holidays of before the latest days that are used too.
+_MOST_HOLIDAYS = 8
 
 _DIGITS = 4
 
@@ -77,6 +81,7 @@ def daily_cycle(
     signals: Mapping[str, Timed],
     *,
     time_zone: str | None = None,
+    holidays: Holidays | None = None,
     memory_bytes: int,
     progress: Callable[[str, float], None],
     warn: Callable[[str], None],
@@ -91,7 +96,11 @@ def daily_cycle(
     if time_zone is not None:
         since, ahead = zip(*zone_changes(time_zone), strict=True)
         clock = ProfileCalendar(since, ahead, kinds=7)
+    if holidays is not None:
+        clock = replace(clock, holidays=holidays.days, holiday_kind=holidays.rest_day)
     days, has_clocks = _days(table, time, clock, progress)
+    if sum(it in clock.holidays for it in days.tolist()) >= LEAST_WEEKS:
+        clock = replace(clock, kinds=8, holiday_kind=7)
     if not has_clocks:
         warn(
             f"column {time!r} has dates without a time: the baseline is made without the hours of "
@@ -131,11 +140,17 @@ def daily_cycle(
                 warn(f"{error}: the baseline is made without the hours of the day")
                 return None
             progress("Comparing days", len(found) / len(signals))
-    calendar = DayCalendar()
-    if time_zone is not None:
-        calendar = calendar_of(time_zone, (int(days[0]), int(days[-1]))) or calendar
-    if any(it.kinds for it in found.values()):
+    differ = any(it.kinds for it in found.values())
+    if holidays is not None and not differ:
+        warn(
+            "--holidays makes no difference: days of the week are alike in all signals, or there "
+            "are fewer than three days of each"
+        )
+    covered = int(days[0]), int(days[-1])
+    calendar = calendar_of(time_zone, covered, holidays if differ else None)
+    if differ:
         calendar.day_kinds = np.bincount(known.kinds, minlength=clock.kinds).tolist()
+        calendar.holiday_kind = clock.holiday_kind
     return DailyCycle(
         days=len(days),
         spans_seconds=spans,
@@ -155,7 +170,8 @@ def _days(
 ) -> tuple[NDArray[np.int64], bool]:
     """Return the latest local days, counted from 1970, that have about as many rows as most have.
 
-    And whether there are other times than midnight, in UTC and by the ``clock``.
+    With holidays before these. And whether there are other times than midnight, in UTC and by the
+    ``clock``.
     """
     rows: dict[int, int] = {}
     by_utc, by_clock = False, False
@@ -169,7 +185,9 @@ def _days(
         progress("Reading times", batch.done)
     usual = np.median(list(rows.values())) if rows else 0.0
     days = sorted(day for day, count in rows.items() if count >= _LEAST_OF_A_DAY * usual)
-    return np.array(days[-MOST_DAYS:], dtype=np.int64), (by_utc and by_clock) or not rows
+    latest, before = days[-MOST_DAYS:], days[:-MOST_DAYS]
+    holidays = [day for day in before if day in clock.holidays][-_MOST_HOLIDAYS:]
+    return np.array([*holidays, *latest], dtype=np.int64), (by_utc and by_clock) or not rows
 
 
 def _blocks(
