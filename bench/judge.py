@@ -31,6 +31,7 @@ from tidegauge.sequential import (
     HourlyInput,
     HoursMemory,
     Memory,
+    ProfileCalendar,
     Reference,
     SignalReference,
     judge_batch,
@@ -68,10 +69,11 @@ def _reference(signals: int, bins: int, rng: np.random.Generator) -> Reference:
     )
 
 
-def _by_hour(pooled: Reference, rng: np.random.Generator) -> DailyReference:
+def _by_hour(pooled: Reference, rng: np.random.Generator, kinds: int = 1) -> DailyReference:
     signals, bins = pooled.counts.shape
+    calendar = ProfileCalendar(kinds=kinds)
     shares = pooled.counts / pooled.counts.sum(axis=-1, keepdims=True)
-    events = rng.integers(3_000, 6_000, size=HOURS).tolist()
+    events = rng.integers(3_000, 6_000, size=calendar.profiles).tolist()
     counts = np.stack([rng.multinomial(n, shares) for n in events], axis=1).astype(np.float64)
     by_direction = signals, len(_SPANS), BINS + bins
     dispersion = Dispersion(
@@ -81,7 +83,8 @@ def _by_hour(pooled: Reference, rng: np.random.Generator) -> DailyReference:
         np.zeros(by_direction),
         np.ones((signals, HOURS)),
     )
-    return DailyReference.of(pooled, counts, dispersion)
+    own = np.full((signals, kinds), 0.8) if kinds > 1 else None
+    return DailyReference.of(pooled, counts, dispersion, calendar, own)
 
 
 class _Slices:
@@ -91,7 +94,9 @@ class _Slices:
         self._references = references
         self._daily = daily
         self._memories = [Memory.empty(*it.counts.shape) for it in references]
-        self._hours = [HoursMemory.empty(len(it.counts)) for it in references]
+        profiles = [it.calendar.profiles for it in daily or ()] or [HOURS] * len(references)
+        sizes = [len(it.counts) for it in references]
+        self._hours = list(map(HoursMemory.empty, sizes, profiles))
 
     def take(self, number: int, windows: list[Floats]) -> float:
         """Judge a window of each; return what it took, CPU milliseconds."""
@@ -119,7 +124,7 @@ def measure(signals: int, bins: int, windows: int, seed: int) -> dict[str, dict[
     """Judge the same windows by each kind of baseline."""
     rng = np.random.default_rng(seed)
     pooled = _reference(signals, bins, rng)
-    daily = _by_hour(pooled, rng)
+    daily, weekly = _by_hour(pooled, rng), _by_hour(pooled, rng, kinds=7)
     shares = pooled.counts / pooled.counts.sum(axis=-1, keepdims=True)
     tilted = shares * np.exp(_DRIFT * np.linspace(-1, 1, bins))
     tilted /= tilted.sum(axis=-1, keepdims=True)
@@ -142,6 +147,7 @@ def measure(signals: int, bins: int, windows: int, seed: int) -> dict[str, dict[
         "fixed_alarm": judged(drifted),
         "hourly": judged(quiet, daily),
         "hourly_alarm": judged(drifted, daily),
+        "weekly": judged(quiet, weekly),
         "slices": _timed(
             windows, lambda at: slices.take(at, [quiet[at % len(quiet)][its] for its in parts])
         ),

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tidegauge.sequential.calendar import HOURS, ProfileCalendar
+from tidegauge.sequential.daily import DailyReference, Dispersion, HoursMemory
+from tidegauge.sequential.reference import Reference, SignalReference
 
 HOUR, DAY = 3600, 86_400
 
@@ -91,3 +93,32 @@ def test_sunday_evening_is_half_monday() -> None:
     assert weights[7, 12] == pytest.approx(0.75) and weights[:7].sum() == 0
     as_sunday = ProfileCalendar(kinds=7, holidays=frozenset({monday // DAY}))
     assert as_sunday.kind_of(monday // DAY) == 6
+
+
+def test_what_is_certain_of_a_mixture_is_known_from_its_parts() -> None:
+    """The variance of Σ u (w · share of the kind + (1 - w) · share of all), by its events."""
+    rng = np.random.default_rng(1)
+    week = ProfileCalendar(kinds=7)
+    counts = rng.integers(300, 900, size=(2, week.profiles, 3)).astype(float)
+    zero = np.zeros((2, 1, 6))
+    own = rng.random((2, 7))
+    daily = DailyReference.of(
+        Reference.of([SignalReference([5, 3, 2], 3)] * 2),
+        counts,
+        Dispersion([60.0], zero, zero + 1, zero, np.ones((2, 24))),
+        week,
+        own,
+    )
+    u = rng.random((4, 2, week.profiles))
+    u /= u.sum(axis=-1, keepdims=True)
+    found = daily.expected(HoursMemory(u, u[0], np.ones((4, 2))), 60.0).events
+    assert daily.own is not None
+    for signal in range(2):
+        e = counts[signal].sum(axis=-1).reshape(7, 24)
+        w = daily.own[signal]
+        assert w == pytest.approx(own[signal, :, None] * e / (e + 200))
+        # How much each kind's own events count, in what is expected of each other one.
+        mix = (1 - w)[:, None] * (e / e.sum(axis=0))[None]
+        mix[range(7), range(7)] += w
+        parts = np.einsum("skh,kjh->sjh", u[:, signal].reshape(4, 7, 24), mix)
+        assert 1 / found[:, signal] == pytest.approx((parts**2 / e).sum(axis=(1, 2)))

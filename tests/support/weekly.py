@@ -15,6 +15,7 @@ from tidegauge.baseline.daily import DailyCycle, DayCalendar
 from tidegauge.baseline.document import Baseline
 from tidegauge.baseline.io.daily import signal_hours
 from tidegauge.contract.report import ReportPart, WindowReport
+from tidegauge.sequential import BaselineDays, ProfileCalendar
 from tidegauge.windows.drift_detector import DriftDetector
 
 Floats = npt.NDArray[np.float64]
@@ -36,18 +37,25 @@ def of_minutes(level: Level, start: int, minutes: int, seed: int) -> npt.NDArray
 
 
 def baseline_of(
-    level: Level, first: int, days: int, calendar: DayCalendar | None = None
+    level: Level, first: int, days: int, calendar: DayCalendar | None = None, kinds: int = 1
 ) -> Baseline:
     """Return a baseline of whole local days from the day ``first``, counted from 1970, on."""
+    known = BaselineDays.of(ProfileCalendar(kinds=kinds), np.arange(first, first + days))
     counts = of_minutes(level, first * DAY, days * MINUTES, seed=1)
     values = counts.shape[-1]
     signal = numeric(CUTS.tolist(), counts.sum(axis=0).tolist())
     minutes = np.zeros((days, MINUTES, values + 3), dtype=np.int64)
     minutes[:, :, :values] = counts.reshape(days, MINUTES, values)
-    spans, hours = signal_hours(signal, minutes)
+    spans, hours = signal_hours(signal, minutes, known=known)
+    calendar = calendar or DayCalendar()
+    if hours.kinds:
+        calendar.day_kinds = np.bincount(known.kinds, minlength=kinds).tolist()
     found = a_baseline(**{SIGNAL: signal})
-    found.daily = DailyCycle(days=days, spans_seconds=spans, signals={SIGNAL: hours})
-    found.daily.calendar = calendar or msgspec.UNSET
+    found.daily = DailyCycle(
+        days=days, spans_seconds=spans, signals={SIGNAL: hours}, calendar=calendar
+    )
+    if calendar == DayCalendar():
+        found.daily.calendar = msgspec.UNSET
     return found
 
 

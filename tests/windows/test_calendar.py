@@ -5,9 +5,24 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from support.hourly import SIGNAL
 from support.weekly import DAY, alarms, at, baseline_of, judged, reports
+from tidegauge.baseline import SignalHours
 from tidegauge.baseline.document import Baseline
 from tidegauge.baseline.io.calendar import calendar_of
+from tidegauge.contract import decode
+from tidegauge.sequential import (
+    MEAN,
+    DailyReference,
+    Dispersion,
+    HoursMemory,
+    Memory,
+    ProfileCalendar,
+    Reference,
+    SignalReference,
+)
+from tidegauge.windows.drift_detector import pack
+from tidegauge.windows.hours import unpack_hours
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,3 +64,94 @@ def test_a_window_after_the_last_known_change_is_not_promised() -> None:
         [part] = judged(baseline, [report])
         assert part.alarm_budget and part.alarm_budget.reasons == reasons
         assert part.alarm_budget.guaranteed is (not reasons)
+
+
+# -- days of the week ------------------------------------------------------------------------------
+
+MONDAY = at(2026, 3, 2) // DAY
+
+
+def _with_weekends(local: Floats) -> Floats:
+    weekend = (local // DAY + 3) % 7 >= 5
+    return np.asarray(0.2 * np.sin(2 * np.pi * local / DAY) + 0.3 * weekend)
+
+
+@cache
+def _of_four_weeks() -> Baseline:
+    return baseline_of(_with_weekends, MONDAY, 28, kinds=7)
+
+
+def _hours(baseline: Baseline) -> SignalHours:
+    assert baseline.daily
+    return baseline.daily.signals[SIGNAL]
+
+
+def test_four_weeks_give_weekends_hours_of_their_own() -> None:
+    week = _of_four_weeks()
+    kinds = _hours(week).kinds
+    assert kinds and min(kinds.own) > 0.95
+    assert np.array_equal(np.sum(kinds.counts, axis=0), _hours(week).counts)
+    all_alike = baseline_of(_with_weekends, MONDAY, 28)
+    # The variation of the mean: a tenth of what it is if weekends count as that.
+    assert _hours(week).excess[0][MEAN] * 100 < _hours(all_alike).excess[0][MEAN]
+    assert decode(week.to_json(), Baseline) == week
+
+
+def test_a_weekend_is_no_drift_and_one_on_a_tuesday_is() -> None:
+    baseline = _of_four_weeks()
+    begin = (MONDAY + 28) * DAY
+    friday = begin + 5 * DAY - 5400  # and the begin of Saturday
+    assert not any(
+        alarms(judged(baseline, list(reports(_with_weekends, friday, 0, 180, baseline.id))))
+    )
+    tuesday = list(reports(lambda it: _with_weekends(it) + 0.3, begin + DAY, 0, 3, baseline.id))
+    assert all(alarms(judged(baseline, tuesday)))
+
+
+def test_two_weeks_or_alike_days_leave_the_hours_of_the_day() -> None:
+    for level, days in ((_with_weekends, 14), (_sine, 28)):
+        known = baseline_of(level, MONDAY, days, kinds=7)
+        assert known.to_json() == baseline_of(level, MONDAY, days).to_json()
+        assert not _hours(known).kinds
+
+
+def test_what_is_remembered_of_many_profiles_comes_back_to_the_bit() -> None:
+    week, rng = ProfileCalendar(kinds=7), np.random.default_rng(3)
+    counts = rng.integers(100, 900, size=(5, week.profiles, 3)).astype(float)
+    nothing, spans = np.zeros((5, 1, 6)), [60.0]
+    dispersion = Dispersion(spans, nothing, nothing + 1, nothing, np.ones((5, 24)))
+    pooled = Reference.of([SignalReference([500, 300, 200], 3)] * 5)
+    daily = DailyReference.of(pooled, counts, dispersion, week, np.full((5, 7), 0.7))
+    memory, hours = Memory.empty(5, 3), HoursMemory.empty(5, week.profiles)
+    for number in range(70):
+        window = rng.integers(20, 90, size=(5, 3)).astype(float)
+        window[1:4] = window[0]
+        between = number * 1800.0, number * 1800.0 + 1800
+        hours = hours.after(memory, window, week.weights(*between))
+        memory = memory.after(window)
+        packed = pack(memory, 60, "b", hours)
+        again = unpack_hours(packed, 5, daily)
+        assert again is not None
+        for name in ("events", "pooled", "squares"):
+            assert np.array_equal(getattr(again, name), getattr(hours, name))
+    assert len(packed.hours) <= 3 * 5 * 8 * len(packed.profiles) // 2  # three of the five differ
+    assert len(packed.profiles) // 2 < 60  # of 168
+
+
+def test_profiles_without_a_weight_change_nothing_by_a_bit() -> None:
+    week, rng = ProfileCalendar(kinds=7), np.random.default_rng(4)
+    counts = rng.integers(100, 900, size=(3, week.profiles, 3)).astype(float)
+    nothing = np.zeros((3, 1, 6))
+    dispersion = Dispersion([60.0], nothing, nothing + 1, nothing, np.ones((3, 24)))
+    pooled = Reference.of([SignalReference([500, 300, 200], 3)] * 3)
+    daily = DailyReference.of(pooled, counts, dispersion, week, np.full((3, 7), 0.7))
+    events = np.zeros((4, 3, week.profiles))
+    events[:, :, 3:9] = rng.random((4, 3, 6))
+    squares = (events.sum(axis=-1) ** 2) / 10
+    one = daily.expected(HoursMemory(events, np.zeros((3, week.profiles)), squares), 60.0)
+    events = events.copy()
+    events[:, 2, 100:160] = 0.5
+    squares = (events.sum(axis=-1) ** 2) / 10
+    other = daily.expected(HoursMemory(events, np.zeros((3, week.profiles)), squares), 60.0)
+    assert np.array_equal(one.reference.counts[:, :2], other.reference.counts[:, :2])
+    assert not np.array_equal(one.reference.counts[:, 2], other.reference.counts[:, 2])

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ClockChange as ClockChange,
         DailyCycle as DailyCycle,
         DayCalendar as DayCalendar,
+        KindsOfDays as KindsOfDays,
         SignalHours as SignalHours,
     )
     from tidegauge.baseline.document import (

@@ -1,5 +1,6 @@
 """A baseline's hours of the day, as its document has them: what to expect at which time."""
 
+from datetime import date
 from itertools import pairwise
 from math import isfinite
 from typing import Annotated
@@ -15,10 +16,34 @@ LEAST_DAYS = 14
 MOST_DAYS = 28
 
 _HOURS = 24
+_WEEKDAYS = 7
+_EPOCH = date(1970, 1, 1)
 _DAY_SECONDS = 86_400
 
 #: Of shape, mean and spread; then of each bin.
 _OF_SIGNAL = 3
+
+
+class KindsOfDays(Record):
+    """One signal by kind of day and by hour, where days of one kind differ from others."""
+
+    own: Annotated[
+        list[float],
+        msgspec.Meta(
+            description="How much of what is expected on each kind of day is of its own days; the "
+            "rest is of all."
+        ),
+    ]
+    counts: Annotated[
+        list[list[list[int]]],
+        msgspec.Meta(description="The lists of counts of the signal, for each kind of day."),
+    ]
+
+    def __post_init__(self) -> None:
+        if not all(0 <= it <= 1 for it in self.own):
+            raise ValueError("own must be from 0 to 1")
+        if len(self.counts) != len(self.own):
+            raise ValueError("own and counts must have an entry for each kind of day")
 
 
 class SignalHours(Record):
@@ -37,14 +62,21 @@ class SignalHours(Record):
     degrees: list[list[float]]
     skewness: list[list[float]]
     by_hour: list[float]
+    kinds: Annotated[
+        KindsOfDays | msgspec.UnsetType,
+        msgspec.Meta(description="The same by kind of day; absent if all are alike."),
+    ] = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if len(self.counts) != _HOURS or len(self.by_hour) != _HOURS:
             raise ValueError("counts and by_hour must have 24 entries, one for each hour")
-        if min(map(min, self.counts)) < 0:
+        each = [self.counts, *(self.kinds.counts if self.kinds else ())]
+        if any(len(its) != len(self.counts) for its in each):
+            raise ValueError("kinds must have as many lists of counts as there are hours")
+        if min(min(its) for some in each for its in some) < 0:
             raise ValueError("counts holds a negative number")
         bins = len(self.counts[0])
-        if any(len(its) != bins for its in self.counts):
+        if any(len(its) != bins for some in each for its in some):
             raise ValueError("counts must have as many bins in each hour")
         for name, lists, expected in (
             ("excess", self.excess, _OF_SIGNAL + bins),
@@ -81,11 +113,27 @@ class DayCalendar(Record, omit_defaults=True):
             "UTC."
         ),
     ] = msgspec.field(default_factory=list)
+    day_kinds: Annotated[
+        list[int],
+        msgspec.Meta(
+            description="How many days of the baseline are of each kind: Monday to Sunday. Empty "
+            "if all days are alike; then, if there are enough of them, holidays."
+        ),
+    ] = msgspec.field(default_factory=list)
+    holidays: Annotated[
+        list[str], msgspec.Meta(description="Dates of holidays, in order; empty if none are known.")
+    ] = msgspec.field(default_factory=list)
+    holidays_of: Annotated[
+        str, msgspec.Meta(description="The country that they are of, or the name of a file.")
+    ] = ""
+    holiday_kind: Annotated[
+        int, msgspec.Meta(description="The kind of day that they are: 6 is like a Sunday.")
+    ] = 6
     until: Annotated[
         int | None,
         msgspec.Meta(
-            description="Epoch seconds up to which changes of clocks are known; null if there is "
-            "no end."
+            description="Epoch seconds up to which changes of clocks and holidays are known; null "
+            "if there is no end."
         ),
     ] = None
 
@@ -94,6 +142,24 @@ class DayCalendar(Record, omit_defaults=True):
             raise ValueError("changes must be in the order of time")
         if any(abs(it.ahead_seconds) > _DAY_SECONDS for it in self.changes):
             raise ValueError("changes has local time more than a day ahead of UTC, or behind it")
+        if len(self.day_kinds) not in (0, _WEEKDAYS, _WEEKDAYS + 1):
+            raise ValueError(f"day_kinds must have {_WEEKDAYS} or 8 entries, or none")
+        if not 0 <= self.holiday_kind < max(len(self.day_kinds), _WEEKDAYS):
+            raise ValueError("holiday_kind must be one of the kinds of days")
+        if any(it < 0 for it in self.day_kinds):
+            raise ValueError("day_kinds holds a negative number")
+
+        self.holiday_days  # noqa: B018 - raises if one is no date
+
+    @property
+    def kinds(self) -> int:
+        """How many kinds of days there are."""
+        return len(self.day_kinds) or 1
+
+    @property
+    def holiday_days(self) -> frozenset[int]:
+        """The days of the holidays, counted from 1970."""
+        return frozenset((date.fromisoformat(it) - _EPOCH).days for it in self.holidays)
 
 
 class DailyCycle(Record):
@@ -117,3 +183,5 @@ class DailyCycle(Record):
         for name, its in self.signals.items():
             if any(len(it) != len(spans) for it in (its.excess, its.degrees, its.skewness)):
                 raise ValueError(f"{name} must have one list for each of spans_seconds")
+            if its.kinds and len(its.kinds.own) != (self.calendar or DayCalendar()).kinds:
+                raise ValueError(f"{name} must have as many kinds of days as the calendar")

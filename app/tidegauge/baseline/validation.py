@@ -226,9 +226,10 @@ def _daily_problems(daily: DailyCycle) -> Iterator[str]:
         yield "daily: days and spans_seconds must be from 1 to 2^53"
     for name, its in daily.signals.items():
         where = f"daily of {_quoted(name)}"
-        for hour in its.counts:
-            for problem in _count_problems("counts", hour):
-                yield f"{where}: {problem}"
+        for hours in (its.counts, *(its.kinds.counts if its.kinds else ())):
+            for hour in hours:
+                for problem in _count_problems("counts", hour):
+                    yield f"{where}: {problem}"
         for what, figures in (
             ("excess", its.excess),
             ("degrees", its.degrees),

@@ -102,6 +102,15 @@ def create(
             metavar="ZONE",
         ),
     ] = None,
+    holidays: Annotated[
+        str | None,
+        typer.Option(
+            "--holidays",
+            help="Country whose holidays are a kind of day, such as DE or DE-BY (needs the extra "
+            "holidays), or a file with a date on each line.",
+            metavar="COUNTRY|FILE",
+        ),
+    ] = None,
     entity: Annotated[
         str | None,
         typer.Option(
@@ -193,6 +202,7 @@ def create(
                 prediction=prediction,
                 time=timestamps,
                 time_zone=time_zone,
+                holidays=holidays,
                 entity=entity,
                 exclude=[*(from_file.exclude if from_file else ()), *(exclude or ())],
                 types={**(from_file.roles if from_file else {}), **_types(types or [])},

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tidegauge.baseline import (
     Baseline,
+    DayCalendar,
     NumericSignal,
     bin_labels,
     counted_by_bin,
@@ -28,6 +29,9 @@ _WIDTH = 80
 
 #: Columns that are shown; nobody reads a table of thousands.
 _MOST = 200
+
+#: The kind of day after those of the week.
+_HOLIDAY = 7
 
 #: Letters of an example.
 _LONGEST = 18
@@ -67,9 +71,15 @@ def hours_line(baseline: Baseline) -> str:
     if not baseline.daily:
         return "no hours of the day: made without --time, or of fewer than 14 days"
     spans = baseline.daily.spans_seconds
-    zone = its.time_zone if (its := baseline.daily.calendar) else "UTC"
+    calendar = baseline.daily.calendar or DayCalendar()
+    by_kind = sum(bool(it.kinds) for it in baseline.daily.signals.values())
+    weeks = f", and by day of the week for {counted(by_kind, 'signal')}" if by_kind else ""
+    if calendar.holidays:
+        kind = "a kind of their own" if calendar.holiday_kind == _HOLIDAY else "as days of rest"
+        weeks += f" (holidays of {printable(calendar.holidays_of)} are {kind})"
     return (
-        f"by hour of the day ({printable(zone)}), of {baseline.daily.days} days; "
+        f"by hour of the day ({printable(calendar.time_zone)}){weeks}, of "
+        f"{baseline.daily.days} days; "
         f"dispersion known for spans from {spans[0]:,} to {spans[-1]:,} seconds"
     )
 

@@ -293,7 +293,7 @@ class AlarmBudget(Record):
             "rare_values_unknown: the baseline is of release 0.1.0 and doesn't say how many new "
             "values of a categorical signal to expect; "
             "such values count as other. calendar_ended: the window is after what the baseline "
-            "knows of its time zone."
+            "knows of its time zone and holidays."
         ),
     ] = field(default_factory=list)
 

@@ -59,5 +59,9 @@ if TYPE_CHECKING:
         ValueTable as ValueTable,
         with_values as with_values,
     )
+    from tidegauge.sequential.weeks import (
+        LEAST_WEEKS as LEAST_WEEKS,
+        BaselineDays as BaselineDays,
+    )
 
 face(__name__)

@@ -178,7 +178,7 @@ class DailyReference:
         return cls(
             pooled,
             shares.reshape(*flat, bins),
-            np.maximum(events.reshape(flat), 1.0),
+            events.reshape(flat),
             dispersion,
             calendar,
             weights,
@@ -193,7 +193,7 @@ class DailyReference:
         windows are independent, and no less if those near each other are more alike.
         """
         weights = hours.weights()
-        there = np.flatnonzero(weights.any(axis=(0, 1)))
+        there = np.flatnonzero(weights.reshape(-1, weights.shape[-1]).any(axis=0))
         shares = np.einsum("...st,stb->...sb", weights[..., there], self.shares[:, there])
         by_hour = self._by_hour(weights)
         events = 1 / self._variance(weights)
@@ -224,12 +224,13 @@ class DailyReference:
         """
         calendar = self.calendar
         if self.own is None:
-            return np.asarray((weights**2 / self.events).sum(axis=-1))
+            return np.asarray((weights**2 / np.maximum(self.events, 1.0)).sum(axis=-1))
         by_kind = weights.reshape(*weights.shape[:-1], calendar.kinds, calendar.cells)
         events = self.events.reshape(self.own.shape)
         own = self.own * by_kind
         together = by_kind.sum(axis=-2) ** 2 - own.sum(axis=-2) ** 2
-        found = (own**2 / events).sum(axis=-2) + together / events.sum(axis=-2)
+        found = (own**2 / np.maximum(events, 1.0)).sum(axis=-2)
+        found += together / np.maximum(events.sum(axis=-2), 1.0)
         return np.asarray(found.sum(axis=-1))
 
 

@@ -39,6 +39,7 @@ from tidegauge.sequential.expected import (
 )
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.tails import carried, of_bin, of_score, of_shape, tail_degrees
+from tidegauge.sequential.weeks import BaselineDays
 from tidegauge.stats import Floats, Places
 
 #: Length of blocks, seconds: the shortest that is counted, and what days can be cut into.
@@ -64,7 +65,8 @@ _DAY_SECONDS = 86_400
 class Estimate(NamedTuple):
     """τ², degrees of freedom, skewness by (spans, directions), for ``seconds`` of each span.
 
-    ``by_hour`` (24,) is what τ² is to be multiplied by.
+    ``by_hour`` (24,) is what τ² is to be multiplied by. ``own`` is how much of what is expected of
+    each kind of day is of its own days; None if all are of one kind.
     """
 
     seconds: list[int]
@@ -72,25 +74,31 @@ class Estimate(NamedTuple):
     degrees: Floats
     skewness: Floats
     by_hour: Floats
+    own: Floats | None = None
 
 
-def dispersion_of(pooled: Reference, blocks: Floats) -> Estimate:
+def dispersion_of(pooled: Reference, blocks: Floats, known: BaselineDays | None = None) -> Estimate:
     """Estimate the dispersion of one signal from its counts, (days, blocks of a minute, bins).
 
-    ``pooled`` is the reference of that one signal. Spans whose blocks mostly hold fewer than 200
+    ``pooled`` is the reference of that one signal, ``known`` says of what kind each of the days is;
+    without it, all are of one. Spans whose blocks mostly hold fewer than 200
     events, which the detector would not score either, are left out; raises ``ValueError`` if that
     leaves none.
     """
-    days = len(blocks)
-    hours = blocks.reshape(days, HOURS, -1, blocks.shape[-1]).sum(axis=(0, 2))
+    days = known or BaselineDays.of(ProfileCalendar(), np.arange(len(blocks)))
+    cells = days.cells(blocks)
+    own = days.own_weights(pooled, cells)
+    if own is None:
+        days = days.alike()
+    profiles = days.by_kind(cells).reshape(1, -1, blocks.shape[-1])
     zero = np.zeros((1, 1, 1))
     none = Dispersion([1.0], zero, zero, zero, np.ones((1, HOURS)))
-    shares = DailyReference.of(pooled, hours[None], none).shares[0]
-    starts, calendar = np.arange(0, _DAY_SECONDS, BLOCK_SECONDS), ProfileCalendar()
-    weights = np.array([calendar.weights(it, it + BLOCK_SECONDS) for it in starts.tolist()])
-    expected = blocks.sum(axis=-1, keepdims=True) * (weights @ shares)
+    mixed = None if own is None else own[None]
+    shares = DailyReference.of(pooled, profiles, none, days.calendar, mixed).shares[0]
+    expected = blocks.sum(axis=-1, keepdims=True) * days.expected(shares)
+    leverage = days.leverage(own)
     found = [
-        _of_span(pooled, blocks, expected, seconds)
+        _of_span(pooled, blocks, expected, leverage, seconds)
         for seconds in SPANS
         if _is_filled(_longer(blocks, seconds))
     ]
@@ -104,23 +112,30 @@ def dispersion_of(pooled: Reference, blocks: Floats) -> Estimate:
         carried([it.seconds for it in found], np.array([it.degrees for it in found])),
         np.array([it.skewness for it in found]),
         by_hour,
+        own,
     )
 
 
-def _of_span(pooled: Reference, blocks: Floats, expected: Floats, seconds: int) -> "_Span":
+def _of_span(
+    pooled: Reference,
+    blocks: Floats,
+    expected: Floats,
+    leverage: tuple[float, float],
+    seconds: int,
+) -> "_Span":
     """Compare days with what is expected of them, over blocks and by memories as long.
 
     Where memories vary by more, as with what comes at the same minutes each day, they count.
     """
     longer, its = _longer(blocks, seconds), _longer(expected, seconds)
-    found = _over(pooled, longer, its, seconds, seconds)
+    found = _over(pooled, longer, its, leverage, (seconds, seconds))
     if seconds not in STEPS:
         return found
     counts, weight = remembered(blocks, seconds, STEPS[seconds])
     if not _is_filled(counts * weight):
         return found
     its = remembered(expected, seconds, STEPS[seconds])[0] * weight
-    other = _over(pooled, counts * weight, its, seconds, STEPS[seconds])
+    other = _over(pooled, counts * weight, its, leverage, (seconds, STEPS[seconds]))
     more = other.excess > found.excess
     excess = np.where(more, other.excess, found.excess)
     part = np.where(more, found.excess / np.where(more, excess, 1.0), 1.0)
@@ -151,15 +166,22 @@ class _Span(NamedTuple):
     by_hour: Floats
 
 
-def _over(pooled: Reference, blocks: Floats, expected: Floats, seconds: int, step: int) -> _Span:
-    """Compare blocks (days, blocks, bins) of ``seconds`` with what is expected of them.
+def _over(
+    pooled: Reference,
+    blocks: Floats,
+    expected: Floats,
+    leverage: tuple[float, float],
+    spans: tuple[int, int],
+) -> _Span:
+    """Compare blocks (days, blocks, bins) with what is expected of them.
 
-    There is one each ``step`` seconds.
+    Each is so many seconds, the first of ``spans``, and there is one each second of them.
     """
+    seconds, step = spans
     events = blocks.sum(axis=-1)
     kept = events >= LEAST_EVENTS
     day, number = np.nonzero(kept)
-    of = _Blocks(day, number * step // _HOUR_SECONDS, len(blocks), seconds)
+    of = _Blocks(day, number * step // _HOUR_SECONDS, len(blocks), seconds, leverage)
     counts, n = blocks[kept], events[kept][:, None]
     shares = expected[kept] / n
     directions = BINS + blocks.shape[-1]
@@ -220,12 +242,16 @@ def _pearson(counts: Floats, expected: Floats) -> Floats:
 
 
 class _Blocks(NamedTuple):
-    """Day and hour of day of each block, how many days there are, and the length of a block."""
+    """Day and hour of day of each block, how many days there are, and the length of a block.
+
+    ``leverage`` is that of ``BaselineDays``.
+    """
 
     day: Places
     hour: Places
     days: int
     seconds: int
+    leverage: tuple[float, float]
 
     def excess(self, squares: Floats, events: Floats) -> tuple[float, float]:
         """Return τ², with two standard errors, and the degrees of freedom of φ."""
@@ -239,7 +265,7 @@ class _Blocks(NamedTuple):
         variance = max(
             float(between) * self.days / (self.days - 1), 2 * phi**2 / float(blocks.sum())
         )
-        factor = (self.days + 1) / (self.days - 1)
+        factor = self.leverage[1]
         estimate = max(phi - self._unshrunk, 0.0) * factor + 2 * np.sqrt(variance)
         degrees = 2 * phi**2 / variance if variance > 0 else MOST_DEGREES
         return (
@@ -266,7 +292,7 @@ class _Blocks(NamedTuple):
 
     @property
     def _unshrunk(self) -> float:
-        return 1 - min(self.seconds / _HOUR_SECONDS, 1.0) / self.days
+        return 1 - min(self.seconds / _HOUR_SECONDS, 1.0) * self.leverage[0]
 
     @staticmethod
     def _by(what: Places, size: int, values: npt.NDArray[np.generic]) -> Floats:

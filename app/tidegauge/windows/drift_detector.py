@@ -15,7 +15,6 @@ import numpy as np
 from tidegauge.baseline import Baseline
 from tidegauge.contract import ReportPart, WindowReport
 from tidegauge.sequential import (
-    HOURS,
     LAMBDAS,
     BatchInput,
     BatchResult,
@@ -29,6 +28,7 @@ from tidegauge.sequential import (
 from tidegauge.stats import Floats
 from tidegauge.windows.comparisons import Comparisons
 from tidegauge.windows.evidence import BaselineLayout, with_evidence
+from tidegauge.windows.hours import pack_hours, unpack_hours
 from tidegauge.windows.onsets import onset_ends, pack_onsets, unpack_onsets
 from tidegauge.windows.values import SliceMemory
 
@@ -132,7 +132,7 @@ class DriftDetector:
         before, hours, onsets = Memory.empty(*layout.reference.counts.shape), None, None
         if memory is not None and memory.baseline == part.baseline:
             before = unpack(memory, layout.reference)
-            hours = _unpack_hours(memory, layout)
+            hours = unpack_hours(memory, len(layout.names), layout.daily)
             onsets = unpack_onsets(memory.onsets)
         if layout.daily is not None and hours is None:
             # There is nothing to compare the counts with that came before.
@@ -172,7 +172,10 @@ class DriftDetector:
             return memory
         layout = self.layout_of(memory.baseline, baseline)
         news = layout.late(news)
-        known, hours = unpack(memory, layout.reference), _unpack_hours(memory, layout)
+        known, hours = (
+            unpack(memory, layout.reference),
+            unpack_hours(memory, len(layout.names), layout.daily),
+        )
         if hours is not None and layout.daily is not None:
             its = news.sum(axis=-1, keepdims=True) * layout.daily.calendar.weights(*ends)
             hours = HoursMemory(hours.events, hours.pooled + its, hours.squares)
@@ -236,18 +239,16 @@ def pack(
     onsets: Floats | None = None,
 ) -> SliceMemory:
     """Write down what is remembered of the windows up to ``through``, by the bits."""
-    return SliceMemory(
+    packed = SliceMemory(
         through=through,
         baseline=baseline,
         counts=memory.counts.tobytes(),
         total=memory.total.tobytes(),
         squared=memory.squared.tobytes(),
         pooled=memory.pooled.tobytes(),
-        hours=hours.events.tobytes() if hours else b"",
-        pooled_hours=hours.pooled.tobytes() if hours else b"",
-        squares=hours.squares.tobytes() if hours else b"",
         onsets=b"" if onsets is None else pack_onsets(onsets),
     )
+    return msgspec.structs.replace(packed, **pack_hours(hours)) if hours else packed
 
 
 def unpack(memory: SliceMemory, reference: Reference) -> Memory:
@@ -270,15 +271,3 @@ def unpack(memory: SliceMemory, reference: Reference) -> Memory:
         np.frombuffer(memory.squared).reshape(scales, signals),
         pooled,
     )
-
-
-def _unpack_hours(memory: SliceMemory, layout: BaselineLayout) -> HoursMemory | None:
-    if not memory.hours or layout.daily is None:
-        return None
-    signals = len(layout.names)
-    events = np.frombuffer(memory.hours).reshape(len(LAMBDAS), signals, HOURS)
-    pooled = np.frombuffer(memory.pooled_hours).reshape(signals, HOURS)
-    if not memory.squares:
-        return HoursMemory.of_alike(events, pooled)
-    squares = np.frombuffer(memory.squares).reshape(len(LAMBDAS), signals)
-    return HoursMemory(events, pooled, squares)

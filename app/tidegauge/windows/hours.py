@@ -18,17 +18,23 @@ from tidegauge.baseline import (
 from tidegauge.sequential import (
     BINS,
     HOURS,
+    LAMBDAS,
     MEAN,
     SPREAD,
     DailyReference,
     Dispersion,
+    HoursMemory,
     ProfileCalendar,
     Reference,
 )
 from tidegauge.stats import Floats
+from tidegauge.windows.values import SliceMemory
 
 #: Places of bins, from the end of a signal's.
 _MISSING, _NOT_FINITE = -3, -2
+
+#: Of a row or a profile.
+_PLACE = np.dtype("<u2")
 
 
 def daily_reference(
@@ -41,8 +47,10 @@ def daily_reference(
     if not baseline.daily:
         return None
     cycle = baseline.daily
+    calendar = calendar_of(cycle)
     signals, bins = pooled.counts.shape
-    counts = np.zeros((signals, HOURS, bins))
+    counts = np.zeros((signals, calendar.profiles, bins))
+    own = np.zeros((signals, calendar.kinds))
     by_span = signals, len(cycle.spans_seconds), BINS + bins
     # Of bins that only pad the row nothing is ever counted; any number of degrees will do.
     excess, degrees, skewness = np.zeros(by_span), np.ones(by_span), np.zeros(by_span)
@@ -50,7 +58,11 @@ def daily_reference(
     for row, name in enumerate(names):
         its = cycle.signals[name]
         width = len(its.counts[0])
-        counts[row, :, :width] = _of_new_rows(baseline.signals[name], np.array(its.counts))
+        # What is of no kind of day in particular may be of any.
+        by_profile = np.array(its.kinds.counts if its.kinds else its.counts).reshape(-1, width)
+        counts[row, : len(by_profile), :width] = _of_new_rows(baseline.signals[name], by_profile)
+        if its.kinds:
+            own[row] = its.kinds.own
         # As in ``compare.reference_counts``: a baseline's NaN are compared as missing.
         missing, nan = width + _MISSING, width + _NOT_FINITE
         counts[row, :, missing] += counts[row, :, nan]
@@ -66,18 +78,25 @@ def daily_reference(
         by_hour[row] = its.by_hour
         counts[row] /= baseline.design_effect(name)
     dispersion = Dispersion(cycle.spans_seconds, excess, degrees, skewness, by_hour)
-    return DailyReference.of(pooled, counts, dispersion, calendar_of(cycle))
+    kinds = own if calendar.kinds > 1 else None
+    return DailyReference.of(pooled, counts, dispersion, calendar, kinds)
 
 
 def calendar_of(cycle: DailyCycle) -> ProfileCalendar:
     """Return how a baseline divides time into profiles."""
     its = cycle.calendar or DayCalendar()
     changes = its.changes or [ClockChange(since=0, ahead_seconds=0)]
-    return ProfileCalendar([it.since for it in changes], [it.ahead_seconds for it in changes])
+    return ProfileCalendar(
+        [it.since for it in changes],
+        [it.ahead_seconds for it in changes],
+        its.kinds,
+        its.holiday_days,
+        its.holiday_kind,
+    )
 
 
 def _of_new_rows(signal: Signal, hours: npt.NDArray[np.int64]) -> Floats:
-    """Return what is expected in each hour of as many new rows, (24, bins).
+    """Return what is expected in each hour of as many new rows, (hours, bins).
 
     Each bin has as much more or less than the baseline's rows as over all hours; values never seen
     have the same share in each.
@@ -99,3 +118,46 @@ def _of_new_rows(signal: Signal, hours: npt.NDArray[np.int64]) -> Floats:
 def _outermost(known: Floats, values: int) -> Floats:
     """Return the mean of what is known of the first and the last bin of values, by span."""
     return np.asarray((known[:, BINS] + known[:, BINS + values - 1]) / 2)
+
+
+def pack_hours(hours: HoursMemory) -> dict[str, bytes]:
+    """Write down what is remembered of profiles, by the bits: fields of ``SliceMemory``.
+
+    Of more profiles than 24 hours, most have nothing, and most signals have the same.
+    """
+    squares = hours.squares.tobytes()
+    if hours.events.shape[-1] == HOURS:
+        events, pooled = hours.events.tobytes(), hours.pooled.tobytes()
+        return {"hours": events, "pooled_hours": pooled, "squares": squares}
+    there = np.flatnonzero(hours.events.any(axis=(0, 1)) | hours.pooled.any(axis=0))
+    table = np.concatenate([hours.events, hours.pooled[None]])[:, :, there]
+    distinct: dict[bytes, int] = {}
+    rows = [distinct.setdefault(row.tobytes(), len(distinct)) for row in np.moveaxis(table, 1, 0)]
+    return {
+        "hours": b"".join(distinct),
+        "squares": squares,
+        "profiles": there.astype(_PLACE).tobytes(),
+        "rows": np.array(rows, dtype=_PLACE).tobytes(),
+    }
+
+
+def unpack_hours(
+    memory: SliceMemory, signals: int, daily: DailyReference | None
+) -> HoursMemory | None:
+    """Read what :func:`pack_hours` wrote; None if there is nothing."""
+    if daily is None or not (memory.hours or memory.rows):
+        return None
+    scales, profiles = len(LAMBDAS), daily.calendar.profiles
+    if memory.rows:
+        there, rows = (np.frombuffer(it, _PLACE) for it in (memory.profiles, memory.rows))
+        table = np.zeros((scales + 1, signals, profiles))
+        known = np.frombuffer(memory.hours).reshape(-1, scales + 1, len(there))
+        table[:, :, there] = np.moveaxis(known[rows] if len(there) else known[:0], 0, 1)
+        events, pooled = table[:scales], table[scales]
+    else:
+        events = np.frombuffer(memory.hours).reshape(scales, signals, profiles)
+        pooled = np.frombuffer(memory.pooled_hours).reshape(signals, profiles)
+    if not memory.squares:
+        return HoursMemory.of_alike(events, pooled)
+    squares = np.frombuffer(memory.squares).reshape(scales, signals)
+    return HoursMemory(events, pooled, squares)

@@ -1,6 +1,6 @@
 """Time zones of baselines, from their database to the document."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tidegauge.cli._baseline_tables import hours_line
 
-from tidegauge.baseline import Baseline, BaselineError, DailyCycle, read_baseline
+from tidegauge.baseline import Baseline, BaselineError, DailyCycle, DayCalendar, read_baseline
 from tidegauge.baseline.io import build
-from tidegauge.baseline.io.calendar import calendar_of, zone_changes
+from tidegauge.baseline.io.calendar import calendar_of, read_holidays, zone_changes
 from tidegauge.windows.hours import calendar_of as profiles_of
 
 DAY = 86_400
@@ -38,8 +39,8 @@ def test_local_time_is_that_of_the_database(zone: str, at: tuple[int, ...], ahea
     assert moment.astimezone(ZoneInfo(zone)).utcoffset() == timedelta(seconds=ahead)
     seconds = int(moment.timestamp())
     found = calendar_of(zone, (seconds // DAY, seconds // DAY))
-    if found is None:
-        assert zone == "UTC"
+    if zone == "UTC":
+        assert found == DayCalendar()
         return
     cycle = DailyCycle(days=14, spans_seconds=[60], signals={}, calendar=found)
     local = profiles_of(cycle).local(np.array(float(seconds)))
@@ -104,7 +105,172 @@ def test_hours_are_local_on_both_sides_of_a_change_of_clocks(tmp_path: Path) -> 
     assert _built(path, "UTC").to_json() == utc.to_json()
 
 
+def test_days_of_the_week_are_told_apart_where_they_differ(tmp_path: Path) -> None:
+    begin, rng = datetime(2026, 6, 1, tzinfo=UTC), np.random.default_rng(1)
+    at = [begin + timedelta(days=n / A_DAY) for n in range(28 * A_DAY)]
+    free = np.array([it.weekday() >= 5 for it in at])
+    rows = {
+        "at": at,
+        "weekly": np.where(free, "free", "work").tolist(),
+        "alike": rng.choice(["a", "b"], len(at)).tolist(),
+    }
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    baseline = build(tmp_path / "rows.parquet", model="m", version="1", time="at").baseline
+    assert baseline.daily and baseline.daily.calendar
+    assert baseline.daily.calendar.day_kinds == [4] * 7
+    assert not baseline.daily.signals["alike"].kinds
+    kinds = baseline.daily.signals["weekly"].kinds
+    assert kinds and min(kinds.own) > 0.99
+    place = baseline.signals["weekly"].categories.index("free")  # type: ignore[union-attr]
+    of_free = np.array(kinds.counts)[:, :, place].sum(axis=1)
+    assert of_free.tolist() == [0, 0, 0, 0, 0, 4 * A_DAY, 4 * A_DAY]
+    assert "and by day of the week for 1 signal, of 28 days" in hours_line(baseline)
+    assert read_baseline(baseline.to_json()) == baseline
+
+
+def test_a_baseline_without_room_for_days_of_the_week_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegauge.baseline.io.daily._MOST_KINDS_BYTES", 1_000)
+    path, warnings = _file(tmp_path / "rows.parquet", datetime(2026, 6, 1, tzinfo=UTC), 28), []
+    baseline = build(
+        path, model="m", version="1", time="at", types={"hour": "categorical"}, warn=warnings.append
+    ).baseline
+    assert baseline.daily and not baseline.daily.calendar
+    assert "a baseline has room for 1,000: it is made by hour of the day alone" in warnings[0]
+
+
 def test_a_zone_needs_times(tmp_path: Path) -> None:
     path = _file(tmp_path / "rows.parquet", datetime(2026, 3, 20, tzinfo=UTC), 1)
     with pytest.raises(BaselineError, match="--time-zone needs --time"):
         build(path, model="m", version="1", exclude=["at"], time_zone="Europe/Berlin")
+
+
+# -- holidays --------------------------------------------------------------------------------------
+
+FREE = [(12, 25), (12, 26), (1, 1), (1, 6)]
+
+
+def _dates(path: Path, *lines: str) -> str:
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def test_holidays_are_read_from_a_file(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    lines = ("date,name", "2026-12-25,Christmas", "", "# moved", "2028-02-29 # leap day")
+    found = read_holidays(_dates(tmp_path / "free.csv", *lines), warnings.append)
+    days = {date(2026, 12, 25), date(2028, 2, 29)}
+    assert found.days == {(it - date(1970, 1, 1)).days for it in days}
+    assert (found.source, found.rest_day) == ("free.csv", 6)
+    assert found.until == (date(2028, 12, 31) - date(1970, 1, 1)).days
+    assert "known up to 2028-12-31" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["2026-12-25", "25.12.2027"], "line 2 has '25.12.2027', expected YYYY-MM-DD"),
+        (["2026-02-29"], "line 1 has '2026-02-29'"),
+        ([], "it has 0 dates"),
+    ],
+)
+def test_a_file_of_anything_else_is_refused(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(BaselineError, match=message):
+        read_holidays(_dates(tmp_path / "free.txt", *lines), print)
+
+
+def test_what_is_neither_a_country_nor_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BaselineError, match="neither a country, such as DE or DE-BY, nor a file"):
+        read_holidays(str(tmp_path / "nowhere.txt"), print)
+    with pytest.raises(BaselineError, match="--holidays needs --time"):
+        build(tmp_path / "rows.csv", model="m", version="1", holidays="DE")
+
+
+@pytest.mark.parametrize(
+    ("country", "day", "rest_day"),
+    [("DE", date(2026, 10, 3), 6), ("DE-BY", date(2026, 1, 6), 6), ("SA", date(2026, 9, 23), 5)],
+)
+def test_holidays_of_a_country_are_those_of_the_package(
+    country: str, day: date, rest_day: int
+) -> None:
+    pytest.importorskip("holidays")
+    found = read_holidays(country, print)
+    assert (day - date(1970, 1, 1)).days in found.days
+    assert (found.source, found.rest_day) == (country, rest_day)
+    moving = {  # of Ramadan's end, which comes earlier each year
+        "SA": date(2026, 3, 20)
+    }
+    if country in moving:
+        assert (moving[country] - date(1970, 1, 1)).days in found.days
+
+
+@pytest.mark.parametrize(("country", "message"), [("XX", "XX not available"), ("DE-ZZ", "ZZ")])
+def test_a_country_that_the_package_does_not_have_is_named(country: str, message: str) -> None:
+    pytest.importorskip("holidays")
+    with pytest.raises(BaselineError, match=f"--holidays {country}.*{message}"):
+        read_holidays(country, print)
+
+
+def _with_holidays(path: Path, free: list[tuple[int, int]], first: datetime, days: int) -> Path:
+    at = [first + timedelta(days=n / A_DAY) for n in range(days * A_DAY)]
+    rows = {
+        "at": at,
+        "day": ["free" if it.weekday() >= 5 or (it.month, it.day) in free else "work" for it in at],
+    }
+    pq.write_table(pa.table(rows), path)
+    return path
+
+
+@pytest.mark.parametrize(("first", "own"), [((2026, 12, 14), True), ((2027, 1, 4), False)])
+def test_enough_holidays_are_a_kind_of_day_and_few_are_like_sundays(
+    tmp_path: Path, first: tuple[int, int, int], own: bool
+) -> None:
+    path = _with_holidays(tmp_path / "rows.parquet", FREE, datetime(*first, tzinfo=UTC), 28)
+    years = (2026, 2027, 2028)
+    lines = [f"{year}-{month:02}-{day:02}" for year in years for month, day in FREE]
+    baseline = build(
+        path,
+        model="m",
+        version="1",
+        time="at",
+        holidays=_dates(tmp_path / "free.txt", *lines),
+        warn=lambda message: None,
+    ).baseline
+    assert baseline.daily and baseline.daily.calendar
+    calendar = baseline.daily.calendar
+    assert calendar.day_kinds == ([4, 4, 3, 4, 2, 3, 4, 4] if own else [4, 4, 3, 4, 4, 4, 5])
+    assert calendar.holiday_kind == (7 if own else 6)
+    assert calendar.holidays_of == "free.txt" and "2028-12-26" in calendar.holidays
+    kinds = baseline.daily.signals["day"].kinds
+    place = baseline.signals["day"].categories.index("work")  # type: ignore[union-attr]
+    assert kinds and np.array(kinds.counts)[calendar.holiday_kind, :, place].sum() == 0
+    profiles = profiles_of(baseline.daily)
+    christmas = (date(2028, 12, 25) - date(1970, 1, 1)).days  # a Monday
+    assert profiles.kind_of(christmas) == calendar.holiday_kind
+    assert calendar.until == (date(2029, 1, 1) - date(1970, 1, 1)).days * DAY
+    shown = "a kind of their own" if own else "as days of rest"
+    assert f"(holidays of free.txt are {shown})" in hours_line(baseline)
+    assert read_baseline(baseline.to_json()) == baseline
+
+
+def test_holidays_before_the_latest_days_are_used_too(tmp_path: Path) -> None:
+    path = _with_holidays(tmp_path / "rows.parquet", FREE, datetime(2026, 12, 21, tzinfo=UTC), 56)
+    lines = [f"{2026 if month == 12 else 2027}-{month:02}-{day:02}" for month, day in FREE]
+    baseline = build(
+        path, model="m", version="1", time="at",
+        holidays=_dates(tmp_path / "free.txt", *lines), warn=lambda message: None,
+    ).baseline  # fmt: skip
+    assert baseline.daily and baseline.daily.calendar
+    assert baseline.daily.days == 28 + 4
+    assert baseline.daily.calendar.day_kinds == [4] * 7 + [4]
+
+
+def test_holidays_of_days_that_are_alike_make_no_difference(tmp_path: Path) -> None:
+    path, warnings = _file(tmp_path / "rows.parquet", datetime(2026, 6, 1, tzinfo=UTC), 28), []
+    baseline = build(
+        path, model="m", version="1", time="at", types={"hour": "categorical"},
+        holidays=_dates(tmp_path / "free.txt", "2026-06-04"), warn=warnings.append,
+    ).baseline  # fmt: skip
+    assert baseline.daily and not baseline.daily.calendar
+    assert "--holidays makes no difference" in warnings[-1]

@@ -22,7 +22,7 @@ from tidegauge.baseline import (
     UnusableBaseline,
     validate,
 )
-from tidegauge.baseline.io.calendar import zone_changes
+from tidegauge.baseline.io.calendar import Holidays, read_holidays, zone_changes
 from tidegauge.baseline.io.column import Column, Kind, ReadOptions, Role
 from tidegauge.baseline.io.daily import Timed, category_places, daily_cycle
 from tidegauge.baseline.io.dependence import by_entity, by_rows
@@ -85,6 +85,7 @@ class _ColumnOptions:
     prediction: str | None
     time: str | None
     time_zone: str | None
+    holidays: Holidays | None
     entity: str | None
     exclude: Collection[str]
     types: Mapping[str, Role]
@@ -116,6 +117,7 @@ def build(
     prediction: str | None = None,
     time: str | None = None,
     time_zone: str | None = None,
+    holidays: str | None = None,
     entity: str | None = None,
     exclude: Collection[str] = (),
     types: Mapping[str, Role] | None = None,
@@ -130,8 +132,9 @@ def build(
     ``path`` may be a folder or a pattern too. ``prediction`` names the column of the model's
     output: numbers become the signal "prediction", anything else the signal "label". ``time`` names
     one with timestamps, which is no signal: with 14 days of them the baseline says what to expect
-    at each hour of the day, in ``time_zone`` or else in UTC. ``entity`` names one with the user,
-    session or device of each row, no signal either: the baseline says how far the rows of one
+    at each hour of the day, in ``time_zone`` or else in UTC. ``holidays`` is a country or a file of
+    dates, which are a kind of day. ``entity`` names one with the user, session or device of each
+    row, no signal either: the baseline says how far the rows of one
     depend on each other. Without it, and without hours, it says that of rows that are next to each
     other. ``types`` overrides whether a column is read as numbers or as categories, ``options`` how
     a file of text is written, ``joint`` how many sums of features are signals too
@@ -147,7 +150,8 @@ def build(
             raise BaselineError(f"{what} has {len(name)} characters, expected 1 to 200")
     joint.check()
     path = Path(path)
-    choices = _ColumnOptions(prediction, time, time_zone, entity, exclude, types or {}, warn)
+    calendar = _calendar_of(time, time_zone, holidays, warn)
+    choices = _ColumnOptions(prediction, time, *calendar, entity, exclude, types or {}, warn)
     with open_table(
         path,
         options or ReadOptions(),
@@ -252,6 +256,7 @@ def _build(
                 choices.time,
                 timed,
                 time_zone=choices.time_zone,
+                holidays=choices.holidays,
                 memory_bytes=memory_bytes,
                 progress=progress,
                 warn=choices.warn,
@@ -278,12 +283,20 @@ def _timed(joint: Joint) -> dict[str, Timed]:
     }
 
 
+def _calendar_of(
+    time: str | None, time_zone: str | None, holidays: str | None, warn: Callable[[str], None]
+) -> tuple[str | None, Holidays | None]:
+    """Return the options of the calendar; raises before a large file is read if they are wrong."""
+    for option, value in (("--time-zone", time_zone), ("--holidays", holidays)):
+        if value is not None and time is None:
+            raise BaselineError(f"{option} needs --time, the column with the time of each row")
+    if time_zone is not None:
+        zone_changes(time_zone)
+    return time_zone, None if holidays is None else read_holidays(holidays, warn)
+
+
 def _check_options(path: Path, columns: list[str], choices: _ColumnOptions) -> None:
     prediction, time, entity = choices.prediction, choices.time, choices.entity
-    if choices.time_zone is not None:
-        if time is None:
-            raise BaselineError("--time-zone needs --time, the column whose hours are of it")
-        zone_changes(choices.time_zone)
     for option, wanted in (
         ("--prediction", [] if prediction is None else [prediction]),
         ("--time", [] if time is None else [time]),

@@ -1,7 +1,8 @@
 """Signals by hour of day, from the rows of a table with timestamps."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,21 +12,24 @@ from tidegauge.baseline import (
     LEAST_DAYS,
     MOST_DAYS,
     DailyCycle,
+    DayCalendar,
     JointSums,
+    KindsOfDays,
     NumericSignal,
     Signal,
     SignalHours,
     counted_by_bin,
     ordered_bins,
 )
-from tidegauge.baseline.io.calendar import calendar_of, zone_changes
+from tidegauge.baseline.io.calendar import Holidays, calendar_of, zone_changes
 from tidegauge.baseline.io.column import Role
 from tidegauge.baseline.io.table import Table, TimedRows
 from tidegauge.sequential import (
     BLOCK_SECONDS,
-    HOURS,
+    LEAST_WEEKS,
     MEAN,
     SPREAD,
+    BaselineDays,
     ProfileCalendar,
     Reference,
     SignalReference,
@@ -38,6 +42,12 @@ _BLOCKS = _DAY_SECONDS // BLOCK_SECONDS
 
 #: A date with fewer rows than this share of the usual is a beginning or an end, and no day.
 _LEAST_OF_A_DAY = 0.25
+
+#: Of the 8 MiB of a document, what its counts by kind of day may take.
+_MOST_KINDS_BYTES = 5_000_000
+
+#: Holidays of before the latest days that are used too.
+_MOST_HOLIDAYS = 8
 
 _DIGITS = 4
 
@@ -71,6 +81,7 @@ def daily_cycle(
     signals: Mapping[str, Timed],
     *,
     time_zone: str | None = None,
+    holidays: Holidays | None = None,
     memory_bytes: int,
     progress: Callable[[str, float], None],
     warn: Callable[[str], None],
@@ -81,11 +92,15 @@ def daily_cycle(
     None, and a warning why, if there are fewer than 14 days with timestamps or too few rows a day.
     Reads the table once for its times, and once for as many signals as ``memory_bytes`` hold.
     """
-    clock = ProfileCalendar()
+    clock = ProfileCalendar(kinds=7)
     if time_zone is not None:
         since, ahead = zip(*zone_changes(time_zone), strict=True)
-        clock = ProfileCalendar(since, ahead)
+        clock = ProfileCalendar(since, ahead, kinds=7)
+    if holidays is not None:
+        clock = replace(clock, holidays=holidays.days, holiday_kind=holidays.rest_day)
     days, has_clocks = _days(table, time, clock, progress)
+    if sum(it in clock.holidays for it in days.tolist()) >= LEAST_WEEKS:
+        clock = replace(clock, kinds=8, holiday_kind=7)
     if not has_clocks:
         warn(
             f"column {time!r} has dates without a time: the baseline is made without the hours of "
@@ -99,7 +114,16 @@ def daily_cycle(
             f"a daily cycle, no number of false alarms can be promised"
         )
         return None
-    size = max(len(days) * _BLOCKS * len(reference_of(it.signal).counts) for it in signals.values())
+    widths = [len(reference_of(it.signal).counts) for it in signals.values()]
+    if (size := _kinds_bytes(clock, sum(widths), table.rows)) > _MOST_KINDS_BYTES:
+        warn(
+            f"days of the week would take about {size:,} bytes for {len(signals):,} signals, and a "
+            f"baseline has room for {_MOST_KINDS_BYTES:,}: it is made by hour of the day alone, "
+            f"and days of the week count as variation; --exclude leaves signals out"
+        )
+        clock = replace(clock, kinds=1)
+    known = BaselineDays.of(clock, days)
+    size = max(len(days) * _BLOCKS * width for width in widths)
     at_once = max(1, memory_bytes // (8 * size))
     found: dict[str, SignalHours] = {}
     spans: list[int] = []
@@ -110,17 +134,35 @@ def daily_cycle(
         for name, counted in blocks.items():
             try:
                 spans, found[name] = signal_hours(
-                    signals[name].signal, counted, signals[name].effect
+                    signals[name].signal, counted, signals[name].effect, known
                 )
             except ValueError as error:
                 warn(f"{error}: the baseline is made without the hours of the day")
                 return None
             progress("Comparing days", len(found) / len(signals))
-    cycle = DailyCycle(days=len(days), spans_seconds=spans, signals=found)
-    if time_zone is not None:
-        covered = int(days[0]), int(days[-1])
-        cycle.calendar = calendar_of(time_zone, covered) or msgspec.UNSET
-    return cycle
+    differ = any(it.kinds for it in found.values())
+    if holidays is not None and not differ:
+        warn(
+            "--holidays makes no difference: days of the week are alike in all signals, or there "
+            "are fewer than three days of each"
+        )
+    covered = int(days[0]), int(days[-1])
+    calendar = calendar_of(time_zone, covered, holidays if differ else None)
+    if differ:
+        calendar.day_kinds = np.bincount(known.kinds, minlength=clock.kinds).tolist()
+        calendar.holiday_kind = clock.holiday_kind
+    return DailyCycle(
+        days=len(days),
+        spans_seconds=spans,
+        signals=found,
+        calendar=msgspec.UNSET if calendar == DayCalendar() else calendar,
+    )
+
+
+def _kinds_bytes(clock: ProfileCalendar, bins: int, rows: int) -> int:
+    """Return about how large the counts of a document by kind of day are."""
+    digits = len(str(rows // clock.profiles)) + 1
+    return clock.profiles * bins * digits
 
 
 def _days(
@@ -128,7 +170,8 @@ def _days(
 ) -> tuple[NDArray[np.int64], bool]:
     """Return the latest local days, counted from 1970, that have about as many rows as most have.
 
-    And whether there are other times than midnight, in UTC and by the ``clock``.
+    With holidays before these. And whether there are other times than midnight, in UTC and by the
+    ``clock``.
     """
     rows: dict[int, int] = {}
     by_utc, by_clock = False, False
@@ -142,7 +185,9 @@ def _days(
         progress("Reading times", batch.done)
     usual = np.median(list(rows.values())) if rows else 0.0
     days = sorted(day for day, count in rows.items() if count >= _LEAST_OF_A_DAY * usual)
-    return np.array(days[-MOST_DAYS:], dtype=np.int64), (by_utc and by_clock) or not rows
+    latest, before = days[-MOST_DAYS:], days[:-MOST_DAYS]
+    holidays = [day for day in before if day in clock.holidays][-_MOST_HOLIDAYS:]
+    return np.array([*holidays, *latest], dtype=np.int64), (by_utc and by_clock) or not rows
 
 
 def _blocks(
@@ -207,24 +252,36 @@ def reference_of(signal: Signal) -> SignalReference:
 
 
 def signal_hours(
-    signal: Signal, counted: NDArray[np.int64], effect: float = 1.0
+    signal: Signal,
+    counted: NDArray[np.int64],
+    effect: float = 1.0,
+    known: BaselineDays | None = None,
 ) -> tuple[list[int], SignalHours]:
     """Return a signal's hours from its counts by minute, (days, 1440, bins), and their spans.
 
-    ``effect`` is its design effect, which the variation is measured beyond. Raises ``ValueError``
+    ``effect`` is its design effect, which the variation is measured beyond. ``known`` says of what
+    kind each of the days is; without it, all are of one. Raises ``ValueError``
     where there are too few rows a day to compare days.
     """
     reference = Reference.of([reference_of(signal)])
-    estimate = dispersion_of(reference, counted / effect)
-    by_hour = counted.reshape(len(counted), HOURS, -1, counted.shape[-1]).sum(axis=(0, 2))
+    known = known or BaselineDays.of(ProfileCalendar(), np.arange(len(counted)))
+    estimate = dispersion_of(reference, counted / effect, known)
+    cells = known.cells(counted.astype(np.float64))
     moments = estimate.skewness[:, [MEAN, SPREAD]]
     return estimate.seconds, SignalHours(
-        counts=by_hour.tolist(),
+        counts=_whole(cells.sum(axis=0)),
         excess=[_rounded(its) for its in estimate.excess],
         degrees=[_rounded(its) for its in estimate.degrees],
         skewness=[_rounded(its) for its in moments],
         by_hour=_rounded(estimate.by_hour),
+        kinds=msgspec.UNSET
+        if estimate.own is None
+        else KindsOfDays(own=_rounded(estimate.own), counts=_whole(known.by_kind(cells))),
     )
+
+
+def _whole(counts: Floats) -> Any:
+    return counts.astype(np.int64).tolist()
 
 
 def _rounded(values: Sequence[float] | Floats) -> list[float]:
