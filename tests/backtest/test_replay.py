@@ -18,9 +18,10 @@ from tidegauge.alerting.state import AlertState
 from tidegauge.backtest.records import slices_of
 from tidegauge.backtest.replay import FULL_STEPS, OF_EVIDENCE, Replay
 from tidegauge.backtest.result import PastEpisode
-from tidegauge.baseline.document import Baseline
+from tidegauge.baseline.document import Baseline, FeatureScale
 from tidegauge.config.sections import WindowSettings
 from tidegauge.contract.alert import Alert
+from tidegauge.contract.histogram import SignalHistogram
 from tidegauge.contract.report import AlarmBudget, WindowReport
 from tidegauge.windows.drift_detector import DriftDetector
 from tidegauge.windows.report import signal_reports
@@ -391,6 +392,35 @@ def test_windows_by_hour_of_day_are_judged_as_detect_judges_them() -> None:
         replay.take(reports[start : start + 7], {hourly.id: hourly})
     [episode] = replay.end()
     assert episode.window_end == beyond[0] >= reports[40].window_end
+
+
+@pytest.mark.parametrize("together", [1, 50])
+def test_joint_signals_are_judged_as_detect_judges_them(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baseline, name = _baseline(), "joint pair 1: +amount -size"
+    weights = {"amount": 1.0, "size": -1.0}
+    baseline.signals[name] = msgspec.structs.replace(
+        numeric(EDGES, (SHARES * 10_000).astype(int).tolist()), sum_of=weights
+    )
+    baseline.scales = {it: FeatureScale(centre=0.0, scale=1.0) for it in weights}
+    monkeypatch.setitem(KNOWN, baseline.id, baseline)
+    rng, reports = np.random.default_rng(5), []
+    for at in range(100):
+        shares = {it: SHARES for it in ("amount", "size", name)}
+        if 40 <= at < 80:
+            shares[name] = 0.7 * SHARES + 0.3 * np.roll(SHARES, 1)
+        histograms = {
+            it: SignalHistogram(counts=rng.multinomial(250, its).tolist(), absent=50 * (it == name))
+            for it, its in shares.items()
+        }
+        part = part_of(300, baseline.id, **signal_reports(histograms, baseline))
+        reports.append(window_report(at, part, latency=latency(50.0)))
+    alerts = _one_by_one(RULES, reports, 1.0)
+    rules = {"alarm", "drift", "lasting", "lasting-drift", "sized"}  # none that counts features
+    assert {it.rule for it in alerts} == rules
+    assert {one.signal for it in alerts for one in it.signals} == {name}
+    assert _told(_replayed(RULES, reports, 1.0, together).end()) == _facts(alerts)
 
 
 def test_the_memory_of_a_baseline_by_hour_of_day_is_full_as_late() -> None:

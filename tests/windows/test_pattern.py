@@ -46,6 +46,23 @@ def test_the_reading_follows_from_what_is_in_alarm(
     )
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "in_alarm", "reading"),
+    [
+        (["prediction"], {"sum"}, "inputs_only"),
+        (["prediction"], {"sum", "prediction"}, "inputs_and_score"),
+        ([], {"sum"}, None),
+    ],
+)
+def test_features_that_drift_together_are_inputs_and_count_as_none(
+    outcomes: list[str], in_alarm: set[str], reading: str | None
+) -> None:
+    found = pattern_of([*FEATURES, "sum", *outcomes], dict.fromkeys(in_alarm, 0.2), ["sum"])
+    assert (found.signals, found.drifted_signals, found.drifts) == (4, 0, [])
+    assert found.reading == reading
+    assert found.together == [DriftedSignal(signal="sum", psi_corrected=0.2)]
+
+
 def test_a_prediction_alone_has_no_share_of_features() -> None:
     found = pattern_of(["prediction"], {"prediction": 0.2})
     assert (found.signals, found.drifted_share, found.reading) == (0, 0.0, "score_only")

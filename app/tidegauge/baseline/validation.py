@@ -16,6 +16,7 @@ from tidegauge.baseline.document import (
     CategoricalSignal,
     NumericSignal,
     Signal,
+    features_of,
 )
 from tidegauge.contract import OUTPUT_SIGNALS, SCHEMA_VERSION, DecodingError, decode, encode
 
@@ -33,6 +34,9 @@ MAX_BINS = 110
 #: A cell is one record, whatever it counts, and so is its window's report, which says 600 bytes
 #: more of each signal: 4,000 times that, and offsets of some hundred partitions, are left of 8 MiB.
 MAX_CELL_BYTES = 5_750_000
+
+#: INGEST adds up so many scaled features of each event; ``baseline create`` makes 2,560 at most.
+MAX_TERMS = 4_096
 
 #: Up to here a float holds every integer, and the counts of a signal add up without overflow.
 MAX_COUNT = 2**53
@@ -147,6 +151,8 @@ def _problems(baseline: Baseline) -> Iterator[str]:
     importances = baseline.importances or {}
     if any(it > _MAX_IMPORTANCE for it in importances.values()):
         yield f"importances holds a number above {_MAX_IMPORTANCE:g}"
+    if (terms := sum(map(len, map(features_of, baseline.signals.values())))) > MAX_TERMS:
+        yield f"its joint signals are sums of {terms:,} features, expected at most {MAX_TERMS:,}"
     effects = baseline.dependence.design_effects if baseline.dependence else {}
     if any(it > baseline.rows for it in effects.values()):
         yield "dependence holds a design effect of more than there are rows"

@@ -264,6 +264,7 @@ def test_hours_and_entities_are_of_joint_signals_too(tmp_path: Path) -> None:
         (lambda doc: _first(doc).update(sum_of={"age": 1.0}), "a sum of one feature"),
         (lambda doc: _first(doc)["sum_of"].update(age=0.0), "weight 0"),
         (lambda doc: _first(doc)["sum_of"].update(age=1e300), "weight 1e"),
+        (lambda doc: _many(doc, 2_049), "sums of 4,100 features, expected at most 4,096"),
     ],
 )
 def test_a_document_whose_sums_make_no_sense_is_refused(
@@ -273,6 +274,11 @@ def test_a_document_whose_sums_make_no_sense_is_refused(
     change(document)
     with pytest.raises(UnusableBaseline, match=message):
         read_baseline(json.dumps(document).encode())
+
+
+def _many(document: dict[str, Any], number: int) -> None:
+    first = _first(document)
+    document["signals"].update((f"joint {at}", first) for at in range(number))
 
 
 def _first(document: dict[str, Any]) -> dict[str, Any]:
