@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tidegauge.cli._baseline_tables import hours_line
 
 from tidegauge.baseline import Baseline, BaselineError, DailyCycle, DayCalendar, read_baseline
 from tidegauge.baseline.io import build
 from tidegauge.baseline.io.calendar import calendar_of, read_holidays, zone_changes
+from tidegauge.cli.baseline_tables import hours_line
 from tidegauge.windows.hours import calendar_of as profiles_of
 
 DAY = 86_400
