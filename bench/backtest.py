@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.special import ndtr
 
 import _harness  # noqa: F401 - puts the tests' support on the path
 from support.sampled import sampled_histogram, sampled_signal
@@ -54,10 +55,13 @@ def a_baseline(signals: int, rng: np.random.Generator) -> Baseline:
 
 
 def with_hours(baseline: Baseline, rng: np.random.Generator) -> Baseline:
-    """Give a baseline 14 days, all hours of which are alike."""
+    """Give a baseline 14 days, all hours of which are alike: of the law that windows are of."""
     hours = {}
     for name, signal in baseline.signals.items():
-        shares = np.array(reference_counts(signal)) / baseline.rows
+        assert isinstance(signal, NumericSignal)
+        values = np.diff(ndtr([-np.inf, *signal.edges, np.inf]))
+        shares = np.zeros(len(reference_counts(signal)))
+        shares[: len(values)] = values
         minutes = rng.multinomial(EVENTS, shares, size=(14, 1440))
         spans, hours[name] = signal_hours(signal, minutes)
     baseline.daily = DailyCycle(days=14, spans_seconds=spans, signals=hours)
@@ -72,7 +76,10 @@ def made(baseline: Baseline, number: int, rng: np.random.Generator) -> Iterator[
         histograms = {}
         for name, signal in baseline.signals.items():
             assert isinstance(signal, NumericSignal)
-            histograms[name] = sampled_histogram(rng.normal(size=EVENTS), signal)
+            # As the days of the hours do, which are more than the rows, windows have the range of
+            # the rows.
+            values = rng.normal(size=EVENTS).clip(signal.minimum, signal.maximum)
+            histograms[name] = sampled_histogram(values, signal)
         part = part_of(EVENTS, baseline.id, **signal_reports(histograms, baseline))
         report = window_report(window, part, latency=latency(50.0), prediction_mean_5m=0.5)
         memory, report = watch.take(memory, report, known)

@@ -19,7 +19,16 @@ from tidegauge.backtest.result import PastEpisode, SliceSpan
 from tidegauge.baseline import Baseline
 from tidegauge.config import WindowSettings
 from tidegauge.contract import Alert, ReportPart, WindowReport
-from tidegauge.sequential import LAMBDAS, BatchInput, BatchResult, Budget, Memory, WindowBatch
+from tidegauge.sequential import (
+    LAMBDAS,
+    BatchInput,
+    BatchResult,
+    Budget,
+    HourlyBatch,
+    HoursMemory,
+    Memory,
+    WindowBatch,
+)
 from tidegauge.stats import Bools, Floats
 from tidegauge.windows import (
     BaselineLayout,
@@ -27,7 +36,7 @@ from tidegauge.windows import (
     SliceMemory,
     WindowInput,
     pack,
-    unpack,
+    remembered,
 )
 
 #: Steps after which what came before has a weight of e^-4 in the longest memory.
@@ -46,19 +55,29 @@ _SHARED = [
 
 
 class _ReplayBatch(NamedTuple):
-    """Windows that follow ``memory``, the reports of these, and what they share."""
+    """Windows that follow ``memory`` and ``hours``, the reports of these, and what they share."""
 
-    windows: WindowBatch
+    windows: WindowBatch | HourlyBatch
     memory: Memory
+    hours: HoursMemory | None
     reports: Sequence[WindowReport]
     baseline: str
     slices: int
 
     def first(self, at: int) -> WindowInput:
         """Return one of the windows as the detector takes it."""
-        before = self.windows.after(at - 1) if at else self.memory
         report = self.reports[at]
-        return WindowInput(pack(before, report.window_start, self.baseline), report, self.slices)
+        memory, hours = self.after(at - 1)
+        before = pack(memory, report.window_start, self.baseline, hours)
+        return WindowInput(before, report, self.slices)
+
+    def after(self, at: int) -> tuple[Memory, HoursMemory | None]:
+        """Return what is remembered after one of the windows; -1 is before all of them."""
+        if at < 0:
+            return self.memory, self.hours
+        windows = self.windows
+        hours = windows.hours_after(at) if isinstance(windows, HourlyBatch) else None
+        return windows.after(at), hours
 
 
 class ScoreObserver(Protocol):
@@ -221,7 +240,7 @@ class Replay:
         if part.baseline not in baselines:
             return None
         layout = self._detector.layout_of(part.baseline, baselines[part.baseline])
-        if not layout.names or layout.daily is not None:
+        if not layout.names or (layout.daily is not None and self._observer is not None):
             return None
         return part.baseline, report.window_end - report.window_start, slices_of(report)
 
@@ -247,23 +266,28 @@ class Replay:
     ) -> None:
         baseline, _, slices = shared
         layout = self._detector.layout_of(baseline, baselines[baseline])
-        if self._memory is not None and self._memory.baseline == baseline:
-            memory = unpack(self._memory, layout.reference)
-        else:
-            memory, self._steps = Memory.empty(*layout.reference.counts.shape), 0
+        if self._memory is None or self._memory.baseline != baseline:
+            self._steps = 0
+        memory, hours = remembered(self._memory, baseline, layout)
         table = layout.counts([report.parts[0] for report in reports])
-        at_once = max(1, _NUMBERS_AT_ONCE // (len(LAMBDAS) * table[0].size))
+        numbers = layout.reference.counts.size + (0 if hours is None else hours.pooled.size)
+        at_once = max(1, _NUMBERS_AT_ONCE // (len(LAMBDAS) * numbers))
         for start in range(0, len(reports), at_once):
-            some = reports[start : start + at_once]
+            some, counts = reports[start : start + at_once], table[start : start + at_once]
             budget = self._detector.budget_of(some[0], slices)
-            batch = WindowBatch(layout.reference, memory, table[start : start + at_once], [budget])
-            self._note_steps(batch.moved, some)
-            if self._observer is not None:
-                its = table[start : start + at_once]
-                self._observer.batch(some, layout, its, batch, budget)
-            self._judge_batch(_ReplayBatch(batch, memory, some, baseline, slices), baselines)
-            memory = batch.memory
-        self._memory = pack(memory, reports[-1].window_end, baseline)
+            windows: WindowBatch | HourlyBatch
+            if layout.daily is None or hours is None:
+                windows = WindowBatch(layout.reference, memory, counts, [budget])
+                if self._observer is not None:
+                    self._observer.batch(some, layout, counts, windows, budget)
+            else:
+                ends = [(report.window_start, report.window_end) for report in some]
+                windows = HourlyBatch(layout.daily, memory, hours, counts, ends, budget)
+            self._note_steps(windows.moved, some)
+            batch = _ReplayBatch(windows, memory, hours, some, baseline, slices)
+            self._judge_batch(batch, baselines)
+            memory, hours = batch.after(len(some) - 1)
+        self._memory = pack(memory, reports[-1].window_end, baseline, hours)
 
     def _judge_batch(self, batch: _ReplayBatch, baselines: Mapping[str, Baseline]) -> None:
         """Judge windows, with the evidence of those in which it may matter."""

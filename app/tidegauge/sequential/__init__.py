@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         SPREAD as SPREAD,
         Expected as Expected,
     )
+    from tidegauge.sequential.hourly_batch import HourlyBatch as HourlyBatch
     from tidegauge.sequential.onset import since_onset as since_onset, size_of_bin as size_of_bin
     from tidegauge.sequential.reference import (
         Reference as Reference,

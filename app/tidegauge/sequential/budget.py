@@ -89,7 +89,7 @@ def thresholds(
         whose = np.zeros(events.shape[-1], dtype=np.intp)
     shape = len(events), len(budgets)
     scores = np.where(reference.is_ordered, len(SCORES), len(SCORES) - 2)
-    scores = np.broadcast_to(scores, events.shape[1:])
+    scores = np.broadcast_to(scores, np.broadcast_shapes(scores.shape, events.shape[1:]))
     m = reference.total[..., 0] if baseline_events is None else baseline_events
     some, many = _alike(scores, whose, m, events)
     events = events[..., some]
@@ -122,7 +122,7 @@ def thresholds(
 def _alike(
     scores: npt.NDArray[np.int64], *columns: npt.NDArray[np.generic]
 ) -> tuple[Places, npt.NDArray[np.int64]]:
-    """Return one signal of each kind, and how many scores it has; signals are the last axis."""
+    """Return one signal of each kind, and how many scores these have; signals are the last axis."""
     signals = scores.shape[-1]
     rows = np.concatenate([one.reshape(-1, signals) for one in columns])
     differs = (rows[:, 1:] != rows[:, :-1]).any(axis=0)
@@ -133,9 +133,11 @@ def _alike(
     kinds = rows[:, first].T.copy()
     as_one = kinds.view(np.dtype((np.void, kinds.shape[1] * kinds.itemsize))).ravel()
     _, earliest, kind = np.unique(as_one, return_index=True, return_inverse=True)
-    total = np.stack([np.bincount(kind, row) for row in many]).astype(np.int64)
+    flat = many.reshape(-1, many.shape[-1])
+    total = np.stack([np.bincount(kind, row) for row in flat]).astype(np.int64)
+    total = total.reshape(*many.shape[:-1], -1)
     in_order = np.argsort(earliest)  # so that what is added up is in the order of the signals
-    return first[earliest[in_order]], total[:, in_order]
+    return first[earliest[in_order]], total[..., in_order]
 
 
 def correlations(reference: Reference, events: Floats) -> Floats:

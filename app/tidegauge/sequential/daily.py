@@ -45,6 +45,15 @@ class HoursMemory:
         )
 
     @classmethod
+    def path(cls, memories: "Sequence[HoursMemory]") -> "HoursMemory":
+        """Return those after each of many windows as one: windows are the first axis."""
+        return cls(
+            np.stack([it.events for it in memories]),
+            np.stack([it.pooled for it in memories]),
+            np.stack([it.squares for it in memories]),
+        )
+
+    @classmethod
     def of_alike(cls, events: Floats, pooled: Floats) -> "HoursMemory":
         """Return what is remembered of very many windows with as many events in each."""
         share = np.array([it / (2 - it) for it in LAMBDAS])[:, None]

@@ -30,7 +30,7 @@ from tidegauge.sequential.scores import (
     terms_of_rest,
     unskewed,
 )
-from tidegauge.sequential.tails import f_surprise
+from tidegauge.sequential.tails import f_surprise, normal_square
 from tidegauge.stats import Bools, Floats, Places
 
 #: Of the directions that have a dispersion, the first; then each bin.
@@ -48,6 +48,12 @@ _NEAR = 0.01
 
 #: A score whose standard deviation is below this is the same everywhere.
 _LEAST_SIZE = 1e-4
+
+#: -ln of less than what F is above 1 by, whatever its degrees of freedom.
+_ONE_IN_THREE = 1.2
+
+#: Rounding, in scores that are compared with a level.
+_SLACK = 1 - 1e-9
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,46 @@ class Expected:
 
     def surprises(self, counts: Floats) -> Floats:
         """Return -ln p, nats, by each of ``SCORES``, (…, signals, 4): see the module."""
+        (g, df), mean, spread, by_bin = self._statistics(counts)
+        degrees = self.degrees
+        found = np.stack(
+            [
+                f_surprise(g, df, degrees[..., SHAPE]),
+                f_surprise(mean, 1, degrees[..., MEAN]),
+                f_surprise(spread, 1, degrees[..., SPREAD]),
+                np.maximum(_largest(by_bin, degrees[..., BINS:]) - self.reference.log_bins, 0.0),
+            ],
+            axis=-1,
+        )
+        # A report with a surprise that is no number can't be read. Whoever makes a baseline by hand
+        # can have degrees of freedom near 0, and nothing expected beside 2^53.
+        return np.asarray(np.nan_to_num(found, copy=False))
+
+    def exceed(self, counts: Floats, level: npt.ArrayLike) -> Bools:
+        """Return of which signals a score is above ``level``, nats, (…, signals).
+
+        The same as to compare :meth:`surprises`, in less time: the tails of Student's t are no
+        shorter than those of a normal score, and F is above its mean once in three times or more.
+        """
+        (g, df), mean, spread, by_bin = self._statistics(counts)
+        level = np.broadcast_to(level, g.shape) * _SLACK
+        log_bins, degrees = np.broadcast_to(self.reference.log_bins, g.shape), self.degrees
+        found = np.asarray(level < 0)
+        its = ~found & (g > np.where(level > _ONE_IN_THREE, 1.0, 0.0))
+        found[its] = f_surprise(g[its], df[its], degrees[its, SHAPE]) > level[its]
+        normal = normal_square(level)
+        for square, direction in ((mean, MEAN), (spread, SPREAD)):
+            its = ~found & (square > normal)
+            found[its] = f_surprise(square[its], 1, degrees[its, direction]) > level[its]
+        its = ~found & (by_bin.max(axis=-1) > normal_square(level + log_bins))
+        found[its] = _largest(by_bin[its], degrees[its, BINS:]) - log_bins[its] > level[its]
+        return found
+
+    def _statistics(self, counts: Floats) -> tuple[tuple[Floats, Floats], Floats, Floats, Floats]:
+        """Return what the tails are of: F of the shape and its degrees, the squares of the others.
+
+        Of ``bin`` those of all bins, (…, signals, bins).
+        """
         n, m = counts.sum(axis=-1), self.reference.total[..., 0]
         beyond = self.excess / (1 / np.maximum(n, 1.0) + 1 / m)[..., None]
         mean, spread = self._standardised(counts)
@@ -112,22 +158,8 @@ class Expected:
         g, df = shape_statistic(fitted, counts, terms)
         df = np.maximum(df - self._freed, 0)
         size, directions = in_one_direction(df, beyond[..., SHAPE])
-        largest = _largest(
-            (terms + rest) / (1 + beyond[..., BINS:]),
-            self.degrees[..., BINS:],
-        )
-        found = np.stack(
-            [
-                f_surprise(g / size, directions, self.degrees[..., SHAPE]),
-                f_surprise(mean**2, 1, self.degrees[..., MEAN]),
-                f_surprise(spread**2, 1, self.degrees[..., SPREAD]),
-                np.maximum(largest - self.reference.log_bins, 0.0),
-            ],
-            axis=-1,
-        )
-        # A report with a surprise that is no number can't be read. Whoever makes a baseline by hand
-        # can have degrees of freedom near 0, and nothing expected beside 2^53.
-        return np.asarray(np.nan_to_num(found, copy=False))
+        by_bin = (terms + rest) / (1 + beyond[..., BINS:])
+        return (g / size, directions), mean**2, spread**2, by_bin
 
     def at(self, spans: Places, rows: Places) -> "Expected":
         """Return what is expected of each of the signals in ``rows``, on the scale in ``spans``."""

@@ -177,7 +177,7 @@ def _williams(
     those of both sides together. It supposes that each bin is expected to be hit: a share of less
     than an event of ``counts`` is taken for one.
     """
-    n, m = np.maximum(counts.sum(axis=-1), 1.0), reference.total[..., 0]
+    n, m = np.maximum(counts.sum(axis=-1), 1.0), np.maximum(reference.total[..., 0], 1.0)
     one_event = n[..., None]
     inverse = np.minimum((n + m)[..., None] / np.where(both > _NOTHING, both, np.inf), one_event)
     total = np.maximum(inverse.sum(axis=-1) - 1, 0.0)

@@ -260,8 +260,8 @@ def may_exceed(reference: Reference, path: Memory, level: float) -> Bools:
     df = hit.sum(axis=-1) - 1
     bins = reference.exists.sum(axis=-1)
     found = 2 * shape > _SLACK * _quantiles(level, reference.counts.shape[-1])[np.maximum(df, 0)]
-    found |= 2 * largest > _SLACK * _square(level + np.log(bins))
-    found |= _moments(reference, path, events) > _SLACK * _square(level)
+    found |= 2 * largest > _SLACK * normal_square(level + np.log(bins))
+    found |= _moments(reference, path, events) > _SLACK * normal_square(level)
     return np.asarray(found & (total > 0))
 
 
@@ -272,7 +272,7 @@ def _quantiles(level: float, bins: int) -> Floats:
     return result
 
 
-def _square(level: npt.ArrayLike) -> Floats:
+def normal_square(level: npt.ArrayLike) -> Floats:
     """χ² with one degree of freedom at ``level``."""
     return np.asarray(ndtri_exp(-np.asarray(level) - np.log(2.0)) ** 2)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         DriftDetector as DriftDetector,
         WindowInput as WindowInput,
         pack as pack,
-        unpack as unpack,
+        remembered as remembered,
     )
     from tidegauge.windows.evidence import BaselineLayout as BaselineLayout
     from tidegauge.windows.inactivity import InactivityCheck as InactivityCheck

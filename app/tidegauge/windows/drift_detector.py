@@ -129,15 +129,10 @@ class DriftDetector:
         layout = self.layout_of(part.baseline, baselines[part.baseline])
         if not layout.names:
             return None
-        before, hours, onsets = Memory.empty(*layout.reference.counts.shape), None, None
+        before, hours = remembered(memory, part.baseline, layout)
+        onsets = None
         if memory is not None and memory.baseline == part.baseline:
-            before = unpack(memory, layout.reference)
-            hours = unpack_hours(memory, len(layout.names), layout.daily)
             onsets = unpack_onsets(memory.onsets)
-        if layout.daily is not None and hours is None:
-            # There is nothing to compare the counts with that came before.
-            before = Memory.empty(*layout.reference.counts.shape)
-            hours = HoursMemory.empty(len(layout.names), layout.daily.calendar.profiles)
         hourly = None
         if layout.daily is not None and hours is not None:
             hourly = HourlyInput(layout.daily, hours, (report.window_start, report.window_end))
@@ -249,6 +244,21 @@ def pack(
         onsets=b"" if onsets is None else pack_onsets(onsets),
     )
     return msgspec.structs.replace(packed, **pack_hours(hours)) if hours else packed
+
+
+def remembered(
+    memory: SliceMemory | None, baseline: str, layout: BaselineLayout
+) -> tuple[Memory, HoursMemory | None]:
+    """Return what is remembered of windows that were judged by a baseline; nothing by another."""
+    before, hours = Memory.empty(*layout.reference.counts.shape), None
+    if memory is not None and memory.baseline == baseline:
+        before = unpack(memory, layout.reference)
+        hours = unpack_hours(memory, len(layout.names), layout.daily)
+    if layout.daily is not None and hours is None:
+        # There is nothing to compare the counts with that came before.
+        before = Memory.empty(*layout.reference.counts.shape)
+        hours = HoursMemory.empty(len(layout.names), layout.daily.calendar.profiles)
+    return before, hours
 
 
 def unpack(memory: SliceMemory, reference: Reference) -> Memory:
