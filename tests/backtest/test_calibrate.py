@@ -204,6 +204,20 @@ def test_a_daily_cycle_of_one_signal_is_named() -> None:
     assert found.mostly == ["amount"] and found.signals[0].signal == "amount"
 
 
+def test_hours_of_the_day_are_tried_where_there_are_days_enough() -> None:
+    def shares(number: int, name: str) -> Shares:
+        level = 0.3 * np.sin(np.pi * number / 72) * (name == "amount")
+        return np.asarray(SHARES + level * TILT)
+
+    found = _model(_history(16 * 144, shares, seconds=600))
+    remedy = found.remedies[0]
+    midnight = -(-START // 86_400) * 86_400
+    assert remedy.remedy == "hours"
+    assert (remedy.since, remedy.until) == (midnight, midnight + 14 * 86_400)
+    assert remedy.promise.windows > 100 and remedy.promise.own.starts == 0
+    assert found.promise.own.starts > 20
+
+
 def test_a_step_that_stays_is_dated_and_a_later_baseline_tried() -> None:
     def shares(number: int, name: str) -> Shares:
         return SHARES + 0.4 * TILT * (number >= 300) * (name == "size")

@@ -176,10 +176,11 @@ class TriedRemedy(msgspec.Struct, kw_only=True):
 
     ``design_effect``: with these ``design_effects``, by signal. ``baseline``: with what the windows
     from ``since`` to ``until`` counted of ``signals`` as baseline, for the windows after ``until``.
+    ``hours``: with the hours of the day of those windows, for the windows after ``until``.
     ``alarms_per_month``: with that budget, compared with what the model's own one promised.
     """
 
-    remedy: Literal["design_effect", "baseline", "alarms_per_month"]
+    remedy: Literal["design_effect", "baseline", "hours", "alarms_per_month"]
     design_effects: dict[str, float] = msgspec.field(default_factory=dict)
     signals: list[str] = msgspec.field(default_factory=list)
     since: int | None = None

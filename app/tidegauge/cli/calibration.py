@@ -176,6 +176,8 @@ def _tried(one: TriedRemedy) -> str:
         + ", ".join(f"{figure(it)} for {name}" for name, it in one.design_effects.items()),
         "baseline": f"with the windows from {utc_text(one.since or 0)} to "
         f"{utc_text(one.until or 0)} as baseline of {listed(one.signals)}, after these",
+        "hours": f"with the hours of the day of the windows from {utc_text(one.since or 0)} to "
+        f"{utc_text(one.until or 0)}, after these",
         "alarms_per_month": f"with alarms_per_month {figure(one.alarms_per_month)}",
     }[one.remedy]
     rows = [one.promise.own]
