@@ -133,6 +133,7 @@ def test_independent_events_keep_the_promise() -> None:
     assert found.promise.own.promised == pytest.approx(3_000 / 43_200)
     assert found.signals[0].own.promised == pytest.approx(1_500 / 43_200)
     assert not found.remedies and not found.mostly and not found.no_budget_restores
+    assert found.reasons == ["without_hours"]
 
 
 def test_alarms_are_those_that_detect_starts() -> None:

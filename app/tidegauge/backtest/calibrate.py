@@ -230,6 +230,7 @@ def _result(
         versions=sorted({it.slice.version for it in seen.slices}),
         slices=len(seen.slices),
         window_seconds=max(it.seconds for it in seen.slices),
+        reasons=sorted({reason for it in seen.slices for reason in it.reasons}),
         promise=whole,
         signals=list(signals),
         mostly=_mostly(signals) if broken else [],

@@ -43,6 +43,8 @@ class SliceHistory:
         #: Those of segments would take too much memory.
         self.counts: dict[str, CountHistory] = {}
         self.seconds = 0
+        #: Those of the baselines, why no number of alarms can be promised.
+        self.reasons: set[str] = set()
         self._slopes: dict[str, float] = {}
 
     @property
@@ -103,6 +105,7 @@ class SliceHistory:
         seconds = first.window_end - first.window_start
         if baseline not in self.scores:
             self.scores[baseline] = ScoreHistory(layout)
+            self.reasons |= set(layout.reasons)
             if not self.slice.segment:
                 self.counts[baseline] = CountHistory(layout)
         there = np.array(

@@ -192,6 +192,7 @@ class TriedRemedy(msgspec.Struct, kw_only=True):
 class ModelPromise(msgspec.Struct, kw_only=True):
     """What the promise to a model was worth; ``signals`` are the worst first.
 
+    ``reasons`` are those of its baselines why the budget is not guaranteed, as in its reports.
     ``mostly`` names signals that have most of the windows in alarm, if they are few. ``remedies``
     are empty where the promise was kept; ``no_budget_restores`` if no number of alarms a month
     does.
@@ -201,6 +202,7 @@ class ModelPromise(msgspec.Struct, kw_only=True):
     versions: list[str]
     slices: int
     window_seconds: int
+    reasons: list[str]
     promise: SignalPromise
     signals: list[SignalPromise]
     mostly: list[str]

@@ -97,6 +97,8 @@ def _cells(one: PromiseCount) -> tuple[str, ...]:
 def _lines(model: ModelPromise) -> Iterator[str]:
     """Yield what the verdicts mean, why the promise was broken, and what would restore it."""
     signals = [model.promise, *model.signals]
+    if model.reasons:
+        yield f"not guaranteed, as the budget in the reports says: {', '.join(model.reasons)}"
     if any(it.verdict == "kept" for it in signals):
         yield (
             "kept: with 95 % certainty no more alarms start than a budget of "
