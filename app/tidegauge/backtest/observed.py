@@ -108,12 +108,7 @@ class SliceHistory:
             self.reasons |= set(layout.reasons)
             if not self.slice.segment:
                 self.counts[baseline] = CountHistory(layout)
-        there = np.array(
-            [
-                [name in its.signals and name not in report.segment for name in layout.names]
-                for report, its in parts
-            ]
-        )
+        there = np.array([layout.in_part(its, report.segment) for report, its in parts])
         starts = np.array([report.window_start for report, _ in parts], dtype=np.int64)
         self.scores[baseline].add(
             starts,
