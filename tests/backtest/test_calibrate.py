@@ -133,6 +133,7 @@ def test_independent_events_keep_the_promise() -> None:
     assert found.promise.own.promised == pytest.approx(3_000 / 43_200)
     assert found.signals[0].own.promised == pytest.approx(1_500 / 43_200)
     assert not found.remedies and not found.mostly and not found.no_budget_restores
+    assert found.reasons == ["without_hours"]
 
 
 def test_alarms_are_those_that_detect_starts() -> None:
@@ -202,6 +203,20 @@ def test_a_daily_cycle_of_one_signal_is_named() -> None:
     assert (signals["amount"].causes[0].explains or 0) > 0.9
     assert signals["amount"].verdict == "not_kept" != signals["size"].verdict
     assert found.mostly == ["amount"] and found.signals[0].signal == "amount"
+
+
+def test_hours_of_the_day_are_tried_where_there_are_days_enough() -> None:
+    def shares(number: int, name: str) -> Shares:
+        level = 0.3 * np.sin(np.pi * number / 72) * (name == "amount")
+        return np.asarray(SHARES + level * TILT)
+
+    found = _model(_history(16 * 144, shares, seconds=600))
+    remedy = found.remedies[0]
+    midnight = -(-START // 86_400) * 86_400
+    assert remedy.remedy == "hours"
+    assert (remedy.since, remedy.until) == (midnight, midnight + 14 * 86_400)
+    assert remedy.promise.windows > 100 and remedy.promise.own.starts == 0
+    assert found.promise.own.starts > 20
 
 
 def test_a_step_that_stays_is_dated_and_a_later_baseline_tried() -> None:

@@ -4,7 +4,7 @@ Windows are replayed by the detector as in every backtest. A second replay tries
 the promise: a design effect, a baseline of later windows, another number of alarms a month.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from msgspec.structs import replace as replace_struct
 from tidegauge.alerting import RuleSet
 from tidegauge.backtest.observed import ModelHistory, SliceHistory
 from tidegauge.backtest.records import ReportsInOrder
+from tidegauge.backtest.remade import HoursOfWindows, with_counts, with_effects
 from tidegauge.backtest.result import (
     Calibration,
     LeftOut,
@@ -23,16 +24,9 @@ from tidegauge.backtest.result import (
     TriedRemedy,
 )
 from tidegauge.backtest.run import BacktestPlan, NoWindows, ReplayRun, no_collector
-from tidegauge.baseline import (
-    Baseline,
-    Dependence,
-    NumericSignal,
-    RareValues,
-    Signal,
-)
+from tidegauge.baseline import LEAST_DAYS, Baseline
 from tidegauge.contract import WindowReport
 from tidegauge.kafka import KafkaRecord, Skipped, refuse
-from tidegauge.stats import Floats
 from tidegauge.windows import Slice
 
 #: Numbers of alarms a month are tried at these multiples of what they are.
@@ -72,6 +66,10 @@ class _Replayed:
         if report.window_start >= self._begin and self._model in (None, report.model):
             self.run.take(report)
 
+    def finish(self) -> None:
+        """Judge what waits."""
+        self.run.judge()
+
     def by_model(self) -> dict[str, ModelHistory]:
         """Return what was seen of each model, if any of its windows was scored."""
         found: dict[str, list[SliceHistory]] = {}
@@ -88,6 +86,32 @@ class _Trial(NamedTuple):
     replayed: _Replayed
     multiple: float
     remedy: dict[str, Any]
+
+
+class _Hours(NamedTuple):
+    """Hours of the day that are made of the windows of a model, by the id of their baseline."""
+
+    model: str
+    of_windows: dict[str, HoursOfWindows]
+
+    def take(self, report: WindowReport) -> None:
+        """Count the next report, if it is of the model."""
+        if report.model == self.model:
+            for its in self.of_windows.values():
+                its.take(report)
+
+    def finish(self) -> None:
+        """There is nothing that waits."""
+
+    def trial(self, plan: BacktestPlan, baseline_of: BaselineOf) -> _Trial | None:
+        """Return what tries them; None if they can't be told."""
+        made = {id: its.finish() for id, its in self.of_windows.items()}
+        if not all(made.values()):
+            return None
+        begin = max(its.until for its in self.of_windows.values())
+        replayed = _Replayed(plan, lambda id: made.get(id) or baseline_of(id), self.model, begin)
+        since = begin - LEAST_DAYS * 86_400
+        return _Trial(self.model, replayed, 1, {"remedy": "hours", "since": since, "until": begin})
 
 
 def calibrate(
@@ -127,9 +151,18 @@ def calibrate(
         for model, its in seen.items()
         for trial in _trials(plan, model, its, found[model][1], baseline)
     ]
-    if trials:
-        again = [replace_struct(it, windows=0) for it in left_out]
-        _replay(plan, read, [it.replayed for it in trials], again, _passed)
+    hours = [
+        its
+        for model, seen_of in seen.items()
+        if (its := _hours(model, seen_of, found[model][1], baseline)) is not None
+    ]
+    again = [replace_struct(it, windows=0) for it in left_out]
+    if trials or hours:
+        _replay(plan, read, [*(it.replayed for it in trials), *hours], again, _passed)
+    by_hours = [it for one in hours if (it := one.trial(plan, baseline)) is not None]
+    if by_hours:
+        _replay(plan, read, [it.replayed for it in by_hours], again, _passed)
+    trials = by_hours + trials
     return Calibration(
         since=plan.since,
         until=plan.until,
@@ -150,7 +183,7 @@ def _passed(place: str, why: str) -> None:
 def _replay(
     plan: BacktestPlan,
     read: Read,
-    replays: Sequence[_Replayed],
+    replays: Sequence[_Replayed | _Hours],
     excepted: Sequence[LeftOut],
     skipped: Skipped,
 ) -> None:
@@ -169,7 +202,7 @@ def _replay(
             for one in replays if not inside else ():
                 one.take(report)
         for one in replays:
-            one.run.judge()
+            one.finish()
 
 
 def _nothing(plan: BacktestPlan, first: _Replayed, excepted: Sequence[LeftOut]) -> str:
@@ -197,6 +230,7 @@ def _result(
         versions=sorted({it.slice.version for it in seen.slices}),
         slices=len(seen.slices),
         window_seconds=max(it.seconds for it in seen.slices),
+        reasons=sorted({reason for it in seen.slices for reason in it.reasons}),
         promise=whole,
         signals=list(signals),
         mostly=_mostly(signals) if broken else [],
@@ -262,45 +296,27 @@ def _trials(
         )
 
 
+def _hours(
+    model: str, seen: ModelHistory, signals: Sequence[SignalPromise], baseline_of: BaselineOf
+) -> _Hours | None:
+    """Return what is to count the hours of the day, if these may restore the promise."""
+    kinds = {"daily_cycle", "weekly_cycle", "dependent_windows"}
+    broken = [it for it in signals if it.verdict == "not_kept"]
+    if not any(cause.kind in kinds for it in broken for cause in it.causes):
+        return None
+    found = dict[str, HoursOfWindows]()
+    for one in seen.slices:
+        for id in one.counts:
+            baseline = baseline_of(id)
+            if baseline is not None:
+                its = HoursOfWindows.of(baseline, *one.scores[id].span)
+                found |= {id: its} if its else {}
+    return _Hours(model, found) if found else None
+
+
 def _changed(baseline_of: BaselineOf, change: Callable[[Baseline], Baseline]) -> BaselineOf:
     def changed(id: str) -> Baseline | None:
         found = baseline_of(id)
         return None if found is None else change(found)
 
     return changed
-
-
-def with_effects(baseline: Baseline, effects: Mapping[str, float]) -> Baseline:
-    """Return a baseline whose signals have these design effects beyond those that they have."""
-    known = baseline.dependence or Dependence(found_by="rows")
-    times = {
-        name: effect * baseline.design_effect(name)
-        for name, effect in effects.items()
-        if name in baseline.signals
-    }
-    effects = {**known.design_effects, **times}
-    return replace_struct(baseline, dependence=replace_struct(known, design_effects=effects))
-
-
-def with_counts(baseline: Baseline, counts: Mapping[str, Floats]) -> Baseline:
-    """Return a baseline of these counts by bin, of windows, without hours of the day."""
-    signals = {
-        name: _with_counts(signal, counts[name].round().astype(int).tolist())
-        if name in counts
-        else signal
-        for name, signal in baseline.signals.items()
-    }
-    return replace_struct(baseline, signals=signals, daily=None)
-
-
-def _with_counts(signal: Signal, counts: Sequence[int]) -> Signal:
-    values = list(counts[: len(signal.counts)])
-    missing, not_finite = counts[len(values) : len(values) + 2]
-    if isinstance(signal, NumericSignal):
-        # What is outside of the range, the last bin, is in a bin of values for a new baseline.
-        values[-1] += sum(counts[len(values) + 3 :])
-        return replace_struct(
-            signal, counts=values, missing=missing, nan=not_finite, minimum=None, maximum=None
-        )
-    rare = signal.rare and RareValues(seen_once=0, expected=values, excess=[0.0] * len(values))
-    return replace_struct(signal, counts=values, missing=missing, rare=rare)

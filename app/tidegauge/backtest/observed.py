@@ -43,6 +43,8 @@ class SliceHistory:
         #: Those of segments would take too much memory.
         self.counts: dict[str, CountHistory] = {}
         self.seconds = 0
+        #: Those of the baselines, why no number of alarms can be promised.
+        self.reasons: set[str] = set()
         self._slopes: dict[str, float] = {}
 
     @property
@@ -103,14 +105,10 @@ class SliceHistory:
         seconds = first.window_end - first.window_start
         if baseline not in self.scores:
             self.scores[baseline] = ScoreHistory(layout)
+            self.reasons |= set(layout.reasons)
             if not self.slice.segment:
                 self.counts[baseline] = CountHistory(layout)
-        there = np.array(
-            [
-                [name in its.signals and name not in report.segment for name in layout.names]
-                for report, its in parts
-            ]
-        )
+        there = np.array([layout.in_part(its, report.segment) for report, its in parts])
         starts = np.array([report.window_start for report, _ in parts], dtype=np.int64)
         self.scores[baseline].add(
             starts,

@@ -176,10 +176,11 @@ class TriedRemedy(msgspec.Struct, kw_only=True):
 
     ``design_effect``: with these ``design_effects``, by signal. ``baseline``: with what the windows
     from ``since`` to ``until`` counted of ``signals`` as baseline, for the windows after ``until``.
+    ``hours``: with the hours of the day of those windows, for the windows after ``until``.
     ``alarms_per_month``: with that budget, compared with what the model's own one promised.
     """
 
-    remedy: Literal["design_effect", "baseline", "alarms_per_month"]
+    remedy: Literal["design_effect", "baseline", "hours", "alarms_per_month"]
     design_effects: dict[str, float] = msgspec.field(default_factory=dict)
     signals: list[str] = msgspec.field(default_factory=list)
     since: int | None = None
@@ -191,6 +192,7 @@ class TriedRemedy(msgspec.Struct, kw_only=True):
 class ModelPromise(msgspec.Struct, kw_only=True):
     """What the promise to a model was worth; ``signals`` are the worst first.
 
+    ``reasons`` are those of its baselines why the budget is not guaranteed, as in its reports.
     ``mostly`` names signals that have most of the windows in alarm, if they are few. ``remedies``
     are empty where the promise was kept; ``no_budget_restores`` if no number of alarms a month
     does.
@@ -200,6 +202,7 @@ class ModelPromise(msgspec.Struct, kw_only=True):
     versions: list[str]
     slices: int
     window_seconds: int
+    reasons: list[str]
     promise: SignalPromise
     signals: list[SignalPromise]
     mostly: list[str]

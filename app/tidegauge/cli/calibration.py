@@ -97,6 +97,8 @@ def _cells(one: PromiseCount) -> tuple[str, ...]:
 def _lines(model: ModelPromise) -> Iterator[str]:
     """Yield what the verdicts mean, why the promise was broken, and what would restore it."""
     signals = [model.promise, *model.signals]
+    if model.reasons:
+        yield f"not guaranteed, as the budget in the reports says: {', '.join(model.reasons)}"
     if any(it.verdict == "kept" for it in signals):
         yield (
             "kept: with 95 % certainty no more alarms start than a budget of "
@@ -176,6 +178,8 @@ def _tried(one: TriedRemedy) -> str:
         + ", ".join(f"{figure(it)} for {name}" for name, it in one.design_effects.items()),
         "baseline": f"with the windows from {utc_text(one.since or 0)} to "
         f"{utc_text(one.until or 0)} as baseline of {listed(one.signals)}, after these",
+        "hours": f"with the hours of the day of the windows from {utc_text(one.since or 0)} to "
+        f"{utc_text(one.until or 0)}, after these",
         "alarms_per_month": f"with alarms_per_month {figure(one.alarms_per_month)}",
     }[one.remedy]
     rows = [one.promise.own]

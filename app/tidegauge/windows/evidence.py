@@ -77,6 +77,22 @@ class BaselineLayout:
         found = {name: features_of(its.signal) for name, its in self.bins.items()}
         return {name: its for name, its in found.items() if its}
 
+    def in_part(self, part: ReportPart, dimensions: Collection[str] = ()) -> Bools:
+        """Return which signals are judged by a part of a report on a segment of ``dimensions``.
+
+        A signal of the same name as one of these has one value in it, so there is nothing to say of
+        it, nor of a sum of it.
+        """
+        return np.array(
+            [
+                name in part.signals
+                and name not in dimensions
+                and (name not in self.joint or not set(dimensions).intersection(self.joint[name]))
+                for name in self.names
+            ],
+            dtype=bool,
+        )
+
     @classmethod
     def of(cls, baseline: Baseline) -> "BaselineLayout":
         """Lay out the signals that the baseline has counts of."""
@@ -258,20 +274,13 @@ def with_evidence(
 ) -> ReportPart:
     """Return a part with the evidence of its signals.
 
-    ``onsets`` are the ends of the windows in which the changes of the signals in alarm began.
-    ``dimensions`` are those of the segment: a signal of the same name has one value in it, so there
-    is nothing to say of it, nor of a sum of it.
+    ``onsets`` are the ends of the windows in which the changes of the signals in alarm began, and
+    ``dimensions`` those of the segment: see :meth:`BaselineLayout.in_part`.
     """
     verdict, strongest = judged
     surprises, spans, sizes = strongest.surprises, strongest.spans, strongest.sizes
     expected = verdict.expected.at(spans, np.arange(len(spans))) if verdict.expected else None
-    there = [
-        name in part.signals
-        and name not in dimensions
-        and (name not in layout.joint or not set(dimensions).intersection(layout.joint[name]))
-        for name in layout.names
-    ]
-    scored = np.array(there) & (verdict.events[0] > 0)
+    scored = layout.in_part(part, dimensions) & (verdict.events[0] > 0)
     alarmed = np.flatnonzero(scored & (surprises > verdict.threshold))
     seen = [layout.names[row] for row in np.flatnonzero(scored).tolist()]
     names = [layout.names[row] for row in alarmed.tolist()]
