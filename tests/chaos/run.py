@@ -35,6 +35,7 @@ from chaos.site.cluster import (
     LONG_LATE_SECONDS,
     Cluster,
 )
+from chaos.site.hold import End
 from chaos.site.inject import Injector
 from chaos.site.losses import QUARANTINED, SOURCE_LOST, Losses
 from chaos.site.mutations import MUTATIONS, hazard_unforeseen
@@ -53,6 +54,9 @@ _LEAD_SECONDS = 2.0
 
 #: The traffic may need so much longer than planned, as it waits for brokers to deliver.
 _FLUSH_SECONDS = 180.0
+
+#: Brokers that are back must be followed by windows that are due, and in time, for so long.
+_AFTER_SECONDS = 20.0
 
 #: Events a second, by the number of brokers: three do thrice the work, on the same machine.
 _RATES = {1: 20_000.0, BROKERS: 5_000.0}
@@ -115,6 +119,9 @@ def run(
         losses = turn.enter_context(Losses(cluster.supervisor.slots))
         try:
             injector.run(check)
+            if plan.brokers > 1:
+                wait_until(injector.is_over, seconds=_FLUSH_SECONDS, what="brokers are back")
+                End(cluster.directory).tell(time.time() + _AFTER_SECONDS)
             result.sent = _wait_for_traffic(traffic, plan.seconds + _FLUSH_SECONDS)
             sent = result.sent
             note(f"sent {sent.sent:,} records, {sent.rate:,.0f}/s; {sent.bad:,} of them bad")
@@ -123,7 +130,7 @@ def run(
         injector.wait()
         result.findings += injector.findings
         note("every fault is over")
-        due = last_due(began + plan.seconds)
+        due = last_due(sent.ended)
         gone, findings = learn_what_was_counted(cluster, due, SETTLE_SECONDS, check)
         result.findings += findings
         with closing(Outputs(cluster.broker, cluster.installation, cluster.poison.has)) as outputs:
@@ -186,6 +193,8 @@ def _start_traffic(cluster: Cluster, plan: Plan, *, rate: float, began: float) -
     }
     if "source_recreated" in plan.counts():
         arguments["hold"] = cluster.directory
+    if plan.brokers > 1:
+        arguments["until"] = cluster.directory
     if (grown := grown_at(plan.faults)) is not None:
         arguments["grown"] = grown
     command = [sys.executable, "-m", "chaos.traffic"]
@@ -220,7 +229,7 @@ def _course(
         reports.append(decode_report(message.value(), milliseconds / 1000))
     return Course(
         began=injector.began,
-        ended=injector.began + result.plan.seconds,
+        ended=result.sent.ended,
         grace_seconds=GRACE_SECONDS,
         spans=injector.spans,
         left=cluster.supervisor.left,

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from chaos.plan.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, Fault
+from chaos.site.hold import End
 from chaos.traffic import (
     BAD_SHARE,
     Events,
@@ -171,6 +173,28 @@ def test_after_the_source_was_made_again_another_producer_sends_to_the_partition
     asked, again = second.asked
     assert set(second.partitions[:again]) == set(range(SOURCE_PARTITIONS))
     assert asked < 200 < 1_000 <= again - asked, "a second later, and not before"
+
+
+def test_traffic_goes_on_until_it_is_told_to_end_and_no_shorter_than_planned(
+    tmp_path: Path,
+) -> None:
+    for told, ended in ((NOW + 45, NOW + 45), (NOW + 12, NOW + 30)):
+        now, end = [NOW], End(tmp_path / str(told))
+        end.directory.mkdir()
+
+        def clock(now: list[float] = now, end: End = end, told: float = told) -> float:
+            now[0] += 0.1
+            if now[0] > NOW + 10:
+                end.tell(told)
+                end.tell(told + 100)  # too late
+            return now[0]
+
+        sent = send(
+            FakeProducer(), "predictions", Events(1), seed=1, rate=1_000, seconds=30, began=NOW,
+            jumps=[], until=end.read, clock=clock,
+        )  # fmt: skip
+        assert sent.ended == ended
+        assert abs(sent.sent - 1_000 * (ended - NOW)) < 1_000
 
 
 def test_a_plan_says_from_when_on_partitions_are_added() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from confluent_kafka import KafkaException, Producer
 
 from chaos.plan.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, WINDOW_SECONDS, Fault
-from chaos.site.hold import Hold
+from chaos.site.hold import End, Hold
 from chaos.site.steady import SteadyProducer
 
 MODELS = tuple(f"m{n}" for n in range(8))
@@ -211,7 +211,8 @@ def number_of(event: bytes) -> int:
 class Sent:
     """What was delivered, for certain: ``rate`` is records/s from the beginning to the last.
 
-    ``far_ahead`` of them lie in windows that need not be reported.
+    ``far_ahead`` of them lie in windows that need not be reported. The last one was made at
+    ``ended``, epoch seconds.
     """
 
     sent: int
@@ -219,6 +220,7 @@ class Sent:
     seconds: float
     rate: float
     far_ahead: int = 0
+    ended: float = 0.0
 
 
 def send(
@@ -233,14 +235,15 @@ def send(
     jumps: Sequence[Jump],
     grown: float | None = None,
     held: Callable[[Traffic], Traffic | None] = lambda _: None,
+    until: Callable[[], float] = lambda: 0.0,
     clock: Callable[[], float] = time.time,
 ) -> Sent:
     """Send ``rate`` events a second for ``seconds`` from ``began`` (epoch seconds) on, and flush.
 
-    Late, it makes up for it. After ``grown`` seconds the brokers are asked for more partitions
-    until there are, and those get events too. ``held`` is asked time and again whether the source
-    was made again meanwhile, and returns another producer then. Raises ``RuntimeError`` if not
-    everything was delivered.
+    It goes on longer if ``until`` says so, epoch seconds. Late, it makes up for it. After
+    ``grown`` seconds the brokers are asked for more partitions until there are, and those get
+    events too. ``held`` is asked time and again whether the source was made again meanwhile, and
+    returns another producer then. Raises ``RuntimeError`` if not everything was delivered.
     """
     partitions = random.Random(f"partitions of {seed}")
     nodes = random.Random(f"nodes of {seed}")
@@ -248,7 +251,7 @@ def send(
     skews: list[list[Jump]] = [[] for _ in range(MORE_PARTITIONS)]
     number, asked = SOURCE_PARTITIONS, 0.0
     time.sleep(max(0.0, began - clock()))
-    while (elapsed := clock() - began) < seconds:
+    while (elapsed := clock() - began) < max(seconds, until() - began):
         if (other := held(producer)) is not None:
             producer, number, asked = other, SOURCE_PARTITIONS, 0.0
             continue
@@ -277,7 +280,8 @@ def send(
     _deliver(producer)
     took = clock() - began
     rate = round(events.made / took, 1)
-    return Sent(events.made, events.bad, round(took, 3), rate, events.far_ahead)
+    ended = max(began + seconds, until())
+    return Sent(events.made, events.bad, round(took, 3), rate, events.far_ahead, ended)
 
 
 def _deliver(producer: Traffic) -> None:
@@ -306,6 +310,7 @@ def main() -> None:
     parser.add_argument("--jumps", default="[]", help="JSON: a list of the fields of Jump")
     parser.add_argument("--grown", type=float, help="seconds; see send")
     parser.add_argument("--hold", type=lambda text: Hold(Path(text)), help="directory; see hold.py")
+    parser.add_argument("--until", type=lambda text: End(Path(text)), help="directory; see hold.py")
     parser.add_argument("--result", type=Path, required=True, help="JSON file to write at the end")
     given = parser.parse_args()
     failures: list[str] = []
@@ -338,7 +343,9 @@ def main() -> None:
     sent = send(
         producer(),
         given.topic,
-        Events(given.seed, last_due(given.began + given.seconds)),
+        Events(
+            given.seed, last_due(given.began + given.seconds) if given.until is None else math.inf
+        ),
         seed=given.seed,
         rate=given.rate,
         seconds=given.seconds,
@@ -346,6 +353,7 @@ def main() -> None:
         jumps=[Jump(**jump) for jump in json.loads(given.jumps)],
         grown=given.grown,
         held=held,
+        until=(lambda: 0.0) if given.until is None else given.until.read,
     )
     if failures:
         sys.exit(f"{len(failures)} records were refused, the first: {failures[0]}")

@@ -89,7 +89,7 @@ def judge(
         injector.done,
         WINDOW_SECONDS,
         max_ahead_seconds=MAX_AHEAD_SECONDS,
-        due=last_due(injector.began + result.plan.seconds),
+        due=last_due(result.sent.ended),
         is_live=True,
         topic_ids=cluster.source_ids,
     )

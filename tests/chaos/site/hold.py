@@ -1,8 +1,11 @@
-"""How the traffic is held while the source topic is made again: by two files.
+"""How the traffic of a run is told what to do meanwhile, by files.
 
-So whatever was sent was sent to the one topic or to the other, and is known to be there.
+It is held while the source topic is made again, so whatever was sent was sent to the one topic or
+to the other, and is known to be there. And it goes on until faults whose length nobody knows
+beforehand, such as the start of brokers on a busy machine, have been over for a while.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,3 +54,28 @@ class Hold:
             yield
         finally:
             self._asked.unlink()
+
+
+@dataclass
+class End:
+    """Both sides of it: the traffic goes on until it is told when to end."""
+
+    directory: Path
+
+    @property
+    def _told(self) -> Path:
+        return self.directory / "traffic.until"
+
+    def read(self) -> float:
+        """Return when the traffic is to end, epoch seconds; infinite while that isn't known."""
+        try:
+            return float(self._told.read_text())
+        except FileNotFoundError:
+            return math.inf
+
+    def tell(self, at: float) -> None:
+        """Let it end then, unless it has been told already."""
+        if not self._told.exists():
+            whole = self._told.with_suffix(".new")
+            whole.write_text(str(at))
+            whole.replace(self._told)

@@ -53,11 +53,16 @@ class Injector:
     _failures: list[tuple[Fault, BaseException]] = field(default_factory=list)
 
     def run(self, check: Callable[[], None]) -> None:
-        """Begin every fault when it is due; ``check`` is called meanwhile and may raise."""
+        """Begin every fault when it is due; ``check`` is called meanwhile and may raise.
+
+        Of several brokers the next is lost once the one before is back: two away are another fault.
+        """
         if "source_recreated" in self.plan.counts():
             self.cluster.copy_source()
         for number, fault in enumerate(self.plan.faults):
-            while time.time() < self.began + fault.at:
+            while time.time() < self.began + fault.at or (
+                self.plan.brokers > 1 and not self.is_over()
+            ):
                 check()
                 time.sleep(0.05)
             self.done.append((time.time(), fault.what))
@@ -65,6 +70,10 @@ class Injector:
             thread = threading.Thread(target=self._carry_out, args=(number, fault))
             thread.start()
             self._threads.append(thread)
+
+    def is_over(self) -> bool:
+        """Whether every fault that has begun is over."""
+        return not any(thread.is_alive() for thread in self._threads)
 
     def wait(self) -> None:
         """Return once every fault is over; raises if one could not be carried out."""
