@@ -183,7 +183,7 @@ def test_an_hour_without_events_tells_nothing() -> None:
 
 def test_more_in_some_hours_is_more_in_these_alone() -> None:
     rng = np.random.default_rng(5)
-    daily = learned(counted(levels(14, rng, cycle=0.2), 1_000, rng)).daily
+    daily = learned(counted(levels(14, rng, cycle=0.0), 1_000, rng)).daily
     by_hour = np.ones((1, 24))
     by_hour[0, 3] = 25.0
     daily = replace(daily, dispersion=replace(daily.dispersion, by_hour=by_hour))
@@ -196,7 +196,7 @@ def test_more_in_some_hours_is_more_in_these_alone() -> None:
         assert verdict.expected is not None
         found.append(verdict.expected.excess[:, 0, [MEAN, SPREAD]])
     plain = daily.dispersion.over(np.array([60.0]))[0][0, 0, [MEAN, SPREAD]]
-    assert found[1][0] == pytest.approx(plain)
+    assert found[1][0] == pytest.approx(plain, rel=0.01)
     assert found[0][0] == pytest.approx(plain * 25, rel=0.05)
 
 

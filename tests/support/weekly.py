@@ -11,11 +11,11 @@ from support.counting import a_baseline, numeric
 from support.days import CUTS, MINUTES, counted
 from support.hourly import EVENTS, SIGNAL
 from support.window_reports import part_of, signal_report, window_report
-from tidegauge.baseline.daily import DailyCycle, DayCalendar
+from tidegauge.baseline.daily import DailyCycle, DayCalendar, DaySlot
 from tidegauge.baseline.document import Baseline
-from tidegauge.baseline.io.daily import signal_hours
+from tidegauge.baseline.io.daily import reference_of, signal_hours
 from tidegauge.contract.report import ReportPart, WindowReport
-from tidegauge.sequential import BaselineDays, ProfileCalendar
+from tidegauge.sequential import BaselineDays, ProfileCalendar, Reference, slots_of, standing_out
 from tidegauge.windows.drift_detector import DriftDetector
 
 Floats = npt.NDArray[np.float64]
@@ -37,17 +37,26 @@ def of_minutes(level: Level, start: int, minutes: int, seed: int) -> npt.NDArray
 
 
 def baseline_of(
-    level: Level, first: int, days: int, calendar: DayCalendar | None = None, kinds: int = 1
+    level: Level,
+    first: int,
+    days: int,
+    calendar: DayCalendar | None = None,
+    kinds: int = 1,
+    recurring: bool = False,
 ) -> Baseline:
     """Return a baseline of whole local days from the day ``first``, counted from 1970, on."""
-    known = BaselineDays.of(ProfileCalendar(kinds=kinds), np.arange(first, first + days))
     counts = of_minutes(level, first * DAY, days * MINUTES, seed=1)
     values = counts.shape[-1]
     signal = numeric(CUTS.tolist(), counts.sum(axis=0).tolist())
     minutes = np.zeros((days, MINUTES, values + 3), dtype=np.int64)
     minutes[:, :, :values] = counts.reshape(days, MINUTES, values)
+    pooled = Reference.of([reference_of(signal)])
+    slots = slots_of(standing_out(pooled, minutes.astype(np.float64))) if recurring else []
+    clock = ProfileCalendar(kinds=kinds, slots=slots)
+    known = BaselineDays.of(clock, np.arange(first, first + days))
     spans, hours = signal_hours(signal, minutes, known=known)
     calendar = calendar or DayCalendar()
+    calendar.slots = [DaySlot(begin_seconds=begin, end_seconds=end) for begin, end in slots]
     if hours.kinds:
         calendar.day_kinds = np.bincount(known.kinds, minlength=kinds).tolist()
     found = a_baseline(**{SIGNAL: signal})

@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from support.hourly import SIGNAL
 from support.weekly import DAY, alarms, at, baseline_of, judged, reports
@@ -155,3 +156,86 @@ def test_profiles_without_a_weight_change_nothing_by_a_bit() -> None:
     other = daily.expected(HoursMemory(events, np.zeros((3, week.profiles)), squares), 60.0)
     assert np.array_equal(one.reference.counts[:, :2], other.reference.counts[:, :2])
     assert not np.array_equal(one.reference.counts[:, 2], other.reference.counts[:, 2])
+
+
+# -- the cycle itself ------------------------------------------------------------------------------
+
+PEAK = at(2026, 4, 1, 5, 30)  # of a sine by UTC
+
+
+@pytest.mark.parametrize(("amplitude", "in_alarm"), [(0.33, False), (0.45, True)])
+def test_a_cycle_that_is_a_tenth_larger_is_no_drift_and_by_half_it_is(
+    amplitude: float, in_alarm: bool
+) -> None:
+    baseline = baseline_of(_sine, FIRST, 14)
+    windows = reports(lambda it: amplitude / 0.3 * _sine(it), PEAK, 0, 80, baseline.id)
+    found = alarms(judged(baseline, list(windows)))
+    assert all(found[40:]) if in_alarm else not any(found)
+
+
+def test_categories_whose_shares_follow_the_day_may_do_so_a_little_more() -> None:
+    pooled = Reference.of([SignalReference([500, 300, 200, 0], 0)])
+    counts = np.tile(pooled.counts, (24, 1)) * 1e6
+    counts[:12] += np.array([100, -100, 0, 0]) * 1e6
+    counts[12:] -= np.array([100, -100, 0, 0]) * 1e6
+    nothing = np.zeros((1, 1, 7))
+    dispersion = Dispersion([60.0], nothing, nothing + 1e4, nothing, np.ones((1, 24)))
+    daily = DailyReference.of(pooled, counts[None], dispersion)
+    hours = HoursMemory.empty(1).after(
+        Memory.empty(1, 4), np.full((1, 4), 1e3), daily.calendar.weights(6 * 3600, 7 * 3600)
+    )
+    excess = daily.expected(hours, 60.0).excess[0, 0]
+    by_bin = [(0.05 * off) ** 2 / (p * (1 - p)) for off, p in ((0.1, 0.6), (0.1, 0.2))]
+    assert excess[3:] == pytest.approx([*by_bin, 0, 0])
+    assert excess[0] == pytest.approx((0.005**2 / 0.6 + 0.005**2 / 0.2) / 3)
+    assert excess[1] == excess[2] == 0
+
+
+# -- what recurs within the hour -------------------------------------------------------------------
+
+
+def _with_batch(local: Floats, size: float = 0.5) -> Floats:
+    minute = local % DAY // 60
+    return np.asarray(_sine(local) + size * ((minute >= 125) & (minute < 135)))
+
+
+@cache
+def _of_nights() -> Baseline:
+    return baseline_of(_with_batch, FIRST, 14, recurring=True)
+
+
+def test_a_batch_of_each_night_has_a_slot_and_no_heavy_tails() -> None:
+    baseline = _of_nights()
+    assert baseline.daily and baseline.daily.calendar
+    [slot] = baseline.daily.calendar.slots
+    assert (slot.begin_seconds, slot.end_seconds) == (125 * 60, 135 * 60)
+    assert len(_hours(baseline).counts) == 25
+    without = _hours(baseline_of(_with_batch, FIRST, 14))
+    assert _hours(baseline).excess[0][MEAN] * 20 < without.excess[0][MEAN]
+    assert decode(baseline.to_json(), Baseline) == baseline
+
+
+def test_the_next_night_is_no_drift_and_another_batch_is() -> None:
+    baseline, begin = _of_nights(), (FIRST + 14) * DAY + 110 * 60
+    night = judged(baseline, list(reports(_with_batch, begin, 0, 60, baseline.id)))
+    assert not any(alarms(night))
+    assert {it for part in night if part.alarm_budget for it in part.alarm_budget.reasons} == set()
+    late = reports(lambda it: _with_batch(it - 1200), begin, 0, 60, baseline.id)
+    found = alarms(judged(baseline, list(late)))
+    assert all(found[36:45]) and not any(found[:15])
+
+
+def test_a_cycle_or_noise_alone_has_no_slot() -> None:
+    rng = np.random.default_rng(5)
+    for noise in (0.0, 0.1):
+        noisy = noise * rng.normal(size=14 * 1440)
+        baseline = baseline_of(lambda it, noisy=noisy: _sine(it) + noisy, FIRST, 14, recurring=True)
+        assert baseline.daily and not baseline.daily.calendar
+
+
+def test_a_batch_of_working_days_has_a_slot_too() -> None:
+    def level(local: Floats) -> Floats:
+        return np.asarray(np.where((local // DAY + 3) % 7 < 5, _with_batch(local), _sine(local)))
+
+    baseline = baseline_of(level, MONDAY, 14, recurring=True)
+    assert baseline.daily and baseline.daily.calendar and len(baseline.daily.calendar.slots) == 1

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ClockChange as ClockChange,
         DailyCycle as DailyCycle,
         DayCalendar as DayCalendar,
+        DaySlot as DaySlot,
         KindsOfDays as KindsOfDays,
         SignalHours as SignalHours,
     )

@@ -49,12 +49,13 @@ class KindsOfDays(Record):
 class SignalHours(Record):
     """One signal by hour of day, and how much it varied from day to day.
 
-    ``counts`` has 24 lists of the signal's bins: those of its values, then missing, not finite and
-    invalid. ``excess`` is by how much more than by sampling scores varied, as variance in units of
-    one event's, a list for each of the baseline's ``spans_seconds``: of shape, mean, spread and
-    each bin. ``degrees`` are the degrees of freedom that this is known with, or that the tails of
-    the scores have if these are fewer; ``skewness`` is that of mean and spread. ``by_hour`` is what
-    the excess is multiplied by in each hour of the day.
+    ``counts`` has 24 lists, and one for each slot of the calendar, of the signal's bins: those of
+    its values, then missing, not finite and invalid. ``excess`` is by how much more than by
+    sampling scores varied, as variance in units of one event's, a list for each of the baseline's
+    ``spans_seconds``: of shape, mean, spread and each bin. ``degrees`` are the degrees of freedom
+    that this is known with, or that the tails of the scores have if these are fewer; ``skewness``
+    is that of mean and spread. ``by_hour`` is what the excess is multiplied by in each hour of the
+    day.
     """
 
     counts: list[list[int]]
@@ -68,7 +69,7 @@ class SignalHours(Record):
     ] = msgspec.UNSET
 
     def __post_init__(self) -> None:
-        if len(self.counts) != _HOURS or len(self.by_hour) != _HOURS:
+        if len(self.counts) < _HOURS or len(self.by_hour) != _HOURS:
             raise ValueError("counts and by_hour must have 24 entries, one for each hour")
         each = [self.counts, *(self.kinds.counts if self.kinds else ())]
         if any(len(its) != len(self.counts) for its in each):
@@ -100,6 +101,13 @@ class ClockChange(Record):
     ahead_seconds: Annotated[int, msgspec.Meta(description="Local time less UTC.")]
 
 
+class DaySlot(Record):
+    """Minutes of each local day at which something recurs, seconds of the day."""
+
+    begin_seconds: Annotated[int, msgspec.Meta(description="Its first second.")]
+    end_seconds: Annotated[int, msgspec.Meta(description="The first second after it.")]
+
+
 class DayCalendar(Record, omit_defaults=True):
     """Whose days the hours are of, as far as a baseline knows."""
 
@@ -111,6 +119,13 @@ class DayCalendar(Record, omit_defaults=True):
         msgspec.Meta(
             description="In the order of time; the first also holds for what is before. Empty in "
             "UTC."
+        ),
+    ] = msgspec.field(default_factory=list)
+    slots: Annotated[
+        list[DaySlot],
+        msgspec.Meta(
+            description="Minutes of the day that stand out on most days, in order; counts of "
+            "hours are without them, and followed by theirs."
         ),
     ] = msgspec.field(default_factory=list)
     day_kinds: Annotated[
@@ -142,6 +157,10 @@ class DayCalendar(Record, omit_defaults=True):
             raise ValueError("changes must be in the order of time")
         if any(abs(it.ahead_seconds) > _DAY_SECONDS for it in self.changes):
             raise ValueError("changes has local time more than a day ahead of UTC, or behind it")
+        if any(not 0 <= it.begin_seconds < it.end_seconds <= _DAY_SECONDS for it in self.slots):
+            raise ValueError("slots must be of one day")
+        if any(a.end_seconds > b.begin_seconds for a, b in pairwise(self.slots)):
+            raise ValueError("slots must be in order and not overlap")
         if len(self.day_kinds) not in (0, _WEEKDAYS, _WEEKDAYS + 1):
             raise ValueError(f"day_kinds must have {_WEEKDAYS} or 8 entries, or none")
         if not 0 <= self.holiday_kind < max(len(self.day_kinds), _WEEKDAYS):
@@ -183,5 +202,8 @@ class DailyCycle(Record):
         for name, its in self.signals.items():
             if any(len(it) != len(spans) for it in (its.excess, its.degrees, its.skewness)):
                 raise ValueError(f"{name} must have one list for each of spans_seconds")
-            if its.kinds and len(its.kinds.own) != (self.calendar or DayCalendar()).kinds:
+            calendar = self.calendar or DayCalendar()
+            if len(its.counts) != _HOURS + len(calendar.slots):
+                raise ValueError(f"{name} must have counts of 24 hours and of each slot")
+            if its.kinds and len(its.kinds.own) != calendar.kinds:
                 raise ValueError(f"{name} must have as many kinds of days as the calendar")

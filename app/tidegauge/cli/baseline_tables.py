@@ -77,11 +77,20 @@ def hours_line(baseline: Baseline) -> str:
     if calendar.holidays:
         kind = "a kind of their own" if calendar.holiday_kind == _HOLIDAY else "as days of rest"
         weeks += f" (holidays of {printable(calendar.holidays_of)} are {kind})"
+    if calendar.slots:
+        slots = ", ".join(
+            f"{_clock(it.begin_seconds)}-{_clock(it.end_seconds)}" for it in calendar.slots
+        )
+        weeks += f", by the minutes that stand out each day ({slots})"
     return (
         f"by hour of the day ({printable(calendar.time_zone)}){weeks}, of "
         f"{baseline.daily.days} days; "
         f"dispersion known for spans from {spans[0]:,} to {spans[-1]:,} seconds"
     )
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}"
 
 
 def dependence_line(baseline: Baseline) -> str:

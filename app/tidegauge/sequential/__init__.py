@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         bin_contributions as bin_contributions,
         surprises as surprises,
     )
+    from tidegauge.sequential.slots import slots_of as slots_of, standing_out as standing_out
     from tidegauge.sequential.tails import q_values as q_values
     from tidegauge.sequential.value_drift import (
         ValueTable as ValueTable,

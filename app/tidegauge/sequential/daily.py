@@ -8,17 +8,22 @@ remembered windows is the mean over the profiles by what is remembered of these 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from tidegauge.sequential.calendar import HOURS, ProfileCalendar
 from tidegauge.sequential.ewma import KEEP, LAMBDAS, LEAST_EVENTS, Memory
-from tidegauge.sequential.expected import Expected
+from tidegauge.sequential.expected import BINS, MEAN, SHAPE, SPREAD, Expected
 from tidegauge.sequential.reference import Reference
+from tidegauge.sequential.scores import summed
 from tidegauge.stats import Floats
 
 #: A profile with a smaller share of what is remembered is forgotten: it is as if it were not there.
 _FORGOTTEN = 1e-9
+
+#: By how much the cycle of a day is larger or smaller in other weeks, a standard deviation.
+_CYCLE_VARIES = 0.05
 
 
 @dataclass(frozen=True)
@@ -211,8 +216,38 @@ class DailyReference:
             spans = spans[..., :1]
         excess, degrees, skewness = self.dispersion.over(spans)
         more = np.einsum("...st,st->...s", by_hour, self.dispersion.by_hour)[..., None]
+        known = excess * more
+        excess = known + self._of_cycle(shares)
+        part = np.divide(known, excess, out=np.ones_like(excess), where=excess > 0)
+        skewness = skewness * part**1.5  # the same cube, in units of the larger variance
         counts = shares * events[..., None]
-        return Expected.of(self.pooled, counts, excess * more, degrees, skewness, events)
+        return Expected.of(self.pooled, counts, excess, degrees, skewness, events)
+
+    def _of_cycle(self, shares: Floats) -> Floats:
+        """Return the variance of ``shares`` expected (…, bins) by the cycle's own size.
+
+        A baseline of some weeks doesn't tell how large the cycle will be in others. It is taken to
+        vary by a twentieth (one standard deviation), and with it all that differs from the mean of
+        the day. Of signals with an order that is their mean and spread; (…, directions).
+        """
+        off = _CYCLE_VARIES * (shares - self._whole)
+        found = np.zeros((*off.shape[:-1], BINS + off.shape[-1]))
+        found[..., MEAN] = summed(off, self.pooled.linear) ** 2
+        found[..., SPREAD] = summed(off, self.pooled.quadratic) ** 2
+        free = ~self.pooled.is_ordered
+        if free.any():
+            its, p = off[..., free, :], shares[..., free, :]
+            squares = np.divide(its**2, p, out=np.zeros_like(p), where=p > 0)
+            others = np.where(p < 1, 1 - p, 1.0)
+            found[..., free, BINS:] = squares / others
+            bins = np.maximum(self.pooled.exists[free].sum(axis=-1) - 1, 1)
+            found[..., free, SHAPE] = squares.sum(axis=-1) / bins
+        return found
+
+    @cached_property
+    def _whole(self) -> Floats:
+        """The shares of all hours together, (signals, bins)."""
+        return np.asarray(self.pooled.counts / self.pooled.counts.sum(axis=-1, keepdims=True))
 
     def _by_hour(self, weights: Floats) -> Floats:
         """Return weights (…, profiles) by hour of the day."""

@@ -24,7 +24,7 @@ HEAVY_TAILS = "heavy_tails"
 _LEAST_DEGREES = 7.0
 _SHORT_SECONDS = 900
 
-#: The window ends after the last change of clocks that the baseline knows of.
+#: The window ends after the last change of clocks, or holidays, that the baseline knows of.
 CALENDAR_ENDED = "calendar_ended"
 
 #: A signal has fewer rows to be compared with than :data:`SURE_ROWS`.

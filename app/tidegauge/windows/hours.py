@@ -92,6 +92,7 @@ def calendar_of(cycle: DailyCycle) -> ProfileCalendar:
         its.kinds,
         its.holiday_days,
         its.holiday_kind,
+        [(it.begin_seconds, it.end_seconds) for it in its.slots],
     )
 
 

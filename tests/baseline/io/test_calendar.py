@@ -146,6 +146,40 @@ def test_a_zone_needs_times(tmp_path: Path) -> None:
         build(path, model="m", version="1", exclude=["at"], time_zone="Europe/Berlin")
 
 
+def test_minutes_that_stand_out_each_day_get_slots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegauge.sequential.slots._LEAST_EVENTS", 2)
+    seconds = datetime(2026, 6, 1, tzinfo=UTC).timestamp() + 20 * np.arange(15 * DAY // 20)
+    minute = seconds % DAY // 60
+    rows = {
+        "at": seconds,
+        "batch": np.where((minute >= 125) & (minute < 145), "nightly", "none").tolist(),
+        "other": (np.arange(len(seconds)) % 7).astype(float),
+    }
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    found = [
+        build(
+            tmp_path / "rows.parquet", model="m", version="1", time="at",
+            time_zone="Europe/Berlin", memory_bytes=memory,
+        ).baseline
+        for memory in (1, 2**29)
+    ]  # fmt: skip
+    assert found[0].to_json() == found[1].to_json()
+    daily = found[0].daily
+    assert daily and daily.calendar
+    slots = [(it.begin_seconds // 60, it.end_seconds // 60) for it in daily.calendar.slots]
+    assert slots == [(245, 255), (255, 265)]  # of local time
+    place = found[0].signals["batch"].categories.index("nightly")  # type: ignore[union-attr]
+    counts = np.array(daily.signals["batch"].counts)
+    assert (counts[24:, place] == counts[24:].sum(axis=1)).all()
+    assert counts[:24, place].sum() == 0
+    assert "by the minutes that stand out each day (04:05-04:15, 04:15-04:25)" in hours_line(
+        found[0]
+    )
+    assert read_baseline(found[0].to_json()) == found[0]
+
+
 # -- holidays --------------------------------------------------------------------------------------
 
 FREE = [(12, 25), (12, 26), (1, 1), (1, 6)]

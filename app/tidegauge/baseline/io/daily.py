@@ -13,6 +13,7 @@ from tidegauge.baseline import (
     MOST_DAYS,
     DailyCycle,
     DayCalendar,
+    DaySlot,
     JointSums,
     KindsOfDays,
     NumericSignal,
@@ -34,6 +35,8 @@ from tidegauge.sequential import (
     Reference,
     SignalReference,
     dispersion_of,
+    slots_of,
+    standing_out,
 )
 from tidegauge.stats import Bools, Floats
 
@@ -90,7 +93,8 @@ def daily_cycle(
 
     Hours and days are those of the ``time_zone``, or of UTC.
     None, and a warning why, if there are fewer than 14 days with timestamps or too few rows a day.
-    Reads the table once for its times, and once for as many signals as ``memory_bytes`` hold.
+    Reads the table once for its times, and once for as many signals as ``memory_bytes`` hold; twice
+    if these aren't all.
     """
     clock = ProfileCalendar(kinds=7)
     if time_zone is not None:
@@ -122,15 +126,25 @@ def daily_cycle(
             f"and days of the week count as variation; --exclude leaves signals out"
         )
         clock = replace(clock, kinds=1)
-    known = BaselineDays.of(clock, days)
     size = max(len(days) * _BLOCKS * width for width in widths)
     at_once = max(1, memory_bytes // (8 * size))
     found: dict[str, SignalHours] = {}
     spans: list[int] = []
     names = list(signals)
-    for first in range(0, len(names), at_once):
-        some = {name: signals[name] for name in names[first : first + at_once]}
+    groups = [names[first : first + at_once] for first in range(0, len(names), at_once)]
+    minutes, blocks = np.zeros(_BLOCKS), dict[str, NDArray[np.int64]]()
+    for group in groups:
+        some = {name: signals[name] for name in group}
         blocks = _blocks(table, time, clock, some, days, progress)
+        for name, counted in blocks.items():
+            its = Reference.of([reference_of(signals[name].signal)])
+            np.maximum(minutes, standing_out(its, counted / signals[name].effect), out=minutes)
+    clock = replace(clock, slots=slots_of(minutes))
+    known = BaselineDays.of(clock, days)
+    for group in groups:
+        some = {name: signals[name] for name in group}
+        if len(groups) > 1:
+            blocks = _blocks(table, time, clock, some, days, progress)
         for name, counted in blocks.items():
             try:
                 spans, found[name] = signal_hours(
@@ -148,6 +162,7 @@ def daily_cycle(
         )
     covered = int(days[0]), int(days[-1])
     calendar = calendar_of(time_zone, covered, holidays if differ else None)
+    calendar.slots = [DaySlot(begin_seconds=begin, end_seconds=end) for begin, end in clock.slots]
     if differ:
         calendar.day_kinds = np.bincount(known.kinds, minlength=clock.kinds).tolist()
         calendar.holiday_kind = clock.holiday_kind
