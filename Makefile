@@ -9,7 +9,7 @@ MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help venv install demo tutorial fast fast-tests test lint types schemas freeze-schemas reference docs docs-serve lock bench bench-quick bench-detect \
-  bench-memory bench-neighbours bench-recovery bench-detection bench-detection-quick check-peers chaos chaos-brokers \
+  bench-memory bench-neighbours bench-recovery bench-detection bench-detection-quick bench-real-data check-peers chaos chaos-brokers \
   scenarios starts quiet fuzz fuzz-quick clean wheels \
   test-machine test-broker test-collect
 
@@ -35,6 +35,7 @@ help:
 	@echo "make bench-recovery  time for detect to read its state back (ARGS=--day: growth over a day)"
 	@echo "make bench-detection  false alarms compared with the budget, delays with an oracle (ARGS=--write)"
 	@echo "make bench-detection-quick  the main rows of bench-detection, in two minutes"
+	@echo "make bench-real-data  real data replayed, beside Evidently and NannyML (ARGS=--write)"
 	@echo "make check-peers  compare our figures with those of Evidently and NannyML, on random counts"
 	@echo "make chaos     random faults under load; each run is checked for exact counts (SEEDS, SEED_START)"
 	@echo "make chaos-brokers  three brokers, of which one and then two fail (SEEDS=5, SEED_START, ARGS)"
@@ -185,6 +186,9 @@ bench-detection: venv
 
 bench-detection-quick: venv
 	@$(BIN)/python bench/detection.py --quick $(ARGS)
+
+bench-real-data: venv
+	@$(BIN)/python bench/real_data.py $(ARGS)
 
 check-peers: venv
 	@$(BIN)/python bench/check_peers.py $(ARGS)

@@ -3,12 +3,17 @@
     python bench/check_peers.py [--seed 1] [--pairs 200]
 
 Each package runs in an environment of its own, gets values that make the counts, and answers with
-its figures; ours are converted to its direction and unit. Ends with 1 if any differs.
+its figures; ours are converted to its direction and unit. It also gets a table of days with a drift
+of two columns, as real_data.py gives it, and must name these from that day on. Ends with 1 if
+anything differs.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -100,13 +105,78 @@ def main() -> int:
         name = f"detection_{package}"
         with Peer(name) as peer:
             theirs = peer.ask("figures", current=sides[0].tolist(), reference=sides[1].tolist())
+            named = ask_days(peer, "days", options.seed)
+            if package == "evidently" and ask_days(peer, "preset_days", options.seed) != named:
+                good = False
+                print(f"{version(package, name)} days: not those of the preset, WRONG")
         for comparison, found in differences(comparisons, theirs, *sides):
             good = good and found <= TOLERANCE
             print(
                 f"{version(package, name)} {comparison.theirs} = {comparison.conversion}: "
                 f"largest difference {found:.1e}{'' if found <= TOLERANCE else ', WRONG'}"
             )
+        wrong = wrong_days(named)
+        good = good and not wrong
+        print(f"{version(package, name)} days: {'; '.join(wrong) or 'as expected'}")
     return 0 if good else 1
+
+
+#: Of the table of days: those of the reference, those after it, and the first with a drift.
+_DAYS, _LATER, _DRIFT_AT = 20, 6, 3
+_ROWS_A_DAY = 1_000
+_DRIFTED = ["amount", "region"]
+
+
+def ask_days(peer: Peer, what: str, seed: int) -> dict[str, list[str]]:
+    """Return which columns a package names on each day of a table with a drift."""
+    rng = np.random.default_rng(seed)
+    with TemporaryDirectory() as directory:
+        files = {}
+        for side, days in (("reference", range(_DAYS)), ("current", range(_DAYS, _DAYS + _LATER))):
+            files[side] = str(Path(directory) / f"{side}.csv")
+            Path(files[side]).write_text("\n".join(_table(days, rng)))
+        found: dict[str, list[str]] = peer.ask(what, categorical=["region", "kind"], **files)
+    return found
+
+
+def _day(number: int) -> str:
+    return f"{date(2024, 1, 1) + timedelta(days=number)}"
+
+
+def _table(days: range, rng: np.random.Generator) -> Iterator[str]:
+    """Yield the lines of a CSV; "NA" is a category, and a cell may be empty."""
+    yield "day,amount,region,kind,other"
+    for day in days:
+        drifts = day >= _DAYS + _DRIFT_AT
+        amount = rng.normal(loc=float(drifts), size=_ROWS_A_DAY)
+        region = rng.choice(["eu", "NA"], size=_ROWS_A_DAY, p=[0.5, 0.5] if drifts else [0.9, 0.1])
+        kind = rng.choice(["1", "2", "3"], size=_ROWS_A_DAY)
+        other = ["" if it < -2 else f"{it:.4f}" for it in rng.normal(size=_ROWS_A_DAY)]
+        for row in zip(amount, region, kind, other, strict=True):
+            yield ",".join([_day(day), f"{row[0]:.4f}", *row[1:]])
+
+
+def wrong_days(named: Mapping[str, list[str]]) -> list[str]:
+    """Return what a package should have named otherwise.
+
+    It has false alarms, so a column without a drift may be named on up to a third of the days.
+    """
+    days = [_day(_DAYS + at) for at in range(_LATER)]
+    if sorted(named) != days:
+        return [f"found the days {sorted(named)}, WRONG"]
+    found = [
+        f"{day} found {sorted(named[day])} and not {name}, WRONG"
+        for day in days[_DRIFT_AT:]
+        for name in _DRIFTED
+        if name not in named[day]
+    ]
+    without = [(day, name) for day in days for name in named[day]
+               if name not in _DRIFTED or day < days[_DRIFT_AT]]  # fmt: skip
+    for name in sorted({name for _, name in without}):
+        its = [day for day, other in without if other == name]
+        if len(its) > _LATER / 3:
+            found.append(f"found {name} on {', '.join(its)}, WRONG")
+    return found
 
 
 def differences(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _answering import answer
+from _days import read_days
 from nannyml import UnivariateDriftCalculator
 from nannyml.chunk import SizeBasedChunker
 from nannyml.drift.univariate.methods import FeatureType, MethodFactory
@@ -71,6 +72,25 @@ def _frame(values: Any, categorical: bool) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(names, texts, strict=True)))
 
 
+def days(reference: str, current: str, categorical: list[str]) -> dict[str, list[str]]:
+    """Return which columns alarm on each day of a table, a file as is the reference.
+
+    Both have the column ``day``, which is none of the others. Chunks are days on both sides.
+    """
+    before, now = (read_days(path, categorical) for path in (reference, current))
+    for table in (before, now):
+        table["day"] = pd.to_datetime(table["day"])
+        table[categorical] = table[categorical].astype("category")
+    names = [name for name in before if name != "day"]
+    calculator = UnivariateDriftCalculator(names, timestamp_column_name="day", chunk_period="D")
+    result = calculator.fit(before).calculate(now).filter(period="analysis").to_df()
+    starts = pd.to_datetime(result["chunk", "chunk", "start_date"]).dt.strftime("%Y-%m-%d")
+    alerts = {name: result[name, "jensen_shannon", "alert"].astype(bool) for name in names}
+    return {
+        day: [name for name in names if alerts[name].iloc[row]] for row, day in enumerate(starts)
+    }
+
+
 # That 10,000 rows make but 2 chunks of 5,000, among others.
 warnings.simplefilter("ignore")
-answer({"judge": judge, "figures": figures})
+answer({"judge": judge, "figures": figures, "days": days})
