@@ -228,7 +228,6 @@ def test_what_is_neither_a_country_nor_a_file_is_refused(tmp_path: Path) -> None
 def test_holidays_of_a_country_are_those_of_the_package(
     country: str, day: date, rest_day: int
 ) -> None:
-    pytest.importorskip("holidays")
     found = read_holidays(country, print)
     assert (day - date(1970, 1, 1)).days in found.days
     assert (found.source, found.rest_day) == (country, rest_day)
@@ -241,7 +240,6 @@ def test_holidays_of_a_country_are_those_of_the_package(
 
 @pytest.mark.parametrize(("country", "message"), [("XX", "XX not available"), ("DE-ZZ", "ZZ")])
 def test_a_country_that_the_package_does_not_have_is_named(country: str, message: str) -> None:
-    pytest.importorskip("holidays")
     with pytest.raises(BaselineError, match=f"--holidays {country}.*{message}"):
         read_holidays(country, print)
 
