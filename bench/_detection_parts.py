@@ -43,7 +43,8 @@ def _charts(part: Part, options: Options) -> Found:
     found: list[Figure] = []
 
     def rows() -> Iterator[list[str]]:
-        for drift in (SMALL, *(it for it in DRIFTS if isinstance(it.change, Moved))):
+        moved = (SMALL, *(it for it in DRIFTS if isinstance(it.change, Moved)))
+        for drift in (it for it in moved if not options.quick or it.events == SMALL.events):
             given = {"runs": options.runs, "seed": options.seed}
             mine, oracle = of_detector(drift, **given).evidence, of_oracle(drift, **given)
             charts = of_charts(drift, runs=2_000, seed=options.seed)
