@@ -139,7 +139,7 @@ def ask_days(peer: Peer, what: str, seed: int) -> dict[str, list[str]]:
     return found
 
 
-def _day(number: int) -> str:
+def planted_day(number: int) -> str:
     return f"{date(2024, 1, 1) + timedelta(days=number)}"
 
 
@@ -153,7 +153,7 @@ def _table(days: range, rng: np.random.Generator) -> Iterator[str]:
         kind = rng.choice(["1", "2", "3"], size=_ROWS_A_DAY)
         other = ["" if it < -2 else f"{it:.4f}" for it in rng.normal(size=_ROWS_A_DAY)]
         for row in zip(amount, region, kind, other, strict=True):
-            yield ",".join([_day(day), f"{row[0]:.4f}", *row[1:]])
+            yield ",".join([planted_day(day), f"{row[0]:.4f}", *row[1:]])
 
 
 def wrong_days(named: Mapping[str, list[str]]) -> list[str]:
@@ -161,7 +161,7 @@ def wrong_days(named: Mapping[str, list[str]]) -> list[str]:
 
     It has false alarms, so a column without a drift may be named on up to a third of the days.
     """
-    days = [_day(_DAYS + at) for at in range(_LATER)]
+    days = [planted_day(_DAYS + at) for at in range(_LATER)]
     if sorted(named) != days:
         return [f"found the days {sorted(named)}, WRONG"]
     found = [

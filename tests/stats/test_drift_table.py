@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
@@ -40,7 +41,7 @@ def same(found: Drift | None, expected: Drift | None) -> bool:
     return all(
         getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-12, abs=1e-12)
         for name in Drift.__struct_fields__
-        if getattr(found, name) is not None
+        if getattr(found, name) not in (None, msgspec.UNSET)
     )
 
 

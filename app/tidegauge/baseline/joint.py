@@ -141,7 +141,7 @@ def joint_name(kind: str, number: int, weights: Weights) -> str:
     """Name a joint signal by its features, with their signs.
 
     >>> joint_name("pair", 1, {"income": 1.0, "age": -1.0})
-    'joint pair 1: +age -income'
+    'joint pair 1: -age +income'
     """
     terms = [f"{'+' if weights[name] > 0 else '-'}{name}" for name in sorted(weights)]
     shown, size = list[str](), 0
