@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tidegauge.baseline.binning import canonical_category, numeric_counts, numeric_edges
+from tidegauge.baseline.binning import (
+    Clusters,
+    canonical_category,
+    numeric_counts,
+    numeric_edges,
+    rare_values,
+)
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 columns = st.one_of(
@@ -113,3 +119,28 @@ def test_what_is_not_finite_is_refused_rather_than_put_into_the_last_bin(value: 
 )
 def test_a_category_has_one_spelling(value: str | float, spelling: str) -> None:
     assert canonical_category(value) == spelling
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 400), min_size=1, max_size=5), max_size=40),
+    st.integers(0, 20),
+    st.booleans(),
+    st.floats(1, 500),
+)
+def test_as_many_rows_are_expected_as_there_are(
+    rows: list[list[int]], own: int, tells_unseen: bool, effect: float
+) -> None:
+    """Of values with so many rows of each entity; the commonest ones have a bin each."""
+    ranked = sorted(rows, key=sum, reverse=True)
+    counts = np.array([sum(it) for it in ranked], dtype=np.int64)
+    clusters = Clusters.of(
+        np.array([len(it) for it in ranked]),
+        counts,
+        np.array([float(sum(one**2 for one in it)) for it in ranked]),
+    )
+    found = rare_values(
+        counts[:own], counts[own:], tells_unseen=tells_unseen, clusters=clusters, effect=effect
+    )
+    assert sum(found.expected) == counts.sum()
+    assert len(found.expected) == len(found.excess) == min(own, len(counts)) + 2
+    assert found.expected[-1] <= clusters.alone * tells_unseen

@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from support.feeds import Row, baseline, run
@@ -17,6 +20,7 @@ from tidegauge.baseline import (
     reference_counts,
     reference_excess,
 )
+from tidegauge.baseline.io import build
 from tidegauge.baseline.io.signals import categorical_signal
 from tidegauge.contract import SignalHistogram
 from tidegauge.sequential import Budget, Memory, WindowBatch
@@ -67,9 +71,14 @@ def drawn(signal: CategoricalSignal, shares: np.ndarray, events: int, seed: int)
 
 def in_alarm(signal: CategoricalSignal, windows: np.ndarray) -> np.ndarray:
     """Which windows are in alarm."""
-    reference = BaselineLayout.of(based_on(signal)).reference
+    return alarms_of(based_on(signal), windows)
+
+
+def alarms_of(baseline: Baseline, windows: np.ndarray) -> np.ndarray:
+    """Do that for the one signal of a baseline."""
+    reference = BaselineLayout.of(baseline).reference
     table = np.zeros((len(windows), 1, reference.counts.shape[-1]))
-    table[:, 0, : windows.shape[1]] = windows
+    table[:, 0, : windows.shape[1]] = windows / baseline.design_effect(*baseline.signals)
     budget = Budget(1.0, 43_200.0)
     batch = WindowBatch(reference, Memory.empty(*reference.counts.shape), table, [budget])
     return batch.beyond(1.0)[:, 0]
@@ -143,6 +152,123 @@ def test_fewer_new_values_than_expected_are_no_drift(rows: int) -> None:
     shares = np.array([rows - 4, 1, 1, 1, 1, 0, 0]) / rows
     windows = np.random.default_rng(1).multinomial(5_000, shares, size=WINDOWS)
     assert not in_alarm(signal, windows).any()
+
+
+class Users:
+    """Users with a city each, which ``stay`` of their rows have, and their windows."""
+
+    def __init__(self, sizes: np.ndarray, shares: np.ndarray, seed: int, stay: float = 1.0) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.sizes, self.shares, self.stay = sizes, shares, stay
+        self.home = self._home(len(sizes))
+
+    def _home(self, users: int) -> np.ndarray:
+        return self.rng.choice(len(self.shares), size=users, p=self.shares)
+
+    def _cities(self, home: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        found = np.repeat(home, sizes)
+        return np.where(self.rng.random(len(found)) < self.stay, found, self._home(len(found)))
+
+    def baseline(self, path: Path, *, entity: bool = True, time: bool = False) -> Baseline:
+        """Build that of their rows, one user after the other."""
+        columns = {"city": [name_of(it) for it in self._cities(self.home, self.sizes)]}
+        if entity:
+            columns["user"] = np.repeat(np.arange(len(self.sizes)), self.sizes).astype(str).tolist()
+        table = pa.table(columns)
+        if time:
+            table = table.append_column("at", [np.arange(table.num_rows) * 60.0])
+        pq.write_table(table, path / "rows.parquet")
+        options = {"entity": "user" if entity else None, "time": "at" if time else None}
+        return build(
+            path / "rows.parquet", model="m", version="1", warn=lambda message: None, **options
+        ).baseline
+
+    def windows(self, signal: CategoricalSignal, *, again: bool, new: float = 0.0) -> np.ndarray:
+        """Draw windows of 1,000 events of new users, or of the same ones ``again``.
+
+        ``new`` is the share of users in a city that there was not before.
+        """
+        own = {name: at for at, name in enumerate(signal.categories)}
+        other, known = len(own), set(signal.known)
+        found = []
+        for _ in range(WINDOWS):
+            users = self.rng.permutation(len(self.sizes))
+            users = users[: np.searchsorted(np.cumsum(self.sizes[users]), 1_000) + 1]
+            home = self.home[users] if again else self._home(len(users))
+            home = np.where(self.rng.random(len(users)) < new, 99_999, home)
+            names = map(name_of, self._cities(home, self.sizes[users]).tolist())
+            unseen = other + signal.known_complete
+            places = [own.get(it, other if it in known else unseen) for it in names]
+            found.append(np.bincount(places, minlength=other + 2))
+        return np.array(found)
+
+
+FIVE = np.full(2_000, 5)
+SIZES = np.random.default_rng(9).geometric(0.2, size=2_000)
+HEAVY = np.ceil(np.random.default_rng(9).lognormal(1, 1.2, size=2_000)).astype(int)
+
+
+def _city(baseline: Baseline) -> CategoricalSignal:
+    signal = baseline.signals["city"]
+    assert isinstance(signal, CategoricalSignal)
+    return signal
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize(
+    ("sizes", "shares", "stay"),
+    [
+        pytest.param(FIVE, zipf(300, 1.2), 1.0, id="five rows each"),
+        pytest.param(FIVE, zipf(1_000, 0.0), 1.0, id="all cities alike"),
+        pytest.param(FIVE, zipf(100, 0.0), 1.0, id="twenty by luck"),
+        pytest.param(FIVE, zipf(300, 1.2), 0.7, id="some rows elsewhere"),
+        pytest.param(np.full(300, 30), zipf(300, 1.2), 1.0, id="few users"),
+        pytest.param(SIZES, zipf(300, 1.2), 1.0, id="users of different sizes"),
+        pytest.param(HEAVY, zipf(300, 1.2), 1.0, id="users of very different sizes"),
+        pytest.param(np.append(FIVE, 2_500), zipf(300, 1.2), 1.0, id="a bot with a fifth"),
+        pytest.param(FIVE, zipf(12_000, 0.0), 1.0, id="more than are kept, all alike"),
+    ],
+)
+def test_values_that_no_entity_of_the_baseline_had_raise_no_alarm(
+    tmp_path: Path, sizes: np.ndarray, shares: np.ndarray, stay: float, again: bool
+) -> None:
+    """Nor do the same entities with the values that they had."""
+    users = Users(sizes, shares, 1, stay)
+    baseline = users.baseline(tmp_path)
+    assert not alarms_of(baseline, users.windows(_city(baseline), again=again)).any()
+
+
+@pytest.mark.parametrize(("entity", "time"), [(False, False), (True, True)])
+def test_so_it_is_by_the_order_of_rows_and_with_times(
+    tmp_path: Path, entity: bool, time: bool
+) -> None:
+    users = Users(FIVE, zipf(300, 1.2), 1)
+    baseline = users.baseline(tmp_path, entity=entity, time=time)
+    for again in (False, True):
+        assert not alarms_of(baseline, users.windows(_city(baseline), again=again)).any()
+
+
+def test_as_many_rows_are_expected_to_be_new_as_are_of_one_entity_alone(tmp_path: Path) -> None:
+    users = Users(FIVE, zipf(300, 1.2), 1)
+    found = _city(users.baseline(tmp_path)).rare
+    entities = np.bincount(users.home)
+    once, twice = (entities == 1).sum(), (entities == 2).sum()
+    assert found and found.expected[-1] == 5 * once
+    assert found.excess[-1] == pytest.approx(2 * twice / once, rel=1e-3)
+    assert sum(found.expected) == 10_000
+
+
+def test_entities_of_one_row_each_are_rows(tmp_path: Path) -> None:
+    users = Users(np.full(2_000, 1), zipf(300, 1.2), 1)
+    found = [_city(users.baseline(tmp_path, entity=it)) for it in (True, False)]
+    assert found[0] == found[1]
+
+
+def test_a_city_that_is_new_to_a_tenth_of_the_users_is_found(tmp_path: Path) -> None:
+    users = Users(FIVE, zipf(300, 1.2), 1)
+    baseline = users.baseline(tmp_path)
+    windows = users.windows(_city(baseline), again=False, new=0.1)
+    assert alarms_of(baseline, windows)[:5].any()
 
 
 def test_hours_expect_new_values_too() -> None:

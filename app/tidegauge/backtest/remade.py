@@ -17,7 +17,7 @@ from tidegauge.baseline import (
     counted_by_bin,
     current_counts,
 )
-from tidegauge.baseline.io import signal_hours
+from tidegauge.baseline.io import over_all_spans, signal_hours
 from tidegauge.contract import WindowReport
 from tidegauge.stats import Floats
 
@@ -68,15 +68,16 @@ class HoursOfWindows:
 
     def finish(self) -> Baseline | None:
         """Return the baseline of these days; None if they have too few events to tell hours."""
-        spans, hours, signals = list[int](), {}, {}
+        found, signals = {}, {}
         for name, counts in self._counts.items():
             signal = _with_counts(self._baseline.signals[name], counts.sum(axis=(0, 1)).tolist())
             effect = self._baseline.design_effect(name)
             try:
-                spans, hours[name] = signal_hours(signal, counts.astype(np.int64), effect)
+                found[name] = signal_hours(signal, counts.astype(np.int64), effect)
             except ValueError:
                 return None
             signals[name] = signal
+        spans, hours = over_all_spans(found)
         daily = DailyCycle(days=LEAST_DAYS, spans_seconds=spans, signals=hours)
         return replace(self._baseline, signals=signals, daily=daily)
 

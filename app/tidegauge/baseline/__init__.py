@@ -9,6 +9,7 @@ from tidegauge._face import face
 
 if TYPE_CHECKING:
     from tidegauge.baseline.binning import (
+        Clusters as Clusters,
         canonical_category as canonical_category,
         numeric_counts as numeric_counts,
         numeric_edges as numeric_edges,

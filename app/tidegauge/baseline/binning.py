@@ -133,18 +133,76 @@ _TWICE = 2
 _DIGITS = 4
 
 
-def rare_values(own: Counts, others: Counts, *, tells_unseen: bool) -> RareValues:
+class Clusters(NamedTuple):
+    """How the rows of values go by entities, such as users.
+
+    ``alone`` are the rows of values that one entity alone has, ``squares`` the sum of the squares
+    of these by value; ``pairs`` is Σ w1 w2 over values that two have, with w1 and w2 rows. ``size``
+    is how many rows an entity has of a value, of most rows, and ``mean_size`` of their mean.
+    """
+
+    alone: int
+    squares: float
+    pairs: float
+    size: float = 1.0
+    mean_size: float = 1.0
+
+    @classmethod
+    def of_rows(cls, counts: Counts) -> "Clusters":
+        """Return those of values with so many rows, each of an entity of its own."""
+        once, twice = int((counts == 1).sum()), int((counts == _TWICE).sum())
+        return cls(once, float(once), float(twice))
+
+    @classmethod
+    def of(cls, entities: Counts, rows: Counts, squares: Floats) -> "Clusters":
+        """Return those of values that so many entities have.
+
+        ``squares`` is Σ w² over the entities of each value, with w rows of it.
+
+        >>> Clusters.of(np.array([1, 2]), np.array([5, 10]), np.array([25.0, 50.0]))
+        Clusters(alone=5, squares=25.0, pairs=25.0, size=5.0, mean_size=5.0)
+        """
+        if not len(rows):
+            return cls(0, 0.0, 0.0)
+        one, two = entities == 1, entities == _TWICE
+        sizes = squares / rows
+        order = np.argsort(sizes, kind="stable")
+        middle = np.searchsorted(np.cumsum(rows[order]), rows.sum() / 2)
+        return cls(
+            int(rows[one].sum()),
+            float(squares[one].sum()),
+            float((rows[two].astype(np.float64) ** 2 - squares[two]).sum() / 2),
+            float(sizes[order][middle]),
+            float(squares.sum() / rows.sum()),
+        )
+
+
+def rare_values(
+    own: Counts,
+    others: Counts,
+    *,
+    tells_unseen: bool,
+    clusters: Clusters | None = None,
+    effect: float = 1.0,
+) -> RareValues:
     """Return what to expect of as many new rows, in (own bins, "other", never seen).
 
     ``own`` are the counts of the values that have a bin each, ``others`` of all other values.
     ``tells_unseen``: values that the baseline never met are counted apart; else they are "other".
+    ``clusters`` are those of their rows, if they go by entities; ``effect`` is the design effect
+    that the counts of the signal are divided by.
 
-    - Never seen: N1, as many as values were seen once. Of a row with such a value, the other rows
-      say that it is new. The share in new rows differs from N1/m by a variance of
-      (N1 + 2 N2)/m², with N2 values seen twice (Robbins 1968, "Estimating the total probability
-      of the unobserved outcomes of an experiment"): its excess is 2 N2 / N1.
+    - Never seen: the rows of values that one entity alone has; of rows that are independent, N1, as
+      many as values were seen once. Of that entity, the others say that its value is new. The share
+      in new rows differs from that by a variance of (Σ w² + 2 Σ w1 w2)/m², over the values that one
+      and that two entities have, with w rows each: (N1 + 2 N2)/m² of independent rows (Robbins
+      1968, "Estimating the total probability of the unobserved outcomes of an experiment"). The
+      excess is what that is beyond the effect · N1/m² of a count.
+    - Entities may come again, with the values that they had. So of as many rows as are expected to
+      be new, any part may stay where it was: a third of their square is added to the variance
+      there, times 1 - 1/(rows of an entity).
     - Own bins: of rows of the values just above the last bin, the others would say "other". With D
-      values to a count there, at the count t, that is t·D rows in all: :func:`_luck`.
+      values to a count there, at the count t, that is t·D rows in all: :func:`_luck`, of entities.
     - "Other": the rest.
 
     >>> rare_values(np.array([60, 30]), np.array([4, 2, 1, 1]), tells_unseen=True)
@@ -154,20 +212,25 @@ def rare_values(own: Counts, others: Counts, *, tells_unseen: bool) -> RareValue
     [100, 108, 112]
     """
     every = np.concatenate([own, others])
-    once, twice = int((every == 1).sum()), int((every == _TWICE).sum())
-    unseen = once if tells_unseen else 0
-    luck = _luck(own, others)
+    its = clusters or Clusters.of_rows(every)
+    unseen = its.alone if tells_unseen else 0
+    luck = _luck(own / its.size, others / its.size)
+    lucky = luck.rows * its.size
     if len(others) or not len(own):
-        expected = _with_others(np.rint(own - luck.rows), int(every.sum()), unseen)
+        expected, kept = (
+            _with_others(np.rint(own - lucky), int(every.sum()), new) for new in (unseen, 0)
+        )
     else:
-        expected = _without_others(own, unseen)
+        expected, kept = (_without_others(own, new) for new in (unseen, 0))
     m, p = int(every.sum()), np.array(expected) / max(int(every.sum()), 1)
-    variance = np.maximum(m * p * (1 - p), 1.0)
-    squares = [*(luck.rows**2 * (luck.variance + _SHARED)), luck.rows.sum() ** 2 * luck.variance]
-    excess = np.array([*squares, 0.0]) / variance
-    excess[-1] = _TWICE * twice / max(once, 1) if tells_unseen else 0.0
+    variance = np.maximum(m * p * (1 - p), 1.0) * effect
+    squares = [*(lucky**2 * (luck.variance + _SHARED)), lucky.sum() ** 2 * luck.variance, 0.0]
+    again = (np.array(kept) - expected) ** 2 * (1 - 1 / its.mean_size) / 3
+    excess = (squares + again) / variance
+    beyond = its.squares - effect * its.alone + _TWICE * its.pairs
+    excess[-1] = max(beyond, 0.0) / (effect * (its.alone or its.size)) if tells_unseen else 0.0
     return RareValues(
-        seen_once=once,
+        seen_once=int((every == 1).sum()),
         expected=expected,
         excess=[float(f"{it:.{_DIGITS}g}") for it in excess],
     )
@@ -193,7 +256,7 @@ def _without_others(own: Counts, unseen: int) -> list[int]:
     unseen = min(unseen, int(spare.sum()))
     if not unseen:
         return [*own.tolist(), 0, 0]
-    taken = np.ceil(np.cumsum(spare) * (unseen / int(spare.sum()))).astype(int)
+    taken = -(-np.cumsum(spare) * unseen // int(spare.sum()))  # rounded up, without a float
     left = own - np.diff(taken, prepend=0)
     return [*left.tolist(), 0, unseen]
 
@@ -208,7 +271,7 @@ class _Luck(NamedTuple):
     variance: float
 
 
-def _luck(own: Counts, others: Counts) -> _Luck:
+def _luck(own: Floats, others: Floats) -> _Luck:
     """Return how much of the own bins is luck.
 
     The boundary t is midway between the last own bin and the next value. With a values within √t
@@ -227,7 +290,7 @@ def _luck(own: Counts, others: Counts) -> _Luck:
     if not (above and below):
         return none
     widths = np.sqrt(own)
-    more, fewer = _near(every, own.astype(np.float64), widths)
+    more, fewer = _near(every, own, widths)
     weights = widths * np.maximum(np.log((fewer + 0.5) / (more + 0.5)), 0.0)  # half is itself
     if not weights.any():
         return none
@@ -249,7 +312,7 @@ def _density(above: float, below: float) -> float:
     return above * below * math.log(below / above) / (below - above)
 
 
-def _near(ordered: Counts, at: Floats, width: float | Floats) -> tuple[Floats, Floats]:
+def _near(ordered: Floats, at: Floats, width: float | Floats) -> tuple[Floats, Floats]:
     """Return how many are within ``width`` above and below ``at``; those equal to it, half."""
     before, after = (np.searchsorted(ordered, at, side=side) for side in ("left", "right"))
     same = (after - before) / 2

@@ -598,6 +598,20 @@ def test_rows_without_an_entity_are_each_alone(tmp_path: Path) -> None:
     assert found.dependence == Dependence(found_by="entity", entity="user")
 
 
+def test_values_are_new_that_one_entity_alone_has_however_they_are_spelt(tmp_path: Path) -> None:
+    lines = ["user,code", *(f"u{at},1.0" for at in range(40)), *(f"u{at},2" for at in range(40))]
+    lines += ["u1,3"] * 4 + ["u2,4.0", "u3,4"] + [",5", ",5"] + ["u9,6"]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    warnings: list[str] = []
+    found = build(
+        tmp_path / "t.csv", entity="user", types={"code": "categorical"}, warn=warnings.append
+    ).signals["code"]
+    assert isinstance(found, CategoricalSignal) and found.rare
+    # 3 and 6: two users have a 4, and rows without a user are of two.
+    assert found.rare.expected[-1] == 4 + 1
+    assert found.rare.seen_once == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -132,6 +132,30 @@ def test_spans_with_few_rows_are_left_out(files: dict[str, Path]) -> None:
     assert [len(hours.excess) for hours in daily.signals.values()] == [1, 1, 1]
 
 
+def test_a_signal_that_goes_by_entities_has_the_spans_of_the_others(tmp_path: Path) -> None:
+    """Of five identical rows of each user, blocks of four hours tell too little."""
+    rng, users = np.random.default_rng(1), 15 * 260
+    columns = {
+        "user": np.repeat(np.arange(users), 5),
+        "at": 86_400.0 + np.repeat(np.arange(users) * 332.0, 5) // 3_600 * 3_600 + 1.0,
+        "amount": np.repeat(rng.normal(size=users), 5),
+        "noise": rng.normal(size=5 * users),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    both, one = (
+        _built(tmp_path / "rows.parquet", entity="user", types={}, exclude=it)
+        for it in ([], ["noise"])
+    )
+    daily, alone = _daily(both), _daily(one)
+    assert both.design_effect("amount") == 5 and both.design_effect("noise") == 1
+    assert (alone.spans_seconds, daily.spans_seconds) == ([86_400], [14_400, 86_400])
+    its, known = daily.signals["amount"], alone.signals["amount"]
+    assert (its.excess[1], its.degrees[1]) == (known.excess[0], known.degrees[0])
+    assert its.excess[0] == pytest.approx([6 * it for it in known.excess[0]], rel=1e-3)
+    assert its.degrees[0] == known.degrees[0]
+    assert max(its.excess[0]) > 0
+
+
 def test_only_the_latest_four_weeks_count(tmp_path: Path) -> None:
     daily = _daily(_built(_parquet(tmp_path / "rows.parquet", 40)))
     assert daily.days == 28

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
         read_importances as read_importances,
         read_types as read_types,
     )
-    from tidegauge.baseline.io.daily import signal_hours as signal_hours
+    from tidegauge.baseline.io.daily import (
+        over_all_spans as over_all_spans,
+        signal_hours as signal_hours,
+    )
     from tidegauge.baseline.io.joint import JointOptions as JointOptions
     from tidegauge.baseline.io.pointers import (
         Key as Key,

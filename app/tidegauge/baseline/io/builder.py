@@ -38,8 +38,10 @@ from tidegauge.baseline.io.signals import (
     TOP_CATEGORIES,
     ColumnSummary,
     categorical_signal,
+    in_clusters,
     mostly_numbers,
     numeric_signal,
+    of_size,
     seen_once,
     summary_of,
     text_spellings,
@@ -265,6 +267,7 @@ def _build(
         )
     if choices.entity is None and not baseline.daily:
         baseline.dependence = by_rows(table, timed, progress, choices.warn) or msgspec.UNSET
+    _count_entities(table, timed, baseline, choices.entity)
     kinds = {choices.time: "time", choices.entity: "entity"}
     left_out = {name: kinds.get(name, "left out") for name in table.columns if name not in roles}
     columns = [
@@ -272,6 +275,25 @@ def _build(
         for name, column in table.columns.items()
     ]
     return Built(baseline, columns)
+
+
+def _count_entities(
+    table: Table, timed: Mapping[str, Timed], baseline: Baseline, entity: str | None
+) -> None:
+    """Count by entities what to expect of categories: as far as they are known, or of rows."""
+    for name, its in timed.items():
+        signal, effect = its.signal, baseline.design_effect(name)
+        if not isinstance(signal, CategoricalSignal) or not (entity or effect > 1):
+            continue
+        column = table.columns[its.column]
+        held = (
+            table.held(column.name, entity)
+            if entity
+            else of_size(table.categories(column.name)[0], effect)
+        )
+        if held:
+            kind = column.kind if column.nature == "text" else "string"
+            baseline.signals[name] = in_clusters(signal, held, kind, effect)
 
 
 def _timed(joint: Joint) -> dict[str, Timed]:

@@ -31,6 +31,7 @@ from tidegauge.sequential import (
     MEAN,
     SPREAD,
     BaselineDays,
+    Dispersion,
     ProfileCalendar,
     Reference,
     SignalReference,
@@ -128,8 +129,7 @@ def daily_cycle(
         clock = replace(clock, kinds=1)
     size = max(len(days) * _BLOCKS * width for width in widths)
     at_once = max(1, memory_bytes // (8 * size))
-    found: dict[str, SignalHours] = {}
-    spans: list[int] = []
+    found: dict[str, tuple[list[int], SignalHours]] = {}
     names = list(signals)
     groups = [names[first : first + at_once] for first in range(0, len(names), at_once)]
     minutes, blocks = np.zeros(_BLOCKS), dict[str, NDArray[np.int64]]()
@@ -147,14 +147,15 @@ def daily_cycle(
             blocks = _blocks(table, time, clock, some, days, progress)
         for name, counted in blocks.items():
             try:
-                spans, found[name] = signal_hours(
+                found[name] = signal_hours(
                     signals[name].signal, counted, signals[name].effect, known
                 )
             except ValueError as error:
                 warn(f"{error}: the baseline is made without the hours of the day")
                 return None
             progress("Comparing days", len(found) / len(signals))
-    differ = any(it.kinds for it in found.values())
+    spans, hours = over_all_spans(found)
+    differ = any(it.kinds for it in hours.values())
     if holidays is not None and not differ:
         warn(
             "--holidays makes no difference: days of the week are alike in all signals, or there "
@@ -169,7 +170,7 @@ def daily_cycle(
     return DailyCycle(
         days=len(days),
         spans_seconds=spans,
-        signals=found,
+        signals=hours,
         calendar=msgspec.UNSET if calendar == DayCalendar() else calendar,
     )
 
@@ -292,6 +293,35 @@ def signal_hours(
         kinds=msgspec.UNSET
         if estimate.own is None
         else KindsOfDays(own=_rounded(estimate.own), counts=_whole(known.by_kind(cells))),
+    )
+
+
+def over_all_spans(
+    found: Mapping[str, tuple[list[int], SignalHours]],
+) -> tuple[list[int], dict[str, SignalHours]]:
+    """Return the spans that any signal is known for, and the hours of each for all of these.
+
+    The rows of a signal with a large design effect tell less, so that short spans of it are not
+    known. They vary as they would if its windows were independent (:meth:`Dispersion.over`).
+    """
+    every = sorted({seconds for spans, _ in found.values() for seconds in spans})
+    return every, {name: _over(every, spans, its) for name, (spans, its) in found.items()}
+
+
+def _over(every: list[int], spans: list[int], hours: SignalHours) -> SignalHours:
+    if spans == every:
+        return hours
+    # Excess and degrees of each direction; skewness is known of two.
+    known = [np.array(its)[None] for its in (hours.excess, hours.degrees, hours.skewness)]
+    skewness = np.zeros_like(known[0])
+    skewness[..., [MEAN, SPREAD]] = known[2]
+    its = Dispersion(spans, known[0], known[1], skewness, np.array([hours.by_hour]))
+    excess, degrees, skewness = (one[:, 0] for one in its.over(np.array(every, dtype=float)))
+    return msgspec.structs.replace(
+        hours,
+        excess=[_rounded(row) for row in excess],
+        degrees=[_rounded(row) for row in degrees],
+        skewness=[_rounded(row) for row in skewness[:, [MEAN, SPREAD]]],
     )
 
 

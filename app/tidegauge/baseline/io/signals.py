@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -11,6 +11,7 @@ import numpy as np
 
 from tidegauge.baseline import (
     CategoricalSignal,
+    Clusters,
     NumericSignal,
     Signal,
     canonical_category,
@@ -19,6 +20,7 @@ from tidegauge.baseline import (
     rare_values,
 )
 from tidegauge.baseline.io.column import Column, Kind
+from tidegauge.baseline.io.table import Holders
 from tidegauge.stats import Floats
 
 #: Categories with a bin of their own.
@@ -105,6 +107,42 @@ def categorical_signal(
             tells_unseen=complete,
         ),
     )
+
+
+def in_clusters(
+    signal: CategoricalSignal, held: Mapping[str, Holders], kind: Kind, effect: float
+) -> CategoricalSignal:
+    """Return the signal with what to expect of new entities, by which of them have each value.
+
+    ``kind`` is that of a column of text, as in :func:`categorical_signal`; ``effect`` is its design
+    effect.
+    """
+    found: dict[str, Holders] = {}
+    for name, spelling in text_spellings(held, kind).items():
+        found[spelling] = held[name].plus(found[spelling]) if spelling in found else held[name]
+    others = [its.rows for name, its in found.items() if name not in signal.categories]
+    entities, rows, squares = (np.array(its) for its in zip(*sorted(found.values()), strict=True))
+    rare = rare_values(
+        np.array(signal.counts[:-2], dtype=np.int64),
+        np.array(others, dtype=np.int64),
+        tells_unseen=signal.known_complete,
+        clusters=Clusters.of(entities, rows, squares),
+        effect=effect,
+    )
+    return msgspec.structs.replace(signal, rare=rare)
+
+
+def of_size(counts: Mapping[str, int], size: float) -> dict[str, Holders]:
+    """Return which entities have values with so many rows, if each has about ``size`` rows.
+
+    >>> of_size({"a": 10, "b": 6, "c": 1}, 5.0)["a"]
+    Holders(entities=2, rows=10, squares=50.0)
+    """
+    entities = [max(round(rows / size), 1) for rows in counts.values()]
+    return {
+        name: Holders(its, rows, rows**2 / its)
+        for (name, rows), its in zip(counts.items(), entities, strict=True)
+    }
 
 
 def _fitting(ranked: Sequence[str], most: int, most_bytes: int) -> tuple[list[str], list[str]]:

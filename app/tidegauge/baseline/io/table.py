@@ -57,6 +57,20 @@ class TimedRows(NamedTuple):
     done: float
 
 
+class Holders(NamedTuple):
+    """How many entities have a value, in how many rows, and Σ w² over them, with w rows each."""
+
+    entities: int
+    rows: int
+    squares: float
+
+    def plus(self, other: "Holders") -> "Holders":
+        """Return that of a value with another spelling, as if no entity had both."""
+        return Holders(
+            self.entities + other.entities, self.rows + other.rows, self.squares + other.squares
+        )
+
+
 class Table:
     """Columns by name, and their values; a file's rows are looked at but never all held."""
 
@@ -127,6 +141,25 @@ class Table:
             else:
                 counts[spelt(column, value)] += rows
         return counts, missing
+
+    def held(self, name: str, entity: str) -> dict[str, "Holders"]:
+        """Return which entities have each value of a column; a row without one is one of its own.
+
+        ``entity`` is the column that names them.
+        """
+        value, its = category_of(self.columns[name]), category_of(self.columns[entity])
+        with self._readable(name):
+            rows = self._database.rows(
+                f"SELECT x, sum(if(e IS NULL, n, 1))::BIGINT, sum(n)::BIGINT, "
+                f"sum(if(e IS NULL, n, n::DOUBLE * n)) FROM (SELECT {value} AS x, {its} AS e, "
+                f"count(*) AS n FROM t GROUP BY ALL) WHERE x IS NOT NULL GROUP BY x"
+            )
+        found: dict[str, Holders] = {}
+        for cell, *figures in rows:
+            held = Holders(*figures)
+            spelling = spelt(self.columns[name], cell)
+            found[spelling] = held.plus(found[spelling]) if spelling in found else held
+        return found
 
     def timed(self, time: str | None, roles: Mapping[str, Role]) -> Iterator[TimedRows]:
         """Read columns row by row, in the order of the file.
