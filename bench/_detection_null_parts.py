@@ -97,7 +97,7 @@ def cases(part: Part, options: Options) -> Found:
 
 def by_hour(part: Part, options: Options) -> Found:
     """Yield false alarms on the first day of baselines with hours."""
-    signals, windows = (3, 128) if options.quick else (10, 1_440)
+    signals, windows = (3, 128) if options.quick else (32, 1_440)
     its = (
         (world.name, it)
         for world in (BY_HOUR[:1] if options.quick else BY_HOUR)

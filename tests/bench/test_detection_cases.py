@@ -7,7 +7,7 @@ import pytest
 
 from _detection_cases import CATEGORICAL, CLUSTERS, FIXED, RARE, SMALL_BASELINES, Case
 from _detection_first_day import SIGNALS, Day, first_day
-from _detection_hours import NOISE, World, hours
+from _detection_hours import BATCH, NOISE, WORLDS as BY_HOUR, World, baseline_of, hours
 from _detection_part import Options, Part
 from _detection_parts import PARTS
 from _detection_phases import FULL, phases
@@ -71,14 +71,23 @@ def test_the_first_day_sends_what_the_rules_say() -> None:
 
 
 def test_a_level_off_by_the_hour_is_in_alarm_and_one_that_varies_as_before_is_not() -> None:
-    def moved(days: int, rng: np.random.Generator) -> np.ndarray:
-        level = NOISE.level(days, rng)
-        level[-1_440:] += 1.0
-        return level
-
-    first, later = hours(World("moved", moved), signals=1, windows=70, seed=1)
-    assert first.in_alarm > 0.8 and later.in_alarm == 1 and later.reasons == []
+    moved = World("moved", NOISE.level, amplitude=20.0)
+    first, later = hours(moved, signals=1, windows=70, seed=1)
+    assert first.in_alarm > 0.5 and later.in_alarm == 1 and later.reasons == []
     assert all(it.in_alarm == 0 for it in hours(NOISE, signals=1, windows=70, seed=1))
+
+
+def test_baselines_have_what_their_user_gave_and_create_finds() -> None:
+    rng = np.random.default_rng(3)
+    found = {
+        it.name: baseline_of(it, {"s0": it.counts(1, rng)[0]}).daily
+        for it in BY_HOUR
+        if it is BATCH or it.zone != "UTC" or it.holidays
+    }
+    batch, berlin, holidays = (it.calendar for it in found.values() if it)
+    assert batch and [(it.begin_seconds, it.end_seconds) for it in batch.slots] == [(7500, 8100)]
+    assert berlin and berlin.time_zone == "Europe/Berlin" and not berlin.slots
+    assert holidays and "2026-04-03" in holidays.holidays and holidays.day_kinds == [4] * 7
 
 
 def test_no_two_cases_share_a_name() -> None:
