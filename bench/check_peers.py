@@ -140,6 +140,7 @@ def ask_days(peer: Peer, what: str, seed: int) -> dict[str, list[str]]:
 
 
 def planted_day(number: int) -> str:
+    """Name a day of the rows that are made, by its number from 0."""
     return f"{date(2024, 1, 1) + timedelta(days=number)}"
 
 

@@ -181,7 +181,9 @@ def test_what_is_refused_as_an_event_is_no_quiet_day(small: Small) -> None:
 
 
 def test_the_check_of_peers_finds_days_that_are_wrong() -> None:
-    right = {check_peers.planted_day(20 + at): [] if at < 3 else ["amount", "region"] for at in range(6)}
+    right = {
+        check_peers.planted_day(20 + at): [] if at < 3 else ["amount", "region"] for at in range(6)
+    }
     assert check_peers.wrong_days(right) == []
     assert check_peers.wrong_days(dict(list(right.items())[1:])) != []
     assert check_peers.wrong_days(right | {"2024-01-24": ["amount"]}) == [
