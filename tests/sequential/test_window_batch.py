@@ -67,6 +67,20 @@ def test_together_they_are_what_the_fold_says_of_each(world: tuple[Reference, Fl
     assert _same(batch.memory, expected[-1].memory)
 
 
+def test_thresholds_are_to_the_bit_those_of_each_window_alone() -> None:
+    rng = np.random.default_rng(5)
+    shares = np.full(5, 0.2)
+    reference = Reference.of([SignalReference([100.0] * 5, 5 * (it % 2)) for it in range(12)])
+    # Of a signal that is missing in some windows another is like in the others.
+    events = rng.choice([200, 500, 700], size=(20, 12))
+    windows = rng.multinomial(events, shares).astype(np.float64)
+    before = some_memory(reference)
+    expected = _one_by_one(reference, before, windows)
+    batch = WindowBatch(reference, before, windows, [BUDGET])
+    assert batch.thresholds[:, 0].tolist() == [it.threshold for it in expected]
+    assert batch.looks[:, 0].tolist() == [it.looks for it in expected]
+
+
 @given(worlds())
 def test_the_strongest_sign_is_the_largest_of_the_scores(world: tuple[Reference, Floats]) -> None:
     reference, windows = world

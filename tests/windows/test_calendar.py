@@ -1,7 +1,9 @@
 """Baselines whose hours are of local time: nothing changes with the clocks."""
 
+from collections.abc import Callable
 from functools import cache
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -22,8 +24,8 @@ from tidegauge.sequential import (
     Reference,
     SignalReference,
 )
-from tidegauge.windows.drift_detector import pack
-from tidegauge.windows.hours import unpack_hours
+from tidegauge.windows.drift_detector import DriftDetector, pack
+from tidegauge.windows.hours import pack_hours, unpack_hours
 
 Floats = npt.NDArray[np.float64]
 
@@ -140,7 +142,7 @@ def test_what_is_remembered_of_many_profiles_comes_back_to_the_bit() -> None:
         assert again is not None
         for name in ("events", "pooled", "squares"):
             assert np.array_equal(getattr(again, name), getattr(hours, name))
-    assert len(packed.hours) <= 3 * 5 * 8 * len(packed.profiles) // 2  # three of the five differ
+    assert len(packed.by_row) <= 3 * 5 * 8 * len(packed.profiles) // 2  # three of the five differ
     assert len(packed.profiles) // 2 < 60  # of 168
 
 
@@ -244,3 +246,80 @@ def test_a_batch_of_working_days_has_a_slot_too() -> None:
 
     baseline = baseline_of(level, MONDAY, 14, recurring=True)
     assert baseline.daily and baseline.daily.calendar and len(baseline.daily.calendar.slots) == 1
+
+
+# -- what is remembered and can't be used ----------------------------------------------------------
+
+
+def test_a_memory_in_which_nothing_was_counted_comes_back() -> None:
+    baseline = _of_four_weeks()
+    begin = (MONDAY + 28) * DAY
+    first, second = reports(_with_weekends, begin, 0, 2, baseline.id)
+    [part] = first.parts
+    empty = msgspec.structs.replace(first, parts=[msgspec.structs.replace(part, signals={})])
+    detector, known = DriftDetector(lambda model: 1.0), {baseline.id: baseline}
+    memory, _ = detector.take(None, empty, known)
+    _, found = detector.take(memory, second, known)
+    assert found == detector.take(None, second, known).report
+
+
+def _cut(written: bytes) -> bytes:
+    return written[:-8]
+
+
+def _half_a_number(written: bytes) -> bytes:
+    return written[:-4]
+
+
+def _no_number(written: bytes) -> bytes:
+    return np.array([np.nan]).tobytes() + written[8:]
+
+
+def _far_away(written: bytes) -> bytes:
+    return b"\xff" * len(written)
+
+
+_FLOATS = ("counts", "total", "squared", "pooled", "squares", "by_row")
+_DAMAGE = [
+    *((name, how) for name in _FLOATS for how in (_cut, _half_a_number, _no_number)),
+    *((name, how) for name in ("profiles", "rows") for how in (_half_a_number, _far_away)),
+    ("onsets", lambda written: bytes(8 * 3)),
+]
+
+
+@pytest.mark.parametrize(("name", "how"), _DAMAGE)
+def test_a_damaged_memory_begins_anew_and_is_told_once(
+    name: str, how: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    baseline = _of_four_weeks()
+    begin = (MONDAY + 28) * DAY
+    windows = list(reports(_with_weekends, begin, 0, 4, baseline.id))
+    detector, known = DriftDetector(lambda model: 1.0), {baseline.id: baseline}
+    memory, _ = detector.take(None, windows[0], known)
+    assert memory is not None
+    broken = msgspec.structs.replace(memory, **{name: how(getattr(memory, name))})
+    # Late events don't mend it, and don't fail either.
+    assert detector.take_late(broken, windows[1], None, known) == broken
+    memory, report = detector.take(broken, windows[2], known)
+    assert (memory, report) == detector.take(None, windows[2], known)
+    detector.take(memory, windows[3], known)
+    [record] = caplog.records
+    assert record.getMessage().startswith("the drift detector begins anew with model credit 3")
+
+
+def test_releases_with_24_hours_and_with_more_begin_anew_with_what_the_other_remembered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    baseline = _of_four_weeks()
+    first, second = reports(_with_weekends, (MONDAY + 28) * DAY, 0, 2, baseline.id)
+    detector, known = DriftDetector(lambda model: 1.0), {baseline.id: baseline}
+    memory, _ = detector.take(None, first, known)
+    assert memory is not None
+    # The other one looks at these fields, and takes it that nothing is known if they are empty.
+    assert not memory.hours and not memory.pooled_hours
+    day = HoursMemory.empty(1).after(Memory.empty(1, 1), np.ones((1, 1)), np.full(24, 1 / 24))
+    of_earlier = msgspec.structs.replace(
+        memory, **{"profiles": b"", "rows": b"", "by_row": b""} | pack_hours(day)
+    )
+    assert detector.take(of_earlier, second, known) == detector.take(None, second, known)
+    assert "begins anew" in caplog.text

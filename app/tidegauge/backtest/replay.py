@@ -268,7 +268,7 @@ class Replay:
         layout = self._detector.layout_of(baseline, baselines[baseline])
         if self._memory is None or self._memory.baseline != baseline:
             self._steps = 0
-        memory, hours = remembered(self._memory, baseline, layout)
+        memory, hours, _ = remembered(self._memory, baseline, layout)
         table = layout.counts([report.parts[0] for report in reports])
         numbers = layout.reference.counts.size + (0 if hours is None else hours.pooled.size)
         at_once = max(1, _NUMBERS_AT_ONCE // (len(LAMBDAS) * numbers))

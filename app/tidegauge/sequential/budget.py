@@ -92,8 +92,9 @@ def thresholds(
     scores = np.broadcast_to(scores, np.broadcast_shapes(scores.shape, events.shape[1:]))
     m = reference.total[..., 0] if baseline_events is None else baseline_events
     some, many = _alike(scores, whose, m, events)
-    events = events[..., some]
-    correlation = _correlations(m[..., some], events)
+    events, m = events[..., some], m[..., some]
+    many = _as_one_by_one(many, whose[some], m, events)
+    correlation = _correlations(m, events)
     rest = _own_share(correlation).ravel()
     counted = ((events > 0) * many).ravel().astype(np.float64)
     first = np.arange(len(events))[:, None, None] * len(budgets)
@@ -138,6 +139,25 @@ def _alike(
     total = total.reshape(*many.shape[:-1], -1)
     in_order = np.argsort(earliest)  # so that what is added up is in the order of the signals
     return first[earliest[in_order]], total[..., in_order]
+
+
+def _as_one_by_one(
+    many: npt.NDArray[np.int64], whose: Places, m: Floats, events: Floats
+) -> npt.NDArray[np.int64]:
+    """Return how many scores each kind has in each window, as if each window were alone.
+
+    Kinds that differ in other windows may be one in this one; their scores are those of the first
+    of them then. To add up the same share twice is rounded otherwise than to take it twice.
+    """
+    windows, kinds = len(events), events.shape[-1]
+    if windows == 1 or kinds <= len(np.unique(whose)):
+        return many
+    found = np.zeros(events.shape, dtype=np.int64)
+    by_window = [np.broadcast_to(it, events.shape) for it in (many, m)]
+    for at, its in enumerate(events):
+        first, total = _alike(by_window[0][at], whose, by_window[1][at], its)
+        found[at][:, first] = total
+    return found
 
 
 def correlations(reference: Reference, events: Floats) -> Floats:

@@ -6,6 +6,7 @@ are taken in with the next window. Where the baseline changes inside a window, o
 that was binned by the one in use; a window without such a part begins anew by the other.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 
 from tidegauge.baseline import Baseline
-from tidegauge.contract import ReportPart, WindowReport
+from tidegauge.contract import ReportPart, WindowReport, subject
 from tidegauge.sequential import (
     LAMBDAS,
     BatchInput,
@@ -31,6 +32,8 @@ from tidegauge.windows.evidence import BaselineLayout, with_evidence
 from tidegauge.windows.hours import pack_hours, unpack_hours
 from tidegauge.windows.onsets import onset_ends, pack_onsets, unpack_onsets
 from tidegauge.windows.values import SliceMemory
+
+log = logging.getLogger(__name__)
 
 #: What budgets are of, seconds.
 MONTH_SECONDS = 30 * 24 * 3600
@@ -129,10 +132,15 @@ class DriftDetector:
         layout = self.layout_of(part.baseline, baselines[part.baseline])
         if not layout.names:
             return None
-        before, hours = remembered(memory, part.baseline, layout)
-        onsets = None
-        if memory is not None and memory.baseline == part.baseline:
-            onsets = unpack_onsets(memory.onsets)
+        try:
+            before, hours, onsets = remembered(memory, part.baseline, layout)
+        except (ValueError, IndexError) as error:
+            # Damaged; or of an earlier release, to which its baseline had fewer profiles.
+            log.error(
+                "the drift detector begins anew with model %s: what it remembered can't be "
+                "used: %s", subject(report), error,
+            )  # fmt: skip
+            before, hours, onsets = remembered(None, part.baseline, layout)
         hourly = None
         if layout.daily is not None and hours is not None:
             hourly = HourlyInput(layout.daily, hours, (report.window_start, report.window_end))
@@ -166,11 +174,11 @@ class DriftDetector:
         if not news.any():
             return memory
         layout = self.layout_of(memory.baseline, baseline)
+        try:
+            known, hours, _ = remembered(memory, memory.baseline, layout)
+        except (ValueError, IndexError):
+            return memory  # the next window says so, and begins anew
         news = layout.late(news)
-        known, hours = (
-            unpack(memory, layout.reference),
-            unpack_hours(memory, len(layout.names), layout.daily),
-        )
         if hours is not None and layout.daily is not None:
             its = news.sum(axis=-1, keepdims=True) * layout.daily.calendar.weights(*ends)
             hours = HoursMemory(hours.events, hours.pooled + its, hours.squares)
@@ -246,33 +254,52 @@ def pack(
     return msgspec.structs.replace(packed, **pack_hours(hours)) if hours else packed
 
 
-def remembered(
-    memory: SliceMemory | None, baseline: str, layout: BaselineLayout
-) -> tuple[Memory, HoursMemory | None]:
-    """Return what is remembered of windows that were judged by a baseline; nothing by another."""
-    before, hours = Memory.empty(*layout.reference.counts.shape), None
+class Remembered(NamedTuple):
+    """What is remembered before a window, laid out for the detector."""
+
+    memory: Memory
+    hours: HoursMemory | None = None
+    onsets: Floats | None = None
+
+
+def remembered(memory: SliceMemory | None, baseline: str, layout: BaselineLayout) -> Remembered:
+    """Return what is remembered of windows that were judged by a baseline; nothing by another.
+
+    Raises ``ValueError`` or ``IndexError`` if it is not of this baseline's signals, bins and
+    profiles, or has what is no number.
+    """
+    signals, hours = len(layout.names), None
     if memory is not None and memory.baseline == baseline:
-        before = unpack(memory, layout.reference)
-        hours = unpack_hours(memory, len(layout.names), layout.daily)
-    if layout.daily is not None and hours is None:
+        known = unpack(memory, layout.reference)
+        hours = unpack_hours(memory, signals, layout.daily)
+        numbers = [known.counts, known.total, known.squared, known.pooled]
+        if hours is not None:
+            numbers += [hours.events, hours.pooled, hours.squares]
+        if not all(np.isfinite(it.sum()) for it in numbers):
+            raise ValueError("there is what is no number")
+        if layout.daily is None or hours is not None:
+            return Remembered(known, hours, unpack_onsets(memory.onsets, signals))
         # There is nothing to compare the counts with that came before.
-        before = Memory.empty(*layout.reference.counts.shape)
-        hours = HoursMemory.empty(len(layout.names), layout.daily.calendar.profiles)
-    return before, hours
+    if layout.daily is not None:
+        hours = HoursMemory.empty(signals, layout.daily.calendar.profiles)
+    return Remembered(Memory.empty(*layout.reference.counts.shape), hours)
 
 
 def unpack(memory: SliceMemory, reference: Reference) -> Memory:
     """Read what :func:`pack` wrote.
 
     An earlier release had no bin of what is outside of the baseline's range, which is the last of a
-    signal's: nothing is remembered in it then.
+    signal's: nothing is remembered in it then. Raises ``ValueError`` if it is not of as many
+    signals and bins.
     """
     signals, bins = reference.counts.shape
     scales = len(LAMBDAS)
-    counts = np.frombuffer(memory.counts).reshape(scales, signals, -1)
     pooled = np.frombuffer(memory.pooled).reshape(signals, -1)
+    counts = np.frombuffer(memory.counts).reshape(scales, signals, pooled.shape[-1])
     more = bins - counts.shape[-1]
-    if more > 0:
+    if more not in (0, 1):
+        raise ValueError(f"it is of {counts.shape[-1]} bins, expected {bins}")
+    if more:
         counts = np.pad(counts, ((0, 0), (0, 0), (0, more)))
         pooled = np.pad(pooled, ((0, 0), (0, more)))
     return Memory(

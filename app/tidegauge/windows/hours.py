@@ -124,7 +124,8 @@ def _outermost(known: Floats, values: int) -> Floats:
 def pack_hours(hours: HoursMemory) -> dict[str, bytes]:
     """Write down what is remembered of profiles, by the bits: fields of ``SliceMemory``.
 
-    Of more profiles than 24 hours, most have nothing, and most signals have the same.
+    Of more profiles than 24 hours, most have nothing, and most signals have the same. They are in
+    fields of their own: a release that has only hours finds none, and begins anew.
     """
     squares = hours.squares.tobytes()
     if hours.events.shape[-1] == HOURS:
@@ -135,7 +136,7 @@ def pack_hours(hours: HoursMemory) -> dict[str, bytes]:
     distinct: dict[bytes, int] = {}
     rows = [distinct.setdefault(row.tobytes(), len(distinct)) for row in np.moveaxis(table, 1, 0)]
     return {
-        "hours": b"".join(distinct),
+        "by_row": b"".join(distinct),
         "squares": squares,
         "profiles": there.astype(_PLACE).tobytes(),
         "rows": np.array(rows, dtype=_PLACE).tobytes(),
@@ -145,15 +146,21 @@ def pack_hours(hours: HoursMemory) -> dict[str, bytes]:
 def unpack_hours(
     memory: SliceMemory, signals: int, daily: DailyReference | None
 ) -> HoursMemory | None:
-    """Read what :func:`pack_hours` wrote; None if there is nothing."""
-    if daily is None or not (memory.hours or memory.rows):
+    """Read what :func:`pack_hours` wrote; None if there is nothing.
+
+    Raises ``ValueError`` or ``IndexError`` if it is not of as many signals and profiles.
+    """
+    if daily is None or not (memory.hours or memory.rows or memory.by_row):
         return None
     scales, profiles = len(LAMBDAS), daily.calendar.profiles
-    if memory.rows:
+    if not memory.hours:
         there, rows = (np.frombuffer(it, _PLACE) for it in (memory.profiles, memory.rows))
         table = np.zeros((scales + 1, signals, profiles))
-        known = np.frombuffer(memory.hours).reshape(-1, scales + 1, len(there))
-        table[:, :, there] = np.moveaxis(known[rows] if len(there) else known[:0], 0, 1)
+        if len(there) or memory.by_row:  # else nothing was counted yet
+            known = np.frombuffer(memory.by_row).reshape(-1, scales + 1, len(there))
+            if len(known) != (number := int(rows.max(initial=0)) + 1):
+                raise ValueError(f"it has {len(known)} rows, expected {number}")
+            table[:, :, there] = np.moveaxis(known[rows.reshape(signals)], 0, 1)
         events, pooled = table[:scales], table[scales]
     else:
         events = np.frombuffer(memory.hours).reshape(scales, signals, profiles)

@@ -51,6 +51,9 @@ def pack_onsets(onsets: Floats) -> bytes:
     return onsets.tobytes() if onsets.any() else b""
 
 
-def unpack_onsets(written: bytes) -> Floats | None:
-    """Read what :func:`pack_onsets` wrote."""
-    return np.frombuffer(written) if written else None
+def unpack_onsets(written: bytes, signals: int) -> Floats | None:
+    """Read what :func:`pack_onsets` wrote.
+
+    Raises ``ValueError`` if it is not of as many signals.
+    """
+    return np.frombuffer(written).reshape(signals) if written else None

@@ -234,8 +234,8 @@ class SliceMemory(msgspec.Struct, kw_only=True, omit_defaults=True):
     often late counts were added since ``through``: they are in ``pooled``, for the next window.
     ``onsets`` are float64 as well, one for each signal: the end of the window in which its change
     began, 0 where it has none; empty if none has. Of a baseline with more profiles than 24 hours,
-    ``profiles`` are the places of those in ``hours``, uint16, and ``rows`` which row of it each
-    signal has: mostly all have the same one.
+    ``by_row`` has ``hours`` and ``pooled_hours``: ``profiles`` are the places of those in it,
+    uint16, and ``rows`` which row of it each signal has: mostly all have the same one.
     """
 
     through: int
@@ -251,6 +251,7 @@ class SliceMemory(msgspec.Struct, kw_only=True, omit_defaults=True):
     onsets: bytes = b""
     profiles: bytes = b""
     rows: bytes = b""
+    by_row: bytes = b""
 
 
 def join_memories(a: SliceMemory, b: SliceMemory) -> SliceMemory:
