@@ -7,7 +7,8 @@ A baseline knows the values that it happened to meet, and gives bins to those th
 the commonest. New rows don't share that luck: some of their values it never met, and its commonest
 values are less common among them. By how much follows from the baseline alone, by leaving out one
 of its rows after the other and asking into which bin the others would put it (Good 1953,
-"The population frequencies of species"; for the bins, Stein's identity of Poisson counts).
+"The population frequencies of species"; for the bins, Stein's identity of Poisson counts). Where
+rows go by entities, such as users, these are left out instead.
 """
 
 import math
@@ -130,6 +131,10 @@ _SHARED = 0.1
 
 _TWICE = 2
 
+#: What is expected to be new, as variance of where it stays if entities come again, is its square
+#: by this: all of it is √10 standard errors, 5 nats, of which no default budget makes an alarm.
+_AGAIN = 10
+
 _DIGITS = 4
 
 
@@ -199,7 +204,7 @@ def rare_values(
       1968, "Estimating the total probability of the unobserved outcomes of an experiment"). The
       excess is what that is beyond the effect · N1/m² of a count.
     - Entities may come again, with the values that they had. So of as many rows as are expected to
-      be new, any part may stay where it was: a third of their square is added to the variance
+      be new, any part may stay where it was: a tenth of their square is added to the variance
       there, times 1 - 1/(rows of an entity).
     - Own bins: of rows of the values just above the last bin, the others would say "other". With D
       values to a count there, at the count t, that is t·D rows in all: :func:`_luck`, of entities.
@@ -225,7 +230,7 @@ def rare_values(
     m, p = int(every.sum()), np.array(expected) / max(int(every.sum()), 1)
     variance = np.maximum(m * p * (1 - p), 1.0) * effect
     squares = [*(lucky**2 * (luck.variance + _SHARED)), lucky.sum() ** 2 * luck.variance, 0.0]
-    again = (np.array(kept) - expected) ** 2 * (1 - 1 / its.mean_size) / 3
+    again = (np.array(kept) - expected) ** 2 * (1 - 1 / its.mean_size) / _AGAIN
     excess = (squares + again) / variance
     beyond = its.squares - effect * its.alone + _TWICE * its.pairs
     excess[-1] = max(beyond, 0.0) / (effect * (its.alone or its.size)) if tells_unseen else 0.0
