@@ -232,3 +232,18 @@ def test_a_surprise_is_a_number_whatever_a_baseline_says_of_its_days() -> None:
     with np.errstate(all="ignore"):
         found = _expected(degrees=5e-324).surprises(_normal(0.1, 1.0))
     assert np.isfinite(found).all()
+
+
+def test_the_fit_keeps_to_bins_in_which_something_is_expected() -> None:
+    """At night nearly all is in one bin, which makes the scores of the others very large."""
+    night = np.zeros_like(POOLED.counts)
+    night[0, 4:6] = [9_999, 1]
+    expected = Expected.of(POOLED, night, NOTHING, SURE, NOTHING)
+    elsewhere = np.zeros_like(night)
+    elsewhere[0, [0, 5]] = [500, 500]
+    with np.errstate(all="raise", under="ignore"):
+        fitted = expected.fitted(elsewhere).counts[0]
+        scores = expected.surprises(elsewhere)[0]
+    assert fitted.sum() == pytest.approx(10_000)
+    assert not fitted[[0, 1, 2, 3, 6]].any()
+    assert scores[SCORES.index("bin")] > 100

@@ -46,6 +46,9 @@ _STEPS = 3
 #: minimum there.
 _NEAR = 0.01
 
+#: Of shares that are so small all, the inverse of the sum may be no number.
+_UNDERFLOWS = 1e-200
+
 #: A score whose standard deviation is below this is the same everywhere.
 _LEAST_SIZE = 1e-4
 
@@ -283,6 +286,13 @@ class _Family(NamedTuple):
         power -= power.max(axis=-1, keepdims=True)
         tilted = self.p * np.exp(power, out=power)
         total = np.einsum("...b->...", tilted)
+        low = total < _UNDERFLOWS
+        if low.any():  # the largest power is that of a bin in which nothing is expected
+            power = np.where(self.p > 0, a * self.linear + b * self.quadratic, -np.inf)
+            largest = power.max(axis=-1, keepdims=True)
+            power -= np.where(np.isfinite(largest), largest, 0.0)
+            tilted = np.where(low[..., None], self.p * np.exp(power), tilted)
+            total = np.einsum("...b->...", tilted)
         return tilted, np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
 
 
