@@ -314,3 +314,39 @@ def test_the_signal_that_leaves_no_hours_is_named(tmp_path: Path) -> None:
         "on most days there are fewer than 200 events that tell of 'y', as independent ones "
         "(design effect 6.97): the baseline is made without the hours of the day"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (datetime(2100, 6, 1, tzinfo=UTC), "holds 2100-06-01; expected ISO 8601 from 1970 to 2099"),
+        (datetime(1969, 12, 31, tzinfo=UTC), "holds 1969-12-31; expected ISO 8601 from 1970"),
+    ],
+)
+def test_a_time_of_another_century_is_shown_as_a_date(
+    tmp_path: Path, given: datetime, message: str
+) -> None:
+    table = pa.table({"at": [BEGIN] * 9 + [given], "x": list(range(10))})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    with pytest.raises(BaselineError, match=message) as error:
+        _built(tmp_path / "rows.parquet", types={}, warn=print)
+    assert str(error.value).count("column 'at'") == 1
+    assert "milliseconds" not in str(error.value)
+
+
+def test_an_entity_that_rows_do_not_have_is_reported(tmp_path: Path) -> None:
+    table = {"x": np.arange(1000) % 7, "user": ["u"] * 400 + [""] * 600}
+    path = tmp_path / "rows.parquet"
+    warnings: list[str] = []
+    for values in (["u"] * 400 + [None] * 600, [None] * 1000):
+        table["user"] = pa.array(values, pa.string())
+        pq.write_table(pa.table(table), path)
+        if values[0] is None:
+            with pytest.raises(BaselineError, match="'user', which --entity names, has no value"):
+                _built(path, types={}, time=None, entity="user", warn=print)
+        else:
+            _built(path, types={}, time=None, entity="user", warn=warnings.append)
+    assert warnings == [
+        "600 of 1,000 rows have no value in 'user', which --entity names: each of them counts as "
+        "independent of all others"
+    ]
