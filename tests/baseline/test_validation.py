@@ -24,6 +24,7 @@ from tidegauge.baseline.validation import (
 )
 
 Document = dict[str, Any]
+Change = Callable[[Document], None]
 
 
 def _hours(bins: int) -> SignalHours:
@@ -259,3 +260,70 @@ def test_whatever_stands_anywhere_in_a_document_it_is_used_or_refused(data: st.D
     else:
         assert isinstance(baseline, Baseline)
         validate(read_baseline(baseline.to_json()))
+
+
+def _calendar(**fields: Any) -> Change:
+    def change(document: Document) -> None:
+        document["daily"]["calendar"] = fields
+
+    return change
+
+
+def _slots(number: int) -> Change:
+    """Slots of a second, counted nowhere."""
+
+    def change(document: Document) -> None:
+        slots = [{"begin_seconds": 2 * it, "end_seconds": 2 * it + 1} for it in range(number)]
+        document["daily"]["calendar"] = {"slots": slots}
+        for its in document["daily"]["signals"].values():
+            its["counts"] += [[0] * len(its["counts"][0])] * number
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_calendar(holidays=["2026-13-01"]), "holidays has '2026-13-01', expected YYYY-MM-DD"),
+        (_calendar(holidays=["x" * 100_000]), "holidays has 'xxx"),
+        (_calendar(holidays=["2026-01-01"] * 10_001), "calendar has 10,001 holidays"),
+        (_calendar(until=10**30), "calendar has until, or since of changes, beyond 2"),
+        (_calendar(changes=[{"since": 10**30, "ahead_seconds": 0}]), "beyond 2"),
+        (_calendar(day_kinds=[10**30] * 7), "day_kinds beyond 2"),
+        (
+            _calendar(changes=[{"since": it, "ahead_seconds": 0} for it in range(1_001)]),
+            "calendar has 1,001 changes, expected at most 1,000",
+        ),
+        (_slots(1_441), "calendar has 1,441 slots, expected at most 1,440"),
+        (lambda it: it["daily"]["signals"]["x"].update(counts=[[]] * 24), "an hour without bins"),
+        (lambda it: it["dependence"].update(found_by="x" * 100_000), r"dependence.found_by"),
+    ],
+)
+def test_what_a_calendar_cannot_be_is_named_in_few_words(change: Change, message: str) -> None:
+    document = _whole()
+    document["dependence"] = {"found_by": "rows"}
+    change(document)
+    with pytest.raises(UnusableBaseline, match=message) as error:
+        read_baseline(msgspec.json.encode(document))
+    assert len(str(error.value)) < 600
+
+
+def test_hours_that_a_worker_has_no_memory_for_are_refused() -> None:
+    """A document of 4 MB: one signal of many bins sets the width of a thousand that have one."""
+    baseline = a_baseline(
+        wide=numeric([float(it) for it in range(MAX_BINS - 1)], [0] * MAX_BINS),
+        **{f"s{it}": numeric([]) for it in range(1_000)},
+    )
+    baseline.daily = DailyCycle(
+        days=14,
+        spans_seconds=[60],
+        signals={name: _hours(len(its.counts)) for name, its in baseline.signals.items()},
+    )
+    validate(baseline)
+    slots = [{"begin_seconds": it * 60, "end_seconds": it * 60 + 60} for it in range(20)]
+    document: Document = msgspec.json.decode(baseline.to_json())
+    document["daily"]["calendar"] = {"slots": slots, "day_kinds": [2] * 7}
+    for its in document["daily"]["signals"].values():
+        its["counts"] += [[0] * len(its["counts"][0])] * 20
+    with pytest.raises(UnusableBaseline, match="1,001 signals of up to 113 bins by 308 hours and"):
+        read_baseline(msgspec.json.encode(document))

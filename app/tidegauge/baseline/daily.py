@@ -74,6 +74,8 @@ class SignalHours(Record):
         each = [self.counts, *(self.kinds.counts if self.kinds else ())]
         if any(len(its) != len(self.counts) for its in each):
             raise ValueError("kinds must have as many lists of counts as there are hours")
+        if not all(its for some in each for its in some):
+            raise ValueError("counts has an hour without bins")
         if min(min(its) for some in each for its in some) < 0:
             raise ValueError("counts holds a negative number")
         bins = len(self.counts[0])
@@ -168,7 +170,11 @@ class DayCalendar(Record, omit_defaults=True):
         if any(it < 0 for it in self.day_kinds):
             raise ValueError("day_kinds holds a negative number")
 
-        self.holiday_days  # noqa: B018 - raises if one is no date
+        for it in self.holidays:
+            try:
+                date.fromisoformat(it)
+            except ValueError as error:
+                raise ValueError(f"holidays has {it[:40]!r}, expected YYYY-MM-DD") from error
 
     @property
     def kinds(self) -> int:

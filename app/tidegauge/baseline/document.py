@@ -104,7 +104,7 @@ class RareValues(Record):
     ]
 
     def __post_init__(self) -> None:
-        if min(self.seen_once, *self.expected, *self.excess) < 0:
+        if min([self.seen_once, *self.expected, *self.excess]) < 0:
             raise ValueError("seen_once, expected and excess must be 0 or more")
         if len(self.excess) != len(self.expected) or not all(map(isfinite, self.excess)):
             raise ValueError("excess must have a finite entry for each of expected")

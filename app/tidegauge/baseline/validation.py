@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from tidegauge.baseline.daily import DailyCycle
+from tidegauge.baseline.daily import DailyCycle, DayCalendar
 from tidegauge.baseline.document import (
     Baseline,
     CategoricalSignal,
@@ -38,6 +38,12 @@ MAX_CELL_BYTES = 5_750_000
 #: INGEST adds up so many scaled features of each event; ``baseline create`` makes 2,560 at most.
 MAX_TERMS = 4_096
 
+#: DETECT holds a number for each signal, kind of day, hour or slot, and bin of the signal with the
+#: most, 8 bytes each; ``baseline create`` makes half as many at most. And it looks at all changes
+#: of clocks and all slots in each window.
+MAX_HOURLY_NUMBERS = 2**25
+MAX_CLOCK_CHANGES, MAX_SLOTS, MAX_HOLIDAYS = 1_000, 1_440, 10_000
+
 #: Up to here a float holds every integer, and the counts of a signal add up without overflow.
 MAX_COUNT = 2**53
 
@@ -62,6 +68,9 @@ _COUNT_BYTES = len(str(MAX_COUNT)) + 1
 _NAMED = 3
 _SHOWN = 60
 
+#: Of a message of the decoder, so many characters of its beginning and its end.
+_MOST_SHOWN = 250
+
 
 class UnusableBaseline(ValueError):
     """The document can't be used as a baseline; the message says why."""
@@ -78,7 +87,10 @@ def read_baseline(document: bytes) -> Baseline:
     try:
         baseline = decode(document, Baseline)
     except DecodingError as error:
-        raise UnusableBaseline(str(error)) from error
+        text = str(error)  # it may show a value of whatever length, and ends with where it is
+        if len(text) > 2 * _MOST_SHOWN:
+            text = f"{text[:_MOST_SHOWN]}…{text[-_MOST_SHOWN:]}"
+        raise UnusableBaseline(text) from error
     validate(baseline)
     return baseline
 
@@ -230,6 +242,7 @@ def _fits(dtype: str, name: str) -> bool:
 def _daily_problems(daily: DailyCycle) -> Iterator[str]:
     if not 1 <= daily.days <= MAX_COUNT or daily.spans_seconds[-1] > MAX_COUNT:
         yield "daily: days and spans_seconds must be from 1 to 2^53"
+    yield from _calendar_problems(daily)
     for name, its in daily.signals.items():
         where = f"daily of {_quoted(name)}"
         for hours in (its.counts, *(its.kinds.counts if its.kinds else ())):
@@ -244,6 +257,29 @@ def _daily_problems(daily: DailyCycle) -> Iterator[str]:
         ):
             if not all(abs(it) <= _MAX_FIGURE for some in figures for it in some):
                 yield f"{where}: {what} holds a number beyond {_MAX_FIGURE:g}"
+
+
+def _calendar_problems(daily: DailyCycle) -> Iterator[str]:
+    calendar = daily.calendar or DayCalendar()
+    for what, found, most in (
+        ("changes", len(calendar.changes), MAX_CLOCK_CHANGES),
+        ("slots", len(calendar.slots), MAX_SLOTS),
+        ("holidays", len(calendar.holidays), MAX_HOLIDAYS),
+    ):
+        if found > most:
+            yield f"daily: calendar has {found:,} {what}, expected at most {most:,}"
+    moments = [calendar.until or 0, *(it.since for it in calendar.changes)]
+    if max(map(abs, moments)) > MAX_COUNT:
+        yield "daily: calendar has until, or since of changes, beyond 2^53 seconds"
+    if max(calendar.day_kinds, default=0) > MAX_COUNT:
+        yield "daily: calendar has day_kinds beyond 2^53"
+    widths = [len(its.counts[0]) for its in daily.signals.values()]
+    each = calendar.kinds * len(next(iter(daily.signals.values())).counts)
+    if (size := len(widths) * each * max(widths)) > MAX_HOURLY_NUMBERS:
+        yield (
+            f"daily: {len(widths):,} signals of up to {max(widths)} bins by {each:,} hours and "
+            f"slots are {size:,} numbers, expected at most {MAX_HOURLY_NUMBERS:,}"
+        )
 
 
 def _count_problems(what: str, counts: Sequence[int]) -> Iterator[str]:

@@ -69,7 +69,7 @@ def _short(text: str) -> str:
 def hours_line(baseline: Baseline) -> str:
     """Say whether a baseline knows the hours of the day."""
     if not baseline.daily:
-        return "no hours of the day: made without --time, or of fewer than 14 days"
+        return "no hours of the day: made without --time, or of too few days or rows"
     spans = baseline.daily.spans_seconds
     calendar = baseline.daily.calendar or DayCalendar()
     by_kind = sum(bool(it.kinds) for it in baseline.daily.signals.values())

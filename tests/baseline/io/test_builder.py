@@ -594,7 +594,7 @@ def test_rows_without_an_entity_are_each_alone(tmp_path: Path) -> None:
     columns = {"user": [None] * 2_000, "amount": [float(n // 2 % 7) for n in range(2_000)]}
     columns["user"][0] = "u"  # type: ignore[call-overload]
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    found = build(tmp_path / "t.parquet", entity="user")
+    found = build(tmp_path / "t.parquet", entity="user", warn=print)
     assert found.dependence == Dependence(found_by="entity", entity="user")
 
 

@@ -306,3 +306,10 @@ def test_holidays_of_days_that_are_alike_make_no_difference(tmp_path: Path) -> N
     ).baseline  # fmt: skip
     assert baseline.daily and not baseline.daily.calendar
     assert "--holidays makes no difference" in warnings[-1]
+
+
+def test_a_file_of_holidays_in_another_encoding_is_called_one(tmp_path: Path) -> None:
+    path = tmp_path / "days.csv"
+    path.write_bytes("2026-01-06,Drei K\xf6nige\n".encode("latin-1"))
+    with pytest.raises(BaselineError, match=r"days\.csv: it is no text in UTF-8: .* 0xf6"):
+        read_holidays(str(path), print)

@@ -16,6 +16,7 @@ import pytest
 from tidegauge.baseline.daily import DailyCycle
 from tidegauge.baseline.document import Baseline, BaselineError
 from tidegauge.baseline.io.builder import build
+from tidegauge.baseline.io.joint import JointOptions
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
 
 BEGIN = datetime(2026, 3, 1, 6, 30, tzinfo=UTC)
@@ -265,3 +266,87 @@ def test_a_document_whose_hours_make_no_sense_is_refused(
 ) -> None:
     with pytest.raises(UnusableBaseline, match=message):
         read_baseline(_changed(_built(files["csv"]), change))
+
+
+@pytest.mark.parametrize("of", ["sums without all features", "users"])
+def test_signals_of_fewer_events_have_the_spans_of_the_others(tmp_path: Path, of: str) -> None:
+    """Four hours have 240 rows: enough of each feature, and too few of what counts for fewer."""
+    rng, rows = np.random.default_rng(5), 14 * 1440
+    user = np.arange(rows) // 3 % 400
+    columns = {
+        "at": [BEGIN + timedelta(minutes=n) for n in range(rows)],
+        "x": rng.normal(size=rows),
+        "y": rng.normal(size=400)[user] + rng.normal(size=rows) / 2,
+    }
+    if of == "users":
+        options: dict[str, Any] = {"entity": "user"}
+        columns["user"] = [str(it) for it in user]
+    else:
+        options = {"joint": JointOptions(projections=1)}
+        columns["y"] = [None if rng.random() < 0.18 else it for it in rng.normal(size=rows)]
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    daily = _daily(_built(tmp_path / "rows.parquet", types={}, warn=print, **options))
+    assert daily.spans_seconds == [14_400, 86_400]
+    fewer = daily.signals["y" if of == "users" else "joint projection 1: +x +y"]
+    assert [len(fewer.excess), len(fewer.degrees), len(fewer.skewness)] == [2, 2, 2]
+    # As if windows were independent: what the detector takes of shorter spans than are known.
+    assert fewer.excess[0] == pytest.approx([6 * it for it in fewer.excess[1]], rel=1e-3)
+    assert fewer.degrees[0] == fewer.degrees[1]
+    assert daily.signals["x"].excess[0] != pytest.approx(
+        [6 * it for it in daily.signals["x"].excess[1]], rel=1e-3
+    )
+
+
+def test_the_signal_that_leaves_no_hours_is_named(tmp_path: Path) -> None:
+    rng, rows = np.random.default_rng(6), 14 * 480
+    user = np.arange(rows) // 8
+    columns = {
+        "at": [BEGIN + timedelta(minutes=3 * n) for n in range(rows)],
+        "x": rng.normal(size=rows),
+        "y": rng.normal(size=rows // 8)[user],
+        "user": [str(it) for it in user],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    warnings: list[str] = []
+    built = _built(tmp_path / "rows.parquet", types={}, entity="user", warn=warnings.append)
+    assert not built.daily
+    assert warnings[0] == (
+        "on most days there are fewer than 200 events that tell of 'y', as independent ones "
+        "(design effect 6.97): the baseline is made without the hours of the day"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (datetime(2100, 6, 1, tzinfo=UTC), "holds 2100-06-01; expected ISO 8601 from 1970 to 2099"),
+        (datetime(1969, 12, 31, tzinfo=UTC), "holds 1969-12-31; expected ISO 8601 from 1970"),
+    ],
+)
+def test_a_time_of_another_century_is_shown_as_a_date(
+    tmp_path: Path, given: datetime, message: str
+) -> None:
+    table = pa.table({"at": [BEGIN] * 9 + [given], "x": list(range(10))})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    with pytest.raises(BaselineError, match=message) as error:
+        _built(tmp_path / "rows.parquet", types={}, warn=print)
+    assert str(error.value).count("column 'at'") == 1
+    assert "milliseconds" not in str(error.value)
+
+
+def test_an_entity_that_rows_do_not_have_is_reported(tmp_path: Path) -> None:
+    table = {"x": np.arange(1000) % 7, "user": ["u"] * 400 + [""] * 600}
+    path = tmp_path / "rows.parquet"
+    warnings: list[str] = []
+    for values in (["u"] * 400 + [None] * 600, [None] * 1000):
+        table["user"] = pa.array(values, pa.string())
+        pq.write_table(pa.table(table), path)
+        if values[0] is None:
+            with pytest.raises(BaselineError, match="'user', which --entity names, has no value"):
+                _built(path, types={}, time=None, entity="user", warn=print)
+        else:
+            _built(path, types={}, time=None, entity="user", warn=warnings.append)
+    assert warnings == [
+        "600 of 1,000 rows have no value in 'user', which --entity names: each of them counts as "
+        "independent of all others"
+    ]

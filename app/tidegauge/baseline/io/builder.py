@@ -247,7 +247,9 @@ def _build(
         scales=dict(joint.sums.scales) if joint else msgspec.UNSET,
     )
     if choices.entity is not None:
-        baseline.dependence = by_entity(table, choices.entity, choices.time, timed, progress)
+        baseline.dependence = by_entity(
+            table, choices.entity, choices.time, timed, progress, choices.warn
+        )
         timed = {
             name: its._replace(effect=baseline.design_effect(name)) for name, its in timed.items()
         }

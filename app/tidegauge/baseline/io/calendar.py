@@ -109,7 +109,9 @@ def read_holidays(option: str, warn: Callable[[str], None]) -> Holidays:
         return _of_country(option, *country.groups())
     try:
         lines = Path(option).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except UnicodeDecodeError as error:
+        raise BaselineError(f"--holidays {option}: it is no text in UTF-8: {error}") from error
+    except (OSError, ValueError) as error:
         raise BaselineError(
             f"--holidays {option}: neither a country, such as DE or DE-BY, nor a file: {error}"
         ) from error

@@ -151,7 +151,12 @@ def daily_cycle(
                     signals[name].signal, counted, signals[name].effect, known
                 )
             except ValueError as error:
-                warn(f"{error}: the baseline is made without the hours of the day")
+                effect = signals[name].effect
+                as_many = f", as independent ones (design effect {effect:.3g})"
+                warn(
+                    f"{error} that tell of {name!r}{as_many if effect > 1 else ''}: the "
+                    f"baseline is made without the hours of the day"
+                )
                 return None
             progress("Comparing days", len(found) / len(signals))
     spans, hours = over_all_spans(found)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegauge.baseline import Dependence
+from tidegauge.baseline import BaselineError, Dependence
 from tidegauge.baseline.io.daily import Timed, bins_of, reference_of, roles_of
 from tidegauge.baseline.io.table import Table, TimedRows
 from tidegauge.sequential import are_in_order, clustered_effect, rows_effect
@@ -27,18 +27,31 @@ Places = NDArray[np.int64]
 
 
 def by_entity(
-    table: Table, entity: str, time: str | None, signals: Mapping[str, Timed], progress: Progress
+    table: Table,
+    entity: str,
+    time: str | None,
+    signals: Mapping[str, Timed],
+    progress: Progress,
+    warn: Callable[[str], None],
 ) -> Dependence:
     """Return the design effects of clusters of rows with the same value in the column ``entity``.
 
     With times, only rows of the same hour are of one cluster: those of a year are in no window
     together. A row without an entity is one of its own. Of large tables only some entities are
-    looked at, drawn by a hash of their names.
+    looked at, drawn by a hash of their names. ``warn`` gets that most rows have none; raises
+    ``BaselineError`` if all have.
     """
     kept = min(1.0, MOST_ROWS / max(table.rows, 1))
     effects = dict[str, float]()
     for some in _groups(signals):
-        clusters, bins = _clusters(table, entity, time, some, kept)
+        clusters, bins, alone = _clusters(table, entity, time, some, kept)
+        if alone == table.rows:
+            raise BaselineError(f"column {entity!r}, which --entity names, has no value in any row")
+        if not effects and alone > table.rows / 2:
+            warn(
+                f"{alone:,} of {table.rows:,} rows have no value in {entity!r}, which --entity "
+                f"names: each of them counts as independent of all others"
+            )
         for name, places in bins.items():
             reference = reference_of(some[name].signal)
             width = len(reference.counts)
@@ -119,8 +132,8 @@ def _first_rows(table: Table, signals: Mapping[str, Timed]) -> dict[str, Places]
 
 def _clusters(
     table: Table, entity: str, time: str | None, signals: Mapping[str, Timed], kept: float
-) -> tuple[Places, dict[str, Places]]:
-    """Return the number of each row's cluster, from 0, and its bin by signal."""
+) -> tuple[Places, dict[str, Places], int]:
+    """Return the number of each row's cluster, from 0, its bin by signal, and rows of no entity."""
     found: dict[str, list[Places]] = {name: [] for name in signals}
     clusters, numbers = list[Places](), dict[object, int]()
     for batch in table.timed(time, {**roles_of(signals.values()), entity: "categorical"}):
@@ -131,7 +144,8 @@ def _clusters(
         for name, its in signals.items():
             found[name].append(bins_of(batch, its)[mine])
     bins = {name: np.concatenate(its) for name, its in found.items()}
-    return _numbered(np.concatenate(clusters, axis=1)), bins
+    keys = np.concatenate(clusters, axis=1)
+    return _numbered(keys), bins, int(np.count_nonzero(keys[0] == _ALONE))
 
 
 _ALONE, _LEFT_OUT = -1, -2

@@ -44,6 +44,9 @@ _BATCH_ROWS = 65_536
 #: The year 2100; what is beyond it, in the first of all cases, counts milliseconds.
 _LATEST = 4_102_444_800.0
 
+#: Years 1 and 10,000, between which a time can be shown as a date.
+_FIRST_OF_DATES, _AFTER_DATES = -62_135_596_800.0, 253_402_300_800.0
+
 #: A column of some rows: numbers, NaN where one is missing; or places in a list of categories, -1
 #: where one is missing.
 Rows = Floats | tuple[NDArray[np.int64], list[str]]
@@ -190,6 +193,8 @@ class Table:
             with malformed(self._shown):
                 yield
         except BaselineError as error:
+            if str(error).startswith(f"column {name!r}"):
+                raise
             raise BaselineError(f"column {name!r}: {error}") from error
 
 
@@ -295,9 +300,12 @@ def epoch_seconds(name: str, column: Any) -> Floats:
         return dates
     wrong = seconds[(seconds < 0) | (seconds > _LATEST)]
     if wrong.size:
+        what, hint = f"{wrong[0]:g}", " (are these milliseconds?)"
+        if _FIRST_OF_DATES <= wrong[0] < _AFTER_DATES:
+            what, hint = f"{datetime.fromtimestamp(wrong[0], UTC):%Y-%m-%d}", ""
         raise BaselineError(
-            f"column {name!r}, which --time names, holds {wrong[0]:g}; expected ISO 8601 or "
-            f"seconds since 1970 (are these milliseconds?)"
+            f"column {name!r}, which --time names, holds {what}; expected ISO 8601 from 1970 to "
+            f"2099, or seconds since 1970{hint}"
         )
     return seconds
 
