@@ -289,11 +289,13 @@ def messages_in(
     for partition, (start, end) in sorted(spans.items()):
         if start < end:
             consumer.assign([TopicPartition(topic, partition, start)])
-            yield from _partition(consumer, end, wait, timeout_seconds)
+            yield from _partition(consumer, f"{topic}[{partition}]", end, wait, timeout_seconds)
 
 
-def _partition(consumer: Consumer, end: int, wait: bool, seconds: float) -> Iterator[Message]:
-    for messages in batches(consumer, seconds):
+def _partition(
+    consumer: Consumer, name: str, end: int, wait: bool, seconds: float
+) -> Iterator[Message]:
+    for messages in batches(consumer, seconds, f"{name} can't be read to {end}"):
         for message in messages:
             # The last offsets may be markers of transactions instead of records.
             if (is_at_end(message) and not wait) or message.offset() >= end:
@@ -304,10 +306,13 @@ def _partition(consumer: Consumer, end: int, wait: bool, seconds: float) -> Iter
                     return
 
 
-def batches(consumer: Consumer, timeout_seconds: float) -> Iterator[list[Message]]:
+def batches(
+    consumer: Consumer, timeout_seconds: float, failure: str = "the topic can't be read"
+) -> Iterator[list[Message]]:
     """Yield records and ends of partitions as they come, none if it is quiet for a moment.
 
-    Raises ``KafkaException`` for any other error, and if nothing comes for ``timeout_seconds``.
+    Raises ``KafkaException`` for any other error, and if nothing comes for ``timeout_seconds``,
+    with ``failure`` as its text.
     """
     waited = 0.0
     while True:
@@ -315,7 +320,7 @@ def batches(consumer: Consumer, timeout_seconds: float) -> Iterator[list[Message
         if first is None:
             waited += _POLL_SECONDS
             if waited >= timeout_seconds:
-                detail = f"nothing came for {timeout_seconds:g} s"
+                detail = f"{failure}: nothing came for {timeout_seconds:g} s"
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT, detail))
             yield []
             continue
