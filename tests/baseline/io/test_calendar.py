@@ -64,6 +64,8 @@ def test_a_zone_has_every_change_of_its_clocks() -> None:
         ("berlin", "is it Europe/Berlin"),
         ("/etc/passwd", "no such time zone"),
         ("Europe", "no such time zone"),
+        ("localtime", "no such time zone"),
+        ("Factory", "no such time zone"),
         ("", "no such time zone"),
         ("a\0b", "no such time zone"),
     ],
