@@ -56,7 +56,7 @@ _LEAD_SECONDS = 2.0
 _FLUSH_SECONDS = 180.0
 
 #: Brokers that are back must be followed by windows that are due, and in time, for so long.
-_AFTER_SECONDS = 20.0
+_AFTER_SECONDS = 15.0
 
 #: Events a second, by the number of brokers: three do thrice the work, on the same machine.
 _RATES = {1: 20_000.0, BROKERS: 5_000.0}

@@ -8,7 +8,8 @@ from chaos.plan.faults import KINDS, ROLES, draw_plan
 from chaos.run import run
 
 SECONDS = 40
-RATE = 20_000
+#: The long form sends 20,000/s. What is counted here is recounted by the oracle, event by event.
+RATE = 12_000
 
 #: Of so few seeds, three that have every kind of fault between them, and hit every role.
 SEEDS = [202, 220, 258]
