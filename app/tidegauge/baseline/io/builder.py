@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from tidegauge.baseline import (
-    MAX_SIGNALS,
     Baseline,
     BaselineError,
     CategoricalSignal,
@@ -23,7 +21,14 @@ from tidegauge.baseline import (
     validate,
 )
 from tidegauge.baseline.io.calendar import Holidays, read_holidays, zone_changes
-from tidegauge.baseline.io.column import Column, Kind, ReadOptions, Role
+from tidegauge.baseline.io.choices import (
+    ColumnChoices,
+    check_choices,
+    check_width,
+    roles_of,
+    signal_names,
+)
+from tidegauge.baseline.io.column import Column, ReadOptions, Role
 from tidegauge.baseline.io.daily import Timed, category_places, daily_cycle
 from tidegauge.baseline.io.dependence import by_entity, by_rows
 from tidegauge.baseline.io.joint import (
@@ -46,8 +51,7 @@ from tidegauge.baseline.io.signals import (
     summary_of,
     text_spellings,
 )
-from tidegauge.baseline.io.table import Table, compact_dates, open_table
-from tidegauge.contract import OUTPUT_SIGNALS
+from tidegauge.baseline.io.table import Table, open_table
 
 __all__ = ["BaselineError", "Built", "build"]
 
@@ -62,15 +66,6 @@ MEMORY_BYTES = 512 * 1024 * 1024
 #: Of a column of which so many of the values never come again, nothing can be compared.
 _NOTHING_RECURS = 0.95
 
-_NO_SIGNAL: Mapping[Kind, str] = {
-    "instant": "holds dates or times",
-    "nested": "holds lists or objects",
-    "binary": "holds binary data",
-}
-
-#: Usual names of the column that a model was trained to predict, which no event has.
-_TARGETS = frozenset({"target", "y_true", "y_train", "ground_truth", "outcome", "actual"})
-
 
 @dataclass(frozen=True)
 class Built:
@@ -78,37 +73,6 @@ class Built:
 
     baseline: Baseline
     columns: list[ColumnSummary]
-
-
-@dataclass(frozen=True)
-class _ColumnOptions:
-    """What the options ask for, by column."""
-
-    prediction: str | None
-    time: str | None
-    time_zone: str | None
-    holidays: Holidays | None
-    entity: str | None
-    exclude: Collection[str]
-    types: Mapping[str, Role]
-    warn: Callable[[str], None]
-
-    def warn_of_dates(self, name: str, signal: Signal) -> None:
-        """Warn if the ends of a column of numbers look like dates."""
-        assert isinstance(signal, NumericSignal)  # noqa: S101 - of numbers
-        ends = (signal.minimum, signal.maximum)
-        if signal.minimum == signal.maximum or compact_dates(np.array(ends, dtype=float)) is None:
-            return
-        quoted = shlex.quote(name)
-        self.warn(
-            f"column {name!r} holds {ends[0]:.0f} to {ends[1]:.0f}, which look like dates and are "
-            f"read as numbers: --exclude {quoted}, or --type {quoted}=numeric if they are numbers"
-        )
-
-    @property
-    def named(self) -> set[str]:
-        """Columns that an option names, but for those that are left out."""
-        return {*self.types, self.prediction or "", self.time or "", self.entity or ""} - {""}
 
 
 def build(
@@ -136,12 +100,13 @@ def build(
     one with timestamps, which is no signal: with 14 days of them the baseline says what to expect
     at each hour of the day, in ``time_zone`` or else in UTC. ``holidays`` is a country or a file of
     dates, which are a kind of day. ``entity`` names one with the user, session or device of each
-    row, no signal either: the baseline says how far the rows of one
-    depend on each other. Without it, and without hours, it says that of rows that are next to each
-    other. ``types`` overrides whether a column is read as numbers or as categories, ``options`` how
-    a file of text is written, ``joint`` how many sums of features are signals too
-    (:mod:`tidegauge.baseline.joint`). What is doubtful, but no error, goes to ``warn``. About
-    ``memory_bytes``, plus one column, are held in memory; the rest waits in a temporary directory.
+    row, no signal either: the baseline says how far the rows of one depend on each other. Without
+    it, and without hours, it says that of rows that are next to each other. ``types`` overrides
+    whether a column is read as numbers or as categories, ``options`` how a file of text is written,
+    ``joint`` how many sums of features are signals too (:mod:`tidegauge.baseline.joint`).
+
+    What is doubtful, but no error, goes to ``warn``. About ``memory_bytes``, plus one column, are
+    held in memory; the rest waits in a temporary directory.
 
     The same file with the same options gives the same id, and so do its rows in another order if
     they are independent.
@@ -153,7 +118,7 @@ def build(
     joint.check()
     path = Path(path)
     calendar = _calendar_of(time, time_zone, holidays, warn)
-    choices = _ColumnOptions(prediction, time, *calendar, entity, exclude, types or {}, warn)
+    choices = ColumnChoices(prediction, time, *calendar, entity, exclude, types or {}, warn)
     with open_table(
         path,
         options or ReadOptions(),
@@ -161,7 +126,7 @@ def build(
         types=choices.types,
         exclude=exclude,
         memory_bytes=memory_bytes,
-        check=lambda names: _check_width(path, set(names) - {*exclude, time, entity}),
+        check=lambda names: check_width(path, set(names) - {*exclude, time, entity}),
         progress=progress,
     ) as table:
         if table.rows == 0:
@@ -182,14 +147,14 @@ def build(
 def _build(
     path: Path,
     table: Table,
-    choices: _ColumnOptions,
+    choices: ColumnChoices,
     wanted: JointOptions,
     progress: Progress,
     memory_bytes: int,
 ) -> Built:
-    _check_options(path, list(table.columns), choices)
-    roles = _roles(path, table, choices)
-    names = _signal_names(roles, choices.prediction)
+    check_choices(path, list(table.columns), choices)
+    roles = roles_of(path, table, choices)
+    names = signal_names(roles, choices.prediction)
     signals: dict[str, Signal] = {}
     timed: dict[str, Timed] = {}
     unusable: dict[str, Counter[str]] = {}
@@ -205,8 +170,8 @@ def _build(
             categorical = _categorical(column, counts, missing, table.rows, choices.warn)
             signal: Signal = categorical
             distinct = len(counts)
-            kind = column.kind if column.nature == "text" else "string"
-            places = category_places(text_spellings(counts, kind), categorical.categories)
+            spellings = text_spellings(counts, column.spelled_as)
+            places = category_places(spellings, categorical.categories)
         else:
             signal, distinct, scale = _numeric(table, name)
             if name != choices.prediction:
@@ -294,8 +259,7 @@ def _count_entities(
             else of_size(table.categories(column.name)[0], effect)
         )
         if held:
-            kind = column.kind if column.nature == "text" else "string"
-            baseline.signals[name] = in_clusters(signal, held, kind, effect)
+            baseline.signals[name] = in_clusters(signal, held, column.spelled_as, effect)
 
 
 def _timed(joint: Joint) -> dict[str, Timed]:
@@ -317,116 +281,6 @@ def _calendar_of(
     if time_zone is not None:
         zone_changes(time_zone)
     return time_zone, None if holidays is None else read_holidays(holidays, warn)
-
-
-def _check_options(path: Path, columns: list[str], choices: _ColumnOptions) -> None:
-    prediction, time, entity = choices.prediction, choices.time, choices.entity
-    for option, wanted in (
-        ("--prediction", [] if prediction is None else [prediction]),
-        ("--time", [] if time is None else [time]),
-        ("--entity", [] if entity is None else [entity]),
-        ("--exclude", choices.exclude),
-        ("--type", choices.types),
-    ):
-        for name in wanted:
-            if name not in columns:
-                raise BaselineError(
-                    f"{path} has no column {name!r}, which {option} names; "
-                    f"it has {', '.join(map(repr, columns))}"
-                )
-    if prediction is not None and prediction in choices.exclude:
-        raise BaselineError(f"column {prediction!r} is both --prediction and --exclude")
-    if time is not None and time == prediction:
-        raise BaselineError(f"column {time!r} is both --time and --prediction")
-    for option, other in (("--prediction", prediction), ("--time", time)):
-        if entity is not None and entity == other:
-            raise BaselineError(f"column {entity!r} is both --entity and {option}")
-
-
-def _roles(path: Path, table: Table, choices: _ColumnOptions) -> dict[str, Role]:
-    """Return how each column that becomes a signal is read; warns of those that don't."""
-    left_out = {*choices.exclude, choices.time, choices.entity, *(table.beside - choices.named)}
-    for name in sorted(table.indexes - choices.named - left_out):
-        place = f"column {name!r}" if name else "the first column, which has no name,"
-        choices.warn(
-            f"{place} is left out: it is the index of a frame; "
-            + (f"--type {shlex.quote(name)}=numeric keeps it" if name else "name it to keep it")
-        )
-        left_out.add(name)
-    for name, column in table.columns.items():
-        if not name and column.kind == "empty" and name not in left_out:
-            choices.warn(
-                "a column without a name or a value is left out: the rows end in a delimiter"
-            )
-            left_out.add(name)
-    wanted = {name: it for name, it in table.columns.items() if name not in left_out}
-    if not wanted:
-        raise BaselineError(f"every column of {path} is excluded: nothing is left to watch")
-    _check_width(path, wanted)
-    for name in wanted:
-        if name and name != name.strip():
-            choices.warn(
-                f"column {name!r} has space around its name, and is the feature of that name alone"
-            )
-        if name.lower() in _TARGETS and name != choices.prediction:
-            choices.warn(
-                f"column {name!r} may be what the model predicts: no event has that, and it would "
-                f"be missing in all of them; --exclude {shlex.quote(name)}"
-            )
-    return {name: _role(table, it, choices.types.get(name)) for name, it in wanted.items()}
-
-
-def _check_width(path: Path, columns: Collection[str]) -> None:
-    if len(columns) > MAX_SIGNALS:
-        raise BaselineError(
-            f"{path} has {len(columns):,} columns to watch, and a baseline has at most "
-            f"{MAX_SIGNALS:,} signals: leave out those of least use by --exclude"
-        )
-
-
-def _role(table: Table, column: Column, override: Role | None) -> Role:
-    name, kind = column.name, column.kind
-    quoted = shlex.quote(name)
-    if not name:
-        raise BaselineError('a column has no name: give it one, or --exclude ""')
-    if kind == "empty":
-        raise BaselineError(
-            f"column {name!r} has no value in any of {table.rows:,} rows: --exclude {quoted}"
-        )
-    is_text = column.nature == "text"
-    if kind == "instant" and override == "categorical" and is_text:
-        return "categorical"
-    if kind in _NO_SIGNAL:
-        raise BaselineError(
-            f"column {name!r} {_NO_SIGNAL[kind]}, which can't be a signal: --exclude {quoted}"
-        )
-    as_number = override in ("numeric", "percent")
-    if as_number and kind == "boolean":
-        raise BaselineError(
-            f"column {name!r} is to be numeric, but holds true and false, which events would carry "
-            f"too and which are no numbers: leave it categorical, or write 0 and 1"
-        )
-    if as_number and kind == "string" and column.offender:
-        raise BaselineError(
-            f"column {name!r} is to be numeric, but {column.offender} is no number; if that means "
-            f"missing, --na and the text"
-        )
-    return override or ("numeric" if kind == "numeric" else "categorical")
-
-
-def _signal_names(roles: Mapping[str, Role], prediction: str | None) -> dict[str, str]:
-    names = {name: name for name in roles}
-    if prediction is not None:
-        is_class = roles[prediction] == "categorical"
-        names[prediction] = "label" if is_class else "prediction"
-    for name in roles:
-        if name in OUTPUT_SIGNALS and name != prediction:
-            use = f", or name it with --prediction {name}" if prediction is None else ""
-            raise BaselineError(
-                f"column {name!r} has a name that is reserved for what tidegauge derives itself "
-                f"({', '.join(OUTPUT_SIGNALS)}): rename it, --exclude {name}{use}"
-            )
-    return names
 
 
 def _numeric(table: Table, name: str) -> tuple[NumericSignal, int, FeatureScale | None]:

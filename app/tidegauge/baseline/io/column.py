@@ -84,6 +84,11 @@ class Column:
     missing_texts: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
+    @property
+    def spelled_as(self) -> Kind:
+        """The kind by which its categories are spelled in events; of typed files, as they are."""
+        return self.kind if self.nature == "text" else "string"
+
 
 class Loaded(NamedTuple):
     """The columns of ``t``; ``indexes`` are those that a frame's index was written as.
