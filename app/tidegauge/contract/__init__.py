@@ -59,6 +59,36 @@ if TYPE_CHECKING:
         SourceRange as SourceRange,
         cell_partition as cell_partition,
     )
+    from tidegauge.contract.label import (
+        ID_CHARACTERS as ID_CHARACTERS,
+        RECEIPT_CHARACTERS as RECEIPT_CHARACTERS,
+        Label as Label,
+        LabelEvent as LabelEvent,
+        LabelledPrediction as LabelledPrediction,
+    )
+    from tidegauge.contract.outcome import (
+        LabelsRecord as LabelsRecord,
+        OutcomeInput as OutcomeInput,
+        PredictedCounts as PredictedCounts,
+        PredictionsRecord as PredictionsRecord,
+        Stratum as Stratum,
+    )
+    from tidegauge.contract.outcome_cell import (
+        LAG_EDGES as LAG_EDGES,
+        MOST_GROUPS as MOST_GROUPS,
+        MOST_STRATA as MOST_STRATA,
+        SCORE_BINS as SCORE_BINS,
+        SUM_UNIT as SUM_UNIT,
+        BinaryCounts as BinaryCounts,
+        MulticlassCounts as MulticlassCounts,
+        OutcomeCell as OutcomeCell,
+        OutcomeTally as OutcomeTally,
+        RegressionCounts as RegressionCounts,
+        ScoreSums as ScoreSums,
+        SparseCounts as SparseCounts,
+        StratumCounts as StratumCounts,
+        outcome_partition as outcome_partition,
+    )
     from tidegauge.contract.prediction import (
         ARROW_CONTENT_TYPE as ARROW_CONTENT_TYPE,
         ARROW_MAGIC as ARROW_MAGIC,
@@ -112,6 +142,19 @@ if TYPE_CHECKING:
         covers as covers,
         in_force as in_force,
         matchers_text as matchers_text,
+    )
+    from tidegauge.contract.target import (
+        MOST_CLASSES as MOST_CLASSES,
+        MOST_RESIDUAL_EDGES as MOST_RESIDUAL_EDGES,
+        BinaryTarget as BinaryTarget,
+        ClassTarget as ClassTarget,
+        MulticlassTarget as MulticlassTarget,
+        OutcomeTarget as OutcomeTarget,
+        Problem as Problem,
+        RegressionTarget as RegressionTarget,
+        actual_number as actual_number,
+        class_code as class_code,
+        class_text as class_text,
     )
     from tidegauge.contract.templates import (
         RUNBOOK as RUNBOOK,

@@ -1,10 +1,11 @@
-"""The histogram record, from INGEST to DETECT: cumulative within one tenure; and its partition."""
+"""The histogram record, from INGEST and OUTCOMES to DETECT: cumulative within one tenure."""
 
 import zlib
 from typing import Annotated
 
 import msgspec
 
+from tidegauge.contract.outcome_cell import OutcomeCells
 from tidegauge.contract.record import SCHEMA_VERSION, Record, SchemaVersion, doc
 
 
@@ -98,7 +99,7 @@ class Cell(Record):
 
 
 class HistogramRecord(Record):
-    """What one flush of one INGEST worker sends to one partition of DETECT.
+    """What one flush of one INGEST or OUTCOMES worker sends to one partition of DETECT.
 
     For one tenure and cell, the larger ``seq`` replaces the smaller. Every flush reaches every
     partition, with no cells if need be, so that ``ranges`` tile.
@@ -132,6 +133,13 @@ class HistogramRecord(Record):
             "empty if unknown."
         ),
     ] = ""
+    outcomes: Annotated[
+        OutcomeCells | msgspec.UnsetType,
+        doc(
+            "Of OUTCOMES, whose source is the topic of outcomes: cells that changed since this "
+            "tenure's previous record, each with its counts since the tenure began."
+        ),
+    ] = msgspec.UNSET
     schema_version: SchemaVersion = SCHEMA_VERSION
 
 

@@ -249,6 +249,7 @@ def _split(cells: list[bytes]) -> list[list[bytes]]:
 def _with_cells(record: HistogramRecord, cells: list[bytes]) -> bytes:
     """Encode a record around cells that are encoded already."""
     fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    del fields["outcomes"]  # only OUTCOMES has any
     fields["cells"] = [msgspec.Raw(cell) for cell in cells]
     return msgspec.json.encode(fields)
 
