@@ -6,8 +6,7 @@ from support.counting import a_baseline, numeric
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract.histogram import SignalHistogram
 from tidegauge.contract.report import Drift
-from tidegauge.windows.comparisons import Comparisons
-from tidegauge.windows.report import drifts
+from tidegauge.windows.report import Comparisons, drifts
 
 A = a_baseline(amount=numeric([2.0], [60, 40]), size=numeric([1.0, 3.0], [10, 20, 30]))
 B = a_baseline(amount=numeric([2.0], [10, 90]))

@@ -27,10 +27,9 @@ from tidegauge.contract.prediction import LATENCY_EDGES_MS
 from tidegauge.contract.report import WindowReport
 from tidegauge.stats.divergences import js_divergence, kl, psi, wasserstein_bins
 from tidegauge.stats.values import histogram_quantile
-from tidegauge.windows.comparisons import Comparisons
 from tidegauge.windows.merging import merge
 from tidegauge.windows.partition import PartitionState
-from tidegauge.windows.report import ReportInput, counted_ranges, make_reports
+from tidegauge.windows.report import Comparisons, ReportInput, counted_ranges, make_reports
 from tidegauge.windows.values import ScoreSum, Slice, Window
 
 MINUTE = int(NOW // 60 * 60)

@@ -24,13 +24,13 @@ from tidegauge.sequential import (
     HoursMemory,
     Memory,
     Reference,
+    StrongestScores,
     judge_batch,
 )
 from tidegauge.stats import Floats
-from tidegauge.windows.comparisons import Comparisons
 from tidegauge.windows.evidence import BaselineLayout, with_evidence
 from tidegauge.windows.hours import pack_hours, unpack_hours
-from tidegauge.windows.onsets import onset_ends, pack_onsets, unpack_onsets
+from tidegauge.windows.report import Comparisons
 from tidegauge.windows.values import SliceMemory
 
 log = logging.getLogger(__name__)
@@ -249,7 +249,7 @@ def pack(
         total=memory.total.tobytes(),
         squared=memory.squared.tobytes(),
         pooled=memory.pooled.tobytes(),
-        onsets=b"" if onsets is None else pack_onsets(onsets),
+        onsets=b"" if onsets is None or not onsets.any() else onsets.tobytes(),
     )
     return msgspec.structs.replace(packed, **pack_hours(hours)) if hours else packed
 
@@ -278,7 +278,9 @@ def remembered(memory: SliceMemory | None, baseline: str, layout: BaselineLayout
         if not all(np.isfinite(it.sum()) for it in numbers):
             raise ValueError("there is what is no number")
         if layout.daily is None or hours is not None:
-            return Remembered(known, hours, unpack_onsets(memory.onsets, signals))
+            began = memory.onsets
+            onsets = np.frombuffer(began).reshape(signals) if began else None
+            return Remembered(known, hours, onsets)
         # There is nothing to compare the counts with that came before.
     if layout.daily is not None:
         hours = HoursMemory.empty(signals, layout.daily.calendar.profiles)
@@ -308,3 +310,42 @@ def unpack(memory: SliceMemory, reference: Reference) -> Memory:
         np.frombuffer(memory.squared).reshape(scales, signals),
         pooled,
     )
+
+
+#: An onset is kept until the evidence is below this share of the threshold: near the threshold
+#: itself an alarm may begin again and again.
+_KEPT_ABOVE = 0.5
+
+
+def onset_ends(
+    known: Floats | None,
+    strongest: StrongestScores,
+    memory: Memory,
+    threshold: float,
+    window: tuple[int, int],
+    events: int,
+    effects: Floats | None,
+) -> Floats:
+    """Return the end of the window in which each signal's change began; 0 where there is none.
+
+    An onset is kept as it was estimated when the alarm began: of a change that is over, the spans
+    remember less from window to window, as of one that is older and older.
+    ``known`` is the same after the window before; None if nothing is. ``memory`` is that after the
+    ``window`` of so many ``events``, from its start to its end, epoch seconds. ``effects`` are the
+    design effects that its counts were divided by, None for 1.
+    """
+    start, end = window
+    # Windows with few events are remembered as one, so that many of them are one step.
+    counted = memory.total[0] if effects is None else memory.total[0] * effects
+    steps = np.maximum(np.round(counted / max(events, 1)), 1.0)
+    estimated = end - (strongest.ages - 1) * steps * (end - start)
+    # Of a window with hardly any events after one with very many, before there was time.
+    estimated = np.maximum(estimated, end - start)
+    found = np.where(strongest.ages > 0, estimated, 0.0)
+    if known is None:
+        return found
+    kept = (known > 0) & (strongest.surprises > _KEPT_ABOVE * threshold)
+    # Another change, so large that the window alone shows it more than what came before.
+    is_new = (strongest.ages == 1) & (strongest.spans == 0)
+    kept &= ~(is_new & (estimated - known >= steps * (end - start)))
+    return np.where(kept, known, found)
