@@ -1,0 +1,26 @@
+"""Predictions and their labels: what is counted of them, and how good a model is by the counts.
+
+Pure: no Kafka, no clock. Counts are mergeable and exact; every figure is a function of them.
+"""
+
+from typing import TYPE_CHECKING
+
+from tidegauge._face import face
+
+if TYPE_CHECKING:
+    from tidegauge.outcomes.packed import (
+        CARRIED as CARRIED,
+        LABEL as LABEL,
+        MODEL_INDEX as MODEL_INDEX,
+        NONE as NONE,
+        OF_MODEL as OF_MODEL,
+        PREDICTION as PREDICTION,
+        RETRACTED as RETRACTED,
+        WITHOUT_ID as WITHOUT_ID,
+        PackedLabels as PackedLabels,
+        pack as pack,
+        unpack_labels as unpack_labels,
+        unpack_predictions as unpack_predictions,
+    )
+
+face(__name__)
