@@ -109,12 +109,50 @@ CHANNELS = (
         ),
     ),
     Channel(
+        "labels",
+        "What became of predictions, whenever it is known. Any partition and any key will do; "
+        "nothing depends on the order.",
+        (Message("labelEvent", "The actual outcome of one prediction.", "label-event"),),
+        (
+            Operation(
+                "routeLabels",
+                "receive",
+                "ingest",
+                "Hands each to the worker that has its prediction.",
+                "ingest.labels_group_id",
+            ),
+        ),
+    ),
+    Channel(
+        "outcomes",
+        "Predictions and labels on their way to the join; between INGEST and OUTCOMES. Both have "
+        "the partition of a hash of the prediction's id. Read committed records only.",
+        (
+            Message("predictionsRecord", "Predictions that labels may find.", "predictions-record"),
+            Message("labelsRecord", "Labels, some with their predictions.", "labels-record"),
+        ),
+        (
+            Operation("sendOutcomes", "send", "ingest", "In one transaction with its offsets."),
+            Operation(
+                "joinOutcomes",
+                "receive",
+                "outcomes",
+                "Joins them, and counts each label once.",
+                "outcomes.group_id",
+            ),
+        ),
+    ),
+    Channel(
         "histograms",
-        "Mergeable counts; between INGEST and DETECT. A slice of a model's traffic has one "
-        "partition, by a hash of model, version, variant and segment. Read committed records only.",
+        "Mergeable counts, for DETECT. A slice of a model's traffic has one partition, by a hash "
+        "of model, version, variant and segment; its outcomes have one, by a hash of the model. "
+        "Read committed records only.",
         (Message("histogramRecord", "What one flush says to one partition.", "histogram-record"),),
         (
             Operation("sendHistograms", "send", "ingest", "In one transaction with its offsets."),
+            Operation(
+                "sendOutcomeCells", "send", "outcomes", "In one transaction with its offsets."
+            ),
             Operation(
                 "mergeHistograms",
                 "receive",
@@ -137,6 +175,19 @@ CHANNELS = (
             ),
         ),
         (Operation("sendWindows", "send", "detect", "At least once, in the order of their ends."),),
+    ),
+    Channel(
+        "performance",
+        "The newest figures of each cohort of a labelled model, compacted.",
+        (
+            Message(
+                "performanceReport",
+                "Figures of one cohort.",
+                None,
+                key="model|version|variant|cohort",
+            ),
+        ),
+        (Operation("sendPerformance", "send", "detect", "At least once."),),
     ),
     Channel(
         "alerts",
@@ -300,6 +351,12 @@ CHANNELS = (
                 "send",
                 "ingest",
                 "In one transaction with the offsets of what was refused.",
+            ),
+            Operation(
+                "sendUnjoined",
+                "send",
+                "outcomes",
+                "Labels that find no prediction, or are no class of it.",
             ),
             Operation("sendUndelivered", "send", "notify", "Alerts that a receiver has refused."),
         ),

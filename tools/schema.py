@@ -25,7 +25,10 @@ from tidegauge.contract import (
     Configuration,
     DeadLetter,
     HistogramRecord,
+    LabelEvent,
+    LabelsRecord,
     PredictionEvent,
+    PredictionsRecord,
     Silence,
     WindowReport,
     Withheld,
@@ -37,6 +40,9 @@ from tools.released import RELEASE
 #: File name (before ``.schema.json``) of every record that leaves a process.
 RECORDS: dict[str, type[msgspec.Struct]] = {
     "prediction-event": PredictionEvent,
+    "label-event": LabelEvent,
+    "predictions-record": PredictionsRecord,
+    "labels-record": LabelsRecord,
     "histogram-record": HistogramRecord,
     "window-report": WindowReport,
     "alert": Alert,
@@ -76,6 +82,8 @@ def schema(name: str) -> dict[str, Any]:
 def _tidy(node: Any) -> None:
     """Unfold docstrings, and leave out OpenAPI's ``discriminator``, which no validator follows."""
     if isinstance(node, dict):
+        if node.keys() == {"enum"} and len(node["enum"]) == 1:  # msgspec's tag has no description
+            node["description"] = "What kind of record this is."
         node.pop("discriminator", None)
         if isinstance(node.get("description"), str):
             node["description"] = inspect.cleandoc(node["description"])
@@ -113,6 +121,8 @@ def topics() -> dict[str, Any]:
         },
         groups={
             "ingest.group_id": defaults.ingest.group_id,
+            "ingest.labels_group_id": defaults.ingest.labels_group_id,
+            "outcomes.group_id": defaults.outcomes.group_id,
             "detect.app_id": defaults.detect.app_id,
             "notify.group_id": defaults.notify.group_id,
             "ledger.group_id": defaults.ledger.group_id,

@@ -255,3 +255,39 @@ def test_a_mistake_is_told_where_it_was_made(folder: Path, monkeypatch: pytest.M
         f"secret {secrets}/tidegauge_log_level: log_level: found 'warn', expected one of DEBUG, "
         "INFO, WARNING, ERROR; did you mean WARNING?",
     ]
+
+
+def test_joining_of_labels_for_a_model_follows_the_common_settings(folder: Path) -> None:
+    (folder / "tidegauge.yaml").write_text(
+        "outcomes: {rate: 0.1, cohort_seconds: 86400}\n"
+        "model_outcomes: {mortgage: {retention_seconds: 7776000}}\n"
+    )
+    settings = load_settings()
+    mortgage = settings.outcomes_of("mortgage")
+    assert (mortgage.rate, mortgage.cohort_seconds, mortgage.retention_seconds) == (
+        0.1, 86_400, 7_776_000,
+    )  # fmt: skip
+    assert settings.outcomes_of("another").retention_seconds == 30 * 24 * 3600
+    assert settings.longest_retention_seconds == 7_776_000 + 3_600
+
+
+def test_performance_is_compared_by_the_segments_unless_groups_are_given() -> None:
+    assert Settings(ingest={"segments": ["region"]}).outcome_groups == ("region",)
+    assert Settings(ingest={"segments": ["region"]}, outcomes={"groups": []}).outcome_groups == ()
+    with pytest.raises(ValidationError, match="named twice"):
+        Settings(outcomes={"groups": ["age", "age"]})
+
+
+def test_keys_of_receipts_are_one_a_line_and_long_and_never_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "tidegauge_outcomes__receipt_key").write_text("0123456789abcdef\nfedcba9876543210\n")
+    monkeypatch.setenv("TIDEGAUGE_SECRETS_DIR", str(folder))
+    settings = load_settings()
+    assert settings.outcomes.receipt_keys == (b"0123456789abcdef", b"fedcba9876543210")
+    assert "0123" not in repr(settings)
+    (folder / "tidegauge_outcomes__receipt_key").write_text("0123456789abcdef\nshort\n")
+    with pytest.raises(FileError, match="fewer than 16") as refused:
+        load_settings()
+    assert "short" not in str(refused.value)
+    assert Settings.model_construct().outcomes.receipt_keys == ()

@@ -4,7 +4,13 @@ import pytest
 
 from tidegauge.config.sections import MAX_RECORD_BYTES, DetectSettings
 from tidegauge.config.settings import Settings
-from tidegauge.kafka.topics import TopicSpec, _satisfies, config_problems, topic_specs
+from tidegauge.kafka.topics import (
+    TopicSpec,
+    _satisfies,
+    config_problems,
+    topic_problems,
+    topic_specs,
+)
 
 
 def _specs(**settings: object) -> dict[str, TopicSpec]:
@@ -17,7 +23,8 @@ def test_every_topic_of_the_settings_is_made_once() -> None:
     topics = settings.topics
     assert sorted(names) == sorted(
         [
-            topics.predictions, topics.histograms, topics.windows, topics.alerts,
+            topics.predictions, topics.labels, topics.outcomes, topics.histograms, topics.windows,
+            topics.performance, topics.alerts,
             topics.alerts_history, topics.actions, topics.acknowledgements, topics.silences,
             topics.withheld, topics.configuration, topics.audit_facts, topics.audit,
             topics.dead_letters,
@@ -36,9 +43,20 @@ def test_names_and_partitions_follow_the_settings() -> None:
     assert specs["gauge-windows-changelog"].partitions == 5
 
 
+def test_a_wrong_number_of_partitions_is_reported_with_the_setting_of_its_topic() -> None:
+    specs = topic_specs(Settings())
+    there = {spec.name: spec.partitions for spec in specs} | {"tidegauge.outcomes": 3}
+    [problem] = topic_problems(specs, there, {})
+    assert "set topics.outcomes_partitions to what it has" in problem
+
+
 def test_cells_are_routed_by_the_number_of_partitions_so_it_is_exact() -> None:
     exact = {name for name, spec in _specs().items() if spec.exact}
-    assert exact == {"tidegauge.histograms", "tidegauge-detect-windows-changelog"}
+    assert exact == {
+        "tidegauge.outcomes",
+        "tidegauge.histograms",
+        "tidegauge-detect-windows-changelog",
+    }
 
 
 def test_nothing_is_compacted_before_a_successor_could_mend_what_others_left() -> None:
@@ -95,7 +113,16 @@ def test_a_fact_of_the_largest_size_still_fits_with_its_hashes() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["histograms", "windows", "alerts", "alerts.history", "withheld", "detect-windows-changelog"],
+    [
+        "outcomes",
+        "histograms",
+        "windows",
+        "performance",
+        "alerts",
+        "alerts.history",
+        "withheld",
+        "detect-windows-changelog",
+    ],
 )
 def test_a_topic_of_large_records_takes_the_largest_and_check_sees_to_it(name: str) -> None:
     prefix = "tidegauge-" if name.startswith("detect") else "tidegauge."
@@ -106,8 +133,21 @@ def test_a_topic_of_large_records_takes_the_largest_and_check_sees_to_it(name: s
     assert not _satisfies("max.message.bytes", "1048588", str(MAX_RECORD_BYTES))
 
 
-def test_the_users_own_topic_is_left_as_the_cluster_makes_it() -> None:
-    assert _specs()["predictions"].config == {}
+@pytest.mark.parametrize("name", ["predictions", "labels"])
+def test_the_users_own_topics_are_left_as_the_cluster_makes_them(name: str) -> None:
+    assert _specs()[name].config == {}
+
+
+def test_outcomes_are_kept_for_longer_than_the_longest_retention_of_a_model() -> None:
+    day = 24 * 3600
+    specs = _specs(
+        outcomes={"retention_seconds": 2 * day},
+        model_outcomes={"mortgage": {"retention_seconds": 90 * day}},
+    )
+    spec = specs["tidegauge.outcomes"]
+    assert int(spec.config["retention.ms"]) > spec.least_kept_ms == (90 * day + 3600) * 1000
+    short = _problems("tidegauge.outcomes", retention_ms=str(7 * day * 1000))
+    assert len(short) == 1 and "retention.ms" in short[0]
 
 
 def test_what_must_be_is_a_part_of_what_is_made() -> None:
@@ -157,7 +197,7 @@ def test_topics_as_they_are_made_are_as_they_must_be(name: str) -> None:
 @pytest.mark.parametrize("policy", ["compact", "compact,delete"])
 def test_a_topic_whose_every_record_counts_may_not_be_compacted(policy: str) -> None:
     compacted = {name for name in _specs() if _problems(name, cleanup_policy=policy)}
-    last_words = {"alerts", "silences", "configuration", "withheld"}
+    last_words = {"performance", "alerts", "silences", "configuration", "withheld"}
     assert compacted >= {"predictions"} | {
         name for name in _specs() if name.removeprefix("tidegauge.") not in last_words
     } - {"tidegauge-detect-windows-changelog"}

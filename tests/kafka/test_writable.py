@@ -15,7 +15,7 @@ from tidegauge.kafka.watches import AWAY_SECONDS, Replicas, TopicWatch, describe
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import CommonMetrics
 
-ROLES: tuple[AclRole, ...] = ("ingest", "detect", "notify", "ledger")
+ROLES: tuple[AclRole, ...] = ("ingest", "outcomes", "detect", "notify", "ledger")
 
 
 def watch(*roles: AclRole) -> TopicWatch:
@@ -71,7 +71,7 @@ def test_every_topic_that_is_written_by_us_is_looked_after() -> None:
     written = written_by(Settings(), ROLES)
     topics = Settings().topics
     # What others write: producers, people.
-    others = {topics.predictions, topics.acknowledgements, topics.silences}
+    others = {topics.predictions, topics.labels, topics.acknowledgements, topics.silences}
     ours = {name for name in written.required | written.others if not name.startswith("__")}
     assert ours == {spec.name for spec in topic_specs(Settings())} - others
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
         WatchedFile as WatchedFile,
         read_file as read_file,
     )
+    from tidegauge.config.outcome_sections import (
+        ModelOutcomeSettings as ModelOutcomeSettings,
+        OutcomeSettings as OutcomeSettings,
+    )
     from tidegauge.config.sections import (
         MAX_AUDIT_BYTES as MAX_AUDIT_BYTES,
         MAX_RECORD_BYTES as MAX_RECORD_BYTES,

@@ -14,12 +14,14 @@ MAX_RECORD_BYTES = 8 * 1024 * 1024
 MAX_AUDIT_BYTES = 2 * 1024 * 1024
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A section: no unknown names, and it never changes."""
+
     # The string below each setting is its description in docs/reference/settings.md.
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class KafkaSettings(_Section):
+class KafkaSettings(Section):
     """How to reach the brokers; the same for librdkafka and aiokafka."""
 
     bootstrap_servers: str = "localhost:9092"
@@ -76,15 +78,23 @@ class KafkaSettings(_Section):
         return config
 
 
-class TopicSettings(_Section):
+class TopicSettings(Section):
     """Topic names, and the number of partitions that ``topics create`` gives them."""
 
     predictions: str = "predictions"
     """Prediction events, the input."""
+    labels: str = "labels"
+    """What became of predictions, the second input ([labels](docs/outcomes.md))."""
     histograms: str = "tidegauge.histograms"
     """Histograms, from INGEST to DETECT."""
+    outcomes: str = "tidegauge.outcomes"
+    """Predictions and labels, from INGEST to OUTCOMES, which joins them. It is also what OUTCOMES
+    remembers.
+    """
     windows: str = "tidegauge.windows"
     """One report for each closed window."""
+    performance: str = "tidegauge.performance"
+    """The newest figures of each cohort of a labelled model. Compacted."""
     alerts: str = "tidegauge.alerts"
     """The newest state of each alert: pending, firing, no_data, inactive or resolved. Compacted."""
     alerts_history: str = "tidegauge.alerts.history"
@@ -112,6 +122,12 @@ class TopicSettings(_Section):
     predictions_partitions: int = Field(default=8, ge=1)
     """Partitions of the predictions topic, for `tidegauge topics create`. More INGEST processes
     than this have no work.
+    """
+    labels_partitions: int = Field(default=8, ge=1)
+    """Partitions of the topic of labels, for `tidegauge topics create`."""
+    outcomes_partitions: int = Field(default=8, ge=1)
+    """Partitions of the topic of outcomes, for `tidegauge topics create`. More OUTCOMES processes
+    than this have no work. It can't be changed once the topic exists.
     """
     detect_partitions: int = Field(default=8, ge=1)
     """Partitions of the histograms topic, for `tidegauge topics create`. More DETECT processes
@@ -151,7 +167,7 @@ class TopicSettings(_Section):
         return self
 
 
-class RedisSettings(_Section):
+class RedisSettings(Section):
     """Where baselines live."""
 
     url: str = "redis://localhost:6379/0"
@@ -171,7 +187,7 @@ class RedisSettings(_Section):
         return None if self.password is None else self.password.get_secret_value()
 
 
-class WindowSettings(_Section):
+class WindowSettings(Section):
     """Tumbling windows of event time."""
 
     seconds: int = Field(default=60, ge=1)
@@ -201,7 +217,7 @@ class WindowSettings(_Section):
 Dimension = Annotated[str, Field(pattern=r'^[^"\\\x00-\x1f]{1,200}$')]
 
 
-class IngestSettings(_Section):
+class IngestSettings(Section):
     """The transactional combiner."""
 
     group_id: str = "tidegauge-ingest"
@@ -258,6 +274,11 @@ class IngestSettings(_Section):
     counts.
     """
 
+    @property
+    def labels_group_id(self) -> str:
+        """The consumer group that reads labels."""
+        return f"{self.group_id}-labels"
+
     @field_validator("segments")
     @classmethod
     def _each_once(cls, segments: list[str]) -> list[str]:
@@ -266,7 +287,7 @@ class IngestSettings(_Section):
         return segments
 
 
-class DetectSettings(_Section):
+class DetectSettings(Section):
     """The Faust application."""
 
     app_id: str = "tidegauge-detect"
@@ -287,7 +308,7 @@ class DetectSettings(_Section):
     """As for INGEST."""
 
 
-class ActionSettings(_Section):
+class ActionSettings(Section):
     """What is made of the actions that rules ask for."""
 
     mode: Literal["live", "dry_run"] = "live"
@@ -296,7 +317,7 @@ class ActionSettings(_Section):
     """
 
 
-class LinkSettings(_Section):
+class LinkSettings(Section):
     """Templates of the links in every alert; see :mod:`tidegauge.contract.templates`."""
 
     dashboard: str | None = None
@@ -315,7 +336,7 @@ class LinkSettings(_Section):
         return check_template(template)
 
 
-class NotifySettings(_Section):
+class NotifySettings(Section):
     """Where alerts are delivered to."""
 
     receivers_file: Path | None = None
@@ -328,7 +349,7 @@ class NotifySettings(_Section):
     """As for INGEST."""
 
 
-class LedgerSettings(_Section):
+class LedgerSettings(Section):
     """The audit trail."""
 
     group_id: str = "tidegauge-ledger"
@@ -342,7 +363,7 @@ class LedgerSettings(_Section):
         return f"{self.group_id}-acknowledgements"
 
 
-class HttpSettings(_Section):
+class HttpSettings(Section):
     """Where /metrics, /healthz and /readyz are served."""
 
     host: str = "0.0.0.0"  # noqa: S104 - Prometheus scrapes from another host
@@ -353,7 +374,7 @@ class HttpSettings(_Section):
     """
 
 
-class HealthSettings(_Section):
+class HealthSettings(Section):
     """When a process is no longer alive."""
 
     stall_seconds: float = Field(default=60.0, gt=0)

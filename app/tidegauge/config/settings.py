@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from tidegauge.config.files import FileError, read_file
+from tidegauge.config.outcome_sections import ModelOutcomeSettings, OutcomeSettings
 from tidegauge.config.sections import (
     ActionSettings,
     DetectSettings,
@@ -73,6 +74,11 @@ class Settings(BaseSettings):
     follows `windows`.
     """
     ingest: IngestSettings = IngestSettings()
+    outcomes: OutcomeSettings = OutcomeSettings()
+    model_outcomes: dict[str, ModelOutcomeSettings] = {}
+    """Joining of labels for single models, by model name; in the YAML file. What is not given here
+    follows `outcomes`.
+    """
     detect: DetectSettings = DetectSettings()
     actions: ActionSettings = ActionSettings()
     links: LinkSettings = LinkSettings()
@@ -121,6 +127,17 @@ class Settings(BaseSettings):
         """The id of LEDGER's producer, different for every process that runs at a time."""
         return self._process_id(self.ledger.group_id)
 
+    @property
+    def labels_transactional_id(self) -> str:
+        """The id of the producer that routes labels, different for every process."""
+        own = self.ingest.transactional_id
+        return f"{own}-labels" if own else self._process_id(self.ingest.labels_group_id)
+
+    @property
+    def outcomes_transactional_id(self) -> str:
+        """The id of OUTCOMES' producer, different for every process that runs at a time."""
+        return self._process_id(self.outcomes.group_id)
+
     def _process_id(self, group: str) -> str:
         # Two workers on a host can't share a port; one that takes any port has no lasting name.
         return "-".join([group, socket.gethostname(), str(self.http.port or os.getpid())])
@@ -128,6 +145,26 @@ class Settings(BaseSettings):
     def window_of(self, model: str) -> WindowSettings:
         """Window, grace and lateness of a model."""
         return self.model_windows.get(model, self.windows)
+
+    def outcomes_of(self, model: str) -> ModelOutcomeSettings:
+        """How labels are joined with the predictions of a model."""
+        own = self.model_outcomes.get(model)
+        if own is None:
+            return self.outcomes
+        common = {name: getattr(self.outcomes, name) for name in ModelOutcomeSettings.model_fields}
+        return ModelOutcomeSettings(**common | own.model_dump(exclude_unset=True))
+
+    @property
+    def outcome_groups(self) -> tuple[str, ...]:
+        """The dimensions by whose values performance is compared."""
+        own = self.outcomes.groups
+        return tuple(self.ingest.segments if own is None else own)
+
+    @property
+    def longest_retention_seconds(self) -> int:
+        """For how long OUTCOMES remembers what it has read, at most."""
+        every = (self.outcomes, *map(self.outcomes_of, self.model_outcomes))
+        return max(one.retention_seconds + one.early_seconds for one in every)
 
     def alarms_of(self, model: str) -> float:
         """Return the false alarms of drift a month that a model is allowed."""

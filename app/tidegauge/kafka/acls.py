@@ -7,7 +7,9 @@ from typing import Literal, NamedTuple, get_args
 from tidegauge.config import Settings
 from tidegauge.kafka.topics import changelog_topic, topic_specs
 
-AclRole = Literal["producer", "topics", "ingest", "detect", "notify", "ledger", "operator"]
+AclRole = Literal[
+    "producer", "topics", "ingest", "outcomes", "detect", "notify", "ledger", "operator"
+]
 Resource = Literal["topic", "group", "transactional-id"]
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 
@@ -16,10 +18,18 @@ ROLES: tuple[AclRole, ...] = get_args(AclRole)
 #: By the name of a field of ``topics``, or "changelog": the operations of a role besides Describe.
 _TOPICS: Mapping[AclRole, Mapping[str, tuple[Operation, ...]]] = {
     # A serving node. It also needs the list of partitions, which Write implies.
-    "producer": {"predictions": ("Write",)},
+    "producer": {"predictions": ("Write",), "labels": ("Write",)},
     "topics": {},
     "ingest": {
         "predictions": ("Read",),
+        # Reads back what it has counted.
+        "histograms": ("Read", "Write"),
+        "labels": ("Read",),
+        "outcomes": ("Write",),
+        "dead_letters": ("Write",),
+    },
+    "outcomes": {
+        "outcomes": ("Read",),
         # Reads back what it has counted.
         "histograms": ("Read", "Write"),
         "dead_letters": ("Write",),
@@ -28,6 +38,7 @@ _TOPICS: Mapping[AclRole, Mapping[str, tuple[Operation, ...]]] = {
         "histograms": ("Read",),
         "changelog": ("Read", "Write"),
         "windows": ("Write",),
+        "performance": ("Write",),
         "alerts": ("Write",),
         "alerts_history": ("Write",),
         "actions": ("Write",),
@@ -54,6 +65,7 @@ _TOPICS: Mapping[AclRole, Mapping[str, tuple[Operation, ...]]] = {
     "operator": {
         "predictions": ("Read",),
         "windows": ("Read",),
+        "performance": ("Read",),
         "alerts": ("Read",),
         "alerts_history": ("Read",),
         "actions": ("Read",),
@@ -96,7 +108,7 @@ def written_by(settings: Settings, roles: Iterable[AclRole]) -> Written:
     """Return the topics that the roles of a worker write."""
     names, required, others = _names(settings), {OFFSETS_TOPIC}, set[str]()
     for role in roles:
-        if role in ("ingest", "ledger"):
+        if role in ("ingest", "outcomes", "ledger"):
             required.add(TRANSACTIONS_TOPIC)
         for field, operations in _TOPICS[role].items():
             if "Write" in operations:
@@ -155,10 +167,16 @@ def _groups(settings: Settings, role: AclRole) -> Iterator[Acl]:
         yield Acl("group", f"{ledger.group_id}-reader", ("Describe",))
     if role == "ingest":
         yield Acl("group", ingest.group_id, ("Read",))
+        yield Acl("group", ingest.labels_group_id, ("Read",))
         # Followed by host and port, if it isn't a name of its own.
         own = ingest.transactional_id
         name = own or f"{ingest.group_id}-"
         yield Acl("transactional-id", name, ("Write",), prefixed=own is None)
+        if own:
+            yield Acl("transactional-id", settings.labels_transactional_id, ("Write",))
+    elif role == "outcomes":
+        yield Acl("group", settings.outcomes.group_id, ("Read",))
+        yield Acl("transactional-id", f"{settings.outcomes.group_id}-", ("Write",), prefixed=True)
     elif role == "detect":
         yield Acl("group", settings.detect.app_id, ("Read",))
         yield Acl("group", f"{settings.detect.app_id}-", ("Describe",), prefixed=True)

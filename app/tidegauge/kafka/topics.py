@@ -54,8 +54,8 @@ class TopicSpec:
     partitions: int
     required: Mapping[str, str] = field(default_factory=dict)
     initial: Mapping[str, str] = field(default_factory=dict)
-    #: Cells are routed by the number of partitions, so it must be just this.
-    exact: bool = False
+    #: The setting of the number of partitions, if records are routed by it: it must be just this.
+    exact: str = ""
     #: Every record is read once and counts; where there are keys, compaction would delete most.
     each_counts: bool = False
     #: How long records must be kept at least, so that an outage of their reader costs none.
@@ -88,13 +88,25 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             each_counts=True,
             least_kept_ms=_HOUR,
         ),
+        TopicSpec(topics.labels, topics.labels_partitions, each_counts=True, least_kept_ms=_HOUR),
+        # OUTCOMES reads all of it again when it starts: what is deleted can't be joined any more.
+        # One day more than it remembers, since Kafka deletes a segment by its newest record.
+        TopicSpec(
+            topics.outcomes,
+            topics.outcomes_partitions,
+            _LARGE,
+            {"retention.ms": str(settings.longest_retention_seconds * 1000 + _DAY)},
+            exact="outcomes_partitions",
+            each_counts=True,
+            least_kept_ms=settings.longest_retention_seconds * 1000,
+        ),
         # Read within seconds; kept for an outage of DETECT over a long weekend.
         TopicSpec(
             topics.histograms,
             topics.detect_partitions,
             _LARGE,
             {"retention.ms": str(4 * _DAY)},
-            exact=True,
+            exact="detect_partitions",
             each_counts=True,
             least_kept_ms=_DAY,
         ),
@@ -105,6 +117,13 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
             _LARGE,
             {"retention.ms": str(92 * _DAY)},
             each_counts=True,
+        ),
+        # The newest figures of each cohort, for looking back over a year.
+        TopicSpec(
+            topics.performance,
+            topics.detect_partitions,
+            _LARGE | _LAST_RECORDS,
+            _KEPT_A_YEAR | _COMPACTED_DAILY,
         ),
         # The newest state of each fingerprint. What has not changed for a year is deleted, so that
         # it doesn't grow for ever with versions that are long gone.
@@ -156,7 +175,7 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
                 "segment.ms": str(_SEGMENT_MS),
                 "min.cleanable.dirty.ratio": "0.1",
             },
-            exact=True,
+            exact="detect_partitions",
         ),
     ]
 
@@ -237,7 +256,7 @@ def topic_problems(
         elif spec.exact and there[spec.name] != spec.partitions:
             yield (
                 f"topic {spec.name} has {there[spec.name]} partitions, expected "
-                f"{spec.partitions}; set topics.detect_partitions to what it has"
+                f"{spec.partitions}; set topics.{spec.exact} to what it has"
             )
     for spec in specs:
         its = found.get(spec.name, {})
