@@ -1,6 +1,6 @@
 """Channels to receivers: the message for each kind, and how it is sent. No Kafka.
 
-Pure in the middle (an alert goes in, a body comes out); sockets in ``http`` and ``smtp``.
+Pure in the middle (an alert goes in, a body comes out); sockets in ``channel`` and ``mail``.
 """
 
 from typing import TYPE_CHECKING

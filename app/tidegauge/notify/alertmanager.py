@@ -14,10 +14,9 @@ from typing import NamedTuple
 import msgspec
 
 from tidegauge.contract import Alert, printable, printable_lines, segment_text
-from tidegauge.notify.channel import Clock, Refused
+from tidegauge.notify.channel import Clock, HttpChannel, Refused
 from tidegauge.notify.config import AlertmanagerReceiver
 from tidegauge.notify.digest import Digest
-from tidegauge.notify.http import HttpChannel
 from tidegauge.notify.message import message
 
 #: Rounds of sending that may be missed before an alert ends by itself; Prometheus has four too.

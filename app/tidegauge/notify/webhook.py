@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from tidegauge.contract import Alert, cut
+from tidegauge.notify.channel import IDEMPOTENCY_HEADER, HttpChannel
 from tidegauge.notify.config import SlackReceiver, WebhookReceiver
 from tidegauge.notify.digest import Digest, digest_body, message_of
-from tidegauge.notify.http import IDEMPOTENCY_HEADER, HttpChannel
 from tidegauge.notify.message import message
 
 SIGNATURE_HEADER = "Tidegauge-Signature"
