@@ -25,8 +25,7 @@ from tidegauge.notify.config import (
     SlackReceiver,
     WebhookReceiver,
 )
-from tidegauge.notify.digest import Digest
-from tidegauge.notify.withholding import Limit
+from tidegauge.notify.withholding import Digest, Limit
 
 Clock = Callable[[], float]
 T = TypeVar("T")
