@@ -11,7 +11,7 @@ import numpy as np
 
 from _detection_cases import Case
 from tidegauge.sequential import BatchInput, Budget, Memory, judge_batch
-from tidegauge.windows.guarantee import SMALL_BASELINE, has_few_rows
+from tidegauge.windows.hours import SMALL_BASELINE, has_few_rows
 
 #: One-minute windows of 30 days.
 MONTH = 43_200.0

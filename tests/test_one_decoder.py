@@ -17,7 +17,7 @@ APP = ROOT / "app" / "tidegauge"
 #: Who may decode JSON directly, and why.
 DECODERS = {
     "contract/record.py": "it is that one place",
-    "baseline/io/column_files.py": "a file that the user of a command names",
+    "baseline/io/choices.py": "a file that the user of a command names",
     "counting/decode/reference.py": "predictions in any shape; every error is a dead letter",
 }
 

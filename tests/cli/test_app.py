@@ -40,7 +40,7 @@ def test_a_command_that_is_not_there_is_wrong_input() -> None:
     [
         ("topics", "setup", {"faust", "scipy", "pyarrow", "tidegauge.roles.worker"}),
         ("alerts", "alerts", {"faust", "scipy", "pyarrow", "tidegauge.roles.worker"}),
-        ("run", "run", {"faust", "yaml", "tidegauge.cli.baseline", "tidegauge.backtest"}),
+        ("run", "setup", {"faust", "scipy", "tidegauge.cli.baseline", "tidegauge.backtest"}),
     ],
 )
 def test_a_command_imports_only_what_it_needs(command: str, module: str, without: set[str]) -> None:

@@ -10,15 +10,18 @@ from tidegauge.config.files import FileError
 from tidegauge.contract.alert import Alert
 from tidegauge.notify.alertmanager import Held, body_of
 from tidegauge.notify.config import ReceiverFile, parse_receivers
-from tidegauge.notify.digest import Digest, digest_body, digest_message, limit_note
 from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
 from tidegauge.notify.webhook import slack_body
 from tidegauge.notify.withholding import (
     CRITICAL_WAIT_SECONDS,
+    Digest,
     Limit,
     MessageBudget,
     collect_until,
+    digest_body,
+    digest_message,
+    limit_note,
     read_budget,
 )
 

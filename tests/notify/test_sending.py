@@ -16,10 +16,9 @@ from support.alerts import example_alert
 from support.http_sink import Answer, HttpSink
 from support.processes import free_port
 from support.smtp_sink import PASSWORD, USER, Certificate, SmtpSink, make_certificate
-from tidegauge.notify.channel import Refused, RetryLater
+from tidegauge.notify.channel import Refused, RetryLater, request
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import ReceiverFile
-from tidegauge.notify.http import request
 
 post = partial(request, "POST", read=False)
 

@@ -12,7 +12,7 @@ from tidegauge.baseline.io.signals import numeric_signal
 from tidegauge.sequential import MEAN, Budget, Memory, WindowBatch
 from tidegauge.windows.drift_detector import DriftDetector
 from tidegauge.windows.evidence import BaselineLayout
-from tidegauge.windows.guarantee import SURE_ROWS
+from tidegauge.windows.hours import SURE_ROWS
 
 HOURLY = baseline()
 PLAIN = msgspec.structs.replace(HOURLY, daily=msgspec.UNSET)

@@ -32,13 +32,13 @@ def _help_option(command: Any) -> Any:
 
 #: By name, the module in here and what it has: a group of commands, or a function.
 _COMMANDS = {
-    "run": ("run", "run"),
+    "run": ("setup", "run"),
     "status": ("status", "status"),
     "check": ("check", "check"),
     "config": ("setup", "config_app"),
     "verify": ("audit", "verify_alert"),
     "backtest": ("backtest", "try_rules"),
-    "demo": ("run", "demo"),
+    "demo": ("setup", "demo"),
     "baseline": ("baseline", "app"),
     "topics": ("setup", "topics_app"),
     "alerts": ("alerts", "app"),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tidegauge.config.files import (
         LOOK_SECONDS as LOOK_SECONDS,
         FileError as FileError,
+        FileFormat as FileFormat,
         WatchedFile as WatchedFile,
         read_file as read_file,
     )
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
         load_settings as load_settings,
         load_settings_file as load_settings_file,
     )
-    from tidegauge.config.validation import FileFormat as FileFormat
     from tidegauge.config.yaml_document import (
         UNSHOWN as UNSHOWN,
         Location as Location,

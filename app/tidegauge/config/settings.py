@@ -214,7 +214,7 @@ def settings_values(file: Path) -> dict[str, Any]:
     """
     if not file.is_file():
         return {}
-    from tidegauge.config.validation import FileFormat
+    from tidegauge.config.files import FileFormat
     from tidegauge.config.yaml_document import Problem, parse_document
 
     text, _ = read_file(file, "settings file")
@@ -233,7 +233,7 @@ def load_settings_file(file: Path) -> list[str]:
     Without what environment variables and secrets would add to it or change of it. Raises
     :class:`FileError`.
     """
-    from tidegauge.config.validation import FileFormat
+    from tidegauge.config.files import FileFormat
 
     text, _ = read_file(file, "settings file")
     # The same fields in a model that reads nothing but what it is given.
@@ -246,7 +246,7 @@ def load_settings_file(file: Path) -> list[str]:
 
 def unknown_variables(names: Collection[str]) -> list[str]:
     """Return a problem for each environment variable that sets nothing, with what may be meant."""
-    from tidegauge.config.validation import key_paths
+    from tidegauge.config.files import key_paths
 
     known = {f"{_PREFIX}{'__'.join(path)}".upper() for path in key_paths(Settings)}
     sections = ", ".join(sorted(name.upper() for name in Settings.model_fields))
@@ -262,7 +262,7 @@ def unknown_variables(names: Collection[str]) -> list[str]:
 
 def settings_problems(error: ValidationError, file: Path, secrets: Path | None) -> list[str]:
     """Return each of pydantic's findings at its place, in the order of the file."""
-    from tidegauge.config.validation import FileFormat
+    from tidegauge.config.files import FileFormat
     from tidegauge.config.yaml_document import dotted
 
     format, root = FileFormat(Settings, whole=_WHOLE), None

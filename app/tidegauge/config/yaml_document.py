@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-Path = tuple[int | str, ...]
+KeyPath = tuple[int | str, ...]
 
 #: How a key is shown.
 Show = Callable[[str], str]
@@ -54,12 +54,12 @@ class Location:
         self._root = root
         self._show = show
 
-    def problem(self, path: Path, message: str, *, at_key: bool = False) -> Problem:
+    def problem(self, path: KeyPath, message: str, *, at_key: bool = False) -> Problem:
         """Say ``message`` of the value at ``path``, or of its key."""
         mark = self._mark(path, at_key)
         return Problem(mark.line + 1, mark.column + 1, dotted(path, self._show), message)
 
-    def has(self, path: Path) -> bool:
+    def has(self, path: KeyPath) -> bool:
         """Whether the text has a value at ``path``."""
         node: yaml.Node | None = self._root
         for step in path:
@@ -67,11 +67,11 @@ class Location:
             node = None if child is None else child[1]
         return node is not None
 
-    def line(self, path: Path) -> int:
+    def line(self, path: KeyPath) -> int:
         """Return the line of the value at ``path``, from 1."""
         return int(self._mark(path, False).line) + 1
 
-    def _mark(self, path: Path, at_key: bool) -> Any:
+    def _mark(self, path: KeyPath, at_key: bool) -> Any:
         node, mark = self._root, self._root.start_mark
         for step in path:
             child = _child(node, step)
@@ -93,7 +93,7 @@ def _child(node: yaml.Node, step: int | str) -> tuple[yaml.Node | None, yaml.Nod
     return None
 
 
-def dotted(path: Path, show: Show = str) -> str:
+def dotted(path: KeyPath, show: Show = str) -> str:
     """Write a path the way it is read, each key as it is shown.
 
     >>> dotted(("rules", 2, "metric"))
@@ -157,7 +157,7 @@ def _duplicate_keys(root: yaml.Node, show: Show) -> list[Problem]:
     problems: list[Problem] = []
     # An alias is the same node again, and may contain itself.
     seen: set[int] = set()
-    stack: list[tuple[Path, yaml.Node]] = [((), root)]
+    stack: list[tuple[KeyPath, yaml.Node]] = [((), root)]
     while stack:
         path, node = stack.pop()
         if id(node) in seen:

@@ -14,11 +14,10 @@ from typing import NamedTuple
 import msgspec
 
 from tidegauge.contract import Alert, printable, printable_lines, segment_text
-from tidegauge.notify.channel import Clock, Refused
+from tidegauge.notify.channel import Clock, HttpChannel, Refused
 from tidegauge.notify.config import AlertmanagerReceiver
-from tidegauge.notify.digest import Digest
-from tidegauge.notify.http import HttpChannel
 from tidegauge.notify.message import message
+from tidegauge.notify.withholding import Digest
 
 #: Rounds of sending that may be missed before an alert ends by itself; Prometheus has four too.
 _ROUNDS = 4

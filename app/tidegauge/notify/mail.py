@@ -13,8 +13,8 @@ from email.utils import format_datetime
 from tidegauge.contract import Alert
 from tidegauge.notify.channel import AlertChannel, Refused, RetryLater
 from tidegauge.notify.config import EmailReceiver
-from tidegauge.notify.digest import Digest, message_of
 from tidegauge.notify.message import Message
+from tidegauge.notify.withholding import Digest, message_of
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,8 @@ import msgspec
 
 from tidegauge.config import TopicSettings
 from tidegauge.contract import AuditRecord, DecodingError, decode
-from tidegauge.notify.channel import Channel, Refused, RetryLater
+from tidegauge.notify.channel import Channel, Refused, RetryLater, origin, request
 from tidegauge.notify.config import MlflowReceiver
-from tidegauge.notify.http import origin, request
 from tidegauge.notify.mlflow_record import BY_RULE, changed, noted, state_of
 
 _API = "/api/2.0/mlflow"

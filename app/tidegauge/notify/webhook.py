@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from tidegauge.contract import Alert, cut
+from tidegauge.notify.channel import IDEMPOTENCY_HEADER, HttpChannel
 from tidegauge.notify.config import SlackReceiver, WebhookReceiver
-from tidegauge.notify.digest import Digest, digest_body, message_of
-from tidegauge.notify.http import IDEMPOTENCY_HEADER, HttpChannel
 from tidegauge.notify.message import message
+from tidegauge.notify.withholding import Digest, digest_body, message_of
 
 SIGNATURE_HEADER = "Tidegauge-Signature"
 

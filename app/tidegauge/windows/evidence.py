@@ -38,14 +38,14 @@ from tidegauge.windows.changes import (
     pattern_of,
     ranking,
 )
-from tidegauge.windows.guarantee import (
+from tidegauge.windows.hours import (
     CALENDAR_ENDED,
     SMALL_BASELINE,
     WITHOUT_HOURS,
+    daily_reference,
     has_few_rows,
     reasons_of,
 )
-from tidegauge.windows.hours import daily_reference
 
 _SPANS = [round(1 / weight) for weight in LAMBDAS]
 

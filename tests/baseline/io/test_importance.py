@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tidegauge.baseline.document import BaselineError
-from tidegauge.baseline.io.column_files import read_importances
+from tidegauge.baseline.io.choices import read_importances
 
 FEATURES = ["age", "income", "region"]
 

@@ -14,8 +14,8 @@ import pytest
 
 from tidegauge.baseline.document import BaselineError, CategoricalSignal, NumericSignal
 from tidegauge.baseline.io.builder import Built, build
+from tidegauge.baseline.io.choices import read_types
 from tidegauge.baseline.io.column import ReadOptions
-from tidegauge.baseline.io.column_files import read_types
 from tidegauge.baseline.io.database import Database
 
 ROWS = range(60)

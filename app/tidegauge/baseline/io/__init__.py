@@ -12,11 +12,11 @@ from tidegauge._face import face
 if TYPE_CHECKING:
     from tidegauge.baseline.io.builder import build as build
     from tidegauge.baseline.io.cache import BaselineCache as BaselineCache
-    from tidegauge.baseline.io.column import ReadOptions as ReadOptions, Role as Role
-    from tidegauge.baseline.io.column_files import (
+    from tidegauge.baseline.io.choices import (
         read_importances as read_importances,
         read_types as read_types,
     )
+    from tidegauge.baseline.io.column import ReadOptions as ReadOptions, Role as Role
     from tidegauge.baseline.io.daily import (
         over_all_spans as over_all_spans,
         signal_hours as signal_hours,
