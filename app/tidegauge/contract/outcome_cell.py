@@ -125,6 +125,7 @@ class BinaryCounts(Record, omit_defaults=True, tag="binary", tag_field="problem"
         ScoreSums, doc("Of predictions with a score in [0, 1], by score bin * 2 + actual.")
     ] = msgspec.field(default_factory=ScoreSums)
     log_loss: Annotated[_Integer, doc("Sum of log losses (nats), in units of 2^-30.")] = 0
+    log_loss_squared: Annotated[_Integer, doc("Sum of their squares, in units of 2^-16.")] = 0
 
 
 class MulticlassCounts(Record, omit_defaults=True, tag="multiclass", tag_field="problem"):
@@ -145,19 +146,34 @@ class MulticlassCounts(Record, omit_defaults=True, tag="multiclass", tag_field="
         _Integer,
         doc("Sum of log losses (nats) of whether the predicted class is right, in units of 2^-30."),
     ] = 0
+    log_loss_squared: Annotated[_Integer, doc("Sum of their squares, in units of 2^-16.")] = 0
+
+
+#: A mantissa and an exponent of two, such as 3p-1 for 1.5: no rounding, so that what a correction
+#: takes back leaves nothing behind, and every order of the labels gives the same bytes.
+ExactSum = Annotated[str, msgspec.Meta(pattern="^-?[0-9]{1,700}p-?[0-9]{1,4}$", max_length=710)]
 
 
 class RegressionCounts(Record, omit_defaults=True, tag="regression", tag_field="problem"):
-    """Labelled predictions of a number; e is prediction minus actual, y the actual."""
+    """Labelled predictions of a number; e is prediction minus actual, y the actual.
+
+    Sums are exact: "3p-1" is 3 * 2^-1. Those of higher powers are for intervals.
+    """
 
     n: Annotated[_Integer, doc("Labelled predictions.")] = 0
-    error: Annotated[float, doc("Σ e.")] = 0.0
-    absolute: Annotated[float, doc("Σ |e|.")] = 0.0
-    squared: Annotated[float, doc("Σ e².")] = 0.0
-    relative: Annotated[float, doc("Σ |e / y| where y is not 0.")] = 0.0
-    relative_n: Annotated[_Integer, doc("How many those are.")] = 0
-    actual: Annotated[float, doc("Σ y.")] = 0.0
-    actual_squared: Annotated[float, doc("Σ y².")] = 0.0
+    error: Annotated[ExactSum, doc("Σ e.")] = "0p0"
+    absolute: Annotated[ExactSum, doc("Σ |e|.")] = "0p0"
+    squared: Annotated[ExactSum, doc("Σ e².")] = "0p0"
+    fourth: Annotated[ExactSum, doc("Σ e⁴.")] = "0p0"
+    relative_n: Annotated[_Integer, doc("How many have a y that is not 0.")] = 0
+    relative: Annotated[ExactSum, doc("Σ |e / y| of those.")] = "0p0"
+    relative_squared: Annotated[ExactSum, doc("Σ (e / y)² of those.")] = "0p0"
+    actual: Annotated[ExactSum, doc("Σ y.")] = "0p0"
+    actual_squared: Annotated[ExactSum, doc("Σ y².")] = "0p0"
+    actual_cubed: Annotated[ExactSum, doc("Σ y³.")] = "0p0"
+    actual_fourth: Annotated[ExactSum, doc("Σ y⁴.")] = "0p0"
+    squared_by_actual: Annotated[ExactSum, doc("Σ e² y.")] = "0p0"
+    squared_by_actual_squared: Annotated[ExactSum, doc("Σ e² y².")] = "0p0"
     residuals: Annotated[SparseCounts, doc("By the bins of the target's residual_edges.")] = (
         msgspec.field(default_factory=SparseCounts)
     )

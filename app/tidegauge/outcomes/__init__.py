@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
+    from tidegauge.outcomes.counts import (
+        OutcomeCounts as OutcomeCounts,
+        predicted_codes as predicted_codes,
+        prediction_bins as prediction_bins,
+    )
     from tidegauge.outcomes.packed import (
         CARRIED as CARRIED,
         LABEL as LABEL,

@@ -1,0 +1,357 @@
+"""What is counted of the predictions of one target and of their labels: exact and mergeable.
+
+Adding, merging and taking back are sums of integers, so that every order gives the same bytes.
+"""
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegauge.contract import (
+    LAG_EDGES,
+    SCORE_BINS,
+    SUM_UNIT,
+    BinaryCounts,
+    BinaryTarget,
+    DecodingError,
+    MulticlassCounts,
+    MulticlassTarget,
+    OutcomeTally,
+    OutcomeTarget,
+    RegressionCounts,
+    RegressionTarget,
+    ScoreSums,
+    SparseCounts,
+    StratumCounts,
+)
+from tidegauge.outcomes.exact import exact_of, exact_sum, exact_text, surprisal
+from tidegauge.stats import Bools, Floats, Places
+
+Integers = NDArray[np.int64]
+Codes = NDArray[np.uint16]
+
+#: Squared log losses reach 1,300 a row: their sum is in units of 2^-16.
+SQUARED_LOSS_UNIT = 2.0**-16
+
+#: As scikit-learn does, so that no single row has an infinite loss.
+_LEAST_SHARE = float(np.finfo(np.float64).eps)
+
+#: Rows at once: bounds the memory, and keeps the sums of a chunk exact in a float.
+_CHUNK = 1 << 20
+
+#: Numbers beyond this are no predictions: their fourth power would be infinite.
+_MOST_NUMBER = 1e70
+
+#: The sums of a regression, in the order of the fields of ``RegressionCounts``. e is prediction
+#: minus actual, y the actual; the higher powers are for intervals alone.
+REGRESSION_SUMS = (
+    "error", "absolute", "squared", "fourth", "relative", "relative_squared",
+    "actual", "actual_squared", "actual_cubed", "actual_fourth",
+    "squared_by_actual", "squared_by_actual_squared",
+)  # fmt: skip
+
+
+def predicted_codes(target: OutcomeTarget, value: Floats, predicted: Codes) -> Places:
+    """Return the code of each predicted class: of 0 … ``target.predicted_codes`` - 1.
+
+    ``predicted`` has codes of classes, or ``NONE``. A binary prediction without a class
+    is of the positive one if its score is the threshold or more. The last code is none; a number
+    has code 0 alone.
+    """
+    if isinstance(target, RegressionTarget):
+        return np.zeros(len(value), dtype=np.intp)
+    none = target.predicted_codes - 1
+    codes = np.minimum(predicted.astype(np.intp), none)
+    if isinstance(target, BinaryTarget):
+        scored = (codes == none) & np.isfinite(value)
+        codes = np.where(scored, value >= target.threshold, codes)
+    return codes
+
+
+def prediction_bins(target: OutcomeTarget, value: Floats, predicted: Codes) -> Places:
+    """Return score bin * codes of predictions + code, by which all predictions are counted.
+
+    The score bin is floor(128 * score), the last but one of a score of 1, and 128 of none in
+    [0, 1]; of a number 0.
+    """
+    codes = predicted_codes(target, value, predicted)
+    if isinstance(target, RegressionTarget):
+        return codes
+    return _score_bins(value) * target.predicted_codes + codes
+
+
+def _score_bins(value: Floats) -> Places:
+    scored = (value >= 0) & (value <= 1)
+    bins = np.where(scored, value, 0.0) * SCORE_BINS
+    return np.where(scored, np.minimum(bins.astype(np.intp), SCORE_BINS - 1), SCORE_BINS)
+
+
+class OutcomeCounts:
+    """Counts of the predictions of one target, and of those with a label.
+
+    ``labelled`` has the labelled ones by bins, of the shape
+
+    - binary: (129 score bins, 2 actual, 3 predicted); the last score bin has no score in [0, 1],
+      the last predicted class is none
+    - multiclass, k classes: (k + 1 actual, k + 2 predicted); k is another class, k + 1 none
+    - regression: (residual bins,)
+
+    ``score_counts``, ``score_sums`` and ``score_squares`` are of shape (128, 2): by score bin and
+    actual, or, of several classes, whether the predicted one was right. ``log_loss`` has the sum
+    and that of the squares. ``sums`` has those of a regression, of ``n`` and ``relative_n`` rows.
+    ``lags`` counts all labelled predictions, ``predicted`` all predictions by ``prediction_bins``,
+    ``joinable`` those that a label can find by id.
+    """
+
+    def __init__(self, target: OutcomeTarget) -> None:
+        self.target = target
+        self.lags: Integers = np.zeros(len(LAG_EDGES) + 1, dtype=np.int64)
+        self.joinable = 0
+        self.log_loss = [0, 0]
+        self.n = self.relative_n = 0
+        self.sums = [0] * len(REGRESSION_SUMS)
+        shape: tuple[int, ...]
+        codes = target.predicted_codes
+        scores = SCORE_BINS
+        if isinstance(target, BinaryTarget):
+            shape = (SCORE_BINS + 1, 2, codes)
+        elif isinstance(target, MulticlassTarget):
+            shape = (target.actual_codes, codes)
+        else:
+            shape, scores = (len(target.residual_edges) + 1,), 0
+        self.labelled: Integers = np.zeros(shape, dtype=np.int64)
+        self.score_counts: Integers = np.zeros((scores, 2), dtype=np.int64)
+        self.score_sums: Integers = np.zeros((scores, 2), dtype=np.int64)
+        self.score_squares: Integers = np.zeros((scores, 2), dtype=np.int64)
+        self.predicted: Integers = np.zeros(((scores + 1) if scores else 1, codes), dtype=np.int64)
+
+    def add(
+        self,
+        value: Floats,
+        predicted: Codes,
+        actual: Floats,
+        lag: Floats,
+        sign: int = 1,
+    ) -> None:
+        """Add labelled predictions, or take them back with ``sign`` -1.
+
+        ``value``: score or number, NaN if there is none; ``predicted``: code of the class, or
+        ``NONE``; ``actual``: code of the class, or the number; ``lag``: seconds from
+        prediction to label. One entry each, arrays of one length.
+        Raises ``ValueError`` if the lengths differ, or an actual is no code of the target.
+        """
+        if not len(value) == len(predicted) == len(actual) == len(lag):
+            raise ValueError(
+                f"found {len(value)} values, {len(predicted)} predicted classes, {len(actual)} "
+                f"actuals and {len(lag)} lags, expected as many of each"
+            )
+        for begin in range(0, len(value), _CHUNK):
+            part = slice(begin, begin + _CHUNK)
+            self._add(value[part], predicted[part], actual[part], lag[part], sign)
+
+    def _add(
+        self,
+        value: Floats,
+        predicted: Codes,
+        actual: Floats,
+        lag: Floats,
+        sign: int,
+    ) -> None:
+        if isinstance(self.target, RegressionTarget):
+            self._add_numbers(value, actual, sign)
+        else:
+            classes = np.asarray(actual).astype(np.intp)
+            if classes.min() < 0 or classes.max() >= self.target.actual_codes:
+                raise ValueError(
+                    f"actual: found a code of {classes.min()} to {classes.max()}, expected 0 to "
+                    f"{self.target.actual_codes - 1}"
+                )
+            codes = predicted_codes(self.target, value, predicted)
+            shape = self.labelled.shape
+            if isinstance(self.target, BinaryTarget):
+                places = (_score_bins(value) * 2 + classes) * shape[-1] + codes
+                scored, hit = (value >= 0) & (value <= 1), classes
+            else:
+                places = classes * shape[-1] + codes
+                # Without a predicted class a score is of none.
+                scored = (value >= 0) & (value <= 1) & (codes < shape[-1] - 1)
+                hit = (codes == classes).astype(np.intp)
+            self.labelled += sign * _counted(places, self.labelled.size).reshape(shape)
+            self._add_scores(value, hit, scored, sign)
+        places = np.searchsorted(np.asarray(LAG_EDGES), lag, side="right")
+        self.lags += sign * _counted(places, len(self.lags))
+
+    def _add_scores(self, value: Floats, hit: Places, scored: Bools, sign: int) -> None:
+        if not scored.all():
+            value, hit = value[scored], hit[scored]
+        size, shape = self.score_counts.size, self.score_counts.shape
+        places = _score_bins(value) * 2 + hit
+        self.score_counts += sign * _counted(places, size).reshape(shape)
+        for held, numbers in ((self.score_sums, value), (self.score_squares, value * value)):
+            units = np.bincount(places, weights=np.rint(numbers / SUM_UNIT), minlength=size)
+            held += sign * units.astype(np.int64).reshape(shape)
+        share = np.where(hit == 1, value, 1 - value)
+        loss = surprisal(np.clip(share, _LEAST_SHARE, 1 - _LEAST_SHARE))
+        self.log_loss[0] += sign * int(np.rint(loss / SUM_UNIT).astype(np.int64).sum())
+        squares = np.rint(loss * loss / SQUARED_LOSS_UNIT)
+        self.log_loss[1] += sign * int(squares.astype(np.int64).sum())
+
+    def _add_numbers(self, value: Floats, actual: Floats, sign: int) -> None:
+        assert isinstance(self.target, RegressionTarget)  # noqa: S101 - by its caller
+        usable = (np.abs(value) <= _MOST_NUMBER) & (np.abs(actual) <= _MOST_NUMBER)
+        y = actual[usable]
+        e = value[usable] - y
+        self.n += sign * len(e)
+        places = np.searchsorted(np.asarray(self.target.residual_edges), e, side="right")
+        self.labelled += sign * _counted(places, self.labelled.size)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            relative = np.abs(e / y)
+        relative = relative[relative <= _MOST_NUMBER]
+        self.relative_n += sign * len(relative)
+        ee, yy = e * e, y * y
+        terms = (
+            e, np.abs(e), ee, ee * ee, relative, relative * relative,
+            y, yy, yy * y, yy * yy, ee * y, ee * yy,
+        )  # fmt: skip
+        for at, each in enumerate(terms):
+            self.sums[at] += sign * exact_sum(each)
+
+    def add_predicted(self, bins: Places, counts: Integers, sign: int = 1) -> None:
+        """Add predictions, labelled or not: how many of each of ``prediction_bins``.
+
+        Raises ``ValueError`` for a bin that the target doesn't have.
+        """
+        if len(bins) and not 0 <= bins.min() <= bins.max() < self.predicted.size:
+            raise ValueError(f"bins: expected 0 to {self.predicted.size - 1}")
+        np.add.at(self.predicted.reshape(-1), bins, sign * np.asarray(counts, dtype=np.int64))
+
+    def merge(self, other: "OutcomeCounts", sign: int = 1) -> Self:
+        """Add the counts of another of the same target, or subtract them with ``sign`` -1.
+
+        Raises ``ValueError`` if the target is another.
+        """
+        if other.target != self.target:
+            raise ValueError("counts of different targets can't be added up")
+        for mine, its in zip(self._arrays(), other._arrays(), strict=True):
+            mine += sign * its
+        self.joinable += sign * other.joinable
+        self.n += sign * other.n
+        self.relative_n += sign * other.relative_n
+        self.log_loss = [a + sign * b for a, b in zip(self.log_loss, other.log_loss, strict=True)]
+        self.sums = [a + sign * b for a, b in zip(self.sums, other.sums, strict=True)]
+        return self
+
+    def _arrays(self) -> tuple[Integers, ...]:
+        return (
+            self.labelled, self.score_counts, self.score_sums, self.score_squares,
+            self.lags, self.predicted,
+        )  # fmt: skip
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write: a correction may leave nothing."""
+        scalars = (self.joinable, self.n, self.relative_n, *self.log_loss, *self.sums)
+        return any(scalars) or any(map(np.any, self._arrays()))
+
+    def to_tally(self) -> OutcomeTally:
+        """Return the counts of labelled predictions as they stand in a record."""
+        if isinstance(self.target, RegressionTarget):
+            return RegressionCounts(
+                n=self.n,
+                relative_n=self.relative_n,
+                residuals=_sparse(self.labelled),
+                **dict(zip(REGRESSION_SUMS, map(exact_text, self.sums), strict=True)),
+            )
+        # After a correction a bin may have sums and no counts.
+        bins = np.flatnonzero(self.score_counts | self.score_sums | self.score_squares)
+        scores = ScoreSums(
+            bins=bins.tolist(),
+            counts=self.score_counts.reshape(-1)[bins].tolist(),
+            sums=self.score_sums.reshape(-1)[bins].tolist(),
+            squares=self.score_squares.reshape(-1)[bins].tolist(),
+        )
+        loss, squared = self.log_loss
+        labelled = _sparse(self.labelled)
+        if isinstance(self.target, BinaryTarget):
+            return BinaryCounts(
+                outcomes=labelled, scores=scores, log_loss=loss, log_loss_squared=squared
+            )
+        return MulticlassCounts(
+            confusion=labelled, confidence=scores, log_loss=loss, log_loss_squared=squared
+        )
+
+    def to_record(
+        self,
+        *,
+        version: str,
+        baseline: str,
+        target: int,
+        variant: str = "",
+        groups: dict[str, str] | None = None,
+    ) -> StratumCounts:
+        """Return the counts as one stratum of a cell; ``target`` is the index of the target."""
+        return StratumCounts(
+            version=version,
+            baseline=baseline,
+            target=target,
+            variant=variant,
+            groups=groups or {},
+            labelled=self.to_tally(),
+            lags=_sparse(self.lags),
+            predicted=_sparse(self.predicted),
+            joinable=self.joinable,
+        )
+
+    @classmethod
+    def from_record(cls, target: OutcomeTarget, record: StratumCounts) -> Self:
+        """Return the counts of a stratum; raises ``DecodingError`` if it doesn't fit the target."""
+        found = cls.from_tally(target, record.labelled)
+        _filled(found.lags, record.lags, "lags")
+        _filled(found.predicted, record.predicted, "predicted")
+        found.joinable = record.joinable
+        return found
+
+    @classmethod
+    def from_tally(cls, target: OutcomeTarget, tally: OutcomeTally) -> Self:
+        """Return the counts of labelled predictions alone; raises ``DecodingError`` likewise."""
+        found = cls(target)
+        kinds = (target.problem, tally.__struct_config__.tag)
+        match target, tally:
+            case BinaryTarget(), BinaryCounts():
+                labelled, scores = tally.outcomes, tally.scores
+            case MulticlassTarget(), MulticlassCounts():
+                labelled, scores = tally.confusion, tally.confidence
+            case RegressionTarget(), RegressionCounts():
+                found.n, found.relative_n = tally.n, tally.relative_n
+                found.sums = [exact_of(getattr(tally, name)) for name in REGRESSION_SUMS]
+                _filled(found.labelled, tally.residuals, "residuals")
+                return found
+            case _:
+                raise DecodingError(f"the target is {kinds[0]}, and the counts are {kinds[1]}")
+        found.log_loss = [tally.log_loss, tally.log_loss_squared]
+        _filled(found.labelled, labelled, "outcomes")
+        for held, counts in (
+            (found.score_counts, scores.counts),
+            (found.score_sums, scores.sums),
+            (found.score_squares, scores.squares),
+        ):
+            _filled(held, SparseCounts(bins=scores.bins, counts=counts), "scores")
+        return found
+
+
+def _counted(places: Places, size: int) -> Integers:
+    return np.bincount(places, minlength=size).astype(np.int64, copy=False)
+
+
+def _sparse(counts: Integers) -> SparseCounts:
+    flat = counts.reshape(-1)
+    bins = np.flatnonzero(flat)
+    return SparseCounts(bins=bins.tolist(), counts=flat[bins].tolist())
+
+
+def _filled(held: Integers, sparse: SparseCounts, name: str) -> None:
+    if sparse.bins and sparse.bins[-1] >= held.size:
+        raise DecodingError(
+            f"{name}: found bin {sparse.bins[-1]}, and the target has {held.size} of them"
+        )
+    held.reshape(-1)[sparse.bins] = sparse.counts
