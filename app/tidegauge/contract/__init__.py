@@ -46,6 +46,8 @@ if TYPE_CHECKING:
         DETAIL_CHARACTERS as DETAIL_CHARACTERS,
         PAYLOAD_LIMIT_BYTES as PAYLOAD_LIMIT_BYTES,
         DeadLetter as DeadLetter,
+        LabelProblem as LabelProblem,
+        LabelReason as LabelReason,
         NotifyReason as NotifyReason,
         Reason as Reason,
         dead_letter_of as dead_letter_of,
@@ -61,10 +63,11 @@ if TYPE_CHECKING:
     )
     from tidegauge.contract.label import (
         ID_CHARACTERS as ID_CHARACTERS,
-        RECEIPT_CHARACTERS as RECEIPT_CHARACTERS,
         Label as Label,
+        LabelError as LabelError,
         LabelEvent as LabelEvent,
         LabelledPrediction as LabelledPrediction,
+        read_label as read_label,
     )
     from tidegauge.contract.outcome import (
         LabelsRecord as LabelsRecord,
@@ -99,6 +102,12 @@ if TYPE_CHECKING:
         STATUS_CATEGORIES as STATUS_CATEGORIES,
         PredictionEvent as PredictionEvent,
         epoch_seconds as epoch_seconds,
+    )
+    from tidegauge.contract.receipt import (
+        RECEIPT_CHARACTERS as RECEIPT_CHARACTERS,
+        Receipt as Receipt,
+        read_receipt as read_receipt,
+        receipt_writer as receipt_writer,
     )
     from tidegauge.contract.record import (
         SCHEMA_VERSION as SCHEMA_VERSION,

@@ -1,7 +1,7 @@
 """Dead letters: records that could not be counted or delivered, their origin, and the reason."""
 
 import base64
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast, get_args
 
 import msgspec
 
@@ -18,6 +18,21 @@ Reason = Literal[
     "too_large",
     "empty",
 ]
+
+#: Why a label was not counted: it has no receipt of ours; the model that it names has no baseline
+#: that says what its labels are; no prediction has its id; it came too late; it is no class of its
+#: model, nor a number where one is expected. Readers of release 0.1.0 know none of them.
+LabelProblem = Literal[
+    "invalid_receipt", "no_target", "unknown_prediction", "expired_label", "invalid_class"
+]
+
+_LABEL_PROBLEMS = frozenset(get_args(LabelProblem))
+
+#: Why a label was refused.
+LabelReason = (
+    Literal["empty", "too_large", "invalid_utf8", "invalid_json", "invalid_record", "invalid_time"]
+    | LabelProblem
+)
 
 #: Why an alert was not delivered: the receiver refused it, it failed for too long, or it is none.
 NotifyReason = Literal["delivery_refused", "delivery_given_up", "invalid_record"]
@@ -67,6 +82,10 @@ class DeadLetter(Record):
             "anew."
         ),
     ] = ""
+    label_problem: Annotated[
+        LabelProblem | msgspec.UnsetType,
+        doc("Of a label, what was wrong with it where the reason is but invalid_record."),
+    ] = msgspec.UNSET
     schema_version: SchemaVersion = SCHEMA_VERSION
 
 
@@ -76,7 +95,7 @@ def dead_letter_of(
     partition: int,
     offset: int,
     time: float,
-    reason: Reason | NotifyReason,
+    reason: Reason | NotifyReason | LabelReason,
     detail: str,
     payload: bytes,
     row: int | None = None,
@@ -87,8 +106,11 @@ def dead_letter_of(
     """Describe a refused record; its payload as text if it is UTF-8, else in base64.
 
     The payload of an alert, which names a ``receiver``, is always text: bytes that are no UTF-8
-    are replaced.
+    are replaced. A problem of labels goes into ``label_problem``.
     """
+    problem: LabelProblem | msgspec.UnsetType = msgspec.UNSET
+    if reason in _LABEL_PROBLEMS:
+        problem, reason = cast(LabelProblem, reason), "invalid_record"
     kept = payload[:PAYLOAD_LIMIT_BYTES]
     text: str | None = None
     encoding: Literal["utf-8", "base64"] | None = None
@@ -104,7 +126,7 @@ def dead_letter_of(
         row=row,
         rows=rows,
         time=time,
-        reason=reason,
+        reason=cast(Reason | NotifyReason, reason),
         # Half a surrogate pair, quoted from a record, can't be encoded.
         detail=detail[:DETAIL_CHARACTERS].encode(errors="backslashreplace").decode(),
         payload=text,
@@ -112,6 +134,7 @@ def dead_letter_of(
         payload_bytes=len(payload),
         payload_truncated=not redact and len(payload) > len(kept),
         receiver=receiver,
+        label_problem=problem,
     )
 
 
