@@ -9,6 +9,9 @@ half the queue. The broker is librdkafka's mock cluster in a process of its own,
 "direct" is the design that was not taken: encode and produce on the serving thread. It is measured
 beside the real one because it is the simpler; but between requests its code and librdkafka's fall
 out of the caches, and the serving thread pays for it.
+
+"receipt" and "signed receipt" are log() with receipts. The last line says what they add to its
+median: of calls in turn, so that what else runs on the machine slows them all alike.
 """
 
 import argparse
@@ -33,6 +36,7 @@ FEATURES = {
     "owner": True,
     "age": 41,
 }
+SEGMENTS = {"region": "EU"}
 BURST = 5
 
 
@@ -90,7 +94,7 @@ class Direct:
         self._producer.purge()
 
 
-def measure(log: Callable[..., None], events: int, pause: float) -> list[float]:
+def measure(log: Callable[..., object], events: int, pause: float) -> list[float]:
     """Return the microseconds of each call."""
     log(features=FEATURES, prediction=0.25)  # connects
     time.sleep(0.5)
@@ -102,6 +106,47 @@ def measure(log: Callable[..., None], events: int, pause: float) -> list[float]:
         if pause and i % BURST == 0:
             time.sleep(pause)
     return taken
+
+
+RECEIPTS: dict[str, dict[str, object]] = {
+    "log()": {},
+    "receipt": {"receipts": True},
+    "signed receipt": {"receipts": True, "receipt_key": "0123456789abcdef0123456789abcdef"},
+}
+
+
+def logger_of(address: str, events: int, design: str) -> PredictionLogger:
+    """Return a logger whose queue takes all events."""
+    return PredictionLogger(
+        address,
+        model="credit",
+        version="3",
+        max_queued=2 * events,
+        config={"log_level": 0},
+        **RECEIPTS[design],  # type: ignore[arg-type]
+    )
+
+
+def measure_receipts(address: str, events: int) -> dict[str, float]:
+    """Return the median microseconds of log() without and with receipts, called in turn."""
+    loggers = {design: logger_of(address, events, design) for design in RECEIPTS}
+    taken: dict[str, list[float]] = {design: [] for design in RECEIPTS}
+    for logger in loggers.values():
+        logger.log(features=FEATURES, prediction=0.25)
+    time.sleep(0.5)
+    for i in range(events):
+        for design, logger in loggers.items():
+            started = time.perf_counter_ns()
+            logger.log(
+                features=FEATURES, prediction=0.25, latency_ms=12.5, status="ok",
+                segments=SEGMENTS, id=f"9d0f6a1e-54b7-4c0f-9a53-{i:012d}",
+            )  # fmt: skip
+            taken[design].append((time.perf_counter_ns() - started) / 1000)
+        if i % BURST == 0:
+            time.sleep(0.001)
+    for logger in loggers.values():
+        logger.close(30)
+    return {design: statistics.median(its) for design, its in taken.items()}
 
 
 def main() -> None:
@@ -126,13 +171,7 @@ def main() -> None:
         for state, address in (("up", up), ("down", down)):
             for design in ("log()", "direct"):
                 if design == "log()":
-                    real = PredictionLogger(
-                        address,
-                        model="credit",
-                        version="3",
-                        max_queued=2 * events,
-                        config={"log_level": 0},
-                    )
+                    real = logger_of(address, events, design)
                     taken = measure(real.log, events, pause)
                     real.close(30 if state == "up" else 0)
                     lost = real.stats.dropped_total
@@ -159,6 +198,13 @@ def main() -> None:
                         f"{design:<10} {load:<9} broker {state:<6}".ljust(34)
                         + "".join(f"{figure:>9}" for figure in figures)
                     )
+    medians = measure_receipts(up, min(events, 20_000))
+    without = medians.pop("log()")
+    added = {
+        f"{design.replace(' ', '_')}_us": round(median - without, 2)
+        for design, median in medians.items()
+    }
+    print(json.dumps({"log_us": round(without, 2), **added}))
     ours.close()
     broker.join(10)
 

@@ -39,7 +39,7 @@ def test_a_snapshot_adds_up() -> None:
 
 def test_drops_are_told_at_most_once_a_minute_for_each_reason() -> None:
     counters = Counters()
-    report = DropReport(counters)
+    report = DropReport(counters, "prediction")
     assert report.lines(0.0) == []
     counters.drop("queue_full", "first")
     assert report.lines(1.0) == ["dropped 1 prediction event(s), 1 in all: queue_full (first)"]

@@ -12,8 +12,9 @@ import pytest
 from confluent_kafka import Message, Producer
 
 from tidegauge import PredictionLogger
+from tidegauge.contract import read_receipt
 from tidegauge.contract.prediction import PredictionEvent
-from tidegauge.producer.counters import DropReason
+from tidegauge.producer.counters import DropReason, LeftOutReason
 
 TEXT = (Path(__file__).parents[2] / "docs" / "producing.md").read_text("utf-8")
 
@@ -25,7 +26,7 @@ def blocks(language: str) -> list[str]:
 def test_the_python_examples_do_what_they_say(
     mock_cluster: str, topic: str, read: Callable[[int], list[Message]]
 ) -> None:
-    first, _, batch, arrow = blocks("python")
+    first, _, batch, receipts, arrow = blocks("python")
     names: dict[str, Any] = {
         "pa": pa,
         "model": SimpleNamespace(score=lambda request: (0.25, 12.5)),
@@ -41,6 +42,11 @@ def test_the_python_examples_do_what_they_say(
     exec(batch, names)  # noqa: S102
     exec(arrow.replace('"predictions"', f'"{topic}"'), names)  # noqa: S102
     assert names["producer"].flush(10) == 0
+    before: PredictionLogger = names["logger"]
+    exec(receipts.replace('"localhost:9092"', f'"{mock_cluster}", topic="{topic}-2"'), names)  # noqa: S102
+    assert read_receipt(names["receipt"]).prediction == 0.25
+    names["logger"].close()
+    names["logger"] = before
     logger: PredictionLogger = names["logger"]
     assert logger.close() == 0
     assert (logger.stats.delivered, logger.stats.dropped_total) == (3, 0)
@@ -58,6 +64,6 @@ def test_the_json_example_is_an_event() -> None:
     assert msgspec.json.decode(example, type=PredictionEvent).model == "credit"
 
 
-@pytest.mark.parametrize("reason", get_args(DropReason))
+@pytest.mark.parametrize("reason", [*get_args(DropReason), *get_args(LeftOutReason)])
 def test_every_reason_for_a_drop_is_explained(reason: str) -> None:
     assert f"| `{reason}` |" in TEXT

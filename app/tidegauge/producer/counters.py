@@ -19,8 +19,8 @@ DropReason = Literal[
 ]
 REASONS: tuple[DropReason, ...] = get_args(DropReason)
 
-#: Why a feature, an output or a segment is left out of events that are sent.
-LeftOutReason = Literal["bad_value", "bad_column", "duplicate_name", "reserved_name"]
+#: Why a feature, an output or a segment is left out of events that are sent, or no receipt given.
+LeftOutReason = Literal["bad_value", "bad_column", "duplicate_name", "reserved_name", "no_receipt"]
 LEFT_OUT_REASONS: tuple[LeftOutReason, ...] = get_args(LeftOutReason)
 
 
@@ -131,8 +131,9 @@ class DropReport:
 
     INTERVAL_SECONDS = 60.0
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, noun: str) -> None:
         self._counters = counters
+        self._noun = noun
         self._reported = dict.fromkeys(REASONS, 0)
         self._next: dict[DropReason, float] = {}
 
@@ -146,6 +147,6 @@ class DropReport:
                 self._next[reason] = now + self.INTERVAL_SECONDS
                 detail = self._counters.details.get(reason, "")
                 found.append(
-                    f"dropped {new} prediction event(s), {total} in all: {reason} ({detail})"
+                    f"dropped {new} {self._noun} event(s), {total} in all: {reason} ({detail})"
                 )
         return found

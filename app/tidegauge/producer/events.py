@@ -9,9 +9,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tidegauge.contract import PredictionEvent
+from tidegauge.producer.counters import Counters
 from tidegauge.producer.values import (
     NAME_LIMIT,
+    RESERVED_NAMES,
     UnencodableError,
+    check_time,
     class_label,
     finite_or_name,
     number,
@@ -103,7 +106,7 @@ def encode_event(
                 return payload
     return _encode_patiently(
         PredictionEvent(
-            time=_time(time),
+            time=plain_time(time),
             model=required_name(model, "model"),
             version=required_name(version, "version"),
             id=_or_none(text, id, "id", leave_out),
@@ -111,13 +114,30 @@ def encode_event(
             prediction=_optional(number, prediction, "prediction", leave_out),
             label=_optional(class_label, label, "label", leave_out),
             features=_features(features, leave_out),
-            segments=_segments(segments, leave_out),
+            segments=plain_segments(segments, leave_out),
             latency_ms=_optional(number, latency_ms, "latency_ms", leave_out),
             status=_optional(text, status, "status", leave_out),
             traceparent=_or_none(text, traceparent, "traceparent", leave_out),
         ),
         leave_out,
     )
+
+
+def encode_prediction(event: dict[str, Any], counters: Counters) -> bytes:
+    """Return the JSON of the arguments of :func:`encode_event`; counts what is left out of it.
+
+    Raises :class:`UnencodableError`, or whatever a value of the caller's does.
+    """
+    payload = encode_event(
+        **event, leave_out=lambda problem: counters.leave_out("bad_value", problem)
+    )
+    check_time(event["time"])
+    features = event["features"]
+    if not RESERVED_NAMES.isdisjoint(features):  # INGEST ignores them: they are signals
+        for name in RESERVED_NAMES.intersection(features):
+            problem = f"feature {name!r} is not counted: give it to log({name}=...)"
+            counters.leave_out("reserved_name", problem)
+    return payload
 
 
 def _encode_patiently(event: PredictionEvent, leave_out: LeaveOut | None) -> bytes:
@@ -180,7 +200,8 @@ def _left_out(field: str, error: Exception, leave_out: LeaveOut | None) -> None:
     leave_out(str(error) if is_known else f"{field} raises {type(error).__name__}")
 
 
-def _time(value: object) -> float | datetime:
+def plain_time(value: object) -> float | datetime:
+    """Return an event time; raises :class:`UnencodableError` for what can't be one."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise UnencodableError(
@@ -222,7 +243,8 @@ def _features(features: object, leave_out: LeaveOut | None) -> dict[str, float |
     return plain
 
 
-def _segments(segments: object, leave_out: LeaveOut | None) -> dict[str, str]:
+def plain_segments(segments: object, leave_out: LeaveOut | None) -> dict[str, str]:
+    """Return segments with their values as text, without those that have none."""
     texts = {
         str(name): _optional(text, value, f"segment {name!r}", leave_out)
         for name, value in _items(segments or {}, "segments")

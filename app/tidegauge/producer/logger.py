@@ -1,27 +1,26 @@
 """PredictionLogger: the serving thread hands over and goes on; the rest is done behind it."""
 
-import atexit
 import time as _clock
 from collections.abc import Callable, Mapping
 from copy import copy
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from msgspec import UNSET
 
 from tidegauge.contract import ARROW_CONTENT_TYPE
-from tidegauge.producer.counters import ProducerStats
-from tidegauge.producer.librdkafka import producer_config, take_part_in_forks
-from tidegauge.producer.sender import Sender, describe, reason_of
+from tidegauge.producer.event_logger import EventLogger
+from tidegauge.producer.events import encode_prediction
+from tidegauge.producer.receipts import ReceiptMaker
+from tidegauge.producer.sender import describe, reason_of
 from tidegauge.producer.values import row_count
 
-#: How long the interpreter's exit may wait for the brokers.
-EXIT_TIMEOUT_SECONDS = 5.0
+#: Of the key of receipts, as of the setting ``outcomes.receipt_key``.
+_LEAST_KEY_BYTES = 16
 
 _ARROW_HEADERS = [("content-type", ARROW_CONTENT_TYPE.encode())]
 
 
-class PredictionLogger:
+class PredictionLogger(EventLogger):
     """Publishes predictions to Kafka; never blocks, never raises into the serving path.
 
     Whatever the brokers do, ``log`` puts the event into a bounded queue and returns; a background
@@ -36,7 +35,8 @@ class PredictionLogger:
     ``model``, ``version`` and ``variant`` are defaults for every call. ``config`` overrides
     librdkafka properties (security, buffers). ``max_queued`` bounds the events that wait, before
     and in librdkafka's queue.
-    ``clock`` gives the event time, in epoch seconds, of events that name none.
+    ``clock`` gives the event time, in epoch seconds, of events that name none. With ``receipts``
+    :meth:`log` returns receipts, signed if there is a ``receipt_key``.
 
     Raises ``ValueError`` from the constructor, and only there, if the configuration is wrong.
     """
@@ -52,22 +52,28 @@ class PredictionLogger:
         config: Mapping[str, object] | None = None,
         max_queued: int = 100_000,
         clock: Callable[[], float] = _clock.time,
+        receipts: bool = False,
+        receipt_key: str | bytes | None = None,
     ) -> None:
-        if not topic:
-            raise ValueError("topic is empty, expected the name of a Kafka topic")
-        self._config = producer_config(bootstrap_servers, max_queued, config or {})
-        self._topic = topic
+        key = receipt_key.encode() if isinstance(receipt_key, str) else receipt_key
+        if key is not None and not receipts:
+            raise ValueError("receipt_key is given, and receipts is not True")
+        if key is not None and len(key) < _LEAST_KEY_BYTES:
+            raise ValueError(f"receipt_key has {len(key)} bytes, expected {_LEAST_KEY_BYTES}")
+        self._receipt_key = key
+        self._receipts = ReceiptMaker(key) if receipts else None
         self._model = model
         self._version = version
         self._variant = variant
         self._clock = clock
-        self._max_queued = max_queued
-        self._sender = self._new_sender()
-        take_part_in_forks(self)
-        atexit.register(self._at_exit)
-
-    def _new_sender(self) -> Sender:
-        return Sender(self._topic, self._config, self._max_queued, self._at_exit)
+        super().__init__(
+            bootstrap_servers,
+            topic,
+            config,
+            max_queued,
+            noun="prediction",
+            encode=encode_prediction,
+        )
 
     def log(
         self,
@@ -84,37 +90,48 @@ class PredictionLogger:
         time: object = None,
         variant: str | None = None,
         traceparent: str | None = None,
-    ) -> None:
-        """Publish one prediction.
+    ) -> str:
+        """Publish one prediction; return its receipt if the logger gives any, otherwise "".
 
         ``prediction`` is a score or regression value, ``label`` the predicted class, ``latency_ms``
         milliseconds, ``status`` "ok" or "error", ``time`` epoch seconds or an aware ``datetime``
         (default: now). What is left out is absent from the event, which is counted apart from None.
         A feature, output or segment that has no form in an event (a list, say) is not sent with it,
         is counted in ``stats.left_out``, and said once.
+
+        The receipt is a short text that a label is sent with, however much later
+        (docs/outcomes.md). It is "" where none can be made, which ``stats.left_out`` counts as
+        ``no_receipt``.
         """
         sender = self._sender
         sender.counters.logged.increment()
         try:
-            sender.hand_over(
-                {
-                    "time": self._clock() if time is None else time,
-                    "model": self._model if model is None else model,
-                    "version": self._version if version is None else version,
-                    "variant": self._variant if variant is None else variant,
-                    # Copies, because the caller may change its own once this has returned.
-                    "features": features.copy() if type(features) is dict else copy(features),
-                    "prediction": prediction,
-                    "label": label,
-                    "latency_ms": latency_ms,
-                    "status": status,
-                    "segments": copy(segments) if segments else None,
-                    "id": id,
-                    "traceparent": traceparent,
-                }
-            )
+            event = {
+                "time": self._clock() if time is None else time,
+                "model": self._model if model is None else model,
+                "version": self._version if version is None else version,
+                "variant": self._variant if variant is None else variant,
+                # Copies, because the caller may change its own once this has returned.
+                "features": features.copy() if type(features) is dict else copy(features),
+                "prediction": prediction,
+                "label": label,
+                "latency_ms": latency_ms,
+                "status": status,
+                "segments": copy(segments) if segments else None,
+                "id": id,
+                "traceparent": traceparent,
+            }
+            sender.hand_over(event)
         except Exception as error:  # the promise: whatever it is, the serving path goes on
             sender.counters.drop("unencodable", describe(error))
+            return ""
+        if self._receipts is None:
+            return ""
+        try:
+            return self._receipts.make(event)
+        except Exception as error:  # the promise, as above
+            sender.counters.leave_out("no_receipt", f"no receipt: {describe(error)}")
+            return ""
 
     def log_batch(
         self,
@@ -175,45 +192,8 @@ class PredictionLogger:
         for payload, part in encoded:
             sender.send(payload, part, _ARROW_HEADERS)
 
-    @property
-    def stats(self) -> ProducerStats:
-        """Exact counts of what became of every event logged by this process."""
-        return self._sender.counters.snapshot()
-
-    def flush(self, timeout: float = 10.0) -> int:
-        """Wait up to ``timeout`` seconds until no event is in flight; return how many still are.
-
-        They stay queued. If others go on logging meanwhile, that may take all the time there is.
-        """
-        return self._sender.flush(timeout)
-
-    def close(self, timeout: float = 10.0) -> int:
-        """Flush, then stop; return the events given up, counted as ``delivery_failed``.
-
-        Events logged from now on are dropped as ``closed``. Closing twice does nothing.
-        """
-        atexit.unregister(self._at_exit)
-        return self._sender.close(timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _at_exit(self) -> None:
-        self.close(EXIT_TIMEOUT_SECONDS)
-
-    def before_fork(self) -> None:
-        """Let a producer that was started a moment ago connect before the process forks."""
-        self._sender.settle()
-
     def after_fork_in_child(self) -> None:
-        """Begin again, with counters at 0; what the parent has queued the parent sends."""
-        self._sender.abandon()
-        self._sender = self._new_sender()
+        """Begin again, with counters at 0 and other ids in receipts."""
+        super().after_fork_in_child()
+        if self._receipts is not None:
+            self._receipts = ReceiptMaker(self._receipt_key)

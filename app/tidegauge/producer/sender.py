@@ -5,16 +5,15 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tidegauge.producer.counters import Counters, DropReason, DropReport
-from tidegauge.producer.events import encode_event
 from tidegauge.producer.librdkafka import Lifeline, at_exit_of_worker, leak
-from tidegauge.producer.values import RESERVED_NAMES, TimeError, UnencodableError, check_time
+from tidegauge.producer.values import TimeError, UnencodableError
 
 _log = logging.getLogger("tidegauge.producer")
 
@@ -39,21 +38,29 @@ _FULL = "events come faster than the brokers take them"
 
 OnDelivery = Callable[[Any, Any], None]
 
+#: Makes the payload of what was handed over; counts values that it leaves out.
+Encode = Callable[[dict[str, Any], Counters], bytes]
+
 
 class Sender:
     """Takes events from any thread without waiting, and accounts for every one of them.
 
+    ``encode`` is called on a thread of its own. ``noun`` is what log lines call an event.
     ``at_exit`` is called at the end of a process that doesn't run what ``atexit`` knows.
     """
 
     def __init__(
         self,
+        noun: str,
+        encode: Encode,
         topic: str,
         config: Mapping[str, object],
         max_queued: int,
         at_exit: Callable[[], None],
     ) -> None:
         self.counters = Counters()
+        self._noun = noun
+        self._encode = encode
         self._topic = topic
         self._config = config
         self._max_queued = max_queued
@@ -70,12 +77,12 @@ class Sender:
         self._fatal = ""  # the error that the present producer can't get over
         self._trouble = ""  # the last other error
         self._trouble_logged_at = -math.inf
-        self._report = DropReport(self.counters)
+        self._report = DropReport(self.counters, noun)
         self._closed = False
         self._logged_closed = False
 
     def hand_over(self, event: dict[str, Any]) -> None:
-        """Queue the arguments of ``encode_event``; drops and counts the event if it can't."""
+        """Queue what ``encode`` takes; drops and counts the event if it can't."""
         if self._closed:
             self._drop_closed(1)
         elif self._producer is None and self.start() is None:
@@ -198,11 +205,7 @@ class Sender:
         # 0.1 ms; more if they pile up, or a busy process would never get through them.
         for _ in range(min(waiting, 16 + waiting // 8)):
             try:
-                event = self._handed_over.popleft()
-                payload = encode_event(**event, leave_out=self._leave_out)
-                check_time(event["time"])
-                if not RESERVED_NAMES.isdisjoint(event["features"]):
-                    self._note_reserved(event["features"])
+                payload = self._encode(self._handed_over.popleft(), self.counters)
             except Exception as error:  # whatever a value does, this thread must not end
                 self.counters.drop(reason_of(error), describe(error))
                 continue
@@ -218,15 +221,6 @@ class Sender:
                     # until there is no room for more, and that is dropped.
                     self._queued = len(producer)
                     producer.poll(IDLE_SECONDS)
-
-    def _leave_out(self, problem: str) -> None:
-        self.counters.leave_out("bad_value", problem)
-
-    def _note_reserved(self, features: Iterable[object]) -> None:
-        """Log that INGEST ignores features of these names: they are signals of their own."""
-        for name in RESERVED_NAMES.intersection(features):
-            problem = f"feature {name!r} is not counted: give it to log({name}=...)"
-            self.counters.leave_out("reserved_name", problem)
 
     def _produce(
         self,
@@ -301,16 +295,18 @@ class Sender:
         self.counters.drop("closed", "logged after close()", events)
         if not self._logged_closed:  # the background thread has ended
             self._logged_closed = True
-            _log.warning("a prediction was logged after close(): it and all later ones are dropped")
+            _log.warning(
+                "a %s was logged after close(): it and all later ones are dropped", self._noun
+            )
 
     def _log_drops(self, now: float) -> None:
         for line in self._report.lines(now):
             _log.warning("%s", line)
         for notice in self.counters.take_notices():
-            _log.warning("left out of predictions: %s", notice)
+            _log.warning("left out of %ss: %s", self._noun, notice)
         if self._trouble and now >= self._trouble_logged_at + DropReport.INTERVAL_SECONDS:
             self._trouble_logged_at = now
-            _log.warning("predictions wait for Kafka: %s", self._trouble)
+            _log.warning("%ss wait for Kafka: %s", self._noun, self._trouble)
             self._trouble = ""
 
 
