@@ -13,6 +13,21 @@ if TYPE_CHECKING:
         predicted_codes as predicted_codes,
         prediction_bins as prediction_bins,
     )
+    from tidegauge.outcomes.held import (
+        CONTRIBUTION as CONTRIBUTION,
+        RESULTS as RESULTS,
+        JoinLimits as JoinLimits,
+        Result as Result,
+        UnusedLabel as UnusedLabel,
+    )
+    from tidegauge.outcomes.inputs import (
+        ReadLabels as ReadLabels,
+        ReadPredictions as ReadPredictions,
+        ReadRecord as ReadRecord,
+        read_input as read_input,
+    )
+    from tidegauge.outcomes.join import Joined as Joined, OutcomeJoin as OutcomeJoin
+    from tidegauge.outcomes.names import Strata as Strata, StratumName as StratumName
     from tidegauge.outcomes.packed import (
         CARRIED as CARRIED,
         LABEL as LABEL,

@@ -32,6 +32,7 @@ class _Run:
     rows: Rows
     #: When it is to be looked at for rows of no use: half of them are, by then.
     due: int
+    removed: int = 0
 
 
 class Found(NamedTuple):
@@ -45,15 +46,23 @@ class Found(NamedTuple):
     run: Indices
     place: Indices
 
+    def only(self, its: Bools) -> "Found":
+        """Return some of them."""
+        return Found(self.of[its], self.rows[its], self.run[its], self.place[its])
+
 
 class SortedRows:
     """Rows of type ``kind``, each of an id; several may have the same.
 
-    ``until`` returns up to which time rows are of use, inclusive.
+    ``until`` returns up to which time rows are of use, inclusive; it must be in the past for rows
+    whose ``base`` is 0. ``base`` is the column to remove them by.
     """
 
-    def __init__(self, kind: np.dtype[np.void], until: Callable[[Rows], Seconds]) -> None:
-        self._kind = kind
+    def __init__(
+        self, kind: np.dtype[np.void], base: str, until: Callable[[Rows], Seconds]
+    ) -> None:
+        self.kind = kind
+        self._base = base
         self._until = until
         self._runs: list[_Run] = []
 
@@ -86,21 +95,25 @@ class SortedRows:
         if len(parts) == 1:
             return parts[0]
         none = np.zeros(0, np.intp)
-        empty = Found(none, np.zeros(0, self._kind), none, none)
+        empty = Found(none, np.zeros(0, self.kind), none, none)
         return Found(*map(np.concatenate, zip(empty, *parts, strict=True)))
 
-    def set(self, found: Found, column: str, values: npt.ArrayLike) -> None:
-        """Write a column of rows that were found."""
-        values = np.broadcast_to(values, len(found.of))
+    def of_use(self, found: Found, clock: int) -> Found:
+        """Return those of the rows found that are of use at ``clock``."""
+        return found.only(self._until(found.rows) >= clock)
+
+    def remove(self, found: Found) -> None:
+        """Have rows that were found be of no use."""
         for at in np.unique(found.run).tolist():
-            its = found.run == at
-            self._runs[at].rows[column][found.place[its]] = values[its]
+            run, places = self._runs[at], found.place[found.run == at]
+            run.rows[self._base][places] = 0
+            run.removed += len(places)
 
     def expire(self, clock: int) -> None:
         """Drop rows of no use after ``clock``, once they are many."""
         kept: list[_Run] = []
         for run in self._runs:
-            if run.due < clock:
+            if run.due < clock or 2 * run.removed > len(run.ids):
                 useful = self._until(run.rows) >= clock
                 if not useful.any():
                     continue
@@ -112,14 +125,14 @@ class SortedRows:
         """Return a column, by run, to read or to write."""
         return [run.rows[name] for run in self._runs]
 
-    def oldest(self, column: str, clock: int) -> float | None:
-        """Return the least value of a column of rows of use after ``clock``, None without any."""
+    def oldest(self, clock: int) -> int | None:
+        """Return the least base of the rows that are of use at ``clock``; None without any."""
         least = [
-            run.rows[column][useful].min()
+            int(run.rows[self._base][useful].min())
             for run in self._runs
             if (useful := self._until(run.rows) >= clock).any()
         ]
-        return float(min(least)) if least else None
+        return min(least, default=None)
 
     def _run(self, ids: Ids, rows: Rows) -> _Run:
         until = self._until(rows)
@@ -148,8 +161,3 @@ def _in_run(number: int, run: _Run, ids: Ids) -> Found:
         starts = np.repeat(place - np.cumsum(counts) + counts, counts)
         place = starts + np.arange(len(held))
     return Found(held, run.rows[place], np.full(len(held), number), place)
-
-
-def of_use(rows: SortedRows, found: Found, until: Seconds, clock: Seconds) -> Bools:
-    """Return which rows found were of use at ``clock``, one for each id that was looked for."""
-    return until >= clock[found.of]
