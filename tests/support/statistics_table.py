@@ -204,12 +204,32 @@ COMPOSED: dict[str, tuple[Callable[..., list[float]], Callable[..., list[float]]
 }
 
 
+#: Files with figures of labelled predictions; tests/outcomes holds them against scikit-learn.
+OF_OUTCOMES = frozenset(
+    {"classification", "intervals", "multiclass", "probability", "ranking", "regression"}
+)
+
+
+def exported() -> set[str]:
+    """Return the functions of the room's face that are about histograms."""
+    return {
+        name
+        for name in room.__all__
+        if name[0].islower() and _file_of(getattr(room, name)) not in OF_OUTCOMES
+    }
+
+
+def _file_of(thing: Any) -> str:
+    return str(thing.__module__).rpartition(".")[2]
+
+
 def discovered() -> dict[str, FunctionType]:
     """Walk the room's files for the functions that are defined in them and not private."""
     return {
         name: thing
         for file in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")
         if not file.name.rpartition(".")[2].startswith("_")
+        and file.name.rpartition(".")[2] not in OF_OUTCOMES
         for name, thing in vars(importlib.import_module(file.name)).items()
         if inspect.isfunction(thing) and thing.__module__ == file.name and not name.startswith("_")
     }

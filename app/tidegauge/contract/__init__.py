@@ -92,6 +92,14 @@ if TYPE_CHECKING:
         StratumCounts as StratumCounts,
         outcome_partition as outcome_partition,
     )
+    from tidegauge.contract.outcome_figure import (
+        Figure as Figure,
+        IntervalMethod as IntervalMethod,
+        NoFigure as NoFigure,
+        Performance as Performance,
+        ReliabilityBin as ReliabilityBin,
+        no_figure as no_figure,
+    )
     from tidegauge.contract.prediction import (
         ARROW_CONTENT_TYPE as ARROW_CONTENT_TYPE,
         ARROW_MAGIC as ARROW_MAGIC,

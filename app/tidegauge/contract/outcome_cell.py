@@ -157,7 +157,8 @@ ExactSum = Annotated[str, msgspec.Meta(pattern="^-?[0-9]{1,700}p-?[0-9]{1,4}$", 
 class RegressionCounts(Record, omit_defaults=True, tag="regression", tag_field="problem"):
     """Labelled predictions of a number; e is prediction minus actual, y the actual.
 
-    Sums are exact: "3p-1" is 3 * 2^-1. Those of higher powers are for intervals.
+    d is y minus the centre of the target. Sums are exact: "3p-1" is 3 * 2^-1. Those of higher
+    powers are for intervals.
     """
 
     n: Annotated[_Integer, doc("Labelled predictions.")] = 0
@@ -168,12 +169,12 @@ class RegressionCounts(Record, omit_defaults=True, tag="regression", tag_field="
     relative_n: Annotated[_Integer, doc("How many have a y that is not 0.")] = 0
     relative: Annotated[ExactSum, doc("Σ |e / y| of those.")] = "0p0"
     relative_squared: Annotated[ExactSum, doc("Σ (e / y)² of those.")] = "0p0"
-    actual: Annotated[ExactSum, doc("Σ y.")] = "0p0"
-    actual_squared: Annotated[ExactSum, doc("Σ y².")] = "0p0"
-    actual_cubed: Annotated[ExactSum, doc("Σ y³.")] = "0p0"
-    actual_fourth: Annotated[ExactSum, doc("Σ y⁴.")] = "0p0"
-    squared_by_actual: Annotated[ExactSum, doc("Σ e² y.")] = "0p0"
-    squared_by_actual_squared: Annotated[ExactSum, doc("Σ e² y².")] = "0p0"
+    actual: Annotated[ExactSum, doc("Σ d.")] = "0p0"
+    actual_squared: Annotated[ExactSum, doc("Σ d².")] = "0p0"
+    actual_cubed: Annotated[ExactSum, doc("Σ d³.")] = "0p0"
+    actual_fourth: Annotated[ExactSum, doc("Σ d⁴.")] = "0p0"
+    squared_by_actual: Annotated[ExactSum, doc("Σ e² d.")] = "0p0"
+    squared_by_actual_squared: Annotated[ExactSum, doc("Σ e² d².")] = "0p0"
     residuals: Annotated[SparseCounts, doc("By the bins of the target's residual_edges.")] = (
         msgspec.field(default_factory=SparseCounts)
     )

@@ -122,8 +122,18 @@ class RegressionTarget(
         ),
     ]
 
+    centre: Annotated[
+        float,
+        doc(
+            "A number near the baseline's actuals, from which powers of actuals are counted: of "
+            "large actuals that vary little, squares would lose their digits."
+        ),
+    ] = 0.0
+
     def __post_init__(self) -> None:
         edges = self.residual_edges
+        if not math.isfinite(self.centre):
+            raise ValueError("centre must be finite")
         if not all(map(math.isfinite, edges)) or any(a >= b for a, b in pairwise(edges)):
             raise ValueError("residual_edges must be finite and strictly increasing")
 

@@ -42,5 +42,13 @@ if TYPE_CHECKING:
         unpack_labels as unpack_labels,
         unpack_predictions as unpack_predictions,
     )
+    from tidegauge.outcomes.performance import (
+        LESS_IS_BETTER as LESS_IS_BETTER,
+        coverage as coverage,
+        figures_of as figures_of,
+        merged as merged,
+        performance_of as performance_of,
+        worsening as worsening,
+    )
 
 face(__name__)

@@ -44,7 +44,7 @@ _CHUNK = 1 << 20
 _MOST_NUMBER = 1e70
 
 #: The sums of a regression, in the order of the fields of ``RegressionCounts``. e is prediction
-#: minus actual, y the actual; the higher powers are for intervals alone.
+#: minus actual, d the actual minus the target's centre; higher powers are for intervals alone.
 REGRESSION_SUMS = (
     "error", "absolute", "squared", "fourth", "relative", "relative_squared",
     "actual", "actual_squared", "actual_cubed", "actual_fourth",
@@ -209,10 +209,11 @@ class OutcomeCounts:
             relative = np.abs(e / y)
         relative = relative[relative <= _MOST_NUMBER]
         self.relative_n += sign * len(relative)
-        ee, yy = e * e, y * y
+        d = y - self.target.centre
+        ee, dd = e * e, d * d
         terms = (
             e, np.abs(e), ee, ee * ee, relative, relative * relative,
-            y, yy, yy * y, yy * yy, ee * y, ee * yy,
+            d, dd, dd * d, dd * dd, ee * d, ee * dd,
         )  # fmt: skip
         for at, each in enumerate(terms):
             self.sums[at] += sign * exact_sum(each)

@@ -1,0 +1,98 @@
+"""Intervals of 95 %, each by a method that has a name."""
+
+from math import exp, inf, log, sqrt
+
+from tidegauge.contract import Figure, IntervalMethod
+
+#: The normal quantile of 97.5 %: intervals are two-sided and of 95 %.
+Z = 1.959963984540054
+
+
+def wilson(hits: float, n: float) -> tuple[float, float]:
+    """Return the score interval of a proportion; 0 to 1 if ``n`` is 0.
+
+    (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n). It has a width where all or none are hits.
+    Raises ``ValueError`` if hits are not between 0 and ``n``.
+
+    Source: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
+
+    >>> [round(end, 4) for end in wilson(9, 10)], wilson(0, 0)
+    ([0.5958, 0.9821], (0.0, 1.0))
+    """
+    if not 0 <= hits <= n:
+        raise ValueError(f"hits: found {hits}, expected 0 to n = {n}")
+    if n == 0:
+        return 0.0, 1.0
+    p = hits / n
+    middle, half = p + Z * Z / (2 * n), Z * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+    scale = 1 + Z * Z / n
+    # Rounding may leave 1e-17 where the end is 0 or 1.
+    low = 0.0 if hits == 0 else (middle - half) / scale
+    high = 1.0 if hits == n else (middle + half) / scale
+    return low, high
+
+
+def newcombe(hits: float, n: float, other_hits: float, other_n: float) -> tuple[float, float]:
+    """Return the interval of p - p', the difference of two independent proportions.
+
+    By the square-and-add of Wilson's limits. -1 to 1 if a side has none.
+    Raises ``ValueError`` if hits are not between 0 and their n.
+
+    Source: Newcombe 1998, "Interval Estimation for the Difference Between Independent Proportions",
+    method 10.
+
+    >>> [round(end, 4) for end in newcombe(56, 70, 48, 80)]
+    [0.0524, 0.3339]
+    """
+    a, b = wilson(hits, n), wilson(other_hits, other_n)
+    if not n or not other_n:
+        return -1.0, 1.0
+    p, q = hits / n, other_hits / other_n
+    return square_and_add([(1.0, p, *a), (-1.0, q, *b)])
+
+
+def square_and_add(terms: list[tuple[float, float, float, float]]) -> tuple[float, float]:
+    """Return the interval of Σ w p of independent proportions: (w, p, low, high) of each.
+
+    The variance at each end is recovered from the limits of the parts (MOVER).
+
+    Source: Zou & Donner 2008, "Construction of Confidence Limits About Effect Measures".
+    """
+    middle = sum(w * p for w, p, _, _ in terms)
+    below = sum((w * (p - (low if w > 0 else high))) ** 2 for w, p, low, high in terms)
+    above = sum((w * (p - (high if w > 0 else low))) ** 2 for w, p, low, high in terms)
+    return middle - sqrt(below), middle + sqrt(above)
+
+
+def logit_interval(p: float, standard_error: float) -> tuple[float, float]:
+    """Return the interval of a p inside 0…1, normal on the scale of ln(p / (1 - p)).
+
+    >>> [round(end, 4) for end in logit_interval(0.9, 0.03)]
+    [0.824, 0.9453]
+    """
+    middle, half = log(p / (1 - p)), Z * standard_error / (p * (1 - p))
+    return _logistic(middle - half), _logistic(middle + half)
+
+
+def log_interval(value: float, standard_error: float) -> tuple[float, float]:
+    """Return the interval of a positive value, normal on the scale of its logarithm."""
+    half = Z * standard_error / value
+    return value * exp(-half), (value * exp(half) if half < 700 else inf)
+
+
+def normal_interval(
+    value: float, variance: float, low: float = -inf, high: float = inf
+) -> tuple[float, float]:
+    """Return value ± z √variance, cut off at the ends of its range."""
+    half = Z * sqrt(max(variance, 0.0))
+    return max(value - half, low), min(value + half, high)
+
+
+def _logistic(x: float) -> float:
+    return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))
+
+
+def proportion(hits: float, n: float, method: IntervalMethod = "wilson") -> Figure:
+    """Return hits / n with Wilson's interval; ``n`` must be above 0."""
+    low, high = wilson(hits, n)
+    return Figure(n=round(n), value=hits / n, low=low, high=high, method=method)
