@@ -61,8 +61,9 @@ class World:
 
     Local time is that of ``lives_by``. The baseline has ``days``, up to the last midnight before
     the windows that are watched from ``watched`` on; the level is multiplied by ``amplitude`` in
-    these. It was made with ``zone`` as its ``--time-zone`` and ``holidays`` as its ``--holidays``.
-    One window in ``burst`` has 50 times the events of the others, if any has.
+    these. It was made with ``zone`` as its ``--time-zone`` and ``holidays`` as its ``--holidays``,
+    without these if they are empty. One window in ``burst`` has 50 times the events of the others,
+    if any has. So many windows, ``more``, are watched beyond a day.
     """
 
     name: str
@@ -73,19 +74,20 @@ class World:
     amplitude: float = 1.0
     lives_by: str = "UTC"
     zone: str = "UTC"
-    holidays: str = ""
+    holidays: str = "none"
+    more: int = 0
 
     @property
     def clock(self) -> ProfileCalendar:
         """The days that the baseline knows, before it looks for what recurs."""
         clock = replace(_clock(self.zone), kinds=7)
-        if known := self.known_holidays:
+        if (known := self.known_holidays) and known.days:
             clock = replace(clock, holidays=known.days, holiday_kind=known.rest_day)
         return clock
 
     @property
     def known_holidays(self) -> Holidays | None:
-        """What ``--holidays`` reads."""
+        """What ``--holidays`` reads; None without it."""
         return read_holidays(self.holidays, lambda _: None) if self.holidays else None
 
     @property
@@ -111,7 +113,7 @@ class World:
 
 
 def _clock(zone: str) -> ProfileCalendar:
-    since, ahead = zip(*zone_changes(zone), strict=True)
+    since, ahead = zip(*zone_changes(zone or "UTC"), strict=True)
     return ProfileCalendar(since, ahead)
 
 
@@ -140,6 +142,11 @@ def _batch(local: Floats, _: np.random.Generator) -> Floats:
     return _sine(local) + 0.5 * ((minute >= 125) & (minute < 135))
 
 
+def _later_batch(local: Floats, _: np.random.Generator) -> Floats:
+    minute = local % _DAY // 60
+    return _sine(local) + 0.5 * ((minute >= 305) & (minute < 315))
+
+
 def _weekends(local: Floats, _: np.random.Generator) -> Floats:
     return _sine(local) + 0.3 * ((local // _DAY + 3) % 7 >= 5)
 
@@ -152,17 +159,21 @@ def _holidays(local: Floats, rng: np.random.Generator) -> Floats:
 _BERLIN = "Europe/Berlin"
 NOISE = World("level varies by .1 from minute to minute", _noise)
 BATCH = World("a batch of ten minutes each night, off by .5", _batch)
-HOLIDAY = World("a holiday like these weekends, not known", _holidays, 0, 28, _GOOD_FRIDAY)
+HOLIDAY = World(
+    "a holiday like these weekends, and six hours after it, not known",
+    _holidays, 0, 28, _GOOD_FRIDAY, holidays="", more=360,
+)  # fmt: skip
 WORLDS: Sequence[World] = (
     NOISE,
     World("the same, 1 % of windows with 50 x the events", _noise, 100),
     World("a level with heavy tails, .1", _heavy),
     BATCH,
     World("clocks change, `--time-zone`", _cycle, 0, 14, _CHANGE, 1.0, _BERLIN, _BERLIN),
-    World("clocks change, hours of UTC", _cycle, 0, 14, _CHANGE, 1.0, _BERLIN),
+    World("clocks change, no time zone named", _cycle, 0, 14, _CHANGE, 1.0, _BERLIN, ""),
+    World("the same, a batch of ten minutes", _later_batch, 0, 14, _CHANGE, 1.0, _BERLIN, ""),
     World("the cycle's amplitude goes from .3 to .33", _larger_cycle, amplitude=1.1),
     World("weekends are off by .3, 28 days", _weekends, 0, 28, _SATURDAY),
-    replace(HOLIDAY, name="a holiday like these weekends, `--holidays`", holidays="DE"),
+    replace(HOLIDAY, name="a holiday like these weekends, `--holidays`", holidays="DE", more=0),
     HOLIDAY,
 )
 
@@ -170,14 +181,14 @@ WORLDS: Sequence[World] = (
 def hours(world: World, *, signals: int, windows: int, seed: int) -> Iterator[Phase]:
     """Watch so many signals on the day after their baseline: ``FIRST`` windows, and more."""
     rng = np.random.default_rng([seed, 14, *map(ord, world.name)])
-    counts = {f"s{at}": world.counts(windows, rng) for at in range(signals)}
+    counts = {f"s{at}": world.counts(windows + world.more, rng) for at in range(signals)}
     baseline = baseline_of(world, {name: before for name, (before, _) in counts.items()})
     watched = {name: after for name, (_, after) in counts.items()}
     baselines, detector, memory = {baseline.id: baseline}, DriftDetector(lambda _: signals), None
     before = np.zeros(signals, dtype=bool)
     for name, part in (
         (f"1 to {FIRST}", range(FIRST)),
-        (f"from {FIRST + 1}", range(FIRST, windows)),
+        (f"from {FIRST + 1}", range(FIRST, windows + world.more)),
     ):
         starts, above = np.zeros(signals, dtype=int), np.zeros(signals, dtype=int)
         reasons = set[str]()
@@ -221,7 +232,10 @@ def baseline_of(world: World, counts: dict[str, Counts]) -> Baseline:
         spans, hours[name] = signal_hours(signals[name], _beside(days), known=known)
     differ = any(it.kinds for it in hours.values())
     ends = int(covered[0]), int(covered[-1])
-    calendar = calendar_of(world.zone, ends, world.known_holidays if differ else None)
+    named = world.known_holidays
+    calendar = calendar_of(
+        world.zone, ends, named if named and (differ or not named.days) else None
+    )
     calendar.slots = [DaySlot(begin_seconds=begin, end_seconds=end) for begin, end in clock.slots]
     if differ:
         calendar.day_kinds = np.bincount(known.kinds, minlength=clock.kinds).tolist()

@@ -12,7 +12,7 @@ from _detection_null import Cell, achieved
 from _detection_part import Figure, Found, Options, Part
 from _detection_peers import USUAL, usual
 from _detection_phases import Phase, phases
-from _detection_seasonal import DRIFTS as SEASONAL_DRIFTS, QUICK, WORLDS, Month, month
+from _detection_seasonal import DRIFTS as SEASONAL_DRIFTS, QUICK, WORLDS, Month, month, zone_delays
 from _detection_tails import ALL as ALL_TAILS, LEVELS, QUICK as QUICK_TAILS, tails
 from tidegauge.sequential import SCORES
 
@@ -169,3 +169,21 @@ def _found(seen: Month) -> list[str]:
     delays = [it for it in seen.delays if math.isfinite(it)]
     median = f"{statistics.median(delays):.0f} (at most {max(delays):.0f})" if delays else "none"
     return [f"{len(delays)} of {SEASONAL_DRIFTS}", median]
+
+
+def of_time_zone(part: Part, options: Options) -> Found:
+    """Yield delays by hours of the day with and without a time zone."""
+    found: list[Figure] = []
+
+    def rows() -> Iterator[list[str]]:
+        for it in zone_delays(runs=5 if options.quick else 40, seed=options.seed):
+            name = f"mean {it.off:g} sd, a cycle of 0.2 sd"
+            both = it.zone_named, it.no_zone
+            known = [None if math.isinf(delay) else delay for delay in both]
+            found.append(
+                ("zone_delay", name, dict(zip(("named", "not named"), known, strict=True)))
+            )
+            yield [name, *("> 1,440" if math.isinf(delay) else f"{delay:g}" for delay in both)]
+
+    part.show(["drift", "time zone named", "no time zone named"], rows())
+    yield from found

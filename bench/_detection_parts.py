@@ -150,5 +150,6 @@ PARTS: Mapping[str, Callable[[Part, Options], Found]] = {
     "missed-values": _unseen,
     "packages": _packages,
     "daily-cycles": null.daily_cycles,
+    "time-zone": null.of_time_zone,
     "joint": _joint,
 }

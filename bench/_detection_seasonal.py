@@ -4,7 +4,8 @@ Windows of a minute, and a thousand events in each. Every window is judged as th
 windows of half a day at once: memories are linear recursions (tests/bench holds both together).
 """
 
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -112,6 +113,33 @@ def month(world: World, *, seed: int) -> Month:
     )
 
 
+class ZoneDelay(NamedTuple):
+    """Median windows until a mean that is off is in alarm; infinite if that is not in a day."""
+
+    off: float
+    zone_named: float
+    no_zone: float
+
+
+def zone_delays(
+    *, runs: int, seed: int, offs: Sequence[float] = (0.05, 0.1, 0.25)
+) -> list[ZoneDelay]:
+    """Measure what it costs that clocks may change, of signals with a cycle, at any hour."""
+    world, found = WORLDS[0], []
+    for off in offs:
+        rng = np.random.default_rng([seed, 6])
+        delays: tuple[list[float], list[float]] = ([], [])
+        for _ in range(runs):
+            signals = _Signals.draw(replace(world, signals=1), rng)
+            without = replace(signals, daily=replace(signals.daily, zone_is_known=False))
+            draws = int(rng.integers(2**32))
+            for some, its in zip(delays, (signals, without), strict=True):
+                same = np.random.default_rng(draws)
+                some.append(_delay(world, its, same, off=off, lasts=MINUTES))
+        found.append(ZoneDelay(off, *map(statistics.median, delays)))
+    return found
+
+
 def incidents(alarms: Bools) -> int:
     """Count the episodes of alarms, those with a gap of an hour and more between them.
 
@@ -197,7 +225,7 @@ def hours_memory(effective: Floats, hours: Floats) -> HoursMemory:
 
 
 def _alarms(daily: DailyReference, effective: Floats, hours: Floats, budget: Budget) -> Bools:
-    expected = daily.expected(hours_memory(effective, hours), 60.0)
+    expected = daily.expected(hours_memory(effective, hours), 60.0, effective)
     its = expected.reference
     last = replace(its, counts=its.counts[-1], linear=its.linear[-1], quadratic=its.quadratic[-1])
     threshold, _ = budget.threshold(last, effective[-1].sum(axis=-1))
@@ -211,14 +239,20 @@ def _fixed_alarms(pooled: Reference, effective: Floats) -> Bools:
     )
 
 
-def _delay(world: World, signals: "_Signals", rng: np.random.Generator) -> float:
+def _delay(
+    world: World,
+    signals: "_Signals",
+    rng: np.random.Generator,
+    off: float = 0.25,
+    lasts: int = LASTS,
+) -> float:
     """Return the windows from a drift's first to the alarm of its signal, that one included.
 
     Infinite if there is none as long as it lasts. The signal has its share of the model's budget.
     """
     at = int(rng.integers(_WARM_UP, MINUTES))
-    mean, sd = _levels(world, signals.phases[0], at + LASTS, rng)
-    mean[at:] += 0.25
+    mean, sd = _levels(world, signals.phases[0], at + lasts, rng)
+    mean[at:] += off
     before = at - _WARM_UP
     counts = _counts(mean, sd, signals.edges[0], rng)[before:, None]
     share = Budget(BUDGET.alarms / world.signals, BUDGET.windows)
@@ -247,6 +281,7 @@ def _first_of(daily: DailyReference) -> DailyReference:
         daily.shares[:1, :, :bins],
         daily.events[:1],
         Dispersion(known.seconds, *(it[:1] for it in wide), known.by_hour[:1]),
+        zone_is_known=daily.zone_is_known,
     )
 
 

@@ -1,5 +1,6 @@
 """What the promise was worth on histories of which it is known what is wrong with them."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -17,6 +18,7 @@ from tidegauge.backtest.promise import LASTING_WINDOWS
 from tidegauge.backtest.result import Calibration, ModelPromise, SignalPromise
 from tidegauge.backtest.run import BacktestPlan, NoWindows
 from tidegauge.baseline.document import Baseline
+from tidegauge.baseline.io.signals import categorical_signal
 from tidegauge.contract import encode
 from tidegauge.contract.report import WindowReport
 from tidegauge.kafka.reader import KafkaRecord
@@ -173,6 +175,31 @@ def test_five_alike_of_each_user_are_found_and_what_entities_would_give() -> Non
     assert remedy.remedy == "design_effect" and set(remedy.design_effects) == {"amount", "size"}
     assert remedy.promise.own.starts == 0 and remedy.promise.wider.high < 1
     assert found.no_budget_restores
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.0])
+def test_as_many_new_values_come_as_users_who_bring_them(exponent: float) -> None:
+    """Rows of users are anywhere in the file: by rows hardly any value is to be new, a third is."""
+    rng, each = np.random.default_rng(3), 5
+    shares = np.arange(1, 901) ** -exponent / (np.arange(1, 901) ** -exponent).sum()
+    rows = each * rng.multinomial(1_000, shares)
+    seen = Counter({f"c{at}": int(count) for at, count in enumerate(rows) if count})
+    city = categorical_signal(seen, kind="string", are_text=False, missing=0)
+    assert city.known_complete and city.rare and city.rare.expected[-1] == 0
+    known = {name: at for at, name in enumerate(city.categories)} | dict.fromkeys(city.known, -2)
+    places = [known.get(f"c{at}", -1) for at in range(900)]
+    by_bin = np.zeros(len(city.counts))
+    np.add.at(by_bin, places, shares)
+    baseline = Baseline(
+        model="credit", version="3", rows=5_000, source="test", signals={"city": city}
+    )
+    found = _model(_history(1_500, lambda *_: by_bin, baseline=baseline, each=each), baseline)
+    [seen_of] = found.signals
+    assert seen_of.own.in_alarm > 0.9 and "clustering" in _kinds(seen_of)
+    remedy = found.remedies[0]
+    assert remedy.remedy == "design_effect" and remedy.signals == ["city"]
+    assert remedy.promise.own.starts == 0 and remedy.promise.own.in_alarm == 0
+    assert 700 < remedy.promise.windows < 800 and remedy.until
 
 
 def test_a_cause_is_shown_before_there_is_an_alarm() -> None:

@@ -28,7 +28,7 @@ def test_windows_judged_at_once_are_those_judged_one_by_one() -> None:
     memory, hours = Memory.empty(*daily.pooled.counts.shape), HoursMemory.empty(1)
     at_once = remembered(windows[:, None], minute=100)
     effective, weights = (np.concatenate(its) for its in zip(*at_once, strict=True))
-    expected = daily.expected(hours_memory(effective, weights), 60.0)
+    expected = daily.expected(hours_memory(effective, weights), 60.0, effective)
     found = expected.surprises(effective)
     for number, window in enumerate(windows):
         start = 60.0 * (100 + number)

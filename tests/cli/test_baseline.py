@@ -288,7 +288,10 @@ def test_create_by_hour_of_day_needs_the_column_of_the_times(tmp_path: Path) -> 
     result = run("create", *options)
     assert result.exit_code == 0, result.output
     shown = run("show", result.stdout.strip())
-    assert "by hour of the day (UTC), of 20 days" in shown.stdout
+    assert (
+        "by hour of the day (UTC, no time zone named) (no holidays named), of 20 days"
+        in shown.stdout
+    )
     assert "from 86,400 to 86,400 seconds" in shown.stdout
     document = json.loads(run("show", result.stdout.strip(), "--json").stdout)
     assert document["daily"]["days"] == 20

@@ -10,7 +10,7 @@ from scipy import stats
 from support.counting import a_baseline, numeric
 from support.days import CUTS, MINUTES, counted, levels
 from support.window_reports import part_of, signal_report, window_report
-from tidegauge.baseline.daily import DailyCycle
+from tidegauge.baseline.daily import DailyCycle, DayCalendar
 from tidegauge.baseline.document import Baseline
 from tidegauge.baseline.io.daily import signal_hours
 from tidegauge.contract.report import WindowReport
@@ -32,7 +32,10 @@ def baseline() -> Baseline:
     minutes[:, :, :values] = blocks[:, :values].reshape(DAYS, MINUTES, values)
     spans, hours = signal_hours(signal, minutes)
     found = a_baseline(**{SIGNAL: signal})
-    found.daily = DailyCycle(days=DAYS, spans_seconds=spans, signals={SIGNAL: hours})
+    calendar = DayCalendar(time_zone="UTC", holidays_of="none")
+    found.daily = DailyCycle(
+        days=DAYS, spans_seconds=spans, signals={SIGNAL: hours}, calendar=calendar
+    )
     return found
 
 

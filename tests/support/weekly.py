@@ -44,7 +44,10 @@ def baseline_of(
     kinds: int = 1,
     recurring: bool = False,
 ) -> Baseline:
-    """Return a baseline of whole local days from the day ``first``, counted from 1970, on."""
+    """Return a baseline of whole local days from the day ``first``, counted from 1970, on.
+
+    Without a ``calendar`` it was said that they are of UTC, and that there are no holidays.
+    """
     counts = of_minutes(level, first * DAY, days * MINUTES, seed=1)
     values = counts.shape[-1]
     signal = numeric(CUTS.tolist(), counts.sum(axis=0).tolist())
@@ -55,7 +58,7 @@ def baseline_of(
     clock = ProfileCalendar(kinds=kinds, slots=slots)
     known = BaselineDays.of(clock, np.arange(first, first + days))
     spans, hours = signal_hours(signal, minutes, known=known)
-    calendar = calendar or DayCalendar()
+    calendar = calendar or DayCalendar(time_zone="UTC", holidays_of="none")
     calendar.slots = [DaySlot(begin_seconds=begin, end_seconds=end) for begin, end in slots]
     if hours.kinds:
         calendar.day_kinds = np.bincount(known.kinds, minlength=kinds).tolist()

@@ -7,12 +7,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 
+from support.days import CUTS
 from support.hourly import SIGNAL
 from support.weekly import DAY, alarms, at, baseline_of, judged, reports
-from tidegauge.baseline import SignalHours
+from tidegauge.baseline import DayCalendar, SignalHours
 from tidegauge.baseline.document import Baseline
-from tidegauge.baseline.io.calendar import calendar_of
+from tidegauge.baseline.io.calendar import calendar_of, read_holidays
 from tidegauge.contract import decode
 from tidegauge.sequential import (
     MEAN,
@@ -38,9 +40,12 @@ def _sine(local: Floats) -> Floats:
     return np.asarray(0.3 * np.sin(2 * np.pi * local / DAY))
 
 
+_BERLIN = calendar_of("Europe/Berlin", (FIRST, FIRST + 13), read_holidays("none", print))
+
+
 @cache
 def _in_berlin() -> Baseline:
-    return baseline_of(_sine, FIRST, 14, calendar_of("Europe/Berlin", (FIRST, FIRST + 13)))
+    return baseline_of(_sine, FIRST, 14, _BERLIN)
 
 
 def test_a_change_of_clocks_is_no_drift() -> None:
@@ -55,10 +60,43 @@ def test_a_change_of_clocks_is_no_drift() -> None:
     assert {tuple(part.alarm_budget.reasons) for part in parts if part.alarm_budget} == {()}
 
 
-def test_by_hours_of_utc_it_is_one() -> None:
+def test_by_hours_that_were_said_to_be_of_utc_it_is_one() -> None:
     utc = baseline_of(lambda it: _sine(it + 3600), FIRST, 14)
     after = list(reports(_sine, NOON, 7200, 90, utc.id))
     assert sum(alarms(judged(utc, after))) > 60
+
+
+@cache
+def _of_nobodys_zone() -> Baseline:
+    return baseline_of(lambda it: _sine(it + 3600), FIRST, 14, DayCalendar())
+
+
+@pytest.mark.parametrize("ahead", [7200, 0])
+def test_by_hours_of_no_time_zone_it_is_none_and_the_budget_says_why(ahead: int) -> None:
+    """Where the day is steepest, clocks change: first memories hold some of each, then all."""
+    baseline = _of_nobodys_zone()
+    steep = NOON - 3600
+    after = [
+        *reports(_sine, steep - 1800, 3600, 30, baseline.id),
+        *reports(_sine, steep, ahead, 90, baseline.id, seed=3),
+        *reports(_sine, steep + 43_200, ahead, 30, baseline.id, seed=4),
+    ]
+    parts = judged(baseline, after)
+    assert not any(alarms(parts))
+    budgets = [part.alarm_budget for part in parts]
+    assert {tuple(it.reasons) for it in budgets if it} == {("no_time_zone", "no_holidays")}
+    assert not any(it.guaranteed for it in budgets if it)
+
+
+def test_by_hours_of_no_time_zone_a_drift_is_found_where_the_day_is_steepest() -> None:
+    baseline = _of_nobodys_zone()
+    windows = reports(lambda it: _sine(it) + 0.25, NOON, 3600, 6, baseline.id)
+    [*_, part] = judged(baseline, list(windows))
+    evidence = part.signals[SIGNAL].evidence
+    assert all(alarms([part])) and evidence and evidence.expectation
+    expected = np.array(evidence.expectation.expected)
+    normal = np.array([*np.diff(stats.norm.cdf([-np.inf, *CUTS, np.inf])), 0, 0, 0])
+    assert expected.shape == normal.shape
 
 
 def test_a_window_after_the_last_known_change_is_not_promised() -> None:
@@ -114,6 +152,14 @@ def test_a_weekend_is_no_drift_and_one_on_a_tuesday_is() -> None:
     )
     tuesday = list(reports(lambda it: _with_weekends(it) + 0.3, begin + DAY, 0, 3, baseline.id))
     assert all(alarms(judged(baseline, tuesday)))
+
+
+def test_the_end_of_a_weekend_by_other_clocks_is_no_drift_by_hours_of_no_time_zone() -> None:
+    baseline = baseline_of(_with_weekends, MONDAY, 28, DayCalendar(), kinds=7)
+    sunday = (MONDAY + 35) * DAY - 5400
+    for ahead in (3600, -3600):
+        windows = list(reports(_with_weekends, sunday, ahead, 180, baseline.id))
+        assert not any(alarms(judged(baseline, windows)))
 
 
 def test_two_weeks_or_alike_days_leave_the_hours_of_the_day() -> None:
@@ -232,12 +278,22 @@ def test_the_next_night_is_no_drift_and_another_batch_is() -> None:
     assert all(found[36:45]) and not any(found[:15])
 
 
+@pytest.mark.parametrize("ahead", [3600, -3600])
+def test_a_night_of_other_clocks_is_no_drift_by_hours_of_no_time_zone(ahead: int) -> None:
+    baseline = baseline_of(_with_batch, FIRST, 14, DayCalendar(), recurring=True)
+    begin = (FIRST + 14) * DAY + 50 * 60
+    night = list(reports(_with_batch, begin, ahead, 170, baseline.id))
+    assert not any(alarms(judged(baseline, night)))
+    other = reports(lambda it: _with_batch(it) + 0.8 * (it % DAY < 7200), begin, 0, 20, baseline.id)
+    assert any(alarms(judged(baseline, list(other))))
+
+
 def test_a_cycle_or_noise_alone_has_no_slot() -> None:
     rng = np.random.default_rng(5)
     for noise in (0.0, 0.1):
         noisy = noise * rng.normal(size=14 * 1440)
         baseline = baseline_of(lambda it, noisy=noisy: _sine(it) + noisy, FIRST, 14, recurring=True)
-        assert baseline.daily and not baseline.daily.calendar
+        assert baseline.daily and baseline.daily.calendar and not baseline.daily.calendar.slots
 
 
 def test_a_batch_of_working_days_has_a_slot_too() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from support.hourly import SIGNAL, baseline, reports
-from tidegauge.baseline import Baseline, Dependence
+from tidegauge.baseline import Baseline, DayCalendar, Dependence
 from tidegauge.baseline.io.signals import numeric_signal
 from tidegauge.sequential import MEAN, Budget, Memory, WindowBatch
 from tidegauge.windows.drift_detector import DriftDetector
@@ -45,6 +45,13 @@ def with_degrees(known: Baseline, degrees: float) -> Baseline:
     return msgspec.structs.replace(known, daily=daily)
 
 
+def by_days_of(known: Baseline, **calendar: str) -> Baseline:
+    """Return the baseline with what else is known of its days."""
+    assert known.daily
+    daily = msgspec.structs.replace(known.daily, calendar=DayCalendar(**calendar))
+    return msgspec.structs.replace(known, daily=daily)
+
+
 def with_effect(known: Baseline, found_by: Literal["entity", "rows"], effect: float) -> Baseline:
     """Return the baseline of rows that go together."""
     dependence = Dependence(found_by=found_by, design_effects={SIGNAL: effect})
@@ -63,6 +70,10 @@ def with_effect(known: Baseline, found_by: Literal["entity", "rows"], effect: fl
         (with_effect(HOURLY, "entity", 1.5), []),
         (with_degrees(HOURLY, 6.0), ["heavy_tails"]),
         (with_degrees(HOURLY, 9.0), []),
+        (by_days_of(HOURLY), ["no_time_zone", "no_holidays"]),
+        (by_days_of(HOURLY, time_zone="Europe/Berlin"), ["no_holidays"]),
+        (by_days_of(HOURLY, holidays_of="DE"), ["no_time_zone"]),
+        (by_days_of(with_degrees(HOURLY, 6.0), time_zone="UTC"), ["heavy_tails", "no_holidays"]),
         (with_effect(PLAIN, "entity", 1.5), ["without_hours"]),
         (with_effect(PLAIN, "rows", 1.5), ["without_hours", "clustering"]),
         (

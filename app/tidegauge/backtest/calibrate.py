@@ -14,7 +14,7 @@ from msgspec.structs import replace as replace_struct
 from tidegauge.alerting import RuleSet
 from tidegauge.backtest.observed import ModelHistory, SliceHistory
 from tidegauge.backtest.records import ReportsInOrder
-from tidegauge.backtest.remade import HoursOfWindows, with_counts, with_effects
+from tidegauge.backtest.remade import HoursOfWindows, expects_by_rows, with_counts, with_effects
 from tidegauge.backtest.result import (
     Calibration,
     LeftOut,
@@ -27,6 +27,7 @@ from tidegauge.backtest.run import BacktestPlan, NoWindows, ReplayRun, no_collec
 from tidegauge.baseline import LEAST_DAYS, Baseline
 from tidegauge.contract import WindowReport
 from tidegauge.kafka import KafkaRecord, Skipped, refuse
+from tidegauge.stats import Floats
 from tidegauge.windows import Slice
 
 #: Numbers of alarms a month are tried at these multiples of what they are.
@@ -274,9 +275,7 @@ def _trials(
     causes = [(it.signal or "", cause) for it in broken for cause in it.causes]
     effects = {name: it.design_effect for name, it in causes if it.design_effect is not None}
     if effects and all(it.kind == "clustering" for _, it in causes if it.design_effect):
-        of = _changed(baseline_of, lambda baseline: with_effects(baseline, effects))
-        remedy: dict[str, Any] = {"remedy": "design_effect", "design_effects": effects}
-        yield _Trial(model, _Replayed(plan, of, model), 1, remedy)
+        yield _of_effects(plan, model, seen, effects, baseline_of)
     moved = {name: it for name, it in causes if it.kind in ("shift", "other_traffic")}
     ids = {id for one in seen.slices for id in one.counts}
     if moved and not any(its.daily for id in ids if (its := baseline_of(id)) is not None):
@@ -285,7 +284,7 @@ def _trials(
         counts = seen.counted(list(moved), since, until)
         if min((its.sum() for its in counts.values()), default=0.0) >= _LEAST_ROWS:
             of = _changed(baseline_of, lambda baseline: with_counts(baseline, counts))
-            remedy = {"remedy": "baseline", "signals": sorted(moved)}
+            remedy: dict[str, Any] = {"remedy": "baseline", "signals": sorted(moved)}
             remedy |= {"since": since, "until": until}
             yield _Trial(model, _Replayed(plan, of, model, until), 1, remedy)
     multiple = next((it for it in _MULTIPLES if seen.keeps(it)), None) if broken else None
@@ -294,6 +293,39 @@ def _trials(
         yield _Trial(
             model, _Replayed(fewer, baseline_of, model), multiple, {"remedy": "alarms_per_month"}
         )
+
+
+def _of_effects(
+    plan: BacktestPlan,
+    model: str,
+    seen: ModelHistory,
+    effects: dict[str, float],
+    baseline_of: BaselineOf,
+) -> _Trial:
+    """Return what tries design effects.
+
+    Of categories, what to expect of entities doesn't follow from how many rows each value has: that
+    is as the earlier half of the windows has it, and tried on the later half.
+    """
+    remedy: dict[str, Any] = {"remedy": "design_effect", "design_effects": effects}
+    ids = {id for one in seen.slices for id in one.counts}
+    signals = {
+        name
+        for id in ids
+        if (its := baseline_of(id)) is not None
+        for name, signal in its.signals.items()
+        if name in effects and expects_by_rows(signal)
+    }
+    counts, until = dict[str, Floats](), 0
+    if signals:
+        spans = [one.scores[id].span for one in seen.slices for id in one.counts]
+        since, end = min(it[0] for it in spans), max(it[1] for it in spans)
+        until = (since + end) // 2
+        counts = seen.counted(sorted(signals), since, until)
+        remedy["signals"] = sorted(signals)
+        remedy["since"], remedy["until"] = since, until
+    of = _changed(baseline_of, lambda its: with_effects(with_counts(its, counts), effects))
+    return _Trial(model, _Replayed(plan, of, model, until), 1, remedy)
 
 
 def _hours(

@@ -94,6 +94,11 @@ def with_effects(baseline: Baseline, effects: Mapping[str, float]) -> Baseline:
     return replace(baseline, dependence=replace(known, design_effects=design_effects))
 
 
+def expects_by_rows(signal: Signal) -> bool:
+    """Whether what to expect of a signal was told by how many rows each of its values has."""
+    return not isinstance(signal, NumericSignal) and bool(signal.rare)
+
+
 def with_counts(baseline: Baseline, counts: Mapping[str, Floats]) -> Baseline:
     """Return a baseline of these counts by bin, of windows, without hours of the day."""
     signals = {

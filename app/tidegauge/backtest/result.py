@@ -174,8 +174,9 @@ class SignalPromise(msgspec.Struct, kw_only=True):
 class TriedRemedy(msgspec.Struct, kw_only=True):
     """What a replay with a remedy gave, for all signals of the model: ``promise``.
 
-    ``design_effect``: with these ``design_effects``, by signal. ``baseline``: with what the windows
-    from ``since`` to ``until`` counted of ``signals`` as baseline, for the windows after ``until``.
+    ``design_effect``: with these ``design_effects``, by signal; if there are ``signals``, with what
+    the windows from ``since`` to ``until`` counted of these, for the windows after ``until``.
+    ``baseline``: with that of ``signals`` as baseline, likewise.
     ``hours``: with the hours of the day of those windows, for the windows after ``until``.
     ``alarms_per_month``: with that budget, compared with what the model's own one promised.
     """

@@ -114,13 +114,17 @@ class DayCalendar(Record, omit_defaults=True):
     """Whose days the hours are of, as far as a baseline knows."""
 
     time_zone: Annotated[
-        str, msgspec.Meta(description="Name of the time zone of the hours, as in IANA's database.")
-    ] = "UTC"
+        str,
+        msgspec.Meta(
+            description="Name of the time zone of the hours, as in IANA's database. Empty if none "
+            "was given: then they are of UTC, and clocks may change."
+        ),
+    ] = ""
     changes: Annotated[
         list[ClockChange],
         msgspec.Meta(
-            description="In the order of time; the first also holds for what is before. Empty in "
-            "UTC."
+            description="In the order of time; the first also holds for what is before. Empty if "
+            "the hours are of UTC."
         ),
     ] = msgspec.field(default_factory=list)
     slots: Annotated[
@@ -141,7 +145,11 @@ class DayCalendar(Record, omit_defaults=True):
         list[str], msgspec.Meta(description="Dates of holidays, in order; empty if none are known.")
     ] = msgspec.field(default_factory=list)
     holidays_of: Annotated[
-        str, msgspec.Meta(description="The country that they are of, or the name of a file.")
+        str,
+        msgspec.Meta(
+            description="The country that they are of, or the name of a file; none if it was said "
+            "that there are none. Empty if nothing is known of holidays."
+        ),
     ] = ""
     holiday_kind: Annotated[
         int, msgspec.Meta(description="The kind of day that they are: 6 is like a Sunday.")
@@ -198,7 +206,7 @@ class DailyCycle(Record):
     signals: dict[str, SignalHours]
     calendar: Annotated[
         DayCalendar | msgspec.UnsetType,
-        msgspec.Meta(description="Whose days these are; absent if they are of UTC, and all alike."),
+        msgspec.Meta(description="Whose days these are; absent if nothing is known of that."),
     ] = msgspec.UNSET
 
     def __post_init__(self) -> None:

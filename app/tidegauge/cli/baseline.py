@@ -98,7 +98,8 @@ def create(
         typer.Option(
             "--time-zone",
             help="Time zone whose hours of the day the traffic follows, such as Europe/Berlin, "
-            "where clocks change; UTC by default.",
+            "where clocks change, or UTC. Without it hours are of UTC, and a change of clocks "
+            "hides small drifts.",
             metavar="ZONE",
         ),
     ] = None,
@@ -107,8 +108,8 @@ def create(
         typer.Option(
             "--holidays",
             help="Country whose holidays are a kind of day, such as DE or DE-BY (needs the extra "
-            "holidays), or a file with a date on each line.",
-            metavar="COUNTRY|FILE",
+            "holidays), or a file with a date on each line; none if no day differs.",
+            metavar="COUNTRY|FILE|none",
         ),
     ] = None,
     entity: Annotated[

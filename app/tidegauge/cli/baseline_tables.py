@@ -77,13 +77,16 @@ def hours_line(baseline: Baseline) -> str:
     if calendar.holidays:
         kind = "a kind of their own" if calendar.holiday_kind == _HOLIDAY else "as days of rest"
         weeks += f" (holidays of {printable(calendar.holidays_of)} are {kind})"
+    elif not calendar.holidays_of:
+        weeks += " (no holidays named)"
     if calendar.slots:
         slots = ", ".join(
             f"{_clock(it.begin_seconds)}-{_clock(it.end_seconds)}" for it in calendar.slots
         )
         weeks += f", by the minutes that stand out each day ({slots})"
+    zone = printable(calendar.time_zone) or "UTC, no time zone named"
     return (
-        f"by hour of the day ({printable(calendar.time_zone)}){weeks}, of "
+        f"by hour of the day ({zone}){weeks}, of "
         f"{baseline.daily.days} days; "
         f"dispersion known for spans from {spans[0]:,} to {spans[-1]:,} seconds"
     )

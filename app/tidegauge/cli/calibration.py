@@ -173,11 +173,15 @@ def _restore(cause: AlarmCause, model: str) -> str:
 
 
 def _tried(one: TriedRemedy) -> str:
+    by_windows = (
+        f"with the windows from {utc_text(one.since or 0)} to {utc_text(one.until or 0)} as "
+        f"baseline of {listed(one.signals)}, after these"
+    )
     what = {
         "design_effect": "with design effects of "
-        + ", ".join(f"{figure(it)} for {name}" for name, it in one.design_effects.items()),
-        "baseline": f"with the windows from {utc_text(one.since or 0)} to "
-        f"{utc_text(one.until or 0)} as baseline of {listed(one.signals)}, after these",
+        + ", ".join(f"{figure(it)} for {name}" for name, it in one.design_effects.items())
+        + (f", and {by_windows}" if one.signals else ""),
+        "baseline": by_windows,
         "hours": f"with the hours of the day of the windows from {utc_text(one.since or 0)} to "
         f"{utc_text(one.until or 0)}, after these",
         "alarms_per_month": f"with alarms_per_month {figure(one.alarms_per_month)}",

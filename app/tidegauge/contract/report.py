@@ -293,7 +293,9 @@ class AlarmBudget(Record):
             "rare_values_unknown: the baseline is of release 0.1.0 and doesn't say how many new "
             "values of a categorical signal to expect; "
             "such values count as other. calendar_ended: the window is after what the baseline "
-            "knows of its time zone and holidays."
+            "knows of its time zone and holidays. no_time_zone: the baseline has hours of UTC, "
+            "because no time zone was named. no_holidays: the baseline has hours and knows of no "
+            "holidays."
         ),
     ] = field(default_factory=list)
 

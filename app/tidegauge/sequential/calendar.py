@@ -3,9 +3,20 @@
 A day of local time has *cells*: its 24 hours, and *slots*, minutes of each day at which something
 recurs. Days are of *kinds*: one, if all are alike; or the seven of the week, and holidays. Each
 cell of a kind is a profile.
+
+Where nobody says whose time the hours are of, traffic may follow a local time that has moved by an
+hour against them since the baseline, and memories hold windows from before and after that. Then
+what is expected is
+
+    E(a) = (1 - |a|) E(0) + |a| E(±1 h),    -1 ≤ a ≤ 1,
+
+of the shares of the windows' own hours and those an hour earlier or later, with the a of least
+Σ (o - E(a))² / variance, o the counts' shares. The residuals of this fit vary no more than those of
+the true a, so the scores keep their tails whichever a that is. What a drift has in common with a
+moved hour is not seen: a mean that is off by less than an hour makes at that time of the day.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -138,3 +149,71 @@ def _area(x: Floats) -> Floats:
     x = np.clip(x, -1.0, 1.0)
     result: Floats = np.where(x < 0, (1 + x) ** 2 / 2, 1 - (1 - x) ** 2 / 2)
     return result
+
+
+def moved_weights(calendar: ProfileCalendar, weights: Floats, hours: int) -> Floats:
+    """Return weights of profiles, (…, profiles), each of so many hours later.
+
+    Monday follows on Sunday; a holiday on itself, because nobody knows which day is next to it.
+    What has moved out of a slot may be at any minute of the hour.
+
+    >>> moved_weights(ProfileCalendar(), np.eye(24)[23], 1).argmax()
+    np.int64(0)
+    """
+    cells = calendar.cells
+    found = weights[..., _moved(calendar, -hours)]
+    for slot in range(HOURS, cells):
+        found[..., slot::cells] = 0.0
+    later = _moved(calendar, hours)
+    for slot in range(HOURS, cells):
+        found[..., later[slot::cells]] += weights[..., slot::cells]
+    return np.asarray(found)
+
+
+def _moved(calendar: ProfileCalendar, hours: int) -> Places:
+    """Return the profile of the hour so many hours after that of each profile, (profiles)."""
+    kinds, week = np.arange(calendar.kinds)[:, None], min(calendar.kinds, 7)
+    days, hour = np.divmod(calendar.hours + hours, HOURS)
+    after = np.where(kinds < week, (kinds + days) % week, kinds)
+    return np.asarray((after * calendar.cells + hour).ravel())
+
+
+def nearest(
+    counts: Floats, shares: Floats, others: Iterable[tuple[Floats, Floats | float]], varies: Floats
+) -> Floats:
+    """Return the shares on the way to one of the ``others`` that are nearest to counts.
+
+    All are (…, bins); beside each of the others is how far the way may be gone at most, (…).
+    ``varies`` is the variance of the share of each bin, in units of that share.
+    """
+    total = counts.sum(axis=-1, keepdims=True)
+    off = np.where(total > 0, counts / np.where(total > 0, total, 1.0) - shares, 0.0)
+    weights = np.divide(1.0, shares * varies, out=np.zeros_like(shares), where=shares > 0)
+    best, gained = shares, np.zeros(shares.shape[:-1])
+    for other, most in others:
+        way = other - shares
+        along, length = (np.einsum("...b,...b,...b->...", way, weights, it) for it in (off, way))
+        part = np.divide(along, length, out=np.zeros_like(along), where=length > 0).clip(0.0, most)
+        gain = part * (2 * along - part * length)  # by so much the sum of squares is less
+        best = np.where((gain > gained)[..., None], shares + part[..., None] * way, best)
+        gained = np.maximum(gain, gained)
+    return best
+
+
+def of_slots(
+    calendar: ProfileCalendar, weights: Floats, shares: Floats
+) -> Iterator[tuple[Floats, Floats]]:
+    """Yield the shares of each slot, (…, bins), and how much of it there may be, (…).
+
+    ``weights`` (…, profiles) are those of other hours: what they have in a slot's own hour and
+    those beside it may be of the slot. ``shares`` are (signals, profiles, bins).
+    """
+    kinds, cells = calendar.kinds, calendar.cells
+    by_kind = weights.reshape(*weights.shape[:-1], kinds, cells)
+    each = shares.reshape(len(shares), kinds, cells, -1)
+    for slot in range(HOURS, cells):
+        near = [(calendar.hours[slot] + it) % HOURS for it in (-1, 0, 1)]
+        of_kind = by_kind[..., near].sum(axis=-1)
+        most = of_kind.sum(axis=-1)
+        its = np.einsum("...sk,skb->...sb", of_kind, each[:, :, slot])
+        yield its / np.where(most > 0, most, 1.0)[..., None], most

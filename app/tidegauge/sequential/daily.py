@@ -12,7 +12,13 @@ from functools import cached_property
 
 import numpy as np
 
-from tidegauge.sequential.calendar import HOURS, ProfileCalendar
+from tidegauge.sequential.calendar import (
+    HOURS,
+    ProfileCalendar,
+    moved_weights,
+    nearest,
+    of_slots,
+)
 from tidegauge.sequential.ewma import KEEP, LAMBDAS, LEAST_EVENTS, Memory
 from tidegauge.sequential.expected import BINS, MEAN, SHAPE, SPREAD, Expected
 from tidegauge.sequential.reference import Reference
@@ -148,7 +154,7 @@ class DailyReference:
     ``events`` (signals, profiles) is how many the baseline counted in each. ``pooled`` is the same
     baseline over all hours: which bins there are, and their scores. ``own`` (signals, kinds, cells)
     is how much of what is expected on a kind of day is of its own days, and the rest is of all;
-    None if there is one kind.
+    None if there is one kind. Unless the ``zone_is_known`` clocks may change: see ``calendar.py``.
     """
 
     pooled: Reference
@@ -157,6 +163,7 @@ class DailyReference:
     dispersion: Dispersion
     calendar: ProfileCalendar = field(default_factory=ProfileCalendar)
     own: Floats | None = None
+    zone_is_known: bool = True
 
     @classmethod
     def of(
@@ -166,6 +173,8 @@ class DailyReference:
         dispersion: Dispersion,
         calendar: ProfileCalendar | None = None,
         own: Floats | None = None,
+        *,
+        zone_is_known: bool = True,
     ) -> "DailyReference":
         """Lay out counts by profile, (signals, profiles, bins).
 
@@ -196,32 +205,56 @@ class DailyReference:
             dispersion,
             calendar,
             weights,
+            zone_is_known,
         )
 
-    def expected(self, hours: HoursMemory, window_seconds: float) -> Expected:
+    def expected(
+        self, hours: HoursMemory, window_seconds: float, counts: Floats | None = None
+    ) -> Expected:
         """Return what to expect of the windows remembered, on each of the four scales.
+
+        Their effective ``counts`` tell by how much clocks may have changed.
 
         Of levels x that windows k apart share the covariance c(k) of, the mean that is remembered,
         Σ w_j x_j / Σ w_j, has the variance Σ_j Σ_k w_j w_k c(j - k) / (Σ w)² (Newey & West 1987).
         Taken for it is that of a block of (Σ w)² / Σ w² windows, one after the other: the same if
         windows are independent, and no less if those near each other are more alike.
         """
-        weights = hours.weights()
-        there = np.flatnonzero(weights.reshape(-1, weights.shape[-1]).any(axis=0))
-        shares = np.einsum("...st,stb->...sb", weights[..., there], self.shares[:, there])
-        by_hour = self._by_hour(weights)
-        events = 1 / self._variance(weights)
+        weights = [hours.weights()]
+        if not self.zone_is_known:
+            weights += [moved_weights(self.calendar, weights[0], it) for it in (-1, 1)]
+        shares = self._mean(weights[0])
+        events = 1 / np.max([self._variance(it) for it in weights], axis=0)
         spans = window_seconds * hours.windows(hours.events.sum(axis=-1))
         if (spans == spans[..., :1]).all():  # mostly: all signals have had the same events
             spans = spans[..., :1]
         excess, degrees, skewness = self.dispersion.over(spans)
-        more = np.einsum("...st,st->...s", by_hour, self.dispersion.by_hour)[..., None]
-        known = excess * more
+        known = excess * np.max([self._more(it) for it in weights], axis=0)
+        if counts is not None and len(weights) > 1:
+            n = np.maximum(counts.sum(axis=-1), 1.0)
+            varies = (1 / n + 1 / events)[..., None] + known[..., BINS:]
+            others = [(self._mean(it), 1.0) for it in weights[1:]]
+            shares = nearest(counts, shares, others, varies)
+            for its in weights[1:]:
+                for slot in of_slots(self.calendar, its, self.shares):
+                    shares = nearest(counts, shares, [slot], varies)
         excess = known + self._of_cycle(shares)
         part = np.divide(known, excess, out=np.ones_like(excess), where=excess > 0)
         skewness = skewness * part**1.5  # the same cube, in units of the larger variance
         counts = shares * events[..., None]
         return Expected.of(self.pooled, counts, excess, degrees, skewness, events)
+
+    def _mean(self, weights: Floats) -> Floats:
+        """Return the shares expected by weights (…, profiles), (…, bins)."""
+        there = np.flatnonzero(weights.reshape(-1, weights.shape[-1]).any(axis=0))
+        found: Floats = np.einsum("...st,stb->...sb", weights[..., there], self.shares[:, there])
+        return found
+
+    def _more(self, weights: Floats) -> Floats:
+        """Return by how much τ² is more than on average by weights (…, profiles), (…, 1)."""
+        by_hour = self._by_hour(weights)
+        found: Floats = np.einsum("...st,st->...s", by_hour, self.dispersion.by_hour)
+        return found[..., None]
 
     def _of_cycle(self, shares: Floats) -> Floats:
         """Return the variance of ``shares`` expected (…, bins) by the cycle's own size.

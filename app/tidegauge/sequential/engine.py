@@ -269,9 +269,10 @@ def judge_daily(
     hours = hours.after(memory, window, daily.calendar.weights(start, end))
     memory = memory.after(window)
     events = memory.events()
-    expected = daily.expected(hours, end - start)
+    counts = memory.effective()
+    expected = daily.expected(hours, end - start, counts)
     threshold, looks = budget.threshold(expected.reference, events, expected.events)
-    found = expected.surprises(memory.effective())
+    found = expected.surprises(counts)
     return Verdict(memory, found, events, threshold, looks, hours, expected)
 
 

@@ -69,7 +69,8 @@ class HourlyBatch:
 
     def _beyond(self, some: slice, level: float) -> Bools:
         path, hours = self._path.at(some), HoursMemory.path(self._hours[some])
-        expected = self._daily.expected(hours, self._seconds)
+        counts = path.effective()
+        expected = self._daily.expected(hours, self._seconds, counts)
         limits, _ = thresholds([self._budget], expected.reference, path.events(), expected.events)
-        above = expected.exceed(path.effective(), level * limits[:, :, None])
+        above = expected.exceed(counts, level * limits[:, :, None])
         return np.asarray(above.any(axis=1))

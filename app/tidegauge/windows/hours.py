@@ -58,6 +58,13 @@ _SHORT_SECONDS = 900
 #: The window ends after the last change of clocks, or holidays, that the baseline knows of.
 CALENDAR_ENDED = "calendar_ended"
 
+#: The hours are of no time zone that anybody named: where clocks change, what recurs at a minute of
+#: the day comes at another.
+NO_TIME_ZONE = "no_time_zone"
+
+#: The hours know of no holidays, and nobody said that there are none.
+NO_HOLIDAYS = "no_holidays"
+
 #: A signal has fewer rows to be compared with than :data:`SURE_ROWS`.
 SMALL_BASELINE = "small_baseline"
 
@@ -72,8 +79,14 @@ def reasons_of(baseline: Baseline) -> list[str]:
         found.append(RARE_VALUES_UNKNOWN)
     if baseline.dependence and baseline.dependence.found_by == "rows":
         found.append(CLUSTERING)
-    if baseline.daily and _has_heavy_tails(baseline.daily):
-        found.append(HEAVY_TAILS)
+    if baseline.daily:
+        calendar = baseline.daily.calendar or DayCalendar()
+        if _has_heavy_tails(baseline.daily):
+            found.append(HEAVY_TAILS)
+        if not calendar.time_zone:
+            found.append(NO_TIME_ZONE)
+        if not calendar.holidays_of:
+            found.append(NO_HOLIDAYS)
     return found
 
 
@@ -136,7 +149,8 @@ def daily_reference(
         counts[row] /= baseline.design_effect(name)
     dispersion = Dispersion(cycle.spans_seconds, excess, degrees, skewness, by_hour)
     kinds = own if calendar.kinds > 1 else None
-    return DailyReference.of(pooled, counts, dispersion, calendar, kinds)
+    zone = bool(cycle.calendar and cycle.calendar.time_zone)
+    return DailyReference.of(pooled, counts, dispersion, calendar, kinds, zone_is_known=zone)
 
 
 def calendar_of(cycle: DailyCycle) -> ProfileCalendar:

@@ -40,7 +40,7 @@ def test_local_time_is_that_of_the_database(zone: str, at: tuple[int, ...], ahea
     seconds = int(moment.timestamp())
     found = calendar_of(zone, (seconds // DAY, seconds // DAY))
     if zone == "UTC":
-        assert found == DayCalendar()
+        assert found == DayCalendar(time_zone="UTC")
         return
     cycle = DailyCycle(days=14, spans_seconds=[60], signals={}, calendar=found)
     local = profiles_of(cycle).local(np.array(float(seconds)))
@@ -104,7 +104,11 @@ def test_hours_are_local_on_both_sides_of_a_change_of_clocks(tmp_path: Path) -> 
     assert utc.daily and utc.daily.calendar is msgspec.UNSET
     mixed = [sum(it > 0 for it in counts) == 2 for counts in utc.daily.signals["hour"].counts]
     assert sum(mixed) > 18  # but for those in the bin "other"
-    assert _built(path, "UTC").to_json() == utc.to_json()
+    said = _built(path, "UTC")
+    assert said.daily and said.daily.calendar == DayCalendar(time_zone="UTC")
+    assert said.daily.signals == utc.daily.signals
+    assert hours_line(said).startswith("by hour of the day (UTC) (no holidays named), of")
+    assert hours_line(utc).startswith("by hour of the day (UTC, no time zone named) (no holidays")
 
 
 def test_days_of_the_week_are_told_apart_where_they_differ(tmp_path: Path) -> None:
@@ -126,7 +130,7 @@ def test_days_of_the_week_are_told_apart_where_they_differ(tmp_path: Path) -> No
     place = baseline.signals["weekly"].categories.index("free")  # type: ignore[union-attr]
     of_free = np.array(kinds.counts)[:, :, place].sum(axis=1)
     assert of_free.tolist() == [0, 0, 0, 0, 0, 4 * A_DAY, 4 * A_DAY]
-    assert "and by day of the week for 1 signal, of 28 days" in hours_line(baseline)
+    assert "and by day of the week for 1 signal (no holidays named), of" in hours_line(baseline)
     assert read_baseline(baseline.to_json()) == baseline
 
 
@@ -308,6 +312,18 @@ def test_holidays_of_days_that_are_alike_make_no_difference(tmp_path: Path) -> N
     ).baseline  # fmt: skip
     assert baseline.daily and not baseline.daily.calendar
     assert "--holidays makes no difference" in warnings[-1]
+
+
+def test_it_can_be_said_that_there_are_no_holidays(tmp_path: Path) -> None:
+    path, warnings = _file(tmp_path / "rows.parquet", datetime(2026, 6, 1, tzinfo=UTC), 28), []
+    baseline = build(
+        path, model="m", version="1", time="at", types={"hour": "categorical"},
+        holidays="none", warn=warnings.append,
+    ).baseline  # fmt: skip
+    assert baseline.daily and baseline.daily.calendar == DayCalendar(holidays_of="none")
+    assert not any("holidays" in it for it in warnings)
+    assert "no holidays" not in hours_line(baseline)
+    assert read_baseline(baseline.to_json()) == baseline
 
 
 def test_a_file_of_holidays_in_another_encoding_is_called_one(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ _HOLIDAY_YEARS = range(1990, 2101)
 _MOST_DATES = 10_000
 
 _SUNDAY = 6
+
+#: The option that says that no day is a holiday.
+NO_HOLIDAYS = "none"
 _EPOCH = date(1970, 1, 1)
 
 #: Days before and after a baseline's that its document covers.
@@ -77,8 +80,8 @@ def calendar_of(
     It covers a year before and ten years after, or as far as ``holidays`` are known.
     """
     first, last = days[0] - _BEFORE_DAYS, days[1] + _AFTER_DAYS
-    found = DayCalendar()
-    changes = zone_changes(zone) if zone is not None else ()
+    found = DayCalendar(time_zone=zone or "")
+    changes = zone_changes(zone) if zone else ()
     if any(ahead != 0 for _, ahead in changes):
         from_ = max(bisect_right([since for since, _ in changes], first * _DAY_SECONDS) - 1, 0)
         kept = [
@@ -86,24 +89,27 @@ def calendar_of(
             for since, ahead in changes[from_:]
             if since < last * _DAY_SECONDS
         ]
-        found = DayCalendar(time_zone=zone or "UTC", changes=kept, until=last * _DAY_SECONDS)
+        found.changes, found.until = kept, last * _DAY_SECONDS
     if holidays is not None:
+        found.holidays_of = holidays.source
+    if holidays is not None and holidays.days:
         last = min(last, holidays.until + 1)
         found.holidays = [
             str(_EPOCH + timedelta(days=it)) for it in sorted(holidays.days) if first <= it < last
         ]
-        found.holidays_of = holidays.source
         # Midnight of a zone behind UTC comes later.
         found.until = last * _DAY_SECONDS
     return found
 
 
 def read_holidays(option: str, warn: Callable[[str], None]) -> Holidays:
-    """Return the holidays of a country, such as DE or DE-BY, or those in a file.
+    """Return the holidays of a country, such as DE or DE-BY, or those in a file; of "none" none.
 
     A file has a date on each line, YYYY-MM-DD; what follows a comma or # is a name. Raises
     ``BaselineError`` that names what is wrong.
     """
+    if option == NO_HOLIDAYS:
+        return Holidays(frozenset(), option, _SUNDAY, 0)
     country = _COUNTRY.fullmatch(option)
     if country and not Path(option).exists():
         return _of_country(option, *country.groups())

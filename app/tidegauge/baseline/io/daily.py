@@ -161,13 +161,14 @@ def daily_cycle(
             progress("Comparing days", len(found) / len(signals))
     spans, hours = over_all_spans(found)
     differ = any(it.kinds for it in hours.values())
-    if holidays is not None and not differ:
+    if holidays is not None and holidays.days and not differ:
+        holidays = None
         warn(
             "--holidays makes no difference: days of the week are alike in all signals, or there "
             "are fewer than three days of each"
         )
     covered = int(days[0]), int(days[-1])
-    calendar = calendar_of(time_zone, covered, holidays if differ else None)
+    calendar = calendar_of(time_zone, covered, holidays)
     calendar.slots = [DaySlot(begin_seconds=begin, end_seconds=end) for begin, end in clock.slots]
     if differ:
         calendar.day_kinds = np.bincount(known.kinds, minlength=clock.kinds).tolist()
