@@ -72,7 +72,7 @@ def test_an_error_is_wrapped_on_a_terminal_and_one_line_in_a_pipe(tmp_path: Path
     output = on_a_terminal(60, "topics", "acls", "--role", "nobody")
     lines = output.splitlines()
     assert len(lines) == 2 and max(map(len, lines)) <= 60, output
-    assert " ".join(output.split()).endswith("ingest, detect, notify, ledger, operator")
+    assert " ".join(output.split()).endswith("ingest, outcomes, detect, notify, ledger, operator")
     piped = CliRunner().invoke(app, ["topics", "acls", "--role", "nobody"])
     assert len(piped.stderr.splitlines()) == 1
     # What is to be copied stays one line, for the shell to take.

@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 
 from tidegauge.contract import (
     LabelError,
+    LabelEvent,
     LabelledPrediction,
     dead_letter_of,
     encode,
@@ -96,8 +97,12 @@ REFUSED: list[tuple[bytes | None, str, str]] = [
     (label(id=17, actual=1), "invalid_record", "got `int`"),
     (label(actual=1), "invalid_record", "names no prediction"),
     (label(model="credit", actual=1), "invalid_record", "names no prediction"),
-    (label(id="a", version="3", actual=1), "invalid_record", "model and time missing"),
-    (label(id="a", segments={}, actual=1), "invalid_record", "beside segments"),
+    (
+        label(id="a", version="3", actual=1),
+        "invalid_record",
+        "version is given, and not model, time",
+    ),
+    (label(id="a", segments={}, actual=1), "invalid_record", "segments is given"),
     (label(receipt=RECEIPT, id="a", actual=1), "invalid_record", "id stands beside a receipt"),
     (label(receipt=RECEIPT, model="m", actual=1), "invalid_record", "model stands beside"),
     (label(receipt="tg1.AQ", actual=1), "invalid_receipt", "no prediction in it"),
@@ -121,6 +126,25 @@ def test_what_is_no_label_is_refused_with_the_reason(
     with pytest.raises(LabelError, match=why) as refused:
         read_label(value)
     assert refused.value.reason == reason
+    assert refused.value.field in ("", *LabelEvent.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (label(id="a"), "actual"),
+        (label(id="a", actual=[1]), "actual"),
+        (label(id=17, actual=1), "id"),
+        (label(receipt="9d0f", actual=1), "receipt"),
+        (label(**{**OWN, "time": -1}, actual=1), "time"),
+        (label(receipt=RECEIPT, model="m", actual=1), "model"),
+        (b"[]", ""),
+    ],
+)
+def test_a_refusal_names_the_field(value: bytes, field: str) -> None:
+    with pytest.raises(LabelError) as refused:
+        read_label(value)
+    assert refused.value.field == field
 
 
 def test_a_label_is_not_of_a_prediction_that_is_yet_to_come() -> None:

@@ -1,4 +1,4 @@
-"""The examples of docs/producing.md, as they are printed there."""
+"""The examples of docs/producing.md and docs/outcomes.md, as they are printed there."""
 
 import re
 from collections.abc import Callable
@@ -12,15 +12,17 @@ import pytest
 from confluent_kafka import Message, Producer
 
 from tidegauge import PredictionLogger
-from tidegauge.contract import read_receipt
+from tidegauge.contract import LabelProblem, read_label, read_receipt
 from tidegauge.contract.prediction import PredictionEvent
 from tidegauge.producer.counters import DropReason, LeftOutReason
 
-TEXT = (Path(__file__).parents[2] / "docs" / "producing.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "producing.md").read_text("utf-8")
+LABELS = (DOCS / "outcomes.md").read_text("utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+def blocks(language: str, text: str = TEXT) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def test_the_python_examples_do_what_they_say(
@@ -67,3 +69,31 @@ def test_the_json_example_is_an_event() -> None:
 @pytest.mark.parametrize("reason", [*get_args(DropReason), *get_args(LeftOutReason)])
 def test_every_reason_for_a_drop_is_explained(reason: str) -> None:
     assert f"| `{reason}` |" in TEXT
+
+
+def test_the_python_examples_of_labels_do_what_they_say(
+    mock_cluster: str, topic: str, read: Callable[[int], list[Message]]
+) -> None:
+    names: dict[str, Any] = {}
+    for block in blocks("python", LABELS):
+        block = block.replace(
+            'OutcomeLogger("localhost:9092"', f'OutcomeLogger("{mock_cluster}", topic="{topic}"'
+        )
+        exec(block.replace("localhost:9092", mock_cluster), names)  # noqa: S102
+    assert names["labels"].close() == 0
+    names["predictions"].close()
+    found = [read_label(message.value()) for message in read(4)]
+    by_receipt = [one for one in found if one.prediction is not None]
+    assert [one.actual for one in by_receipt] == ["defaulted"]
+    assert sorted(one.revision for one in found if one.id == "9d0f6a1e") == [0, 1, 2]
+
+
+@pytest.mark.parametrize("example", blocks("json", LABELS))
+def test_each_json_example_of_a_label_is_one(example: str) -> None:
+    assert read_label(example.encode()).actual in ("repaid", "defaulted")
+
+
+@pytest.mark.parametrize("problem", get_args(LabelProblem))
+def test_every_problem_of_a_label_is_explained(problem: str) -> None:
+    table = LABELS.partition("| `label_problem` | cause |")[2]
+    assert f"`{problem}`" in table

@@ -40,6 +40,7 @@ _COMMANDS = {
     "backtest": ("backtest", "try_rules"),
     "demo": ("setup", "demo"),
     "baseline": ("baseline", "app"),
+    "labels": ("labels", "app"),
     "topics": ("setup", "topics_app"),
     "alerts": ("alerts", "app"),
     "actions": ("actions", "app"),

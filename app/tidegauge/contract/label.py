@@ -1,5 +1,6 @@
 """The label event: what became of a prediction, sent whenever it is known; and how it is read."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated
@@ -96,11 +97,15 @@ class Label(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class LabelError(DecodingError):
-    """These bytes are no label; ``reason`` is that of its dead letter."""
+    """These bytes are no label; ``reason`` is that of its dead letter.
 
-    def __init__(self, reason: LabelReason, why: str) -> None:
+    ``field`` is the field that is wrong, "" if it is the record as a whole.
+    """
+
+    def __init__(self, reason: LabelReason, why: str, field: str = "") -> None:
         super().__init__(why)
         self.reason: LabelReason = reason
+        self.field = field
 
 
 #: What a label that names its prediction by id or receipt doesn't have: they would contradict it.
@@ -140,10 +145,11 @@ def read_label(
         raise LabelError(
             "invalid_time",
             f"the prediction's time is {prediction.time}, expected epoch seconds up to {latest}",
+            "time" if event.receipt is None else "receipt",
         )
     if name is None and (event.retracted or event.revision):
         raise LabelError(
-            "invalid_record", "without an id a label can't be retracted or have a revision"
+            "invalid_record", "without an id a label can't be retracted or have a revision", "id"
         )
     return Label(
         actual=actual,
@@ -153,6 +159,10 @@ def read_label(
         revision=event.revision,
         retracted=event.retracted,
     )
+
+
+#: Where msgspec says that something is wrong.
+_PATH = re.compile(r" - at `\$\.(\w+)")
 
 
 @lru_cache(maxsize=1)
@@ -166,7 +176,8 @@ def _decode(value: bytes | None) -> LabelEvent:
     try:
         return _decoder().decode(value)
     except msgspec.ValidationError as error:
-        raise LabelError("invalid_record", str(error)) from error
+        found = _PATH.search(str(error))
+        raise LabelError("invalid_record", str(error), found[1] if found else "") from error
     except (msgspec.DecodeError, RecursionError) as error:
         try:
             value.decode()
@@ -188,7 +199,9 @@ def _actual(event: LabelEvent) -> str | float | None:
     if isinstance(actual, str):
         return _checked(actual.strip())
     if not event.retracted:
-        raise LabelError("invalid_record", "actual is missing, expected a number, text or boolean")
+        raise LabelError(
+            "invalid_record", "actual is missing, expected a number, text or boolean", "actual"
+        )
     return None
 
 
@@ -197,9 +210,12 @@ def _checked(text: str) -> str:
         raise LabelError(
             "invalid_record",
             f"actual has {len(text)} characters, expected 1 to {CLASS_CHARACTERS}",
+            "actual",
         )
     if text in NON_FINITE:
-        raise LabelError("invalid_record", f"actual is {text}, expected a class or a finite number")
+        raise LabelError(
+            "invalid_record", f"actual is {text}, expected a class or a finite number", "actual"
+        )
     return text
 
 
@@ -207,7 +223,9 @@ def _refuse(event: LabelEvent, fields: Sequence[str], beside: str) -> None:
     for field in fields:
         if getattr(event, field) is not None:
             raise LabelError(
-                "invalid_record", f"{field} stands beside {beside}, which has it: leave one out"
+                "invalid_record",
+                f"{field} stands beside {beside}, which has it: leave one out",
+                field,
             )
 
 
@@ -215,7 +233,7 @@ def _of_receipt(text: str, keys: Sequence[bytes]) -> tuple[LabelledPrediction, s
     try:
         found = read_receipt(text, keys)
     except DecodingError as error:
-        raise LabelError("invalid_receipt", str(error)) from error
+        raise LabelError("invalid_receipt", str(error), "receipt") from error
     return LabelledPrediction(
         model=found.model,
         version=found.version,
@@ -233,11 +251,14 @@ def _own_prediction(event: LabelEvent) -> LabelledPrediction:
         given = next(field for field in _OF_A_PREDICTION if getattr(event, field) is not None)
         raise LabelError(
             "invalid_record",
-            f"{' and '.join(missing)} missing beside {given}: a label that names its prediction "
-            "itself needs model, version and time; one by id or receipt has none of these",
+            f"{given} is given, and not {', '.join(missing)}: a label by id or receipt has none of "
+            "these, one that brings its prediction has all",
+            given,
         )
     if event.prediction is None and event.label is None:
-        raise LabelError("invalid_record", "prediction and label are missing, expected one of them")
+        raise LabelError(
+            "invalid_record", "prediction and label are missing, expected one of them", "prediction"
+        )
     return LabelledPrediction(
         model=event.model,
         version=event.version,

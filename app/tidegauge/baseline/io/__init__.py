@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         newer_version as newer_version,
         without_baseline as without_baseline,
     )
+    from tidegauge.baseline.io.rows import text_rows as text_rows
     from tidegauge.baseline.io.signals import ColumnSummary as ColumnSummary
     from tidegauge.baseline.io.store import (
         BaselineNotFound as BaselineNotFound,

@@ -1,0 +1,232 @@
+"""``tidegauge labels``: whether the labels in a file are labels, before they are sent."""
+
+import codecs
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated, Any, NamedTuple
+
+import msgspec
+import typer
+
+from tidegauge.cli.command import BAD_INPUT, reported, warn
+from tidegauge.cli.printing import echo
+from tidegauge.config import load_settings
+from tidegauge.contract import (
+    Label,
+    LabelError,
+    LabelEvent,
+    class_text,
+    counted,
+    printable,
+    read_label,
+    shortened,
+)
+
+app = typer.Typer(help="Labels: what became of predictions.", no_args_is_help=True)
+
+#: Labels by line, as they are sent; other formats are tables.
+_LINES = (".ndjson", ".jsonl", ".json")
+
+#: Problems that are printed; the others are counted.
+_SHOWN = 20
+
+#: Different actuals that are printed.
+_ACTUALS = 5
+
+#: Ids that are remembered to find labels that are there twice; each takes about 100 bytes.
+_REMEMBERED = 5_000_000
+
+_SEGMENT = "segments."
+
+_COUNTED = ("correction", "retraction")
+
+
+class Row(NamedTuple):
+    """One label of a file: where it is, and the record that would be sent."""
+
+    place: str
+    value: bytes
+
+
+class Findings:
+    """What is in a file of labels."""
+
+    def __init__(self) -> None:
+        self.labels = 0
+        self.problems = 0
+        self.kinds: Counter[str] = Counter()
+        self.actuals: Counter[str] = Counter()
+        self.unknown: Counter[str] = Counter()
+        self.twice = 0
+        self._seen: set[int] = set()
+
+    def add(self, label: Label, value: bytes) -> None:
+        """Count one label."""
+        self.labels += 1
+        if label.prediction is None:
+            self.kinds["by id"] += 1
+        else:
+            with_receipt = b'"receipt"' in value
+            self.kinds["with a receipt" if with_receipt else "with their prediction"] += 1
+        if label.revision and not label.retracted:
+            self.kinds["correction"] += 1
+        if label.retracted:
+            self.kinds["retraction"] += 1
+        elif label.actual is not None and (
+            len(self.actuals) < _REMEMBERED or class_text(label.actual) in self.actuals
+        ):
+            self.actuals[class_text(label.actual)] += 1
+        if label.id is not None and len(self._seen) < _REMEMBERED:
+            before = len(self._seen)
+            self._seen.add(hash((label.id, label.model, label.revision)))
+            self.twice += len(self._seen) == before
+
+    def lines(self) -> Iterator[str]:
+        """Yield what was found, in a few lines."""
+        kinds = ", ".join(
+            counted(n, kind) if kind in _COUNTED else f"{n:,} {kind}"
+            for kind, n in self.kinds.most_common()
+        )
+        yield f"{counted(self.labels, 'label')}{': ' if kinds else ''}{kinds}"
+        if self.actuals:
+            shown = [
+                f"{shortened(printable(text), 30, 0)} ({n:,})"
+                for text, n in self.actuals.most_common(_ACTUALS)
+            ]
+            more = len(self.actuals) - len(shown)
+            others = f" and {counted(more, 'other value')}" if more else ""
+            yield f"actual: {', '.join(shown)}{others}"
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what is no error, but may be a slip."""
+        if self.twice:
+            yield (
+                f"{counted(self.twice, 'label')} with the id and the revision of an earlier one: "
+                "only the first counts; a correction needs a larger revision"
+            )
+        if self.unknown:
+            names = ", ".join(f"{name} ({n:,})" for name, n in self.unknown.most_common(_ACTUALS))
+            fields = ", ".join(LabelEvent.__struct_fields__)
+            yield f"fields that no label has are passed over: {names}; known are {fields}"
+
+
+@app.command("check")
+@reported
+def check(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="NDJSON with one label event a line, CSV, Parquet or Arrow with their fields as "
+            "columns (segments as segments.NAME), or - for NDJSON from standard input."
+        ),
+    ],
+) -> None:
+    """Read the labels in a file as INGEST would, and show what is wrong with them.
+
+    Sends nothing. Receipts are checked with the key of the settings, if there is one. Exits with 2
+    if something that is no label was found.
+    """
+    keys = load_settings().outcomes.receipt_keys
+    findings = Findings()
+    fields = set(LabelEvent.__struct_fields__)
+    with _rows(file) as rows:
+        for row in rows:
+            try:
+                label = read_label(row.value, keys)
+            except LabelError as error:
+                findings.problems += 1
+                if findings.problems <= _SHOWN:
+                    echo(_problem(file, row, error), err=True, fg="red")
+                continue
+            findings.add(label, row.value)
+            findings.unknown.update(_decoded(row.value).keys() - fields)
+    if findings.problems > _SHOWN:
+        echo(f"and {counted(findings.problems - _SHOWN, 'other problem')}", err=True, fg="red")
+    for line in findings.lines():
+        echo(line)
+    for line in findings.warnings():
+        warn(line)
+    if findings.problems:
+        echo(f"{counted(findings.problems, 'record')} can't be a label", err=True, fg="red")
+        raise typer.Exit(BAD_INPUT)
+
+
+def _problem(file: str, row: Row, error: LabelError) -> str:
+    shown = f": {error.field}" if error.field else ""
+    values = _decoded(row.value)
+    value = ""
+    if error.field in values:
+        found = msgspec.json.encode(values[error.field]).decode()
+        value = f" (found {shortened(printable(found), 60, 10)})"
+    return f"{file}{row.place}{shown}: {error.reason}: {error}{value}"
+
+
+def _decoded(value: bytes) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@contextmanager
+def _rows(file: str) -> Iterator[Iterator[Row]]:
+    if file == "-":
+        yield _lines(sys.stdin.buffer)
+    elif file.lower().endswith(_LINES):
+        with Path(file).open("rb") as opened:
+            yield _lines(opened)
+    else:
+        # Only here: DuckDB and pyarrow take half a second.
+        from tidegauge.baseline.io import text_rows
+
+        rows = enumerate(text_rows(Path(file)), 1)
+        yield (Row(f", row {number}", event_of(row)) for number, row in rows)
+
+
+def _lines(opened: IO[bytes]) -> Iterator[Row]:
+    for number, line in enumerate(opened, 1):
+        line = line.removeprefix(codecs.BOM_UTF8).strip()
+        if number == 1 and line.startswith(b"["):
+            elements = msgspec.json.decode(line + opened.read(), type=list[msgspec.Raw])
+            yield from (Row(f", element {at}", bytes(it)) for at, it in enumerate(elements, 1))
+        elif line:
+            yield Row(f":{number}", line)
+
+
+def event_of(row: dict[str, str]) -> bytes:
+    r"""Return the label event of a row of texts; what has no other form stays text.
+
+    >>> event_of({"id": "17", "actual": "1", "revision": "2", "segments.region": "EU"})
+    b'{"id":"17","actual":"1","revision":2,"segments":{"region":"EU"}}'
+    """
+    event: dict[str, Any] = {}
+    for name, text in row.items():
+        if name.startswith(_SEGMENT):
+            event.setdefault("segments", {})[name.removeprefix(_SEGMENT)] = text
+        else:
+            event[name] = _FORMS.get(name, str)(text)
+    return msgspec.json.encode(event)
+
+
+def _number(text: str) -> object:
+    try:
+        return int(text) if text.strip("+-").isdecimal() else float(text)
+    except ValueError:
+        return text
+
+
+def _truth(text: str) -> object:
+    return {"true": True, "false": False, "1": True, "0": False}.get(text.lower(), text)
+
+
+_FORMS = {
+    "time": _number,
+    "observed_at": _number,
+    "prediction": _number,
+    "revision": _number,
+    "retracted": _truth,
+}
