@@ -11,7 +11,7 @@ MINUTES ?= 10
 .PHONY: help venv install demo tutorial fast fast-tests test lint types schemas freeze-schemas reference docs docs-serve lock bench bench-quick bench-detect \
   bench-memory bench-neighbours bench-recovery bench-detection bench-detection-quick bench-real-data check-peers chaos chaos-brokers \
   scenarios starts quiet fuzz fuzz-quick clean wheels \
-  test-machine test-broker test-collect
+  test-machine test-broker test-collect test-clusters test-computing test-waiting
 
 help:
 	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: exits by itself)"
@@ -97,23 +97,40 @@ test-broker: venv test-machine
 	@PYTHONPATH=tests $(BIN)/python -m support.kafka_archive
 
 # pytest's compiled files are kept, even if Python is configured not to: compiling takes longer than
-# reading, and six processes would do it six times.
-test test-collect: export PYTHONDONTWRITEBYTECODE =
+# reading, and each process would do it.
+test test-collect test-clusters test-computing test-waiting: export PYTHONDONTWRITEBYTECODE =
 
 test-collect: venv
 	@$(BIN)/python -m pytest --collect-only -qq >/dev/null
 
 # A cluster under faults and load is the machine's own: two may only start and be judged at a time.
-# What mostly waits for brokers goes by sixes, in the order of tests/support/scheduling.py.
 CLUSTERS = tests/chaos/test_chaos.py tests/chaos/test_scenarios.py tests/chaos/test_starts.py
+
+# Tests that wait for a process, a socket or a clock. All others compute, and get the processor while
+# the clusters leave it idle, which is more than half of their time: none of them may depend on how
+# fast it is.
+WAITING = $(addprefix tests/,broker chaos demo fuzz kafka notify producer roles support telemetry \
+  baseline/io/test_cache.py cli/test_kafka_away.py deploy/test_compose_commands.py \
+  deploy/test_dashboard.py deploy/test_demo_producer.py deploy/test_image.py)
+IDLY = $(shell chrt --idle 0 true 2>/dev/null && echo chrt --idle 0 || echo nice -n 19)
 
 test: test-broker
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 6 --no-loadscope-reorder $(CLUSTERS:%=--ignore=%)
-	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(CLUSTERS)
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-clusters test-computing
+	@$(MAKE) --no-print-directory test-waiting
 endif
+
+test-clusters: test-broker
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(CLUSTERS)
+
+test-computing: venv
+	@$(IDLY) $(BIN)/python -m pytest -n 2 $(WAITING:%=--ignore=%)
+
+# What mostly waits for brokers goes by eights, in the order of tests/support/scheduling.py.
+test-waiting: test-broker
+	@$(BIN)/python -m pytest -n 8 --no-loadscope-reorder $(CLUSTERS:%=--ignore=%) $(WAITING)
 
 # Two at a time: mypy beside the tests.
 fast: venv
@@ -133,7 +150,7 @@ lint: venv
 	@$(BIN)/lint-imports --no-cache --no-logo
 
 types: venv
-	@$(BIN)/mypy
+	@$(IDLY) $(BIN)/mypy
 
 house: venv
 	@$(BIN)/python -m tools.house
@@ -216,7 +233,7 @@ fuzz: venv
 	@PYTHONPATH=tests $(BIN)/python -m fuzz.run --minutes $(MINUTES) $(ARGS)
 
 fuzz-quick: venv
-	@PYTHONPATH=tests $(BIN)/python -m fuzz.run --minutes 1 --without-native
+	@PYTHONPATH=tests $(IDLY) $(BIN)/python -m fuzz.run --minutes 1 --without-native $(ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -261,9 +261,9 @@ def test_rows_counted_one_by_one_past_a_number_share_a_letter_too() -> None:
 def test_rows_that_each_need_a_look_must_be_paid_for_in_bytes() -> None:
     rows = 900_000
     table = pa.table({"time": pa.array(np.full(rows, NOW)), "prediction": pa.array([True] * rows)})
-    began = time.perf_counter()
+    began = time.process_time()
     events, [letter] = _events(_stream(table, compression="zstd"))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert (events, letter.reason, letter.row) == (0, "too_large", None)
     assert "prediction is bool" in letter.detail
 
@@ -281,9 +281,9 @@ def test_text_that_many_rows_share_is_refused_before_each_is_looked_at(kind: str
     )
     columns = {"time": pa.array(np.full(rows, NOW)), "features": _struct(country=shared)}
     batch = as_arrow(columns)
-    began = time.perf_counter()
+    began = time.process_time()
     events, [letter] = _events(batch, batch)[0], _events(batch)[1]
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert (events, letter.reason) == (0, "too_large")
 
 
