@@ -116,18 +116,23 @@ class Oracle:
         life = _Life(guess, base, until, brought)
         lives.append(life)
         registers = self._labels.setdefault(guess.id, {})
+        its = [
+            (it, self._refusal(it.truth, life)) for s, it in registers.items() if _is_of(s, guess)
+        ]
+        for register, why in its:
+            if not why and not register.waiting and register.until < life.until:
+                life.base -= life.until - register.until
+                life.until, life.brought = register.until, True
         for scope, register in list(registers.items()):
-            if not _is_of(scope, guess):
+            why = dict((id(it), reason) for it, reason in its).get(id(register))
+            if not _is_of(scope, guess) or not register.waiting:
                 continue
-            why = self._refusal(register.truth, life)
-            if register.waiting and why:
+            if why:
                 del registers[scope]
                 self._refuse(register.truth, why)
-            elif not why:
-                if register.waiting:
-                    self.results["retracted" if register.truth.retracted else "joined"] += 1
-                    register.until = life.until
-                register.waiting, register.until = False, max(register.until, life.until)
+            else:
+                self.results["retracted" if register.truth.retracted else "joined"] += 1
+                register.waiting, register.until = False, life.until
         self._count(guess.id)
 
     def _label(self, truth: Truth) -> None:

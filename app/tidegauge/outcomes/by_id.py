@@ -186,24 +186,31 @@ class _Fold:
         one = self.hold(state, value, time, stratum, predicted, base=base, is_kept=carried)
         if not carried:
             self.joinable.append((value, time, stratum, predicted))
-        for label in list(state.labels.values()):
-            if self._is_of(label, one):
-                self._meet(state, label, one)
+        self._meet(state, one)
         self._add(one, self._best(state, one), 1)
 
-    def _meet(self, state: _State, label: _Label, one: _Prediction) -> None:
-        """Let a label that was there first have a prediction."""
-        why = self._refusal(label, one)
-        if label.waiting:
+    def _meet(self, state: _State, one: _Prediction) -> None:
+        """Let a new prediction have the labels that were there first."""
+        its = [it for it in state.labels.values() if self._is_of(it, one)]
+        reasons = [self._refusal(label, one) for label in its]
+        held = [
+            label.until
+            for label, why in zip(its, reasons, strict=True)
+            if why is None and not label.waiting
+        ]
+        if held and min(held) < one.until:
+            # For as long as the label: what took its place later could not take it back.
+            one.base, one.until, one.is_kept = one.base + min(held) - one.until, min(held), True
+        for label, why in zip(its, reasons, strict=True):
+            if not label.waiting:
+                continue
             self._held.waiting -= 1
-            if why is not None:
+            if why is None:
+                label.until, label.waiting, label.place = one.until, False, -1
+                self._held.results["retracted" if label.is_back else "joined"] += 1
+            else:
                 self._refuse(label, why)
                 del state.labels[label.scope]
-                return
-            self._held.results["retracted" if label.is_back else "joined"] += 1
-        if why is None:
-            label.until = one.until if label.waiting else max(label.until, one.until)
-            label.waiting, label.place = False, -1
 
     def take_label(self, state: _State, label: _Label, clock: int) -> None:
         """Hold a label if it is better than the one that is held, and count it instead of that."""
