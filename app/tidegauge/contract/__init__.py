@@ -125,6 +125,7 @@ if TYPE_CHECKING:
         cut as cut,
         decode as decode,
         deterministic_id as deterministic_id,
+        doc as doc,
         encode as encode,
         printable as printable,
         printable_json as printable_json,
