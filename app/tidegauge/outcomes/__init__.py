@@ -57,5 +57,10 @@ if TYPE_CHECKING:
         performance_of as performance_of,
         worsening as worsening,
     )
+    from tidegauge.outcomes.reference import (
+        baseline_counts as baseline_counts,
+        outcomes_of_rows as outcomes_of_rows,
+        reference_figures as reference_figures,
+    )
 
 face(__name__)
