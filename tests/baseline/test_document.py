@@ -1,10 +1,22 @@
 """The document: named by its content, refused if its counts don't follow its binning."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from tidegauge.baseline.document import Baseline, CategoricalSignal, Dependence, NumericSignal
+from tidegauge.baseline.outcomes import BaselineOutcomes
 from tidegauge.baseline.validation import UnusableBaseline, read_baseline
+from tidegauge.contract import (
+    BinaryCounts,
+    BinaryTarget,
+    DecodingError,
+    RegressionCounts,
+    SparseCounts,
+    decode,
+    encode,
+)
 
 NUMERIC = {
     "edges": [1.0, 2.0],
@@ -54,6 +66,7 @@ def test_a_baseline_without_importances_has_the_bytes_and_the_id_it_had_before_t
     before = "0b6d0b8e14726825"
     for baseline in (_baseline(), _baseline(importances={})):
         assert b"importances" not in baseline.to_json()
+        assert b"outcomes" not in baseline.to_json()
         assert baseline.id.startswith(before)
         assert not read_baseline(baseline.to_json()).importances
 
@@ -127,3 +140,24 @@ def test_design_effects_that_make_no_sense_are_refused(
             model="m", version="1", rows=10, source="t", signals={"amount": signal},
             dependence=Dependence(found_by="entity", entity="user", design_effects=effects),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"performance": RegressionCounts()}, "counts regression, and its target is binary"),
+        (
+            {"performance": BinaryCounts(outcomes=SparseCounts(bins=[774], counts=[1]))},
+            "bin 774, and its target has 774",
+        ),
+        ({"labelled": -1}, "labelled"),
+    ],
+)
+def test_outcomes_that_do_not_fit_their_target_are_refused(
+    changes: dict[str, Any], why: str
+) -> None:
+    target = BinaryTarget(positive="1", negative="0", threshold=0.5)
+    fits = BaselineOutcomes(target=target, predicted=1, labelled=1, performance=BinaryCounts())
+    assert decode(encode(fits), BaselineOutcomes) == fits
+    with pytest.raises(DecodingError, match=why):
+        decode(encode(msgspec.to_builtins(fits) | msgspec.to_builtins(changes)), BaselineOutcomes)

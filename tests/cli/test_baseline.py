@@ -395,3 +395,32 @@ def test_joint_signals_without_numbers_are_refused(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,b\n" + "x,1\ny,1\n" * 100)
     message = refused(create("--joint", "8"))
     assert "--joint and --pairs take two numeric features or more" in message
+
+
+def test_a_column_of_actuals_makes_a_target_and_figures_of_the_rows(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(
+        "amount,score,paid\n"
+        + "".join(f"{i},{i % 100 / 100},{'no' if i % 100 < 50 else 'yes'}\n" for i in range(400))
+    )
+    options = ("--prediction", "score", "--label", "paid", "--threshold", "0.6")
+    assert "--positive, the class" in refused(create(*options))
+    result = create(*options, "--positive", "yes")
+    assert result.exit_code == 0, result.output
+    assert (
+        "labels: binary, 'yes' (not 'no') from a score of 0.6 on; 400 of 400 rows have one"
+        in result.stderr
+    )
+    id = result.stdout.strip()
+    shown = run("show", id).stdout
+    assert "from a score of 0.6 on" in shown
+    assert "outcomes of the baseline's own rows" in shown
+    assert any(line.split()[:2] == ["accuracy", "0.9"] for line in shown.splitlines())
+    document = json.loads(run("show", id, "--json").stdout)
+    assert set(document["signals"]) == {"amount", "prediction"}
+    assert document["outcomes"]["target"]["threshold"] == 0.6
+    # Nothing of it without the option, and the id is another.
+    plain = create("--prediction", "score", "--exclude", "paid").stdout.strip()
+    assert plain != id
+    assert "no labels: made without --label" in run("show", plain).stdout
+    assert "needs --label" in refused(create("--prediction", "score", "--positive", "yes"))
+    assert "expected binary" in refused(create("--label", "paid", "--problem", "ranking"))

@@ -62,6 +62,9 @@ if TYPE_CHECKING:
         draw_projections as draw_projections,
         joint_name as joint_name,
     )
+    from tidegauge.baseline.outcomes import (
+        BaselineOutcomes as BaselineOutcomes,
+    )
     from tidegauge.baseline.validation import (
         MAX_DOCUMENT_BYTES as MAX_DOCUMENT_BYTES,
         MAX_SIGNALS as MAX_SIGNALS,

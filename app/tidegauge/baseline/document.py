@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from tidegauge.baseline.daily import DailyCycle
+from tidegauge.baseline.outcomes import BaselineOutcomes
 from tidegauge.contract import OUTPUT_SIGNALS, SCHEMA_VERSION, Record, encode
 
 #: A retraining because of a drift from a baseline of fewer rows than this is not asked for. That so
@@ -219,6 +220,13 @@ class Baseline(Record):
         dict[str, FeatureScale] | msgspec.UnsetType,
         msgspec.Meta(
             description="Of the features that joint signals are sums of; absent without them."
+        ),
+    ] = msgspec.UNSET
+    outcomes: Annotated[
+        BaselineOutcomes | msgspec.UnsetType,
+        msgspec.Meta(
+            description="What labels are compared with, and the model's outcomes on the rows of "
+            "the baseline. Labels of a model count only if its promoted baseline has this."
         ),
     ] = msgspec.UNSET
     schema_version: int = SCHEMA_VERSION

@@ -22,6 +22,7 @@ from tidegauge.baseline.io import (
     BaselineStore,
     CorruptBaseline,
     JointOptions,
+    LabelOptions,
     Pointer,
     ReadOptions,
     Role,
@@ -29,6 +30,7 @@ from tidegauge.baseline.io import (
     read_importances,
     read_types,
 )
+from tidegauge.cli.baseline_outcomes import outcomes_line, outcomes_table
 from tidegauge.cli.baseline_tables import (
     dependence_line,
     hours_line,
@@ -50,9 +52,11 @@ from tidegauge.cli.printing import (
 from tidegauge.config import load_settings
 from tidegauge.contract import (
     AuditFact,
+    Problem,
     deterministic_id,
     utc_text,
 )
+from tidegauge.outcomes import outcomes_of_rows
 
 app = typer.Typer(help="What models are compared with.", no_args_is_help=True)
 
@@ -83,6 +87,34 @@ def create(
     ],
     prediction: Annotated[
         str | None, typer.Option(help="Column with the model's output.", metavar="COL")
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--label",
+            help="Column with what came true: with it, labels of the model are counted.",
+            metavar="COL",
+        ),
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            help="Of two classes, the one that the score is the probability of.", metavar="CLASS"
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Of two classes, the score from which on the positive one is predicted.",
+            metavar="SCORE",
+        ),
+    ] = None,
+    problem: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the columns don't show what is predicted.",
+            metavar="binary|multiclass|regression",
+        ),
     ] = None,
     timestamps: Annotated[
         str | None,
@@ -209,6 +241,7 @@ def create(
                 types={**(from_file.roles if from_file else {}), **_types(types or [])},
                 options=options,
                 joint=JointOptions(joint, pairs),
+                labels=_labels(label, positive, threshold, problem),
                 progress=progress,
                 warn=warnings.append,
             )
@@ -221,6 +254,11 @@ def create(
             warn(message)
         if importance is not None:
             baseline.importances = read_importances(importance, baseline.features)
+        if built.labelled is not None:
+            its = built.labelled
+            baseline.outcomes = outcomes_of_rows(
+                its.target, its.value, its.predicted, its.actual, its.rows
+            )
         id = store.put(baseline)
         of_columns = [name for name, its in baseline.signals.items() if not features_of(its)]
         numeric = sum(isinstance(baseline.signals[it], NumericSignal) for it in of_columns)
@@ -231,6 +269,8 @@ def create(
         )
         if line := joint_line(baseline):
             echo(line, err=True)
+        if baseline.outcomes:
+            echo(outcomes_line(baseline), err=True)
         if promote:
             pointer = store.promote(model, version, id, now=time.time())
             echo(f"promoted for {model} version {version}", err=True)
@@ -327,7 +367,10 @@ def show(
     output.print(dependence_line(baseline))
     if line := joint_line(baseline):
         output.print(line)
+    output.print(outcomes_line(baseline))
     output.print(signals_table(baseline))
+    if baseline.outcomes:
+        output.print(outcomes_table(baseline))
 
 
 @app.command()
@@ -410,6 +453,21 @@ def _progress() -> Iterator[Callable[[str, float], None]]:
             bar.update(tasks[step], completed=done)
 
         yield advance
+
+
+def _labels(
+    label: str | None, positive: str | None, threshold: float | None, problem: str | None
+) -> LabelOptions | None:
+    if problem not in (None, *get_args(Problem)):
+        raise ValueError(f"--problem {problem}: expected binary, multiclass or regression")
+    if label is None:
+        for option, value in (
+            ("--positive", positive), ("--threshold", threshold), ("--problem", problem),
+        ):  # fmt: skip
+            if value is not None:
+                raise ValueError(f"{option} needs --label, the column with what came true")
+        return None
+    return LabelOptions(label, positive, threshold, cast(Problem | None, problem))
 
 
 def _types(options: list[str]) -> dict[str, Role]:

@@ -125,6 +125,7 @@ if TYPE_CHECKING:
         cut as cut,
         decode as decode,
         deterministic_id as deterministic_id,
+        doc as doc,
         encode as encode,
         printable as printable,
         printable_json as printable_json,
@@ -161,6 +162,7 @@ if TYPE_CHECKING:
         matchers_text as matchers_text,
     )
     from tidegauge.contract.target import (
+        CLASS_CHARACTERS as CLASS_CHARACTERS,
         MOST_CLASSES as MOST_CLASSES,
         MOST_RESIDUAL_EDGES as MOST_RESIDUAL_EDGES,
         BinaryTarget as BinaryTarget,

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
         read_input as read_input,
     )
     from tidegauge.outcomes.join import Joined as Joined, OutcomeJoin as OutcomeJoin
+    from tidegauge.outcomes.maturity import (
+        MATURE as MATURE,
+        LagCurve as LagCurve,
+        Maturity as Maturity,
+        lag_curve as lag_curve,
+        maturity_of as maturity_of,
+    )
     from tidegauge.outcomes.names import Strata as Strata, StratumName as StratumName
     from tidegauge.outcomes.packed import (
         CARRIED as CARRIED,
@@ -49,6 +56,11 @@ if TYPE_CHECKING:
         merged as merged,
         performance_of as performance_of,
         worsening as worsening,
+    )
+    from tidegauge.outcomes.reference import (
+        baseline_counts as baseline_counts,
+        outcomes_of_rows as outcomes_of_rows,
+        reference_figures as reference_figures,
     )
 
 face(__name__)

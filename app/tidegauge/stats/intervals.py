@@ -23,6 +23,8 @@ def wilson(hits: float, n: float) -> tuple[float, float]:
         raise ValueError(f"hits: found {hits}, expected 0 to n = {n}")
     if n == 0:
         return 0.0, 1.0
+    # Numbers of numpy have no JSON form.
+    hits, n = float(hits), float(n)
     p = hits / n
     middle, half = p + Z * Z / (2 * n), Z * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
     scale = 1 + Z * Z / n
@@ -84,7 +86,7 @@ def normal_interval(
     value: float, variance: float, low: float = -inf, high: float = inf
 ) -> tuple[float, float]:
     """Return value ± z √variance, cut off at the ends of its range."""
-    half = Z * sqrt(max(variance, 0.0))
+    value, half = float(value), Z * sqrt(max(variance, 0.0))
     return max(value - half, low), min(value + half, high)
 
 

@@ -89,7 +89,9 @@ def reliability(table: ProbabilityTable) -> list[ReliabilityBin]:
     The rates have Wilson's interval.
     """
     found = []
-    for at, (n, positives, score) in enumerate(zip(*_coarse(table), strict=True)):
+    for at, (n, positives, score) in enumerate(
+        zip(*(it.tolist() for it in _coarse(table)), strict=True)
+    ):
         if n:
             low, high = wilson(positives, n)
             found.append(

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
         signal_hours as signal_hours,
     )
     from tidegauge.baseline.io.joint import JointOptions as JointOptions
+    from tidegauge.baseline.io.labels import (
+        LabelledColumns as LabelledColumns,
+        LabelOptions as LabelOptions,
+    )
     from tidegauge.baseline.io.pointers import (
         Key as Key,
         Pointer as Pointer,

@@ -38,6 +38,12 @@ from tidegauge.baseline.io.joint import (
     joint_signals,
     scale_of,
 )
+from tidegauge.baseline.io.labels import (
+    LabelledColumns,
+    LabelOptions,
+    check_labels,
+    labelled_columns,
+)
 from tidegauge.baseline.io.signals import (
     MANY_VALUES,
     TOP_CATEGORIES,
@@ -69,10 +75,14 @@ _NOTHING_RECURS = 0.95
 
 @dataclass(frozen=True)
 class Built:
-    """A baseline, and what was decided for each column of its table, in the order of the file."""
+    """A baseline, and what was decided for each column of its table, in the order of the file.
+
+    ``labelled`` has the rows with a prediction and an actual, if a column of actuals was named.
+    """
 
     baseline: Baseline
     columns: list[ColumnSummary]
+    labelled: LabelledColumns | None = None
 
 
 def build(
@@ -89,6 +99,7 @@ def build(
     types: Mapping[str, Role] | None = None,
     options: ReadOptions | None = None,
     joint: JointOptions = JointOptions(),  # noqa: B008 - it never changes
+    labels: LabelOptions | None = None,
     progress: Progress = lambda step, done: None,
     warn: Callable[[str], None] = log.warning,
     memory_bytes: int = MEMORY_BYTES,
@@ -103,7 +114,8 @@ def build(
     row, no signal either: the baseline says how far the rows of one depend on each other. Without
     it, and without hours, it says that of rows that are next to each other. ``types`` overrides
     whether a column is read as numbers or as categories, ``options`` how a file of text is written,
-    ``joint`` how many sums of features are signals too (:mod:`tidegauge.baseline.joint`).
+    ``joint`` how many sums of features are signals too (:mod:`tidegauge.baseline.joint`),
+    ``labels`` which column has the actuals, no signal either.
 
     What is doubtful, but no error, goes to ``warn``. About ``memory_bytes``, plus one column, are
     held in memory; the rest waits in a temporary directory.
@@ -116,9 +128,12 @@ def build(
         if not 1 <= len(name) <= 200:
             raise BaselineError(f"{what} has {len(name)} characters, expected 1 to 200")
     joint.check()
+    if labels is not None:
+        check_labels(labels, prediction, list(exclude))
     path = Path(path)
     calendar = _calendar_of(time, time_zone, holidays, warn)
-    choices = ColumnChoices(prediction, time, *calendar, entity, exclude, types or {}, warn)
+    label = labels.column if labels else None
+    choices = ColumnChoices(prediction, time, *calendar, entity, exclude, types or {}, warn, label)
     with open_table(
         path,
         options or ReadOptions(),
@@ -126,7 +141,7 @@ def build(
         types=choices.types,
         exclude=exclude,
         memory_bytes=memory_bytes,
-        check=lambda names: check_width(path, set(names) - {*exclude, time, entity}),
+        check=lambda names: check_width(path, set(names) - {*exclude, time, entity, label}),
         progress=progress,
     ) as table:
         if table.rows == 0:
@@ -134,6 +149,10 @@ def build(
         for doubt in table.doubts:
             warn(doubt)
         built = _build(path, table, choices, joint, progress, memory_bytes)
+        if labels is not None and prediction is not None:
+            role = roles_of(path, table, replace(choices, warn=lambda _: None))[prediction]
+            read = labelled_columns(table, labels, prediction, role, warn)
+            built = replace(built, labelled=read)
     baseline = msgspec.structs.replace(built.baseline, model=model, version=version)
     try:
         validate(baseline)
@@ -235,7 +254,7 @@ def _build(
     if choices.entity is None and not baseline.daily:
         baseline.dependence = by_rows(table, timed, progress, choices.warn) or msgspec.UNSET
     _count_entities(table, timed, baseline, choices.entity)
-    kinds = {choices.time: "time", choices.entity: "entity"}
+    kinds = {choices.time: "time", choices.entity: "entity", choices.label: "label"}
     left_out = {name: kinds.get(name, "left out") for name in table.columns if name not in roles}
     columns = [
         summaries.get(name) or ColumnSummary.left_out(column, left_out[name])

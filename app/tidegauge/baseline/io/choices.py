@@ -165,6 +165,7 @@ class ColumnChoices:
     exclude: Collection[str]
     types: Mapping[str, Role]
     warn: Callable[[str], None]
+    label: str | None = None
 
     def warn_of_dates(self, name: str, signal: Signal) -> None:
         """Warn if the ends of a column of numbers look like dates."""
@@ -181,7 +182,8 @@ class ColumnChoices:
     @property
     def named(self) -> set[str]:
         """Columns that an option names, but for those that are left out."""
-        return {*self.types, self.prediction or "", self.time or "", self.entity or ""} - {""}
+        columns = (self.prediction, self.time, self.entity, self.label)
+        return {*self.types, *(name for name in columns if name)} - {""}
 
 
 def check_choices(path: Path, columns: list[str], choices: ColumnChoices) -> None:
@@ -191,6 +193,7 @@ def check_choices(path: Path, columns: list[str], choices: ColumnChoices) -> Non
         ("--prediction", [] if prediction is None else [prediction]),
         ("--time", [] if time is None else [time]),
         ("--entity", [] if entity is None else [entity]),
+        ("--label", [] if choices.label is None else [choices.label]),
         ("--exclude", choices.exclude),
         ("--type", choices.types),
     ):
@@ -211,7 +214,8 @@ def check_choices(path: Path, columns: list[str], choices: ColumnChoices) -> Non
 
 def roles_of(path: Path, table: Table, choices: ColumnChoices) -> dict[str, Role]:
     """Return how each column that becomes a signal is read; warns of those that don't."""
-    left_out = {*choices.exclude, choices.time, choices.entity, *(table.beside - choices.named)}
+    left_out = {*choices.exclude, choices.time, choices.entity, choices.label}
+    left_out |= table.beside - choices.named
     for name in sorted(table.indexes - choices.named - left_out):
         place = f"column {name!r}" if name else "the first column, which has no name,"
         choices.warn(
@@ -237,7 +241,8 @@ def roles_of(path: Path, table: Table, choices: ColumnChoices) -> dict[str, Role
         if name.lower() in _TARGETS and name != choices.prediction:
             choices.warn(
                 f"column {name!r} may be what the model predicts: no event has that, and it would "
-                f"be missing in all of them; --exclude {shlex.quote(name)}"
+                f"be missing in all of them; --exclude {shlex.quote(name)}, or --label "
+                f"{shlex.quote(name)} to count how good the predictions are"
             )
     return {name: _role(table, it, choices.types.get(name)) for name, it in wanted.items()}
 
