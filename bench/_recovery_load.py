@@ -12,7 +12,8 @@ from tidegauge.config import IngestSettings, Settings
 from tidegauge.contract import OUTPUT_SIGNALS
 from tidegauge.counting import Position, Tenure
 from tidegauge.counting.cells import CountingCell
-from tidegauge.counting.plan import OVERALL, SPECIALS, Plan, make_plan
+from tidegauge.counting.plan import SPECIALS, Plan, make_plan
+from tidegauge.counting.rows import OVERALL
 from tidegauge.kafka import ingest_producer_config
 
 BINS = 20

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::layout::{Bins, Layout, Place};
+use crate::outcomes::Id;
 use crate::values::Value;
 
 /// A row as its columns have it.
@@ -14,6 +15,8 @@ pub struct Row {
     pub codes: Vec<i64>,
     /// By dimension.
     pub segments: Vec<i64>,
+    /// The hash of the id and the number of the class, where labels are awaited.
+    pub outcome: Option<(u64, i64)>,
 }
 
 impl Row {
@@ -62,13 +65,15 @@ pub struct Event<'de> {
     pub model: Option<Cow<'de, str>>,
     pub version: Option<Cow<'de, str>>,
     pub variant: Option<Cow<'de, str>>,
+    /// The last one counts.
+    pub id: Id<'de>,
     pub features: Features<'de>,
     /// By number in [`OUTPUTS`]; the last of a name is the one that counts.
     pub outputs: [Option<Value<'de>>; 4],
 }
 
 /// A whole number that was written as a float; what frames make of integers with gaps.
-fn whole(number: f64) -> Option<i64> {
+pub fn whole(number: f64) -> Option<i64> {
     const EXACT: f64 = (1_i64 << 53) as f64;
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }

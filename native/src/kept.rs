@@ -28,7 +28,8 @@ pub struct Group {
     begin: usize,
 }
 
-/// Rows by group: a row is its time, floats, bin numbers and segments, each as 64 bits.
+/// Rows by group: a row is its time, floats, bin numbers and segments, and where labels are awaited
+/// the hash of its id, the number of its class and its own; each as 64 bits.
 pub struct Kept {
     pub groups: Vec<Group>,
     /// By layout: the groups by variant, and the one that was met last.
@@ -61,13 +62,16 @@ impl Kept {
             + self.names
     }
 
-    pub fn push(&mut self, layout: usize, variant: &str, time: f64, row: &Row) {
+    pub fn push(&mut self, layout: usize, variant: &str, time: f64, row: &Row, number: u64) {
         let before = self.values.len();
         self.values.push(time.to_bits());
         self.values
             .extend(row.numeric.iter().map(|it| it.to_bits()));
         self.values.extend(row.codes.iter().map(|it| *it as u64));
         self.values.extend(row.segments.iter().map(|it| *it as u64));
+        if let Some((id, class)) = row.outcome {
+            self.values.extend([id, class as u64, number]);
+        }
         let group = self.group(layout, variant, self.values.len() - before);
         self.groups[group].rows += 1;
         self.group_of.push(group as u32);

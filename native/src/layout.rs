@@ -4,12 +4,28 @@
 use pyo3::prelude::*;
 
 use crate::names::Names;
+use crate::outcomes::Classes;
 use crate::segments::Dimensions;
 
 /// `(name, of the features)`.
 pub type Numeric = (String, bool);
 /// `(name, of the features, type, bin by value, absent, null, any other)`.
 pub type Categorical = (String, bool, String, Vec<(Category, i64)>, i64, i64, i64);
+
+/// What is kept of the outcome of an event.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub enum Awaited {
+    /// Nothing: no labels are awaited.
+    #[default]
+    Nothing,
+    /// Its id.
+    Number,
+    /// Its id and its class.
+    Class,
+}
+
+/// `(model, version, numeric, categorical, awaited)`; the last is "", "number" or "class".
+pub type Model = (String, String, Vec<Numeric>, Vec<Categorical>, String);
 
 /// A category as Python gives it.
 #[cfg_attr(not(fuzzing), derive(FromPyObject))]
@@ -42,6 +58,8 @@ pub enum Place {
 
 /// Signals that are not among the features.
 pub const OUTPUTS: [&str; 4] = ["prediction", "latency_ms", "status", "label"];
+/// The number of `label` among them.
+pub const LABEL: usize = 3;
 
 /// A model's version: its signals' names and places.
 #[derive(Default)]
@@ -52,6 +70,7 @@ pub struct Layout {
     pub codes: Vec<Codes>,
     /// By number in [`OUTPUTS`].
     pub outputs: [Option<Place>; 4],
+    pub awaited: Awaited,
     features: Vec<Feature>,
     /// The features' names as JSON has them, one after another: many models take turns, and the
     /// less of each is looked at, the more of them stay in the processor's cache.
@@ -60,9 +79,19 @@ pub struct Layout {
 }
 
 impl Layout {
-    fn new(version: String, numeric: Vec<Numeric>, categorical: Vec<Categorical>) -> Self {
+    fn new(
+        version: String,
+        numeric: Vec<Numeric>,
+        categorical: Vec<Categorical>,
+        awaited: &str,
+    ) -> Self {
         let mut it = Layout {
             version,
+            awaited: match awaited {
+                "" => Awaited::Nothing,
+                "class" => Awaited::Class,
+                _ => Awaited::Number,
+            },
             ..Layout::default()
         };
         for (name, of_features) in numeric {
@@ -157,10 +186,11 @@ fn bins(kind: &str, values: Vec<(Category, i64)>) -> Bins {
     }
 }
 
-/// All layouts, by model and version, and the dimensions of all their traffic.
+/// All layouts, by model and version, and the dimensions and classes of all their traffic.
 pub struct Layouts {
     pub all: Vec<Layout>,
     pub dimensions: Dimensions,
+    pub classes: Classes,
     by_name: Names<String, Versions>,
 }
 
@@ -172,20 +202,19 @@ struct Versions {
 }
 
 impl Layouts {
-    pub fn new(
-        models: Vec<(String, String, Vec<Numeric>, Vec<Categorical>)>,
-        dimensions: Vec<String>,
-    ) -> Self {
+    pub fn new(models: Vec<Model>, dimensions: Vec<String>) -> Self {
         let mut it = Layouts {
             all: Vec::new(),
             dimensions: Dimensions::new(dimensions),
+            classes: Classes::default(),
             by_name: Names::default(),
         };
-        for (model, version, numeric, categorical) in models {
+        for (model, version, numeric, categorical, awaited) in models {
             let versions = it.by_name.entry(model).or_default();
             versions.all.insert(version.clone(), it.all.len());
             versions.last = it.all.len();
-            it.all.push(Layout::new(version, numeric, categorical));
+            it.all
+                .push(Layout::new(version, numeric, categorical, &awaited));
         }
         it
     }

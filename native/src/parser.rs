@@ -1,6 +1,5 @@
 //! Any event by a general JSON parser: escapes, nested values, features ahead of the model.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
@@ -55,6 +54,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
                 "model" => once(&mut event.model, map.next_value::<Text>()?.0)?,
                 "version" => once(&mut event.version, map.next_value::<Text>()?.0)?,
                 "variant" => once(&mut event.variant, map.next_value::<Text>()?.0)?,
+                "id" => event.id = map.next_value()?,
                 "features" => {
                     if !matches!(event.features, Features::None) {
                         return Err(A::Error::custom("twice"));

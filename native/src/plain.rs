@@ -35,6 +35,7 @@ pub fn read<'de>(text: &'de str, row: &mut Row, layouts: &mut Layouts) -> Option
             "model" => once(&mut event.model, Cow::Borrowed(from.string()?))?,
             "version" => once(&mut event.version, Cow::Borrowed(from.string()?))?,
             "variant" => once(&mut event.variant, Cow::Borrowed(from.string()?))?,
+            "id" => event.id = from.value()?.into(),
             "features" => {
                 if !matches!(event.features, Features::None) {
                     return None;

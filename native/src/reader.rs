@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::event::{Event, Features, Row};
-use crate::layout::Layouts;
+use crate::layout::{Awaited, Layouts, LABEL};
+use crate::outcomes::NO_CLASS;
 use crate::time::Times;
 use crate::{parser, plain};
 
@@ -74,6 +75,14 @@ impl Row {
                 self.set(&layouts.all[layout], place, value)?;
             }
         }
+        self.outcome = match layouts.all[layout].awaited {
+            Awaited::Nothing => None,
+            Awaited::Number => Some((event.id.hash(), NO_CLASS)),
+            Awaited::Class => {
+                let class = layouts.classes.number(event.outputs[LABEL].as_ref())?;
+                Some((event.id.hash(), class))
+            }
+        };
         Some(Head {
             layout,
             variant,

@@ -106,9 +106,9 @@ def test_values_of_segments_take_memory_too_until_the_rows_are_taken() -> None:
 
 @pytest.mark.parametrize("decoder", ["native"], indirect=True)
 def test_groups_and_rows_that_are_not_there_are_refused() -> None:
-    made = native.MODULE.Decoder([("m", "1", [("a", True)], [])], [])
-    made.decode([as_json(event(features={"a": 1.0}))], 10_000, 0.0, NOW)
-    assert made.groups() == ([(0, "", 1)], [])
+    made = native.MODULE.Decoder([("m", "1", [("a", True)], [], "")], [])
+    made.decode([as_json(event(features={"a": 1.0}))], 10_000, 0.0, NOW, 0)
+    assert made.groups() == ([(0, "", 1)], [], [])
     assert len(made.columns(0, 0, 10)) == 2 * 8
     for group, first, end in ((1, 0, 1), (0, 1, 2), (0, 5, 2)):
         with pytest.raises(IndexError, match=f"group {group} has no rows {first} to {end}"):

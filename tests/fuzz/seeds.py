@@ -16,10 +16,11 @@ HOSTILE = ROOT / "tests" / "counting" / "hostile"
 WORDS = (
     '"time":', '"model":"m"', '"version":"1"', '"variant":', '"features":{', '"segments":{',
     '"region":', '"amount":', '"country":"FR"', '"rooms":3', '"member":true', '"prediction":',
-    '"label":', '"latency_ms":', '"status":"ok"', '"NaN"', "NaN", "-Infinity", "1e999", "null",
-    "9223372036854775808", "1750000010", '"2025-06-15T15:06:50Z"', "\\ud800", "\\udc00", "\\u0000",
-    "[[[[[[[[[[[[", '{"a":{"a":{"a":', '"specversion":"1.0"', '"data":{', '"data_base64":"',
-    '"ranges":{}', '"cells":[', '"signals":{', '"clocks":{', '"counts":[-1]', '"seq":',
+    '"label":', '"id":', '"latency_ms":', '"status":"ok"', '"NaN"', "NaN", "-Infinity", "1e999",
+    "null", "9223372036854775808", "1750000010", '"2025-06-15T15:06:50Z"', "\\ud800", "\\udc00",
+    "\\u0000", "[[[[[[[[[[[[", '{"a":{"a":{"a":', '"specversion":"1.0"', '"data":{',
+    '"data_base64":"', '"ranges":{}', '"cells":[', '"signals":{', '"clocks":{', '"counts":[-1]',
+    '"seq":',
 )  # fmt: skip
 
 
@@ -32,6 +33,7 @@ def events() -> Iterator[bytes]:
     full = event(
         features={"amount": 0.5, "size": -1, "country": "FR", "rooms": 3, "member": True},
         segments={"region": "EU"}, prediction=0.25, latency_ms=12.5, status="ok", variant="canary",
+        id="order 1", label="yes",
     )  # fmt: skip
     yield as_json(full)
     yield as_json({**full, "features": {"amount": "NaN", "country": None}, "time": "2025-06-15"})
@@ -65,6 +67,8 @@ def _streams() -> Iterator[bytes]:
             columns["segments"] = pa.StructArray.from_arrays([text], names=["region"])
             for compression in (None, "zstd", "lz4"):
                 yield _stream(columns, {"model": "m", "version": "1"}, compression)
+    ids = pa.array(["order 1", None, ""])
+    yield _stream({**columns, "id": ids, "label": text}, {"model": "m", "version": "1"}, None)
     named = {"time": times, "model": pa.array(["m", "m", None]), "version": pa.array(["1"] * 3)}
     yield _stream(named, {}, None)
 

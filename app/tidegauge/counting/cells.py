@@ -22,8 +22,8 @@ from tidegauge.counting.plan import (
     CategoricalPlan,
     NumericPlan,
     Plan,
-    Segment,
 )
+from tidegauge.counting.rows import Segment
 from tidegauge.stats import Floats, Places
 
 _LARGEST = float(np.finfo(np.float64).max)

@@ -17,6 +17,7 @@ from tidegauge.counting.decode import native
 from tidegauge.counting.decode.arrow_size import Limits
 from tidegauge.counting.decode.reference import LooseEvent, RefusedError, event_or_stream
 from tidegauge.counting.plan import Plan, make_plan
+from tidegauge.counting.prediction_router import PredictionRouter
 from tidegauge.counting.refusals import IgnoredFeatures, Refusals
 from tidegauge.counting.router import CellRouter
 from tidegauge.counting.tenure import Partitions, Tenure, partitions_of
@@ -54,14 +55,22 @@ class Counter:
         window_of: Callable[[str], WindowSettings],
         clock: Callable[[], float],
         admission: Admission | None = None,
+        predictions: PredictionRouter | None = None,
     ) -> None:
-        """``admission`` outlives the counter; by default it is one of its own, by ``clock``."""
+        """``admission`` outlives the counter; by default it is one of its own, by ``clock``.
+
+        ``predictions`` routes those that labels may come for, by default by the segments.
+        """
         self._settings = settings
         self._clock = clock
         self._admission = Admission(settings, clock) if admission is None else admission
-        self._dimensions = settings.segments
+        self.predictions = predictions or PredictionRouter(settings.segments)
+        others = [name for name in self.predictions.groups if name not in settings.segments]
+        self._dimensions = [*settings.segments, *others]
         self._refusals = Refusals(source, settings, clock)
         self.placer = CellRouter(settings, window_of)
+        #: Messages so far, which are numbered as they come.
+        self._messages = 0
         self._promoted: Promoted = {}
         self._plans: dict[tuple[str, str], Plan] = {}
         self._native: native.NativePath | None = None
@@ -82,6 +91,7 @@ class Counter:
             self._dimensions,
             limits=Limits.of(settings),
             placer=self.placer,
+            predictions=self.predictions,
             refusals=self._refusals,
             counted=self.counted,
             plan_of=self._plan,
@@ -106,6 +116,7 @@ class Counter:
             if not plan.baseline:
                 self._plans.setdefault(key, plan)
         self._native_is_stale = True
+        self.predictions.keep(self._plans.values())
         self.ignored.keep(key for key, plan in before.items() if self._plans.get(key) is plan)
 
     def _plan(self, model: str, version: str, variant: str, events: int) -> Plan | None:
@@ -153,12 +164,14 @@ class Counter:
             self._make_native()
         values: list[bytes | None] = [message.value() for message in messages]
         self.ignored.sample(values)
+        first, self._messages = self._messages, self._messages + len(messages)
+        left: Sequence[int] = range(len(messages))
         if self._native is not None:
             if partitions is None:
                 partitions = partitions_of(messages)
-            messages = self._count_native(self._native, messages, partitions, values, tenure)
-        for message in messages:
-            self._count_one(message, tenure)
+            left = self._count_native(self._native, first, partitions, values, tenure)
+        for place in left:
+            self._count_one(messages[place], first + place, tenure)
             if self._batches.pending_rows >= PENDING_ROWS:
                 self.settle(tenure)
         self._end_batch(tenure)
@@ -169,13 +182,14 @@ class Counter:
     def _count_native(
         self,
         path: native.NativePath,
-        messages: Sequence[RawMessage],
+        first: int,
         partitions: Partitions,
         values: list[bytes | None],
         tenure: Tenure,
-    ) -> Sequence[RawMessage]:
-        """Count what fits; return the messages that don't."""
-        times = path.decode(values, self._settings.max_event_bytes, self._refusals.latest_time())
+    ) -> Sequence[int]:
+        """Count what fits; return the places of the messages that don't."""
+        latest = self._refusals.latest_time()
+        times = path.decode(values, self._settings.max_event_bytes, latest, first)
         fits = ~np.isnan(times)
         if fits.all():
             tenure.note_times_from(partitions, times)
@@ -183,13 +197,16 @@ class Counter:
             return []
         tenure.note_times_from(partitions[fits], times[fits])
         self.counted["native"] += int(np.count_nonzero(fits))
-        return [messages[row] for row in np.flatnonzero(~fits).tolist()]
+        left: list[int] = np.flatnonzero(~fits).tolist()
+        return left
 
     def settle(self, tenure: Tenure) -> None:
         """Count everything put aside into the tenure's cells."""
         for rows in self._native.take(self._has_slot) if self._native is not None else ():
+            self.predictions.add(rows, tenure.pending)
             self.placer.add(rows, tenure)
         self._batches.settle(tenure)
+        self.predictions.settle(tenure.pending)
         self._end_batch(tenure)
         self._drop_gone()
 
@@ -218,7 +235,7 @@ class Counter:
         errors, self._errors = self._errors, []
         return errors
 
-    def _count_one(self, message: RawMessage, tenure: Tenure) -> None:
+    def _count_one(self, message: RawMessage, number: int, tenure: Tenure) -> None:
         if message.error() is not None:
             self._errors.append(message)
             return
@@ -229,15 +246,16 @@ class Counter:
             self._refusals.failed(message, error)
             return
         if isinstance(found, bytes):
-            self._batches.take(message, found, tenure)
+            self._batches.take(message, found, number, tenure)
         else:
-            self._count_event(found, message.partition(), tenure)
+            self._count_event(found, message.partition(), number, tenure)
 
-    def _count_event(self, event: LooseEvent, partition: int, tenure: Tenure) -> None:
+    def _count_event(self, event: LooseEvent, partition: int, number: int, tenure: Tenure) -> None:
         self._times[partition].append(event.epoch)
         plan = self._plan(event.model, event.version, event.variant or "", 1)
         if plan is None:
             return
+        self.predictions.add_event(plan, event, number, tenure.pending)
         self.placer.add_event(plan, event, tenure)
         self.counted["tolerant"] += 1
 

@@ -1,25 +1,26 @@
-"""The counting plan of one model version (signals, bins, places), and rows that are laid out by it.
+"""The counting plan of one model version: signals, bins and their places.
 
 A plan follows from a baseline (or from none) and never changes; a new baseline is a new plan.
-
-Rows are kept by column. Their segments are numbers: a segment value is text of 1 to 200 characters;
-absent, null and "" name no segment. Anything else can't name a slice, but the event is still
-counted overall, since nothing else is wrong with it.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from typing import Literal, NamedTuple
+from typing import Literal
 
+import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from tidegauge.baseline import NO_VALUE, Baseline, JointSums, NumericSignal, features_of
-from tidegauge.contract import LATENCY_EDGES_MS, NON_FINITE, OUTPUT_SIGNALS, STATUS_CATEGORIES
-from tidegauge.counting.decode.reference import NAME_CHARACTERS
+from tidegauge.contract import (
+    LATENCY_EDGES_MS,
+    NON_FINITE,
+    OUTPUT_SIGNALS,
+    STATUS_CATEGORIES,
+    OutcomeTarget,
+)
 from tidegauge.stats import Floats, Places
 
 #: What a signal's counts end with, after its value bins: absent, null, nan, invalid.
@@ -106,6 +107,8 @@ class Plan:
     size: int
     by_name: Mapping[str, NumericPlan | CategoricalPlan] = field(default_factory=dict)
     joint: JointSums | None = None
+    #: What labels are compared with, where they are awaited.
+    target: OutcomeTarget | None = None
 
     @cached_property
     def in_events(self) -> Sequence[NumericPlan]:
@@ -132,6 +135,11 @@ class Plan:
     def categorical_offsets(self) -> list[int]:
         """Where the bins of the categorical signals begin."""
         return [signal.offset for signal in self.categorical]
+
+    @cached_property
+    def score_column(self) -> int:
+        """Which numeric signal is the prediction."""
+        return [signal.name for signal in self.numeric].index("prediction")
 
     @cached_property
     def features(self) -> list[NumericPlan | CategoricalPlan]:
@@ -199,94 +207,11 @@ def _make_plan(model: str, version: str, baseline_id: str, baseline: Baseline | 
     for name in joint.weights if joint else ():
         signal = signals[name]
         add_numeric(name, signal.edges if isinstance(signal, NumericSignal) else [])
-    return Plan(model, version, baseline_id, numeric, categorical, size, by_name, joint)
+    target = None if baseline is None else target_of(baseline)
+    return Plan(model, version, baseline_id, numeric, categorical, size, by_name, joint, target)
 
 
-#: A segment as a slice has it: one (dimension, value), or none for all of the traffic.
-Segment = tuple[tuple[str, str], ...]
-OVERALL: Segment = ()
-
-#: What stands for no value, and for one that can't name a slice. The extension knows them too.
-NONE, UNUSABLE = -1, -2
-
-#: Some of the rows: whether each is one of them, their numbers, or from where to where.
-Selection = npt.NDArray[np.bool_] | Places | slice
-
-
-def code(value: object, otherwise: int = 0) -> int:
-    """Return :data:`NONE` or :data:`UNUSABLE` where they apply, else ``otherwise``.
-
-    >>> [code(value) for value in ("EU", "", None, 3, "x" * 201)]
-    [0, -1, -1, -2, -2]
-    """
-    if value is None or value == "":
-        return NONE
-    if not isinstance(value, str) or len(value) > NAME_CHARACTERS:
-        return UNUSABLE
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # half a surrogate pair can't be written
-        return UNUSABLE
-    return otherwise
-
-
-class SegmentColumn(NamedTuple):
-    """Segments of some rows in one dimension: ``codes`` are places in ``values``, or below 0."""
-
-    dimension: str
-    codes: Places
-    values: Sequence[str | None]
-
-    @classmethod
-    def of(cls, dimension: str, found: Sequence[str | None]) -> "SegmentColumn":
-        """Make a column of the value of each row."""
-        values = list(dict.fromkeys(found))
-        codes = {value: code(value, place) for place, value in enumerate(values)}
-        return cls(
-            dimension, np.fromiter(map(codes.__getitem__, found), np.intp, len(found)), values
-        )
-
-    def at(self, places: Selection) -> "SegmentColumn":
-        """Return the column of some of the rows."""
-        return self._replace(codes=self.codes[places])
-
-    def groups(self) -> Iterator[tuple[str | None, Places]]:
-        """Yield each value there is, None for those that can't name a slice, and the rows of it."""
-        order = np.argsort(self.codes, kind="stable")
-        in_order = self.codes[order]
-        begins = np.flatnonzero(np.diff(in_order, prepend=in_order[0] - 1))
-        members = np.split(order, begins[1:].tolist())
-        for found, rows in zip(in_order[begins].tolist(), members, strict=True):
-            if found != NONE:
-                yield None if found == UNUSABLE else self.values[found], rows
-
-
-class Rows(NamedTuple):
-    """Events of one group by column, in the order of the plan's signals.
-
-    Decoders give the columns that events have, :meth:`with_joint` those of all signals.
-    """
-
-    plan: Plan
-    variant: str
-    times: Floats
-    numeric: Sequence[Floats]
-    categorical: Sequence[Places]
-    segments: Sequence[SegmentColumn]
-
-    def with_joint(self) -> "Rows":
-        """Return the rows with the columns of joint signals, computed of the others."""
-        plan = self.plan
-        if plan.joint is None:
-            return self
-        found = plan.joint.columns([self.numeric[place] for place in plan.joint_inputs])
-        return self._replace(numeric=[*self.numeric, *found])
-
-    def at(self, places: Selection) -> "Rows":
-        """Return the rows of some places."""
-        return self._replace(
-            times=self.times[places],
-            numeric=[column[places] for column in self.numeric],
-            categorical=[column[places] for column in self.categorical],
-            segments=[column.at(places) for column in self.segments],
-        )
+def target_of(baseline: Baseline) -> OutcomeTarget | None:
+    """Return what labels of a model version are compared with; None if none are awaited."""
+    outcomes = getattr(baseline, "outcomes", msgspec.UNSET)
+    return None if outcomes is msgspec.UNSET else outcomes.target

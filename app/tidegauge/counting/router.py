@@ -10,15 +10,8 @@ import numpy as np
 from tidegauge.config import IngestSettings, WindowSettings
 from tidegauge.counting.cells import CountingCell
 from tidegauge.counting.decode.reference import LooseEvent
-from tidegauge.counting.plan import (
-    NONE,
-    OVERALL,
-    UNUSABLE,
-    Plan,
-    Rows,
-    Segment,
-    code,
-)
+from tidegauge.counting.plan import Plan
+from tidegauge.counting.rows import NONE, OVERALL, UNUSABLE, Rows, Segment, code
 from tidegauge.counting.tenure import Tenure
 
 
@@ -77,6 +70,8 @@ class CellRouter:
         cell = tenure.cell(plan, variant, OVERALL, start, seconds)
         cell.add_columns(rows.numeric, rows.categorical)
         for column in rows.segments:
+            if column.dimension not in self._dimensions:  # it is for labels alone
+                continue
             for value, members in column.groups():
                 segment = self._segment(plan, variant, column.dimension, value, tenure)
                 if segment is None:

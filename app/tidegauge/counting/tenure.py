@@ -23,7 +23,9 @@ from tidegauge.contract import (
 )
 from tidegauge.counting.cells import CountingCell
 from tidegauge.counting.event_clock import EventClock
-from tidegauge.counting.plan import Plan, Segment
+from tidegauge.counting.pending import PendingPredictions
+from tidegauge.counting.plan import Plan
+from tidegauge.counting.rows import Segment
 from tidegauge.stats import Floats
 
 #: Records are made about as large as this; one cell alone may make one of several MB.
@@ -95,6 +97,8 @@ class Tenure:
     values_without_baseline: int = 0
     #: Number of the last record that was committed, by destination; DETECT misses none.
     seqs: dict[int, int] = field(default_factory=dict)
+    #: Predictions since the last flush that labels may come for.
+    pending: PendingPredictions = field(default_factory=PendingPredictions)
     _sent: dict[int, int] = field(default_factory=dict)
 
     def cell(
@@ -228,6 +232,7 @@ class Tenure:
     def flushed(self) -> None:
         """Note that what :meth:`records` gave is committed; until then it gives the same again."""
         self.seqs = self._sent
+        self.pending = PendingPredictions()
         for cell in self.cells.values():
             cell.changed = False
         for position in self.positions.values():

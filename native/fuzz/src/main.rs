@@ -14,6 +14,8 @@ mod kept;
 mod layout;
 #[path = "../../src/names.rs"]
 mod names;
+#[path = "../../src/outcomes.rs"]
+mod outcomes;
 #[path = "../../src/parser.rs"]
 mod parser;
 #[path = "../../src/plain.rs"]
@@ -81,12 +83,19 @@ impl State {
             ),
         ];
         let models = vec![
-            ("m".to_owned(), "1".to_owned(), numeric, all),
+            (
+                "m".to_owned(),
+                "1".to_owned(),
+                numeric,
+                all,
+                "class".to_owned(),
+            ),
             (
                 "m".to_owned(),
                 "2".to_owned(),
                 vec![("prediction".to_owned(), false)],
                 vec![],
+                String::new(),
             ),
         ];
         let kept = Kept::new(models.len());
@@ -120,11 +129,13 @@ impl State {
         assert_eq!(bits(&self.fast), bits(&self.slow));
         assert_eq!(self.fast.codes, self.slow.codes);
         assert_eq!(self.fast.segments, self.slow.segments);
+        assert_eq!(self.fast.outcome, self.slow.outcome);
         if let Some(head) = fast {
             self.kept
-                .push(head.layout, &head.variant, head.time, &self.fast);
+                .push(head.layout, &head.variant, head.time, &self.fast, 0);
         }
-        if self.kept.bytes() + self.layouts.dimensions.bytes() > KEPT_BYTES {
+        if self.kept.bytes() + self.layouts.dimensions.bytes() + self.layouts.classes.bytes()
+            > KEPT_BYTES {
             self.take();
         }
     }
@@ -139,6 +150,7 @@ impl State {
         }
         self.kept.clear();
         self.layouts.dimensions.forget();
+        self.layouts.classes.forget();
     }
 }
 

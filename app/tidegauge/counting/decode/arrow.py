@@ -22,15 +22,13 @@ from tidegauge.counting.plan import (
     ABSENT,
     ABSENT_VALUE,
     NAN_VALUE,
-    NONE,
     NULL,
     NULL_VALUE,
     CategoricalPlan,
     Columns,
     Plan,
-    SegmentColumn,
-    code,
 )
+from tidegauge.counting.rows import NONE, SegmentColumn, code
 from tidegauge.stats import Floats, Places
 
 
@@ -81,7 +79,7 @@ class Batch:
         if self.identity:
             constants = dict(zip(("model", "version", "variant"), self.identity, strict=True))
         table = self.table
-        column = self._column("time")
+        column = self.column("time")
         if column is not None and pa.types.is_timestamp(column.type):
             if column.type.tz is None:
                 raise RefusedError(
@@ -104,7 +102,7 @@ class Batch:
 
     def times(self) -> Floats:
         """Event times, epoch seconds; raises :class:`UnusualError` if not a column of times."""
-        column = self._column("time")
+        column = self.column("time")
         if column is None:
             raise UnusualError("no column time")
         kind = column.type
@@ -133,7 +131,7 @@ class Batch:
 
     def segments(self, dimensions: Sequence[str]) -> list[SegmentColumn]:
         """Return the segments by dimension; raises :class:`UnusualError` if they aren't text."""
-        struct = self._column("segments") if dimensions else None
+        struct = self.column("segments") if dimensions else None
         columns: dict[str, pa.Array] = {}
         if struct is not None:
             if not pa.types.is_struct(struct.type):
@@ -156,13 +154,14 @@ class Batch:
         indices = column.indices.cast(pa.int64()).fill_null(len(values) - 1)
         return SegmentColumn(dimension, codes[_numpy(indices)], values)
 
-    def _column(self, name: str) -> pa.Array | None:
+    def column(self, name: str) -> pa.Array | None:
+        """Return the column of a name in one piece, if there is one."""
         if name not in self.schema.names:
             return None
         return self.table.column(name).combine_chunks()
 
     def _features(self) -> Mapping[str, pa.Array]:
-        struct = self._column("features")
+        struct = self.column("features")
         if struct is None:
             return {}
         if not pa.types.is_struct(struct.type):
@@ -173,7 +172,7 @@ class Batch:
         return dict(zip(names, struct.flatten(), strict=True))
 
     def _find(self, features: Mapping[str, pa.Array], name: str) -> pa.Array | None:
-        return self._column(name) if name in OUTPUT_SIGNALS else features.get(name)
+        return self.column(name) if name in OUTPUT_SIGNALS else features.get(name)
 
     def _floats(self, features: Mapping[str, pa.Array], name: str) -> Floats:
         column = self._find(features, name)

@@ -16,7 +16,7 @@ CHUNK_VALUES = 100_000
 #: Columns of an event that are counted.
 COUNTED = (
     "time", "model", "version", "variant", "prediction", "label", "latency_ms", "status",
-    "features", "segments",
+    "features", "segments", "id",
 )  # fmt: skip
 
 #: What stands for a value that is neither a number, text, a boolean nor null.

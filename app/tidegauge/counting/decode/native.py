@@ -13,12 +13,14 @@ from typing import Any, NamedTuple, Protocol, cast
 import numpy as np
 import pyarrow as pa
 
-from tidegauge.contract import OUTPUT_SIGNALS
+from tidegauge.contract import OUTPUT_SIGNALS, RegressionTarget
+from tidegauge.counting.awaited import AwaitedColumns
 from tidegauge.counting.decode.arrow import Batch
 from tidegauge.counting.decode.arrow_stream import HEAD_BYTES
 from tidegauge.counting.decode.reference import EARLIEST_TIME
-from tidegauge.counting.plan import ABSENT, NULL, CategoricalPlan, Plan, Rows, SegmentColumn
+from tidegauge.counting.plan import ABSENT, NULL, CategoricalPlan, Plan
 from tidegauge.counting.refusals import IgnoredFeatures
+from tidegauge.counting.rows import Rows, SegmentColumn
 from tidegauge.stats import Floats
 
 #: The extension, or None: everything works without it, more slowly.
@@ -48,15 +50,19 @@ _INT64 = range(-(2**63), 2**63)
 COLUMN_BYTES = 512 * 1024
 
 
+#: Columns of rows whose labels are awaited, after all others.
+_AWAITED = ("id", "class", "number")
+
+
 class _Decoder(Protocol):
     def decode(
-        self, values: list[bytes | None], limit: int, earliest: float, latest: float
+        self, values: list[bytes | None], limit: int, earliest: float, latest: float, first: int
     ) -> bytes: ...
 
     @property
     def kept_bytes(self) -> int: ...
 
-    def groups(self) -> tuple[list[tuple[int, str, int]], list[list[str]]]: ...
+    def groups(self) -> tuple[list[tuple[int, str, int]], list[list[str]], list[str]]: ...
 
     def columns(self, group: int, first: int, end: int) -> bytes: ...
 
@@ -75,12 +81,15 @@ class NativePath:
         layouts = [_layout(plan) for plan in self._plans]
         self._decoder = cast(_Decoder, MODULE.Decoder(layouts, self._dimensions))
 
-    def decode(self, values: list[bytes | None], limit: int, latest: float) -> Floats:
+    def decode(
+        self, values: list[bytes | None], limit: int, latest: float, first: int = 0
+    ) -> Floats:
         """Keep the events that fit; return all event times, epoch seconds, NaN for the others.
 
-        An event longer than ``limit`` bytes or later than ``latest`` doesn't fit.
+        An event longer than ``limit`` bytes or later than ``latest`` doesn't fit. The messages are
+        numbered from ``first`` on.
         """
-        return np.frombuffer(self._decoder.decode(values, limit, EARLIEST_TIME, latest))
+        return np.frombuffer(self._decoder.decode(values, limit, EARLIEST_TIME, latest, first))
 
     @property
     def kept_bytes(self) -> int:
@@ -92,32 +101,47 @@ class NativePath:
 
         Nothing is yielded of a plan and a variant, with so many rows, that are not ``wanted``.
         """
-        groups, values = self._decoder.groups()
+        groups, values, classes = self._decoder.groups()
         for group, (layout, variant, rows) in enumerate(groups):
             plan = self._plans[layout]
             if wanted is not None and not wanted(plan, variant, rows):
                 continue
             width = 1 + len(plan.in_events) + len(plan.categorical) + len(self._dimensions)
+            width += len(_AWAITED) if plan.target else 0
             most = max(1, COLUMN_BYTES // (8 * width))
             for first in range(0, rows, most):
                 columns = self._decoder.columns(group, first, first + most)
-                yield self._rows(plan, variant, columns, width, values)
+                yield self._rows(plan, variant, columns, width, values, classes)
         self._decoder.clear()
 
     def _rows(
-        self, plan: Plan, variant: str, columns: bytes, width: int, values: list[list[str]]
+        self,
+        plan: Plan,
+        variant: str,
+        columns: bytes,
+        width: int,
+        values: list[list[str]],
+        classes: list[str],
     ) -> Rows:
         times, *numeric = np.frombuffer(columns).reshape(width, -1)[: 1 + len(plan.in_events)]
         codes = list(np.frombuffer(columns, np.intp).reshape(width, -1)[1 + len(numeric) :])
         categorical = codes[: len(plan.categorical)]
-        named = zip(self._dimensions, codes[len(categorical) :], values, strict=True)
+        named = zip(self._dimensions, codes[len(categorical) :], values, strict=False)
         segments = [SegmentColumn(*column) for column in named]
-        return Rows(plan, variant, times, numeric, categorical, segments)
+        awaited = None
+        if plan.target:
+            ids, places, numbers = codes[-len(_AWAITED) :]
+            awaited = AwaitedColumns(ids.view(np.uint64), places, classes, numbers)
+        return Rows(plan, variant, times, numeric, categorical, segments, awaited)
 
 
 def _layout(plan: Plan) -> tuple[Any, ...]:
     numeric = [(signal.name, signal.name not in OUTPUT_SIGNALS) for signal in plan.in_events]
-    return plan.model, plan.version, numeric, [_categories(signal) for signal in plan.categorical]
+    categorical = [_categories(signal) for signal in plan.categorical]
+    awaited = ""
+    if plan.target:
+        awaited = "number" if isinstance(plan.target, RegressionTarget) else "class"
+    return plan.model, plan.version, numeric, categorical, awaited
 
 
 def _categories(signal: CategoricalPlan) -> tuple[Any, ...]:
@@ -192,6 +216,8 @@ class InPlacePath:
 
     def _make(self, schema: pa.Schema, plan: Plan) -> _BatchCounter | None:
         if MODULE is None or plan.joint or (self._segmented and "segments" in schema.names):
+            return None
+        if plan.target:
             return None
         columns = _columns_of(schema)
         if columns is None or "time" not in schema.names:

@@ -67,6 +67,7 @@ class LooseEvent(msgspec.Struct, kw_only=True):
     status: Any = msgspec.UNSET
     features: dict[str, Any] | None = None
     segments: Any = None
+    id: Any = msgspec.UNSET
 
     def __post_init__(self) -> None:
         # Half a surrogate pair is a string to JSON but can't be written: it would stop the worker.

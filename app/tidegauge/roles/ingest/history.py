@@ -22,8 +22,8 @@ from tidegauge.counting import (
 )
 from tidegauge.kafka import Message, Skipped, place_of, read_range, refuse, written_at
 
-#: What isn't counted of an event, and its readers want: labels are joined by ``id``.
-_UNCOUNTED = ("id", "traceparent")
+#: What isn't counted of an event, and its readers want.
+_UNCOUNTED = ("traceparent",)
 
 #: By the text that stands for them in JSON.
 _NAMES = {float(name): name for name in NON_FINITE if name != "NaN"}
@@ -37,7 +37,6 @@ class RecordedEvent(LooseEvent, kw_only=True, omit_defaults=True):
     values in column batches of types that JSON doesn't have: each is ``()``.
     """
 
-    id: Any = UNSET
     traceparent: Any = UNSET
 
     def __post_init__(self) -> None:
