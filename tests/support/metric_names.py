@@ -52,6 +52,7 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_rules_file_ok": MetricName("gauge"),
     "tidegauge_actions_total": MetricName("counter", ("kind",)),
     "tidegauge_late_events_total": MetricName("counter"),
+    "tidegauge_late_outcomes_total": MetricName("counter"),
     "tidegauge_counted_twice_events_total": MetricName("counter"),
     "tidegauge_versions_without_baseline": MetricName("gauge"),
     "tidegauge_without_baseline": MetricName("gauge", ("model", "version", "nearest")),

@@ -237,6 +237,11 @@ class DetectMetrics(_RoleMetrics):
         "tidegauge_late_events_total",
         "events that came after their window was deleted; counted nowhere else",
     )
+    late_outcomes = counter(
+        "tidegauge_late_outcomes_total",
+        "counts of labels that came after their cohort was deleted, a day after its labels count "
+        "no more: records of one cohort each, not labels",
+    )
     counted_twice = counter(
         "tidegauge_counted_twice_events_total",
         "source offsets that were counted twice, since both the group's offsets and the log of "

@@ -159,6 +159,7 @@ class Detector:
             partition=partition,
             window_of=self._settings.window_of,
             idle_seconds=self._settings.ingest.idle_seconds,
+            retention_of=lambda model: float(self._settings.outcomes_of(model).retention_seconds),
         )
 
     def _changelog_skipped(self, partition: int, offset: int, why: str) -> None:
@@ -217,9 +218,17 @@ class Detector:
         # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
         if record.clocks:
             try:
-                await self._closer.advance(state)
+                if record.of_outcomes:
+                    self._advance_outcomes(state)
+                else:
+                    await self._closer.advance(state)
             except Exception as error:  # due windows are tried again with the next record
                 self._quarantine(state, offset, error)
+
+    def _advance_outcomes(self, state: PartitionState) -> None:
+        state.pass_outcomes()
+        self._metrics.late_outcomes.inc(state.outcomes.late_cells)
+        state.outcomes.late_cells = 0
 
     def _quarantine(self, state: PartitionState, offset: int, error: Exception) -> None:
         topic = self._settings.topics.histograms
