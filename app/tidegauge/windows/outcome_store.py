@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tidegauge.config import WindowSettings
 from tidegauge.contract import LAG_EDGES, OutcomeCell
-from tidegauge.windows.maturity import MATURE_SHARE, CohortDelays, DelayCurve, delay_curve
+from tidegauge.outcomes import MATURE, LagCurve, lag_curve
 from tidegauge.windows.outcome_values import (
     CohortKey,
     CohortState,
@@ -57,13 +57,21 @@ class _Facts(NamedTuple):
         return cls(delays, frozenset(stratum.baseline for stratum in cell.strata))
 
 
-class Passed(NamedTuple):
-    """What a step of the watermark has passed: arrival windows with the delays of their labels.
+class Arrivals(NamedTuple):
+    """The labels of an arrival window by delay, and the baselines that they were counted by."""
 
-    ``released`` are baselines of windows that were deleted.
+    window: OutcomeWindow
+    delays: Delays
+    baselines: frozenset[str]
+
+
+class Passed(NamedTuple):
+    """What a step of the watermark has passed: arrival windows, and windows that were deleted.
+
+    ``released`` are baselines of the latter.
     """
 
-    arrivals: list[tuple[OutcomeWindow, Delays]]
+    arrivals: list[Arrivals]
     released: set[str]
 
 
@@ -86,6 +94,10 @@ class OutcomeStore:
     _passed_to: float = 0.0
     _facts: dict[OutcomeWindow, dict[str, _Facts]] = field(default_factory=dict)
     _windows: dict[str, set[OutcomeWindow]] = field(default_factory=dict)
+    #: Cohorts that are due, and the latest mature one of each model: at every record both are
+    #: asked for, and a model has hundreds of cohorts.
+    _due: set[OutcomeWindow] = field(default_factory=set)
+    _latest: dict[str, OutcomeWindow] = field(default_factory=dict)
 
     # -- joining ---------------------------------------------------------------------------------
 
@@ -120,6 +132,8 @@ class OutcomeStore:
 
     def _set(self, window: OutcomeWindow, state: CohortState) -> None:
         self.cohorts[window] = state
+        if state.due:
+            self._due.add(window)
         self.unsaved.add(CohortKey(window.model, window.start, window.seconds))
 
     def _expiry(self, window: OutcomeWindow) -> float:
@@ -143,29 +157,36 @@ class OutcomeStore:
             )
             if now > before:
                 passed.arrivals.extend(self._passed_arrivals(model, before, now))
-                self._make_due(model, watermark, now)
                 passed.released.update(self._expire(model, watermark))
+                self._make_due(model, watermark, now)
         self._passed_to = watermark
         return passed
 
-    def _passed_arrivals(
-        self, model: str, before: int, now: int
-    ) -> Iterator[tuple[OutcomeWindow, Delays]]:
+    def _passed_arrivals(self, model: str, before: int, now: int) -> Iterator[Arrivals]:
         for window in sorted(self._windows[model]):
             if window.kind == "arrival" and before < window.end <= now:
-                yield window, self.delays(window)
+                yield Arrivals(window, self.delays(window), self.baselines(window))
 
     def _make_due(self, model: str, watermark: float, tick: int) -> None:
         curve = self.curve(model, watermark)
-        for window in sorted(self._windows[model]):
+        for window in sorted(self._windows.get(model, ())):
             if window.kind != "cohort":
                 continue
             state = self.cohorts.get(window, CohortState())
             maturity = self.maturity(window, curve, watermark)
-            ripe = not state.mature and maturity is not None and maturity >= MATURE_SHARE
+            ripe = not state.mature and maturity is not None and maturity >= MATURE
             if state.changed or ripe:
                 mature = state.mature or ripe
                 self._set(window, replaced(state, changed=False, due=tick, mature=mature))
+        self._find_latest(model)
+
+    def _find_latest(self, model: str) -> None:
+        cohorts = (it for it in self._windows.get(model, ()) if it.kind == "cohort")
+        mature = [it for it in cohorts if it in self.cohorts and self.cohorts[it].mature]
+        if mature:
+            self._latest[model] = max(mature, key=lambda it: (it.end, it))
+        else:
+            self._latest.pop(model, None)
 
     def delays(self, window: OutcomeWindow) -> Delays:
         """Return the labels of a window by delay, in the bins of ``LAG_EDGES``."""
@@ -174,39 +195,35 @@ class OutcomeStore:
             found += facts.delays
         return found
 
-    def curve(self, model: str, watermark: float) -> DelayCurve | None:
+    def curve(self, model: str, watermark: float) -> LagCurve | None:
         """Return which share of the labels of a model comes within what time."""
-        return delay_curve(
-            [
-                CohortDelays(watermark - window.end, self.delays(window))
-                for window in self._windows.get(model, ())
-                if window.kind == "cohort"
-            ]
+        return lag_curve(
+            (watermark - window.end, self.delays(window))
+            for window in self._windows.get(model, ())
+            if window.kind == "cohort"
         )
 
     def maturity(
-        self, window: OutcomeWindow, curve: DelayCurve | None, watermark: float
+        self, window: OutcomeWindow, curve: LagCurve | None, watermark: float
     ) -> float | None:
         """Return which share of a cohort's labels is to be expected by now; None if unknown."""
         age = watermark - window.end
         if age >= self.retention_of(window.model):
             return 1.0
-        return None if curve is None else curve.share_within(age)
+        return None if curve is None else curve.share_by(age)
 
     def due(self) -> list[OutcomeWindow]:
         """Return the cohorts to report, those first that have waited for longest."""
-        waiting = [(state.due, window) for window, state in self.cohorts.items() if state.due]
-        return [window for _, window in sorted(waiting)]
+        return sorted(self._due, key=lambda window: (self.cohorts[window].due, window))
 
     def reported(self, window: OutcomeWindow, **changes: Any) -> None:
         """Note that a cohort was reported."""
         self._set(window, replaced(self.cohorts[window], due=0, **changes))
+        self._due.discard(window)
 
     def latest_mature(self, model: str) -> OutcomeWindow | None:
         """Return the latest cohort of a model that is mature."""
-        cohorts = (it for it in self._windows.get(model, ()) if it.kind == "cohort")
-        mature = [it for it in cohorts if it in self.cohorts and self.cohorts[it].mature]
-        return max(mature, key=lambda it: (it.end, it), default=None)
+        return self._latest.get(model)
 
     @property
     def models(self) -> list[str]:
@@ -233,6 +250,7 @@ class OutcomeStore:
         """Delete a window; its keys become tombstones."""
         self.unsaved |= {OutcomeKey(*window, tenure) for tenure in self.cells.pop(window, {})}
         self._facts.pop(window, None)
+        self._due.discard(window)
         if self.cohorts.pop(window, None) is not None:
             self.unsaved.add(CohortKey(window.model, window.start, window.seconds))
         left = self._windows.get(window.model, set()) - {window}
@@ -270,6 +288,7 @@ class OutcomeStore:
         self._passed_to = watermark
         self._facts.clear()
         self._windows.clear()
+        self._latest.clear()
         for window, tenures in self.cells.items():
             self._facts[window] = {name: _Facts.of(it.decoded()) for name, it in tenures.items()}
             self._windows[window.model] = self._windows.get(window.model, set()) | {window}
@@ -278,6 +297,9 @@ class OutcomeStore:
                 self._delete(window)
         for window in self.cohorts.keys() - self.cells.keys():
             self._delete(window)
+        self._due = {window for window, state in self.cohorts.items() if state.due}
+        for model in self._windows:
+            self._find_latest(model)
 
     def everything(self) -> set[OutcomeKey | CohortKey]:
         """Return every key there is."""
