@@ -41,6 +41,7 @@ _COMMANDS = {
     "demo": ("setup", "demo"),
     "baseline": ("baseline", "app"),
     "topics": ("setup", "topics_app"),
+    "performance": ("performance", "app"),
     "alerts": ("alerts", "app"),
     "actions": ("actions", "app"),
     "audit": ("audit", "app"),
