@@ -58,7 +58,9 @@ class _Tenure:
 class OutcomeWorld:
     """Partition 0 is worker a's at first, 1 is worker b's; ``log`` is what DETECT reads."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str = SOURCE, baselines: Mapping[str, str] | None = None) -> None:
+        """``baselines`` are the ids of baselines by version."""
+        self.source, self._baselines = source, baselines or {}
         self.now = NOW
         self.log: list[Logged] = []
         self.owner = {0: "a", 1: "b"}
@@ -128,13 +130,13 @@ class OutcomeWorld:
             ranges[p] = {"origin": 0, "start": start, "since": since, "to": to}
             clocks[p] = {"latest": self.now, "caught_up": True, "idle": idle}
             tenure.positions[p][1] = to
-        cells = [_cell(window, tenure.counts) for window in sorted(tenure.changed)]
+        cells = [_cell(window, tenure.counts, self._baselines) for window in sorted(tenure.changed)]
         tenure.changed = set()
         record = {
             "tenure": tenure.id,
             "seq": tenure.seq,
             "time": self.now,
-            "source": SOURCE,
+            "source": self.source,
             "source_partitions": 2,
             "ranges": ranges,
             "clocks": clocks,
@@ -181,7 +183,7 @@ def _sparse(counts: Mapping[int, int]) -> dict[str, list[int]]:
     return {"bins": bins, "counts": [counts[it] for it in bins]}
 
 
-def _cell(window: OutcomeWindow, counts: Totals) -> dict[str, Any]:
+def _cell(window: OutcomeWindow, counts: Totals, baselines: Mapping[str, str]) -> dict[str, Any]:
     by_axes: dict[Axes, dict[str, dict[int, int]]] = {}
     for (of, axes, name, place), count in counts.items():
         if of == window:
@@ -191,7 +193,7 @@ def _cell(window: OutcomeWindow, counts: Totals) -> dict[str, Any]:
             "version": axes.version,
             "variant": axes.variant,
             "groups": dict(axes.groups),
-            "baseline": f"of-{axes.version}",
+            "baseline": baselines.get(axes.version, f"of-{axes.version}"),
             "target": 0,
             "labelled": {"problem": "binary", "outcomes": _sparse(its.get("outcomes", {}))},
             "lags": _sparse(its.get("lags", {})),
