@@ -182,9 +182,10 @@ CHANNELS = (
         (
             Message(
                 "performanceReport",
-                "Figures of one cohort.",
-                None,
-                key="model|version|variant|cohort",
+                "Figures of one cohort, by the labels that have come.",
+                "performance-report",
+                key="JSON list of model, version, variant, the group's name and value, start and "
+                "length of the cohort",
             ),
         ),
         (Operation("sendPerformance", "send", "detect", "At least once."),),

@@ -188,7 +188,9 @@ def roles(value: bytes) -> None:
 
 def _histograms(value: bytes) -> None:
     with suppress(DecodingError):
-        record = read_record(value, source="predictions", max_ahead_seconds=300)
+        record = read_record(
+            value, source="predictions", outcomes="tidegauge.outcomes", max_ahead_seconds=300
+        )
         check_signals(record)
 
 

@@ -52,6 +52,16 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_rules_file_ok": MetricName("gauge"),
     "tidegauge_actions_total": MetricName("counter", ("kind",)),
     "tidegauge_late_events_total": MetricName("counter"),
+    "tidegauge_performance": MetricName(
+        "gauge", ("model", "version", "variant", "figure", "cohort")
+    ),
+    "tidegauge_performance_worsening": MetricName(
+        "gauge", ("model", "version", "variant", "figure", "cohort")
+    ),
+    "tidegauge_label_coverage": MetricName("gauge", ("model", "version", "variant")),
+    "tidegauge_label_maturity": MetricName("gauge", ("model", "version", "variant")),
+    "tidegauge_label_delay_seconds": MetricName("histogram", ("model",)),
+    "tidegauge_late_outcomes_total": MetricName("counter"),
     "tidegauge_counted_twice_events_total": MetricName("counter"),
     "tidegauge_versions_without_baseline": MetricName("gauge"),
     "tidegauge_without_baseline": MetricName("gauge", ("model", "version", "nearest")),

@@ -77,7 +77,12 @@ def undisturbed() -> list[bytes]:
 
 def test_the_sound_record_is_joined_under_another_name_too() -> None:
     record = json.loads(SOUND) | {"tenure": "somebody"}
-    found = read_record(json.dumps(record).encode(), source="predictions", max_ahead_seconds=300)
+    found = read_record(
+        json.dumps(record).encode(),
+        source="predictions",
+        outcomes="tidegauge.outcomes",
+        max_ahead_seconds=300,
+    )
     check_signals(found)
 
 
@@ -244,7 +249,9 @@ def test_whatever_is_flipped_a_record_is_refused_or_can_be_joined_and_closed(
     for at, byte in flips:
         value[at] = byte
     try:
-        record = read_record(bytes(value), source="predictions", max_ahead_seconds=300)
+        record = read_record(
+            bytes(value), source="predictions", outcomes="tidegauge.outcomes", max_ahead_seconds=300
+        )
         check_signals(record)
     except DecodingError:
         return
@@ -268,5 +275,8 @@ def test_signals_under_a_known_tenure_are_left_for_the_end_of_the_window() -> No
 def test_what_is_wrong_is_said_with_its_place() -> None:
     with pytest.raises(DecodingError, match=r"cells\[0\] has the window .* no multiple"):
         read_record(
-            _changed("a window that is not aligned"), source="predictions", max_ahead_seconds=300
+            _changed("a window that is not aligned"),
+            source="predictions",
+            outcomes="tidegauge.outcomes",
+            max_ahead_seconds=300,
         )

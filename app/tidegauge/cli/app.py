@@ -42,6 +42,7 @@ _COMMANDS = {
     "baseline": ("baseline", "app"),
     "labels": ("labels", "app"),
     "topics": ("setup", "topics_app"),
+    "performance": ("performance", "app"),
     "alerts": ("alerts", "app"),
     "actions": ("actions", "app"),
     "audit": ("audit", "app"),

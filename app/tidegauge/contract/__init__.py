@@ -100,6 +100,7 @@ if TYPE_CHECKING:
         ReliabilityBin as ReliabilityBin,
         no_figure as no_figure,
     )
+    from tidegauge.contract.performance import PerformanceReport as PerformanceReport
     from tidegauge.contract.prediction import (
         ARROW_CONTENT_TYPE as ARROW_CONTENT_TYPE,
         ARROW_MAGIC as ARROW_MAGIC,

@@ -22,6 +22,7 @@ from tidegauge.contract.alert import (
     AlertEvent,
     Outcome,
 )
+from tidegauge.contract.performance import PerformanceReport
 from tidegauge.contract.prediction import JSON_CONTENT_TYPE
 from tidegauge.contract.record import SCHEMA_VERSION, DecodingError, decode, encode
 from tidegauge.contract.report import WindowReport
@@ -31,11 +32,12 @@ SPECVERSION = "1.0"
 STRUCTURED_CONTENT_TYPE = "application/cloudevents+json"
 
 #: The records that go with an envelope.
-Event = WindowReport | Alert | Action | Acknowledgement
+Event = WindowReport | PerformanceReport | Alert | Action | Acknowledgement
 
 #: By the name of the schema, what an event of it can be: the middle of its type.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "window-report": ("window.closed", "window.revised"),
+    "performance-report": ("performance.measured",),
     "alert": tuple(f"alert.{event}" for event in get_args(AlertEvent)),
     "action": tuple(f"action.{kind}" for kind in get_args(ActionKind)),
     "acknowledgement": tuple(f"acknowledgement.{outcome}" for outcome in get_args(Outcome)),
@@ -161,6 +163,8 @@ def _about(record: Event) -> tuple[str, str, float]:
     if isinstance(record, WindowReport):
         closed = "window.revised" if record.revision else "window.closed"
         return "window-report", closed, record.window_end
+    if isinstance(record, PerformanceReport):
+        return "performance-report", "performance.measured", record.time
     if isinstance(record, Alert):
         state = record.event
         return "alert", f"alert.{state}", record.window_end

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from tidegauge.contract import LATENCY_EDGES_MS, ActionKind, NotifyReason, Reason
+from tidegauge.contract import LAG_EDGES, LATENCY_EDGES_MS, ActionKind, NotifyReason, Reason
 from tidegauge.telemetry.declaration import MetricSet, binned, counter, gauge, histogram, table
 
 _REASONS = [(reason,) for reason in get_args(Reason)]
@@ -236,6 +236,36 @@ class DetectMetrics(_RoleMetrics):
     late_events = counter(
         "tidegauge_late_events_total",
         "events that came after their window was deleted; counted nowhere else",
+    )
+    performance = table(
+        "tidegauge_performance{model,version,variant,figure,cohort}",
+        "figures by the labels of the latest cohort that is mature, such as `accuracy`, `auc` or "
+        "`mae`; `cohort` is always `latest_mature` ([labels](docs/outcomes.md)). Models whose "
+        "baseline is known, 50 versions and variants of each at most",
+    )
+    performance_worsening = table(
+        "tidegauge_performance_worsening{model,version,variant,figure,cohort}",
+        "by which share of the baseline's figure each of those is worse: 0.05 is 5 % worse",
+    )
+    label_coverage = table(
+        "tidegauge_label_coverage{model,version,variant}",
+        "share of the predictions of that cohort that have a label, 0 to 1",
+    )
+    label_maturity = table(
+        "tidegauge_label_maturity{model,version,variant}",
+        "share of the labels of that cohort that is to be expected by now, 0 to 1, by the delays "
+        "in other cohorts",
+    )
+    label_delay = binned(
+        "tidegauge_label_delay_seconds{model}",
+        "time from prediction to label, added when labels have arrived; the sum is by the middles "
+        "of the buckets",
+        edges=LAG_EDGES,
+    )
+    late_outcomes = counter(
+        "tidegauge_late_outcomes_total",
+        "counts of labels that came after their cohort was deleted, a day after its labels count "
+        "no more: records of one cohort each, not labels",
     )
     counted_twice = counter(
         "tidegauge_counted_twice_events_total",

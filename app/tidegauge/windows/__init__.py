@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     )
     from tidegauge.windows.evidence import BaselineLayout as BaselineLayout
     from tidegauge.windows.inactivity import InactivityCheck as InactivityCheck
+    from tidegauge.windows.outcome_store import Arrivals as Arrivals
+    from tidegauge.windows.outcome_values import OutcomeWindow as OutcomeWindow
     from tidegauge.windows.outputs import (
         Closed as Closed,
         DataWanted as DataWanted,
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     )
     from tidegauge.windows.partition import PartitionState as PartitionState
     from tidegauge.windows.parts import Write as Write
+    from tidegauge.windows.performance import (
+        PerformanceClosing as PerformanceClosing,
+        ReferenceFigures as ReferenceFigures,
+    )
     from tidegauge.windows.records import (
         RawCell as RawCell,
         RawRecord as RawRecord,

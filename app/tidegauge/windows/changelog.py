@@ -27,6 +27,7 @@ import msgspec
 
 from tidegauge.baseline import UnusableBaseline, read_baseline
 from tidegauge.contract import DecodingError, decode
+from tidegauge.windows.outcome_values import CohortKey, CohortState, OutcomeKey, TenureOutcomes
 from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.parts import PartKey, Parts, Whole, Write
 from tidegauge.windows.values import (
@@ -202,6 +203,12 @@ class Changelog:
                 return
             memory, held = decode(raw_value, SliceMemory), state.memories.get(key.slice)
             state.memories[key.slice] = memory if held is None else join_memories(held, memory)
+        elif isinstance(key, OutcomeKey):
+            counted = None if raw_value is None else TenureOutcomes.read(raw_value)
+            state.outcomes.restore_cell(key, counted)
+        elif isinstance(key, CohortKey):
+            cohort = None if raw_value is None else decode(raw_value, CohortState)
+            state.outcomes.restore_cohort(key, cohort)
         elif isinstance(key, BaselineKey) and raw_value is not None:
             self._hold_baseline(key, raw_value)
 
@@ -249,20 +256,20 @@ class Changelog:
         self.state.unsaved = self.state.everything()
 
     def forget(self) -> None:
-        """Begin again with nothing: the log of histograms is to be read anew."""
+        """Begin again with nothing but outcomes: the log of histograms is to be read anew."""
         void: set[Key] = {
             *self.state.cells,
             *(WaitingKey(*window) for window in self.state.waiting),
             *(JudgedKey(*window) for window in self.state.judged),
         }
-        self.state = self.state.emptied()
+        self.state = self.state.without_predictions()
         self.begin()
         self.state.unsaved |= void  # as tombstones
 
     def checkpoint(self) -> Checkpoint:
         """Take what changed since the last checkpoint."""
         state = self.state
-        unsaved, state.unsaved = state.unsaved, set()
+        unsaved = state.take_unsaved()
         progress = ProgressKey(state.partition)
         # What is read before the name is taken for another changelog's.
         keys = sorted(unsaved - {progress}, key=lambda key: not isinstance(key, LogKey))
@@ -296,5 +303,11 @@ class Changelog:
             return msgspec.json.encode(state.progress)
         if isinstance(key, LogKey):
             return b"null"  # its tag says it
+        if isinstance(key, OutcomeKey):
+            counted = state.outcomes.cells.get(key.window, {}).get(key.tenure)
+            return None if counted is None else msgspec.json.encode(counted)
+        if isinstance(key, CohortKey):
+            cohort = state.outcomes.cohorts.get(key.window)
+            return None if cohort is None else msgspec.json.encode(cohort, order="deterministic")
         baseline = state.baselines.get(key.id)
         return None if baseline is None else baseline.to_json()

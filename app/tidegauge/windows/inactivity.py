@@ -76,7 +76,7 @@ class InactivityCheck:
         allowed = self._state.forgotten_after(where, value)
         if quiet.since + allowed <= self._now:
             verdict = end_forgotten(self._rules, quiet, value.alerts, seconds=allowed)
-            self._state.forget(where, self._state.windows)
+            self._state.forget(where, self._state.used_baselines)
             closed.forgotten.append(where)
             self._tell(verdict, closed)
             return

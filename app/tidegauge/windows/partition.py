@@ -8,12 +8,13 @@ a crash or beside a worker that was paused, produces the same outputs, byte for 
 import copy
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from tidegauge.windows.outcome_store import RETENTION_SECONDS, OutcomeStore, Passed
 from tidegauge.windows.outputs import Output
 from tidegauge.windows.records import RawCell, RawRecord
 from tidegauge.windows.slices import InactivityTimer, SliceStore
@@ -49,8 +50,12 @@ GONE_CELLS = 50_000
 class PartitionState(SliceStore):
     """Everything DETECT knows of one partition of the histogram topic."""
 
+    #: How long after its prediction a label of a model counts, seconds.
+    retention_of: Callable[[str], float] = lambda model: RETENTION_SECONDS
     #: False until the changelog has been read: nothing may be closed on half the state.
     ready: bool = False
+    #: The labels of models, which are closed by a watermark of their own.
+    outcomes: OutcomeStore = field(init=False)
     cells: dict[CellKey, CellCounts] = field(default_factory=dict)
     #: Baselines of each window that has cells.
     windows: dict[Window, set[str]] = field(default_factory=dict)
@@ -72,6 +77,9 @@ class PartitionState(SliceStore):
     joined: list[Any] = field(default_factory=list)
     _due: list[tuple[float, Window]] = field(default_factory=list)
     _expiring: list[tuple[float, Window]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.outcomes = OutcomeStore(window_of=self.window_of, retention_of=self.retention_of)
 
     # -- joining ---------------------------------------------------------------------------------
 
@@ -95,6 +103,10 @@ class PartitionState(SliceStore):
 
     def _join(self, record: RawRecord, offset: int, journal: Journal) -> dict[Slice, int]:
         # Whether a window has expired is by the watermark before the record.
+        if record.of_outcomes:
+            self.outcomes.join(record, self.progress_of(record).watermark, journal)
+            self.advance(record, offset)
+            return {}
         self.progress.now = max(self.progress.now, record.time)
         starts = {p: at.start for p, at in record.ranges.items()}
         series = {p: at.series for p, at in record.ranges.items() if at.series}
@@ -212,6 +224,16 @@ class PartitionState(SliceStore):
 
     # -- closing ---------------------------------------------------------------------------------
 
+    def pass_outcomes(self) -> Passed:
+        """Take the ticks of outcomes that their watermark has come to; return what it passed."""
+        outcomes = self.progress.outcomes
+        if outcomes is msgspec.UNSET:
+            return Passed([], set())
+        passed = self.outcomes.advance(outcomes.watermark)
+        if passed.released:
+            self.drop_unused_baselines(passed.released, self.used_baselines)
+        return passed
+
     def pass_due(self) -> None:
         """Set aside what the windows held that the watermark has passed, in order of their ends."""
         while self._due and self._due[0][0] <= self.progress.watermark:
@@ -286,7 +308,8 @@ class PartitionState(SliceStore):
                 unreported.append((at, window))
         for one in unreported:
             heapq.heappush(self._expiring, one)
-        self.drop_unused_baselines(released, self.windows)
+        if released:
+            self.drop_unused_baselines(released, self.used_baselines)
 
     def _delete(self, window: Window) -> set[str]:
         """Delete a window; return its baselines but for the one that its slice goes on with."""
@@ -307,6 +330,17 @@ class PartitionState(SliceStore):
         )
         memory = self.memories.get(window.slice)
         return baselines - {memory.baseline if memory else ""}
+
+    @property
+    def used_baselines(self) -> dict[Any, Set[str]]:
+        """The baselines of each window of predictions or of outcomes."""
+        return {**self.windows, **self.outcomes.used_baselines}
+
+    def take_unsaved(self) -> set[Key]:
+        """Take out the keys whose value is not in the changelog yet."""
+        unsaved: set[Key] = self.unsaved | self.outcomes.unsaved
+        self.unsaved, self.outcomes.unsaved = set(), set()
+        return unsaved
 
     def take_outputs(self) -> list[Output]:
         """Take out what is to be published."""
@@ -339,7 +373,9 @@ class PartitionState(SliceStore):
                 self.late[window] = mark.late_since
         self._restore_waiting()
         self._restore_judged()
-        self.drop_leftovers(self.windows)
+        outcomes = self.progress.outcomes
+        self.outcomes.restored(0.0 if outcomes is msgspec.UNSET else outcomes.watermark)
+        self.drop_leftovers(self.used_baselines)
         self.ready = True
 
     def _restore_waiting(self) -> None:
@@ -364,9 +400,19 @@ class PartitionState(SliceStore):
             partition=self.partition,
             window_of=self.window_of,
             idle_seconds=self.idle_seconds,
+            retention_of=self.retention_of,
             ready=self.ready,
             joined=self.joined,
         )
+
+    def without_predictions(self) -> "PartitionState":
+        """Return a state of the same partition that has read nothing yet but keeps outcomes.
+
+        Most of these are older than what the log still has. To join its records again does no harm.
+        """
+        empty = self.emptied()
+        empty.outcomes, empty.progress.outcomes = self.outcomes, self.progress.outcomes
+        return empty
 
     def everything(self) -> set[Key]:
         """Return every key there is."""
@@ -379,4 +425,5 @@ class PartitionState(SliceStore):
             *(SliceKey(where) for where in self.slices),
             *(MemoryKey(where) for where in self.memories),
             *(BaselineKey(baseline_id) for baseline_id in self.baselines),
+            *self.outcomes.everything(),
         }

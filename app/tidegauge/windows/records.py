@@ -12,6 +12,7 @@ import msgspec
 
 from tidegauge.contract import (
     DecodingError,
+    OutcomeCell,
     decode,
 )
 from tidegauge.windows.merging import LARGEST_COUNT, histograms_of
@@ -83,7 +84,10 @@ class RawCell(msgspec.Struct, kw_only=True):
 
 
 class RawRecord(msgspec.Struct, kw_only=True):
-    """A histogram record with undecoded signals, within bounds; see ``validation``."""
+    """A histogram record with undecoded signals, within bounds.
+
+    One of OUTCOMES has ``outcomes`` and no cells; those of INGEST have no ``outcomes``.
+    """
 
     tenure: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     seq: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
@@ -95,6 +99,19 @@ class RawRecord(msgspec.Struct, kw_only=True):
     baselines_age_seconds: float | None = None
     topic_id: Annotated[str, msgspec.Meta(max_length=200)] = ""
     cells: Annotated[list[RawCell], msgspec.Meta(max_length=MOST_CELLS)]
+    outcomes: (
+        Annotated[list[OutcomeCell], msgspec.Meta(max_length=MOST_CELLS)] | msgspec.UnsetType
+    ) = msgspec.UNSET
+
+    @property
+    def of_outcomes(self) -> bool:
+        """Whether OUTCOMES has written it."""
+        return self.outcomes is not msgspec.UNSET
+
+    @property
+    def outcome_cells(self) -> list[OutcomeCell]:
+        """Its cells of outcomes."""
+        return [] if self.outcomes is msgspec.UNSET else self.outcomes
 
 
 #: How far an event's clock may be ahead of its worker's beyond what INGEST accepts: workers' own
@@ -102,13 +119,18 @@ class RawRecord(msgspec.Struct, kw_only=True):
 _CLOCKS_SECONDS = 24 * 3600.0
 
 
-def read_record(value: bytes | None, *, source: str, max_ahead_seconds: float) -> RawRecord:
+def read_record(
+    value: bytes | None, *, source: str, outcomes: str, max_ahead_seconds: float
+) -> RawRecord:
     """Read a record of the histogram topic.
 
-    Raises :class:`DecodingError` for what no worker that counts ``source`` can have written.
+    Raises :class:`DecodingError` for what no worker that counts ``source``, the topic of
+    predictions, or ``outcomes``, the topic of outcomes, can have written.
     """
     record = decode(value, RawRecord)
-    problem = _problem(record, source, max_ahead_seconds)
+    if record.source == outcomes and not record.of_outcomes:
+        record.outcomes = []
+    problem = _problem(record, source, outcomes, max_ahead_seconds)
     if problem is not None:
         raise DecodingError(problem)
     return record
@@ -127,9 +149,17 @@ def check_signals(record: RawRecord) -> None:
             raise DecodingError(f"cells[{at}]: {error}") from error
 
 
-def _problem(record: RawRecord, source: str, max_ahead_seconds: float) -> str | None:
-    if record.source != source:
-        return f"source is {record.source!r}, expected {source!r}: it would hold the watermark"
+def _problem(record: RawRecord, source: str, outcomes: str, max_ahead_seconds: float) -> str | None:
+    if record.source not in (source, outcomes):
+        return (
+            f"source is {record.source!r}, expected {source!r} or {outcomes!r}: it would hold the "
+            "watermark"
+        )
+    if record.of_outcomes != (record.source == outcomes) or (record.of_outcomes and record.cells):
+        return (
+            f"source is {record.source!r}, and it has {len(record.cells)} cells and "
+            f"{len(record.outcome_cells)} of outcomes"
+        )
     ahead = record.time + max_ahead_seconds + _CLOCKS_SECONDS
     for partition, at in record.ranges.items():
         if not at.start <= at.since <= at.to:
@@ -143,10 +173,10 @@ def _problem(record: RawRecord, source: str, max_ahead_seconds: float) -> str | 
     for partition, clock in record.clocks.items():
         if clock.latest is not None and clock.latest > ahead:
             return f"clocks[{partition}] is {clock.latest:.0f}, and the record of {record.time:.0f}"
-    return next(_problems(record.cells, ahead), None)
+    return next(_problems([*record.cells, *record.outcome_cells], ahead), None)
 
 
-def _problems(cells: Iterable[RawCell], ahead: float) -> Iterator[str]:
+def _problems(cells: Iterable[RawCell | OutcomeCell], ahead: float) -> Iterator[str]:
     for at, cell in enumerate(cells):
         if cell.window_start % cell.window_seconds:
             yield (

@@ -5,6 +5,7 @@ records each begin a new series at its origin. A source partition continues with
 what was counted of earlier ones stays counted.
 """
 
+import copy
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from tidegauge.windows.values import (
     ProgressKey,
     Source,
     SourceClock,
+    SourceProgress,
 )
 
 
@@ -37,7 +39,7 @@ def source_time(clock: SourceClock, idle_seconds: float) -> float | None:
     return max(clock.time - idle_seconds, latest or 0.0)
 
 
-def watermark(progress: PartitionProgress, idle_seconds: float) -> float:
+def watermark(progress: SourceProgress, idle_seconds: float) -> float:
     """Return the least event time over all source partitions; it never goes back.
 
     A source partition that nobody has spoken of yet holds everything back.
@@ -255,15 +257,20 @@ class GapBook:
         """Return how many gaps are lost for good by now, after a record that was taken.
 
         Those that it fills, or that another tenure had shown whose place it holds still, are none.
+        ``now`` is by the clocks of the records of its source, so it decides on gaps of that alone.
         """
         lost = self._lost.pop(partition, 0)
         waiting = self._passed.get(partition)
         if not waiting:
             return lost
         waiting = [one for one in waiting if not _is_none(one, record)]
-        lost += sum(now - one.at >= PATIENCE_SECONDS for one in waiting)
-        self._passed[partition] = [one for one in waiting if now - one.at < PATIENCE_SECONDS]
-        return lost
+        over = [
+            one
+            for one in waiting
+            if one.gap.source == record.source and now - one.at >= PATIENCE_SECONDS
+        ]
+        self._passed[partition] = [one for one in waiting if one not in over]
+        return lost + len(over)
 
 
 def _is_none(passed: _Passed, record: RawRecord) -> bool:
@@ -304,9 +311,16 @@ class LogProgress:
     #: doesn't take that back.
     _tenures: OrderedDict[str, int] = field(default_factory=OrderedDict)
 
+    def progress_of(self, record: RawRecord) -> SourceProgress:
+        """Return how far records of its kind have come: those of predictions, or of outcomes."""
+        if not record.of_outcomes:
+            return self.progress
+        outcomes = self.progress.outcomes
+        return SourceProgress() if outcomes is msgspec.UNSET else outcomes
+
     def gaps(self, record: RawRecord) -> list[Gap]:
         """Return what is missing between what is covered and where a new record continues."""
-        known = self.progress.sources.get(record.source)
+        known = self.progress_of(record).sources.get(record.source)
         found = []
         for partition, at in record.ranges.items():
             to = covered(known, partition, at, record.topic_id)
@@ -319,7 +333,7 @@ class LogProgress:
         return found
 
     def _last_seq(self, record: RawRecord) -> int:
-        heard = self.progress.heard.get(record.source, {})
+        heard = self.progress_of(record).heard.get(record.source, {})
         known = [heard[p] for p in record.ranges if p in heard]
         last = max((one.seq for one in known if one.tenure == record.tenure), default=0)
         return max(last, self._tenures.get(record.tenure, 0))
@@ -337,7 +351,7 @@ class LogProgress:
 
     def is_new(self, record: RawRecord) -> bool:
         """Whether nothing was joined of the tenure of a record, or not lately."""
-        heard = self.progress.heard.get(record.source, {})
+        heard = self.progress_of(record).heard.get(record.source, {})
         return all(one.tenure != record.tenure for one in heard.values())
 
     def advance(self, record: RawRecord, offset: int) -> None:
@@ -346,7 +360,7 @@ class LogProgress:
         Replaces what ``progress`` holds and changes none of it, so a copy of ``progress`` is what
         was before.
         """
-        progress, name = self.progress, record.source
+        progress, name = copy.copy(self.progress_of(record)), record.source
         known, owners = progress.sources.get(name), dict(progress.heard.get(name, {}))
         if known is None:
             source = source_of_record(record)
@@ -365,10 +379,15 @@ class LogProgress:
             same = last is not None and last.tenure == record.tenure
             if last is None or not same or record.seq > last.seq:
                 owners[partition] = LastRecord(tenure=record.tenure, seq=record.seq)
+        progress.now = max(progress.now, record.time)
         progress.sources = {**progress.sources, name: source}
         progress.heard = {**progress.heard, name: owners}
-        progress.next_offset = offset + 1
         progress.watermark = watermark(progress, self.idle_seconds)
+        if isinstance(progress, PartitionProgress):
+            self.progress = progress
+        else:
+            self.progress.outcomes = progress
+        self.progress.next_offset = offset + 1
         self.unsaved.add(ProgressKey(self.partition))
 
     def skip(self, offset: int) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from tidegauge.alerting import AlertState
 from tidegauge.contract import WindowReport
+from tidegauge.windows.outcome_values import CohortKey, OutcomeKey
 
 
 class Slice(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -87,7 +88,18 @@ class LogKey(msgspec.Struct, frozen=True, array_like=True, tag="log"):
     """Key of the name that who begins a changelog gives it: what has no such name is void."""
 
 
-Key = CellKey | WaitingKey | JudgedKey | MemoryKey | SliceKey | ProgressKey | BaselineKey | LogKey
+Key = (
+    CellKey
+    | WaitingKey
+    | JudgedKey
+    | MemoryKey
+    | SliceKey
+    | ProgressKey
+    | BaselineKey
+    | LogKey
+    | OutcomeKey
+    | CohortKey
+)
 
 
 class TenureCounts(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -152,22 +164,31 @@ class LastRecord(msgspec.Struct, kw_only=True):
     seq: int
 
 
-class PartitionProgress(msgspec.Struct, kw_only=True):
-    """How far the fold over a partition of the histogram topic has come.
+class SourceProgress(msgspec.Struct, kw_only=True):
+    """How far the counting of one kind of records has come: of predictions, or of outcomes.
 
-    Everything before ``next_offset`` is in the table. ``now`` is the time of
-    the youngest record, by the clock of the worker that wrote it. ``watermark`` never goes back: a
-    window that it has passed by more than its lateness stays deleted. ``heard`` is by source topic
-    and partition. ``topic_id`` is Kafka's id of the histogram topic that ``next_offset`` is of, ""
-    if that isn't known.
+    ``now`` is the time of the youngest record, by the clock of the worker that wrote it.
+    ``watermark`` never goes back: what it has passed by more than its lateness stays deleted.
+    ``heard`` is by source topic and partition.
     """
 
-    next_offset: int = 0
     now: float = 0.0
     watermark: float = 0.0
     sources: dict[str, Source] = {}
     heard: dict[str, dict[int, LastRecord]] = {}
+
+
+class PartitionProgress(SourceProgress, kw_only=True):
+    """How far the fold over a partition of the histogram topic has come.
+
+    Everything before ``next_offset`` is in the table. The inherited fields are those of
+    predictions, and ``outcomes`` has those of outcomes: neither moves the other. ``topic_id`` is
+    Kafka's id of the histogram topic that ``next_offset`` is of, "" if that isn't known.
+    """
+
+    next_offset: int = 0
     topic_id: str = ""
+    outcomes: SourceProgress | msgspec.UnsetType = msgspec.UNSET
 
 
 class WindowMark(msgspec.Struct, kw_only=True):

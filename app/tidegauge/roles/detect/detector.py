@@ -21,6 +21,8 @@ from tidegauge.roles.detect.broker_watch import BrokerWatch
 from tidegauge.roles.detect.faust_store import JoinStore, make_app
 from tidegauge.roles.detect.intake import Intake
 from tidegauge.roles.detect.observe import Observer
+from tidegauge.roles.detect.observe_outcomes import OutcomeObserver
+from tidegauge.roles.detect.outcome_closer import OutcomeCloser
 from tidegauge.roles.detect.status import Lifecycle, MissingBaselines, OutputStatus, SliceFailures
 from tidegauge.roles.detect.window_closer import BaselineSupply, WindowCloser
 from tidegauge.roles.detect.writer import Committer, Writer, unsound_versions
@@ -87,6 +89,7 @@ class Detector:
         topics = (settings.topics.histograms, self._changelog_topic)
         self._faults = RecordFaults(metrics.records_set_aside, health, topics)
         drift_detector = DriftDetector(settings.alarms_of)
+        failures = SliceFailures(metrics, health)
         self._closer = WindowCloser(
             settings,
             rules=self._active_rules,
@@ -95,8 +98,16 @@ class Detector:
             metrics=metrics,
             observer=self._observer,
             lifecycle=self._lifecycle,
-            failures=SliceFailures(metrics, health),
+            failures=failures,
             clock=clock,
+        )
+        self._outcome_observer = OutcomeObserver(metrics)
+        self._outcome_closer = OutcomeCloser(
+            settings,
+            baselines=self._baselines,
+            metrics=metrics,
+            observer=self._outcome_observer,
+            failures=failures,
         )
         self.intake = Intake(
             settings, self.store, self.offsets, metrics, self._faults, fold=self._fold
@@ -159,6 +170,7 @@ class Detector:
             partition=partition,
             window_of=self._settings.window_of,
             idle_seconds=self._settings.ingest.idle_seconds,
+            retention_of=lambda model: float(self._settings.outcomes_of(model).retention_seconds),
         )
 
     def _changelog_skipped(self, partition: int, offset: int, why: str) -> None:
@@ -217,7 +229,10 @@ class Detector:
         # The last record of a flush has the clocks; before it, its ranges lag behind its cells.
         if record.clocks:
             try:
-                await self._closer.advance(state)
+                if record.of_outcomes:
+                    await self._outcome_closer.advance(state)
+                else:
+                    await self._closer.advance(state)
             except Exception as error:  # due windows are tried again with the next record
                 self._quarantine(state, offset, error)
 
@@ -257,6 +272,7 @@ class Detector:
         await self._committer.commit(last=last)
         partitions = set(self.store.partitions)
         self._observer.owned(partitions)
+        self._outcome_observer.owned(partitions)
         self._missing_baselines.check(partitions)
         if self._has_joined:
             self.report_owned()

@@ -82,6 +82,7 @@ class Intake:
     def __post_init__(self) -> None:
         self._topic = self.settings.topics.histograms
         self._source = self.settings.topics.predictions
+        self._outcomes = self.settings.topics.outcomes
         self._max_ahead_seconds = self.settings.ingest.max_ahead_seconds
         group = f"{self.settings.detect.app_id}-sequence"
         self.reader = PartitionReader(self.settings.kafka, group, self._topic)
@@ -204,7 +205,7 @@ class Intake:
             return True
         try:
             record = await self._read(state, value)
-            gaps = state.gaps(record)
+            gaps = self._gaps_before(state, record, offset)
             if gaps and not nothing_left_out:
                 self.needs_gap_check(state.partition)
                 return False
@@ -215,7 +216,12 @@ class Intake:
             self.faults.skipped(place, f"no histograms: {error}")
             state.skip(offset)
             return True
-        if gaps and not await self._are_gone(state, record, gaps):
+        if gaps and record.of_outcomes:
+            # Not worth counting everything again: cells are cumulative, so what is missing may be
+            # in this record, and predictions must not wait for it.
+            log.error("partition %d: %s are missing in the log; continuing", state.partition, gaps)
+            self._gaps.passed(state.partition, record, gaps, record.time)
+        elif gaps and not await self._are_gone(state, record, gaps):
             if self._owned(state.partition) is state:  # and not taken away meanwhile
                 await self._read_again(state, record)
             return False
@@ -223,10 +229,26 @@ class Intake:
         self._note_lost(state, record)
         return True
 
+    def _gaps_before(self, state: PartitionState, record: RawRecord, offset: int) -> list[Gap]:
+        """Return what is missing before a record.
+
+        Outcomes are kept when the partition is counted again, so that of their records that are
+        read once more, the first would seem to lack those that retention has deleted.
+        """
+        if record.of_outcomes and offset < self._gaps.read_to(state.partition):
+            return []
+        return state.gaps(record)
+
     async def _read(self, state: PartitionState, value: bytes) -> RawRecord:
-        """Return what INGEST wrote; raises ``DecodingError`` if it can't have written that."""
-        record = read_record(value, source=self._source, max_ahead_seconds=self._max_ahead_seconds)
-        if record.time > max(state.progress.now, self.clock()) + _AHEAD_SECONDS:
+        """Return what a worker wrote; raises ``DecodingError`` if none can have written that."""
+        record = read_record(
+            value,
+            source=self._source,
+            outcomes=self._outcomes,
+            max_ahead_seconds=self._max_ahead_seconds,
+        )
+        progress = state.progress_of(record)
+        if record.time > max(progress.now, self.clock()) + _AHEAD_SECONDS:
             # It would close every window there is, and all that comes would be late for ever.
             raise DecodingError(
                 f"its time is {record.time:.0f}, an hour or more ahead of the clock here, "
@@ -234,7 +256,7 @@ class Intake:
             )
         if state.is_new(record):
             check_signals(record)
-        known = state.progress.sources.get(record.source)
+        known = progress.sources.get(record.source)
         topics = [] if known is None else known.topics
         if topics and record.topic_id and record.topic_id not in topics:
             # If it were taken for the topic's successor, records of the real topic would be
@@ -258,7 +280,7 @@ class Intake:
 
         It is not worth counting everything again. Of a deleted topic this is not known.
         """
-        known = state.progress.sources.get(record.source)
+        known = state.progress_of(record).sources.get(record.source)
         if known is None or record.topic_id not in ("", *known.topics[-1:]):
             return
         try:
@@ -299,7 +321,7 @@ class Intake:
 
     def _note_lost(self, state: PartitionState, record: RawRecord) -> None:
         """Count the gaps that are lost for good by now, and drop those that this record fills."""
-        lost = self._gaps.heard(state.partition, record, state.progress.now)
+        lost = self._gaps.heard(state.partition, record, state.progress_of(record).now)
         self.metrics.lost_records.inc(lost)
 
     async def _read_again(self, state: PartitionState, record: RawRecord) -> None:

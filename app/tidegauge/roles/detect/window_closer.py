@@ -6,7 +6,7 @@ A window waits for a baseline that can't be loaded now; the other windows are cl
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import KW_ONLY, dataclass
 
 from tidegauge.alerting import RuleSet
@@ -47,7 +47,11 @@ class BaselineSupply:
 
     async def bring(self, state: PartitionState, window: Window) -> bool:
         """Bring the window's baselines into the state; false if it has to wait for one."""
-        missing = state.windows[window] - state.baselines.keys() - state.refused_baselines - {""}
+        return await self.bring_all(state, state.windows[window])
+
+    async def bring_all(self, state: PartitionState, wanted: Set[str]) -> bool:
+        """Bring some baselines into the state; false if one of them has to be waited for."""
+        missing = wanted - state.baselines.keys() - state.refused_baselines - {""}
         for baseline_id in missing:
             now = self._clock()
             if now - self._asked_at.get(baseline_id, -math.inf) < RETRY_SECONDS:

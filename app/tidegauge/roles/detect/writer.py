@@ -26,6 +26,7 @@ from tidegauge.contract import (
     Action,
     Alert,
     Mode,
+    PerformanceReport,
     Record,
     Sent,
     WindowReport,
@@ -169,7 +170,7 @@ class Writer:
         return record
 
     def _wrapped(self, record: Record) -> Sent:
-        if isinstance(record, WindowReport | Alert | Action):
+        if isinstance(record, WindowReport | PerformanceReport | Alert | Action):
             return wrap(record, self.source, self.mode)
         # Audit facts are for LEDGER, which chains them as they are.
         return Sent(encode(record), [])

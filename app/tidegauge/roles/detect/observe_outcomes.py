@@ -1,0 +1,93 @@
+"""The metrics of labels: figures of each model's latest mature cohort, and how late labels are."""
+
+from collections.abc import Iterable, Iterator, Sequence, Set
+
+from tidegauge.contract import LAG_EDGES, PerformanceReport
+from tidegauge.telemetry import DetectMetrics
+from tidegauge.windows import Arrivals, OutcomeWindow, PartitionState
+
+Labels = tuple[str, ...]
+
+#: Versions and variants of a model with series, those with the most labels; 20 each.
+MOST_SHOWN = 50
+
+#: The value of the label ``cohort``: the metrics have no other cohort.
+COHORT = "latest_mature"
+
+#: Middles of the bins of delays, seconds; of the last one its lower edge.
+_MIDDLES = [
+    *(
+        (low + high) / 2
+        for low, high in zip((0, *LAG_EDGES[:-1]), LAG_EDGES, strict=True)
+    ),
+    LAG_EDGES[-1],
+]  # fmt: skip
+
+
+class OutcomeObserver:
+    """Sets the gauges to each model's latest mature cohort, and counts delays of labels.
+
+    A model has series once its baseline is known: whoever may write to the topic of histograms can
+    make up names, which have none. Groups have no series: their figures are in the reports.
+    """
+
+    def __init__(self, metrics: DetectMetrics) -> None:
+        self._metrics = metrics
+        #: By partition and model, the cohort that the gauges show.
+        self._shown: dict[int, dict[str, OutcomeWindow]] = {}
+
+    def passed(self, state: PartitionState, arrivals: Iterable[Arrivals]) -> None:
+        """Count the delays of the labels that arrived in windows that are over."""
+        for one in arrivals:
+            if one.baselines & state.baselines.keys():
+                counts = [max(0, int(count)) for count in one.delays]
+                total = sum(count * at for count, at in zip(counts, _MIDDLES, strict=True))
+                self._metrics.label_delay.add((one.window.model,), counts, total)
+
+    def unseen(self, state: PartitionState) -> Iterator[OutcomeWindow]:
+        """Yield the latest mature cohorts that the gauges don't show: after a takeover, or new."""
+        shown = self._shown.setdefault(state.partition, {})
+        for model in [it for it in shown if it not in state.outcomes.models]:
+            self._show(state.partition, model, [])
+            del shown[model]
+        for model in state.outcomes.models:
+            latest = state.outcomes.latest_mature(model)
+            if latest is not None and shown.get(model) != latest:
+                yield latest
+
+    def reported(
+        self, state: PartitionState, window: OutcomeWindow, reports: Sequence[PerformanceReport]
+    ) -> None:
+        """Show a cohort that was reported, if it is the latest mature one of its model."""
+        if state.outcomes.latest_mature(window.model) != window:
+            return
+        self._shown.setdefault(state.partition, {})[window.model] = window
+        whole = [one for one in reports if not one.group and one.baseline in state.baselines]
+        whole.sort(key=lambda one: (-one.performance.labelled, one.version, one.variant))
+        self._show(state.partition, window.model, whole[:MOST_SHOWN])
+
+    def owned(self, partitions: Set[int]) -> None:
+        """Remove the series of partitions that another worker has now."""
+        for partition in self._shown.keys() - partitions:
+            for model in self._shown.pop(partition):
+                self._show(partition, model, [])
+
+    def _show(self, partition: int, model: str, reports: Sequence[PerformanceReport]) -> None:
+        figures, worse, coverage, maturity = (dict[Labels, float]() for _ in range(4))
+        for one in reports:
+            name = (one.model, one.version, one.variant)
+            for figure, its in one.performance.figures.items():
+                if its.value is not None:
+                    figures[*name, figure, COHORT] = its.value
+            for figure, its in one.worsening.items():
+                if its.value is not None:
+                    worse[*name, figure, COHORT] = its.value
+            if (covered := one.performance.figures["label_coverage"].value) is not None:
+                coverage[name] = covered
+            if one.maturity is not None:
+                maturity[name] = one.maturity
+        metrics, owner = self._metrics, (partition, model)
+        metrics.performance.show(owner, figures)
+        metrics.performance_worsening.show(owner, worse)
+        metrics.label_coverage.show(owner, coverage)
+        metrics.label_maturity.show(owner, maturity)

@@ -1,0 +1,56 @@
+"""Reports cohorts whose labels have changed, at the places of the log where arrival windows end.
+
+A cohort waits for a baseline that can't be loaded now; the others are reported meanwhile.
+"""
+
+import asyncio
+from dataclasses import KW_ONLY, dataclass
+
+from tidegauge.config import Settings
+from tidegauge.roles.detect.observe_outcomes import OutcomeObserver
+from tidegauge.roles.detect.status import SliceFailures
+from tidegauge.roles.detect.window_closer import BaselineSupply
+from tidegauge.telemetry import DetectMetrics
+from tidegauge.windows import PartitionState, PerformanceClosing, ReferenceFigures
+
+#: Cohorts reported at one record of the log; the others are at the next ones. A burst of old labels
+#: may change a month of cohorts, and windows of predictions must not wait for them.
+AT_ONCE = 8
+
+
+@dataclass(eq=False)
+class OutcomeCloser:
+    """Takes the ticks of outcomes at a place of the log, and reports what they make due."""
+
+    settings: Settings
+    _: KW_ONLY
+    baselines: BaselineSupply
+    metrics: DetectMetrics
+    observer: OutcomeObserver
+    failures: SliceFailures
+
+    def __post_init__(self) -> None:
+        self._references = ReferenceFigures()
+
+    async def advance(self, state: PartitionState) -> None:
+        """Report the cohorts that are due at this place of the log."""
+        passed, outcomes = state.pass_outcomes(), state.outcomes
+        closing = PerformanceClosing(
+            state,
+            topic=self.settings.topics.performance,
+            references=self._references,
+            failures=self.failures,
+        )
+        left = AT_ONCE
+        for window in outcomes.due():
+            if not left:
+                break
+            if await self.baselines.bring_all(state, outcomes.baselines(window)):
+                self.observer.reported(state, window, closing.close(window))
+                left -= 1
+                await asyncio.sleep(0)
+        self.observer.passed(state, passed.arrivals)
+        for window in self.observer.unseen(state):
+            self.observer.reported(state, window, closing.look(window))
+        self.metrics.late_outcomes.inc(outcomes.late_cells)
+        outcomes.late_cells = 0

@@ -1,0 +1,309 @@
+"""The outcomes of a partition of DETECT: a fold over the records of OUTCOMES in its log. No I/O.
+
+Cells join as those of predictions do: of each tenure the larger ``seq`` wins, so order, repetition
+and omission of intermediate records change nothing. When something is reported follows from the
+clocks of the records alone: each time that the watermark passes the end of an arrival window, by
+the grace of the model's windows, is a *tick* of the model. It makes the cohorts due that have
+changed since the tick before.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegauge.config import WindowSettings
+from tidegauge.contract import LAG_EDGES, OutcomeCell
+from tidegauge.outcomes import MATURE, LagCurve, lag_curve
+from tidegauge.windows.outcome_values import (
+    CohortKey,
+    CohortState,
+    OutcomeKey,
+    OutcomeWindow,
+    TenureOutcomes,
+    join_cohorts,
+    join_tenures,
+    replaced,
+)
+from tidegauge.windows.records import RawRecord
+from tidegauge.windows.values import Journal
+
+#: How long after its prediction a label counts unless something else is set.
+RETENTION_SECONDS = 30.0 * 24 * 3600
+
+#: A cohort takes labels that came within the retention, by the clocks of the brokers; so long after
+#: it, by the watermark, its cells are deleted. Clocks differ by less.
+SLACK_SECONDS = 24 * 3600
+
+Delays = npt.NDArray[np.int64]
+
+
+class _Facts(NamedTuple):
+    """What is needed of a cell at every tick, decoded once."""
+
+    delays: Delays
+    baselines: frozenset[str]
+
+    @classmethod
+    def of(cls, cell: OutcomeCell) -> "_Facts":
+        delays = np.zeros(len(LAG_EDGES) + 1, dtype=np.int64)
+        for stratum in cell.strata:
+            for at, count in zip(stratum.lags.bins, stratum.lags.counts, strict=True):
+                if at < len(delays):
+                    delays[at] += count
+        return cls(delays, frozenset(stratum.baseline for stratum in cell.strata))
+
+
+class Arrivals(NamedTuple):
+    """The labels of an arrival window by delay, and the baselines that they were counted by."""
+
+    window: OutcomeWindow
+    delays: Delays
+    baselines: frozenset[str]
+
+
+class Passed(NamedTuple):
+    """What a step of the watermark has passed: arrival windows, and windows that were deleted.
+
+    ``released`` are baselines of the latter.
+    """
+
+    arrivals: list[Arrivals]
+    released: set[str]
+
+
+@dataclass(kw_only=True)
+class OutcomeStore:
+    """Cells of outcomes, and what was reported of cohorts.
+
+    ``retention_of`` is how long after its prediction a label of a model counts, seconds.
+    """
+
+    window_of: Callable[[str], WindowSettings]
+    retention_of: Callable[[str], float]
+    cells: dict[OutcomeWindow, dict[str, TenureOutcomes]] = field(default_factory=dict)
+    cohorts: dict[OutcomeWindow, CohortState] = field(default_factory=dict)
+    #: Keys whose value in memory is not in the changelog yet.
+    unsaved: set[OutcomeKey | CohortKey] = field(default_factory=set)
+    #: Cells that came after their cohort was deleted.
+    late_cells: int = 0
+    #: The watermark up to which ticks have been taken.
+    _passed_to: float = 0.0
+    _facts: dict[OutcomeWindow, dict[str, _Facts]] = field(default_factory=dict)
+    _windows: dict[str, set[OutcomeWindow]] = field(default_factory=dict)
+    #: Cohorts that are due, and the latest mature one of each model: at every record both are
+    #: asked for, and a model has hundreds of cohorts.
+    _due: set[OutcomeWindow] = field(default_factory=set)
+    _latest: dict[str, OutcomeWindow] = field(default_factory=dict)
+
+    # -- joining ---------------------------------------------------------------------------------
+
+    def join(self, record: RawRecord, watermark: float, journal: Journal) -> None:
+        """Join a record's cells; ``watermark`` is that of outcomes before it."""
+        for cell in record.outcome_cells:
+            window = OutcomeWindow.of(cell)
+            if self._expiry(window) <= watermark:
+                # Corrections take back what old arrival windows had; those are over.
+                self.late_cells += window.kind == "cohort"
+                continue
+            before = self.cells.get(window, {}).get(record.tenure)
+            if before is not None and before.seq >= record.seq:
+                continue
+            journal.note(self.cells, window)
+            journal.note(self._facts, window)
+            journal.note(self._windows, cell.model)
+            value = TenureOutcomes.of(record.seq, cell)
+            self._hold(window, record.tenure, value, _Facts.of(cell))
+            if window.kind == "cohort":
+                journal.note(self.cohorts, window)
+                known = self.cohorts.get(window, CohortState())
+                if not known.changed:
+                    self._set(window, replaced(known, changed=True))
+
+    def _hold(self, window: OutcomeWindow, tenure: str, one: TenureOutcomes, its: _Facts) -> None:
+        """Keep a value. What there was is not changed: it may have to be put back."""
+        self.cells[window] = {**self.cells.get(window, {}), tenure: one}
+        self._facts[window] = {**self._facts.get(window, {}), tenure: its}
+        self._windows[window.model] = self._windows.get(window.model, set()) | {window}
+        self.unsaved.add(OutcomeKey(*window, tenure))
+
+    def _set(self, window: OutcomeWindow, state: CohortState) -> None:
+        self.cohorts[window] = state
+        if state.due:
+            self._due.add(window)
+        self.unsaved.add(CohortKey(window.model, window.start, window.seconds))
+
+    def _expiry(self, window: OutcomeWindow) -> float:
+        settings = self.window_of(window.model)
+        if window.kind == "arrival":
+            return float(window.end + settings.grace_seconds + settings.late_seconds)
+        return window.end + self.retention_of(window.model) + SLACK_SECONDS
+
+    # -- ticks -----------------------------------------------------------------------------------
+
+    def advance(self, watermark: float) -> Passed:
+        """Take the ticks that the watermark of outcomes has come to, and delete what is too old."""
+        passed = Passed([], set())
+        if watermark <= self._passed_to:
+            return passed
+        for model in sorted(self._windows):
+            settings = self.window_of(model)
+            before, now = (
+                math.floor((at - settings.grace_seconds) / settings.seconds) * settings.seconds
+                for at in (self._passed_to, watermark)
+            )
+            if now > before:
+                passed.arrivals.extend(self._passed_arrivals(model, before, now))
+                passed.released.update(self._expire(model, watermark))
+                self._make_due(model, watermark, now)
+        self._passed_to = watermark
+        return passed
+
+    def _passed_arrivals(self, model: str, before: int, now: int) -> Iterator[Arrivals]:
+        for window in sorted(self._windows[model]):
+            if window.kind == "arrival" and before < window.end <= now:
+                yield Arrivals(window, self.delays(window), self.baselines(window))
+
+    def _make_due(self, model: str, watermark: float, tick: int) -> None:
+        curve = self.curve(model, watermark)
+        for window in sorted(self._windows.get(model, ())):
+            if window.kind != "cohort":
+                continue
+            state = self.cohorts.get(window, CohortState())
+            maturity = self.maturity(window, curve, watermark)
+            ripe = not state.mature and maturity is not None and maturity >= MATURE
+            if state.changed or ripe:
+                mature = state.mature or ripe
+                self._set(window, replaced(state, changed=False, due=tick, mature=mature))
+        self._find_latest(model)
+
+    def _find_latest(self, model: str) -> None:
+        cohorts = (it for it in self._windows.get(model, ()) if it.kind == "cohort")
+        mature = [it for it in cohorts if it in self.cohorts and self.cohorts[it].mature]
+        if mature:
+            self._latest[model] = max(mature, key=lambda it: (it.end, it))
+        else:
+            self._latest.pop(model, None)
+
+    def delays(self, window: OutcomeWindow) -> Delays:
+        """Return the labels of a window by delay, in the bins of ``LAG_EDGES``."""
+        found = np.zeros(len(LAG_EDGES) + 1, dtype=np.int64)
+        for facts in self._facts.get(window, {}).values():
+            found += facts.delays
+        return found
+
+    def curve(self, model: str, watermark: float) -> LagCurve | None:
+        """Return which share of the labels of a model comes within what time."""
+        return lag_curve(
+            (watermark - window.end, self.delays(window))
+            for window in self._windows.get(model, ())
+            if window.kind == "cohort"
+        )
+
+    def maturity(
+        self, window: OutcomeWindow, curve: LagCurve | None, watermark: float
+    ) -> float | None:
+        """Return which share of a cohort's labels is to be expected by now; None if unknown."""
+        age = watermark - window.end
+        if age >= self.retention_of(window.model):
+            return 1.0
+        return None if curve is None else curve.share_by(age)
+
+    def due(self) -> list[OutcomeWindow]:
+        """Return the cohorts to report, those first that have waited for longest."""
+        return sorted(self._due, key=lambda window: (self.cohorts[window].due, window))
+
+    def reported(self, window: OutcomeWindow, **changes: Any) -> None:
+        """Note that a cohort was reported."""
+        self._set(window, replaced(self.cohorts[window], due=0, **changes))
+        self._due.discard(window)
+
+    def latest_mature(self, model: str) -> OutcomeWindow | None:
+        """Return the latest cohort of a model that is mature."""
+        return self._latest.get(model)
+
+    @property
+    def models(self) -> list[str]:
+        """The models that have outcomes."""
+        return sorted(self._windows)
+
+    def baselines(self, window: OutcomeWindow) -> frozenset[str]:
+        """Return the baselines that name the targets of a window."""
+        return frozenset().union(*(it.baselines for it in self._facts.get(window, {}).values()))
+
+    @property
+    def used_baselines(self) -> Mapping[OutcomeWindow, frozenset[str]]:
+        """The baselines of each window."""
+        return {window: self.baselines(window) for window in self._facts}
+
+    def _expire(self, model: str, watermark: float) -> Iterator[str]:
+        """Delete the windows that take no more labels; yield their baselines."""
+        for window in sorted(self._windows[model]):
+            if self._expiry(window) <= watermark:
+                yield from sorted(self.baselines(window))
+                self._delete(window)
+
+    def _delete(self, window: OutcomeWindow) -> None:
+        """Delete a window; its keys become tombstones."""
+        self.unsaved |= {OutcomeKey(*window, tenure) for tenure in self.cells.pop(window, {})}
+        self._facts.pop(window, None)
+        self._due.discard(window)
+        if self.cohorts.pop(window, None) is not None:
+            self.unsaved.add(CohortKey(window.model, window.start, window.seconds))
+        left = self._windows.get(window.model, set()) - {window}
+        if left:
+            self._windows[window.model] = left
+        else:
+            self._windows.pop(window.model, None)
+
+    # -- recovery --------------------------------------------------------------------------------
+
+    def restore_cell(self, key: OutcomeKey, value: TenureOutcomes | None) -> None:
+        """Join a value that was read back, or a tombstone."""
+        window = key.window
+        known = self.cells.get(window, {})
+        if value is None:
+            known.pop(key.tenure, None)
+            if not known:
+                self.cells.pop(window, None)
+            return
+        held = known.get(key.tenure)
+        self.cells[window] = known | {
+            key.tenure: value if held is None else join_tenures(held, value)
+        }
+
+    def restore_cohort(self, key: CohortKey, value: CohortState | None) -> None:
+        """Do so with a value of a cohort."""
+        if value is None:
+            self.cohorts.pop(key.window, None)
+            return
+        held = self.cohorts.get(key.window)
+        self.cohorts[key.window] = value if held is None else join_cohorts(held, value)
+
+    def restored(self, watermark: float) -> None:
+        """Start work on what was read back; ``watermark`` is that of outcomes."""
+        self._passed_to = watermark
+        self._facts.clear()
+        self._windows.clear()
+        self._latest.clear()
+        for window, tenures in self.cells.items():
+            self._facts[window] = {name: _Facts.of(it.decoded()) for name, it in tenures.items()}
+            self._windows[window.model] = self._windows.get(window.model, set()) | {window}
+        for window in list(self.cells):
+            if self._expiry(window) <= watermark:  # a worker that lost the partition wrote it again
+                self._delete(window)
+        for window in self.cohorts.keys() - self.cells.keys():
+            self._delete(window)
+        self._due = {window for window, state in self.cohorts.items() if state.due}
+        for model in self._windows:
+            self._find_latest(model)
+
+    def everything(self) -> set[OutcomeKey | CohortKey]:
+        """Return every key there is."""
+        return {
+            *(OutcomeKey(*window, tenure) for window, its in self.cells.items() for tenure in its),
+            *(CohortKey(it.model, it.start, it.seconds) for it in self.cohorts),
+        }

@@ -1,0 +1,271 @@
+"""Reports on cohorts: from the cells of outcomes to figures, for versions and groups. Pure."""
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tidegauge.baseline import Baseline
+from tidegauge.contract import (
+    CountedRange,
+    Figure,
+    OutcomeCell,
+    PerformanceReport,
+    StratumCounts,
+    deterministic_id,
+    encode,
+)
+from tidegauge.outcomes import (
+    LagCurve,
+    OutcomeCounts,
+    figures_of,
+    merged,
+    performance_of,
+    worsening,
+)
+from tidegauge.windows.outcome_values import OutcomeWindow, Published
+from tidegauge.windows.outputs import Failures, Output, Raising
+from tidegauge.windows.partition import PartitionState
+from tidegauge.windows.values import Slice
+
+#: Groups of a version and variant that are reported, those with the most labels; more of them are
+#: in the figures of all traffic only.
+MOST_GROUPS = 50
+
+#: Baselines whose figures are remembered.
+_MOST_REFERENCES = 1_000
+
+
+class CohortPart(NamedTuple):
+    """What a report is about: a version and variant, or a group of it, ``()`` for all traffic."""
+
+    version: str
+    variant: str
+    group: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """A text for it that no other part of a cohort has."""
+        return msgspec.json.encode(self).decode()
+
+
+class CountedPart(NamedTuple):
+    """Counts of a part by one target, the baseline of the most labels, and what others counted."""
+
+    counts: OutcomeCounts
+    baseline: str
+    other_labelled: int
+
+
+def parts_of(cells: Iterable[OutcomeCell]) -> dict[CohortPart, CountedPart]:
+    """Add up what tenures have counted of a cohort, for all traffic and for each group.
+
+    Counts of different targets can't be added up: those of the target with the most labels are
+    taken. Raises ``DecodingError`` if counts don't fit their target.
+    """
+    strata = [
+        (stratum, OutcomeCounts.from_record(cell.targets[stratum.target], stratum))
+        for cell in cells
+        for stratum in cell.strata
+    ]
+    totals = merged((part, counts) for stratum, counts in strata for part in _parts(stratum))
+    baselines: dict[CohortPart, Counter[tuple[bytes, str]]] = {}
+    for stratum, counts in strata:
+        for part in _parts(stratum):
+            by = encode(counts.target), stratum.baseline
+            baselines.setdefault(part, Counter())[by] += _labelled(counts)
+    found = {}
+    for part, by_target in totals.items():
+        counts = max(by_target, key=lambda it: (_size(it), encode(it.target)))
+        mine = {name: n for (of, name), n in baselines[part].items() if of == encode(counts.target)}
+        others = sum(map(_labelled, by_target)) - _labelled(counts)
+        found[part] = CountedPart(counts, max(mine, key=lambda name: (mine[name], name)), others)
+    return _with_few_groups(found)
+
+
+def _parts(stratum: StratumCounts) -> Iterator[CohortPart]:
+    yield CohortPart(stratum.version, stratum.variant, ())
+    for one in stratum.groups.items():
+        yield CohortPart(stratum.version, stratum.variant, (one,))
+
+
+def _labelled(counts: OutcomeCounts) -> int:
+    return int(counts.lags.sum())
+
+
+def _size(counts: OutcomeCounts) -> tuple[int, int]:
+    return _labelled(counts), int(counts.predicted.sum())
+
+
+def _with_few_groups(found: dict[CohortPart, CountedPart]) -> dict[CohortPart, CountedPart]:
+    ordered = sorted(found, key=lambda part: (*(-n for n in _size(found[part].counts)), part))
+    taken: Counter[tuple[str, str]] = Counter()
+    kept = set()
+    for part in ordered:
+        taken[part.version, part.variant] += bool(part.group)
+        if not part.group or taken[part.version, part.variant] <= MOST_GROUPS:
+            kept.add(part)
+    return {part: found[part] for part in sorted(kept)}
+
+
+class ReferenceFigures:
+    """The figures of the rows that baselines were made of, computed once for each."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Mapping[str, Figure]] = OrderedDict()
+
+    def of(self, baseline_id: str, baseline: Baseline | None) -> Mapping[str, Figure]:
+        """Return the figures that have a value; none if it isn't known, or has no labels."""
+        if baseline is None or baseline.outcomes is msgspec.UNSET:
+            return {}
+        if baseline_id not in self._known:
+            its = baseline.outcomes
+            figures = figures_of(OutcomeCounts.from_tally(its.target, its.performance))
+            self._known[baseline_id] = {
+                name: figure for name, figure in figures.items() if figure.value is not None
+            }
+            if len(self._known) > _MOST_REFERENCES:
+                self._known.popitem(last=False)
+        return self._known[baseline_id]
+
+
+class PerformanceClosing:
+    """Reports the cohorts of a partition that are due at a place of the log."""
+
+    def __init__(
+        self,
+        state: PartitionState,
+        *,
+        topic: str,
+        references: ReferenceFigures,
+        failures: Failures | None = None,
+    ) -> None:
+        self._state = state
+        self._topic = topic
+        self._references = references
+        self._failures = failures or Raising()
+        outcomes = state.progress.outcomes
+        self._watermark = 0.0 if outcomes is msgspec.UNSET else outcomes.watermark
+        self._curves: dict[str, LagCurve | None] = {}
+
+    def close(self, window: OutcomeWindow) -> list[PerformanceReport]:
+        """Report a cohort that is due; publish what differs from its last reports."""
+        where = Slice(window.model, "", "", ())
+        outcomes = self._state.outcomes
+        try:
+            reports = self.reports(window)
+        except Exception as error:  # it is tried again once its counts change
+            self._failures.failed(where, f"the cohort {window.start} to {window.end}", error)
+            outcomes.reported(window)
+            return []
+        published = dict(outcomes.cohorts[window].published)
+        for part, report in reports.items():
+            before = published.get(part.name)
+            digest = _digest(report)
+            if before is not None and before.digest == digest:
+                report.revision = before.revision
+                continue
+            if before is not None:
+                report.revision = before.revision + 1
+            report.id = _id(report)
+            published[part.name] = Published(report.revision, digest)
+            self._state.outputs.append(Output(self._topic, report_key(report), report))
+        outcomes.reported(window, published=published)
+        self._failures.went_well(where)
+        return list(reports.values())
+
+    def look(self, window: OutcomeWindow) -> list[PerformanceReport]:
+        """Return the reports on a cohort for those who watch; nothing is published."""
+        try:
+            return list(self.reports(window).values())
+        except Exception as error:
+            what = f"showing the cohort {window.start} to {window.end}"
+            self._failures.failed(Slice(window.model, "", "", ()), what, error)
+            return []
+
+    def reports(self, window: OutcomeWindow) -> dict[CohortPart, PerformanceReport]:
+        """Return the reports on a cohort as it is now, without ids and as of revision 0."""
+        outcomes = self._state.outcomes
+        cohort = outcomes.cohorts[window]
+        if window.model not in self._curves:
+            self._curves[window.model] = outcomes.curve(window.model, self._watermark)
+        maturity = outcomes.maturity(window, self._curves[window.model], self._watermark)
+        cells = [one.decoded() for _, one in sorted(outcomes.cells[window].items())]
+        counted = list(self._counted())
+        return {
+            part: self._report(window, part, its, cohort.due, maturity, cohort.mature, counted)
+            for part, its in parts_of(cells).items()
+        }
+
+    def _report(
+        self,
+        window: OutcomeWindow,
+        part: CohortPart,
+        its: CountedPart,
+        due: int,
+        maturity: float | None,
+        mature: bool,
+        counted: Sequence[CountedRange],
+    ) -> PerformanceReport:
+        performance = performance_of(its.counts)
+        references = self._references.of(its.baseline, self._state.baselines.get(its.baseline))
+        worse = {
+            name: worsening(name, performance.figures[name], reference)
+            for name, reference in references.items()
+            if name in performance.figures
+        }
+        return PerformanceReport(
+            id="",
+            model=window.model,
+            version=part.version,
+            variant=part.variant,
+            group=dict(part.group),
+            cohort_start=window.start,
+            cohort_end=window.end,
+            revision=0,
+            time=due,
+            problem=its.counts.target.problem,
+            baseline=its.baseline,
+            performance=performance,
+            joinable=its.counts.joinable,
+            maturity=maturity,
+            mature=mature,
+            baseline_figures={
+                name: figure.value
+                for name, figure in references.items()
+                if figure.value is not None
+            },
+            worsening={name: one for name, one in worse.items() if one.value is not None},
+            other_labelled=its.other_labelled,
+            counted=list(counted),
+        )
+
+    def _counted(self) -> Iterator[CountedRange]:
+        progress = self._state.progress.outcomes
+        if progress is msgspec.UNSET:
+            return
+        for topic, source in sorted(progress.sources.items()):
+            for partition, to in sorted(source.covered.items()):
+                topic_id = source.topic_ids.get(partition, "")
+                yield CountedRange(
+                    topic=topic, partition=partition, start=0, to=to, topic_id=topic_id
+                )
+
+
+def report_key(report: PerformanceReport) -> str:
+    """Return the key of a report: of its part of its cohort, the last one stays."""
+    name = [report.model, report.version, report.variant, sorted(report.group.items())]
+    cohort = [report.cohort_start, report.cohort_end - report.cohort_start]
+    return msgspec.json.encode([*name, *cohort]).decode()
+
+
+def _id(report: PerformanceReport) -> str:
+    return deterministic_id("performance", report_key(report), report.time, report.revision)
+
+
+def _digest(report: PerformanceReport) -> str:
+    """Return a digest of what a report says, but for what changes with time alone."""
+    lasting = msgspec.structs.replace(report, id="", revision=0, time=0, maturity=None, counted=[])
+    return hashlib.blake2b(encode(lasting), digest_size=8).hexdigest()
