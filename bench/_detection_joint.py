@@ -52,6 +52,39 @@ def joint_delays(*, quick: bool, seed: int) -> Iterator[JointDelay]:
                 yield JointDelay(case, statistics.median(found), seen)
 
 
+class JointStarts(NamedTuple):
+    """False alarms that joint signals started of those that they were allowed."""
+
+    case: str
+    starts: int
+    allowed: float
+
+    @property
+    def ratio(self) -> str:
+        """Achieved ÷ promised, with its standard error by Poisson's law."""
+        error = max(self.starts, 1) ** 0.5 / self.allowed
+        return f"{self.starts / self.allowed:.2f} ± {error:.2f}"
+
+
+def joint_starts(*, quick: bool, seed: int) -> Iterator[JointStarts]:
+    """Watch joint signals without a drift, of features some of which depend on each other."""
+    runs, windows, allowed = (4, 30, 3.0) if quick else (40, 60, 3.0)
+    for features, projections in ((5, 8), (20, 32)):
+        rng = np.random.default_rng([seed, 17, features])
+        starts = 0
+        for _ in range(runs):
+            layout, window = _undisturbed(_correlated, features, projections, rng)
+            memory = Memory.empty(*layout.counts.shape)
+            budget, before = Budget(allowed, float(windows), 1), np.zeros(len(layout.counts), bool)
+            for _ in range(windows):
+                [judged] = judge_batch([BatchInput(layout, memory, window(), budget)])
+                memory, now = judged.verdict.memory, judged.verdict.alarms
+                starts += int((now & ~before).sum())
+                before = now
+        case = f"{features} features, {projections} projections"
+        yield JointStarts(case, starts, runs * allowed)
+
+
 def _correlated(rng: np.random.Generator, rows: int, values: Floats) -> None:
     values[:, 1] = 0.8 * values[:, 0] + 0.6 * values[:, 1]
 
@@ -60,7 +93,10 @@ def _exclusive(rng: np.random.Generator, rows: int, values: Floats) -> None:
     values[:, 2] = np.abs(values[:, 2]) * np.sign(values[:, 0] * values[:, 1])
 
 
-def _delay(world: _World, features: int, projections: int, rng: np.random.Generator) -> float:
+def _undisturbed(
+    world: _World, features: int, projections: int, rng: np.random.Generator
+) -> tuple[Reference, Callable[..., Floats]]:
+    """Return a baseline's reference of joint signals, and what draws counts of a window of them."""
     names = [f"x{at}" for at in rng.permutation(features)]  # the world's are anywhere in the deal
     weights = {
         str(number): its for number, its in enumerate(draw_projections(names, projections, []))
@@ -78,17 +114,27 @@ def _delay(world: _World, features: int, projections: int, rng: np.random.Genera
     edges = [numeric_edges(column) for column in baseline]
     counted = [_counts(*its) for its in zip(baseline, edges, strict=True)]
     reference = Reference.of([SignalReference(it, len(it) - 3) for it in counted])
-    memory = Memory.empty(*reference.counts.shape)
-    # The features have their part of the budget.
-    share = len(weights) / (len(weights) + features)
-    budget = Budget(share, float(_WINDOWS_A_MONTH), 1)
-    for number in range(_BEFORE + _LONGEST):
-        window = np.zeros(reference.counts.shape)
-        found = columns(EVENTS, disturb=number >= _BEFORE)
-        for row, its in zip(window, zip(found, edges, strict=True), strict=True):
+
+    def window(disturb: bool = False) -> Floats:
+        counts = np.zeros(reference.counts.shape)
+        found = columns(EVENTS, disturb)
+        for row, its in zip(counts, zip(found, edges, strict=True), strict=True):
             bins = _counts(*its)
             row[: len(bins)] = bins
-        [judged] = judge_batch([BatchInput(reference, memory, window, budget)])
+        return counts
+
+    return reference, window
+
+
+def _delay(world: _World, features: int, projections: int, rng: np.random.Generator) -> float:
+    reference, window = _undisturbed(world, features, projections, rng)
+    memory = Memory.empty(*reference.counts.shape)
+    # The features have their part of the budget.
+    share = projections / (projections + features)
+    budget = Budget(share, float(_WINDOWS_A_MONTH), 1)
+    for number in range(_BEFORE + _LONGEST):
+        counts = window(number >= _BEFORE)
+        [judged] = judge_batch([BatchInput(reference, memory, counts, budget)])
         memory = judged.verdict.memory
         if number >= _BEFORE and judged.verdict.alarms.any():
             return float(number - _BEFORE + 1)

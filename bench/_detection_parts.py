@@ -7,7 +7,7 @@ import _detection_null_parts as null
 from _detection_alerts import rows as small_drifts
 from _detection_cumulative import CHARTS, delays as of_charts
 from _detection_delay import of_detector, of_oracle
-from _detection_joint import joint_delays
+from _detection_joint import joint_delays, joint_starts
 from _detection_packages import beside_packages
 from _detection_part import Figure, Found, Options, Part
 from _detection_peers import FIGURES, delays as of_figures
@@ -131,6 +131,14 @@ def _joint(part: Part, options: Options) -> Found:
             yield [it.case, "> 30" if never else f"{it.median:g}", f"{it.seen:.0%}"]
 
     part.show(["dependence that is lost", "median delay, windows", "seen within 30"], rows())
+
+    def undisturbed() -> Iterator[list[str]]:
+        for it in joint_starts(quick=options.quick, seed=options.seed):
+            name = f"joint signals, {it.case}"
+            found.append(("achieved_over_nominal", name, round(it.starts / it.allowed, 3)))
+            yield [it.case, f"{it.starts} of {it.allowed:.0f}", it.ratio]
+
+    part.show(["nothing is lost", "starts", "achieved ÷ promised"], undisturbed())
     yield from found
 
 

@@ -68,17 +68,23 @@ def with_hours(baseline: Baseline, rng: np.random.Generator) -> Baseline:
     return baseline
 
 
-def made(baseline: Baseline, number: int, rng: np.random.Generator) -> Iterator[tuple[int, bytes]]:
-    """Yield start and JSON of windows without drift, with evidence as DETECT writes it."""
+def made(
+    baseline: Baseline, number: int, rng: np.random.Generator, drifted: int = 0
+) -> Iterator[tuple[int, bytes]]:
+    """Yield start and JSON of windows, with evidence as DETECT writes it.
+
+    The first ``drifted`` signals are off by half a standard deviation, all others have no drift.
+    """
     watch, memory = DriftDetector(lambda model: 1.0), None
     known = {baseline.id: baseline}
     for window in range(number):
         histograms = {}
-        for name, signal in baseline.signals.items():
+        for at, (name, signal) in enumerate(baseline.signals.items()):
             assert isinstance(signal, NumericSignal)
             # As the days of the hours do, which are more than the rows, windows have the range of
             # the rows.
-            values = rng.normal(size=EVENTS).clip(signal.minimum, signal.maximum)
+            values = rng.normal(0.5 * (at < drifted), size=EVENTS)
+            values = values.clip(signal.minimum, signal.maximum)
             histograms[name] = sampled_histogram(values, signal)
         part = part_of(EVENTS, baseline.id, **signal_reports(histograms, baseline))
         report = window_report(window, part, latency=latency(50.0), prediction_mean_5m=0.5)
@@ -128,6 +134,7 @@ def main() -> None:
     parser.add_argument("--signals", type=int, default=50)
     parser.add_argument("--windows", type=int, default=43_200)
     parser.add_argument("--hourly", action="store_true")
+    parser.add_argument("--drifted", type=int, default=0, help="signals that are in alarm always")
     parser.add_argument("--inject", action="store_true")
     parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--profile", action="store_true")
@@ -136,7 +143,8 @@ def main() -> None:
     baseline = a_baseline(options.signals, rng)
     if options.hourly:
         baseline = with_hours(baseline, rng)
-    month = Month(options.windows, list(made(baseline, min(MADE, options.windows), rng)))
+    some = made(baseline, min(MADE, options.windows), rng, options.drifted)
+    month = Month(options.windows, list(some))
     until = month.start + 60.0 * options.windows
     middle = month.start + 60 * (options.windows // 2)
     plan = BacktestPlan(
@@ -167,6 +175,7 @@ def main() -> None:
                 "signals": options.signals,
                 "megabytes": round(month.bytes / 1e6),
                 "hourly": options.hourly,
+                "drifted": options.drifted,
                 "injected": options.inject,
                 "seconds": round(took, 1),
                 "ms_per_window": round(1e3 * took / result.windows, 3),

@@ -211,6 +211,22 @@ def test_the_table_says_what_the_json_does(past: Past) -> None:
         assert name in shown
 
 
+def test_the_promise_is_counted_on_what_was_reported(past: Past) -> None:
+    known = (past.reports[it].window_start for it in (DRIFTED.start, DRIFTED.stop))
+    since, until = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(it)) for it in known)
+    given = ("--since", "-6h", "--model", "m", "--calibrate", "--json")
+    for excepted in ((), ("--except", f"{since}/{until}")):
+        done = invoke(past.installation, *given, *excepted)
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout)
+        [model] = found["models"]
+        left_out = len(DRIFTED) if excepted else 0
+        assert found["windows"] == model["promise"]["windows"] == WINDOWS - left_out
+        assert model["reasons"] == ["without_hours"]
+        starts = {it["signal"]: it["own"]["starts"] for it in model["signals"]}
+        assert starts == {"amount": 0 if excepted else 1, "country": 0}
+
+
 def test_only_what_ended_in_the_time_is_replayed(past: Past) -> None:
     first, last = past.reports[20].window_end, past.reports[50].window_end
     result = past.backtest(
