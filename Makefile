@@ -128,9 +128,9 @@ test-clusters: test-broker
 test-computing: venv
 	@$(IDLY) $(BIN)/python -m pytest -n 2 $(WAITING:%=--ignore=%)
 
-# What mostly waits for brokers goes by eights, in the order of tests/support/scheduling.py.
+# What mostly waits for brokers goes by sevens, in the order of tests/support/scheduling.py.
 test-waiting: test-broker
-	@$(BIN)/python -m pytest -n 8 --no-loadscope-reorder $(CLUSTERS:%=--ignore=%) $(WAITING)
+	@$(BIN)/python -m pytest -n 7 --no-loadscope-reorder $(CLUSTERS:%=--ignore=%) $(WAITING)
 
 # Two at a time: mypy beside the tests.
 fast: venv

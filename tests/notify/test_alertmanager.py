@@ -4,7 +4,7 @@ import pytest
 
 from support.alerts import example_alert
 from tidegauge.contract.alert import Alert
-from tidegauge.notify.alertmanager import Held, Posting, body_of, labels
+from tidegauge.notify.alertmanager import FiringAlerts, Posting, body_of, labels
 
 FIRING = example_alert(fingerprint="f")
 RESOLVED = example_alert("resolved", fingerprint="f", ends_at=FIRING.starts_at + 600)
@@ -15,7 +15,7 @@ def body(posting: Posting, now: float = 2e9) -> dict[str, object]:
 
 
 def test_a_firing_alert_is_held_until_it_ends() -> None:
-    held, sent = Held().after(FIRING)
+    held, sent = FiringAlerts().after(FIRING)
     assert sent == [Posting(FIRING, None)] == held.postings()
     again, sent = held.after(FIRING)
     assert again == held and sent == [Posting(FIRING, None)]
@@ -25,7 +25,7 @@ def test_a_firing_alert_is_held_until_it_ends() -> None:
 
 def test_what_lacks_data_goes_on_firing_and_says_so() -> None:
     missing = example_alert("no-data", fingerprint="f")
-    held, sent = Held().after(FIRING)[0].after(missing)
+    held, sent = FiringAlerts().after(FIRING)[0].after(missing)
     assert sent == [Posting(missing, None)] == held.postings()
     said = body(Posting(missing, None))
     assert isinstance(annotations := said["annotations"], dict)
@@ -36,13 +36,13 @@ def test_what_lacks_data_goes_on_firing_and_says_so() -> None:
 
 
 def test_an_end_without_a_beginning_is_sent_all_the_same() -> None:
-    held, sent = Held().after(RESOLVED)
+    held, sent = FiringAlerts().after(RESOLVED)
     assert held.postings() == [] and sent == [Posting(RESOLVED, RESOLVED.ends_at)]
 
 
 def test_an_alert_whose_labels_change_is_ended_by_its_old_ones() -> None:
     worse = example_alert(fingerprint="f", severity="critical")
-    held, sent = Held().after(FIRING)[0].after(worse)
+    held, sent = FiringAlerts().after(FIRING)[0].after(worse)
     assert sent == [Posting(FIRING, worse.window_end), Posting(worse, None)]
     assert held.postings() == [Posting(worse, None)]
 

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from support.alerts import example_alert
 from tidegauge.config.files import FileError
 from tidegauge.contract.alert import Alert
-from tidegauge.notify.alertmanager import Held, body_of
+from tidegauge.notify.alertmanager import FiringAlerts, body_of
 from tidegauge.notify.config import ReceiverFile, parse_receivers
 from tidegauge.notify.mail import mail
 from tidegauge.notify.message import message
@@ -272,6 +272,6 @@ def test_a_time_that_nobody_can_write_keeps_no_alert_of_a_digest_from_being_told
     ended = example_alert(starts_at=time, window_start=time, window_end=time, ends_at=time)
     for one in (odd, ended):
         assert message(one).text()
-        _, postings = Held().after(one)
+        _, postings = FiringAlerts().after(one)
         body = body_of(postings[0], now=1_772_366_460.0, resend_seconds=60)
         assert body["startsAt"] and body["endsAt"]

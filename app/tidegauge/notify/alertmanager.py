@@ -51,12 +51,12 @@ class Posting(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Held:
+class FiringAlerts:
     """The alerts that fire, by fingerprint. Immutable, so a failed request changes nothing."""
 
     firing: Mapping[str, Alert] = field(default_factory=dict)
 
-    def after(self, alert: Alert) -> tuple["Held", list[Posting]]:
+    def after(self, alert: Alert) -> tuple["FiringAlerts", list[Posting]]:
         """Return what fires after ``alert``, and what is to be sent because of it."""
         before = self.firing.get(alert.fingerprint)
         rest = {key: one for key, one in self.firing.items() if key != alert.fingerprint}
@@ -66,12 +66,12 @@ class Held:
             postings.append(Posting(before, alert.window_end))
         if alert.state == "resolved":
             ends_at = alert.window_end if alert.ends_at is None else alert.ends_at
-            return Held(rest), [*postings, Posting(alert, ends_at)]
-        return Held({**rest, alert.fingerprint: alert}), [*postings, Posting(alert, None)]
+            return FiringAlerts(rest), [*postings, Posting(alert, ends_at)]
+        return FiringAlerts({**rest, alert.fingerprint: alert}), [*postings, Posting(alert, None)]
 
-    def without(self, fingerprint: str) -> "Held":
+    def without(self, fingerprint: str) -> "FiringAlerts":
         """Return it without one."""
-        return Held({key: one for key, one in self.firing.items() if key != fingerprint})
+        return FiringAlerts({key: one for key, one in self.firing.items() if key != fingerprint})
 
     def postings(self) -> list[Posting]:
         """Return everything that fires, to be sent again."""
@@ -121,7 +121,7 @@ class AlertmanagerChannel(HttpChannel):
     def __init__(self, receiver: AlertmanagerReceiver, clock: Clock) -> None:
         super().__init__(receiver, clock)
         self.resend_seconds = receiver.resend_seconds
-        self._held = Held()
+        self._held = FiringAlerts()
 
     def wants(self, alert: Alert) -> bool:
         """Whether the alert matches, or is held: Alertmanager must be notified of its end."""
@@ -149,7 +149,7 @@ class AlertmanagerChannel(HttpChannel):
 
     def forget(self) -> None:
         """Hold nothing."""
-        self._held = Held()
+        self._held = FiringAlerts()
 
     def resend(self) -> None:
         """Send all that is held in one request."""

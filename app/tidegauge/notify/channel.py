@@ -85,7 +85,7 @@ class Channel(ABC, Generic[T]):
         """Send what fires again; raises as :meth:`deliver` does."""
 
 
-class _State(msgspec.Struct):
+class _AlertState(msgspec.Struct):
     """The fields that decide whether a record is decoded: later versions may add states."""
 
     state: str
@@ -113,7 +113,7 @@ class AlertChannel(Channel[Alert]):
 
     def read(self, value: bytes) -> Alert | None:
         """Decode an alert that fires, or did and lacks data now, or is over."""
-        said = decode(value, _State)
+        said = decode(value, _AlertState)
         lacks_data = (said.state, said.was) == ("no_data", "firing")
         if said.state not in ("firing", "resolved") and not lacks_data:
             return None

@@ -21,7 +21,7 @@ from tidegauge.windows import PartitionState
 log = logging.getLogger(__name__)
 
 
-class Joined(NamedTuple):
+class JoinedOffset(NamedTuple):
     """How far a partition was joined, and the id of the topic that this is of, "" if unknown."""
 
     next_offset: int
@@ -45,7 +45,7 @@ class TopicChanges:
         self._past: set[str] = set()
 
     def of(
-        self, topic_id: str, ends: Mapping[int, int], joined: Mapping[int, Joined]
+        self, topic_id: str, ends: Mapping[int, int], joined: Mapping[int, JoinedOffset]
     ) -> dict[int, TopicChange]:
         """Return what happened to which partitions; ``topic_id`` is the present one.
 
@@ -53,11 +53,11 @@ class TopicChanges:
         are joined beyond an older end. A partition without an end is compared by the id alone.
 
         >>> changes = TopicChanges()
-        >>> changes.of("b", {0: 9, 1: 9}, {0: Joined(7, "a"), 1: Joined(7, "b")})
+        >>> changes.of("b", {0: 9, 1: 9}, {0: JoinedOffset(7, "a"), 1: JoinedOffset(7, "b")})
         {0: 'recreated'}
-        >>> changes.of("b", {0: 9, 1: 5}, {0: Joined(7, "b"), 1: Joined(7, "b")})
+        >>> changes.of("b", {0: 9, 1: 5}, {0: JoinedOffset(7, "b"), 1: JoinedOffset(7, "b")})
         {}
-        >>> changes.of("b", {0: 9, 1: 6}, {0: Joined(7, "b"), 1: Joined(7, "b")})
+        >>> changes.of("b", {0: 9, 1: 6}, {0: JoinedOffset(7, "b"), 1: JoinedOffset(7, "b")})
         {1: 'truncated'}
         """
         shorter = {
@@ -204,7 +204,7 @@ class BrokerWatch:
 
     async def compare(
         self,
-        before: Mapping[int, Joined],
+        before: Mapping[int, JoinedOffset],
         ends: Mapping[int, int],
         states: Mapping[int, PartitionState],
         *,
@@ -249,7 +249,7 @@ class BrokerWatch:
         else:
             self.health.report("histograms", "ok")
 
-    def _note(self, partition: int, change: TopicChange, joined: Joined, end: int) -> None:
+    def _note(self, partition: int, change: TopicChange, joined: JoinedOffset, end: int) -> None:
         self.metrics.histogram_breaks.labels(change).inc()
         self._last_change = f"{self.topic} {_WHAT[change]}. What nobody had read of it is lost"
         self._changed_at = self.clock()
@@ -259,10 +259,10 @@ class BrokerWatch:
         )  # fmt: skip
 
 
-def joined_of(states: Mapping[int, PartitionState]) -> dict[int, Joined]:
+def joined_of(states: Mapping[int, PartitionState]) -> dict[int, JoinedOffset]:
     """Return how far the partitions are joined whose state is read back."""
     return {
-        p: Joined(state.progress.next_offset, state.progress.topic_id)
+        p: JoinedOffset(state.progress.next_offset, state.progress.topic_id)
         for p, state in states.items()
         if state.ready
     }
