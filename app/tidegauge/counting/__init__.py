@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         event_or_stream as event_or_stream,
         from_row as from_row,
     )
+    from tidegauge.counting.flushes import flush_records as flush_records
     from tidegauge.counting.refusals import DEAD_LETTERS as DEAD_LETTERS, as_refused as as_refused
     from tidegauge.counting.tenure import (
         Position as Position,

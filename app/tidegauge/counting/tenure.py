@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -23,13 +22,11 @@ from tidegauge.contract import (
 )
 from tidegauge.counting.cells import CountingCell
 from tidegauge.counting.event_clock import EventClock
+from tidegauge.counting.flushes import flush_records
 from tidegauge.counting.pending import PendingPredictions
 from tidegauge.counting.plan import Plan
 from tidegauge.counting.rows import Segment
 from tidegauge.stats import Floats
-
-#: Records are made about as large as this; one cell alone may make one of several MB.
-RECORD_BYTES = 500_000
 
 #: The partitions of messages, one each; -1 for a message that is of none.
 Partitions = npt.NDArray[np.integer]
@@ -66,6 +63,17 @@ class Position:
     def held_back(self) -> int:
         """Offsets that an open transaction keeps from being read."""
         return max(self.high - self.to, 0) if self.caught_up else 0
+
+    def range(self) -> SourceRange:
+        """Return what was counted, as a record has it."""
+        return SourceRange(
+            origin=self.origin,
+            start=self.start,
+            since=self.since,
+            to=self.to,
+            series=self.series,
+            end=self.least_end,
+        )
 
     def clock(self, now: float, idle_seconds: float) -> PartitionClock:
         """Event time as of ``now``, by the monotonic clock."""
@@ -190,35 +198,19 @@ class Tenure:
                 cell_record.slices = max(slices[cell_record.model], 1)
                 changed[partition].append(encode(cell_record))
         self._sent = dict(self.seqs)
-        clocks = {p: at.clock(monotonic, idle_seconds) for p, at in self.positions.items()}
-        for partition, cells in changed.items():
-            *early, last = _split(cells)
-            for some, final in [(group, False) for group in early] + [(last, True)]:
-                seq = self._sent[partition] = self._sent.get(partition, 0) + 1
-                ranges = {
-                    p: SourceRange(
-                        origin=at.origin,
-                        start=at.start,
-                        since=at.since,
-                        to=at.to if final else at.since,
-                        series=at.series,
-                        end=at.least_end,
-                    )
-                    for p, at in self.positions.items()
-                }
-                record = HistogramRecord(
-                    tenure=self.name,
-                    seq=seq,
-                    time=now,
-                    source=source,
-                    source_partitions=sources,
-                    ranges=ranges,
-                    clocks=clocks if final else {},
-                    cells=[],
-                    baselines_age_seconds=baselines_age_seconds,
-                    topic_id=topic_id,
-                )
-                yield partition, _with_cells(record, some)
+        record = HistogramRecord(
+            tenure=self.name,
+            seq=0,
+            time=now,
+            source=source,
+            source_partitions=sources,
+            ranges={p: at.range() for p, at in self.positions.items()},
+            clocks={p: at.clock(monotonic, idle_seconds) for p, at in self.positions.items()},
+            cells=[],
+            baselines_age_seconds=baselines_age_seconds,
+            topic_id=topic_id,
+        )
+        yield from flush_records(record, changed, self._sent)
 
     def _slices(self) -> Counter[str]:
         """Count the slices of each model that were counted by a baseline."""
@@ -237,26 +229,6 @@ class Tenure:
             cell.changed = False
         for position in self.positions.values():
             position.since = position.to
-
-
-def _split(cells: list[bytes]) -> list[list[bytes]]:
-    groups: list[list[bytes]] = [[]]
-    size = 0
-    for cell in cells:
-        if groups[-1] and size + len(cell) > RECORD_BYTES:
-            groups.append([])
-            size = 0
-        groups[-1].append(cell)
-        size += len(cell)
-    return groups
-
-
-def _with_cells(record: HistogramRecord, cells: list[bytes]) -> bytes:
-    """Encode a record around cells that are encoded already."""
-    fields = {name: getattr(record, name) for name in record.__struct_fields__}
-    del fields["outcomes"]  # only OUTCOMES has any
-    fields["cells"] = [msgspec.Raw(cell) for cell in cells]
-    return msgspec.json.encode(fields)
 
 
 def partitions_of(messages: Sequence[RawMessage]) -> Partitions:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
+    from tidegauge.outcomes.cells import OutcomeCells as OutcomeCells
     from tidegauge.outcomes.counts import (
         OutcomeCounts as OutcomeCounts,
         predicted_codes as predicted_codes,
