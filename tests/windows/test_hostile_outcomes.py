@@ -81,6 +81,9 @@ REFUSED: dict[str, Change] = {
     "no strata": _set(*_CELL, "strata", to=[]),
     "a target that isn't there": _set(*_STRATUM, "target", to=3),
     "a count of 2^64": _set(*_STRATUM, "lags", to={"bins": [0], "counts": [2**64]}),
+    "a bin that its target hasn't": _set(
+        *_STRATUM, "predicted", to={"bins": [9000], "counts": [1]}
+    ),
     "bins without counts": _set(*_STRATUM, "lags", to={"bins": [0], "counts": []}),
     "another kind": _set(*_CELL, "kind", to="departure"),
     "a clock that is ahead": _clocks(latest=NOW + 20 * 86_400),

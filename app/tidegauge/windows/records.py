@@ -15,6 +15,7 @@ from tidegauge.contract import (
     OutcomeCell,
     decode,
 )
+from tidegauge.outcomes import OutcomeCounts
 from tidegauge.windows.merging import LARGEST_COUNT, histograms_of
 from tidegauge.windows.values import Slice
 
@@ -133,6 +134,13 @@ def read_record(
     problem = _problem(record, source, outcomes, max_ahead_seconds)
     if problem is not None:
         raise DecodingError(problem)
+    # Joined, one that doesn't fit its target would cost its cohort every figure for a month.
+    for at, cell in enumerate(record.outcome_cells):
+        for number, stratum in enumerate(cell.strata):
+            try:
+                OutcomeCounts.from_record(cell.targets[stratum.target], stratum)
+            except DecodingError as error:
+                raise DecodingError(f"outcomes[{at}].strata[{number}]: {error}") from error
     return record
 
 
