@@ -177,3 +177,16 @@ def test_readers_of_before_know_the_reason_of_every_dead_letter_of_a_label() -> 
     letter = dead_letter_of(reason="unknown_prediction", **fields)
     assert (letter.reason, letter.label_problem) == ("invalid_record", "unknown_prediction")
     assert b"label_problem" not in encode(dead_letter_of(reason="invalid_json", **fields))
+
+
+def test_a_label_in_a_cloud_event_is_taken_out() -> None:
+    envelope = {"specversion": "1.0", "id": "e1", "source": "/s", "type": "t", "time": "x"}
+    own = {"id": "a", "actual": 1}
+    assert read_label(label(**envelope, data=own)).id == "a"
+    assert read_label(label(**envelope, data_base64="eyJpZCI6ImEiLCJhY3R1YWwiOjF9")).id == "a"
+    with pytest.raises(LabelError, match="actual is missing"):
+        read_label(label(**envelope, data={"id": "a"}))
+    with pytest.raises(LabelError):
+        read_label(label(**envelope))
+    with pytest.raises(LabelError):
+        read_label(label(**envelope, data=json.loads(label(**envelope, data=own))))

@@ -20,7 +20,7 @@ WORDS = (
     "null", "9223372036854775808", "1750000010", '"2025-06-15T15:06:50Z"', "\\ud800", "\\udc00",
     "\\u0000", "[[[[[[[[[[[[", '{"a":{"a":{"a":', '"specversion":"1.0"', '"data":{',
     '"data_base64":"', '"ranges":{}', '"cells":[', '"signals":{', '"clocks":{', '"counts":[-1]',
-    '"seq":',
+    '"seq":', '"actual":1', '"receipt":"tg1.', '"revision":', '"retracted":true',
 )  # fmt: skip
 
 

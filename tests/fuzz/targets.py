@@ -26,6 +26,7 @@ from tidegauge.contract import encode
 from tidegauge.contract.alert import Acknowledgement, Action, Alert
 from tidegauge.contract.audit import Configuration
 from tidegauge.contract.cloudevents import unwrap
+from tidegauge.contract.label import LabelError, read_label
 from tidegauge.contract.prediction import ARROW_MAGIC
 from tidegauge.contract.record import DecodingError, decode
 from tidegauge.contract.report import WindowReport
@@ -182,6 +183,8 @@ def roles(value: bytes) -> None:
         checked(decode(value, Silence))
     with suppress(UnusableBaseline):
         read_baseline(value)
+    with suppress(LabelError):
+        read_label(value)
     _histograms(value)
     _trail(value)
 
@@ -214,6 +217,7 @@ TARGETS = {
         lambda: seeds.records(
             "histogram-record", "alert", "action", "silence", "audit-fact", "audit-record",
             "acknowledgement", "configuration", "withheld", "window-report", "baseline",
+            "label-event",
         ),
         0.2,
     ),

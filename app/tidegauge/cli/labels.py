@@ -44,7 +44,7 @@ _SEGMENT = "segments."
 _COUNTED = ("correction", "retraction")
 
 
-class Row(NamedTuple):
+class FileLabel(NamedTuple):
     """One label of a file: where it is, and the record that would be sent."""
 
     place: str
@@ -154,7 +154,7 @@ def check(
         raise typer.Exit(BAD_INPUT)
 
 
-def _problem(file: str, row: Row, error: LabelError) -> str:
+def _problem(file: str, row: FileLabel, error: LabelError) -> str:
     shown = f": {error.field}" if error.field else ""
     values = _decoded(row.value)
     value = ""
@@ -173,7 +173,7 @@ def _decoded(value: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def _rows(file: str) -> Iterator[Iterator[Row]]:
+def _rows(file: str) -> Iterator[Iterator[FileLabel]]:
     if file == "-":
         yield _lines(sys.stdin.buffer)
     elif file.lower().endswith(_LINES):
@@ -184,17 +184,19 @@ def _rows(file: str) -> Iterator[Iterator[Row]]:
         from tidegauge.baseline.io import text_rows
 
         rows = enumerate(text_rows(Path(file)), 1)
-        yield (Row(f", row {number}", event_of(row)) for number, row in rows)
+        yield (FileLabel(f", row {number}", event_of(row)) for number, row in rows)
 
 
-def _lines(opened: IO[bytes]) -> Iterator[Row]:
+def _lines(opened: IO[bytes]) -> Iterator[FileLabel]:
     for number, line in enumerate(opened, 1):
         line = line.removeprefix(codecs.BOM_UTF8).strip()
         if number == 1 and line.startswith(b"["):
             elements = msgspec.json.decode(line + opened.read(), type=list[msgspec.Raw])
-            yield from (Row(f", element {at}", bytes(it)) for at, it in enumerate(elements, 1))
+            yield from (
+                FileLabel(f", element {at}", bytes(it)) for at, it in enumerate(elements, 1)
+            )
         elif line:
-            yield Row(f":{number}", line)
+            yield FileLabel(f":{number}", line)
 
 
 def event_of(row: dict[str, str]) -> bytes:
