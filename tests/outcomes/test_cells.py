@@ -3,34 +3,29 @@
 import numpy as np
 import pytest
 
-from support.outcome_log import RETENTION, TARGETS, random_log, record_of
-from support.outcome_oracle import Oracle
-from tidegauge.contract import decode, encode
-from tidegauge.contract.outcome_cell import OutcomeCell
-from tidegauge.outcomes import (
-    JoinLimits,
-    OutcomeCells,
-    OutcomeCounts,
-    OutcomeJoin,
-    Strata,
-    read_input,
+from support.outcome_log import (
+    COHORT,
+    RETENTION,
+    WINDOW,
+    counted_in,
+    expected_counts,
+    random_log,
+    record_of,
 )
+from support.outcome_oracle import Oracle
+from tidegauge.contract import OutcomeCell, decode, encode
+from tidegauge.outcomes import JoinLimits, OutcomeCells, OutcomeJoin, Strata, read_input
 
 LIMITS = JoinLimits(early_seconds=20, early_labels=1_000, lag_seconds=100)
-COHORT, WINDOW = 300, 60
 
 
-def _worker():
-    strata = Strata(RETENTION.__getitem__)
-    return OutcomeJoin(strata, LIMITS), strata
-
-
-def _counts_of_tenures(log, rng):
-    """Return counts by model, kind, start and slice; each worker ends after a few records."""
+def _cells_of_tenures(log, rng):
+    """Yield the newest cells of tenures; each worker ends after a few records."""
     records = [read_input(record_of(events, time), time) for time, events in log]
-    totals, done = {}, 0
+    done = 0
     while done < len(records):
-        join, strata = _worker()
+        strata = Strata(RETENTION.__getitem__)
+        join = OutcomeJoin(strata, LIMITS)
         for at in range(0, done, 7):  # what was counted before is read, and not counted again
             join.take(records[at : min(at + 7, done)])
         cells = OutcomeCells(strata, lambda _: COHORT, lambda _: WINDOW)
@@ -45,47 +40,13 @@ def _counts_of_tenures(log, rng):
                 newest[read.model, read.kind, read.window_start] = read
             if rng.random() < 0.8:
                 cells.flushed()
-        for key, cell in newest.items():
-            for one in cell.strata:
-                slice_key = (*key, one.version, one.variant, tuple(one.groups.items()))
-                counts = OutcomeCounts.from_record(cell.targets[one.target], one)
-                if slice_key in totals:
-                    totals[slice_key].merge(counts)
-                else:
-                    totals[slice_key] = counts
-    return {key: _record(counts) for key, counts in totals.items() if counts}
-
-
-def _expected(log):
-    oracle = Oracle(LIMITS.early_seconds, LIMITS.early_labels, LIMITS.lag_seconds, RETENTION)
-    for time, events in log:
-        oracle.take(time, events)
-    totals = {}
-
-    def counts(stratum, kind, start):
-        (model, *rest), seconds = stratum, COHORT if kind == "cohort" else WINDOW
-        key = (model, kind, int(start // seconds * seconds), *rest)
-        return totals.setdefault(key, OutcomeCounts(TARGETS[model]))
-
-    for (stratum, value, predicted, time, code, arrived), n in oracle.counted().items():
-        for kind, start in (("cohort", time), ("arrival", arrived)):
-            for _ in range(n):
-                counts(stratum, kind, start).add(
-                    np.array([value]),
-                    np.array([predicted], np.uint16),
-                    np.array([code]),
-                    np.array([arrived - time]),
-                )
-    for (stratum, time), n in oracle.joinable.items():
-        counts(stratum, "cohort", time).joinable += n
-    return {key: _record(its) for key, its in totals.items() if its}
-
-
-def _record(counts):
-    return counts.to_record(version="", baseline="b", target=0)
+        yield from newest.values()
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_sum_over_tenures_is_what_the_oracle_counts(seed):
-    log, rng = random_log(seed), np.random.default_rng(seed)
-    assert _counts_of_tenures(log, rng) == _expected(random_log(seed))
+    cells = _cells_of_tenures(random_log(seed), np.random.default_rng(seed))
+    oracle = Oracle(LIMITS.early_seconds, LIMITS.early_labels, LIMITS.lag_seconds, RETENTION)
+    for time, events in random_log(seed):
+        oracle.take(time, events)
+    assert counted_in(cells) == expected_counts(oracle)

@@ -1,14 +1,16 @@
 """Random logs of outcomes: records as they are on the topic, and their events for the oracle."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
-from support.outcome_oracle import Guess, Truth
+from support.outcome_oracle import Guess, Oracle, Truth
 from tidegauge.contract import (
     BinaryTarget,
     LabelsRecord,
     MulticlassTarget,
+    OutcomeCell,
     PredictionsRecord,
     RegressionTarget,
     Stratum,
@@ -23,6 +25,7 @@ from tidegauge.outcomes import (
     PREDICTION,
     RETRACTED,
     WITHOUT_ID,
+    OutcomeCounts,
     pack,
 )
 
@@ -35,6 +38,9 @@ TARGETS = {
     "animal": MulticlassTarget(classes=["cat", "dog"]),
     "price": RegressionTarget(residual_edges=[-1.0, 0.0, 1.0]),
 }
+
+#: Lengths of cohorts and windows.
+COHORT, WINDOW = 300, 60
 
 #: Seconds that predictions wait for labels.
 RETENTION = {"credit": 1000, "shadow": 1500, "animal": 1000, "price": 600}
@@ -114,14 +120,16 @@ def hash_of(id: str | None) -> int:
     return 0 if id is None else int.from_bytes(id.encode().ljust(8, b"\0")[:8], "big")
 
 
-def random_log(seed: int, records: int = 60, ids: int = 40) -> list[tuple[float, list]]:
+def random_log(
+    seed: int, records: int = 60, ids: int = 40, begin: float = BEGIN
+) -> list[tuple[float, list]]:
     """Return records of a log, each with its time in the log and its events of one kind.
 
     Labels come late, twice, corrected, retracted, early, of one model, with their prediction, of
     ids that nobody knows; predictions come twice and under several models.
     """
     rng = np.random.default_rng(seed)
-    now, offset, log = float(BEGIN), 0, []
+    now, offset, log = float(begin), 0, []
     for _ in range(records):
         now += float(
             rng.choice([0.0, 0.5, 1.0, 7.0, 40.0, 300.0], p=[0.3, 0.3, 0.2, 0.1, 0.07, 0.03])
@@ -172,3 +180,44 @@ def _guess(rng: np.random.Generator, now: float, ids: int) -> Guess:
 
 def _drawn(rng: np.random.Generator, shares: dict[float, float]) -> float:
     return float(rng.choice(list(shares), p=list(shares.values())))
+
+
+def expected_counts(oracle: Oracle, cohort: int = COHORT, window: int = WINDOW) -> dict:
+    """Return what cells have in sum, by model, kind, start, version, variant and groups."""
+    totals: dict = {}
+
+    def counts(stratum: tuple, kind: str, start: float) -> OutcomeCounts:
+        (model, *rest), seconds = stratum, cohort if kind == "cohort" else window
+        key = (model, kind, int(start // seconds * seconds), *rest)
+        return totals.setdefault(key, OutcomeCounts(TARGETS[model]))
+
+    for (stratum, value, predicted, time, code, arrived), n in oracle.counted().items():
+        for kind, start in (("cohort", time), ("arrival", arrived)):
+            counts(stratum, kind, start).add(
+                np.full(n, value),
+                np.full(n, predicted, np.uint16),
+                np.full(n, code),
+                np.full(n, arrived - time),
+            )
+    for (stratum, time), n in oracle.joinable.items():
+        counts(stratum, "cohort", time).joinable += n
+    return as_records(totals)
+
+
+def counted_in(cells: Iterable[OutcomeCell]) -> dict:
+    """Return the same of cells, each the newest of its tenure."""
+    totals: dict = {}
+    for cell in cells:
+        for one in cell.strata:
+            groups = tuple(one.groups.items())
+            key = (cell.model, cell.kind, cell.window_start, one.version, one.variant, groups)
+            counts = OutcomeCounts.from_record(cell.targets[one.target], one)
+            totals[key] = totals[key].merge(counts) if key in totals else counts
+    return as_records(totals)
+
+
+def as_records(totals: dict) -> dict:
+    """Return counts in a form that can be compared, without those that are zero."""
+    return {
+        key: its.to_record(version="", baseline="b", target=0) for key, its in totals.items() if its
+    }

@@ -20,8 +20,11 @@ _APP = Path(__file__).resolve().parents[2] / "app"
 _COMMAND = [sys.executable, "-m", "tidegauge"]
 TOPICS = (
     "predictions",
+    "labels",
+    "outcomes",
     "histograms",
     "windows",
+    "performance",
     "alerts",
     "alerts_history",
     "actions",
@@ -60,6 +63,7 @@ class Installation:
             "REDIS__PREFIX": self.name,
             "INGEST__GROUP_ID": f"{self.name}-ingest",
             "INGEST__TRANSACTIONAL_ID": f"{self.name}-ingest-0",
+            "OUTCOMES__GROUP_ID": f"{self.name}-outcomes",
             "DETECT__APP_ID": f"{self.name}-detect",
             "LEDGER__GROUP_ID": f"{self.name}-ledger",
             "HTTP__HOST": "127.0.0.1",

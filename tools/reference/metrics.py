@@ -7,6 +7,7 @@ from tidegauge.telemetry import (
     IngestMetrics,
     LedgerMetrics,
     NotifyMetrics,
+    OutcomeMetrics,
 )
 from tidegauge.telemetry.declaration import Declared
 from tidegauge.telemetry.health import CONDITION
@@ -24,6 +25,7 @@ ROLES: dict[str, list[Declared]] = {
     "Every role": [*CommonMetrics.declared(), CONDITION],
     "INGEST and DETECT: baselines": BaselineMetrics.declared(),
     "INGEST": [*IngestMetrics.declared(), *RecordMetrics.declared()],
+    "OUTCOMES": [*OutcomeMetrics.declared(), *RecordMetrics.declared()],
     "DETECT": [*DetectMetrics.declared(), *RecordMetrics.declared()],
     "NOTIFY": [*NotifyMetrics.declared(), *RecordMetrics.declared()],
     "LEDGER": [*LedgerMetrics.declared(), *RecordMetrics.declared()],

@@ -216,6 +216,7 @@ class RoleName(StrEnum):
 
     all = "all"
     ingest = "ingest"
+    outcomes = "outcomes"
     detect = "detect"
     notify = "notify"
     ledger = "ledger"
@@ -226,7 +227,7 @@ def run(
     role: Annotated[
         RoleName,
         typer.Option(
-            help="What this process does: ingest, detect, notify, ledger, or all of it.",
+            help="What this process does: ingest, outcomes, detect, notify, ledger, or all of it.",
             metavar="ROLE",
         ),
     ] = RoleName.all,

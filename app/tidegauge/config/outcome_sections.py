@@ -38,6 +38,10 @@ class OutcomeSettings(ModelOutcomeSettings):
     a receipt counts only if the receipt was signed by it. To change it, give several, one a line:
     each is accepted.
     """
+    early_labels: int = Field(default=100_000, ge=0)
+    """How many labels wait for predictions that are published after them, in each partition of
+    `tidegauge.outcomes`. Further ones become dead letters.
+    """
     group_id: str = "tidegauge-outcomes"
     """Consumer group of OUTCOMES."""
     flush_seconds: float = Field(default=1.0, gt=0)

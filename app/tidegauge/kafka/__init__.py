@@ -46,6 +46,8 @@ if TYPE_CHECKING:
         ledger_consumer as ledger_consumer,
         ledger_producer as ledger_producer,
         mock_cluster as mock_cluster,
+        outcomes_consumer as outcomes_consumer,
+        outcomes_producer as outcomes_producer,
         reader as reader,
     )
     from tidegauge.kafka.group_reader import (

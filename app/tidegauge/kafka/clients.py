@@ -117,6 +117,24 @@ def ingest_consumer(settings: Settings) -> Consumer:
     return Consumer(config, logger=log)
 
 
+def outcomes_consumer(settings: Settings, *, passed: Skipped) -> SteadyConsumer:
+    """Return OUTCOMES' consumer of predictions and labels."""
+    outcomes = settings.outcomes
+    config = _member(settings.kafka, outcomes.group_id, outcomes.session_timeout_seconds) | {
+        # As of INGEST.
+        "auto.offset.reset": "error",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "heartbeat.interval.ms": 1_000,
+        "enable.partition.eof": True,
+        "fetch.queue.backoff.ms": 2,
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.wait.max.ms": 50,
+        "topic.metadata.refresh.interval.ms": 5_000,
+        "max.partition.fetch.bytes": 1_000_000,
+    }
+    return SteadyConsumer(config, passed=passed, logger=log)
+
+
 def ledger_consumer(settings: Settings, *, passed: Skipped) -> SteadyConsumer:
     """Return LEDGER's consumer of audit facts."""
     ledger = settings.ledger
@@ -166,6 +184,12 @@ def ingest_producer_config(settings: Settings, *, alone: bool = False) -> dict[s
         "queue.buffering.max.messages": 1_000_000,
         "queue.buffering.max.kbytes": 1_048_576,
     }
+
+
+def outcomes_producer(settings: Settings) -> Producer:
+    """Return OUTCOMES' transactional producer."""
+    config = _transactional(settings.kafka, settings.outcomes_transactional_id)
+    return Producer({**config, "message.max.bytes": MAX_RECORD_BYTES}, logger=log)
 
 
 def ledger_producer(settings: Settings) -> Producer:

@@ -122,6 +122,17 @@ class Held:
         self.late_predictions = 0
         self.unused: list[UnusedLabel] = []
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of what is held."""
+        return self.pending.nbytes + self.kept.nbytes + self.labels.nbytes
+
+    def forget_counts(self) -> None:
+        """Begin anew to count what comes of events."""
+        self.results.clear()
+        self.unused.clear()
+        self.duplicate_predictions = self.late_predictions = 0
+
     def until(self, predictions: Rows, base: Indices | Seconds) -> Seconds:
         """Return up to when predictions are held, kept from ``base`` on."""
         retention = self.strata.columns.retention[predictions["stratum"]]

@@ -20,6 +20,7 @@ from tidegauge.kafka import AclRole, KafkaException, Topics, TopicWatch, retry, 
 from tidegauge.roles.active_config import ActiveConfig, ActiveRules, ConfigPublisher
 from tidegauge.roles.ingest import Combiner, IngestState
 from tidegauge.roles.ledger import Acknowledged, Ledger
+from tidegauge.roles.outcomes import Outcomes
 from tidegauge.telemetry import (
     BaselineMetrics,
     CommonMetrics,
@@ -30,6 +31,7 @@ from tidegauge.telemetry import (
     IngestMetrics,
     LedgerMetrics,
     NotifyMetrics,
+    OutcomeMetrics,
     RecordFaults,
     record_metrics,
 )
@@ -39,9 +41,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Role = Literal["all", "ingest", "detect", "notify", "ledger"]
+Role = Literal["all", "ingest", "outcomes", "detect", "notify", "ledger"]
 
-_ALL: tuple[AclRole, ...] = ("ingest", "detect", "ledger", "notify")
+_ALL: tuple[AclRole, ...] = ("ingest", "outcomes", "detect", "ledger", "notify")
 
 #: How often the process checks its rules, receivers and baselines, seconds.
 _WATCH_SECONDS = 0.25
@@ -170,6 +172,11 @@ class Worker:
             self._notifier.start()
         if "ingest" in self._roles:
             self._start_ingest()
+        if "outcomes" in self._roles:
+            outcomes = Outcomes(
+                self._settings, OutcomeMetrics(self._registry), self.health, self._stop
+            )
+            self._start("outcomes", outcomes.run)
         if "ledger" in self._roles:
             metrics = LedgerMetrics(self._registry)
             roles: dict[str, type[Ledger | Acknowledged]] = {

@@ -28,5 +28,6 @@ if TYPE_CHECKING:
         ReceiverMetrics as ReceiverMetrics,
         record_metrics as record_metrics,
     )
+    from tidegauge.telemetry.outcome_metrics import OutcomeMetrics as OutcomeMetrics
 
 face(__name__)
