@@ -93,11 +93,13 @@ if TYPE_CHECKING:
         outcome_partition as outcome_partition,
     )
     from tidegauge.contract.outcome_figure import (
+        Estimate as Estimate,
         Figure as Figure,
         IntervalMethod as IntervalMethod,
         NoFigure as NoFigure,
         Performance as Performance,
         ReliabilityBin as ReliabilityBin,
+        TrackRecord as TrackRecord,
         no_figure as no_figure,
     )
     from tidegauge.contract.performance import PerformanceReport as PerformanceReport

@@ -117,3 +117,28 @@ class Performance(Record, omit_defaults=True):
             "bin of the threshold are not looked at."
         ),
     ] = 0
+
+
+class TrackRecord(Record, omit_defaults=True):
+    """How often the interval of an estimate held the figure that the labels showed later."""
+
+    cohorts: Annotated[dict[str, int], doc("Mature cohorts that were compared, by figure.")] = (
+        msgspec.field(default_factory=dict)
+    )
+    held: Annotated[dict[str, int], doc("Those in which the interval held.")] = msgspec.field(
+        default_factory=dict
+    )
+
+
+class Estimate(Record, omit_defaults=True):
+    """Figures of predictions before their labels have come.
+
+    By the rates that the same scores came true with earlier: blind to concept drift, by which the
+    same scores come true less often.
+    """
+
+    figures: Annotated[
+        dict[str, Figure],
+        doc("accuracy, f1 and auc of two classes, accuracy of several; none of numbers."),
+    ]
+    record: Annotated[TrackRecord, doc("How often such intervals held.")]

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
         predicted_codes as predicted_codes,
         prediction_bins as prediction_bins,
     )
+    from tidegauge.outcomes.estimate import (
+        RealisedRates as RealisedRates,
+        estimate_held as estimate_held,
+        estimate_of as estimate_of,
+        estimated_figures as estimated_figures,
+        realised_rates as realised_rates,
+        share_held as share_held,
+        with_results as with_results,
+    )
     from tidegauge.outcomes.held import (
         CONTRIBUTION as CONTRIBUTION,
         RESULTS as RESULTS,
