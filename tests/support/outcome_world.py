@@ -216,7 +216,7 @@ def totals(state: PartitionState) -> Totals:
     found: Totals = Counter()
     for window, tenures in state.outcomes.cells.items():
         for one in tenures.values():
-            found.update(_of_cell(window, one.decoded()))
+            found.update(_of_cell(window, one.cell(window)))
     return found
 
 

@@ -92,6 +92,13 @@ REFUSED: dict[str, Change] = {
     "an hour and a half ahead": _set("time", to=4_000_000_000.0),
 }
 
+
+def _huge(record: dict[str, Any]) -> None:
+    (stratum,) = record["outcomes"][0]["strata"]
+    stratum["lags"] = {"bins": [0], "counts": [2**62]}
+    record["outcomes"][0]["strata"] = [stratum] * 3
+
+
 #: What is taken, whoever wrote it, and must do no harm to windows of predictions.
 TAKEN: dict[str, Change] = {
     "a gap": _ranges(since=10**5, to=10**5 + 1),
@@ -99,6 +106,7 @@ TAKEN: dict[str, Change] = {
     "seq 10^6": _set("seq", to=10**6),
     "a watermark of years ago": _clocks(latest=1.0, idle=False),
     "a watermark that nobody knows": _clocks(latest=None, idle=False),
+    "counts that add up beyond 64 bits": _huge,
     "negative counts": _set(*_STRATUM, "lags", to={"bins": [0], "counts": [-(2**40)]}),
 }
 

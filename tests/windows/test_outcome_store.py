@@ -55,7 +55,7 @@ def outcome_facts(state: PartitionState) -> Any:
     its = state.outcomes
     cohorts = {where: msgspec.to_builtins(one) for where, one in its.cohorts.items()}
     cells = {
-        where: {name: (one.seq, bytes(one.cell)) for name, one in tenures.items()}
+        where: {name: encode(one) for name, one in tenures.items()}
         for where, tenures in its.cells.items()
     }
     return cells, cohorts, msgspec.to_builtins(state.progress), its.due(), its.models

@@ -1,5 +1,6 @@
 """What is reported of cohorts is what their labels say, once, and the same after every crash."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -239,7 +240,7 @@ def test_a_cohort_is_mature_once_older_ones_show_that_its_labels_have_come() -> 
     assert by_start[0].performance.figures["label_delay_p90"].value == pytest.approx(1500, abs=300)
 
 
-def test_counts_that_do_not_fit_their_target_cost_their_cohort_alone() -> None:
+def test_counts_that_do_not_fit_their_target_are_left_out_and_the_rest_is_reported() -> None:
     world = OutcomeWorld()
     world.predict("x", 0.9)
     world.now += 2 * 3600
@@ -250,9 +251,10 @@ def test_counts_that_do_not_fit_their_target_cost_their_cohort_alone() -> None:
         state.join(record, offset)
     first = min(state.outcomes.cells)
     ((tenure, one),) = state.outcomes.cells[first].items()
-    cell = one.decoded()
-    cell.strata[0].lags.bins, cell.strata[0].lags.counts = [9000], [1]
-    state.outcomes.cells[first] = {tenure: type(one).of(one.seq, cell)}
+    strata = json.loads(bytes(one.strata))
+    strata[0]["predicted"] = {"bins": [9000], "counts": [1]}
+    wrong = msgspec.structs.replace(one, strata=msgspec.Raw(json.dumps(strata).encode()))
+    state.outcomes.cells[first] = {tenure: one, "somebody": wrong}
     state.pass_outcomes()
     failed: list[str] = []
 
@@ -272,7 +274,8 @@ def test_counts_that_do_not_fit_their_target_cost_their_cohort_alone() -> None:
     for window in state.outcomes.due():
         closing.close(window)
     assert len(failed) == 1 and "bin 9000" in failed[0]
-    assert len(state.take_outputs()) == 1 and not state.outcomes.due()
+    assert len(state.take_outputs()) == 2 and not state.outcomes.due()
+    assert set(state.outcomes.cells[first]) == {tenure}
     assert first.model == MODEL
 
 

@@ -204,7 +204,7 @@ class Changelog:
             memory, held = decode(raw_value, SliceMemory), state.memories.get(key.slice)
             state.memories[key.slice] = memory if held is None else join_memories(held, memory)
         elif isinstance(key, OutcomeKey):
-            counted = None if raw_value is None else TenureOutcomes.read(raw_value)
+            counted = None if raw_value is None else decode(raw_value, TenureOutcomes)
             state.outcomes.restore_cell(key, counted)
         elif isinstance(key, CohortKey):
             cohort = None if raw_value is None else decode(raw_value, CohortState)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.config import WindowSettings
-from tidegauge.contract import LAG_EDGES, OutcomeCell
+from tidegauge.contract import LAG_EDGES
 from tidegauge.outcomes import MATURE, LagCurve, lag_curve
 from tidegauge.windows.outcome_values import (
     CohortKey,
@@ -39,22 +39,6 @@ RETENTION_SECONDS = 30.0 * 24 * 3600
 SLACK_SECONDS = 24 * 3600
 
 Delays = npt.NDArray[np.int64]
-
-
-class _Facts(NamedTuple):
-    """What is needed of a cell at every tick, decoded once."""
-
-    delays: Delays
-    baselines: frozenset[str]
-
-    @classmethod
-    def of(cls, cell: OutcomeCell) -> "_Facts":
-        delays = np.zeros(len(LAG_EDGES) + 1, dtype=np.int64)
-        for stratum in cell.strata:
-            for at, count in zip(stratum.lags.bins, stratum.lags.counts, strict=True):
-                if at < len(delays):
-                    delays[at] += count
-        return cls(delays, frozenset(stratum.baseline for stratum in cell.strata))
 
 
 class Arrivals(NamedTuple):
@@ -92,7 +76,6 @@ class OutcomeStore:
     late_cells: int = 0
     #: The watermark up to which ticks have been taken.
     _passed_to: float = 0.0
-    _facts: dict[OutcomeWindow, dict[str, _Facts]] = field(default_factory=dict)
     _windows: dict[str, set[OutcomeWindow]] = field(default_factory=dict)
     #: Cohorts that are due, and the latest mature one of each model: at every record both are
     #: asked for, and a model has hundreds of cohorts.
@@ -104,7 +87,7 @@ class OutcomeStore:
     def join(self, record: RawRecord, watermark: float, journal: Journal) -> None:
         """Join a record's cells; ``watermark`` is that of outcomes before it."""
         for cell in record.outcome_cells:
-            window = OutcomeWindow.of(cell)
+            window = cell.window
             if self._expiry(window) <= watermark:
                 # Corrections take back what old arrival windows had; those are over.
                 self.late_cells += window.kind == "cohort"
@@ -113,20 +96,17 @@ class OutcomeStore:
             if before is not None and before.seq >= record.seq:
                 continue
             journal.note(self.cells, window)
-            journal.note(self._facts, window)
             journal.note(self._windows, cell.model)
-            value = TenureOutcomes.of(record.seq, cell)
-            self._hold(window, record.tenure, value, _Facts.of(cell))
+            self._hold(window, record.tenure, cell.kept(record.seq))
             if window.kind == "cohort":
                 journal.note(self.cohorts, window)
                 known = self.cohorts.get(window, CohortState())
                 if not known.changed:
                     self._set(window, replaced(known, changed=True))
 
-    def _hold(self, window: OutcomeWindow, tenure: str, one: TenureOutcomes, its: _Facts) -> None:
+    def _hold(self, window: OutcomeWindow, tenure: str, one: TenureOutcomes) -> None:
         """Keep a value. What there was is not changed: it may have to be put back."""
         self.cells[window] = {**self.cells.get(window, {}), tenure: one}
-        self._facts[window] = {**self._facts.get(window, {}), tenure: its}
         self._windows[window.model] = self._windows.get(window.model, set()) | {window}
         self.unsaved.add(OutcomeKey(*window, tenure))
 
@@ -191,8 +171,8 @@ class OutcomeStore:
     def delays(self, window: OutcomeWindow) -> Delays:
         """Return the labels of a window by delay, in the bins of ``LAG_EDGES``."""
         found = np.zeros(len(LAG_EDGES) + 1, dtype=np.int64)
-        for facts in self._facts.get(window, {}).values():
-            found += facts.delays
+        for one in self.cells.get(window, {}).values():
+            found += one.delays
         return found
 
     def curve(self, model: str, watermark: float) -> LagCurve | None:
@@ -221,6 +201,12 @@ class OutcomeStore:
         self._set(window, replaced(self.cohorts[window], due=0, **changes))
         self._due.discard(window)
 
+    def leave_out(self, window: OutcomeWindow, tenure: str) -> None:
+        """Delete what a tenure has counted of a window."""
+        left = {name: one for name, one in self.cells[window].items() if name != tenure}
+        self.unsaved.add(OutcomeKey(*window, tenure))
+        self.cells[window] = left
+
     def latest_mature(self, model: str) -> OutcomeWindow | None:
         """Return the latest cohort of a model that is mature."""
         return self._latest.get(model)
@@ -232,12 +218,12 @@ class OutcomeStore:
 
     def baselines(self, window: OutcomeWindow) -> frozenset[str]:
         """Return the baselines that name the targets of a window."""
-        return frozenset().union(*(it.baselines for it in self._facts.get(window, {}).values()))
+        return frozenset().union(*(it.baselines for it in self.cells.get(window, {}).values()))
 
     @property
     def used_baselines(self) -> Mapping[OutcomeWindow, frozenset[str]]:
         """The baselines of each window."""
-        return {window: self.baselines(window) for window in self._facts}
+        return {window: self.baselines(window) for window in self.cells}
 
     def _expire(self, model: str, watermark: float) -> Iterator[str]:
         """Delete the windows that take no more labels; yield their baselines."""
@@ -249,7 +235,6 @@ class OutcomeStore:
     def _delete(self, window: OutcomeWindow) -> None:
         """Delete a window; its keys become tombstones."""
         self.unsaved |= {OutcomeKey(*window, tenure) for tenure in self.cells.pop(window, {})}
-        self._facts.pop(window, None)
         self._due.discard(window)
         if self.cohorts.pop(window, None) is not None:
             self.unsaved.add(CohortKey(window.model, window.start, window.seconds))
@@ -286,11 +271,9 @@ class OutcomeStore:
     def restored(self, watermark: float) -> None:
         """Start work on what was read back; ``watermark`` is that of outcomes."""
         self._passed_to = watermark
-        self._facts.clear()
         self._windows.clear()
         self._latest.clear()
-        for window, tenures in self.cells.items():
-            self._facts[window] = {name: _Facts.of(it.decoded()) for name, it in tenures.items()}
+        for window in self.cells:
             self._windows[window.model] = self._windows.get(window.model, set()) | {window}
         for window in list(self.cells):
             if self._expiry(window) <= watermark:  # a worker that lost the partition wrote it again

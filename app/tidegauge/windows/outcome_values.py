@@ -4,12 +4,11 @@ The cells of one tenure have keys of their own: a cohort stays open for as long 
 come, a month by default, and of all its tenures only the last one changes.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from tidegauge.contract import OutcomeCell, decode, encode
+from tidegauge.contract import OutcomeCell, OutcomeTarget, StratumCounts, decode
 
 CellKind = Literal["cohort", "arrival"]
 
@@ -21,11 +20,6 @@ class OutcomeWindow(NamedTuple):
     kind: CellKind
     start: int
     seconds: int
-
-    @classmethod
-    def of(cls, cell: OutcomeCell) -> "OutcomeWindow":
-        """Return the window that a cell is of."""
-        return cls(cell.model, cell.kind, cell.window_start, cell.window_seconds)
 
     @property
     def end(self) -> int:
@@ -62,26 +56,28 @@ class CohortKey(msgspec.Struct, frozen=True, array_like=True, tag="cohort"):
 
 
 class TenureOutcomes(msgspec.Struct, kw_only=True):
-    """The largest ``seq`` of a tenure for a window, with its cell as JSON, as that is smaller."""
+    """The largest ``seq`` of a tenure for a window, and what its cell says.
+
+    ``delays`` are its labels in the bins of ``LAG_EDGES``, and ``baselines`` name its targets: both
+    are needed at every tick. The rest is decoded for a report alone.
+    """
 
     seq: int
-    cell: msgspec.Raw
+    delays: list[int]
+    baselines: list[str]
+    targets: msgspec.Raw
+    strata: msgspec.Raw
 
-    @classmethod
-    def of(cls, seq: int, cell: OutcomeCell) -> "TenureOutcomes":
-        """Return what a record of number ``seq`` says."""
-        return cls(seq=seq, cell=msgspec.Raw(encode(cell)))
-
-    @classmethod
-    def read(cls, value: bytes) -> "TenureOutcomes":
-        """Return what the changelog has; raises ``DecodingError`` if that is none."""
-        found = decode(value, cls)
-        found.decoded()
-        return found
-
-    def decoded(self) -> OutcomeCell:
-        """Return the cell; raises ``DecodingError`` if it is none."""
-        return decode(self.cell, OutcomeCell)
+    def cell(self, window: OutcomeWindow) -> OutcomeCell:
+        """Return the cell; raises ``DecodingError`` or ``ValueError`` if it is none."""
+        return OutcomeCell(
+            model=window.model,
+            kind=window.kind,
+            window_start=window.start,
+            window_seconds=window.seconds,
+            targets=decode(self.targets, list[OutcomeTarget]),
+            strata=decode(self.strata, list[StratumCounts]),
+        )
 
 
 class Published(msgspec.Struct, array_like=True):
@@ -108,7 +104,7 @@ class CohortState(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 def join_tenures(a: TenureOutcomes, b: TenureOutcomes) -> TenureOutcomes:
     """Take the value with the larger ``seq``."""
-    return max(a, b, key=lambda it: (it.seq, bytes(it.cell)))
+    return max(a, b, key=lambda it: (it.seq, bytes(it.strata)))
 
 
 def join_cohorts(a: CohortState, b: CohortState) -> CohortState:
@@ -119,7 +115,3 @@ def join_cohorts(a: CohortState, b: CohortState) -> CohortState:
 def replaced(state: CohortState, **changes: Any) -> CohortState:
     """Return the next step of a cohort."""
     return msgspec.structs.replace(state, step=state.step + 1, **changes)
-
-
-#: What tenures have counted of a window.
-TenureCells = Mapping[str, TenureOutcomes]

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +11,6 @@ from tidegauge.baseline import Baseline
 from tidegauge.contract import (
     CountedRange,
     Figure,
-    OutcomeCell,
     PerformanceReport,
     StratumCounts,
     deterministic_id,
@@ -59,17 +58,14 @@ class CountedPart(NamedTuple):
     other_labelled: int
 
 
-def parts_of(cells: Iterable[OutcomeCell]) -> dict[CohortPart, CountedPart]:
+def parts_of(
+    strata: Sequence[tuple[StratumCounts, OutcomeCounts]],
+) -> dict[CohortPart, CountedPart]:
     """Add up what tenures have counted of a cohort, for all traffic and for each group.
 
     Counts of different targets can't be added up: those of the target with the most labels are
-    taken. Raises ``DecodingError`` if counts don't fit their target.
+    taken.
     """
-    strata = [
-        (stratum, OutcomeCounts.from_record(cell.targets[stratum.target], stratum))
-        for cell in cells
-        for stratum in cell.strata
-    ]
     totals = merged((part, counts) for stratum, counts in strata for part in _parts(stratum))
     baselines: dict[CohortPart, Counter[tuple[bytes, str]]] = {}
     for stratum, counts in strata:
@@ -131,6 +127,9 @@ class ReferenceFigures:
         return self._known[baseline_id]
 
 
+_Strata = list[tuple[StratumCounts, OutcomeCounts]]
+
+
 class PerformanceClosing:
     """Reports the cohorts of a partition that are due at a place of the log."""
 
@@ -155,7 +154,11 @@ class PerformanceClosing:
         where = Slice(window.model, "", "", ())
         outcomes = self._state.outcomes
         try:
-            reports = self.reports(window)
+            strata, misfits = self._strata(window)
+            for tenure, why in misfits.items():
+                self._failures.failed(where, f"what tenure {tenure} says of a cohort", why)
+                outcomes.leave_out(window, tenure)
+            reports = self.reports(window, strata)
         except Exception as error:  # it is tried again once its counts change
             self._failures.failed(where, f"the cohort {window.start} to {window.end}", error)
             outcomes.reported(window)
@@ -179,24 +182,40 @@ class PerformanceClosing:
     def look(self, window: OutcomeWindow) -> list[PerformanceReport]:
         """Return the reports on a cohort for those who watch; nothing is published."""
         try:
-            return list(self.reports(window).values())
+            return list(self.reports(window, self._strata(window)[0]).values())
         except Exception as error:
             what = f"showing the cohort {window.start} to {window.end}"
             self._failures.failed(Slice(window.model, "", "", ()), what, error)
             return []
 
-    def reports(self, window: OutcomeWindow) -> dict[CohortPart, PerformanceReport]:
+    def _strata(self, window: OutcomeWindow) -> tuple[_Strata, dict[str, Exception]]:
+        """Return what tenures have counted, and those whose cell nobody can have counted."""
+        found: _Strata = []
+        misfits: dict[str, Exception] = {}
+        for tenure, one in sorted(self._state.outcomes.cells[window].items()):
+            try:
+                cell = one.cell(window)
+                found += [
+                    (stratum, OutcomeCounts.from_record(cell.targets[stratum.target], stratum))
+                    for stratum in cell.strata
+                ]
+            except ValueError as error:
+                misfits[tenure] = error
+        return found, misfits
+
+    def reports(
+        self, window: OutcomeWindow, strata: _Strata
+    ) -> dict[CohortPart, PerformanceReport]:
         """Return the reports on a cohort as it is now, without ids and as of revision 0."""
         outcomes = self._state.outcomes
         cohort = outcomes.cohorts[window]
         if window.model not in self._curves:
             self._curves[window.model] = outcomes.curve(window.model, self._watermark)
         maturity = outcomes.maturity(window, self._curves[window.model], self._watermark)
-        cells = [one.decoded() for _, one in sorted(outcomes.cells[window].items())]
         counted = list(self._counted())
         return {
             part: self._report(window, part, its, cohort.due, maturity, cohort.mature, counted)
-            for part, its in parts_of(cells).items()
+            for part, its in parts_of(strata).items()
         }
 
     def _report(

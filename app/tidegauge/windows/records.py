@@ -6,17 +6,20 @@ whole. The types have bounds; the functions check what lies between fields.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Annotated
 
 import msgspec
 
 from tidegauge.contract import (
+    LAG_EDGES,
     DecodingError,
-    OutcomeCell,
+    SparseCounts,
     decode,
 )
 from tidegauge.outcomes import OutcomeCounts
 from tidegauge.windows.merging import LARGEST_COUNT, histograms_of
+from tidegauge.windows.outcome_values import CellKind, OutcomeWindow, TenureOutcomes
 from tidegauge.windows.values import Slice
 
 #: No time is later: the year 2100, epoch seconds.
@@ -84,6 +87,59 @@ class RawCell(msgspec.Struct, kw_only=True):
         return Slice(self.model, self.version, self.variant, tuple(sorted(self.segment.items())))
 
 
+class _Labels(msgspec.Struct):
+    """Of a stratum, what is needed before its cohort is reported."""
+
+    baseline: _Name
+    lags: SparseCounts = msgspec.field(default_factory=SparseCounts)
+
+
+_SomeLabels = Annotated[list[_Labels], msgspec.Meta(min_length=1, max_length=MOST_CELLS)]
+
+
+class RawOutcomeCell(msgspec.Struct, kw_only=True, dict=True):
+    """A cell of outcomes as it arrives; most of it stays encoded until its cohort is reported.
+
+    To decode it takes a millisecond, and while labels come, one of a cohort comes every second.
+    """
+
+    model: _Name
+    kind: CellKind
+    window_start: Annotated[int, msgspec.Meta(ge=0, le=LATEST_SECONDS)]
+    window_seconds: Annotated[int, msgspec.Meta(gt=0, le=LONGEST_WINDOW_SECONDS)]
+    targets: msgspec.Raw
+    strata: msgspec.Raw
+
+    @property
+    def window(self) -> OutcomeWindow:
+        """The window that it is of."""
+        return OutcomeWindow(self.model, self.kind, self.window_start, self.window_seconds)
+
+    @cached_property
+    def labels(self) -> list[_Labels]:
+        """Its labels by baseline and delay; raises :class:`DecodingError` if it has none."""
+        found: list[_Labels] = decode(self.strata, _SomeLabels)
+        for one in found:
+            if one.lags.bins and one.lags.bins[-1] > len(LAG_EDGES):
+                raise DecodingError(f"lags has the bin {one.lags.bins[-1]}")
+        return found
+
+    def kept(self, seq: int) -> TenureOutcomes:
+        """Return what is kept of it for a tenure."""
+        delays = [0] * (len(LAG_EDGES) + 1)
+        for one in self.labels:
+            for at, count in zip(one.lags.bins, one.lags.counts, strict=True):
+                # Sums of tenures must fit 64 bits, whatever somebody has sent.
+                delays[at] = max(-LARGEST_COUNT, min(LARGEST_COUNT, delays[at] + count))
+        return TenureOutcomes(
+            seq=seq,
+            delays=delays,
+            baselines=sorted({one.baseline for one in self.labels}),
+            targets=self.targets.copy(),
+            strata=self.strata.copy(),
+        )
+
+
 class RawRecord(msgspec.Struct, kw_only=True):
     """A histogram record with undecoded signals, within bounds.
 
@@ -101,7 +157,7 @@ class RawRecord(msgspec.Struct, kw_only=True):
     topic_id: Annotated[str, msgspec.Meta(max_length=200)] = ""
     cells: Annotated[list[RawCell], msgspec.Meta(max_length=MOST_CELLS)]
     outcomes: (
-        Annotated[list[OutcomeCell], msgspec.Meta(max_length=MOST_CELLS)] | msgspec.UnsetType
+        Annotated[list[RawOutcomeCell], msgspec.Meta(max_length=MOST_CELLS)] | msgspec.UnsetType
     ) = msgspec.UNSET
 
     @property
@@ -110,7 +166,7 @@ class RawRecord(msgspec.Struct, kw_only=True):
         return self.outcomes is not msgspec.UNSET
 
     @property
-    def outcome_cells(self) -> list[OutcomeCell]:
+    def outcome_cells(self) -> list[RawOutcomeCell]:
         """Its cells of outcomes."""
         return [] if self.outcomes is msgspec.UNSET else self.outcomes
 
@@ -134,22 +190,27 @@ def read_record(
     problem = _problem(record, source, outcomes, max_ahead_seconds)
     if problem is not None:
         raise DecodingError(problem)
-    # Joined, one that doesn't fit its target would cost its cohort every figure for a month.
     for at, cell in enumerate(record.outcome_cells):
-        for number, stratum in enumerate(cell.strata):
-            try:
-                OutcomeCounts.from_record(cell.targets[stratum.target], stratum)
-            except DecodingError as error:
-                raise DecodingError(f"outcomes[{at}].strata[{number}]: {error}") from error
+        try:
+            cell.labels  # noqa: B018 - decoded here, so that what has none is refused
+        except DecodingError as error:
+            raise DecodingError(f"outcomes[{at}]: {error}") from error
     return record
 
 
 def check_signals(record: RawRecord) -> None:
-    """Look at the signals of every cell; raises :class:`DecodingError`.
+    """Look at all that cells have counted; raises :class:`DecodingError`.
 
-    Reading them takes as long as joining does, so it is done once for a tenure. Of a window that
-    fails at its end they are looked at again.
+    Reading it takes as long as joining does, or longer, so it is done once for a tenure. Of a
+    window or cohort that fails at its end it is looked at again.
     """
+    for at, outcomes in enumerate(record.outcome_cells):
+        try:
+            whole = outcomes.kept(record.seq).cell(outcomes.window)
+            for stratum in whole.strata:
+                OutcomeCounts.from_record(whole.targets[stratum.target], stratum)
+        except ValueError as error:
+            raise DecodingError(f"outcomes[{at}]: {error}") from error
     for at, cell in enumerate(record.cells):
         try:
             histograms_of(cell.signals, cell.events, baseline=cell.baseline)
@@ -184,7 +245,7 @@ def _problem(record: RawRecord, source: str, outcomes: str, max_ahead_seconds: f
     return next(_problems([*record.cells, *record.outcome_cells], ahead), None)
 
 
-def _problems(cells: Iterable[RawCell | OutcomeCell], ahead: float) -> Iterator[str]:
+def _problems(cells: Iterable[RawCell | RawOutcomeCell], ahead: float) -> Iterator[str]:
     for at, cell in enumerate(cells):
         if cell.window_start % cell.window_seconds:
             yield (
