@@ -18,6 +18,7 @@ APP = ROOT / "app" / "tidegauge"
 DECODERS = {
     "contract/record.py": "it is that one place",
     "baseline/io/choices.py": "a file that the user of a command names",
+    "contract/label.py": "labels in any shape; each error is a reason of dead letters",
     "counting/decode/reference.py": "predictions in any shape; every error is a dead letter",
 }
 

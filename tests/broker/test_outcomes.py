@@ -173,6 +173,6 @@ def test_a_worker_killed_at_any_step_counts_each_label_once(
 def merged(*oracles: Oracle) -> dict:
     """Return what both count: a window of a slice may have labels of either partition."""
     both = oracles[0]
-    both._alone += list(oracles[1].counted().elements())
+    both.alone += list(oracles[1].counted().elements())
     both.joinable += oracles[1].joinable
     return expected_counts(both, 3600, 60)

@@ -69,7 +69,7 @@ class Oracle:
     _lives: dict = field(default_factory=dict)
     _ended: list = field(default_factory=list)
     _labels: dict = field(default_factory=dict)
-    _alone: list = field(default_factory=list)
+    alone: list = field(default_factory=list)
     _number: int = 0
 
     def take(self, time: float, events: list) -> None:
@@ -86,7 +86,7 @@ class Oracle:
     def counted(self) -> Counter:
         """Return what counts: for each prediction the label that it has."""
         lives = [*self._ended, *(life for lives in self._lives.values() for life in lives)]
-        return Counter([*self._alone, *(life.counted for life in lives if life.counted)])
+        return Counter([*self.alone, *(life.counted for life in lives if life.counted)])
 
     def _forget(self, id: str) -> None:
         lives = self._lives.get(id, [])
@@ -178,7 +178,7 @@ class Oracle:
         else:
             self.results["retracted" if truth.retracted else "joined"] += 1
             if not truth.retracted:
-                self._alone.append(_entry(truth, truth.guess))
+                self.alone.append(_entry(truth, truth.guess))
 
     def waiting(self) -> int:
         """How many labels wait for their predictions."""

@@ -15,11 +15,13 @@ from tidegauge.cli.command import BAD_INPUT, reported, warn
 from tidegauge.cli.printing import echo
 from tidegauge.config import load_settings
 from tidegauge.contract import (
+    DecodingError,
     Label,
     LabelError,
     LabelEvent,
     class_text,
     counted,
+    decode,
     printable,
     read_label,
     shortened,
@@ -166,10 +168,9 @@ def _problem(file: str, row: FileLabel, error: LabelError) -> str:
 
 def _decoded(value: bytes) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(value)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return decode(value, dict[str, Any])
+    except DecodingError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 @contextmanager
@@ -191,7 +192,7 @@ def _lines(opened: IO[bytes]) -> Iterator[FileLabel]:
     for number, line in enumerate(opened, 1):
         line = line.removeprefix(codecs.BOM_UTF8).strip()
         if number == 1 and line.startswith(b"["):
-            elements = msgspec.json.decode(line + opened.read(), type=list[msgspec.Raw])
+            elements = decode(line + opened.read(), list[msgspec.Raw])
             yield from (
                 FileLabel(f", element {at}", bytes(it)) for at, it in enumerate(elements, 1)
             )

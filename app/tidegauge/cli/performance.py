@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.table import Table
 
 from tidegauge.cli.command import kafka_settings, of_model, reported, skipping
 from tidegauge.cli.printing import PlainConsole, echo, echo_json, folding_table, plain, table_time
 from tidegauge.config import Settings
-from tidegauge.contract import Figure, PerformanceReport
+from tidegauge.contract import DecodingError, Figure, PerformanceReport, decode
 from tidegauge.kafka import read_topic
 
 app = typer.Typer(help="How good models are, by their labels.", no_args_is_help=True)
@@ -94,8 +93,8 @@ def _newest(settings: Settings, model: str) -> tuple[list[PerformanceReport], se
 
     def keep(key: bytes | None) -> bool:
         try:
-            of = msgspec.json.decode(key or b"", type=list[object])[0]
-        except (msgspec.DecodeError, IndexError):
+            of = decode(key, list[object])[0]
+        except (DecodingError, IndexError):
             return False
         if isinstance(of, str):
             models.add(of)
