@@ -2,16 +2,35 @@
 
 import gzip
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
+from support.deployment import ROOT
+from tidegauge.baseline import Baseline
+from tidegauge.baseline.io import BaselineStore
+from tidegauge.baseline.outcomes import BaselineOutcomes
+from tidegauge.baseline.validation import read_baseline
 from tidegauge.cli.app import app
-from tidegauge.contract import receipt_writer
+from tidegauge.config import load_settings
+from tidegauge.contract import (
+    BinaryCounts,
+    BinaryTarget,
+    MulticlassCounts,
+    MulticlassTarget,
+    OutcomeTally,
+    OutcomeTarget,
+    RegressionCounts,
+    RegressionTarget,
+    receipt_writer,
+)
 
 KEY = "0123456789abcdef"
 RECEIPT = receipt_writer(KEY.encode())("credit", "3", "", 1772366413.75, 0.25, None, None, "r")
@@ -170,3 +189,47 @@ def test_a_file_that_cannot_be_read_is_said_in_one_line(tmp_path: Path, name: st
     result = check(tmp_path / name)
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1 and name in result.stderr
+
+
+def test_actuals_are_compared_with_the_target_of_the_promoted_baseline(
+    tmp_path: Path, empty_redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGAUGE_REDIS__URL", empty_redis_url)
+    sound = read_baseline((ROOT / "schemas" / "examples" / "baseline.credit-3.json").read_bytes())
+    targets: dict[str, tuple[OutcomeTarget, OutcomeTally]] = {
+        "1": (BinaryTarget(positive="1", negative="0", threshold=0.5), BinaryCounts()),
+        "2": (MulticlassTarget(classes=("cat", "dog")), MulticlassCounts()),
+        "3": (RegressionTarget(residual_edges=()), RegressionCounts()),
+    }
+    with closing(BaselineStore.of(load_settings())) as store:
+
+        def promote(made: Baseline) -> None:
+            store.promote("m", made.version, store.put(made), now=1.0)
+
+        for version, (target, tally) in targets.items():
+            outcomes = BaselineOutcomes(target=target, predicted=0, labelled=0, performance=tally)
+            promote(replace(sound, model="m", version=version, outcomes=outcomes))
+        promote(replace(sound, model="m", version="4", outcomes=UNSET))
+    labels = ndjson(
+        *({"id": str(n), "actual": it} for n, it in enumerate([1, "0", True, "cat", "1.5"])),
+        {"id": "a", "model": "another", "actual": "bird"},
+        {"id": "b", "retracted": True},
+    )
+
+    def wrong(version: str) -> list[str]:
+        result = CliRunner().invoke(
+            app, ["labels", "check", "-", "--model", "m", "--version", version], input=labels
+        )
+        assert result.exit_code in (0, 2), result.output
+        return result.stderr.splitlines()
+
+    assert wrong("1") == [
+        '-:4: actual: invalid_class: expected 0 or 1 (found "cat")',
+        '-:5: actual: invalid_class: expected 0 or 1 (found "1.5")',
+        "2 records can't be a label",
+    ]
+    [warning] = wrong("2")
+    assert "4 labels with a class that the baseline doesn't name" in warning
+    assert [line[:9] for line in wrong("3")[:-1]] == ["-:3: actu", "-:4: actu"]
+    assert "create it with --label" in wrong("4")[0]
+    assert "m 5 has no baseline" in wrong("5")[0]

@@ -60,11 +60,11 @@ def test_the_secret_files_that_the_manual_names_are_read(monkeypatch, tmp_path):
     work.mkdir()
     secrets.mkdir()
     named = re.findall(r"--from-file=(tidegauge_\w+)=", MANUAL)
-    assert len(named) == 2
+    assert len(named) == 3
     for name in named:
         (secrets / name).write_text(f"secret of {name}\n")
     monkeypatch.chdir(work)
     monkeypatch.setenv("TIDEGAUGE_SECRETS_DIR", str(secrets))
     loaded = Settings()
-    found = {loaded.kafka.sasl_password, loaded.redis.password}
+    found = {loaded.kafka.sasl_password, loaded.redis.password, loaded.outcomes.receipt_key}
     assert {one.get_secret_value().strip() for one in found} == {f"secret of {n}" for n in named}

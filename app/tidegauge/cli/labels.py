@@ -4,7 +4,7 @@ import codecs
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any, NamedTuple
 
@@ -13,12 +13,16 @@ import typer
 
 from tidegauge.cli.command import BAD_INPUT, reported, warn
 from tidegauge.cli.printing import echo
-from tidegauge.config import load_settings
+from tidegauge.config import Settings, load_settings
 from tidegauge.contract import (
     DecodingError,
     Label,
     LabelError,
     LabelEvent,
+    OutcomeTarget,
+    RegressionTarget,
+    actual_number,
+    class_code,
     class_text,
     counted,
     decode,
@@ -63,6 +67,7 @@ class Findings:
         self.actuals: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
         self.twice = 0
+        self.others = 0
         self._seen: set[int] = set()
 
     def add(self, label: Label, value: bytes) -> None:
@@ -109,6 +114,11 @@ class Findings:
                 f"{counted(self.twice, 'label')} with the id and the revision of an earlier one: "
                 "only the first counts; a correction needs a larger revision"
             )
+        if self.others:
+            yield (
+                f"{counted(self.others, 'label')} with a class that the baseline doesn't name: "
+                "they count as other"
+            )
         if self.unknown:
             names = ", ".join(f"{name} ({n:,})" for name, n in self.unknown.most_common(_ACTUALS))
             fields = ", ".join(LabelEvent.__struct_fields__)
@@ -125,19 +135,32 @@ def check(
             "columns (segments as segments.NAME), or - for NDJSON from standard input."
         ),
     ],
+    model: Annotated[
+        str | None, typer.Option(help="Compare each actual with the target of this model.")
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="The version of that model.")] = None,
 ) -> None:
     """Read the labels in a file as INGEST would, and show what is wrong with them.
 
-    Sends nothing. Receipts are checked with the key of the settings, if there is one. Exits with 2
-    if something that is no label was found.
+    Sends nothing. Receipts are checked with the key of the settings, if there is one. With --model
+    and --version an actual must be a class, or a number, of the promoted baseline of that version;
+    labels that name another model are not compared. Exits with 2 if a record is no label.
     """
-    keys = load_settings().outcomes.receipt_keys
+    settings = load_settings()
+    keys = settings.outcomes.receipt_keys
+    target = None
+    if model is not None or version is not None:
+        if model is None or version is None:
+            raise ValueError("give both --model and --version, or none of them")
+        target = _target(settings, model, version)
     findings = Findings()
     fields = set(LabelEvent.__struct_fields__)
     with _rows(file) as rows:
         for row in rows:
             try:
                 label = read_label(row.value, keys)
+                if target is not None and _model_of(label) in (None, model):
+                    findings.others += _check_actual(label, target)
             except LabelError as error:
                 findings.problems += 1
                 if findings.problems <= _SHOWN:
@@ -154,6 +177,42 @@ def check(
     if findings.problems:
         echo(f"{counted(findings.problems, 'record')} can't be a label", err=True, fg="red")
         raise typer.Exit(BAD_INPUT)
+
+
+def _target(settings: Settings, model: str, version: str) -> OutcomeTarget:
+    # Only here: numpy and redis take half a second.
+    from tidegauge.baseline.io import BaselineStore, without_baseline
+
+    with closing(BaselineStore.of(settings)) as store:
+        promoted = store.snapshot().promoted
+        pointer = promoted.get((model, version))
+        if pointer is None:
+            raise ValueError(without_baseline([(model, version)], promoted))
+        outcomes = store.get(pointer.id).outcomes
+    if not outcomes:
+        raise ValueError(
+            f"the promoted baseline of model {model}, version {version} doesn't say what labels "
+            "are compared with: create it with --label"
+        )
+    return outcomes.target
+
+
+def _model_of(label: Label) -> str | None:
+    return label.model if label.prediction is None else label.prediction.model
+
+
+def _check_actual(label: Label, target: OutcomeTarget) -> bool:
+    """Return whether the actual counts as other; raises :class:`LabelError` if it is no class."""
+    if label.actual is None:
+        return False
+    if isinstance(target, RegressionTarget):
+        if actual_number(label.actual) is None:
+            raise LabelError("invalid_class", "expected a finite number", "actual")
+        return False
+    code = class_code(target, label.actual)
+    if code is None:
+        raise LabelError("invalid_class", f"expected {' or '.join(target.texts)}", "actual")
+    return code == len(target.texts)
 
 
 def _problem(file: str, row: FileLabel, error: LabelError) -> str:
