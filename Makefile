@@ -110,7 +110,7 @@ CLUSTERS = tests/chaos/test_chaos.py tests/chaos/test_scenarios.py tests/chaos/t
 # the clusters leave it idle, which is more than half of their time: none of them may depend on how
 # fast it is.
 WAITING = $(addprefix tests/,broker chaos demo fuzz kafka notify producer roles support telemetry \
-  baseline/io/test_cache.py cli/test_kafka_away.py deploy/test_compose_commands.py \
+  test_architecture.py baseline/io/test_cache.py cli/test_kafka_away.py deploy/test_compose_commands.py \
   deploy/test_dashboard.py deploy/test_demo_producer.py deploy/test_image.py)
 IDLY = $(shell chrt --idle 0 true 2>/dev/null && echo chrt --idle 0 || echo nice -n 19)
 
