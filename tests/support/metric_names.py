@@ -134,7 +134,9 @@ CONDITIONS: dict[str, MetricName] = {
     "tidegauge_condition": MetricName("gauge", ("role", "condition", "state")),
 }
 
-METRICS = INGEST | OUTCOMES | DETECT | NOTIFY | LEDGER | RECORDS | BASELINES | EVERY_ROLE | CONDITIONS
+METRICS = (
+    INGEST | OUTCOMES | DETECT | NOTIFY | LEDGER | RECORDS | BASELINES | EVERY_ROLE | CONDITIONS
+)
 
 
 def series_names(metrics: dict[str, MetricName] = METRICS) -> set[str]:
