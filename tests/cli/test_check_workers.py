@@ -19,6 +19,7 @@ def state(
 def test_each_role_and_each_receiver_has_a_group() -> None:
     assert {name: one.group for name, one in GROUPS.items()} == {
         "ingest": "tidegauge-ingest",
+        "outcomes": "tidegauge-outcomes",
         "detect": "tidegauge-detect",
         "ledger": "tidegauge-ledger",
         "receiver chat": "tidegauge-notify-chat",
@@ -29,6 +30,7 @@ def test_each_role_and_each_receiver_has_a_group() -> None:
     ("name", "said"),
     [
         ("ingest", "1 member, 12 offsets behind, last flush 1 s ago"),
+        ("outcomes", "1 member, 12 offsets behind"),
         ("detect", "1 member, 12 offsets behind, last window 1 s ago"),
         ("ledger", "1 member, 12 offsets behind, last record of the audit trail 1 s ago"),
         ("receiver chat", "1 member, 12 offsets behind"),

@@ -35,6 +35,9 @@ def test_the_schema_check_finds_a_misspelt_key(tmp_path):
     assert "imagge" in checked.stdout
 
 
+ROLES = {"ingest", "outcomes", "detect", "notify", "ledger"}
+
+
 def test_every_role_the_stores_and_what_shows_them_are_there():
     assert {
         "kafka",
@@ -45,6 +48,7 @@ def test_every_role_the_stores_and_what_shows_them_are_there():
         "notify",
         "alertmanager",
         "ledger",
+        "outcomes",
         "prometheus",
         "grafana",
         "producer",
@@ -132,7 +136,7 @@ def test_our_containers_can_write_nothing_but_tmp_and_have_no_capability(name):
 def test_prometheus_scrapes_the_services_by_their_names():
     (job,) = read_yaml("deploy/prometheus/prometheus.yml")["scrape_configs"]
     (source,) = job["dns_sd_configs"]
-    assert set(source["names"]) == {"ingest", "detect", "notify", "ledger"} <= SERVICES.keys()
+    assert set(source["names"]) == ROLES <= SERVICES.keys()
     assert source["port"] == Settings().http.port
 
 

@@ -84,7 +84,7 @@ def test_the_validation_finds_a_misspelt_field(built, tmp_path):
 
 def test_there_is_a_deployment_a_service_and_a_budget_for_each_role(resources):
     kinds = {(one["kind"], one["metadata"]["name"]) for one in resources}
-    for role in ("ingest", "detect", "notify", "ledger"):
+    for role in ("ingest", "outcomes", "detect", "notify", "ledger"):
         for kind in ("Deployment", "Service", "PodDisruptionBudget"):
             assert (kind, f"tidegauge-{role}") in kinds
     assert ("CronJob", "tidegauge-topics") in kinds
@@ -101,7 +101,8 @@ def test_services_and_budgets_select_the_pods_of_their_role_alone(resources):
 
 
 def test_the_probes_and_the_scraped_port_are_those_that_every_role_serves(resources, pods):
-    for name in ("tidegauge-ingest", "tidegauge-detect", "tidegauge-notify", "tidegauge-ledger"):
+    for role in ("ingest", "outcomes", "detect", "notify", "ledger"):
+        name = f"tidegauge-{role}"
         (container,) = pods[name]["containers"]
         assert container["ports"] == [{"name": "http", "containerPort": Settings().http.port}]
         for probe, path in (

@@ -11,8 +11,10 @@ from support.metric_names import (
     INGEST,
     LEDGER,
     NOTIFY,
+    OUTCOMES,
     RECORDS,
 )
+from tidegauge.telemetry import OutcomeMetrics
 from tidegauge.telemetry.health import ConditionCollector, Health
 from tidegauge.telemetry.metrics import (
     BaselineMetrics,
@@ -30,12 +32,22 @@ from tidegauge.telemetry.metrics import (
         (lambda registry: CommonMetrics(registry, "all"), EVERY_ROLE),
         (lambda registry: ConditionCollector(registry, "all", Health(float)), CONDITIONS),
         (IngestMetrics, INGEST | RECORDS),
+        (OutcomeMetrics, OUTCOMES | RECORDS),
         (DetectMetrics, DETECT | RECORDS),
         (BaselineMetrics, BASELINES),
         (NotifyMetrics, NOTIFY | RECORDS),
         (LedgerMetrics, LEDGER | RECORDS),
     ],
-    ids=["every role", "conditions", "ingest", "detect", "baselines", "notify", "ledger"],
+    ids=[
+        "every role",
+        "conditions",
+        "ingest",
+        "outcomes",
+        "detect",
+        "baselines",
+        "notify",
+        "ledger",
+    ],
 )
 def test_every_metric_that_a_role_registers_is_listed_and_no_other(make, listed):
     registry = prometheus_client.CollectorRegistry()

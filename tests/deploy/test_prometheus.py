@@ -40,7 +40,7 @@ SPOKEN_OF = {
 }
 
 #: Those that the two general rules speak of.
-GENERAL = {"ingest", "detect", "notify", "acknowledgements", "silences", "windows"}
+GENERAL = {"ingest", "outcomes", "detect", "notify", "acknowledgements", "silences", "windows"}
 
 
 def test_promtool_takes_the_configuration_and_the_alerts_it_names():

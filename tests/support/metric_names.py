@@ -33,6 +33,21 @@ INGEST: dict[str, MetricName] = {
     "tidegauge_ingest_segments_dropped_total": MetricName("counter", ("dimension",)),
 }
 
+OUTCOMES: dict[str, MetricName] = {
+    "tidegauge_labels_total": MetricName("counter", ("result",)),
+    "tidegauge_pending_predictions": MetricName("gauge"),
+    "tidegauge_pending_bytes": MetricName("gauge"),
+    "tidegauge_pending_oldest_seconds": MetricName("gauge"),
+    "tidegauge_waiting_labels": MetricName("gauge"),
+    "tidegauge_duplicate_predictions_total": MetricName("counter"),
+    "tidegauge_late_predictions_total": MetricName("counter"),
+    "tidegauge_outcomes_restore_seconds": MetricName("gauge"),
+    "tidegauge_outcomes_flush_seconds": MetricName("histogram"),
+    "tidegauge_outcomes_lag_records": MetricName("gauge"),
+    "tidegauge_outcomes_transactions_aborted_total": MetricName("counter"),
+    "tidegauge_outcomes_dead_letters_dropped_total": MetricName("counter"),
+}
+
 DETECT: dict[str, MetricName] = {
     "tidegauge_events_total": MetricName("counter", _MODEL),
     "tidegauge_windows_closed_total": MetricName("counter", _MODEL),
@@ -119,7 +134,9 @@ CONDITIONS: dict[str, MetricName] = {
     "tidegauge_condition": MetricName("gauge", ("role", "condition", "state")),
 }
 
-METRICS = INGEST | DETECT | NOTIFY | LEDGER | RECORDS | BASELINES | EVERY_ROLE | CONDITIONS
+METRICS = (
+    INGEST | OUTCOMES | DETECT | NOTIFY | LEDGER | RECORDS | BASELINES | EVERY_ROLE | CONDITIONS
+)
 
 
 def series_names(metrics: dict[str, MetricName] = METRICS) -> set[str]:

@@ -157,6 +157,8 @@ class Session:
         # The brokers answer only once no transaction over these offsets is open.
         committed = consumer.committed(partitions, timeout=BROKER_SECONDS)
         began = self._role.monotonic()
+        names = sorted(at.partition for at in partitions)
+        self._role.health.report("outcomes", "failed", f"reading partitions {names} back")
         for at in committed:
             position, low = self._source.position(at, began)
             join = self._state.new_join()
@@ -172,7 +174,7 @@ class Session:
             self._state.positions[at.partition] = position
         seconds = self._role.monotonic() - began
         self._role.metrics.restore.set(seconds)
-        log.info("read %d partitions back in %.1f s", len(partitions), seconds)
+        log.info("read partitions %s back in %.1f s", names, seconds)
         self._state.renew(self._role.monotonic())
         consumer.incremental_assign(
             [

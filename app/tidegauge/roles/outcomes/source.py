@@ -80,7 +80,7 @@ class OutcomeLog:
             raise KafkaException(committed.error)
         low, high = self._consumer.get_watermark_offsets(committed, timeout=BROKER_SECONDS)
         offset = committed.offset if committed.offset >= 0 else None
-        counted = from_metadata(committed.metadata, committed.offset) if offset else None
+        counted = None if offset is None else from_metadata(committed.metadata, offset)
         its = begin_at(counted, committed=offset, topic_id=self.topic_id, low=low, high=high)
         if its.detail:
             log.error("%s/%d: %s", self._topic, committed.partition, its.detail, extra=ONE_BY_ONE)
