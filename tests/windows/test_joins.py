@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from support.counting import NOW, a_baseline, counted, promote
 from support.world import SOURCE, World, a_state, join_all, restored, saved, totals
-from tidegauge.counting import tenure as tenure_module
+from tidegauge.counting import flushes
 from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.values import (
     LastRecord,
@@ -181,7 +181,7 @@ def test_a_skipped_record_that_moved_on_is_reported_when_its_worker_speaks_again
 
 
 def test_a_skipped_part_of_a_split_flush_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenure_module, "RECORD_BYTES", 500)
+    monkeypatch.setattr(flushes, "RECORD_BYTES", 500)
     world = World()
     world.flush("a")
     for i in range(4):

@@ -33,6 +33,11 @@ from tidegauge.windows.values import Slice
 #: in the figures of all traffic only.
 MOST_GROUPS = 50
 
+#: Parts of cohorts reported in a second, by the clocks of the records; then they wait for the next
+#: one. A burst of old labels changes a month of cohorts, each part takes a millisecond, and windows
+#: of predictions must not wait for them.
+MOST_A_SECOND = 100
+
 #: Baselines whose figures are remembered.
 _MOST_REFERENCES = 1_000
 
@@ -149,6 +154,12 @@ class PerformanceClosing:
         self._watermark = 0.0 if outcomes is msgspec.UNSET else outcomes.watermark
         self._curves: dict[str, LagCurve | None] = {}
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether another cohort may be reported in this second of the log."""
+        outcomes = self._state.progress.outcomes
+        return outcomes is not msgspec.UNSET and outcomes.reported < MOST_A_SECOND
+
     def close(self, window: OutcomeWindow) -> list[PerformanceReport]:
         """Report a cohort that is due; publish what differs from its last reports."""
         where = Slice(window.model, "", "", ())
@@ -163,6 +174,10 @@ class PerformanceClosing:
             self._failures.failed(where, f"the cohort {window.start} to {window.end}", error)
             outcomes.reported(window)
             return []
+        progress = self._state.progress
+        if progress.outcomes is not msgspec.UNSET:
+            more = progress.outcomes.reported + len(reports)
+            progress.outcomes = msgspec.structs.replace(progress.outcomes, reported=more)
         published = dict(outcomes.cohorts[window].published)
         for part, report in reports.items():
             before = published.get(part.name)

@@ -17,6 +17,7 @@ from tidegauge.windows.records import RawRange, RawRecord
 from tidegauge.windows.values import (
     Key,
     LastRecord,
+    OutcomeProgress,
     PartitionProgress,
     PastSeries,
     ProgressKey,
@@ -316,7 +317,7 @@ class LogProgress:
         if not record.of_outcomes:
             return self.progress
         outcomes = self.progress.outcomes
-        return SourceProgress() if outcomes is msgspec.UNSET else outcomes
+        return OutcomeProgress() if outcomes is msgspec.UNSET else outcomes
 
     def gaps(self, record: RawRecord) -> list[Gap]:
         """Return what is missing between what is covered and where a new record continues."""
@@ -379,14 +380,16 @@ class LogProgress:
             same = last is not None and last.tenure == record.tenure
             if last is None or not same or record.seq > last.seq:
                 owners[partition] = LastRecord(tenure=record.tenure, seq=record.seq)
+        if isinstance(progress, OutcomeProgress) and int(record.time) > int(progress.now):
+            progress.reported = 0
         progress.now = max(progress.now, record.time)
         progress.sources = {**progress.sources, name: source}
         progress.heard = {**progress.heard, name: owners}
         progress.watermark = watermark(progress, self.idle_seconds)
-        if isinstance(progress, PartitionProgress):
-            self.progress = progress
-        else:
+        if isinstance(progress, OutcomeProgress):
             self.progress.outcomes = progress
+        elif isinstance(progress, PartitionProgress):
+            self.progress = progress
         self.progress.next_offset = offset + 1
         self.unsaved.add(ProgressKey(self.partition))
 

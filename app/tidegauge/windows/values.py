@@ -178,6 +178,12 @@ class SourceProgress(msgspec.Struct, kw_only=True):
     heard: dict[str, dict[int, LastRecord]] = {}
 
 
+class OutcomeProgress(SourceProgress, kw_only=True):
+    """That of outcomes; ``reported``: parts of cohorts, in the last second of the records."""
+
+    reported: int = 0
+
+
 class PartitionProgress(SourceProgress, kw_only=True):
     """How far the fold over a partition of the histogram topic has come.
 
@@ -188,7 +194,7 @@ class PartitionProgress(SourceProgress, kw_only=True):
 
     next_offset: int = 0
     topic_id: str = ""
-    outcomes: SourceProgress | msgspec.UnsetType = msgspec.UNSET
+    outcomes: OutcomeProgress | msgspec.UnsetType = msgspec.UNSET
 
 
 class WindowMark(msgspec.Struct, kw_only=True):

@@ -15,11 +15,12 @@ from tidegauge.baseline.document import Baseline
 from tidegauge.config.settings import Settings
 from tidegauge.contract import PerformanceReport
 from tidegauge.roles.detect.observe_outcomes import OutcomeObserver
-from tidegauge.roles.detect.outcome_closer import AT_ONCE, OutcomeCloser
+from tidegauge.roles.detect.outcome_closer import OutcomeCloser
 from tidegauge.roles.detect.status import SliceFailures
 from tidegauge.roles.detect.window_closer import BaselineSupply
 from tidegauge.telemetry.health import Health
 from tidegauge.telemetry.metrics import DetectMetrics
+from tidegauge.windows import performance
 from tidegauge.windows.partition import PartitionState
 
 BASELINE = a_baseline()
@@ -129,15 +130,18 @@ def test_a_model_of_an_unknown_baseline_is_reported_and_has_no_series() -> None:
     assert worker.series("tidegauge_performance") == {}
 
 
-def test_a_burst_of_old_labels_is_reported_a_few_cohorts_at_each_record() -> None:
+def test_a_burst_of_old_labels_is_reported_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(performance, "MOST_A_SECOND", 8)
     world, worker = OutcomeWorld(), Worker()
-    for hour in range(3 * AT_ONCE):
+    for hour in range(24):
         world.predict(f"{hour}", 0.9, time=NOW - 3600 * hour)
     world.flush()
-    assert len(worker.fold(world.log)) == AT_ONCE
-    seen = len(world.log)
-    world.flush()
-    assert len(worker.fold(world.log[seen:])) == 2 * AT_ONCE
+    assert len(worker.fold(world.log)) == 8
+    for more in (0, 8, 0, 8):
+        seen = len(world.log)
+        world.now += 0.5  # a second of the log at the second time
+        world.flush()
+        assert len(worker.fold(world.log[seen:])) == more
     assert not worker.state.outcomes.due()
 
 

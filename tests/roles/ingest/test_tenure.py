@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from support.counting import NOW, a_baseline, a_counter, a_tenure, as_json, count, event, promote
 from tidegauge.contract.histogram import HistogramRecord, cell_partition
-from tidegauge.counting import tenure as tenure_module
+from tidegauge.counting import flushes
 from tidegauge.counting.tenure import Position, Tenure
 from tidegauge.roles.ingest.conditions import HELD_SECONDS, HeldPartitions
 
@@ -126,7 +126,7 @@ def test_ranges_tile_over_flushes_and_successors(steps: Iterable[tuple[str, int,
 def test_only_the_last_part_of_a_large_flush_moves_the_ranges_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tenure_module, "RECORD_BYTES", 1_500)
+    monkeypatch.setattr(flushes, "RECORD_BYTES", 1_500)
     tenure = a_tenure()
     models = [f"model-{i}" for i in range(100)]
     _count_some(tenure, *models)

@@ -13,10 +13,6 @@ from tidegauge.roles.detect.window_closer import BaselineSupply
 from tidegauge.telemetry import DetectMetrics
 from tidegauge.windows import PartitionState, PerformanceClosing, ReferenceFigures
 
-#: Cohorts reported at one record of the log; the others are at the next ones. A burst of old labels
-#: may change a month of cohorts, and windows of predictions must not wait for them.
-AT_ONCE = 8
-
 
 @dataclass(eq=False)
 class OutcomeCloser:
@@ -41,13 +37,11 @@ class OutcomeCloser:
             references=self._references,
             failures=self.failures,
         )
-        left = AT_ONCE
         for window in outcomes.due():
-            if not left:
+            if not closing.may_go_on:
                 break
             if await self.baselines.bring_all(state, outcomes.baselines(window)):
                 self.observer.reported(state, window, closing.close(window))
-                left -= 1
                 await asyncio.sleep(0)
         self.observer.passed(state, passed.arrivals)
         for window in self.observer.unseen(state):
