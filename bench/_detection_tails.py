@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.special import gammaln, logsumexp
 from scipy.stats import binom
 
+from _detection_contrast import contrasted
 from tidegauge.baseline import numeric_counts, numeric_edges
 from tidegauge.sequential import GRAINS, LAMBDAS, SCORES, Reference, SignalReference, surprises
 
@@ -119,7 +120,24 @@ def tails(
         for place in spans:
             rng = np.random.default_rng([seed, 5, place, *map(ord, str(case))])
             weights, found = _sampled(case, place, samples, rng)
-            yield _tail(case, place, weights, found)
+            tail = _tail(case, place, weights, found)
+            yield _with_contrast(tail, case, place, samples // 4, rng) if place else tail
+
+
+def _with_contrast(
+    tail: Tail, case: Case, place: int, samples: int, rng: np.random.Generator
+) -> Tail:
+    """Put the mean's tail in that is contrasted with the longest span, as the detector has it."""
+    if not case.ordered:
+        return tail
+    logs, found = contrasted(np.array(case.shares), case.events, case.baseline, place, samples, rng)
+    weights = np.exp(logs)
+    sums = {at: np.exp(at) * weights * (found > at) for at in LEVELS}
+    worse = max(sums.values(), key=lambda it: float(it.sum()))
+    return tail._replace(
+        ratios={**tail.ratios, "mean": round(float(worse.sum()), 3)},
+        errors={**tail.errors, "mean": round(float(np.sqrt((worse**2).sum())), 3)},
+    )
 
 
 def _tail(case: Case, place: int, log_weights: Floats, found: Floats) -> Tail:

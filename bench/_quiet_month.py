@@ -21,7 +21,7 @@ from tidegauge.contract import (
     WindowReport,
     deterministic_id,
 )
-from tidegauge.sequential import LAMBDAS, SCORES, Budget, Memory, WindowBatch, since_onset, size_of
+from tidegauge.sequential import LAMBDAS, SCORES, Budget, Memory, WindowBatch, counts_since, size_of
 from tidegauge.windows import pattern_of
 from tidegauge.windows.changes import size_of_values
 
@@ -128,9 +128,8 @@ def _parts(
             size = float(strongest.sizes[row])
             if strongest.surprises[row] > threshold:
                 its = rows.ravel()[row : row + 1]
-                span = strongest.spans[row : row + 1]
-                counts = batch.effective(np.full_like(its, window), span, its)
-                counts = since_onset(counts, references[its], strongest.since[row : row + 1])
+                ages = strongest.ages[row : row + 1]
+                counts = counts_since(batch.after(window).of(its), references[its], ages)
                 of_values = size_of_values(counts[0], references[its[0]])
                 if of_values is not None:
                     drifts[name] = of_values

@@ -201,7 +201,7 @@ def _facts(alerts: list[Alert]) -> list[tuple[Any, ...]]:
             ends.get((a.fingerprint, a.starts_at)),
         )
         for a in alerts
-        if a.state == "firing" and not a.reminder
+        if a.state == "firing" and not a.reminder and not a.raised
     ]
 
 

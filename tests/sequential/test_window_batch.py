@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from support.signals import some_memory, worlds
+from tidegauge.sequential.bounds import may_exceed
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.engine import Verdict, WindowBatch, judge
 from tidegauge.sequential.ewma import LAMBDAS, LEAST_EVENTS, Memory
-from tidegauge.sequential.onset import since_onset
+from tidegauge.sequential.onset import counts_since
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import surprises
-from tidegauge.sequential.tails import may_exceed
 from tidegauge.stats.divergences import psi_corrected
 
 BUDGET = Budget(1.0, 43_200.0)
@@ -99,8 +99,10 @@ def test_the_strongest_sign_is_the_largest_of_the_scores(world: tuple[Reference,
         assert strongest.events[number] == pytest.approx(verdict.events[span, signal], rel=1e-12)
         counts = verdict.memory.effective()[span, signal]
         assert bool(strongest.ages[number]) == (surprise > verdict.threshold)
-        since = strongest.since[number]
-        counts = since_onset(counts, reference.counts[signal], since)
+        if strongest.ages[number]:
+            rows = np.array([signal])
+            its = strongest.ages[number : number + 1]
+            counts = counts_since(verdict.memory.of(rows), reference.counts[rows], its)[0]
         size = psi_corrected(counts, reference.counts[signal])
         np.testing.assert_allclose(strongest.sizes[number], size, rtol=1e-12, atol=1e-12)
 

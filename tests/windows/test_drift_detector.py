@@ -15,7 +15,6 @@ from tidegauge.contract.report import AlarmBudget, Evidence, WindowReport
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.engine import judge, size_of
 from tidegauge.sequential.ewma import Memory
-from tidegauge.sequential.onset import since_onset
 from tidegauge.sequential.reference import Reference, SignalReference
 from tidegauge.sequential.scores import SCORES
 from tidegauge.stats.divergences import psi_corrected
@@ -84,8 +83,7 @@ def test_the_evidence_is_what_the_detector_says_of_the_counts() -> None:
             assert (evidence.baseline_events, evidence.bins) == (10_000, 8)
             its = memory.effective()[span, row]
             if evidence.since_onset is not None:
-                share = np.array(evidence.since_onset)
-                its = since_onset(its, reference.counts[row], share)
+                its = np.array(evidence.counts_since)
             in_alarm = evidence.surprise_nats > verdict.threshold
             assert (evidence.since_onset is not None) == in_alarm
             size = psi_corrected(its, reference.counts[row])
@@ -102,7 +100,7 @@ def test_the_evidence_is_what_the_detector_says_of_the_counts() -> None:
 
 
 def test_a_drifted_signal_goes_beyond_the_threshold_and_the_other_does_not() -> None:
-    _, found = _watched([_report(n, drift=0.3 * (n > 4)) for n in range(12)])
+    _, found = _watched([_report(n, drift=0.3 * (n > 4), events=1_000) for n in range(12)])
     value = {m.signal: m.value for m in measure("surprise", found[-1])}
     assert value["amount"] > 1 > value["size"]
     sizes = [_evidence(found[-1], name)[0].psi_corrected for name in ("amount", "size")]
@@ -113,7 +111,7 @@ def test_a_drifted_signal_goes_beyond_the_threshold_and_the_other_does_not() -> 
 
 
 def test_the_pattern_counts_the_signals_in_alarm() -> None:
-    _, found = _watched([_report(n, drift=0.3 * (n > 4)) for n in range(12)])
+    _, found = _watched([_report(n, drift=0.3 * (n > 4), events=1_000) for n in range(12)])
     patterns = [report.parts[0].pattern for report in found]
     in_alarm = [len([m for m in measure("surprise", one) if m.value > 1]) for one in found]
     assert set(in_alarm) == {0, 1} and in_alarm[-1] == 1
@@ -188,7 +186,7 @@ def test_what_is_remembered_comes_back_from_the_changelog_to_the_bit() -> None:
 
 
 def test_counts_are_shown_of_signals_in_alarm_alone_and_add_up_to_the_events() -> None:
-    _, found = _watched([_report(n, drift=0.3 * (n > 4)) for n in range(12)])
+    _, found = _watched([_report(n, drift=0.3 * (n > 4), events=1_000) for n in range(12)])
     last = {name: _evidence(found[-1], name)[0] for name in ("amount", "size")}
     assert last["size"].counts is None
     assert last["amount"].counts is not None and len(last["amount"].counts) == 8

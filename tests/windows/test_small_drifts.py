@@ -13,6 +13,7 @@ from tidegauge.alerting import DEFAULT_RULES, AlertState, evaluate
 from tidegauge.audit.verify import verify
 from tidegauge.baseline import Baseline, distribution
 from tidegauge.contract import Alert, SignalHistogram, SignalReport
+from tidegauge.notify.webhook import webhook_body
 from tidegauge.windows.drift_detector import DriftDetector
 
 Floats = npt.NDArray[np.float64]
@@ -102,3 +103,19 @@ def test_means_off_by_a_twentieth_of_the_deviation_are_no_many_drifts() -> None:
 def test_a_daily_cycle_of_a_twentieth_is_no_many_drifts_either() -> None:
     alerts = _alerts(480, lambda number: 0.05 * np.sin(2 * np.pi * number / 480), _always(0.033))
     assert {it.rule for _, it in alerts} <= {"feature-drift"}
+
+
+def test_a_step_beside_what_came_before_is_verified_and_shows_no_counts_to_others() -> None:
+    found = _alerts(120, lambda number: 0.05 * (number >= 90), lambda _: 0.033)
+    alert = next(it for _, it in found if it.evidence and it.evidence.earlier)
+    evidence = alert.evidence
+    assert evidence and evidence.earlier and evidence.counts_since
+    assert (evidence.score, evidence.span_windows) in {("mean", 4), ("mean", 16)}
+    assert [it for it in verify(alert) if not it.holds] == []
+    assert len(evidence.earlier.counts) == len(evidence.counts_since) == evidence.bins
+    for changed in (0.5, 1.0):
+        evidence.earlier.weight *= changed
+        evidence.earlier.counts = evidence.earlier.counts[: None if changed < 1 else -1]
+        assert "surprise_nats" in {it.what for it in verify(alert) if not it.holds}
+    shown = webhook_body(alert, include_distributions=False)
+    assert b"earlier" not in shown and b"counts_since" not in shown

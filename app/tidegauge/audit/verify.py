@@ -12,12 +12,14 @@ from tidegauge.baseline import BESIDE, OUTSIDE, value_bins
 from tidegauge.contract import Alert, Change, Distribution, Drift, Evidence, Expectation
 from tidegauge.sequential import (
     BINS,
+    CONTRASTED,
     GRAINS,
     LAMBDAS,
     MEAN,
     SCORES,
     SPREAD,
     Budget,
+    Contrast,
     Expected,
     Reference,
     SignalReference,
@@ -142,6 +144,7 @@ def _of_evidence(alert: Alert) -> Iterator[Check]:
     yield Check("surprise_nats", evidence.surprise_nats, _surprise(evidence, counted))
     compared = _compared(evidence, counted)
     same = len(evidence.counts) == len(counted.reference) == len(compared)
+    same &= len(evidence.counts_since or evidence.counts) == len(compared)
     if evidence.psi_corrected is not None:
         size = _size(evidence, compared) if same else math.nan
         yield Check("psi_corrected", evidence.psi_corrected, size)
@@ -172,6 +175,8 @@ def _size(evidence: Evidence, compared: Sequence[float]) -> float:
 def _since(evidence: Evidence, compared: Sequence[float]) -> tuple[Floats, Floats]:
     """Return the counts since the onset, and what they are compared with."""
     counts, expected = (np.array([it], dtype=np.float64) for it in (evidence.counts, compared))
+    if evidence.counts_since:
+        return np.array([evidence.counts_since], dtype=np.float64), expected
     share = 1.0 if evidence.since_onset is None else evidence.since_onset
     return since_onset(counts, expected, np.array([share])), expected
 
@@ -217,7 +222,14 @@ def _surprise(evidence: Evidence, counted: Distribution) -> float:
     if evidence.span_windows not in _SPANS:
         return math.nan
     if evidence.expectation is None:
-        found = surprises(reference, counts, GRAINS[_SPANS.index(evidence.span_windows)])
+        span = _SPANS.index(evidence.span_windows)
+        earlier = evidence.earlier or None
+        if earlier and (span not in CONTRASTED or len(earlier.counts) != counts.size):
+            return math.nan
+        contrast = earlier and Contrast.again(
+            span, earlier.weight, earlier.events, np.array([earlier.counts], dtype=np.float64)
+        )
+        found = surprises(reference, counts, GRAINS[span], contrast)
     else:
         found = _expected(evidence.expectation, reference).surprises(counts)
     return float(found[0, SCORES.index(evidence.score)])

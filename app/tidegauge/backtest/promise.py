@@ -265,5 +265,5 @@ def slope_of(
     if down < 1:
         return 1.0
     more = Budget(budget.alarms * math.exp(down), budget.windows, budget.slices)
-    lower, _ = thresholds([more], reference, events[None], compared)
+    lower, _ = thresholds([more], reference, events[None], compared, contrasts=compared is None)
     return (float(at[-1]) - float(lower[0, 0])) / down

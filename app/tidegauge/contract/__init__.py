@@ -143,6 +143,7 @@ if TYPE_CHECKING:
         Drift as Drift,
         DriftedSignal as DriftedSignal,
         DriftPattern as DriftPattern,
+        EarlierWindows as EarlierWindows,
         Evidence as Evidence,
         Expectation as Expectation,
         LatencySummary as LatencySummary,

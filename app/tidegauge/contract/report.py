@@ -186,6 +186,19 @@ class Expectation(Record):
     skewness: Annotated[list[float], doc("Skewness of mean and spread.")]
 
 
+class EarlierWindows(Record):
+    """What a mean over some windows is compared with beside the baseline: the longest span's.
+
+    ``surprise_nats`` is that of mean - ``weight`` · mean of these - (1 - ``weight``) · mean of the
+    baseline, as certain as the mean of ``events`` events against a baseline 1 / (1 - ``weight``)²
+    as large.
+    """
+
+    weight: Annotated[float, doc("The part of the longest span's mean that is taken off.")]
+    events: Annotated[float, doc("Events that what is left is as certain as.")]
+    counts: Annotated[list[float], doc("The weighted counts of the longest span, by bin.")]
+
+
 class Evidence(Record):
     """The strongest sign that a signal has changed, of all scores over all spans of windows.
 
@@ -230,7 +243,8 @@ class Evidence(Record):
         float | None,
         doc(
             "Of a signal in alarm: the share of the counts that is from the windows since the "
-            "onset, an estimate. The span shows the change diluted by it."
+            "onset, an estimate. The span shows the change diluted by it. Without counts_since, as "
+            "in releases before it, the size is by the counts divided by this."
         ),
     ] = None
     psi_of_bin: Annotated[
@@ -247,6 +261,20 @@ class Evidence(Record):
             "What the counts of both sides were divided by, as events of one user, session or "
             "device are alike; absent = events are taken for independent. Counts and events of the "
             "evidence, and what was expected, are after the division; baseline_events before it."
+        ),
+    ] = UNSET
+    counts_since: Annotated[
+        list[float] | UnsetType,
+        doc(
+            "Of a signal in alarm: counts of the windows since the onset, by bin, as far as all "
+            "spans together tell; psi_corrected, psi_of_bin and size are by these."
+        ),
+    ] = UNSET
+    earlier: Annotated[
+        EarlierWindows | UnsetType,
+        doc(
+            "Of a signal in alarm by its mean over 4 or 16 windows, without hours: what that is "
+            "compared with beside the baseline."
         ),
     ] = UNSET
 

@@ -21,6 +21,7 @@ SIGNATURE_HEADER = "Tidegauge-Signature"
 
 #: Parts of an evidence that show values of the signal.
 _SHOWING = ("counts", "expectation")
+_MORE = ("counts_since", "earlier")
 
 
 def webhook_body(alert: Alert, *, include_distributions: bool, note: str = "") -> bytes:
@@ -38,6 +39,8 @@ def webhook_body(alert: Alert, *, include_distributions: bool, note: str = "") -
         if evidence is not None:
             for name in _SHOWING:
                 evidence[name] = None
+            for name in _MORE:
+                evidence.pop(name, None)
             if evidence["change"] is not None:
                 evidence["change"]["moved"] = []
     return msgspec.json.encode(

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
         rows_effect as rows_effect,
     )
     from tidegauge.sequential.conditional import GRAINS as GRAINS
+    from tidegauge.sequential.contrast import (
+        CONTRASTED as CONTRASTED,
+        Contrast as Contrast,
+    )
     from tidegauge.sequential.daily import (
         DailyReference as DailyReference,
         Dispersion as Dispersion,
@@ -45,7 +49,11 @@ if TYPE_CHECKING:
         Expected as Expected,
     )
     from tidegauge.sequential.hourly_batch import HourlyBatch as HourlyBatch
-    from tidegauge.sequential.onset import since_onset as since_onset, size_of_bin as size_of_bin
+    from tidegauge.sequential.onset import (
+        counts_since as counts_since,
+        since_onset as since_onset,
+        size_of_bin as size_of_bin,
+    )
     from tidegauge.sequential.reference import (
         Reference as Reference,
         SignalReference as SignalReference,

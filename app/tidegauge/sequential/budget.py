@@ -20,10 +20,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri_exp
 
+from tidegauge.sequential.contrast import CARRIED, CONTRASTED
 from tidegauge.sequential.ewma import KEEP
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES
-from tidegauge.stats import Floats, Places
+from tidegauge.stats import Bools, Floats, Places
 
 #: What a score is above a high threshold by is nearly exponential: nodes for the mean over it.
 _NODES, _WEIGHTS = np.polynomial.laguerre.laggauss(12)
@@ -77,24 +78,31 @@ def thresholds(
     events: Floats,
     baseline_events: Floats | None = None,
     whose: Places | None = None,
+    *,
+    contrasts: bool = False,
 ) -> tuple[Floats, Floats]:
     """Return :meth:`Budget.threshold` of each window of each slice, both (windows, slices).
 
     ``events`` is (windows, 4, signals), with the signals of all slices, one slice after the other;
     ``whose`` is the place of each signal's slice in ``budgets``, and may be left out if there is
     only one. Signals of the same numbers of events on both sides have the same correlations, and
-    most of a model's are such: these are computed once.
+    most of a model's are such: these are computed once. With ``contrasts`` the means over some
+    spans are those of ``contrast.py``, which start more often.
     """
     if whose is None:
         whose = np.zeros(events.shape[-1], dtype=np.intp)
     shape = len(events), len(budgets)
     scores = np.where(reference.is_ordered, len(SCORES), len(SCORES) - 2)
     scores = np.broadcast_to(scores, np.broadcast_shapes(scores.shape, events.shape[1:]))
+    if contrasts:
+        scores, events = _with_contrasts(scores, reference.is_ordered, events)
     m = reference.total[..., 0] if baseline_events is None else baseline_events
     some, many = _alike(scores, whose, m, events)
     events, m = events[..., some], m[..., some]
     many = _as_one_by_one(many, whose[some], m, events)
-    correlation = _correlations(m, events)
+    correlation = _correlations(m, events[:, : len(KEEP)])
+    if contrasts:
+        correlation = _beside(correlation, CARRIED)
     rest = _own_share(correlation).ravel()
     counted = ((events > 0) * many).ravel().astype(np.float64)
     first = np.arange(len(events))[:, None, None] * len(budgets)
@@ -118,6 +126,23 @@ def thresholds(
     for _ in range(_ROUNDS):
         looks = looks_at(thresholds_of(looks))
     return thresholds_of(looks).reshape(shape), looks.reshape(shape)
+
+
+def _with_contrasts(
+    scores: npt.NDArray[np.int64], is_ordered: Bools, events: Floats
+) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Count means of contrasts apart from other scores, after these: (6, signals)."""
+    means = is_ordered.astype(np.int64)
+    its = scores.copy()
+    its[list(CONTRASTED)] -= means
+    beside = np.broadcast_to(means, (len(CONTRASTED), len(means)))
+    return np.concatenate([its, beside]), np.concatenate([events, events[:, CONTRASTED]], axis=1)
+
+
+def _beside(correlation: Floats, carried: Sequence[float]) -> Floats:
+    windows, _, kinds = correlation.shape
+    its = np.broadcast_to(np.array(carried)[:, None], (windows, len(carried), kinds))
+    return np.concatenate([correlation, its], axis=1)
 
 
 def _alike(

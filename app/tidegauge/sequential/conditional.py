@@ -53,6 +53,9 @@ _NEAR = 1e-3
 
 _TINY = 1e-300
 
+#: More other events than this for each don't change a tail.
+_MOST = 1e6
+
 #: A tail begins by so many events before what was counted. Half an event is P(>= counted), which
 #: discrete counts reach more seldom than continuous ones would; none is about half of the
 #: probability of what was counted. In between, tails are as long as promised: bench/detection.py.
@@ -112,12 +115,41 @@ def tilt_squares(score: Floats, counts: Floats, reference: Floats, grain: Floats
     counts, n = _grained(counts, n[:, None], reference, m[:, None], its[:, None])
     n = np.where(there, counts.sum(axis=-1), 1.0)
     score, excess = _centred(score, counts, reference, n, m)
-    total, step = counts + reference, _step(score, counts + reference)
+    return _tail(score, counts + reference, np.where(there, n, 0.0), m, excess)
+
+
+def contrast_squares(
+    score: Floats, both: Floats, difference: Floats, n: Floats, m: Floats, grain: Floats
+) -> Floats:
+    """Return r*² of a difference of means of a score, of the variance 1/n + 1/m of a score's.
+
+    ``both`` (rows, bins) are counts of the law that both means are of, and ``score`` is centred and
+    of unit variance under it; the others are (rows,). The difference is taken for that of ``n``
+    events, which are as coarse as ``grain`` says, and ``m`` others.
+    """
+    law = both / np.maximum(both.sum(axis=-1, keepdims=True), _TINY)
+    sign = np.where(difference < 0, -1.0, 1.0)
+    score = score * sign[:, None]
+    lean = np.einsum("rb,rb->r", law, score**3)
+    fewer = n / np.where(lean > 0, grain, 1.0) ** 2
+    m = np.minimum(m, _MOST * fewer)
+    size = np.sqrt((1 / fewer + 1 / m) / (1 / n + 1 / m))
+    excess = difference * sign * size * (fewer * m / (fewer + m))
+    return _tail(score, law * (fewer + m)[:, None], fewer, m, excess)
+
+
+def _tail(score: Floats, total: Floats, n: Floats, m: Floats, excess: Floats) -> Floats:
+    """Return r*² of a sum of a centred score that is above 0 by ``excess``.
+
+    It is over ``n`` of the ``total`` events in each bin, of which ``m`` are others; 0 if ``n`` is.
+    """
+    step = _step(score, total)
     aim = excess - step / 2
-    there &= aim > 0
+    there = (n > 0) & (aim > 0)
     aim, ours = np.where(there, aim, 0.0), np.where(there, n, 0.0)
     total = np.where(there[:, None], total, 0.0)
-    b, half, variance = _Fit(total, score, n / (n + m), ours, aim).found()
+    part = n / (n + m)
+    b, half, variance = _Fit(total, score, part, ours, aim).found()
     log_u = np.log(np.maximum(variance, _TINY)) / 2 + _log_step(b, step)
     return np.where(there & (b > 0), _squares(half, log_u), 0.0)
 

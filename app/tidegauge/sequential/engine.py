@@ -16,15 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.contract import Size
+from tidegauge.sequential.bounds import may_exceed
 from tidegauge.sequential.budget import Budget, thresholds
 from tidegauge.sequential.conditional import GRAINS
+from tidegauge.sequential.contrast import Contrast
 from tidegauge.sequential.daily import DailyReference, HoursMemory
 from tidegauge.sequential.ewma import LAMBDAS, Memory
 from tidegauge.sequential.expected import Expected
-from tidegauge.sequential.onset import onsets, since_onset, size_of_bin
+from tidegauge.sequential.onset import counts_since, onsets, size_of_bin
 from tidegauge.sequential.reference import Reference
 from tidegauge.sequential.scores import SCORES, surprises
-from tidegauge.sequential.tails import may_exceed
 from tidegauge.stats import Bools, Floats, Places, psi_corrected
 
 #: Signals, or windows, at a time: what they need stays in the cache of a core.
@@ -80,15 +81,13 @@ class StrongestScores(NamedTuple):
         ages, since = np.zeros(len(rows), dtype=np.int_), np.ones(len(rows))
         of_bin, alarmed = np.zeros(len(rows)), np.flatnonzero(above > thresholds)
         if len(alarmed):
+            its = memory.of(alarmed)
+            by_span = expected.reference.counts[:, alarmed] if expected else None
             ages[alarmed], since[alarmed] = onsets(
-                memory.of(alarmed),
-                _rows(compared, alarmed),
-                spans[alarmed],
-                scores[alarmed],
-                expected.reference.counts[:, alarmed] if expected else None,
+                its, _rows(compared, alarmed), spans[alarmed], scores[alarmed], by_span
             )
             theirs = compared.counts[alarmed]
-            counts[alarmed] = ours = since_onset(counts[alarmed], theirs, since[alarmed])
+            counts[alarmed] = ours = counts_since(its, theirs, ages[alarmed], by_span)
             of_bin[alarmed] = size_of_bin(ours, theirs)
         sizes = psi_corrected(counts, compared.counts)
         return cls(above, spans, scores, events, sizes, ages, since, of_bin)
@@ -177,7 +176,9 @@ class WindowBatch:
         self.moved: Bools = np.asarray(windows.any(axis=-1) & ~self._path.pooled.any(axis=-1))
         self._whose = np.repeat(np.arange(len(budgets)), sizes or [windows.shape[1]])
         #: Thresholds, -ln p, and the looks that they come from, both (windows, slices).
-        self.thresholds, self.looks = thresholds(budgets, reference, self.events, whose=self._whose)
+        self.thresholds, self.looks = thresholds(
+            budgets, reference, self.events, whose=self._whose, contrasts=True
+        )
 
     @property
     def memory(self) -> Memory:
@@ -205,8 +206,14 @@ class WindowBatch:
         )
         where = np.nonzero(suspects)
         windows, _, signals = where
-        reference, counts = _rows(self._reference, signals), self._effective(where)
-        scores = surprises(reference, counts, GRAINS[where[1]], largest_only=True).max(axis=-1)
+        reference, spans = _rows(self._reference, signals), where[1]
+        memory = self._remembered((windows, _SCALES, signals))
+        rows = spans, np.arange(len(spans))
+        contrast = Contrast.of(memory, reference.total[..., 0]).of_rows(rows)
+        counts = memory.effective_at(*rows)
+        scores = surprises(reference, counts, GRAINS[spans], contrast, largest_only=True).max(
+            axis=-1
+        )
         above = scores > least[windows, self._whose[signals]]
         found = np.zeros((len(self.events), self.events.shape[-1]))
         np.maximum.at(found, (windows[above], signals[above]), scores[above])
@@ -228,8 +235,7 @@ class WindowBatch:
         reference = _rows(self._reference, signals)
         memory = self._remembered((windows, _SCALES, signals))
         thresholds = self.thresholds[windows, self._whose[signals]]
-        found = surprises(reference, memory.effective(), GRAINS[:, None], largest_only=True)
-        return StrongestScores.of(found, memory, thresholds, reference)
+        return StrongestScores.of(_scored(reference, memory), memory, thresholds, reference)
 
     def _effective(self, where: tuple[Places, ...]) -> Floats:
         return self._remembered(where).effective()
@@ -246,10 +252,9 @@ def judge(reference: Reference, memory: Memory, window: Floats, budget: Budget) 
     """Add a window's counts (signals, bins) to what is remembered, and judge that."""
     batch = WindowBatch(reference, memory, window[None], [budget])
     memory = batch.memory
-    found = surprises(reference, memory.effective(), GRAINS[:, None], largest_only=True)
     return Verdict(
         memory,
-        found,
+        _scored(reference, memory),
         batch.events[-1],
         float(batch.thresholds[-1, 0]),
         float(batch.looks[-1, 0]),
@@ -315,7 +320,7 @@ def _judge_joined(turns: Sequence[BatchInput]) -> list[BatchResult]:
     windows = np.concatenate([it.window for it in turns])[None]
     batch = WindowBatch(reference, memory, windows, [it.budget for it in turns], sizes)
     memory, events = batch.memory, batch.events[-1]
-    found = surprises(reference, memory.effective(), GRAINS[:, None], largest_only=True)
+    found = _scored(reference, memory)
     limits = np.repeat(batch.thresholds[-1], sizes)
     strongest = StrongestScores.of(found, memory, limits, reference)
     ours = [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
@@ -350,6 +355,11 @@ def size_of(psi_corrected: float) -> Size:
     if psi_corrected < MODERATE:
         return "minor"
     return "moderate" if psi_corrected < MAJOR else "major"
+
+
+def _scored(reference: Reference, memory: Memory) -> Floats:
+    contrast = Contrast.of(memory, reference.total[..., 0])
+    return surprises(reference, memory.effective(), GRAINS[:, None], contrast, largest_only=True)
 
 
 def _blocks(number: int, at_once: int) -> list[slice]:

@@ -28,9 +28,8 @@ from tidegauge.sequential.scores import (
     shape_statistic,
     summed,
     terms_of_rest,
-    unskewed,
 )
-from tidegauge.sequential.tails import f_surprise, normal_square
+from tidegauge.sequential.tails import f_surprise, normal_square, unskewed
 from tidegauge.stats import Bools, Floats, Places
 
 #: Of the directions that have a dispersion, the first; then each bin.

@@ -180,6 +180,43 @@ def onsets(
     return Onsets(ages, share_since(ages, KEEP[spans], windows))
 
 
+def counts_since(
+    memory: Memory,
+    reference: Floats,
+    ages: npt.NDArray[np.int_],
+    expected: Floats | None = None,
+) -> Floats:
+    """Return the effective counts of the windows since the onset, from all spans, (signals, bins).
+
+    Each span shows the change diluted by f, and with a noise of its own: taken is the change that
+    fits all of them best, Σ w (span - p), with the weights w = V^-1 f / (f V^-1 f) of generalised
+    least squares and V the covariance of the spans' noise, that of the baseline aside. It is as
+    certain as a sample of f V^-1 f events. What noise has brought below 0 is 0.
+
+    ``ages`` are those of the changes, windows, and ``reference`` (signals, bins) the counts that
+    they are compared with; ``expected`` as in :func:`onsets`.
+    """
+    rows = np.arange(len(ages))
+    last, windows = memory.total[0], np.maximum(remembered_windows(memory, rows), ages)
+    fraction = share_since(ages[:, None], _KEEP, windows[:, None])
+    alike = _covariance(last, windows, np.full(len(rows), np.inf))
+    size = np.sqrt(np.einsum("raa->ra", alike))
+    own = np.sqrt(memory.squared / memory.total**2).T
+    covariance = alike / (size[:, :, None] * size[:, None]) * (own[:, :, None] * own[:, None])
+    weights = np.linalg.solve(covariance, fraction[..., None])[..., 0]
+    events = _summed_over_spans(weights, fraction)
+    weights /= events[:, None]
+    shares = memory.counts / memory.total[..., None]
+    p = reference / reference.sum(axis=-1, keepdims=True)
+    found = p.copy()
+    for span in range(len(_KEEP)):
+        before = p if expected is None else expected[span]
+        total = 1.0 if expected is None else before.sum(axis=-1, keepdims=True)
+        found += weights[:, span, None] * (shares[span] - before / total)
+    np.maximum(found, 0.0, out=found)
+    return np.asarray(found / found.sum(axis=-1, keepdims=True) * events[:, None])
+
+
 def since_onset(counts: Floats, reference: Floats, shares: Floats) -> Floats:
     """Return the effective counts of the windows since the onset: see the module.
 

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.sequential.conditional import bin_squares, tilt_squares
+from tidegauge.sequential.contrast import Contrast
 from tidegauge.sequential.reference import Reference, bin_scores
-from tidegauge.sequential.tails import chi2_surprise
+from tidegauge.sequential.tails import chi2_surprise, unskewed
 from tidegauge.stats import Bools, Floats
 
 Places = tuple[npt.NDArray[np.intp], ...]
@@ -35,6 +36,7 @@ def surprises(
     reference: Reference,
     counts: Floats,
     grains: npt.ArrayLike = 1.0,
+    contrast: Contrast | None = None,
     *,
     largest_only: bool = False,
 ) -> Floats:
@@ -54,7 +56,8 @@ def surprises(
 
     Of few events the tails of these are longer: above 6 nats the last three, and the shape of two
     bins, are at most what ``conditional`` says. ``grains`` (…, signals), or what broadcasts to
-    that, are those of ``GRAINS`` for the memories that the counts are from. That takes longer than
+    that, are those of ``GRAINS`` for the memories that the counts are from. With a ``contrast`` the
+    mean over some spans is compared with the longest span too. Conditional tails take longer than
     all the rest; with ``largest_only`` the largest score of each signal, over all leading axes, is
     exact, and what can't be the largest may be too large.
     """
@@ -65,17 +68,21 @@ def surprises(
     in_order = summed(counts, reference.in_order)
     linear, quadratic = reference.third_moments
     g, df = shape_statistic(reference, counts, terms)
+    mean = _moment(reference, reference.linear, linear, counts, in_order)
+    if contrast is not None:
+        means = summed(counts, reference.linear) / np.maximum(in_order, 1.0)
+        mean = np.where(contrast.weights > 0, contrast.surprise(reference, means), mean)
     found = np.stack(
         [
             chi2_surprise(g, df),
-            _moment(reference, reference.linear, linear, counts, in_order),
+            mean,
             _moment(reference, reference.quadratic, quadratic, counts, in_order),
             _bin(reference, counts, n, terms),
         ],
         axis=-1,
     )
     grain = np.broadcast_to(np.asarray(grains, dtype=np.float64), found.shape[:-1])
-    tails = _ConditionalTails(reference, counts, grain, df == 1)
+    tails = _ConditionalTails(reference, counts, grain, df == 1, contrast)
     which = np.nonzero(found > _NORMAL_BELOW)
     if largest_only and len(which[0]):
         signals, before = which[-2], found[which]
@@ -106,6 +113,7 @@ class _ConditionalTails(NamedTuple):
     counts: Floats
     grain: Floats
     one_table: Bools
+    contrast: Contrast | None
 
     def lower(self, found: Floats, which: Places) -> Bools:
         """Bring down the scores of ``found`` at ``which`` places; return what is exact then."""
@@ -130,6 +138,12 @@ class _ConditionalTails(NamedTuple):
         linear, quadratic = bin_scores(ours + theirs)
         values = np.where((score == _MEAN)[:, None], linear, quadratic) * ordered
         squares = tilt_squares(values, ours, theirs, self.grain[where])
+        if self.contrast is not None:
+            its = np.flatnonzero((score == _MEAN) & (self.contrast.weights[where] > 0))
+            rows = tuple(it[its] for it in where)
+            squares[its] = self.contrast.of_rows(rows).squares(
+                self.counts[rows], theirs[its], ordered[its]
+            )
         _lower(found, (*where, score), chi2_surprise(squares, 1))
 
     def _lower_bins(self, found: Floats, where: Places) -> None:
@@ -199,19 +213,6 @@ def _moment(
 def summed(counts: Floats, weights: Floats) -> Floats:
     """Return Σ counts · weights over the bins, without an array of all of them between."""
     return np.asarray(np.einsum("...b,...b->...", counts, weights))
-
-
-def unskewed(z: Floats, skewness: Floats) -> Floats:
-    """Return what a standard normal would be where a variable of some skewness is ``z``.
-
-    Of a few hundred events the sum of squared scores still leans to one side, so that three in four
-    false alarms would come from there. z - skewness (z² - 1) / 6 (Cornish & Fisher 1938), straight
-    on from where its slope has come down to a half, so that more is always more.
-    """
-    bend = np.where(skewness != 0, 1.5 / np.where(skewness != 0, skewness, 1.0), np.inf)
-    near = np.where(z * np.sign(bend) > np.abs(bend), bend, z)
-    result: Floats = near - skewness * (near**2 - 1) / 6 + (z - near) / 2
-    return result
 
 
 def _bin(reference: Reference, counts: Floats, n: Floats, terms: Floats) -> Floats:

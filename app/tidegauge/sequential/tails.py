@@ -9,28 +9,15 @@ freedom E F² / (E F)² = (k + 2)/k · (f - 2)/(f - 4); so where it is R times t
 
 (the method of moments; Johnson, Kotz & Balakrishnan 1995, chapter 27). R of normal scores has the
 standard error sqrt(24 / blocks) / 3 (Fisher 1930).
-
-**Which scores can't be above a level**, told without a logarithm. Nearly all windows are far from
-an alarm, and to know that much of them takes a fraction of the time of the scores themselves. Never
-wrong the other way: what is above the level is always among those left.
-
-- ``shape``: G = 2 (n KL(c‖s) + m KL(r‖s)), s being the shares of both sides together, and
-  KL(p‖q) ≤ Σ (p - q)²/q, so that G is at most twice Pearson's X² of the same two samples
-  (Gibbs & Su 2002, "On choosing and bounding probability metrics"). Williams' correction only
-  makes it smaller.
-- ``bin``: the same of one bin and the rest.
-- ``mean``, ``spread``: the score itself, and the most that its correction of skewness can add.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, betaln, gammaincc, gammainccinv, gammaln, log_ndtr, ndtri_exp
+from scipy.special import betainc, betaln, gammaincc, gammaln, log_ndtr, ndtri_exp
 
-from tidegauge.sequential.ewma import Memory
-from tidegauge.sequential.reference import Reference
-from tidegauge.stats import Bools, Floats
+from tidegauge.stats import Floats
 
 #: Below this, 1 - P(χ² <= x) is near the smallest floats and the continued fraction takes over.
 _SMALLEST = 1e-280
@@ -92,6 +79,19 @@ def _far(a: Floats, x: Floats) -> Floats:
         c = b + factor / c
         h *= c * d
     result: Floats = x - a * np.log(x) + gammaln(a) - np.log(h)
+    return result
+
+
+def unskewed(z: Floats, skewness: Floats) -> Floats:
+    """Return what a standard normal would be where a variable of some skewness is ``z``.
+
+    Of a few hundred events the sum of squared scores still leans to one side, so that three in four
+    false alarms would come from there. z - skewness (z² - 1) / 6 (Cornish & Fisher 1938), straight
+    on from where its slope has come down to a half, so that more is always more.
+    """
+    bend = np.where(skewness != 0, 1.5 / np.where(skewness != 0, skewness, 1.0), np.inf)
+    near = np.where(z * np.sign(bend) > np.abs(bend), bend, z)
+    result: Floats = near - skewness * (near**2 - 1) / 6 + (z - near) / 2
     return result
 
 
@@ -223,81 +223,6 @@ def carried(seconds: Sequence[float], degrees: Floats) -> Floats:
     return found
 
 
-#: Beyond this level the quantiles of χ² underflow; a lower level only leaves more.
-_HIGHEST_LEVEL = 600.0
-
-#: Below this one, rounding alone may be above it.
-_LOWEST_LEVEL = 1e-3
-
-#: Rounding, in what is compared and in the scores themselves.
-_SLACK = 1 - 1e-6
-
-
-def may_exceed(reference: Reference, path: Memory, level: float) -> Bools:
-    """Return where a score of a path may be above ``level``, nats: (windows, 4, signals)."""
-    level = min(level, _HIGHEST_LEVEL)
-    if level < _LOWEST_LEVEL:
-        return np.asarray(path.total > 0)
-    events, total = path.events(), path.total
-    m = reference.counts.sum(axis=-1)
-    r = reference.counts / m[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = path.counts / total[..., None]
-        part = events / (events + m)
-        together = share * part[..., None]
-        together += r * (1 - part)[..., None]
-        error = 1 / events + 1 / m
-        share -= r
-        np.multiply(share, share, out=share)
-        share /= together  # of a bin that neither side has hit: 0/0
-        hit = together > 0
-        np.copyto(share, 0.0, where=~hit)
-        shape = share.sum(axis=-1) / error
-        np.subtract(1.0, together, out=together)
-        share /= together
-        # With one bin alone there is no rest: 0/0 again.
-        largest = np.fmax.reduce(share, axis=-1) / error
-    df = hit.sum(axis=-1) - 1
-    bins = reference.exists.sum(axis=-1)
-    found = 2 * shape > _SLACK * _quantiles(level, reference.counts.shape[-1])[np.maximum(df, 0)]
-    found |= 2 * largest > _SLACK * normal_square(level + np.log(bins))
-    found |= _moments(reference, path, events) > _SLACK * normal_square(level)
-    return np.asarray(found & (total > 0))
-
-
-def _quantiles(level: float, bins: int) -> Floats:
-    """χ² at ``level`` by degrees of freedom, from 0."""
-    result: Floats = 2 * gammainccinv(np.arange(bins) / 2, np.exp(-level))
-    result[0] = np.inf  # nothing to compare, no surprise
-    return result
-
-
 def normal_square(level: npt.ArrayLike) -> Floats:
     """χ² with one degree of freedom at ``level``."""
     return np.asarray(ndtri_exp(-np.asarray(level) - np.log(2.0)) ** 2)
-
-
-def _moments(reference: Reference, path: Memory, events: Floats) -> Floats:
-    """Return the most that z² of mean and spread can be, whatever their correction adds.
-
-    Below its bend that is skewness (z² - 1)/6, and from there on less than it would be.
-    """
-    n, linear, quadratic = (
-        np.einsum("...b,...b->...", path.counts, it)
-        for it in (reference.ordered, reference.linear, reference.quadratic)
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        weight = np.nan_to_num(events / path.total)
-    n_inverse, m_inverse = (
-        1 / np.maximum(n * weight, 1.0),
-        1 / np.maximum(reference.ordered_total, 1.0),
-    )
-    error = np.sqrt(n_inverse + m_inverse)
-    lean = np.abs(n_inverse**2 - m_inverse**2) / error**3 * (m_inverse / 6)
-    scale = weight * n_inverse / error
-    most = np.zeros_like(error)
-    for score, third in zip((linear, quadratic), reference.third_moments, strict=True):
-        z = np.abs(score) * scale
-        np.maximum(most, z + lean * np.abs(third) * (z**2 + 1), out=most)
-    result: Floats = most**2
-    return result

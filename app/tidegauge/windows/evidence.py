@@ -9,7 +9,14 @@ import msgspec
 import numpy as np
 
 from tidegauge.baseline import Baseline, features_of, new_bin, ordered_bins, reference_excess
-from tidegauge.contract import AlarmBudget, DriftPattern, Evidence, Expectation, ReportPart
+from tidegauge.contract import (
+    AlarmBudget,
+    DriftPattern,
+    EarlierWindows,
+    Evidence,
+    Expectation,
+    ReportPart,
+)
 from tidegauge.sequential import (
     BINS,
     LAMBDAS,
@@ -18,13 +25,14 @@ from tidegauge.sequential import (
     SPREAD,
     BatchResult,
     Budget,
+    Contrast,
     DailyReference,
     Expected,
     Reference,
     SignalReference,
     StrongestScores,
+    counts_since,
     q_values,
-    since_onset,
     size_of,
 )
 from tidegauge.stats import Bools, Floats, Places
@@ -297,8 +305,13 @@ def with_evidence(
     compared = (expected.reference if expected else layout.reference).counts[alarmed]
     whole = verdict.expected.reference if verdict.expected else layout.reference
     few = [SMALL_BASELINE] if has_few_rows(whole, scored) else []
-    changed_counts = since_onset(remembered, compared, strongest.since[alarmed])
+    by_span = verdict.expected.reference.counts[:, alarmed] if verdict.expected else None
+    changed_counts = counts_since(
+        verdict.memory.of(alarmed), compared, strongest.ages[alarmed], by_span
+    )
+    since = dict(zip(names, changed_counts.tolist(), strict=True))
     counts = dict(zip(names, remembered.tolist(), strict=True))
+    earlier = {} if expected else _earlier(layout, names, alarmed, judged)
     signals = dict(part.signals)
     rows = np.flatnonzero(scored)
     for row, evidence in zip(
@@ -308,6 +321,8 @@ def with_evidence(
         change = changed.get(name)
         if change is not None:
             evidence.counts = counts[name][: evidence.bins]
+            evidence.counts_since = since[name][: evidence.bins]
+            evidence.earlier = earlier.get(name, msgspec.UNSET)
             evidence.change = change
             evidence.expectation = _expectation(expected, row, evidence.bins) if expected else None
         signals[name] = msgspec.structs.replace(signals[name], evidence=evidence)
@@ -319,6 +334,25 @@ def with_evidence(
         ),
         pattern=layout.pattern(part, seen, alarmed, changed_counts, compared),
     )
+
+
+def _earlier(
+    layout: BaselineLayout, names: Sequence[str], alarmed: Places, judged: BatchResult
+) -> dict[str, EarlierWindows]:
+    """Return what means are contrasted with, of those signals in alarm of which one was."""
+    memory, strongest = judged.verdict.memory.of(alarmed), judged.strongest
+    contrast = Contrast.of(memory, layout.reference.total[alarmed, 0])
+    found = {}
+    for at, (name, row) in enumerate(zip(names, alarmed.tolist(), strict=True)):
+        span = int(strongest.spans[row])
+        weight = float(contrast.weights[span, at])
+        if SCORES[int(strongest.scores[row])] == "mean" and weight > 0:
+            found[name] = EarlierWindows(
+                weight=weight,
+                events=float(contrast.events[span, at]),
+                counts=contrast.counts[0, at, : layout.widths[row]].tolist(),
+            )
+    return found
 
 
 def _expectation(expected: Expected, row: int, bins: int) -> Expectation:

@@ -385,5 +385,12 @@ def _rank(signal: SignalReport) -> float:
 def _bare(signal: SignalReport) -> SignalReport:
     if signal.evidence is None:
         return signal
-    bare = msgspec.structs.replace(signal.evidence, counts=None, change=None, expectation=None)
+    bare = msgspec.structs.replace(
+        signal.evidence,
+        counts=None,
+        change=None,
+        expectation=None,
+        counts_since=msgspec.UNSET,
+        earlier=msgspec.UNSET,
+    )
     return msgspec.structs.replace(signal, evidence=bare)
