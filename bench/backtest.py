@@ -1,11 +1,12 @@
 """How long a month takes: reports of one model through rules and detector, decoding included.
 
-    python bench/backtest.py [--signals 50] [--windows 43200] [--hourly] [--inject] [--calibrate]
-        [--profile]
+    python bench/backtest.py [--signals 50] [--windows 43200] [--hourly] [--drifted 1] [--inject]
+        [--calibrate] [--profile]
 
 Kafka is left out: records come from memory. ``--hourly``: the baseline has the hours of the day.
-``--inject`` puts a drift of half a standard deviation into one signal from the middle on;
-``--calibrate`` counts false alarms in place of rules. The last line is JSON; times are of one core.
+``--drifted`` is how many signals are in alarm always. ``--inject`` puts a drift of half a standard
+deviation into one signal from the middle on; ``--calibrate`` counts false alarms in place of rules.
+The last line is JSON; times are of one core.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from tidegauge.sequential import tails
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.calendar import HOURS
 from tidegauge.sequential.daily import DailyReference, Dispersion, HoursMemory
-from tidegauge.sequential.engine import Verdict, judge_daily
+from tidegauge.sequential.engine import BatchInput, HourlyInput, Verdict, judge_batch, judge_daily
 from tidegauge.sequential.expected import BINS
 from tidegauge.sequential.hourly_batch import HourlyBatch
 from tidegauge.sequential.reference import Reference
@@ -32,7 +32,8 @@ def _daily(reference: Reference, rng: np.random.Generator) -> DailyReference:
         rng.normal(size=by_span),
         rng.uniform(1.0, 2.0, (signals, HOURS)),
     )
-    return DailyReference.of(reference, counts, dispersion)
+    named = bool(rng.integers(2))
+    return DailyReference.of(reference, counts, dispersion, zone_is_known=named)
 
 
 def _ends(windows: int) -> list[tuple[float, float]]:
@@ -71,6 +72,34 @@ def test_what_is_beyond_a_level_is_what_the_scores_say(
         assert np.array_equal(memory.counts, verdict.memory.counts)
         assert np.array_equal(hours.events, verdict.hours.events)
         assert np.array_equal(hours.squares, verdict.hours.squares)
+
+
+@settings(max_examples=60)
+@given(worlds(), st.integers(0, 1000))
+def test_windows_are_judged_together_to_the_bit_as_alone(
+    world: tuple[Reference, Floats], seed: int
+) -> None:
+    reference, windows = world
+    daily = _daily(reference, np.random.default_rng(seed))
+    alone = _one_by_one(daily, windows)
+    memory, turns = some_memory(daily.pooled), list[BatchInput]()
+    hours: HoursMemory | None = HoursMemory.empty(len(daily.pooled.counts))
+    for window, its, verdict in zip(windows, _ends(len(windows)), alone, strict=True):
+        assert hours is not None
+        hourly = HourlyInput(daily, hours, its)
+        turns.append(BatchInput(reference, memory, window, BUDGET, hourly))
+        memory, hours = verdict.memory, verdict.hours
+    for turn, together, verdict in zip(turns, judge_batch(turns), alone, strict=True):
+        [one] = judge_batch([turn])
+        for its in (together.verdict, one.verdict):
+            assert (its.threshold, its.looks) == (verdict.threshold, verdict.looks)
+            assert np.array_equal(its.surprises, verdict.surprises)
+            assert its.expected and verdict.expected
+            ours, theirs = its.expected.reference, verdict.expected.reference
+            assert np.array_equal(ours.counts, theirs.counts)
+            assert np.array_equal(its.expected.excess, verdict.expected.excess)
+        for column, expected in zip(together.strongest, one.strongest, strict=True):
+            assert np.array_equal(column, expected)
 
 
 def test_most_of_what_does_not_drift_is_told_without_its_tails(

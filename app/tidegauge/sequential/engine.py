@@ -270,15 +270,33 @@ def judge_daily(
     budget: Budget,
 ) -> Verdict:
     """Do the same by a baseline by hour of day; the window is ``between`` two epoch seconds."""
-    start, end = between
-    hours = hours.after(memory, window, daily.calendar.weights(start, end))
-    memory = memory.after(window)
-    events = memory.events()
-    counts = memory.effective()
-    expected = daily.expected(hours, end - start, counts)
-    threshold, looks = budget.threshold(expected.reference, events, expected.events)
+    hourly = HourlyInput(daily, hours, between)
+    [verdict] = _judge_hourly([BatchInput(daily.pooled, memory, window, budget, hourly)])
+    return verdict
+
+
+def _judge_hourly(turns: Sequence[BatchInput]) -> Iterator[Verdict]:
+    """Judge windows of one length by one baseline by hour of day, with one budget."""
+    budget, memories, every, hourly = turns[0].budget, [], [], turns[0].hourly
+    assert hourly is not None  # noqa: S101 - turns without hours are judged by others
+    daily, (start, end) = hourly.daily, hourly.between
+    for turn in turns:
+        its = turn.hourly or hourly
+        weights = daily.calendar.weights(*its.between)
+        every.append(its.hours.after(turn.memory, turn.window, weights))
+        memories.append(turn.memory.after(turn.window))
+    counts, events = (
+        np.stack(some)
+        for some in zip(*((it.effective(), it.events()) for it in memories), strict=True)
+    )
+    expected = daily.expected(HoursMemory.path(every), end - start, counts)
+    limits, looks = thresholds([budget], expected.reference, events, expected.events)
     found = expected.surprises(counts)
-    return Verdict(memory, found, events, threshold, looks, hours, expected)
+    for at, (memory, hours) in enumerate(zip(memories, every, strict=True)):
+        threshold, looked = float(limits[at, 0]), float(looks[at, 0])
+        yield Verdict(
+            memory, found[at], events[at], threshold, looked, hours, expected.of_window(at)
+        )
 
 
 def judge_batch(turns: Sequence[BatchInput]) -> list[BatchResult]:
@@ -289,10 +307,23 @@ def judge_batch(turns: Sequence[BatchInput]) -> list[BatchResult]:
     found: dict[int, BatchResult] = {}
     for places in _joinable(turns):
         found.update(zip(places, _judge_joined([turns[at] for at in places]), strict=True))
-    return [
-        found[at] if turn.hourly is None else _judge_hourly(turn, turn.hourly)
-        for at, turn in enumerate(turns)
-    ]
+    for places in _alike_by_hour(turns):
+        verdicts = _judge_hourly([turns[at] for at in places])
+        for at, verdict in zip(places, verdicts, strict=True):
+            found[at] = _with_strongest(turns[at].reference, verdict)
+    return [found[at] for at in range(len(turns))]
+
+
+def _alike_by_hour(turns: Sequence[BatchInput]) -> Iterator[list[int]]:
+    """Yield the places of turns with hours that are judged by the same, a few at a time."""
+    alike: dict[tuple[int, float, Budget], list[int]] = {}
+    for at, turn in enumerate(turns):
+        if turn.hourly is not None:
+            start, end = turn.hourly.between
+            alike.setdefault((id(turn.hourly.daily), end - start, turn.budget), []).append(at)
+    for places in alike.values():
+        for some in _blocks(len(places), _WINDOWS_AT_ONCE):
+            yield places[some]
 
 
 def _joinable(turns: Sequence[BatchInput]) -> Iterator[list[int]]:
@@ -335,13 +366,10 @@ def _judge_joined(turns: Sequence[BatchInput]) -> list[BatchResult]:
     ]
 
 
-def _judge_hourly(turn: BatchInput, hourly: HourlyInput) -> BatchResult:
-    daily, hours, between = hourly
-    verdict = judge_daily(daily, turn.memory, hours, turn.window, between, turn.budget)
-    assert verdict.expected is not None  # noqa: S101 - it is what the window was judged by
-    limits = np.full(len(turn.reference.counts), verdict.threshold)
+def _with_strongest(reference: Reference, verdict: Verdict) -> BatchResult:
+    limits = np.full(len(reference.counts), verdict.threshold)
     strongest = StrongestScores.of(
-        verdict.surprises, verdict.memory, limits, turn.reference, verdict.expected
+        verdict.surprises, verdict.memory, limits, reference, verdict.expected
     )
     return BatchResult(verdict, strongest)
 

@@ -178,6 +178,18 @@ class Expected:
         others = (self.events, self.bend, self.excess, self.degrees, self.skewness)
         return Expected(reference, *(it[spans, rows] for it in others))
 
+    def of_window(self, window: int) -> "Expected":
+        """Return what is expected of one of several windows, which are the first axis."""
+        ours = self.reference
+        reference = replace(
+            ours,
+            counts=ours.counts[window],
+            linear=ours.linear[window],
+            quadratic=ours.quadratic[window],
+        )
+        others = (self.events, self.bend, self.excess, self.degrees, self.skewness)
+        return Expected(reference, *(it[window] for it in others))
+
     def moments(self, counts: Floats) -> tuple[Floats, Floats]:
         """Return how far the means of the linear and the quadratic score are from what is expected.
 
