@@ -21,13 +21,13 @@ NoFigure = Literal[
     "no_earlier_cohorts",
     "unfamiliar_scores",
     "counts_incomplete",
-    "not_of_this_problem",
+    "without_direction",
 ]
 
 IntervalMethod = Literal[
     "wilson",
     "wilson_jaccard",
-    "newcombe",
+    "square_and_add",
     "mover_wilson",
     "delong_logit",
     "logit",
