@@ -93,7 +93,7 @@ if TYPE_CHECKING:
         outcome_partition as outcome_partition,
     )
     from tidegauge.contract.outcome_figure import (
-        Estimate as Estimate,
+        EstimatedPerformance as EstimatedPerformance,
         Figure as Figure,
         IntervalMethod as IntervalMethod,
         NoFigure as NoFigure,

@@ -130,7 +130,7 @@ class TrackRecord(Record, omit_defaults=True):
     )
 
 
-class Estimate(Record, omit_defaults=True):
+class EstimatedPerformance(Record, omit_defaults=True):
     """Figures of predictions before their labels have come.
 
     By the rates that the same scores came true with earlier: blind to concept drift, by which the

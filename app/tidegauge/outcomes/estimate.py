@@ -14,7 +14,7 @@ from tidegauge import stats
 from tidegauge.contract import (
     SCORE_BINS,
     BinaryTarget,
-    Estimate,
+    EstimatedPerformance,
     Figure,
     MulticlassTarget,
     NoFigure,
@@ -235,9 +235,9 @@ def _pooled(n: Floats) -> Places:
 
 def estimate_of(
     counts: OutcomeCounts, rates: RealisedRates | None, record: TrackRecord
-) -> Estimate:
+) -> EstimatedPerformance:
     """Return the estimate of a cohort with its track record beside it."""
-    return Estimate(figures=estimated_figures(counts, rates), record=record)
+    return EstimatedPerformance(figures=estimated_figures(counts, rates), record=record)
 
 
 def estimate_held(counts: OutcomeCounts, rates: RealisedRates | None) -> dict[str, bool]:
