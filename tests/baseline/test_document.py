@@ -13,6 +13,7 @@ from tidegauge.contract import (
     BinaryTarget,
     DecodingError,
     RegressionCounts,
+    RegressionTarget,
     SparseCounts,
     decode,
     encode,
@@ -148,7 +149,14 @@ def test_design_effects_that_make_no_sense_are_refused(
         ({"performance": RegressionCounts()}, "counts regression, and its target is binary"),
         (
             {"performance": BinaryCounts(outcomes=SparseCounts(bins=[774], counts=[1]))},
-            "bin 774, and its target has 774",
+            "bin 774 of outcomes, which has 774",
+        ),
+        (
+            {
+                "target": RegressionTarget(residual_edges=()),
+                "performance": RegressionCounts(error="1p-1075"),
+            },
+            "the sum 1p-1075, which no float has",
         ),
         ({"labelled": -1}, "labelled"),
     ],

@@ -9,8 +9,8 @@ import pytest
 from support.labelled_rows import BINARY, LabelledRows
 from tidegauge.contract import (
     BinaryTarget,
+    EstimatedPerformance,
     MulticlassTarget,
-    OutcomeEstimate,
     OutcomeTarget,
     RegressionTarget,
     TrackRecord,
@@ -98,7 +98,7 @@ def test_an_estimate_cannot_see_that_the_same_scores_come_true_less_often() -> N
     assert share_held(record, "auc").value == 0.5
     assert share_held(TrackRecord(), "auc").reason == "no_earlier_cohorts"
     shown = estimate_of(fine, rates, record)
-    assert decode(encode(shown), OutcomeEstimate) == shown
+    assert decode(encode(shown), EstimatedPerformance) == shown
 
 
 def test_rates_are_of_the_predicted_class_where_it_is_not_the_scores() -> None:

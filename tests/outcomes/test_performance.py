@@ -56,6 +56,7 @@ def test_a_drop_is_certain_if_its_interval_is_above_zero() -> None:
     worse = worsening("accuracy", Figure(n=500, value=0.8, low=0.763, high=0.833), reference)
     assert worse.value == pytest.approx(0.1 / 0.9)
     assert 0 < worse.low < worse.value < worse.high
+    assert worse.method == "square_and_add"
     unsure = worsening("accuracy", Figure(n=10, value=0.8, low=0.49, high=0.94), reference)
     assert unsure.low < 0 < unsure.value
     better = worsening("accuracy", Figure(n=500, value=0.95, low=0.93, high=0.97), reference)
@@ -74,6 +75,8 @@ def test_without_one_of_the_two_there_is_no_drop() -> None:
     for pair in ((no_figure("one_class_only"), known), (known, no_figure("one_class_only"))):
         assert worsening("auc", *pair).reason == "one_class_only"
     assert worsening("r2", known, Figure(n=3, value=0.0)).reason == "too_few"
+    for name in ("mean_error", "residual_p95", "squared_calibration_error"):
+        assert worsening(name, known, known).reason == "without_direction"
     alone = worsening("r2", known, Figure(n=1, value=0.4))
     assert (alone.low, alone.value) == (None, pytest.approx(-0.25))
 

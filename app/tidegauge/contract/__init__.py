@@ -93,10 +93,10 @@ if TYPE_CHECKING:
         outcome_partition as outcome_partition,
     )
     from tidegauge.contract.outcome_figure import (
+        EstimatedPerformance as EstimatedPerformance,
         Figure as Figure,
         IntervalMethod as IntervalMethod,
         NoFigure as NoFigure,
-        OutcomeEstimate as OutcomeEstimate,
         Performance as Performance,
         ReliabilityBin as ReliabilityBin,
         TrackRecord as TrackRecord,

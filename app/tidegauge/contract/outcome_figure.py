@@ -21,13 +21,13 @@ NoFigure = Literal[
     "no_earlier_cohorts",
     "unfamiliar_scores",
     "counts_incomplete",
-    "not_of_this_problem",
+    "without_direction",
 ]
 
 IntervalMethod = Literal[
     "wilson",
     "wilson_jaccard",
-    "newcombe",
+    "square_and_add",
     "mover_wilson",
     "delong_logit",
     "logit",
@@ -130,7 +130,7 @@ class TrackRecord(Record, omit_defaults=True):
     )
 
 
-class OutcomeEstimate(Record, omit_defaults=True):
+class EstimatedPerformance(Record, omit_defaults=True):
     """Figures of predictions before their labels have come.
 
     By the rates that the same scores came true with earlier: blind to concept drift, by which the

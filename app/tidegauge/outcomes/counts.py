@@ -250,7 +250,7 @@ class OutcomeCounts:
         )  # fmt: skip
 
     def __bool__(self) -> bool:
-        """Whether there is anything to write: a correction may leave nothing."""
+        # Whether there is anything to write: a correction may leave nothing.
         scalars = (self.joinable, self.n, self.relative_n, *self.log_loss, *self.sums)
         return any(scalars) or any(map(np.any, self._arrays()))
 

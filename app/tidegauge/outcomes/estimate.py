@@ -14,10 +14,10 @@ from tidegauge import stats
 from tidegauge.contract import (
     SCORE_BINS,
     BinaryTarget,
+    EstimatedPerformance,
     Figure,
     MulticlassTarget,
     NoFigure,
-    OutcomeEstimate,
     OutcomeTarget,
     TrackRecord,
     no_figure,
@@ -235,9 +235,9 @@ def _pooled(n: Floats) -> Places:
 
 def estimate_of(
     counts: OutcomeCounts, rates: RealisedRates | None, record: TrackRecord
-) -> OutcomeEstimate:
+) -> EstimatedPerformance:
     """Return the estimate of a cohort with its track record beside it."""
-    return OutcomeEstimate(figures=estimated_figures(counts, rates), record=record)
+    return EstimatedPerformance(figures=estimated_figures(counts, rates), record=record)
 
 
 def estimate_held(counts: OutcomeCounts, rates: RealisedRates | None) -> dict[str, bool]:

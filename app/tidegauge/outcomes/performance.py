@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterable
 from fractions import Fraction
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from tidegauge import stats
@@ -29,11 +30,15 @@ from tidegauge.outcomes.exact import EXACT_UNITS
 
 K = TypeVar("K", bound=Hashable)
 
+#: Figures of which neither more nor less is better, or that may be below 0 by chance: no share of
+#: them is worse. Quantiles of residuals are more of them.
+WITHOUT_DIRECTION = frozenset({"mean_error", "squared_calibration_error"})
+
 #: Figures of which less is better.
 LESS_IS_BETTER = frozenset(
     {
-        "mae", "rmse", "mape", "log_loss", "brier", "calibration_error",
-        "squared_calibration_error", "label_delay_p50", "label_delay_p90",
+        "mae", "rmse", "mape", "log_loss", "brier", "calibration_error", "label_delay_p50",
+        "label_delay_p90",
     }
 )  # fmt: skip
 
@@ -156,6 +161,8 @@ def worsening(name: str, figure: Figure, reference: Figure) -> Figure:
     that of the difference of two independent figures, by square-and-add of their intervals, as a
     share of the reference: above 0 at its lower end, the figure has become worse beyond chance.
     """
+    if name in WITHOUT_DIRECTION or name.startswith("residual_"):
+        return no_figure("without_direction", figure.n)
     value, base = figure.value, reference.value
     if value is None or base is None or not base:
         source = reference if value is not None else figure
@@ -175,6 +182,7 @@ def worsening(name: str, figure: Figure, reference: Figure) -> Figure:
         value=sign * (base - value) / abs(base),
         low=low,
         high=high,
+        method=msgspec.UNSET if low is None else "square_and_add",
         binning_error=(figure.binning_error + reference.binning_error) / abs(base),
     )
 

@@ -153,6 +153,11 @@ def test_a_perfect_model_has_bins_too(read: Read) -> None:
         ({"actual": [1, 2, 3, 4]}, {"positive": "1", "problem": "regression"}, "of two classes"),
         ({"actual": ["2026-01-01"] * 4}, {}, "holds dates or times"),
         ({"actual": ["", "", "", ""]}, {}, "has no value"),
+        (
+            {"actual": ["y", "n", "", ""], "score": ["", "", 0.1, 0.2]},
+            {"positive": "y", "threshold": 0.5},
+            "no row has both",
+        ),
     ],
 )
 def test_what_could_be_read_in_two_ways_or_in_none_is_refused(

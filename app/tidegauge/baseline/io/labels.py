@@ -275,9 +275,10 @@ def _of_classes(
         value.append(scores[both])
         predicted.append(classes[both])
         actual.append(codes[both].astype(np.float64))
-    return LabelledColumns(
-        target, np.concatenate(value), np.concatenate(predicted), np.concatenate(actual), rows
-    )
+    scores = np.concatenate(value)
+    if not len(scores):
+        raise BaselineError(f"no row has both {prediction!r} and {label!r}")
+    return LabelledColumns(target, scores, np.concatenate(predicted), np.concatenate(actual), rows)
 
 
 def _codes(
