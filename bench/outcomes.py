@@ -1,10 +1,12 @@
 """What joining labels takes: memory of predictions, labels a second, and reading back.
 
-Run: ``python bench/outcomes.py``, some two minutes, without a broker. A process has the records of
-that many predictions of the last month read back, as OUTCOMES does when it starts, and then joins
-labels by id, and labels that bring their predictions; records are read as they come from Kafka, and
-cells are made and encoded for each flush. INGEST counts the same JSON events with and without the
-routing of predictions, by turns. The last line is JSON; seconds are of the processor.
+Run: ``python -m bench.outcomes``, some three minutes, without a broker. A process has the records
+of that many predictions of the last month read back, as OUTCOMES does when it starts. Then it joins
+labels by id, of predictions of any age, and labels that bring their predictions, of the last day:
+each cohort and group in a flush costs as much as some tens of labels. Records are decoded as they
+come from Kafka, and cells are made and encoded for each flush. INGEST counts the same JSON events
+with and without the routing of predictions, by turns. The last line is JSON; seconds are of the
+processor.
 """
 
 import argparse
@@ -98,7 +100,7 @@ def _join(
         restart += time.process_time() - began
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     by_id = _labels_a_second(join, strata, _labels(pending, labels))
-    by_receipt = _labels_a_second(join, strata, _receipts(labels, hours))
+    by_receipt = _labels_a_second(join, strata, _receipts(labels, min(hours, 24)))
     assert join.held.results["joined"] == 2 * (labels // ENTRIES * ENTRIES), join.held.results
     answers.put(
         {
