@@ -9,6 +9,7 @@ from support.metric_names import (
     DETECT,
     EVERY_ROLE,
     INGEST,
+    LABELS,
     LEDGER,
     NOTIFY,
     OUTCOMES,
@@ -16,6 +17,7 @@ from support.metric_names import (
 )
 from tidegauge.telemetry import OutcomeMetrics
 from tidegauge.telemetry.health import ConditionCollector, Health
+from tidegauge.telemetry.label_metrics import LabelMetrics
 from tidegauge.telemetry.metrics import (
     BaselineMetrics,
     CommonMetrics,
@@ -33,6 +35,7 @@ from tidegauge.telemetry.metrics import (
         (lambda registry: ConditionCollector(registry, "all", Health(float)), CONDITIONS),
         (IngestMetrics, INGEST | RECORDS),
         (OutcomeMetrics, OUTCOMES | RECORDS),
+        (LabelMetrics, LABELS | RECORDS),
         (DetectMetrics, DETECT | RECORDS),
         (BaselineMetrics, BASELINES),
         (NotifyMetrics, NOTIFY | RECORDS),
@@ -43,6 +46,7 @@ from tidegauge.telemetry.metrics import (
         "conditions",
         "ingest",
         "outcomes",
+        "labels",
         "detect",
         "baselines",
         "notify",

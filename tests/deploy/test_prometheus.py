@@ -40,7 +40,10 @@ SPOKEN_OF = {
 }
 
 #: Those that the two general rules speak of.
-GENERAL = {"ingest", "outcomes", "detect", "notify", "acknowledgements", "silences", "windows"}
+GENERAL = {
+    "ingest", "labels", "labels_source", "labels_dead_letters", "outcomes", "detect",
+    "notify", "acknowledgements", "silences", "windows",
+}  # fmt: skip
 
 
 def test_promtool_takes_the_configuration_and_the_alerts_it_names():
@@ -118,6 +121,7 @@ def _conditions_of_the_code():
                 found.add(name.strip('"'))
             elif name.isupper():
                 found |= set(re.findall(rf'^{name} = "(\w+)"', text, re.MULTILINE))
+        found |= set(re.findall(r'(?:name|_condition): ClassVar\[str\] = "(\w+)"', text))
     return found
 
 

@@ -17,7 +17,7 @@ from tidegauge.contract.target import (
     OutcomeTarget,
     RegressionTarget,
 )
-from tidegauge.counting import plan
+from tidegauge.counting import label_router, plan
 from tidegauge.counting.counter import Promoted
 from tidegauge.counting.tenure import Tenure
 from tidegauge.outcomes.packed import PREDICTION
@@ -32,7 +32,8 @@ A_NUMBER = RegressionTarget(residual_edges=[-1.0, 0.0, 1.0])
 def awaiting(target: OutcomeTarget | None) -> Iterator[None]:
     """All baselines have this target."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "target_of", lambda baseline: target)
+        for module in (plan, label_router):
+            patch.setattr(module, "target_of", lambda baseline: target)
         yield
 
 

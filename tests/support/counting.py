@@ -35,6 +35,7 @@ class FakeMessage:
     at_partition: int = 0
     at_offset: int = 0
     problem: object | None = None
+    at_ms: int = round(1000 * (NOW - 5))
 
     def headers(self) -> None:
         raise AssertionError("a header whose name is not UTF-8 would end the process")
@@ -50,6 +51,9 @@ class FakeMessage:
 
     def error(self) -> object | None:
         return self.problem
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.at_ms
 
 
 def numeric(edges: list[float], counts: list[int] | None = None) -> NumericSignal:

@@ -31,14 +31,18 @@ class Committed:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fails: list[Exception] = []
         self.records: list[dict[str, Any]] = []
+        #: Of other topics: each with its topic and its partition.
+        self.others: list[tuple[str, int, dict[str, Any]]] = []
         self.letters: list[list[dict[str, Any]]] = []
         monkeypatch.setattr(reader_writer, "commit", self)
 
     def __call__(self, producer: object, **what: Any) -> None:
         records = [json.loads(record) for _, _, record in what["records"]]
+        others = [(topic, p, json.loads(record)) for topic, p, record in what["others"]]
         if self.fails:
             raise self.fails.pop(0)
         self.records.extend(records)
+        self.others.extend(others)
         self.letters.append([json.loads(letter) for letter in what["letters"]])
 
 

@@ -31,6 +31,22 @@ INGEST: dict[str, MetricName] = {
     "tidegauge_ingest_source_overlap_events_total": MetricName("counter"),
     "tidegauge_ingest_held_events": MetricName("gauge"),
     "tidegauge_ingest_segments_dropped_total": MetricName("counter", ("dimension",)),
+    "tidegauge_ingest_awaited_predictions_total": MetricName("counter", ("result",)),
+    "tidegauge_ingest_awaited_faults_total": MetricName("counter", ("reason",)),
+}
+
+LABELS: dict[str, MetricName] = {
+    "tidegauge_label_router_labels_total": MetricName("counter", ("named",)),
+    "tidegauge_label_router_dead_letters_total": MetricName("counter", ("reason",)),
+    "tidegauge_label_router_dead_letters_dropped_total": MetricName("counter", ("reason",)),
+    "tidegauge_label_router_flush_seconds": MetricName("histogram"),
+    "tidegauge_label_router_lag_labels": MetricName("gauge"),
+    "tidegauge_label_router_held_labels": MetricName("gauge"),
+    "tidegauge_label_router_tenures_total": MetricName("counter"),
+    "tidegauge_label_router_transactions_aborted_total": MetricName("counter"),
+    "tidegauge_label_router_source_lost_labels_total": MetricName("counter"),
+    "tidegauge_label_router_source_breaks_total": MetricName("counter", ("happened",)),
+    "tidegauge_label_router_source_overlap_labels_total": MetricName("counter"),
 }
 
 OUTCOMES: dict[str, MetricName] = {
@@ -134,9 +150,10 @@ CONDITIONS: dict[str, MetricName] = {
     "tidegauge_condition": MetricName("gauge", ("role", "condition", "state")),
 }
 
-METRICS = (
-    INGEST | OUTCOMES | DETECT | NOTIFY | LEDGER | RECORDS | BASELINES | EVERY_ROLE | CONDITIONS
-)
+METRICS = {
+    **INGEST, **LABELS, **OUTCOMES, **DETECT, **NOTIFY, **LEDGER, **RECORDS, **BASELINES, **EVERY_ROLE,
+    **CONDITIONS,
+}  # fmt: skip
 
 
 def series_names(metrics: dict[str, MetricName] = METRICS) -> set[str]:

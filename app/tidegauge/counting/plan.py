@@ -10,10 +10,16 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Literal
 
-import msgspec
 import numpy as np
 
-from tidegauge.baseline import NO_VALUE, Baseline, JointSums, NumericSignal, features_of
+from tidegauge.baseline import (
+    NO_VALUE,
+    Baseline,
+    BaselineOutcomes,
+    JointSums,
+    NumericSignal,
+    features_of,
+)
 from tidegauge.contract import (
     LATENCY_EDGES_MS,
     NON_FINITE,
@@ -213,5 +219,5 @@ def _make_plan(model: str, version: str, baseline_id: str, baseline: Baseline | 
 
 def target_of(baseline: Baseline) -> OutcomeTarget | None:
     """Return what labels of a model version are compared with; None if none are awaited."""
-    outcomes = getattr(baseline, "outcomes", msgspec.UNSET)
-    return None if outcomes is msgspec.UNSET else outcomes.target
+    outcomes = baseline.outcomes
+    return outcomes.target if isinstance(outcomes, BaselineOutcomes) else None

@@ -19,6 +19,7 @@ from tidegauge.contract import (
     OUTPUT_SIGNALS,
     DeadLetter,
     DecodingError,
+    LabelReason,
     RawMessage,
     Reason,
     dead_letter_of,
@@ -92,8 +93,8 @@ class Refusals:
 
     def rows(self, message: RawMessage, refused: Iterable[tuple[int, RefusedError]]) -> None:
         """Refuse rows of a batch, by their numbers."""
-        rest: Counter[Reason] = Counter()
-        details: dict[Reason, str] = {}
+        rest: Counter[Reason | LabelReason] = Counter()
+        details: dict[Reason | LabelReason, str] = {}
         for written, (row, error) in enumerate(refused):
             if written < ROW_LETTERS and len(self.letters) < DEAD_LETTERS:
                 self._add(message, error, b"", row=row)

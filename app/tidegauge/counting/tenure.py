@@ -24,6 +24,7 @@ from tidegauge.counting.cells import CountingCell
 from tidegauge.counting.event_clock import EventClock
 from tidegauge.counting.flushes import flush_records
 from tidegauge.counting.pending import PendingPredictions
+from tidegauge.counting.pending_labels import PendingLabels
 from tidegauge.counting.plan import Plan
 from tidegauge.counting.rows import Segment
 from tidegauge.stats import Floats
@@ -107,6 +108,8 @@ class Tenure:
     seqs: dict[int, int] = field(default_factory=dict)
     #: Predictions since the last flush that labels may come for.
     pending: PendingPredictions = field(default_factory=PendingPredictions)
+    #: Labels since the last flush.
+    labels: PendingLabels = field(default_factory=PendingLabels)
     _sent: dict[int, int] = field(default_factory=dict)
 
     def cell(
@@ -224,7 +227,7 @@ class Tenure:
     def flushed(self) -> None:
         """Note that what :meth:`records` gave is committed; until then it gives the same again."""
         self.seqs = self._sent
-        self.pending = PendingPredictions()
+        self.pending, self.labels = PendingPredictions(), PendingLabels()
         for cell in self.cells.values():
             cell.changed = False
         for position in self.positions.values():

@@ -85,10 +85,11 @@ def _member(kafka: KafkaSettings, group: str, timeout_seconds: float) -> dict[st
     }
 
 
-def ingest_consumer(settings: Settings) -> Consumer:
-    """Return INGEST's consumer of prediction events."""
+def ingest_consumer(settings: Settings, group: str | None = None) -> Consumer:
+    """Return INGEST's consumer of prediction events, or of labels if that is its ``group``."""
     ingest = settings.ingest
-    config = _member(settings.kafka, ingest.group_id, ingest.session_timeout_seconds) | {
+    group = ingest.group_id if group is None else group
+    config = _member(settings.kafka, group, ingest.session_timeout_seconds) | {
         # Every partition is assigned with its offset. Where that is not there (any more), the
         # session ends and the next one reports what was lost; "earliest" would count all again.
         "auto.offset.reset": "error",
@@ -164,15 +165,20 @@ def receiver_consumer(settings: Settings, group: str, *, passed: Skipped | None)
     return SteadyConsumer(config, passed=passed, logger=log)
 
 
-def ingest_producer(settings: Settings, *, alone: bool = False) -> Producer:
-    """Return INGEST's transactional producer; ``alone``: every record is a batch of its own."""
-    return Producer(ingest_producer_config(settings, alone=alone), logger=log)
+def ingest_producer(settings: Settings, *, alone: bool = False, id: str | None = None) -> Producer:
+    """Return INGEST's transactional producer; ``alone``: every record is a batch of its own.
+
+    ``id`` is its transactional id, if it is another one than that of the counts.
+    """
+    return Producer(ingest_producer_config(settings, alone=alone, id=id), logger=log)
 
 
-def ingest_producer_config(settings: Settings, *, alone: bool = False) -> dict[str, Any]:
+def ingest_producer_config(
+    settings: Settings, *, alone: bool = False, id: str | None = None
+) -> dict[str, Any]:
     """Return the properties of INGEST's producer."""
     return {
-        **_transactional(settings.kafka, settings.transactional_id),
+        **_transactional(settings.kafka, settings.transactional_id if id is None else id),
         # A cell of thousands of signals; the topic takes as much.
         "message.max.bytes": MAX_RECORD_BYTES,
         # A topic's max.message.bytes is for batches: small dead letters together could exceed it.

@@ -155,8 +155,11 @@ def commit(
     group: Any,
     letters: Sequence[bytes] = (),
     letter_topic: str = "",
+    others: Iterable[tuple[str, int, bytes]] = (),
 ) -> None:
     """Commit records, each a partition, a key and a value, with the offsets that they follow from.
+
+    ``others`` are records of other topics, each a topic, a partition and a value.
 
     Raises :class:`RebalancingError`, :class:`StuckError`, :class:`DeadLettersError`, or
     ``KafkaException`` or ``TimeoutError`` for anything else. After any but the first the producer
@@ -169,6 +172,8 @@ def commit(
     producer.begin_transaction()
     for partition, key, value in records:
         producer.produce(topic, value, key, partition=partition, on_delivery=arrived)
+    for other, partition, value in others:
+        producer.produce(other, value, partition=partition, on_delivery=arrived)
 
     def deliver_letters() -> None:
         _await(producer, arrived)

@@ -18,7 +18,7 @@ from tidegauge.config import Settings
 from tidegauge.counting import WITHOUT_NATIVE, is_installed
 from tidegauge.kafka import AclRole, KafkaException, Topics, TopicWatch, retry, topic_specs
 from tidegauge.roles.active_config import ActiveConfig, ActiveRules, ConfigPublisher
-from tidegauge.roles.ingest import Combiner, IngestState
+from tidegauge.roles.ingest import Combiner, IngestState, LabelState, route_labels
 from tidegauge.roles.ledger import Acknowledged, Ledger
 from tidegauge.roles.outcomes import Outcomes
 from tidegauge.telemetry import (
@@ -29,6 +29,7 @@ from tidegauge.telemetry import (
     Health,
     HttpServer,
     IngestMetrics,
+    LabelMetrics,
     LedgerMetrics,
     NotifyMetrics,
     OutcomeMetrics,
@@ -256,6 +257,23 @@ class Worker:
             combiner.run()
 
         self._start("ingest", run)
+        labels = LabelState(
+            self._settings,
+            promoted=lambda: self._baselines.promoted,
+            baselines_age=lambda: self._baselines.age_seconds,
+            metrics=LabelMetrics(self._registry),
+            health=self.health,
+            stop=self._stop,
+            events_waiting=lambda: state.waiting,
+        )
+
+        def run_labels() -> None:
+            # Labels wait as long as it takes: without baselines nobody knows what they are.
+            while not self._stop.is_set() and not self._baselines.wait_loaded(_RETRY_SECONDS):
+                labels.report("degraded", "waiting for the baseline store")
+            route_labels(labels)
+
+        self._start("labels", run_labels)
 
     def _start(self, name: str, work: Callable[[], None]) -> None:
         """Work in a thread of its own; its end, good or bad, is that of the process."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         State as State,
     )
     from tidegauge.telemetry.http import HttpServer as HttpServer
+    from tidegauge.telemetry.label_metrics import LabelMetrics as LabelMetrics
     from tidegauge.telemetry.logs import (
         ONE_BY_ONE as ONE_BY_ONE,
         configure_logging as configure_logging,

@@ -73,13 +73,15 @@ def record_metrics(registry: CollectorRegistry) -> RecordMetrics:
     return _RECORD_METRICS[registry]
 
 
-class _RoleMetrics(MetricSet):
+class RoleMetrics(MetricSet):
+    """Metrics of a role that reads records."""
+
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
         self.records_set_aside = record_metrics(registry)
 
 
-class IngestMetrics(_RoleMetrics):
+class IngestMetrics(RoleMetrics):
     """Metrics of INGEST."""
 
     events = counter(
@@ -117,6 +119,30 @@ class IngestMetrics(_RoleMetrics):
         "`reserved_name`, a feature that has the name of an output. One event of each eighth poll "
         "is inspected, so a name that is in a few events only may be missed; at most 50 a version, "
         "and the log has the first ones",
+    )
+    awaited = counter(
+        "tidegauge_ingest_awaited_predictions_total{result}",
+        "predictions of models with a target: `routed`, so that a label finds them by id, or not: "
+        "`no_id`, `invalid_id` (no text), `not_sampled` (`outcomes.rate`)",
+        from_zero=[(one,) for one in ("routed", "no_id", "invalid_id", "not_sampled")],
+    )
+    awaited_faults = counter(
+        "tidegauge_ingest_awaited_faults_total{reason}",
+        "what is wrong with such predictions, which count all the same: `no_score`, "
+        "`invalid_score` (not a finite number), `score_out_of_range` (not in 0 to 1), "
+        "`unknown_class` (the label is no class of the target), `disagreeing` (the label is not "
+        "what score and threshold make), `too_many_groups` (counted without groups)",
+        from_zero=[
+            (one,)
+            for one in (
+                "no_score",
+                "invalid_score",
+                "score_out_of_range",
+                "unknown_class",
+                "disagreeing",
+                "too_many_groups",
+            )
+        ],
     )
     flush = histogram(
         "tidegauge_ingest_flush_seconds",
@@ -165,7 +191,7 @@ class IngestMetrics(_RoleMetrics):
     )
 
 
-class DetectMetrics(_RoleMetrics):
+class DetectMetrics(RoleMetrics):
     """Metrics of DETECT."""
 
     events = counter("tidegauge_events_total{model,version,variant}", "events joined into windows")
@@ -332,7 +358,7 @@ class ReceiverMetrics(NamedTuple):
     digest_waiting: Gauge
 
 
-class NotifyMetrics(_RoleMetrics):
+class NotifyMetrics(RoleMetrics):
     """Metrics of NOTIFY; those in :class:`ReceiverMetrics` are by receiver."""
 
     delivered = counter(
@@ -396,7 +422,7 @@ class NotifyMetrics(_RoleMetrics):
             self.dead_letters.remove(receiver, reason)
 
 
-class LedgerMetrics(_RoleMetrics):
+class LedgerMetrics(RoleMetrics):
     """Metrics of LEDGER."""
 
     records = counter("tidegauge_ledger_records_total", "facts chained and committed")

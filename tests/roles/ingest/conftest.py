@@ -53,6 +53,8 @@ def session(clocks: Clocks, health: Health, registry: CollectorRegistry) -> Iter
 
 @pytest.fixture
 def committed(session: Session, monkeypatch: pytest.MonkeyPatch) -> Committed:
-    session.writer.destinations = session.source.partitions = 1
+    session.source.partitions = 1
+    topics = session.state.settings.topics
+    session.writer.partitions.update({topics.histograms: 1, topics.outcomes: 2})
     monkeypatch.setattr(session.reader, "consumer", QuietConsumer(session.reader.consumer))
     return Committed(monkeypatch)

@@ -117,7 +117,7 @@ class World:
                     for p, at in ((p, since.get(p, 0)) for p in records)
                 },
             )
-            session.reader.counter = session.reader._new_counter()
+            session.reader.counter = session.state.new_counter()
             consumer.at = {p: since.get(p, 0) for p in records}
             try:
                 session.run(self.stop)

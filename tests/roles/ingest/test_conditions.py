@@ -14,6 +14,7 @@ def test_what_happened_is_told_until_somebody_has_looked_and_what_is_held_until_
     health = Health(clock=lambda: now[0])
     condition = SourceCondition(
         "predictions",
+        name="source",
         metrics=IngestMetrics(registry),
         health=health,
         monotonic=lambda: now[0],

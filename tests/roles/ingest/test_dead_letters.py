@@ -2,7 +2,7 @@
 
 from support.counting import a_counter, a_tenure, count
 from tidegauge.contract.dead_letter import DeadLetter
-from tidegauge.roles.ingest.state import RETRY_SECONDS, DeadLetterFallback, to_send
+from tidegauge.roles.ingest.recovery import RETRY_SECONDS, DeadLetterFallback, to_send
 
 
 class Climber:

@@ -36,7 +36,13 @@ class FakeAdmin:
 def topic(monkeypatch: pytest.MonkeyPatch) -> SourceTopic:
     monkeypatch.setattr(clients, "AdminClient", FakeAdmin)
     FakeAdmin.made, FakeAdmin.problem = [], KafkaError._TIMED_OUT
-    made = SourceTopic(Settings(), SimpleNamespace(), monotonic=lambda: 0.0)  # type: ignore[arg-type]
+    made = SourceTopic(
+        Settings(),
+        "predictions",
+        SimpleNamespace(),  # type: ignore[arg-type]
+        counted_in="tidegauge.histograms",
+        monotonic=lambda: 0.0,
+    )
     made.topic_id, made._asked_at = "an id", 0.0
     return made
 

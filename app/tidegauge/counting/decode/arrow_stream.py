@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from tidegauge.contract import ARROW_MAGIC, Reason
+from tidegauge.contract import ARROW_MAGIC, LabelReason, Reason
 from tidegauge.counting.decode.arrow import Batch
 from tidegauge.counting.decode.arrow_rows import shared_bytes
 from tidegauge.counting.decode.arrow_size import (
@@ -40,7 +40,7 @@ class _KnownStream(NamedTuple):
     schema: pa.Schema | None = None
     identity: tuple[str, str, str] | None = None
     #: Why no stream that begins so can be counted.
-    refused: tuple[Reason, str] | None = None
+    refused: tuple[Reason | LabelReason, str] | None = None
 
 
 class Streams:

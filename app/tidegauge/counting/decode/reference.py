@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, overload
 import msgspec
 
 from tidegauge.config import IngestSettings
-from tidegauge.contract import ARROW_MAGIC, DecodingError, Reason, unwrap
+from tidegauge.contract import ARROW_MAGIC, DecodingError, LabelReason, Reason, unwrap
 
 #: Before this no event of Kafka's can have been; a clock at zero, or days for seconds, is.
 EARLIEST_TIME = 946_684_800.0  # 2000-01-01T00:00:00Z
@@ -48,9 +48,9 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS)]
 class RefusedError(Exception):
     """A record that can't be counted; becomes a dead letter."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason | LabelReason, detail: str) -> None:
         super().__init__(detail)
-        self.reason: Reason = reason
+        self.reason: Reason | LabelReason = reason
         self.detail = detail
 
 

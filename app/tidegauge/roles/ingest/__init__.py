@@ -12,6 +12,10 @@ if TYPE_CHECKING:
         RecordedEvent as RecordedEvent,
         read_events as read_events,
     )
+    from tidegauge.roles.ingest.labels import (
+        LabelState as LabelState,
+        route_labels as route_labels,
+    )
     from tidegauge.roles.ingest.session import Combiner as Combiner
     from tidegauge.roles.ingest.state import IngestState as IngestState
 

@@ -4,12 +4,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from tidegauge import counting
 from tidegauge.config import Settings
 from tidegauge.counting import BREAKS, Beginning, Level, Overflow, Position
 from tidegauge.kafka import Consumer, KafkaException, TopicPartition
-from tidegauge.telemetry import ONE_BY_ONE, Health, IngestMetrics, Progress
+from tidegauge.telemetry import ONE_BY_ONE, Health, IngestMetrics, LabelMetrics, Progress
 
 #: How long the brokers may take to say where a quiet partition ends; counting waits meanwhile.
 _ASK_SECONDS = 2.0
@@ -152,9 +153,17 @@ class SourceCondition:
     """The state of the source topic. Outlives sessions, so that a new one still reports it."""
 
     def __init__(
-        self, topic: str, *, metrics: IngestMetrics, health: Health, monotonic: Callable[[], float]
+        self,
+        topic: str,
+        *,
+        name: str,
+        metrics: IngestMetrics | LabelMetrics,
+        health: Health,
+        monotonic: Callable[[], float],
     ) -> None:
+        """``name`` is that of the condition."""
         self._topic = topic
+        self._name = name
         self._metrics = metrics
         self._health = health
         self._monotonic = monotonic
@@ -190,7 +199,7 @@ class SourceCondition:
         if self._held:
             names = ", ".join(f"{self._topic}/{partition}" for partition in sorted(self._held))
             problems.insert(0, f"{names}: {sum(self._held.values())} records wait: {_HELD}")
-        self._health.report("source", "degraded" if problems else "ok", "; ".join(problems))
+        self._health.report(self._name, "degraded" if problems else "ok", "; ".join(problems))
 
 
 class OverflowNotice:
@@ -245,6 +254,24 @@ class OverflowNotice:
         )
 
 
+class CommittedTotals:
+    """Adds to metrics what has come to totals since the last flush."""
+
+    def __init__(self) -> None:
+        self._owner: object = None
+        self._before: Counter[tuple[int, str]] = Counter()
+
+    def show(self, owner: object, *shown: tuple[Any, Mapping[Any, int]]) -> None:
+        """Show totals by label, each with its metric; another owner's begin at 0."""
+        if owner is not self._owner:
+            self._owner = owner
+            self._before.clear()
+        for place, (metric, totals) in enumerate(shown):
+            for label, total in totals.items():
+                metric.labels(label).inc(total - self._before[place, label])
+                self._before[place, label] = total
+
+
 class FlushMetrics:
     """What a session has counted, and how far event time has come, for the metrics and /readyz."""
 
@@ -255,24 +282,20 @@ class FlushMetrics:
         self._metrics = metrics
         self._health = health
         self._clock = clock
-        self._of: counting.Counter | None = None
-        self._counted: Counter[str] = Counter()
-        self._dropped: Counter[str] = Counter()
+        self._totals = CommittedTotals()
         for dimension in settings.ingest.segments:  # from 0 on, or its first events have no rate
             metrics.segments_dropped.labels(dimension)
 
     def committed(self, counter: counting.Counter) -> None:
         """Add what was counted since the last flush; nothing is remembered of another counter."""
-        if counter is not self._of:
-            self._of = counter
-            self._counted.clear()
-            self._dropped.clear()
-        for path, counted in counter.counted.items():
-            self._metrics.events.labels(path).inc(counted - self._counted[path])
-            self._counted[path] = counted
-        for dimension, dropped in counter.placer.dropped.items():
-            self._metrics.segments_dropped.labels(dimension).inc(dropped - self._dropped[dimension])
-            self._dropped[dimension] = dropped
+        metrics, predictions = self._metrics, counter.predictions
+        self._totals.show(
+            counter,
+            (metrics.events, counter.counted),
+            (metrics.segments_dropped, counter.placer.dropped),
+            (metrics.awaited, predictions.routed),
+            (metrics.awaited_faults, predictions.faults),
+        )
         self._metrics.ignored_features.show("ingest", counter.ignored.series())
 
     def clocks(self, positions: Mapping[int, Position]) -> None:

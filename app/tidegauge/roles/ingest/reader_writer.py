@@ -1,6 +1,7 @@
 """The two ends of a session: it counts what it reads, and writes what it has counted.
 
-Histograms, dead letters and the offsets of what was read are written in one transaction.
+Histograms, records of outcomes, dead letters and the offsets of what was read are written in one
+transaction.
 """
 
 import logging
@@ -14,7 +15,6 @@ from tidegauge.contract import DeadLetter, encode
 from tidegauge.counting import (
     Beginning,
     Counted,
-    Counter,
     Position,
     Tenure,
     last_of,
@@ -29,13 +29,13 @@ from tidegauge.kafka import (
     TopicPartition,
     UnreadableBatches,
     commit,
-    ingest_producer,
     is_end,
     stopping,
 )
 from tidegauge.roles.ingest.conditions import LagWatch
+from tidegauge.roles.ingest.recovery import FallbackLevel, to_send
 from tidegauge.roles.ingest.source import SourceTopic
-from tidegauge.roles.ingest.state import FallbackLevel, IngestState, to_send
+from tidegauge.roles.ingest.state import SourceState
 
 log = logging.getLogger(__name__)
 
@@ -56,27 +56,18 @@ class SourceReader:
     """
 
     def __init__(
-        self, state: IngestState, consumer: Consumer, *, records: Records, lag: LagWatch
+        self, state: SourceState, consumer: Consumer, *, records: Records, lag: LagWatch
     ) -> None:
         self._state = state
-        self._topic = state.settings.topics.predictions
+        self._topic = state.topic
         self.consumer = consumer
         self._records = records
         self._lag = lag
-        self.counter = self._new_counter()
+        self.counter = state.new_counter()
         self.tenure = Tenure(began=state.monotonic(), positions={})
         self.unreadable = UnreadableBatches()
         #: How far partitions were read that are read again since counting failed.
         self._read_before: dict[int, int] = {}
-
-    def _new_counter(self) -> Counter:
-        return Counter(
-            source=self._topic,
-            settings=self._state.settings.ingest,
-            window_of=self._state.settings.window_of,
-            clock=self._state.clock,
-            admission=self._state.admission,
-        )
 
     def begin(self) -> None:
         """Count by the baselines that are promoted now."""
@@ -184,7 +175,7 @@ class SourceReader:
             raise error
         log.warning("counting failed, and begins again at the committed offsets", exc_info=error)
         read = {partition: at.to for partition, at in self.tenure.positions.items()}
-        self.counter = self._new_counter()
+        self.counter = self._state.new_counter()
         for message in messages:
             if message.error() is None and message.partition() in read:
                 read[message.partition()] = message.offset() + 1
@@ -218,15 +209,15 @@ def _check(message: Message) -> None:
     log.warning("consumer: %s", error)
 
 
-class HistogramWriter:
+class SourceWriter:
     """The transactional producer of a session."""
 
-    def __init__(self, state: IngestState, source: SourceTopic) -> None:
+    def __init__(self, state: SourceState, source: SourceTopic) -> None:
         self._state = state
         self._topics = state.settings.topics
         self.source = source
-        #: Partitions of the topic of histograms.
-        self.destinations = 0
+        #: Partitions of the topics that are written to, as far as they are known.
+        self.partitions: dict[str, int] = {}
         self.producer = self._new_producer()
 
     def begin(self) -> None:
@@ -242,22 +233,45 @@ class HistogramWriter:
         self.begin()
 
     def _new_producer(self) -> Any:
-        alone = self._state.letters.level != "full"
-        return ingest_producer(self._state.settings, alone=alone)
+        return self._state.new_producer(alone=self._state.letters.level != "full")
 
-    def records(self, tenure: Tenure) -> Iterator[tuple[int, bytes]]:
-        """Make the records of a tenure, each with the partition that it goes to."""
+    def partitions_of(self, topic: str) -> int:
+        """Return how many partitions a topic has; raises ``SessionError`` if it isn't there."""
+        if topic not in self.partitions:
+            self.partitions[topic] = self.source.partitions_of(topic)
+        return self.partitions[topic]
+
+    def histograms(self, tenure: Tenure) -> Iterator[tuple[int, bytes]]:
+        """Make the histogram records of a tenure, each with the partition that it goes to."""
+        if not self._state.counts:
+            return iter(())
         age = self._state.baselines_age()
         return tenure.records(
             now=self._state.clock(),
             monotonic=self._state.monotonic(),
             idle_seconds=self._state.settings.ingest.idle_seconds,
-            source=self._topics.predictions,
+            source=self._state.topic,
             sources=self.source.partitions,
-            destinations=self.destinations,
+            destinations=self.partitions_of(self._topics.histograms),
             baselines_age_seconds=age if math.isfinite(age) else None,
             topic_id=self.source.topic_id,
         )
+
+    def outcomes(self, tenure: Tenure) -> Iterator[tuple[int, bytes]]:
+        """Make what a tenure has for the topic of outcomes, each with its partition.
+
+        The topic is not asked for before there is something.
+        """
+        now, topic = self._state.clock(), self._topics.outcomes
+        if tenure.pending:
+            yield from tenure.pending.records(self.partitions_of(topic), now)
+        if tenure.labels:
+            yield from tenure.labels.records(self.partitions_of(topic), now, self._state.topic)
+
+    def records(self, tenure: Tenure) -> Iterator[tuple[int, bytes]]:
+        """Make all records of a tenure, as a flush would."""
+        yield from self.histograms(tenure)
+        yield from self.outcomes(tenure)
 
     def commit(
         self, tenure: Tenure, letters: Sequence[DeadLetter], level: FallbackLevel, group: Any
@@ -270,14 +284,16 @@ class HistogramWriter:
         commit(
             self.producer,
             topic=self._topics.histograms,
-            records=((partition, None, value) for partition, value in self.records(tenure)),
+            records=((partition, None, value) for partition, value in self.histograms(tenure)),
+            # Made before the transaction is begun: their topic may not be there.
+            others=[(self._topics.outcomes, *record) for record in self.outcomes(tenure)],
             letters=[
                 encode(replace(letter, topic_id=topic_id)) for letter in to_send(letters, level)
             ],
             letter_topic=self._topics.dead_letters,
             offsets=[
                 TopicPartition(
-                    self._topics.predictions,
+                    self._state.topic,
                     p,
                     at.to,
                     metadata=Counted(

@@ -19,27 +19,21 @@ from tidegauge.kafka import (
     SessionError,
     StuckError,
     TopicPartition,
-    ingest_consumer,
     run_sessions,
 )
 from tidegauge.roles.ingest.conditions import (
-    FlushMetrics,
     HeldPartitions,
     LagWatch,
 )
-from tidegauge.roles.ingest.reader_writer import BROKER_SECONDS, HistogramWriter, SourceReader
+from tidegauge.roles.ingest.reader_writer import BROKER_SECONDS, SourceReader, SourceWriter
 from tidegauge.roles.ingest.source import SourceTopic
-from tidegauge.roles.ingest.state import IngestState
+from tidegauge.roles.ingest.state import SourceState
 
 log = logging.getLogger(__name__)
 
 #: Messages taken at once: enough for columns to pay (see ``bench/compare.py``), few enough that a
 #: batch is done in some 20 ms.
 BATCH = 4_000
-
-#: ``consume`` waits this long for a full batch, so it bounds the delay at low rates. 100 empty
-#: rounds a second cost about 1 % of a core.
-POLL_SECONDS = 0.01
 
 #: Cells of long gone windows are dropped by beginning a new tenure; a window's cell is then split
 #: over two tenures, which costs DETECT little if it is rare.
@@ -54,27 +48,31 @@ class _NotNowError(SessionError):
 class Session:
     """One membership of the consumer group with one transactional producer."""
 
-    def __init__(self, state: IngestState) -> None:
+    def __init__(self, state: SourceState) -> None:
         self.state = state
-        self._topics = state.settings.topics
         self._flushed_at = state.monotonic()
         #: Since when flushes are put off, by the monotonic clock.
         self._put_off_since: float | None = None
-        consumer = ingest_consumer(state.settings)
+        consumer = state.new_consumer()
         self.membership = Membership(consumer)
         self.lag = LagWatch(
             consumer,
-            self._topics.predictions,
+            state.topic,
             state.progress,
             quiet_seconds=state.settings.health.stall_seconds / 4,
             monotonic=state.monotonic,
         )
         self._held = HeldPartitions()
-        self.source = SourceTopic(state.settings, consumer, monotonic=state.monotonic)
-        self._seen = FlushMetrics(state.settings, state.metrics, state.health, state.clock)
+        self.source = SourceTopic(
+            state.settings,
+            state.topic,
+            consumer,
+            counted_in=state.settings.topics.histograms if state.counts else None,
+            monotonic=state.monotonic,
+        )
         #: Where counting of partitions has begun of which nothing is committed yet.
         self._beginnings: dict[int, Beginning] = {}
-        self.writer = HistogramWriter(state, self.source)
+        self.writer = SourceWriter(state, self.source)
         self.reader = SourceReader(state, consumer, records=self.writer.records, lag=self.lag)
 
     def run(self, stop: threading.Event) -> None:
@@ -82,13 +80,13 @@ class Session:
         self.state.backstop.dropped()
         self.writer.begin()
         self.source.begin()
-        self.writer.destinations = self.source.partitions_of(self._topics.histograms)
+        self.writer.partitions_of(self.state.destination)
         self.reader.begin()
-        self.membership.join(
-            self._topics.predictions, assigned=self._on_assign, revoked=self._on_revoke
-        )
+        self.membership.join(self.state.topic, assigned=self._on_assign, revoked=self._on_revoke)
+        seconds = self.state.poll_seconds
         while not stop.is_set():
-            messages = self.membership.consume(self.state.backstop.batch(BATCH), POLL_SECONDS)
+            messages = self.membership.consume(self.state.backstop.batch(BATCH), seconds)
+            began = time.perf_counter()
             try:
                 self.reader.take(messages)
             except (SessionError, KafkaException):
@@ -102,7 +100,8 @@ class Session:
             if self.flush_is_due():
                 self.flush_or_wait()
             self.lag.ask_quiet(self.reader.tenure.positions)
-            self.state.health.beat("ingest")
+            self.state.beat()
+            self.state.rest(time.perf_counter() - began)
         self.flush()
 
     def close(self) -> None:
@@ -142,9 +141,9 @@ class Session:
 
     def _report_owned(self) -> None:
         owned = sorted(self.reader.tenure.positions)
-        log.info("owns partitions %s of %s", owned, self._topics.predictions)
-        self.state.health.report("ingest", "ok", f"owns partitions {owned}")
-        self._seen.clocks(self.reader.tenure.positions)
+        log.info("owns partitions %s of %s", owned, self.state.topic)
+        self.state.report("ok", f"owns partitions {owned}")
+        self.state.owns(self.reader.tenure.positions)
 
     def flush_is_due(self) -> bool:
         """Whether it is time to commit, or too much waits for that."""
@@ -218,7 +217,6 @@ class Session:
             self.state.condition.begun(partition, its)
         self._beginnings.clear()
         self.state.letters.committed(self.reader.counter.dead_letters, level)
-        self.state.overflow.committed(self.reader.counter.overflow)
         self._observe(time.perf_counter() - began)
         self.reader.begin()
         if (
@@ -232,27 +230,27 @@ class Session:
         try:
             self.source.check(moved=moved)
         except KafkaException as error:
-            raise _NotNowError(f"{self._topics.predictions} can't be looked at: {error}") from error
+            raise _NotNowError(f"{self.state.topic} can't be looked at: {error}") from error
 
     def _observe(self, seconds: float) -> None:
         positions = self.reader.tenure.positions
         self.state.metrics.flush.observe(seconds)
-        self._seen.committed(self.reader.counter)
-        self._seen.clocks(positions)
-        self.state.metrics.lag.set(self.lag.report(positions))
+        self.state.committed(self.reader.counter, positions)
+        self.state.waiting = self.lag.report(positions)
+        self.state.metrics.lag.set(self.state.waiting)
         self.state.condition.held(self._held.of(positions, self.state.monotonic()))
 
 
 class Combiner:
     """The role: runs sessions, one after the other, until the stop event is set."""
 
-    def __init__(self, state: IngestState, stop: threading.Event) -> None:
+    def __init__(self, state: SourceState, stop: threading.Event) -> None:
         self.state = state
         self._stop = stop
 
     def run(self) -> None:
         """Count until stopped; then flush, commit and leave."""
-        self.state.health.report("ingest", "failed", "joining the consumer group")
+        self.state.report("failed", "joining the consumer group")
         run_sessions(self._begin, self._stop, failed=self._report)
 
     def _begin(self) -> Session:
@@ -261,7 +259,8 @@ class Combiner:
     def _report(self, error: object) -> None:
         self.state.metrics.aborted.inc()
         # Trying again is work: an outage of the brokers is no reason to restart the process.
-        self.state.health.beat("ingest")
+        self.state.beat()
         self.state.progress.lag(0)
-        self.state.health.report("ingest", "failed", f"session ended: {error}; rejoining")
-        log.warning("ingest session ended, rejoining from the committed offsets: %s", error)
+        self.state.report("failed", f"session ended: {error}; rejoining")
+        name = self.state.name
+        log.warning("%s session ended, rejoining from the committed offsets: %s", name, error)

@@ -46,15 +46,22 @@ class SourceTopic:
     """Asks the brokers about the source topic."""
 
     def __init__(
-        self, settings: Settings, consumer: Consumer, *, monotonic: Callable[[], float]
+        self,
+        settings: Settings,
+        topic: str,
+        consumer: Consumer,
+        *,
+        counted_in: str | None,
+        monotonic: Callable[[], float],
     ) -> None:
-        self._topic = settings.topics.predictions
+        """``counted_in`` is the log that shows what was counted of the topic, if any does."""
+        self._topic = topic
         self._consumer = consumer
         self._monotonic = monotonic
         self._admin = Admin(settings.kafka)
-        self._tail = HistogramTail(
-            settings.kafka, self._admin, settings.topics.histograms, self._topic
-        )
+        self._tail: HistogramTail | None = None
+        if counted_in is not None:
+            self._tail = HistogramTail(settings.kafka, self._admin, counted_in, topic)
         #: Kafka's id of the topic, or "" if the brokers have none.
         self.topic_id = ""
         self.partitions = 0
@@ -116,7 +123,7 @@ class SourceTopic:
         }
         counted_to = {p: counted for p, counted in known.items() if counted is not None}
         unknown = {at.partition for at in partitions} - counted_to.keys()
-        if unknown:
+        if unknown and self._tail is not None:
             counted_to |= self._tail.counted(unknown)
         found = self._beginnings(partitions, counted_to)
         if any(one.happened in DOUBTFUL for one in found.values()):
