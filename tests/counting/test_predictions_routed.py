@@ -35,6 +35,7 @@ from support.counting import (
 from tidegauge.config.outcome_sections import ModelOutcomeSettings
 from tidegauge.counting.counter import Counter
 from tidegauge.counting.decode import native
+from tidegauge.counting.plan import make_plan
 from tidegauge.counting.prediction_router import PredictionRouter
 from tidegauge.counting.tenure import Tenure
 from tidegauge.outcomes.packed import NONE
@@ -167,11 +168,11 @@ def test_a_model_without_a_target_costs_no_hash_and_routes_nothing() -> None:
         patch.setattr(xxhash, "xxh3_64_intdigest", lambda _: 1 / 0)
         counter, tenure = a_counter(), a_tenure()
         counter.use(PROMOTED, tenure)
-        counter.count([], tenure)
-        path = counter._native
         count(counter, tenure, [as_json(event(id="a")), as_json(event(id="b", prediction="?"))])
     assert not tenure.pending
-    if path is not None:
+    if native.MODULE is not None:
+        plans = [make_plan("m", "1", *its) for its in PROMOTED.values()]
+        path = native.NativePath(plans, [])
         path.decode([as_json(event(id="a"))], 1_000, NOW)
         assert [rows.awaited for rows in path.take()] == [None]
 
@@ -226,16 +227,9 @@ def test_all_predictions_are_counted_by_score_and_class_and_those_with_an_id_are
 
 
 def _counter_with(router: PredictionRouter) -> tuple[Counter, Tenure]:
-    counter, tenure = a_counter(), a_tenure()
-    made = Counter(
-        source="predictions",
-        settings=counter._settings,
-        window_of=counter.placer._window_of,
-        clock=lambda: NOW,
-        predictions=router,
-    )
-    made.use(PROMOTED, tenure)
-    return made, tenure
+    counter, tenure = a_counter(predictions=router), a_tenure()
+    counter.use(PROMOTED, tenure)
+    return counter, tenure
 
 
 def test_a_sample_is_of_the_same_ids_in_every_process() -> None:

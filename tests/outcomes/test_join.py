@@ -93,8 +93,8 @@ def test_the_logs_have_every_case():
 
 def _corrections_off(monkeypatch):
     # A correction counts the new label and leaves the old one counted.
-    add = by_id._Fold._add
-    monkeypatch.setattr(by_id._Fold, "_add", lambda *its: add(*its) if its[-1] > 0 else None)
+    add = by_id.IdFold.add
+    monkeypatch.setattr(by_id.IdFold, "add", lambda *its: add(*its) if its[-1] > 0 else None)
 
 
 def _labels_held_off(monkeypatch):
@@ -106,8 +106,8 @@ def _first_prediction_off(monkeypatch):
     # A prediction that comes twice is held twice, unless in one batch.
     def add(self, events):
         events = events[~events["carried"]]
-        self.held.pending.add(events["id"], join._as(held.PENDING, events))
-        return join._as(held.PENDING, events)
+        self.held.pending.add(events["id"], join.as_rows(held.PENDING, events))
+        return join.as_rows(held.PENDING, events)
 
     monkeypatch.setattr(join.OutcomeJoin, "_add_predictions", add)
 

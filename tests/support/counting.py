@@ -15,6 +15,7 @@ from tidegauge.config.sections import IngestSettings, WindowSettings
 from tidegauge.contract.histogram import Cell
 from tidegauge.counting.counter import Counter, Promoted
 from tidegauge.counting.decode.arrow_size import Limits
+from tidegauge.counting.prediction_router import PredictionRouter
 from tidegauge.counting.tenure import Position, Tenure
 
 #: What the clock of these tests says; the start of a minute.
@@ -101,12 +102,13 @@ def promote(*baselines: Baseline) -> dict[tuple[str, str], tuple[str, Baseline]]
     return {(b.model, b.version): (b.id, b) for b in baselines}
 
 
-def a_counter(**settings: Any) -> Counter:
+def a_counter(*, predictions: PredictionRouter | None = None, **settings: Any) -> Counter:
     return Counter(
         source="predictions",
         settings=IngestSettings(**settings),
         window_of=lambda model: WindowSettings(),
         clock=lambda: NOW,
+        predictions=predictions,
     )
 
 

@@ -72,7 +72,7 @@ class _State:
 
 def fold_ids(held: Held, ids: Ids, predictions: Rows, labels: Rows, clock: int) -> Folded:
     """Fold the events of ``ids``, which follow on ``clock``, into what is held."""
-    fold = _Fold(held)
+    fold = IdFold(held)
     states = {id: _State(id) for id in ids.tolist()}
     stores = (held.pending, held.kept, held.labels)
     found = [rows.of_use(rows.find(ids), clock) for rows in stores]
@@ -121,7 +121,9 @@ def _tuples(ids: Ids, found: Found) -> Iterator[tuple[int, tuple[Any, ...]]]:
     return zip(ids[found.of].tolist(), found.rows.tolist(), strict=True)
 
 
-class _Fold:
+class IdFold:
+    """Takes the events of ids one by one; what each changes is a row of contributions."""
+
     def __init__(self, held: Held) -> None:
         self._held = held
         columns = held.strata.columns
@@ -187,7 +189,7 @@ class _Fold:
         if not carried:
             self.joinable.append((value, time, stratum, predicted))
         self._meet(state, one)
-        self._add(one, self._best(state, one), 1)
+        self.add(one, self._best(state, one), 1)
 
     def _meet(self, state: _State, one: _Prediction) -> None:
         """Let a new prediction have the labels that were there first."""
@@ -239,8 +241,8 @@ class _Fold:
         for one, best in zip(its, bests, strict=True):
             after = self._best(state, one)
             if after is not best:
-                self._add(one, best, -1)
-                self._add(one, after, 1)
+                self.add(one, best, -1)
+                self.add(one, after, 1)
 
     def _wait(self, state: _State, label: _Label, before: _Label | None, clock: int) -> None:
         limits = self._held.limits
@@ -288,7 +290,8 @@ class _Fold:
         its = [it for it in state.labels.values() if not it.waiting and self._is_of(it, one)]
         return max(its, key=lambda it: (it.revision, -it.order), default=None)
 
-    def _add(self, one: _Prediction, label: _Label | None, sign: int) -> None:
+    def add(self, one: _Prediction, label: _Label | None, sign: int) -> None:
+        """Count a prediction by its label, or take that back by -1."""
         if label is None or label.is_back or self._refusal(label, one) is not None:
             return
         row = (one.value, one.time, one.stratum, one.predicted)

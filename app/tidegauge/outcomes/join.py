@@ -174,11 +174,11 @@ class OutcomeJoin:
                         events[name][event[carried]] = row[name][carried]
         new = events[is_new]
         plain, brought = new[~new["carried"]], new[new["carried"]]
-        held.pending.add(plain["id"], _as(PENDING, plain))
-        kept = _as(KEPT, brought)
+        held.pending.add(plain["id"], as_rows(PENDING, plain))
+        kept = as_rows(KEPT, brought)
         kept["base"] = brought["clock"]
         held.kept.add(brought["id"], kept)
-        return _as(PENDING, plain)
+        return as_rows(PENDING, plain)
 
     def _count_alone(self, events: Events) -> Rows:
         """Count labels without id, each of which has its prediction."""
@@ -237,7 +237,8 @@ def _apart(events: Rows, ids: Ids) -> tuple[Rows, Rows]:
     return events[~its], events[its]
 
 
-def _as(kind: np.dtype[np.void], events: Rows) -> Rows:
+def as_rows(kind: np.dtype[np.void], events: Rows) -> Rows:
+    """Return what predictions have of ``kind``; its other columns are 0."""
     rows = np.zeros(len(events), kind)
     for name in PENDING.names or ():
         rows[name] = events[name]
