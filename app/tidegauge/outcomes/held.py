@@ -8,7 +8,7 @@ import numpy as np
 
 from tidegauge.outcomes.names import NO_TEXT, Actuals, Strata
 from tidegauge.outcomes.packed import CARRIED, RETRACTED, Indices, Rows
-from tidegauge.outcomes.sorted_rows import Ids, Seconds, SortedRows
+from tidegauge.outcomes.sorted_rows import Seconds, SortedRows
 from tidegauge.stats import Bools, Floats
 
 #: What became of a label. An ``early`` one is counted once more: when it is joined, or refused.
@@ -139,10 +139,15 @@ class Held:
         found: Seconds = base.astype(np.int64) + retention + self.limits.lag_seconds
         return found
 
-    def pairs(self, ids: Ids, scopes: Indices, clocks: Seconds) -> Pairs:
-        """Return the predictions of labels; ``ids`` are ascending, each there once."""
-        found = [self.pending.find(ids), self.kept.find(ids)]
-        of = np.concatenate([it.of for it in found])
+    def pairs(self, labels: Rows) -> Pairs:
+        """Return the predictions of labels, which come by id, each id once.
+
+        Predictions that labels have brought along are kept by now: others don't wait for those.
+        """
+        ids, scopes, clocks = labels["id"], labels["scope"], labels["clock"]
+        alone = np.flatnonzero(labels["flags"] & CARRIED == 0)
+        found = [self.pending.find(ids[alone]), self.kept.find(ids)]
+        of = np.concatenate([alone[found[0].of], found[1].of])
         rows = np.concatenate([it.rows[list(PENDING.names or ())] for it in found])
         base = np.concatenate([found[0].rows["time"].astype(np.int64), found[1].rows["base"]])
         until = self.until(rows, base)

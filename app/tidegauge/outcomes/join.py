@@ -195,7 +195,7 @@ class OutcomeJoin:
     def _add_labels(self, labels: Rows) -> Rows:
         """Hold labels that are the first of their ids, and count them."""
         held, n = self.held, len(labels)
-        pairs = held.pairs(labels["id"], labels["scope"], labels["clock"])
+        pairs = held.pairs(labels)
         verdicts = held.verdicts(labels[pairs.of], pairs.predictions, pairs.base)
         is_found = np.bincount(pairs.of, minlength=n) > 0
         counts = np.bincount(pairs.of[verdicts.counts], minlength=n) > 0
