@@ -10,7 +10,7 @@ from support.http_sink import Answer, HttpSink
 from support.wide_model import Drift, judged
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.templates import links_of
-from tidegauge.notify.alertmanager import Held, Posting, body_of
+from tidegauge.notify.alertmanager import FiringAlerts, Posting, body_of
 from tidegauge.notify.channels import channel_to
 from tidegauge.notify.config import Match, ReceiverFile
 from tidegauge.notify.mail import mail
@@ -86,7 +86,7 @@ def test_a_severity_that_rose_is_said_with_what_it_was() -> None:
 
 
 def test_alertmanager_ends_the_old_severity_and_begins_the_new_one() -> None:
-    held, _ = Held().after(INCIDENT)
+    held, _ = FiringAlerts().after(INCIDENT)
     raised = risen(raised=1)
     held, sent = held.after(raised)
     assert sent == [Posting(INCIDENT, raised.window_end), Posting(raised, None)]
