@@ -75,7 +75,7 @@ def test_what_goes_with_a_label_is_found_by_its_order():
     ("row", "why"),
     [
         (_prediction(stratum=1), "stratum 1 of entry 0 is wrong: of 1"),
-        (_prediction(time=2**32 - 1), "after the year 2100"),
+        (_prediction(time=2**32 - 1), "after 4102444800"),
         (_prediction(value=np.inf), "value inf"),
     ],
 )

@@ -54,7 +54,10 @@ class OutcomeCells:
     def add(self, joined: Joined) -> None:
         """Add what records have added to the join."""
         for stratum, counted in joined.predicted:
-            counts = self._counts(stratum, "cohort", counted.cohort_start)
+            # Its writer may have had another length in its settings.
+            length = self._lengths["cohort"](self._strata.names[stratum].model)
+            start = counted.cohort_start // length * length
+            counts = self._counts(stratum, "cohort", start)
             bins = np.array(counted.counts.bins, np.intp)
             counts.add_predicted(bins, np.array(counted.counts.counts, np.int64))
         for stratum, start, rows in self._groups(joined.joinable, "cohort", "time"):

@@ -17,6 +17,14 @@ from tidegauge.outcomes.packed import PackedLabels, Rows, unpack_labels, unpack_
 #: longer ago than any retention.
 EARLIEST_TIME, LATEST_TIME = 1e9, 4_102_444_800
 
+#: How far ahead of the log an event may be beyond what INGEST accepts: clocks of workers and brokers
+#: differ. Half of what DETECT grants: of windows that are yet to come it takes no cell, nor the
+#: others of the record.
+_CLOCKS_SECONDS = 12 * 3600.0
+
+#: More predictions than a writer counts in a bin between two flushes; many of them fit 64 bits.
+_MOST_PREDICTED = 1 << 40
+
 
 class ReadPredictions(NamedTuple):
     """A record of predictions with its entries, and when the log got it, epoch seconds."""
@@ -37,10 +45,16 @@ class ReadLabels(NamedTuple):
 ReadRecord = ReadPredictions | ReadLabels
 
 
-def read_input(value: bytes | None, time: float) -> ReadRecord:
-    """Read a record that the log got at ``time``; raises :class:`DecodingError`."""
+def read_input(
+    value: bytes | None, time: float, *, max_ahead_seconds: float = 300.0
+) -> ReadRecord:
+    """Read a record that the log got at ``time``; raises :class:`DecodingError`.
+
+    ``max_ahead_seconds`` is how far ahead of a worker's clock INGEST takes events.
+    """
     if not EARLIEST_TIME <= time <= LATEST_TIME:
         raise DecodingError(f"its time of the log, {time}, is not between 2001 and 2100")
+    latest = min(LATEST_TIME, time + max_ahead_seconds + _CLOCKS_SECONDS)
     record = decode(value, OutcomeInput)
     for at, stratum in enumerate(record.strata):
         if stratum.target >= len(record.targets):
@@ -48,8 +62,8 @@ def read_input(value: bytes | None, time: float) -> ReadRecord:
                 f"strata[{at}] has target {stratum.target} of {len(record.targets)}"
             )
     if isinstance(record, PredictionsRecord):
-        _check_predicted(record)
-        entries = unpack_predictions(record.entries, strata=len(record.strata))
+        _check_predicted(record, latest)
+        entries = unpack_predictions(record.entries, strata=len(record.strata), latest=latest)
         return ReadPredictions(time, record, entries)
     return ReadLabels(
         time,
@@ -61,11 +75,12 @@ def read_input(value: bytes | None, time: float) -> ReadRecord:
             strata=len(record.strata),
             texts=len(record.texts),
             models=len(record.models),
+            latest=latest,
         ),
     )
 
 
-def _check_predicted(record: PredictionsRecord) -> None:
+def _check_predicted(record: PredictionsRecord, latest: float) -> None:
     for at, counted in enumerate(record.predicted):
         if counted.stratum >= len(record.strata):
             raise DecodingError(
@@ -76,5 +91,7 @@ def _check_predicted(record: PredictionsRecord) -> None:
         bins = counted.counts.bins
         if bins and bins[-1] >= scores * target.predicted_codes:
             raise DecodingError(f"predicted[{at}] has bin {bins[-1]}, beyond those of its target")
-        if any(count < 0 for count in counted.counts.counts):
-            raise DecodingError(f"predicted[{at}] has a count below zero")
+        if not all(0 <= count <= _MOST_PREDICTED for count in counted.counts.counts):
+            raise DecodingError(f"predicted[{at}] has a count below zero, or beyond 2^40")
+        if counted.cohort_start > latest:
+            raise DecodingError(f"predicted[{at}] has a cohort that is yet to come")

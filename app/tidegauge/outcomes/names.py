@@ -157,12 +157,14 @@ class Actuals:
     def codes(self, targets: Seconds, actual: Floats, text: npt.NDArray[np.uint32]) -> Floats:
         """Return the class code, or the number, of actuals by targets; NaN where it has none."""
         codes = np.full(len(targets), np.nan)
-        for target in np.unique(targets).tolist():
-            its = targets == target
-            is_text = its & (text != NO_TEXT)
-            for number in np.unique(text[is_text]).tolist():
-                codes[is_text & (text == number)] = self.code(target, math.nan, number)
-            is_number = its & (text == NO_TEXT)
+        is_text = text != NO_TEXT
+        # A client that sends numbers as texts has another one in every label.
+        names = targets[is_text].astype(np.uint64) << np.uint64(32) | text[is_text]
+        pairs, places = np.unique(names, return_inverse=True)
+        of_pairs = [self.code(one >> 32, math.nan, one & NO_TEXT) for one in pairs.tolist()]
+        codes[is_text] = np.array(of_pairs, np.float64)[places]
+        for target in np.unique(targets[~is_text]).tolist():
+            is_number = (targets == target) & ~is_text
             if isinstance(self._strata.targets[target], RegressionTarget):
                 codes[is_number] = actual[is_number]
             else:

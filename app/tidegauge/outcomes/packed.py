@@ -74,8 +74,10 @@ def pack(rows: npt.NDArray[np.generic]) -> bytes:
     return rows.tobytes()
 
 
-def unpack_predictions(entries: bytes, *, strata: int) -> Rows:
+def unpack_predictions(entries: bytes, *, strata: int, latest: float = _LATEST) -> Rows:
     """Return the predictions of a record with so many strata; raises :class:`DecodingError`.
+
+    ``latest`` is the latest time that one can have, epoch seconds.
 
     >>> unpack_predictions(pack(np.zeros(2, PREDICTION)), strata=1)["id"]
     array([0, 0], dtype=uint64)
@@ -85,20 +87,27 @@ def unpack_predictions(entries: bytes, *, strata: int) -> Rows:
     """
     rows = _unpacked(entries, PREDICTION, "entries")
     _check(rows["stratum"] < strata, rows["stratum"], "stratum", f"of {strata}")
-    _check(rows["time"] <= _LATEST, rows["time"], "time", "after the year 2100")
+    _check(rows["time"] <= latest, rows["time"], "time", f"after {latest:.0f}")
     _check(~np.isinf(rows["value"]), rows["value"], "value", "no finite number")
     return rows
 
 
 def unpack_labels(
-    labels: bytes, predictions: bytes, model_index: bytes, *, strata: int, texts: int, models: int
+    labels: bytes,
+    predictions: bytes,
+    model_index: bytes,
+    *,
+    strata: int,
+    texts: int,
+    models: int,
+    latest: float = _LATEST,
 ) -> PackedLabels:
     """Return the labels of a record with so many strata, texts and models.
 
-    Raises :class:`DecodingError`.
+    ``latest`` is the latest time that one can have, epoch seconds. Raises :class:`DecodingError`.
     """
     rows = _unpacked(labels, LABEL, "labels")
-    carried = unpack_predictions(predictions, strata=strata)
+    carried = unpack_predictions(predictions, strata=strata, latest=latest)
     index = _unpacked(model_index, MODEL_INDEX, "model_index").astype(np.intp)
     flags, text, actual = rows["flags"], rows["text"], rows["actual"]
     prediction = _places(flags & CARRIED != 0, len(carried), "predictions")
@@ -108,7 +117,8 @@ def unpack_labels(
     usable = np.isfinite(actual) | (text != NONE) | (flags & RETRACTED != 0)
     _check(usable, actual, "actual", "no finite number")
     arrived = rows["arrived"]
-    _check((arrived >= 0) & (arrived <= _LATEST), arrived, "arrived", "no time before 2100")
+    in_time = (arrived >= 0) & (arrived <= latest)
+    _check(in_time, arrived, "arrived", f"no time before {latest:.0f}")
     _check(rows["offset"] < 2**62, rows["offset"], "offset", "no offset")
     _check(rows["partition"] < 2**31, rows["partition"], "partition", "no partition")
     _check(

@@ -115,10 +115,11 @@ class OutcomeLog:
 
     def read(self, messages: Sequence[Message]) -> list[ReadRecord]:
         """Read records; one that can't be read is reported, counted and passed over."""
-        found = []
+        found, ahead = [], self._settings.ingest.max_ahead_seconds
         for message in messages:
+            written = written_at(message) or 0.0
             try:
-                found.append(read_input(message.value(), written_at(message) or 0.0))
+                found.append(read_input(message.value(), written, max_ahead_seconds=ahead))
             except DecodingError as error:
                 self._faults.skipped(place_of(message), f"no record of outcomes: {error}")
         return found
