@@ -165,10 +165,15 @@ class Oracle:
             self._refuse(truth, "invalid_class" if "invalid_class" in reasons else "expired")
             return
         until = max(life.until for life in lives)
+        had = [self._effective(life) for life in lives]
         registers[scope] = _Register(truth, self._number, until, waiting=False)
-        result = "corrected" if before else "joined"
-        self.results["retracted" if truth.retracted else result] += 1
         self._count(truth.id)
+        if any(self._effective(life) is truth for life in lives):
+            result = "joined" if None in had else "corrected"
+            self.results["retracted" if truth.retracted else result] += 1
+        else:
+            same = truth.revision in [it.revision for it in had if it]
+            self.results["duplicate" if same else "stale_revision"] += 1
 
     def _take_alone(self, truth: Truth) -> None:
         life = _Life(truth.guess, math.inf, math.inf, brought=True)
@@ -200,14 +205,18 @@ class Oracle:
 
     def _count(self, id: str) -> None:
         for life in self._lives[id]:
-            its = [
-                (register.truth.revision, -register.number, register.truth)
-                for scope, register in self._labels.get(id, {}).items()
-                if _is_of(scope, life.guess) and not register.waiting
-            ]
-            truth = max(its, key=lambda it: it[:2])[2] if its else None
+            truth = self._effective(life)
             use = truth and not truth.retracted and not self._refusal(truth, life)
             life.counted = _entry(truth, life.guess) if use else None
+
+    def _effective(self, life: _Life) -> Truth | None:
+        """Return the label that a prediction has."""
+        its = [
+            (register.truth.revision, -register.number, register.truth)
+            for scope, register in self._labels.get(life.guess.id, {}).items()
+            if _is_of(scope, life.guess) and not register.waiting
+        ]
+        return max(its, key=lambda it: it[:2])[2] if its else None
 
 
 def _is_of(scope, guess: Guess) -> bool:

@@ -1,7 +1,6 @@
 """Ids of which a batch has several events: labels that are sent twice, corrected, or come early.
 
-Each of these ids is folded by itself, event by event. The rules are in
-:mod:`tidegauge.outcomes.join`.
+Each of these ids is folded by itself, event by event; :mod:`tidegauge.outcomes.join` has the rules.
 """
 
 from collections.abc import Iterator
@@ -24,10 +23,9 @@ class Folded(NamedTuple):
     joinable: Rows
 
 
+#: ``place`` of both is where it was found in memory, -1 if it is to be written there.
 @dataclass(eq=False, slots=True)
 class _Prediction:
-    """``place`` is where it was found in memory, -1 if it is to be written there."""
-
     value: float
     time: int
     stratum: int
@@ -40,8 +38,6 @@ class _Prediction:
 
 @dataclass(eq=False, slots=True)
 class _Label:
-    """``place`` is where it was found in memory, -1 if it is to be written there."""
-
     scope: int
     actual: float
     arrived: float
@@ -228,18 +224,14 @@ class IdFold:
             return
         reasons = [self._refusal(label, one) for one in its]
         if None not in reasons:
-            invalid = "invalid_class" in reasons
-            self._refuse(label, "invalid_class" if invalid else "expired")
+            self._refuse(label, "invalid_class" if "invalid_class" in reasons else "expired")
             return
         bests = [self._best(state, one) for one in its]
         label.until = max(one.until for one in its)
         state.labels[label.scope] = label
-        if label.is_back:
-            self._held.results["retracted"] += 1
-        else:
-            self._held.results["joined" if before is None else "corrected"] += 1
-        for one, best in zip(its, bests, strict=True):
-            after = self._best(state, one)
+        afters = [self._best(state, one) for one in its]
+        self._held.results[_result(label, bests, afters)] += 1
+        for one, best, after in zip(its, bests, afters, strict=True):
             if after is not best:
                 self.add(one, best, -1)
                 self.add(one, after, 1)
@@ -301,3 +293,11 @@ class IdFold:
         """Have the labels that wait be looked for when they have waited too long."""
         if self._deadlines:
             self._held.deadlines.append(np.array(self._deadlines, DEADLINE))
+
+
+def _result(label: _Label, before: list[_Label | None], after: list[_Label | None]) -> Result:
+    """Return what becomes of a label, by the labels that its predictions had and have."""
+    if label in after:
+        return "retracted" if label.is_back else "joined" if None in before else "corrected"
+    same = any(one is not None and one.revision == label.revision for one in before)
+    return "duplicate" if same else "stale_revision"
