@@ -34,6 +34,9 @@ from tidegauge.outcomes import CARRIED, NONE, OF_MODEL, RETRACTED, WITHOUT_ID
 Named = Literal["id", "prediction", "not_sampled"]
 NAMED: tuple[Named, ...] = get_args(Named)
 
+#: Strata that are remembered.
+_MOST_RESOLVED = 10_000
+
 Promoted = Mapping[tuple[str, str], tuple[str, Baseline]]
 
 
@@ -77,6 +80,9 @@ class LabelRouter:
         #: The largest rate of a model, and of all of them.
         self._rates: dict[str, float] = {}
         self._largest_rate = 1.0
+        #: Places of strata among the pending labels, and targets, by what predictions name.
+        self._resolved: dict[tuple[str | None, ...], tuple[int, OutcomeTarget]] = {}
+        self._pending: PendingLabels | None = None
         self._errors: list[Any] = []
 
     def use(self, promoted: Promoted, tenure: Tenure) -> None:
@@ -84,6 +90,7 @@ class LabelRouter:
         if promoted is self._promoted:
             return
         self._promoted = promoted
+        self._resolved.clear()
         self._targets = {
             key: (baseline_id, target)
             for key, (baseline_id, baseline) in promoted.items()
@@ -100,6 +107,9 @@ class LabelRouter:
         partitions: Partitions | None = None,
     ) -> None:
         """Take messages in."""
+        if tenure.labels is not self._pending:
+            self._pending = tenure.labels
+            self._resolved.clear()
         now, latest = self._clock(), self._refusals.latest_time()
         found: list[RoutedLabel] = []
         for message in messages:
@@ -163,14 +173,22 @@ class LabelRouter:
     def _stratum(
         self, its: LabelledPrediction, pending: PendingLabels
     ) -> tuple[int, OutcomeTarget]:
+        segments = its.segments
+        key = (its.model, its.version, its.variant, *map(segments.get, self._groups))
+        known = self._resolved.get(key)
+        if known is not None:
+            return known
         found = self._targets.get((its.model, its.version))
         if found is None:
             raise _no_target(f"version {its.version!a} of model {its.model!a}")
         baseline, target = found
-        segments = its.segments
         groups = tuple((name, segments[name]) for name in self._groups if segments.get(name))
         stratum = LabelStratum(its.model, its.version, its.variant, groups, baseline)
-        return pending.stratum(stratum, target), target
+        place = pending.stratum(stratum, target)
+        if len(self._resolved) >= _MOST_RESOLVED:
+            self._resolved.clear()
+        self._resolved[key] = place, target
+        return place, target
 
     def settle(self, tenure: Tenure) -> None:
         """Do nothing: labels don't wait."""

@@ -5,6 +5,7 @@ They are committed with the tenure's cells, or dropped with them.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from tidegauge.contract import (
 from tidegauge.counting.awaited import Hashes
 from tidegauge.counting.plan import Plan
 from tidegauge.outcomes import PREDICTION, pack
-from tidegauge.stats import Floats
+from tidegauge.stats import Floats, Places
 
 #: Entries of a record: with them it has some 400 kB.
 ENTRIES = 12_000
@@ -114,7 +115,7 @@ class PendingPredictions:
 
     def _entry_records(self, partitions: int, now: float) -> Iterator[tuple[int, bytes]]:
         strata = np.repeat(
-            np.array([stratum for stratum, _ in self._entries], np.uint32),
+            np.array([stratum for stratum, _ in self._entries], np.intp),
             [len(entries.ids) for _, entries in self._entries],
         )
         columns = zip(*(entries for _, entries in self._entries), strict=True)
@@ -122,19 +123,20 @@ class PendingPredictions:
         if (every.numbers[1:] < every.numbers[:-1]).any():
             order = np.argsort(every.numbers, kind="stable")
             strata, every = strata[order], Entries._make(column[order] for column in every)
-        destinations = every.ids % np.uint64(partitions)
+        rows = np.empty(len(every.ids), PREDICTION)
+        rows["id"], rows["value"], rows["predicted"] = every.ids, every.values, every.predicted
+        rows["time"] = every.times  # cut, which is rounded down: no time is before 1970
+        destinations = (every.ids % np.uint64(partitions)).astype(np.uint16)
+        order = np.argsort(destinations, kind="stable")
+        rows, strata = rows_at(rows, order), strata[order]
+        ends = np.cumsum(np.bincount(destinations, minlength=partitions)).tolist()
         keys = list(self._strata)
-        for partition in range(partitions):
-            places = np.flatnonzero(destinations == partition)
-            for begin in range(0, len(places), ENTRIES):
-                some = places[begin : begin + ENTRIES]
-                used, index = np.unique(strata[some], return_inverse=True)
-                rows = np.empty(len(some), PREDICTION)
-                rows["id"], rows["value"] = every.ids[some], every.values[some]
-                rows["time"] = np.floor(every.times[some])
-                rows["predicted"], rows["stratum"] = every.predicted[some], index
-                record = _record(now, [keys[stratum] for stratum in used.tolist()])
-                record.entries = pack(rows)
+        for partition, (first, end) in enumerate(pairwise([0, *ends])):
+            for begin in range(first, end, ENTRIES):
+                some = slice(begin, min(begin + ENTRIES, end))
+                used, rows["stratum"][some] = named_places(strata[some])
+                record = _record(now, [keys[stratum] for stratum in used])
+                record.entries = pack(rows[some])
                 yield partition, encode(record)
 
     def _count_records(self, partitions: int, now: float) -> Iterator[tuple[int, bytes]]:
@@ -169,6 +171,29 @@ class PendingPredictions:
             size += bins
         if some:
             yield some
+
+
+def rows_at(rows: npt.NDArray[np.void], places: Places) -> npt.NDArray[np.void]:
+    """Return rows of named columns at these places, as a whole: by column takes ten times as long.
+
+    >>> rows_at(np.array([(1, 2.0), (3, 4.0)], "i4,f8"), np.array([1]))["f1"]
+    array([4.])
+    """
+    whole = rows.view(np.dtype((np.void, rows.dtype.itemsize)))
+    return whole.take(places).view(rows.dtype)
+
+
+def named_places(places: Places) -> tuple[list[int], Places]:
+    """Return the places that are named, ascending, and the index among these for each.
+
+    >>> named_places(np.array([7, 2, 7]))
+    ([2, 7], array([1, 0, 1]))
+    """
+    # By a table: there are few places, and np.unique sorts.
+    found = np.flatnonzero(np.bincount(places))
+    index = np.zeros(int(found[-1]) + 1 if len(found) else 0, np.intp)
+    index[found] = np.arange(len(found))
+    return found.tolist(), index[places]
 
 
 def _record(now: float, keys: Sequence[StratumKey]) -> PredictionsRecord:

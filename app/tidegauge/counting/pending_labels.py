@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegauge.contract import LabelsRecord, OutcomeTarget, Stratum, encode, outcome_partition
-from tidegauge.counting.pending import GroupNames
+from tidegauge.counting.pending import GroupNames, named_places, rows_at
 from tidegauge.outcomes import (
     CARRIED,
     LABEL,
@@ -97,7 +97,7 @@ class PendingLabels:
             by_stratum = np.array([outcome_partition(it.model, partitions) for it in self.strata])
             destinations[nameless] = by_stratum[rows["stratum"][nameless]]
         for partition in range(partitions):
-            its = rows[destinations == partition]
+            its = rows_at(rows, np.flatnonzero(destinations == partition))
             for begin in range(0, len(its), LABELS):
                 record = self._record(its[begin : begin + LABELS], now, topic)
                 yield partition, encode(record)
@@ -109,7 +109,7 @@ class PendingLabels:
         texts, labels["text"] = _used(rows["text"])
         of_model = rows["flags"] & OF_MODEL != 0
         models, index = _used(rows["model"][of_model])
-        carried = rows[rows["flags"] & CARRIED != 0]
+        carried = rows_at(rows, np.flatnonzero(rows["flags"] & CARRIED))
         strata, stratum = _used(carried["stratum"])
         predictions = np.zeros(len(carried), PREDICTION)
         for name in ("id", "value", "predicted"):
@@ -149,7 +149,7 @@ class PendingLabels:
 
 def _used(places: Places) -> tuple[list[int], Places]:
     """Return the places that are named, and for each its index among these; NONE for -1."""
-    found, index = np.unique(places, return_inverse=True)
-    if len(found) and found[0] < 0:
-        return found[1:].tolist(), np.where(index == 0, NONE, index - 1)
-    return found.tolist(), index
+    found, index = named_places(places + 1)
+    if found and found[0] == 0:
+        return [place - 1 for place in found[1:]], np.where(index == 0, NONE, index - 1)
+    return [place - 1 for place in found], index
