@@ -15,7 +15,14 @@ from tidegauge.contract import (
     encode,
     no_figure,
 )
-from tidegauge.outcomes import coverage, figures_of, merged, performance_of, worsening
+from tidegauge.outcomes import (
+    OutcomeCounts,
+    coverage,
+    figures_of,
+    merged,
+    performance_of,
+    worsening,
+)
 
 
 def test_strata_are_added_up_by_what_is_asked_for_and_targets_stay_apart() -> None:
@@ -96,3 +103,49 @@ def test_what_is_known_of_a_cohort_survives_as_json(target: OutcomeTarget) -> No
     assert decode(encode(found), Performance) == found
     if target is BINARY:
         assert sum(point.n for point in found.reliability) == 50
+
+
+def _tenure(target: OutcomeTarget, rows: list[tuple[float, int, float, int]]) -> OutcomeCounts:
+    """Count rows of value, predicted class, actual and sign."""
+    counts = OutcomeCounts(target)
+    for value, predicted, actual, sign in rows:
+        counts.add(
+            np.array([value]), np.array([predicted], "u2"), np.array([actual]), np.zeros(1), sign
+        )
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("target", "before", "after"),
+    [
+        # The first row is corrected, the second comes: where they are counted, nothing is below 0.
+        (
+            MulticlassTarget(classes=("a", "b")),
+            [(0.2, 0, 0.0, 1)],
+            [(0.2, 0, 0.0, -1), (0.2, 0, 1.0, 1), (0.9, 0, 0.0, 1)],
+        ),
+        (
+            BINARY,
+            [(0.704, 1, 1.0, 1)],
+            [(0.704, 1, 1.0, -1), (0.704, 1, 0.0, 1), (0.71, 1, 1.0, 1)],
+        ),
+        (
+            RegressionTarget(residual_edges=(-1.0, 0.0, 1.0)),
+            [(9.0, 65_535, 0.0, 1)],
+            [(9.0, 65_535, 0.0, -1), (9.0, 65_535, 7.0, 1), (5.0, 65_535, 3.0, 1)],
+        ),
+    ],
+)
+def test_a_correction_without_what_it_corrects_is_incomplete_though_no_row_is_below_zero(
+    target: OutcomeTarget,
+    before: list[tuple[float, int, float, int]],
+    after: list[tuple[float, int, float, int]],
+) -> None:
+    correction = _tenure(target, after)
+    assert correction.labelled.min() >= 0
+    found = performance_of(correction)
+    assert {it.reason for it in found.figures.values()} == {"counts_incomplete"}
+    assert not found.reliability
+    whole = performance_of(correction.merge(_tenure(target, before)))
+    assert whole == performance_of(_tenure(target, after[1:]))
+    assert "counts_incomplete" not in {it.reason for it in whole.figures.values()}

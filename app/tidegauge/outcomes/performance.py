@@ -42,6 +42,15 @@ LESS_IS_BETTER = frozenset(
     }
 )  # fmt: skip
 
+#: Sums of numbers that aren't negative.
+_NEVER_NEGATIVE = (
+    "absolute", "squared", "fourth", "relative", "relative_squared", "actual_squared",
+    "actual_fourth", "squared_by_actual_squared",
+)  # fmt: skip
+
+#: The width of a score bin, in the unit of sums of scores.
+_BIN_UNITS = round(1 / SUM_UNIT) // SCORE_BINS
+
 _OTHER = "(other)"
 
 
@@ -188,7 +197,18 @@ def worsening(name: str, figure: Figure, reference: Figure) -> Figure:
 
 
 def _complete(counts: OutcomeCounts) -> bool:
-    return min(int(counts.labelled.min()), int(counts.lags.min()), counts.n) >= 0
+    """Whether counts and sums can be those of predictions, with nothing taken back of others."""
+    if min(int(counts.labelled.min()), int(counts.lags.min()), counts.n, counts.relative_n) < 0:
+        return False
+    if isinstance(counts.target, RegressionTarget):
+        sums = dict(zip(REGRESSION_SUMS, counts.sums, strict=True))
+        return min(sums[name] for name in _NEVER_NEGATIVE) >= 0
+    held, sums_of = counts.score_counts, counts.score_sums
+    if held.min() < 0:
+        return False
+    # The scores of a bin are in it: a sum of others is no sum of them.
+    lower = np.arange(SCORE_BINS)[:, np.newaxis] * _BIN_UNITS
+    return bool(((lower * held <= sums_of) & (sums_of <= (lower + _BIN_UNITS) * held)).all())
 
 
 def _binary(counts: OutcomeCounts) -> dict[str, Figure]:

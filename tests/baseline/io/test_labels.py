@@ -12,7 +12,7 @@ from sklearn import metrics
 
 from tidegauge.baseline.document import BaselineError
 from tidegauge.baseline.io import LabelledColumns, LabelOptions, build
-from tidegauge.contract import BinaryTarget, MulticlassTarget, RegressionTarget
+from tidegauge.contract import BinaryTarget, MulticlassTarget, RegressionTarget, class_code
 from tidegauge.outcomes import baseline_counts, figures_of, outcomes_of_rows
 
 Read = Callable[..., LabelledColumns]
@@ -84,6 +84,26 @@ def test_typed_columns_of_a_pandas_user_are_read_alike(read: Read) -> None:
         # A row without an actual, and one without a prediction.
         assert its.actual.tolist() == [0, 1]
         assert its.rows == 3
+
+
+@pytest.mark.parametrize(
+    ("actual", "classes"),
+    [
+        ([0.0, 1.0, 1.0, float("nan")], ("0", "1")),
+        (["False", "True", "True", None], ("false", "true")),
+        (["FALSE", "true", "TRUE", None], ("false", "true")),
+        (["0.0", "1.0", "1", None], ("0", "1")),
+        (["01", "1", "1", None], ("01", "1")),
+    ],
+)
+def test_text_and_nan_of_a_typed_file_are_read_as_those_of_a_csv(
+    read: Read, actual: list[Any], classes: tuple[str, str]
+) -> None:
+    its = read({"score": SCORES, "actual": actual}, typed=True, positive="1", threshold=0.5)
+    assert its.target == BinaryTarget(positive=classes[1], negative=classes[0], threshold=0.5)
+    assert its.actual.tolist() == [0, 1, 1]
+    # As JSON has them in labels.
+    assert [class_code(its.target, label) for label in (1, 1.0, "1")] == [1, 1, 1]
 
 
 def test_predicted_classes_are_read_as_such(read: Read) -> None:

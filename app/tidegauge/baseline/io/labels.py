@@ -4,6 +4,7 @@ What the model predicts is never guessed where the columns can be read in two wa
 the options that settle it.
 """
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,9 @@ from tidegauge.stats import Floats
 
 #: Quantiles of the residuals that are edges of bins, beside the ends and what is beyond them.
 _RESIDUAL_BINS = 64
+
+#: A whole number with a decimal point, which numbers of labels are spelled without.
+_WHOLE = re.compile(r"-?\d{1,15}\.0*", re.ASCII)
 
 #: The code of a prediction that is no class.
 _NONE = 65_535
@@ -162,12 +166,22 @@ def _problem(table: Table, labels: LabelOptions, prediction: str, role: Role) ->
 
 
 def _texts(table: Table, name: str) -> Counter[str]:
-    """Return how often each class was seen, spelled as in events."""
+    """Return how often each class was seen, spelled as in events.
+
+    Text of a typed file is spelled as a CSV's: no label that is a number or a boolean is "1.0" or
+    "True".
+    """
     counts, _ = table.categories(name)
     spelled = text_spellings(counts, table.columns[name].spelled_as)
     found: Counter[str] = Counter()
     for text, n in counts.items():
-        found[class_text(spelled[text])] += n
+        one = class_text(spelled[text])
+        found[class_text(float(one)) if _WHOLE.fullmatch(one) else one] += n
+    if {text.lower() for text in found} <= {"true", "false"}:
+        truths: Counter[str] = Counter()
+        for text, n in found.items():
+            truths[text.lower()] += n
+        return truths
     return found
 
 
