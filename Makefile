@@ -6,6 +6,8 @@ ARGS ?=
 SEEDS ?= 20
 SEED_START ?= 1
 MINUTES ?= 10
+# Of fuzz-quick.
+QUICK_MINUTES ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv install demo tutorial fast fast-tests test lint types schemas freeze-schemas reference docs docs-serve lock bench bench-quick bench-detect \
@@ -237,7 +239,7 @@ fuzz: venv
 	@PYTHONPATH=tests $(BIN)/python -m fuzz.run --minutes $(MINUTES) $(ARGS)
 
 fuzz-quick: venv
-	@PYTHONPATH=tests $(IDLY) $(BIN)/python -m fuzz.run --minutes 1 --without-native $(ARGS)
+	@PYTHONPATH=tests $(IDLY) $(BIN)/python -m fuzz.run --minutes $(QUICK_MINUTES) --without-native
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -79,7 +79,7 @@ def _join():
 
 def test_what_is_yet_to_come_is_refused_before_it_is_in_a_cell_that_detect_refuses():
     ahead = NOW + DAY
-    with pytest.raises(DecodingError, match="time 18000.* of entry 0 is wrong: after"):
+    with pytest.raises(DecodingError, match=r"time 18000.* of entry 0 is wrong: after"):
         _predictions(_rows(PREDICTION, time=ahead))
     with pytest.raises(DecodingError, match="has a cohort that is yet to come"):
         _predictions(predicted=[_counted(ahead // HOUR * HOUR)])

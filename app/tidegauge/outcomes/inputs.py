@@ -17,9 +17,9 @@ from tidegauge.outcomes.packed import PackedLabels, Rows, unpack_labels, unpack_
 #: longer ago than any retention.
 EARLIEST_TIME, LATEST_TIME = 1e9, 4_102_444_800
 
-#: How far ahead of the log an event may be beyond what INGEST accepts: clocks of workers and brokers
-#: differ. Half of what DETECT grants: of windows that are yet to come it takes no cell, nor the
-#: others of the record.
+#: How far ahead of the log an event may be beyond what INGEST accepts: clocks of workers and of
+#: brokers differ. Half of what DETECT grants: of windows that are yet to come it takes no cell, nor
+#: the others of the record.
 _CLOCKS_SECONDS = 12 * 3600.0
 
 #: More predictions than a writer counts in a bin between two flushes; many of them fit 64 bits.
@@ -45,9 +45,7 @@ class ReadLabels(NamedTuple):
 ReadRecord = ReadPredictions | ReadLabels
 
 
-def read_input(
-    value: bytes | None, time: float, *, max_ahead_seconds: float = 300.0
-) -> ReadRecord:
+def read_input(value: bytes | None, time: float, *, max_ahead_seconds: float = 300.0) -> ReadRecord:
     """Read a record that the log got at ``time``; raises :class:`DecodingError`.
 
     ``max_ahead_seconds`` is how far ahead of a worker's clock INGEST takes events.
