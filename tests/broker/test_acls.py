@@ -30,7 +30,7 @@ from support.kafka_broker import KafkaBroker
 from support.processes import Child, wait_until
 from support.product import Installation, told
 from support.quick_windows import QUICK
-from tidegauge import PredictionLogger
+from tidegauge import OutcomeLogger, PredictionLogger
 from tidegauge.config.settings import Settings
 from tidegauge.kafka.acls import ROLES, AclRole, acls, commands
 
@@ -53,7 +53,7 @@ receivers:
   - {name: registry, type: mlflow, tracking_uri: "http://127.0.0.1:1"}
 """
 
-WORKERS: tuple[AclRole, ...] = ("ingest", "detect", "notify", "ledger")
+WORKERS: tuple[AclRole, ...] = ("ingest", "outcomes", "detect", "notify", "ledger")
 
 #: One line of the authorizer's, as ``kafka.authorizer.logger`` writes it.
 _AUDITED = re.compile(
@@ -239,6 +239,7 @@ def test_each_role_does_its_work_with_its_acls_alone_and_needs_each_of_them(
     )
     assert shown.splitlines() == cluster.printed("ledger")
     cluster.as_role["topics"].succeed("topics", "create")
+    promote_as_operator(cluster)
     with ExitStack() as stack:
         children: dict[AclRole, Child] = {}
 
@@ -251,6 +252,7 @@ def test_each_role_does_its_work_with_its_acls_alone_and_needs_each_of_them(
 
         start()
         send_slow_events(cluster, "3")
+        send_labels(cluster)
         wait_until(
             lambda: any(json.loads(one.body).get("state") == "firing" for one in hook.requests),
             seconds=60,
@@ -279,20 +281,24 @@ def test_each_role_does_its_work_with_its_acls_alone_and_needs_each_of_them(
     assert not (found := unused(cluster)), "\n".join(found)
 
 
-def send_slow_events(cluster: Cluster, version: str) -> None:
+def config_of_producer(cluster: Cluster) -> dict[str, str]:
     producer = cluster.as_role["producer"].environment()
-    config = {
+    return {
         "security.protocol": "SASL_PLAINTEXT",
         "sasl.mechanism": "PLAIN",
         "sasl.username": producer["TIDEGAUGE_KAFKA__SASL_USERNAME"],
         "sasl.password": producer["TIDEGAUGE_KAFKA__SASL_PASSWORD"],
     }
+
+
+def send_slow_events(cluster: Cluster, version: str) -> None:
+    config = config_of_producer(cluster)
     topic = cluster.as_role["producer"].topic("predictions")
     with PredictionLogger(
         cluster.broker.secured_servers, topic=topic, model="credit", version=version, config=config
     ) as logger:
-        for _ in range(20):
-            logger.log(features={"x": 1.0}, prediction=0.5, latency_ms=900.0)
+        for i in range(20):
+            logger.log(features={"x": 1.0}, prediction=0.5, latency_ms=900.0, id=f"{version}-{i}")
         assert logger.flush(30) == 0 and logger.stats.dropped_total == 0
         # One that can't be counted, for the dead letters.
         logger.log(features={}, time=1.0)
@@ -301,6 +307,26 @@ def send_slow_events(cluster: Cluster, version: str) -> None:
     anybody = Producer({"bootstrap.servers": cluster.broker.bootstrap_servers})
     anybody.produce(cluster.as_role["notify"].topic("alerts_history"), b"no alert")
     assert anybody.flush(30) == 0
+
+
+def send_labels(cluster: Cluster) -> None:
+    """Send labels of version 3, and one that OUTCOMES refuses."""
+    topic, config = cluster.as_role["producer"].topic("labels"), config_of_producer(cluster)
+    with OutcomeLogger(cluster.broker.secured_servers, topic=topic, config=config) as labels:
+        for i in range(10):
+            labels.log(id=f"3-{i}", actual="unheard of" if i == 0 else i % 2)
+        assert labels.flush(30) == 0 and labels.stats.dropped_total == 0
+
+
+def promote_as_operator(cluster: Cluster) -> None:
+    rows = cluster.directory / "rows.csv"
+    lines = [f"{i % 7},0.{i % 9},{i % 2}\n" for i in range(2000)]
+    rows.write_text("x,prediction,outcome\n" + "".join(lines))
+    cluster.as_role["operator"].succeed(
+        "baseline", "create", "--model", "credit", "--version", "3", "--from", str(rows),
+        "--prediction", "prediction", "--label", "outcome", "--positive", "1",
+        "--threshold", "0.5", "--promote",
+    )  # fmt: skip
 
 
 def look_as_operator(cluster: Cluster) -> None:
@@ -318,16 +344,17 @@ def look_as_operator(cluster: Cluster) -> None:
     [action] = tool.succeed("actions", "list", "--json").splitlines()
     tool.succeed("actions", "ack", json.loads(action)["action"]["id"], "--note", "seen")
     tool.succeed("actions", "list")
-    rows = cluster.directory / "rows.csv"
-    rows.write_text("x,prediction\n" + "".join(f"{i % 7},0.{i % 9}\n" for i in range(2000)))
-    tool.succeed(
-        "baseline", "create", "--model", "credit", "--version", "3", "--from", str(rows),
-        "--prediction", "prediction", "--promote",
-    )  # fmt: skip
+    wait_until(
+        lambda: tool.succeed("performance", "show", "--model", "credit", "--json"),
+        seconds=30,
+        what="figures of labels",
+    )
     tool.succeed("backtest", "--since", "-1h", "--rules", str(cluster.directory / "rules.yaml"))
     checked = tool.cli("check", "--json")
-    [topics] = [one for one in json.loads(checked.stdout) if one["check"] == "topics"]
-    assert topics["problems"] == [], told(checked)
+    found = {one["check"]: one for one in json.loads(checked.stdout)}
+    assert found["topics"]["problems"] == [], told(checked)
+    # Of no group it can't be asked how it stands.
+    assert all("1 member" in found[name]["detail"] for name in (*WORKERS[:3], "ingest labels"))
     tool.succeed("status")
     wanted = {"action.requested", "baseline.promoted"}
 

@@ -19,6 +19,7 @@ def state(
 def test_each_role_and_each_receiver_has_a_group() -> None:
     assert {name: one.group for name, one in GROUPS.items()} == {
         "ingest": "tidegauge-ingest",
+        "ingest labels": "tidegauge-ingest-labels",
         "outcomes": "tidegauge-outcomes",
         "detect": "tidegauge-detect",
         "ledger": "tidegauge-ledger",
@@ -30,6 +31,7 @@ def test_each_role_and_each_receiver_has_a_group() -> None:
     ("name", "said"),
     [
         ("ingest", "1 member, 12 offsets behind, last flush 1 s ago"),
+        ("ingest labels", "1 member, 12 offsets behind"),
         ("outcomes", "1 member, 12 offsets behind"),
         ("detect", "1 member, 12 offsets behind, last window 1 s ago"),
         ("ledger", "1 member, 12 offsets behind, last record of the audit trail 1 s ago"),
@@ -49,6 +51,12 @@ def test_a_group_that_has_lost_its_members_names_the_command_that_starts_one() -
     said = missing_worker(state("receiver chat", members=0))
     assert "no worker of receiver chat runs (group tidegauge-notify-chat)" in said
     assert said.endswith("start one: tidegauge run --role notify")
+
+
+def test_labels_that_nobody_reads_need_a_worker_of_ingest() -> None:
+    said = missing_worker(state("ingest labels", members=0))
+    assert "(group tidegauge-ingest-labels), so nothing of labels is read" in said
+    assert said.endswith("start one: tidegauge run --role ingest")
 
 
 def test_on_a_fresh_installation_it_is_said_how_to_begin() -> None:

@@ -312,7 +312,7 @@ def _mark(finding: Finding) -> Text:
     return Text("!", "yellow") if finding.warnings else Text("✓", "green")
 
 
-#: What the newest record of a role is.
+#: What the newest record of a role is, by the name of its group.
 _WROTE = {"ingest": "flush", "detect": "window", "ledger": "record of the audit trail"}
 
 #: INGEST commits every second, also without events. After so long without a commit it is stuck, or
@@ -330,7 +330,7 @@ def describe_group(state: GroupState, now: float) -> str:
     """
     members = f"{state.members} member{'' if state.members == 1 else 's'}"
     parts = [members if state.members else "no member", f"{state.behind:,} offsets behind"]
-    what = _WROTE.get(state.of.role)
+    what = _WROTE.get(state.of.name)
     if what is not None:
         never = f"no {what} yet"
         parts.append(never if state.wrote_at is None else f"last {what} {_ago(state, now)}")

@@ -30,8 +30,7 @@ _TOPICS: Mapping[AclRole, Mapping[str, tuple[Operation, ...]]] = {
     },
     "outcomes": {
         "outcomes": ("Read",),
-        # Reads back what it has counted.
-        "histograms": ("Read", "Write"),
+        "histograms": ("Write",),
         "dead_letters": ("Write",),
     },
     "detect": {
@@ -189,6 +188,7 @@ def _groups(settings: Settings, role: AclRole) -> Iterator[Acl]:
         yield Acl("transactional-id", f"{ledger.group_id}-", ("Write",), prefixed=True)
     elif role == "operator":
         # How far each is, and whether it has members.
-        for group in (ingest.group_id, settings.detect.app_id, ledger.group_id):
+        own_groups = (ingest.group_id, ingest.labels_group_id, settings.outcomes.group_id)
+        for group in (*own_groups, settings.detect.app_id, ledger.group_id):
             yield Acl("group", group, ("Describe",))
         yield Acl("group", f"{settings.notify.group_id}-", ("Describe",), prefixed=True)

@@ -243,6 +243,7 @@ def role_groups(settings: Settings, receivers: Sequence[tuple[str, str]] = ()) -
         RoleGroup(
             "ingest", "ingest", settings.ingest.group_id, topics.predictions, topics.histograms
         ),
+        RoleGroup("ingest labels", "ingest", settings.ingest.labels_group_id, topics.labels, ""),
         RoleGroup("outcomes", "outcomes", settings.outcomes.group_id, topics.outcomes, ""),
         RoleGroup("detect", "detect", settings.detect.app_id, topics.histograms, topics.windows),
         RoleGroup("ledger", "ledger", settings.ledger.group_id, topics.audit_facts, topics.audit),
