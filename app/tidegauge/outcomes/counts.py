@@ -40,7 +40,7 @@ _LEAST_SHARE = float(np.finfo(np.float64).eps)
 #: Rows at once: bounds the memory, and keeps the sums of a chunk exact in a float.
 _CHUNK = 1 << 20
 
-#: More than a tenure counts in a bin, and more than its scores add up to, in units of 2^-30: sums of
+#: More than a tenure counts in a bin, and than its scores add up to, in units of 2^-30: sums of
 #: tenures fit 64 bits.
 _MOST_COUNTED, _MOST_SUM = 1 << 40, 1 << 60
 
