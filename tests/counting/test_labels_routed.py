@@ -185,6 +185,17 @@ def test_what_is_no_label_is_a_dead_letter_and_costs_nothing_else(value: Any, re
     assert _unpacked(record).labels["offset"].tolist() == [0, 2]
 
 
+def test_a_segment_that_names_no_slice_names_no_group_and_spoils_no_record() -> None:
+    segments = {"region": "x" * 201, "age": "old"}
+    _, tenure = _route(
+        [{"receipt": _receipt(segments=segments), "actual": "no"}, {"id": "c", "actual": "no"}],
+        groups=["region", "age"],
+    )
+    [(_, record)] = _records(tenure)
+    assert record.strata[0].groups == {"age": "old"}
+    assert len(_unpacked(record).labels) == 2
+
+
 def test_labels_go_to_the_partition_of_their_id_or_of_their_model() -> None:
     sent = [{"id": f"id {i}", "actual": i} for i in range(50)]
     sent.append({"receipt": _receipt(id=None), "actual": 1})

@@ -26,6 +26,7 @@ from tidegauge.counting.pending_labels import LabelStratum, PendingLabels, Route
 from tidegauge.counting.plan import target_of
 from tidegauge.counting.prediction_router import is_sampled
 from tidegauge.counting.refusals import Refusals
+from tidegauge.counting.rows import code
 from tidegauge.counting.tenure import Partitions, Tenure
 from tidegauge.outcomes import CARRIED, NONE, OF_MODEL, RETRACTED, WITHOUT_ID
 
@@ -145,8 +146,8 @@ class LabelRouter:
             value = math.nan if its.prediction is None else its.prediction
             time = its.time
             if its.label is not None and not isinstance(target, RegressionTarget):
-                code = class_code(target, its.label)
-                predicted = NONE if code is None else code
+                found = class_code(target, its.label)
+                predicted = NONE if found is None else found
         else:
             rate = self._largest_rate
             if label.model is not None:
@@ -182,7 +183,10 @@ class LabelRouter:
         if found is None:
             raise _no_target(f"version {its.version!a} of model {its.model!a}")
         baseline, target = found
-        groups = tuple((name, segments[name]) for name in self._groups if segments.get(name))
+        # As of predictions: with a longer name OUTCOMES could read none of the record's labels.
+        groups = tuple(
+            (name, segments[name]) for name in self._groups if code(segments.get(name)) == 0
+        )
         stratum = LabelStratum(its.model, its.version, its.variant, groups, baseline)
         place = pending.stratum(stratum, target)
         if len(self._resolved) >= _MOST_RESOLVED:

@@ -40,6 +40,10 @@ _LEAST_SHARE = float(np.finfo(np.float64).eps)
 #: Rows at once: bounds the memory, and keeps the sums of a chunk exact in a float.
 _CHUNK = 1 << 20
 
+#: More than a tenure counts in a bin, and than its scores add up to, in units of 2^-30: sums of
+#: tenures fit 64 bits.
+_MOST_COUNTED, _MOST_SUM = 1 << 40, 1 << 60
+
 #: Numbers beyond this are no predictions: their fourth power would be infinite.
 _MOST_NUMBER = 1e70
 
@@ -309,7 +313,7 @@ class OutcomeCounts:
         found = cls.from_tally(target, record.labelled)
         _filled(found.lags, record.lags, "lags")
         _filled(found.predicted, record.predicted, "predicted")
-        found.joinable = record.joinable
+        found.joinable = _within(record.joinable, _MOST_COUNTED, "joinable")
         return found
 
     @classmethod
@@ -323,7 +327,8 @@ class OutcomeCounts:
             case MulticlassTarget(), MulticlassCounts():
                 labelled, scores = tally.confusion, tally.confidence
             case RegressionTarget(), RegressionCounts():
-                found.n, found.relative_n = tally.n, tally.relative_n
+                found.n = _within(tally.n, _MOST_COUNTED, "n")
+                found.relative_n = _within(tally.relative_n, _MOST_COUNTED, "relative_n")
                 found.sums = [exact_of(getattr(tally, name)) for name in REGRESSION_SUMS]
                 _filled(found.labelled, tally.residuals, "residuals")
                 return found
@@ -331,12 +336,12 @@ class OutcomeCounts:
                 raise DecodingError(f"the target is {kinds[0]}, and the counts are {kinds[1]}")
         found.log_loss = [tally.log_loss, tally.log_loss_squared]
         _filled(found.labelled, labelled, "outcomes")
-        for held, counts in (
-            (found.score_counts, scores.counts),
-            (found.score_sums, scores.sums),
-            (found.score_squares, scores.squares),
+        for held, counts, most in (
+            (found.score_counts, scores.counts, _MOST_COUNTED),
+            (found.score_sums, scores.sums, _MOST_SUM),
+            (found.score_squares, scores.squares, _MOST_SUM),
         ):
-            _filled(held, SparseCounts(bins=scores.bins, counts=counts), "scores")
+            _filled(held, SparseCounts(bins=scores.bins, counts=counts), "scores", most)
         return found
 
 
@@ -350,9 +355,17 @@ def _sparse(counts: Integers) -> SparseCounts:
     return SparseCounts(bins=bins.tolist(), counts=flat[bins].tolist())
 
 
-def _filled(held: Integers, sparse: SparseCounts, name: str) -> None:
+def _within(count: int, most: int, name: str) -> int:
+    if abs(count) > most:
+        raise DecodingError(f"{name}: found {count}, expected at most {most}")
+    return count
+
+
+def _filled(held: Integers, sparse: SparseCounts, name: str, most: int = _MOST_COUNTED) -> None:
     if sparse.bins and sparse.bins[-1] >= held.size:
         raise DecodingError(
             f"{name}: found bin {sparse.bins[-1]}, and the target has {held.size} of them"
         )
+    for count in sparse.counts:
+        _within(count, most, name)
     held.reshape(-1)[sparse.bins] = sparse.counts

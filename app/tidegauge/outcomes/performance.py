@@ -1,6 +1,8 @@
 """How good a model is, from counts: figures, coverage, delay, and what has become worse."""
 
+import math
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from fractions import Fraction
 from typing import TypeVar
 
@@ -75,8 +77,8 @@ def merged(strata: Iterable[tuple[K, OutcomeCounts]]) -> dict[K, list[OutcomeCou
 def performance_of(counts: OutcomeCounts) -> Performance:
     """Return everything about counts that have been added up.
 
-    Where a count is negative, because a correction was read before what it corrects, every figure
-    has the reason ``counts_incomplete``.
+    Where a count is negative, because a correction was read before what it corrects, or counts
+    contradict each other, every figure has the reason ``counts_incomplete``.
     """
     target = counts.target
     found = Performance(
@@ -97,7 +99,8 @@ def performance_of(counts: OutcomeCounts) -> Performance:
     else:
         found.disagreeing = _disagreeing(counts, target)
     if _complete(counts):
-        found.reliability = stats.reliability(probabilities_of(counts))
+        with suppress(ArithmeticError, ValueError):  # sums that no scores have; see figures_of
+            found.reliability = stats.reliability(probabilities_of(counts))
     return found
 
 
@@ -112,8 +115,12 @@ def figures_of(counts: OutcomeCounts) -> dict[str, Figure]:
     - regression: mae, rmse, mape, r2, mean_error, residual_p05 … residual_p95
     - of all: label_coverage, label_delay_p50 and label_delay_p90 (seconds)
     """
-    figures = _OF_PROBLEM[type(counts.target)](counts) if _complete(counts) else {}
-    if not figures:
+    figures: dict[str, Figure] = {}
+    if _complete(counts):
+        # Of counts and sums that no predictions have, whoever sent them, there may be no figure.
+        with suppress(ArithmeticError, ValueError):
+            figures = _OF_PROBLEM[type(counts.target)](counts)
+    if not figures or not all(map(_is_finite, figures.values())):
         empty = _OF_PROBLEM[type(counts.target)](OutcomeCounts(counts.target))
         return {
             name: no_figure("counts_incomplete")
@@ -180,12 +187,13 @@ def worsening(name: str, figure: Figure, reference: Figure) -> Figure:
     low = high = None
     ends = (figure.low, figure.high, reference.low, reference.high)
     if None not in ends:
-        low, high = stats.square_and_add(
-            [
-                (sign / abs(base), base, reference.low or 0.0, reference.high or 0.0),
-                (-sign / abs(base), value, figure.low or 0.0, figure.high or 0.0),
-            ]
-        )
+        with suppress(OverflowError):
+            low, high = stats.square_and_add(
+                [
+                    (sign / abs(base), base, reference.low or 0.0, reference.high or 0.0),
+                    (-sign / abs(base), value, figure.low or 0.0, figure.high or 0.0),
+                ]
+            )
     return Figure(
         n=figure.n,
         value=sign * (base - value) / abs(base),
@@ -193,6 +201,14 @@ def worsening(name: str, figure: Figure, reference: Figure) -> Figure:
         high=high,
         method=msgspec.UNSET if low is None else "square_and_add",
         binning_error=(figure.binning_error + reference.binning_error) / abs(base),
+    )
+
+
+def _is_finite(figure: Figure) -> bool:
+    # JSON has no other numbers: they would be written as no value, without a reason.
+    return all(
+        number is None or math.isfinite(number)
+        for number in (figure.value, figure.low, figure.high, figure.binning_error)
     )
 
 
