@@ -61,7 +61,7 @@ def test_check_names_what_is_missing_and_how_to_mend_it(installation: Installati
     findings = {one["check"]: one for one in json.loads(before.stdout)}
     assert findings["broker"]["problems"] == []
     assert all("tidegauge topics create" in one for one in findings["topics"]["problems"])
-    assert len(findings["topics"]["problems"]) == 14
+    assert len(findings["topics"]["problems"]) == 17
     assert "baseline create" in findings["baselines"]["problems"][0]
     installation.succeed("topics", "create")
     reference = installation.directory / "reference.csv"

@@ -108,7 +108,8 @@ class _Way:
         counter.overflow.clear()
         records = records_of(tenure)
         predictions = counter.predictions
-        totals = dict(predictions.routed), dict(predictions.faults)
+        # Without those that were counted 0 times.
+        totals = dict(+predictions.routed), dict(+predictions.faults)
         routed = entries_in(records), predicted_in(records), totals
         predictions.routed.clear()
         predictions.faults.clear()

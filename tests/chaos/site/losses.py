@@ -19,6 +19,11 @@ SERIES = (
     "tidegauge_baselines_refused_total",
     "tidegauge_failed_slices_total",
     "tidegauge_histogram_breaks_total",
+    "tidegauge_label_router_dead_letters_dropped_total",
+    "tidegauge_label_router_source_lost_labels_total",
+    "tidegauge_late_outcomes_total",
+    "tidegauge_late_predictions_total",
+    "tidegauge_outcomes_dead_letters_dropped_total",
     "tidegauge_ingest_dead_letters_dropped_total",
     "tidegauge_ingest_overflow_total",
     "tidegauge_ingest_segments_dropped_total",
@@ -31,20 +36,31 @@ SERIES = (
 _JUDGED = "bad records and poison are sent, and each must be a dead letter or be named in a log"
 _GOES_ON = "what it counts is tried again, and nothing is dropped"
 _ALL_IS_WELL = "it counts what was done"
+_OVERLAP = "it counts what is not read a second time"
 
 #: Why other counters may count in a run.
 EXEMPT = {
     "tidegauge_action_acknowledgements_total": _ALL_IS_WELL,
     "tidegauge_actions_total": _ALL_IS_WELL,
     "tidegauge_alerts_total": _ALL_IS_WELL,
+    "tidegauge_duplicate_predictions_total": "producers send again what may not have arrived",
     "tidegauge_errors_total": "it counts events of a status",
     "tidegauge_events_total": _ALL_IS_WELL,
+    "tidegauge_ingest_awaited_faults_total": "it counts events that no label can be compared with",
+    "tidegauge_ingest_awaited_predictions_total": _ALL_IS_WELL,
     "tidegauge_ingest_dead_letters_total": _JUDGED,
     "tidegauge_ingest_events_total": _ALL_IS_WELL,
     "tidegauge_ingest_source_breaks_total": "it counts faults; what they cost is in SOURCE_LOST",
-    "tidegauge_ingest_source_overlap_events_total": "it counts what is not read a second time",
+    "tidegauge_ingest_source_overlap_events_total": _OVERLAP,
     "tidegauge_ingest_tenures_total": _ALL_IS_WELL,
     "tidegauge_ingest_transactions_aborted_total": _GOES_ON,
+    "tidegauge_label_router_dead_letters_total": _JUDGED,
+    "tidegauge_label_router_labels_total": _ALL_IS_WELL,
+    "tidegauge_label_router_source_breaks_total": "it counts faults; what they cost has a counter",
+    "tidegauge_label_router_source_overlap_labels_total": _OVERLAP,
+    "tidegauge_label_router_tenures_total": _ALL_IS_WELL,
+    "tidegauge_label_router_transactions_aborted_total": _GOES_ON,
+    "tidegauge_labels_total": "by what became of each label; no run sends any yet",
     "tidegauge_ledger_duplicates_total": "facts are sent again after a crash, and chained once",
     "tidegauge_ledger_records_total": _ALL_IS_WELL,
     "tidegauge_ledger_refused_total": _JUDGED,
@@ -53,6 +69,7 @@ EXEMPT = {
     "tidegauge_notify_digested_total": "what is digested is told, and judged by that",
     "tidegauge_notify_failed_total": _GOES_ON,
     "tidegauge_notify_silenced_total": "what is silenced is kept, and judged by what is told",
+    "tidegauge_outcomes_transactions_aborted_total": _GOES_ON,
     "tidegauge_recounts_total": _GOES_ON,
     "tidegauge_skipped_records_total": _JUDGED,
     "tidegauge_windows_closed_total": _ALL_IS_WELL,
