@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from tidegauge.contract import (
     BinaryCounts,
@@ -192,6 +192,8 @@ def test_counts_that_do_not_fit_the_target_are_refused(
         OutcomeCounts.from_record(target, record)
 
 
+@example([1e308, 1e308])
+@example([-1e308, -1e308])
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=20))
 @settings(max_examples=50)
 def test_an_exact_sum_is_that_of_fsum_and_survives_as_text(numbers: list[float]) -> None:

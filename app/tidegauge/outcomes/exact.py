@@ -59,7 +59,7 @@ def exact_value(total: int) -> float:
     try:
         return total / EXACT_UNITS
     except OverflowError:
-        return math.copysign(math.inf, total)
+        return math.inf if total > 0 else -math.inf
 
 
 def exact_text(total: int) -> str:

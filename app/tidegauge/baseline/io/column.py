@@ -256,9 +256,10 @@ def category_of(column: Column) -> str:
         missing = f"lower({cell}) IN ({_listed(column.missing_texts)}) OR {cell} IN {_NON_FINITE}"
         return f"if({missing}, NULL, {column.place})"
     if column.nature == "typed" and column.type in ("FLOAT", "DOUBLE"):
-        # By its text: in a Parquet file, whose statistics leave NaN out, isnan is folded to false.
-        cell = f"{column.place}::VARCHAR"
-        return f"if({cell} IN ('nan', '-nan'), NULL, CAST({column.place} AS DOUBLE))"
+        # The statistics of a Parquet file leave NaN out, so DuckDB may take isnan, and a comparison
+        # of its text, to be false. It can't know what a text contains.
+        is_nan = f"contains({column.place}::VARCHAR, 'nan')"
+        return f"if({is_nan}, NULL, CAST({column.place} AS DOUBLE))"
     if column.nature == "typed" and column.type.startswith("DECIMAL"):
         return f"CAST({column.place} AS DOUBLE)"
     cell = f"{column.place}::VARCHAR"
