@@ -63,7 +63,7 @@ def show(
     if not found:
         name = " ".join(part for part in (version, group) if part)
         what = "no cohort was reported" + of_model(model, models, "cohort")
-        echo(f"{what}{f' and {name}' if name and known else ''}")
+        echo(f"{what}{f' and {name}' if name and known else ''}", err=json)
         return
     parts: dict[tuple[str, str], list[PerformanceReport]] = {}
     for one in sorted(found, key=lambda it: (it.version, it.variant, it.cohort_start)):
