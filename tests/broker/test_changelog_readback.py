@@ -140,6 +140,6 @@ def test_a_reading_leaves_the_loop_free_and_ends_soon_when_it_is_cancelled(
 
     before = threading.active_count()
     turns, seconds = asyncio.run(scenario())
-    assert turns > 3
+    assert turns > 1  # a reading that holds the loop is over after one
     assert seconds < 5
     assert threading.active_count() <= before
