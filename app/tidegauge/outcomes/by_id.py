@@ -57,13 +57,22 @@ class _Label:
         return bool(self.flags & RETRACTED)
 
 
+#: Later than any time of the log.
+_NEVER = 2**63 - 1
+
+
 @dataclass(eq=False, slots=True)
 class _State:
-    """What is held of one id: its predictions, and its labels by scope."""
+    """What is held of one id: its predictions by the scope of each, and its labels by scope.
+
+    Anybody can send thousands of both for one id, so that nothing is looked for among all of them.
+    """
 
     id: int
-    predictions: list[_Prediction] = field(default_factory=list)
+    predictions: dict[int, _Prediction] = field(default_factory=dict)
     labels: dict[int, _Label] = field(default_factory=dict)
+    #: Nothing is of no use before.
+    least_until: int = _NEVER
 
 
 def fold_ids(held: Held, ids: Ids, predictions: Rows, labels: Rows, clock: int) -> Folded:
@@ -78,7 +87,7 @@ def fold_ids(held: Held, ids: Ids, predictions: Rows, labels: Rows, clock: int) 
         fold.hold(states[id], value, time, *rest, base=base, is_kept=True, place=place)
     for place, (id, columns) in enumerate(_tuples(ids, found[2])):
         label = _Label(*(*columns, place))
-        states[id].labels[label.scope] = label
+        fold.hold_label(states[id], label)
     n, of_predictions, of_labels = len(predictions), predictions.tolist(), labels.tolist()
     # A prediction comes before the label that has brought it along.
     orders = np.concatenate([2 * predictions["order"], 2 * labels["order"] + 1])
@@ -91,7 +100,7 @@ def fold_ids(held: Held, ids: Ids, predictions: Rows, labels: Rows, clock: int) 
             fold.take_label(states[id], _Label(*columns), after)
     all_states = states.values()
     for rows, its, is_kept in zip(stores[:2], found, (False, True), strict=False):
-        held_now = [(it.id, one) for it in all_states for one in it.predictions]
+        held_now = [(it.id, one) for it in all_states for one in it.predictions.values()]
         _write(rows, its, [it for it in held_now if it[1].is_kept == is_kept])
     _write(held.labels, found[2], [(it.id, one) for it in all_states for one in it.labels.values()])
     fold.note_deadlines()
@@ -147,8 +156,14 @@ class IdFold:
         """Add a prediction to the state of an id."""
         until = self._until(base, stratum)
         one = _Prediction(value, time, stratum, predicted, base, until, is_kept, place)
-        state.predictions.append(one)
+        state.predictions[self._own_scope[stratum]] = one
+        state.least_until = min(state.least_until, until)
         return one
+
+    def hold_label(self, state: _State, label: _Label) -> None:
+        """Add a label to the state of an id, in place of another one of its scope."""
+        state.labels[label.scope] = label
+        state.least_until = min(state.least_until, label.until)
 
     def _until(self, base: int, stratum: int) -> int:
         return base + self._retention[stratum] + self._held.limits.lag_seconds
@@ -166,18 +181,17 @@ class IdFold:
     ) -> None:
         """Hold a prediction unless it is held already; count the labels that were there first."""
         self._forget(state, clock)
-        own = self._own_scope[stratum]
         base = clock if carried else time
         if self._until(base, stratum) < clock:
             self._held.late_predictions += 1
             return
-        for at, one in enumerate(state.predictions):
-            if self._own_scope[one.stratum] != own:
-                continue
-            if carried and not one.is_kept:
+        own = self._own_scope[stratum]
+        before = state.predictions.get(own)
+        if before is not None:
+            if carried and not before.is_kept:
                 # With its label it is kept for longer: as it first came, by the label's time.
-                del state.predictions[at]
-                row = (one.value, one.time, one.stratum, one.predicted)
+                del state.predictions[own]
+                row = (before.value, before.time, before.stratum, before.predicted)
                 self.hold(state, *row, base=base, is_kept=True)
             self._held.duplicate_predictions += not carried
             return
@@ -189,7 +203,7 @@ class IdFold:
 
     def _meet(self, state: _State, one: _Prediction) -> None:
         """Let a new prediction have the labels that were there first."""
-        its = [it for it in state.labels.values() if self._is_of(it, one)]
+        its = self._labels_of(state, one)
         reasons = [self._refusal(label, one) for label in its]
         held = [
             label.until
@@ -199,12 +213,14 @@ class IdFold:
         if held and min(held) < one.until:
             # For as long as the label: what took its place later could not take it back.
             one.base, one.until, one.is_kept = one.base + min(held) - one.until, min(held), True
+            state.least_until = min(state.least_until, one.until)
         for label, why in zip(its, reasons, strict=True):
             if not label.waiting:
                 continue
             self._held.waiting -= 1
             if why is None:
                 label.until, label.waiting, label.place = one.until, False, -1
+                state.least_until = min(state.least_until, label.until)
                 self._held.results["retracted" if label.is_back else "joined"] += 1
             else:
                 self._refuse(label, why)
@@ -218,7 +234,7 @@ class IdFold:
             same = label.revision == before.revision
             self._held.results["duplicate" if same else "stale_revision"] += 1
             return
-        its = [one for one in state.predictions if self._is_of(label, one)]
+        its = self._predictions_of(state, label)
         if not its:
             self._wait(state, label, before, clock)
             return
@@ -228,7 +244,7 @@ class IdFold:
             return
         bests = [self._best(state, one) for one in its]
         label.until = max(one.until for one in its)
-        state.labels[label.scope] = label
+        self.hold_label(state, label)
         afters = [self._best(state, one) for one in its]
         self._held.results[_result(label, bests, afters)] += 1
         for one, best, after in zip(its, bests, afters, strict=True):
@@ -245,23 +261,40 @@ class IdFold:
             self._held.waiting += 1
         self._held.results["early" if before is None else "corrected"] += 1
         label.waiting, label.until = True, clock + limits.early_seconds
-        state.labels[label.scope] = label
+        self.hold_label(state, label)
         self._deadlines.append((label.until, state.id, label.order))
 
     def _forget(self, state: _State, clock: int) -> None:
         """Drop what is of no use at a time of the log."""
-        state.predictions = [one for one in state.predictions if one.until >= clock]
+        if state.least_until >= clock:
+            return
+        for own, one in list(state.predictions.items()):
+            if one.until < clock:
+                del state.predictions[own]
         for label in list(state.labels.values()):
             if label.until < clock:
                 del state.labels[label.scope]
                 if label.waiting:
                     self._held.waiting -= 1
                     self._refuse(label, "unknown")
+        every = (*state.predictions.values(), *state.labels.values())
+        state.least_until = min((it.until for it in every), default=_NEVER)
 
-    def _is_of(self, label: _Label, one: _Prediction) -> bool:
-        return label.scope in (
-            ANY_SCOPE, self._model_scope[one.stratum], self._own_scope[one.stratum]
-        )  # fmt: skip
+    def _labels_of(self, state: _State, one: _Prediction) -> list[_Label]:
+        """Return the labels that are of a prediction, in any order."""
+        scopes = (ANY_SCOPE, self._model_scope[one.stratum], self._own_scope[one.stratum])
+        return [state.labels[scope] for scope in scopes if scope in state.labels]
+
+    def _predictions_of(self, state: _State, label: _Label) -> list[_Prediction]:
+        """Return the predictions that a label is of."""
+        one = state.predictions.get(label.scope)
+        if one is not None:
+            return [one]
+        if label.scope == ANY_SCOPE:
+            return list(state.predictions.values())
+        return [
+            it for it in state.predictions.values() if self._model_scope[it.stratum] == label.scope
+        ]
 
     def _refusal(self, label: _Label, one: _Prediction) -> Result | None:
         """Return why a label can't count for a prediction, None if it can."""
@@ -279,7 +312,7 @@ class IdFold:
 
     def _best(self, state: _State, one: _Prediction) -> _Label | None:
         """Return the label that a prediction has."""
-        its = [it for it in state.labels.values() if not it.waiting and self._is_of(it, one)]
+        its = [it for it in self._labels_of(state, one) if not it.waiting]
         return max(its, key=lambda it: (it.revision, -it.order), default=None)
 
     def add(self, one: _Prediction, label: _Label | None, sign: int) -> None:
