@@ -14,7 +14,7 @@ from support.counting import NOW, FakeMessage, a_baseline, a_tenure, promote
 from tidegauge.config.outcome_sections import ModelOutcomeSettings
 from tidegauge.config.sections import IngestSettings
 from tidegauge.contract.outcome import LabelsRecord
-from tidegauge.contract.outcome_cell import outcome_partition
+from tidegauge.contract.outcome_cell import MOST_GROUPS, outcome_partition
 from tidegauge.contract.receipt import receipt_writer
 from tidegauge.contract.record import decode
 from tidegauge.contract.target import OutcomeTarget
@@ -98,7 +98,7 @@ def test_a_label_by_id_has_its_place_in_the_log_and_when_it_arrived() -> None:
     assert set(labels["arrived"].tolist()) == {NOW - 5}
     assert len(predictions) == 0
     assert (prediction.tolist(), model.tolist()) == ([-1] * 4, [-1, -1, -1, 0])
-    assert router.routed == {"id": 4, "prediction": 0, "not_sampled": 0}
+    assert router.routed == {"id": 4, "prediction": 0, "not_sampled": 0, "without_groups": 0}
 
 
 def test_no_label_arrives_after_the_time_of_its_router() -> None:
@@ -138,7 +138,21 @@ def test_a_prediction_comes_with_its_label_by_a_receipt_or_by_its_own_fields() -
     assert [its.groups for its in strata] == [both, both, {}]
     assert [its.variant for its in strata] == ["", "canary", ""]
     assert record.targets == [YES_NO]
-    assert router.routed == {"id": 1, "prediction": 3, "not_sampled": 0}
+    assert router.routed == {"id": 1, "prediction": 3, "not_sampled": 0, "without_groups": 0}
+
+
+def test_labels_make_no_more_variants_and_groups_than_predictions_do() -> None:
+    # Anybody can send them, and each would stay in the memory of OUTCOMES.
+    itself = {"model": "m", "version": "1", "time": TIME, "prediction": 0.25, "actual": "yes"}
+    most = IngestSettings().max_variants
+    variants = [{**itself, "id": "a", "variant": f"v{i % (most + 5)}"} for i in range(3 * most)]
+    regions = [{**itself, "segments": {"region": f"r{i}"}} for i in range(MOST_GROUPS + 7)]
+    router, tenure = _route([*variants, *regions], groups=["region"])
+    refused = [letter.label_problem for letter in router.dead_letters]
+    assert refused and set(refused) == {"too_many_variants"}
+    assert router.routed["without_groups"] == 7
+    assert router.routed["prediction"] == len(variants) + len(regions) - len(refused)
+    assert len(tenure.labels.strata) == most + MOST_GROUPS + 1
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,12 @@ Reason = Literal[
 #: that says what its labels are; no prediction has its id; it came too late; it is no class of its
 #: model, nor a number where one is expected. Readers of release 0.1.0 know none of them.
 LabelProblem = Literal[
-    "invalid_receipt", "no_target", "unknown_prediction", "expired_label", "invalid_class"
+    "invalid_receipt",
+    "no_target",
+    "too_many_variants",
+    "unknown_prediction",
+    "expired_label",
+    "invalid_class",
 ]
 
 _LABEL_PROBLEMS = frozenset(get_args(LabelProblem))

@@ -20,6 +20,7 @@ from tidegauge.contract import (
     class_code,
     read_label,
 )
+from tidegauge.counting.admission import Admission
 from tidegauge.counting.awaited import id_hash
 from tidegauge.counting.decode.reference import RefusedError, check_size
 from tidegauge.counting.pending_labels import LabelStratum, PendingLabels, RoutedLabel
@@ -31,8 +32,9 @@ from tidegauge.counting.tenure import Partitions, Tenure
 from tidegauge.outcomes import CARRIED, NONE, OF_MODEL, RETRACTED, WITHOUT_ID
 
 #: Whether a label has the id of its prediction or the prediction itself, by a receipt or without;
-#: ``not_sampled``: an id that no model keeps.
-Named = Literal["id", "prediction", "not_sampled"]
+#: ``not_sampled``: an id that no model keeps; ``without_groups``: those with their prediction whose
+#: groups there was no room for.
+Named = Literal["id", "prediction", "not_sampled", "without_groups"]
 NAMED: tuple[Named, ...] = get_args(Named)
 
 #: Strata that are remembered.
@@ -65,12 +67,15 @@ class LabelRouter:
         groups: Sequence[str] = (),
         settings_of: Callable[[str], ModelOutcomeSettings] = lambda model: ModelOutcomeSettings(),
         keys: Sequence[bytes] = (),
+        admission: Admission | None = None,
     ) -> None:
+        """``admission`` outlives the router, as that of ``counting.Counter``."""
         self._settings = settings
         self._clock = clock
         self._groups = tuple(sorted(groups))
         self._rate_of = cache(lambda model: settings_of(model).rate)
         self._keys = keys
+        self._admission = Admission(settings, clock) if admission is None else admission
         self._refusals = Refusals(source, settings, clock)
         self.dead_letters = self._refusals.letters
         #: Labels since the start.
@@ -81,8 +86,9 @@ class LabelRouter:
         #: The largest rate of a model, and of all of them.
         self._rates: dict[str, float] = {}
         self._largest_rate = 1.0
-        #: Places of strata among the pending labels, and targets, by what predictions name.
-        self._resolved: dict[tuple[str | None, ...], tuple[int, OutcomeTarget]] = {}
+        #: Places of strata among the pending labels, and whether groups are left out, by what
+        #: predictions name.
+        self._resolved: dict[tuple[str | None, ...], tuple[int, bool]] = {}
         self._pending: PendingLabels | None = None
         self._errors: list[Any] = []
 
@@ -91,6 +97,7 @@ class LabelRouter:
         if promoted is self._promoted:
             return
         self._promoted = promoted
+        self._admission.use(promoted)
         self._resolved.clear()
         self._targets = {
             key: (baseline_id, target)
@@ -174,24 +181,34 @@ class LabelRouter:
     def _stratum(
         self, its: LabelledPrediction, pending: PendingLabels
     ) -> tuple[int, OutcomeTarget]:
-        segments = its.segments
-        key = (its.model, its.version, its.variant, *map(segments.get, self._groups))
-        known = self._resolved.get(key)
-        if known is not None:
-            return known
         found = self._targets.get((its.model, its.version))
         if found is None:
             raise _no_target(f"version {its.version!a} of model {its.model!a}")
+        if self._admission.refuse(its.model, its.version, its.variant) is not None:
+            raise LabelError(
+                "too_many_variants",
+                f"variant {its.variant!a} is one too many of version {its.version!a} of model "
+                f"{its.model!a} (ingest.max_variants)",
+            )
         baseline, target = found
-        # As of predictions: with a longer name OUTCOMES could read none of the record's labels.
-        groups = tuple(
-            (name, segments[name]) for name in self._groups if code(segments.get(name)) == 0
-        )
-        stratum = LabelStratum(its.model, its.version, its.variant, groups, baseline)
-        place = pending.stratum(stratum, target)
-        if len(self._resolved) >= _MOST_RESOLVED:
-            self._resolved.clear()
-        self._resolved[key] = place, target
+        key = (its.model, its.version, its.variant, *map(its.segments.get, self._groups))
+        known = self._resolved.get(key)
+        if known is None:
+            # As of predictions: with a longer name OUTCOMES could read none of the labels.
+            groups = tuple(
+                (name, its.segments[name])
+                for name in self._groups
+                if code(its.segments.get(name)) == 0
+            )
+            stratum = LabelStratum(its.model, its.version, its.variant, groups, baseline)
+            has_room = pending.has_room(stratum)
+            if not has_room:
+                stratum = stratum._replace(groups=())
+            if len(self._resolved) >= _MOST_RESOLVED:
+                self._resolved.clear()
+            known = self._resolved[key] = pending.stratum(stratum, target), not has_room
+        place, is_left_out = known
+        self.routed["without_groups"] += is_left_out
         return place, target
 
     def settle(self, tenure: Tenure) -> None:

@@ -1,12 +1,20 @@
 """Labels on their way to the topic of outcomes: what a tenure has of them since its last flush."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tidegauge.contract import LabelsRecord, OutcomeTarget, Stratum, encode, outcome_partition
+from tidegauge.contract import (
+    MOST_GROUPS,
+    LabelsRecord,
+    OutcomeTarget,
+    Stratum,
+    encode,
+    outcome_partition,
+)
 from tidegauge.counting.pending import GroupNames, named_places, rows_at
 from tidegauge.outcomes import (
     CARRIED,
@@ -61,6 +69,8 @@ class PendingLabels:
         self.models: dict[str, int] = {}
         self.strata: dict[LabelStratum, int] = {}
         self._targets: list[OutcomeTarget] = []
+        #: By model, how many strata have groups.
+        self._combinations: Counter[str] = Counter()
 
     def __bool__(self) -> bool:
         return bool(self._batches)
@@ -73,12 +83,21 @@ class PendingLabels:
         """Return the place of a model that a label names beside an id."""
         return self.models.setdefault(model, len(self.models))
 
+    def has_room(self, stratum: LabelStratum) -> bool:
+        """Return whether the groups of a stratum are kept; there is a bound for each model."""
+        return (
+            stratum in self.strata
+            or not stratum.groups
+            or self._combinations[stratum.model] < MOST_GROUPS
+        )
+
     def stratum(self, stratum: LabelStratum, target: OutcomeTarget) -> int:
         """Return the place of a stratum."""
         found = self.strata.get(stratum)
         if found is None:
             found = self.strata[stratum] = len(self.strata)
             self._targets.append(target)
+            self._combinations[stratum.model] += bool(stratum.groups)
         return found
 
     def add(self, labels: list[RoutedLabel]) -> None:

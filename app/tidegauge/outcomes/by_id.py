@@ -277,8 +277,9 @@ class IdFold:
                 if label.waiting:
                     self._held.waiting -= 1
                     self._refuse(label, "unknown")
-        every = (*state.predictions.values(), *state.labels.values())
-        state.least_until = min((it.until for it in every), default=_NEVER)
+        left = [one.until for one in state.predictions.values()]
+        left += [label.until for label in state.labels.values()]
+        state.least_until = min(left, default=_NEVER)
 
     def _labels_of(self, state: _State, one: _Prediction) -> list[_Label]:
         """Return the labels that are of a prediction, in any order."""

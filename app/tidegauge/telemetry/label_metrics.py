@@ -8,7 +8,7 @@ _REASONS = [
     (reason,)
     for reason in (
         "empty", "too_large", "invalid_utf8", "invalid_json", "invalid_record", "invalid_time",
-        "invalid_receipt", "no_target",
+        "invalid_receipt", "no_target", "too_many_variants",
     )
 ]  # fmt: skip
 
@@ -20,8 +20,9 @@ class LabelMetrics(RoleMetrics):
         "tidegauge_label_router_labels_total{named}",
         "labels handed to OUTCOMES and committed, with the `id` of a prediction or with the "
         "`prediction`, by a receipt or without; `not_sampled`: labels by an id that no model keeps "
-        "(`outcomes.rate`), which are handed to nobody",
-        from_zero=[(one,) for one in ("id", "prediction", "not_sampled")],
+        "(`outcomes.rate`), which are handed to nobody; `without_groups`: those with a prediction "
+        "whose groups were more combinations than are kept of a model, and are left out",
+        from_zero=[(one,) for one in ("id", "prediction", "not_sampled", "without_groups")],
     )
     dead_letters = counter(
         "tidegauge_label_router_dead_letters_total{reason}",

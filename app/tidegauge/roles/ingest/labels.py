@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
-from tidegauge.counting import LabelRouter, Position
+from tidegauge.counting import Admission, LabelRouter, Position
 from tidegauge.kafka import Consumer, ingest_consumer, ingest_producer
 from tidegauge.roles.ingest.conditions import CommittedTotals
 from tidegauge.roles.ingest.session import BATCH, Combiner
@@ -44,6 +44,11 @@ class LabelState(SourceState):
     poll_seconds: ClassVar[float] = 0.1
     _totals: CommittedTotals = field(default_factory=CommittedTotals)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # As that of counting: a label with its prediction may name any variant.
+        self.admission = Admission(self.settings.ingest, self.monotonic)
+
     @property
     def topic(self) -> str:
         """The topic that is read."""
@@ -76,6 +81,7 @@ class LabelState(SourceState):
             groups=self.settings.outcome_groups,
             settings_of=self.settings.outcomes_of,
             keys=self.settings.outcomes.receipt_keys,
+            admission=self.admission,
         )
 
     def rest(self, seconds: float) -> None:
