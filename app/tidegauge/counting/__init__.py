@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         begin_at as begin_at,
         from_metadata as from_metadata,
         known_end as known_end,
+        last_known as last_known,
     )
     from tidegauge.counting.counter import Counter as Counter, Promoted as Promoted
     from tidegauge.counting.decode.arrow_rows import COUNTED as COUNTED

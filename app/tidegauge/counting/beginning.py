@@ -86,6 +86,23 @@ class Beginning(NamedTuple):
     detail: str = ""
 
 
+def last_known(committed: Counted | None, logged: Counted | None, topic_id: str) -> Counted | None:
+    """Return what was known last: of the committed offset, or of the log of histograms.
+
+    Both are written in one transaction. But offsets may be restored with their metadata from a
+    copy, and brokers have lost the offsets of a transaction whose records they kept.
+
+    >>> before, after = (Counted(origin=0, to=to, topic_id="a") for to in (5, 9))
+    >>> last_known(before, after, "a").to, last_known(after, before, "a").to
+    (9, 9)
+    """
+
+    def order(one: Counted) -> tuple[bool, int, int]:
+        return one.topic_id == topic_id, one.series, one.to
+
+    return max((one for one in (committed, logged) if one is not None), key=order, default=None)
+
+
 def begin_at(
     counted: Counted | None, *, committed: int | None, topic_id: str, low: int, high: int
 ) -> Beginning:

@@ -72,6 +72,25 @@ def test_an_end_that_was_known_before_is_passed_on(topic: SourceTopic, high: int
     topic._consumer = SimpleNamespace(  # type: ignore[assignment]
         get_watermark_offsets=lambda at, timeout: (0, high)
     )
+    topic._tail = SimpleNamespace(counted=lambda _: {})  # type: ignore[assignment]
     known = Counted(origin=0, to=30, topic_id="an id", end=50)
     topic.beginnings([TopicPartition("predictions", 0, 30, metadata=known.metadata())])
     assert topic.ends == {0: end}
+
+
+@pytest.mark.parametrize("logged", [Counted(origin=0, to=30, topic_id="an id"), None])
+def test_an_older_offset_with_its_metadata_is_not_believed(
+    topic: SourceTopic, logged: Counted | None
+) -> None:
+    """The brokers lost the offsets of a transaction whose histograms they kept."""
+    topic._consumer = SimpleNamespace(  # type: ignore[assignment]
+        get_watermark_offsets=lambda at, timeout: (0, 40)
+    )
+    found = {} if logged is None else {0: logged}
+    topic._tail = SimpleNamespace(counted=lambda _: found)  # type: ignore[assignment]
+    stale = Counted(origin=0, to=20, topic_id="an id")
+    begun = topic.beginnings([TopicPartition("predictions", 0, 20, metadata=stale.metadata())])[0]
+    if logged is None:
+        assert (begun.begin, begun.happened) == (20, None)
+    else:
+        assert (begun.begin, begun.overlap, begun.happened) == (30, 10, "moved_back")

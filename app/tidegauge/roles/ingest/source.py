@@ -1,7 +1,7 @@
 """The source topic as a session of INGEST sees it: which topic it is, and where counting begins.
 
-Histograms and offsets are committed together, so the log of histograms shows what was counted where
-the group's offsets are missing or were changed. Every flush writes to every partition of the log
+Histograms and offsets are committed together, so the log of histograms shows what was counted,
+whatever became of the group's offsets. Every flush writes to every partition of the log
 and names all source partitions of its worker: the latest records of one partition name them all.
 """
 
@@ -15,7 +15,15 @@ import msgspec
 
 from tidegauge.config import KafkaSettings, Settings
 from tidegauge.contract import DecodingError, SourceRange, decode
-from tidegauge.counting import DOUBTFUL, Beginning, Counted, begin_at, from_metadata, known_end
+from tidegauge.counting import (
+    DOUBTFUL,
+    Beginning,
+    Counted,
+    begin_at,
+    from_metadata,
+    known_end,
+    last_known,
+)
 from tidegauge.kafka import (
     Admin,
     Consumer,
@@ -116,20 +124,19 @@ class SourceTopic:
         """
         if self.topic_id:
             self._compare(_BROKER_SECONDS)
-        known = {
-            at.partition: from_metadata(at.metadata, at.offset)
-            for at in partitions
-            if at.offset >= 0
-        }
-        counted_to = {p: counted for p, counted in known.items() if counted is not None}
-        unknown = {at.partition for at in partitions} - counted_to.keys()
-        if unknown and self._tail is not None:
-            counted_to |= self._tail.counted(unknown)
-        found = self._beginnings(partitions, counted_to)
+        # The log is asked even where the group has an offset: see :func:`last_known`.
+        logged = self._tail.counted({at.partition for at in partitions}) if self._tail else {}
+        known: dict[int, Counted] = {}
+        for at in partitions:
+            its = from_metadata(at.metadata, at.offset) if at.offset >= 0 else None
+            last = last_known(its, logged.get(at.partition), self.topic_id)
+            if last is not None:
+                known[at.partition] = last
+        found = self._beginnings(partitions, known)
         if any(one.happened in DOUBTFUL for one in found.values()):
             time.sleep(DOUBT_SECONDS)
             self._compare(_BROKER_SECONDS)
-            if self._beginnings(partitions, counted_to) != found:
+            if self._beginnings(partitions, known) != found:
                 raise SessionError(f"{self._topic} is changing: {found}")
         return found
 
