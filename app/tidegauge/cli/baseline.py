@@ -88,6 +88,13 @@ def create(
     prediction: Annotated[
         str | None, typer.Option(help="Column with the model's output.", metavar="COL")
     ] = None,
+    confidence: Annotated[
+        str | None,
+        typer.Option(
+            help="Of several classes, column with the probability of the predicted one.",
+            metavar="COL",
+        ),
+    ] = None,
     label: Annotated[
         str | None,
         typer.Option(
@@ -233,6 +240,7 @@ def create(
                 model=model,
                 version=version,
                 prediction=prediction,
+                confidence=confidence,
                 time=timestamps,
                 time_zone=time_zone,
                 holidays=holidays,

@@ -31,6 +31,7 @@ def read(tmp_path: Path) -> Read:
             path.write_text("\n".join(lines) + "\n")
         found: list[str] = []
         read_by = {"prediction": "score", "types": options.pop("types", None)}
+        read_by["confidence"] = options.pop("confidence", None)
         built = build(
             path,
             model="m",
@@ -213,3 +214,71 @@ def test_scores_that_are_classes_are_doubtful_and_the_rare_classes_are_one(read:
     }
     its = read(many, ("60 classes: the commonest 50",))
     assert its.actual.max() == 50
+
+
+CLASSES = {"score": list("abca"), "actual": list("abcb"), "sure": [0.9, 0.8, 0.5, 0.6]}
+
+
+def test_several_classes_with_a_confidence_have_brier_log_loss_and_calibration(
+    read: Read,
+) -> None:
+    columns = {name: values * 20 for name, values in CLASSES.items()}
+    columns["sure"][4] = ""  # one without it
+    its = read(columns, confidence="sure")
+    assert its.target == MulticlassTarget(classes=("a", "b", "c"))
+    assert np.isnan(its.value).tolist() == [value == "" for value in columns["sure"]]
+    counts = baseline_counts(
+        outcomes_of_rows(its.target, its.value, its.predicted, its.actual, its.rows)
+    )
+    figures = figures_of(counts)
+    there = ~np.isnan(its.value)
+    right = (its.predicted == its.actual)[there]
+    sure = its.value[there]
+    assert figures["accuracy"].value == 0.75
+    assert figures["brier"].value == pytest.approx(metrics.brier_score_loss(right, sure))
+    assert figures["log_loss"].value == pytest.approx(metrics.log_loss(right, sure))
+    gaps = [abs(np.mean(right[sure == s]) - s) * np.mean(sure == s) for s in np.unique(sure)]
+    assert figures["calibration_error"].value == pytest.approx(sum(gaps))
+
+
+def test_a_confidence_is_the_prediction_of_events_and_no_feature(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    sure = [0.9, 0.4, "", 0.7] * 10
+    rows = [f"{a},{b},{i / 40}" for i, (a, b) in enumerate(zip("abca" * 10, sure, strict=True))]
+    path.write_text("\n".join(["class,prediction,age", *rows]) + "\n")
+    built = build(path, model="m", version="1", prediction="class", confidence="prediction")
+    assert list(built.baseline.signals) == ["label", "prediction", "age"]
+    assert built.baseline.features == ["age"]
+    assert [it.signal for it in built.columns] == ["label", "prediction", "age"]
+    with pytest.raises(BaselineError, match=r"reserved.*--confidence prediction"):
+        build(path, model="m", version="1", prediction="class")
+
+
+def test_one_column_of_probabilities_for_another_class_is_doubtful(read: Read) -> None:
+    sure = [0.9, 0.8, 0.1, 0.333]
+    read(CLASSES | {"sure": sure}, ("below 1/3 in 1 of 4 rows",), confidence="sure")
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "why"),
+    [
+        ({"score": SCORES}, {"confidence": "sure"}, "a score is named by --prediction alone"),
+        ({"sure": list("wxyz")}, {"confidence": "sure"}, "'sure', which --confidence names, holds"),
+        ({"sure": [90, 80, 50, 60]}, {"confidence": "sure"}, "holds 50 to 90, expected the"),
+        ({"sure": [""] * 4}, {"confidence": "sure"}, "no value"),
+        ({}, {"confidence": "score"}, "both --confidence and --prediction"),
+        ({}, {"confidence": "actual"}, "both --confidence and --label"),
+        ({}, {"confidence": "nothing"}, "no column 'nothing', which --confidence names"),
+        (
+            {"score": list("yyny"), "actual": list("yynn")},
+            {"confidence": "sure", "positive": "y", "threshold": 0.5},
+            "of two, name the probability of the positive one by --prediction",
+        ),
+    ],
+)
+def test_a_confidence_that_is_none_is_refused(
+    read: Read, columns: dict[str, Any], options: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(BaselineError) as refused:
+        read(CLASSES | columns, **options)
+    assert why in str(refused.value)

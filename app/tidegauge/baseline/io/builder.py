@@ -26,7 +26,6 @@ from tidegauge.baseline.io.choices import (
     check_choices,
     check_width,
     roles_of,
-    signal_names,
 )
 from tidegauge.baseline.io.column import Column, ReadOptions, Role
 from tidegauge.baseline.io.daily import Timed, category_places, daily_cycle
@@ -44,6 +43,7 @@ from tidegauge.baseline.io.labels import (
     check_labels,
     labelled_columns,
 )
+from tidegauge.baseline.io.outputs import check_confidence, check_confidences, signal_names
 from tidegauge.baseline.io.signals import (
     MANY_VALUES,
     TOP_CATEGORIES,
@@ -91,6 +91,7 @@ def build(
     model: str,
     version: str,
     prediction: str | None = None,
+    confidence: str | None = None,
     time: str | None = None,
     time_zone: str | None = None,
     holidays: str | None = None,
@@ -107,15 +108,17 @@ def build(
     """Make a baseline of every column of a file that isn't excluded.
 
     ``path`` may be a folder or a pattern too. ``prediction`` names the column of the model's
-    output: numbers become the signal "prediction", anything else the signal "label". ``time`` names
-    one with timestamps, which is no signal: with 14 days of them the baseline says what to expect
-    at each hour of the day, in ``time_zone`` or else in UTC. ``holidays`` is a country or a file of
-    dates, which are a kind of day. ``entity`` names one with the user, session or device of each
-    row, no signal either: the baseline says how far the rows of one depend on each other. Without
-    it, and without hours, it says that of rows that are next to each other. ``types`` overrides
-    whether a column is read as numbers or as categories, ``options`` how a file of text is written,
-    ``joint`` how many sums of features are signals too (:mod:`tidegauge.baseline.joint`),
-    ``labels`` which column has the actuals, no signal either.
+    output: numbers become the signal "prediction", anything else the signal "label". ``confidence``
+    names one with the probability of the class in ``prediction``, which becomes the signal
+    "prediction" beside it, as an event has both. ``time`` names one with timestamps, which is no
+    signal: with 14 days of them the baseline says what to expect at each hour of the day, in
+    ``time_zone`` or else in UTC. ``holidays`` is a country or a file of dates, which are a kind of
+    day. ``entity`` names one with the user, session or device of each row, no signal either: the
+    baseline says how far the rows of one depend on each other. Without it, and without hours, it
+    says that of rows that are next to each other. ``types`` overrides whether a column is read as
+    numbers or as categories, ``options`` how a file of text is written, ``joint`` how many sums of
+    features are signals too (:mod:`tidegauge.baseline.joint`), ``labels`` which column has the
+    actuals, no signal either.
 
     What is doubtful, but no error, goes to ``warn``. About ``memory_bytes``, plus one column, are
     held in memory; the rest waits in a temporary directory.
@@ -130,10 +133,15 @@ def build(
     joint.check()
     if labels is not None:
         check_labels(labels, prediction, list(exclude))
+    label = labels.column if labels else None
+    if confidence is not None:
+        others = {"--time": time, "--entity": entity, "--label": label}
+        check_confidence(confidence, prediction, others, list(exclude))
     path = Path(path)
     calendar = _calendar_of(time, time_zone, holidays, warn)
-    label = labels.column if labels else None
-    choices = ColumnChoices(prediction, time, *calendar, entity, exclude, types or {}, warn, label)
+    choices = ColumnChoices(
+        prediction, time, *calendar, entity, exclude, types or {}, warn, label, confidence
+    )
     with open_table(
         path,
         options or ReadOptions(),
@@ -151,7 +159,7 @@ def build(
         built = _build(path, table, choices, joint, progress, memory_bytes)
         if labels is not None and prediction is not None:
             role = roles_of(path, table, replace(choices, warn=lambda _: None))[prediction]
-            read = labelled_columns(table, labels, prediction, role, warn)
+            read = labelled_columns(table, labels, prediction, role, warn, confidence)
             built = replace(built, labelled=read)
     baseline = msgspec.structs.replace(built.baseline, model=model, version=version)
     try:
@@ -173,7 +181,9 @@ def _build(
 ) -> Built:
     check_choices(path, list(table.columns), choices)
     roles = roles_of(path, table, choices)
-    names = signal_names(roles, choices.prediction)
+    names = signal_names(roles, choices.prediction, choices.confidence)
+    if choices.confidence is not None and choices.prediction is not None:
+        check_confidences(table, choices.confidence, choices.prediction, roles, choices.warn)
     signals: dict[str, Signal] = {}
     timed: dict[str, Timed] = {}
     unusable: dict[str, Counter[str]] = {}
@@ -193,7 +203,7 @@ def _build(
             places = category_places(spellings, categorical.categories)
         else:
             signal, distinct, scale = _numeric(table, name)
-            if name != choices.prediction:
+            if name not in (choices.prediction, choices.confidence):
                 lost = signal.missing + signal.nan
                 features[name] = Feature(scale, lost / table.rows)
             if name not in choices.types:

@@ -20,7 +20,6 @@ from tidegauge.baseline.io.calendar import Holidays
 from tidegauge.baseline.io.column import Column, Kind, Role
 from tidegauge.baseline.io.table import Table, compact_dates
 from tidegauge.config import parse_document
-from tidegauge.contract import OUTPUT_SIGNALS
 
 _HEADER = ["feature", "importance"]
 
@@ -166,6 +165,7 @@ class ColumnChoices:
     types: Mapping[str, Role]
     warn: Callable[[str], None]
     label: str | None = None
+    confidence: str | None = None
 
     def warn_of_dates(self, name: str, signal: Signal) -> None:
         """Warn if the ends of a column of numbers look like dates."""
@@ -182,7 +182,7 @@ class ColumnChoices:
     @property
     def named(self) -> set[str]:
         """Columns that an option names, but for those that are left out."""
-        columns = (self.prediction, self.time, self.entity, self.label)
+        columns = (self.prediction, self.time, self.entity, self.label, self.confidence)
         return {*self.types, *(name for name in columns if name)} - {""}
 
 
@@ -194,6 +194,7 @@ def check_choices(path: Path, columns: list[str], choices: ColumnChoices) -> Non
         ("--time", [] if time is None else [time]),
         ("--entity", [] if entity is None else [entity]),
         ("--label", [] if choices.label is None else [choices.label]),
+        ("--confidence", [] if choices.confidence is None else [choices.confidence]),
         ("--exclude", choices.exclude),
         ("--type", choices.types),
     ):
@@ -284,19 +285,3 @@ def _role(table: Table, column: Column, override: Role | None) -> Role:
             f"missing, --na and the text"
         )
     return override or ("numeric" if kind == "numeric" else "categorical")
-
-
-def signal_names(roles: Mapping[str, Role], prediction: str | None) -> dict[str, str]:
-    """Return the name of each column's signal; raises ``BaselineError`` for a reserved one."""
-    names = {name: name for name in roles}
-    if prediction is not None:
-        is_class = roles[prediction] == "categorical"
-        names[prediction] = "label" if is_class else "prediction"
-    for name in roles:
-        if name in OUTPUT_SIGNALS and name != prediction:
-            use = f", or name it with --prediction {name}" if prediction is None else ""
-            raise BaselineError(
-                f"column {name!r} has a name that is reserved for what tidegauge derives itself "
-                f"({', '.join(OUTPUT_SIGNALS)}): rename it, --exclude {name}{use}"
-            )
-    return names

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tidegauge.baseline import BaselineError
 from tidegauge.baseline.io.column import Role
+from tidegauge.baseline.io.outputs import check_probabilities
 from tidegauge.baseline.io.signals import text_spellings
 from tidegauge.baseline.io.table import Table
 from tidegauge.contract import (
@@ -35,6 +36,9 @@ _RESIDUAL_BINS = 64
 
 #: A whole number with a decimal point, which numbers of labels are spelled without.
 _WHOLE = re.compile(r"-?\d{1,15}\.0*", re.ASCII)
+
+#: How far below its true value a probability may be written.
+_ROUNDED = 0.01
 
 #: The code of a prediction that is no class.
 _NONE = 65_535
@@ -61,7 +65,7 @@ class LabelOptions:
 class LabelledColumns:
     """The target, and prediction and actual of the rows that have both.
 
-    ``value`` is a score or a number, NaN where the prediction is a class; ``predicted`` the code of
+    ``value`` is a score or a number, NaN where there is only a class; ``predicted`` the code of
     the class, 65535 where the score decides; ``actual`` a code of a class or a number. ``rows`` is
     how many rows have a prediction.
     """
@@ -99,8 +103,11 @@ def labelled_columns(
     prediction: str,
     role: Role,
     warn: Callable[[str], None],
+    confidence: str | None = None,
 ) -> LabelledColumns:
     """Read the target and the rows; ``role`` is how the column ``prediction`` is read.
+
+    ``confidence`` is the column with the probability of the predicted class.
 
     Raises ``BaselineError`` if the columns make no target, or could make two.
     """
@@ -115,8 +122,18 @@ def labelled_columns(
         return _of_numbers(table, labels.column, prediction, role)
     actual = _texts(table, labels.column)
     if problem == "binary":
+        if confidence is not None:
+            raise BaselineError(
+                f"--confidence {shlex.quote(confidence)} is of several classes: of two, name the "
+                f"probability of the positive one by --prediction; or --problem multiclass"
+            )
         target: BinaryTarget | MulticlassTarget = _binary(labels, actual)
-        _check_scores(table, prediction, role, warn)
+        if role != "categorical":
+            check_probabilities(
+                table, prediction, "the positive class, 0 to 1", warn,
+                ": of a log-odds x, 1 / (1 + exp(-x)), in events too; or name a column of "
+                "predicted classes",
+            )  # fmt: skip
     else:
         if role != "categorical":
             raise BaselineError(
@@ -124,9 +141,11 @@ def labelled_columns(
                 f"names the class that was predicted: --type {shlex.quote(prediction)}=categorical"
             )
         target = _multiclass(labels.column, actual, warn)
+        if confidence is not None:
+            _check_largest(table, confidence, actual, _texts(table, prediction), warn)
     if role == "categorical":
         _check_classes(prediction, _texts(table, prediction), target)
-    return _of_classes(table, labels.column, prediction, role, target)
+    return _of_classes(table, labels.column, prediction, role, target, confidence)
 
 
 def _problem(table: Table, labels: LabelOptions, prediction: str, role: Role) -> Problem:
@@ -249,20 +268,23 @@ def _check_classes(
         )
 
 
-def _check_scores(table: Table, prediction: str, role: Role, warn: Callable[[str], None]) -> None:
-    if role == "categorical":
-        return
-    scores, _, _ = table.numbers(prediction)
-    if len(scores) and not 0 <= scores[0] <= scores[-1] <= 1:
-        raise BaselineError(
-            f"column {prediction!r} holds {scores[0]:g} to {scores[-1]:g}, expected the "
-            f"probability of the positive class, 0 to 1: of a log-odds x, 1 / (1 + exp(-x)), in "
-            f"events too; or name a column of predicted classes"
-        )
-    if len(scores) and not ((scores > 0) & (scores < 1)).any():
+def _check_largest(
+    table: Table,
+    confidence: str,
+    actual: Counter[str],
+    predicted: Counter[str],
+    warn: Callable[[str], None],
+) -> None:
+    """Warn of a probability that can't be the largest of all classes: it may be of another one."""
+    scores, _, _ = table.numbers(confidence)
+    classes = len(actual.keys() | predicted.keys())
+    # Scores are rounded in files.
+    small = int((scores < (1 - _ROUNDED) / classes).sum())
+    if small:
         warn(
-            f"column {prediction!r} holds 0 and 1 alone: predicted classes rather than scores, of "
-            f"which AUC and calibration say little"
+            f"column {confidence!r} is below 1/{classes} in {small:,} of {len(scores):,} rows, and "
+            f"the likeliest of {classes} classes has at least that: expected the probability of "
+            f"the class in the same row"
         )
 
 
@@ -272,14 +294,20 @@ def _of_classes(
     prediction: str,
     role: Role,
     target: BinaryTarget | MulticlassTarget,
+    confidence: str | None,
 ) -> LabelledColumns:
     value, predicted, actual, rows = [], [], [], 0
-    for batch in table.timed(None, {label: "categorical", prediction: role}):
+    roles: dict[str, Role] = {label: "categorical", prediction: role}
+    if confidence is not None:
+        roles[confidence] = "numeric"
+    for batch in table.timed(None, roles):
         codes = _codes(table, label, batch.columns[label], target)
         if role == "categorical":
             held = _codes(table, prediction, batch.columns[prediction], target)
             there = held >= 0
             scores = np.full(len(held), np.nan)
+            if confidence is not None:
+                scores = np.asarray(batch.columns[confidence], dtype=np.float64)
             classes = np.where(held < 0, _NONE, held).astype(np.uint16)
         else:
             scores = np.asarray(batch.columns[prediction], dtype=np.float64)
