@@ -40,10 +40,19 @@ class LostAdmin:
     """The first one has lost its brokers for good; those made later reach them."""
 
     made = 0
+    stays = False
 
     def __init__(self, *_: Any, **__: Any) -> None:
         LostAdmin.made += 1
         self._lost = LostAdmin.made == 1
+
+    def list_offsets(self, wanted: dict[Any, Any], **_: Any) -> dict[Any, Future[Any]]:
+        answer: Future[Any] = Future()
+        if self._lost or LostAdmin.stays:
+            answer.set_exception(KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH)))
+        else:
+            answer.set_result(SimpleNamespace(offset=7))
+        return dict.fromkeys(wanted, answer)
 
     def list_topics(self, topic: str, timeout: float) -> Any:
         if self._lost:
@@ -71,6 +80,17 @@ def test_an_admin_client_without_an_answer_is_replaced_before_the_next_question(
         admin.partitions("topic", 1.0)
     assert admin.partitions("topic", 1.0) == [0, 1]
     assert LostAdmin.made == 2
+
+
+def test_one_that_knows_an_older_leader_is_replaced_at_once(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert admin.end("topic", 0, 1.0) == 7
+    assert LostAdmin.made == 2
+    monkeypatch.setattr(LostAdmin, "stays", True)
+    with pytest.raises(KafkaException, match="FENCED_LEADER_EPOCH"):
+        admin.end("topic", 0, 1.0)
+    assert LostAdmin.made == 4
 
 
 def test_one_that_never_answers_is_given_up_and_another_one_asked(admin: Admin) -> None:

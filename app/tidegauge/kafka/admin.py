@@ -33,6 +33,16 @@ NO_ANSWER = frozenset(
     }
 )
 
+#: Errors of a client that knows who led a partition before. librdkafka's admin client doesn't learn
+#: of the new leader by them: after brokers were lost it has sent the old epoch again and again.
+_STALE = frozenset(
+    {
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
+
 #: Kafka's value for "no id", of topics that were created before topics had ids.
 NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 
@@ -51,7 +61,8 @@ _silent.propagate = False
 class Admin:
     """Asks the brokers for topics, offsets and groups; methods raise ``KafkaException``.
 
-    A client that gets no answer is replaced before the next question. librdkafka may lose its
+    A client that gets no answer is replaced before the next question, and one that doesn't know the
+    leaders at once. librdkafka may lose its
     brokers for good (issue 5301; see ``producer/librdkafka.py``), and an admin client waits for the
     broker that it takes for the controller, also after that has left the cluster. A new client
     learns of the others.
@@ -63,18 +74,20 @@ class Admin:
 
     def ask(self, question: Callable[[AdminClient], T], *, twice: bool = False) -> T:
         """Make a request; with ``twice``, again by a new client if no answer comes."""
-        try:
-            return question(self._client)
-        except (KafkaException, TimeoutError) as error:
-            is_answer = isinstance(error, KafkaException) and error.args[0].code() not in NO_ANSWER
-            if is_answer:
-                raise
-            self._client = admin_client(self._kafka)
-            if not twice:
+        for is_last in (False, True):
+            try:
+                return question(self._client)
+            except (KafkaException, TimeoutError) as error:
+                code = error.args[0].code() if isinstance(error, KafkaException) else None
+                if code is not None and code not in NO_ANSWER | _STALE:
+                    raise
+                self._client = admin_client(self._kafka)
+                if not is_last and (twice or code in _STALE):
+                    continue
                 if isinstance(error, KafkaException):
                     raise
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
-        return self.ask(question)
+        raise AssertionError("the last failure is raised")
 
     def partitions(self, topic: str, seconds: float) -> list[int]:
         """Return the partitions of a topic, none if it isn't there."""
