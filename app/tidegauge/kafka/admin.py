@@ -40,6 +40,7 @@ _STALE = frozenset(
         KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError._NOENT,  # it has found no leader
     }
 )
 
