@@ -1,6 +1,8 @@
-"""Intervals of 95 %, each by a method that has a name."""
+"""Intervals of 95 %, each by a method that has a name; and the same at other levels."""
 
 from math import exp, inf, log, sqrt
+
+from scipy.special import ndtri
 
 from tidegauge.contract import Figure, IntervalMethod
 
@@ -8,7 +10,7 @@ from tidegauge.contract import Figure, IntervalMethod
 Z = 1.959963984540054
 
 
-def wilson(hits: float, n: float) -> tuple[float, float]:
+def wilson(hits: float, n: float, z: float = Z) -> tuple[float, float]:
     """Return the score interval of a proportion; 0 to 1 if ``n`` is 0.
 
     (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n). It has a width where all or none are hits.
@@ -26,8 +28,8 @@ def wilson(hits: float, n: float) -> tuple[float, float]:
     # Numbers of numpy have no JSON form.
     hits, n = float(hits), float(n)
     p = hits / n
-    middle, half = p + Z * Z / (2 * n), Z * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
-    scale = 1 + Z * Z / n
+    middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
     # Rounding may leave 1e-17 where the end is 0 or 1.
     low = 0.0 if hits == 0 else (middle - half) / scale
     high = 1.0 if hits == n else (middle + half) / scale
@@ -98,3 +100,32 @@ def proportion(hits: float, n: float, method: IntervalMethod = "wilson") -> Figu
     """Return hits / n with Wilson's interval; ``n`` must be above 0."""
     low, high = wilson(hits, n)
     return Figure(n=round(n), value=hits / n, low=low, high=high, method=method)
+
+
+def at_chance(figure: Figure, chance: float) -> tuple[float, float] | None:
+    """Return the interval outside of which, at either end, the truth is with ``chance``.
+
+    Wilson's is computed anew. Of the others, each half is made longer as that of a normal variable
+    is, on the scale that its method has: the logit, the logarithm, or the value itself. None if
+    the figure has no interval.
+
+    >>> figure = proportion(90, 100)
+    >>> [round(end, 4) for end in at_chance(figure, 0.025) or ()]
+    [0.8256, 0.9448]
+    >>> [round(end, 4) for end in at_chance(figure, 1e-4) or ()]
+    [0.7374, 0.9666]
+    """
+    value, low, high = figure.value, figure.low, figure.high
+    if value is None or low is None or high is None:
+        return None
+    z = -float(ndtri(chance))
+    if figure.method == "wilson":
+        return wilson(round(value * figure.n), figure.n, z)
+    if figure.method in ("logit", "delong_logit") and 0 < low <= value <= high < 1:
+        middle, *ends = (log(it / (1 - it)) for it in (value, low, high))
+        below, above = (_logistic(middle + (it - middle) * z / Z) for it in ends)
+        return below, above
+    if figure.method == "log_normal" and 0 < low <= value:
+        below, above = (log(it / value) * z / Z for it in (low, high))
+        return value * exp(below), (value * exp(above) if above < 700 else inf)
+    return value - (value - low) * z / Z, value + (high - value) * z / Z
