@@ -15,7 +15,7 @@ from support.window_reports import (
 )
 from tidegauge.alerting.judge import decide, episode_of
 from tidegauge.alerting.measure import measure
-from tidegauge.alerting.metrics import METRICS, MetricName
+from tidegauge.alerting.metrics import METRICS, OF_COHORTS, MetricName
 from tidegauge.alerting.ruleset import parse_rules
 from tidegauge.contract.report import AlarmBudget, DriftPattern, Evidence, Quality, WindowReport
 
@@ -116,7 +116,8 @@ def test_a_metric_is_the_figure_of_the_report_it_is_named_after(metric: MetricNa
 
 
 def test_every_metric_is_tried_here() -> None:
-    assert set(EXPECTED) | {"unseen_share"} == set(METRICS)
+    assert set(EXPECTED) | {"unseen_share"} == METRICS.keys() - OF_COHORTS
+    assert not any(list(measure(metric, REPORT)) for metric in OF_COHORTS), "it is no cohort"
 
 
 @pytest.mark.parametrize(

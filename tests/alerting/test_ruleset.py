@@ -94,10 +94,12 @@ def test_the_default_rules_are_those_of_the_documentation() -> None:
         ("drift", "kl_values", "*", 0.05, "medium", None),
         ("drift-retrain", "kl_values", "*", 0.07, "high", "retrain"),
         ("latency-rollback", "latency_mean_ms", "*", 200, "critical", "rollback"),
+        ("accuracy-drop", "accuracy", "*", None, "critical", None),
+        ("mae-rise", "mae", "*", None, "critical", None),
         ("no-data", "seconds_without_events", "*", 600, "medium", None),
     ]
     required = [rule.required_events for rule in DEFAULT_RULES.rules]
-    assert required == [20] * 6 + [100] + [0, 0, 0, 0, 1000, 1000, 100, 0]
+    assert required == [20] * 6 + [100] + [0, 0, 0, 0, 1000, 1000, 100, 30, 30, 0]
     documented = (ROOT / "docs" / "statistics.md").read_text().partition("### The default rules")[2]
     assert re.findall(r"^\| `([a-z-]+)` \|", documented, re.MULTILINE) == [
         rule.name for rule in DEFAULT_RULES.rules

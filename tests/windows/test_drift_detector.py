@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from support.counting import a_baseline, categorical, numeric
+from support.outcome_world import TARGET
 from support.window_reports import part_of, signal_report, window_report
 from support.world import a_state, taken_over, writes
 from tidegauge.alerting.measure import measure
 from tidegauge.baseline.document import Baseline
+from tidegauge.baseline.outcomes import BaselineOutcomes
 from tidegauge.contract.report import AlarmBudget, Evidence, WindowReport
+from tidegauge.outcomes.counts import OutcomeCounts
 from tidegauge.sequential.budget import Budget
 from tidegauge.sequential.engine import judge, size_of
 from tidegauge.sequential.ewma import Memory
@@ -223,3 +226,16 @@ def test_a_change_began_in_a_window_that_there_can_have_been() -> None:
     _, seen = watch.take(memory, report(3, 1), KNOWN)
     change = _evidence(seen, "amount")[0].change
     assert change is not None and change.onset_window_end == 60
+
+
+def test_a_labelled_model_has_a_fifth_less_for_drift() -> None:
+    report = window_report(0, part_of(1000))
+    detector = DriftDetector(lambda _: 2.0)
+    plain = a_baseline()
+    assert detector.budget_of(report, 1, plain).alarms == 2.0
+    counts = OutcomeCounts(TARGET)
+    outcomes = BaselineOutcomes(
+        target=TARGET, predicted=0, labelled=0, performance=counts.to_tally()
+    )
+    labelled = msgspec.structs.replace(plain, outcomes=outcomes)
+    assert detector.budget_of(report, 1, labelled).alarms == 1.6

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING
 from tidegauge._face import face
 
 if TYPE_CHECKING:
+    from tidegauge.alerting.cohorts import (
+        SHARE_OF_COHORTS as SHARE_OF_COHORTS,
+        CohortWindow as CohortWindow,
+        cohort_window as cohort_window,
+    )
     from tidegauge.alerting.evaluate import (
         MISSED_AFTER_SECONDS as MISSED_AFTER_SECONDS,
         InactiveSlice as InactiveSlice,
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
         end_forgotten as end_forgotten,
         evaluate as evaluate,
         evaluate_late as evaluate_late,
+        holding as holding,
         judge_inactivity as judge_inactivity,
     )
     from tidegauge.alerting.measure import (

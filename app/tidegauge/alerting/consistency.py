@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeGuard
 
-from tidegauge.alerting.metrics import METRICS, SILENCE, Metric
+from tidegauge.alerting.metrics import METRICS, OF_COHORTS, SILENCE, Metric
 from tidegauge.contract import render
 
 #: What a template may name, each with a value to try the template on.
@@ -33,7 +33,13 @@ SAMPLE: dict[str, str | int | float] = {
     "are": "is",
     "drifted": "age (PSI .31), income (PSI .22)",
     "asks": "; asks for a retrain",
+    "baseline_value": "0.9",
+    "worse": "10%",
+    "interval": "0.78 to 0.84",
 }
+
+#: The fields of which a rule has one.
+THRESHOLDS = ("above", "below", "drop_from_baseline")
 
 #: The fields of a rule that name others that inhibit it.
 INHIBITORS = ("inhibited_by", "signal_inhibited_by")
@@ -55,10 +61,13 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     found: list[tuple[str, str]] = []
     above, below = rule.get("above"), rule.get("below")
-    if above is None and below is None:
+    given = [it for it in THRESHOLDS if rule.get(it) is not None]
+    if not given:
         found.append(("", "found no threshold, expected 'above' or 'below'"))
-    elif above is not None and below is not None:
-        found.append(("below", "found 'above' as well; expected one of the two, so make two rules"))
+    elif len(given) > 1:
+        found.append(
+            (given[1], f"found {given[0]!r} as well; expected one of the two, so make two rules")
+        )
     name = rule.get("metric")
     metric = METRICS.get(name) if isinstance(name, str) else None  # type: ignore[call-overload]
     if metric is not None:
@@ -78,6 +87,10 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
             )
         if name == SILENCE:
             found += _of_silence(rule)
+        if rule.get("drop_from_baseline") is not None and not metric.in_baseline:
+            found.append(
+                ("drop_from_baseline", f"a baseline has no {name}; expected 'above' or 'below'")
+            )
         if rule.get("minimum_psi") is not None and (name != "surprise" or below is not None):
             message = "only for 'metric: surprise' with 'above'; take it away"
             found.append(("minimum_psi", message))
@@ -158,7 +171,8 @@ def _out_of_range(name: object, found: float, metric: Metric) -> str:
 def wrong_inhibitors(rules: Sequence[object]) -> Iterator[tuple[int, str, int, str]]:
     """Find names of inhibitors that no rule should wait for: rule, field, place in it, message.
 
-    Rules that inhibit each other in a circle would all go unreported while all of them fire. Takes
+    Rules that inhibit each other in a circle would all go unreported while all of them fire. Rules
+    on windows and on cohorts are judged apart, so that neither can inhibit the other. Takes
     rules of any type, as :func:`inconsistencies` does.
     """
     inhibitors: dict[str, list[str]] = {}
@@ -175,12 +189,20 @@ def wrong_inhibitors(rules: Sequence[object]) -> Iterator[tuple[int, str, int, s
         and rule["metric"] in METRICS
         and not METRICS[rule["metric"]].of_signal
     }
+    of_cohorts = {
+        rule["name"]: str(rule.get("metric")) in OF_COHORTS
+        for rule in rules
+        if isinstance(rule, Mapping) and isinstance(rule.get("name"), str)
+    }
     for index, rule in enumerate(rules):
         if not isinstance(rule, Mapping) or not isinstance(rule.get("name"), str):
             continue
         for field in INHIBITORS:
             for place, other in enumerate(_names(rule, field)):
                 message = _wrong_inhibitor(rule["name"], other, inhibitors)
+                if message is None and of_cohorts[other] != of_cohorts[rule["name"]]:
+                    judged = "cohorts" if of_cohorts[other] else "windows"
+                    message = f"found {other!r}, which is judged on {judged}, and this rule isn't"
                 if message is None and field != "inhibited_by" and other in of_window:
                     message = f"found {other!r}, which is about no signal; expected one that is"
                 if message is not None:

@@ -108,6 +108,11 @@ def evaluate_late(
     return Revised(verdict, sorted(known))
 
 
+def holding(rules: RuleSet, report: WindowReport) -> list[str]:
+    """Return the fingerprints of what holds in a report, for :func:`evaluate_late`."""
+    return sorted({_name(rules, report, *watch) for watch in decide(rules, report, {}).holding})
+
+
 def _name(rules: RuleSet, report: WindowReport, order: int, signal: str | None) -> str:
     return records.fingerprint(rules.compiled[order].rule.name, report, signal)
 
@@ -122,7 +127,7 @@ class InactiveSlice(NamedTuple):
 
     ``since`` is the end of its last window, epoch seconds. A window lasts ``window_seconds`` and
     closes ``grace_seconds`` after its end. ``is_missed``: it has a baseline, or has had windows for
-    :data:`MISSED_AFTER_SECONDS`.
+    :data:`MISSED_AFTER_SECONDS`. ``what`` is what it gets no more.
     """
 
     model: str
@@ -133,6 +138,7 @@ class InactiveSlice(NamedTuple):
     window_seconds: int
     grace_seconds: int
     is_missed: bool = True
+    what: str = "events"
 
     def until(self, now: int, since: int | None = None) -> WindowReport:
         """Return the time without events as a window that nothing was counted in."""
@@ -212,8 +218,9 @@ def end_forgotten(
         if incident.reported is None:
             continue
         reason = (
-            f"{inactive.model} {inactive.version}: no events for {duration_text(seconds)}, so it "
-            f"counts as retired; the alert of rule {incident.shown.rule!r} was {incident.reported}"
+            f"{inactive.model} {inactive.version}: no {inactive.what} for "
+            f"{duration_text(seconds)}, so it counts as retired; the alert of rule "
+            f"{incident.shown.rule!r} was {incident.reported}"
         )
         evaluation.emit(records.abandoned_alert(identity, incident, report, reason))
     return evaluation.result(None)._replace(state=AlertState())

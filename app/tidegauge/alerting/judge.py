@@ -4,8 +4,9 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
+from tidegauge.alerting.cohorts import CohortWindow
 from tidegauge.alerting.measure import Measurement, measure
-from tidegauge.alerting.metrics import METRICS
+from tidegauge.alerting.metrics import METRICS, OF_COHORTS
 from tidegauge.alerting.model import Rule
 from tidegauge.alerting.ruleset import CompiledRule, RuleSet
 from tidegauge.alerting.state import AlertState, Episode
@@ -41,13 +42,16 @@ def decide(
     holding: dict[Watch, Measurement] = {}
     ceased: dict[Watch, Measurement] = {}
     judged: set[int] = set()
+    of_cohort = isinstance(report, CohortWindow)
     followed = unsettled | {order for order, _ in known}
     for metric, compiled in rules.by_metric.items():
+        if (metric in OF_COHORTS) != of_cohort:
+            continue
         watching = [one for one in compiled if one.watches(report)]
         if not watching:
             continue
         # Where no rule holds yet, only values beyond a threshold matter.
-        everything = any(one.order in followed for one in watching)
+        everything = of_cohort or any(one.order in followed for one in watching)
         sides = _EVERYTHING if everything else _far_sides(watching)
         for measured in measure(metric, report, outside=sides):
             signal = measured.signal
@@ -59,11 +63,10 @@ def decide(
                 judged.add(one.order)
                 watch = (one.order, signal)
                 episode = known.get(watch)
-                # A small drift raises no alert; one that is firing lasts as long as its reason.
+                # A small drift raises no alert, nor does what may be chance; one that is firing
+                # lasts as long as its reason.
                 firing = episode is not None and episode.phase == "firing"
-                if one.rule.holds(measured.value) and (
-                    firing or measured.psi >= one.rule.required_psi
-                ):
+                if measured.holds(one.rule) and (firing or measured.may_begin(one.rule)):
                     _keep_worst(holding, watch, one, measured)
                 elif episode is not None:
                     _keep_worst(ceased, watch, one, measured)
@@ -114,7 +117,7 @@ def episode_of(one: CompiledRule, measured: Measurement, starts_at: int) -> Epis
         signal=measured.signal,
         metric=one.rule.metric,
         comparison=one.rule.comparison,
-        threshold=one.rule.threshold,
+        threshold=measured.limit(one.rule),
         value=measured.value,
         unit=measured.unit,
         events=measured.events,

@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tidegauge.alerting.metrics import METRICS, OF_DRIFT, MetricName, Noise
+from tidegauge.alerting.cohorts import CohortFigure, CohortWindow, figure_of
+from tidegauge.alerting.metrics import METRICS, OF_COHORTS, OF_DRIFT, MetricName, Noise
+from tidegauge.alerting.model import Rule
 from tidegauge.contract import (
     AlarmBudget,
     Alert,
@@ -37,7 +39,7 @@ class Measurement(NamedTuple):
     on, ``minimum_events`` how many it takes at a threshold, where that follows from the window.
     ``baseline`` is the id of the baseline it was measured against or binned by ("" = none), and
     ``histogram`` what was counted of the signal. ``evidence`` and ``alarm_budget`` are what a
-    surprise rests on.
+    surprise rests on, ``cohort`` what a figure of labels does.
     """
 
     signal: str | None
@@ -49,6 +51,28 @@ class Measurement(NamedTuple):
     evidence: Evidence | None = None
     alarm_budget: AlarmBudget | None = None
     noise: Noise | None = None
+    cohort: CohortFigure | None = None
+
+    def holds(self, rule: Rule) -> bool:
+        """Whether the value lies beyond the threshold of ``rule``."""
+        if self.cohort is None:
+            return rule.holds(self.value)
+        reference = self.cohort.reference
+        if rule.drop_from_baseline is not None and reference is None:
+            return False
+        return rule.holds(self.value, None if reference is None else reference.value)
+
+    def may_begin(self, rule: Rule) -> bool:
+        """Whether that is large enough, and no chance, so that an alert may begin."""
+        if self.cohort is None:
+            return self.psi >= rule.required_psi
+        return self.cohort.is_beyond_chance(rule)
+
+    def limit(self, rule: Rule) -> float:
+        """Return the threshold of ``rule`` in the unit of the value."""
+        if self.cohort is None or self.cohort.reference is None:
+            return rule.threshold
+        return rule.limit(self.cohort.reference.value)
 
     @property
     def psi(self) -> float:
@@ -85,12 +109,23 @@ def measure(
     Those of the pattern of drifts are measured on the part that has one. ``mean`` and
     ``wasserstein`` rest on the values alone, so for them an event without one doesn't count.
     """
+    if isinstance(report, CohortWindow):
+        yield from _of_cohort(metric, report)
+        return
     if METRICS[metric].of_signal:
         yield from _of_signals(metric, report, outside)
+        return
+    if metric in OF_COHORTS:
         return
     low, high = outside
     of_report = _of_patterns if metric in _PATTERN_FIGURES else _of_window
     yield from (it for it in of_report(metric, report) if it.value < low or it.value > high)
+
+
+def _of_cohort(metric: MetricName, window: CohortWindow) -> Iterator[Measurement]:
+    unit, baseline = METRICS[metric].unit, window.cohort.baseline
+    for value, its in figure_of(metric, window) if metric in OF_COHORTS else ():
+        yield Measurement(None, value, unit, its.figure.n, baseline, None, cohort=its)
 
 
 def _of_signals(

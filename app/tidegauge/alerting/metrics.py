@@ -34,6 +34,27 @@ MetricName = Literal[
     "error_share",
     "events",
     "seconds_without_events",
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "specificity",
+    "f1",
+    "precision_weighted",
+    "recall_weighted",
+    "f1_weighted",
+    "auc",
+    "pr_auc",
+    "log_loss",
+    "brier",
+    "calibration_error",
+    "mae",
+    "rmse",
+    "mape",
+    "r2",
+    "label_coverage",
+    "label_delay_p50",
+    "label_delay_p90",
 ]
 
 
@@ -60,12 +81,14 @@ OF_DRIFT: frozenset[MetricName] = frozenset(
 
 
 class Metric(NamedTuple):
-    """A figure of a window report.
+    """A figure of a window report, or of a cohort of predictions by their labels.
 
     ``of_signal``: measured on each signal, otherwise once a window. ``lowest`` and ``highest`` are
     the ends of its range. ``minimum_events`` holds where a rule doesn't say: a thousand for what
     sampling noise alone moves far (see docs/statistics.md), a hundred for means and shares, twenty
-    for what is lost beyond chance.
+    for what is lost beyond chance, thirty labels for what is judged by an interval.
+    ``in_baseline``: the baseline may have it, so that a rule can be about a drop from there.
+    ``less_is_better``: then it is a rise.
     """
 
     of_signal: bool
@@ -73,6 +96,8 @@ class Metric(NamedTuple):
     lowest: float
     highest: float
     minimum_events: int
+    in_baseline: bool = False
+    less_is_better: bool = False
 
 
 class Noise(NamedTuple):
@@ -92,6 +117,33 @@ class Noise(NamedTuple):
         rest = threshold - self.of_baseline
         return math.ceil(self.per_value / rest - 1e-9) * 1.0 if rest > 0 else math.inf
 
+
+_OF_COHORTS: dict[MetricName, Metric] = {
+    "accuracy": Metric(False, "share", 0, 1, 30, True),
+    "balanced_accuracy": Metric(False, "share", 0, 1, 30, True),
+    "precision": Metric(False, "share", 0, 1, 30, True),
+    "recall": Metric(False, "share", 0, 1, 30, True),
+    "specificity": Metric(False, "share", 0, 1, 30, True),
+    "f1": Metric(False, "value", 0, 1, 30, True),
+    "precision_weighted": Metric(False, "share", 0, 1, 30, True),
+    "recall_weighted": Metric(False, "share", 0, 1, 30, True),
+    "f1_weighted": Metric(False, "value", 0, 1, 30, True),
+    "auc": Metric(False, "value", 0, 1, 30, True),
+    "pr_auc": Metric(False, "value", 0, 1, 30, True),
+    "log_loss": Metric(False, "value", 0, math.inf, 30, True, True),
+    "brier": Metric(False, "value", 0, 1, 30, True, True),
+    "calibration_error": Metric(False, "value", 0, 1, 30, True, True),
+    "mae": Metric(False, "value", 0, math.inf, 30, True, True),
+    "rmse": Metric(False, "value", 0, math.inf, 30, True, True),
+    "mape": Metric(False, "share", 0, math.inf, 30, True, True),
+    "r2": Metric(False, "value", -math.inf, 1, 30, True),
+    "label_coverage": Metric(False, "share", 0, math.inf, 30),
+    "label_delay_p50": Metric(False, "s", 0, math.inf, 30, less_is_better=True),
+    "label_delay_p90": Metric(False, "s", 0, math.inf, 30, less_is_better=True),
+}
+
+#: Of mature cohorts of predictions, by their labels; see docs/outcomes.md.
+OF_COHORTS: frozenset[MetricName] = frozenset(_OF_COHORTS)
 
 METRICS: dict[MetricName, Metric] = {
     "psi": Metric(True, "nats", 0, math.inf, 1000),
@@ -130,4 +182,5 @@ METRICS: dict[MetricName, Metric] = {
     "events": Metric(False, "events", 0, math.inf, 0),
     # Judged between windows too: see silence.py. A window has events, so it is 0 in each.
     "seconds_without_events": Metric(False, "s", 0, math.inf, 0),
+    **_OF_COHORTS,
 }

@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from tidegauge.alerting.consistency import SAMPLE, inconsistencies
+from tidegauge.alerting.consistency import SAMPLE, THRESHOLDS, inconsistencies
 from tidegauge.alerting.metrics import METRICS, SILENCE, MetricName, Noise
 from tidegauge.contract import ActionKind, AlertEvent, Severity, Size
 
@@ -66,7 +66,7 @@ class Rule(_StrictRule):
     """
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["above"]}, {"required": ["below"]}]}
+        json_schema_extra={"oneOf": [{"required": [it]} for it in THRESHOLDS]}
     )
 
     name: Annotated[_Text, Field(description="unlike that of every other rule; names its alerts")]
@@ -93,6 +93,16 @@ class Rule(_StrictRule):
     ] = None
     above: Annotated[_Threshold, Field(description="holds if the metric is greater")] = None
     below: Annotated[_Threshold, Field(description="holds if the metric is less")] = None
+    drop_from_baseline: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="figures of labels: holds if the figure is worse than the baseline's by "
+            "more than this share of it, such as 0.05, beyond chance",
+        ),
+        WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+    ] = None
     severity: Annotated[
         _SeverityOrSizes,
         Field(description="a word, or for surprise one for each size: minor, moderate, major"),
@@ -220,12 +230,15 @@ class Rule(_StrictRule):
     @property
     def comparison(self) -> Literal["above", "below"]:
         """Which side of the threshold the condition is on."""
+        if self.drop_from_baseline is not None:
+            return "above" if METRICS[self.metric].less_is_better else "below"
         return "below" if self.above is None else "above"
 
     @property
     def threshold(self) -> float:
-        """The threshold, in the unit of the metric."""
+        """The threshold, in the unit of the metric; of a drop, as a share of the baseline."""
         threshold = self.below if self.above is None else self.above
+        threshold = self.drop_from_baseline if threshold is None else threshold
         assert threshold is not None  # noqa: S101 - validated above
         return threshold
 
@@ -306,14 +319,30 @@ class Rule(_StrictRule):
             return sizes[size or "major"]
         return self.severity
 
-    def holds(self, value: float) -> bool:
+    def limit(self, reference: float | None) -> float:
+        """Return the threshold in the unit of the metric; ``reference`` is the baseline's figure.
+
+        >>> fields = {"name": "worse", "severity": "low", "drop_from_baseline": 0.05}
+        >>> round(Rule(metric="accuracy", **fields).limit(0.9), 6)
+        0.855
+        >>> Rule(metric="mae", **fields).limit(2.0)
+        2.1
+        """
+        if self.drop_from_baseline is None:
+            return self.threshold
+        assert reference is not None  # noqa: S101 - what has none isn't judged by such a rule
+        drop = self.drop_from_baseline * abs(reference)
+        return reference + drop if self.comparison == "above" else reference - drop
+
+    def holds(self, value: float, reference: float | None = None) -> bool:
         """Whether ``value`` is strictly on the far side of the threshold.
 
         >>> rule = Rule(name="slow", metric="latency_mean_ms", above=200.0, severity="low")
         >>> rule.holds(200.0), rule.holds(200.1)
         (False, True)
         """
-        return value < self.threshold if self.above is None else value > self.threshold
+        limit = self.limit(reference)
+        return value > limit if self.comparison == "above" else value < limit
 
 
 class RuleFile(_StrictRule):

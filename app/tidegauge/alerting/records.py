@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
-from tidegauge.alerting.metrics import SILENCE
+from tidegauge.alerting.cohorts import CohortWindow
+from tidegauge.alerting.metrics import OF_COHORTS, SILENCE
 from tidegauge.alerting.model import Rule
 from tidegauge.alerting.state import AlertState, Episode, Incident
 from tidegauge.contract import (
@@ -229,10 +231,10 @@ def requested_action(alert: Alert, rule: Rule) -> Action:
         model=alert.model,
         version=alert.version,
         variant=alert.variant,
-        requested_at=alert.window_end,
+        requested_at=alert.time,
         reason=alert.summary,
         data=None,
-        expires_at=alert.window_end + rule.expires_after,
+        expires_at=alert.time + rule.expires_after,
         dry_run=rule.dry_run,
         segment=alert.segment,
     )
@@ -257,6 +259,21 @@ def _listed(alert: Alert) -> dict[str, str]:
         "revised": "true" if alert.revised else "",
     }
     return {name: names for name, names in lists.items() if names}
+
+
+def _of_cohort(alert: Alert) -> dict[str, str]:
+    """Return what the alert of a cohort rests on; its window is that of the predictions."""
+    if alert.cohort is UNSET:
+        return {}
+    found, its = alert.cohort, alert.cohort.figure
+    names = ("time", "labelled", "worsening", "bound", "chance")
+    reference = found.baseline_figure
+    values = {name: getattr(found, name) for name in names} | {
+        "low": its.low,
+        "high": its.high,
+        "baseline_value": None if reference is None else reference.value,
+    }
+    return {f"cohort_{name}": str(it) for name, it in values.items() if it is not None}
 
 
 def audit_of_action(action: Action, alert: Alert) -> AuditFact:
@@ -286,7 +303,7 @@ _INPUTS = (
 def _audit(subject: str, event: str, alert: Alert, inputs: dict[str, str]) -> AuditFact:
     return AuditFact(
         id=deterministic_id("audit", subject),
-        time=alert.window_end,
+        time=alert.time,
         actor=f"rule:{alert.rule}",
         event=event,
         subject=subject,
@@ -295,6 +312,7 @@ def _audit(subject: str, event: str, alert: Alert, inputs: dict[str, str]) -> Au
         reason=alert.summary,
         inputs=inputs
         | _listed(alert)
+        | _of_cohort(alert)
         | {name: str(getattr(alert, name)) for name in _INPUTS}
         | {"segment": segment_text(alert.segment), "signal": alert.signal or ""},
     )
@@ -330,7 +348,10 @@ def held_summary(
             template = _OF_INACTIVITY
         elif int(values["signals"]) > 1:
             template = _OF_SIGNALS
-        values = {**values, "counted": counted(episode.events, "event")}
+        thing = "event"
+        if episode.metric in OF_COHORTS:
+            thing = "prediction" if episode.metric == "label_coverage" else "label"
+        values = {**values, "counted": counted(episode.events, thing)}
     return with_segment(render(template, values), report)
 
 
@@ -372,7 +393,29 @@ def places(
         "are": "are" if len(signals) > 1 else "is",
         "drifted": _drifted(report),
         "asks": "",
+        **_places_of_cohort(episode, report),
     }
+
+
+def _places_of_cohort(episode: Episode, report: WindowReport) -> dict[str, str]:
+    """Return what is known of a figure of labels; empty texts of others."""
+    found = dict.fromkeys(("baseline_value", "worse", "interval"), "")
+    if not isinstance(report, CohortWindow):
+        return found
+    figure = report.cohort.performance.figures.get(episode.metric)
+    worse = report.cohort.worsening.get(episode.metric)
+    base = report.cohort.baseline_figures.get(episode.metric)
+
+    def text(value: float) -> str:
+        return quantity(value, "" if episode.unit in _UNSPOKEN else episode.unit)
+
+    if base is not None:
+        found["baseline_value"] = text(base)
+    if worse is not None and worse.value is not None:
+        found["worse"] = quantity(abs(worse.value), "share")
+    if figure is not None and figure.low is not None and figure.high is not None:
+        found["interval"] = f"{text(figure.low)} to {text(figure.high)}"
+    return found
 
 
 def ended_summary(incident: Incident, report: WindowReport, signals: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegauge.alerting.consistency import INHIBITORS, inconsistencies, wrong_inhibitors
-from tidegauge.alerting.metrics import MetricName
+from tidegauge.alerting.metrics import OF_COHORTS, MetricName
 from tidegauge.alerting.model import GLOB, INCONSISTENT, Rule, RuleFile
 from tidegauge.config import FileFormat, Location, Problem, dotted, read_file
 from tidegauge.contract import OfSlice
@@ -74,9 +74,10 @@ class RuleSet:
     ``sha256`` is that of the file, in hexadecimal digits, so that alerts can say what judged them.
     """
 
-    __slots__ = ("by_metric", "by_name", "compiled", "rules", "sha256", "source")
+    __slots__ = ("_of_cohorts", "by_metric", "by_name", "compiled", "rules", "sha256", "source")
 
     def __init__(self, rules: Iterable[Rule], *, source: str = "", sha256: str = "") -> None:
+        self._of_cohorts: RuleSet | None = None
         self.rules = tuple(rules)
         self.source = source
         self.sha256 = sha256
@@ -100,6 +101,14 @@ class RuleSet:
             for rule in self.rules
         ]
         return RuleSet(rules, source=self.source, sha256=self.sha256)
+
+    @property
+    def of_cohorts(self) -> "RuleSet":
+        """The rules on figures of labels, which cohorts are judged by."""
+        if self._of_cohorts is None:
+            some = [rule for rule in self.rules if rule.metric in OF_COHORTS]
+            self._of_cohorts = RuleSet(some, source=self.source, sha256=self.sha256)
+        return self._of_cohorts
 
     def __len__(self) -> int:
         return len(self.rules)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from tidegauge.alerting import records
+from tidegauge.alerting.cohorts import CohortWindow
 from tidegauge.alerting.incidents import (
     EpisodeTransition,
     IncidentTransition,
@@ -87,6 +88,8 @@ class SliceEvaluation:
         self._is_late = is_late
         self._window = WindowSpan(report.window_start, report.window_end)
         self._now = report.window_end
+        if isinstance(report, CohortWindow):
+            self._now = report.cohort.time  # its labels come later
         if is_late and before.through is not None:
             length = report.window_end - report.window_start
             self._now = max(self._now, before.through + length)
@@ -331,6 +334,8 @@ class SliceEvaluation:
         if measured is not None:
             alert.distribution = shown
             carry(alert, measured)
+            if measured.cohort is not None:
+                alert.cohort = measured.cohort.evidence(rule)
         alert.was = transition.was
         if transition.was is not None and alert.state in ("pending", "firing"):
             alert.summary += "; data comes again"

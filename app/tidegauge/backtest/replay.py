@@ -274,7 +274,7 @@ class Replay:
         at_once = max(1, _NUMBERS_AT_ONCE // (len(LAMBDAS) * numbers))
         for start in range(0, len(reports), at_once):
             some, counts = reports[start : start + at_once], table[start : start + at_once]
-            budget = self._detector.budget_of(some[0], slices)
+            budget = self._detector.budget_of(some[0], slices, baselines[baseline])
             windows: WindowBatch | HourlyBatch
             if layout.daily is None or hours is None:
                 windows = WindowBatch(layout.reference, memory, counts, [budget])

@@ -85,8 +85,9 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     ledger: LedgerSettings = LedgerSettings()
     alarms_per_month: float = Field(default=1.0, gt=0)
-    """False alarms of drift a month that a model may have, all its versions, variants and
-    segments together, for rules on `surprise` (docs/detection.md).
+    """False alarms a month that a model may have, all its versions, variants and segments
+    together, for rules on `surprise` (docs/detection.md); of a model with labels, a fifth is for
+    rules on its cohorts (docs/outcomes.md).
     """
     model_alarms_per_month: dict[str, Annotated[float, Field(gt=0)]] = {}
     """The same for single models, by model name; in the YAML file."""
@@ -167,7 +168,7 @@ class Settings(BaseSettings):
         return max(one.retention_seconds + one.early_seconds for one in every)
 
     def alarms_of(self, model: str) -> float:
-        """Return the false alarms of drift a month that a model is allowed."""
+        """Return the false alarms a month that a model is allowed."""
         return self.model_alarms_per_month.get(model, self.alarms_per_month)
 
 

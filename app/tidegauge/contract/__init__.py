@@ -102,7 +102,10 @@ if TYPE_CHECKING:
         TrackRecord as TrackRecord,
         no_figure as no_figure,
     )
-    from tidegauge.contract.performance import PerformanceReport as PerformanceReport
+    from tidegauge.contract.performance import (
+        CohortEvidence as CohortEvidence,
+        PerformanceReport as PerformanceReport,
+    )
     from tidegauge.contract.prediction import (
         ARROW_CONTENT_TYPE as ARROW_CONTENT_TYPE,
         ARROW_MAGIC as ARROW_MAGIC,

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, UnsetType, field
 
+from tidegauge.contract.performance import CohortEvidence
 from tidegauge.contract.record import SCHEMA_VERSION, Record, SchemaVersion, deterministic_id, doc
 from tidegauge.contract.report import AlarmBudget, CountedRange, Evidence, MovedBin
 
@@ -246,7 +247,19 @@ class Alert(Record):
             "to request."
         ),
     ] = ""
+    cohort: Annotated[
+        CohortEvidence | UnsetType,
+        doc(
+            "What an alert on a figure of labels rests on; absent for others. Its window is then "
+            "the cohort: when the predictions were made."
+        ),
+    ] = UNSET
     schema_version: SchemaVersion = SCHEMA_VERSION
+
+    @property
+    def time(self) -> int:
+        """When it was found, epoch seconds: later than the window's end if labels had to come."""
+        return self.window_end if self.cohort is UNSET else self.cohort.time
 
     @property
     def event(self) -> AlertEvent:

@@ -71,3 +71,36 @@ class PerformanceReport(Record):
         doc("Offsets of the topic of outcomes up to which labels are counted."),
     ] = msgspec.field(default_factory=list)
     schema_version: SchemaVersion = SCHEMA_VERSION
+
+
+class CohortEvidence(Record):
+    """What an alert on a figure of a cohort rests on, all of it in the report that it names.
+
+    ``chance`` is ``alarms_per_month`` / ``judgements_per_month``. The rule holds where the value
+    lies beyond the threshold of the alert and, at its first time, ``bound`` excludes chance: of an
+    absolute threshold, that end of the figure's interval lies beyond it too; of a drop, that of
+    ``worsening`` is above 0. ``bound`` is outside of the truth by chance with ``chance`` only.
+    """
+
+    time: Annotated[int, doc("When the cohort was judged, epoch seconds; see time of the report.")]
+    predicted: Annotated[int, doc("Predictions of the cohort, with a label or not.")]
+    labelled: Annotated[int, doc("Those with a label.")]
+    maturity: Annotated[float | None, doc("Share of its labels expected by then; see the report.")]
+    figure: Annotated[Figure, doc("The figure, with its interval of 95 %.")]
+    baseline_figure: Annotated[
+        Figure | None, doc("That of the rows of the baseline; null if it has none.")
+    ]
+    drop_from_baseline: Annotated[
+        float | None, doc("Share of the baseline's figure in the rule; null if it has a threshold.")
+    ]
+    worsening: Annotated[
+        float | None, doc("By which share of the baseline's figure it is worse; null if unknown.")
+    ]
+    bound: Annotated[float | None, doc("End of the interval at chance; null if there is none.")]
+    chance: Annotated[float, doc("With which a rule may hold in a cohort by chance alone.")]
+    alarms_per_month: Annotated[
+        float, doc("Of the model's budget of false alarms, the part for cohorts.")
+    ]
+    judgements_per_month: Annotated[
+        float, doc("Cohorts of a month times rules times versions, variants and groups.")
+    ]

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from tidegauge.stats.intervals import (
         Z as Z,
+        at_chance as at_chance,
         newcombe as newcombe,
         normal_interval as normal_interval,
         square_and_add as square_and_add,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tidegauge.windows.changelog import Changelog as Changelog, Checkpoint as Checkpoint
     from tidegauge.windows.changes import pattern_of as pattern_of
     from tidegauge.windows.closing import Closing as Closing
+    from tidegauge.windows.cohort_rules import CohortRules as CohortRules
     from tidegauge.windows.drift_detector import (
         MONTH_SECONDS as MONTH_SECONDS,
         DriftDetector as DriftDetector,
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from tidegauge.windows.evidence import BaselineLayout as BaselineLayout
     from tidegauge.windows.inactivity import InactivityCheck as InactivityCheck
     from tidegauge.windows.outcome_store import Arrivals as Arrivals
-    from tidegauge.windows.outcome_values import OutcomeWindow as OutcomeWindow
+    from tidegauge.windows.outcome_values import (
+        CohortAlerts as CohortAlerts,
+        CohortAlertsKey as CohortAlertsKey,
+        OutcomeWindow as OutcomeWindow,
+    )
     from tidegauge.windows.outputs import (
         Closed as Closed,
         DataWanted as DataWanted,

@@ -27,7 +27,14 @@ import msgspec
 
 from tidegauge.baseline import UnusableBaseline, read_baseline
 from tidegauge.contract import DecodingError, decode
-from tidegauge.windows.outcome_values import CohortKey, CohortState, OutcomeKey, TenureOutcomes
+from tidegauge.windows.outcome_values import (
+    CohortAlerts,
+    CohortAlertsKey,
+    CohortKey,
+    CohortState,
+    OutcomeKey,
+    TenureOutcomes,
+)
 from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.parts import PartKey, Parts, Whole, Write
 from tidegauge.windows.values import (
@@ -209,6 +216,9 @@ class Changelog:
         elif isinstance(key, CohortKey):
             cohort = None if raw_value is None else decode(raw_value, CohortState)
             state.outcomes.restore_cohort(key, cohort)
+        elif isinstance(key, CohortAlertsKey):
+            alerts = None if raw_value is None else decode(raw_value, CohortAlerts)
+            state.outcomes.restore_alerts(key, alerts)
         elif isinstance(key, BaselineKey) and raw_value is not None:
             self._hold_baseline(key, raw_value)
 
@@ -309,5 +319,8 @@ class Changelog:
         if isinstance(key, CohortKey):
             cohort = state.outcomes.cohorts.get(key.window)
             return None if cohort is None else msgspec.json.encode(cohort, order="deterministic")
+        if isinstance(key, CohortAlertsKey):
+            alerts = state.outcomes.alerts.get(key)
+            return None if alerts is None else msgspec.json.encode(alerts, order="deterministic")
         baseline = state.baselines.get(key.id)
         return None if baseline is None else baseline.to_json()

@@ -17,7 +17,6 @@ from tidegauge.baseline import distribution
 from tidegauge.config import LinkSettings, TopicSettings
 from tidegauge.contract import (
     Action,
-    AuditFact,
     DecodingError,
     Distribution,
     SignalHistogram,
@@ -33,6 +32,7 @@ from tidegauge.windows.outputs import (
     Output,
     Raising,
     alert_outputs,
+    dated,
 )
 from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.report import SCORE_SECONDS, ReportInput, make_reports
@@ -197,7 +197,7 @@ class Closing:
             *alert_outputs(verdict.alerts, topics, self._links),
             *(self._action_output(action, counts) for action in verdict.actions),
             *(
-                Output(topics.audit_facts, fact.model, self._dated(fact, counts))
+                Output(topics.audit_facts, fact.model, dated(fact, self._data(counts)))
                 for fact in verdict.audit
             ),
         ]
@@ -286,19 +286,6 @@ class Closing:
     def _data(self, counts: Counts) -> DataWanted:
         topic = self._topics.predictions
         return DataWanted(topic, counts.covered[topic], counts.window.end)
-
-    def _dated(self, fact: AuditFact, counts: Counts) -> AuditFact:
-        """Name the data of a retraining, as far as the log alone tells it."""
-        if fact.inputs.get("action") != "retrain":
-            return fact
-        data = self._data(counts)
-        offsets = (f"{data.topic}/{p}@{to}" for p, to in sorted(data.covered.items()))
-        named = {
-            "data_since": str(data.since),
-            "data_until": str(data.until),
-            "data_offsets": " ".join(offsets),
-        }
-        return msgspec.structs.replace(fact, inputs=fact.inputs | named)
 
     def _reports(self, asked: Sequence[ReportInput]) -> list[tuple[WindowReport, ScoreSum]]:
         return make_reports(

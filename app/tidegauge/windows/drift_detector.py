@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from tidegauge.alerting import SHARE_OF_COHORTS
 from tidegauge.baseline import Baseline
 from tidegauge.contract import ReportPart, WindowReport, subject
 from tidegauge.sequential import (
@@ -144,7 +145,10 @@ class DriftDetector:
         hourly = None
         if layout.daily is not None and hours is not None:
             hourly = HourlyInput(layout.daily, hours, (report.window_start, report.window_end))
-        window, budget = layout.counts([part])[0], self.budget_of(report, slices)
+        window, budget = (
+            layout.counts([part])[0],
+            self.budget_of(report, slices, baselines[part.baseline]),
+        )
         turn = BatchInput(layout.reference, before, window, budget, hourly)
         return _PartInput(report, part, layout, turn, onsets)
 
@@ -194,10 +198,16 @@ class DriftDetector:
         parts = [it for it in report.parts if it.baseline == baseline_id]
         return np.asarray(layout.counts(parts[:1]).sum(axis=0))
 
-    def budget_of(self, report: WindowReport, slices: int) -> Budget:
-        """Return what a window of a slice is judged by, if the model has so many slices."""
+    def budget_of(self, report: WindowReport, slices: int, baseline: Baseline) -> Budget:
+        """Return what a window of a slice is judged by, if the model has so many slices.
+
+        Of a labelled model's budget, a part is for its cohorts.
+        """
         seconds = report.window_end - report.window_start
-        return Budget(self._alarms_of(report.model), MONTH_SECONDS / seconds, slices)
+        alarms = self._alarms_of(report.model)
+        if baseline.outcomes is not msgspec.UNSET:
+            alarms *= 1 - SHARE_OF_COHORTS
+        return Budget(alarms, MONTH_SECONDS / seconds, slices)
 
     def layout_of(self, baseline_id: str, baseline: Baseline) -> BaselineLayout:
         """Lay out the signals of a baseline, once."""

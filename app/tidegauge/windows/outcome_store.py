@@ -19,11 +19,14 @@ from tidegauge.config import WindowSettings
 from tidegauge.contract import LAG_EDGES
 from tidegauge.outcomes import MATURE, LagCurve, lag_curve
 from tidegauge.windows.outcome_values import (
+    CohortAlerts,
+    CohortAlertsKey,
     CohortKey,
     CohortState,
     OutcomeKey,
     OutcomeWindow,
     TenureOutcomes,
+    join_cohort_alerts,
     join_cohorts,
     join_tenures,
     replaced,
@@ -38,6 +41,10 @@ RETENTION_SECONDS = 30.0 * 24 * 3600
 #: it, by the watermark, its cells are deleted. Clocks differ by less.
 SLACK_SECONDS = 24 * 3600
 
+#: A minute: how often it is looked whether alerts lack judged cohorts.
+LOOK_SECONDS = 60
+
+AnyKey = OutcomeKey | CohortKey | CohortAlertsKey
 Delays = npt.NDArray[np.int64]
 
 
@@ -52,11 +59,13 @@ class Arrivals(NamedTuple):
 class Passed(NamedTuple):
     """What a step of the watermark has passed: arrival windows, and windows that were deleted.
 
-    ``released`` are baselines of the latter.
+    ``released`` are baselines of the latter. ``minute`` is the last full one that was passed, epoch
+    seconds; None if there was none.
     """
 
     arrivals: list[Arrivals]
     released: set[str]
+    minute: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -70,8 +79,10 @@ class OutcomeStore:
     retention_of: Callable[[str], float]
     cells: dict[OutcomeWindow, dict[str, TenureOutcomes]] = field(default_factory=dict)
     cohorts: dict[OutcomeWindow, CohortState] = field(default_factory=dict)
+    #: What rules have made of mature cohorts.
+    alerts: dict[CohortAlertsKey, CohortAlerts] = field(default_factory=dict)
     #: Keys whose value in memory is not in the changelog yet.
-    unsaved: set[OutcomeKey | CohortKey] = field(default_factory=set)
+    unsaved: set[AnyKey] = field(default_factory=set)
     #: Cells that came after their cohort was deleted.
     late_cells: int = 0
     #: The watermark up to which ticks have been taken.
@@ -139,6 +150,9 @@ class OutcomeStore:
                 passed.arrivals.extend(self._passed_arrivals(model, before, now))
                 passed.released.update(self._expire(model, watermark))
                 self._make_due(model, watermark, now)
+        minute = math.floor(watermark / LOOK_SECONDS) * LOOK_SECONDS
+        if minute > self._passed_to:
+            passed = passed._replace(minute=minute)
         self._passed_to = watermark
         return passed
 
@@ -244,6 +258,18 @@ class OutcomeStore:
         else:
             self._windows.pop(window.model, None)
 
+    def judged(self, where: CohortAlertsKey, value: CohortAlerts | None) -> None:
+        """Replace what rules have made of cohorts; None to forget it."""
+        if value is None:
+            self.alerts.pop(where, None)
+        else:
+            self.alerts[where] = value
+        self.unsaved.add(where)
+
+    def forgets(self, where: CohortAlertsKey, value: CohortAlerts) -> float:
+        """Return the watermark at which alerts end, as their last cohort is deleted."""
+        return value.end + self.retention_of(where.model) + SLACK_SECONDS
+
     # -- recovery --------------------------------------------------------------------------------
 
     def restore_cell(self, key: OutcomeKey, value: TenureOutcomes | None) -> None:
@@ -268,6 +294,14 @@ class OutcomeStore:
         held = self.cohorts.get(key.window)
         self.cohorts[key.window] = value if held is None else join_cohorts(held, value)
 
+    def restore_alerts(self, key: CohortAlertsKey, value: CohortAlerts | None) -> None:
+        """Do so with a value of the alerts of cohorts."""
+        if value is None:
+            self.alerts.pop(key, None)
+            return
+        held = self.alerts.get(key)
+        self.alerts[key] = value if held is None else join_cohort_alerts(held, value)
+
     def restored(self, watermark: float) -> None:
         """Start work on what was read back; ``watermark`` is that of outcomes."""
         self._passed_to = watermark
@@ -284,9 +318,10 @@ class OutcomeStore:
         for model in self._windows:
             self._find_latest(model)
 
-    def everything(self) -> set[OutcomeKey | CohortKey]:
+    def everything(self) -> set[AnyKey]:
         """Return every key there is."""
         return {
             *(OutcomeKey(*window, tenure) for window, its in self.cells.items() for tenure in its),
             *(CohortKey(it.model, it.start, it.seconds) for it in self.cohorts),
+            *self.alerts,
         }

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from tidegauge.alerting import AlertState
 from tidegauge.contract import OutcomeCell, OutcomeTarget, StratumCounts, decode
 
 CellKind = Literal["cohort", "arrival"]
@@ -85,6 +86,8 @@ class Published(msgspec.Struct, array_like=True):
 
     revision: int
     digest: str
+    #: Fingerprints of what rules have held on in it; None while no rule has judged it.
+    held: list[str] | None = None
 
 
 class CohortState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -100,6 +103,34 @@ class CohortState(msgspec.Struct, kw_only=True, omit_defaults=True):
     due: int = 0
     mature: bool = False
     published: dict[str, Published] = {}
+
+
+class CohortAlertsKey(msgspec.Struct, frozen=True, array_like=True, tag="cohort_alerts"):
+    """Key of the alerts of a version and variant, or a group of it, by its labels."""
+
+    model: str
+    version: str
+    variant: str
+    group: tuple[tuple[str, str], ...]
+
+
+class CohortAlerts(msgspec.Struct, kw_only=True):
+    """The alerts of mature cohorts that were judged in the order of their ends: ``step`` so often.
+
+    ``end`` is that of the last of them, ``seconds`` how long it lasted, and ``age`` how long after
+    its end it was judged.
+    """
+
+    step: int = 0
+    end: int = 0
+    seconds: int = 0
+    age: int = 0
+    alerts: AlertState = msgspec.field(default_factory=AlertState)
+
+
+def join_cohort_alerts(a: CohortAlerts, b: CohortAlerts) -> CohortAlerts:
+    """Take the value that has seen more changes."""
+    return max(a, b, key=lambda it: (it.step, msgspec.json.encode(it)))
 
 
 def join_tenures(a: TenureOutcomes, b: TenureOutcomes) -> TenureOutcomes:

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from tidegauge.config import LinkSettings, TopicSettings
-from tidegauge.contract import Action, Alert, Record, WindowReport, links_of
+from tidegauge.contract import Action, Alert, AuditFact, Record, WindowReport, links_of
 from tidegauge.windows.values import Slice, Window
 
 #: How much data a retrain action names, seconds.
@@ -90,3 +92,16 @@ def alert_outputs(
         # What is in force now is in the history already.
         for topic in (topics.alerts_history, topics.alerts):
             yield Output(topic, alert.fingerprint, alert)
+
+
+def dated(fact: AuditFact, data: DataWanted) -> AuditFact:
+    """Name the data of a retraining, as far as the log alone tells it."""
+    if fact.inputs.get("action") != "retrain":
+        return fact
+    offsets = (f"{data.topic}/{p}@{to}" for p, to in sorted(data.covered.items()))
+    named = {
+        "data_since": str(data.since),
+        "data_until": str(data.until),
+        "data_offsets": " ".join(offsets),
+    }
+    return msgspec.structs.replace(fact, inputs=fact.inputs | named)

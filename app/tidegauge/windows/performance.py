@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -132,6 +132,10 @@ class ReferenceFigures:
         return self._known[baseline_id]
 
 
+#: Judges a report on one of the parts of a mature cohort: with how many parts there are, and what
+#: rules have held on in it, None if it wasn't judged yet; returns the latter.
+Judge = Callable[[PerformanceReport, int, list[str] | None], list[str] | None]
+
 _Strata = list[tuple[StratumCounts, OutcomeCounts]]
 
 
@@ -145,7 +149,9 @@ class PerformanceClosing:
         topic: str,
         references: ReferenceFigures,
         failures: Failures | None = None,
+        judge: Judge | None = None,
     ) -> None:
+        self._judge = judge
         self._state = state
         self._topic = topic
         self._references = references
@@ -188,8 +194,11 @@ class PerformanceClosing:
             if before is not None:
                 report.revision = before.revision + 1
             report.id = _id(report)
-            published[part.name] = Published(report.revision, digest)
             self._state.outputs.append(Output(self._topic, report_key(report), report))
+            held = None if before is None else before.held
+            if report.mature and self._judge is not None:
+                held = self._judge(report, len(reports), held)
+            published[part.name] = Published(report.revision, digest, held)
         outcomes.reported(window, published=published)
         self._failures.went_well(where)
         return list(reports.values())

@@ -12,7 +12,7 @@ import msgspec
 
 from tidegauge.alerting import AlertState
 from tidegauge.contract import WindowReport
-from tidegauge.windows.outcome_values import CohortKey, OutcomeKey
+from tidegauge.windows.outcome_values import CohortAlertsKey, CohortKey, OutcomeKey
 
 
 class Slice(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -99,6 +99,7 @@ Key = (
     | LogKey
     | OutcomeKey
     | CohortKey
+    | CohortAlertsKey
 )
 
 

@@ -11,6 +11,7 @@ from support.counting import NOW, a_baseline
 from support.detector_bench import baselines
 from support.outcome_world import MODEL, OutcomeWorld
 from support.world import Logged, a_state, restored, saved
+from tidegauge.alerting import DEFAULT_RULES
 from tidegauge.baseline.document import Baseline
 from tidegauge.config.settings import Settings
 from tidegauge.contract import PerformanceReport
@@ -45,6 +46,7 @@ class Worker:
             metrics=metrics,
             observer=self.observer,
             failures=SliceFailures(metrics, Health(clock=lambda: 0.0)),
+            rules=lambda: DEFAULT_RULES,
         )
 
     def fold(self, log: Sequence[Logged]) -> list[PerformanceReport]:

@@ -108,6 +108,7 @@ class Detector:
             metrics=metrics,
             observer=self._outcome_observer,
             failures=failures,
+            rules=self._active_rules,
         )
         self.intake = Intake(
             settings, self.store, self.offsets, metrics, self._faults, fold=self._fold

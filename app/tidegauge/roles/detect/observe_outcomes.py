@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence, Set
 
-from tidegauge.contract import LAG_EDGES, PerformanceReport
+from tidegauge.contract import LAG_EDGES, PerformanceReport, segment_text
 from tidegauge.telemetry import DetectMetrics
-from tidegauge.windows import Arrivals, OutcomeWindow, PartitionState
+from tidegauge.windows import (
+    Arrivals,
+    Closed,
+    CohortAlertsKey,
+    OutcomeWindow,
+    PartitionState,
+)
 
 Labels = tuple[str, ...]
 
@@ -24,6 +30,14 @@ _MIDDLES = [
 ]  # fmt: skip
 
 
+#: Of the alerts on cohorts of a partition, beside those of its slices.
+_OWNER = "cohorts"
+
+
+def _name(where: CohortAlertsKey) -> Labels:
+    return where.model, where.version, where.variant, segment_text(dict(where.group))
+
+
 class OutcomeObserver:
     """Sets the gauges to each model's latest mature cohort, and counts delays of labels.
 
@@ -35,6 +49,8 @@ class OutcomeObserver:
         self._metrics = metrics
         #: By partition and model, the cohort that the gauges show.
         self._shown: dict[int, dict[str, OutcomeWindow]] = {}
+        #: Partitions whose alerts on cohorts are shown.
+        self._firing: set[int] = set()
 
     def passed(self, state: PartitionState, arrivals: Iterable[Arrivals]) -> None:
         """Count the delays of the labels that arrived in windows that are over."""
@@ -66,8 +82,26 @@ class OutcomeObserver:
         whole.sort(key=lambda one: (-one.performance.labelled, one.version, one.variant))
         self._show(state.partition, window.model, whole[:MOST_SHOWN])
 
+    def judged(self, state: PartitionState, closed: Closed) -> None:
+        """Count what rules on cohorts have led to, and show the alerts that fire."""
+        for alert in closed.alerts:
+            self._metrics.alerts.labels(alert.rule, alert.severity, alert.event).inc()
+        for action in closed.actions:
+            self._metrics.actions.labels(action.kind).inc()
+        if closed.alerts or state.partition not in self._firing:
+            self._firing.add(state.partition)
+            firing = {
+                (*_name(where), episode.signal or "", episode.rule, episode.severity): 1.0
+                for where, value in state.outcomes.alerts.items()
+                for episode in value.alerts.firing
+            }
+            self._metrics.alert_firing.show((state.partition, _OWNER), firing)
+
     def owned(self, partitions: Set[int]) -> None:
         """Remove the series of partitions that another worker has now."""
+        for partition in self._firing - partitions:
+            self._metrics.alert_firing.show((partition, _OWNER), {})
+        self._firing &= partitions
         for partition in self._shown.keys() - partitions:
             for model in self._shown.pop(partition):
                 self._show(partition, model, [])

@@ -1,0 +1,82 @@
+"""How often a rule on a cohort's figure holds by chance, counted over every outcome there is."""
+
+import pytest
+from scipy.stats import binom
+
+from tidegauge.alerting import CohortWindow, cohort_window
+from tidegauge.alerting.cohorts import CohortFigure
+from tidegauge.alerting.metrics import OF_COHORTS
+from tidegauge.alerting.model import Rule
+from tidegauge.alerting.ruleset import RuleSet
+from tidegauge.contract import (
+    BinaryTarget,
+    Figure,
+    MulticlassTarget,
+    Performance,
+    PerformanceReport,
+    RegressionTarget,
+)
+from tidegauge.outcomes import figures_of
+from tidegauge.outcomes.counts import OutcomeCounts
+from tidegauge.outcomes.performance import LESS_IS_BETTER
+from tidegauge.stats.intervals import proportion
+
+TARGETS = (
+    BinaryTarget(positive="1", negative="0", threshold=0.5),
+    MulticlassTarget(classes=["a", "b", "c"]),
+    RegressionTarget(residual_edges=[-1.0, 1.0]),
+)
+
+DROP = Rule(name="drop", metric="accuracy", drop_from_baseline=0.05, severity="critical")
+BELOW = Rule(name="below", metric="accuracy", below=0.9, severity="critical")
+
+
+def a_window(alarms: float = 1.0, parts: int = 1) -> CohortWindow:
+    report = PerformanceReport(
+        id="", model="m", version="1", variant="", group={}, cohort_start=0, cohort_end=3600,
+        revision=0, time=7200, problem="binary", baseline="b",
+        performance=Performance(predicted=0, labelled=0, figures={}), joinable=0, maturity=1.0,
+        mature=True,
+    )  # fmt: skip
+    rules = RuleSet([DROP, BELOW])
+    return cohort_window(report, {}, rules=rules, alarms_per_month=alarms, parts=parts)
+
+
+def test_the_budget_is_shared_by_cohorts_parts_and_rules() -> None:
+    window = a_window(alarms=2.0, parts=3)
+    assert (window.alarms, window.looks) == (0.4, 720 * 3 * 2)
+    assert window.chance == 0.4 / (720 * 3 * 2)
+
+
+@pytest.mark.parametrize("n", [30, 100, 1_000])
+@pytest.mark.parametrize("truth", [0.6, 0.9, 0.99])
+def test_a_proportion_passes_by_chance_no_more_often_than_the_budget_allows(
+    n: int, truth: float
+) -> None:
+    window = a_window()
+    reference = proportion(round(20_000 * truth), 20_000)
+    below = Rule(name="below", metric="accuracy", below=truth, severity="low")
+    for rule in (DROP, below):
+        holding = [
+            hits
+            for hits in range(n + 1)
+            if rule.holds(hits / n, truth)
+            and CohortFigure(window, proportion(hits, n), reference).is_beyond_chance(rule)
+        ]
+        assert binom.pmf(holding, n, truth).sum() <= window.chance
+        assert round(0.1 * n) in holding, "a large drop is seen"
+
+
+def test_what_has_no_interval_is_no_evidence() -> None:
+    one = CohortFigure(a_window(), Figure(n=100, value=0.5), proportion(90, 100))
+    assert not one.is_beyond_chance(DROP) and not one.is_beyond_chance(BELOW)
+
+
+def test_rules_can_watch_what_is_computed_and_know_which_way_is_worse() -> None:
+    names = {name for target in TARGETS for name in figures_of(OutcomeCounts(target))}
+    assert names >= OF_COHORTS
+    for name in OF_COHORTS:
+        rule = {"name": "worse", "metric": name, "severity": "low"}
+        if not name.startswith("label_"):
+            worse = Rule(**rule, drop_from_baseline=0.1)
+            assert worse.comparison == ("above" if name in LESS_IS_BETTER else "below")
