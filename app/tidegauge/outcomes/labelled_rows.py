@@ -159,7 +159,12 @@ def predicted_codes(target: OutcomeTarget, value: Floats, predicted: Codes) -> P
     if isinstance(target, RegressionTarget):
         return np.zeros(len(value), dtype=np.intp)
     none = target.predicted_codes - 1
-    codes = np.minimum(predicted.astype(np.intp), none)
+    if isinstance(target, BinaryTarget) and len(predicted) and predicted.min() >= none:
+        # As most are: without a look at each.
+        codes = (value >= target.threshold).astype(np.intp)
+        finite = np.isfinite(value)
+        return codes if finite.all() else np.where(finite, codes, none)
+    codes = np.minimum(predicted, none).astype(np.intp)
     if isinstance(target, BinaryTarget):
         scored = (codes == none) & np.isfinite(value)
         codes = np.where(scored, value >= target.threshold, codes)
@@ -179,6 +184,9 @@ def prediction_bins(target: OutcomeTarget, value: Floats, predicted: Codes) -> P
 
 
 def _score_bins(value: Floats) -> Places:
+    if len(value) and 0 <= value.min() <= value.max() <= 1:
+        bins = (value * SCORE_BINS).astype(np.intp)
+        return np.minimum(bins, SCORE_BINS - 1, out=bins)
     scored = (value >= 0) & (value <= 1)
-    bins = np.where(scored, value, 0.0) * SCORE_BINS
-    return np.where(scored, np.minimum(bins.astype(np.intp), SCORE_BINS - 1), SCORE_BINS)
+    bins = (np.where(scored, value, 0.0) * SCORE_BINS).astype(np.intp)
+    return np.where(scored, np.minimum(bins, SCORE_BINS - 1), SCORE_BINS)
