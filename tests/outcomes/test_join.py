@@ -16,6 +16,7 @@ from tidegauge.outcomes import (
     held,
     join,
     names,
+    packed,
     read_input,
     sorted_rows,
 )
@@ -106,8 +107,8 @@ def _first_prediction_off(monkeypatch):
     # A prediction that comes twice is held twice, unless in one batch.
     def add(self, events):
         events = events[~events["carried"]]
-        self.held.pending.add(events["id"], join.as_rows(held.PENDING, events))
-        return join.as_rows(held.PENDING, events)
+        self.held.pending.add(events["id"], packed.as_rows(held.PENDING, events))
+        return packed.as_rows(held.PENDING, events)
 
     monkeypatch.setattr(join.OutcomeJoin, "_add_predictions", add)
 

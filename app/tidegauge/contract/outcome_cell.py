@@ -6,7 +6,8 @@ counted.
 """
 
 import zlib
-from itertools import pairwise
+from itertools import islice
+from operator import lt
 from typing import Annotated, Literal
 
 import msgspec
@@ -110,7 +111,7 @@ class ScoreSums(Record, omit_defaults=True):
 def _check(bins: list[int], *values: list[int]) -> None:
     if any(len(each) != len(bins) for each in values):
         raise ValueError("bins and the lists beside it must have the same length")
-    if any(a >= b for a, b in pairwise(bins)):
+    if not all(map(lt, bins, islice(bins, 1, None))):
         raise ValueError("bins must be ascending")
 
 

@@ -4,7 +4,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
@@ -15,10 +14,11 @@ from tidegauge.counting.admission import Admission, Overflow
 from tidegauge.counting.batches import BatchPath
 from tidegauge.counting.decode import native
 from tidegauge.counting.decode.arrow_size import Limits
-from tidegauge.counting.decode.reference import LooseEvent, RefusedError, event_or_stream
+from tidegauge.counting.decode.reference import LooseEvent, event_or_stream
+from tidegauge.counting.message_counter import MessageCounter
 from tidegauge.counting.plan import Plan, make_plan
 from tidegauge.counting.prediction_router import PredictionRouter
-from tidegauge.counting.refusals import IgnoredFeatures, Refusals
+from tidegauge.counting.refusals import IgnoredFeatures
 from tidegauge.counting.router import CellRouter
 from tidegauge.counting.tenure import Partitions, Tenure, partitions_of
 
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 Promoted = Mapping[tuple[str, str], tuple[str, Baseline]]
 
 
-class Counter:
+class Counter(MessageCounter):
     """Counts messages into the cells of a tenure; what it can't count becomes dead letters."""
 
     def __init__(
@@ -61,13 +61,11 @@ class Counter:
 
         ``predictions`` routes those that labels may come for, by default by the segments.
         """
-        self._settings = settings
-        self._clock = clock
+        super().__init__(source, settings, clock)
         self._admission = Admission(settings, clock) if admission is None else admission
         self.predictions = predictions or PredictionRouter(settings.segments)
         others = [name for name in self.predictions.groups if name not in settings.segments]
         self._dimensions = [*settings.segments, *others]
-        self._refusals = Refusals(source, settings, clock)
         self.placer = CellRouter(settings, window_of)
         #: Messages so far, which are numbered as they come.
         self._messages = 0
@@ -79,8 +77,6 @@ class Counter:
         self._since_native_made = 0
         #: Event times that are not noted yet, by partition.
         self._times: defaultdict[int, list[float]] = defaultdict(list)
-        self._errors: list[Any] = []
-        self.dead_letters = self._refusals.letters
         #: Events that there was no slot for, since they were last taken.
         self.overflow = Overflow()
         #: Features of events that no baseline knows.
@@ -221,19 +217,6 @@ class Counter:
             return True
         self.counted["native"] -= events
         return False
-
-    def refuse(self, message: RawMessage, refused: RefusedError) -> None:
-        """Make a dead letter of a message without a look at it."""
-        self._refusals.record(message, refused, message.value() or b"")
-
-    def refuse_range(self, partition: int, first: int, end: int, why: str) -> None:
-        """Make a dead letter of offsets that can't be read, ``first`` to before ``end``."""
-        self._refusals.unreadable(partition, first, end, why)
-
-    def take_errors(self) -> list[Any]:
-        """Return the messages so far that are events of the consumer and not records."""
-        errors, self._errors = self._errors, []
-        return errors
 
     def _count_one(self, message: RawMessage, number: int, tenure: Tenure) -> None:
         if message.error() is not None:

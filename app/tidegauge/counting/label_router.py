@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -23,10 +23,10 @@ from tidegauge.contract import (
 from tidegauge.counting.admission import Admission
 from tidegauge.counting.awaited import id_hash
 from tidegauge.counting.decode.reference import RefusedError, check_size
+from tidegauge.counting.message_counter import MessageCounter
 from tidegauge.counting.pending_labels import LabelStratum, PendingLabels, RoutedLabel
 from tidegauge.counting.plan import target_of
 from tidegauge.counting.prediction_router import is_sampled
-from tidegauge.counting.refusals import Refusals
 from tidegauge.counting.rows import code
 from tidegauge.counting.tenure import Partitions, Tenure
 from tidegauge.outcomes import CARRIED, NONE, OF_MODEL, RETRACTED, WITHOUT_ID
@@ -51,7 +51,7 @@ class LabelMessage(RawMessage, Protocol):
         ...
 
 
-class LabelRouter:
+class LabelRouter(MessageCounter):
     """Routes labels into the pending ones of a tenure; has the methods of ``counting.Counter``.
 
     ``keys`` are those that receipts must be signed by, ``groups`` and ``settings_of`` as of
@@ -70,14 +70,11 @@ class LabelRouter:
         admission: Admission | None = None,
     ) -> None:
         """``admission`` outlives the router, as that of ``counting.Counter``."""
-        self._settings = settings
-        self._clock = clock
+        super().__init__(source, settings, clock)
         self._groups = tuple(sorted(groups))
         self._rate_of = cache(lambda model: settings_of(model).rate)
         self._keys = keys
         self._admission = Admission(settings, clock) if admission is None else admission
-        self._refusals = Refusals(source, settings, clock)
-        self.dead_letters = self._refusals.letters
         #: Labels since the start.
         self.routed = Counter[Named](dict.fromkeys(NAMED, 0))
         self._promoted: Promoted | None = None
@@ -90,7 +87,6 @@ class LabelRouter:
         #: predictions name.
         self._resolved: dict[tuple[str | None, ...], tuple[int, bool]] = {}
         self._pending: PendingLabels | None = None
-        self._errors: list[Any] = []
 
     def use(self, promoted: Promoted, tenure: Tenure) -> None:
         """Resolve labels by these baselines from here on."""
@@ -213,19 +209,6 @@ class LabelRouter:
 
     def settle(self, tenure: Tenure) -> None:
         """Do nothing: labels don't wait."""
-
-    def refuse(self, message: RawMessage, refused: RefusedError) -> None:
-        """Make a dead letter of a message without a look at it."""
-        self._refusals.record(message, refused, message.value() or b"")
-
-    def refuse_range(self, partition: int, first: int, end: int, why: str) -> None:
-        """Make a dead letter of offsets that can't be read, ``first`` to before ``end``."""
-        self._refusals.unreadable(partition, first, end, why)
-
-    def take_errors(self) -> list[Any]:
-        """Return the messages so far that are events of the consumer and not records."""
-        errors, self._errors = self._errors, []
-        return errors
 
 
 def _no_target(what: str) -> LabelError:

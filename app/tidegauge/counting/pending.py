@@ -69,7 +69,9 @@ class PendingPredictions:
     def __init__(self) -> None:
         self._strata: dict[StratumKey, int] = {}
         self._combinations: Counter[str] = Counter()
-        self._entries: list[tuple[int, Entries]] = []
+        #: Strata, numbers of messages, and rows of :data:`PREDICTION` without their stratum. They
+        #: are made at once: what comes by column holds all columns of its batch in memory.
+        self._entries: list[tuple[int, Hashes, npt.NDArray[np.void]]] = []
         #: By stratum and start of the cohort.
         self._predicted: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
 
@@ -94,8 +96,16 @@ class PendingPredictions:
 
     def add(self, stratum: int, entries: Entries) -> None:
         """Add predictions that labels may find."""
-        if len(entries.ids):
-            self._entries.append((stratum, entries))
+        if not len(entries.ids):
+            return
+        rows = np.empty(len(entries.ids), PREDICTION)
+        rows["id"], rows["value"], rows["predicted"] = (
+            entries.ids,
+            entries.values,
+            entries.predicted,
+        )
+        rows["time"] = entries.times  # cut, which is rounded down: no time is before 1970
+        self._entries.append((stratum, entries.numbers.copy(), rows))
 
     def add_predicted(self, stratum: int, cohort_start: int, counts: npt.NDArray[np.int64]) -> None:
         """Add the counts of predictions by bin; ``outcomes.prediction_bins`` numbers the bins."""
@@ -114,19 +124,15 @@ class PendingPredictions:
         yield from self._count_records(partitions, now)
 
     def _entry_records(self, partitions: int, now: float) -> Iterator[tuple[int, bytes]]:
-        strata = np.repeat(
-            np.array([stratum for stratum, _ in self._entries], np.intp),
-            [len(entries.ids) for _, entries in self._entries],
-        )
-        columns = zip(*(entries for _, entries in self._entries), strict=True)
-        every = Entries._make(map(np.concatenate, columns))
-        if (every.numbers[1:] < every.numbers[:-1]).any():
-            order = np.argsort(every.numbers, kind="stable")
-            strata, every = strata[order], Entries._make(column[order] for column in every)
-        rows = np.empty(len(every.ids), PREDICTION)
-        rows["id"], rows["value"], rows["predicted"] = every.ids, every.values, every.predicted
-        rows["time"] = every.times  # cut, which is rounded down: no time is before 1970
-        destinations = (every.ids % np.uint64(partitions)).astype(np.uint16)
+        names, numbers_of, rows_of = zip(*self._entries, strict=True)
+        strata = np.repeat(np.array(names, np.intp), [len(rows) for rows in rows_of])
+        numbers, rows = np.concatenate(numbers_of), np.concatenate(rows_of)
+        if (numbers[1:] < numbers[:-1]).any():
+            order = np.argsort(numbers, kind="stable")
+            strata, rows = strata[order], rows_at(rows, order)
+        ids, size = rows["id"], np.uint64(partitions)
+        # The remainder by numpy takes three times as long.
+        destinations = (ids - ids // size * size).astype(np.uint16)
         order = np.argsort(destinations, kind="stable")
         rows, strata = rows_at(rows, order), strata[order]
         ends = np.cumsum(np.bincount(destinations, minlength=partitions)).tolist()
@@ -189,6 +195,8 @@ def named_places(places: Places) -> tuple[list[int], Places]:
     >>> named_places(np.array([7, 2, 7]))
     ([2, 7], array([1, 0, 1]))
     """
+    if len(places) and places.min() == places.max():
+        return [int(places[0])], np.zeros(len(places), np.intp)
     # By a table: there are few places, and np.unique sorts.
     found = np.flatnonzero(np.bincount(places))
     index = np.zeros(int(found[-1]) + 1 if len(found) else 0, np.intp)

@@ -170,8 +170,10 @@ class PredictionRouter:
             outside = (values < 0) | (values > 1)
             self.faults["score_out_of_range"] += int(np.count_nonzero(outside))
         if isinstance(target, BinaryTarget):
-            disagree = (predicted != (values >= target.threshold)) & (predicted != NO_CLASS)
-            self.faults["disagreeing"] += int(np.count_nonzero(disagree))
+            named = predicted != NO_CLASS
+            if named.any():
+                disagree = named & (predicted != (values >= target.threshold))
+                self.faults["disagreeing"] += int(np.count_nonzero(disagree))
 
     def _class_codes(self, plan: Plan, awaited: AwaitedColumns) -> Codes:
         if isinstance(plan.target, RegressionTarget) or not awaited.texts:

@@ -9,11 +9,7 @@ from tidegauge._face import face
 
 if TYPE_CHECKING:
     from tidegauge.outcomes.cells import OutcomeCells as OutcomeCells
-    from tidegauge.outcomes.counts import (
-        OutcomeCounts as OutcomeCounts,
-        predicted_codes as predicted_codes,
-        prediction_bins as prediction_bins,
-    )
+    from tidegauge.outcomes.counts import OutcomeCounts as OutcomeCounts
     from tidegauge.outcomes.estimate import (
         RealisedRates as RealisedRates,
         estimate_held as estimate_held,
@@ -37,6 +33,10 @@ if TYPE_CHECKING:
         read_input as read_input,
     )
     from tidegauge.outcomes.join import Joined as Joined, OutcomeJoin as OutcomeJoin
+    from tidegauge.outcomes.labelled_rows import (
+        predicted_codes as predicted_codes,
+        prediction_bins as prediction_bins,
+    )
     from tidegauge.outcomes.maturity import (
         MATURE as MATURE,
         LagCurve as LagCurve,

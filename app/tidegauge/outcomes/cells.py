@@ -1,8 +1,7 @@
 """What one tenure has counted of labels: cumulative cells, by model and window."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -10,8 +9,9 @@ import numpy as np
 from tidegauge.contract import OutcomeCell, OutcomeTarget, StratumCounts, outcome_partition
 from tidegauge.outcomes.counts import OutcomeCounts
 from tidegauge.outcomes.join import Joined
+from tidegauge.outcomes.labelled_rows import LabelledRows, labelled_rows
 from tidegauge.outcomes.names import Strata
-from tidegauge.outcomes.packed import Rows
+from tidegauge.outcomes.packed import Indices, Rows
 from tidegauge.outcomes.sorted_rows import Seconds
 
 #: Labels are counted at once so many at a time: a call for each window and stratum costs more than
@@ -60,8 +60,8 @@ class OutcomeCells:
             counts = self._counts(stratum, "cohort", start)
             bins = np.array(counted.counts.bins, np.intp)
             counts.add_predicted(bins, np.array(counted.counts.counts, np.int64))
-        for stratum, start, rows in self._groups(joined.joinable, "cohort", "time"):
-            self._counts(stratum, "cohort", start).joinable += len(rows)
+        for stratum, start, places in self._groups(joined.joinable, "cohort", "time"):
+            self._counts(stratum, "cohort", start).joinable += len(places)
         if len(joined.labelled):
             self._waiting.append(joined.labelled)
             self._rows += len(joined.labelled)
@@ -73,31 +73,57 @@ class OutcomeCells:
             return
         labelled = np.concatenate(self._waiting)
         self._waiting, self._rows = [], 0
-        kinds: tuple[tuple[_Kind, str], ...] = (("cohort", "time"), ("arrival", "arrived"))
         for sign in (1, -1):
-            its = labelled[labelled["sign"] == sign]
-            for kind, column in kinds:
-                for stratum, start, rows in self._groups(its, kind, column):
-                    self._counts(stratum, kind, start).add(
-                        rows["value"],
-                        rows["predicted"],
-                        rows["actual"],
-                        rows["arrived"] - rows["time"],
-                        sign,
-                    )
+            self._count_of(labelled[labelled["sign"] == sign], sign)
 
-    def _groups(self, rows: Rows, kind: _Kind, column: str) -> Iterator[tuple[int, int, Rows]]:
-        """Yield stratum, start of the window, and rows."""
+    def _count_of(self, rows: Rows, sign: int) -> None:
         if not len(rows):
             return
-        lengths = self._seconds(kind)[rows["stratum"]]
+        targets = self._strata.columns.target[rows["stratum"]]
+        #: By target: its rows, and by row where it is among these.
+        of_target: dict[int, LabelledRows] = {}
+        place = np.zeros(len(rows), np.intp)
+        for target in np.unique(targets).tolist():
+            its = targets == target
+            place[its] = np.arange(np.count_nonzero(its))
+            of_target[target] = labelled_rows(
+                self._strata.targets[target],
+                rows["value"][its],
+                rows["predicted"][its],
+                rows["actual"][its],
+                rows["arrived"][its] - rows["time"][its],
+            )
+        kinds: tuple[tuple[_Kind, str], ...] = (("cohort", "time"), ("arrival", "arrived"))
+        for kind, column in kinds:
+            groups = self._groups(rows, kind, column)
+            order = np.concatenate([places for _, _, places in groups])
+            by_target = targets[order]
+            its_rows = {t: of_target[t].at(place[order[by_target == t]]) for t in of_target}
+            done = dict.fromkeys(of_target, 0)
+            for stratum, start, places in groups:
+                target = self._strata.names[stratum].target
+                begin = done[target]
+                done[target] += len(places)
+                some = its_rows[target].at(slice(begin, done[target]))
+                self._counts(stratum, kind, start).add_rows(some, sign)
+
+    def _groups(self, rows: Rows, kind: _Kind, column: str) -> list[tuple[int, int, Indices]]:
+        """Return stratum, start of the window, and places of its rows, for each that has any."""
+        if not len(rows):
+            return []
+        stratum = rows["stratum"].astype(np.int64)
+        lengths = self._seconds(kind)[stratum]
         starts = rows[column].astype(np.int64) // lengths * lengths
-        order = np.lexsort((starts, rows["stratum"]))
-        rows, starts = rows[order], starts[order]
-        ends = (np.diff(starts) != 0) | (np.diff(rows["stratum"].astype(np.int64)) != 0)
-        bounds = [0, *(np.flatnonzero(ends) + 1).tolist(), len(rows)]
-        for begin, end in pairwise(bounds):
-            yield int(rows["stratum"][begin]), int(starts[begin]), rows[begin:end]
+        order = np.lexsort((starts, stratum))
+        stratum, starts = stratum[order], starts[order]
+        begins = np.flatnonzero((np.diff(starts) != 0) | (np.diff(stratum) != 0)) + 1
+        begins = np.concatenate([[0], begins])
+        ends = [*begins[1:].tolist(), len(rows)]
+        named = zip(stratum[begins].tolist(), starts[begins].tolist(), strict=True)
+        return [
+            (*name, order[begin:end])
+            for name, begin, end in zip(named, begins.tolist(), ends, strict=True)
+        ]
 
     def _seconds(self, kind: _Kind) -> Seconds:
         length = self._lengths[kind]

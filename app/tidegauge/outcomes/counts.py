@@ -6,12 +6,10 @@ Adding, merging and taking back are sums of integers, so that every order gives 
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tidegauge.contract import (
     LAG_EDGES,
     SCORE_BINS,
-    SUM_UNIT,
     BinaryCounts,
     BinaryTarget,
     DecodingError,
@@ -25,27 +23,22 @@ from tidegauge.contract import (
     SparseCounts,
     StratumCounts,
 )
-from tidegauge.outcomes.exact import exact_of, exact_sum, exact_text, surprisal
-from tidegauge.stats import Bools, Floats, Places
+from tidegauge.outcomes.exact import exact_of, exact_sums, exact_text
+from tidegauge.outcomes.labelled_rows import (
+    Codes,
+    Integers,
+    LabelledRows,
+    NumberRows,
+    labelled_rows,
+)
+from tidegauge.stats import Floats, Places
 
-Integers = NDArray[np.int64]
-Codes = NDArray[np.uint16]
-
-#: Squared log losses reach 1,300 a row: their sum is in units of 2^-16.
-SQUARED_LOSS_UNIT = 2.0**-16
-
-#: As scikit-learn does, so that no single row has an infinite loss.
-_LEAST_SHARE = float(np.finfo(np.float64).eps)
-
-#: Rows at once: bounds the memory, and keeps the sums of a chunk exact in a float.
+#: Rows at once: bounds the memory.
 _CHUNK = 1 << 20
 
 #: More than a tenure counts in a bin, and than its scores add up to, in units of 2^-30: sums of
 #: tenures fit 64 bits.
 _MOST_COUNTED, _MOST_SUM = 1 << 40, 1 << 60
-
-#: Numbers beyond this are no predictions: their fourth power would be infinite.
-_MOST_NUMBER = 1e70
 
 #: The sums of a regression, in the order of the fields of ``RegressionCounts``. e is prediction
 #: minus actual, d the actual minus the target's centre; higher powers are for intervals alone.
@@ -54,41 +47,6 @@ REGRESSION_SUMS = (
     "actual", "actual_squared", "actual_cubed", "actual_fourth",
     "squared_by_actual", "squared_by_actual_squared",
 )  # fmt: skip
-
-
-def predicted_codes(target: OutcomeTarget, value: Floats, predicted: Codes) -> Places:
-    """Return the code of each predicted class: of 0 … ``target.predicted_codes`` - 1.
-
-    ``predicted`` has codes of classes, or ``NONE``. A binary prediction without a class
-    is of the positive one if its score is the threshold or more. The last code is none; a number
-    has code 0 alone.
-    """
-    if isinstance(target, RegressionTarget):
-        return np.zeros(len(value), dtype=np.intp)
-    none = target.predicted_codes - 1
-    codes = np.minimum(predicted.astype(np.intp), none)
-    if isinstance(target, BinaryTarget):
-        scored = (codes == none) & np.isfinite(value)
-        codes = np.where(scored, value >= target.threshold, codes)
-    return codes
-
-
-def prediction_bins(target: OutcomeTarget, value: Floats, predicted: Codes) -> Places:
-    """Return score bin * codes of predictions + code, by which all predictions are counted.
-
-    The score bin is floor(128 * score), the last but one of a score of 1, and 128 of none in
-    [0, 1]; of a number 0.
-    """
-    codes = predicted_codes(target, value, predicted)
-    if isinstance(target, RegressionTarget):
-        return codes
-    return _score_bins(value) * target.predicted_codes + codes
-
-
-def _score_bins(value: Floats) -> Places:
-    scored = (value >= 0) & (value <= 1)
-    bins = np.where(scored, value, 0.0) * SCORE_BINS
-    return np.where(scored, np.minimum(bins.astype(np.intp), SCORE_BINS - 1), SCORE_BINS)
 
 
 class OutcomeCounts:
@@ -151,76 +109,29 @@ class OutcomeCounts:
                 f"actuals and {len(lag)} lags, expected as many of each"
             )
         for begin in range(0, len(value), _CHUNK):
-            part = slice(begin, begin + _CHUNK)
-            self._add(value[part], predicted[part], actual[part], lag[part], sign)
+            some = slice(begin, begin + _CHUNK)
+            columns = (value[some], predicted[some], actual[some], lag[some])
+            self.add_rows(labelled_rows(self.target, *columns), sign)
 
-    def _add(
-        self,
-        value: Floats,
-        predicted: Codes,
-        actual: Floats,
-        lag: Floats,
-        sign: int,
-    ) -> None:
-        if isinstance(self.target, RegressionTarget):
-            self._add_numbers(value, actual, sign)
-        else:
-            classes = np.asarray(actual).astype(np.intp)
-            if classes.min() < 0 or classes.max() >= self.target.actual_codes:
-                raise ValueError(
-                    f"actual: found a code of {classes.min()} to {classes.max()}, expected 0 to "
-                    f"{self.target.actual_codes - 1}"
-                )
-            codes = predicted_codes(self.target, value, predicted)
-            shape = self.labelled.shape
-            if isinstance(self.target, BinaryTarget):
-                places = (_score_bins(value) * 2 + classes) * shape[-1] + codes
-                scored, hit = (value >= 0) & (value <= 1), classes
-            else:
-                places = classes * shape[-1] + codes
-                # Without a predicted class a score is of none.
-                scored = (value >= 0) & (value <= 1) & (codes < shape[-1] - 1)
-                hit = (codes == classes).astype(np.intp)
-            self.labelled += sign * _counted(places, self.labelled.size).reshape(shape)
-            self._add_scores(value, hit, scored, sign)
-        places = np.searchsorted(np.asarray(LAG_EDGES), lag, side="right")
-        self.lags += sign * _counted(places, len(self.lags))
-
-    def _add_scores(self, value: Floats, hit: Places, scored: Bools, sign: int) -> None:
-        if not scored.all():
-            value, hit = value[scored], hit[scored]
-        size, shape = self.score_counts.size, self.score_counts.shape
-        places = _score_bins(value) * 2 + hit
-        self.score_counts += sign * _counted(places, size).reshape(shape)
-        for held, numbers in ((self.score_sums, value), (self.score_squares, value * value)):
-            units = np.bincount(places, weights=np.rint(numbers / SUM_UNIT), minlength=size)
-            held += sign * units.astype(np.int64).reshape(shape)
-        share = np.where(hit == 1, value, 1 - value)
-        loss = surprisal(np.clip(share, _LEAST_SHARE, 1 - _LEAST_SHARE))
-        self.log_loss[0] += sign * int(np.rint(loss / SUM_UNIT).astype(np.int64).sum())
-        squares = np.rint(loss * loss / SQUARED_LOSS_UNIT)
-        self.log_loss[1] += sign * int(squares.astype(np.int64).sum())
-
-    def _add_numbers(self, value: Floats, actual: Floats, sign: int) -> None:
-        assert isinstance(self.target, RegressionTarget)  # noqa: S101 - by its caller
-        usable = (np.abs(value) <= _MOST_NUMBER) & (np.abs(actual) <= _MOST_NUMBER)
-        y = actual[usable]
-        e = value[usable] - y
-        self.n += sign * len(e)
-        places = np.searchsorted(np.asarray(self.target.residual_edges), e, side="right")
-        self.labelled += sign * _counted(places, self.labelled.size)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            relative = np.abs(e / y)
-        relative = relative[relative <= _MOST_NUMBER]
-        self.relative_n += sign * len(relative)
-        d = y - self.target.centre
-        ee, dd = e * e, d * d
-        terms = (
-            e, np.abs(e), ee, ee * ee, relative, relative * relative,
-            d, dd, dd * d, dd * dd, ee * d, ee * dd,
-        )  # fmt: skip
-        for at, each in enumerate(terms):
-            self.sums[at] += sign * exact_sum(each)
+    def add_rows(self, rows: LabelledRows, sign: int = 1) -> None:
+        """Add labelled predictions of the target, or take them back, as :meth:`add` does."""
+        np.add.at(self.lags, rows.lags, sign)
+        if isinstance(rows, NumberRows):
+            self.n += sign * int(np.count_nonzero(rows.usable))
+            self.relative_n += sign * int(np.count_nonzero(rows.relative))
+            np.add.at(self.labelled, rows.places, sign * rows.usable)
+            for at, each in enumerate(exact_sums(rows.terms)):
+                self.sums[at] += sign * each
+            return
+        np.add.at(self.labelled.reshape(-1), rows.places, sign)
+        for held, units in (
+            (self.score_counts, rows.scored),
+            (self.score_sums, rows.scores),
+            (self.score_squares, rows.squares),
+        ):
+            np.add.at(held.reshape(-1), rows.score_places, sign * units)
+        self.log_loss[0] += sign * int(rows.losses.sum())
+        self.log_loss[1] += sign * int(rows.squared_losses.sum())
 
     def add_predicted(self, bins: Places, counts: Integers, sign: int = 1) -> None:
         """Add predictions, labelled or not: how many of each of ``prediction_bins``.
@@ -343,10 +254,6 @@ class OutcomeCounts:
         ):
             _filled(held, SparseCounts(bins=scores.bins, counts=counts), "scores", most)
         return found
-
-
-def _counted(places: Places, size: int) -> Integers:
-    return np.bincount(places, minlength=size).astype(np.int64, copy=False)
 
 
 def _sparse(counts: Integers) -> SparseCounts:

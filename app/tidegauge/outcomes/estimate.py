@@ -22,7 +22,8 @@ from tidegauge.contract import (
     TrackRecord,
     no_figure,
 )
-from tidegauge.outcomes.counts import Integers, OutcomeCounts
+from tidegauge.outcomes.counts import OutcomeCounts
+from tidegauge.outcomes.labelled_rows import Integers
 from tidegauge.stats import Floats, Places, normal_interval, wilson
 
 #: Labelled predictions that a pool of neighbouring score bins has at least: of fewer, the rate and

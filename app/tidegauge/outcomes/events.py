@@ -5,41 +5,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tidegauge.outcomes.held import LABEL_COLUMNS, PENDING
 from tidegauge.outcomes.inputs import ReadLabels, ReadPredictions, ReadRecord
 from tidegauge.outcomes.names import ANY_SCOPE, NO_TEXT, Actuals, Strata, scope_of
-from tidegauge.outcomes.packed import NONE, WITHOUT_ID, Indices, Rows
+from tidegauge.outcomes.packed import NONE, WITHOUT_ID, Indices, Rows, as_rows
 
 #: A prediction as it comes. ``carried``: a label has brought it along; ``clock`` is the time of
 #: the log at its record, and ``order`` its place in the log.
 PREDICTION_EVENT = np.dtype(
-    [
-        ("id", "<u8"),
-        ("value", "<f8"),
-        ("time", "<u4"),
-        ("stratum", "<u4"),
-        ("predicted", "<u2"),
-        ("carried", "?"),
-        ("clock", "<i8"),
-        ("order", "<i8"),
-    ]
+    [("id", "<u8"), *PENDING.descr, ("carried", "?"), ("clock", "<i8"), ("order", "<i8")]
 )
 
-#: A label as it comes; the columns of ``packed.LABEL``, with what it is of as ``scope``.
-LABEL_EVENT = np.dtype(
-    [
-        ("id", "<u8"),
-        ("scope", "<u8"),
-        ("actual", "<f8"),
-        ("arrived", "<f8"),
-        ("offset", "<u8"),
-        ("order", "<i8"),
-        ("revision", "<u4"),
-        ("partition", "<u4"),
-        ("text", "<u4"),
-        ("flags", "u1"),
-        ("clock", "<i8"),
-    ]
-)
+#: A label as it comes.
+LABEL_EVENT = np.dtype([("id", "<u8"), *LABEL_COLUMNS, ("clock", "<i8")])
 
 
 class Events(NamedTuple):
@@ -99,9 +77,7 @@ def events_of(
 
 
 def _predictions(rows: Rows, strata: Indices, clock: int, order: int) -> Rows:
-    events = np.zeros(len(rows), PREDICTION_EVENT)
-    for name in ("id", "value", "time", "predicted"):
-        events[name] = rows[name]
+    events = as_rows(PREDICTION_EVENT, rows)
     if len(rows):
         events["stratum"] = strata[rows["stratum"]]
     events["clock"] = clock
@@ -111,9 +87,7 @@ def _predictions(rows: Rows, strata: Indices, clock: int, order: int) -> Rows:
 
 def _labels(read: ReadLabels, actuals: Actuals, clock: int, order: int, most_lag: int) -> Rows:
     rows = read.labels.labels
-    events = np.zeros(len(rows), LABEL_EVENT)
-    for name in ("id", "actual", "offset", "revision", "partition", "flags"):
-        events[name] = rows[name]
+    events = as_rows(LABEL_EVENT, rows)
     events["arrived"] = np.maximum(rows["arrived"], clock - most_lag)
     events["text"] = NO_TEXT
     is_text = rows["text"] != NONE

@@ -34,20 +34,34 @@ def exact_sum(values: Floats) -> int:
     >>> exact_value(exact_sum(np.array([1e16, 1.0, -1e16])))
     1.0
     """
-    total = 0
-    for begin in range(0, len(values), _CHUNK):
-        fraction, exponents = np.frexp(values[begin : begin + _CHUNK])
+    return exact_sums(values[np.newaxis])[0]
+
+
+def exact_sums(rows: Floats) -> list[int]:
+    """Return the :func:`exact_sum` of each row of a matrix.
+
+    >>> [exact_value(it) for it in exact_sums(np.array([[1e16, 1.0], [0.5, 0.25]]))]
+    [1e+16, 0.75]
+    """
+    totals = [0] * len(rows)
+    for begin in range(0, rows.shape[1], _CHUNK):
+        fraction, exponents = np.frexp(rows[:, begin : begin + _CHUNK])
         mantissa = np.ldexp(fraction, 53).astype(np.int64)
         least = int(exponents.min())
-        places = (exponents - least).astype(np.intp)
+        width = int(exponents.max()) - least + 1
+        places = (exponents - least).astype(np.intp) + width * np.arange(len(rows))[:, np.newaxis]
+        places, mantissa = places.reshape(-1), mantissa.reshape(-1)
         high = np.bincount(places, weights=mantissa >> _LOW_BITS)
         low = np.bincount(places, weights=mantissa & ((1 << _LOW_BITS) - 1))
-        for place in np.flatnonzero((high != 0) | (low != 0)).tolist():
-            part = (int(high[place]) << _LOW_BITS) + int(low[place])
+        found = np.flatnonzero((high != 0) | (low != 0))
+        of = zip(found.tolist(), high[found].tolist(), low[found].tolist(), strict=True)
+        for place, upper, lower in of:
+            row, exponent = divmod(place, width)
+            part = (int(upper) << _LOW_BITS) + int(lower)
             # Subnormal numbers end in zeros below the unit.
-            shift = least + place - 53 + _UNIT_BITS
-            total += part << shift if shift >= 0 else part >> -shift
-    return total
+            shift = least + exponent - 53 + _UNIT_BITS
+            totals[row] += part << shift if shift >= 0 else part >> -shift
+    return totals
 
 
 def exact_value(total: int) -> float:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from tidegauge.outcomes.names import NO_TEXT, Actuals, Strata
-from tidegauge.outcomes.packed import CARRIED, RETRACTED, Indices, Rows
+from tidegauge.outcomes.packed import CARRIED, RETRACTED, Indices, Rows, as_rows
 from tidegauge.outcomes.sorted_rows import Seconds, SortedRows
 from tidegauge.stats import Bools, Floats
 
@@ -31,37 +31,29 @@ PENDING = np.dtype([("value", "<f8"), ("time", "<u4"), ("stratum", "<u4"), ("pre
 #: One that a label has brought along; kept for the retention after ``base``, not after its time.
 KEPT = np.dtype([*PENDING.descr, ("base", "<i8")])
 
+#: What is held of a label as it came, with what it is of as ``scope``.
+LABEL_COLUMNS = [
+    ("scope", "<u8"),
+    ("actual", "<f8"),
+    ("arrived", "<f8"),
+    ("offset", "<u8"),
+    ("order", "<i8"),
+    ("revision", "<u4"),
+    ("partition", "<u4"),
+    ("text", "<u4"),
+    ("flags", "u1"),
+]
+
 #: A label. ``until`` is up to when its predictions may have another one, or how long it waits for
 #: them.
-LABEL_ROW = np.dtype(
-    [
-        ("scope", "<u8"),
-        ("actual", "<f8"),
-        ("arrived", "<f8"),
-        ("offset", "<u8"),
-        ("order", "<i8"),
-        ("revision", "<u4"),
-        ("partition", "<u4"),
-        ("text", "<u4"),
-        ("flags", "u1"),
-        ("until", "<i8"),
-        ("waiting", "?"),
-    ]
-)
+LABEL_ROW = np.dtype([*LABEL_COLUMNS, ("until", "<i8"), ("waiting", "?")])
 
 #: Up to when a label waits for its predictions.
 DEADLINE = np.dtype([("until", "<i8"), ("id", "<u8"), ("order", "<i8")])
 
 #: One label that counts for one prediction, or no longer does (``sign`` -1). ``actual`` is the code
 #: of a class, or the number.
-CONTRIBUTION = np.dtype(
-    [
-        *PENDING.descr,
-        ("actual", "<f8"),
-        ("arrived", "<f8"),
-        ("sign", "i1"),
-    ]
-)
+CONTRIBUTION = np.dtype([*PENDING.descr, ("actual", "<f8"), ("arrived", "<f8"), ("sign", "i1")])
 
 
 class UnusedLabel(NamedTuple):
@@ -217,19 +209,13 @@ class Held:
 
 def label_rows(events: Rows, until: Seconds, waiting: Bools) -> Rows:
     """Return rows to hold of labels."""
-    rows = np.zeros(len(events), LABEL_ROW)
-    for name in ("scope", "actual", "arrived", "offset", "order", "revision"):
-        rows[name] = events[name]
-    for name in ("partition", "text", "flags"):
-        rows[name] = events[name]
+    rows = as_rows(LABEL_ROW, events)
     rows["until"], rows["waiting"] = until, waiting
     return rows
 
 
 def contributions(predictions: Rows, actual: Floats, arrived: Floats, sign: int = 1) -> Rows:
     """Return what labels contribute for predictions, one for each."""
-    rows = np.zeros(len(predictions), CONTRIBUTION)
-    for name in PENDING.names or ():
-        rows[name] = predictions[name]
+    rows = as_rows(CONTRIBUTION, predictions)
     rows["actual"], rows["arrived"], rows["sign"] = actual, arrived, sign
     return rows

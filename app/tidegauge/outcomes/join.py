@@ -38,7 +38,7 @@ from tidegauge.outcomes.held import (
 )
 from tidegauge.outcomes.inputs import ReadLabels, ReadPredictions, ReadRecord
 from tidegauge.outcomes.names import Strata
-from tidegauge.outcomes.packed import RETRACTED, Rows
+from tidegauge.outcomes.packed import RETRACTED, Rows, as_rows
 from tidegauge.outcomes.sorted_rows import Ids
 from tidegauge.stats import Bools
 
@@ -235,11 +235,3 @@ def _apart(events: Rows, ids: Ids) -> tuple[Rows, Rows]:
     place = np.minimum(np.searchsorted(ids, events["id"]), len(ids) - 1)
     its: Bools = ids[place] == events["id"]
     return events[~its], events[its]
-
-
-def as_rows(kind: np.dtype[np.void], events: Rows) -> Rows:
-    """Return what predictions have of ``kind``; its other columns are 0."""
-    rows = np.zeros(len(events), kind)
-    for name in PENDING.names or ():
-        rows[name] = events[name]
-    return rows

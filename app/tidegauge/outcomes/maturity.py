@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tidegauge.contract import LAG_EDGES, Figure, no_figure
-from tidegauge.outcomes.counts import Integers, OutcomeCounts
+from tidegauge.outcomes.counts import OutcomeCounts
+from tidegauge.outcomes.labelled_rows import Integers
 from tidegauge.stats import wilson
 
 #: A cohort is mature when this share of its labels has come, by the delays of earlier ones.

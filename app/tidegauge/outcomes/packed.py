@@ -74,6 +74,18 @@ def pack(rows: npt.NDArray[np.generic]) -> bytes:
     return rows.tobytes()
 
 
+def as_rows(kind: np.dtype[np.void], rows: Rows) -> Rows:
+    """Return rows of ``kind`` with the columns that ``rows`` have, too; the others are 0.
+
+    >>> as_rows(PREDICTION, np.array([(7, 1)], [("id", "<u8"), ("other", "<u8")]))["id"]
+    array([7], dtype=uint64)
+    """
+    found = np.zeros(len(rows), kind)
+    for name in set(kind.names or ()) & set(rows.dtype.names or ()):
+        found[name] = rows[name]
+    return found
+
+
 def unpack_predictions(entries: bytes, *, strata: int, latest: float = _LATEST) -> Rows:
     """Return the predictions of a record with so many strata; raises :class:`DecodingError`.
 

@@ -22,13 +22,9 @@ from tidegauge.contract import (
     RegressionTarget,
     no_figure,
 )
-from tidegauge.outcomes.counts import (
-    REGRESSION_SUMS,
-    SQUARED_LOSS_UNIT,
-    Integers,
-    OutcomeCounts,
-)
+from tidegauge.outcomes.counts import REGRESSION_SUMS, OutcomeCounts
 from tidegauge.outcomes.exact import EXACT_UNITS
+from tidegauge.outcomes.labelled_rows import SQUARED_LOSS_UNIT, Integers
 
 K = TypeVar("K", bound=Hashable)
 

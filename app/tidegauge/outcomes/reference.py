@@ -5,7 +5,8 @@ import numpy as np
 
 from tidegauge.baseline import Baseline, BaselineOutcomes
 from tidegauge.contract import Figure, OutcomeTarget
-from tidegauge.outcomes.counts import Codes, OutcomeCounts
+from tidegauge.outcomes.counts import OutcomeCounts
+from tidegauge.outcomes.labelled_rows import Codes
 from tidegauge.outcomes.performance import figures_of
 from tidegauge.stats import Floats
 

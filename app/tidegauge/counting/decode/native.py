@@ -131,7 +131,7 @@ class NativePath:
         awaited = None
         if plan.target:
             ids, places, numbers = codes[-len(_AWAITED) :]
-            awaited = AwaitedColumns(ids.view(np.uint64), places, classes, numbers)
+            awaited = AwaitedColumns(ids.view(np.uint64), places, classes, numbers.view(np.uint64))
         return Rows(plan, variant, times, numeric, categorical, segments, awaited)
 
 
