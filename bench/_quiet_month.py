@@ -23,7 +23,7 @@ from tidegauge.contract import (
 )
 from tidegauge.sequential import LAMBDAS, SCORES, Budget, Memory, WindowBatch, counts_since, size_of
 from tidegauge.windows import pattern_of
-from tidegauge.windows.changes import size_of_values
+from tidegauge.windows.changes import sizes_of_values
 
 #: A month of windows of an hour.
 WINDOWS = 30 * 24
@@ -130,7 +130,7 @@ def _parts(
                 its = rows.ravel()[row : row + 1]
                 ages = strongest.ages[row : row + 1]
                 counts = counts_since(batch.after(window).of(its), references[its], ages)
-                of_values = size_of_values(counts[0], references[its[0]])
+                [of_values] = sizes_of_values(counts, references[its])
                 if of_values is not None:
                     drifts[name] = of_values
             evidence = Evidence(

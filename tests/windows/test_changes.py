@@ -11,6 +11,8 @@ from support.window_reports import part_of, signal_report, window_report
 from tidegauge.baseline.compare import bin_labels
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract.report import Change, SignalReport, WindowReport
+from tidegauge.stats.divergences import degrees_of_freedom, psi_corrected
+from tidegauge.windows.changes import Bins, drifts_of_values
 from tidegauge.windows.drift_detector import DriftDetector
 from tidegauge.windows.values import SliceMemory
 
@@ -180,3 +182,31 @@ def test_with_importances_the_rank_is_by_their_share_times_the_size_of_the_drift
         "amount": 3,
     }
     assert found["prediction"].importance is None
+
+
+def test_the_drifts_of_values_are_to_the_bit_those_of_each_signal_alone() -> None:
+    rng = np.random.default_rng(5)
+    signals = [
+        numeric(list(map(float, range(edges))), rng.integers(50, 900, edges + 1).tolist())
+        for edges in (2, 7, 7, 12, 18, 40, 18)
+    ]
+    bins = [Bins(signal) for signal in signals]
+    counts, reference = np.zeros((2, len(signals), 60))
+    for at, its in enumerate(bins):
+        width = len(its.reference)
+        reference[at, :width] = its.reference
+        counts[at, :width] = rng.uniform(0, 99, width)
+    counts[3] = 0.0  # it counted nothing since the onset
+    counts[4] = reference[4] / 100  # no more than noise
+    reports = [signal_report(counts=(1,)) for _ in signals]
+    together = drifts_of_values(list(zip(reports, bins, strict=True)), counts, reference)
+    assert [size is None for size in together] == [at in (3, 4) for at in range(len(signals))]
+    for at, its in enumerate(bins):
+        one = slice(at, at + 1)
+        assert drifts_of_values([(reports[at], its)], counts[one], reference[one]) == [together[at]]
+        places, width = its.values, len(its.values)
+        now, before = (np.bincount(places, it[at, :width])[1:] for it in (counts, reference))
+        if together[at] is not None:
+            assert together[at] == float(psi_corrected(now, before))
+            assert together[at] > 1 / now.sum() * int(degrees_of_freedom(now, before)) ** 0.5
+    assert drifts_of_values([], counts[:0], reference[:0]) == []

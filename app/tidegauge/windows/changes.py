@@ -240,17 +240,33 @@ _NOISE = 3.0
 _BROKEN = 0.05
 
 
-def drift_of_values(
-    report: SignalReport, bins: Bins, counts: Floats, reference: Floats
-) -> float | None:
-    """Return how far the values of a signal in alarm have drifted: corrected PSI, nats.
+def drifts_of_values(
+    signals: Sequence[tuple[SignalReport, Bins]], counts: Floats, reference: Floats
+) -> list[float | None]:
+    """Return how far the values of signals in alarm have drifted: corrected PSI of each, nats.
 
-    ``counts`` are the effective counts since the onset, by bin; of these, the bins of values count.
-    None if that is too little, or no more than noise, or if the signal is broken: then it is in
-    alarm because of that.
+    ``counts`` (signals, bins) are the effective counts since the onset; of these, the bins of
+    values count. None if that is too little, or no more than noise, or if the signal is broken:
+    then it is in alarm because of that.
     """
+    found: list[float | None] = [None] * len(signals)
+    #: Signals of as many bins of values, one row each: sums depend on how far they are padded.
+    alike: dict[int, list[tuple[int, Floats, Floats]]] = {}
+    for at, (report, bins) in enumerate(signals):
+        if not _is_broken(report):
+            now, before = (_of_values(side[at], bins) for side in (counts, reference))
+            alike.setdefault(len(now), []).append((at, now, before))
+    for rows in alike.values():
+        places, current, baseline = zip(*rows, strict=True)
+        sizes = sizes_of_values(np.stack(current), np.stack(baseline))
+        for at, size in zip(places, sizes, strict=True):
+            found[at] = size
+    return found
+
+
+def _is_broken(report: SignalReport) -> bool:
     quality = report.quality
-    if quality is not None and (
+    return quality is not None and (
         quality.constant
         or max(
             quality.missing_excess,
@@ -260,28 +276,36 @@ def drift_of_values(
             quality.out_of_range_share,
         )
         > _BROKEN
-    ):
-        return None
-    return size_of_values(_of_values(counts, bins), _of_values(reference, bins))
+    )
 
 
 def _of_values(counts: Floats, bins: Bins) -> Floats:
-    return np.bincount(bins.values, counts)[1:].astype(np.float64, copy=False)
+    its = counts[: len(bins.values)]
+    return np.bincount(bins.values, its)[1:].astype(np.float64, copy=False)
 
 
-def size_of_values(current: Floats, reference: Floats) -> float | None:
-    """Return the corrected PSI, nats, of counts; None if it is too little, or no more than noise.
+def sizes_of_values(current: Floats, reference: Floats) -> list[float | None]:
+    """Return the corrected PSI, nats, of counts (signals, bins), one for each signal.
+
+    None if it is too little, or no more than noise, or if a side has counted nothing.
 
     >>> even = np.full(10, 1000.0)
-    >>> size_of_values(even + 30, even), size_of_values(even / 100 * np.arange(6, 16), even) is None
-    (None, False)
+    >>> current = np.stack([even + 30, even / 100 * np.arange(6, 16)])
+    >>> [size is None for size in sizes_of_values(current, np.stack([even, even]))]
+    [True, False]
     """
-    n, m = float(current.sum()), float(reference.sum())
-    if not (n and m):
-        return None
-    size = float(psi_corrected(current, reference))
-    noise = (2 * float(degrees_of_freedom(current, reference))) ** 0.5 * (1 / n + 1 / m)
-    return size if size >= max(MINIMUM_PSI, _NOISE * noise) else None
+    n, m = current.sum(axis=-1), reference.sum(axis=-1)
+    sizes, degrees = psi_corrected(current, reference), degrees_of_freedom(current, reference)
+    columns = (column.tolist() for column in (sizes, degrees, n, m))
+    return [
+        size if n and m and size >= _least_size(of_freedom, n, m) else None
+        for size, of_freedom, n, m in zip(*columns, strict=True)
+    ]
+
+
+def _least_size(degrees: int, n: float, m: float) -> float:
+    noise = (2 * degrees) ** 0.5 * (1 / n + 1 / m)
+    return max(MINIMUM_PSI, _NOISE * noise)
 
 
 def pattern_of(

@@ -42,7 +42,7 @@ from tidegauge.windows.changes import (
     Standing,
     Strongest,
     changes,
-    drift_of_values,
+    drifts_of_values,
     pattern_of,
     ranking,
 )
@@ -234,16 +234,18 @@ class BaselineLayout:
         """
         if not judged:
             return None
-        drifts, in_alarm = {}, {self.names[row] for row in alarmed.tolist()}
-        for at, row in enumerate(alarmed.tolist()):
-            name, width = self.names[row], self.widths[row]
-            if not in_alarm.isdisjoint(self.joint.get(name, ())):
-                continue  # its feature's change explains it
-            size = drift_of_values(
-                part.signals[name], self.bins[name], counts[at, :width], compared[at, :width]
-            )
-            if size is not None:
-                drifts[name] = size
+        in_alarm = {self.names[row] for row in alarmed.tolist()}
+        # If one of its features is in alarm, that explains a joint signal's change.
+        own = [
+            at
+            for at, row in enumerate(alarmed.tolist())
+            if in_alarm.isdisjoint(self.joint.get(self.names[row], ()))
+        ]
+        names = [self.names[row] for row in alarmed[own].tolist()]
+        sizes = drifts_of_values(
+            [(part.signals[name], self.bins[name]) for name in names], counts[own], compared[own]
+        )
+        drifts = {name: size for name, size in zip(names, sizes, strict=True) if size is not None}
         return pattern_of(judged, drifts, self.joint)
 
 
