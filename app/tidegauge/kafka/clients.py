@@ -181,9 +181,7 @@ def ingest_producer_config(
         **_transactional(settings.kafka, settings.transactional_id if id is None else id),
         # A cell of thousands of signals; the topic takes as much.
         "message.max.bytes": MAX_RECORD_BYTES,
-        # A topic's max.message.bytes is for batches: small dead letters together could exceed it.
-        # Measured: 1,000 of them one by one take a second.
-        **({"batch.num.messages": 1} if alone else {}),
+        **_batches(alone),
         # A topic that is gone is reported in this time, not after the 10 s of a timeout.
         "topic.metadata.propagation.max.ms": 4_000,
         # One flush of thousands of cells must fit the queue.
@@ -192,10 +190,12 @@ def ingest_producer_config(
     }
 
 
-def outcomes_producer(settings: Settings) -> Producer:
-    """Return OUTCOMES' transactional producer."""
+def outcomes_producer(settings: Settings, *, alone: bool = False) -> Producer:
+    """Return OUTCOMES' transactional producer; ``alone``: every record is a batch of its own."""
     config = _transactional(settings.kafka, settings.outcomes_transactional_id)
-    return Producer({**config, "message.max.bytes": MAX_RECORD_BYTES}, logger=log)
+    return Producer(
+        {**config, "message.max.bytes": MAX_RECORD_BYTES, **_batches(alone)}, logger=log
+    )
 
 
 def ledger_producer(settings: Settings) -> Producer:
@@ -203,6 +203,12 @@ def ledger_producer(settings: Settings) -> Producer:
     config = _transactional(settings.kafka, settings.ledger_transactional_id)
     # A fact of the largest size, with what the chain adds to it.
     return Producer({**config, "message.max.bytes": MAX_AUDIT_BYTES}, logger=log)
+
+
+def _batches(alone: bool) -> dict[str, Any]:
+    # A topic's max.message.bytes is for batches: small dead letters together could exceed it.
+    # Measured: 1,000 of them one by one take a second.
+    return {"batch.num.messages": 1} if alone else {}
 
 
 def _transactional(kafka: KafkaSettings, id: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from tidegauge.kafka import (
     outcomes_producer,
     run_sessions,
 )
+from tidegauge.roles.outcomes.letters import LetterBatches
 from tidegauge.roles.outcomes.source import BROKER_SECONDS, OutcomeLog
 from tidegauge.roles.outcomes.state import JoinState
 from tidegauge.telemetry import Health, OutcomeMetrics, RecordFaults
@@ -49,9 +50,6 @@ _LETTERS = 10_000
 #: How often the oldest prediction is looked for, among millions.
 _OLDEST_SECONDS = 10.0
 
-#: How long dead letters are only counted after their topic has refused some.
-_WITHOUT_LETTERS_SECONDS = 600.0
-
 
 @dataclass(eq=False)
 class Outcomes:
@@ -71,8 +69,7 @@ class Outcomes:
         self.progress = self.health.progress("outcomes", done="joined")
         topics = (self.settings.topics.outcomes,)
         self.faults = RecordFaults(self.metrics.records_set_aside, self.health, topics)
-        #: When dead letters are sent again.
-        self.letters_from = 0.0
+        self.letters = LetterBatches(self.monotonic)
 
     def run(self) -> None:
         """Join labels until stopped; then flush, commit and leave."""
@@ -96,7 +93,8 @@ class Session:
         self._topics = role.settings.topics
         self._consumer = outcomes_consumer(role.settings, passed=role.faults.skipped)
         self._membership = Membership(self._consumer, errors=(Exception,))
-        self._producer = outcomes_producer(role.settings)
+        self._alone = role.letters.alone
+        self._producer = outcomes_producer(role.settings, alone=self._alone)
         self._source = OutcomeLog(role.settings, self._consumer, role.faults)
         self._state = JoinState(role.settings, role.monotonic())
         self._flushed_at = self._oldest_at = role.monotonic()
@@ -221,7 +219,7 @@ class Session:
         self._membership.check()
         self._source.check()
         state.settle()
-        sends = role.monotonic() >= role.letters_from
+        sends = role.letters.are_sent
         letters = state.letters(role.clock())
         try:
             commit(
@@ -245,8 +243,8 @@ class Session:
                 group=self._consumer.consumer_group_metadata(),
             )
         except DeadLettersError as error:
-            role.letters_from = role.monotonic() + _WITHOUT_LETTERS_SECONDS
-            raise SessionError(f"flush failed: {error}; they are only counted now") from error
+            then = role.letters.refused(alone=self._alone)
+            raise SessionError(f"flush failed: {error}; they {then}") from error
         except (KafkaException, TimeoutError) as error:
             raise SessionError(f"flush failed: {error}") from error
         if letters and not sends:

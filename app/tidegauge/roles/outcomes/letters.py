@@ -1,0 +1,38 @@
+"""How OUTCOMES sends dead letters where their topic refuses some."""
+
+import math
+from collections.abc import Callable
+
+#: How long dead letters are sent one by one, or only counted, after their topic has refused some.
+_WITHOUT_LETTERS_SECONDS = 600.0
+
+
+class LetterBatches:
+    """The way in which dead letters are sent. ``clock`` is monotonic, in seconds.
+
+    A topic refuses batches that are larger than its ``max.message.bytes``, though each letter would
+    fit: letters that were refused are sent one by one, and only then not at all for a while.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._alone_until = self._without_until = -math.inf
+
+    @property
+    def alone(self) -> bool:
+        """Whether each is to be a batch of its own."""
+        return self._clock() < self._alone_until
+
+    @property
+    def are_sent(self) -> bool:
+        """Whether they are sent at all."""
+        return self._clock() >= self._without_until
+
+    def refused(self, *, alone: bool) -> str:
+        """Note that the topic has refused letters; return what becomes of the next ones."""
+        until = self._clock() + _WITHOUT_LETTERS_SECONDS
+        self._alone_until = until
+        if not alone:
+            return "go one by one now"
+        self._without_until = until
+        return "are only counted now"
