@@ -11,7 +11,7 @@ QUICK_MINUTES ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv install demo tutorial fast fast-tests test lint types schemas freeze-schemas reference docs docs-serve lock bench bench-quick bench-detect \
-  bench-memory bench-neighbours bench-outcomes-quick bench-recovery bench-detection bench-detection-quick bench-real-data check-peers chaos chaos-brokers \
+  bench-memory bench-neighbours bench-outcomes-quick bench-recovery bench-detection bench-detection-quick bench-real-data bench-real-labels check-peers chaos chaos-brokers \
   scenarios starts quiet fuzz fuzz-quick clean wheels \
   test-machine test-broker test-collect test-clusters test-computing test-waiting
 
@@ -38,6 +38,7 @@ help:
 	@echo "make bench-recovery  time for detect to read its state back (ARGS=--day: growth over a day)"
 	@echo "make bench-detection  false alarms compared with the budget, delays with an oracle (ARGS=--write)"
 	@echo "make bench-detection-quick  the main rows of bench-detection, in two minutes"
+	@echo "make bench-real-labels  accuracy by day on real data, estimated and realised (ARGS=--write)"
 	@echo "make bench-real-data  real data replayed, beside Evidently and NannyML (ARGS=--write)"
 	@echo "make check-peers  compare our figures with those of Evidently and NannyML, on random counts"
 	@echo "make chaos     random faults under load; each run is checked for exact counts (SEEDS, SEED_START)"
@@ -212,6 +213,9 @@ bench-detection-quick: venv
 
 bench-real-data: venv
 	@$(BIN)/python bench/real_data.py $(ARGS)
+
+bench-real-labels: venv
+	@OMP_NUM_THREADS=1 $(BIN)/python bench/real_labels.py $(ARGS)
 
 check-peers: venv
 	@$(BIN)/python bench/check_peers.py $(ARGS)
