@@ -304,7 +304,7 @@ def sizes_of_values(current: Floats, reference: Floats) -> list[float | None]:
 
 
 def _least_size(degrees: int, n: float, m: float) -> float:
-    noise = (2 * degrees) ** 0.5 * (1 / n + 1 / m)
+    noise: float = (2 * degrees) ** 0.5 * (1 / n + 1 / m)
     return max(MINIMUM_PSI, _NOISE * noise)
 
 
