@@ -10,7 +10,7 @@ from support.counting import NOW
 from support.outcome_world import OutcomeWorld
 from support.world import Logged, a_state, restored, saved
 from tidegauge.config.sections import TopicSettings
-from tidegauge.contract import EstimatedPerformance, PerformanceReport, encode
+from tidegauge.contract import EstimatedPerformance, Figure, PerformanceReport, encode
 from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.performance import PerformanceClosing, ReferenceFigures
 
@@ -101,6 +101,14 @@ def test_the_record_shows_that_estimates_cannot_see_concept_drift() -> None:
     assert realised.value < 0.6 < blind.low
     record = its(newest[11]).record
     assert 0 < record.held["accuracy"] < record.cohorts["accuracy"]
+
+
+def test_what_has_arrived_is_a_share_of_what_earlier_cohorts_let_expect() -> None:
+    newest = estimates(fold(a_state(**WINDOWS), story(turned_from=99).log))
+    first, late, last = (newest[hour].arrived for hour in (0, 7, 9))
+    assert isinstance(first, Figure) and first.reason == "no_earlier_cohorts"
+    assert isinstance(late, Figure) and late.value == pytest.approx(1.0, abs=0.05)
+    assert isinstance(last, Figure) and last.value is None, "none was to be expected yet"
 
 
 def test_groups_have_no_estimate() -> None:

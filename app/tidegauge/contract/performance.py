@@ -62,6 +62,14 @@ class PerformanceReport(Record):
             "better. If the lower end of its interval is above 0, that is beyond chance."
         ),
     ] = msgspec.field(default_factory=dict)
+    arrived: Annotated[
+        Figure | msgspec.UnsetType,
+        doc(
+            "Its labels ÷ those that were to be expected by now, if predictions get labels as "
+            "often as in cohorts that were mature when it ended: below 1, labels are late or lost. "
+            "Absent of groups."
+        ),
+    ] = msgspec.UNSET
     other_labelled: Annotated[
         int,
         doc(

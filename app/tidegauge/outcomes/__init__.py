@@ -42,9 +42,8 @@ if TYPE_CHECKING:
     from tidegauge.outcomes.maturity import (
         MATURE as MATURE,
         LagCurve as LagCurve,
-        Maturity as Maturity,
+        arrived_of as arrived_of,
         lag_curve as lag_curve,
-        maturity_of as maturity_of,
     )
     from tidegauge.outcomes.names import Strata as Strata, StratumName as StratumName
     from tidegauge.outcomes.packed import (

@@ -39,11 +39,19 @@ _Cells = dict[str, TenureOutcomes]
 _Rows = NDArray[np.int32]
 
 
-class _Labelled(NamedTuple):
-    """Labelled rows of a cohort by version and variant, and the cells that they were read from."""
+class EarlierPart(NamedTuple):
+    """A version and variant in an earlier cohort; ``rows`` are the labelled ones by target."""
+
+    labelled: int
+    predicted: int
+    rows: list[tuple[OutcomeTarget, _Rows]]
+
+
+class _Known(NamedTuple):
+    """What is known of a cohort, and the cells that it was read from."""
 
     cells: _Cells
-    rows: dict[CohortPart, list[tuple[OutcomeTarget, _Rows]]]
+    parts: dict[CohortPart, EarlierPart]
 
 
 class CohortEstimates:
@@ -56,7 +64,7 @@ class CohortEstimates:
         windows: Mapping[str, set[OutcomeWindow]],
     ) -> None:
         self._cells, self._cohorts, self._windows = cells, cohorts, windows
-        self._known: dict[OutcomeWindow, _Labelled] = {}
+        self._known: dict[OutcomeWindow, _Known] = {}
 
     def estimate(
         self, window: OutcomeWindow, part: CohortPart, counts: OutcomeCounts
@@ -86,6 +94,14 @@ class CohortEstimates:
                     found[part.name] = results
         return found
 
+    def earlier(
+        self, window: OutcomeWindow, part: CohortPart
+    ) -> Iterator[tuple[OutcomeWindow, EarlierPart]]:
+        """Yield the cohorts by which a part of one is estimated, the latest first."""
+        for one in islice(self._earlier(window), MOST_EARLIER):
+            if part in (parts := self._parts(one)):
+                yield one, parts[part]
+
     def forget(self, window: OutcomeWindow) -> None:
         """Forget a cohort that was deleted."""
         self._known.pop(window, None)
@@ -103,36 +119,33 @@ class CohortEstimates:
         self, window: OutcomeWindow, part: CohortPart, target: OutcomeTarget
     ) -> RealisedRates | None:
         total = None
-        for earlier in islice(self._earlier(window), MOST_EARLIER):
-            for of, rows in self._labelled(earlier).get(part, ()):
+        for _, its in self.earlier(window, part):
+            for of, rows in its.rows:
                 if of == target:
                     total = rows.astype(np.float64) if total is None else total + rows
         return None if total is None else rates_of(target, total)
 
-    def _labelled(
-        self, window: OutcomeWindow
-    ) -> dict[CohortPart, list[tuple[OutcomeTarget, _Rows]]]:
+    def _parts(self, window: OutcomeWindow) -> dict[CohortPart, EarlierPart]:
         cells, known = self._cells.get(window, {}), self._known.get(window)
         # The cells of a window are replaced, never changed.
         if known is None or known.cells is not cells:
-            known = self._known[window] = _Labelled(cells, dict(_rows(window, cells)))
-        return known.rows
+            parts = {part: _part(its) for part, its in _counted(window, cells).items()}
+            known = self._known[window] = _Known(cells, parts)
+        return known.parts
 
 
-def _rows(
-    window: OutcomeWindow, cells: _Cells
-) -> Iterator[tuple[CohortPart, list[tuple[OutcomeTarget, _Rows]]]]:
-    for part, its in _counted(window, cells).items():
-        found = [(one.target, labelled_scores(one)) for one in its]
+def _part(by_target: list[OutcomeCounts]) -> EarlierPart:
+    found = [(one.target, labelled_scores(one)) for one in by_target]
+    return EarlierPart(
+        sum(int(one.lags.sum()) for one in by_target),
+        sum(int(one.predicted.sum()) for one in by_target),
         # Below 0 until the cell comes of which a correction has taken back.
-        yield (
-            part,
-            [
-                (target, rows.astype(np.int32))
-                for target, rows in found
-                if rows is not None and rows.min() >= 0 and rows.max() < 1 << 31
-            ],
-        )
+        [
+            (target, rows.astype(np.int32))
+            for target, rows in found
+            if rows is not None and rows.min() >= 0 and rows.max() < 1 << 31
+        ],
+    )
 
 
 def _counted(window: OutcomeWindow, cells: _Cells) -> dict[CohortPart, list[OutcomeCounts]]:

@@ -18,6 +18,7 @@ from tidegauge.contract import (
 from tidegauge.outcomes import (
     LagCurve,
     OutcomeCounts,
+    arrived_of,
     figures_of,
     performance_of,
     worsening,
@@ -161,12 +162,24 @@ class PerformanceClosing:
         cohort = outcomes.cohorts[window]
         if window.model not in self._curves:
             self._curves[window.model] = outcomes.curve(window.model, self._watermark)
-        maturity = outcomes.maturity(window, self._curves[window.model], self._watermark)
+        maturity = self._maturity(window)
         counted = list(self._counted())
         return {
             part: self._report(window, part, its, cohort.due, maturity, cohort.mature, counted)
             for part, its in parts_of(strata).items()
         }
+
+    def _maturity(self, window: OutcomeWindow) -> float | None:
+        curve = self._curves[window.model]
+        return self._state.outcomes.maturity(window, curve, self._watermark)
+
+    def _arrived(self, window: OutcomeWindow, part: CohortPart, counts: OutcomeCounts) -> Figure:
+        labelled, predicted = int(counts.lags.sum()), int(counts.predicted.sum())
+        earlier = (
+            (its.labelled, its.predicted, self._maturity(one))
+            for one, its in self._state.outcomes.estimates.earlier(window, part)
+        )
+        return arrived_of(labelled, predicted, self._maturity(window), earlier)
 
     def _report(
         self,
@@ -207,6 +220,7 @@ class PerformanceClosing:
                 if figure.value is not None
             },
             worsening={name: one for name, one in worse.items() if one.value is not None},
+            arrived=msgspec.UNSET if part.group else self._arrived(window, part, its.counts),
             other_labelled=its.other_labelled,
             estimated=self._state.outcomes.estimates.estimate(window, part, its.counts),
             counted=list(counted),
@@ -237,5 +251,7 @@ def _id(report: PerformanceReport) -> str:
 
 def _digest(report: PerformanceReport) -> str:
     """Return a digest of what a report says, but for what changes with time alone."""
-    lasting = msgspec.structs.replace(report, id="", revision=0, time=0, maturity=None, counted=[])
+    lasting = msgspec.structs.replace(
+        report, id="", revision=0, time=0, maturity=None, arrived=msgspec.UNSET, counted=[]
+    )
     return hashlib.blake2b(encode(lasting), digest_size=8).hexdigest()
