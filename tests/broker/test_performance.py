@@ -140,8 +140,13 @@ def test_figures_are_those_of_the_log_though_the_worker_is_killed(
             seconds=10,
             what=lambda: f"{metric}\n{(installation.http('/metrics') or (0, ''))[1][-4000:]}",
         )
+        estimate = f'tidegauge_estimated_performance{{cohort="latest",figure="auc",model="{MODEL}"'
+        assert estimate in (installation.http("/metrics") or (0, ""))[1]
         shown = installation.succeed("performance", "show", "--model", MODEL)
         assert "accuracy" in shown and shown.count("1.000 (") >= 1
+        # It gets worse from hour to hour, which an estimate can't see: its record says so.
+        assert "estimated" in shown
+        assert "estimates held in earlier cohorts: accuracy in 0 of 3, auc in 3 of 3" in shown
         lines = installation.succeed(
             "performance", "show", "--model", MODEL, "--group", "region=EU", "--json"
         ).splitlines()

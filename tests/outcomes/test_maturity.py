@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from support.labelled_rows import BINARY
 from tidegauge.contract import LAG_EDGES
-from tidegauge.outcomes import LagCurve, OutcomeCounts, lag_curve, maturity_of
+from tidegauge.outcomes import arrived_of, lag_curve
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -13,14 +12,6 @@ HOUR, DAY = 3600.0, 86_400.0
 def lags_of(delays: np.ndarray) -> np.ndarray:
     places = np.searchsorted(LAG_EDGES, delays, side="right")
     return np.bincount(places, minlength=len(LAG_EDGES) + 1)
-
-
-def cohort(predicted: int, delays: np.ndarray) -> OutcomeCounts:
-    counts = OutcomeCounts(BINARY)
-    counts.add_predicted(np.array([0]), np.array([predicted]))
-    n = len(delays)
-    counts.add(np.full(n, 0.1), np.zeros(n, dtype="u2"), np.zeros(n), delays)
-    return counts
 
 
 def seen(rng: np.random.Generator, age: float, n: int = 2_000) -> np.ndarray:
@@ -52,21 +43,25 @@ def test_a_cohort_is_mature_when_its_labels_have_come_and_lacks_those_that_are_l
     rng = np.random.default_rng(2)
     ages = [hours * HOUR for hours in range(12, 24 * 12, 12)]
     # A label comes for half of the predictions.
-    earlier = [(age, cohort(4_000, seen(rng, age))) for age in ages]
-    curve = lag_curve([(age, its.lags) for age, its in earlier])
-    young = maturity_of(cohort(4_000, seen(rng, DAY)), DAY, curve, earlier)
-    assert young.maturity.value == pytest.approx(0.632, abs=0.03)
-    assert young.arrived.value == pytest.approx(1, abs=0.06)
-    assert young.arrived.low < 1 < young.arrived.high
-    assert not young.mature
-    lost = maturity_of(cohort(4_000, seen(rng, 9 * DAY)[:1_000]), 9 * DAY, curve, earlier)
-    assert lost.mature
-    assert lost.arrived.value == pytest.approx(0.5, abs=0.05)
+    delays = [(age, seen(rng, age)) for age in ages]
+    curve = lag_curve([(age, lags_of(its)) for age, its in delays])
+    assert curve is not None
+    earlier = [(len(its), 4_000, curve.share_by(age)) for age, its in delays]
+    share = curve.share_by(DAY)
+    assert share == pytest.approx(0.632, abs=0.03)
+    young = arrived_of(len(seen(rng, DAY)), 4_000, share, earlier)
+    assert young.value == pytest.approx(1, abs=0.06)
+    assert young.low < 1 < young.high
+    lost = arrived_of(1_000, 4_000, curve.share_by(9 * DAY), earlier)
+    assert lost.value == pytest.approx(0.5, abs=0.05)
 
 
 def test_without_earlier_cohorts_nothing_is_known() -> None:
-    found = maturity_of(cohort(10, np.array([5.0])), DAY, None)
-    assert found.maturity.reason == found.arrived.reason == "no_earlier_cohorts"
-    assert not found.mature
-    curve = LagCurve((60.0,), (1.0,), 20)
-    assert maturity_of(cohort(10, np.array([5.0])), DAY, curve).arrived.value is None
+    for share, earlier in ((None, [(5, 10, 1.0)]), (1.0, []), (1.0, [(0, 10, 1.0)])):
+        found = arrived_of(5, 10, share, earlier)
+        assert found.value is None and found.reason == "no_earlier_cohorts" and found.n == 10
+
+
+def test_more_labels_than_predictions_have_no_interval() -> None:
+    found = arrived_of(11, 10, 1.0, [(10, 10, 1.0)])
+    assert found.value == 1.1 and found.low is None

@@ -89,6 +89,10 @@ DETECT: dict[str, MetricName] = {
     "tidegauge_performance_worsening": MetricName(
         "gauge", ("model", "version", "variant", "figure", "cohort")
     ),
+    "tidegauge_estimated_performance": MetricName(
+        "gauge", ("model", "version", "variant", "figure", "cohort")
+    ),
+    "tidegauge_estimate_held_share": MetricName("gauge", ("model", "version", "variant", "figure")),
     "tidegauge_label_coverage": MetricName("gauge", ("model", "version", "variant")),
     "tidegauge_label_maturity": MetricName("gauge", ("model", "version", "variant")),
     "tidegauge_label_delay_seconds": MetricName("histogram", ("model",)),

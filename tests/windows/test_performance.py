@@ -20,13 +20,9 @@ from tidegauge.contract import PerformanceReport, encode
 from tidegauge.outcomes.counts import OutcomeCounts
 from tidegauge.windows import performance
 from tidegauge.windows.changelog import Changelog
+from tidegauge.windows.cohort_parts import MOST_GROUPS
 from tidegauge.windows.partition import PartitionState
-from tidegauge.windows.performance import (
-    MOST_GROUPS,
-    PerformanceClosing,
-    ReferenceFigures,
-    report_key,
-)
+from tidegauge.windows.performance import PerformanceClosing, ReferenceFigures, report_key
 
 WINDOWS = {"seconds": 60, "grace_seconds": 10, "late_seconds": 60}
 TOPIC = TopicSettings().performance

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import typer
+from msgspec import UNSET
 from rich.table import Table
 
 from tidegauge.cli.command import kafka_settings, of_model, reported, skipping
 from tidegauge.cli.printing import PlainConsole, echo, echo_json, folding_table, plain, table_time
 from tidegauge.config import Settings
-from tidegauge.contract import DecodingError, Figure, PerformanceReport, decode
+from tidegauge.contract import ESTIMATED, DecodingError, Figure, PerformanceReport, decode
 from tidegauge.kafka import read_topic
 
 app = typer.Typer(help="How good models are, by their labels.", no_args_is_help=True)
@@ -50,7 +51,8 @@ def show(
 ) -> None:
     """Show the figures of a model's cohorts, each with its interval of 95 %.
 
-    A cohort is all predictions of one window; its figures change while its labels come.
+    A cohort is all predictions of one window; its figures change while its labels come. Those that
+    begin with estimated_ are known before.
     """
     of_group = _group_of(group)
     settings = kafka_settings()
@@ -75,6 +77,8 @@ def show(
             continue
         name = " ".join(part for part in (model, of_version, variant, group or "") if part)
         echo(f"{name}, baseline {reports[-1].baseline[:12]}")
+        if record := record_text(reports[-1]):
+            echo(record)
         PlainConsole().print(performance_table(reports[-cohorts:], figure or ()))
 
 
@@ -120,25 +124,47 @@ def newest_reports_of_cohorts(reports: Iterable[PerformanceReport]) -> list[Perf
 
 
 def performance_table(reports: Sequence[PerformanceReport], names: Sequence[str]) -> Table:
-    """Return a row for each cohort: its counts, how complete its labels are, and its figures."""
+    """Return a row for each cohort: its counts, how complete its labels are, and its figures.
+
+    Beside the first figure stands its estimate, if there is one of a cohort.
+    """
     shown = list(names) or list(_FIGURES[reports[-1].problem])
-    known = {name for one in reports for name in one.performance.figures}
+    if not names and any(_has_value(one.figure(ESTIMATED + shown[0])) for one in reports):
+        shown.insert(1, ESTIMATED + shown[0])
+    known = {name for one in reports for name in one.figure_names}
     for name in shown:
         if name not in known:
             raise ValueError(
                 f"--figure: found {name!r}, expected one of {', '.join(sorted(known))}"
             )
     counts = ("predicted", "labelled", "expected")
-    table = folding_table("cohort", *counts, *shown, whole=("cohort", *counts), right=counts)
+    headers = [name.replace("_", " ") for name in shown]
+    table = folding_table("cohort", *counts, *headers, whole=("cohort", *counts), right=counts)
     for one in reports:
         table.add_row(
             table_time(one.cohort_start),
             plain(f"{one.performance.predicted:,}"),
             plain(f"{one.performance.labelled:,}"),
             plain("-" if one.maturity is None else f"{one.maturity:.0%}"),
-            *(plain(figure_text(one.performance.figures.get(name))) for name in shown),
+            *(plain(figure_text(one.figure(name))) for name in shown),
         )
     return table
+
+
+def _has_value(figure: Figure | None) -> bool:
+    return figure is not None and figure.value is not None
+
+
+def record_text(report: PerformanceReport) -> str:
+    """Return how often the intervals of estimates have held; empty where none was compared yet."""
+    if report.estimated is UNSET:
+        return ""
+    record = report.estimated.record
+    found = [
+        f"{name} in {record.held.get(name, 0)} of {cohorts}"
+        for name, cohorts in sorted(record.cohorts.items())
+    ]
+    return f"estimates held in earlier cohorts: {', '.join(found)}" if found else ""
 
 
 def figure_text(figure: Figure | None) -> str:

@@ -103,6 +103,7 @@ if TYPE_CHECKING:
         no_figure as no_figure,
     )
     from tidegauge.contract.performance import (
+        ESTIMATED as ESTIMATED,
         CohortEvidence as CohortEvidence,
         PerformanceReport as PerformanceReport,
     )

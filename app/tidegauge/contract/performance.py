@@ -4,10 +4,13 @@ from typing import Annotated
 
 import msgspec
 
-from tidegauge.contract.outcome_figure import Figure, Performance
+from tidegauge.contract.outcome_figure import EstimatedPerformance, Figure, Performance
 from tidegauge.contract.record import SCHEMA_VERSION, Record, SchemaVersion, doc
 from tidegauge.contract.report import CountedRange
 from tidegauge.contract.target import Problem
+
+#: How the names of figures begin that were estimated without labels.
+ESTIMATED = "estimated_"
 
 
 class PerformanceReport(Record):
@@ -59,6 +62,14 @@ class PerformanceReport(Record):
             "better. If the lower end of its interval is above 0, that is beyond chance."
         ),
     ] = msgspec.field(default_factory=dict)
+    arrived: Annotated[
+        Figure | msgspec.UnsetType,
+        doc(
+            "Its labels ÷ those that were to be expected by now, if predictions get labels as "
+            "often as in cohorts that were mature when it ended: below 1, labels are late or lost. "
+            "Absent of groups."
+        ),
+    ] = msgspec.UNSET
     other_labelled: Annotated[
         int,
         doc(
@@ -66,11 +77,33 @@ class PerformanceReport(Record):
             "target: the baseline was replaced meanwhile."
         ),
     ] = 0
+    estimated: Annotated[
+        EstimatedPerformance | msgspec.UnsetType,
+        doc(
+            "What the figures of all predictions, labelled or not, will be, by the rates that the "
+            "same scores came true with in cohorts that were mature when this one ended; absent of "
+            "numbers and of groups."
+        ),
+    ] = msgspec.UNSET
     counted: Annotated[
         list[CountedRange],
         doc("Offsets of the topic of outcomes up to which labels are counted."),
     ] = msgspec.field(default_factory=list)
     schema_version: SchemaVersion = SCHEMA_VERSION
+
+    def figure(self, name: str) -> Figure | None:
+        """Return a figure by its name, such as ``auc``, or ``estimated_auc``; None if unknown."""
+        if not name.startswith(ESTIMATED):
+            return self.performance.figures.get(name)
+        if self.estimated is msgspec.UNSET:
+            return None
+        return self.estimated.figures.get(name.removeprefix(ESTIMATED))
+
+    @property
+    def figure_names(self) -> list[str]:
+        """Every name of a figure of it."""
+        its = {} if self.estimated is msgspec.UNSET else self.estimated.figures
+        return sorted([*self.performance.figures, *(f"{ESTIMATED}{name}" for name in its)])
 
 
 class CohortEvidence(Record):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         estimate_held as estimate_held,
         estimate_of as estimate_of,
         estimated_figures as estimated_figures,
+        labelled_scores as labelled_scores,
+        rates_of as rates_of,
         realised_rates as realised_rates,
         share_held as share_held,
         with_results as with_results,
@@ -40,9 +42,8 @@ if TYPE_CHECKING:
     from tidegauge.outcomes.maturity import (
         MATURE as MATURE,
         LagCurve as LagCurve,
-        Maturity as Maturity,
+        arrived_of as arrived_of,
         lag_curve as lag_curve,
-        maturity_of as maturity_of,
     )
     from tidegauge.outcomes.names import Strata as Strata, StratumName as StratumName
     from tidegauge.outcomes.packed import (

@@ -74,9 +74,12 @@ def realised_rates(earlier: OutcomeCounts) -> RealisedRates | None:
     Neighbouring bins are pooled until a pool has 30 labels. Immature cohorts would distort them, if
     labels of one class come sooner.
     """
-    by_class = _labelled(earlier)
-    if by_class is None:
-        return None
+    by_class = labelled_scores(earlier)
+    return None if by_class is None else rates_of(earlier.target, by_class)
+
+
+def rates_of(target: OutcomeTarget, by_class: Floats) -> RealisedRates:
+    """Return the rates of ``labelled_scores`` of a target, added up over cohorts."""
     pools, hits, labels, familiar = [], [], [], []
     begin = 0
     for counts in by_class:
@@ -92,7 +95,7 @@ def realised_rates(earlier: OutcomeCounts) -> RealisedRates | None:
         near[:-1] += n[1:]
         familiar.append(near > 0)
     return RealisedRates(
-        earlier.target,
+        target,
         np.stack(pools),
         np.concatenate(hits),
         np.concatenate(labels),
@@ -200,8 +203,11 @@ def _auc(n: Floats, rate: Floats) -> tuple[float | None, Floats]:
     return value, np.broadcast_to(slope, n.shape)
 
 
-def _labelled(counts: OutcomeCounts) -> Floats | None:
-    """Return labelled rows by predicted class, score bin and whether they came true."""
+def labelled_scores(counts: OutcomeCounts) -> Floats | None:
+    """Return labelled rows by predicted class, score bin and whether they came true.
+
+    Those with a score and a class; of several classes in one row of all. None of numbers.
+    """
     target = counts.target
     if isinstance(target, BinaryTarget):
         return np.moveaxis(counts.labelled[:SCORE_BINS, :, :2], 2, 0).astype(np.float64)
@@ -248,7 +254,7 @@ def estimate_held(counts: OutcomeCounts, rates: RealisedRates | None) -> dict[st
     makes no difference for how many others the label is missing. ``rates``: of cohorts before it.
     Figures without an estimate or without a value are left out.
     """
-    by_class = _labelled(counts)
+    by_class = labelled_scores(counts)
     if by_class is None:
         return {}
     estimated = _estimated(counts.target, by_class.sum(axis=2), rates)

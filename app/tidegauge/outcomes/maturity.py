@@ -2,13 +2,11 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from tidegauge.contract import LAG_EDGES, Figure, no_figure
-from tidegauge.outcomes.counts import OutcomeCounts
 from tidegauge.outcomes.labelled_rows import Integers
 from tidegauge.stats import wilson
 
@@ -85,47 +83,25 @@ def lag_curve(cohorts: Iterable[tuple[float, Integers]]) -> LagCurve | None:
     return LagCurve(tuple(map(float, LAG_EDGES[: last + 1])), tuple(shares), labels)
 
 
-@dataclass(frozen=True)
-class Maturity:
-    """How complete a cohort's labels are.
+def arrived_of(
+    labelled: int,
+    predicted: int,
+    share: float | None,
+    earlier: Iterable[tuple[int, int, float | None]],
+) -> Figure:
+    """Return a cohort's labels ÷ those expected by now: below 1, labels are late or lost.
 
-    ``maturity``: the share of the labels that come at all that have come by its age. ``arrived``:
-    its labels ÷ those that are expected by now of as many predictions, below 1 if labels are late
-    or lost. Both with a reason where there are no earlier cohorts to tell by.
+    ``share``: which share of its labels is to be expected by now, None if that is unknown.
+    ``earlier``: labels, predictions and that share of cohorts that say how many predictions get a
+    label. The interval is Wilson's of labelled ÷ predicted, in the same unit.
     """
-
-    maturity: Figure
-    arrived: Figure
-
-    @property
-    def mature(self) -> bool:
-        """Whether ``MATURE`` of the labels have come."""
-        return self.maturity.value is not None and self.maturity.value >= MATURE
-
-
-def maturity_of(
-    counts: OutcomeCounts,
-    age: float,
-    curve: LagCurve | None,
-    earlier: Iterable[tuple[float, OutcomeCounts]] = (),
-) -> Maturity:
-    """Return how complete the labels of a cohort are, ``age`` seconds after its end.
-
-    ``earlier``: age and counts of earlier cohorts, which say how many predictions get a label.
-    """
-    predicted, labelled = int(counts.predicted.sum()), int(counts.lags.sum())
-    if curve is None:
-        unknown = no_figure("no_earlier_cohorts", predicted)
-        return Maturity(unknown, unknown)
-    share = curve.share_by(age)
-    maturity = Figure(n=predicted, value=share)
     came = due = 0.0
-    for its_age, its in earlier:
-        came += int(its.lags.sum())
-        due += int(its.predicted.sum()) * curve.share_by(its_age)
-    expected = predicted * share * min(came / due, 1.0) if due else 0.0
-    if not expected:
-        return Maturity(maturity, no_figure("no_earlier_cohorts", predicted))
+    for its_labelled, its_predicted, its_share in earlier:
+        came += its_labelled
+        due += its_predicted * (its_share or 0.0)
+    expected = predicted * (share or 0.0) * min(came / due, 1.0) if due > 0 else 0.0
+    if expected <= 0 or labelled < 0:
+        return no_figure("no_earlier_cohorts", predicted)
     arrived = Figure(n=predicted, value=labelled / expected)
     if labelled <= predicted:
         # Of the predictions, as a share of what is expected of them.
@@ -133,4 +109,4 @@ def maturity_of(
             end * predicted / expected for end in wilson(labelled, predicted)
         )
         arrived.method = "wilson"
-    return Maturity(maturity, arrived)
+    return arrived

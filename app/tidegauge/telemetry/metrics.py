@@ -273,6 +273,17 @@ class DetectMetrics(RoleMetrics):
         "tidegauge_performance_worsening{model,version,variant,figure,cohort}",
         "by which share of the baseline's figure each of those is worse: 0.05 is 5 % worse",
     )
+    estimated_performance = table(
+        "tidegauge_estimated_performance{model,version,variant,figure,cohort}",
+        "`accuracy`, `auc` and `f1` of the latest cohort that is over, estimated before its labels "
+        "come, from its scores; `cohort` is always `latest` "
+        "([estimates](docs/outcomes.md#before-the-labels))",
+    )
+    estimates_held = table(
+        "tidegauge_estimate_held_share{model,version,variant,figure}",
+        "share of earlier cohorts in which the interval of the estimate held what the labels "
+        "showed, 0 to 1: 0.95 is what it promises",
+    )
     label_coverage = table(
         "tidegauge_label_coverage{model,version,variant}",
         "share of the predictions of that cohort that have a label, 0 to 1",

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from tidegauge.config import WindowSettings
 from tidegauge.contract import LAG_EDGES
 from tidegauge.outcomes import MATURE, LagCurve, lag_curve
+from tidegauge.windows.cohort_estimates import CohortEstimates
 from tidegauge.windows.outcome_values import (
     CohortAlerts,
     CohortAlertsKey,
@@ -48,6 +50,10 @@ AnyKey = OutcomeKey | CohortKey | CohortAlertsKey
 Delays = npt.NDArray[np.int64]
 
 
+def _end(window: OutcomeWindow) -> tuple[int, OutcomeWindow]:
+    return window.end, window
+
+
 class Arrivals(NamedTuple):
     """The labels of an arrival window by delay, and the baselines that they were counted by."""
 
@@ -68,6 +74,13 @@ class Passed(NamedTuple):
     minute: int | None = None
 
 
+class Latest(NamedTuple):
+    """The latest cohorts of a model: that is mature, and that is over by the last tick."""
+
+    mature: OutcomeWindow | None
+    over: OutcomeWindow | None
+
+
 @dataclass(kw_only=True)
 class OutcomeStore:
     """Cells of outcomes, and what was reported of cohorts.
@@ -83,15 +96,20 @@ class OutcomeStore:
     alerts: dict[CohortAlertsKey, CohortAlerts] = field(default_factory=dict)
     #: Keys whose value in memory is not in the changelog yet.
     unsaved: set[AnyKey] = field(default_factory=set)
+    #: What labels of earlier cohorts say of later ones.
+    estimates: CohortEstimates = field(init=False)
     #: Cells that came after their cohort was deleted.
     late_cells: int = 0
     #: The watermark up to which ticks have been taken.
     _passed_to: float = 0.0
     _windows: dict[str, set[OutcomeWindow]] = field(default_factory=dict)
-    #: Cohorts that are due, and the latest mature one of each model: at every record both are
-    #: asked for, and a model has hundreds of cohorts.
+    #: Cohorts that are due, and the latest mature one and the latest that is over of each model:
+    #: at every record they are asked for, and a model has hundreds of cohorts.
     _due: set[OutcomeWindow] = field(default_factory=set)
-    _latest: dict[str, OutcomeWindow] = field(default_factory=dict)
+    _latest: dict[str, Latest] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.estimates = CohortEstimates(self.cells, self.cohorts, self._windows)
 
     # -- joining ---------------------------------------------------------------------------------
 
@@ -141,11 +159,7 @@ class OutcomeStore:
         if watermark <= self._passed_to:
             return passed
         for model in sorted(self._windows):
-            settings = self.window_of(model)
-            before, now = (
-                math.floor((at - settings.grace_seconds) / settings.seconds) * settings.seconds
-                for at in (self._passed_to, watermark)
-            )
+            before, now = (self._tick(model, at) for at in (self._passed_to, watermark))
             if now > before:
                 passed.arrivals.extend(self._passed_arrivals(model, before, now))
                 passed.released.update(self._expire(model, watermark))
@@ -155,6 +169,12 @@ class OutcomeStore:
             passed = passed._replace(minute=minute)
         self._passed_to = watermark
         return passed
+
+    def _tick(self, model: str, watermark: float) -> int:
+        """Return the last tick of a model that the watermark has come to."""
+        settings = self.window_of(model)
+        ended = math.floor((watermark - settings.grace_seconds) / settings.seconds)
+        return ended * settings.seconds
 
     def _passed_arrivals(self, model: str, before: int, now: int) -> Iterator[Arrivals]:
         for window in sorted(self._windows[model]):
@@ -169,18 +189,18 @@ class OutcomeStore:
             state = self.cohorts.get(window, CohortState())
             maturity = self.maturity(window, curve, watermark)
             ripe = not state.mature and maturity is not None and maturity >= MATURE
-            if state.changed or ripe:
-                mature = state.mature or ripe
-                self._set(window, replaced(state, changed=False, due=tick, mature=mature))
-        self._find_latest(model)
+            if ripe:
+                held = self.estimates.held(window)
+                state = msgspec.structs.replace(state, changed=True, matured=tick, held=held)
+            if state.changed:
+                self._set(window, replaced(state, changed=False, due=tick))
+        self._find_latest(model, tick)
 
-    def _find_latest(self, model: str) -> None:
-        cohorts = (it for it in self._windows.get(model, ()) if it.kind == "cohort")
-        mature = [it for it in cohorts if it in self.cohorts and self.cohorts[it].mature]
-        if mature:
-            self._latest[model] = max(mature, key=lambda it: (it.end, it))
-        else:
-            self._latest.pop(model, None)
+    def _find_latest(self, model: str, tick: int) -> None:
+        cohorts = [it for it in self._windows.get(model, ()) if it in self.cohorts]
+        mature = (it for it in cohorts if self.cohorts[it].mature)
+        over = (it for it in cohorts if it.end <= tick)
+        self._latest[model] = Latest(*(max(its, key=_end, default=None) for its in (mature, over)))
 
     def delays(self, window: OutcomeWindow) -> Delays:
         """Return the labels of a window by delay, in the bins of ``LAG_EDGES``."""
@@ -221,9 +241,9 @@ class OutcomeStore:
         self.unsaved.add(OutcomeKey(*window, tenure))
         self.cells[window] = left
 
-    def latest_mature(self, model: str) -> OutcomeWindow | None:
-        """Return the latest cohort of a model that is mature."""
-        return self._latest.get(model)
+    def latest(self, model: str) -> Latest:
+        """Return the latest cohorts of a model."""
+        return self._latest.get(model, Latest(None, None))
 
     @property
     def models(self) -> list[str]:
@@ -250,6 +270,7 @@ class OutcomeStore:
         """Delete a window; its keys become tombstones."""
         self.unsaved |= {OutcomeKey(*window, tenure) for tenure in self.cells.pop(window, {})}
         self._due.discard(window)
+        self.estimates.forget(window)
         if self.cohorts.pop(window, None) is not None:
             self.unsaved.add(CohortKey(window.model, window.start, window.seconds))
         left = self._windows.get(window.model, set()) - {window}
@@ -257,6 +278,7 @@ class OutcomeStore:
             self._windows[window.model] = left
         else:
             self._windows.pop(window.model, None)
+            self._latest.pop(window.model, None)
 
     def judged(self, where: CohortAlertsKey, value: CohortAlerts | None) -> None:
         """Replace what rules have made of cohorts; None to forget it."""
@@ -316,7 +338,7 @@ class OutcomeStore:
             self._delete(window)
         self._due = {window for window, state in self.cohorts.items() if state.due}
         for model in self._windows:
-            self._find_latest(model)
+            self._find_latest(model, self._tick(model, watermark))
 
     def everything(self) -> set[AnyKey]:
         """Return every key there is."""

@@ -94,15 +94,23 @@ class CohortState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A fold over the reports of a cohort.
 
     ``step`` counts the changes. ``changed`` says whether counts have changed since the last tick,
-    ``due`` is the tick at which the cohort is to be reported, 0 if it isn't. ``published`` is by
+    ``due`` is the tick at which the cohort is to be reported, 0 if it isn't, ``matured`` that at
+    which it became mature. ``held`` says, by version and variant and by figure, whether the
+    interval that was estimated without labels held what they showed then. ``published`` is by
     version, variant and group.
     """
 
     step: int = 0
     changed: bool = False
     due: int = 0
-    mature: bool = False
+    matured: int = 0
+    held: dict[str, dict[str, bool]] = {}
     published: dict[str, Published] = {}
+
+    @property
+    def mature(self) -> bool:
+        """Whether 0.95 of its labels have come, by the delays of other cohorts."""
+        return self.matured > 0
 
 
 class CohortAlertsKey(msgspec.Struct, frozen=True, array_like=True, tag="cohort_alerts"):

@@ -1,9 +1,8 @@
 """Reports on cohorts: from the cells of outcomes to figures, for versions and groups. Pure."""
 
 import hashlib
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -19,19 +18,16 @@ from tidegauge.contract import (
 from tidegauge.outcomes import (
     LagCurve,
     OutcomeCounts,
+    arrived_of,
     figures_of,
-    merged,
     performance_of,
     worsening,
 )
+from tidegauge.windows.cohort_parts import CohortPart, CountedPart, parts_of
 from tidegauge.windows.outcome_values import OutcomeWindow, Published
 from tidegauge.windows.outputs import Failures, Output, Raising
 from tidegauge.windows.partition import PartitionState
 from tidegauge.windows.values import Slice
-
-#: Groups of a version and variant that are reported, those with the most labels; more of them are
-#: in the figures of all traffic only.
-MOST_GROUPS = 50
 
 #: Parts of cohorts reported in a second, by the clocks of the records; then they wait for the next
 #: one. A burst of old labels changes a month of cohorts, each part takes a millisecond, and windows
@@ -40,75 +36,6 @@ MOST_A_SECOND = 100
 
 #: Baselines whose figures are remembered.
 _MOST_REFERENCES = 1_000
-
-
-class CohortPart(NamedTuple):
-    """What a report is about: a version and variant, or a group of it, ``()`` for all traffic."""
-
-    version: str
-    variant: str
-    group: tuple[tuple[str, str], ...]
-
-    @property
-    def name(self) -> str:
-        """A text for it that no other part of a cohort has."""
-        return msgspec.json.encode(self).decode()
-
-
-class CountedPart(NamedTuple):
-    """Counts of a part by one target, the baseline of the most labels, and what others counted."""
-
-    counts: OutcomeCounts
-    baseline: str
-    other_labelled: int
-
-
-def parts_of(
-    strata: Sequence[tuple[StratumCounts, OutcomeCounts]],
-) -> dict[CohortPart, CountedPart]:
-    """Add up what tenures have counted of a cohort, for all traffic and for each group.
-
-    Counts of different targets can't be added up: those of the target with the most labels are
-    taken.
-    """
-    totals = merged((part, counts) for stratum, counts in strata for part in _parts(stratum))
-    baselines: dict[CohortPart, Counter[tuple[bytes, str]]] = {}
-    for stratum, counts in strata:
-        for part in _parts(stratum):
-            by = encode(counts.target), stratum.baseline
-            baselines.setdefault(part, Counter())[by] += _labelled(counts)
-    found = {}
-    for part, by_target in totals.items():
-        counts = max(by_target, key=lambda it: (_size(it), encode(it.target)))
-        mine = {name: n for (of, name), n in baselines[part].items() if of == encode(counts.target)}
-        others = sum(map(_labelled, by_target)) - _labelled(counts)
-        found[part] = CountedPart(counts, max(mine, key=lambda name: (mine[name], name)), others)
-    return _with_few_groups(found)
-
-
-def _parts(stratum: StratumCounts) -> Iterator[CohortPart]:
-    yield CohortPart(stratum.version, stratum.variant, ())
-    for one in stratum.groups.items():
-        yield CohortPart(stratum.version, stratum.variant, (one,))
-
-
-def _labelled(counts: OutcomeCounts) -> int:
-    return int(counts.lags.sum())
-
-
-def _size(counts: OutcomeCounts) -> tuple[int, int]:
-    return _labelled(counts), int(counts.predicted.sum())
-
-
-def _with_few_groups(found: dict[CohortPart, CountedPart]) -> dict[CohortPart, CountedPart]:
-    ordered = sorted(found, key=lambda part: (*(-n for n in _size(found[part].counts)), part))
-    taken: Counter[tuple[str, str]] = Counter()
-    kept = set()
-    for part in ordered:
-        taken[part.version, part.variant] += bool(part.group)
-        if not part.group or taken[part.version, part.variant] <= MOST_GROUPS:
-            kept.add(part)
-    return {part: found[part] for part in sorted(kept)}
 
 
 class ReferenceFigures:
@@ -235,12 +162,24 @@ class PerformanceClosing:
         cohort = outcomes.cohorts[window]
         if window.model not in self._curves:
             self._curves[window.model] = outcomes.curve(window.model, self._watermark)
-        maturity = outcomes.maturity(window, self._curves[window.model], self._watermark)
+        maturity = self._maturity(window)
         counted = list(self._counted())
         return {
             part: self._report(window, part, its, cohort.due, maturity, cohort.mature, counted)
             for part, its in parts_of(strata).items()
         }
+
+    def _maturity(self, window: OutcomeWindow) -> float | None:
+        curve = self._curves[window.model]
+        return self._state.outcomes.maturity(window, curve, self._watermark)
+
+    def _arrived(self, window: OutcomeWindow, part: CohortPart, counts: OutcomeCounts) -> Figure:
+        labelled, predicted = int(counts.lags.sum()), int(counts.predicted.sum())
+        earlier = (
+            (its.labelled, its.predicted, self._maturity(one))
+            for one, its in self._state.outcomes.estimates.earlier(window, part)
+        )
+        return arrived_of(labelled, predicted, self._maturity(window), earlier)
 
     def _report(
         self,
@@ -281,7 +220,9 @@ class PerformanceClosing:
                 if figure.value is not None
             },
             worsening={name: one for name, one in worse.items() if one.value is not None},
+            arrived=msgspec.UNSET if part.group else self._arrived(window, part, its.counts),
             other_labelled=its.other_labelled,
+            estimated=self._state.outcomes.estimates.estimate(window, part, its.counts),
             counted=list(counted),
         )
 
@@ -310,5 +251,7 @@ def _id(report: PerformanceReport) -> str:
 
 def _digest(report: PerformanceReport) -> str:
     """Return a digest of what a report says, but for what changes with time alone."""
-    lasting = msgspec.structs.replace(report, id="", revision=0, time=0, maturity=None, counted=[])
+    lasting = msgspec.structs.replace(
+        report, id="", revision=0, time=0, maturity=None, arrived=msgspec.UNSET, counted=[]
+    )
     return hashlib.blake2b(encode(lasting), digest_size=8).hexdigest()

@@ -98,6 +98,25 @@ def test_the_gauges_show_the_latest_mature_cohort_of_all_traffic() -> None:
     assert not any("region" in key for key in figures), "groups have no series"
 
 
+def test_the_gauges_show_the_estimate_of_the_latest_cohort_that_is_over() -> None:
+    worker = Worker()
+    found = worker.fold(story(hours=8).log)
+    latest = [one for one in found if not one.group][-1]
+    estimated = latest.figure("estimated_accuracy")
+    assert estimated is not None and estimated.value is not None
+    figures = worker.series("tidegauge_estimated_performance")
+    accuracy = [value for key, value in figures.items() if 'figure="accuracy"' in key]
+    assert accuracy == [estimated.value] and all('cohort="latest"' in key for key in figures)
+    held = worker.series("tidegauge_estimate_held_share")
+    assert held and set(held.values()) == {1.0}
+    successor = Worker(state=restored(saved(worker.state)))
+    successor.state.hold_baseline("of-1", BASELINE)
+    asyncio.run(successor.closer.advance(successor.state))
+    assert successor.series("tidegauge_estimated_performance") == figures
+    worker.observer.owned(set())
+    assert worker.series("tidegauge_estimated_performance") == {}
+
+
 def test_delays_are_counted_when_labels_have_arrived() -> None:
     worker = Worker()
     worker.fold(story().log)

@@ -1,8 +1,11 @@
-"""The metrics of labels: figures of each model's latest mature cohort, and how late labels are."""
+"""The metrics of labels: figures of each model's latest cohorts, and how late labels are."""
 
 from collections.abc import Iterable, Iterator, Sequence, Set
 
+import msgspec
+
 from tidegauge.contract import LAG_EDGES, PerformanceReport, segment_text
+from tidegauge.outcomes import share_held
 from tidegauge.telemetry import DetectMetrics
 from tidegauge.windows import (
     Arrivals,
@@ -17,8 +20,8 @@ Labels = tuple[str, ...]
 #: Versions and variants of a model with series, those with the most labels; 20 each.
 MOST_SHOWN = 50
 
-#: The value of the label ``cohort``: the metrics have no other cohort.
-COHORT = "latest_mature"
+#: The values of the label ``cohort``: of figures by labels, and of estimates without them.
+MATURE, OVER = "latest_mature", "latest"
 
 #: Middles of the bins of delays, seconds; of the last one its lower edge.
 _MIDDLES = [
@@ -39,7 +42,9 @@ def _name(where: CohortAlertsKey) -> Labels:
 
 
 class OutcomeObserver:
-    """Sets the gauges to each model's latest mature cohort, and counts delays of labels.
+    """Sets the gauges to each model's latest cohorts, and counts delays of labels.
+
+    Figures are those of the latest mature one, estimates of the latest one that is over.
 
     A model has series once its baseline is known: whoever may write to the topic of histograms can
     make up names, which have none. Groups have no series: their figures are in the reports.
@@ -47,8 +52,8 @@ class OutcomeObserver:
 
     def __init__(self, metrics: DetectMetrics) -> None:
         self._metrics = metrics
-        #: By partition and model, the cohort that the gauges show.
-        self._shown: dict[int, dict[str, OutcomeWindow]] = {}
+        #: By partition, model and value of the label ``cohort``, what the gauges show.
+        self._shown: dict[int, dict[tuple[str, str], OutcomeWindow]] = {}
         #: Partitions whose alerts on cohorts are shown.
         self._firing: set[int] = set()
 
@@ -61,26 +66,26 @@ class OutcomeObserver:
                 self._metrics.label_delay.add((one.window.model,), counts, total)
 
     def unseen(self, state: PartitionState) -> Iterator[OutcomeWindow]:
-        """Yield the latest mature cohorts that the gauges don't show: after a takeover, or new."""
+        """Yield the latest cohorts that the gauges don't show: after a takeover, or new."""
         shown = self._shown.setdefault(state.partition, {})
-        for model in [it for it in shown if it not in state.outcomes.models]:
-            self._show(state.partition, model, [])
-            del shown[model]
+        for model, cohort in [it for it in shown if it[0] not in state.outcomes.models]:
+            self._show(state.partition, model, cohort, [])
+            del shown[model, cohort]
         for model in state.outcomes.models:
-            latest = state.outcomes.latest_mature(model)
-            if latest is not None and shown.get(model) != latest:
-                yield latest
+            latest = dict(_latest(state, model))
+            missing = {its for cohort, its in latest.items() if shown.get((model, cohort)) != its}
+            yield from sorted(missing)
 
     def reported(
         self, state: PartitionState, window: OutcomeWindow, reports: Sequence[PerformanceReport]
     ) -> None:
-        """Show a cohort that was reported, if it is the latest mature one of its model."""
-        if state.outcomes.latest_mature(window.model) != window:
-            return
-        self._shown.setdefault(state.partition, {})[window.model] = window
+        """Show a cohort that was reported, if it is one of the latest of its model."""
         whole = [one for one in reports if not one.group and one.baseline in state.baselines]
         whole.sort(key=lambda one: (-one.performance.labelled, one.version, one.variant))
-        self._show(state.partition, window.model, whole[:MOST_SHOWN])
+        for cohort, its in _latest(state, window.model):
+            if its == window:
+                self._shown.setdefault(state.partition, {})[window.model, cohort] = window
+                self._show(state.partition, window.model, cohort, whole[:MOST_SHOWN])
 
     def judged(self, state: PartitionState, closed: Closed) -> None:
         """Count what rules on cohorts have led to, and show the alerts that fire."""
@@ -103,25 +108,52 @@ class OutcomeObserver:
             self._metrics.alert_firing.show((partition, _OWNER), {})
         self._firing &= partitions
         for partition in self._shown.keys() - partitions:
-            for model in self._shown.pop(partition):
-                self._show(partition, model, [])
+            for model, cohort in self._shown.pop(partition):
+                self._show(partition, model, cohort, [])
 
-    def _show(self, partition: int, model: str, reports: Sequence[PerformanceReport]) -> None:
+    def _show(
+        self, partition: int, model: str, cohort: str, reports: Sequence[PerformanceReport]
+    ) -> None:
+        show = self._show_realised if cohort == MATURE else self._show_estimated
+        show((partition, model), reports)
+
+    def _show_realised(self, owner: tuple[int, str], reports: Sequence[PerformanceReport]) -> None:
         figures, worse, coverage, maturity = (dict[Labels, float]() for _ in range(4))
         for one in reports:
             name = (one.model, one.version, one.variant)
             for figure, its in one.performance.figures.items():
                 if its.value is not None:
-                    figures[*name, figure, COHORT] = its.value
+                    figures[*name, figure, MATURE] = its.value
             for figure, its in one.worsening.items():
                 if its.value is not None:
-                    worse[*name, figure, COHORT] = its.value
+                    worse[*name, figure, MATURE] = its.value
             if (covered := one.performance.figures["label_coverage"].value) is not None:
                 coverage[name] = covered
             if one.maturity is not None:
                 maturity[name] = one.maturity
-        metrics, owner = self._metrics, (partition, model)
+        metrics = self._metrics
         metrics.performance.show(owner, figures)
         metrics.performance_worsening.show(owner, worse)
         metrics.label_coverage.show(owner, coverage)
         metrics.label_maturity.show(owner, maturity)
+
+    def _show_estimated(self, owner: tuple[int, str], reports: Sequence[PerformanceReport]) -> None:
+        figures, held = dict[Labels, float](), dict[Labels, float]()
+        for one in reports:
+            if one.estimated is msgspec.UNSET:
+                continue
+            for figure, its in one.estimated.figures.items():
+                name = (one.model, one.version, one.variant, figure)
+                if its.value is not None:
+                    figures[*name, OVER] = its.value
+                if (share := share_held(one.estimated.record, figure).value) is not None:
+                    held[name] = share
+        self._metrics.estimated_performance.show(owner, figures)
+        self._metrics.estimates_held.show(owner, held)
+
+
+def _latest(state: PartitionState, model: str) -> Iterator[tuple[str, OutcomeWindow]]:
+    latest = state.outcomes.latest(model)
+    for cohort, window in ((MATURE, latest.mature), (OVER, latest.over)):
+        if window is not None:
+            yield cohort, window
