@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import binom
 
-from tidegauge.alerting import CohortWindow, cohort_window
+from tidegauge.alerting import DEFAULT_RULES, AlertState, CohortWindow, cohort_window, evaluate
 from tidegauge.alerting.cohorts import CohortFigure
 from tidegauge.alerting.metrics import OF_COHORTS
 from tidegauge.alerting.model import Rule
@@ -65,6 +65,29 @@ def test_a_proportion_passes_by_chance_no_more_often_than_the_budget_allows(
         ]
         assert binom.pmf(holding, n, truth).sum() <= window.chance
         assert round(0.1 * n) in holding, "a large drop is seen"
+
+
+def test_a_rise_of_the_mean_absolute_error_is_critical_by_default() -> None:
+    def state_after(error: float, labels: int) -> list[str]:
+        def figure(value: float, n: int) -> Figure:
+            half = 1.96 * value / n**0.5
+            return Figure(n=n, value=value, low=value - half, high=value + half, method="normal")
+
+        window = a_window()
+        window.cohort.performance.figures["mae"] = figure(error, labels)
+        window.references = {"mae": figure(2.0, 10_000)}
+        verdict = evaluate(DEFAULT_RULES.of_cohorts, window, AlertState(), distribution=_without)
+        return [f"{it.rule} {it.severity} {it.comparison} {it.threshold}" for it in verdict.alerts]
+
+    assert state_after(2.6, 1_000) == ["mae-rise critical above 2.1"]
+    assert not state_after(2.6, 20), "too few labels"
+    assert not state_after(2.6, 100), "it may be chance"
+    assert not state_after(2.08, 1_000_000), "4 % more"
+    assert not state_after(1.0, 1_000), "better"
+
+
+def _without(*_: object) -> None:
+    return None
 
 
 def test_what_has_no_interval_is_no_evidence() -> None:

@@ -69,12 +69,17 @@ def let_pass(world: OutcomeWorld, hours: int) -> None:
         world.flush()
 
 
-def fold(state: PartitionState, log: Sequence[Logged], rules: RuleSet = DEFAULT_RULES) -> None:
+def fold(
+    state: PartitionState,
+    log: Sequence[Logged],
+    rules: RuleSet = DEFAULT_RULES,
+    baseline: Baseline = BASELINE,
+) -> None:
     """Join records, and judge what is due after each, as the detector does."""
     references = ReferenceFigures()
     for offset, record in log:
         state.join(record, offset)
-        state.hold_baseline("of-1", BASELINE)
+        state.hold_baseline("of-1", baseline)
         passed = state.pass_outcomes()
         judge = CohortRules(
             state, rules=rules, topics=TOPICS, alarms_of=lambda _: 1.0, references=references
@@ -174,6 +179,23 @@ def test_alerts_of_labels_that_stop_are_without_data_and_end() -> None:
     *_, ended = alerts(records(world, state=state))
     assert ended.state == "resolved" and "no labels for" in ended.summary
     assert not state.outcomes.alerts
+
+
+def test_a_cohort_without_the_figure_of_its_baseline_resolves_nothing() -> None:
+    world = a_world([0.9, 0.9, 0.7])
+    state = a_state(**WINDOWS)
+    records(world, state=state)
+    before = len(world.log)
+    for number in range(200):
+        world.predict(f"new-{number}", 0.8)
+        world.label(f"new-{number}", 1)
+    world.flush()
+    let_pass(world, 2)
+    del state.baselines["of-1"]
+    fold(state, world.log[before:], baseline=a_baseline())
+    found = [it.record for it in state.take_outputs()]
+    assert any(isinstance(it, PerformanceReport) and it.mature for it in found)
+    assert not alerts(found)
 
 
 def test_a_retraining_is_requested_when_the_drop_is_known() -> None:

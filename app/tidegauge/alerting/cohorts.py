@@ -87,6 +87,11 @@ class CohortFigure(NamedTuple):
     figure: Figure
     reference: Figure | None
 
+    @property
+    def base(self) -> float | None:
+        """The baseline's figure."""
+        return None if self.reference is None else self.reference.value
+
     def evidence(self, rule: Rule) -> CohortEvidence:
         """Return what an alert by ``rule`` rests on."""
         report, window = self.window.cohort, self.window
@@ -128,8 +133,7 @@ class CohortFigure(NamedTuple):
         return self._worsening_at_least(rule, low, high)
 
     def _worsening_at_least(self, rule: Rule, low: float, high: float) -> float | None:
-        value, reference = self.figure.value, self.reference
-        base = None if reference is None else reference.value
+        value, reference, base = self.figure.value, self.reference, self.base
         if reference is None or value is None or not base:
             return None
         ends = stats.at_chance(reference, self.window.chance)

@@ -60,6 +60,8 @@ def decide(
                     continue
                 if signal is not None and not one.matches_signal(signal):
                     continue
+                if not measured.is_comparable(one.rule):
+                    continue
                 judged.add(one.order)
                 watch = (one.order, signal)
                 episode = known.get(watch)

@@ -53,14 +53,16 @@ class Measurement(NamedTuple):
     noise: Noise | None = None
     cohort: CohortFigure | None = None
 
+    def is_comparable(self, rule: Rule) -> bool:
+        """Whether ``rule`` can be judged by it: not by a baseline's figure that isn't known."""
+        if rule.drop_from_baseline is None or self.cohort is None:
+            return True
+        reference = self.cohort.reference
+        return reference is not None and reference.value is not None
+
     def holds(self, rule: Rule) -> bool:
         """Whether the value lies beyond the threshold of ``rule``."""
-        if self.cohort is None:
-            return rule.holds(self.value)
-        reference = self.cohort.reference
-        if rule.drop_from_baseline is not None and reference is None:
-            return False
-        return rule.holds(self.value, None if reference is None else reference.value)
+        return rule.holds(self.value, None if self.cohort is None else self.cohort.base)
 
     def may_begin(self, rule: Rule) -> bool:
         """Whether that is large enough, and no chance, so that an alert may begin."""
@@ -70,9 +72,7 @@ class Measurement(NamedTuple):
 
     def limit(self, rule: Rule) -> float:
         """Return the threshold of ``rule`` in the unit of the value."""
-        if self.cohort is None or self.cohort.reference is None:
-            return rule.threshold
-        return rule.limit(self.cohort.reference.value)
+        return rule.limit(None if self.cohort is None else self.cohort.base)
 
     @property
     def psi(self) -> float:

@@ -110,6 +110,12 @@ class RuleSet:
             self._of_cohorts = RuleSet(some, source=self.source, sha256=self.sha256)
         return self._of_cohorts
 
+    @property
+    def of_windows(self) -> "RuleSet":
+        """The others, which windows are judged by."""
+        some = [rule for rule in self.rules if rule.metric not in OF_COHORTS]
+        return RuleSet(some, source=self.source, sha256=self.sha256)
+
     def __len__(self) -> int:
         return len(self.rules)
 

@@ -21,7 +21,9 @@ from tidegauge.contract import (
     SignalAlert,
     Silence,
     Silences,
+    cohort_facts,
     counted,
+    counted_in,
     duration_text,
     figure,
     limit_text,
@@ -116,6 +118,7 @@ def facts(alert: Alert, silences: Silences, now: float) -> Iterator[tuple[str, s
         change = alert.evidence.change
         windows = counted(alert.evidence.span_windows, "window")
         yield "began", f"by {utc_text(change.onset_window_end)}, seen in {windows}"
+    yield from cohort_facts(alert)
     for one in alert.inhibited:
         yield "includes", f"{one.rule} ({one.severity}) {listed(one.signals)}".rstrip()
     if alert.severities_before:
@@ -156,7 +159,7 @@ def _in_events(alert: Alert) -> str:
     if not (alert.events or alert.minimum_events):
         return ""
     least = f" (at least {alert.minimum_events:,})" if alert.minimum_events else ""
-    return f", in {counted(alert.events, 'event')}{least}"
+    return f", in {counted(alert.events, counted_in(alert))}{least}"
 
 
 def _by(one: Silence) -> str:

@@ -110,7 +110,7 @@ def try_rules(
     left_out = exceptions(excepted or (), now)
     file = rules or settings.detect.rules_file
     plan = BacktestPlan(
-        rules=DEFAULT_RULES if file is None or calibrate else load_rules(file),
+        rules=(DEFAULT_RULES if file is None or calibrate else load_rules(file)).of_windows,
         alarms_of=settings.alarms_of if alarms_per_month is None else lambda _: alarms_per_month,
         since=begin,
         until=end,

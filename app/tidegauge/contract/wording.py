@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from msgspec import UNSET
+
 from tidegauge.contract.alert import Alert
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
@@ -307,3 +309,29 @@ def _version(one: OfSlice) -> str:
 def _without_segment(alert: Alert) -> str:
     segment = segment_text(alert.segment)
     return alert.summary.replace(f" ({segment})", "", 1) if segment else alert.summary
+
+
+def cohort_facts(alert: Alert) -> list[tuple[str, str]]:
+    """Name what an alert on a figure of labels rests on; nothing of other alerts."""
+    if alert.cohort is UNSET:
+        return []
+    its, figure_of_it, base = alert.cohort, alert.cohort.figure, alert.cohort.baseline_figure
+    found = []
+    if figure_of_it.low is not None and figure_of_it.high is not None:
+        ends = [quantity(end, alert.unit) for end in (figure_of_it.low, figure_of_it.high)]
+        found.append(("interval", f"{ends[0]} to {ends[1]} (95%)"))
+    if base is not None and base.value is not None:
+        text = f"{quantity(base.value, alert.unit)} in {counted(base.n, 'row')}"
+        if its.worsening is not None:
+            which = "worse" if its.worsening > 0 else "better"
+            text += f"; now {quantity(abs(its.worsening), 'share')} {which}"
+        found.append(("of baseline", text))
+    labels = f"{its.labelled:,} of {counted(its.predicted, 'prediction')}"
+    return [*found, ("labels", labels), ("found", utc_text(its.time))]
+
+
+def counted_in(alert: Alert) -> str:
+    """Name what the value of an alert was counted in."""
+    if alert.cohort is UNSET:
+        return "event"
+    return "prediction" if alert.metric == "label_coverage" else "label"

@@ -6,12 +6,16 @@ It must be enough at 3 a.m.: which model, which signal, since when, how bad, and
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from tidegauge.alerting import SILENCE
 from tidegauge.contract import (
     RUNBOOK,
     Alert,
     SignalAlert,
+    cohort_facts,
     counted,
+    counted_in,
     duration_text,
     figure,
     first_lines,
@@ -44,6 +48,11 @@ _ADVICE = {
     "broken": (
         "Tell the owner of the signals' source, or of the serving code: something changed there, "
         "and nothing is to be retrained on it. Right after a release: was a column renamed?"
+    ),
+    "labels": (
+        "`tidegauge performance show` has the cohorts before and after. Drift alerts at the same "
+        "time: the inputs changed, retrain. None: the same inputs have other outcomes now, or the "
+        "labels are wrong. Since the first cohort: was the baseline made from training data?"
     ),
     "data": (
         "Find the source of the signal and what changed there. Missing or unseen values: a source "
@@ -205,7 +214,9 @@ def _facts(alert: Alert) -> list[tuple[str, str]]:
     elif alert.metric == SILENCE and alert.state == "firing":
         facts.append(("No events", window))
     else:
-        facts.append(("Window", f"{window}, {counted(alert.events, 'event')}"))
+        name = "Window" if alert.cohort is UNSET else "Predictions"
+        facts.append((name, f"{window}, {counted(alert.events, counted_in(alert))}"))
+    facts += [(it.capitalize(), text) for it, text in cohort_facts(alert)]
     facts.append(("Rule", printable(alert.rule)))
     if alert.inhibited:
         facts.append(("Includes", _inhibited(alert)))
@@ -242,6 +253,8 @@ def _kind(alert: Alert) -> str:
         return "serving"
     if alert.metric in _VOLUME or alert.state == "no_data":
         return "volume"
+    if alert.cohort is not UNSET:
+        return "labels"
     return "broken" if is_of_lost_values(alert.metric) else "data"
 
 
