@@ -31,7 +31,7 @@ from tidegauge.kafka import (
 )
 from tidegauge.roles.outcomes.letters import LetterBatches
 from tidegauge.roles.outcomes.source import BROKER_SECONDS, OutcomeLog
-from tidegauge.roles.outcomes.state import JoinState
+from tidegauge.roles.outcomes.state import JoinState, pause_seconds
 from tidegauge.telemetry import Health, OutcomeMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,8 @@ class Session:
             self._take(self._membership.consume(_BATCH, _POLL_SECONDS))
             waited = self._role.monotonic() - self._flushed_at
             is_full = self._state.letters_wait >= _LETTERS
-            if waited >= self._role.settings.outcomes.flush_seconds or is_full:
+            every = self._role.settings.outcomes.flush_seconds
+            if waited >= pause_seconds(every, self._state.changed_cells) or is_full:
                 self._flush_or_wait(must=is_full)
             self._role.health.beat("outcomes")
         self._flush()
