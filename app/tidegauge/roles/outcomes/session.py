@@ -41,8 +41,9 @@ _BATCH = 100
 _POLL_SECONDS = 0.05
 
 #: Counts of a tenure, each of a stratum in a window, at some 15 kB; the next one begins with none.
+#: DETECT keeps each tenure in which labels of a cohort came, so there should be few.
 _TENURE_COUNTS = 2_000
-_TENURE_SECONDS = 600.0
+_TENURE_SECONDS = 24 * 3600.0
 
 #: Dead letters of one flush at most, about.
 _LETTERS = 10_000
