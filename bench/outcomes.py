@@ -93,7 +93,7 @@ def _join(
     strata = Strata(lambda _: MONTH)
     join = OutcomeJoin(strata, JoinLimits())
     restart = 0.0
-    for time_of_log, value in _predictions(pending, hours):
+    for time_of_log, value in predictions(pending, hours):
         began = time.process_time()
         join.take([read_input(value, time_of_log)])
         join.settle()
@@ -143,19 +143,22 @@ def _ids_of(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     return ids ^ (ids >> np.uint64(31))
 
 
-def _rows(numbers: npt.NDArray[np.int64], total: int, hours: int) -> npt.NDArray[np.void]:
+def _rows(
+    numbers: npt.NDArray[np.int64], total: int, hours: int, now: int = NOW
+) -> npt.NDArray[np.void]:
     rows = np.zeros(len(numbers), PREDICTION)
     rows["value"] = (numbers * 7919 % 10_007) / 10_007
-    rows["time"] = NOW - hours * 3600 + numbers * hours * 3600 // total
+    rows["time"] = now - hours * 3600 + numbers * hours * 3600 // total
     rows["predicted"] = NONE
     rows["stratum"] = numbers % len(STRATA)
     return rows
 
 
-def _predictions(total: int, hours: int) -> Iterator[tuple[float, bytes]]:
+def predictions(total: int, hours: int, now: int = NOW) -> Iterator[tuple[float, bytes]]:
+    """Yield the time and value of each record of predictions, up to ``now``."""
     for begin in range(0, total, ENTRIES):
         numbers = np.arange(begin, min(begin + ENTRIES, total))
-        rows = _rows(numbers, total, hours)
+        rows = _rows(numbers, total, hours, now)
         rows["id"] = _ids(begin, len(numbers))
         at = float(rows["time"][-1])
         yield (

@@ -31,7 +31,7 @@ from tidegauge.kafka import (
 )
 from tidegauge.roles.outcomes.letters import LetterBatches
 from tidegauge.roles.outcomes.source import BROKER_SECONDS, OutcomeLog
-from tidegauge.roles.outcomes.state import JoinState
+from tidegauge.roles.outcomes.state import JoinState, pause_seconds
 from tidegauge.telemetry import Health, OutcomeMetrics, RecordFaults
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,9 @@ _BATCH = 100
 _POLL_SECONDS = 0.05
 
 #: Counts of a tenure, each of a stratum in a window, at some 15 kB; the next one begins with none.
+#: DETECT keeps each tenure in which labels of a cohort came, so there should be few.
 _TENURE_COUNTS = 2_000
-_TENURE_SECONDS = 600.0
+_TENURE_SECONDS = 24 * 3600.0
 
 #: Dead letters of one flush at most, about.
 _LETTERS = 10_000
@@ -114,7 +115,8 @@ class Session:
             self._take(self._membership.consume(_BATCH, _POLL_SECONDS))
             waited = self._role.monotonic() - self._flushed_at
             is_full = self._state.letters_wait >= _LETTERS
-            if waited >= self._role.settings.outcomes.flush_seconds or is_full:
+            every = self._role.settings.outcomes.flush_seconds
+            if waited >= pause_seconds(every, self._state.changed_cells) or is_full:
                 self._flush_or_wait(must=is_full)
             self._role.health.beat("outcomes")
         self._flush()

@@ -28,6 +28,10 @@ _REASONS: dict[Result, LabelReason] = {
     "invalid_class": "invalid_class",
 }
 
+#: A flush with more cells than are sent in a second puts the next one off, by so many seconds at
+#: most.
+CELLS_A_SECOND, LONGEST_PAUSE_SECONDS = 200, 10.0
+
 
 @dataclass(eq=False)
 class JoinState:
@@ -40,6 +44,8 @@ class JoinState:
 
     def __post_init__(self) -> None:
         settings = self.settings
+        #: How many cells the last flush had.
+        self.changed_cells = 0
         models = [settings.outcomes, *map(settings.outcomes_of, settings.model_outcomes)]
         self._limits = JoinLimits(
             early_seconds=max(one.early_seconds for one in models),
@@ -113,6 +119,7 @@ class JoinState:
             partition: [encode(cell) for cell in cells]
             for partition, cells in self.cells.changed(destinations).items()
         }
+        self.changed_cells = sum(map(len, changed.values()))
         record = HistogramRecord(
             tenure=self._name,
             seq=0,
@@ -149,3 +156,15 @@ class JoinState:
             join.held.forget_counts()
         for position in self.positions.values():
             position.since = position.to
+
+
+def pause_seconds(flush_seconds: float, cells: int) -> float:
+    """Return how long to wait after a flush of so many cells.
+
+    Labels that are spread over weeks change each cohort of these a little. Each is sent as a whole,
+    and DETECT takes it in as a whole; so 200 a second are sent, and a flush waits for 10 s at most.
+
+    >>> pause_seconds(1.0, 60), pause_seconds(1.0, 721), pause_seconds(1.0, 50_000)
+    (1.0, 3.605, 10.0)
+    """
+    return max(flush_seconds, min(cells / CELLS_A_SECOND, LONGEST_PAUSE_SECONDS))
