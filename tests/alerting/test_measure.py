@@ -115,6 +115,14 @@ def test_a_metric_is_the_figure_of_the_report_it_is_named_after(metric: MetricNa
     assert found.baseline == ("b1" if against_baseline else "")
 
 
+def test_of_known_signals_every_value_is_measured_and_of_others_those_outside() -> None:
+    drifts = {"age": 0.04, "income": 0.2, "score": 0.01}
+    signals = {name: signal_report(psi=value) for name, value in drifts.items()}
+    report = window_report(0, part_of(1000, **signals))
+    found = measure("psi", report, outside=(-math.inf, 0.1), always={"score"})
+    assert [(one.signal, one.value) for one in found] == [("income", 0.2), ("score", 0.01)]
+
+
 def test_every_metric_is_tried_here() -> None:
     assert set(EXPECTED) | {"unseen_share"} == METRICS.keys() - OF_COHORTS
     assert not any(list(measure(metric, REPORT)) for metric in OF_COHORTS), "it is no cohort"

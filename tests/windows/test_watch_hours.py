@@ -14,7 +14,7 @@ from tidegauge.baseline.compare import distribution
 from tidegauge.baseline.document import Baseline
 from tidegauge.contract.alert import Alert
 from tidegauge.contract.report import AlarmBudget, Evidence, WindowReport
-from tidegauge.windows.drift_detector import DriftDetector
+from tidegauge.windows.drift_detector import DriftDetector, WindowInput
 from tidegauge.windows.values import SliceMemory
 
 RULES = parse_rules(
@@ -128,6 +128,16 @@ def test_what_is_remembered_comes_back_to_the_bit() -> None:
     again, rest = _watched(windows[57:], restored)
     assert again == memory
     assert [*first, *rest] == found
+
+
+def test_windows_taken_together_are_judged_to_the_bit_as_each_alone() -> None:
+    watch, memory, firsts = DriftDetector(lambda model: 1.0), None, []
+    for report in reports(DRIFTED[90:], HOURLY.id):
+        firsts.append(WindowInput(memory, report, 1))
+        memory, _ = watch.take(memory, report, KNOWN)
+    alone = [watch.take_together([it], KNOWN)[0] for it in firsts]
+    assert watch.take_together(firsts, KNOWN) == alone
+    assert _in_alarm([it.report for it in alone])
 
 
 def test_a_memory_from_before_there_were_hours_begins_anew() -> None:

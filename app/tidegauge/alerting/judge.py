@@ -43,17 +43,18 @@ def decide(
     ceased: dict[Watch, Measurement] = {}
     judged: set[int] = set()
     of_cohort = isinstance(report, CohortWindow)
-    followed = unsettled | {order for order, _ in known}
+    followed = unsettled | {order for order, signal in known if signal is None}
+    signals = {signal for _, signal in known}
     for metric, compiled in rules.by_metric.items():
         if (metric in OF_COHORTS) != of_cohort:
             continue
         watching = [one for one in compiled if one.watches(report)]
         if not watching:
             continue
-        # Where no rule holds yet, only values beyond a threshold matter.
+        # Where no rule holds yet, only values beyond a threshold matter, but for known signals.
         everything = of_cohort or any(one.order in followed for one in watching)
         sides = _EVERYTHING if everything else _far_sides(watching)
-        for measured in measure(metric, report, outside=sides):
+        for measured in measure(metric, report, outside=sides, always=signals):
             signal = measured.signal
             for one in watching:
                 if measured.events < one.events_required_of(measured.noise):

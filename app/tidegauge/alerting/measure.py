@@ -1,7 +1,7 @@
 """From a window report to the value of one metric, signal by signal, and what it rests on."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import NamedTuple
 
 from tidegauge.alerting.cohorts import CohortFigure, CohortWindow, figure_of
@@ -96,11 +96,12 @@ def measure(
     report: WindowReport,
     *,
     outside: tuple[float, float] = (math.inf, -math.inf),
+    always: Container[str | None] = (),
 ) -> Iterator[Measurement]:
     """Yield every value of ``metric`` in ``report``; nothing where it could not be measured.
 
-    Only values below the first or above the second of ``outside`` are yielded: all of them, if not
-    given.
+    Only values below the first or above the second of ``outside`` are yielded, all of them if not
+    given; and all those of the signals in ``always``.
 
     A metric of a signal is measured on each part of the report (parts differ if the baseline
     changed inside the window) for the features, ``prediction`` and ``label``, but for one that is
@@ -113,7 +114,7 @@ def measure(
         yield from _of_cohort(metric, report)
         return
     if METRICS[metric].of_signal:
-        yield from _of_signals(metric, report, outside)
+        yield from _of_signals(metric, report, outside, always)
         return
     if metric in OF_COHORTS:
         return
@@ -129,7 +130,10 @@ def _of_cohort(metric: MetricName, window: CohortWindow) -> Iterator[Measurement
 
 
 def _of_signals(
-    metric: MetricName, report: WindowReport, outside: tuple[float, float]
+    metric: MetricName,
+    report: WindowReport,
+    outside: tuple[float, float],
+    always: Container[str | None],
 ) -> Iterator[Measurement]:
     low, high = outside
     figure = _SIGNAL_FIGURES[metric]
@@ -144,7 +148,9 @@ def _of_signals(
                 continue
             value = figure(part, signal)
             # Most are inside, and to make a measurement takes longer than to see that.
-            if value is None or not (value < low or value > high) or not math.isfinite(value):
+            if value is None or not (value < low or value > high or name in always):
+                continue
+            if not math.isfinite(value):
                 continue
             of_values = on_values or signal.features
             events = _values(part, signal.histogram) if of_values else part.events

@@ -5,6 +5,7 @@ window judged again after a crash gives the same bytes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -73,7 +74,13 @@ def series_key(report: WindowReport) -> str:
 def fingerprint(rule: str, report: WindowReport, signal: str | None) -> str:
     """Name what a rule watches, over all episodes."""
     watched = () if signal is None else (signal,)
-    return deterministic_id("fingerprint", rule, *_series(report), *watched)
+    return _fingerprint(rule, *_series(report), *watched)
+
+
+@lru_cache(maxsize=16_384)
+def _fingerprint(*names: str) -> str:
+    """Return the id of names; windows ask for those of the same ones again and again."""
+    return deterministic_id("fingerprint", *names)
 
 
 def _series(report: WindowReport) -> tuple[str, str, str, str]:

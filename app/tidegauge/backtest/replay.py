@@ -55,12 +55,13 @@ _SHARED = [
 
 
 class _ReplayBatch(NamedTuple):
-    """Windows that follow ``memory`` and ``hours``, the reports of these, and what they share."""
+    """Windows that follow ``memory`` and ``hours``, their reports and counts, what they share."""
 
     windows: WindowBatch | HourlyBatch
     memory: Memory
     hours: HoursMemory | None
     reports: Sequence[WindowReport]
+    counts: Floats
     baseline: str
     slices: int
 
@@ -69,7 +70,7 @@ class _ReplayBatch(NamedTuple):
         report = self.reports[at]
         memory, hours = self.after(at - 1)
         before = pack(memory, report.window_start, self.baseline, hours)
-        return WindowInput(before, report, self.slices)
+        return WindowInput(before, report, self.slices, self.counts[at])
 
     def after(self, at: int) -> tuple[Memory, HoursMemory | None]:
         """Return what is remembered after one of the windows; -1 is before all of them."""
@@ -284,7 +285,7 @@ class Replay:
                 ends = [(report.window_start, report.window_end) for report in some]
                 windows = HourlyBatch(layout.daily, memory, hours, counts, ends, budget)
             self._note_steps(windows.moved, some)
-            batch = _ReplayBatch(windows, memory, hours, some, baseline, slices)
+            batch = _ReplayBatch(windows, memory, hours, some, counts, baseline, slices)
             self._judge_batch(batch, baselines)
             memory, hours = batch.after(len(some) - 1)
         self._memory = pack(memory, reports[-1].window_end, baseline, hours)

@@ -308,9 +308,8 @@ def judge_batch(turns: Sequence[BatchInput]) -> list[BatchResult]:
     for places in _joinable(turns):
         found.update(zip(places, _judge_joined([turns[at] for at in places]), strict=True))
     for places in _alike_by_hour(turns):
-        verdicts = _judge_hourly([turns[at] for at in places])
-        for at, verdict in zip(places, verdicts, strict=True):
-            found[at] = _with_strongest(turns[at].reference, verdict)
+        some = [turns[at] for at in places]
+        found.update(zip(places, _with_strongest(some, list(_judge_hourly(some))), strict=True))
     return [found[at] for at in range(len(turns))]
 
 
@@ -366,12 +365,20 @@ def _judge_joined(turns: Sequence[BatchInput]) -> list[BatchResult]:
     ]
 
 
-def _with_strongest(reference: Reference, verdict: Verdict) -> BatchResult:
-    limits = np.full(len(reference.counts), verdict.threshold)
+def _with_strongest(
+    turns: Sequence[BatchInput], verdicts: Sequence[Verdict]
+) -> Iterator[BatchResult]:
+    """Yield verdicts by hour of day with the strongest scores, found of all windows at once."""
+    signals = len(turns[0].reference.counts)
     strongest = StrongestScores.of(
-        verdict.surprises, verdict.memory, limits, reference, verdict.expected
+        np.concatenate([it.surprises for it in verdicts], axis=1),
+        Memory.joined([it.memory for it in verdicts]),
+        np.repeat([it.threshold for it in verdicts], signals),
+        turns[0].reference,
+        Expected.joined([it.expected for it in verdicts if it.expected is not None]),
     )
-    return BatchResult(verdict, strongest)
+    for verdict, ours in zip(verdicts, _blocks(signals * len(verdicts), signals), strict=True):
+        yield BatchResult(verdict, strongest.part(ours))
 
 
 def size_of(psi_corrected: float) -> Size:

@@ -14,6 +14,7 @@ counts' own mean, not the expected one, and ``shape`` and ``bin`` are of what is
 spread have been brought to the counts', shape with two degrees of freedom less.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -189,6 +190,28 @@ class Expected:
         )
         others = (self.events, self.bend, self.excess, self.degrees, self.skewness)
         return Expected(reference, *(it[window] for it in others))
+
+    @classmethod
+    def joined(cls, several: "Sequence[Expected]") -> "Expected":
+        """Lay out the signals of several, of spans first, one after the other."""
+        if len(several) == 1:
+            return several[0]
+        references = [it.reference for it in several]
+        by_span = {
+            name: np.concatenate([getattr(it, name) for it in references], axis=1)
+            for name in ("counts", "linear", "quadratic")
+        }
+        by_signal = {
+            name: np.concatenate([getattr(it, name) for it in references])
+            for name in ("exists", "ordered", "excess", "new")
+        }
+        return cls(
+            Reference(**by_span, **by_signal),
+            *(
+                np.concatenate([getattr(it, name) for it in several], axis=1)
+                for name in ("events", "bend", "excess", "degrees", "skewness")
+            ),
+        )
 
     def moments(self, counts: Floats) -> tuple[Floats, Floats]:
         """Return how far the means of the linear and the quadratic score are from what is expected.

@@ -41,11 +41,15 @@ MONTH_SECONDS = 30 * 24 * 3600
 
 
 class WindowInput(NamedTuple):
-    """The first report of a window, of one of its model's ``slices``, and what is remembered."""
+    """The first report of a window, of one of its model's ``slices``, and what is remembered.
+
+    ``counts`` (signals, bins) are those of its part, if it has one and they are known.
+    """
 
     memory: SliceMemory | None
     report: WindowReport
     slices: int
+    counts: Floats | None = None
 
 
 class WindowResult(NamedTuple):
@@ -124,7 +128,7 @@ class DriftDetector:
         self, first: WindowInput, baselines: Mapping[str, Baseline]
     ) -> _PartInput | None:
         """Return how to judge a window; None if it is not to be judged."""
-        memory, report, slices = first
+        memory, report, slices, counts = first
         if memory is not None and report.window_end <= memory.through:
             return None
         part = _part_in_use(report, memory.baseline if memory else "", baselines)
@@ -145,10 +149,8 @@ class DriftDetector:
         hourly = None
         if layout.daily is not None and hours is not None:
             hourly = HourlyInput(layout.daily, hours, (report.window_start, report.window_end))
-        window, budget = (
-            layout.counts([part])[0],
-            self.budget_of(report, slices, baselines[part.baseline]),
-        )
+        window = layout.counts([part])[0] if counts is None else counts
+        budget = self.budget_of(report, slices, baselines[part.baseline])
         turn = BatchInput(layout.reference, before, window, budget, hourly)
         return _PartInput(report, part, layout, turn, onsets)
 
