@@ -37,6 +37,7 @@ from chaos.site.cluster import (
 )
 from chaos.site.hold import End
 from chaos.site.inject import Injector
+from chaos.site.labels_end import CellFollower, end_labels
 from chaos.site.losses import QUARANTINED, SOURCE_LOST, Losses
 from chaos.site.mutations import MUTATIONS, hazard_unforeseen
 from chaos.traffic import Sent, grown_at, jumps_of, last_due
@@ -133,7 +134,10 @@ def run(
         due = last_due(sent.ended)
         gone, findings = learn_what_was_counted(cluster, due, SETTLE_SECONDS, check)
         result.findings += findings
-        with closing(Outputs(cluster.broker, cluster.installation, cluster.poison.has)) as outputs:
+        with (
+            closing(Outputs(cluster.broker, cluster.installation, cluster.poison.has)) as outputs,
+            closing(CellFollower(cluster)) as follower,
+        ):
             unsettled = outputs.settle(
                 sent.sent - sent.bad - sent.far_ahead - gone,
                 due,
@@ -144,6 +148,8 @@ def run(
             if unsettled is not None:
                 result.findings.append(unsettled)
             note(unsettled or "settled")
+            result.findings += end_labels(cluster, outputs, follower, SETTLE_SECONDS, check, note)
+            note("every cohort is reported")
             try:
                 cluster.wait_ready(_READY_SECONDS)
             except AssertionError as error:
@@ -158,8 +164,9 @@ def run(
             result.restarts = dict(cluster.supervisor.unplanned)
             note("every worker has been stopped")
             outputs.more()
+            follower.more()
             turn.close()
-            judge(cluster, outputs, injector, losses, result)
+            judge(cluster, outputs, follower.cells.counted(), injector, losses, result)
             if scenario is not None:
                 judged = scenario.judge(_course(cluster, outputs, injector, result, early))
                 result.findings += judged.findings
@@ -184,6 +191,7 @@ def _start_traffic(cluster: Cluster, plan: Plan, *, rate: float, began: float) -
     arguments = {
         "bootstrap-servers": cluster.broker.bootstrap_servers,
         "topic": cluster.installation.topic("predictions"),
+        "labels": cluster.installation.topic("labels"),
         "seed": plan.seed,
         "rate": rate,
         "seconds": plan.seconds,

@@ -12,7 +12,7 @@ SECONDS = 40
 RATE = 12_000
 
 #: Of so few seeds, three that have every kind of fault between them, and hit every role.
-SEEDS = [202, 220, 258]
+SEEDS = [29, 181, 2041]
 
 
 def test_the_short_form_has_every_kind_of_fault() -> None:

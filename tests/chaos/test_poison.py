@@ -13,10 +13,20 @@ from support.product import Installation
 from tidegauge.contract.alert import Acknowledgement, Alert
 from tidegauge.contract.audit import AuditFact, Configuration
 from tidegauge.contract.histogram import HistogramRecord
+from tidegauge.contract.label import read_label
+from tidegauge.contract.outcome import OutcomeInput
 from tidegauge.contract.record import DecodingError, decode
 from tidegauge.contract.silence import Silence
 
-TYPES = (HistogramRecord, Alert, AuditFact, Acknowledgement, Silence, Configuration)
+TYPES = (
+    OutcomeInput,
+    HistogramRecord,
+    Alert,
+    AuditFact,
+    Acknowledgement,
+    Silence,
+    Configuration,
+)
 
 
 @pytest.fixture
@@ -39,7 +49,7 @@ def letter(topic: str, partition: int, offset: int) -> OutputRecord:
 
 ANSWERS = [
     letter(f"chaos.{kind}", *place)
-    for kind in ("predictions", "alerts_history")
+    for kind in ("predictions", "alerts_history", "labels")
     for place in ((0, 7), (1, 9))
 ]
 TRAIL = [
@@ -52,7 +62,7 @@ TRAIL = [
 def log(tmp_path: Path) -> Path:
     lines = [
         f"chaos.{kind}/{partition} at offset {offset} is skipped: no such record"
-        for kind in ("histograms", "acknowledgements", "silences", "configuration")
+        for kind in ("outcomes", "histograms", "acknowledgements", "silences", "configuration")
         for partition, offset in ((0, 7), (1, 9))
     ]
     path = tmp_path / "worker.log"
@@ -65,6 +75,8 @@ def test_no_value_is_a_record_of_any_topic() -> None:
         for kind in TYPES:
             with pytest.raises(DecodingError):
                 decode(value, kind)
+        with pytest.raises(DecodingError):
+            read_label(value)
 
 
 def test_the_same_seed_sends_the_same_values() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from confluent_kafka import KafkaException, Producer
 
+from chaos.labels import EVERY, NEGATIVE, POSITIVE, Labels
 from chaos.plan.faults import MORE_PARTITIONS, SOURCE_PARTITIONS, WINDOW_SECONDS, Fault
 from chaos.site.hold import End, Hold
 from chaos.site.steady import SteadyProducer
@@ -130,22 +131,34 @@ COLOURS = ("red", "green", "blue")
 COLOUR_SHARES = (0.5, 0.3, 0.2)
 
 
-def reference_csv(seed: int, *, rows: int = 5_000) -> str:
-    """Return reference data as the events of a model that is well have it, another by each seed."""
+def reference_csv(seed: int, *, labelled: bool = False, rows: int = 5_000) -> str:
+    """Return reference data as the events of a model that is well have it, another by each seed.
+
+    If it is ``labelled``, there is what came true as well.
+    """
     rng = np.random.default_rng([seed, 2])
     x = rng.normal(0, 1, rows)
     y = rng.normal(10, 4, rows)
     colour = rng.choice(len(COLOURS), size=rows, p=COLOUR_SHARES)
     score = rng.beta(2, 3, rows)
     lines = [f"{x[i]:.4f},{y[i]:.4f},{COLOURS[colour[i]]},{score[i]:.4f}" for i in range(rows)]
-    return "\n".join(["x,y,colour,score", *lines]) + "\n"
+    header = "x,y,colour,score"
+    if labelled:
+        header += ",truth"
+        truth = np.where(rng.random(rows) < score, POSITIVE, NEGATIVE)
+        lines = [f"{line},{came}" for line, came in zip(lines, truth, strict=True)]
+    return "\n".join([header, *lines]) + "\n"
 
 
 class Events:
-    """The events of a run, one after the other; ``far_ahead`` of them are of ``due`` or later."""
+    """The events of a run, one after the other; ``far_ahead`` of them are of ``due`` or later.
 
-    def __init__(self, seed: int, due: float = math.inf) -> None:
+    ``labels`` are told of some of them.
+    """
+
+    def __init__(self, seed: int, due: float = math.inf, labels: Labels | None = None) -> None:
         self.bad = self.far_ahead = 0
+        self.labels = labels
         self._due = due
         self.made = 0
         self._drawn = drawn(seed)
@@ -169,6 +182,10 @@ class Events:
             f'"status":"{status}","features":{{"x":{x:.4f},"y":{y:.4f},'
             f'"colour":"{COLOURS[colour]}"}}}}'
         ).encode()
+        if self.labels is not None and number % EVERY == 0:
+            # As they are written in the event.
+            score, written = round(prediction, 4), round(time, 3)
+            self.labels.take(number, MODELS[model], variant, written, score)
         if bad >= BAD_SHARE:
             self.far_ahead += time >= self._due
             return event
@@ -212,7 +229,7 @@ class Sent:
     """What was delivered, for certain: ``rate`` is records/s from the beginning to the last.
 
     ``far_ahead`` of them lie in windows that need not be reported. The last one was made at
-    ``ended``, epoch seconds.
+    ``ended``, epoch seconds. ``labels`` is how many of those were delivered.
     """
 
     sent: int
@@ -221,6 +238,7 @@ class Sent:
     rate: float
     far_ahead: int = 0
     ended: float = 0.0
+    labels: int = 0
 
 
 def send(
@@ -234,6 +252,7 @@ def send(
     began: float,
     jumps: Sequence[Jump],
     grown: float | None = None,
+    send_label: Callable[[int, bytes], None] = lambda partition, value: None,
     held: Callable[[Traffic], Traffic | None] = lambda _: None,
     until: Callable[[], float] = lambda: 0.0,
     clock: Callable[[], float] = time.time,
@@ -242,14 +261,15 @@ def send(
 
     It goes on longer if ``until`` says so, epoch seconds. Late, it makes up for it. After
     ``grown`` seconds the brokers are asked for more partitions until there are, and those get
-    events too. ``held`` is asked time and again whether the source was made again meanwhile, and
+    events too. Labels of events go to ``send_label`` when they are due, and the rest of them at
+    the end. ``held`` is asked time and again whether the source was made again meanwhile, and
     returns another producer then. Raises ``RuntimeError`` if not everything was delivered.
     """
     partitions = random.Random(f"partitions of {seed}")
     nodes = random.Random(f"nodes of {seed}")
     shifts = [0.0] * MORE_PARTITIONS
     skews: list[list[Jump]] = [[] for _ in range(MORE_PARTITIONS)]
-    number, asked = SOURCE_PARTITIONS, 0.0
+    number, asked, labels = SOURCE_PARTITIONS, 0.0, 0
     time.sleep(max(0.0, began - clock()))
     while (elapsed := clock() - began) < max(seconds, until() - began):
         if (other := held(producer)) is not None:
@@ -266,6 +286,7 @@ def send(
             shifts[partition] = sum(jump.shift for jump in now_on if jump.share == 1)
             skews[partition] = [jump for jump in now_on if jump.share < 1]
         now = began + elapsed
+        labels += _send_labels(events, now, now, send_label)
         for _ in range(due):
             partition = int(partitions.random() * number)
             skew = sum(one.shift for one in skews[partition] if nodes.random() < one.share)
@@ -277,11 +298,25 @@ def send(
                 except BufferError:
                     producer.poll(0.1)
         producer.poll(0)
+    labels += _send_labels(events, clock(), math.inf, send_label)
     _deliver(producer)
     took = clock() - began
     rate = round(events.made / took, 1)
     ended = max(began + seconds, until())
-    return Sent(events.made, events.bad, round(took, 3), rate, events.far_ahead, ended)
+    return Sent(events.made, events.bad, round(took, 3), rate, events.far_ahead, ended, labels)
+
+
+def _send_labels(
+    events: Events, now: float, due: float, send_label: Callable[[int, bytes], None]
+) -> int:
+    if events.labels is None:
+        return 0
+    events.labels.now = now
+    sent = 0
+    for partition, value in events.labels.due(due):
+        send_label(partition, value)
+        sent += 1
+    return sent
 
 
 def _deliver(producer: Traffic) -> None:
@@ -303,6 +338,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="chaos.traffic", description=__doc__)
     parser.add_argument("--bootstrap-servers", required=True)
     parser.add_argument("--topic", required=True)
+    parser.add_argument("--labels", required=True, help="their topic")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True, help="events a second")
     parser.add_argument("--seconds", type=float, required=True)
@@ -340,11 +376,19 @@ def main() -> None:
         # The one before knows of the topic that is gone.
         return producer()
 
+    labels = SteadyProducer(config, given.labels, failures)
+
+    def send_label(partition: int, value: bytes) -> None:
+        labels.produce(given.labels, value, partition)
+        labels.poll(0)
+
     sent = send(
         producer(),
         given.topic,
         Events(
-            given.seed, last_due(given.began + given.seconds) if given.until is None else math.inf
+            given.seed,
+            last_due(given.began + given.seconds) if given.until is None else math.inf,
+            Labels(given.seed),
         ),
         seed=given.seed,
         rate=given.rate,
@@ -352,9 +396,11 @@ def main() -> None:
         began=given.began,
         jumps=[Jump(**jump) for jump in json.loads(given.jumps)],
         grown=given.grown,
+        send_label=send_label,
         held=held,
         until=(lambda: 0.0) if given.until is None else given.until.read,
     )
+    _deliver(labels)
     if failures:
         sys.exit(f"{len(failures)} records were refused, the first: {failures[0]}")
     given.result.write_text(json.dumps(asdict(sent)))

@@ -24,6 +24,7 @@ OUTPUTS = (
     "audit_facts",
     "audit",
     "dead_letters",
+    "performance",
 )
 
 #: Nothing new for so long is taken to be the end, seconds.
@@ -85,7 +86,7 @@ class Outputs:
     installation: Installation
     #: Whether a record of a kind is none, by kind, partition and offset.
     is_poison: Callable[[str, int | None, int | None], bool] = lambda *_: False
-    _readers: dict[str, TopicReader] = field(default_factory=dict)
+    readers: dict[str, TopicReader] = field(default_factory=dict)
     #: By model, version, variant and window start: the largest revision and its events.
     _latest: dict[tuple[str, str, str, int], tuple[int, int]] = field(default_factory=dict)
     #: Ids of facts, and of those in the audit trail.
@@ -96,17 +97,17 @@ class Outputs:
 
     def __post_init__(self) -> None:
         for kind in OUTPUTS:
-            self._readers[kind] = TopicReader(self.broker, self.installation.topic(kind))
+            self.readers[kind] = TopicReader(self.broker, self.installation.topic(kind))
 
     def close(self) -> None:
         """Leave the topics."""
-        for reader in self._readers.values():
+        for reader in self.readers.values():
             reader.close()
 
     def more(self) -> int:
         """Read on; return how many records were new."""
         new = 0
-        for kind, reader in self._readers.items():
+        for kind, reader in self.readers.items():
             for message in reader.more():
                 new += 1
                 if self.is_poison(kind, message.partition(), message.offset()):
@@ -141,7 +142,7 @@ class Outputs:
         """Every record by kind, each partition in order."""
         return {
             kind: sorted(reader.messages, key=lambda m: (m.partition(), m.offset()))
-            for kind, reader in self._readers.items()
+            for kind, reader in self.readers.items()
         }
 
     def settle(

@@ -3,13 +3,19 @@
 They share nothing with what runs but the topics.
 """
 
+import json
 from collections.abc import Callable, Iterator
 
 from chaos.judge.after_counting import judge_after, said
+from chaos.judge.findings import Findings
+from chaos.judge.labels import Predictions, expect
 from chaos.judge.oracle import OutputRecord, judge_run
+from chaos.judge.outcomes import Counted as CountedLabels, judge_labels
 from chaos.judge.reading import Outputs, read_source
+from chaos.judge.recount import baseline_id
 from chaos.judge.recreation import Counted, counted_by_topic, judge_recreation
 from chaos.judge.results import Result
+from chaos.labels import LABELLED, PARTITIONS
 from chaos.plan.faults import SOURCE_PARTITIONS, WINDOW_SECONDS
 from chaos.site.cluster import MAX_AHEAD_SECONDS, Cluster
 from chaos.site.inject import Injector
@@ -61,16 +67,23 @@ def learn_what_was_counted(
 
 
 def judge(
-    cluster: Cluster, outputs: Outputs, injector: Injector, losses: Losses, result: Result
+    cluster: Cluster,
+    outputs: Outputs,
+    counted: CountedLabels,
+    injector: Injector,
+    losses: Losses,
+    result: Result,
 ) -> None:
     """Hold what a run has left against what was sent; what is amiss goes to the result."""
     assert result.sent is not None
     read, poison = 0, cluster.poison
+    predictions = Predictions()
 
     def source() -> Iterator[SourceRecord]:
         nonlocal read
         for record in poison.without_own(_every_topic(cluster)):
             read += 1
+            predictions.take(record)
             yield record
 
     records = {
@@ -82,6 +95,7 @@ def judge(
     records["dead_letters"], answers = without_answers(
         poison, cluster.installation, records["dead_letters"], cluster.source_ids
     )
+    of_labels, records["dead_letters"] = _apart(cluster, records["dead_letters"])
     verdict = judge_run(
         source(),
         records,
@@ -100,6 +114,13 @@ def judge(
             f"the source holds {read:,} records, but {result.sent.sent:,} were delivered to it"
         )
     result.findings += verdict.findings + after.lines()
+    labels = _judge_labels(
+        cluster, predictions, counted, of_labels, records["performance"], injector
+    )
+    result.findings += labels.lines()
+    sent, there = result.sent.labels, labels.counts["labels"] - PARTITIONS
+    if there != sent:
+        result.findings.append(f"there are {there:,} labels, but {sent:,} were delivered")
     logs = [slot.log for slot in cluster.supervisor.slots]
     result.findings += judge_poison(
         poison, cluster.installation, answers, records["audit"], logs, cluster.source_ids
@@ -111,10 +132,47 @@ def judge(
     if not (verdict.exact or verdict.findings):
         result.findings.append(f"not exact, for no reason given: {verdict}")
     result.events = verdict.events
-    result.summary = f"{verdict}; {said(after)}"
+    result.summary = f"{verdict}; {said(after)}; {said(labels)}"
     result.summary += "".join(
         f"; {one.unread:,} records of a deleted topic were never counted" for one in cluster.deleted
     )
+
+
+def _apart(
+    cluster: Cluster, letters: list[OutputRecord]
+) -> tuple[list[OutputRecord], list[OutputRecord]]:
+    """Return the dead letters of labels, and the others."""
+    found: tuple[list[OutputRecord], list[OutputRecord]] = ([], [])
+    topic = cluster.installation.topic("labels")
+    for letter in letters:
+        found[json.loads(letter.value)["topic"] != topic].append(letter)
+    return found
+
+
+def _judge_labels(
+    cluster: Cluster,
+    predictions: Predictions,
+    counted: CountedLabels,
+    letters: list[OutputRecord],
+    reports: list[OutputRecord],
+    injector: Injector,
+) -> Findings:
+    findings = Findings(injector.done)
+    topic = cluster.installation.topic("labels")
+    labels = (
+        record
+        for record in read_source(cluster.broker, topic)
+        if not cluster.poison.has("labels", record[0], record[1])
+    )
+    baselines = {
+        baseline_id(document)
+        for (model, _), documents in cluster.baselines.items()
+        for document in documents
+        if model in LABELLED
+    }
+    expected = expect(predictions, labels)
+    judge_labels(expected, counted, letters, reports, baselines, findings)
+    return findings
 
 
 def _every_topic(cluster: Cluster) -> Iterator[SourceRecord]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Role = Literal["ingest", "detect", "notify", "ledger"]
+Role = Literal["ingest", "detect", "outcomes", "notify", "ledger"]
 #: What plans are drawn from.
 DrawnKind = Literal[
     "kill",
@@ -40,7 +40,13 @@ KINDS: tuple[DrawnKind, ...] = get_args(DrawnKind)
 ROLES: tuple[Role, ...] = get_args(Role)
 
 #: Workers of each role while nothing is being scaled, and the most there ever are.
-BASE_WORKERS: dict[Role, int] = {"ingest": 3, "detect": 2, "notify": 2, "ledger": 2}
+BASE_WORKERS: dict[Role, int] = {
+    "ingest": 3,
+    "detect": 2,
+    "outcomes": 2,
+    "notify": 2,
+    "ledger": 2,
+}
 MOST_WORKERS = 3
 
 #: Session timeout of the workers in a run, seconds: a pause must last longer to be one.
@@ -72,8 +78,14 @@ _PART_NAMES: dict[Part, str] = {
     "group": "the coordinator of group",
 }
 
-#: How likely a role is to be hit: counting rests on the first two.
-_ROLE_WEIGHTS: dict[Role, float] = {"ingest": 2, "detect": 2, "notify": 1, "ledger": 1}
+#: How likely a role is to be hit: counting rests on the first three.
+_ROLE_WEIGHTS: dict[Role, float] = {
+    "ingest": 2,
+    "detect": 2,
+    "outcomes": 2,
+    "notify": 1,
+    "ledger": 1,
+}
 
 #: How likely each kind is beside the others, once a plan has as many kinds as it must have.
 _WEIGHTS: dict[DrawnKind, float] = {

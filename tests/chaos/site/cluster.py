@@ -15,7 +15,16 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from chaos.judge.deliveries import Delivery
+from chaos.judge.labels import COHORT_SECONDS
 from chaos.judge.recreation import Deleted, SourceCopy, delete_copied, topic_id
+from chaos.labels import (
+    EARLY_SECONDS,
+    LABELLED,
+    PARTITIONS,
+    POSITIVE,
+    RETENTION_SECONDS,
+    THRESHOLD,
+)
 from chaos.plan.faults import (
     BASE_WORKERS,
     MOST_WORKERS,
@@ -61,6 +70,8 @@ _TESTS = Path(__file__).resolve().parents[2]
 SETTINGS = {
     "TOPICS__PREDICTIONS_PARTITIONS": str(SOURCE_PARTITIONS),
     "TOPICS__DETECT_PARTITIONS": "4",
+    "TOPICS__LABELS_PARTITIONS": str(PARTITIONS),
+    "TOPICS__OUTCOMES_PARTITIONS": "4",
     "WINDOWS__SECONDS": str(WINDOW_SECONDS),
     "WINDOWS__GRACE_SECONDS": str(GRACE_SECONDS),
     "WINDOWS__LATE_SECONDS": str(LATE_SECONDS),
@@ -71,6 +82,11 @@ SETTINGS = {
     "DETECT__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
     "DETECT__CHECKPOINT_SECONDS": "2",
     "DETECT__RULES_FILE": str(RULES_FILE),
+    "OUTCOMES__COHORT_SECONDS": str(COHORT_SECONDS),
+    "OUTCOMES__EARLY_SECONDS": str(EARLY_SECONDS),
+    "OUTCOMES__FLUSH_SECONDS": "0.5",
+    "OUTCOMES__RETENTION_SECONDS": str(RETENTION_SECONDS),
+    "OUTCOMES__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
     "NOTIFY__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
     "LEDGER__SESSION_TIMEOUT_SECONDS": f"{SESSION_SECONDS:g}",
 }
@@ -275,11 +291,12 @@ class Cluster:
     def promote(self, model: str, seed: int) -> None:
         """Make a baseline of the reference data of ``seed``, and put it in force."""
         file = self.installation.directory / f"{model}-{seed}.csv"
-        file.write_text(reference_csv(seed))
-        name = ["--model", model, "--version", VERSION]
-        id = self._command(
-            "baseline", "create", *name, "--from", str(file), "--prediction", "score", "--promote"
-        ).strip()
+        file.write_text(reference_csv(seed, labelled=model in LABELLED))
+        options = ["--model", model, "--version", VERSION, "--from", str(file)]
+        options += ["--prediction", "score", "--promote"]
+        if model in LABELLED:
+            options += ["--label", "truth", "--positive", POSITIVE, "--threshold", str(THRESHOLD)]
+        id = self._command("baseline", "create", *options).strip()
         shown = json.loads(self._command("baseline", "show", id, "--json"))
         self.baselines.setdefault((model, VERSION), []).append(shown)
 
@@ -302,7 +319,7 @@ class Cluster:
         """Return the topics that a worker must name once they can't be written."""
         topic = self.installation.topic
         match role:
-            case "ingest":
+            case "ingest" | "outcomes":
                 return [topic("histograms")]
             case "detect":
                 return [topic("windows"), topic("alerts_history"), self.changelog]

@@ -197,7 +197,7 @@ class Injector:
         self._restart("ingest", "detect")
         ended = time.time()
         self.spans.append(Span("rolling_restart", asked, asked, ended, ended))
-        self._restart("notify", "ledger")
+        self._restart("outcomes", "notify", "ledger")
 
     def _restart(self, *roles: Role) -> None:
         supervisor = self.cluster.supervisor

@@ -60,7 +60,7 @@ EXEMPT = {
     "tidegauge_label_router_source_overlap_labels_total": _OVERLAP,
     "tidegauge_label_router_tenures_total": _ALL_IS_WELL,
     "tidegauge_label_router_transactions_aborted_total": _GOES_ON,
-    "tidegauge_labels_total": "by what became of each label; no run sends any yet",
+    "tidegauge_labels_total": "by what became of each label; cells and dead letters are judged",
     "tidegauge_ledger_duplicates_total": "facts are sent again after a crash, and chained once",
     "tidegauge_ledger_records_total": _ALL_IS_WELL,
     "tidegauge_ledger_refused_total": _JUDGED,

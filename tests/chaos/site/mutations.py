@@ -7,34 +7,22 @@ that is too rare to wait for; the hazards alone, ``hazard_…``, are what the pr
 
 import asyncio
 import os
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from chaos.site.label_mutations import LABEL_MUTATIONS
+from chaos.site.replacing import WINDOW_SECONDS, offsets_first, replace
 from chaos.site.unforeseen import UNFORESEEN
 
 #: Environment variable with the name of the mutation to apply.
 VARIABLE = "CHAOS_MUTATION"
-
-#: How long a crash has to come between two writes that belong together, seconds. Without it, it
-#: would take thousands of crashes to hit the millisecond.
-WINDOW_SECONDS = 0.3
 
 
 def offsets_apart() -> None:
     """INGEST commits its offsets in a transaction before the one with the histograms."""
     from tidegauge.roles.ingest import reader_writer
 
-    whole = reader_writer.commit
-
-    def apart(producer: Any, *, offsets: Any, group: Any, **rest: Any) -> None:
-        producer.begin_transaction()
-        producer.send_offsets_to_transaction(offsets, group, 10)
-        producer.commit_transaction(10)
-        time.sleep(WINDOW_SECONDS)
-        whole(producer, offsets=offsets, group=group, **rest)
-
-    replace(reader_writer, "commit", apart)
+    replace(reader_writer, "commit", offsets_first(reader_writer.commit))
 
 
 def endless_tenure() -> None:
@@ -207,15 +195,9 @@ MUTATIONS: Mapping[str, Callable[[], None]] = {
         hazard_unforeseen,
         no_quarantine,
         topic_id_ignored,
+        *LABEL_MUTATIONS,
     )
 }
-
-
-def replace(owner: Any, name: str, new: Any) -> None:
-    """Set an attribute that is there; raises ``AttributeError`` if the product has changed."""
-    if not hasattr(owner, name):
-        raise AttributeError(f"{owner} has no {name} to replace; mend this mutation")
-    setattr(owner, name, new)
 
 
 def apply_named_mutation() -> None:

@@ -22,9 +22,11 @@ from support.kafka_broker import KafkaBroker
 from support.kafka_cluster import KafkaCluster
 from support.product import Installation
 
-#: What is read by which role: INGEST, DETECT, NOTIFY, LEDGER, and what people say.
+#: What is read by which role: INGEST, OUTCOMES, DETECT, NOTIFY, LEDGER, and what people say.
 KINDS = (
     "predictions",
+    "labels",
+    "outcomes",
     "histograms",
     "alerts_history",
     "audit_facts",
@@ -34,7 +36,7 @@ KINDS = (
 )
 
 #: Of these each is answered by a record; of the others a worker says in its log what it skipped.
-_LETTERS = {"predictions": None, "alerts_history": "hook"}
+_LETTERS = {"predictions": None, "labels": None, "alerts_history": "hook"}
 _TRAIL = "audit_facts"
 
 _DELIVERY_SECONDS = 60.0
