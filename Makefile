@@ -16,7 +16,7 @@ QUICK_MINUTES ?= 1
   test-machine test-broker test-collect test-clusters test-computing test-waiting
 
 help:
-	@echo "make demo      a drift alert within a minute, with only Python (ARGS=--once: exits by itself)"
+	@echo "make demo      alerts on drift and accuracy within a minute, with only Python (ARGS=--once: exits by itself)"
 	@echo "make install   install tidegauge with the demo's broker and Redis into .venv, for docs/tutorial.md"
 	@echo "make tutorial  run every command of docs/tutorial.md, and update the outputs in it"
 	@echo "make test      every test, with a real Kafka, Redis, Prometheus, Alertmanager, MLflow (ARGS: more for pytest)"

