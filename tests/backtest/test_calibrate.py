@@ -218,6 +218,7 @@ def test_the_error_of_a_small_baseline_is_no_broken_promise() -> None:
         baseline = _baseline(rows=300, seed=seed)
         found = _model(_history(800, baseline=baseline, seed=seed), baseline)
         assert all(it.verdict != "not_kept" for it in (found.promise, *found.signals))
+        assert not any(it.causes for it in found.signals)
 
 
 def test_a_daily_cycle_of_one_signal_is_named() -> None:

@@ -10,9 +10,7 @@ from support.hourly import SIGNAL, baseline, reports
 from tidegauge.baseline import Baseline, DayCalendar, Dependence
 from tidegauge.baseline.io.signals import numeric_signal
 from tidegauge.sequential import MEAN, Budget, Memory, WindowBatch
-from tidegauge.windows.drift_detector import DriftDetector
-from tidegauge.windows.evidence import BaselineLayout
-from tidegauge.windows.hours import SURE_ROWS
+from tidegauge.windows import SURE_ROWS, BaselineLayout, DriftDetector
 
 HOURLY = baseline()
 PLAIN = msgspec.structs.replace(HOURLY, daily=msgspec.UNSET)
@@ -65,7 +63,8 @@ def with_effect(known: Baseline, found_by: Literal["entity", "rows"], effect: fl
         (PLAIN, ["without_hours"]),
         (with_fewer(PLAIN, SURE_ROWS + 10), ["without_hours"]),
         (with_fewer(PLAIN, SURE_ROWS - 10), ["without_hours", "small_baseline"]),
-        (with_fewer(HOURLY, 24 * SURE_ROWS // 3), ["small_baseline"]),
+        (with_fewer(PLAIN, 500), ["without_hours", "small_baseline"]),
+        (with_fewer(HOURLY, 24 * 500), ["small_baseline"]),
         (with_fewer(HOURLY, 24 * (SURE_ROWS + 10)), []),
         (with_effect(HOURLY, "entity", 1.5), []),
         (with_degrees(HOURLY, 6.0), ["heavy_tails"]),

@@ -16,7 +16,7 @@ from scipy.special import fdtrc
 from tidegauge.backtest.promise import CLUMP_WINDOWS, Numbers
 from tidegauge.baseline import CategoricalSignal, Signal
 from tidegauge.stats import Bools, Floats
-from tidegauge.windows import BaselineLayout
+from tidegauge.windows import SURE_ROWS, BaselineLayout
 
 CauseKind = Literal[
     "clustering",
@@ -55,8 +55,6 @@ _STANDS_OUT, _FEW = 10.0, 0.02
 
 #: In alarm so often before and after a step.
 _SELDOM, _OFTEN = 0.1, 0.5
-
-_SURE_ROWS = 100
 
 
 class AlarmCause(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -214,7 +212,7 @@ class CountHistory:
         if isinstance(signal, CategoricalSignal):
             rows += signal.missing
         effect = 1.0 if self._layout.effects is None else float(self._layout.effects[row])
-        return AlarmCause(kind="small_baseline") if rows / effect < _SURE_ROWS else None
+        return AlarmCause(kind="small_baseline") if rows / effect < SURE_ROWS else None
 
     def _dispersed(self, row: int) -> AlarmCause | None:
         shares = self._shares(row)

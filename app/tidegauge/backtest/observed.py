@@ -217,9 +217,13 @@ class ModelHistory:
             both, windows = (alarms[0][name], alarms[1][name]), self._judged[name]
             its = self._counts(both, promised, budget, windows, number)
             causes = self._causes(name, baselines)
-            one = self._promise(name, its, windows, number, explained=bool(causes))
-            is_broken = one.verdict == "not_kept"
-            one.causes = causes or ([AlarmCause(kind="unknown")] if is_broken else [])
+            # The error of a small baseline tells nothing of lower or higher budgets.
+            explained = any(it.kind != "small_baseline" for it in causes)
+            one = self._promise(name, its, windows, number, explained=explained)
+            if one.verdict == "not_kept":
+                one.causes = causes or [AlarmCause(kind="unknown")]
+            elif explained:
+                one.causes = causes
             signals.append(one)
         order = {"not_kept": 0, "too_little_history": 1, "kept": 2}
         signals.sort(key=lambda it: (order[it.verdict], -it.own.in_alarm, -it.wider.ratio))

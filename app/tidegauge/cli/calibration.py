@@ -14,6 +14,7 @@ from tidegauge.backtest import (
 )
 from tidegauge.cli.printing import folding_table
 from tidegauge.contract import counted, duration_text, figure, listed, moment, printable, utc_text
+from tidegauge.windows import SURE_ROWS
 
 #: Signals in the table, unless all are asked for; those that broke the promise come first.
 _SIGNALS = 20
@@ -148,7 +149,7 @@ def _why(cause: AlarmCause, same: Sequence[AlarmCause]) -> str:
         "shift": f"a change about {utc_text(cause.since or 0)} that stays: the baseline is "
         "outdated, if it was no problem of the data",
         "other_traffic": f"the windows {between} are alike, and not like the baseline",
-        "small_baseline": "the baseline has fewer than 100 rows of it",
+        "small_baseline": f"the baseline has fewer than {SURE_ROWS:,} rows of it",
         "single_windows": f"most alarms start in {counted(windows, 'window')} unlike all others",
         "other_days": "windows differ from their hours by more than the baseline's days did",
         "unknown": "nothing in the counts of the windows tells",
@@ -165,7 +166,7 @@ def _restore(cause: AlarmCause, model: str) -> str:
         "weekly_cycle": f"{create} --time COL, with four weeks in FILE",
         "shift": f"{create}, with rows of {between} in FILE",
         "other_traffic": f"{create}, with rows of {between} in FILE",
-        "small_baseline": f"{create}, with 100 rows or more in FILE",
+        "small_baseline": f"{create}, with {SURE_ROWS:,} rows or more in FILE",
         "single_windows": "a rule with for: 2 alerts only if the second window is in alarm too",
         "other_days": f"{create} --time COL, with the latest four weeks in FILE",
         "unknown": "",

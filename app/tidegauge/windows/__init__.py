@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         remembered as remembered,
     )
     from tidegauge.windows.evidence import BaselineLayout as BaselineLayout
+    from tidegauge.windows.hours import SURE_ROWS as SURE_ROWS
     from tidegauge.windows.inactivity import InactivityCheck as InactivityCheck
     from tidegauge.windows.outcome_store import Arrivals as Arrivals
     from tidegauge.windows.outcome_values import (

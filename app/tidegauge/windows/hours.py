@@ -68,8 +68,9 @@ NO_HOLIDAYS = "no_holidays"
 #: A signal has fewer rows to be compared with than :data:`SURE_ROWS`.
 SMALL_BASELINE = "small_baseline"
 
-#: With so many rows false alarms were measured to be as few as promised.
-SURE_ROWS = 100
+#: With so many rows false alarms were measured to be as few as promised. With 500, one baseline in
+#: a hundred is so far off by chance that its model is in alarm again and again.
+SURE_ROWS = 1_000
 
 
 def reasons_of(baseline: Baseline) -> list[str]:
