@@ -32,9 +32,9 @@ from tidegauge.kafka import (
     is_end,
     stopping,
 )
+from tidegauge.roles import SourceTopic
 from tidegauge.roles.ingest.conditions import LagWatch
 from tidegauge.roles.ingest.recovery import FallbackLevel, to_send
-from tidegauge.roles.ingest.source import SourceTopic
 from tidegauge.roles.ingest.state import SourceState
 
 log = logging.getLogger(__name__)

@@ -21,12 +21,12 @@ from tidegauge.kafka import (
     TopicPartition,
     run_sessions,
 )
+from tidegauge.roles import SourceTopic
 from tidegauge.roles.ingest.conditions import (
     HeldPartitions,
     LagWatch,
 )
 from tidegauge.roles.ingest.reader_writer import BROKER_SECONDS, SourceReader, SourceWriter
-from tidegauge.roles.ingest.source import SourceTopic
 from tidegauge.roles.ingest.state import SourceState
 
 log = logging.getLogger(__name__)
