@@ -34,6 +34,19 @@ def test_a_function_of_the_way_is_in_its_file(file, function):
         scope = getattr(found, "body", [])
 
 
+LABEL_STEPS = re.findall(r"^\| `([\w.]+)` \| `app/tidegauge/([\w/.]+)` \|", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("function", "file"), LABEL_STEPS)
+def test_a_function_of_the_way_of_a_label_is_in_its_file(function, file):
+    test_a_function_of_the_way_is_in_its_file(file, function)
+
+
+def test_the_way_of_a_label_begins_at_its_sender_and_ends_with_a_report():
+    files = [file.partition("/")[0] for _, file in LABEL_STEPS]
+    assert (files[0], files[-1], len(files)) == ("producer", "windows", 13)
+
+
 PAGES = ["CONTRIBUTING.md", "README.md", *sorted(str(it.relative_to(ROOT)) for it in DOCS)]
 
 

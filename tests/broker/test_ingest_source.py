@@ -33,8 +33,8 @@ from tidegauge.contract import DataRange
 from tidegauge.counting.beginning import Counted
 from tidegauge.kafka import Admin
 from tidegauge.kafka.backfill import Offsets
-from tidegauge.roles.ingest import source
-from tidegauge.roles.ingest.source import HistogramTail
+from tidegauge.roles import histogram_tail
+from tidegauge.roles.histogram_tail import HistogramTail
 from tidegauge.windows.outputs import DataWanted
 
 pytestmark = pytest.mark.timeout(240)
@@ -417,7 +417,7 @@ def test_the_end_of_the_log_of_histograms_tells_how_far_each_partition_was_count
         if second == 1_300.0:
             producer.produce(topic, record(second, 1, 77), partition=0)
         producer.commit_transaction(30)
-    monkeypatch.setattr(source, "_BLOCK", 3)
+    monkeypatch.setattr(histogram_tail, "_BLOCK", 3)
     found = tail.counted({0, 1, 2})
     assert found == {
         0: Counted(origin=0, to=1_390, topic_id="a", series=1, end=1_395),
@@ -440,7 +440,7 @@ def test_the_end_of_the_log_of_histograms_tells_how_far_each_partition_was_count
     other.begin_transaction()
     other.produce(topic, record(1_393.0, 0, 6_000), partition=0)
     assert other.flush(30) == 0
-    monkeypatch.setattr(source, "_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(histogram_tail, "_TIMEOUT_SECONDS", 1.0)
     with pytest.raises(KafkaException, match="can't be read to"):
         tail.counted({0})
 

@@ -9,13 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from support import dying_ledger
 from support.kafka_broker import KafkaBroker, unique
 from support.kafka_reader import TopicReader
-from support.outcome_log import RETENTION, counted_in, expected_counts, random_log, record_of
-from support.outcome_oracle import Oracle
+from support.outcome_log import (
+    RETENTION,
+    TARGETS,
+    counted_in,
+    expected_counts,
+    random_log,
+    record_of,
+)
+from support.outcome_oracle import Guess, Oracle, Truth
 from support.processes import Child, wait_until
 from support.product import Installation
 from tidegauge.contract import DeadLetter, HistogramRecord, decode
@@ -34,7 +41,7 @@ REASONS = {
 
 @pytest.fixture
 def installation(tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str) -> Installation:
-    one = Installation(
+    return Installation(
         tmp_path,
         unique("outcomes"),
         kafka_broker.bootstrap_servers,
@@ -48,8 +55,6 @@ def installation(tmp_path: Path, kafka_broker: KafkaBroker, redis_url: str) -> I
             "OUTCOMES__SESSION_TIMEOUT_SECONDS": "6",
         },
     )
-    one.create_topics()
-    return one
 
 
 class Logs:
@@ -77,6 +82,22 @@ class Logs:
                 self.oracles[partition].take(at, events)
                 self.ends[partition] += 1
         assert producer.flush(30) == 0
+
+
+def lose_offsets(broker: KafkaBroker, group: str) -> None:
+    """Delete a consumer group, once its dead members have left it."""
+    admin = broker.admin()
+
+    def deleted() -> bool:
+        try:
+            admin.delete_consumer_groups([group])[group].result(30)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NON_EMPTY_GROUP:
+                raise
+            return False
+        return True
+
+    wait_until(deleted, seconds=60, what=f"{group} is empty")
 
 
 @contextmanager
@@ -132,6 +153,10 @@ def check_tiles(records: list[HistogramRecord], ends: list[int]) -> None:
 def test_a_worker_killed_at_any_step_counts_each_label_once(
     installation: Installation, kafka_broker: KafkaBroker, step: str
 ) -> None:
+    # Not as it would be made: so a log of hours can be written in seconds.
+    written = {"message.timestamp.type": "CreateTime"}
+    kafka_broker.create_topics({installation.topic("outcomes"): 2}, written)
+    installation.create_topics()
     logs = Logs(installation)
     logs.write(slice(0, 20))
     histograms = TopicReader(kafka_broker, installation.topic("histograms"))
@@ -151,6 +176,8 @@ def test_a_worker_killed_at_any_step_counts_each_label_once(
     with running(replace(installation).start("run", "--role", "outcomes")) as child:
         wait_joined(histograms, logs.ends, child)
         # Killed between flushes: what it remembers is gone with it.
+    if step == "committed":
+        lose_offsets(kafka_broker, f"{installation.name}-outcomes")
     logs.write(slice(30, None))
     last = replace(installation)
     with running(last.start("run", "--role", "outcomes")) as child:
@@ -168,6 +195,31 @@ def test_a_worker_killed_at_any_step_counts_each_label_once(
         for oracle in logs.oracles
         for partition, offset, reason in oracle.unused
     )
+
+
+def test_a_writer_whose_clock_is_a_year_ahead_lets_no_prediction_expire(
+    installation: Installation, kafka_broker: KafkaBroker
+) -> None:
+    installation.create_topics()
+    now = time.time()
+
+    def guess(id: str) -> Guess:
+        stratum = ("credit", "1", "", ())
+        return Guess(
+            id=id, stratum=stratum, target=TARGETS["credit"], value=0.5, predicted=1, time=int(now)
+        )
+
+    producer = Producer({"bootstrap.servers": kafka_broker.bootstrap_servers})
+    label = Truth(id="a", actual=1, arrived=now, place=(0, 0))
+    for at, event in ((now, guess("a")), (now + 365 * 86_400, guess("b")), (now, label)):
+        value = record_of([event], now)
+        topic = installation.topic("outcomes")
+        producer.produce(topic, value, partition=0, timestamp=int(at * 1000))
+    assert producer.flush(30) == 0
+    with running(installation.start("run", "--role", "outcomes")) as child:
+        joined = 'tidegauge_labels_total{result="joined"}'
+        wait_until(lambda: installation.gauge(joined) == 1, seconds=60, what=child.tail)
+        assert installation.gauge('tidegauge_labels_total{result="expired"}') in (None, 0)
 
 
 def merged(*oracles: Oracle) -> dict:

@@ -76,6 +76,18 @@ def _receipt(**fields: Any) -> str:
     return receipt_writer(None)(**given)
 
 
+def test_labels_may_be_in_cloud_events_as_predictions_may() -> None:
+    structured = {"specversion": "1.0", "id": "e", "source": "/core", "type": "paid"}
+    own = {"id": "a", "actual": "yes"}  # and so in binary mode
+    router, tenure = _route([own, structured | {"data": own}, structured, structured | {"data": 7}])
+    [(_, record)] = _records(tenure)
+    assert _unpacked(record).labels["offset"].tolist() == [0, 1]
+    assert [(it.reason, it.offset) for it in router.dead_letters] == [
+        ("invalid_record", 2),
+        ("invalid_record", 3),
+    ]
+
+
 def test_a_label_by_id_has_its_place_in_the_log_and_when_it_arrived() -> None:
     router, tenure = _route(
         [

@@ -219,7 +219,7 @@ def test_all_predictions_are_counted_by_score_and_class_and_those_with_an_id_are
     assert of[b"a"] == ((0.5).hex(), seconds, NONE)
     assert of[b"b"] == ((0.49).hex(), seconds, 1)
     assert of[b"c"] == of[b"d"] == (math.nan.hex(), seconds, NONE)
-    assert counted == {"routed": 4, "no_id": 1, "invalid_id": 1, "not_sampled": 0}
+    assert counted == {"routed": 4, "no_id": 1, "invalid_id": 1, "not_sampled": 0, "no_topic": 0}
     assert faults == {
         "no_score": 1, "invalid_score": 1, "score_out_of_range": 1, "unknown_class": 1,
         "disagreeing": 2, "too_many_groups": 0,

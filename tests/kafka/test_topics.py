@@ -138,6 +138,14 @@ def test_the_users_own_topics_are_left_as_the_cluster_makes_them(name: str) -> N
     assert _specs()[name].config == {}
 
 
+def test_no_writer_chooses_the_time_that_lets_predictions_expire() -> None:
+    name = "tidegauge.outcomes"
+    assert _specs()[name].required["message.timestamp.type"] == "LogAppendTime"
+    assert not _problems(name)
+    [problem] = _problems(name, message_timestamp_type="CreateTime")
+    assert "--add-config message.timestamp.type=LogAppendTime" in problem
+
+
 def test_outcomes_are_kept_for_longer_than_the_longest_retention_of_a_model() -> None:
     day = 24 * 3600
     specs = _specs(

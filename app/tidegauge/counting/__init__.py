@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from tidegauge.counting.flushes import flush_records as flush_records
     from tidegauge.counting.label_router import LabelRouter as LabelRouter
+    from tidegauge.counting.pending import PendingPredictions as PendingPredictions
     from tidegauge.counting.prediction_router import PredictionRouter as PredictionRouter
     from tidegauge.counting.refusals import DEAD_LETTERS as DEAD_LETTERS, as_refused as as_refused
     from tidegauge.counting.tenure import (

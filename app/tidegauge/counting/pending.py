@@ -78,6 +78,11 @@ class PendingPredictions:
     def __bool__(self) -> bool:
         return bool(self._strata)
 
+    @property
+    def entries(self) -> int:
+        """How many predictions labels may find."""
+        return sum(len(entries.ids) for _, entries in self._entries)
+
     def has_room(self, key: StratumKey) -> bool:
         """Whether a combination of groups has a stratum of its own, or may get one."""
         return (

@@ -30,8 +30,9 @@ from tidegauge.counting.rows import NONE, Rows, SegmentColumn, code
 from tidegauge.outcomes import NONE as NO_CLASS, prediction_bins
 from tidegauge.stats import Floats, Places
 
-#: What becomes of a prediction that a label may be sent for; ``not_sampled`` by the model's rate.
-Routed = Literal["routed", "no_id", "invalid_id", "not_sampled"]
+#: What becomes of a prediction that a label may be sent for; ``not_sampled`` by the model's rate,
+#: ``no_topic`` without the topic of outcomes.
+Routed = Literal["routed", "no_id", "invalid_id", "not_sampled", "no_topic"]
 ROUTED: tuple[Routed, ...] = get_args(Routed)
 
 #: What is wrong with a prediction, which is counted all the same. ``disagreeing``: its label is not
@@ -206,6 +207,11 @@ class PredictionRouter:
                 codes.clear()
             codes[value] = -1 if found is None else found
         return None if found == -1 else found
+
+    def leave_out(self, pending: PendingPredictions) -> None:
+        """Count that no label will find these predictions: there is no topic to write them to."""
+        self.routed["routed"] -= pending.entries
+        self.routed["no_topic"] += pending.entries
 
     def keep(self, plans: Collection[Plan]) -> None:
         """Forget what is remembered of all other plans."""

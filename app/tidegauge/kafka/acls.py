@@ -30,7 +30,8 @@ _TOPICS: Mapping[AclRole, Mapping[str, tuple[Operation, ...]]] = {
     },
     "outcomes": {
         "outcomes": ("Read",),
-        "histograms": ("Write",),
+        # As ingest.
+        "histograms": ("Read", "Write"),
         "dead_letters": ("Write",),
     },
     "detect": {

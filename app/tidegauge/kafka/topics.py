@@ -37,6 +37,9 @@ _COMPACTED_LATE = {"min.compaction.lag.ms": str(31 * _DAY), **_COMPACTED_DAILY}
 #: Only the last record of a key is valid, and that not for ever.
 _LAST_RECORDS = {"cleanup.policy": "compact,delete"}
 
+#: The time of a record is when the brokers got it, whatever the clock of its writer shows.
+_BROKERS_TIME = {"message.timestamp.type": "LogAppendTime"}
+
 #: For models with thousands of signals; a record that is small stays small.
 _LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 
@@ -90,11 +93,12 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
         ),
         TopicSpec(topics.labels, topics.labels_partitions, each_counts=True, least_kept_ms=_HOUR),
         # OUTCOMES reads all of it again when it starts: what is deleted can't be joined any more.
-        # One day more than it remembers, since Kafka deletes a segment by its newest record.
+        # One day more than it remembers, since Kafka deletes a segment by its newest record. The
+        # times of records show what is too old to be joined, so no writer's clock may set them.
         TopicSpec(
             topics.outcomes,
             topics.outcomes_partitions,
-            _LARGE,
+            _LARGE | _BROKERS_TIME,
             {"retention.ms": str(settings.longest_retention_seconds * 1000 + _DAY)},
             exact="outcomes_partitions",
             each_counts=True,
@@ -164,7 +168,7 @@ def _own_specs(settings: Settings) -> list[TopicSpec]:
                 "cleanup.policy": "compact",
                 "min.compaction.lag.ms": str(_MENDED_MS),
                 # Counted from when it was written, not from when a paused worker meant to.
-                "message.timestamp.type": "LogAppendTime",
+                **_BROKERS_TIME,
                 **_LARGE,
             },
             {

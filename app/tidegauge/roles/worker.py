@@ -193,8 +193,14 @@ class Worker:
             asyncio.new_event_loop().run_until_complete(self._detect())
 
     def _await_topics(self) -> None:
-        """Wait for the brokers and the topics, which may be starting too."""
+        """Wait for the brokers and the topics, which may be starting too.
+
+        Not for those of labels: an installation of before them goes on counting, and the condition
+        ``topic_settings`` says what to make.
+        """
+        its = self._settings.topics
         names = {spec.name for spec in topic_specs(self._settings)}
+        names -= {its.labels, its.outcomes, its.performance}
 
         def check() -> None:
             try:

@@ -123,8 +123,9 @@ class IngestMetrics(RoleMetrics):
     awaited = counter(
         "tidegauge_ingest_awaited_predictions_total{result}",
         "predictions of models with a target: `routed`, so that a label finds them by id, or not: "
-        "`no_id`, `invalid_id` (no text), `not_sampled` (`outcomes.rate`)",
-        from_zero=[(one,) for one in ("routed", "no_id", "invalid_id", "not_sampled")],
+        "`no_id`, `invalid_id` (no text), `not_sampled` (`outcomes.rate`), "
+        "`no_topic` (the topic of outcomes is not there)",
+        from_zero=[(one,) for one in ("routed", "no_id", "invalid_id", "not_sampled", "no_topic")],
     )
     awaited_faults = counter(
         "tidegauge_ingest_awaited_faults_total{reason}",

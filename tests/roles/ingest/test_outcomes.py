@@ -12,7 +12,7 @@ from support.awaited import YES_NO, awaiting
 from support.counting import FakeMessage, a_baseline, a_tenure, as_json, event, promote
 from support.ingest_sessions import Clocks, Committed, QuietConsumer
 from tidegauge.config.settings import Settings
-from tidegauge.kafka import KafkaError, KafkaException
+from tidegauge.kafka import KafkaError, KafkaException, SessionError
 from tidegauge.roles.ingest.labels import LabelState, route_labels
 from tidegauge.roles.ingest.session import Combiner, Session
 from tidegauge.telemetry.health import Health
@@ -69,6 +69,31 @@ def test_without_a_target_the_topic_of_outcomes_is_not_even_asked_for(
     session.reader.take([FakeMessage(as_json(event(id="a")), 0, 0)])  # type: ignore[list-item]
     session.flush()
     assert (len(committed.records), committed.others) == (1, [])
+
+
+def test_predictions_are_counted_while_there_is_no_topic_of_outcomes(
+    session: Session,
+    committed: Committed,
+    registry: CollectorRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After an upgrade from a release that had none."""
+    session.writer.partitions.pop(session.state.settings.topics.outcomes)
+
+    def missing(topic: str) -> int:
+        raise SessionError(f"topic {topic} is not there")
+
+    monkeypatch.setattr(session.source, "partitions_of", missing)
+    _count(session, as_json(event(id="a", prediction=0.5)))
+    session.flush()
+    assert (len(committed.records), committed.others) == (1, [])
+    metric, value = "tidegauge_ingest_awaited_predictions_total", registry.get_sample_value
+    assert [value(metric, {"result": it}) for it in ("routed", "no_topic")] == [0, 1]
+    session.writer.partitions[session.state.settings.topics.outcomes] = 2
+    _count(session, as_json(event(id="b", prediction=0.5)))
+    session.flush()
+    assert [kind for _, kind, entries in _kinds(committed) if entries] == ["predictions"]
+    assert [value(metric, {"result": it}) for it in ("routed", "no_topic")] == [1, 1]
 
 
 @pytest.fixture

@@ -32,9 +32,9 @@ from tidegauge.kafka import (
     is_end,
     stopping,
 )
+from tidegauge.roles import SourceTopic
 from tidegauge.roles.ingest.conditions import LagWatch
 from tidegauge.roles.ingest.recovery import FallbackLevel, to_send
-from tidegauge.roles.ingest.source import SourceTopic
 from tidegauge.roles.ingest.state import SourceState
 
 log = logging.getLogger(__name__)
@@ -263,10 +263,18 @@ class SourceWriter:
         The topic is not asked for before there is something.
         """
         now, topic = self._state.clock(), self._topics.outcomes
-        if tenure.pending:
+        if tenure.pending and self.has_outcomes():
             yield from tenure.pending.records(self.partitions_of(topic), now)
         if tenure.labels:
             yield from tenure.labels.records(self.partitions_of(topic), now, self._state.topic)
+
+    def has_outcomes(self) -> bool:
+        """Whether there is a topic of outcomes; predictions are counted without it."""
+        try:
+            self.partitions_of(self._topics.outcomes)
+        except SessionError:
+            return False
+        return True
 
     def records(self, tenure: Tenure) -> Iterator[tuple[int, bytes]]:
         """Make all records of a tenure, as a flush would."""

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 
-from tidegauge.counting import DEAD_LETTERS, Beginning, Tenure
+from tidegauge.counting import DEAD_LETTERS, Beginning, PendingPredictions, Tenure
 from tidegauge.kafka import (
     Consumer,
     DeadLettersError,
@@ -21,12 +21,12 @@ from tidegauge.kafka import (
     TopicPartition,
     run_sessions,
 )
+from tidegauge.roles import SourceTopic
 from tidegauge.roles.ingest.conditions import (
     HeldPartitions,
     LagWatch,
 )
 from tidegauge.roles.ingest.reader_writer import BROKER_SECONDS, SourceReader, SourceWriter
-from tidegauge.roles.ingest.source import SourceTopic
 from tidegauge.roles.ingest.state import SourceState
 
 log = logging.getLogger(__name__)
@@ -190,6 +190,9 @@ class Session:
         level = self.state.letters.level
         try:
             self.reader.counter.settle(tenure)
+            if tenure.pending and not self.writer.has_outcomes():
+                self.reader.counter.predictions.leave_out(tenure.pending)
+                tenure.pending = PendingPredictions()
             self.lag.note_ends(tenure.positions)
             group = self.reader.consumer.consumer_group_metadata()
             self.writer.commit(tenure, self.reader.counter.dead_letters, level, group)

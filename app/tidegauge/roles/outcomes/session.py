@@ -96,7 +96,7 @@ class Session:
         self._membership = Membership(self._consumer, errors=(Exception,))
         self._alone = role.letters.alone
         self._producer = outcomes_producer(role.settings, alone=self._alone)
-        self._source = OutcomeLog(role.settings, self._consumer, role.faults)
+        self._source = OutcomeLog(role.settings, self._consumer, role.faults, role.monotonic)
         self._state = JoinState(role.settings, role.monotonic())
         self._flushed_at = self._oldest_at = role.monotonic()
         self._destinations = 0
@@ -106,8 +106,8 @@ class Session:
     def run(self, stop: threading.Event) -> None:
         """Join the group and join labels until stopped, then flush."""
         self._producer.init_transactions(BROKER_SECONDS)
-        self._source.begin()
-        self._destinations = self._source.partitions_of(self._topics.histograms)
+        self._source.topic.begin()
+        self._destinations = self._source.topic.partitions_of(self._topics.histograms)
         self._membership.join(
             self._topics.outcomes, assigned=self._on_assign, revoked=self._on_revoke
         )
@@ -159,10 +159,11 @@ class Session:
         began = self._role.monotonic()
         names = sorted(at.partition for at in partitions)
         self._role.health.report("outcomes", "failed", f"reading partitions {names} back")
-        for at in committed:
-            position, low = self._source.position(at, began)
+        for error in (at.error for at in committed if at.error is not None):
+            raise KafkaException(error)
+        for partition, position, low in self._source.positions(committed, began):
             join = self._state.new_join()
-            for records in self._source.records(at.partition, low, position.to):
+            for records in self._source.records(partition, low, position.to):
                 join.take(records)
                 join.settle()
                 join.held.forget_counts()
@@ -170,8 +171,8 @@ class Session:
                 self._role.progress.moved()
             join.settle()
             join.held.forget_counts()
-            self._state.joins[at.partition] = join
-            self._state.positions[at.partition] = position
+            self._state.joins[partition] = join
+            self._state.positions[partition] = position
         seconds = self._role.monotonic() - began
         self._role.metrics.restore.set(seconds)
         log.info("read partitions %s back in %.1f s", names, seconds)
@@ -200,14 +201,14 @@ class Session:
         self._show()
 
     def _flush_or_wait(self, *, must: bool) -> None:
-        """Flush; while the group is being rebalanced, go on joining and try again."""
+        """Flush, or go on joining while the group is rebalanced, or the topic can't be seen."""
         try:
             self._flush()
-        except RebalancingError as error:
+        except (RebalancingError, KafkaException) as error:
             now = self._role.monotonic()
             self._put_off_since = now if self._put_off_since is None else self._put_off_since
             if must or now - self._put_off_since > BROKER_SECONDS:
-                raise SessionError(f"the group is being rebalanced: {error}") from error
+                raise SessionError(f"not committed: {error}") from error
         else:
             self._put_off_since = None
 
@@ -219,7 +220,7 @@ class Session:
             role.progress.lag(0)
             return
         self._membership.check()
-        self._source.check()
+        self._source.topic.check(moved=any(at.to > at.since for at in state.positions.values()))
         state.settle()
         sends = role.letters.are_sent
         letters = state.letters(role.clock())
@@ -231,16 +232,16 @@ class Session:
                     state.records(
                         now=role.clock(),
                         monotonic=role.monotonic(),
-                        partitions=self._source.partitions,
+                        partitions=self._source.topic.partitions,
                         destinations=self._destinations,
-                        topic_id=self._source.topic_id,
+                        topic_id=self._source.topic.topic_id,
                     )
                 ),
                 letters=list(map(encode, letters)) if sends else [],
                 letter_topic=self._topics.dead_letters,
                 offsets=[
                     TopicPartition(self._topics.outcomes, p, it.to, metadata=it.metadata())
-                    for p, it in state.counted(self._source.topic_id).items()
+                    for p, it in state.counted(self._source.topic.topic_id).items()
                 ],
                 group=self._consumer.consumer_group_metadata(),
             )

@@ -1,20 +1,14 @@
-"""The source topic as a session of INGEST sees it: which topic it is, and where counting begins.
+"""The source topic as a session sees it that counts: which topic it is, and where it begins.
 
-Histograms and offsets are committed together, so the log of histograms shows what was counted,
-whatever became of the group's offsets. Every flush writes to every partition of the log
-and names all source partitions of its worker: the latest records of one partition name them all.
+INGEST reads predictions and labels so, OUTCOMES what INGEST hands on.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
-from tidegauge.config import KafkaSettings, Settings
-from tidegauge.contract import DecodingError, SourceRange, decode
+from tidegauge.config import Settings
 from tidegauge.counting import (
     DOUBTFUL,
     Beginning,
@@ -31,9 +25,8 @@ from tidegauge.kafka import (
     KafkaException,
     SessionError,
     TopicPartition,
-    messages_in,
-    reader,
 )
+from tidegauge.roles.histogram_tail import HistogramTail
 
 log = logging.getLogger(__name__)
 
@@ -181,80 +174,3 @@ def _missing(topic: str, error: object) -> SessionError:
     return SessionError(
         f"topic {topic} is not there ({error}); make it with: tidegauge topics create"
     )
-
-
-#: Of a partition that was owned, there are records no older than this before the youngest: far
-#: longer than it takes until another worker owns it.
-TAIL_SECONDS = 120.0
-
-#: Clocks of workers differ by less: a record with a later time was not written by a worker.
-_AHEAD_SECONDS = 24 * 3600.0
-
-#: Records read at first; four times as many then, for as long as it takes.
-_BLOCK = 250
-
-#: A transaction that a dead worker has left open is ended by the brokers before.
-_TIMEOUT_SECONDS = 15.0
-
-
-class _TailRecord(msgspec.Struct):
-    """What is wanted of a histogram record."""
-
-    time: float
-    source: str
-    ranges: dict[int, SourceRange]
-    topic_id: str = ""
-
-
-class HistogramTail:
-    """Reads the youngest records of the log; raises ``KafkaException`` if no answer comes."""
-
-    def __init__(self, kafka: KafkaSettings, admin: Admin, topic: str, source: str) -> None:
-        self._kafka = kafka
-        self._admin = admin
-        self._topic = topic
-        self._source = source
-
-    def counted(self, partitions: set[int]) -> dict[int, Counted]:
-        """Return what is known of those source partitions that the log speaks of."""
-        # Transactions of others may be open: what was committed before now is there once they end.
-        end = self._admin.end(self._topic, 0, _TIMEOUT_SECONDS)
-        low = self._admin.begin(self._topic, 0, _TIMEOUT_SECONDS)
-        found: dict[int, Counted] = {}
-        youngest: float | None = None
-        block, stop = _BLOCK, end
-        latest = time.time() + _AHEAD_SECONDS
-        with closing(reader(self._kafka, fetch_wait_max_ms=50)) as consumer:
-            while stop > low and partitions - found.keys():
-                begin = max(stop - block, low)
-                records = [r for r in self._read(consumer, begin, stop) if r.time <= latest]
-                for record in reversed(records):
-                    if record.source == self._source:
-                        self._take(record, partitions, found)
-                times = [record.time for record in records]
-                youngest = max([*times, youngest or 0.0]) if times else youngest
-                if times and youngest is not None and min(times) < youngest - TAIL_SECONDS:
-                    break
-                stop, block = begin, 4 * block
-        return found
-
-    @staticmethod
-    def _take(record: _TailRecord, partitions: set[int], found: dict[int, Counted]) -> None:
-        for partition, at in record.ranges.items():
-            counted = Counted(
-                origin=at.origin,
-                to=at.to,
-                topic_id=record.topic_id,
-                series=at.series,
-                end=at.end,
-            )
-            if counted.is_sound and partition in partitions and partition not in found:
-                found[partition] = counted
-
-    def _read(self, consumer: Consumer, begin: int, end: int) -> Iterator[_TailRecord]:
-        """Yield the records of [begin, end), as soon as no open transaction holds them back."""
-        for message in messages_in(
-            consumer, self._topic, {0: (begin, end)}, wait=True, timeout_seconds=_TIMEOUT_SECONDS
-        ):
-            with suppress(DecodingError):  # DETECT skips it too, and reports it
-                yield decode(message.value(), _TailRecord)

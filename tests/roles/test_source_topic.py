@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from tidegauge.config.settings import Settings
 from tidegauge.counting.beginning import Counted
 from tidegauge.kafka import clients
-from tidegauge.roles.ingest.source import SourceTopic
+from tidegauge.roles.source_topic import SourceTopic
 
 
 class FakeAdmin:
