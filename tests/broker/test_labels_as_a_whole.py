@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from confluent_kafka import Producer
 
@@ -23,7 +24,7 @@ from support.processes import Child, wait_until
 from support.product import Installation
 from support.quick_windows import QUICK
 from tidegauge import OutcomeLogger, PredictionLogger
-from tidegauge.contract import DeadLetter, decode
+from tidegauge.contract import Alert, AuditRecord, DeadLetter, PerformanceReport, decode
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -265,6 +266,84 @@ def test_what_is_shown_is_what_was_sent(
     try:
         installation.wait_ready(child)
         run_and_compare(installation, child, kafka_broker)
+        assert child.stop() == 0, child.tail()
+    finally:
+        child.kill()
+
+
+def send_worse(installation: Installation, cohorts: dict[int, int], each: int) -> None:
+    """Send cohorts of which so many of each are right, with labels of half a minute later."""
+    servers = installation.bootstrap_servers
+    labels = Producer({"bootstrap.servers": servers})
+    with PredictionLogger(
+        servers, topic=installation.topic("predictions"), model=MODEL, version="1", receipts=True
+    ) as logger:
+        for start, right in cohorts.items():
+            for number in range(each):
+                at, score = start + 60.0, 0.8 if number % 2 else 0.2
+                receipt = logger.log(features={"income": 1}, prediction=score, time=at)
+                actual = CLASSES[(number % 2) ^ (number >= right)]
+                labels.produce(
+                    installation.topic("labels"),
+                    json.dumps({"receipt": receipt, "actual": actual}),
+                    timestamp=int((at + 30) * 1000),
+                )
+        assert logger.flush(30) == 0
+    assert labels.flush(30) == 0
+
+
+def test_a_drop_of_accuracy_is_a_critical_alert_in_every_place(
+    installation: Installation, kafka_broker: KafkaBroker
+) -> None:
+    installation.create_topics()
+    promote(installation)
+    hour = int(time.time()) // HOUR * HOUR
+    good, bad = hour - 4 * HOUR, hour - 3 * HOUR
+    child = installation.start("run")
+    try:
+        installation.wait_ready(child)
+        send_worse(installation, {good: 45, bad: 15}, each=60)
+        history = TopicReader(kafka_broker, installation.topic("alerts_history"))
+
+        def found() -> list[Alert]:
+            for _ in history.more():
+                pass
+            alerts = [decode(message.value(), Alert) for message in history.messages]
+            return [it for it in alerts if it.rule == "accuracy-drop"]
+
+        wait_until(found, seconds=60, what=lambda: f"an alert\n{child.tail()}")
+        (alert,) = found()
+        assert (alert.state, alert.severity, alert.window_start) == ("firing", "critical", bad)
+        assert (alert.value, alert.events) == (0.25, 60)
+        evidence = alert.cohort
+        assert isinstance(evidence, msgspec.Struct) and evidence.baseline_figure is not None
+        assert evidence.baseline_figure.value is not None
+        assert alert.threshold == pytest.approx(0.95 * evidence.baseline_figure.value)
+        reports = TopicReader(kafka_broker, installation.topic("performance"))
+        for _ in reports.more():
+            pass
+        named = [decode(it.value(), PerformanceReport) for it in reports.messages]
+        assert evidence.figure in [
+            it.performance.figures["accuracy"] for it in named if it.id == alert.report
+        ]
+        listed = installation.succeed("alerts", "list", "--json")
+        assert [json.loads(it)["rule"] for it in listed.splitlines()] == ["accuracy-drop"]
+        labels = f'model="{MODEL}",rule="accuracy-drop",segment="",severity="critical"'
+        firing = f'tidegauge_alert_firing{{{labels},signal="",variant="",version="1"}}'
+        wait_until(
+            lambda: installation.gauge(firing) == 1.0,
+            seconds=20,
+            what=lambda: f"{firing}\n{child.tail()}",
+        )
+        audit = TopicReader(kafka_broker, installation.topic("audit"))
+
+        def audited() -> list[AuditRecord]:
+            for _ in audit.more():
+                pass
+            told = [decode(message.value(), AuditRecord) for message in audit.messages]
+            return [it for it in told if it.event == "alert.firing" and it.subject == alert.id]
+
+        wait_until(audited, seconds=30, what=lambda: f"the audit trail\n{child.tail()}")
         assert child.stop() == 0, child.tail()
     finally:
         child.kill()
