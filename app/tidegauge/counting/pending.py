@@ -81,7 +81,7 @@ class PendingPredictions:
     @property
     def entries(self) -> int:
         """How many predictions labels may find."""
-        return sum(len(entries.ids) for _, entries in self._entries)
+        return sum(len(rows) for _, _, rows in self._entries)
 
     def has_room(self, key: StratumKey) -> bool:
         """Whether a combination of groups has a stratum of its own, or may get one."""
