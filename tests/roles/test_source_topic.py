@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from tidegauge.config.settings import Settings
 from tidegauge.counting.beginning import Counted
 from tidegauge.kafka import clients
+from tidegauge.roles import source_topic
 from tidegauge.roles.source_topic import SourceTopic
 
 
@@ -32,14 +33,34 @@ class FakeAdmin:
         return {"predictions": answer}
 
 
+class Brokers:
+    """What is in the source topic, and in the log of histograms."""
+
+    def __init__(self) -> None:
+        self.high = 40
+        self.logged: dict[int, Counted] = {}
+
+    def get_watermark_offsets(self, at: TopicPartition, timeout: float) -> tuple[int, int]:
+        return 0, self.high
+
+    def counted(self, partitions: set[int]) -> dict[int, Counted]:
+        return self.logged
+
+
 @pytest.fixture
-def topic(monkeypatch: pytest.MonkeyPatch) -> SourceTopic:
+def brokers() -> Brokers:
+    return Brokers()
+
+
+@pytest.fixture
+def topic(brokers: Brokers, monkeypatch: pytest.MonkeyPatch) -> SourceTopic:
     monkeypatch.setattr(clients, "AdminClient", FakeAdmin)
+    monkeypatch.setattr(source_topic, "HistogramTail", lambda *_: brokers)
     FakeAdmin.made, FakeAdmin.problem = [], KafkaError._TIMED_OUT
     made = SourceTopic(
         Settings(),
         "predictions",
-        SimpleNamespace(),  # type: ignore[arg-type]
+        brokers,  # type: ignore[arg-type]
         counted_in="tidegauge.histograms",
         monotonic=lambda: 0.0,
     )
@@ -67,12 +88,11 @@ def test_what_the_brokers_refuse_another_client_would_not_be_told(topic: SourceT
 
 
 @pytest.mark.parametrize(("high", "end"), [(40, 50), (60, 60)])
-def test_an_end_that_was_known_before_is_passed_on(topic: SourceTopic, high: int, end: int) -> None:
+def test_an_end_that_was_known_before_is_passed_on(
+    topic: SourceTopic, brokers: Brokers, high: int, end: int
+) -> None:
     """Or what was left of a topic that is deleted now would not be said to be lost."""
-    topic._consumer = SimpleNamespace(  # type: ignore[assignment]
-        get_watermark_offsets=lambda at, timeout: (0, high)
-    )
-    topic._tail = SimpleNamespace(counted=lambda _: {})  # type: ignore[assignment]
+    brokers.high = high
     known = Counted(origin=0, to=30, topic_id="an id", end=50)
     topic.beginnings([TopicPartition("predictions", 0, 30, metadata=known.metadata())])
     assert topic.ends == {0: end}
@@ -80,14 +100,10 @@ def test_an_end_that_was_known_before_is_passed_on(topic: SourceTopic, high: int
 
 @pytest.mark.parametrize("logged", [Counted(origin=0, to=30, topic_id="an id"), None])
 def test_an_older_offset_with_its_metadata_is_not_believed(
-    topic: SourceTopic, logged: Counted | None
+    topic: SourceTopic, brokers: Brokers, logged: Counted | None
 ) -> None:
     """The brokers lost the offsets of a transaction whose histograms they kept."""
-    topic._consumer = SimpleNamespace(  # type: ignore[assignment]
-        get_watermark_offsets=lambda at, timeout: (0, 40)
-    )
-    found = {} if logged is None else {0: logged}
-    topic._tail = SimpleNamespace(counted=lambda _: found)  # type: ignore[assignment]
+    brokers.logged = {} if logged is None else {0: logged}
     stale = Counted(origin=0, to=20, topic_id="an id")
     begun = topic.beginnings([TopicPartition("predictions", 0, 20, metadata=stale.metadata())])[0]
     if logged is None:
