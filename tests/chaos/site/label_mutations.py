@@ -6,6 +6,13 @@ from typing import Any
 from chaos.site import replacing
 
 
+def labels_offsets_apart() -> None:
+    """OUTCOMES commits its offsets in a transaction before the one with the cells."""
+    from tidegauge.roles.outcomes import session
+
+    replacing.replace(session, "commit", replacing.offsets_first(session.commit))
+
+
 def labels_counted_again() -> None:
     """OUTCOMES counts a label twice if it comes twice."""
     from tidegauge.outcomes.by_id import IdFold
@@ -60,6 +67,7 @@ def early_labels_refused() -> None:
 
 
 LABEL_MUTATIONS: tuple[Callable[[], None], ...] = (
+    labels_offsets_apart,
     labels_counted_again,
     corrections_without_minus,
     latest_label_counts,
