@@ -11,7 +11,7 @@ QUICK_MINUTES ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv install demo tutorial fast fast-tests test lint types schemas freeze-schemas reference docs docs-serve lock bench bench-quick bench-detect \
-  bench-memory bench-neighbours bench-outcomes-quick bench-outcomes-restart bench-recovery bench-detection bench-detection-quick bench-real-data bench-real-labels check-peers chaos chaos-brokers \
+  bench-memory bench-neighbours bench-outcomes-quick bench-outcomes-restart bench-labels bench-recovery bench-detection bench-detection-quick bench-real-data bench-real-labels check-peers chaos chaos-brokers \
   scenarios starts quiet fuzz fuzz-quick clean wheels \
   test-machine test-broker test-collect test-clusters test-computing test-waiting
 
@@ -36,6 +36,7 @@ help:
 	@echo "make bench-neighbours  the effect of a flood on other models (ARGS='--flood garbage --seconds 20')"
 	@echo "make bench-outcomes-quick  memory of predictions that wait, labels joined a second (ARGS)"
 	@echo "make bench-outcomes-restart  time for outcomes to read its predictions back, with a broker (ARGS)"
+	@echo "make bench-labels  labels a second from their topic to cells, on a real Kafka (ARGS)"
 	@echo "make bench-recovery  time for detect to read its state back (ARGS=--day: growth over a day)"
 	@echo "make bench-detection  false alarms compared with the budget, delays with an oracle (ARGS=--write)"
 	@echo "make bench-detection-quick  the main rows of bench-detection, in two minutes"
@@ -205,6 +206,9 @@ bench-outcomes-quick: venv
 
 bench-outcomes-restart: venv test-machine
 	@$(BIN)/python -m bench.outcomes_restart $(ARGS)
+
+bench-labels: venv test-machine
+	@$(BIN)/python bench/labels.py $(ARGS)
 
 bench-recovery: venv test-machine
 	@$(BIN)/python bench/recovery.py $(ARGS)

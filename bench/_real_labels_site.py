@@ -11,6 +11,7 @@ from tidegauge.config import Settings
 from tidegauge.contract import Figure, TrackRecord
 from tidegauge.counting import Counter, LabelRouter, Position, PredictionRouter, Tenure
 from tidegauge.outcomes import (
+    MATURE,
     JoinLimits,
     OutcomeCells,
     OutcomeCounts,
@@ -22,7 +23,6 @@ from tidegauge.outcomes import (
     estimated_figures,
     figures_of,
     lag_curve,
-    maturity_of,
     read_input,
     realised_rates,
     with_results,
@@ -156,7 +156,7 @@ class Site:
         ages = {day: self._now - (day + DAY) for day in kept}
         curve = lag_curve((ages[day], counts.lags) for day, counts in kept.items())
         for day in sorted(kept.keys() - self._mature):
-            if maturity_of(kept[day], ages[day], curve).mature:
+            if curve is not None and curve.share_by(ages[day]) >= MATURE:
                 self._mature.add(day)
                 held = estimate_held(kept[day], self._rates[day])
                 self.record = with_results(self.record, held)
