@@ -87,7 +87,9 @@ def words(alert: Alert, silences: Silences, now: float) -> tuple[Silence | None,
 def record_with_words(alert: Alert, silences: Silences, now: float) -> dict[str, object]:
     """Return the record with its acknowledgement and its silence."""
     seen, silence = words(alert, silences, now)
-    return msgspec.structs.asdict(alert) | {"acknowledgement": seen, "silence": silence}
+    fields = msgspec.structs.asdict(alert)
+    present = {name: value for name, value in fields.items() if value is not msgspec.UNSET}
+    return present | {"acknowledgement": seen, "silence": silence}
 
 
 def state_of(alert: Alert, silences: Silences, now: float) -> Text:
