@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from tidegauge.config.sections import KafkaSettings
-from tidegauge.contract.record import decode
+from tidegauge.config.settings import Settings
 from tidegauge.counting.beginning import Counted
-from tidegauge.roles.histogram_tail import HistogramTail, _TailRecord
+from tidegauge.roles.histogram_tail import HistogramTail
 
 NOW = time.time()
 
@@ -41,10 +40,10 @@ def counted(monkeypatch: pytest.MonkeyPatch, log: list[dict[str, Any]]) -> dict[
     """Return what the log says of the source partitions 0 and 1."""
     values = [json.dumps(one).encode() for one in log]
     admin: Any = SimpleNamespace(begin=lambda *_: 0, end=lambda *_: len(log))
-    tail = HistogramTail(KafkaSettings(), admin, "histograms", "predictions")
+    tail = HistogramTail(Settings(), admin, "histograms", "predictions")
 
-    def read(consumer: object, begin: int, end: int) -> Iterator[_TailRecord]:
-        yield from (decode(value, _TailRecord) for value in values[begin:end])
+    def read(consumer: object, begin: int, end: int) -> Iterator[bytes]:
+        yield from values[begin:end]
 
     monkeypatch.setattr(tail, "_read", read)
     monkeypatch.setattr("tidegauge.roles.histogram_tail._BLOCK", 2)
