@@ -48,9 +48,7 @@ class Worker:
         self.registry, self.health = CollectorRegistry(), Health(clock=lambda: 0.0)
         faults = RecordFaults(RecordMetrics(self.registry), self.health, ("outcomes",))
         consumer: Any = None
-        self.log = OutcomeLog(
-            Settings(), consumer, JoinBackstop(faults), faults, monotonic=lambda: 0.0
-        )
+        self.log = OutcomeLog(Settings(), consumer, JoinBackstop(faults), monotonic=lambda: 0.0)
 
     def sessions(self, bad: set[bytes], error: Callable[[], Exception], size: int) -> list[bytes]:
         """Read everything from the beginning in each session, until one comes to the end."""

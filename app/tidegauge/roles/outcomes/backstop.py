@@ -16,7 +16,7 @@ class JoinBackstop:
     """
 
     def __init__(self, faults: RecordFaults) -> None:
-        self._faults = faults
+        self.faults = faults
         self._one_by_one = False
         self._aside: set[tuple[str, int | None, int | None]] = set()
 
@@ -41,7 +41,7 @@ class JoinBackstop:
         if self._one_by_one:
             self._one_by_one = False
             self._aside.add(_name(topic_id, messages[0]))
-            self._faults.quarantined(place, error)
+            self.faults.quarantined(place, error)
         else:
             self._one_by_one = True
         return SessionError(f"joining from {place} on failed: {type(error).__name__}: {error}")

@@ -98,9 +98,7 @@ class Session:
         self._membership = Membership(self._consumer, errors=(Exception,))
         self._alone = role.letters.alone
         self._producer = outcomes_producer(role.settings, alone=self._alone)
-        self._source = OutcomeLog(
-            role.settings, self._consumer, role.backstop, role.faults, role.monotonic
-        )
+        self._source = OutcomeLog(role.settings, self._consumer, role.backstop, role.monotonic)
         self._state = JoinState(role.settings, role.monotonic())
         self._flushed_at = self._oldest_at = role.monotonic()
         self._destinations = 0
@@ -246,11 +244,13 @@ class Session:
                 group=self._consumer.consumer_group_metadata(),
             )
         except DeadLettersError as error:
-            then = role.letters.refused(alone=self._alone)
+            then = role.letters.failed(alone=self._alone, refused=error.refused)
             raise SessionError(f"flush failed: {error}; they {then}") from error
         except (KafkaException, TimeoutError) as error:
             raise SessionError(f"flush failed: {error}") from error
-        if letters and not sends:
+        if letters and sends:
+            role.letters.delivered()
+        elif letters:
             role.metrics.letters_dropped.inc(len(letters))
         self._observe(time.perf_counter() - began)
         state.flushed()

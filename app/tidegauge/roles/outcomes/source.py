@@ -19,7 +19,7 @@ from tidegauge.kafka import (
 from tidegauge.outcomes import Joined, OutcomeJoin, ReadRecord, read_input
 from tidegauge.roles import SourceTopic
 from tidegauge.roles.outcomes.backstop import JoinBackstop
-from tidegauge.telemetry import ONE_BY_ONE, RecordFaults
+from tidegauge.telemetry import ONE_BY_ONE
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +39,13 @@ class OutcomeLog:
         settings: Settings,
         consumer: Consumer,
         backstop: JoinBackstop,
-        faults: RecordFaults,
         monotonic: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._topic = settings.topics.outcomes
         self._consumer = consumer
         self._backstop = backstop
-        self._faults = faults
+        self._faults = backstop.faults
         self.topic = SourceTopic(
             settings,
             self._topic,
