@@ -118,10 +118,11 @@ class Session:
             waited = self._role.monotonic() - self._flushed_at
             is_full = self._state.letters_wait >= _LETTERS
             every = self._role.settings.outcomes.flush_seconds
-            if waited >= pause_seconds(every, self._state.changed_cells) or is_full:
+            cells = self._state.changed_cells if self._put_off_since is None else 0
+            if waited >= pause_seconds(every, cells) or is_full:
                 self._flush_or_wait(must=is_full)
             self._role.health.beat("outcomes")
-        self._flush()
+        self._flush_or_wait(must=True)
 
     def close(self) -> None:
         """Leave the group. What was not flushed is not committed, so nothing is lost by it."""
