@@ -29,6 +29,7 @@ from support.kafka_reader import TopicReader
 from support.processes import Child, wait_until
 from support.product import Installation
 from tidegauge.config.sections import KafkaSettings
+from tidegauge.config.settings import Settings
 from tidegauge.contract import DataRange
 from tidegauge.counting.beginning import Counted
 from tidegauge.kafka import Admin
@@ -398,13 +399,14 @@ def test_the_end_of_the_log_of_histograms_tells_how_far_each_partition_was_count
     kafka_broker.create_topics({topic: 1})
     servers = {"bootstrap.servers": kafka_broker.bootstrap_servers, "log_level": 2}
     kafka = KafkaSettings(bootstrap_servers=kafka_broker.bootstrap_servers)
-    tail = HistogramTail(kafka, Admin(kafka), topic, "predictions")
-    assert tail.counted({0, 1}) == {}
+    tail = HistogramTail(Settings(kafka=kafka), Admin(kafka), topic, "predictions")
+    assert tail.counted({0, 1}, "a") == {}
 
     def record(time: float, partition: int, to: int, source: str = "predictions") -> str:
         at = {"origin": 0, "start": 0, "since": 0, "to": to, "series": 1, "end": to + 5}
         said = {"time": time, "source": source, "ranges": {str(partition): at}, "topic_id": "a"}
-        return json.dumps(said)
+        of_a_flush = {"tenure": "t", "seq": 1, "source_partitions": 3, "clocks": {}, "cells": []}
+        return json.dumps(said | of_a_flush)
 
     producer = Producer(servers | {"transactional.id": unique("t")})
     producer.init_transactions(30)
@@ -418,7 +420,7 @@ def test_the_end_of_the_log_of_histograms_tells_how_far_each_partition_was_count
             producer.produce(topic, record(second, 1, 77), partition=0)
         producer.commit_transaction(30)
     monkeypatch.setattr(histogram_tail, "_BLOCK", 3)
-    found = tail.counted({0, 1, 2})
+    found = tail.counted({0, 1, 2}, "a")
     assert found == {
         0: Counted(origin=0, to=1_390, topic_id="a", series=1, end=1_395),
         1: Counted(origin=0, to=77, topic_id="a", series=1, end=82),
@@ -434,7 +436,7 @@ def test_the_end_of_the_log_of_histograms_tells_how_far_each_partition_was_count
     producer.commit_transaction(30)
     later = threading.Timer(1.0, other.abort_transaction)
     later.start()
-    found = tail.counted({0, 1})
+    found = tail.counted({0, 1}, "a")
     later.join()
     assert (found[0].to, found[1].to) == (1_390, 88)
     other.begin_transaction()
@@ -442,7 +444,7 @@ def test_the_end_of_the_log_of_histograms_tells_how_far_each_partition_was_count
     assert other.flush(30) == 0
     monkeypatch.setattr(histogram_tail, "_TIMEOUT_SECONDS", 1.0)
     with pytest.raises(KafkaException, match="can't be read to"):
-        tail.counted({0})
+        tail.counted({0}, "a")
 
 
 def findings(site: Site) -> tuple[int, dict[str, list[str]]]:

@@ -43,7 +43,7 @@ class Brokers:
     def get_watermark_offsets(self, at: TopicPartition, timeout: float) -> tuple[int, int]:
         return 0, self.high
 
-    def counted(self, partitions: set[int]) -> dict[int, Counted]:
+    def counted(self, partitions: set[int], topic_id: str) -> dict[int, Counted]:
         return self.logged
 
 

@@ -120,11 +120,16 @@ def begin_at(
         if not counted.topic_id:
             detail = f"ends at {high} and was counted to {counted.to}: it must be another topic"
             return _recreated(counted, low, detail)
-        # What comes now has offsets that were counted before.
+        # What comes now has offsets that were counted before. An offset below the end contradicts
+        # that: the record that says so may be forged, and what lies between is reported as lost.
+        left = high - committed if committed is not None and committed < high else 0
+        between = f"; {committed} to {high} may never have been counted" if left else ""
         return Beginning(
             high, high, counted.series + 1, low,
+            lost=left,
             happened="truncated",
-            detail=f"ends at {high}, and was counted to {counted.to}: the brokers lost its end",
+            detail=f"ends at {high}, and was counted to {counted.to}: "
+            f"the brokers lost its end{between}",
         )  # fmt: skip
     go_on = Beginning(counted.origin, counted.to, counted.series, low)
     if committed is not None and committed > high:

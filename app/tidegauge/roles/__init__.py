@@ -9,7 +9,10 @@ from tidegauge._face import face
 
 if TYPE_CHECKING:
     from tidegauge.roles.active_config import ActiveConfig as ActiveConfig
-    from tidegauge.roles.source_topic import SourceTopic as SourceTopic
+    from tidegauge.roles.source_topic import (
+        DOUBT_SECONDS as DOUBT_SECONDS,
+        SourceTopic as SourceTopic,
+    )
     from tidegauge.roles.worker import run_worker as run_worker
 
 face(__name__)

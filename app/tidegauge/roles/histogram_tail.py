@@ -12,15 +12,16 @@ from contextlib import closing, suppress
 
 import msgspec
 
-from tidegauge.config import KafkaSettings
+from tidegauge.config import Settings
 from tidegauge.contract import DecodingError, SourceRange, decode
 from tidegauge.counting import Counted
 from tidegauge.kafka import Admin, Consumer, messages_in, reader
+from tidegauge.windows import read_record
 
 log = logging.getLogger(__name__)
 
-#: Of a partition that was owned, there are records no older than this before the youngest: far
-#: longer than it takes until another worker owns it.
+#: Of a partition that is owned, or was just before, there are records among those that others wrote
+#: in this time: it is far longer than it takes until another worker owns it.
 TAIL_SECONDS = 120.0
 
 #: Clocks of workers differ by less: a record with a later time was not written by a worker.
@@ -43,39 +44,44 @@ class _TailRecord(msgspec.Struct):
     time: float
     source: str
     ranges: dict[int, SourceRange]
+    tenure: str = ""
     topic_id: str = ""
 
 
 class HistogramTail:
     """Reads the youngest records of a source; raises ``KafkaException`` if no answer comes."""
 
-    def __init__(self, kafka: KafkaSettings, admin: Admin, topic: str, source: str) -> None:
-        self._kafka = kafka
+    def __init__(self, settings: Settings, admin: Admin, topic: str, source: str) -> None:
+        self._settings = settings
         self._admin = admin
         self._topic = topic
         self._source = source
 
-    def counted(self, partitions: set[int]) -> dict[int, Counted]:
-        """Return what is known of those source partitions that the log speaks of."""
+    def counted(self, partitions: set[int], topic_id: str) -> dict[int, Counted]:
+        """Return what is known of those source partitions that the log speaks of.
+
+        ``topic_id`` is that of the source now; what was counted of another topic of its name is
+        told only where nothing is known of this one.
+        """
         # Transactions of others may be open: what was committed before now is there once they end.
         end = self._admin.end(self._topic, 0, _TIMEOUT_SECONDS)
         low = self._admin.begin(self._topic, 0, _TIMEOUT_SECONDS)
         found: dict[int, Counted] = {}
-        youngest: float | None = None
+        before: dict[int, Counted] = {}
+        # By tenure: each has one clock, and those of workers may differ.
+        youngest: dict[str, float] = {}
         block, stop = _BLOCK, end
-        latest = time.time() + _AHEAD_SECONDS
         over = time.monotonic() + _MOST_SECONDS
-        with closing(reader(self._kafka, fetch_wait_max_ms=50)) as consumer:
+        with closing(reader(self._settings.kafka, fetch_wait_max_ms=50)) as consumer:
             while stop > low and partitions - found.keys():
                 begin = max(stop - block, low)
-                read = self._read(consumer, begin, stop)
                 # Others may have written for long since a worker of this source did.
-                records = [r for r in read if r.source == self._source and r.time <= latest]
+                records = list(self._records(consumer, begin, stop, partitions - found.keys()))
                 for record in reversed(records):
-                    self._take(record, partitions, found)
-                times = [record.time for record in records]
-                youngest = max([*times, youngest or 0.0]) if times else youngest
-                if times and youngest is not None and min(times) < youngest - TAIL_SECONDS:
+                    is_same = record.topic_id in ("", topic_id)
+                    self._take(record, partitions, found if is_same else before)
+                    youngest.setdefault(record.tenure, record.time)
+                if any(it.time < youngest[it.tenure] - TAIL_SECONDS for it in records):
                     break
                 if time.monotonic() > over:
                     log.warning(
@@ -84,7 +90,7 @@ class HistogramTail:
                     )  # fmt: skip
                     break
                 stop, block = begin, 4 * block
-        return found
+        return before | found
 
     @staticmethod
     def _take(record: _TailRecord, partitions: set[int], found: dict[int, Counted]) -> None:
@@ -99,10 +105,28 @@ class HistogramTail:
             if counted.is_sound and partition in partitions and partition not in found:
                 found[partition] = counted
 
-    def _read(self, consumer: Consumer, begin: int, end: int) -> Iterator[_TailRecord]:
+    def _records(
+        self, consumer: Consumer, begin: int, stop: int, wanted: set[int]
+    ) -> Iterator[_TailRecord]:
+        """Yield the records of [begin, stop) of the source, without any that DETECT refuses."""
+        latest, settings = time.time() + _AHEAD_SECONDS, self._settings
+        for value in self._read(consumer, begin, stop):
+            with suppress(DecodingError):  # DETECT skips it too, and reports it
+                record = decode(value, _TailRecord)
+                if record.source != self._source or record.time > latest:
+                    continue
+                if wanted & record.ranges.keys():
+                    read_record(
+                        value,
+                        source=settings.topics.predictions,
+                        outcomes=settings.topics.outcomes,
+                        max_ahead_seconds=settings.ingest.max_ahead_seconds,
+                    )
+                yield record
+
+    def _read(self, consumer: Consumer, begin: int, end: int) -> Iterator[bytes | None]:
         """Yield the records of [begin, end), as soon as no open transaction holds them back."""
         for message in messages_in(
             consumer, self._topic, {0: (begin, end)}, wait=True, timeout_seconds=_TIMEOUT_SECONDS
         ):
-            with suppress(DecodingError):  # DETECT skips it too, and reports it
-                yield decode(message.value(), _TailRecord)
+            yield message.value()

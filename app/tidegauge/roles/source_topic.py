@@ -62,7 +62,7 @@ class SourceTopic:
         self._admin = Admin(settings.kafka)
         self._tail: HistogramTail | None = None
         if counted_in is not None:
-            self._tail = HistogramTail(settings.kafka, self._admin, counted_in, topic)
+            self._tail = HistogramTail(settings, self._admin, counted_in, topic)
         #: Kafka's id of the topic, or "" if the brokers have none.
         self.topic_id = ""
         self.partitions = 0
@@ -118,7 +118,8 @@ class SourceTopic:
         if self.topic_id:
             self._compare(_BROKER_SECONDS)
         # The log is asked even where the group has an offset: see :func:`last_known`.
-        logged = self._tail.counted({at.partition for at in partitions}) if self._tail else {}
+        names = {at.partition for at in partitions}
+        logged = self._tail.counted(names, self.topic_id) if self._tail else {}
         known: dict[int, Counted] = {}
         for at in partitions:
             its = from_metadata(at.metadata, at.offset) if at.offset >= 0 else None

@@ -118,7 +118,8 @@ class Product:
         state = self._state
         for partition, log in self._log.items():
             at = state.positions[partition]
-            state.take(partition, [read_input(value, time) for time, value in log[at.to :]])
+            records = [read_input(value, time) for time, value in log[at.to :]]
+            state.cells.add(state.joins[partition].take(records))
             at.to = len(log)
         state.settle()
         if not flush:

@@ -44,7 +44,7 @@ def _joined(seed: int) -> tuple[list[bytes], Oracle]:
     rng, written = np.random.default_rng(seed), []
     log = random_log(seed)
     for number, (at, events) in enumerate(log):
-        state.take(0, [read_input(record_of(events, at), at)])
+        state.cells.add(state.joins[0].take([read_input(record_of(events, at), at)]))
         oracle.take(at, events)
         position.to += 1
         if rng.random() < 0.4 or number == len(log) - 1:

@@ -89,6 +89,15 @@ def test_an_end_that_was_lost_is_where_counting_goes_on_in_another_series() -> N
     assert its[:4] == (150, 150, 3, 0) and its.happened == "truncated"
 
 
+def test_what_lies_between_the_offset_and_an_end_that_was_lost_is_said_to_be_left_out() -> None:
+    """A record beyond the end may be forged: then nobody has counted that."""
+    its = begun(KNOWN, 120, 0, 150, "a")
+    assert (its.begin, its.lost, its.happened) == (150, 30, "truncated")
+    assert its.detail.endswith("; 120 to 150 may never have been counted")
+    for committed in (150, 200, None):
+        assert begun(KNOWN, committed, 0, 150, "a").lost == 0
+
+
 def test_an_offset_that_was_set_back_or_beyond_the_end_is_not_believed() -> None:
     its = begun(KNOWN, 120, 0, 300, "a")
     assert its[:4] == (10, 200, 2, 0) and (its.overlap, its.happened) == (80, "moved_back")

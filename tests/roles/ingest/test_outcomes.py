@@ -83,17 +83,45 @@ def test_predictions_are_counted_while_there_is_no_topic_of_outcomes(
     def missing(topic: str) -> int:
         raise SessionError(f"topic {topic} is not there")
 
+    waits: list[float] = []
+    monkeypatch.setattr("tidegauge.roles.ingest.reader_writer.time.sleep", waits.append)
     monkeypatch.setattr(session.source, "partitions_of", missing)
+    for id in ("of before", "of before, too"):
+        _count(session, as_json(event(id=id, prediction=0.5)))
+        session.flush()
+    assert waits == [1.0], "only the first flush waits for it"
+    committed.records.clear()
     _count(session, as_json(event(id="a", prediction=0.5)))
     session.flush()
     assert (len(committed.records), committed.others) == (1, [])
     metric, value = "tidegauge_ingest_awaited_predictions_total", registry.get_sample_value
-    assert [value(metric, {"result": it}) for it in ("routed", "no_topic")] == [0, 1]
+    assert [value(metric, {"result": it}) for it in ("routed", "no_topic")] == [0, 3]
     session.writer.partitions[session.state.settings.topics.outcomes] = 2
     _count(session, as_json(event(id="b", prediction=0.5)))
     session.flush()
     assert [kind for _, kind, entries in _kinds(committed) if entries] == ["predictions"]
-    assert [value(metric, {"result": it}) for it in ("routed", "no_topic")] == [1, 1]
+    assert [value(metric, {"result": it}) for it in ("routed", "no_topic")] == [1, 3]
+
+
+def test_a_broker_that_knows_no_topic_for_a_moment_costs_no_prediction(
+    session: Session, committed: Committed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that has just come up."""
+    topic = session.state.settings.topics.outcomes
+    session.writer.partitions.pop(topic)
+    asked: list[str] = []
+
+    def partitions_of(topic: str) -> int:
+        asked.append(topic)
+        if len(asked) == 1:
+            raise SessionError(f"topic {topic} is not there")
+        return 2
+
+    monkeypatch.setattr("tidegauge.roles.ingest.reader_writer.time.sleep", lambda _: None)
+    monkeypatch.setattr(session.source, "partitions_of", partitions_of)
+    _count(session, as_json(event(id="a", prediction=0.5)))
+    session.flush()
+    assert (topic, "predictions", True) in _kinds(committed)
 
 
 @pytest.fixture

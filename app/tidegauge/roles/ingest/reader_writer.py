@@ -6,6 +6,7 @@ transaction.
 
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ from tidegauge.kafka import (
     is_end,
     stopping,
 )
-from tidegauge.roles import SourceTopic
+from tidegauge.roles import DOUBT_SECONDS, SourceTopic
 from tidegauge.roles.ingest.conditions import LagWatch
 from tidegauge.roles.ingest.recovery import FallbackLevel, to_send
 from tidegauge.roles.ingest.state import SourceState
@@ -269,11 +270,19 @@ class SourceWriter:
             yield from tenure.labels.records(self.partitions_of(topic), now, self._state.topic)
 
     def has_outcomes(self) -> bool:
-        """Whether there is a topic of outcomes; predictions are counted without it."""
+        """Whether there is a topic of outcomes; predictions are counted without it.
+
+        A broker that has just come up knows no topic for a moment: at first it is asked twice.
+        """
         try:
             self.partitions_of(self._topics.outcomes)
         except SessionError:
-            return False
+            if self._state.lacks_outcomes:
+                return False
+            self._state.lacks_outcomes = True
+            time.sleep(DOUBT_SECONDS)
+            return self.has_outcomes()
+        self._state.lacks_outcomes = False
         return True
 
     def records(self, tenure: Tenure) -> Iterator[tuple[int, bytes]]:

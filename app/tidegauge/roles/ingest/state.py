@@ -46,6 +46,8 @@ class SourceState(ABC):
     poll_seconds: ClassVar[float] = 0.01
     #: Records that waited when the last flush was committed.
     waiting = 0
+    #: Whether the topic of outcomes was not there when a flush last asked for it.
+    lacks_outcomes = False
 
     def __post_init__(self) -> None:
         health, metrics = self.health, self.metrics

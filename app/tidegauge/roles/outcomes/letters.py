@@ -6,6 +6,10 @@ from collections.abc import Callable
 #: How long dead letters are sent one by one, or only counted, after their topic has refused some.
 _WITHOUT_LETTERS_SECONDS = 600.0
 
+#: Flushes in a row whose letters came to nothing, without a refusal, before that counts as one: the
+#: broker that holds the topic may just be restarting.
+_PATIENCE = 2
+
 
 class LetterBatches:
     """The way in which dead letters are sent. ``clock`` is monotonic, in seconds.
@@ -17,6 +21,7 @@ class LetterBatches:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._alone_until = self._without_until = -math.inf
+        self._failed = 0
 
     @property
     def alone(self) -> bool:
@@ -28,11 +33,19 @@ class LetterBatches:
         """Whether they are sent at all."""
         return self._clock() >= self._without_until
 
-    def refused(self, *, alone: bool) -> str:
-        """Note that the topic has refused letters; return what becomes of the next ones."""
+    def failed(self, *, alone: bool, refused: bool) -> str:
+        """Note that letters came to nothing, or were refused; return what becomes of the next."""
+        self._failed += 1
+        if not refused and self._failed < _PATIENCE:
+            return "are sent again"
+        self._failed = 0
         until = self._clock() + _WITHOUT_LETTERS_SECONDS
         self._alone_until = until
         if not alone:
             return "go one by one now"
         self._without_until = until
         return "are only counted now"
+
+    def delivered(self) -> None:
+        """Note that letters were committed."""
+        self._failed = 0

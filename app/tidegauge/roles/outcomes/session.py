@@ -29,6 +29,7 @@ from tidegauge.kafka import (
     outcomes_producer,
     run_sessions,
 )
+from tidegauge.roles.outcomes.backstop import JoinBackstop
 from tidegauge.roles.outcomes.letters import LetterBatches
 from tidegauge.roles.outcomes.source import BROKER_SECONDS, OutcomeLog
 from tidegauge.roles.outcomes.state import JoinState, pause_seconds
@@ -70,6 +71,7 @@ class Outcomes:
         self.progress = self.health.progress("outcomes", done="joined")
         topics = (self.settings.topics.outcomes,)
         self.faults = RecordFaults(self.metrics.records_set_aside, self.health, topics)
+        self.backstop = JoinBackstop(self.faults)
         self.letters = LetterBatches(self.monotonic)
 
     def run(self) -> None:
@@ -96,7 +98,7 @@ class Session:
         self._membership = Membership(self._consumer, errors=(Exception,))
         self._alone = role.letters.alone
         self._producer = outcomes_producer(role.settings, alone=self._alone)
-        self._source = OutcomeLog(role.settings, self._consumer, role.faults, role.monotonic)
+        self._source = OutcomeLog(role.settings, self._consumer, role.backstop, role.monotonic)
         self._state = JoinState(role.settings, role.monotonic())
         self._flushed_at = self._oldest_at = role.monotonic()
         self._destinations = 0
@@ -116,10 +118,11 @@ class Session:
             waited = self._role.monotonic() - self._flushed_at
             is_full = self._state.letters_wait >= _LETTERS
             every = self._role.settings.outcomes.flush_seconds
-            if waited >= pause_seconds(every, self._state.changed_cells) or is_full:
+            cells = self._state.changed_cells if self._put_off_since is None else 0
+            if waited >= pause_seconds(every, cells) or is_full:
                 self._flush_or_wait(must=is_full)
             self._role.health.beat("outcomes")
-        self._flush()
+        self._flush_or_wait(must=True)
 
     def close(self) -> None:
         """Leave the group. What was not flushed is not committed, so nothing is lost by it."""
@@ -138,7 +141,8 @@ class Session:
         now = self._role.monotonic()
         for partition, its in by_partition.items():
             records = [message for message in its if message.error() is None]
-            self._state.take(partition, self._source.read(records))
+            for joined in self._source.join(records, self._state.joins[partition]):
+                self._state.cells.add(joined)
             at, last = self._state.positions[partition], its[-1]
             at.caught_up = is_end(last)
             to = last.offset() + (0 if at.caught_up else 1)
@@ -163,14 +167,9 @@ class Session:
             raise KafkaException(error)
         for partition, position, low in self._source.positions(committed, began):
             join = self._state.new_join()
-            for records in self._source.records(partition, low, position.to):
-                join.take(records)
-                join.settle()
-                join.held.forget_counts()
+            for _ in self._source.read_back(join, partition, low, position.to):
                 self._role.health.beat("outcomes")
                 self._role.progress.moved()
-            join.settle()
-            join.held.forget_counts()
             self._state.joins[partition] = join
             self._state.positions[partition] = position
         seconds = self._role.monotonic() - began
@@ -246,11 +245,13 @@ class Session:
                 group=self._consumer.consumer_group_metadata(),
             )
         except DeadLettersError as error:
-            then = role.letters.refused(alone=self._alone)
+            then = role.letters.failed(alone=self._alone, refused=error.refused)
             raise SessionError(f"flush failed: {error}; they {then}") from error
         except (KafkaException, TimeoutError) as error:
             raise SessionError(f"flush failed: {error}") from error
-        if letters and not sends:
+        if letters and sends:
+            role.letters.delivered()
+        elif letters:
             role.metrics.letters_dropped.inc(len(letters))
         self._observe(time.perf_counter() - began)
         state.flushed()

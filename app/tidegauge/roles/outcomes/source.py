@@ -16,9 +16,10 @@ from tidegauge.kafka import (
     reader,
     written_at,
 )
-from tidegauge.outcomes import ReadRecord, read_input
+from tidegauge.outcomes import Joined, OutcomeJoin, ReadRecord, read_input
 from tidegauge.roles import SourceTopic
-from tidegauge.telemetry import ONE_BY_ONE, RecordFaults
+from tidegauge.roles.outcomes.backstop import JoinBackstop
+from tidegauge.telemetry import ONE_BY_ONE
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +38,14 @@ class OutcomeLog:
         self,
         settings: Settings,
         consumer: Consumer,
-        faults: RecordFaults,
+        backstop: JoinBackstop,
         monotonic: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._topic = settings.topics.outcomes
         self._consumer = consumer
-        self._faults = faults
+        self._backstop = backstop
+        self._faults = backstop.faults
         self.topic = SourceTopic(
             settings,
             self._topic,
@@ -74,8 +76,19 @@ class OutcomeLog:
             )
             yield partition, position, its.low
 
-    def records(self, partition: int, low: int, to: int) -> Iterator[list[ReadRecord]]:
-        """Yield what a partition holds from its beginning up to an offset."""
+    def read_back(self, join: OutcomeJoin, partition: int, low: int, to: int) -> Iterator[None]:
+        """Join what a partition holds from its beginning up to an offset; it was counted before.
+
+        Yields after each batch. Raises as :meth:`join` does.
+        """
+        for messages in self._messages(partition, low, to):
+            for _ in self.join(messages, join):
+                pass
+            join.settle()
+            join.held.forget_counts()
+            yield
+
+    def _messages(self, partition: int, low: int, to: int) -> Iterator[list[Message]]:
         with closing(
             reader(
                 self._settings.kafka,
@@ -88,11 +101,25 @@ class OutcomeLog:
             for message in messages_in(consumer, self._topic, {partition: (low, to)}):
                 messages.append(message)
                 if len(messages) >= _RECORDS:
-                    yield self.read(messages)
+                    yield messages
                     messages.clear()
-            yield self.read(messages)
+            yield messages
 
-    def read(self, messages: Sequence[Message]) -> list[ReadRecord]:
+    def join(self, messages: Sequence[Message], join: OutcomeJoin) -> Iterator[Joined]:
+        """Join messages of a partition, and yield what they add.
+
+        Raises ``SessionError`` if the join fails: a session that follows leaves out the record.
+        """
+        topic_id = self.topic.topic_id
+        for some in self._backstop.batches(topic_id, messages):
+            records = self._read(some)
+            try:
+                joined = join.take(records)
+            except Exception as error:
+                raise self._backstop.failed(topic_id, some, error) from error
+            yield joined
+
+    def _read(self, messages: Sequence[Message]) -> list[ReadRecord]:
         """Read records; one that can't be read is reported, counted and passed over."""
         found, ahead = [], self._settings.ingest.max_ahead_seconds
         for message in messages:

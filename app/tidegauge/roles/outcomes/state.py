@@ -16,7 +16,7 @@ from tidegauge.contract import (
     encode,
 )
 from tidegauge.counting import Counted, Position, flush_records
-from tidegauge.outcomes import JoinLimits, OutcomeCells, OutcomeJoin, ReadRecord, Result, Strata
+from tidegauge.outcomes import JoinLimits, OutcomeCells, OutcomeJoin, Result, Strata
 
 #: How long after it arrived a label may be read. An hour less than what the topic of outcomes is
 #: kept for beyond the retention: nothing is of use any longer than its record is there.
@@ -71,10 +71,6 @@ class JoinState:
     def new_join(self) -> OutcomeJoin:
         """Return the join of a partition at the beginning of its log."""
         return OutcomeJoin(self._strata, self._limits)
-
-    def take(self, partition: int, records: list[ReadRecord]) -> None:
-        """Join records of a partition, and count what that adds."""
-        self.cells.add(self.joins[partition].take(records))
 
     def settle(self) -> None:
         """Note what time has made of labels, before a flush."""
