@@ -1,6 +1,8 @@
 """How often a rule on a cohort's figure holds by chance, counted over every outcome there is."""
 
+import numpy as np
 import pytest
+from scipy.special import expit
 from scipy.stats import binom
 
 from tidegauge.alerting import DEFAULT_RULES, AlertState, CohortWindow, cohort_window, evaluate
@@ -19,7 +21,8 @@ from tidegauge.contract import (
 from tidegauge.outcomes import figures_of
 from tidegauge.outcomes.counts import OutcomeCounts
 from tidegauge.outcomes.performance import LESS_IS_BETTER
-from tidegauge.stats.intervals import proportion
+from tidegauge.stats.intervals import at_chance, proportion
+from tidegauge.stats.ranking import average_precision, roc_auc
 
 TARGETS = (
     BinaryTarget(positive="1", negative="0", threshold=0.5),
@@ -65,6 +68,30 @@ def test_a_proportion_passes_by_chance_no_more_often_than_the_budget_allows(
         ]
         assert binom.pmf(holding, n, truth).sum() <= window.chance
         assert round(0.1 * n) in holding, "a large drop is seen"
+
+
+@pytest.mark.parametrize("positives", [1, 2, 3, 5])
+def test_the_area_of_a_handful_of_positives_passes_by_chance_as_seldom(positives: int) -> None:
+    rng = np.random.default_rng(positives)
+
+    def area(positives: int, negatives: int) -> Figure:
+        scores = (expit(rng.normal(at, 1.0, n)) for at, n in ((1.8, positives), (0.0, negatives)))
+        counts = (np.histogram(its, bins=128, range=(0.0, 1.0))[0] for its in scores)
+        return roc_auc(*counts)
+
+    window, reference = a_window(), area(20_000, 20_000)
+    rule = Rule(name="ranks", metric="auc", drop_from_baseline=0.05, severity="high")
+    found = [CohortFigure(window, area(positives, 200), reference) for _ in range(400)]
+    assert not any(it.is_beyond_chance(rule) for it in found)
+    flipped = CohortFigure(window, roc_auc([50, 0], [0, 50]), reference)
+    assert flipped.is_beyond_chance(rule), "a large drop is seen"
+
+
+@pytest.mark.parametrize("name", ["auc", "pr_auc"])
+def test_a_perfect_area_is_known_no_better_than_its_few_positives_allow(name: str) -> None:
+    figure = (roc_auc if name == "auc" else average_precision)([0, 5], [1_000, 0])
+    low, _ = at_chance(figure, 1e-4) or (1.0, 1.0)
+    assert low == pytest.approx(1e-4 ** (1 / 5)) and figure.low is not None and low < figure.low
 
 
 def test_a_rise_of_the_mean_absolute_error_is_critical_by_default() -> None:
