@@ -22,6 +22,7 @@ from tidegauge.outcomes import figures_of
 from tidegauge.outcomes.counts import OutcomeCounts
 from tidegauge.outcomes.performance import LESS_IS_BETTER
 from tidegauge.stats.intervals import at_chance, proportion
+from tidegauge.stats.multiclass import average_f1_of_classes
 from tidegauge.stats.ranking import average_precision, roc_auc
 
 TARGETS = (
@@ -85,6 +86,27 @@ def test_the_area_of_a_handful_of_positives_passes_by_chance_as_seldom(positives
     assert not any(it.is_beyond_chance(rule) for it in found)
     flipped = CohortFigure(window, roc_auc([50, 0], [0, 50]), reference)
     assert flipped.is_beyond_chance(rule), "a large drop is seen"
+
+
+@pytest.mark.parametrize("labels", [30, 100, 200])
+@pytest.mark.parametrize("of_class", [(0.6, 0.39, 0.01), (0.985, 0.01, 0.005)])
+def test_the_mean_f1_with_a_class_of_a_row_or_two_passes_by_chance_as_seldom(
+    labels: int, of_class: tuple[float, ...]
+) -> None:
+    rng = np.random.default_rng(labels)
+    right = 0.05 + 0.85 * np.eye(3)
+    places = (right * np.array(of_class)[:, np.newaxis]).reshape(-1)
+
+    def mean_f1(labels: int) -> Figure:
+        counts = rng.multinomial(labels, places / places.sum()).reshape(3, 3)
+        return average_f1_of_classes(counts, "macro")
+
+    window, reference = a_window(), mean_f1(20_000)
+    rule = Rule(name="f1", metric="f1", drop_from_baseline=0.05, severity="high")
+    found = [CohortFigure(window, mean_f1(labels), reference) for _ in range(200)]
+    assert not any(it.is_beyond_chance(rule) for it in found)
+    guessed = average_f1_of_classes(np.full((3, 3), 100), "macro")
+    assert CohortFigure(window, guessed, reference).is_beyond_chance(rule), "a large drop is seen"
 
 
 @pytest.mark.parametrize("name", ["auc", "pr_auc"])
