@@ -135,6 +135,26 @@ def test_a_rise_of_the_mean_absolute_error_is_critical_by_default() -> None:
     assert not state_after(1.0, 1_000), "better"
 
 
+def test_any_error_is_a_rise_from_a_baseline_without_one() -> None:
+    # A tree, on the rows that it was trained on.
+    reference = Figure(n=1_000, value=0.0, low=0.0, high=0.0, method="normal")
+    rule = Rule(name="rise", metric="mae", drop_from_baseline=0.05, severity="critical")
+    for low, known in ((1.5, True), (0.1, False)):
+        figure = Figure(n=200, value=2.0, low=low, high=4.0 - low, method="normal")
+        one = CohortFigure(a_window(), figure, reference)
+        assert rule.holds(2.0, 0.0) and one.is_beyond_chance(rule) == known
+        window = a_window()
+        window.cohort.performance.figures["mae"] = figure
+        window.cohort.baseline_figures["mae"], window.references = 0.0, {"mae": reference}
+        verdict = evaluate(DEFAULT_RULES.of_cohorts, window, AlertState(), distribution=_without)
+        assert len(verdict.alerts) == known
+        assert all(
+            "error 2, 2 worse than the baseline's 0, by" in it.summary for it in verdict.alerts
+        )
+    perfect = CohortFigure(a_window(), reference, reference)
+    assert not rule.holds(0.0, 0.0) and not perfect.is_beyond_chance(rule)
+
+
 def _without(*_: object) -> None:
     return None
 
