@@ -1,6 +1,8 @@
 """How often a rule on a cohort's figure holds by chance, counted over every outcome there is."""
 
+import numpy as np
 import pytest
+from scipy.special import expit
 from scipy.stats import binom
 
 from tidegauge.alerting import DEFAULT_RULES, AlertState, CohortWindow, cohort_window, evaluate
@@ -19,7 +21,9 @@ from tidegauge.contract import (
 from tidegauge.outcomes import figures_of
 from tidegauge.outcomes.counts import OutcomeCounts
 from tidegauge.outcomes.performance import LESS_IS_BETTER
-from tidegauge.stats.intervals import proportion
+from tidegauge.stats.intervals import at_chance, proportion
+from tidegauge.stats.multiclass import average_f1_of_classes
+from tidegauge.stats.ranking import average_precision, roc_auc
 
 TARGETS = (
     BinaryTarget(positive="1", negative="0", threshold=0.5),
@@ -67,6 +71,51 @@ def test_a_proportion_passes_by_chance_no_more_often_than_the_budget_allows(
         assert round(0.1 * n) in holding, "a large drop is seen"
 
 
+@pytest.mark.parametrize("positives", [1, 2, 3, 5])
+def test_the_area_of_a_handful_of_positives_passes_by_chance_as_seldom(positives: int) -> None:
+    rng = np.random.default_rng(positives)
+
+    def area(positives: int, negatives: int) -> Figure:
+        scores = (expit(rng.normal(at, 1.0, n)) for at, n in ((1.8, positives), (0.0, negatives)))
+        counts = (np.histogram(its, bins=128, range=(0.0, 1.0))[0] for its in scores)
+        return roc_auc(*counts)
+
+    window, reference = a_window(), area(20_000, 20_000)
+    rule = Rule(name="ranks", metric="auc", drop_from_baseline=0.05, severity="high")
+    found = [CohortFigure(window, area(positives, 200), reference) for _ in range(400)]
+    assert not any(it.is_beyond_chance(rule) for it in found)
+    flipped = CohortFigure(window, roc_auc([50, 0], [0, 50]), reference)
+    assert flipped.is_beyond_chance(rule), "a large drop is seen"
+
+
+@pytest.mark.parametrize("labels", [30, 100, 200])
+@pytest.mark.parametrize("of_class", [(0.6, 0.39, 0.01), (0.985, 0.01, 0.005)])
+def test_the_mean_f1_with_a_class_of_a_row_or_two_passes_by_chance_as_seldom(
+    labels: int, of_class: tuple[float, ...]
+) -> None:
+    rng = np.random.default_rng(labels)
+    right = 0.05 + 0.85 * np.eye(3)
+    places = (right * np.array(of_class)[:, np.newaxis]).reshape(-1)
+
+    def mean_f1(labels: int) -> Figure:
+        counts = rng.multinomial(labels, places / places.sum()).reshape(3, 3)
+        return average_f1_of_classes(counts, "macro")
+
+    window, reference = a_window(), mean_f1(20_000)
+    rule = Rule(name="f1", metric="f1", drop_from_baseline=0.05, severity="high")
+    found = [CohortFigure(window, mean_f1(labels), reference) for _ in range(200)]
+    assert not any(it.is_beyond_chance(rule) for it in found)
+    guessed = average_f1_of_classes(np.full((3, 3), 100), "macro")
+    assert CohortFigure(window, guessed, reference).is_beyond_chance(rule), "a large drop is seen"
+
+
+@pytest.mark.parametrize("name", ["auc", "pr_auc"])
+def test_a_perfect_area_is_known_no_better_than_its_few_positives_allow(name: str) -> None:
+    figure = (roc_auc if name == "auc" else average_precision)([0, 5], [1_000, 0])
+    low, _ = at_chance(figure, 1e-4) or (1.0, 1.0)
+    assert low == pytest.approx(1e-4 ** (1 / 5)) and figure.low is not None and low < figure.low
+
+
 def test_a_rise_of_the_mean_absolute_error_is_critical_by_default() -> None:
     def state_after(error: float, labels: int) -> list[str]:
         def figure(value: float, n: int) -> Figure:
@@ -84,6 +133,26 @@ def test_a_rise_of_the_mean_absolute_error_is_critical_by_default() -> None:
     assert not state_after(2.6, 100), "it may be chance"
     assert not state_after(2.08, 1_000_000), "4 % more"
     assert not state_after(1.0, 1_000), "better"
+
+
+def test_any_error_is_a_rise_from_a_baseline_without_one() -> None:
+    # A tree, on the rows that it was trained on.
+    reference = Figure(n=1_000, value=0.0, low=0.0, high=0.0, method="normal")
+    rule = Rule(name="rise", metric="mae", drop_from_baseline=0.05, severity="critical")
+    for low, known in ((1.5, True), (0.1, False)):
+        figure = Figure(n=200, value=2.0, low=low, high=4.0 - low, method="normal")
+        one = CohortFigure(a_window(), figure, reference)
+        assert rule.holds(2.0, 0.0) and one.is_beyond_chance(rule) == known
+        window = a_window()
+        window.cohort.performance.figures["mae"] = figure
+        window.cohort.baseline_figures["mae"], window.references = 0.0, {"mae": reference}
+        verdict = evaluate(DEFAULT_RULES.of_cohorts, window, AlertState(), distribution=_without)
+        assert len(verdict.alerts) == known
+        assert all(
+            "error 2, 2 worse than the baseline's 0, by" in it.summary for it in verdict.alerts
+        )
+    perfect = CohortFigure(a_window(), reference, reference)
+    assert not rule.holds(0.0, 0.0) and not perfect.is_beyond_chance(rule)
 
 
 def _without(*_: object) -> None:

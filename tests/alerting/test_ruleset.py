@@ -144,3 +144,26 @@ def test_rules_made_in_python_are_held_to_the_same() -> None:
     waiting = rule.model_copy(update={"inhibited_by": ["x"]})
     with pytest.raises(ValueError, match="rule 'r': inhibited_by: found 'x', expected the name"):
         RuleSet([waiting])
+
+
+def one_rule(metric: str, drop: float) -> str:
+    return (
+        "rules:\n  - name: worse\n    severity: low\n"
+        f"    metric: {metric}\n    drop_from_baseline: {drop:g}\n"
+    )
+
+
+@pytest.mark.parametrize("drop", [5, 1])
+@pytest.mark.parametrize("metric", ["accuracy", "auc", "f1_weighted"])
+def test_a_drop_of_all_that_there_is_would_never_hold(metric: str, drop: float) -> None:
+    assert only_problem_of(one_rule(metric, drop)) == (
+        f"rules.yaml:5:25: rules[0].drop_from_baseline: found {drop}, but {metric} can't fall by "
+        "all of the baseline's figure, or more, so that it would never hold; expected a share "
+        "below 1, such as 0.05 for 5 %"
+    )
+
+
+@pytest.mark.parametrize("metric", ["mae", "log_loss", "r2"])
+def test_what_may_become_twice_as_bad_can_be_watched_for_it(metric: str) -> None:
+    (rule,) = parse_rules(one_rule(metric, 5), source="rules.yaml").rules
+    assert rule.drop_from_baseline == 5

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from support.labelled_rows import BINARY, LabelledRows
 from tidegauge.contract import (
@@ -143,3 +144,29 @@ def test_one_class_only_has_an_accuracy_with_doubt_and_no_area() -> None:
     assert found["accuracy"].value == 1.0
     assert found["accuracy"].low < 1.0
     assert found["auc"].reason == found["f1"].reason == "one_class_only"
+
+
+def test_the_share_of_unfamiliar_scores_counts_each_prediction_once() -> None:
+    # Nobody was predicted negative before, and 15 of 1,000 are now: less than 2 %.
+    rates = realised_rates(LabelledRows(np.full(200, 0.9), np.arange(200) % 5 > 0).counts())
+    for strange, reason in ((15, UNSET), (25, "unfamiliar_scores")):
+        scores = np.where(np.arange(1_000) < strange, 0.1, 0.9)
+        counts = LabelledRows(scores, np.ones(1_000)).counts()
+        assert estimated_figures(counts, rates)["accuracy"].reason == reason
+
+
+def test_scores_of_one_bin_leave_the_area_open() -> None:
+    rng = np.random.default_rng(4)
+    counts = LabelledRows(np.full(400, 0.9), rng.random(400) < 0.8).counts()
+    area = estimated_figures(counts, realised_rates(counts))["auc"]
+    assert (area.value, area.binning_error) == (0.5, 0.5)
+    spread = binary_rows(rng, 5_000, shape=(2, 2)).counts()
+    area = estimated_figures(spread, realised_rates(spread))["auc"]
+    assert area.binning_error == pytest.approx(figures_of(spread)["auc"].binning_error, rel=0.05)
+
+
+def test_predictions_below_0_have_no_estimate() -> None:
+    counts = binary_rows(np.random.default_rng(6), 500, shape=(2, 2)).counts()
+    rates = realised_rates(counts)
+    counts.predicted[5, 0] = -40
+    assert {it.reason for it in estimated_figures(counts, rates).values()} == {"counts_incomplete"}

@@ -126,3 +126,14 @@ def test_after_a_restart_the_estimates_and_their_record_are_the_same_bytes(at: i
     found += fold(restored(saved(state), **WINDOWS), log)
     assert [encode(one) for one in found] == expected
     assert any(b'"held":{"accuracy"' in one for one in expected)
+
+
+def test_a_cohort_whose_counts_were_left_out_keeps_its_revisions_over_a_restart() -> None:
+    state = a_state(**WINDOWS)
+    fold(state, story(turned_from=99).log)
+    window = min(it for it, one in state.outcomes.cohorts.items() if one.published)
+    for tenure in list(state.outcomes.cells[window]):
+        state.outcomes.leave_out(window, tenure)
+    again = restored(saved(state), **WINDOWS)
+    assert again.outcomes.cohorts == state.outcomes.cohorts
+    assert again.outcomes.cells == state.outcomes.cells

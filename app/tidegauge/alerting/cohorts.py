@@ -134,19 +134,21 @@ class CohortFigure(NamedTuple):
 
     def _worsening_at_least(self, rule: Rule, low: float, high: float) -> float | None:
         value, reference, base = self.figure.value, self.reference, self.base
-        if reference is None or value is None or not base:
+        if reference is None or value is None or base is None:
             return None
+        # Of 0 there is no share, and yet more than 0 is worse.
+        unit = abs(base) or 1.0
         ends = stats.at_chance(reference, self.window.chance)
         if ends is None:
             return None
         sign = -1.0 if rule.comparison == "above" else 1.0
         try:
             least, _ = stats.square_and_add(
-                [(sign / abs(base), base, *ends), (-sign / abs(base), value, low, high)]
+                [(sign / unit, base, *ends), (-sign / unit, value, low, high)]
             )
         except OverflowError:
             return None
-        return least - (self.figure.binning_error + reference.binning_error) / abs(base)
+        return least - (self.figure.binning_error + reference.binning_error) / unit
 
 
 def figure_of(metric: MetricName, window: CohortWindow) -> Iterator[tuple[float, CohortFigure]]:

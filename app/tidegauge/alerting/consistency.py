@@ -87,10 +87,7 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
             )
         if name == SILENCE:
             found += _of_silence(rule)
-        if rule.get("drop_from_baseline") is not None and not metric.in_baseline:
-            found.append(
-                ("drop_from_baseline", f"a baseline has no {name}; expected 'above' or 'below'")
-            )
+        found += _of_drop(str(name), metric, rule.get("drop_from_baseline"))
         if rule.get("minimum_psi") is not None and (name != "surprise" or below is not None):
             message = "only for 'metric: surprise' with 'above'; take it away"
             found.append(("minimum_psi", message))
@@ -132,6 +129,20 @@ def inconsistencies(rule: Mapping[str, Any]) -> list[tuple[str, str]]:
             if twice:
                 found.append((field, f"found {', '.join(twice)} twice; name each once"))
     return found
+
+
+def _of_drop(name: str, metric: Metric, drop: object) -> Iterator[tuple[str, str]]:
+    """Find what makes no sense of a drop from the baseline's figure."""
+    if drop is None:
+        return
+    if not metric.in_baseline:
+        yield "drop_from_baseline", f"a baseline has no {name}; expected 'above' or 'below'"
+    elif _is_number(drop) and drop >= 1 and not metric.less_is_better and metric.lowest >= 0:
+        yield (
+            "drop_from_baseline",
+            f"found {drop:g}, but {name} can't fall by all of the baseline's figure, or more, so "
+            "that it would never hold; expected a share below 1, such as 0.05 for 5 %",
+        )
 
 
 def _of_silence(rule: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -420,6 +420,8 @@ def _places_of_cohort(episode: Episode, report: WindowReport) -> dict[str, str]:
         found["baseline_value"] = text(base)
     if worse is not None and worse.value is not None:
         found["worse"] = quantity(abs(worse.value), "share")
+    elif base == 0 and figure is not None and figure.value is not None:
+        found["worse"] = text(abs(figure.value))  # there is no share of 0
     if figure is not None and figure.low is not None and figure.high is not None:
         found["interval"] = f"{text(figure.low)} to {text(figure.high)}"
     return found

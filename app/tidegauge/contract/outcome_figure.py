@@ -64,6 +64,13 @@ class Figure(Record, omit_defaults=True):
     estimated: Annotated[
         bool, doc("True if it was estimated from scores, before the labels came.")
     ] = False
+    interval_n: Annotated[
+        int | msgspec.UnsetType,
+        doc(
+            "Rows that the interval rests on, if fewer than n: of auc those of the smaller class, "
+            "of pr_auc the positives."
+        ),
+    ] = msgspec.UNSET
 
 
 class ReliabilityBin(Record):

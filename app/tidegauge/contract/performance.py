@@ -112,7 +112,8 @@ class CohortEvidence(Record):
     ``chance`` is ``alarms_per_month`` / ``judgements_per_month``. The rule holds where the value
     lies beyond the threshold of the alert and, at its first time, ``bound`` excludes chance: of an
     absolute threshold, that end of the figure's interval lies beyond it too; of a drop, that of
-    ``worsening`` is above 0. ``bound`` is outside of the truth by chance with ``chance`` only.
+    ``worsening`` is above 0 (if the baseline's figure is 0, that of the difference from it).
+    ``bound`` is outside of the truth by chance with ``chance`` only.
     """
 
     time: Annotated[int, doc("When the cohort was judged, epoch seconds; see time of the report.")]

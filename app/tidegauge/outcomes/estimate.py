@@ -136,7 +136,9 @@ def _estimated(
     pools = rates.pools
     rate, variance = rates.rate[pools], rates.variance[pools]
     found = {"accuracy": _accuracy(target, predicted, rate)}
+    errors = {}
     if isinstance(target, BinaryTarget):
+        errors["auc"] = _tied(predicted, rate)
         found |= {"f1": _f1(predicted, rate), "auc": _auc(predicted, rate)}
     figures = {}
     for name, (value, slope) in found.items():
@@ -150,21 +152,25 @@ def _estimated(
         spread = float((of_rates**2 * rates.variance / np.maximum(rates.labels, 1)).sum())
         spread += float((slope**2 * predicted * variance).sum())
         low, high = normal_interval(value, spread, 0.0, 1.0)
-        figures[name] = Figure(n=n, value=value, low=low, high=high, method="cbpe", estimated=True)
+        figures[name] = Figure(
+            n=n, value=value, low=low, high=high, method="cbpe", estimated=True,
+            binning_error=errors.get(name, 0.0),
+        )  # fmt: skip
     return figures
 
 
 def _reason(
     target: OutcomeTarget, predicted: Floats, rates: RealisedRates | None, n: int
 ) -> NoFigure | None:
+    if predicted.min() < 0:
+        return "counts_incomplete"
     if not n:
         return "no_predictions"
     if n < _LEAST_PREDICTIONS:
         return "too_few"
     if rates is None or rates.target != target or rates.labels.sum() < _LEAST_LABELS:
         return "no_earlier_cohorts"
-    strange = predicted[rates.familiar == 0].sum()
-    strange += predicted[rates.labels[rates.pools] == 0].sum()
+    strange = predicted[(rates.familiar == 0) | (rates.labels[rates.pools] == 0)].sum()
     return "unfamiliar_scores" if strange > _MOST_UNFAMILIAR * n else None
 
 
@@ -201,6 +207,13 @@ def _auc(n: Floats, rate: Floats) -> tuple[float | None, Floats]:
     value = float((positives * below).sum()) / p
     slope = (below - value) / p - (above - value) / q
     return value, np.broadcast_to(slope, n.shape)
+
+
+def _tied(n: Floats, rate: Floats) -> float:
+    """Return half the share of pairs in one bin, whose order is unknown; see ``stats.roc_auc``."""
+    positives, negatives = (n * rate).sum(axis=0), (n * (1 - rate)).sum(axis=0)
+    pairs = float(positives.sum()) * float(negatives.sum())
+    return float((positives * negatives).sum()) / pairs / 2 if pairs else 0.0
 
 
 def labelled_scores(counts: OutcomeCounts) -> Floats | None:

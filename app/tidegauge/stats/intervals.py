@@ -2,6 +2,7 @@
 
 from math import exp, inf, log, sqrt
 
+from msgspec import UNSET
 from scipy.special import betaincinv, stdtrit
 
 from tidegauge.contract import Figure, IntervalMethod
@@ -109,7 +110,9 @@ def at_chance(figure: Figure, chance: float) -> tuple[float, float] | None:
     for small ones, by a factor of 5 at 1e-4 and of 300 at 1e-5 where few are wrong. F1 = 2 J / (1 +
     J) is one of the proportion J. Of other figures, each half of the interval of 95 % is made
     longer as Student's quantile of n - 1 is, on the scale that its method has: the logit, the
-    logarithm, or the value itself. None if the figure has no interval.
+    logarithm, or the value itself. ``interval_n`` takes the place of n where the figure has it: the
+    variance of an area under a curve is known no better than the smaller class lets it be. None if
+    the figure has no interval.
 
     Source: Clopper & Pearson 1934, "The Use of Confidence or Fiducial Limits Illustrated in the
     Case of the Binomial".
@@ -117,7 +120,8 @@ def at_chance(figure: Figure, chance: float) -> tuple[float, float] | None:
     >>> [round(end, 4) for end in at_chance(proportion(90, 100), 1e-4) or ()]
     [0.7462, 0.9772]
     """
-    value, low, high, n = figure.value, figure.low, figure.high, figure.n
+    value, low, high = figure.value, figure.low, figure.high
+    n = figure.n if figure.interval_n is UNSET else figure.interval_n
     if value is None or low is None or high is None:
         return None
     if figure.method == "wilson":

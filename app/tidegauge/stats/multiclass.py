@@ -54,7 +54,10 @@ def average_recall_of_classes(confusion: ArrayLike, average: Average) -> Figure:
 def average_f1_of_classes(confusion: ArrayLike, average: Average) -> Figure:
     """Return the mean F1 of classes. The interval is by the delta method on the matrix.
 
-    Where that has no width, because all is right or all wrong, it is Wilson's of accuracy.
+    Where that has no width, because all is right or all wrong, it is Wilson's of accuracy. The
+    delta method takes the F1 of a class with a row or two, all of them wrong, for certain. So each
+    end is at least as far as Wilson's of the classes add up to, with F1 = 2 J / (1 + J) of the
+    proportion J = right / (actual or predicted); then the method is ``mover_wilson``.
 
     Source: Takahashi, Yamamoto, Kuchiba & Koyama 2022, "Confidence Interval for Micro-Averaged F1
     and Macro-Averaged F1 Scores".
@@ -82,9 +85,27 @@ def average_f1_of_classes(confusion: ArrayLike, average: Average) -> Figure:
     variance = float((counts * np.square(gradient - mean)).sum())
     if variance * n > 1e-18:
         low, high = normal_interval(value, variance, 0.0, 1.0)
-        return Figure(n=round(n), value=value, low=low, high=high, method="delta")
+        least, most = square_and_add(
+            [
+                (float(weights[i]), float(f[i]), *_f1_interval(float(right[i]), float(both[i])))
+                for i in np.flatnonzero(used)
+            ]
+        )
+        return Figure(
+            n=round(n),
+            value=value,
+            low=min(low, max(least, 0.0)),
+            high=max(high, min(most, 1.0)),
+            method="delta" if low <= least and high >= most else "mover_wilson",
+        )
     low, high = wilson(float(right.sum()), n)
     return Figure(n=round(n), value=value, low=low, high=high, method="wilson")
+
+
+def _f1_interval(right: float, both: float) -> tuple[float, float]:
+    """Return Wilson's interval of the F1 of a class; ``both`` is its actual + predicted rows."""
+    low, high = (2 * j / (1 + j) for j in wilson(right, both - right))
+    return low, high
 
 
 def _average(counts: Floats, of: Floats, average: Average, reason: NoFigure) -> Figure:

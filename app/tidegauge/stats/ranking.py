@@ -41,12 +41,13 @@ def roc_auc(positives: ArrayLike, negatives: ArrayLike) -> Figure:
     of_positives = (np.cumsum(q) - q / 2) / m
     of_negatives = (n - np.cumsum(p) + p / 2) / n
     value = float((p * of_positives).sum() / n)
+    fewer = float(min(n, m))
     variance = _variance(p, of_positives, value) / n + _variance(q, of_negatives, value) / m
     if variance > 0 and 0 < value < 1:
         method: IntervalMethod = "delong_logit"
         low, high = logit_interval(value, sqrt(variance))
     else:
-        method, fewer = "wilson", float(min(n, m))
+        method = "wilson"
         low, high = wilson(min(value * fewer, fewer), fewer)
     return Figure(
         n=round(n + m),
@@ -55,6 +56,7 @@ def roc_auc(positives: ArrayLike, negatives: ArrayLike) -> Figure:
         high=high,
         method=method,
         binning_error=float((p * q).sum() / (n * m) / 2),
+        interval_n=round(fewer),
     )
 
 
@@ -98,6 +100,7 @@ def average_precision(positives: ArrayLike, negatives: ArrayLike) -> Figure:
         high=ends[1],
         method="logit" if 0 < value < 1 else "wilson",
         binning_error=max(high - low, 0.0) / 2,
+        interval_n=round(n),
     )
 
 

@@ -329,13 +329,14 @@ class OutcomeStore:
         self._passed_to = watermark
         self._windows.clear()
         self._latest.clear()
+        # Of a cohort there may be nothing left but what was reported: see leave_out.
+        for window in self.cohorts:
+            self.cells.setdefault(window, {})
         for window in self.cells:
             self._windows[window.model] = self._windows.get(window.model, set()) | {window}
         for window in list(self.cells):
             if self._expiry(window) <= watermark:  # a worker that lost the partition wrote it again
                 self._delete(window)
-        for window in self.cohorts.keys() - self.cells.keys():
-            self._delete(window)
         self._due = {window for window, state in self.cohorts.items() if state.due}
         for model in self._windows:
             self._find_latest(model, self._tick(model, watermark))
