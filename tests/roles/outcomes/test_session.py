@@ -70,8 +70,8 @@ def session(brokers: Brokers, monkeypatch: pytest.MonkeyPatch) -> Session:
         monotonic=lambda: brokers.now,
     )
     made = Session(role)
-    made._state.positions[0] = Position(origin=0, start=0, since=0, to=5, arrived=NOW)
-    made._state.joins[0] = made._state.new_join()
+    made.state.positions[0] = Position(origin=0, start=0, since=0, to=5, arrived=NOW)
+    made.state.joins[0] = made.state.new_join()
     return made
 
 
@@ -88,7 +88,7 @@ def test_a_stop_while_the_group_is_rebalanced_ends_the_session_alone(
 def test_a_flush_that_is_put_off_is_tried_again_soon_however_many_cells_wait(
     session: Session, brokers: Brokers
 ) -> None:
-    session._state.changed_cells = 2_000
+    session.state.changed_cells = 2_000
     brokers.refuses, brokers.until = 2, NOW + 25
     session.run(brokers.stop)
     assert [at - NOW for at in brokers.flushes] == [10, 11, 12, 22, 25]

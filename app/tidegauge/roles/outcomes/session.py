@@ -99,7 +99,7 @@ class Session:
         self._alone = role.letters.alone
         self._producer = outcomes_producer(role.settings, alone=self._alone)
         self._source = OutcomeLog(role.settings, self._consumer, role.backstop, role.monotonic)
-        self._state = JoinState(role.settings, role.monotonic())
+        self.state = JoinState(role.settings, role.monotonic())
         self._flushed_at = self._oldest_at = role.monotonic()
         self._destinations = 0
         #: Since when flushes are put off while the group is being rebalanced.
@@ -116,9 +116,9 @@ class Session:
         while not stop.is_set():
             self._take(self._membership.consume(_BATCH, _POLL_SECONDS))
             waited = self._role.monotonic() - self._flushed_at
-            is_full = self._state.letters_wait >= _LETTERS
+            is_full = self.state.letters_wait >= _LETTERS
             every = self._role.settings.outcomes.flush_seconds
-            cells = self._state.changed_cells if self._put_off_since is None else 0
+            cells = self.state.changed_cells if self._put_off_since is None else 0
             if waited >= pause_seconds(every, cells) or is_full:
                 self._flush_or_wait(must=is_full)
             self._role.health.beat("outcomes")
@@ -136,14 +136,14 @@ class Session:
             if error is not None and not is_end(message):
                 _check(error)
             # Records of a partition that was just revoked belong to its new owner.
-            elif (partition := message.partition()) in self._state.positions:
+            elif (partition := message.partition()) in self.state.positions:
                 by_partition.setdefault(partition, []).append(message)
         now = self._role.monotonic()
         for partition, its in by_partition.items():
             records = [message for message in its if message.error() is None]
-            for joined in self._source.join(records, self._state.joins[partition]):
-                self._state.cells.add(joined)
-            at, last = self._state.positions[partition], its[-1]
+            for joined in self._source.join(records, self.state.joins[partition]):
+                self.state.cells.add(joined)
+            at, last = self.state.positions[partition], its[-1]
             at.caught_up = is_end(last)
             to = last.offset() + (0 if at.caught_up else 1)
             if to > at.to:
@@ -152,7 +152,7 @@ class Session:
             self._report_lag()
 
     def _report_lag(self) -> None:
-        lag = self._source.lag(self._state.positions)
+        lag = self._source.lag(self.state.positions)
         self._role.metrics.lag.set(lag)
         self._role.progress.lag(lag, f"{lag} records of {self._topics.outcomes} wait")
 
@@ -166,19 +166,19 @@ class Session:
         for error in (at.error for at in committed if at.error is not None):
             raise KafkaException(error)
         for partition, position, low in self._source.positions(committed, began):
-            join = self._state.new_join()
+            join = self.state.new_join()
             for _ in self._source.read_back(join, partition, low, position.to):
                 self._role.health.beat("outcomes")
                 self._role.progress.moved()
-            self._state.joins[partition] = join
-            self._state.positions[partition] = position
+            self.state.joins[partition] = join
+            self.state.positions[partition] = position
         seconds = self._role.monotonic() - began
         self._role.metrics.restore.set(seconds)
         log.info("read partitions %s back in %.1f s", names, seconds)
-        self._state.renew(self._role.monotonic())
+        self.state.renew(self._role.monotonic())
         consumer.incremental_assign(
             [
-                TopicPartition(t.topic, t.partition, self._state.positions[t.partition].to)
+                TopicPartition(t.topic, t.partition, self.state.positions[t.partition].to)
                 for t in partitions
             ]
         )
@@ -187,14 +187,14 @@ class Session:
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._flush()
         for at in partitions:
-            self._state.positions.pop(at.partition, None)
-            self._state.joins.pop(at.partition, None)
-        self._state.renew(self._role.monotonic())
+            self.state.positions.pop(at.partition, None)
+            self.state.joins.pop(at.partition, None)
+        self.state.renew(self._role.monotonic())
         consumer.incremental_unassign(partitions)
         self._report_owned()
 
     def _report_owned(self) -> None:
-        owned = sorted(self._state.positions)
+        owned = sorted(self.state.positions)
         log.info("owns partitions %s of %s", owned, self._topics.outcomes)
         self._role.health.report("outcomes", "ok", f"owns partitions {owned}")
         self._show()
@@ -213,7 +213,7 @@ class Session:
 
     def _flush(self) -> None:
         """Commit everything joined so far; raises, and the session is over, if it can't."""
-        began, state, role = time.perf_counter(), self._state, self._role
+        began, state, role = time.perf_counter(), self.state, self._role
         self._flushed_at = role.monotonic()
         if not state.positions:
             role.progress.lag(0)
@@ -262,18 +262,18 @@ class Session:
     def _observe(self, seconds: float) -> None:
         metrics = self._role.metrics
         metrics.flush.observe(seconds)
-        if any(at.to > at.since for at in self._state.positions.values()):
+        if any(at.to > at.since for at in self.state.positions.values()):
             self._role.progress.moved()
-        for result, n in self._state.results().items():
+        for result, n in self.state.results().items():
             metrics.labels.labels(result).inc(n)
-        joins = self._state.joins.values()
+        joins = self.state.joins.values()
         metrics.duplicate_predictions.inc(sum(it.held.duplicate_predictions for it in joins))
         metrics.late_predictions.inc(sum(it.held.late_predictions for it in joins))
         self._report_lag()
         self._show()
 
     def _show(self) -> None:
-        metrics, joins = self._role.metrics, list(self._state.joins.values())
+        metrics, joins = self._role.metrics, list(self.state.joins.values())
         metrics.pending.set(sum(len(join.held.pending) for join in joins))
         metrics.pending_bytes.set(sum(join.held.nbytes for join in joins))
         metrics.waiting.set(sum(join.held.waiting for join in joins))
