@@ -374,6 +374,13 @@ class Cluster:
         """Have the broker stamp reports when it takes them, which is when anybody can see them."""
         self._configure("windows", "message.timestamp.type", "LogAppendTime")
 
+    def date_outcomes(self) -> None:
+        """Have the log of outcomes keep the times that its records were sent with.
+
+        So that its clock can be set forward, by which labels without predictions are given up.
+        """
+        self._configure("outcomes", "message.timestamp.type", "CreateTime")
+
     def _configure(self, kind: str, name: str, value: str) -> None:
         topic = self.installation.topic(kind)
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)

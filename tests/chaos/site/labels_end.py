@@ -77,7 +77,15 @@ def end_labels(
         say("labels are routed")
         later = time.time() + EARLY_SECONDS + 60
         record: dict[str, Any] = {"kind": "predictions", "time": later}
-        ends = dict(_send(cluster, topic("outcomes"), json.dumps(record).encode(), later))
+        cluster.date_outcomes()
+        ends = dict(
+            wait_until(
+                # Until its brokers know of the setting.
+                lambda: _send(cluster, topic("outcomes"), json.dumps(record).encode(), later),
+                seconds=seconds,
+                what="the log of outcomes takes the times of its records",
+            )
+        )
 
         def are_joined() -> bool:
             check()
@@ -122,16 +130,16 @@ def _are_reported(counted: Counted, reports: Iterable[Message]) -> bool:
 
 
 def _send(cluster: Cluster, topic: str, value: bytes, at: float) -> set[Place]:
-    """Send a record to each partition of a topic; return where they are."""
+    """Send a record to each partition of a topic; return where those are that have its time."""
     producer = Producer({"bootstrap.servers": cluster.broker.bootstrap_servers, "log_level": 2})
     found: set[Place] = set()
     failed: list[str] = []
 
     def delivered(error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            found.add(Place(message.partition() or 0, message.offset() or 0))
-        else:
+        if error is not None:
             failed.append(str(error))
+        elif message.timestamp()[1] == int(at * 1000):
+            found.add(Place(message.partition() or 0, message.offset() or 0))
 
     partitions = producer.list_topics(topic, timeout=_DELIVERY_SECONDS).topics[topic].partitions
     for partition in partitions:
@@ -141,4 +149,4 @@ def _send(cluster: Cluster, topic: str, value: bytes, at: float) -> set[Place]:
     left = producer.flush(_DELIVERY_SECONDS)
     if failed or left:
         raise RuntimeError(f"the last records of {topic} were not delivered: {left}, {failed[:3]}")
-    return found
+    return found if len(found) == len(partitions) else set()
