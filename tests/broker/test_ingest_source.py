@@ -90,6 +90,15 @@ class Site:
         # A new one each time: what it knows of a topic that is gone would be in the way.
         producer = Producer({"bootstrap.servers": self.broker.bootstrap_servers, "log_level": 2})
         errors: list[object] = []
+        # A broker may not know partitions yet that were just added.
+        wait_until(
+            lambda: (
+                len(producer.list_topics(self.topic, 10).topics[self.topic].partitions)
+                >= partitions
+            ),
+            seconds=30,
+            what=f"{self.topic} has {partitions} partitions",
+        )
         for i in range(events):
             producer.produce(
                 self.topic,

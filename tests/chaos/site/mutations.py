@@ -165,9 +165,9 @@ def topic_id_ignored() -> None:
     """INGEST never asks whether the source is still the topic that was counted."""
     from msgspec.structs import replace as changed
 
-    from tidegauge.roles.ingest import source
+    from tidegauge.roles import source_topic
 
-    begin_at = source.begin_at
+    begin_at = source_topic.begin_at
 
     def compare(self: Any, seconds: float) -> None:
         _, self.partitions = self._ask(seconds)
@@ -176,8 +176,8 @@ def topic_id_ignored() -> None:
         same = counted and changed(counted, topic_id=topic_id)
         return begin_at(same, topic_id=topic_id, **rest)
 
-    replace(source.SourceTopic, "_compare", compare)
-    replace(source, "begin_at", begin)
+    replace(source_topic.SourceTopic, "_compare", compare)
+    replace(source_topic, "begin_at", begin)
 
 
 MUTATIONS: Mapping[str, Callable[[], None]] = {
